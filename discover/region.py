@@ -146,7 +146,7 @@ def _bounds(group: str, given: Any) -> Bounds:
     elif isinstance(given, Mapping):
         if set(given) != {"low", "high"}:
             raise RegionError(
-                f"region.{group}: expected the keys low and high, found {', '.join(map(str, given))}"
+                f"region.{group}: expected the keys low and high, found {_show(list(given))}"
             )
         low, high = given["low"], given["high"]
     elif _is_pair(given):

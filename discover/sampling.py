@@ -85,7 +85,7 @@ def sample(
         with warnings.catch_warnings():
             # scipy warns where n is no power of two; the balance of a prefix is still good.
             warnings.simplefilter("ignore", UserWarning)
-            unit = 2 * qmc.Sobol(3 * nv, scramble=True, rng=rng).random(n) - 1
+            unit = 2 * qmc.Sobol(3 * nv, scramble=True, seed=rng).random(n) - 1
     else:
         unit = rng.uniform(-1.0, 1.0, (n, 3 * nv))
     if design == "full_circle":
