@@ -1,0 +1,192 @@
+"""Rolling a `Dynamics` forward in time, and judging the forecast by its errors, energy and chaos.
+
+Model, law and simulator are stepped by one and the same integrator from the same starts, so what differs
+between the forecasts is what they say, not how they are stepped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from discover.dynamics import Dynamics
+from discover.region import Region
+from discover.sampling import distance, sample
+
+if TYPE_CHECKING:
+    from kinematics import Robot
+
+
+VALID = 0.4  # a forecast holds until its error reaches this share of the motion's own spread
+TWIN = 1e-7  # how far apart the twin starts are from which the rate of divergence is read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """A batch of trajectories: t (T,) [s], q (T, B, nq), v (T, B, nv), energy (T, B) [J].
+
+    The energy is the one that the robot's description gives to the states passed through, so all
+    forecasts are weighed on the same scale.
+    """
+
+    t: Tensor
+    q: Tensor
+    v: Tensor
+    energy: Tensor
+
+
+def forecast(
+    dynamics: Dynamics, robot: Robot, q0: Tensor, v0: Tensor, *, dt: float, steps: int
+) -> Forecast:
+    """Runge–Kutta of fourth order with no joint forces, from q0 (B, nq), v0 (B, nv)."""
+    from kinematics import integrate, kinetic_energy, potential_energy
+
+    tau = torch.zeros_like(v0)
+
+    def answer(q: Tensor, v: Tensor) -> Tensor:
+        return torch.as_tensor(dynamics(q, v, tau)).to(v0)
+
+    q, v = q0, v0
+    path = [(q, v)]
+    with torch.no_grad():
+        for _ in range(steps):
+            a1 = answer(q, v)
+            v2 = v + dt / 2 * a1
+            a2 = answer(integrate(robot, q, v, dt / 2), v2)
+            v3 = v + dt / 2 * a2
+            a3 = answer(integrate(robot, q, v2, dt / 2), v3)
+            v4 = v + dt * a3
+            a4 = answer(integrate(robot, q, v3, dt), v4)
+            q = integrate(robot, q, (v + 2 * v2 + 2 * v3 + v4) / 6, dt)
+            v = v + dt / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
+            path.append((q, v))
+        qs, vs = (torch.stack(column) for column in zip(*path, strict=True))
+        energy = kinetic_energy(robot, qs, vs) + potential_energy(robot, qs)
+    return Forecast(t=dt * torch.arange(steps + 1, dtype=v0.dtype), q=qs, v=vs, energy=energy)
+
+
+def divergence(robot: Robot, reference: Forecast, other: Forecast) -> Tensor:
+    """How far `other` is from `reference`, (T, B), in units of the reference motion's own spread.
+
+    Positions are compared on the configuration manifold; every coordinate of position and velocity is
+    divided by its root mean square excursion over all reference trajectories.
+    """
+    from kinematics import difference
+
+    start = reference.q[0].expand_as(reference.q)
+    excursion = difference(robot, start, reference.q)
+    gap_q = difference(robot, reference.q, other.q)
+    gap_v = other.v - reference.v
+    parts = []
+    for gap, motion in ((gap_q, excursion), (gap_v, reference.v)):
+        spread = motion.square().mean((0, 1)).sqrt()
+        parts.append(gap / torch.where(spread > 0, spread, torch.ones_like(spread)))
+    away = torch.cat(parts, dim=-1).square().mean(-1).sqrt()
+    return torch.nan_to_num(away, nan=torch.inf, posinf=torch.inf)
+
+
+def valid_time(t: Tensor, away: Tensor) -> Tensor:
+    """When each forecast (T, B) first leaves `VALID`, (B,) [s]; the horizon where it never does."""
+    failed = away > VALID
+    first = torch.where(failed.any(0), failed.int().argmax(0), len(t) - 1)
+    return t[first]
+
+
+def lyapunov_rate(dynamics: Dynamics, robot: Robot, reference: Forecast) -> float:
+    """Mean rate [1/s] at which trajectories that start `TWIN` apart separate over the horizon."""
+    v0 = reference.v[0]
+    twin = forecast(
+        dynamics,
+        robot,
+        reference.q[0],
+        v0 + TWIN,
+        dt=float(reference.t[1] - reference.t[0]),
+        steps=len(reference.t) - 1,
+    )
+    away = divergence(robot, reference, twin)
+    rate = torch.log(away[-1] / away[1]) / (reference.t[-1] - reference.t[1])
+    return float(rate.mean())
+
+
+def compare_forecasts(
+    subjects: dict[str, Dynamics],
+    reference: Dynamics,
+    robot: Robot,
+    region: Region,
+    *,
+    starts: int = 16,
+    dt: float = 0.01,
+    seconds: float = 4.0,
+    seed: int = 0,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Roll every subject and the reference out from the same starts, in the inner half of the region.
+
+    Returns what to say (valid times, energy drift, divergence rate; JSON-able) and what to draw (arrays
+    of the first start's trajectories and of the spread over all starts).
+    """
+    batch = sample(region.scaled(0.5), robot, starts, seed)
+    steps = round(seconds / dt)
+    true = forecast(reference, robot, batch.q, batch.v, dt=dt, steps=steps)
+    half = forecast(reference, robot, batch.q, batch.v, dt=dt / 2, steps=2 * steps)
+    rate = lyapunov_rate(reference, robot, true)
+    exchanged = (true.energy - true.energy[0]).abs()
+    swing = _kinetic_swing(robot, true)
+    outside = distance(region, robot, _states(true))
+    inside = torch.maximum(outside.q, outside.v).reshape(true.energy.shape) <= 1
+    drawn: dict[str, np.ndarray] = {
+        "t": true.t.numpy(),
+        "reference_q": true.q[:, 0].numpy(),
+        "reference_energy": true.energy[:, 0].numpy(),
+        "inside": inside[:, 0].numpy(),
+    }
+    table: dict[str, Any] = {
+        "integrator": "Runge–Kutta 4",
+        "dt": dt,
+        "seconds": seconds,
+        "starts": starts,
+        "threshold": VALID,
+        "energy_scale": swing,
+        "reference_drift": float(exchanged[-1].mean() / swing),
+        "reference_step_error": float(divergence(robot, true, _every_other(half))[-1].mean()),
+        "lyapunov_rate": rate,
+        "inside_share": float(inside.double().mean()),
+        "subjects": {},
+    }
+    for name, dynamics in subjects.items():
+        told = forecast(dynamics, robot, batch.q, batch.v, dt=dt, steps=steps)
+        away = divergence(robot, true, told)
+        holds = valid_time(true.t, away)
+        drift = (told.energy - true.energy).abs() / swing
+        drawn[f"{name}_q"] = told.q[:, 0].numpy()
+        drawn[f"{name}_energy"] = told.energy[:, 0].numpy()
+        drawn[f"{name}_away"] = np.quantile(away.numpy(), [0.25, 0.5, 0.75], axis=1)
+        table["subjects"][name] = {
+            "valid_time": float(holds.median()),
+            "valid_time_low": float(holds.quantile(0.25)),
+            "valid_time_high": float(holds.quantile(0.75)),
+            "never_failed": float((away <= VALID).all(0).double().mean()),
+            "energy_drift": float(drift[-1].median()),
+        }
+    return table, drawn
+
+
+def _kinetic_swing(robot: Robot, path: Forecast) -> float:
+    """The scale of energies in a motion: the largest kinetic energy it reaches, mean over starts."""
+    from kinematics import kinetic_energy
+
+    return float(kinetic_energy(robot, path.q, path.v).amax(0).mean())
+
+
+def _states(path: Forecast) -> Any:
+    from discover.sampling import Batch
+
+    flat_v = path.v.reshape(-1, path.v.shape[-1])
+    return Batch(path.q.reshape(-1, path.q.shape[-1]), flat_v, torch.zeros_like(flat_v))
+
+
+def _every_other(path: Forecast) -> Forecast:
+    return Forecast(t=path.t[::2], q=path.q[::2], v=path.v[::2], energy=path.energy[::2])
