@@ -1,0 +1,265 @@
+"""The descent: AdamW over batches, validation, best weights kept, a state that can be resumed."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from discover.errors import ModelError
+from discover.models.checkpoint import read_tensors, write_tensors
+from discover.models.contract import Samples, WorldModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """AdamW with warm-up and a cosine schedule; every number that decides the weights."""
+
+    epochs: int = 200
+    batch: int = 1024
+    lr: float = 3e-3
+    final_lr: float = 1e-3
+    """Last learning rate as a fraction of `lr`."""
+    warmup: int = 100
+    """Steps until the full learning rate."""
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    patience: int = 50
+    """Stop after so many epochs without a better validation error; 0: never."""
+    precision: Literal["float32", "float64", "bf16"] = "float32"
+    """Arithmetic of training; bf16 is mixed precision on CUDA. The model's own dtype comes back."""
+    compile: bool = False
+    """Let torch.compile build the step (worth it for long runs on CUDA)."""
+    checkpoint_s: float = 15.0
+    """Seconds between stored training states."""
+
+
+@torch.no_grad()
+def relative_error(model: WorldModel, held: Samples, rows: int = 8192) -> float:
+    """Relative error on samples, coordinates weighted by the mean squares of these samples."""
+    squared = torch.zeros_like(held.target[0], dtype=torch.float64)
+    for index in torch.arange(len(held), device=held.q.device).split(rows):
+        part = held.take(index)
+        error = model.respond(part.q, part.v, part.tau) - part.target
+        squared += error.double().square().sum(dim=0)
+    reference = held.target.double().square().sum(dim=0)
+    return float((squared / reference).mean().sqrt())
+
+
+class StateStore:
+    """Where a training state is kept, and whose it is."""
+
+    def __init__(self, path: Path, identity: str) -> None:
+        self.path = path
+        self.identity = identity
+
+    def write(self, run: Run) -> None:
+        tensors = {f"model.{k}": x for k, x in run.model.state_dict().items()}
+        tensors |= {f"best.{k}": x for k, x in run.best.items()}
+        for index, moments in run.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": x for k, x in moments.items()}
+        told = {
+            "identity": self.identity,
+            "epoch": run.epoch,
+            "planned": run.planned,
+            "best_error": run.best_error,
+            "best_epoch": run.best_epoch,
+            "seconds": run.seconds,
+            "history": run.history,
+            "notes": run.notes,
+        }
+        write_tensors(self.path, tensors, {"training": told})
+
+    def read(self, run: Run) -> None:
+        """Continue where the stored run stood; a state of another run is left alone."""
+        if not self.path.exists():
+            return
+        tensors, card = read_tensors(self.path)
+        told = card["training"]
+        if told["identity"] != self.identity:
+            return
+
+        def under(prefix: str) -> dict[str, Tensor]:
+            n = len(prefix)
+            return {k[n:]: x for k, x in tensors.items() if k.startswith(prefix)}
+
+        run.model.load_state_dict(under("model."))
+        run.best = under("best.")
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, x in under("optimizer.").items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = x
+        groups = run.optimizer.state_dict()["param_groups"]
+        run.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        for name in ("epoch", "planned", "best_epoch", "seconds", "history", "notes"):
+            setattr(run, name, told[name])
+        run.best_error = math.inf if told["best_error"] is None else told["best_error"]
+
+
+@dataclass(kw_only=True)
+class Run:
+    """All that changes while training."""
+
+    model: WorldModel
+    optimizer: torch.optim.Optimizer
+    planned: int
+    best: dict[str, Tensor]
+    best_error: float
+    history: list[dict[str, float]]
+    notes: list[str]
+    epoch: int = 0
+    best_epoch: int = 0
+    seconds: float = 0.0
+
+
+def descend(
+    model: WorldModel,
+    train: Samples,
+    validation: Samples,
+    *,
+    config: TrainingConfig,
+    seed: int,
+    device: torch.device,
+    budget_s: float | None,
+    store: StateStore | None,
+    resume: bool,
+    progress: bool | None,
+) -> tuple[list[dict[str, float]], list[str]]:
+    """Train in place; afterwards `model` holds the best weights, in its own dtype and place.
+
+    Returns the history (a row an epoch) and notes. Raises ModelError if the loss is not finite.
+    """
+    home = model.target_scale.clone()
+    model.calibrate(train)
+    dtype = torch.float64 if config.precision == "float64" else torch.float32
+    model.to(device=device, dtype=dtype).train()
+    train, validation = train.to(model.target_scale), validation.to(model.target_scale)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+    )
+    run = Run(
+        model=model,
+        optimizer=optimizer,
+        planned=config.epochs,
+        best=_copy(model),
+        best_error=math.inf,
+        history=[],
+        notes=[],
+    )
+    if resume and store is not None:
+        store.read(run)
+    earlier, started, stored = run.seconds, time.perf_counter(), time.perf_counter()
+    loss_of = torch.compile(model.loss) if config.compile else model.loss
+    with _bar(progress, config, run) as show:
+        while run.epoch < run.planned:
+            lr, train_error = _epoch(run, loss_of, train, config, seed)
+            model.eval()
+            error = relative_error(model, validation)
+            model.train()
+            run.seconds = earlier + time.perf_counter() - started
+            run.epoch += 1
+            row = {"epoch": run.epoch, "train": train_error, "validation": error, "lr": lr}
+            run.history.append({**row, "seconds": round(run.seconds, 3)})
+            if error < run.best_error:
+                run.best, run.best_error, run.best_epoch = _copy(model), error, run.epoch
+            show(run)
+            if config.patience and run.epoch - run.best_epoch >= config.patience:
+                run.notes.append(f"stopped early after {run.epoch} of {run.planned} epochs")
+                break
+            if budget_s is not None:
+                _fit_in(run, budget_s)
+            if store is not None and time.perf_counter() - stored > config.checkpoint_s:
+                store.write(run)
+                stored = time.perf_counter()
+    model.load_state_dict(run.best)
+    model.to(home).eval()
+    return run.history, run.notes
+
+
+def _epoch(
+    run: Run, loss_of: Any, train: Samples, config: TrainingConfig, seed: int
+) -> tuple[float, float]:
+    """One pass over the samples in an order of its own; (last learning rate, training error)."""
+    n = len(train)
+    batch = min(config.batch, n)
+    steps = n // batch  # the few samples left over come in another epoch's order
+    device = train.q.device
+    # Drawn on the CPU and from the epoch's number: the same order on every device and on resuming.
+    generator = torch.Generator().manual_seed((seed << 24) + run.epoch)
+    order = torch.randperm(n, generator=generator).to(device)
+    mixed = config.precision == "bf16" and device.type == "cuda"
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    lr = config.lr
+    for i in range(steps):
+        done = run.epoch * steps + i
+        lr = _rate(config, done, run.planned * steps)
+        for group in run.optimizer.param_groups:
+            group["lr"] = lr
+        with torch.autocast("cuda", torch.bfloat16) if mixed else nullcontext():
+            loss = loss_of(train.take(order[i * batch : (i + 1) * batch]))
+        run.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if config.clip > 0:
+            torch.nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
+        run.optimizer.step()
+        total += loss.detach()
+    mean = float(total) / steps
+    if not math.isfinite(mean):
+        raise ModelError(
+            f"training diverged in epoch {run.epoch + 1}: the loss is {mean}; "
+            f"lower the learning rate (now {config.lr:g})"
+        )
+    return lr, math.sqrt(mean)
+
+
+def _rate(config: TrainingConfig, step: int, steps: int) -> float:
+    """Linear warm-up, then half a cosine down to final_lr."""
+    warm = min(config.warmup, steps // 10)
+    if step < warm:
+        return config.lr * (step + 1) / warm
+    fraction = min(1.0, (step - warm) / max(1, steps - warm))
+    wave = 0.5 * (1 + math.cos(math.pi * fraction))
+    return config.lr * (config.final_lr + (1 - config.final_lr) * wave)
+
+
+def _fit_in(run: Run, budget_s: float) -> None:
+    """Lower the planned number of epochs where the wall clock would not allow them."""
+    fits = max(run.epoch, int(budget_s / (run.seconds / run.epoch)))
+    if fits < 0.97 * run.planned or (fits < run.planned and run.seconds > 0.9 * budget_s):
+        run.notes.append(f"{run.planned} epochs shortened to {fits} to keep within {budget_s:g} s")
+        run.planned = fits
+
+
+def _copy(model: WorldModel) -> dict[str, Tensor]:
+    return {name: x.detach().clone() for name, x in model.state_dict().items()}
+
+
+@contextmanager
+def _bar(wanted: bool | None, config: TrainingConfig, run: Run) -> Iterator[Any]:
+    """A progress bar on a terminal, or nothing."""
+    if not (sys.stderr.isatty() if wanted is None else wanted):
+        yield lambda run: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} validation {task.fields[error]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as bar:
+        task = bar.add_task(f"train {run.model.kind}", total=run.planned, error="-")
+
+        def show(run: Run) -> None:
+            bar.update(task, completed=run.epoch, total=run.planned, error=f"{run.best_error:.2%}")
+
+        yield show

@@ -1,0 +1,227 @@
+"""What every world model promises.
+
+A model answers (q, v, tau). Inside, each family gives a `respond`: the vector it regresses on, in
+physical units. `forward` turns that into what the model declares to answer. Normalisation and the
+observation map belong to the model and travel in its checkpoint.
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from discover.errors import ModelError
+from discover.models.layout import Layout, advance, displacement, features
+
+Outputs = Literal["acceleration", "next_state", "increment"]
+OUTPUTS: tuple[Outputs, ...] = ("acceleration", "next_state", "increment")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Options of a family; each family adds its own fields."""
+
+    trig: bool = False
+    """Feed angles as (sine, cosine) instead of raw radians."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """What a model is trained or checked on.
+
+    q (N, nq), v (N, nv), tau (N, nv), target: accelerations (N, nv), or for models of steps the
+    displacement and the change of velocity over dt, side by side (N, 2 nv).
+    """
+
+    q: Tensor
+    v: Tensor
+    tau: Tensor
+    target: Tensor
+
+    def __len__(self) -> int:
+        return self.q.shape[0]
+
+    def to(self, *args: Any) -> Samples:
+        return Samples(
+            q=self.q.to(*args),
+            v=self.v.to(*args),
+            tau=self.tau.to(*args),
+            target=self.target.to(*args),
+        )
+
+    def take(self, index: Tensor) -> Samples:
+        return Samples(
+            q=self.q[index], v=self.v[index], tau=self.tau[index], target=self.target[index]
+        )
+
+
+def read_config(family: str, schema: type[ModelConfig], options: Mapping[str, Any]) -> ModelConfig:
+    """Options as the family's configuration; an unknown key names the nearest valid one."""
+    valid = [field.name for field in fields(schema)]
+    for key in options:
+        if key not in valid:
+            near = difflib.get_close_matches(key, valid, n=1) or valid
+            raise ModelError(
+                f"model '{family}' has no option '{key}'; did you mean '{near[0]}'? "
+                f"(options: {', '.join(valid)})"
+            )
+    return schema(**options)
+
+
+class WorldModel(nn.Module, ABC):
+    """Base of all families: forward(q, v, tau) -> a, or the next state, or the increment.
+
+    q (…, nq) [rad | m], v (…, nv) [rad/s | m/s], tau (…, nv) [N·m | N], torch or numpy.
+    outputs = "acceleration": a (…, nv) [rad/s² | m/s²];
+    "next_state": (q_next (…, nq), v_next (…, nv)) after dt seconds;
+    "increment": (displacement (…, nv), change of v (…, nv)) over dt seconds.
+    The answer has the dtype and device of q; the weights keep theirs.
+    """
+
+    kind: ClassVar[str]
+    config_schema: ClassVar[type[ModelConfig]] = ModelConfig
+    trained_by: ClassVar[Literal["gradient", "fit"]] = "gradient"
+    may_answer: ClassVar[tuple[Outputs, ...]] = OUTPUTS
+    grows: ClassVar[tuple[str, ...]] = ()
+    """Buffers whose size depends on the training data."""
+
+    input_mean: Tensor
+    input_scale: Tensor
+    target_mean: Tensor
+    target_scale: Tensor
+    target_rms: Tensor
+
+    def __init__(
+        self,
+        layout: Layout,
+        config: ModelConfig,
+        *,
+        outputs: Outputs = "acceleration",
+        dt: float | None = None,
+    ) -> None:
+        super().__init__()
+        if outputs not in self.may_answer:
+            raise ModelError(
+                f"model '{self.kind}' answers {' or '.join(self.may_answer)}, not '{outputs}'"
+            )
+        if outputs != "acceleration" and not (dt is not None and dt > 0):
+            raise ModelError(f"outputs '{outputs}' need a step dt > 0 in seconds, found {dt}")
+        if outputs == "acceleration":
+            dt = None  # accelerations know no step
+        self.layout = layout
+        self.config = config
+        self.outputs: Outputs = outputs
+        self.dt = dt
+        self.card: dict[str, Any] = {}
+        width = layout.nv if outputs == "acceleration" else 2 * layout.nv
+        zero = torch.zeros(1, layout.nq, dtype=torch.float64)
+        n_in = features(layout, zero, config.trig).shape[-1] + 2 * layout.nv
+        self.register_buffer("input_mean", torch.zeros(n_in))
+        self.register_buffer("input_scale", torch.ones(n_in))
+        self.register_buffer("target_mean", torch.zeros(width))
+        self.register_buffer("target_scale", torch.ones(width))
+        self.register_buffer("target_rms", torch.ones(width))
+
+    # ---- what a family writes -------------------------------------------------------------
+
+    @abstractmethod
+    def respond(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """The regressed vector (B, n_out) in physical units; inputs are (B, …) in our dtype."""
+
+    def fit(self, samples: Samples) -> None:
+        """Learn in one go (families with trained_by = "fit")."""
+        raise NotImplementedError(f"model '{self.kind}' is trained by gradient, not by fit")
+
+    # ---- what all share -------------------------------------------------------------------
+
+    def inputs(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """Observed and normalised inputs (B, n_in)."""
+        x = torch.cat((features(self.layout, q, self.config.trig), v, tau), dim=-1)
+        return (x - self.input_mean) / self.input_scale
+
+    def to_units(self, y: Tensor) -> Tensor:
+        """Normalised outputs (B, n_out) back in physical units."""
+        return y * self.target_scale + self.target_mean
+
+    @torch.no_grad()
+    def calibrate(self, samples: Samples) -> None:
+        """Set the normalisation from training samples (float64 sums, whatever the dtype)."""
+        s = samples.to(torch.float64)
+        x = torch.cat((features(self.layout, s.q, self.config.trig), s.v, s.tau), dim=-1)
+        spread = x.std(dim=0, correction=0)
+        self.input_mean.copy_(x.mean(dim=0))
+        self.input_scale.copy_(torch.where(spread > 1e-9, spread, torch.ones_like(spread)))
+        spread = s.target.std(dim=0, correction=0)
+        rms = s.target.square().mean(dim=0).sqrt()
+        self.target_mean.copy_(s.target.mean(dim=0))
+        self.target_scale.copy_(torch.where(spread > 1e-12, spread, torch.ones_like(spread)))
+        self.target_rms.copy_(torch.where(rms > 1e-12, rms, torch.ones_like(rms)))
+
+    def forward(self, q: Any, v: Any, tau: Any) -> Any:
+        q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
+        layout = self.layout
+        for name, x, n in (("q", q, layout.nq), ("v", v, layout.nv), ("tau", tau, layout.nv)):
+            if x.shape[-1:] != (n,):
+                raise ModelError(
+                    f"{name}: expected last axis {n}, found shape {tuple(x.shape)}; "
+                    f"this model was built for nq={layout.nq}, nv={layout.nv}"
+                )
+        batch = torch.broadcast_shapes(q.shape[:-1], v.shape[:-1], tau.shape[:-1])
+        own = [
+            x.expand(*batch, x.shape[-1]).reshape(-1, x.shape[-1]).to(self.target_scale)
+            for x in (q, v, tau)
+        ]
+        answer = self.respond(*own).to(q).reshape(*batch, -1)
+        if self.outputs == "acceleration":
+            return answer
+        step, change = answer.split(layout.nv, dim=-1)
+        if self.outputs == "increment":
+            return step, change
+        return advance(layout, q, step), v + change
+
+    def loss(self, samples: Samples) -> Tensor:
+        """Mean squared error, each coordinate in units of its root mean square: the square of the
+        relative error used everywhere."""
+        error = self.respond(samples.q, samples.v, samples.tau) - samples.target
+        return (error / self.target_rms).square().mean()
+
+    def target_of(self, q: Tensor, v: Tensor, q_next: Tensor, v_next: Tensor) -> Tensor:
+        """What `respond` should give for a recorded transition (N, 2 nv)."""
+        return torch.cat((displacement(self.layout, q, q_next), v_next - v), dim=-1)
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over stored tensors; buffers that grow with the data take the stored shape."""
+        for name in self.grows:
+            if name in tensors:
+                self.register_buffer(name, torch.empty_like(tensors[name]))
+        self.load_state_dict(dict(tensors), strict=True)
+
+    def parameter_count(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+    def describe(self) -> dict[str, Any]:
+        """Everything needed to build this model again, JSON-able."""
+        return {
+            "kind": self.kind,
+            "config": asdict(self.config),
+            "layout": self.layout.to_dict(),
+            "outputs": self.outputs,
+            "dt": self.dt,
+        }
+
+
+def as_samples(q: Any, v: Any, tau: Any, target: Any) -> Samples:
+    """Samples from arrays of any kind."""
+    return Samples(
+        **{
+            name: torch.as_tensor(np.asarray(x) if not isinstance(x, Tensor) else x)
+            for name, x in (("q", q), ("v", v), ("tau", tau), ("target", target))
+        }
+    )

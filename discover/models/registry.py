@@ -1,0 +1,54 @@
+"""The families that can be named in a recipe, and how one is built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from discover.errors import ModelError
+from discover.models.contract import Outputs, WorldModel, read_config
+from discover.models.delan import DeLaN
+from discover.models.layout import Layout
+from discover.models.mlp import MLP
+from discover.models.table import Table
+
+FAMILIES: Mapping[str, type[WorldModel]] = {family.kind: family for family in (Table, MLP, DeLaN)}
+
+
+def build(
+    kind: str,
+    nq: int,
+    nv: int,
+    config: Mapping[str, Any] | None = None,
+    *,
+    kinds: Sequence[str] | None = None,
+    parents: Sequence[int] | None = None,
+    outputs: Outputs = "acceleration",
+    dt: float | None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> WorldModel:
+    """An untrained model of family `kind`, its weights drawn from `seed`.
+
+    config: options of the family. kinds and parents: the joints, as plain tuples; without them a
+    serial chain of one-number joints is assumed. Raises ModelError on an unknown family or option.
+    """
+    if kind not in FAMILIES:
+        raise ModelError(f"model '{kind}' unknown; expected one of {', '.join(FAMILIES)}")
+    family = FAMILIES[kind]
+    if kinds is None:
+        layout = Layout.plain(nv)
+    else:
+        chain = range(-1, len(kinds) - 1) if parents is None else parents
+        layout = Layout.of(kinds, chain)
+    if (layout.nq, layout.nv) != (nq, nv):
+        raise ModelError(
+            f"expected nq={layout.nq}, nv={layout.nv} from the joint kinds, found "
+            f"nq={nq}, nv={nv}; give the kinds of the joints"
+        )
+    settings = read_config(kind, family.config_schema, config or {})
+    with torch.random.fork_rng(devices=[]):  # the caller's random stream stays untouched
+        torch.manual_seed(seed)
+        return family(layout, settings, outputs=outputs, dt=dt).to(dtype)

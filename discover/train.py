@@ -1,0 +1,182 @@
+"""One training loop for every family.
+
+Samples live in memory and are batched by index, so that nothing waits for loading. The order of
+the batches depends on (seed, epoch) alone; a run that was killed and resumed therefore walks the
+same path and ends, on a CPU, at the same weights bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from discover.artifacts import value_hash, write_json
+from discover.descent import StateStore, TrainingConfig, descend, relative_error
+from discover.errors import DatasetError, ModelError
+from discover.models.checkpoint import load_checkpoint, save
+from discover.models.contract import Samples, WorldModel
+
+MODEL_FILE = "model.safetensors"
+STATE_FILE = "training.safetensors"
+HISTORY_FILE = "history.json"
+
+
+class Rows(Protocol):
+    """Rows of states and what followed: a, or next states, or both."""
+
+    q: Tensor
+    v: Tensor
+    tau: Tensor
+    a: Tensor | None
+    q_next: Tensor | None
+    v_next: Tensor | None
+
+
+class SplitDataset(Protocol):
+    """What training asks of a data set: its rows of "train" and of "validation"."""
+
+    def part(self, split: str, /) -> Rows: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """history: one row an epoch (epoch, train, validation: relative errors; lr; seconds)."""
+
+    model: WorldModel
+    history: list[dict[str, float]]
+    metrics: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def samples(dataset: SplitDataset, split: str, model: WorldModel) -> Samples:
+    """The rows of one split, with the target that `model` regresses on."""
+    rows = dataset.part(split)
+    if model.outputs == "acceleration":
+        if rows.a is None:
+            raise DatasetError(
+                "a model that answers accelerations needs them in the data set, found next states "
+                'only; build the model with outputs="next_state" and the data\'s dt'
+            )
+        target = rows.a
+    else:
+        if rows.q_next is None or rows.v_next is None:
+            raise DatasetError(
+                f"a model that answers {model.outputs} needs next states in the data set, found "
+                "accelerations only; sample transitions, or train on accelerations"
+            )
+        target = model.target_of(rows.q, rows.v, rows.q_next, rows.v_next)
+    chosen = Samples(q=rows.q, v=rows.v, tau=rows.tau, target=target)
+    if not len(chosen):
+        raise DatasetError(f"expected samples in split '{split}', found none; enlarge the data set")
+    for name, x in vars(chosen).items():
+        if not bool(torch.isfinite(x).all()):
+            raise DatasetError(f"{name} in split '{split}' holds NaN or infinity; clean the data")
+    return chosen
+
+
+def choose_device(device: str) -> torch.device:
+    """ "auto" is CUDA where there is one, else the CPU. Raises ModelError where it is missing."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"device '{device}' is not available ({str(error).splitlines()[0]}); use --device auto"
+        ) from error
+    return chosen
+
+
+def train(
+    model: WorldModel,
+    dataset: SplitDataset,
+    *,
+    out: Path | str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    epochs: int | None = None,
+    budget_s: float | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+    config: TrainingConfig | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> TrainingResult:
+    """Train `model` in place on the "train" part of `dataset`; keep the best on "validation".
+
+    out: folder for the model, the training state (for resume) and the history. epochs overrides
+    the configuration. budget_s: wall-clock seconds; where the epochs would not fit, their number
+    is lowered and the schedule shortened with it, and a note says so. progress: a bar; by default
+    only on a terminal. card: what the stored model card should tell besides the metrics.
+    """
+    config = config or TrainingConfig()
+    if epochs is not None:
+        config = TrainingConfig(**{**asdict(config), "epochs": epochs})
+    folder = Path(out) if out is not None else None
+    held = {part: samples(dataset, part, model) for part in ("train", "validation")}
+    identity = value_hash(
+        {
+            "model": model.describe(),
+            "config": asdict(config),
+            "seed": seed,
+            "data": [[len(s), *(float(x.double().sum()) for x in vars(s).values())]
+                     for s in held.values()],
+        }
+    )  # fmt: skip
+    if resume and folder is not None and (folder / MODEL_FILE).exists():
+        stored = load_checkpoint(folder / MODEL_FILE)
+        if stored.card.get("identity") == identity:
+            model.load_tensors(stored.state_dict())
+            model.card = stored.card
+            told = stored.card
+            return TrainingResult(
+                model=model, history=told["history"], metrics=told["metrics"], notes=told["notes"]
+            )
+    started = time.perf_counter()
+    if model.trained_by == "fit":
+        model.fit(held["train"])
+        history: list[dict[str, float]] = []
+        notes: list[str] = []
+    else:
+        history, notes = descend(
+            model,
+            held["train"],
+            held["validation"],
+            config=config,
+            seed=seed,
+            device=choose_device(device),
+            budget_s=budget_s,
+            store=StateStore(folder / STATE_FILE, identity) if folder is not None else None,
+            resume=resume,
+            progress=progress,
+        )
+    own = {part: s.to(model.target_scale) for part, s in held.items()}
+    metrics: dict[str, Any] = {
+        "seconds": round(history[-1]["seconds"] if history else time.perf_counter() - started, 3),
+        "parameters": model.parameter_count(),
+        "epochs": len(history),
+        "validation_error": relative_error(model, own["validation"]),
+        "train_samples": len(held["train"]),
+    }
+    if model.trained_by == "gradient":  # a table knows its own entries by heart
+        metrics["train_error"] = relative_error(model, own["train"])
+    model.card = {
+        **(card or {}),
+        "identity": identity,
+        "training": asdict(config),
+        "seed": seed,
+        "metrics": metrics,
+        "notes": notes,
+        "history": history,
+    }
+    if folder is not None:
+        save(model, folder / MODEL_FILE)
+        write_json(folder / HISTORY_FILE, history)
+        (folder / STATE_FILE).unlink(missing_ok=True)
+    return TrainingResult(model=model, history=history, metrics=metrics, notes=notes)
