@@ -1,12 +1,13 @@
 """How wrong one `Dynamics` is about another, and how fast that grows with distance from the region.
 
-Any two answers can be compared: a model with the simulator, a law with the simulator, a law with the
-model it was taken from. Errors are relative (root mean square over the spread of the reference, joint
-by joint), distances are in half-widths of the region, bands are bootstrapped over states.
+Any two answers can be compared: a model with the simulator, a law with the simulator, a law with
+the model it was taken from. Errors are relative (root mean square over the spread of the reference,
+joint by joint), distances are in half-widths of the region, bands are bootstrapped over states.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,12 +68,12 @@ def shells(
     samples: int = 512,
     seed: int = 0,
 ) -> list[States]:
-    """The states at which curves are measured: the region itself, then shell after shell, per axis."""
+    """The states at which curves are measured: the region, then shell after shell, per axis."""
     inside = sample(region, robot, samples, seed)
     found: list[States] = []
     for number, axis in enumerate(axes):
         found.append(States(axis=axis, outer=radii[0], batch=inside))
-        for step, (inner, outer) in enumerate(zip(radii, radii[1:], strict=False), start=1):
+        for step, (inner, outer) in enumerate(itertools.pairwise(radii), start=1):
             draw = seed + 1 + number * len(radii) + step
             batch = shell(region, robot, samples, inner, outer, axis, draw)
             found.append(States(axis=axis, outer=outer, batch=batch))

@@ -1,8 +1,9 @@
 """Files that are either whole or absent.
 
-Everything a study leaves behind is written here: to a hidden neighbour first, flushed to the disk, then
-renamed over its name. A reader, or a run that resumes after `kill -9`, never meets half a file. What the
-disk refuses (no space, no permission, a file where a folder should be) becomes one `OutputError`.
+Everything a study leaves behind is written here: to a hidden neighbour first, flushed to the disk,
+then renamed over its name. A reader, or a run that resumes after `kill -9`, never meets half a
+file. What the disk refuses (no space, no permission, a file where a folder should be) becomes one
+`OutputError`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write(path: Path | str, fill: Callable[[Path], None]) -> Path:
-    """Let `fill` write a hidden neighbour of `path`, then rename it into place. Raises OutputError."""
+    """Let `fill` write a hidden neighbour of `path`, then rename it. Raises OutputError."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     with disk_errors(path):

@@ -1,7 +1,7 @@
 """Rolling a `Dynamics` forward in time, and judging the forecast by its errors, energy and chaos.
 
-Model, law and simulator are stepped by one and the same integrator from the same starts, so what differs
-between the forecasts is what they say, not how they are stepped.
+Model, law and simulator are stepped by one and the same integrator from the same starts, so what
+differs between the forecasts is what they say, not how they are stepped.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def forecast(
 def divergence(robot: Robot, reference: Forecast, other: Forecast) -> Tensor:
     """How far `other` is from `reference`, (T, B), in units of the reference motion's own spread.
 
-    Positions are compared on the configuration manifold; every coordinate of position and velocity is
-    divided by its root mean square excursion over all reference trajectories.
+    Positions are compared on the configuration manifold; every coordinate of position and velocity
+    is divided by its root mean square excursion over all reference trajectories.
     """
     from kinematics import difference
 
@@ -123,10 +123,10 @@ def compare_forecasts(
     seconds: float = 4.0,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Roll every subject and the reference out from the same starts, in the inner half of the region.
+    """Roll subjects and reference out from the same starts, in the inner half of the region.
 
-    Returns what to say (valid times, energy drift, divergence rate; JSON-able) and what to draw (arrays
-    of the first start's trajectories and of the spread over all starts).
+    Returns what to say (valid times, energy drift, divergence rate; JSON-able) and what to draw
+    (arrays of the first start's trajectories and of the spread over all starts).
     """
     batch = sample(region.scaled(0.5), robot, starts, seed)
     steps = round(seconds / dt)
@@ -175,7 +175,7 @@ def compare_forecasts(
 
 
 def _kinetic_swing(robot: Robot, path: Forecast) -> float:
-    """The scale of energies in a motion: the largest kinetic energy it reaches, mean over starts."""
+    """The scale of energies in a motion: its largest kinetic energy, mean over starts."""
     from kinematics import kinetic_energy
 
     return float(kinetic_energy(robot, path.q, path.v).amax(0).mean())

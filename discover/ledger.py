@@ -1,7 +1,8 @@
 """The time ledger: what an answer costs, each contender named with batch, precision and threads.
 
-Comparisons are fair only if they share machine, states and batch, so the contenders take turns round by
-round and the median over rounds is reported: a slow moment of the machine falls on all of them.
+Comparisons are fair only if they share machine, states and batch, so the contenders take turns
+round by round and the median over rounds is reported: a slow moment of the machine falls on all of
+them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SLICE = 0.01  # seconds a contender gets in a round, unless one call takes longe
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """Something that answers a batch. `prepare(batch)` returns the call to time, inputs converted."""
+    """Something that answers. `prepare(batch)` returns the call to time, inputs converted."""
 
     name: str
     prepare: Callable[[Batch], Callable[[], Any]]

@@ -1,9 +1,9 @@
 """What a study was made of, and which of its stages are finished.
 
-`manifest.json` holds the resolved recipe, seeds, versions, hashes and, for each finished stage, the hash
-of everything that went into it and of every file that came out. A stage counts as finished only if its
-inputs are still the same and all its files are still whole, so a run that was cut redoes just the stage
-it was cut in, and what depends on it.
+`manifest.json` holds the resolved recipe, seeds, versions, hashes and, for each finished stage, the
+hash of everything that went into it and of every file that came out. A stage counts as finished
+only if its inputs are still the same and all its files are still whole, so a run that was cut
+redoes just the stage it was cut in, and what depends on it.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def versions() -> dict[str, str]:
 
 
 def source_hash() -> str:
-    """The hash of this project's own code, so that two reports can be told to come from the same."""
+    """The hash of this project's own code, to tell whether two reports come from the same."""
     import discover
     import kinematics
 

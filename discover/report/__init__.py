@@ -1,0 +1,5 @@
+"""Reports: Markdown and figures from stored evidence."""
+
+from discover.report.render import render
+
+__all__ = ["render"]

@@ -1,0 +1,83 @@
+"""The law's formulas for a report, kept as LaTeX beside the evidence.
+
+Formulas are derived once, from law.json, and stored: rendering a report again derives nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from discover.artifacts import read_json, write_json
+from discover.report.stored import StoredExam
+
+FORMULAS = "formulas.json"
+SMALL = 3  # joints up to which whole formulas are worth printing
+WIDE = 1400  # characters of LaTeX that still fit a page
+
+
+def stored_formulas(stored: StoredExam) -> dict[str, Any]:
+    """What the report prints of the law: formulas, terms, program (each may be empty)."""
+    path = stored.directory / FORMULAS
+    if path.exists():
+        return dict(read_json(path, "a law's formulas"))
+    if not (stored.law or {}).get("kind"):
+        return {"formulas": [], "terms": [], "program": "", "law_intro": ""}
+    from discover.laws import from_dict
+
+    return write_formulas(from_dict(stored.law), stored.directory)
+
+
+def write_formulas(law: Any, directory: Path) -> dict[str, Any]:
+    """Derive what a report prints of `law`, store it in `directory`, and return it."""
+    held = derive(law)
+    write_json(directory / FORMULAS, held)
+    return held
+
+
+def derive(law: Any) -> dict[str, Any]:
+    """Formulas in LaTeX for small robots; terms and the program for all."""
+    import sympy
+
+    formulas = []
+    robot = getattr(law, "robot", None)
+    if robot is not None and robot.nv <= SMALL:
+        intermediates = [
+            {"words": "with", "latex": f"{sympy.latex(name)} = {sympy.latex(_short(value))}"}
+            for name, value in law.intermediates
+        ]
+        for name, words, value in (
+            ("H(q)", "Mass matrix [kg·m²]:", law.mass_matrix),
+            ("V(q)", "Potential energy [J]:", law.potential),
+            ("L(q, v)", "Lagrangian [J]:", law.lagrangian),
+        ):
+            latex = f"{name} = {sympy.latex(_short(value))}"
+            if len(latex) <= WIDE:
+                formulas.append({"words": words, "latex": latex})
+        if formulas:
+            formulas += intermediates
+    terms = [f"${sympy.latex(_short(term))}$" for term in getattr(law, "terms", ())]
+    return {
+        "law_intro": f"{law.family[:1].upper()}{law.family[1:]}: H(q) a + bias(q, v) = τ"
+        + (" with terms beside it." if terms else "."),
+        "formulas": formulas,
+        "terms": terms,
+        "program": str(getattr(law, "program", "") or ""),
+    }
+
+
+def _short(expression: Any, digits: int = 5) -> Any:
+    """The same expression with its numbers rounded to what a reader can take in."""
+    import sympy
+
+    def rounded(value: Any) -> Any:
+        return value.xreplace(
+            {
+                n: (sympy.Integer(0) if abs(n) < 1e-12 else sympy.Float(float(n), digits))
+                for n in value.atoms(sympy.Float)
+            }
+        )
+
+    if isinstance(expression, sympy.MatrixBase):
+        return expression.applyfunc(rounded)
+    return rounded(expression)

@@ -1,0 +1,212 @@
+"""report.md and its figures, from what is stored in a folder and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from discover.artifacts import write_text
+from discover.errors import OutputError
+from discover.report import figures, style, tables, words
+from discover.report.formulas import stored_formulas
+from discover.report.numbers import count, distance, half_widths, listing, number, relative, seconds
+from discover.report.stored import STUDY, VERDICT, StoredExam, read_exam, read_study
+
+REPORT = "report.md"
+
+
+def render(directory: Path | str) -> Path:
+    """Write report.md and figures/ of a study or of one examination, and return the report's path.
+
+    Raises OutputError where the folder holds no evidence, or damaged evidence.
+    """
+    directory = Path(directory)
+    if (directory / STUDY).exists():
+        return _render_study(directory)
+    if (directory / VERDICT).exists():
+        return _render_exam(directory)
+    raise OutputError(
+        f"expected {VERDICT} or {STUDY} in {directory}, found neither; "
+        "give the folder that `discover run` or exam.save() wrote"
+    )
+
+
+def _render_exam(directory: Path) -> Path:
+    stored = read_exam(directory)
+    told = stored.verdict
+    columns, rows = tables.reach(stored)
+    shown = tables.parameters(stored)
+    context: dict[str, Any] = {
+        "title": _title(stored),
+        "verdict": told,
+        "headline": words.headline(told["verdict"]),
+        "confidence": number(told.get("confidence"), 2),
+        "resolution": words.resolution(told.get("resolution")),
+        "law_family": _family(stored),
+        "queries": f"{int(told.get('queries') or 0):,}",
+        "seconds": seconds(told.get("seconds")),
+        "answer": words.answer(stored),
+        "notes": stored.exam.get("notes") or [],
+        "error_columns": columns,
+        "reach_rows": rows,
+        "furthest": distance(stored.furthest),
+        "samples": next((c["samples"] for c in stored.curves if c.get("samples")), "the"),
+        "parameter_rows": shown,
+        "parameter_words": words.parameters(stored.exam.get("parameters") or []),
+        "parameters_folded": len(shown) > tables.FOLD,
+        "recordings": tables.recordings(stored),
+        "forecast": tables.forecast(stored),
+        "ledger": tables.ledger(stored),
+        "evidence": tables.evidence(stored),
+        "means": words.MEANS.get(told["verdict"], []),
+        "means_not": words.MEANS_NOT.get(told["verdict"], []),
+        "made": tables.lines_of(stored.manifest, _made(stored)),
+        **stored_formulas(stored),
+    }
+    context["figures"] = _draw_exam(stored)
+    context["training"] = context["figures"].get("training")
+    return write_text(directory / REPORT, _fill("model.md.j2", context))
+
+
+def _render_study(directory: Path) -> Path:
+    study, exams = read_study(directory)
+    for stored in exams:
+        _render_exam(stored.directory)
+    simulated = any(s.error("model against simulator", "q", far=True) is not None for s in exams)
+    furthest = max((s.furthest for s in exams), default=1.0)
+    figure = None
+    if any(stored.curves for stored in exams) and simulated:
+        path = directory / "figures" / "comparison.png"
+        style.save(figures.comparison({s.name: s.curves for s in exams}), path)
+        figure = path.relative_to(directory).as_posix()
+    context = {
+        "title": study.get("title") or study["name"],
+        "opening": _opening(study, exams),
+        "rows": [_study_row(stored) for stored in exams],
+        "simulated": simulated,
+        "furthest": distance(furthest),
+        "caption": _caption(simulated),
+        "figure": figure,
+        "recordings_meaning": words.RECORDED_MEANING if any(s.recordings for s in exams) else "",
+        "made": tables.lines_of(exams[0].manifest if exams else None),
+    }
+    return write_text(directory / REPORT, _fill("study.md.j2", context))
+
+
+def _draw_exam(stored: StoredExam) -> dict[str, str]:
+    """Draw what there are numbers for; returns the figures' places relative to the report."""
+    drawn = {}
+    folder = stored.directory / "figures"
+    if stored.curves:
+        drawn["errors"] = figures.errors(stored.curves, stored.verdict.get("reach") or {})
+    if stored.forecast is not None and stored.forecast_drawn:
+        joints = stored.forecast.get("coordinates", ())
+        drawn["forecast"] = figures.forecasts(stored.forecast_drawn, stored.forecast, joints)
+    history = (stored.training or {}).get("history") or []
+    if len(history) > 1:
+        drawn["training"] = figures.training(history)
+    for name, figure in drawn.items():
+        style.save(figure, folder / f"{name}.png")
+    return {name: f"figures/{name}.png" for name in drawn}
+
+
+def _fill(template: str, context: dict[str, Any]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("discover.report", "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=False,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, and every text in it is our own or passed through `cell`
+    )
+    text = environment.get_template(template).render(context)
+    return _tidy(text)
+
+
+def _tidy(text: str) -> str:
+    """No trailing blanks, never more than one empty line."""
+    lines: list[str] = []
+    for line in (raw.rstrip() for raw in text.splitlines()):
+        if line or (lines and lines[-1]):
+            lines.append(line)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _title(stored: StoredExam) -> str:
+    robot = stored.verdict.get("robot")
+    robot = robot.get("name") if isinstance(robot, dict) else robot
+    return f"What {stored.name} has learned" + (f" about {robot}" if robot else "")
+
+
+def _family(stored: StoredExam) -> str:
+    law = stored.verdict.get("law") or stored.law
+    if not law:
+        return "none"
+    bits = law.get("complexity_bits")
+    return f"{law.get('family', 'unknown')}" + (f", {number(bits)} bits" if bits else "")
+
+
+def _made(stored: StoredExam) -> list[str]:
+    lines = []
+    if stored.exam.get("budget"):
+        lines.append(
+            f"Examined with budget *{stored.exam['budget']}*, seed {stored.verdict.get('seed')}"
+        )
+    metrics = (stored.training or {}).get("metrics") or {}
+    if metrics:
+        told = [f"{metrics['parameters']:,} parameters"] if metrics.get("parameters") else []
+        if metrics.get("train_samples"):
+            told.append(f"{metrics['train_samples']:,} training samples")
+        if metrics.get("epochs"):
+            told.append(f"{metrics['epochs']} epochs")
+        if metrics.get("validation_error") is not None:
+            told.append(f"validation error {relative(metrics['validation_error'])}")
+        if metrics.get("seconds") is not None:
+            told.append(f"trained in {seconds(metrics['seconds'])}")
+        lines.append("Model: " + ", ".join(told))
+    lines.extend(f"Training: {note}" for note in (stored.training or {}).get("notes", ()))
+    return lines
+
+
+def _study_row(stored: StoredExam) -> dict[str, str]:
+    reach = stored.verdict.get("reach") or {}
+    limit = stored.exam.get("reach_limit")
+    errors = {
+        "inside": stored.error("model against simulator", "joint", far=False),
+        "far": stored.error("model against simulator", "q", far=True),
+        "law": stored.error("law against simulator", "q", far=True),
+    }
+    return {
+        "name": stored.name,
+        "link": f"{stored.directory.name}/{REPORT}",
+        "verdict": stored.verdict["verdict"],
+        "confidence": number(stored.verdict.get("confidence"), 2),
+        "answer": words.answer(stored),
+        **{axis: half_widths(reach.get(axis), limit) for axis in ("q", "v", "tau", "joint")},
+        **{name: relative(error) for name, error in errors.items()},
+    }
+
+
+def _opening(study: dict[str, Any], exams: list[StoredExam]) -> str:
+    found: dict[str, list[str]] = {}
+    for stored in exams:
+        found.setdefault(stored.verdict["verdict"], []).append(f"**{stored.name}**")
+    told = [f"{verdict} for {listing(names)}" for verdict, names in found.items()]
+    robot = study.get("robot", "the robot")
+    return (
+        f"{count(len(exams), 'model')} of *{robot}*, each asked as a black box what it has "
+        f"learned. The answers: {listing(told)}."
+    )
+
+
+def _caption(simulated: bool) -> str:
+    told = (
+        "Reach is how far the best law fitted in the region goes on describing the *model*, "
+        "counted from the region's centre in half-widths; 1 is its edge."
+    )
+    if simulated:
+        told += (
+            " Errors are relative and against the *simulator*; the law is the one in the verdict."
+        )
+    return told

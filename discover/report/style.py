@@ -1,0 +1,177 @@
+"""One look for all figures: palette, axes, labels where the lines end, reproducible bytes."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from discover.artifacts import write_bytes
+from discover.report.numbers import superscript
+
+INK = "#22272e"  # text and axes
+MUTED = "#6b7480"
+FAINT = "#e3e6ea"
+REGION = "#eef2f6"  # where the model was trained
+SIMULATOR = "#9aa3ad"
+MODEL = "#c8442d"
+LAW = "#1f66b0"
+BETWEEN = "#7a5aa6"  # law against model
+SERIES = ("#4b5563", "#1f66b0", "#c8442d", "#2b8a5b", "#b07c12", "#7a5aa6", "#0f8b8d", "#a8336a")
+
+RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "text.color": INK,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "svg.hashsalt": "worldlaw",
+}
+DPI = 160
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Our settings inside, the reader's own outside."""
+    with matplotlib.rc_context(RC):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a PNG whose bytes depend on what is drawn only."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return write_bytes(path, buffer.getvalue())
+
+
+def shade_region(axes: Axes, label: bool = False) -> None:
+    """Mark what lies inside the region, 0 to 1 half-widths."""
+    axes.axvspan(0, 1, color=REGION, zorder=0, linewidth=0)
+    if label:
+        axes.annotate(
+            "region",
+            (0.5, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=7.5,
+            color=MUTED,
+        )
+
+
+def log_errors(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic axis of relative errors, labelled in percent where percent is natural."""
+    low, high = max(low, 1e-16), min(high, 1e6)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    if last - first < 2:
+        last = first + 2
+    axes.set_yscale("log")
+    axes.set_ylim(10.0**first, 10.0**last)
+    step = max(1, math.ceil((last - first) / 7))
+    axes.set_yticks([10.0**k for k in range(first, last + 1, step)])
+    axes.yaxis.set_major_formatter(FuncFormatter(_percent_tick))
+    axes.yaxis.set_minor_locator(LogLocator(subs=(1.0,)) if step > 1 else LogLocator(subs=()))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="y", which="minor", length=0)
+    axes.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
+    axes.set_axisbelow(True)
+
+
+def _percent_tick(value: float, _position: Any = None) -> str:
+    if value <= 0:
+        return ""
+    exponent = round(math.log10(value))
+    if -5 <= exponent <= 0:
+        return f"{100 * value:g} %"
+    if exponent > 0:
+        return f"×{10**exponent:,}"
+    return f"10{superscript(exponent)}"
+
+
+def end_labels(
+    axes: Axes,
+    labels: Sequence[tuple[float, float, str, str]],
+    *,
+    gap: float = 0.085,
+    offset: float = 0.02,
+    size: float = 8.5,
+) -> None:
+    """Write (x, y, text, colour) beside the ends of lines, moved apart where they would collide.
+
+    `gap` and `offset` are shares of the axes; labels stand at the right edge of the axes.
+    """
+    to_share = axes.transData + axes.transAxes.inverted()
+    low, high = axes.get_ylim()
+    places = sorted(
+        (float(to_share.transform((x, min(max(y, low), high)))[1]), text, colour)
+        for x, y, text, colour in labels
+    )
+    for share, (_, text, colour) in zip(spread([p[0] for p in places], gap), places, strict=True):
+        axes.annotate(
+            text,
+            (1 + offset, share),
+            xycoords="axes fraction",
+            color=colour,
+            fontsize=size,
+            va="center",
+            ha="left",
+            annotation_clip=False,
+        )
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Sorted places moved as little as need be so that neighbours are at least `gap` apart.
+
+    Clusters that collide are laid out evenly about their common mean, and merged until none do.
+    """
+    clusters = [[place] for place in places]
+    layout = [_even(cluster, gap) for cluster in clusters]
+    k = 0
+    while k + 1 < len(clusters):
+        if layout[k + 1][0] - layout[k][-1] < gap - 1e-12:
+            clusters[k : k + 2] = [clusters[k] + clusters[k + 1]]
+            layout[k : k + 2] = [_even(clusters[k], gap)]
+            k = max(k - 1, 0)
+        else:
+            k += 1
+    return [place for cluster in layout for place in cluster]
+
+
+def _even(cluster: Sequence[float], gap: float) -> list[float]:
+    middle = sum(cluster) / len(cluster)
+    return [middle + gap * (k - (len(cluster) - 1) / 2) for k in range(len(cluster))]

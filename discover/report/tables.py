@@ -1,0 +1,213 @@
+"""The report's tables, as rows of strings ready for Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from discover.report.numbers import half_widths, interval, number, relative, seconds
+from discover.report.stored import StoredExam
+from discover.report.words import RECORDED_MEANING, agrees
+
+AXES = {"q": "configuration q", "v": "velocity v", "tau": "joint force τ", "joint": "together"}
+FOLD = 16  # longer tables of parameters are folded away
+ERROR_COLUMNS = (
+    ("law against model", "law off from the model"),
+    ("model against simulator", "model off from the simulator"),
+    ("law against simulator", "law off from the simulator"),
+)
+
+
+def cell(text: Any) -> str:
+    """Text that cannot break a Markdown table."""
+    return " ".join(str(text).replace("|", "\\|").split())
+
+
+def reach(stored: StoredExam) -> tuple[list[str], list[dict[str, Any]]]:
+    """Column titles, and a row an axis: reach, and errors in the furthest shell."""
+    present = {curve["subject"] for curve in stored.curves}
+    columns = [(subject, title) for subject, title in ERROR_COLUMNS if subject in present]
+    known = stored.verdict.get("reach") or {}
+    limit = stored.exam.get("reach_limit")
+    open_ended = set(((stored.law or {}).get("domain") or {}).get("at_least", ()))
+    rows = [
+        {
+            "axis": words,
+            "reach": _reach(known.get(axis), limit, axis in open_ended),
+            "errors": [relative(stored.error(s, axis, far=True)) for s, _ in columns],
+        }
+        for axis, words in AXES.items()
+    ]
+    return [title for _, title in columns], rows
+
+
+def parameters(stored: StoredExam) -> list[dict[str, str]]:
+    """The identified parameters beside the description's."""
+    rows = stored.exam.get("parameters") or []
+    return [
+        {
+            "name": f"`{cell(row['name'])}`",
+            "value": number(_float(row["value"]), 5),
+            "error": number(_float(row.get("standard_error")), 2),
+            "description": number(_float(row.get("description")), 5),
+            "agree": ""
+            if row.get("description") is None
+            else ("yes" if agrees(row) else _apart(row)),
+        }
+        for row in rows
+    ]
+
+
+def evidence(stored: StoredExam) -> list[dict[str, str]]:
+    return [
+        {
+            "name": cell(item["name"]),
+            "value": number(_float(item["value"])),
+            "interval": interval(*(_float(x) for x in item["interval"])),
+            "threshold": number(_float(item.get("threshold"))),
+            "supports": ", ".join(item.get("supports") or ()) or "–",
+            "meaning": cell(item.get("meaning", "")),
+        }
+        for item in stored.evidence
+    ]
+
+
+def forecast(stored: StoredExam) -> dict[str, Any] | None:
+    """Valid times and energy of the rollouts, with a caption that says how they were made."""
+    held = stored.forecast
+    if held is None:
+        return None
+    rate = _float(held.get("lyapunov_rate"))
+    chaotic = math.isfinite(rate) and rate * held["seconds"] > 3
+    rows = []
+    for name, told in held["subjects"].items():
+        whole = told["valid_time"] >= held["seconds"] - 1e-9
+        rows.append(
+            {
+                "name": name,
+                "holds": f"{'≥ ' if whole else ''}{number(told['valid_time'])}",
+                "quartiles": interval(told["valid_time_low"], told["valid_time_high"]),
+                "lyapunov": number(told["valid_time"] * rate, 2),
+                "energy": relative(_float(told["energy_drift"])),
+            }
+        )
+    return {"rows": rows, "chaotic": chaotic, "caption": _forecast_caption(held, chaotic, rate)}
+
+
+def ledger(stored: StoredExam) -> dict[str, Any] | None:
+    """Nanoseconds a state, a row a contender and a column a batch."""
+    held = stored.ledger
+    if held is None or not held["timings"]:
+        return None
+    sizes = sorted({timing["batch"] for timing in held["timings"]})
+    grouped: dict[tuple[str, str, int], dict[int, Mapping[str, Any]]] = {}
+    for timing in held["timings"]:
+        key = (timing["name"], timing["dtype"], timing["threads"])
+        grouped.setdefault(key, {})[timing["batch"]] = timing
+    rows = [
+        {
+            "name": name + (f" ({note})" if (note := next(iter(own.values()))["note"]) else ""),
+            "cells": [
+                seconds(1e-9 * own[size]["nanoseconds"]) if size in own else "–" for size in sizes
+            ],
+            "dtype": dtype,
+            "threads": threads,
+        }
+        for (name, dtype, threads), own in grouped.items()
+    ]
+    machine = held["machine"]
+    caption = (
+        "Time a state: the median over rounds in which the contenders took turns on the same "
+        f"states, on one thread of {cell(machine['processor'])}. Calls start from Python, so a batch "
+        "of 1 pays for the call itself."
+    )
+    return {"rows": rows, "sizes": sizes, "caption": caption}
+
+
+def recordings(stored: StoredExam) -> dict[str, Any] | None:
+    """Errors on the test trajectories: the model's accelerations, the torques of the laws."""
+    held = stored.recordings
+    if held is None:
+        return None
+    joints = held["joints"]
+    columns = ["model: error of a"]
+    columns += [f"{who}: torque [{j}]" for who in held["torque_subjects"] for j in joints]
+    columns += [f"torque itself [{j}]" for j in joints]
+    rows = []
+    for entry in held["trajectories"]:
+        cells = [relative(_float(entry["model_error"]))]
+        for who in held["torque_subjects"]:
+            cells += [number(_float(x)) for x in entry["torque_errors"][who]]
+        cells += [number(_float(x)) for x in entry["torque_size"]]
+        rows.append({"name": cell(entry["name"]), "cells": cells})
+    caption = (
+        "Root mean squares. The model's error is relative to the size of the accelerations; torque "
+        "errors are in the units of the joint, from the measured position, velocity and filtered "
+        f"acceleration. {held.get('note', '')}"
+    )
+    return {
+        "columns": columns,
+        "rows": rows,
+        "caption": caption.strip(),
+        "meaning": RECORDED_MEANING,
+    }
+
+
+def _reach(value: Any, limit: float | None, open_ended: bool) -> str:
+    told = half_widths(_float(value), limit)
+    return f"≥ {told}" if open_ended and not told.startswith("≥") else told
+
+
+def _apart(row: Mapping[str, Any]) -> str:
+    value, described = _float(row["value"]), _float(row["description"])
+    error = _float(row.get("standard_error"))
+    if math.isfinite(error) and error > 0:
+        return f"{number(abs(value - described) / error, 2)} errors apart"
+    return f"off by {relative(abs(value - described) / abs(described))}" if described else "no"
+
+
+def _forecast_caption(held: Mapping[str, Any], chaotic: bool, rate: float) -> str:
+    lines = [
+        f"{held['starts']} starts in the inner half of the region, no joint forces, every subject "
+        f"stepped by the same integrator ({held['integrator']}, {1000 * held['dt']:g} ms) for "
+        f"{number(held['seconds'])} s.",
+        f"A forecast holds until it is {100 * held['threshold']:.0f} % of the motion's own spread "
+        "away from the simulator's.",
+        "Energy is weighed by the robot's description, relative to the largest kinetic energy; the "
+        f"simulator's own drift under this integrator is {relative(held['reference_drift'])}.",
+    ]
+    if held["inside_share"] < 0.98:
+        lines.append(
+            f"The simulator's motions are in the region {100 * held['inside_share']:.0f} % of the "
+            "time (shaded in the figure until they first leave it)."
+        )
+    if chaotic:
+        lines.append(f"One Lyapunov time is {number(1 / rate, 2)} s here.")
+    return " ".join(lines)
+
+
+def _float(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def lines_of(manifest: Mapping[str, Any] | None, exam: Sequence[str] = ()) -> list[str]:
+    """How it was made: command, recipe, seed, versions, hashes."""
+    if manifest is None:
+        return list(exam)
+    versions = ", ".join(f"{name} {v}" for name, v in manifest["versions"].items() if name)
+    told = []
+    if manifest.get("command"):
+        told.append(f"Command: `{cell(manifest['command'])}`")
+    told.append(
+        f"Recipe *{manifest['study']}*, every value in `experiment.toml`; seed {manifest['seed']}"
+    )
+    told.extend(exam)
+    if manifest.get("dataset"):
+        told.append(f"Data set: `{manifest['dataset'][:16]}…` (SHA-256)")
+    told.append(f"Versions: {versions}")
+    commit = manifest.get("commit")
+    told.append(
+        f"Source: `{manifest['source'][:16]}…`" + (f", commit `{commit[:12]}`" if commit else "")
+    )
+    return told
