@@ -91,7 +91,8 @@ class Data(Section):
 class Columns(Section):
     """Which columns of a log are what; the lists have one entry a joint coordinate.
 
-    Without v the velocity comes from q. tau is the joint force that acted (measured, if it was).
+    v may be left out. tau is the joint force that acted (measured, if it was). In HDF5 a column is
+    the path of a vector, or of a matrix with the column's place after it: `arm/q[0]`.
     """
 
     time: str
@@ -117,14 +118,15 @@ class Scale(Section):
 
 
 class Smoothing(Section):
-    """A Savitzky–Golay filter: polynomials of `order` over `window` samples (odd).
+    """A Savitzky–Golay filter: polynomials of `order` over `window` samples (odd), in true time.
 
-    acceleration = "v": v is filtered and its derivative is a. "q": both come from q.
+    q, v and tau go through the same filter, so that the equation of motion goes on holding between
+    them. acceleration = "q": v and a are derivatives of q. "v": a is the derivative of v.
     """
 
     window: int = Field(default=41, ge=3)
     order: int = Field(default=3, ge=1)
-    acceleration: Literal["v", "q"] = "v"
+    acceleration: Literal["q", "v"] = "q"
 
     @model_validator(mode="after")
     def _fit(self) -> Smoothing:
@@ -141,9 +143,9 @@ class Smoothing(Section):
 class Recording(Section):
     """Logs of a real machine, one file a trajectory; relative folders start at the working folder.
 
-    train and test name files in the folder. validation is the fraction of the training
-    trajectories' time, at their ends, that is kept for early stopping. every keeps each n-th sample
-    after filtering.
+    train and test name files in the folder. validation is the fraction of each training file, at
+    its end, that is kept for early stopping. every keeps each n-th sample after filtering. unwrap
+    joins angles that were recorded modulo a full turn.
     """
 
     folder: str = ""
@@ -152,6 +154,7 @@ class Recording(Section):
     test: tuple[str, ...] = ()
     validation: float = Field(default=0.15, ge=0.0, lt=1.0)
     every: PositiveInt = 1
+    unwrap: bool = False
     columns: Columns
     scale: Scale = Scale()
     smoothing: Smoothing = Smoothing()
@@ -168,12 +171,19 @@ class Train(Section):
     """The training loop. budget_s [s] is a guard for slow machines: where it is what ends the
     training, and not epochs or patience, another machine ends with another network."""
 
-    epochs: PositiveInt = 300
+    epochs: PositiveInt = 200
     budget_s: PositiveFloat | None = None
-    batch: PositiveInt = 512
-    lr: PositiveFloat = 2e-3
-    patience: PositiveInt = 60
+    batch: PositiveInt = 1024
+    lr: PositiveFloat = 3e-3
+    weight_decay: float = Field(default=1e-4, ge=0.0)
+    patience: int = Field(default=50, ge=0)
+    precision: Literal["float32", "float64", "bf16"] = "float32"
     device: str = "auto"
+
+    @property
+    def descent(self) -> dict[str, Any]:
+        """The options of the training loop itself, without the device and the time budget."""
+        return self.model_dump(exclude={"device", "budget_s"})
 
 
 class TrainChange(Section):
@@ -183,7 +193,9 @@ class TrainChange(Section):
     budget_s: PositiveFloat | None = None
     batch: PositiveInt | None = None
     lr: PositiveFloat | None = None
-    patience: PositiveInt | None = None
+    weight_decay: float | None = Field(default=None, ge=0.0)
+    patience: int | None = Field(default=None, ge=0)
+    precision: Literal["float32", "float64", "bf16"] | None = None
     device: str | None = None
 
 

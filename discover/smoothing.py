@@ -1,0 +1,81 @@
+"""Smoothing and differentiation of recorded signals, at the times they were recorded.
+
+A Savitzky–Golay filter fits a polynomial to a window of samples and takes its value and slope in
+the middle. Logs seldom have even steps, so here the polynomial is fitted in true time, window by
+window: what is a polynomial of that order comes out unchanged on any grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+_AT_A_TIME = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoothed:
+    """A signal after the filter, at the M = N - window + 1 samples that have a whole window.
+
+    value (M, k); first and second (M, k): derivatives by time [1/s, 1/s²]; raw_noise (k,): standard
+    deviation of a recorded sample about the filter; noise, first_noise, second_noise (k,): what
+    such noise leaves of itself in the three, if it is white. What the filter rounds off is not in
+    them.
+    """
+
+    value: Array
+    first: Array
+    second: Array
+    raw_noise: Array
+    noise: Array
+    first_noise: Array
+    second_noise: Array
+
+
+def savitzky_golay(time: Array, signal: Array, window: int, order: int) -> Smoothed:
+    """Filter signal (N, k), recorded at strictly increasing times (N,) [s]; N >= window.
+
+    Savitzky and Golay (1964), for uneven steps.
+    """
+    half = window // 2
+    windows = len(time) - window + 1
+    coefficients = np.zeros((windows, 3, signal.shape[1]))
+    spread = np.zeros((windows, 3))  # what unit white noise leaves in value, slope and curvature
+    kept = np.zeros(windows)
+    for start in range(0, windows, _AT_A_TIME):
+        rows = slice(start, min(start + _AT_A_TIME, windows))
+        part = slice(rows.start, rows.stop + window - 1)
+        weights = _weights(sliding_window_view(time[part], window), half, order)
+        seen = sliding_window_view(signal[part], window, axis=0)  # (m, k, window)
+        coefficients[rows, : weights.shape[1]] = np.einsum("mpw,mkw->mpk", weights, seen)
+        spread[rows, : weights.shape[1]] = np.sqrt((weights**2).sum(axis=2))
+        kept[rows] = weights[:, 0, half]
+    residual = signal[half : half + windows] - coefficients[:, 0]
+    # The middle residual of a least-squares fit has variance (1 - its own weight) of the noise.
+    residual /= np.sqrt(np.maximum(1 - kept, 1e-12))[:, None]
+    raw = np.sqrt(np.mean(residual**2, axis=0))
+    noise, first_noise, second_noise = np.sqrt(np.mean(spread**2, axis=0))
+    return Smoothed(
+        value=coefficients[:, 0],
+        first=coefficients[:, 1],
+        second=coefficients[:, 2],
+        raw_noise=raw,
+        noise=raw * noise,
+        first_noise=raw * first_noise,
+        second_noise=raw * second_noise,
+    )
+
+
+def _weights(times: Array, half: int, order: int) -> Array:
+    """(m, <= 3, window): what turns a window into its value, slope and curvature in the middle."""
+    offset = times - times[:, half : half + 1]
+    # In units of the window's reach, or the powers of milliseconds would ruin the conditioning.
+    reach = np.abs(offset).max(axis=1)
+    powers = (offset / reach[:, None])[..., None] ** np.arange(order + 1)
+    weights = np.linalg.pinv(powers)[:, :3]
+    scale = np.stack([np.ones_like(reach), 1 / reach, 2 / reach**2], axis=1)
+    return weights * scale[:, : weights.shape[1], None]
