@@ -1,0 +1,56 @@
+"""Rigid-body dynamics of kinematic trees, batched and differentiable, in torch.
+
+robot = kinematics.load("panda")
+a = kinematics.aba(robot, q, v, tau)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kinematics.aba import aba
+from kinematics.base_parameters import BaseParameters, base_parameters
+from kinematics.crba import crba
+from kinematics.energy import kinetic_energy, potential_energy
+from kinematics.errors import RobotError, WorldlawError
+from kinematics.families import random_tree
+from kinematics.load import bundled, load
+from kinematics.manifold import difference, integrate
+from kinematics.regressor import regressor
+from kinematics.rnea import bias, rnea
+from kinematics.simulate import Trajectory, simulate
+from kinematics.states import random_state
+from kinematics.terms import joint_forces
+from kinematics.tree import Robot
+
+__all__ = [
+    "BaseParameters",
+    "Robot",
+    "RobotError",
+    "Trajectory",
+    "WorldlawError",
+    "aba",
+    "base_parameters",
+    "bias",
+    "bundled",
+    "compile",
+    "crba",
+    "difference",
+    "integrate",
+    "joint_forces",
+    "kinetic_energy",
+    "load",
+    "potential_energy",
+    "random_state",
+    "random_tree",
+    "regressor",
+    "rnea",
+    "simulate",
+]
+
+
+def compile(robot: Robot, what: str, dtype: str = "float64", **options: Any) -> Any:
+    """A compiled program of ``what`` ("aba", "rnea", "crba"), numpy in and numpy out."""
+    from kinematics import programs
+
+    return programs.compile(robot, what, dtype=dtype, **options)

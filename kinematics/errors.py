@@ -1,13 +1,9 @@
-"""The named errors of bad input, each with a one-line message."""
+"""Errors that an input can cause. Each message is one line: expected, found, the mend."""
 
 
 class WorldlawError(Exception):
-    """Base of every error that the input caused.
-
-    The message is one line: what was expected, what was found, and the mend. The command line
-    prints it and exits with status 2; anything else that is raised is a failure of ours.
-    """
+    """Base of every error caused by an input rather than by a fault of ours."""
 
 
 class RobotError(WorldlawError):
-    """A robot description that cannot be read or is not supported."""
+    """A robot description, or an array handed over together with a robot, cannot be used."""

@@ -1,0 +1,93 @@
+"""Families of random trees, for property tests and studies of scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kinematics import physical
+from kinematics.errors import RobotError
+from kinematics.joints import KINDS
+from kinematics.tree import Robot, build
+
+
+def random_tree(
+    nb: int,
+    branching: float = 0.3,
+    seed: int = 0,
+    *,
+    kinds: Sequence[str] = ("revolute", "prismatic"),
+    root: str = "fixed",
+) -> Robot:
+    """A random robot of ``nb`` bodies with physically possible inertias.
+
+    ``branching`` in [0, 1] is the chance that a body hangs on any earlier one instead of the last:
+    0 gives a chain. ``kinds`` are drawn with equal weight; ``root="free"`` makes the first joint
+    free. Lengths are of order 0.3 m, masses of order 1 kg. The same seed gives the same robot.
+    """
+    if nb < 1 or not 0 <= branching <= 1 or not set(kinds) <= set(KINDS):
+        raise RobotError(
+            f"expected nb >= 1, branching in [0, 1], kinds among {', '.join(KINDS)}; "
+            f"found {nb}, {branching}, {tuple(kinds)}; change them"
+        )
+    generator = np.random.default_rng(seed)
+    drawn = [-1]
+    for i in range(1, nb):
+        anywhere = generator.random() < branching
+        drawn.append(int(generator.integers(0, i)) if anywhere else i - 1)
+    parents = _depth_first(drawn)
+    chosen = [str(generator.choice(list(kinds))) for _ in range(nb)]
+    if root == "free":
+        chosen[0] = "free"
+    return build(
+        f"random_tree_{nb}_{seed}",
+        kinds=chosen,
+        parents=parents,
+        tree_rotation=np.array([random_rotation(generator) for _ in range(nb)]),
+        tree_offset=generator.uniform(-0.3, 0.3, (nb, 3)),
+        axes=np.array([_unit(generator.normal(size=3)) for _ in range(nb)]),
+        pi=np.array([random_inertia(generator) for _ in range(nb)]),
+    )
+
+
+def random_inertia(generator: np.random.Generator) -> np.ndarray:
+    """Ten physically possible parameters: an ellipsoid of about 1 kg and 0.1 m."""
+    mass = float(np.exp(generator.normal(0.0, 0.5)))
+    radii = generator.uniform(0.03, 0.15, 3) ** 2
+    principal = np.array([radii[1] + radii[2], radii[0] + radii[2], radii[0] + radii[1]])
+    turn = random_rotation(generator)
+    inertia = mass / 5 * turn @ np.diag(principal) @ turn.T
+    return physical.parameters(mass, generator.uniform(-0.15, 0.15, 3), inertia)
+
+
+def random_rotation(generator: np.random.Generator) -> np.ndarray:
+    """A rotation matrix, uniform over all orientations."""
+    w, x, y, z = _unit(generator.normal(size=4))
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x)
+
+
+def _depth_first(parents: list[int]) -> list[int]:
+    """The same tree with its bodies renumbered in depth-first order."""
+    children: dict[int, list[int]] = {}
+    for body, parent in enumerate(parents):
+        children.setdefault(parent, []).append(body)
+    number: dict[int, int] = {-1: -1}
+    ordered: list[int] = []
+    stack = children[-1][::-1]
+    while stack:
+        body = stack.pop()
+        number[body] = len(ordered)
+        ordered.append(body)
+        stack += children.get(body, [])[::-1]
+    return [number[parents[body]] for body in ordered]

@@ -1,0 +1,83 @@
+"""From a description to a robot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from kinematics.errors import RobotError
+from kinematics.formats import xml_safety
+from kinematics.formats.urdf import robot_from_urdf
+from kinematics.tree import Robot
+
+
+def load(
+    source: str | os.PathLike[str],
+    root: str | None = None,
+    *,
+    joint_terms: bool | None = None,
+) -> Robot:
+    """The robot of a URDF or MJCF file, of XML text, or of a bundled robot's name.
+
+    ``root="free"`` puts the root body on a free joint (URDF alone says: fixed). ``joint_terms``
+    applies the armature, damping, friction and springs of the description: by default those of an
+    MJCF are applied and those of a URDF are not, as MuJoCo and Pinocchio do. Raises RobotError.
+    """
+    if root not in (None, "fixed", "free"):
+        raise RobotError(f'expected root="free" or "fixed", found {root!r}; choose one')
+    text, label, _ = _text(source)
+    element = xml_safety.parse(text, label)
+    if element.tag == "robot":
+        return robot_from_urdf(element, label, free=root == "free", joint_terms=bool(joint_terms))
+    raise RobotError(f"expected a URDF (<robot>), found <{element.tag}> in {label}; convert it")
+
+
+def bundled() -> tuple[str, ...]:
+    """Names of the robots that come with the project."""
+    folder = robots_folder()
+    if folder is None:
+        return ()
+    return tuple(sorted(p.name for p in folder.iterdir() if (p / f"{p.name}.urdf").is_file()))
+
+
+def robots_folder() -> Path | None:
+    """Where the bundled descriptions lie: in the installed package, or in a checkout."""
+    top = Path(__file__).resolve().parent.parent
+    installed = top / "discover" / "_datasets" / "robots"
+    if installed.is_dir():
+        return installed
+    checkout = top / "datasets" / "robots"
+    return checkout if checkout.is_dir() and (top / "pyproject.toml").is_file() else None
+
+
+def _text(source: Any) -> tuple[bytes, str, Path | None]:
+    if isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("<"):
+        return source.lstrip("\ufeff \t\r\n").encode(), "the given XML text", None
+    if not isinstance(source, str | os.PathLike):
+        raise RobotError(
+            f"expected a path, XML text or a bundled robot's name, found {type(source).__name__}; "
+            "pass one of these"
+        )
+    name = os.fspath(source)
+    folder = robots_folder()
+    if folder is not None and name in bundled():
+        path = folder / name / f"{name}.urdf"
+    else:
+        path = Path(name)
+    try:
+        if not path.is_file():
+            raise RobotError(
+                f"expected a file, XML text or a bundled robot ({', '.join(bundled())}), "
+                f"found {name[:120]!r}; check the path"
+            )
+        if path.stat().st_size > xml_safety.MAX_BYTES:
+            raise RobotError(
+                f"expected a description of at most {xml_safety.MAX_BYTES >> 20} MiB, found "
+                f"{path.stat().st_size / 2**20:.0f} MiB in {path.name}; strip what is not dynamics"
+            )
+        return path.read_bytes(), path.name, path
+    except (OSError, ValueError) as error:
+        raise RobotError(
+            f"expected a readable file, found {error}; check the path and its permissions"
+        ) from error

@@ -1,0 +1,167 @@
+"""The tree cut into levels: all bodies of one depth are handled by the same array operations.
+
+Rows of bodies and of velocities are put in *level order* (depth by depth) inside the algorithms,
+so that a level is a contiguous slice, and back in the robot's order on the way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kinematics import joints
+
+if TYPE_CHECKING:
+    from kinematics.tree import Robot
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelRows:
+    """One depth of the tree, as row numbers in level order."""
+
+    bodies: slice
+    dofs: slice
+    parents: list[int] | None  # row within the level above; None where the rows coincide
+    parent_count: int
+    slots: list[list[int]]  # slot k: for each body its k-th velocity row, or nv (a row of zeros)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnRows:
+    """Columns of wrenches carried from their owners to the base, and where products with S go.
+
+    ``bodies[d]``: for each column alive at level d (its own first, then those from below) the row
+    within the level of the body that carries it. ``gather`` (nv, columns): the place of each entry
+    in the concatenated products, or one past their end where the entry is structurally zero.
+    """
+
+    bodies: list[list[int]]
+    gather: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topology:
+    """Level order of a robot's bodies and velocities."""
+
+    body_order: list[int]
+    dof_order: list[int]
+    dof_body: list[int]  # row of the body (level order) of each velocity (level order)
+    levels: list[LevelRows]
+    dof_columns: ColumnRows
+    parameter_columns: ColumnRows
+
+
+def topology(robot: Robot) -> Topology:
+    """The level order of ``robot``; made once a robot."""
+    depth: list[int] = []
+    for parent in robot.parents:
+        depth.append(0 if parent < 0 else depth[parent] + 1)
+    by_level: list[list[int]] = [[] for _ in range(max(depth) + 1)]
+    for body, level in enumerate(depth):
+        by_level[level].append(body)
+    # siblings' order follows their parents', so that chains side by side need no gathering
+    place = {body: k for k, body in enumerate(by_level[0])}
+    for bodies in by_level[1:]:
+        bodies.sort(key=lambda b: (place[robot.parents[b]], b))
+        place |= {body: k for k, body in enumerate(bodies)}
+
+    body_order = [body for bodies in by_level for body in bodies]
+    dof_order: list[int] = []
+    dof_body: list[int] = []
+    levels: list[LevelRows] = []
+    start = 0
+    for number, bodies in enumerate(by_level):
+        first = len(dof_order)
+        rows: list[list[int]] = []
+        for k, body in enumerate(bodies):
+            at = robot.v_slices[body]
+            rows.append(list(range(len(dof_order), len(dof_order) + at.stop - at.start)))
+            dof_order.extend(range(at.start, at.stop))
+            dof_body.extend([start + k] * (at.stop - at.start))
+        slots = [
+            [row[k] if k < len(row) else robot.nv for row in rows]
+            for k in range(max(len(row) for row in rows))
+        ]
+        parents = [place[robot.parents[b]] for b in bodies] if number else None
+        above = len(by_level[number - 1]) if number else 1
+        if parents == list(range(above)):
+            parents = None
+        levels.append(
+            LevelRows(
+                bodies=slice(start, start + len(bodies)),
+                dofs=slice(first, len(dof_order)),
+                parents=parents,
+                parent_count=above,
+                slots=slots,
+            )
+        )
+        start += len(bodies)
+    parameter_body = [body for body in range(robot.nb) for _ in range(10)]
+    return Topology(
+        body_order=body_order,
+        dof_order=dof_order,
+        dof_body=dof_body,
+        levels=levels,
+        dof_columns=_columns(levels, dof_body, dof_order, robot.nv),
+        parameter_columns=_columns(
+            levels,
+            parameter_body,
+            [10 * body_order[b] + k for b in range(robot.nb) for k in range(10)],
+            robot.nv,
+            dof_order,
+        ),
+    )
+
+
+def _columns(
+    levels: list[LevelRows],
+    owner: Sequence[int],
+    public: Sequence[int],
+    nv: int,
+    dof_order: Sequence[int] | None = None,
+) -> ColumnRows:
+    """Where columns travel; ``owner`` is the body row of each column, ``public`` its final place.
+
+    Columns of velocities fill both triangles of a symmetric matrix.
+    """
+    symmetric = dof_order is None
+    rows_public = public if dof_order is None else dof_order
+    bodies: list[list[int]] = [[] for _ in levels]
+    alive: list[tuple[int, int]] = []  # (column, row within the level)
+    values: list[tuple[int, int]] = []  # (velocity row, column) of each product, in order
+    for d in reversed(range(len(levels))):
+        level = levels[d]
+        own = [
+            (c, b - level.bodies.start)
+            for c, b in enumerate(owner)
+            if level.bodies.start <= b < level.bodies.stop
+        ]
+        alive = own + alive
+        bodies[d] = [row for _, row in alive]
+        for slot in level.slots:
+            values.extend((slot[row], column) for column, row in alive)
+        if level.parents is not None:
+            alive = [(c, level.parents[row]) for c, row in alive]
+    gather = np.full((nv, len(owner)), len(values), dtype=np.int64)
+    for at, (dof, column) in enumerate(values):
+        if dof == nv:
+            continue
+        gather[rows_public[dof], public[column]] = at
+        if symmetric:
+            gather[public[column], rows_public[dof]] = at
+    return ColumnRows(bodies=bodies, gather=gather)
+
+
+def subspaces(robot: Robot, axes: np.ndarray, rows: Topology) -> np.ndarray:
+    """Motion subspace vectors (nv + 1, 6) in level order; the last row is zero."""
+    by_body = [joints.subspace(kind, axes[i]) for i, kind in enumerate(robot.kinds)]
+    stacked = np.concatenate(by_body)[rows.dof_order]
+    return np.concatenate((stacked, np.zeros((1, 6))))
+
+
+def identity(order: Sequence[Any]) -> bool:
+    """Whether an order leaves everything in place."""
+    return list(order) == list(range(len(order)))

@@ -1,0 +1,322 @@
+"""The robot: a constant tree, and inertial parameters as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinematics import joints
+from kinematics.errors import RobotError
+
+PARAMETERS = ("m", "mx", "my", "mz", "Ixx", "Ixy", "Iyy", "Ixz", "Iyz", "Izz")
+
+_PER_BODY = {"tree_rotation": (3, 3), "tree_offset": (3,), "axes": (3,)}
+_PER_VELOCITY = (
+    "armature", "damping", "friction", "stiffness", "spring_reference",
+    "velocity_limit", "effort_limit",
+)  # fmt: skip
+_PER_POSITION = ("lower", "upper")
+_ARRAYS = (*_PER_BODY, "pi", "gravity", *_PER_VELOCITY, *_PER_POSITION)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Robot:
+    """A tree of rigid bodies, one joint a body, in depth-first order of the description.
+
+    ``parents[i]`` is the joint whose body carries joint i, -1 for the base. ``tree_rotation``
+    (nb, 3, 3) and ``tree_offset`` (nb, 3) [m] place joint i, at its zero, in its parent's frame.
+    ``axes`` (nb, 3) are unit vectors in the body frame. ``pi`` (..., nb, 10) holds m [kg],
+    m·c [kg·m], Ixx, Ixy, Iyy, Ixz, Iyz, Izz [kg·m²] about the body frame's origin; leading axes
+    give each batch element its own parameters, and gradients flow to it. ``gravity`` (3,) [m/s²].
+
+    Joint terms (nv,): armature, damping (viscous), friction (Coulomb, smoothed), stiffness about
+    ``spring_reference``. Limits are infinite where the description is silent.
+    ``friction_speed`` [rad/s | m/s] is the width of the smoothed Coulomb step tanh(v / speed).
+    """
+
+    name: str
+    joint_names: tuple[str, ...]
+    body_names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    parents: list[int]
+    tree_rotation: Tensor
+    tree_offset: Tensor
+    axes: Tensor
+    pi: Any
+    gravity: Tensor
+    armature: Tensor
+    damping: Tensor
+    friction: Tensor
+    stiffness: Tensor
+    spring_reference: Tensor
+    lower: Tensor
+    upper: Tensor
+    velocity_limit: Tensor
+    effort_limit: Tensor
+    base_name: str = "base"
+    friction_speed: float = 1e-2
+    notes: tuple[str, ...] = ()
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __repr__(self) -> str:
+        return f"Robot({self.name!r}, nb={self.nb}, nq={self.nq}, nv={self.nv})"
+
+    @property
+    def nb(self) -> int:
+        """Number of moving bodies, which is the number of joints."""
+        return len(self.kinds)
+
+    @cached_property
+    def nq(self) -> int:
+        """Number of configuration coordinates."""
+        return sum(joints.NQ[kind] for kind in self.kinds)
+
+    @cached_property
+    def nv(self) -> int:
+        """Number of velocity coordinates."""
+        return sum(joints.NV[kind] for kind in self.kinds)
+
+    @cached_property
+    def q_slices(self) -> tuple[slice, ...]:
+        """Where each joint's coordinates lie in q."""
+        return _slices(joints.NQ[kind] for kind in self.kinds)
+
+    @cached_property
+    def v_slices(self) -> tuple[slice, ...]:
+        """Where each joint's velocities lie in v."""
+        return _slices(joints.NV[kind] for kind in self.kinds)
+
+    @cached_property
+    def quaternion_slices(self) -> tuple[slice, ...]:
+        """Where the unit quaternions lie in q."""
+        return tuple(
+            slice(at.stop - 4, at.stop)
+            for at, kind in zip(self.q_slices, self.kinds, strict=True)
+            if kind in joints.QUATERNION
+        )
+
+    def q_slice(self, name: str) -> slice:
+        """Where the coordinates of the joint ``name`` lie in q."""
+        return self.q_slices[self._joint(name)]
+
+    def v_slice(self, name: str) -> slice:
+        """Where the velocities of the joint ``name`` lie in v."""
+        return self.v_slices[self._joint(name)]
+
+    def _joint(self, name: str) -> int:
+        try:
+            return self.joint_names.index(name)
+        except ValueError:
+            raise RobotError(
+                f"expected a joint of {self.name}, found {name!r}; "
+                f"its joints are {', '.join(self.joint_names)}"
+            ) from None
+
+    def neutral(self) -> Tensor:
+        """The zero configuration (nq,): all coordinates zero, unit quaternions."""
+        values = [x for kind in self.kinds for x in joints.neutral(kind)]
+        return torch.tensor(values, dtype=self.axes.dtype, device=self.axes.device)
+
+    @cached_property
+    def graph(self) -> nx.DiGraph:
+        """One node a moving body, edges parent to child, with joint names and inertias."""
+        graph: nx.DiGraph = nx.DiGraph(name=self.name, base=self.base_name)
+        pi = self.pi.detach().cpu() if isinstance(self.pi, Tensor) else self.pi
+        for i, body in enumerate(self.body_names):
+            own = pi[..., i, :]
+            graph.add_node(
+                body,
+                index=i,
+                joint=self.joint_names[i],
+                kind=self.kinds[i],
+                mass=_plain(own[..., 0]),
+                first_moment=_plain(own[..., 1:4]),
+                inertia=_plain(own[..., 4:]),
+            )
+            if self.parents[i] >= 0:
+                graph.add_edge(self.body_names[self.parents[i]], body, joint=self.joint_names[i])
+        return graph
+
+    def replace(self, **changes: Any) -> Robot:
+        """A copy with some fields changed; arrays are converted, shapes checked."""
+        unknown = set(changes) - {f.name for f in fields(self) if f.init}
+        if unknown:
+            raise RobotError(
+                f"expected fields of a Robot, found {', '.join(sorted(unknown))}; "
+                f"the fields are {', '.join(f.name for f in fields(self) if f.init)}"
+            )
+        for name in set(changes) & set(_ARRAYS):
+            value = changes[name]
+            symbolic = isinstance(value, np.ndarray) and value.dtype.hasobject
+            if not isinstance(value, Tensor) and not symbolic:
+                changes[name] = torch.as_tensor(
+                    value, dtype=self.axes.dtype, device=self.axes.device
+                )
+        return replace(self, **changes)
+
+    def to(
+        self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> Robot:
+        """A copy whose tensors have this dtype and live on this device."""
+        moved = {
+            name: value.to(dtype=dtype, device=device)
+            for name in _ARRAYS
+            if isinstance(value := getattr(self, name), Tensor)
+        }
+        return replace(self, **moved)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able description; ``from_dict`` restores it exactly."""
+        out: dict[str, Any] = {}
+        for f in fields(self):
+            if not f.init:
+                continue
+            value = getattr(self, f.name)
+            if isinstance(value, Tensor):
+                value = _encode(value.detach().cpu().to(torch.float64).tolist())
+            out[f.name] = list(value) if isinstance(value, tuple) else value
+        return out
+
+    @classmethod
+    def from_dict(cls, description: dict[str, Any]) -> Robot:
+        """The robot that ``to_dict`` described."""
+        known = {f.name for f in fields(cls) if f.init}
+        unknown = set(description) - known
+        if unknown:
+            raise RobotError(
+                f"expected the fields of a Robot, found unknown {', '.join(sorted(unknown))}; "
+                "write the description with Robot.to_dict"
+            )
+        values: dict[str, Any] = {}
+        for name, value in description.items():
+            if name in _ARRAYS:
+                values[name] = torch.tensor(_decode(value), dtype=torch.float64)
+            elif name in ("joint_names", "body_names", "kinds", "notes"):
+                values[name] = tuple(value)
+            else:
+                values[name] = value
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise RobotError(
+                f"expected every field of a Robot, found a description in which {error}; "
+                "write it with Robot.to_dict"
+            ) from error
+
+
+def build(
+    name: str,
+    *,
+    kinds: list[str],
+    parents: list[int],
+    joint_names: list[str] | None = None,
+    body_names: list[str] | None = None,
+    tree_rotation: Any,
+    tree_offset: Any,
+    axes: Any,
+    pi: Any,
+    **optional: Any,
+) -> Robot:
+    """A robot from plain arrays; what is left out is neutral (no joint terms, no limits)."""
+    nb = len(kinds)
+    nv = sum(joints.NV[kind] for kind in kinds if kind in joints.NV)
+    nq = sum(joints.NQ[kind] for kind in kinds if kind in joints.NQ)
+
+    def tensor(x: Any) -> Tensor:
+        return torch.as_tensor(x, dtype=torch.float64)
+
+    defaults: dict[str, Tensor] = {
+        key: torch.zeros(nv, dtype=torch.float64) for key in _PER_VELOCITY
+    }
+    defaults["velocity_limit"] = defaults["effort_limit"] = torch.full((nv,), torch.inf).double()
+    defaults["lower"] = torch.full((nq,), -torch.inf).double()
+    defaults["upper"] = torch.full((nq,), torch.inf).double()
+    defaults["gravity"] = tensor([0.0, 0.0, -9.81])
+    for key in set(optional) & set(defaults):
+        defaults[key] = tensor(optional.pop(key))
+    return Robot(
+        name=name,
+        kinds=tuple(kinds),
+        parents=list(parents),
+        joint_names=tuple(joint_names or (f"joint{i}" for i in range(nb))),
+        body_names=tuple(body_names or (f"body{i}" for i in range(nb))),
+        tree_rotation=tensor(tree_rotation),
+        tree_offset=tensor(tree_offset),
+        axes=tensor(axes),
+        pi=tensor(pi),
+        **defaults,
+        **optional,
+    )
+
+
+def _check(robot: Robot) -> None:
+    nb = robot.nb
+    if nb == 0:
+        raise RobotError(
+            f"expected a robot with at least one moving joint, found none in {robot.name}; "
+            'load it with root="free", or check the joint types'
+        )
+    for kind in robot.kinds:
+        if kind not in joints.KINDS:
+            raise RobotError(
+                f"expected a joint kind among {', '.join(joints.KINDS)}, found {kind!r}; "
+                "rename or replace the joint"
+            )
+    if len(robot.parents) != nb or any(not -1 <= p < i for i, p in enumerate(robot.parents)):
+        raise RobotError(
+            f"expected {nb} parents, each -1 or an earlier joint, found {list(robot.parents)}; "
+            "order the joints depth first"
+        )
+    for label, names in (("joint", robot.joint_names), ("body", robot.body_names)):
+        if len(names) != nb or len(set(names)) != nb:
+            raise RobotError(
+                f"expected {nb} distinct {label} names, found {len(set(names))} of {len(names)}; "
+                "rename the duplicates"
+            )
+    shapes: dict[str, tuple[int, ...]] = {key: (nb, *tail) for key, tail in _PER_BODY.items()}
+    shapes |= dict.fromkeys(_PER_VELOCITY, (robot.nv,))
+    shapes |= dict.fromkeys(_PER_POSITION, (robot.nq,))
+    shapes |= {"gravity": (3,)}
+    for key, shape in shapes.items():
+        found = tuple(getattr(robot, key).shape)
+        if found != shape:
+            raise RobotError(
+                f"expected {key} of shape {shape} for {robot.name}, found {found}; reshape it"
+            )
+    if tuple(robot.pi.shape[-2:]) != (nb, 10):
+        raise RobotError(
+            f"expected pi of shape (..., {nb}, 10) for {robot.name}, "
+            f"found {tuple(robot.pi.shape)}; give ten parameters a body"
+        )
+
+
+def _slices(sizes: Any) -> tuple[slice, ...]:
+    out, at = [], 0
+    for size in sizes:
+        out.append(slice(at, at + size))
+        at += size
+    return tuple(out)
+
+
+def _plain(x: Any) -> Any:
+    return x.tolist() if hasattr(x, "tolist") else x
+
+
+def _encode(value: Any) -> Any:
+    """Infinities as strings: strict JSON has no number for them."""
+    if isinstance(value, list):
+        return [_encode(x) for x in value]
+    return str(value) if value in (float("inf"), float("-inf")) else value
+
+
+def _decode(value: Any) -> Any:
+    return [_decode(x) for x in value] if isinstance(value, list) else float(value)
