@@ -1,0 +1,25 @@
+"""Laws: what a model computes, fitted to its answers, as programs that can be read and run."""
+
+from __future__ import annotations
+
+from discover.errors import CheckpointError
+from discover.laws.contract import Complexity, Domain, Law
+from discover.laws.rigid_body import RigidBodyLaw
+
+__all__ = ["Complexity", "Domain", "Law", "RigidBodyLaw", "from_dict"]
+
+_KINDS: dict[str, type] = {"rigid body": RigidBodyLaw}
+
+
+def from_dict(record: dict) -> Law:
+    """The law that `law.to_dict()` described. Raises CheckpointError for anything else."""
+    kind = record.get("kind") if isinstance(record, dict) else None
+    if kind not in _KINDS:
+        raise CheckpointError(
+            f"expected a stored law of kind {sorted(_KINDS)}, found {kind!r}: "
+            "was law.json written by another version?"
+        )
+    try:
+        return _KINDS[kind].from_dict(record)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"expected a whole law, found one without {error}") from error

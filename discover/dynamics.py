@@ -1,0 +1,188 @@
+"""What answers (q, v, tau) -> a: the one contract that simulator, network and law share.
+
+A `Dynamics` is any callable on batched tensors. `Respondent` wraps one that belongs to somebody
+else: it counts the questions, keeps the model from touching its inputs, and turns every way in
+which a model can misbehave into one clear `ModelError`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from discover.errors import ModelError
+
+OUTPUTS = ("acceleration", "next_state")
+_CHUNK = 16384
+
+
+class Dynamics(Protocol):
+    """Anything that answers (q, v, tau) with joint accelerations, batched on the left."""
+
+    def __call__(self, q: Tensor, v: Tensor, tau: Tensor, /) -> Tensor: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Questions and what came back: q (n, nq), v, tau, a (n, nv); for step models also q', v'."""
+
+    q: Tensor
+    v: Tensor
+    tau: Tensor
+    a: Tensor
+    q_next: Tensor | None = None
+    v_next: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.q)
+
+    def __getitem__(self, rows) -> Answers:
+        def pick(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x[rows]
+
+        return Answers(
+            q=self.q[rows],
+            v=self.v[rows],
+            tau=self.tau[rows],
+            a=self.a[rows],
+            q_next=pick(self.q_next),
+            v_next=pick(self.v_next),
+        )
+
+    @staticmethod
+    def concat(parts: list[Answers]) -> Answers:
+        """All rows of `parts`, in order."""
+
+        def join(name: str) -> Tensor | None:
+            columns = [getattr(p, name) for p in parts]
+            return None if columns[0] is None else torch.cat(columns)
+
+        return Answers(**{n: join(n) for n in ("q", "v", "tau", "a", "q_next", "v_next")})  # type: ignore[arg-type]
+
+
+def relative_error(candidate: Tensor, reference: Tensor) -> float:
+    """Root-mean-square error of each joint over that joint's own root-mean-square, averaged.
+
+    sqrt(mean_j(mse_j / meansquare_j)), so that a heavy joint does not drown a light one.
+    candidate, reference (n, nv). Rows that are not finite make the error infinite.
+    """
+    if not bool(torch.isfinite(candidate).all()):
+        return float("inf")
+    scale = reference.square().mean(0)
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    return float(((candidate - reference).square().mean(0) / scale).mean().sqrt())
+
+
+class Respondent:
+    """Somebody's model under questioning.
+
+    model(q, v, tau) -> a, or -> (q_next, v_next) when outputs="next_state" with a step dt [s].
+    Inputs are handed over as copies in the model's own dtype and on its own device; answers come
+    back as float64 on the CPU. `queries` counts the rows asked, `seconds` the time they took.
+    """
+
+    def __init__(
+        self,
+        model: Callable,
+        nq: int,
+        nv: int,
+        *,
+        outputs: str = "acceleration",
+        dt: float | None = None,
+    ):
+        if not callable(model):
+            raise ModelError(
+                f"expected a callable model(q, v, tau), found {type(model).__name__}: "
+                "wrap it in a function"
+            )
+        if outputs not in OUTPUTS:
+            raise ModelError(f"expected outputs to be one of {OUTPUTS}, found {outputs!r}")
+        if outputs == "next_state" and not (dt is not None and np.isfinite(dt) and dt > 0):
+            raise ModelError(
+                f"outputs='next_state' needs the model's time step: expected dt > 0, found {dt!r}"
+            )
+        self.model, self.nq, self.nv, self.outputs, self.dt = model, nq, nv, outputs, dt
+        self.queries, self.seconds = 0, 0.0
+        self._dtype, self._device = torch.float64, torch.device("cpu")
+        if isinstance(model, torch.nn.Module):
+            floating = [p for p in model.parameters() if p.is_floating_point()]
+            floating += [b for b in model.buffers() if b.is_floating_point()]
+            if floating:
+                self._dtype, self._device = floating[0].dtype, floating[0].device
+
+    def ask(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool = True) -> Answers:
+        """The model's answers to a batch; with strict=False answers that are not finite stay."""
+        started = time.perf_counter()
+        parts = [
+            self._ask(q[i : i + _CHUNK], v[i : i + _CHUNK], tau[i : i + _CHUNK])
+            for i in range(0, len(q), _CHUNK)
+        ]
+        self.seconds += time.perf_counter() - started
+        self.queries += len(q)
+        answers = Answers.concat(parts)
+        bad = ~torch.isfinite(answers.a).all(-1)
+        if strict and bool(bad.any()):
+            row = int(bad.nonzero()[0])
+            raise ModelError(
+                f"expected finite accelerations, found {int(bad.sum())} of {len(q)} rows with NaN "
+                f"or infinity (first at q = {_short(q[row])}): "
+                "check the model's scaling, or narrow the region"
+            )
+        return answers
+
+    def _ask(self, q: Tensor, v: Tensor, tau: Tensor) -> Answers:
+        given = [x.to(device=self._device, dtype=self._dtype, copy=True) for x in (q, v, tau)]
+        kept = [x.clone() for x in given]
+        try:
+            with torch.no_grad():
+                out = self.model(*given)
+        except Exception as error:  # the model is not ours: whatever it raises is its answer
+            raise ModelError(
+                f"the model raised {type(error).__name__} on a batch of {len(q)} states: "
+                f"{_first_line(error)}"
+            ) from error
+        for name, before, after in zip(("q", "v", "tau"), kept, given, strict=True):
+            if before.shape != after.shape or not torch.equal(before, after):
+                raise ModelError(
+                    f"the model changed its input {name} in place: copy it inside the model"
+                )
+        if self.outputs == "acceleration":
+            return Answers(q=q, v=v, tau=tau, a=self._tensor(out, (len(q), self.nv), "a"))
+        if not (isinstance(out, (tuple, list)) and len(out) == 2):
+            raise ModelError(
+                f"expected (q_next, v_next) from a next-state model, found {type(out).__name__}"
+            )
+        q_next = self._tensor(out[0], (len(q), self.nq), "q_next")
+        v_next = self._tensor(out[1], (len(q), self.nv), "v_next")
+        a = (v_next - v) / self.dt
+        return Answers(q=q, v=v, tau=tau, a=a, q_next=q_next, v_next=v_next)
+
+    def _tensor(self, out, shape: tuple[int, int], name: str) -> Tensor:
+        if not isinstance(out, (Tensor, np.ndarray)):
+            raise ModelError(
+                f"expected {name} as a tensor of shape {shape}, found {type(out).__name__}"
+            )
+        out = torch.as_tensor(out)
+        if tuple(out.shape) != shape:
+            raise ModelError(
+                f"expected {name} of shape {shape} for {shape[0]} states, "
+                f"found {tuple(out.shape)}: the last axis is the coordinate"
+            )
+        if not out.is_floating_point():
+            raise ModelError(f"expected {name} in floating point, found {out.dtype}")
+        return out.detach().to(device="cpu", dtype=torch.float64)
+
+
+def _short(x: Tensor) -> str:
+    return "(" + ", ".join(f"{float(c):.3g}" for c in x[:8]) + (", …)" if len(x) > 8 else ")")
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else "no message"

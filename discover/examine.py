@@ -1,0 +1,454 @@
+"""`examine`: ask a model what it has learned.
+
+The order of things: noise and precision first, then a small screening fit. A model that is a rigid
+body to the last digit is looked at outside and done with. For all others families of laws compete
+on answers inside and out to twice the region, are frozen, and are tested on fresh answers further
+out, together and along each axis; what they leave over is looked at; and the verdict weighs it all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+
+import kinematics
+from discover.dynamics import Answers, Respondent
+from discover.errors import ModelError, RegionError
+from discover.evidence import Evidence
+from discover.examination import Examination, Resolution
+from discover.interview import AXES, BUDGETS, Interview
+from discover.laws import Domain, RigidBodyLaw
+from discover.laws.consistency import Completion, complete
+from discover.laws.family import Family
+from discover.laws.fit import Fit, fit, fit_step_map, spread
+from discover.laws.selection import refit, select
+from discover.laws.terms import joint_terms, library
+from discover.parameters import parameter_table
+from discover.probes import curvature, memory, noise, residual, structure
+from discover.probes.reach import EDGES, Curve, curves, reach, relative
+from discover.region import Region
+from discover.verdict import judge, supported, threshold_of
+from kinematics import Robot
+
+_EXACT = 1e-7  # a standardised residual that only an exact law leaves, beside rounding
+_FEW = 4  # answers a shell, when the law is exact anyway
+_WIDE = 2.0  # half-widths out to which laws are fitted when they compete; tested beyond
+_MAX_TERMS = 3
+_TOLERANCE = 0.05  # the relative error at which a law is said to have reached its end
+_KEEP = 0.3  # a law whose relative error inside is above this describes nothing
+
+
+def examine(
+    model: Callable,
+    robot: Robot | None,
+    region: Region,
+    training_data: tuple | None = None,
+    *,
+    outputs: str = "acceleration",
+    dt: float | None = None,
+    budget: str = "standard",
+    seed: int = 0,
+    name: str | None = None,
+) -> Examination:
+    """What has `model` learned: a lookup table, the physics of `robot`, or another law?
+
+    model          callable (q, v, tau) -> a on batched tensors, or -> (q_next, v_next) with
+                   outputs="next_state" and its step dt [s]; it is only ever called
+    robot          the tree that the model is held against; its parameters are not trusted
+    region         where the model was trained
+    training_data  (q, v, tau, a) of the training samples, where known: enables memory probes
+    budget         "quick", "standard" or "thorough"
+    seed           same seed, same model: the same questions and the same law
+
+    Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
+    and RegionError, each with one line.
+    """
+    if budget not in BUDGETS:
+        raise ModelError(f"expected a budget of {sorted(BUDGETS)}, found {budget!r}")
+    if robot is None:
+        raise RegionError(
+            "expected a robot, found None: finding the tree from answers alone is not there yet; "
+            "pass kinematics.load(...) or a bundled robot's name"
+        )
+    if isinstance(robot, str):
+        robot = kinematics.load(robot)
+    started = time.perf_counter()
+    respondent = Respondent(model, robot.nq, robot.nv, outputs=outputs, dt=dt)
+    interview = Interview(
+        respondent=respondent,
+        robot=robot,
+        region=region.resolve(robot.nv),
+        budget=BUDGETS[budget],
+        seed=seed,
+    )
+    finding = _investigate(interview, training_data)
+    verdict = judge(finding.evidence)
+    return Examination(
+        verdict=verdict.answer,
+        confidence=verdict.confidence,
+        probabilities=verdict.probabilities,
+        reach=finding.reach,
+        resolution=finding.resolution,
+        law=finding.law,
+        evidence=finding.evidence,
+        queries=respondent.queries,
+        seconds=time.perf_counter() - started,
+        seed=seed,
+        budget=budget,
+        region=interview.region,
+        robot=robot,
+        model=name or getattr(model, "name", None) or type(model).__name__,
+        outputs=outputs,
+        dt=dt,
+        versions=_versions(),
+        curves=finding.curves,
+        parameters=finding.parameters,
+        structure=finding.structure,
+        notes=finding.notes + _explain(verdict.answer, verdict.weakest),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Finding:
+    evidence: list[Evidence]
+    law: RigidBodyLaw | None
+    reach: dict[str, float]
+    resolution: Resolution
+    curves: list[Curve]
+    parameters: list[dict[str, Any]]
+    structure: dict[str, float]
+    notes: list[str]
+
+
+def _investigate(interview: Interview, training_data: tuple | None) -> _Finding:
+    plain = Family.of(interview.robot)
+    rows_needed = 3 * plain.size // interview.robot.nv
+    screen = interview.inside("screen", max(interview.budget.screen, rows_needed))
+    cut = len(screen) * 4 // 5
+    scale = spread(screen)
+    floor = noise.measure(interview, screen, scale)
+    first = _fit(interview, plain, screen[:cut], scale)
+    exact = max(_EXACT, 10 * floor.rounding)
+    if floor.random == 0.0 and first.standardised_error(screen[cut:]) <= exact:
+        return _exact_law(interview, first, screen, floor)
+    return _compete(interview, first, floor, training_data)
+
+
+def _exact_law(interview: Interview, law: Fit, screen: Answers, floor: noise.Floor) -> _Finding:
+    """A rigid body to the last digit, inside: does it stay one outside?"""
+    small = Interview(
+        respondent=interview.respondent,
+        robot=interview.robot,
+        region=interview.region,
+        budget=type(interview.budget)(
+            screen=0, inside=0, shell=max(_FEW, interview.budget.shell // 15), local=1
+        ),
+        seed=interview.seed,
+        answers=interview.answers,
+    )
+    drawn = curves(small, law, screen)
+    far = max(e for c in drawn.values() for e in c.error[1:])
+    completion = complete(law, screen, interview.robot.pi)
+    level = max(floor.level, law.standardised_error(screen), 1e-15)
+    values = {
+        "law error in the region": drawn["joint"].error[0],
+        "refit error far out": far,
+        "self-extrapolation error": far,
+        "residual growth": max(1.0, far / max(drawn["joint"].error[0], exact_floor(floor))),
+        "low-dimensional predictability": 0.0,
+        "gain of extra terms": 1.0,
+        "cost of possible parameters": 1.0 + completion.cost / max(level, _EXACT),
+        "extended law error far out": far,
+        "best law error far out": far,
+        "repeatability": floor.random,
+    }
+    if far > 1e3 * exact_floor(floor):
+        # Exact inside and something else outside: no verdict of physics, whatever it is out there.
+        bend = curvature.measure(interview, floor.level, law.scale, 12)
+        if bend.least is not None:
+            values["far curvature"] = bend.least
+    return _conclude(small, law, completion, drawn, values, floor, [], exact=True)
+
+
+def exact_floor(floor: noise.Floor) -> float:
+    """The relative error below which growth is rounding."""
+    return max(1e-9, 10 * floor.rounding)
+
+
+def _compete(
+    interview: Interview, first: Fit, floor: noise.Floor, training_data: tuple | None
+) -> _Finding:
+    """Families of laws compete for the answers inside and out to twice the region."""
+    budget, scale = interview.budget, first.scale
+    inside = interview.inside("inside", budget.inside)
+    held = interview.inside("held out", budget.inside // 2)
+    gate = max(floor.rounding, 1e-10)
+
+    start = refit(first, inside, ())
+    local = select(
+        start, inside, held, joint_terms(interview.robot), floor=gate, limit=4 * interview.robot.nv
+    ).fit
+
+    near, near_held, far_sets = _outside(interview)
+    wide_set, wide_held = Answers.concat([inside, near]), Answers.concat([held, near_held])
+    physics = select(
+        _fit(interview, local.family, wide_set, scale, start=local.theta),
+        wide_set,
+        wide_held,
+        joint_terms(interview.robot),
+        floor=gate,
+        limit=4 * interview.robot.nv,
+    ).fit
+    extended = select(
+        physics,
+        wide_set,
+        wide_held,
+        library(interview.robot),
+        floor=gate,
+        limit=_MAX_TERMS,
+    ).fit
+
+    fresh = Answers.concat(far_sets)
+    noise_far = _relative_noise(floor, fresh)
+    far_physics = _worst(physics, far_sets, floor)
+    far_extended = _worst(extended, far_sets, floor)
+    drift = _worst(local, far_sets, floor)
+    inside_error = relative(physics, held)
+    predictable, where = residual.low_dimensional_predictability(physics, inside)
+    completion = complete(physics, inside, interview.robot.pi)
+    bend = curvature.measure(interview, floor.level, scale, budget.shell)
+    values = {
+        "law error in the region": _excess(inside_error, _relative_noise(floor, held)),
+        "refit error far out": far_physics,
+        "self-extrapolation error": drift,
+        "residual growth": _growth(physics, held, fresh, floor),
+        "low-dimensional predictability": predictable if inside_error > 10 * gate else 0.0,
+        "gain of extra terms": max(far_physics, gate) / max(far_extended, gate),
+        "cost of possible parameters": 1.0
+        + completion.cost / max(physics.standardised_error(held), 1e-6),
+        "extended law error far out": far_extended,
+        "best law error far out": min(far_physics, far_extended, drift),
+        "repeatability": floor.random,
+        "frozen steps": memory.frozen_fraction(interview, held, scale),
+    }
+    notes = []
+    if bend.least is not None:
+        values["far curvature"] = bend.least
+    if predictable > 0.5:
+        notes.append(
+            f"What the rigid-body law leaves over can be predicted from little ({where}, "
+            f"R² = {predictable:.2f}): there may be a law in it."
+        )
+    if training_data is not None:
+        remembered = memory.measure(
+            interview, local, _training(training_data, interview), held, floor.level
+        )
+        values["kept label noise"] = remembered.kept_noise
+        values["train/fresh gap"] = remembered.gap
+        values["error against distance to training data"] = remembered.distance_link
+    wins = judge(_evidence(values, {})).answer
+    law = {"physics": physics, "alternative law": extended}.get(wins, local)
+    if law is not physics:
+        completion = complete(law, inside, interview.robot.pi)
+    drawn = curves(interview, law, held)
+    if noise_far > 0.01:
+        notes.append(f"Answers repeat to {floor.random:.1%} only; errors are given beyond that.")
+    return _conclude(interview, law, completion, drawn, values, floor, notes, exact=False)
+
+
+def _outside(interview: Interview) -> tuple[Answers, Answers, list[Answers]]:
+    """Answers from the region's edge to _WIDE (for fitting, and held out), and fresh ones beyond."""
+    near, held, far = [], [], []
+    n = interview.budget.shell
+    for axis in AXES:
+        parts = []
+        for lo, hi in zip(EDGES[:-1], EDGES[1:], strict=True):
+            answers = interview.shell(axis, lo, hi, n)
+            finite = answers[torch.isfinite(answers.a).all(-1)]
+            if hi <= _WIDE:
+                half = len(finite) // 2
+                near.append(finite[:half])
+                held.append(finite[half:])
+            else:
+                parts.append(answers)
+        far.append(Answers.concat(parts))
+    return Answers.concat(near), Answers.concat(held), far
+
+
+def _fit(interview: Interview, family: Family, answers: Answers, scale, start=None) -> Fit:
+    if interview.respondent.outputs == "next_state":
+        assert interview.respondent.dt is not None
+        return fit_step_map(family, answers, interview.respondent.dt, scale=scale, start=start)
+    return fit(family, answers, scale=scale, start=start)
+
+
+def _worst(law: Fit, sets: list[Answers], floor: noise.Floor) -> float:
+    """The largest relative error over the sets, beyond the model's own noise."""
+    return max(_excess(relative(law, s), _relative_noise(floor, s)) for s in sets)
+
+
+def _excess(error: float, noise_level: float) -> float:
+    return float(np.sqrt(max(error**2 - noise_level**2, 0.0))) if np.isfinite(error) else error
+
+
+def _relative_noise(floor: noise.Floor, answers: Answers) -> float:
+    ok = answers.a[torch.isfinite(answers.a).all(-1)]
+    if not len(ok):
+        return 0.0
+    return float((floor.sigma.square() / ok.square().mean(0).clamp_min(1e-300)).mean().sqrt())
+
+
+def _growth(law: Fit, inside: Answers, outside: Answers, floor: noise.Floor) -> float:
+    """Residual outside over inside, in absolute terms, never below the noise floor."""
+    level = max(floor.level, 1e-9)
+    inner = max(law.standardised_error(inside), level)
+    rows = law.residual(outside).square().mean(-1).sqrt()
+    outer = float(rows.median()) if bool(torch.isfinite(rows).all()) else float("inf")
+    return max(outer, level) / inner
+
+
+def _training(data: tuple, interview: Interview) -> Answers:
+    if len(data) != 4:
+        raise ModelError(f"expected training_data as (q, v, tau, a), found {len(data)} arrays")
+    q, v, tau, a = (torch.as_tensor(x, dtype=torch.float64) for x in data)
+    nq, nv = interview.robot.nq, interview.robot.nv
+    if q.shape[-1] != nq or any(x.shape != (len(q), nv) for x in (v, tau, a)):
+        raise ModelError(
+            f"expected training_data of shapes (n, {nq}), (n, {nv}), (n, {nv}), (n, {nv}), found "
+            f"{', '.join(str(tuple(x.shape)) for x in (q, v, tau, a))}"
+        )
+    return Answers(q=q, v=v, tau=tau, a=a)
+
+
+def _conclude(
+    interview: Interview,
+    law: Fit,
+    completion: Completion,
+    drawn: dict[str, Curve],
+    values: dict[str, float],
+    floor: noise.Floor,
+    notes: list[str],
+    *,
+    exact: bool,
+) -> _Finding:
+    inside_error = drawn["joint"].error[0]
+    tolerance = _TOLERANCE + 3 * floor.random
+    reached = {axis: reach(c, tolerance) for axis, c in drawn.items()}
+    domain = Domain(
+        reach={axis: r for axis, (r, _) in reached.items()},
+        tolerance=tolerance,
+        at_least=tuple(axis for axis, (_, whole) in reached.items() if whole),
+    )
+    far = max(c.error[-1] for c in drawn.values())
+    bands = {
+        "law error in the region": (drawn["joint"].low[0], drawn["joint"].high[0]),
+    }
+    kept = inside_error <= max(_KEEP, 3 * floor.random)
+    pi = completion.pi if completion.exact else None
+    result = RigidBodyLaw.from_fit(law, pi).within(domain) if kept else None
+    if kept and not completion.exact:
+        notes = [
+            *notes,
+            "No physically possible bodies have exactly these base parameters; moving to the "
+            f"nearest possible ones costs {completion.cost:.2g} of the spread of a.",
+        ]
+    identities = {
+        k: v for k, v in asdict(structure.measure(interview)).items() if v is not None
+    }
+    return _Finding(
+        evidence=_evidence(values, bands) + _descriptions(identities),
+        law=result,
+        reach=domain.reach,
+        resolution=Resolution(max(inside_error, floor.level), max(far, floor.level)),
+        curves=list(drawn.values()),
+        parameters=parameter_table(law, interview.robot) if kept else [],
+        structure=identities,
+        notes=notes,
+    )
+
+
+_MEANING = {
+    "law error in the region": "the physics law on held-out answers in the region, beyond noise",
+    "refit error far out": "rigid-body law fitted out to 2 half-widths, tested beyond, worst axis",
+    "self-extrapolation error": "rigid-body law fitted in the region only, tested at 2–3, worst axis",
+    "residual growth": "what the physics law leaves over: at 2–3 half-widths over inside",
+    "low-dimensional predictability": "R² of the torque residual from a few variables",
+    "gain of extra terms": "far error of the physics law over that of the best law with other terms",
+    "cost of possible parameters": "1 + what physically possible bodies cost, over the law's error",
+    "extended law error far out": "the best law with other terms, frozen, at 2–3 half-widths",
+    "best law error far out": "the best of all laws at 2–3 half-widths, worst axis",
+    "far curvature": "second difference at 5–7 half-widths over inside, the lesser of q and v",
+    "frozen steps": "fraction of steps of 1/1000 half-width that change nothing",
+    "kept label noise": "correlation of label noise with the model's answers at training points",
+    "train/fresh gap": "log10 of the error at fresh points over that at training points",
+    "error against distance to training data": "rank correlation",
+    "repeatability": "spread of repeated answers over the spread of a",
+}
+_NULLS = {
+    "residual growth": 1.0,
+    "gain of extra terms": 1.0,
+    "cost of possible parameters": 1.0,
+    "far curvature": 1.0,
+}
+
+
+def _evidence(
+    values: dict[str, float], bands: dict[str, tuple[float, float]]
+) -> list[Evidence]:
+    return [
+        Evidence(
+            name=name,
+            value=value,
+            interval=bands.get(name, (value, value)),
+            null=_NULLS.get(name, 0.0),
+            threshold=threshold_of(name),
+            supports=supported(name, value),
+            meaning=_MEANING[name],
+        )
+        for name, value in values.items()
+    ]
+
+
+_IDENTITIES = {
+    "tau_affinity": "curvature of a in tau over its slope; 0 for mechanics",
+    "symmetry": "antisymmetric part of ∂a/∂tau; 0 for mechanics",
+    "definiteness": "least over largest eigenvalue of ∂a/∂tau; positive for mechanics",
+    "v_independence": "change of ∂a/∂tau with v; 0 for mechanics",
+    "quadratic_bias": "departure of the bias from a quadratic in v; 0 without friction",
+    "gravity_curl": "antisymmetric part of ∂(gravity force)/∂q; 0 if there is a potential",
+    "power": "work done by inertia itself; 0 for mechanics",
+    "christoffel": "departure of the velocity forces from what H(q) demands; 0 for mechanics",
+}
+
+
+def _descriptions(identities: dict[str, float]) -> list[Evidence]:
+    return [
+        Evidence(
+            name=f"structure: {name.replace('_', ' ')}",
+            value=value,
+            interval=(value, value),
+            null=0.0,
+            meaning=_IDENTITIES[name],
+        )
+        for name, value in identities.items()
+    ]
+
+
+def _explain(answer: str, weakest: dict[str, str]) -> list[str]:
+    if answer != "undetermined":
+        return []
+    return [
+        f"*{case[0].upper() + case[1:]}* is held back most by: {what}."
+        for case, what in weakest.items()
+    ]
+
+
+def _versions() -> dict[str, str]:
+    names = ("worldlaw", "torch", "numpy", "sympy")
+    return {n: metadata.version(n) for n in names}

@@ -1,0 +1,97 @@
+"""The questions put to one model: where, how many, and the answers so far.
+
+An `Interview` holds the respondent, the robot's tree, the region and the budget. Every probe asks
+through it, so that the same answers serve all of them and the count is right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+import kinematics
+from discover import sampling
+from discover.dynamics import Answers, Respondent
+from discover.region import Region
+from kinematics import Robot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How many questions a stage may ask.
+
+    screen   the first fit, that decides whether an exact law is at hand
+    inside   answers in the region, for fitting; as many again are held out
+    shell    answers in each shell and on each axis
+    local    points at which finite differences are taken
+    """
+
+    screen: int
+    inside: int
+    shell: int
+    local: int
+
+
+BUDGETS = {
+    "quick": Budget(screen=40, inside=120, shell=24, local=2),
+    "standard": Budget(screen=50, inside=400, shell=60, local=6),
+    "thorough": Budget(screen=50, inside=1500, shell=200, local=16),
+}
+AXES = ("joint", "q", "v", "tau")
+
+
+@dataclass(kw_only=True)
+class Interview:
+    """One model under questioning.
+
+    respondent  the model; robot, the tree it is held against; region, where it was trained
+    seed        every set of questions draws from its own stream of this seed
+    answers     what was asked so far, by the name of the set
+    """
+
+    respondent: Respondent
+    robot: Robot
+    region: Region
+    budget: Budget
+    seed: int
+    answers: dict[str, Answers] = field(default_factory=dict)
+
+    def inside(self, name: str, n: int) -> Answers:
+        """n uniform questions in the region, kept under `name` and asked once."""
+        if name not in self.answers:
+            batch = sampling.sample(self.region, self.robot, n, self._stream(name))
+            self.answers[name] = self.respondent.ask(*batch)
+        return self.answers[name]
+
+    def shell(self, axis: str, inner: float, outer: float, n: int) -> Answers:
+        """n questions between `inner` and `outer` half-widths along an axis.
+
+        Far out a model may answer with NaN: such answers are kept, for they are answers.
+        """
+        name = f"{axis} {inner:g}-{outer:g}"
+        if name not in self.answers:
+            batch = sampling.shell(
+                self.region, self.robot, n, inner, outer, axis=axis, seed=self._stream(name)
+            )
+            self.answers[name] = self.respondent.ask(*batch, strict=False)
+        return self.answers[name]
+
+    def ask(self, q: Tensor, v: Tensor, tau: Tensor) -> Answers:
+        """Questions of a probe's own, not kept."""
+        return self.respondent.ask(q, v, tau, strict=False)
+
+    def move(self, q: Tensor, offset: Tensor) -> Tensor:
+        """q moved by `offset` (…, nv) in the tangent space: for hinges, q + offset."""
+        return kinematics.integrate(self.robot, q, offset, 1.0)
+
+    def half_widths(self, group: str) -> Tensor:
+        """Half-widths of the region in q, v or tau (nv,)."""
+        return getattr(self.region.resolve(self.robot.nv), group).half_width
+
+    def _stream(self, name: str) -> int:
+        """A seed for one set of questions: the same name and seed, the same questions."""
+        mix = torch.Generator().manual_seed(self.seed)
+        base = int(torch.randint(0, 2**31 - 1, (1,), generator=mix))
+        return (base + sum((i + 1) * ord(c) * 7919 for i, c in enumerate(name))) % (2**31 - 1)

@@ -1,0 +1,138 @@
+"""Can bodies with these parameters exist? The nearest physically possible inertial parameters.
+
+A body's ten numbers belong to a distribution of mass exactly when its 4×4 pseudo-inertia
+[[Σ, h], [hᵀ, m]], Σ = ½ tr(I) 1 - I, is positive semidefinite (Wensing, Kim & Slotine 2018). Torques
+show only base parameters, so the question is whether *some* parameters with those base parameters
+are possible: a semidefinite program.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from discover.dynamics import Answers
+from discover.laws.family import evaluation_point
+from discover.laws.fit import Fit
+
+_MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """Physically possible parameters close to a fit.
+
+    pi        (nb, 10), possible, with base parameters as close to the fitted ones as can be
+    cost      the error in acceleration (standardised) that moving to them costs in the region
+    exact     whether pi has the fitted base parameters themselves (cost zero)
+    """
+
+    pi: Tensor
+    cost: float
+    exact: bool
+
+
+def pseudo_inertia(pi: Tensor) -> Tensor:
+    """The 4×4 pseudo-inertia of ten parameters m, h, Ixx, Ixy, Iyy, Ixz, Iyz, Izz: (…, 4, 4)."""
+    m, h = pi[..., 0], pi[..., 1:4]
+    xx, xy, yy, xz, yz, zz = pi[..., 4:].unbind(-1)
+    half = 0.5 * (xx + yy + zz)
+    rows = [
+        torch.stack([half - xx, -xy, -xz, h[..., 0]], -1),
+        torch.stack([-xy, half - yy, -yz, h[..., 1]], -1),
+        torch.stack([-xz, -yz, half - zz, h[..., 2]], -1),
+        torch.stack([h[..., 0], h[..., 1], h[..., 2], m], -1),
+    ]
+    return torch.stack(rows, -2)
+
+
+def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
+    """The physically possible parameters closest to `reference` among those nearest to the fit.
+
+    reference (nb, 10): parameters of the robot's description, the tie-break for all that torques
+    cannot show. If the reference with the fitted base parameters put in is possible, it is taken
+    as it stands; otherwise two semidefinite programs are solved.
+    """
+    V = fitted.family.basis
+    beta = fitted.theta[: V.shape[1]]
+    shifted = _with_base(reference, V, beta)
+    if _possible(shifted, reference):
+        return Completion(pi=shifted, cost=0.0, exact=True)
+    J = _sensitivity(fitted, answers)
+    pi = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy())
+    if pi is None:
+        return Completion(pi=reference, cost=float("inf"), exact=False)
+    near = torch.from_numpy(pi)
+    exact = _with_base(near, V, beta)
+    if _possible(exact, reference):
+        return Completion(pi=exact, cost=0.0, exact=True)
+    cost = float((J @ (V.T @ near.flatten() - beta)).norm())
+    return Completion(pi=near, cost=cost, exact=False)
+
+
+def _with_base(pi: Tensor, V: Tensor, beta: Tensor) -> Tensor:
+    """pi moved by the least amount so that its base parameters are beta."""
+    flat = pi.flatten()
+    return (flat + V @ (beta - V.T @ flat)).reshape(-1, 10)
+
+
+def _possible(pi: Tensor, reference: Tensor) -> bool:
+    """Whether no pseudo-inertia has a negative eigenvalue, up to rounding."""
+    scale = pseudo_inertia(reference).abs().amax()
+    return bool((torch.linalg.eigvalsh(pseudo_inertia(pi)) >= -1e-9 * scale).all())
+
+
+def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
+    """A square root of the information on the base parameters, per answer (k, k)."""
+    q, v = evaluation_point(answers, fitted.family.robot, fitted.integrator, fitted.dt)
+    a = fitted.predict(answers.q, answers.v, answers.tau)
+    H, _ = fitted.family.inertia_and_bias(fitted.theta, q, v, answers.tau)
+    columns = fitted.family.columns(q, v, a, answers.tau)[..., : fitted.family.basis.shape[1]]
+    rows = (torch.linalg.solve(H, columns) / fitted.scale[:, None]).flatten(0, 1)
+    return torch.linalg.qr(rows / len(rows) ** 0.5).R
+
+
+def _solve(J: np.ndarray, V: np.ndarray, beta: np.ndarray, reference: np.ndarray):
+    import cvxpy as cp
+
+    nb = len(reference)
+    scale = max(1e-12, float(np.abs(reference).max()))
+    x = cp.Variable(10 * nb)  # parameters in units of `scale`
+    constraints = []
+    for i in range(nb):
+        m, h, moments = x[10 * i], x[10 * i + 1 : 10 * i + 4], x[10 * i + 4 : 10 * i + 10]
+        inertia = cp.bmat(
+            [
+                [moments[0], moments[1], moments[3]],
+                [moments[1], moments[2], moments[4]],
+                [moments[3], moments[4], moments[5]],
+            ]
+        )
+        column = cp.reshape(h, (3, 1), order="C")
+        second = 0.5 * cp.trace(inertia) * np.eye(3) - inertia
+        P = cp.bmat([[second, column], [column.T, cp.reshape(m, (1, 1), order="C")]])
+        constraints.append(P >> _MARGIN * np.eye(4))
+    misfit = J @ (V.T @ x - beta / scale)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            first = cp.Problem(cp.Minimize(cp.norm(misfit)), constraints)
+            first.solve(solver=cp.CLARABEL)
+            if x.value is None:
+                return None
+            allowed = 1.02 * float(first.value) + 1e-7 * float(np.linalg.norm(J @ beta) / scale)
+            near = cp.Problem(
+                cp.Minimize(cp.sum_squares(x - reference.flatten() / scale)),
+                [*constraints, cp.norm(misfit) <= allowed],
+            )
+            best = x.value
+            near.solve(solver=cp.CLARABEL)
+            if x.value is None:
+                return (best * scale).reshape(nb, 10)
+    except cp.error.SolverError:
+        return None
+    return (x.value * scale).reshape(nb, 10)

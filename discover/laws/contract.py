@@ -1,0 +1,75 @@
+"""What a law is to everybody else: it answers like a model, and it can be read.
+
+A law is a `Dynamics`; it says of which family it is, where it holds, what it costs to write down,
+and hands itself over as SymPy, source text or a compiled program.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complexity:
+    """bits: the description length of the law; operations: scalar operations for one answer."""
+
+    bits: float
+    operations: dict[str, int]
+
+    def __str__(self) -> str:
+        counts = " + ".join(f"{n} {kind}" for kind, n in self.operations.items() if n)
+        return f"{self.bits:.0f} bits, {counts} a state"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """Where a law describes the model: half-widths along each axis, and the error in there.
+
+    reach["q"] = 1.4 means that up to 1.4 half-widths in q, v and tau inside the region, the law's
+    error on the model stays below `tolerance` (relative). `at_least` names the axes along which no
+    end was found within the distance that was searched.
+    """
+
+    reach: dict[str, float]
+    tolerance: float
+    at_least: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict:
+        """JSON-able form."""
+        return {
+            "reach": self.reach,
+            "tolerance": self.tolerance,
+            "at_least": list(self.at_least),
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict) -> Domain:
+        """The inverse of `to_dict`."""
+        return cls(
+            reach=dict(record["reach"]),
+            tolerance=record["tolerance"],
+            at_least=tuple(record["at_least"]),
+        )
+
+
+class Law(ABC):
+    """An executable law, distilled from a model."""
+
+    family: str
+    domain: Domain | None
+
+    @abstractmethod
+    def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """Joint accelerations (…, nv) [rad/s² | m/s²]."""
+
+    @abstractmethod
+    def to_dict(self) -> dict:
+        """JSON-able form from which the same law can be built, bit for bit."""
+
+    @property
+    @abstractmethod
+    def complexity(self) -> Complexity:
+        """What it costs to write the law down and to evaluate it."""

@@ -1,0 +1,113 @@
+"""SymPy expressions in and out: a closed parser for stored text, and torch functions.
+
+`sympy.sympify` runs Python; a stored law must never do that. The parser here walks the syntax tree
+and knows arithmetic, numbers, the declared names and a fixed list of functions.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+
+import sympy
+import torch
+
+from discover.errors import CheckpointError
+
+FUNCTIONS: dict[str, Callable] = {
+    "Abs": sympy.Abs,
+    "Max": sympy.Max,
+    "Min": sympy.Min,
+    "Rational": sympy.Rational,
+    "acos": sympy.acos,
+    "asin": sympy.asin,
+    "atan": sympy.atan,
+    "cos": sympy.cos,
+    "cosh": sympy.cosh,
+    "erf": sympy.erf,
+    "exp": sympy.exp,
+    "log": sympy.log,
+    "sign": sympy.sign,
+    "sin": sympy.sin,
+    "sinh": sympy.sinh,
+    "sqrt": sympy.sqrt,
+    "tan": sympy.tan,
+    "tanh": sympy.tanh,
+}
+_BINARY: dict[type, Callable] = {
+    ast.Add: lambda x, y: x + y,
+    ast.Sub: lambda x, y: x - y,
+    ast.Mult: lambda x, y: x * y,
+    ast.Div: lambda x, y: x / y,
+    ast.Pow: lambda x, y: x**y,
+}
+_MAX_LENGTH = 100_000
+
+
+def parse_expression(text: str, names: Mapping[str, sympy.Expr]) -> sympy.Expr:
+    """The expression that `text` writes in the given names; anything else is a CheckpointError."""
+    if not isinstance(text, str) or len(text) > _MAX_LENGTH:
+        raise CheckpointError("expected a formula as text of at most 100,000 characters")
+    try:
+        tree = ast.parse(text, mode="eval")
+        return sympy.sympify(_build(tree.body, names))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise CheckpointError(f"expected a formula, found {text[:60]!r}: {error}") from error
+
+
+def _build(node: ast.AST, names: Mapping[str, sympy.Expr]) -> sympy.Expr:
+    match node:
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+            return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value, 17)
+        case ast.Name(id=name) if name in names:
+            return names[name]
+        case ast.Name(id="pi"):
+            return sympy.pi
+        case ast.Name(id="E"):
+            return sympy.E
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_build(operand, names)
+        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+            return _build(operand, names)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+            return _BINARY[type(op)](_build(left, names), _build(right, names))
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
+            return FUNCTIONS[name](*(_build(argument, names) for argument in args))
+    raise ValueError(f"{ast.unparse(node)!r} is not part of a formula")
+
+
+def to_torch(expressions: Sequence[sympy.Expr], arguments: Sequence[sympy.Symbol]) -> Callable:
+    """One torch function of the arguments, returning a list of tensors of their common shape."""
+    modules = [
+        {
+            "Abs": torch.abs,
+            "sign": torch.sign,
+            "erf": torch.erf,
+            "Max": lambda *xs: _fold(torch.maximum, xs),
+            "Min": lambda *xs: _fold(torch.minimum, xs),
+            "sqrt": _elementwise(torch.sqrt),
+            "exp": _elementwise(torch.exp),
+            "log": _elementwise(torch.log),
+        },
+        torch,
+    ]
+    function = sympy.lambdify(arguments, list(expressions), modules=modules, cse=True)
+
+    def evaluate(*values: torch.Tensor) -> list[torch.Tensor]:
+        like = values[0]
+        return [torch.as_tensor(x, dtype=like.dtype).expand_as(like) for x in function(*values)]
+
+    return evaluate
+
+
+def _fold(function: Callable, values: Sequence) -> torch.Tensor:
+    like = next(x for x in values if isinstance(x, torch.Tensor))
+    result = torch.as_tensor(values[0], dtype=like.dtype)
+    for value in values[1:]:
+        result = function(result, torch.as_tensor(value, dtype=like.dtype))
+    return result
+
+
+def _elementwise(function: Callable) -> Callable:
+    """torch functions want tensors; a constant argument is one too."""
+    return lambda x: function(torch.as_tensor(x, dtype=torch.float64))

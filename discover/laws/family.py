@@ -1,0 +1,191 @@
+"""The rigid-body family of a tree, with extra terms: linear in its parameters.
+
+    H(q) a + bias(q, v) + Σ c_k φ_k(q, v, a, tau) = tau,       H a + bias = Y(q, v, a) V β
+
+β are coordinates of the identifiable subspace of the bodies' inertial parameters (V has orthonormal
+columns), c the coefficients of the terms. The tree's topology and joint axes come with the robot;
+its inertial parameters are not used for anything but a starting guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+import kinematics
+from discover.dynamics import Answers
+from discover.laws.terms import Term, coordinates, forces
+from kinematics import Robot
+
+INTEGRATORS = ("euler", "midpoint", "rk4")
+_RANK_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A tree and the terms that are allowed besides its rigid bodies.
+
+    `robot` carries no joint terms of its own (they are Terms here); `basis` (10 nb, k).
+    """
+
+    robot: Robot
+    basis: Tensor
+    terms: tuple[Term, ...] = ()
+
+    @classmethod
+    def of(cls, robot: Robot, terms: Sequence[Term] = ()) -> Family:
+        """The family of `robot`'s tree."""
+        bare = without_joint_terms(robot)
+        return cls(robot=bare, basis=identifiable_basis(bare), terms=tuple(terms))
+
+    def with_terms(self, terms: Sequence[Term]) -> Family:
+        """The same tree with other terms."""
+        return Family(robot=self.robot, basis=self.basis, terms=tuple(terms))
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return self.basis.shape[1] + len(self.terms)
+
+    def member(self, theta: Tensor) -> Robot:
+        """The robot with the inertial parameters V β (of least norm, not necessarily possible)."""
+        k = self.basis.shape[1]
+        return self.robot.replace(pi=(self.basis @ theta[:k]).reshape(-1, 10))
+
+    def columns(self, q: Tensor, v: Tensor, a: Tensor, tau: Tensor) -> Tensor:
+        """d(left side) / d(parameters): (n, nv, size)."""
+        rigid = kinematics.regressor(self.robot, q, v, a) @ self.basis
+        if not self.terms:
+            return rigid
+        return torch.cat(
+            [rigid, forces(self.terms, q, v, a, tau, coordinates(self.robot))], dim=-1
+        )
+
+    def inertia_and_bias(
+        self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(H, b) with H a + b = tau: terms that are linear in a have gone into H."""
+        member, c = self.member(theta), theta[self.basis.shape[1] :]
+        H, b = kinematics.crba(member, q), kinematics.bias(member, q, v)
+        if self.terms:
+            place, zero = coordinates(self.robot), torch.zeros_like(v)
+            still = forces(self.terms, q, v, zero, tau, place) @ c
+            b = b + still
+            moving = [k for k, t in enumerate(self.terms) if _has_acceleration(t)]
+            if moving:
+                some = [self.terms[k] for k in moving]
+                offset = forces(some, q, v, zero, tau, place) @ c[moving]
+                columns = []
+                for j in range(self.robot.nv):
+                    unit = zero.clone()
+                    unit[..., j] = 1.0
+                    columns.append(forces(some, q, v, unit, tau, place) @ c[moving] - offset)
+                H = H + torch.stack(columns, dim=-1)
+        return H, b
+
+    def acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """Forward dynamics of the member theta (n, nv); NaN where its H is singular."""
+        H, b = self.inertia_and_bias(theta, q, v, tau)
+        solution, info = torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))
+        bad = info != 0
+        return torch.where(bad[..., None], torch.nan, solution.squeeze(-1))
+
+    def effective_acceleration(
+        self,
+        theta: Tensor,
+        q: Tensor,
+        v: Tensor,
+        tau: Tensor,
+        integrator: str | None,
+        dt: float | None,
+    ) -> Tensor:
+        """What an observer of steps sees, (v' - v) / dt; without an integrator, a itself."""
+
+        def f(q: Tensor, v: Tensor) -> Tensor:
+            return self.acceleration(theta, q, v, tau)
+
+        k1 = f(q, v)
+        if integrator is None or integrator == "euler":
+            return k1
+
+        def move(v_mean: Tensor, h: float) -> Tensor:
+            return kinematics.integrate(self.robot, q, v_mean, h)
+
+        assert dt is not None
+        v2 = v + 0.5 * dt * k1
+        k2 = f(move(v, 0.5 * dt), v2)
+        if integrator == "midpoint":
+            return k2
+        v3 = v + 0.5 * dt * k2
+        k3 = f(move(v2, 0.5 * dt), v3)
+        v4 = v + dt * k3
+        k4 = f(move(v3, dt), v4)
+        return (k1 + 2 * k2 + 2 * k3 + k4) / 6
+
+
+def evaluation_point(answers: Answers, robot: Robot, integrator: str | None, dt: float | None):
+    """(q, v) at which the law's acceleration is closest to what the answers show, to O(dt²)."""
+    if integrator is None or integrator == "euler" or dt is None:
+        return answers.q, answers.v
+    v_mean = answers.v + 0.5 * dt * answers.a
+    return kinematics.integrate(robot, answers.q, answers.v + 0.25 * dt * answers.a, 0.5 * dt), (
+        v_mean
+    )
+
+
+def without_joint_terms(robot: Robot) -> Robot:
+    """The bodies alone: no armature, damping, friction or springs."""
+    zero = torch.zeros_like(robot.armature)
+    return robot.replace(armature=zero, damping=zero, friction=zero, stiffness=zero)
+
+
+def identifiable_basis(robot: Robot) -> Tensor:
+    """Orthonormal columns that span the inertial parameters torques can show: (10 nb, rank).
+
+    From the regressor at generic states, by singular values (Gautier 1991). Depends on the tree,
+    its geometry and gravity, never on the inertial parameters.
+    """
+    return _identifiable_basis(_Key(robot))
+
+
+class _Key:
+    """A robot hashed by what the regressor depends on."""
+
+    def __init__(self, robot: Robot):
+        record = robot.to_dict()
+        for field in ("pi", "name", "notes"):
+            record.pop(field, None)
+        self.robot, self.text = robot, repr(record)
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other.text == self.text
+
+
+@lru_cache(maxsize=32)
+def _identifiable_basis(key: _Key) -> Tensor:
+    robot = key.robot
+    generator = torch.Generator().manual_seed(0)
+    n = max(40, 4 * 10 * robot.nb // robot.nv)
+
+    def draw(spread: float) -> Tensor:
+        return spread * torch.randn(n, robot.nv, generator=generator, dtype=torch.float64)
+
+    neutral = robot.neutral().to(torch.float64).expand(n, -1)
+    q = kinematics.integrate(robot, neutral, draw(1.5), 1.0)
+    Y = kinematics.regressor(robot, q, draw(2.0), draw(5.0)).reshape(-1, 10 * robot.nb)
+    _, s, Vh = torch.linalg.svd(Y / Y.square().mean().sqrt(), full_matrices=False)
+    rank = int((s > _RANK_TOLERANCE * s[0]).sum())
+    return Vh[:rank].T.contiguous()
+
+
+def _has_acceleration(term: Term) -> bool:
+    return any(
+        symbol.name.startswith("a") for row in term.shape for symbol in getattr(row, "free_symbols", ())
+    )

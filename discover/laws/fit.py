@@ -1,0 +1,222 @@
+"""Fitting a family to a model's answers, in acceleration units.
+
+The residual that counts is what a user of the law would see, a_model - a_law, each joint in units
+of its own spread. Its derivative is -H⁻¹ Y(q, v, a_law): a regression on inverse dynamics with rows
+weighted by H⁻¹. Evaluated at the *law's* accelerations it is free of the bias that noisy answers
+cause in a regressor (errors in variables).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from discover.dynamics import Answers
+from discover.laws.family import INTEGRATORS, Family, evaluation_point
+
+_ITERATIONS = 12
+_TRUNCATION = 1e-11  # relative singular value under which a direction is left alone
+_HUBER = 3.0  # residuals beyond this many robust deviations weigh less
+_STALLED = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A member of a family and how it came out.
+
+    theta (p,), covariance (p, p) from the residual's own variance; `error` is the residual's
+    root mean square in units of `scale` (nv,), the spread of each joint's acceleration.
+    """
+
+    family: Family
+    theta: Tensor
+    covariance: Tensor
+    error: float
+    scale: Tensor
+    integrator: str | None = None
+    dt: float | None = None
+
+    def predict(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """What the model would answer if it were this law (n, nv)."""
+        return self.family.effective_acceleration(
+            self.theta, q, v, tau, self.integrator, self.dt
+        )
+
+    def residual(self, answers: Answers) -> Tensor:
+        """a_model - a_law in units of `scale` (n, nv)."""
+        return (answers.a - self.predict(answers.q, answers.v, answers.tau)) / self.scale
+
+    def standardised_error(self, answers: Answers) -> float:
+        """Root mean square of the residual; infinite where the law or the model is not finite."""
+        r = self.residual(answers)
+        return float(r.square().mean().sqrt()) if bool(torch.isfinite(r).all()) else float("inf")
+
+
+def spread(answers: Answers) -> Tensor:
+    """The root mean square of each joint's acceleration (nv,), the unit of residuals."""
+    scale = answers.a.square().mean(0).sqrt()
+    return torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def fit(
+    family: Family,
+    answers: Answers,
+    *,
+    start: Tensor | None = None,
+    scale: Tensor | None = None,
+    integrator: str | None = None,
+    dt: float | None = None,
+) -> Fit:
+    """The member of `family` that comes closest to the answers.
+
+    Starts from weighted inverse dynamics and, where given, from `start`; goes on from the better
+    by Gauss–Newton with halved steps until it stalls.
+    """
+    scale = spread(answers) if scale is None else scale
+    problem = _Problem(family, answers, scale, integrator, dt)
+    candidates = [problem.inverse_dynamics(start)]
+    if start is not None:
+        candidates.append(start)
+    best: tuple[Tensor, float] | None = None
+    for candidate in candidates:
+        theta, cost = problem.gauss_newton(candidate)
+        if best is None or cost < best[1]:
+            best = theta, cost
+    assert best is not None
+    theta, _ = best
+    r = problem.residual(theta)
+    error = float(r.square().mean().sqrt()) if bool(torch.isfinite(r).all()) else float("inf")
+    return Fit(
+        family=family,
+        theta=theta,
+        covariance=problem.covariance(theta, r),
+        error=error,
+        scale=scale,
+        integrator=integrator,
+        dt=dt,
+    )
+
+
+def fit_step_map(family: Family, answers: Answers, dt: float, **options) -> Fit:
+    """The best fit over the known integrators, for a model that answers with next states."""
+    fits = [fit(family, answers, integrator=i, dt=dt, **options) for i in INTEGRATORS]
+    return min(fits, key=lambda f: f.error)
+
+
+class _Problem:
+    """The least-squares problem of one family on one set of answers."""
+
+    def __init__(
+        self,
+        family: Family,
+        answers: Answers,
+        scale: Tensor,
+        integrator: str | None,
+        dt: float | None,
+    ):
+        self.family, self.answers, self.scale = family, answers, scale
+        self.integrator, self.dt = integrator, dt
+        self.q, self.v = evaluation_point(answers, family.robot, integrator, dt)
+
+    def residual(self, theta: Tensor) -> Tensor:
+        x = self.answers
+        predicted = self.family.effective_acceleration(
+            theta, x.q, x.v, x.tau, self.integrator, self.dt
+        )
+        return (x.a - predicted) / self.scale
+
+    def whitened(self, theta: Tensor, a: Tensor) -> Tensor:
+        """H⁻¹ · columns at accelerations a, in units of the scale: (n, nv, p)."""
+        tau = self.answers.tau
+        H, _ = self.family.inertia_and_bias(theta, self.q, self.v, tau)
+        columns = self.family.columns(self.q, self.v, a, tau)
+        solved, info = torch.linalg.solve_ex(H, columns)
+        solved = torch.where((info != 0)[:, None, None], 0.0, solved)
+        return solved / self.scale[:, None]
+
+    def inverse_dynamics(self, start: Tensor | None) -> Tensor:
+        """tau = columns · theta, first as it stands, then twice with rows weighted by H⁻¹."""
+        x = self.answers
+        columns = self.family.columns(self.q, self.v, x.a, x.tau)
+        weight = columns.square().mean((0, 2)).sqrt().clamp_min(1e-300)
+        theta = _least_squares(
+            (columns / weight[:, None]).flatten(0, 1), (x.tau / weight).flatten()
+        )
+        for _ in range(2):
+            H, _ = self.family.inertia_and_bias(theta, self.q, self.v, x.tau)
+            if not bool((torch.linalg.eigvalsh(0.5 * (H + H.mT)) > 0).all()):
+                if start is None:
+                    return theta
+                H, _ = self.family.inertia_and_bias(start, self.q, self.v, x.tau)
+            rows = torch.linalg.solve(H, torch.cat([columns, x.tau.unsqueeze(-1)], -1))
+            rows = rows / self.scale[:, None]
+            theta = _least_squares(rows[..., :-1].flatten(0, 1), rows[..., -1].flatten())
+        return theta
+
+    def gauss_newton(self, theta: Tensor) -> tuple[Tensor, float]:
+        """Minimise the (Huber) residual; returns the parameters and their cost."""
+        r = self.residual(theta)
+        cost = _cost(r)
+        for _ in range(_ITERATIONS):
+            if not torch.isfinite(torch.tensor(cost)) or cost == 0.0:
+                break
+            a = self.answers.a - r * self.scale
+            J = self.whitened(theta, a)
+            weights = _huber_weights(r)
+            step = _least_squares(
+                (J * weights.unsqueeze(-1)).flatten(0, 1), (-r * weights).flatten()
+            )
+            size = 1.0
+            for _ in range(8):
+                trial = theta + size * step
+                r_trial = self.residual(trial)
+                cost_trial = _cost(r_trial)
+                if cost_trial < cost:
+                    break
+                size *= 0.5
+            else:
+                break
+            gain = 1.0 - cost_trial / cost
+            theta, r, cost = trial, r_trial, cost_trial
+            if gain < _STALLED:
+                break
+        return theta, cost
+
+    def covariance(self, theta: Tensor, r: Tensor) -> Tensor:
+        """(JᵀJ)⁺ times the residual variance, directions without information left at zero."""
+        p = len(theta)
+        if not bool(torch.isfinite(r).all()):
+            return torch.full((p, p), float("inf"), dtype=theta.dtype)
+        J = self.whitened(theta, self.answers.a - r * self.scale).flatten(0, 1)
+        norms = J.norm(dim=0).clamp_min(1e-300)
+        _, s, Vh = torch.linalg.svd(J / norms, full_matrices=False)
+        keep = s > _TRUNCATION * s[0]
+        inverse = (Vh[keep].T / s[keep].square()) @ Vh[keep]
+        variance = r.square().sum() / max(1, r.numel() - p)
+        return variance * inverse / norms[:, None] / norms
+
+
+def _cost(r: Tensor) -> float:
+    """Mean Huber loss with a threshold from the residual's own median: outliers weigh less."""
+    if not bool(torch.isfinite(r).all()):
+        return float("inf")
+    size = r.abs()
+    limit = _HUBER * 1.4826 * size.median() + 1e-300
+    return float(torch.where(size < limit, size.square(), limit * (2 * size - limit)).mean())
+
+
+def _huber_weights(r: Tensor) -> Tensor:
+    size = r.abs()
+    limit = _HUBER * 1.4826 * size.median() + 1e-300
+    return (limit / size.clamp_min(1e-300)).clamp(max=1.0).sqrt()
+
+
+def _least_squares(A: Tensor, b: Tensor) -> Tensor:
+    """Least squares of least norm with columns brought to equal length and small directions cut."""
+    norms = A.norm(dim=0)
+    norms = torch.where(norms > 0, norms, torch.ones_like(norms))
+    U, s, Vh = torch.linalg.svd(A / norms, full_matrices=False)
+    keep = s > _TRUNCATION * s[0]
+    return (Vh[keep].T @ ((U[:, keep].T @ b) / s[keep])) / norms

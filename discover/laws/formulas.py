@@ -1,0 +1,217 @@
+"""A rigid-body law as formulas, source text and programs, all from one trace of the recursions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy
+
+from discover.laws.terms import Term, symbols
+from kinematics import Robot
+from kinematics.crba import crba
+from kinematics.programs import Graph, Program, compile_trace, make_program, robot_program, trace
+from kinematics.programs.from_sympy import nodes_from_sympy
+from kinematics.rnea import bias
+
+if TYPE_CHECKING:
+    from discover.laws.rigid_body import RigidBodyLaw
+
+TARGETS = ("sympy", "python", "torch", "c", "latex")
+FLAT_JOINTS = 3  # joints up to which a formula without intermediates is short enough to read
+ROUNDING = 1e-9  # identified coefficients below this, relative to the largest, are rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formulas:
+    """SymPy objects of one law; `intermediates` are shared definitions, in order of use."""
+
+    symbols: dict[str, tuple[sympy.Symbol, ...]]
+    intermediates: list[tuple[sympy.Symbol, sympy.Expr]]
+    mass_matrix: sympy.Matrix
+    bias: sympy.Matrix
+    potential: sympy.Expr
+    lagrangian: sympy.Expr
+
+
+def derive(robot: Robot) -> Formulas:
+    """H, bias, potential and Lagrangian of `robot`, flat up to three joints.
+
+    Beyond that the flat forms explode (a 6R arm's mass matrix has 1,913 Fourier terms): there the
+    entries are written in `intermediates`.
+    """
+    names = symbols(robot.nv)
+    flat = robot.nv <= FLAT_JOINTS and robot.nq == robot.nv
+    intermediates: list[tuple[sympy.Symbol, sympy.Expr]] = []
+
+    def form(what: str, prefix: str) -> Any:
+        traced = trace(robot, what).sympy()
+        if flat:
+            whole = traced.flat()
+            return whole.applyfunc(tidy) if isinstance(whole, sympy.MatrixBase) else tidy(whole)
+        rename = {s: sympy.Symbol(f"{prefix}{s.name[1:]}", real=True) for s, _ in traced.intermediates}
+        intermediates.extend((rename[s], e.xreplace(rename)) for s, e in traced.intermediates)
+        return traced.outputs.xreplace(rename)
+
+    H, c, V = form("crba", "h"), form("bias", "b"), form("potential", "u")
+    velocity = sympy.Matrix(names["v"])
+    kinetic = (velocity.T * H * velocity)[0] / 2
+    return Formulas(
+        symbols=names,
+        intermediates=intermediates,
+        mass_matrix=H,
+        bias=c,
+        potential=V,
+        lagrangian=(sympy.expand(kinetic) if flat else kinetic) - V,
+    )
+
+
+def tidy(expression: sympy.Expr) -> sympy.Expr:
+    """Leave out summands whose coefficient is rounding beside the largest."""
+    parts = [t.as_coeff_Mul() for t in sympy.Add.make_args(sympy.expand(expression))]
+    largest = max((abs(c) for c, _ in parts), default=0)
+    return sympy.Add(*(c * rest for c, rest in parts if abs(c) > ROUNDING * largest))
+
+
+def program(robot: Robot, extra: Sequence[Term]) -> Program:
+    """Forward dynamics of the law as one straight-line program."""
+    if not extra:
+        return robot_program(robot, "aba")
+    graph = Graph()
+    ports = {
+        "q": graph.inputs("q", robot.nq),
+        "v": graph.inputs("v", robot.nv),
+        "tau": graph.inputs("tau", robot.nv),
+    }
+    H = crba(robot, ports["q"])
+    rest = ports["tau"] - bias(robot, ports["q"], ports["v"])
+    force = sum((t.expression for t in extra), sympy.zeros(robot.nv, 1))
+    a = sympy.Matrix(symbols(robot.nv)["a"])
+    still = force.subs({s: 0 for s in a})
+    inertia = force.jacobian(a)
+    named = {f"{n}{i + 1}": x for n, nodes in ports.items() for i, x in enumerate(nodes)}
+    added = nodes_from_sympy(list(still), graph, named)
+    heavier = nodes_from_sympy(list(inertia), graph, named)
+    H = H + np.array(heavier, dtype=object).reshape(robot.nv, robot.nv)
+    rest = rest - np.array(added, dtype=object)
+    return make_program("law", graph, ports, _solve(H, rest))
+
+
+def _solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Gaussian elimination without pivots, for matrices close to positive definite ones."""
+    A, b = A.copy(), b.copy()
+    n = len(b)
+    for k in range(n):
+        for i in range(k + 1, n):
+            ratio = A[i, k] / A[k, k]
+            A[i, k:] = A[i, k:] - ratio * A[k, k:]
+            b[i] = b[i] - ratio * b[k]
+    x = np.empty(n, dtype=object)
+    for k in reversed(range(n)):
+        x[k] = (b[k] - sum(A[k, j] * x[j] for j in range(k + 1, n))) / A[k, k]
+    return x
+
+
+def operations(robot: Robot, extra: Sequence[Term]) -> dict[str, int]:
+    """Scalar operations of one evaluation."""
+    return program(robot, extra).operations
+
+
+def compile_law(robot: Robot, extra: Sequence[Term], dtype: str):
+    """The law through the same door as `kinematics.compile`."""
+    if not extra:
+        import kinematics
+
+        return kinematics.compile(robot, "aba", dtype=dtype)
+    return compile_trace(program(robot, extra), dtype=dtype)
+
+
+def export(robot: Robot, extra: Sequence[Term], target: str) -> str:
+    """The law as text. Raises ValueError for an unknown target."""
+    if target not in TARGETS:
+        raise ValueError(f"expected a target of {TARGETS}, found {target!r}")
+    if target == "sympy":
+        return _sympy_source(robot, extra)
+    if target == "latex":
+        return _latex(robot, extra)
+    return program(robot, extra).source(target)
+
+
+def _sympy_source(robot: Robot, extra: Sequence[Term]) -> str:
+    """A Python module that builds the SymPy objects of the law."""
+    held = derive(robot)
+    every = [s for group in held.symbols.values() for s in group]
+    lines = [
+        "from sympy import *",
+        "",
+        f"{', '.join(s.name for s in every)} = symbols("
+        f"'{' '.join(s.name for s in every)}', real=True)",
+    ]
+    lines += [f"{s} = {sympy.sstr(e, full_prec=True)}" for s, e in held.intermediates]
+    for name in ("mass_matrix", "bias", "potential", "lagrangian"):
+        lines.append(f"{name} = {sympy.sstr(getattr(held, name), full_prec=True)}")
+    terms = ", ".join(sympy.sstr(t.expression, full_prec=True) for t in extra)
+    lines.append(f"terms = [{terms}]  # added to mass_matrix * a + bias = tau, on the left")
+    return "\n".join(lines) + "\n"
+
+
+def _latex(robot: Robot, extra: Sequence[Term]) -> str:
+    held = derive(robot)
+    lines = [rf"{sympy.latex(s)} &= {sympy.latex(e)} \\" for s, e in held.intermediates]
+    lines += [
+        rf"H(q) &= {sympy.latex(held.mass_matrix)} \\",
+        rf"V(q) &= {sympy.latex(held.potential)} \\",
+        rf"b(q, v) &= {sympy.latex(held.bias)}",
+    ]
+    if extra:
+        lines[-1] += r" \\"
+        force = sum((t.expression for t in extra), sympy.zeros(robot.nv, 1))
+        lines.append(rf"f(q, v, a, \tau) &= {sympy.latex(force)}")
+    equation = r"\tau &= H(q)\,a + b(q, v)" + (r" + f(q, v, a, \tau) \\" if extra else r" \\")
+    return "\n".join([r"\begin{align*}", equation, *lines, r"\end{align*}", ""])
+
+
+def passes(robot: Robot, extra: Sequence[Term]) -> str:
+    """The law as passes over its tree, for reading. The recursion is the family's, not a finding."""
+    lines = ["tree:"]
+    for i, (name, kind, parent) in enumerate(
+        zip(robot.joint_names, robot.kinds, robot.parents, strict=True)
+    ):
+        above = "base" if parent < 0 else robot.joint_names[parent]
+        lines.append(f"  {i + 1}  {name} ({kind}) on {above}")
+    lines += [
+        "outward, from the base:",
+        "  twist_i = X_i twist_p + S_i v_i",
+        "  acc_i   = X_i acc_p + S_i a_i + twist_i × S_i v_i          (acc_base = -gravity)",
+        "  f_i     = I_i acc_i + twist_i ×* I_i twist_i",
+        "inward, from the leaves:",
+        "  tau_i   = S_iᵀ f_i + joint terms",
+        "  f_p    += X_iᵀ f_i",
+    ]
+    if extra:
+        lines.append("beside the tree:")
+        lines += [f"  {t.name}: {sympy.sstr(t.expression.T.evalf(6))}" for t in extra]
+    return "\n".join(lines)
+
+
+def markdown(law: RigidBodyLaw) -> str:
+    """How a law shows itself in a notebook."""
+    lines = [f"**{law.family}** on *{law.robot.name}*, {law.complexity}"]
+    if law.domain is not None:
+        reach = ", ".join(
+            f"{axis} {'≥ ' if axis in law.domain.at_least else ''}{r:.2g}×"
+            for axis, r in law.domain.reach.items()
+        )
+        lines.append(f"holds to {law.domain.tolerance:.0%} out to {reach} half-widths")
+    if law.robot.nv <= FLAT_JOINTS and law.robot.nq == law.robot.nv:
+        short = {n: _rounded(getattr(law, n)) for n in ("mass_matrix", "potential")}
+        lines.append(f"$$H = {sympy.latex(short['mass_matrix'])}$$")
+        lines.append(f"$$V = {sympy.latex(short['potential'])}$$")
+    lines += [f"$${sympy.latex(_rounded(t))}$$" for t in law.terms]
+    return "\n\n".join(lines)
+
+
+def _rounded(expression: Any) -> Any:
+    return expression.evalf(5)

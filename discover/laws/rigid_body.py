@@ -1,0 +1,204 @@
+"""The law of rigid bodies, with or without terms beside them.
+
+    H(q) a + bias(q, v) + Σ terms(q, v, a, tau) = tau
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+
+import sympy
+import torch
+from torch import Tensor
+
+import kinematics
+from discover.laws import formulas
+from discover.laws.contract import Complexity, Domain, Law
+from discover.laws.family import Family
+from discover.laws.fit import Fit
+from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
+from discover.laws.terms import Term
+from kinematics import Robot
+
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class RigidBodyLaw(Law):
+    """Rigid bodies on a tree, their joint terms, and whatever else the model showed.
+
+    robot         the tree with the identified inertial parameters and joint terms
+    extra         terms that no robot description can state; empty for pure physics
+    size          number of identified parameters
+    domain        where the law describes the model it was taken from
+    integrator    the step that the model takes, for models that answer with next states
+    """
+
+    robot: Robot
+    extra: tuple[Term, ...] = ()
+    size: int
+    domain: Domain | None = None
+    integrator: str | None = None
+    dt: float | None = None
+
+    @classmethod
+    def from_fit(cls, fitted: Fit, pi: Tensor | None = None) -> RigidBodyLaw:
+        """The law that a fit found; `pi` (nb, 10) replaces its least-norm inertial parameters."""
+        family = fitted.family
+        k = family.basis.shape[1]
+        robot = family.member(fitted.theta)
+        if pi is not None:
+            robot = robot.replace(pi=pi)
+        extra: list[Term] = []
+        for term, c in zip(family.terms, fitted.theta[k:].tolist(), strict=True):
+            if term.joint_term is not None:
+                values = getattr(robot, term.joint_term).clone()
+                values[term.joint] += c
+                robot = robot.replace(**{term.joint_term: values})
+            else:
+                extra.append(term.with_coefficient(c))
+        return cls(
+            robot=robot,
+            extra=tuple(extra),
+            size=family.size,
+            integrator=fitted.integrator,
+            dt=fitted.dt,
+        )
+
+    @property
+    def family(self) -> str:  # type: ignore[override]
+        """ "rigid body", or "rigid body + terms"."""
+        return "rigid body + terms" if self.extra else "rigid body"
+
+    def within(self, domain: Domain) -> RigidBodyLaw:
+        """The same law with its domain stated."""
+        return replace(self, domain=domain)
+
+    # ---- as a Dynamics -----------------------------------------------------------------------
+
+    def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """Joint accelerations (…, nv); numpy arrays are accepted."""
+        q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
+        robot = self.robot.to(dtype=q.dtype, device=q.device)
+        if not self.extra:
+            H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
+            return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
+        family = Family(robot=robot, basis=_no_basis(robot), terms=self.extra)
+        return family.acceleration(self._coefficients.to(q), q, v, tau)
+
+    def step(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
+        """The next state (q', v') as a model with this law and `integrator` would answer it."""
+        if self.integrator is None or self.dt is None:
+            raise ValueError("this law was taken from accelerations: use kinematics.simulate")
+        family = Family(robot=self.robot, basis=_no_basis(self.robot), terms=self.extra)
+        a = family.effective_acceleration(
+            self._coefficients, q, v, tau, self.integrator, self.dt
+        )
+        v_next = v + self.dt * a
+        mean = v_next if self.integrator == "euler" else 0.5 * (v + v_next)
+        return kinematics.integrate(self.robot, q, mean, self.dt), v_next
+
+    @property
+    def _coefficients(self) -> Tensor:
+        return torch.tensor([1.0, *(t.coefficient for t in self.extra)], dtype=torch.float64)
+
+    # ---- to be read --------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _formulas(self) -> formulas.Formulas:
+        return formulas.derive(self.robot)
+
+    @property
+    def symbols(self) -> dict[str, tuple[sympy.Symbol, ...]]:
+        """The SymPy symbols of q, v, a and tau."""
+        return self._formulas.symbols
+
+    @property
+    def intermediates(self) -> list[tuple[sympy.Symbol, sympy.Expr]]:
+        """Definitions that the formulas share, in order; empty where flat forms are short."""
+        return self._formulas.intermediates
+
+    @property
+    def mass_matrix(self) -> sympy.Matrix:
+        """H(q), (nv, nv) [kg·m² | kg·m | kg]."""
+        return self._formulas.mass_matrix
+
+    @property
+    def bias(self) -> sympy.Matrix:
+        """Coriolis, centrifugal, gravity and joint forces at rest of a, (nv, 1) [N·m | N]."""
+        return self._formulas.bias
+
+    @property
+    def potential(self) -> sympy.Expr:
+        """Potential energy V(q) [J], springs included."""
+        return self._formulas.potential
+
+    @property
+    def lagrangian(self) -> sympy.Expr:
+        """½ vᵀ H v - V [J]; friction and `terms` are outside it."""
+        return self._formulas.lagrangian
+
+    @property
+    def terms(self) -> list[sympy.Expr]:
+        """What is not rigid-body physics: generalised forces on the left side, one a term."""
+        return [
+            sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape if row != 0
+        ]
+
+    @property
+    def program(self) -> str:
+        """The structured program: the passes over the tree, as text."""
+        return formulas.passes(self.robot, self.extra)
+
+    @functools.cached_property
+    def complexity(self) -> Complexity:
+        """Description length in bits at the fixed effective sample size, and operations."""
+        nats = 0.5 * self.size * math.log(EFFECTIVE_SAMPLES)
+        nats += sum(t.symbol_count * math.log(_ALPHABET) for t in self.extra)
+        operations = formulas.operations(self.robot, self.extra)
+        return Complexity(bits=nats / math.log(2), operations=operations)
+
+    def export(self, target: str) -> str:
+        """The law as text: "sympy", "python", "torch", "c" or "latex"."""
+        return formulas.export(self.robot, self.extra, target)
+
+    def compile(self, dtype: str = "float64"):
+        """The law as a compiled program (q, v, tau) -> a on numpy arrays."""
+        return formulas.compile_law(self.robot, self.extra, dtype)
+
+    # ---- to be kept --------------------------------------------------------------------------
+
+    def to_dict(self) -> dict:
+        """JSON-able form; read back by `discover.laws.from_dict`."""
+        return {
+            "kind": "rigid body",
+            "robot": self.robot.to_dict(),
+            "extra": [t.to_dict() for t in self.extra],
+            "size": self.size,
+            "domain": None if self.domain is None else self.domain.to_dict(),
+            "integrator": self.integrator,
+            "dt": self.dt,
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict) -> RigidBodyLaw:
+        """The inverse of `to_dict`."""
+        domain = record["domain"]
+        return cls(
+            robot=Robot.from_dict(record["robot"]),
+            extra=tuple(Term.from_dict(t) for t in record["extra"]),
+            size=record["size"],
+            domain=None if domain is None else Domain.from_dict(domain),
+            integrator=record["integrator"],
+            dt=record["dt"],
+        )
+
+    def _repr_markdown_(self) -> str:
+        return formulas.markdown(self)
+
+
+def _no_basis(robot: Robot) -> Tensor:
+    """One column, the robot's own parameters: `Family.member` with coordinate 1 returns them."""
+    return robot.pi.reshape(-1, 1).to(torch.float64)

@@ -1,0 +1,177 @@
+"""Which terms a law needs: forward selection by description length, then pruning.
+
+A term must pay for itself: the bits that it saves on answers it was not fitted to, at a fixed
+effective sample size, must exceed the bits of writing it down. The sample size is fixed because
+queries are free, and with enough of them n · log(error) would buy any term.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from discover.dynamics import Answers
+from discover.laws.family import evaluation_point
+from discover.laws.fit import Fit, fit
+from discover.laws.terms import Term, coordinates, forces
+
+EFFECTIVE_SAMPLES = 200
+_ALPHABET = 20  # symbols and operations to choose from, when a shape is written down
+_DEPENDENT = 1e-7  # a column this close to the span of the others adds nothing
+_CANDIDATES = 6  # how many of the best-ranked terms are tried in earnest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """A fit with the terms that paid for themselves, and the description length in nats."""
+
+    fit: Fit
+    length: float
+
+
+def description_length(fitted: Fit, held_out: Answers, floor: float, choices: int) -> float:
+    """n_eff · log(residual) + ½ k log n_eff + the cost of writing the terms [nats].
+
+    The residual is floored at `floor` (standardised), the accuracy below which a gain is no
+    evidence; a term that a robot description can state costs a choice and a number only.
+    """
+    error = max(fitted.standardised_error(held_out), floor)
+    cost = EFFECTIVE_SAMPLES * math.log(error) if math.isfinite(error) else math.inf
+    cost += 0.5 * fitted.family.size * math.log(EFFECTIVE_SAMPLES)
+    for term in fitted.family.terms:
+        cost += math.log(max(2, choices))
+        if not term.physical:
+            cost += term.symbol_count * math.log(_ALPHABET)
+    return cost
+
+
+def select(
+    base: Fit,
+    answers: Answers,
+    held_out: Answers,
+    candidates: Sequence[Term],
+    *,
+    floor: float,
+    limit: int,
+) -> Selection:
+    """Add candidates to `base` while the description gets shorter, then take out what is idle.
+
+    Physical candidates whose coefficient comes out negative are refused. At most `limit` terms
+    are added.
+    """
+    choices = len(candidates) + len(base.family.terms)
+    best = Selection(fit=base, length=description_length(base, held_out, floor, choices))
+    for _ in range(limit):
+        if best.fit.standardised_error(held_out) <= floor:
+            break
+        step = _best_addition(best, answers, held_out, candidates, floor, choices)
+        if step is None:
+            break
+        best = step
+    return _prune(best, answers, held_out, floor, choices)
+
+
+def _best_addition(
+    current: Selection,
+    answers: Answers,
+    held_out: Answers,
+    candidates: Sequence[Term],
+    floor: float,
+    choices: int,
+) -> Selection | None:
+    present = {t.name for t in current.fit.family.terms}
+    rest = [t for t in candidates if t.name not in present]
+    order = rank(current.fit, answers, rest)[:_CANDIDATES]
+    found: Selection | None = None
+    for term in order:
+        trial = refit(current.fit, answers, [*current.fit.family.terms, term])
+        if not _possible(trial):
+            continue
+        length = description_length(trial, held_out, floor, choices)
+        if length < (found or current).length:
+            found = Selection(fit=trial, length=length)
+    return found
+
+
+def _prune(
+    current: Selection, answers: Answers, held_out: Answers, floor: float, choices: int
+) -> Selection:
+    improved = True
+    while improved and current.fit.family.terms:
+        improved = False
+        terms = current.fit.family.terms
+        for k in range(len(terms)):
+            trial = refit(current.fit, answers, [*terms[:k], *terms[k + 1 :]])
+            length = description_length(trial, held_out, floor, choices)
+            if _possible(trial) and length <= current.length:
+                current, improved = Selection(fit=trial, length=length), True
+                break
+    return current
+
+
+def rank(fitted: Fit, answers: Answers, candidates: Sequence[Term]) -> list[Term]:
+    """Candidates by how much of the residual each could explain, best first.
+
+    What the fitted columns span is projected out of both; columns that this leaves (nearly) empty
+    are dropped, for they are the rigid body under another name.
+    """
+    if not candidates:
+        return []
+    family, scale = fitted.family, fitted.scale
+    q, v = evaluation_point(answers, family.robot, fitted.integrator, fitted.dt)
+    r = fitted.residual(answers)
+    a = answers.a - r * scale
+    H, _ = family.inertia_and_bias(fitted.theta, q, v, answers.tau)
+    extra = forces(candidates, q, v, a, answers.tau, coordinates(family.robot))
+    columns = torch.cat([family.columns(q, v, a, answers.tau), extra], dim=-1)
+    rows = (torch.linalg.solve(H, columns) / scale[:, None]).flatten(0, 1)
+    rows = torch.nan_to_num(rows)
+    known, new = rows[:, : family.size], rows[:, family.size :]
+    Q = _orthonormal(known)
+    size = new.norm(dim=0)
+    new = new - Q @ (Q.T @ new)
+    left = new.norm(dim=0)
+    usable = left > _DEPENDENT * size.clamp_min(1e-300)
+    y = r.flatten()
+    y = y - Q @ (Q.T @ y)
+    gain = torch.where(usable, (new.T @ y).square() / left.square().clamp_min(1e-300), -1.0)
+    order = torch.argsort(gain, descending=True, stable=True)
+    return [candidates[i] for i in order.tolist() if gain[i] > 0]
+
+
+def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:
+    """`previous` with other terms, started from its parameters (new terms from zero)."""
+    family = previous.family.with_terms(terms)
+    k = family.basis.shape[1]
+    old = {t.name: c for t, c in zip(previous.family.terms, previous.theta[k:], strict=True)}
+    zero = previous.theta.new_zeros(())
+    c = [old.get(t.name, zero) for t in terms]
+    start = torch.cat([previous.theta[:k], torch.stack(c)]) if c else previous.theta[:k]
+    return fit(
+        family,
+        answers,
+        start=start,
+        scale=previous.scale,
+        integrator=previous.integrator,
+        dt=previous.dt,
+    )
+
+
+def _possible(fitted: Fit) -> bool:
+    """Physical terms must have coefficients that are not negative."""
+    k = fitted.family.basis.shape[1]
+    return all(
+        c >= 0
+        for t, c in zip(fitted.family.terms, fitted.theta[k:].tolist(), strict=True)
+        if t.physical
+    )
+
+
+def _orthonormal(A: Tensor) -> Tensor:
+    norms = A.norm(dim=0)
+    U, s, _ = torch.linalg.svd(A / torch.where(norms > 0, norms, 1.0), full_matrices=False)
+    return U[:, s > 1e-12 * s[0]] if len(s) else U

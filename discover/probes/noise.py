@@ -1,0 +1,93 @@
+"""The noise floor: what the model itself does not repeat, and how finely it answers.
+
+Asked before anything is classified. A model that repeats itself to the last bit is deterministic;
+answers that all fit in float32, or sit on a grid, put a floor under every residual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from discover.dynamics import Answers
+from discover.interview import Interview
+
+_REPEATS = 6
+_POINTS = 8
+_EPS32 = 6e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """Standardised residual sizes below which nothing can be said.
+
+    random    spread of repeated answers, in units of each joint's spread in the region
+    rounding  quantisation or float32 rounding of the answers, in the same units
+    sigma     (nv,) the standard deviation of repeated answers, in the answers' own units
+    """
+
+    random: float
+    rounding: float
+    sigma: Tensor
+
+    @property
+    def level(self) -> float:
+        """The larger of the two floors."""
+        return max(self.random, self.rounding)
+
+
+def measure(interview: Interview, inside: Answers, scale: Tensor) -> Floor:
+    """Repeats at a few states, the grid of the answers, and their precision."""
+    few = inside[:_POINTS]
+    answers = interview.ask(
+        few.q.repeat(_REPEATS, 1), few.v.repeat(_REPEATS, 1), few.tau.repeat(_REPEATS, 1)
+    ).a.reshape(_REPEATS, len(few), -1)
+    sigma = answers.var(0).mean(0).sqrt()
+    random = float((sigma / scale).square().mean().sqrt())
+    return Floor(random=random, rounding=_rounding(inside, scale), sigma=sigma)
+
+
+def _rounding(inside: Answers, scale: Tensor) -> float:
+    """The standardised rounding of the answers, zero for full float64."""
+    observed = inside.a if inside.v_next is None else inside.v_next
+    step = _grid(observed)
+    if step is not None:
+        unit = step if inside.v_next is None else step * _amplification(inside)
+        return float((unit / 12**0.5 / scale).square().mean().sqrt())
+    if torch.equal(observed, observed.float().double()):
+        size = observed.abs().mean(0)
+        unit = size * _EPS32
+        if inside.v_next is not None:
+            unit = unit * _amplification(inside)
+        # A float32 program rounds at every operation, not only at its output.
+        return float(10 * (unit / scale).square().mean().sqrt())
+    return 0.0
+
+
+def _amplification(inside: Answers) -> float:
+    """1 / dt, recovered from a = (v' - v) / dt."""
+    assert inside.v_next is not None
+    change = (inside.v_next - inside.v).abs().amax()
+    return float(inside.a.abs().amax() / change) if change > 0 else 1.0
+
+
+def _grid(answers: Tensor) -> Tensor | None:
+    """The spacing (nv,) if every joint's answers sit on a coarse uniform grid, else None."""
+    steps = []
+    for column in answers.T:
+        values = torch.unique(column)
+        gaps = values.diff()
+        if len(gaps) < 2:
+            return None
+        step = gaps.min()
+        spread = values[-1] - values[0]
+        # Hundreds of values must be integer multiples of a step that is not mere rounding.
+        if step < 1e-5 * spread:
+            return None
+        ratio = gaps / step
+        if float((ratio - ratio.round()).abs().max()) > 1e-3:
+            return None
+        steps.append(step)
+    return torch.stack(steps)

@@ -1,0 +1,103 @@
+"""Reach: how far out, along each axis, a law goes on describing the model.
+
+An error-against-distance curve from thin shells, and the distance at which it crosses a tolerance.
+The law is frozen before; only the model is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from discover.dynamics import Answers
+from discover.interview import AXES, Interview
+from discover.laws.fit import Fit
+
+EDGES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+FARTHEST = EDGES[-1]
+_RESAMPLES = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Error against distance along one axis.
+
+    distance  outer edges of the shells [half-widths]; 1.0 stands for the region itself
+    error     relative root-mean-square error in each, with a 95 % bootstrap band (low, high)
+    """
+
+    axis: str
+    subject: str
+    distance: list[float]
+    error: list[float]
+    low: list[float]
+    high: list[float]
+
+
+def curves(interview: Interview, law: Fit, inside: Answers) -> dict[str, Curve]:
+    """The law's error on the model, relative to the model's own spread in each shell."""
+    result = {}
+    for axis in AXES:
+        errors = [_banded(law, inside, interview.seed)]
+        for lo, hi in zip(EDGES[:-1], EDGES[1:], strict=True):
+            far = interview.shell(axis, lo, hi, interview.budget.shell)
+            errors.append(_banded(law, far, interview.seed))
+        value, low, high = (list(x) for x in zip(*errors, strict=True))
+        result[axis] = Curve(
+            axis=axis,
+            subject="law against model",
+            distance=list(EDGES),
+            error=value,
+            low=low,
+            high=high,
+        )
+    return result
+
+
+def reach(curve: Curve, tolerance: float) -> tuple[float, bool]:
+    """(distance in half-widths where the error crosses the tolerance, whether it never does).
+
+    Interpolated on a logarithmic scale between shell centres; 0 if the law fails inside already.
+    """
+    if not curve.error[0] <= tolerance:
+        return 0.0, False
+    centres = [1.0] + [
+        0.5 * (a + b) for a, b in zip(curve.distance[:-1], curve.distance[1:], strict=True)
+    ]
+    for i in range(1, len(centres)):
+        if not curve.error[i] <= tolerance:
+            below, above = max(curve.error[i - 1], 1e-15), curve.error[i]
+            if not np.isfinite(above):
+                return centres[i - 1], False
+            share = np.log(tolerance / below) / np.log(above / below)
+            return float(centres[i - 1] + share * (centres[i] - centres[i - 1])), False
+    return FARTHEST, True
+
+
+def error_rows(law: Fit, answers: Answers) -> Tensor:
+    """Squared error of each answer, each joint over its mean square in this set, averaged: (n,)."""
+    predicted = law.predict(answers.q, answers.v, answers.tau)
+    ok = torch.isfinite(answers.a).all(-1)
+    size = answers.a[ok].square().mean(0) if bool(ok.any()) else torch.ones(answers.a.shape[-1])
+    size = torch.where(size > 0, size, torch.ones_like(size))
+    rows = ((answers.a - predicted).square() / size).mean(-1)
+    return torch.nan_to_num(rows, nan=float("inf"), posinf=float("inf"))
+
+
+def relative(law: Fit, answers: Answers) -> float:
+    """The relative error of the law on these answers (see `discover.dynamics.relative_error`)."""
+    return float(error_rows(law, answers).mean().sqrt())
+
+
+def _banded(law: Fit, answers: Answers, seed: int) -> tuple[float, float, float]:
+    rows = error_rows(law, answers).numpy()
+    value = float(np.sqrt(rows.mean()))
+    if not np.isfinite(value):
+        return value, value, value
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(0, len(rows), (_RESAMPLES, len(rows)))
+    low, high = np.quantile(np.sqrt(rows[picks].mean(1)), [0.025, 0.975])
+    return value, float(low), float(high)
