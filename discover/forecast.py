@@ -42,26 +42,29 @@ class Forecast:
 def forecast(
     dynamics: Dynamics, robot: Robot, q0: Tensor, v0: Tensor, *, dt: float, steps: int
 ) -> Forecast:
-    """Runge–Kutta of fourth order with no joint forces, from q0 (B, nq), v0 (B, nv)."""
+    """Runge–Kutta of fourth order with no joint forces, from q0 (B, nq), v0 (B, nv).
+
+    The scheme of `kinematics.simulate`, with any `Dynamics` in the simulator's place.
+    """
     from kinematics import integrate, kinetic_energy, potential_energy
+    from kinematics.simulate import chart_rate
 
     tau = torch.zeros_like(v0)
+    zero = torch.zeros_like(v0)
 
-    def answer(q: Tensor, v: Tensor) -> Tensor:
-        return torch.as_tensor(dynamics(q, v, tau)).to(v0)
+    def slope(q: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+        a = torch.as_tensor(dynamics(integrate(robot, q, x), w, tau))
+        return chart_rate(robot, x, w), a.to(v0)
 
     q, v = q0, v0
     path = [(q, v)]
     with torch.no_grad():
         for _ in range(steps):
-            a1 = answer(q, v)
-            v2 = v + dt / 2 * a1
-            a2 = answer(integrate(robot, q, v, dt / 2), v2)
-            v3 = v + dt / 2 * a2
-            a3 = answer(integrate(robot, q, v2, dt / 2), v3)
-            v4 = v + dt * a3
-            a4 = answer(integrate(robot, q, v3, dt), v4)
-            q = integrate(robot, q, (v + 2 * v2 + 2 * v3 + v4) / 6, dt)
+            k1, a1 = slope(q, zero, v)
+            k2, a2 = slope(q, dt / 2 * k1, v + dt / 2 * a1)
+            k3, a3 = slope(q, dt / 2 * k2, v + dt / 2 * a2)
+            k4, a4 = slope(q, dt * k3, v + dt * a3)
+            q = integrate(robot, q, dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
             v = v + dt / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
             path.append((q, v))
         qs, vs = (torch.stack(column) for column in zip(*path, strict=True))

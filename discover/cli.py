@@ -1,0 +1,290 @@
+"""The command `discover`: exit status 0 done, 2 bad input, 1 a failure of ours, 130 cut short."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from discover.errors import OutputError, RecipeError, WorldlawError
+
+app = typer.Typer(
+    name="discover",
+    help="Find out what a learned world model has learned: a lookup table, the physics, or another "
+    "law.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, whichever click
+INTERRUPTED = 130
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Outputs(StrEnum):
+    acceleration = "acceleration"
+    next_state = "next_state"
+
+
+class Budget(StrEnum):
+    quick = "quick"
+    standard = "standard"
+    thorough = "thorough"
+
+
+class Kind(StrEnum):
+    robots = "robots"
+    recipes = "recipes"
+    models = "models"
+    probes = "probes"
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option(help="Show the traceback of an unexpected failure.")
+    ] = False,
+) -> None:
+    """Options that all commands share (read in `main`)."""
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a bundled one.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write [runs/<study>].")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was cut.")] = False,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value, e.g. train.epochs=50."),
+    ] = None,
+) -> None:
+    """Load, sample, train, examine and report, as a recipe says."""
+    from discover import experiment
+
+    try:
+        outcome = experiment.run(
+            recipe,
+            out,
+            resume=resume,
+            device=device.value,
+            overrides=settings or (),
+            command=_command(),
+            say=_say,
+        )
+    except KeyboardInterrupt:
+        again = _command() if resume else f"{_command()} --resume"
+        _complain(f"interrupted; what was finished is kept. Go on with: {again}")
+        raise typer.Exit(INTERRUPTED) from None
+    _say("")
+    width = max(len(name) for name in outcome.exams)
+    for name, exam in outcome.exams.items():
+        _say(f"{name:<{width}}  {exam.verdict} (confidence {exam.confidence:.2f})")
+
+
+@app.command()
+def examine(
+    model: Annotated[str, typer.Option(help="PATH of a model, or file.py:factory.")],
+    robot: Annotated[str, typer.Option(help="PATH of a URDF or MJCF file, or a bundled NAME.")],
+    region: Annotated[Path, typer.Option(help="TOML with q, v and tau.")],
+    out: Annotated[Path, typer.Option(help="Where to write the examination.")],
+    outputs: Annotated[
+        Outputs, typer.Option(help="What the model answers.")
+    ] = Outputs.acceleration,
+    dt: Annotated[float | None, typer.Option(help="Its time step [s], for next states.")] = None,
+    budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
+    seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
+) -> None:
+    """Ask a model of your own what it has learned."""
+    import discover
+    from discover import models
+
+    _must_be_free(out)
+    body = discover.load_robot(robot)
+    box = discover.Region.from_toml(region)
+    exam = discover.examine(
+        models.load(model),
+        body,
+        box,
+        outputs=outputs.value,
+        dt=dt,
+        budget=budget.value,
+        seed=seed,
+        name=Path(model.partition(":")[0]).stem,
+    )
+    report = discover.write_report(exam, out)
+    _say(str(exam))
+    _say(f"report: {report}")
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="A folder that `discover run` wrote.")],
+) -> None:
+    """Write report.md and its figures again, from the stored evidence alone."""
+    from discover.report import render
+
+    _say(f"report: {render(directory)}")
+
+
+@app.command()
+def inspect(
+    directory: Annotated[Path, typer.Argument(help="A folder that `discover run` wrote.")],
+    model: Annotated[str | None, typer.Option(help="Which model of a study [the last].")] = None,
+) -> None:
+    """Open an IPython session with the law's formulas in scope."""
+    from discover.inspection import open_session
+
+    open_session(directory, model)
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(help="What to list [everything].")] = None,
+) -> None:
+    """List the bundled robots and recipes, the model families and the probes."""
+    for chosen in [kind] if kind else list(Kind):
+        if kind is None:
+            _say(f"{chosen.value}:")
+        for name, words in _listing(chosen):
+            _say(f"{name:<24}{words}".rstrip())
+        if kind is None:
+            _say("")
+
+
+@app.command()
+def calibrate(out: Annotated[Path | None, typer.Option(help="Where to write.")] = None) -> None:
+    """Run the planted zoo and write the confusion matrix."""
+    raise RecipeError(
+        "calibrate: expected the zoo of planted models, found that it is not part of this version "
+        "yet; see CHANGELOG.md"
+    )
+
+
+@app.command()
+def bench(
+    subject: Annotated[str, typer.Argument(help="dynamics, verdict or laws")] = "dynamics",
+    out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
+) -> None:
+    """Measure speed against other engines (dynamics), or the instrument itself."""
+    from importlib.util import find_spec
+
+    if subject not in ("dynamics", "verdict", "laws"):
+        raise RecipeError(f"bench: expected dynamics, verdict or laws, found {subject!r}")
+    if find_spec(f"discover.bench.{subject}") is None if find_spec("discover.bench") else True:
+        raise RecipeError(
+            f"bench: expected a benchmark of {subject}, found that it is not part of this version "
+            "yet; every report has a time ledger"
+        )
+    from importlib import import_module
+
+    import_module(f"discover.bench.{subject}").main(out=out, say=_say)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        status = app(args=[a for a in given if a != "--debug"], standalone_mode=False)
+        return int(status) if isinstance(status, int) else 0
+    except WorldlawError as error:
+        return _fail(str(error), 2, debug)
+    except UsageProblem as error:
+        return _fail(f"{error.format_message()} (see `discover --help`)", 2, debug)  # type: ignore[attr-defined]
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED, debug)
+    except BrokenPipeError:  # the reader of a pipe has left
+        return 0
+    except MemoryError:
+        return _fail("out of memory: ask for fewer samples or a smaller batch", 1, debug)
+    except Exception as error:  # the last line of defence: one line, and where to look
+        told = f"{type(error).__name__}: {error}"
+        return _fail(
+            f"a failure of ours, {told}; run again with --debug for the traceback", 1, debug
+        )
+
+
+def _fail(message: str, status: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    _complain(message)
+    return status
+
+
+def _complain(message: str) -> None:
+    print("discover:", " ".join(message.split()), file=sys.stderr)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _command() -> str:
+    """The command as it was given, for the manifest and for resuming."""
+    return shlex.join(["discover", *(a for a in sys.argv[1:] if a != "--debug")])
+
+
+def _must_be_free(out: Path) -> None:
+    """An examination replaces an examination, and nothing else."""
+    from discover.report.stored import VERDICT
+
+    if out.is_dir() and any(out.iterdir()) and not (out / VERDICT).exists():
+        raise OutputError(
+            f"expected an empty folder or an examination of ours in {out}, found other files; "
+            "choose another --out"
+        )
+
+
+def _listing(kind: Kind) -> list[tuple[str, str]]:
+    """Names with a few words each."""
+    if kind is Kind.robots:
+        import kinematics
+
+        return [(name, _robot_words(name)) for name in kinematics.bundled()]
+    if kind is Kind.recipes:
+        from discover.recipes import bundled_recipes, load
+
+        return [(name, load(path).study.title) for name, path in bundled_recipes().items()]
+    if kind is Kind.models:
+        from discover.models import FAMILIES
+
+        told = [(name, _first_line(family)) for name, family in FAMILIES.items()]
+        return [("simulator", "The reference simulator as a black box: the control."), *told]
+    import pkgutil
+
+    from discover import probes
+
+    found = sorted(module.name for module in pkgutil.iter_modules(probes.__path__))
+    return [(name, _module_words(f"discover.probes.{name}")) for name in found]
+
+
+def _robot_words(name: str) -> str:
+    import kinematics
+
+    robot = kinematics.load(name)
+    return f"{robot.nb} joints, {robot.nv} degrees of freedom"
+
+
+def _module_words(module: str) -> str:
+    from importlib import import_module
+
+    return _first_line(import_module(module))
+
+
+def _first_line(documented: Any) -> str:
+    return (documented.__doc__ or "").strip().split("\n")[0]

@@ -1,0 +1,164 @@
+"""The stages of a study as plain functions: load, sample, train, examine, report.
+
+`discover run` calls exactly these, in this order; a script of your own can do the same, or leave
+out what it does not need. None of them knows of folders, manifests or resuming: see `experiment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from discover.errors import ModelError, RecipeError
+from discover.recipes import Recipe
+from discover.region import Region
+
+if TYPE_CHECKING:
+    from discover.dataset import Dataset
+    from discover.examination import Examination
+    from kinematics import Robot
+
+CONTROL, FILE = "simulator", "file"  # the kinds of model that are not trained here
+
+
+def load_robot(source: Recipe | str | Path) -> Robot:
+    """The robot of a recipe, or of a path or bundled name. Raises RobotError."""
+    import kinematics
+
+    if not isinstance(source, Recipe):
+        return kinematics.load(source)
+    entry = source.robot
+    options: dict[str, Any] = {"joint_terms": True} if entry.joint_terms else {}
+    if entry.root is not None:
+        options["root"] = entry.root
+    return kinematics.load(entry.source, **options)
+
+
+def sample_dataset(recipe: Recipe, robot: Robot) -> Dataset:
+    """The recipe's data: drawn from the simulator, or read from recordings. Raises DatasetError."""
+    from discover.collect import collect
+
+    return collect(recipe, robot)
+
+
+def region_of(recipe: Recipe, robot: Robot, dataset: Dataset) -> Region:
+    """The region to examine: the recipe's, or where the training trajectories went."""
+    from discover import collect
+
+    return collect.region_of(dataset).resolve(robot.nv).scaled(recipe.examine.factor)
+
+
+def train_model(
+    recipe: Recipe,
+    name: str,
+    robot: Robot,
+    dataset: Dataset,
+    *,
+    out: Path | str | None = None,
+    device: str | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> Callable[..., Any]:
+    """The recipe's model of that name, trained; or the control, or a model read from its file.
+
+    out: where to keep the model and what resuming needs. What was measured while training is in
+    `model.card` of a trained model.
+    """
+    from discover import models
+    from discover.descent import TrainingConfig
+    from discover.train import train
+
+    entry = next((m for m in recipe.model if m.name == name), None)
+    if entry is None:
+        names = ", ".join(m.name for m in recipe.model)
+        raise RecipeError(f"recipe: expected a model of {names}, found {name!r}")
+    if entry.kind == CONTROL:
+        return simulator(robot, outputs=dataset.outputs, dt=dataset.dt)
+    if entry.kind == FILE:
+        if entry.path is None:
+            raise RecipeError(f"model.{name}.path: expected a file for kind 'file', found nothing")
+        return models.load(entry.path)
+    settings = recipe.training(name)
+    model = models.build(
+        entry.kind,
+        robot.nq,
+        robot.nv,
+        entry.options,
+        kinds=robot.kinds,
+        parents=robot.parents,
+        outputs=dataset.outputs,  # type: ignore[arg-type]
+        dt=dataset.dt if dataset.outputs == "next_state" else None,
+        seed=recipe.study.seed,
+    )
+    return train(
+        model,
+        dataset,
+        out=out,
+        seed=recipe.study.seed,
+        device=device or settings.device or "auto",
+        budget_s=settings.budget_s,
+        resume=resume,
+        progress=progress,
+        config=TrainingConfig(**settings.descent),
+        card={"robot": robot.name, "dataset": dataset.hash, "name": name},
+    ).model
+
+
+def simulator(
+    robot: Robot, *, outputs: str = "acceleration", dt: float | None = None
+) -> Callable[..., Any]:
+    """The reference simulator as a black box: the control of every study."""
+    import kinematics
+
+    def acceleration(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return kinematics.aba(robot.to(dtype=q.dtype, device=q.device), q, v, tau)
+
+    if outputs == "acceleration":
+        return acceleration
+
+    if dt is None:
+        raise ModelError("a control that answers next states: expected dt > 0, found none")
+
+    def step(q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
+        own = robot.to(dtype=q.dtype, device=q.device)
+        path = kinematics.simulate(own, q, v, tau, dt, 1, integrator="rk4")
+        return path.q[1], path.v[1]
+
+    return step
+
+
+def examine_model(
+    recipe: Recipe, name: str, model: Callable[..., Any], robot: Robot, dataset: Dataset
+) -> Examination:
+    """Ask the model what it has learned; the answer is an `Examination`. Raises ModelError."""
+    import discover
+
+    entry = next(m for m in recipe.model if m.name == name)
+    return discover.examine(
+        model,
+        robot,
+        region_of(recipe, robot, dataset),
+        training_data=None if entry.kind in (CONTROL, FILE) else training_rows(dataset),
+        outputs=dataset.outputs,
+        dt=dataset.dt if dataset.outputs == "next_state" else None,
+        budget=recipe.examine.budget,
+        seed=recipe.study.seed,
+        name=name,
+    )
+
+
+def training_rows(dataset: Dataset) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """(q, v, tau, a) of the training part; None where the data hold next states only."""
+    rows = dataset.part("train")
+    return None if rows.a is None else (rows.q, rows.v, rows.tau, rows.a)
+
+
+def write_report(exam: Examination, directory: Path | str) -> Path:
+    """Keep an examination in a folder, with its report; returns the report's path."""
+    from discover.report import render
+
+    exam.save(directory)
+    return render(directory)
