@@ -168,26 +168,11 @@ class Recording(Section):
 
 
 class Train(Section):
-    """The training loop. budget_s [s] is a guard for slow machines: where it is what ends the
-    training, and not epochs or patience, another machine ends with another network."""
+    """The training loop; what is not given is left to the loop's own defaults.
 
-    epochs: PositiveInt = 200
-    budget_s: PositiveFloat | None = None
-    batch: PositiveInt = 1024
-    lr: PositiveFloat = 3e-3
-    weight_decay: float = Field(default=1e-4, ge=0.0)
-    patience: int = Field(default=50, ge=0)
-    precision: Literal["float32", "float64", "bf16"] = "float32"
-    device: str = "auto"
-
-    @property
-    def descent(self) -> dict[str, Any]:
-        """The options of the training loop itself, without the device and the time budget."""
-        return self.model_dump(exclude={"device", "budget_s"})
-
-
-class TrainChange(Section):
-    """What one model wants otherwise than `[train]` says."""
+    budget_s [s] is a guard for slow machines: where it shortens the training, another machine ends
+    with another network. device is "auto", "cpu" or "cuda".
+    """
 
     epochs: PositiveInt | None = None
     budget_s: PositiveFloat | None = None
@@ -198,12 +183,18 @@ class TrainChange(Section):
     precision: Literal["float32", "float64", "bf16"] | None = None
     device: str | None = None
 
+    @property
+    def descent(self) -> dict[str, Any]:
+        """The options of the training loop that are given, without device and time budget."""
+        return self.model_dump(exclude={"device", "budget_s"}, exclude_none=True)
+
 
 class ModelEntry(Section):
     """A world model: its kind, and options that belong to the kind (`options`).
 
     The kinds are "simulator" (the control), "file" (with path) and the families of
-    `discover.models`. The family itself checks its options.
+    `discover.models`. The family itself checks its options. train has what this model wants
+    otherwise than `[train]` says.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
@@ -211,7 +202,7 @@ class ModelEntry(Section):
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
     kind: str
     path: str | None = None
-    train: TrainChange = TrainChange()
+    train: Train = Train()
 
     @property
     def options(self) -> dict[str, Any]:

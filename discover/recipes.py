@@ -74,9 +74,9 @@ class Recipe(Section):
     def to_dict(self) -> dict[str, Any]:
         """Every value, defaults included, as plain tables that TOML and JSON can hold."""
         tables: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
-        for entry in tables["model"]:
-            if not entry["train"]:
-                del entry["train"]
+        for holder in (tables, *tables["model"]):
+            if not holder["train"]:
+                del holder["train"]
         return tables
 
     def to_toml(self) -> str:

@@ -16,6 +16,7 @@ from kinematics import Robot, simulate
 
 STEPS = 100
 WAVES = 4
+LEAST = 1.5  # mean length in samples
 # Periods of the joint forces as fractions of a rollout, so that both slow pushes and shakes occur.
 PERIODS = (0.2, 2.0)
 
@@ -37,7 +38,7 @@ def rollouts(region: Region, robot: Robot, n: int, seed: int, dt: float = 0.01) 
 
     Joint forces are sums of sines that stay in the region, held over each step of dt [s]; the
     integrator is RK4. Every trajectory has at least one sample and at most 100. Raises RegionError
-    where the rollouts leave so soon that n samples would take more than n rollouts.
+    where they hardly begin before they leave, since such samples are no trajectories.
     """
     box = region.resolve(robot.nv)
     rng = np.random.default_rng(seed)
@@ -54,7 +55,7 @@ def rollouts(region: Region, robot: Robot, n: int, seed: int, dt: float = 0.01) 
         count += len(part.t)
         trajectories += runs
         length = count / trajectories
-        if trajectories > 4 * n + 64:
+        if length < LEAST:
             raise RegionError(
                 f"sample: rollouts leave the region after {length:.2f} steps of {dt:g} s; "
                 "widen the region or make data.dt smaller"
@@ -93,7 +94,7 @@ def _cut(
         batch=Batch(pick(q[:steps]), pick(v[:steps]), pick(tau)),
         a=pick(a[:steps]),
         trajectory=run + first,
-        t=step * dt,
+        t=step.double() * dt,
         q_next=pick(q[1:]),
         v_next=pick(v[1:]),
     )

@@ -72,13 +72,13 @@ def _answers(robot: Robot, columns: dict[str, Tensor], dt: float | None) -> dict
 
 
 def _split(trajectory: Tensor, data: Data, rng: np.random.Generator) -> Tensor:
-    """Whole trajectories into train, validation and test, by the recipe's fractions."""
-    count = int(trajectory.max()) + 1
-    order = torch.from_numpy(rng.permutation(count))
-    test, validation = round(count * data.test), round(count * data.validation)
-    of_trajectory = torch.full((count,), SPLITS.index("train"))
-    of_trajectory[order[:test]] = SPLITS.index("test")
-    of_trajectory[order[test : test + validation]] = SPLITS.index("validation")
+    """Whole trajectories into test, validation and train, until each has its share of samples."""
+    lengths = torch.bincount(trajectory)
+    order = torch.from_numpy(rng.permutation(len(lengths)))
+    before = (lengths[order].cumsum(0) - lengths[order]) / len(trajectory)
+    of_trajectory = torch.full((len(lengths),), SPLITS.index("train"))
+    of_trajectory[order[before < data.test + data.validation]] = SPLITS.index("validation")
+    of_trajectory[order[before < data.test]] = SPLITS.index("test")
     return of_trajectory[trajectory]
 
 
