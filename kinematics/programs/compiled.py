@@ -1,0 +1,252 @@
+"""Compiled programs: machine code for a program, called with numpy arrays or torch tensors."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kinematics.programs import disk_cache
+from kinematics.programs.machine import compiler_version, load_object, object_code, this_machine
+from kinematics.programs.program import Program, ProgramError
+from kinematics.programs.source_llvm import llvm_source
+
+DTYPES = {"float64": np.float64, "float32": np.float32}
+SMALLEST_SHARE = 256  # states: less than this is not worth a thread
+
+
+class CompiledProgram:
+    """A straight-line program as machine code.
+
+    Call it with one array an input, each (B, columns) or (columns,), row-major; numpy arrays give
+    a numpy array, torch tensors a torch tensor. ``operations`` counts the arithmetic of one
+    evaluation, ``source("c" | "llvm" | "python" | "torch" | "latex")`` is the program as text,
+    ``passes`` the algorithm as passes over the tree, where it is known.
+    """
+
+    registry: ClassVar[list[CompiledProgram]] = []
+
+    def __init__(
+        self,
+        *,
+        description: dict[str, Any],
+        codes: dict[int, bytes],
+        make: Callable[[], Program],
+        dtype: str,
+        threads: int,
+        from_cache: bool,
+        content: dict[str, Any] | None = None,
+    ):
+        self.content = content
+        self.derivative: CompiledProgram | None = None
+        self.handle = len(self.registry)  # torch's operator knows programs by number
+        self.registry.append(self)
+        self.name: str = description["name"]
+        self.operations: dict[str, int] = dict(description["operations"])
+        self.passes: str = description["passes"]
+        self.input_names: tuple[str, ...] = tuple(description["inputs"])
+        self.input_sizes: tuple[int, ...] = tuple(description["sizes"])
+        self.output_shape: tuple[int, ...] = tuple(description["output_shape"])
+        self.instructions: int = description["instructions"]
+        self.dtype = dtype
+        self.threads = threads
+        self.lanes = max(codes)
+        self.from_cache = from_cache
+        self._make = make
+        self._type = DTYPES[dtype]
+        kind = ctypes.CFUNCTYPE(
+            None, *([ctypes.c_void_p] * (len(self.input_sizes) + 1)), ctypes.c_long, ctypes.c_long
+        )
+        self._kernels = {n: kind(load_object(code, "kernel")) for n, code in codes.items()}
+        self._outputs = int(np.prod(self.output_shape, dtype=int))
+        self._pool: ThreadPoolExecutor | None = None
+
+    @cached_property
+    def program(self) -> Program:
+        """The program behind the machine code (traced again if it came from the cache)."""
+        return self._make()
+
+    @property
+    def arithmetic(self) -> int:
+        """mul + add + div of one evaluation."""
+        return sum(self.operations[k] for k in ("mul", "add", "div"))
+
+    def source(self, language: str = "llvm") -> str:
+        """The program as text: "c", "llvm", "python", "torch" or "latex"."""
+        if language == "llvm":
+            return llvm_source(self.program, self.dtype, self.lanes)
+        return self.program.source(language, self.dtype)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(
+            f"{n} (B, {s})" for n, s in zip(self.input_names, self.input_sizes, strict=True)
+        )
+        return f"CompiledProgram({self.name}: {inputs} -> (B, {self._outputs}), {self.dtype})"
+
+    def __call__(self, *arrays: Any) -> Any:
+        if any(type(a).__module__.startswith("torch") for a in arrays):
+            from kinematics.programs.torch_operator import call_with_tensors
+
+            return call_with_tensors(self, arrays)
+        return self.call_numpy(*arrays)
+
+    def call_numpy(self, *arrays: Any) -> np.ndarray:
+        """The program on numpy arrays (B, columns) or (columns,); any further leading axes."""
+        ready = [np.ascontiguousarray(a, dtype=self._type) for a in arrays]
+        self.check(ready)
+        batch = ready[0].shape[:-1]
+        if any(a.shape[:-1] != batch for a in ready[1:]):
+            try:
+                batch = np.broadcast_shapes(*(a.shape[:-1] for a in ready))
+            except ValueError:
+                raise ProgramError(self._complaint(arrays)) from None
+            ready = [np.ascontiguousarray(np.broadcast_to(a, (*batch, a.shape[-1]))) for a in ready]
+        out = np.empty((*batch, self._outputs), dtype=self._type)
+        self.run(ready, out, int(np.prod(batch, dtype=int)))
+        return out.reshape(*batch, *self.output_shape)
+
+    def check(self, arrays: Any) -> None:
+        """Raise a one-line `ProgramError` unless there is one array an input, as wide as it."""
+        shapes = [_shape(a) for a in arrays]
+        widths = [s[-1] if s else None for s in shapes]
+        if widths != list(self.input_sizes):
+            raise ProgramError(self._complaint(arrays))
+
+    def _complaint(self, arrays: Any) -> str:
+        expected = ", ".join(
+            f"{n} (B, {s})" for n, s in zip(self.input_names, self.input_sizes, strict=True)
+        )
+        found = ", ".join(str(_shape(a)) for a in arrays)
+        return f"{self.name}: expected {expected} with one B; found shapes {found}"
+
+    def run(self, ready: list[np.ndarray], out: np.ndarray, count: int) -> None:
+        """Fill ``out`` from contiguous arrays of the right type, ``count`` states."""
+        pointers = [a.ctypes.data for a in ready]
+        target = out.ctypes.data
+        if count < self.lanes:
+            self._kernels[1](*pointers, target, 0, count)
+            return
+        kernel = self._kernels[self.lanes]
+        shares = min(self.threads, count // max(SMALLEST_SHARE, self.lanes))
+        if shares < 2:
+            kernel(*pointers, target, 0, count)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads)
+        bounds = [count * k // shares for k in range(shares + 1)]
+        list(
+            self._pool.map(
+                lambda k: kernel(*pointers, target, bounds[k], bounds[k + 1]), range(shares)
+            )
+        )
+
+    def run_one_by_one(self, ready: list[np.ndarray], out: np.ndarray, count: int) -> None:
+        """The same, one state at a time: what a controller that has one state would wait for."""
+        pointers = [a.ctypes.data for a in ready]
+        self._kernels[1](*pointers, out.ctypes.data, 0, count)
+
+
+def pullback_of(program: CompiledProgram) -> CompiledProgram:
+    """The compiled vector-Jacobian product of a compiled program; made once."""
+    from kinematics.programs.derivative import pullback
+
+    if program.derivative is None:
+        content = program.content
+        program.derivative = compile_program(
+            lambda: pullback(program.program),
+            content=None if content is None else {"pullback": content},
+            dtype=program.dtype,
+            threads=program.threads,
+        )
+    return program.derivative
+
+
+def compile_program(
+    make: Callable[[], Program],
+    *,
+    content: dict[str, Any] | None = None,
+    dtype: str = "float64",
+    threads: int = 1,
+) -> CompiledProgram:
+    """Machine code for the program that ``make`` returns.
+
+    ``content`` says everything the program depends on; with it the kernel is looked up on disk
+    first and ``make`` is called only if it is absent. ``threads`` is how many share a batch.
+    """
+    if dtype not in DTYPES:
+        raise ProgramError(f"expected dtype among {', '.join(DTYPES)}, found {dtype!r}")
+    if threads < 1:
+        raise ProgramError(f"expected threads >= 1, found {threads}")
+    machine = this_machine()
+    lanes = machine.lanes(dtype)
+    name = None
+    if content is not None:
+        name = disk_cache.key(
+            content=content,
+            dtype=dtype,
+            machine=repr(machine),
+            compiler=compiler_version(),
+        )
+        entry = disk_cache.read(name)
+        if entry is not None:
+            description, whole = entry
+            return CompiledProgram(
+                description=description,
+                codes=_split(whole, description["lengths"]),
+                make=make,
+                dtype=dtype,
+                threads=threads,
+                from_cache=True,
+                content=content,
+            )
+    program = make()
+    description, codes = _build(program, dtype, lanes)
+    if name is not None:
+        disk_cache.write(name, description, b"".join(codes.values()))
+    return CompiledProgram(
+        description=description,
+        codes=codes,
+        make=lambda: program,
+        dtype=dtype,
+        threads=threads,
+        from_cache=False,
+        content=content,
+    )
+
+
+def _shape(array: Any) -> tuple[int, ...]:
+    return tuple(array.shape) if hasattr(array, "shape") else np.shape(array)
+
+
+def _build(program: Program, dtype: str, lanes: int) -> tuple[dict[str, Any], dict[int, bytes]]:
+    from kinematics.programs.lowering import lower
+
+    steps = lower(program)
+    codes = {
+        n: object_code(llvm_source(program, dtype, n, instructions=steps))
+        for n in sorted({1, lanes})
+    }
+    description = {
+        "name": program.name,
+        "operations": program.operations,
+        "passes": program.passes,
+        "inputs": [p.name for p in program.ports],
+        "sizes": [p.size for p in program.ports],
+        "output_shape": list(program.outputs.shape),
+        "instructions": steps.count,
+        "lengths": {str(n): len(code) for n, code in codes.items()},
+    }
+    return description, codes
+
+
+def _split(whole: bytes, lengths: dict[str, int]) -> dict[int, bytes]:
+    codes = {}
+    start = 0
+    for lanes, length in lengths.items():
+        codes[int(lanes)] = whole[start : start + length]
+        start += length
+    return codes

@@ -1,0 +1,83 @@
+"""`compile`: from a robot, or any program, to machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kinematics.programs.compiled import CompiledProgram, compile_program
+from kinematics.programs.program import Program, ProgramError
+from kinematics.programs.tracing import PORTS, check_what, trace
+
+
+def compile_robot(
+    robot: Any,
+    what: str = "aba",
+    dtype: str = "float64",
+    threads: int = 1,
+    *,
+    extra_force: Sequence[Any] | None = None,
+    order: str = "auto",
+) -> CompiledProgram:
+    """Machine code of "aba", "rnea", "crba", "bias", "potential" or "kinetic" for ``robot``.
+
+    The result is called with numpy arrays or torch tensors, (B, n) each or (n,) for one state:
+    ``program(q, v, tau) -> a``. Quaternions must be of unit length. ``threads`` share a batch.
+
+    ``order`` chooses the elimination order of "aba": "auto" looks for the one with the fewest
+    operations, "aba" and "crba" name the two classical ones, "traced" is the simulator's own
+    recursion as it stands.
+
+    ``extra_force``: nv SymPy expressions in q1…, v1…, tau1… that are added to the generalised
+    force: with "aba" they act beside tau; with "rnea" and "bias" they are subtracted from it.
+    """
+    check_what(what)
+    return compile_program(
+        lambda: robot_program(robot, what, extra_force=extra_force, order=order),
+        content={
+            "robot": robot.to_dict(),
+            "what": what,
+            "order": order,
+            "extra": None if extra_force is None else [str(e) for e in extra_force],
+        },
+        dtype=dtype,
+        threads=threads,
+    )
+
+
+def robot_program(
+    robot: Any, what: str, *, extra_force: Sequence[Any] | None = None, order: str = "auto"
+) -> Program:
+    """The program that `compile_robot` compiles."""
+    check_what(what)
+    return trace(robot, what, extra_force=extra_force)
+
+
+def compile_trace(
+    source: Program | Callable[..., Any],
+    *,
+    sizes: dict[str, int] | None = None,
+    dtype: str = "float64",
+    threads: int = 1,
+    name: str = "program",
+) -> CompiledProgram:
+    """Machine code of a `Program`, or of any function of arrays.
+
+    A function is traced: it is called with one object array of expression nodes an entry of
+    ``sizes`` (name to number of columns) and returns nodes or an array of them. It may use
+    ``+ - * / **``, numpy's elementary functions and indexing, and may not branch on its inputs.
+    """
+    if isinstance(source, Program):
+        return compile_program(lambda: source, dtype=dtype, threads=threads)
+    if not sizes:
+        raise ProgramError(
+            "expected sizes={name: columns} for a function to be traced, found none; "
+            f"for a robot's forward dynamics they are {', '.join(PORTS['aba'])}"
+        )
+    from kinematics.programs.graph import Graph
+    from kinematics.programs.program import make_program
+
+    graph = Graph()
+    ports = {key: graph.inputs(key, count) for key, count in sizes.items()}
+    program = make_program(name, graph, ports, source(*ports.values()))
+    return compile_program(lambda: program, dtype=dtype, threads=threads)

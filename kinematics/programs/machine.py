@@ -1,0 +1,102 @@
+"""The machine that programs are compiled for, and LLVM's code generator behind one function."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+
+_LOCK = threading.Lock()
+_KEPT: list = []  # engines must outlive the functions that point into them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Processor name, its features as LLVM writes them, and the width of a vector in bits."""
+
+    triple: str
+    processor: str
+    features: str
+    vector_bits: int
+
+    def lanes(self, dtype: str) -> int:
+        """How many states one vector holds."""
+        return self.vector_bits // (64 if dtype == "float64" else 32)
+
+
+@lru_cache(maxsize=1)
+def this_machine() -> Machine:
+    """The machine this process runs on."""
+    import llvmlite.binding as llvm
+
+    found = llvm.get_host_cpu_features()
+    if found.get("avx512f") and found.get("avx512dq"):
+        bits = 512
+    elif found.get("avx"):
+        bits = 256
+    else:
+        bits = 128
+    return Machine(
+        triple=llvm.get_process_triple(),
+        processor=llvm.get_host_cpu_name(),
+        features=found.flatten(),
+        vector_bits=bits,
+    )
+
+
+@lru_cache(maxsize=1)
+def _prepare() -> None:
+    """Set LLVM up once: the traced order is already good, so its schedulers are switched off."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.set_option("worldlaw", "-enable-misched=false")
+    llvm.set_option("worldlaw", "-pre-RA-sched=source")
+
+
+def compiler_version() -> str:
+    """llvmlite's and LLVM's version, part of every cache key."""
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    return f"llvmlite {llvmlite.__version__} llvm {'.'.join(map(str, llvm.llvm_version_info))}"
+
+
+def _target_machine():
+    import llvmlite.binding as llvm
+
+    machine = this_machine()
+    target = llvm.Target.from_triple(machine.triple)
+    return target.create_target_machine(
+        cpu=machine.processor, features=machine.features, opt=2, reloc="pic", codemodel="small"
+    )
+
+
+def object_code(source: str) -> bytes:
+    """Machine code, as an object file, of LLVM source text."""
+    import llvmlite.binding as llvm
+
+    with _LOCK:
+        _prepare()
+        module = llvm.parse_assembly(source)
+        module.verify()
+        code: bytes = _target_machine().emit_object(module)
+    return code
+
+
+def load_object(code: bytes, name: str) -> int:
+    """Link an object file into this process; the address of its function ``name``."""
+    import llvmlite.binding as llvm
+
+    with _LOCK:
+        _prepare()
+        empty = llvm.parse_assembly("")
+        engine = llvm.create_mcjit_compiler(empty, _target_machine())
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        address = engine.get_function_address(name)
+        if not address:
+            raise ValueError(f"expected a function {name} in the object file, found none")
+        _KEPT.append(engine)
+    return int(address)

@@ -1,0 +1,190 @@
+"""A straight-line program: named inputs, one output array, and the nodes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kinematics.errors import WorldlawError
+from kinematics.programs.graph import UNARY, Graph, Node, as_nodes, reachable
+
+if TYPE_CHECKING:
+    from kinematics.programs.symbolic_form import SympyForm
+
+TRIG = frozenset({"sin", "cos", "tan"})
+
+
+class ProgramError(WorldlawError):
+    """A program was asked for something it cannot do, or called with wrong arrays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """One input array of a program: its name, how many columns, and the node of each column."""
+
+    name: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.nodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Inputs and outputs over one expression graph; everything unreachable is left out.
+
+    ``ports`` are the input arrays in calling order, ``outputs`` an object array of nodes of any
+    shape (``()`` for an energy, ``(nv,)`` for forces, ``(nv, nv)`` for a mass matrix).
+    ``passes`` is an account of the algorithm that a person can read, where one was made.
+    """
+
+    name: str
+    graph: Graph
+    ports: tuple[Port, ...]
+    outputs: np.ndarray
+    passes: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """The live nodes, operands before operations."""
+        return reachable(self.outputs.ravel().tolist())
+
+    @cached_property
+    def operations(self) -> dict[str, int]:
+        """How many multiplications, additions (and subtractions), divisions, trigonometric and
+        other function calls one evaluation takes. Sign changes are free: they are absorbed in
+        subtractions and fused forms."""
+        count = {"mul": 0, "add": 0, "div": 0, "trig": 0, "other": 0}
+        for node in self.nodes:
+            if node.op == "mul":
+                count["mul"] += 1
+            elif node.op in ("add", "sub"):
+                count["add"] += 1
+            elif node.op == "div":
+                count["div"] += 1
+            elif node.op in TRIG:
+                count["trig"] += 1
+            elif node.op not in ("const", "input", "neg"):
+                count["other"] += 1
+        return count
+
+    @property
+    def arithmetic(self) -> int:
+        """mul + add + div, the figure by which programs are compared."""
+        return sum(self.operations[k] for k in ("mul", "add", "div"))
+
+    def numpy(self) -> Callable[..., np.ndarray]:
+        """A function of numpy arrays (…, columns), one a port; returns (…, *output shape)."""
+        from kinematics.programs.source_python import numpy_function
+
+        return numpy_function(self)
+
+    def torch(self) -> Callable[..., Any]:
+        """A function of torch tensors (…, columns); differentiable, any dtype and device."""
+        from kinematics.programs.source_python import torch_function
+
+        return torch_function(self)
+
+    def sympy(self) -> SympyForm:
+        """The program as SymPy expressions with named intermediates."""
+        from kinematics.programs.symbolic_form import sympy_form
+
+        return sympy_form(self)
+
+    def source(self, language: str = "c", dtype: str = "float64") -> str:
+        """The program's source: "python" (numpy), "torch", "c", "llvm" or "latex"."""
+        from kinematics.programs import source_c, source_llvm, source_python, symbolic_form
+
+        writers: dict[str, Callable[[], str]] = {
+            "python": lambda: source_python.numpy_source(self),
+            "torch": lambda: source_python.torch_source(self),
+            "c": lambda: source_c.c_source(self, dtype),
+            "llvm": lambda: source_llvm.llvm_source(self, dtype),
+            "latex": lambda: symbolic_form.latex_source(self),
+        }
+        if language not in writers:
+            raise ProgramError(
+                f"expected a language among {', '.join(writers)}, found {language!r}"
+            )
+        return writers[language]()
+
+
+def make_program(
+    name: str,
+    graph: Graph,
+    ports: dict[str, Any],
+    outputs: Any,
+    *,
+    passes: str = "",
+    notes: tuple[str, ...] = (),
+) -> Program:
+    """A `Program` from input node arrays by name and any nest of output nodes."""
+    return Program(
+        name=name,
+        graph=graph,
+        ports=tuple(
+            Port(name=key, nodes=tuple(np.ravel(np.asarray(nodes, dtype=object))))
+            for key, nodes in ports.items()
+        ),
+        outputs=as_nodes(graph, outputs),
+        passes=passes,
+        notes=notes,
+    )
+
+
+def evaluate(program: Program, *arrays: Any) -> np.ndarray:
+    """Interpret the program node by node in float64 on numpy arrays (…, columns).
+
+    Slow and plain: the oracle that the emitters are tested against.
+    """
+    check_arguments(program, arrays)
+    values: dict[int, Any] = {}
+    for port, array in zip(program.ports, arrays, strict=True):
+        for k, node in enumerate(port.nodes):
+            values[node.id] = np.asarray(array, dtype=float)[..., k]
+    plain: dict[str, Callable[..., Any]] = {
+        "add": np.add,
+        "sub": np.subtract,
+        "mul": np.multiply,
+        "div": np.divide,
+        "neg": np.negative,
+        "fma": lambda a, b, c: a * b + c,
+        "fms": lambda a, b, c: a * b - c,
+        "fnma": lambda a, b, c: c - a * b,
+        "pow": np.power,
+        "atan2": np.arctan2,
+        "min": np.minimum,
+        "max": np.maximum,
+    }
+    names = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "abs": "absolute"}
+    for key in UNARY:
+        plain[key] = getattr(np, names.get(key, key))
+    for node in program.nodes:
+        if node.op == "const":
+            values[node.id] = node.value
+        elif node.op != "input":
+            values[node.id] = plain[node.op](*(values[a.id] for a in node.args))
+    batch = np.broadcast_shapes(*(np.shape(a)[:-1] for a in arrays))
+    flat = [np.broadcast_to(values[n.id], batch) for n in program.outputs.ravel()]
+    if not flat:
+        return np.zeros((*batch, *program.outputs.shape))
+    return np.stack(flat, axis=-1).reshape(*batch, *program.outputs.shape)
+
+
+def check_arguments(program: Program, arrays: tuple[Any, ...]) -> None:
+    """Raise a one-line `ProgramError` unless there is one array a port with its columns."""
+    expected = ", ".join(f"{p.name} (…, {p.size})" for p in program.ports)
+    if len(arrays) != len(program.ports):
+        raise ProgramError(f"{program.name}: expected {expected}; found {len(arrays)} arrays")
+    for port, array in zip(program.ports, arrays, strict=True):
+        shape = tuple(np.shape(array))
+        if not shape or shape[-1] != port.size:
+            raise ProgramError(
+                f"{program.name}: expected {expected}; found {port.name} of shape {shape}"
+            )

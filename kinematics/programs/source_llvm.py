@@ -1,0 +1,273 @@
+"""LLVM source of a program: a loop over blocks of states, one lane a state.
+
+The kernel reads and writes row-major (B, n) arrays. Inside, a block of ``lanes`` states is
+transposed to one vector a coordinate, runs through the straight-line program, and is transposed
+back. The last block is moved back to end at the last state, so it may do some states twice; a
+batch smaller than a block must be padded by the caller, or go to a one-lane kernel.
+"""
+
+from __future__ import annotations
+
+from kinematics.programs.graph import Node
+from kinematics.programs.lowering import Instructions, lower
+from kinematics.programs.program import Program
+from kinematics.programs.vector_sine import VectorType, declarations, sincos_function
+
+INTRINSIC = {
+    "tan": "tan",
+    "asin": "asin",
+    "acos": "acos",
+    "atan": "atan",
+    "sinh": "sinh",
+    "cosh": "cosh",
+    "tanh": "tanh",
+    "exp": "exp",
+    "log": "log",
+    "sqrt": "sqrt",
+    "abs": "fabs",
+    "pow": "pow",
+    "atan2": "atan2",
+    "min": "minimum",
+    "max": "maximum",
+}
+
+
+def llvm_source(
+    program: Program,
+    dtype: str = "float64",
+    lanes: int = 8,
+    *,
+    name: str = "kernel",
+    instructions: Instructions | None = None,
+) -> str:
+    """LLVM text with ``void <name>(in…, out, begin, end)`` for states ``begin`` to ``end``."""
+    steps = instructions or lower(program)
+    return _Writer(program, steps, VectorType(dtype, lanes), name).text()
+
+
+class _Writer:
+    def __init__(self, program: Program, steps: Instructions, t: VectorType, name: str):
+        self.program = program
+        self.steps = steps
+        self.t = t
+        self.name = name
+        self.lines: list[str] = []
+        self.counter = 0
+        self.used: dict[str, str] = {}
+
+    def fresh(self) -> str:
+        self.counter += 1
+        return f"%t{self.counter}"
+
+    def emit(self, text: str) -> str:
+        target = self.fresh()
+        self.lines.append(f"  {target} = {text}")
+        return target
+
+    def call(self, intrinsic: str, args: list[str]) -> str:
+        v = self.t.type
+        function = f"@llvm.{intrinsic}.{self.t.suffix}"
+        self.used[function] = f"declare {v} {function}({', '.join([v] * len(args))})"
+        return self.emit(f"call {v} {function}({', '.join(f'{v} {a}' for a in args)})")
+
+    def text(self) -> str:
+        t = self.t
+        ports = self.program.ports
+        pointers = "".join(f"ptr noalias %{p.name}, " for p in ports)
+        head = [
+            f"define void @{self.name}({pointers}ptr noalias %out, i64 %begin, i64 %end) #0 {{",
+            "entry:",
+            f"  %last = sub i64 %end, {t.lanes}",
+            "  %some = icmp slt i64 %begin, %end",
+            "  br i1 %some, label %block, label %leave",
+            "block:",
+            "  %i = phi i64 [ %begin, %entry ], [ %next, %block ]",
+            "  %inside = icmp slt i64 %i, %last",
+            "  %row = select i1 %inside, i64 %i, i64 %last",
+        ]
+        value = self._inputs()
+        for node in self.steps.order:
+            if node.op == "const":
+                value[node.id] = t.const(node.value)
+            elif node.op != "input":
+                value[node.id] = self._operation(node, value)
+        self._store([value[n.id] for n in self.steps.outputs])
+        tail = [
+            f"  %next = add i64 %i, {t.lanes}",
+            "  %more = icmp slt i64 %next, %end",
+            "  br i1 %more, label %block, label %leave",
+            "leave:",
+            "  ret void",
+            "}",
+        ]
+        needed = dict.fromkeys(declarations(t))
+        needed.update(dict.fromkeys(self.used.values()))
+        bits = t.lanes * t.bits
+        attributes = [
+            f'attributes #0 = {{ nounwind "min-legal-vector-width"="{bits}" '
+            f'"prefer-vector-width"="{bits}" }}',
+            f'attributes #1 = {{ nounwind noinline "min-legal-vector-width"="{bits}" '
+            f'"prefer-vector-width"="{bits}" }}',
+        ]
+        return "\n".join([*head, *self.lines, *tail, sincos_function(t), *needed, *attributes, ""])
+
+    def _operation(self, node: Node, value: dict[int, str]) -> str:
+        v = self.t.type
+        args = [value[a.id] for a in node.args]
+        op = node.op
+        if op in ("add", "sub", "mul", "div"):
+            return self.emit(f"f{op} {v} {args[0]}, {args[1]}")
+        if op == "neg":
+            return self.emit(f"fneg {v} {args[0]}")
+        if op == "fma":
+            return self.call("fma", args)
+        if op == "fms":
+            args[2] = self.emit(f"fneg {v} {args[2]}")
+            return self.call("fma", args)
+        if op == "fnma":
+            args[0] = self.emit(f"fneg {v} {args[0]}")
+            return self.call("fma", args)
+        if op in ("sin", "cos"):
+            return self._sincos(node, args[0])
+        if op == "sign":
+            one, zero = self.t.const(1.0), self.t.const(0.0)
+            unit = self.call("copysign", [one, args[0]])
+            null = self.emit(f"fcmp oeq {v} {args[0]}, {zero}")
+            return self.emit(f"select {self.t.mask} {null}, {v} {zero}, {v} {unit}")
+        return self.call(INTRINSIC[op], args)
+
+    def _sincos(self, node: Node, argument: str) -> str:
+        key = f"sincos {argument}"
+        pair = f"{{{self.t.type}, {self.t.type}}}"
+        if key not in self.used_pairs:
+            self.used_pairs[key] = self.emit(f"call {pair} @sincos({self.t.type} {argument})")
+        return self.emit(
+            f"extractvalue {pair} {self.used_pairs[key]}, {0 if node.op == 'sin' else 1}"
+        )
+
+    @property
+    def used_pairs(self) -> dict[str, str]:
+        return self.__dict__.setdefault("_pairs", {})
+
+    def _pointer(self, base: str, columns: int, lane: int, column: int) -> str:
+        """The address of one element: row ``%row + lane``, column ``column``."""
+        start = self.used_pairs.get(f"base {base}")
+        if start is None:
+            offset = self.emit(f"mul i64 %row, {columns}")
+            start = self.emit(f"getelementptr inbounds {self.t.scalar}, ptr {base}, i64 {offset}")
+            self.used_pairs[f"base {base}"] = start
+        shift = lane * columns + column
+        return self.emit(f"getelementptr inbounds {self.t.scalar}, ptr {start}, i64 {shift}")
+
+    def _inputs(self) -> dict[int, str]:
+        """Load and transpose the input columns that the program uses."""
+        t = self.t
+        needed = {n.value: n.id for n in self.steps.order if n.op == "input"}
+        value: dict[int, str] = {}
+        for port in self.program.ports:
+            columns = [n.value for n in port.nodes]
+            for first, width in _chunks(port.size, t.lanes):
+                wanted = [k for k in range(first, first + width) if columns[k] in needed]
+                if not wanted:
+                    continue
+                if t.lanes == 1:
+                    address = self._pointer(f"%{port.name}", port.size, 0, first)
+                    value[needed[columns[first]]] = self.emit(
+                        f"load {t.scalar}, ptr {address}, align {t.bytes}"
+                    )
+                    continue
+                rows = []
+                for lane in range(t.lanes):
+                    address = self._pointer(f"%{port.name}", port.size, lane, first)
+                    rows.append(self._load(address, width))
+                turned = self._transpose(rows)
+                for k in wanted:
+                    value[needed[columns[k]]] = turned[k - first]
+        return value
+
+    def _load(self, address: str, width: int) -> str:
+        t = self.t
+        if width == t.lanes:
+            return self.emit(f"load {t.type}, ptr {address}, align {t.bytes}")
+        function = f"@llvm.masked.load.{t.suffix}.p0"
+        self.used[function] = f"declare {t.type} {function}(ptr, i32, {t.mask}, {t.type})"
+        return self.emit(
+            f"call {t.type} {function}(ptr {address}, i32 {t.bytes}, "
+            f"{t.mask} {self._lanes_below(width)}, {t.type} zeroinitializer)"
+        )
+
+    def _lanes_below(self, width: int) -> str:
+        return "<" + ", ".join(f"i1 {int(k < width)}" for k in range(self.t.lanes)) + ">"
+
+    def _store(self, outputs: list[str]) -> None:
+        t = self.t
+        size = len(outputs)
+        for first, width in _chunks(size, t.lanes):
+            if t.lanes == 1:
+                address = self._pointer("%out", size, 0, first)
+                self.lines.append(
+                    f"  store {t.scalar} {outputs[first]}, ptr {address}, align {t.bytes}"
+                )
+                continue
+            columns = outputs[first : first + width]
+            rows = self._transpose(columns + ["undef"] * (t.lanes - width))
+            for lane, row in enumerate(rows):
+                address = self._pointer("%out", size, lane, first)
+                if width == t.lanes:
+                    self.lines.append(f"  store {t.type} {row}, ptr {address}, align {t.bytes}")
+                else:
+                    function = f"@llvm.masked.store.{t.suffix}.p0"
+                    self.used[function] = f"declare void {function}({t.type}, ptr, i32, {t.mask})"
+                    self.lines.append(
+                        f"  call void {function}({t.type} {row}, ptr {address}, i32 {t.bytes}, "
+                        f"{t.mask} {self._lanes_below(width)})"
+                    )
+
+    def _transpose(self, rows: list[str]) -> list[str]:
+        """The square transpose of ``lanes`` vectors by shuffles."""
+        lanes = self.t.lanes
+        if lanes == 8:
+            pairs = [
+                self._shuffle(
+                    rows[k], rows[k + 1], [j + high for j in range(0, 8, 2) for j in (j, j + 8)]
+                )
+                for k in range(0, 8, 2)
+                for high in (0, 1)
+            ]
+            even, odd = pairs[0::2], pairs[1::2]
+            low = [0, 1, 4, 5, 8, 9, 12, 13]
+            high_half = [2, 3, 6, 7, 10, 11, 14, 15]
+            out = [""] * 8
+            for parity, group in enumerate((even, odd)):
+                a = self._shuffle(group[0], group[1], low)
+                b = self._shuffle(group[2], group[3], low)
+                c = self._shuffle(group[0], group[1], high_half)
+                d = self._shuffle(group[2], group[3], high_half)
+                out[parity] = self._shuffle(a, b, low)
+                out[4 + parity] = self._shuffle(a, b, high_half)
+                out[2 + parity] = self._shuffle(c, d, low)
+                out[6 + parity] = self._shuffle(c, d, high_half)
+            return out
+        rows = list(rows)
+        stride = 1
+        while stride < lanes:
+            for k in range(lanes):
+                if k & stride:
+                    continue
+                a, b = rows[k], rows[k + stride]
+                upper = [j if not j & stride else lanes + j - stride for j in range(lanes)]
+                lower = [j + stride if not j & stride else lanes + j for j in range(lanes)]
+                rows[k] = self._shuffle(a, b, upper)
+                rows[k + stride] = self._shuffle(a, b, lower)
+            stride *= 2
+        return rows
+
+    def _shuffle(self, a: str, b: str, index: list[int]) -> str:
+        v = self.t.type
+        mask = ", ".join(f"i32 {k}" for k in index)
+        return self.emit(f"shufflevector {v} {a}, {v} {b}, <{self.t.lanes} x i32> <{mask}>")
+
+
+def _chunks(size: int, lanes: int) -> list[tuple[int, int]]:
+    """Column ranges (first, width) of at most ``lanes`` columns that cover ``size`` columns."""
+    return [(k, min(lanes, size - k)) for k in range(0, size, lanes)]

@@ -1,0 +1,100 @@
+"""Tracing: the simulator's own recursions, run over expression nodes instead of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kinematics.programs.from_sympy import extra_nodes
+from kinematics.programs.graph import Graph
+from kinematics.programs.program import Program, ProgramError, make_program
+
+PORTS: dict[str, tuple[str, ...]] = {
+    "rnea": ("q", "v", "a"),
+    "aba": ("q", "v", "tau"),
+    "crba": ("q",),
+    "bias": ("q", "v"),
+    "potential": ("q",),
+    "kinetic": ("q", "v"),
+}
+"""What can be traced, and the arrays each takes."""
+
+PARAMETERS = ("m", "mx", "my", "mz", "Ixx", "Ixy", "Iyy", "Ixz", "Iyz", "Izz")
+
+
+def check_what(what: str) -> None:
+    """Raise a one-line `ProgramError` unless ``what`` can be traced."""
+    if what not in PORTS:
+        raise ProgramError(f"expected a function among {', '.join(PORTS)}, found {what!r}")
+
+
+def make_inputs(graph: Graph, robot: Any, what: str) -> dict[str, np.ndarray]:
+    """The input nodes of ``what``: q1…, v1…, a1… or tau1…, by port."""
+    return {name: graph.inputs(name, robot.nq if name == "q" else robot.nv) for name in PORTS[what]}
+
+
+def _recursion(what: str) -> Callable[..., Any]:
+    from kinematics.aba import aba
+    from kinematics.crba import crba
+    from kinematics.energy import kinetic_energy, potential_energy
+    from kinematics.rnea import bias, rnea
+
+    found: dict[str, Callable[..., Any]] = {
+        "rnea": rnea,
+        "aba": aba,
+        "crba": crba,
+        "bias": bias,
+        "potential": potential_energy,
+        "kinetic": kinetic_energy,
+    }
+    return found[what]
+
+
+def _with_extra_force(
+    recursion: Callable[..., Any],
+    robot: Any,
+    what: str,
+    graph: Graph,
+    ports: dict[str, np.ndarray],
+    extra_force: Sequence[Any] | None,
+) -> Any:
+    if extra_force is None:
+        return recursion(robot, *ports.values())
+    extra = np.array(extra_nodes(extra_force, robot.nv, graph, ports), dtype=object)
+    if what == "aba":
+        return recursion(robot, ports["q"], ports["v"], ports["tau"] + extra)
+    if what in ("rnea", "bias"):
+        return recursion(robot, *ports.values()) - extra
+    raise ProgramError(f"expected aba, rnea or bias with an extra force, found {what}")
+
+
+def trace(
+    robot: Any,
+    what: str,
+    symbolic_parameters: bool = False,
+    *,
+    extra_force: Sequence[Any] | None = None,
+) -> Program:
+    """The straight-line program of "rnea", "crba", "aba", "bias", "potential" or "kinetic".
+
+    The functions of `kinematics` run unchanged over object arrays of nodes. Inputs are named
+    q1…, v1…, a1…, tau1… in the order of the robot's coordinates. With ``symbolic_parameters`` the
+    inertial parameters are an input as well, ``pi`` (10·nb), named m1, mx1, … Izz1, m2, …
+    Quaternions are taken to be of unit length. ``extra_force``: nv SymPy expressions in the names
+    of the inputs, joint forces that act beside tau.
+    """
+    check_what(what)
+    graph = Graph()
+    ports = make_inputs(graph, robot, what)
+    if symbolic_parameters:
+        pi = np.empty((robot.nb, 10), dtype=object)
+        for body in range(robot.nb):
+            for k, name in enumerate(PARAMETERS):
+                pi[body, k] = graph.input(f"{name}{body + 1}")
+        robot = robot.replace(pi=pi)
+    outputs = _with_extra_force(_recursion(what), robot, what, graph, ports, extra_force)
+    if symbolic_parameters:
+        ports["pi"] = pi.ravel()
+    return make_program(what, graph, ports, outputs)

@@ -1,0 +1,187 @@
+"""Sine and cosine of a vector of angles, as LLVM functions of our own.
+
+Range reduction subtracts n·π/2 in three fused steps (Cody and Waite 1980, with fused
+multiply-adds as in Muller et al., *Handbook of Floating-Point Arithmetic*, chapter 11): the first
+is exact, the second rounds once, the third adds what is left of π/2. The polynomials are those of
+fdlibm's kernels on [-π/4, π/4]. Angles beyond `LIMIT` go to the C library, lane by lane; NaN and
+infinity give NaN.
+"""
+
+from __future__ import annotations
+
+import struct
+
+LIMIT = {"float64": 2.0**30, "float32": 2.0**16}
+PIECES = {
+    "float64": (1.5707963267948966, 6.123233995736765e-17, 1.082856673921914e-32),
+    "float32": (1.570796251296997, 7.549789415861596e-08, 5.390302953474238e-15),
+}
+"""π/2 in three pieces; the first two are exact to their last bit, the third rounds."""
+TURN = 0.6366197723675814
+SINE = {
+    "float64": (
+        -1.66666666666666324348e-01,
+        8.33333333332248946124e-03,
+        -1.98412698298579493134e-04,
+        2.75573137070700676789e-06,
+        -2.50507602534068634195e-08,
+        1.58969099521155010221e-10,
+    ),
+    "float32": (-1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4),
+}
+COSINE = {
+    "float64": (
+        -0.5,
+        4.16666666666666019037e-02,
+        -1.38888888888741095749e-03,
+        2.48015872894767294178e-05,
+        -2.75573143513906633035e-07,
+        2.08757232129817482790e-09,
+        -1.13596475577881948265e-11,
+    ),
+    "float32": (-0.5, 4.166664568298827e-2, -1.388731625493765e-3, 2.443315711809948e-5),
+}
+
+
+def literal(value: float, dtype: str) -> str:
+    """A number as LLVM writes it: the bits of a double (floats must be exact as floats)."""
+    if dtype == "float32":
+        value = struct.unpack("<f", struct.pack("<f", value))[0]
+    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+
+class VectorType:
+    """How LLVM writes numbers, integers and constants for one lane count and precision."""
+
+    def __init__(self, dtype: str, lanes: int):
+        self.dtype = dtype
+        self.lanes = lanes
+        self.scalar = "double" if dtype == "float64" else "float"
+        self.bits = 64 if dtype == "float64" else 32
+        self.bytes = self.bits // 8
+        self.integer_scalar = f"i{self.bits}"
+        vector = lanes > 1
+        self.type = f"<{lanes} x {self.scalar}>" if vector else self.scalar
+        self.integer = f"<{lanes} x i{self.bits}>" if vector else f"i{self.bits}"
+        self.mask = f"<{lanes} x i1>" if vector else "i1"
+        self.suffix = (f"v{lanes}" if vector else "") + f"f{self.bits}"
+
+    def const(self, value: float) -> str:
+        text = literal(value, self.dtype)
+        return text if self.lanes == 1 else f"splat ({self.scalar} {text})"
+
+    def whole(self, value: int) -> str:
+        return str(value) if self.lanes == 1 else f"splat (i{self.bits} {value})"
+
+
+def sincos_function(t: VectorType) -> str:
+    """LLVM text of ``@sincos(x) -> {sin, cos}`` for the vector type ``t``."""
+    p1, p2, p3 = PIECES[t.dtype]
+    magic = 1.5 * 2.0**52 if t.dtype == "float64" else 1.5 * 2.0**23
+    pair = f"{{{t.type}, {t.type}}}"
+    fma = f"call {t.type} @llvm.fma.{t.suffix}"
+    v = t.type
+    lines = [
+        f"define internal {pair} @sincos({v} %x) #1 {{",
+        "entry:",
+        f"  %big = {fma}({v} %x, {v} {t.const(TURN)}, {v} {t.const(magic)})",
+        f"  %n = fsub {v} %big, {t.const(magic)}",
+        f"  %m = fneg {v} %n",
+        f"  %r1 = {fma}({v} %m, {v} {t.const(p1)}, {v} %x)",
+        f"  %r2 = {fma}({v} %m, {v} {t.const(p2)}, {v} %r1)",
+        f"  %r = {fma}({v} %m, {v} {t.const(p3)}, {v} %r2)",
+        f"  %z = fmul {v} %r, %r",
+        f"  %rz = fmul {v} %r, %z",
+    ]
+
+    def horner(name: str, coefficients: tuple[float, ...]) -> str:
+        last = t.const(coefficients[-1])
+        for k, c in enumerate(reversed(coefficients[:-1])):
+            lines.append(f"  %{name}{k} = {fma}({v} %z, {v} {last}, {v} {t.const(c)})")
+            last = f"%{name}{k}"
+        return last
+
+    s = horner("s", SINE[t.dtype])
+    lines.append(f"  %sr = {fma}({v} %rz, {v} {s}, {v} %r)")
+    c = horner("c", COSINE[t.dtype])
+    lines.append(f"  %cr = {fma}({v} %z, {v} {c}, {v} {t.const(1.0)})")
+    i = t.integer
+    high = t.bits - 2
+    lines += [
+        f"  %k = bitcast {v} %big to {i}",
+        f"  %odd = and {i} %k, {t.whole(1)}",
+        f"  %swap = icmp ne {i} %odd, {t.whole(0)}",
+        f"  %k1 = add {i} %k, {t.whole(1)}",
+        f"  %sbit = and {i} %k, {t.whole(2)}",
+        f"  %cbit = and {i} %k1, {t.whole(2)}",
+        f"  %ss = shl {i} %sbit, {t.whole(high)}",
+        f"  %cs = shl {i} %cbit, {t.whole(high)}",
+        f"  %sa = select {t.mask} %swap, {v} %cr, {v} %sr",
+        f"  %ca = select {t.mask} %swap, {v} %sr, {v} %cr",
+        f"  %si = bitcast {v} %sa to {i}",
+        f"  %ci = bitcast {v} %ca to {i}",
+        f"  %sx = xor {i} %si, %ss",
+        f"  %cx = xor {i} %ci, %cs",
+        f"  %sin = bitcast {i} %sx to {v}",
+        f"  %cos = bitcast {i} %cx to {v}",
+        f"  %abs = call {v} @llvm.fabs.{t.suffix}({v} %x)",
+        f"  %far = fcmp ogt {v} %abs, {t.const(LIMIT[t.dtype])}",
+    ]
+    if t.lanes == 1:
+        lines.append("  %any = or i1 %far, false")
+    else:
+        lines.append(f"  %word = bitcast {t.mask} %far to i{t.lanes}")
+        lines.append(f"  %any = icmp ne i{t.lanes} %word, 0")
+    lines += [
+        "  br i1 %any, label %slow, label %fast",
+        "fast:",
+        f"  %f1 = insertvalue {pair} undef, {v} %sin, 0",
+        f"  %f2 = insertvalue {pair} %f1, {v} %cos, 1",
+        f"  ret {pair} %f2",
+        "slow:",
+    ]
+    lines += _slow_lanes(t, pair)
+    lines.append("}")
+    return "\n".join(lines)
+
+
+def _slow_lanes(t: VectorType, pair: str) -> list[str]:
+    """Every lane through the C library."""
+    suffix = "" if t.dtype == "float64" else "f"
+    v, s = t.type, t.scalar
+    if t.lanes == 1:
+        return [
+            f"  %ls = call {s} @sin{suffix}({s} %x)",
+            f"  %lc = call {s} @cos{suffix}({s} %x)",
+            f"  %l1 = insertvalue {pair} undef, {v} %ls, 0",
+            f"  %l2 = insertvalue {pair} %l1, {v} %lc, 1",
+            f"  ret {pair} %l2",
+        ]
+    lines = []
+    last = {"s": "undef", "c": "undef"}
+    for k in range(t.lanes):
+        lines.append(f"  %x{k} = extractelement {v} %x, i32 {k}")
+        for short, name in (("s", "sin"), ("c", "cos")):
+            lines.append(f"  %l{short}{k} = call {s} @{name}{suffix}({s} %x{k})")
+            lines.append(
+                f"  %v{short}{k} = insertelement {v} {last[short]}, {s} %l{short}{k}, i32 {k}"
+            )
+            last[short] = f"%v{short}{k}"
+    lines += [
+        f"  %l1 = insertvalue {pair} undef, {v} {last['s']}, 0",
+        f"  %l2 = insertvalue {pair} %l1, {v} {last['c']}, 1",
+        f"  ret {pair} %l2",
+    ]
+    return lines
+
+
+def declarations(t: VectorType) -> list[str]:
+    """What the function above needs declared."""
+    suffix = "" if t.dtype == "float64" else "f"
+    v, s = t.type, t.scalar
+    return [
+        f"declare {s} @sin{suffix}({s})",
+        f"declare {s} @cos{suffix}({s})",
+        f"declare {v} @llvm.fma.{t.suffix}({v}, {v}, {v})",
+        f"declare {v} @llvm.fabs.{t.suffix}({v})",
+    ]
