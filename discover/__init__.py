@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from discover.dataset import Dataset
     from discover.evidence import Evidence
     from discover.examination import Examination, load
-    from discover.examine import examine
+    from discover.inquiry import examine
     from discover.recipes import Recipe
     from discover.recipes import load as load_recipe
     from discover.region import Region
@@ -33,7 +33,7 @@ _HOMES = {
     "Examination": ("discover.examination", "Examination"),
     "Recipe": ("discover.recipes", "Recipe"),
     "Region": ("discover.region", "Region"),
-    "examine": ("discover.examine", "examine"),
+    "examine": ("discover.inquiry", "examine"),
     "examine_model": ("discover.stages", "examine_model"),
     "load": ("discover.examination", "load"),
     "load_recipe": ("discover.recipes", "load"),

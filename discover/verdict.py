@@ -68,9 +68,7 @@ def judge(evidence: Iterable[Evidence]) -> Verdict:
         margins = {r["evidence"]: _margin(r, values.get(r["evidence"])) for r in case["requires"]}
         alternatives = case.get("any", [])
         if alternatives:
-            several = {
-                r["evidence"]: _margin(r, values.get(r["evidence"])) for r in alternatives
-            }
+            several = {r["evidence"]: _margin(r, values.get(r["evidence"])) for r in alternatives}
             best = max(several, key=lambda n: several[n])
             margins[best] = several[best]
         strengths[case["answer"]] = -_log_sum_exp([-m for m in margins.values()])

@@ -1,9 +1,9 @@
 """Can bodies with these parameters exist? The nearest physically possible inertial parameters.
 
 A body's ten numbers belong to a distribution of mass exactly when its 4×4 pseudo-inertia
-[[Σ, h], [hᵀ, m]], Σ = ½ tr(I) 1 - I, is positive semidefinite (Wensing, Kim & Slotine 2018). Torques
-show only base parameters, so the question is whether *some* parameters with those base parameters
-are possible: a semidefinite program.
+[[Σ, h], [hᵀ, m]], Σ = ½ tr(I) 1 - I, is positive semidefinite (Wensing, Kim & Slotine 2018).
+Torques show only base parameters, so the question is whether *some* parameters with those base
+parameters are possible: a semidefinite program.
 """
 
 from __future__ import annotations

@@ -61,9 +61,7 @@ class Family:
         rigid = kinematics.regressor(self.robot, q, v, a) @ self.basis
         if not self.terms:
             return rigid
-        return torch.cat(
-            [rigid, forces(self.terms, q, v, a, tau, coordinates(self.robot))], dim=-1
-        )
+        return torch.cat([rigid, forces(self.terms, q, v, a, tau, coordinates(self.robot))], dim=-1)
 
     def inertia_and_bias(
         self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor
@@ -186,6 +184,5 @@ def _identifiable_basis(key: _Key) -> Tensor:
 
 
 def _has_acceleration(term: Term) -> bool:
-    return any(
-        symbol.name.startswith("a") for row in term.shape for symbol in getattr(row, "free_symbols", ())
-    )
+    names = {symbol.name for row in term.shape for symbol in row.free_symbols}
+    return any(name.startswith("a") for name in names)

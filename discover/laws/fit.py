@@ -40,9 +40,7 @@ class Fit:
 
     def predict(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """What the model would answer if it were this law (n, nv)."""
-        return self.family.effective_acceleration(
-            self.theta, q, v, tau, self.integrator, self.dt
-        )
+        return self.family.effective_acceleration(self.theta, q, v, tau, self.integrator, self.dt)
 
     def residual(self, answers: Answers) -> Tensor:
         """a_model - a_law in units of `scale` (n, nv)."""

@@ -51,7 +51,9 @@ def derive(robot: Robot) -> Formulas:
         if flat:
             whole = traced.flat()
             return whole.applyfunc(tidy) if isinstance(whole, sympy.MatrixBase) else tidy(whole)
-        rename = {s: sympy.Symbol(f"{prefix}{s.name[1:]}", real=True) for s, _ in traced.intermediates}
+        rename = {
+            s: sympy.Symbol(f"{prefix}{s.name[1:]}", real=True) for s, _ in traced.intermediates
+        }
         intermediates.extend((rename[s], e.xreplace(rename)) for s, e in traced.intermediates)
         return traced.outputs.xreplace(rename)
 
@@ -89,7 +91,7 @@ def program(robot: Robot, extra: Sequence[Term]) -> Program:
     rest = ports["tau"] - bias(robot, ports["q"], ports["v"])
     force = sum((t.expression for t in extra), sympy.zeros(robot.nv, 1))
     a = sympy.Matrix(symbols(robot.nv)["a"])
-    still = force.subs({s: 0 for s in a})
+    still = force.subs(dict.fromkeys(a, 0))
     inertia = force.jacobian(a)
     named = {f"{n}{i + 1}": x for n, nodes in ports.items() for i, x in enumerate(nodes)}
     added = nodes_from_sympy(list(still), graph, named)

@@ -1,6 +1,6 @@
 """The law of rigid bodies, with or without terms beside them.
 
-    H(q) a + bias(q, v) + Σ terms(q, v, a, tau) = tau
+H(q) a + bias(q, v) + Σ terms(q, v, a, tau) = tau
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from discover.laws.fit import Fit
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
 from discover.laws.terms import Term
 from kinematics import Robot
-
-
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +91,7 @@ class RigidBodyLaw(Law):
         if self.integrator is None or self.dt is None:
             raise ValueError("this law was taken from accelerations: use kinematics.simulate")
         family = Family(robot=self.robot, basis=_no_basis(self.robot), terms=self.extra)
-        a = family.effective_acceleration(
-            self._coefficients, q, v, tau, self.integrator, self.dt
-        )
+        a = family.effective_acceleration(self._coefficients, q, v, tau, self.integrator, self.dt)
         v_next = v + self.dt * a
         mean = v_next if self.integrator == "euler" else 0.5 * (v + v_next)
         return kinematics.integrate(self.robot, q, mean, self.dt), v_next
@@ -143,9 +139,7 @@ class RigidBodyLaw(Law):
     @property
     def terms(self) -> list[sympy.Expr]:
         """What is not rigid-body physics: generalised forces on the left side, one a term."""
-        return [
-            sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape if row != 0
-        ]
+        return [sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape if row != 0]
 
     @property
     def program(self) -> str:

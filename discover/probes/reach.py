@@ -7,6 +7,7 @@ The law is frozen before; only the model is asked.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ def curves(interview: Interview, law: Fit, inside: Answers) -> dict[str, Curve]:
     result = {}
     for axis in AXES:
         errors = [_banded(law, inside, interview.seed)]
-        for lo, hi in zip(EDGES[:-1], EDGES[1:], strict=True):
+        for lo, hi in pairwise(EDGES):
             far = interview.shell(axis, lo, hi, interview.budget.shell)
             errors.append(_banded(law, far, interview.seed))
         value, low, high = (list(x) for x in zip(*errors, strict=True))
@@ -64,9 +65,7 @@ def reach(curve: Curve, tolerance: float) -> tuple[float, bool]:
     """
     if not curve.error[0] <= tolerance:
         return 0.0, False
-    centres = [1.0] + [
-        0.5 * (a + b) for a, b in zip(curve.distance[:-1], curve.distance[1:], strict=True)
-    ]
+    centres = [1.0] + [0.5 * (a + b) for a, b in pairwise(curve.distance)]
     for i in range(1, len(centres)):
         if not curve.error[i] <= tolerance:
             below, above = max(curve.error[i - 1], 1e-15), curve.error[i]

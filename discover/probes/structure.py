@@ -147,9 +147,7 @@ def _christoffel_force(interview: Interview, q: Tensor, v: Tensor) -> Tensor:
         ahead, behind = interview.move(q, unit), interview.move(q, -unit)
         derivatives.append((_inertia(interview, ahead) - _inertia(interview, behind)) / (2 * h))
     dH = torch.stack(derivatives, 1)  # n, i, j, k
-    return torch.einsum("nikj,ni,nj->nk", dH, v, v) - 0.5 * torch.einsum(
-        "nkij,ni,nj->nk", dH, v, v
-    )
+    return torch.einsum("nikj,ni,nj->nk", dH, v, v) - 0.5 * torch.einsum("nkij,ni,nj->nk", dH, v, v)
 
 
 def _gravity_gradient(interview: Interview, q: Tensor) -> Tensor | None:

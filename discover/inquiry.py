@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from discover.dynamics import Answers, Respondent
 from discover.errors import ModelError, RegionError
 from discover.evidence import Evidence
 from discover.examination import Examination, Resolution
+from discover.findings import descriptions, evidence_from
 from discover.interview import AXES, BUDGETS, Interview
 from discover.laws import Domain, RigidBodyLaw
 from discover.laws.consistency import Completion, complete
@@ -33,7 +35,7 @@ from discover.parameters import parameter_table
 from discover.probes import curvature, memory, noise, residual, structure
 from discover.probes.reach import EDGES, Curve, curves, reach, relative
 from discover.region import Region
-from discover.verdict import judge, supported, threshold_of
+from discover.verdict import judge
 from kinematics import Robot
 
 _EXACT = 1e-7  # a standardised residual that only an exact law leaves, beside rounding
@@ -163,7 +165,7 @@ def _exact_law(interview: Interview, law: Fit, screen: Answers, floor: noise.Flo
         "residual growth": max(1.0, far / max(drawn["joint"].error[0], exact_floor(floor))),
         "low-dimensional predictability": 0.0,
         "gain of extra terms": 1.0,
-        "cost of possible parameters": 1.0 + completion.cost / max(level, _EXACT),
+        "cost of possible parameters": 1.0 + completion.cost / max(level, 10 * _EXACT),
         "extended law error far out": far,
         "best law error far out": far,
         "repeatability": floor.random,
@@ -252,7 +254,7 @@ def _compete(
         values["kept label noise"] = remembered.kept_noise
         values["train/fresh gap"] = remembered.gap
         values["error against distance to training data"] = remembered.distance_link
-    wins = judge(_evidence(values, {})).answer
+    wins = judge(evidence_from(values, {})).answer
     law = {"physics": physics, "alternative law": extended}.get(wins, local)
     if law is not physics:
         completion = complete(law, inside, interview.robot.pi)
@@ -263,12 +265,12 @@ def _compete(
 
 
 def _outside(interview: Interview) -> tuple[Answers, Answers, list[Answers]]:
-    """Answers from the region's edge to _WIDE (for fitting, and held out), and fresh ones beyond."""
+    """Answers from the edge to _WIDE (for fitting, and held out), and fresh ones beyond."""
     near, held, far = [], [], []
     n = interview.budget.shell
     for axis in AXES:
         parts = []
-        for lo, hi in zip(EDGES[:-1], EDGES[1:], strict=True):
+        for lo, hi in pairwise(EDGES):
             answers = interview.shell(axis, lo, hi, n)
             finite = answers[torch.isfinite(answers.a).all(-1)]
             if hi <= _WIDE:
@@ -358,11 +360,9 @@ def _conclude(
             "No physically possible bodies have exactly these base parameters; moving to the "
             f"nearest possible ones costs {completion.cost:.2g} of the spread of a.",
         ]
-    identities = {
-        k: v for k, v in asdict(structure.measure(interview)).items() if v is not None
-    }
+    identities = {k: v for k, v in asdict(structure.measure(interview)).items() if v is not None}
     return _Finding(
-        evidence=_evidence(values, bands) + _descriptions(identities),
+        evidence=evidence_from(values, bands) + descriptions(identities),
         law=result,
         reach=domain.reach,
         resolution=Resolution(max(inside_error, floor.level), max(far, floor.level)),
@@ -371,73 +371,6 @@ def _conclude(
         structure=identities,
         notes=notes,
     )
-
-
-_MEANING = {
-    "law error in the region": "the physics law on held-out answers in the region, beyond noise",
-    "refit error far out": "rigid-body law fitted out to 2 half-widths, tested beyond, worst axis",
-    "self-extrapolation error": "rigid-body law fitted in the region only, tested at 2–3, worst axis",
-    "residual growth": "what the physics law leaves over: at 2–3 half-widths over inside",
-    "low-dimensional predictability": "R² of the torque residual from a few variables",
-    "gain of extra terms": "far error of the physics law over that of the best law with other terms",
-    "cost of possible parameters": "1 + what physically possible bodies cost, over the law's error",
-    "extended law error far out": "the best law with other terms, frozen, at 2–3 half-widths",
-    "best law error far out": "the best of all laws at 2–3 half-widths, worst axis",
-    "far curvature": "second difference at 5–7 half-widths over inside, the lesser of q and v",
-    "frozen steps": "fraction of steps of 1/1000 half-width that change nothing",
-    "kept label noise": "correlation of label noise with the model's answers at training points",
-    "train/fresh gap": "log10 of the error at fresh points over that at training points",
-    "error against distance to training data": "rank correlation",
-    "repeatability": "spread of repeated answers over the spread of a",
-}
-_NULLS = {
-    "residual growth": 1.0,
-    "gain of extra terms": 1.0,
-    "cost of possible parameters": 1.0,
-    "far curvature": 1.0,
-}
-
-
-def _evidence(
-    values: dict[str, float], bands: dict[str, tuple[float, float]]
-) -> list[Evidence]:
-    return [
-        Evidence(
-            name=name,
-            value=value,
-            interval=bands.get(name, (value, value)),
-            null=_NULLS.get(name, 0.0),
-            threshold=threshold_of(name),
-            supports=supported(name, value),
-            meaning=_MEANING[name],
-        )
-        for name, value in values.items()
-    ]
-
-
-_IDENTITIES = {
-    "tau_affinity": "curvature of a in tau over its slope; 0 for mechanics",
-    "symmetry": "antisymmetric part of ∂a/∂tau; 0 for mechanics",
-    "definiteness": "least over largest eigenvalue of ∂a/∂tau; positive for mechanics",
-    "v_independence": "change of ∂a/∂tau with v; 0 for mechanics",
-    "quadratic_bias": "departure of the bias from a quadratic in v; 0 without friction",
-    "gravity_curl": "antisymmetric part of ∂(gravity force)/∂q; 0 if there is a potential",
-    "power": "work done by inertia itself; 0 for mechanics",
-    "christoffel": "departure of the velocity forces from what H(q) demands; 0 for mechanics",
-}
-
-
-def _descriptions(identities: dict[str, float]) -> list[Evidence]:
-    return [
-        Evidence(
-            name=f"structure: {name.replace('_', ' ')}",
-            value=value,
-            interval=(value, value),
-            null=0.0,
-            meaning=_IDENTITIES[name],
-        )
-        for name, value in identities.items()
-    ]
 
 
 def _explain(answer: str, weakest: dict[str, str]) -> list[str]:
