@@ -25,8 +25,8 @@ class TrainingConfig:
     """AdamW with warm-up and a cosine schedule; every number that decides the weights."""
 
     epochs: int = 200
-    batch: int = 1024
-    lr: float = 3e-3
+    batch: int = 512
+    lr: float = 4e-3
     final_lr: float = 1e-3
     """Last learning rate as a fraction of `lr`."""
     warmup: int = 100

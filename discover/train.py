@@ -30,12 +30,18 @@ HISTORY_FILE = "history.json"
 class Rows(Protocol):
     """Rows of states and what followed: a, or next states, or both."""
 
-    q: Tensor
-    v: Tensor
-    tau: Tensor
-    a: Tensor | None
-    q_next: Tensor | None
-    v_next: Tensor | None
+    @property
+    def q(self) -> Tensor: ...
+    @property
+    def v(self) -> Tensor: ...
+    @property
+    def tau(self) -> Tensor: ...
+    @property
+    def a(self) -> Tensor | None: ...
+    @property
+    def q_next(self) -> Tensor | None: ...
+    @property
+    def v_next(self) -> Tensor | None: ...
 
 
 class SplitDataset(Protocol):
@@ -80,9 +86,9 @@ def samples(dataset: SplitDataset, split: str, model: WorldModel) -> Samples:
     return chosen
 
 
-def choose_device(device: str) -> torch.device:
+def choose_device(device: str | None) -> torch.device:
     """ "auto" is CUDA where there is one, else the CPU. Raises ModelError where it is missing."""
-    if device == "auto":
+    if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
@@ -100,7 +106,7 @@ def train(
     *,
     out: Path | str | None = None,
     seed: int = 0,
-    device: str = "auto",
+    device: str | None = "auto",
     epochs: int | None = None,
     budget_s: float | None = None,
     resume: bool = False,

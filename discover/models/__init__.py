@@ -1,6 +1,6 @@
 """World models: the families we train, and everybody else's."""
 
-from discover.models.checkpoint import load_checkpoint as load
+from discover.models.adapters import load
 from discover.models.checkpoint import save
 from discover.models.contract import ModelConfig, Samples, WorldModel
 from discover.models.layout import Layout

@@ -65,7 +65,7 @@ class NetWithJacobian(nn.Module):
 class DeLaNConfig(ContinuousConfig):
     width: int = 64
     depth: int = 2
-    activation: str = "softplus"
+    activation: str = "silu"
     friction: bool = False
     """Learn one viscous coefficient a joint."""
     smallest_inertia: float = 1e-3

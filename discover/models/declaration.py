@@ -1,0 +1,132 @@
+"""What somebody says of his own model: order, scaling and units of its inputs, what it answers.
+
+Given as keywords to `discover.models.load`, or in a TOML file beside the model (`model.onnx` →
+`model.toml`); keywords win. Nothing is guessed from the weights.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from discover.errors import ModelError
+from discover.models.contract import OUTPUTS, Outputs
+from discover.models.layout import Layout
+
+INPUTS = ("q", "v", "tau")
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+ANSWERS = {"acceleration": ("a",), "next_state": ("q", "v"), "increment": ("q", "v")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """The model is given (x - shift) / scale for each input x, and its answer y is taken as
+    y * scale + shift, in the units declared by `angles`."""
+
+    outputs: Outputs = "acceleration"
+    """"acceleration": a; "next_state": q and v after dt; "increment": what q and v gain in dt."""
+    dt: float | None = None
+    """Step [s] of next states and increments."""
+    order: tuple[str, ...] | None = None
+    """The inputs in the order of the call; default q, v, tau, or by the names in the file."""
+    joined: bool = False
+    """One tensor with the inputs side by side, instead of three tensors."""
+    dtype: str | None = None
+    """"float32" or "float64" where the file does not say."""
+    angles: str = "rad"
+    """"rad" or "deg": the unit of every angle that goes in or comes out."""
+    input_shift: Mapping[str, Any] = field(default_factory=dict)
+    input_scale: Mapping[str, Any] = field(default_factory=dict)
+    output_shift: Mapping[str, Any] = field(default_factory=dict)
+    output_scale: Mapping[str, Any] = field(default_factory=dict)
+    """Per input q, v, tau and per output a (or q, v for steps): a number or one a coordinate."""
+    nq: int | None = None
+    nv: int | None = None
+    kinds: tuple[str, ...] | None = None
+    """Joint kinds in order, where there are quaternions or lengths among the coordinates."""
+    home: tuple[float, ...] | None = None
+    """A configuration well inside what the model was trained on; the sanity pass asks around it."""
+
+    def __post_init__(self) -> None:
+        if self.outputs not in OUTPUTS:
+            raise ModelError(f"outputs: expected {_or(OUTPUTS)}, found '{self.outputs}'")
+        if self.outputs != "acceleration" and not (self.dt is not None and self.dt > 0):
+            raise ModelError(
+                f"outputs '{self.outputs}' need the model's step: expected dt > 0 in seconds, "
+                f"found {self.dt}"
+            )
+        if self.order is not None and sorted(self.order) != sorted(INPUTS):
+            raise ModelError(f"order: expected q, v and tau once each, found {list(self.order)}")
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise ModelError(f"dtype: expected {_or(DTYPES)}, found '{self.dtype}'")
+        if self.angles not in ("rad", "deg"):
+            raise ModelError(f"angles: expected 'rad' or 'deg', found '{self.angles}'")
+        for name, allowed in (
+            ("input_shift", INPUTS),
+            ("input_scale", INPUTS),
+            ("output_shift", ANSWERS[self.outputs]),
+            ("output_scale", ANSWERS[self.outputs]),
+        ):
+            for key, value in getattr(self, name).items():
+                if key not in allowed:
+                    raise ModelError(f"{name}: expected a key among {_or(allowed)}, found '{key}'")
+                numbers = torch.as_tensor(value, dtype=torch.float64)
+                if not bool(torch.isfinite(numbers).all()):
+                    raise ModelError(f"{name}.{key}: expected finite numbers, found {value}")
+                if name.endswith("scale") and bool((numbers == 0).any()):
+                    raise ModelError(f"{name}.{key}: expected no zero, found {value}")
+
+    def layout(self) -> Layout | None:
+        """The coordinates, where the declaration tells them."""
+        if self.kinds is not None:
+            layout = Layout.of(self.kinds, range(-1, len(self.kinds) - 1))
+            for name, told, found in (("nq", self.nq, layout.nq), ("nv", self.nv, layout.nv)):
+                if told is not None and told != found:
+                    raise ModelError(f"{name}: the joint kinds make {found}, declared is {told}")
+            return layout
+        if self.nv is None:
+            return None
+        if self.nq is not None and self.nq != self.nv:
+            raise ModelError(
+                f"nq = {self.nq} and nv = {self.nv} differ: declare the kinds of the joints"
+            )
+        return Layout.plain(self.nv)
+
+
+def declare(path: Path, options: Mapping[str, Any]) -> Declaration:
+    """The declaration of the model at `path`: its TOML neighbour, overruled by `options`."""
+    told: dict[str, Any] = {}
+    beside = path.with_suffix(".toml")
+    if beside.is_file():
+        try:
+            told = tomllib.loads(beside.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ModelError(f"{beside}: expected TOML, found {error}") from error
+    told |= {key: value for key, value in options.items() if value is not None}
+    valid = [f.name for f in fields(Declaration)]
+    for key, value in told.items():
+        if key not in valid:
+            near = difflib.get_close_matches(key, valid, n=1) or valid
+            raise ModelError(
+                f"declaration of {path.name}: no key '{key}'; did you mean '{near[0]}'?"
+            )
+        if isinstance(value, list):
+            told[key] = tuple(value)
+        if isinstance(value, torch.dtype):
+            told[key] = str(value).removeprefix("torch.")
+    try:
+        return Declaration(**told)
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"declaration of {path.name}: {error}; see discover.models.load"
+        ) from error
+
+
+def _or(names: Any) -> str:
+    return " or ".join(f"'{name}'" for name in names)
