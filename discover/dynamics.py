@@ -111,8 +111,8 @@ class Respondent:
         self.queries, self.seconds = 0, 0.0
         self._dtype, self._device = torch.float64, torch.device("cpu")
         if isinstance(model, torch.nn.Module):
-            floating = [p for p in model.parameters() if p.is_floating_point()]
-            floating += [b for b in model.buffers() if b.is_floating_point()]
+            held: list[Tensor] = [*model.parameters(), *model.buffers()]
+            floating = [x for x in held if x.is_floating_point()]
             if floating:
                 self._dtype, self._device = floating[0].dtype, floating[0].device
 
@@ -160,6 +160,7 @@ class Respondent:
             )
         q_next = self._tensor(out[0], (len(q), self.nq), "q_next")
         v_next = self._tensor(out[1], (len(q), self.nv), "v_next")
+        assert self.dt is not None
         a = (v_next - v) / self.dt
         return Answers(q=q, v=v, tau=tau, a=a, q_next=q_next, v_next=v_next)
 

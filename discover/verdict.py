@@ -91,7 +91,7 @@ def _margin(rule: dict[str, Any], value: float | None) -> float:
     """Signed distance to the threshold in widths; evidence that is missing never helps a case."""
     if value is None or math.isnan(value):
         return -_LIMIT
-    bound = rule.get("below", rule.get("above"))
+    bound: float = rule["below"] if "below" in rule else rule["above"]
     if rule["scale"] == "log":
         value, bound = (math.log10(max(x, 1e-300)) for x in (value, bound))
     gap = (bound - value) / rule["width"]

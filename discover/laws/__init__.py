@@ -8,7 +8,7 @@ from discover.laws.rigid_body import RigidBodyLaw
 
 __all__ = ["Complexity", "Domain", "Law", "RigidBodyLaw", "from_dict"]
 
-_KINDS: dict[str, type] = {"rigid body": RigidBodyLaw}
+_KINDS: dict[str, type[RigidBodyLaw]] = {"rigid body": RigidBodyLaw}
 
 
 def from_dict(record: dict) -> Law:

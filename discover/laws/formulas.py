@@ -176,7 +176,7 @@ def _latex(robot: Robot, extra: Sequence[Term]) -> str:
 
 
 def passes(robot: Robot, extra: Sequence[Term]) -> str:
-    """The law as passes over its tree, for reading. The recursion is the family's, not a finding."""
+    """The law as passes over its tree. The recursion is the family's own, not a finding."""
     lines = ["tree:"]
     for i, (name, kind, parent) in enumerate(
         zip(robot.joint_names, robot.kinds, robot.parents, strict=True)

@@ -1,7 +1,7 @@
 """Terms: generalised forces that a law may carry beside the inertia of its bodies.
 
 A term adds `coefficient * shape` to the left side of  H a + bias + Σ terms = tau.  Its shape is a
-SymPy vector in q1…, v1…, a1…, tau1…, (one symbol a velocity coordinate, in the robot's order) and at
+SymPy vector in q1…, v1…, a1…, tau1… (one symbol a velocity coordinate, in the robot's order) and at
 most linear in the accelerations. Terms that a robot description can state (armature, damping,
 friction, a spring) are *physical*; the rest of the library belongs to alternative laws.
 """
@@ -155,7 +155,7 @@ def joint_terms(robot: Robot) -> list[Term]:
 
 
 def library(robot: Robot) -> list[Term]:
-    """Shapes that are *not* rigid-body physics: drag powers, springs, altered inertia, couplings."""
+    """Shapes that are *not* rigid bodies: drag powers, springs, altered inertia, couplings."""
     s = symbols(robot.nv)
     q, v, a, tau = (s[g] for g in ("q", "v", "a", "tau"))
     joints = _scalar_coordinates(robot)

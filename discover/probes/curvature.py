@@ -22,7 +22,7 @@ _BLIND = 1e-6  # relative second differences below this are no curvature
 
 @dataclass(frozen=True, kw_only=True)
 class Curvature:
-    """Ratios of the second difference far out to inside, for q and v; None where it is flat inside."""
+    """Second difference far out over inside, for q and v; None where the model is flat inside."""
 
     q: float | None
     v: float | None

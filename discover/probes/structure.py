@@ -83,7 +83,7 @@ def force_response(interview: Interview, q: Tensor, v: Tensor) -> tuple[Tensor, 
 
 
 def _velocity_and_gravity(interview: Interview, q: Tensor, v: Tensor, H: Tensor) -> dict:
-    n, nv = v.shape
+    nv = v.shape[-1]
     zero = torch.zeros_like(v)
 
     def rest(at: Tensor, w: Tensor) -> Tensor:
