@@ -115,6 +115,7 @@ class _Study:
         if held is not None and resume:
             self.manifest.stages = held.stages
             self.manifest.dataset = held.dataset
+            self.manifest.command = held.command or command
             if held.stages and held.source != self.manifest.source:
                 self.say("the program has changed since; stages that are finished are kept")
         self.manifest.write()

@@ -38,12 +38,13 @@ def _render_exam(directory: Path) -> Path:
     told = stored.verdict
     columns, rows = tables.reach(stored)
     shown = tables.parameters(stored)
+    deciding, describing = tables.evidence(stored)
     context: dict[str, Any] = {
         "title": _title(stored),
         "verdict": told,
         "headline": words.headline(told["verdict"]),
         "confidence": number(told.get("confidence"), 2),
-        "resolution": words.resolution(told.get("resolution")),
+        "resolution": words.resolution(told.get("resolution_by_place", told.get("resolution"))),
         "law_family": _family(stored),
         "queries": f"{int(told.get('queries') or 0):,}",
         "seconds": seconds(told.get("seconds")),
@@ -59,7 +60,8 @@ def _render_exam(directory: Path) -> Path:
         "recordings": tables.recordings(stored),
         "forecast": tables.forecast(stored),
         "ledger": tables.ledger(stored),
-        "evidence": tables.evidence(stored),
+        "evidence": deciding,
+        "descriptive": describing,
         "means": words.MEANS.get(told["verdict"], []),
         "means_not": words.MEANS_NOT.get(told["verdict"], []),
         "made": tables.lines_of(stored.manifest, _made(stored)),

@@ -50,7 +50,7 @@ def parameters(stored: StoredExam) -> list[dict[str, str]]:
             "name": f"`{cell(row['name'])}`",
             "value": number(_float(row["value"]), 5),
             "error": number(_float(row.get("standard_error")), 2),
-            "description": number(_float(row.get("description")), 5),
+            "description": number(_cleaned(_float(row.get("description"))), 5),
             "agree": ""
             if row.get("description") is None
             else ("yes" if agrees(row) else _apart(row)),
@@ -59,18 +59,22 @@ def parameters(stored: StoredExam) -> list[dict[str, str]]:
     ]
 
 
-def evidence(stored: StoredExam) -> list[dict[str, str]]:
-    return [
-        {
-            "name": cell(item["name"]),
-            "value": number(_float(item["value"])),
-            "interval": interval(*(_float(x) for x in item["interval"])),
-            "threshold": number(_float(item.get("threshold"))),
-            "supports": ", ".join(item.get("supports") or ()) or "–",
-            "meaning": cell(item.get("meaning", "")),
-        }
-        for item in stored.evidence
-    ]
+def evidence(stored: StoredExam) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """What the verdict rests on, and what only describes (it has no threshold)."""
+    rows: tuple[list[dict[str, str]], list[dict[str, str]]] = ([], [])
+    for item in stored.evidence:
+        value, ends = _float(item["value"]), [_float(x) for x in item["interval"]]
+        rows[item.get("threshold") is None].append(
+            {
+                "name": cell(item["name"]),
+                "value": number(value),
+                "interval": "–" if ends[0] == ends[1] else interval(*ends),
+                "threshold": number(_float(item.get("threshold"))),
+                "supports": ", ".join(item.get("supports") or ()) or "–",
+                "meaning": cell(item.get("meaning", "")),
+            }
+        )
+    return rows
 
 
 def forecast(stored: StoredExam) -> dict[str, Any] | None:
@@ -119,8 +123,8 @@ def ledger(stored: StoredExam) -> dict[str, Any] | None:
     machine = held["machine"]
     caption = (
         "Time a state: the median over rounds in which the contenders took turns on the same "
-        f"states, on one thread of {cell(machine['processor'])}. Calls start from Python, so a batch "
-        "of 1 pays for the call itself."
+        f"states, on one thread of {cell(machine['processor'])}. Calls start from Python, so "
+        "a batch of 1 pays for the call itself."
     )
     return {"rows": rows, "sizes": sizes, "caption": caption}
 
@@ -187,6 +191,16 @@ def _forecast_caption(held: Mapping[str, Any], chaotic: bool, rate: float) -> st
     return " ".join(lines)
 
 
+def _short_commit(commit: str) -> str:
+    head, plus, changes = commit.partition("+")
+    return f"{head[:12]}{plus}{changes}"
+
+
+def _cleaned(value: float) -> float:
+    """Rounding errors of sums that should be zero, as the zero they are."""
+    return 0.0 if abs(value) < 1e-12 else value
+
+
 def _float(value: Any) -> float:
     return math.nan if value is None else float(value)
 
@@ -208,6 +222,7 @@ def lines_of(manifest: Mapping[str, Any] | None, exam: Sequence[str] = ()) -> li
     told.append(f"Versions: {versions}")
     commit = manifest.get("commit")
     told.append(
-        f"Source: `{manifest['source'][:16]}…`" + (f", commit `{commit[:12]}`" if commit else "")
+        f"Source: `{manifest['source'][:16]}…`"
+        + (f", commit `{_short_commit(commit)}`" if commit else "")
     )
     return told

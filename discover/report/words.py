@@ -25,9 +25,9 @@ HEADLINES = {
 
 MEANS = {
     "physics": [
-        "A rigid-body law of this robot's tree, with physically possible parameters and fitted to "
-        "the model's answers **inside** the region only, goes on predicting the **model** outside, "
-        "as far as the reach below says.",
+        "A rigid-body law of this robot's tree, with physically possible parameters, frozen before "
+        "fresh questions were asked further out, predicts the **model** there too, as far as the "
+        "reach above says.",
         "It is a statement about behaviour: what goes in and what comes out.",
     ],
     "lookup table": [
@@ -39,12 +39,12 @@ MEANS = {
         "A compact law outside the rigid-body family, frozen before fresh questions were asked, "
         "predicts the model better than the best rigid-body law does, far out too, and is no "
         "longer to write down than its gain is worth.",
-        "The law's extra terms are listed below; they are a property of the **model**, whether or "
+        "The law's extra terms are listed above; they are a property of the **model**, whether or "
         "not the robot has them.",
     ],
     "undetermined": [
         "The findings point in different directions, or the questions asked could not have told "
-        "the answers apart. What is known on each axis stands below, and is worth reading.",
+        "the answers apart. What is known on each axis stands above, and is worth reading.",
         "More questions (`--set examine.budget=thorough`), less noise or a wider region may "
         "settle it.",
     ],
@@ -73,14 +73,17 @@ MEANS_NOT = {
     ],
 }
 
+EXACT = 1e-6  # a model with a smaller error needs no law to replace it
+USEFUL = 0.1  # a law with a larger error is not worth taking home
+
 RECORDED_MEANING = (
     "There is no simulator behind recordings of a real machine, so nothing here says how far the "
     "model or the law is from the truth outside what was recorded. The trajectories fill a thin "
     "part of the box they span: an error measured in a corner that no trajectory visited is a "
     "statement about the model, not about the machine. Accelerations are derivatives of filtered "
     "measurements, friction and its reversal dominate small torques, and the law pulled out of a "
-    "network inherits what the network got wrong. What such data can show is how well each of them predicts "
-    "trajectories that it has not seen, and that is the table above."
+    "network inherits what the network got wrong. What such data can show is how well each of them "
+    "predicts trajectories that it has not seen, and that is the table above."
 )
 
 
@@ -115,12 +118,14 @@ def resolution(value: Any) -> str:
 
 
 def reach_words(reach: Mapping[str, Any], limit: float | None) -> list[str]:
-    """ "1.3 half-widths in configuration", axis by axis."""
-    return [
-        f"{half_widths(_float(reach[axis]), limit)} {words}"
-        for axis, words in AXIS_WORDS.items()
-        if reach.get(axis) is not None
-    ]
+    """ "1.3 half-widths in configuration", axis by axis; equal ones are said once."""
+    told: dict[str, list[str]] = {}
+    for axis, where in AXIS_WORDS.items():
+        if reach.get(axis) is not None:
+            told.setdefault(half_widths(_float(reach[axis]), limit), []).append(where)
+    if len(told) == 1 and len(next(iter(told.values()))) == len(AXIS_WORDS):
+        return [f"{next(iter(told))} in every direction"]
+    return [f"{size} {listing(where)}" for size, where in told.items()]
 
 
 def parameters(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -177,13 +182,17 @@ def _found(stored: StoredExam, verdict: str) -> str:
 
 
 def _reach(stored: StoredExam) -> str:
-    reach = stored.verdict.get("reach") or {}
-    words = reach_words(reach, stored.exam.get("reach_limit"))
-    if not words:
+    reach = {k: r for k, r in (stored.verdict.get("reach") or {}).items() if r is not None}
+    if not reach:
         return ""
+    tolerance = ((stored.law or {}).get("domain") or {}).get("tolerance")
+    within = "" if tolerance is None else f" to within {relative(_float(tolerance))}"
+    if all(_float(r) == 0 for r in reach.values()):
+        return f"Not even in the region does a law describe the model{within}."
+    words = reach_words(reach, stored.exam.get("reach_limit"))
     return (
-        "Counted from the centre of the region (its edge is at 1), the law goes on describing the "
-        f"model up to {listing(words)}."
+        "Counted in half-widths from the centre of the region, whose edge is at 1, the law "
+        f"describes the model{within} up to {listing(words)}."
     )
 
 
@@ -191,19 +200,22 @@ def _taken_home(stored: StoredExam) -> str:
     """What the law is worth to a user who has only the network."""
     model = stored.error("model against simulator", "q", far=True)
     law = stored.error("law against simulator", "q", far=True)
-    if model is None or law is None or not math.isfinite(law) or model < 1e-6:
+    if model is None or law is None or not math.isfinite(law) or model < EXACT:
         return ""
-    far = distance(stored.furthest)
-    if law < model:
+    place = f"at {distance(stored.furthest)} half-widths in configuration"
+    if law < min(USEFUL, model / 2):
+        source = stored.exam.get("law_from")
+        times = f", {_factor(model / law)} times as much" if math.isfinite(model) else ""
+        itself = relative(model) if math.isfinite(model) else "an answer that is not finite"
+        taken = f"The law, taken from {source}," if source else "The law taken from the model"
         return (
-            f"The law taken from it is a useful thing to take home: at {far} half-widths in "
-            f"configuration it is off from the simulator by {relative(law)}, where the model "
-            f"itself is off by {relative(model)} ({_factor(model / law)} times more). That is what the "
+            f"{taken} is worth taking home: {place} it is off from the simulator by "
+            f"{relative(law)}, the model itself by {itself}{times}. That is what the "
             "*law* says; the model does not compute it out there."
         )
     return (
-        f"The law taken from it is no improvement: at {far} half-widths in configuration it is off "
-        f"from the simulator by {relative(law)}, the model itself by {relative(model)}."
+        f"The law is no substitute for the simulator either: {place} it is off by {relative(law)}, "
+        f"the model by {relative(model)}."
     )
 
 

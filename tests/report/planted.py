@@ -76,6 +76,7 @@ def write_exam(
             "curves": [],
             "notes": ["The model answers in float32."],
             "budget": "quick",
+            "reach_limit": 3.0,
             "parameters": [
                 {
                     "name": "m_1",
