@@ -29,7 +29,9 @@ def collect(recipe: Recipe, robot: Robot) -> Dataset:
 def _own_part(recipe: Recipe) -> str:
     """The tables that decide the data; where the logs lie on this machine is not among them."""
     tables = recipe.to_dict()
-    chosen = {k: tables[k] for k in ("study", "robot", "region", "data", "recording") if k in tables}
+    chosen = {
+        k: tables[k] for k in ("study", "robot", "region", "data", "recording") if k in tables
+    }
     if "recording" in chosen:
         chosen["recording"] = {**chosen["recording"], "folder": ""}
     return write(chosen)

@@ -218,8 +218,7 @@ class Examine(Section):
 
 
 class Report(Section):
-    """What the report shows beside the verdict: the rollout's length [s], formulas, time ledger."""
+    """What the report shows beside the verdict: the rollout's length [s], and the time ledger."""
 
     rollout_s: PositiveFloat = 5.0
-    formulas: bool = True
     ledger: bool = True
