@@ -40,6 +40,8 @@ class TrainingConfig:
     """Arithmetic of training; bf16 is mixed precision on CUDA. The model's own dtype comes back."""
     compile: bool = False
     """Let torch.compile build the step (worth it for long runs on CUDA)."""
+    threads: int = 0
+    """CPU threads; 0: one for small networks, which a second one only slows, else all."""
     checkpoint_s: float = 15.0
     """Seconds between stored training states."""
 
@@ -54,6 +56,24 @@ def relative_error(model: WorldModel, held: Samples, rows: int = 8192) -> float:
         squared += error.double().square().sum(dim=0)
     reference = held.target.double().square().sum(dim=0)
     return float((squared / reference).mean().sqrt())
+
+
+SMALL_STEP = 1e9
+"""Multiplications in a step below which threads wait for each other more than they help."""
+
+
+@contextmanager
+def _threads(wanted: int, model: WorldModel, batch: int, device: torch.device) -> Iterator[None]:
+    """The number of CPU threads while training."""
+    before = torch.get_num_threads()
+    if not wanted:
+        small = 3.0 * batch * model.parameter_count() < SMALL_STEP
+        wanted = 1 if small and device.type == "cpu" else before
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class StateStore:
@@ -160,7 +180,8 @@ def descend(
         store.read(run)
     earlier, started, stored = run.seconds, time.perf_counter(), time.perf_counter()
     loss_of = torch.compile(model.loss) if config.compile else model.loss
-    with _bar(progress, config, run) as show:
+    threads = _threads(config.threads, model, config.batch, device)
+    with threads, _bar(progress, config, run) as show:
         while run.epoch < run.planned:
             lr, train_error = _epoch(run, loss_of, train, config, seed)
             model.eval()

@@ -72,11 +72,13 @@ class DeLaNConfig(ContinuousConfig):
     """Floor of the Cholesky diagonal, in normalised units."""
 
 
-class Terms(NamedTuple):
-    """H = L L^T (B, nv, nv), bias = C v + g (B, nv), potential (B,)."""
+class Factors(NamedTuple):
+    """Of a matrix L L^T (B, nv, nv): L and dL (B, k, nv, nv) by each q_k; of the potential: its
+    derivatives (B, nv) and its value (B,). Physical units."""
 
     L: Tensor
-    bias: Tensor
+    dL: Tensor
+    dpotential: Tensor
     potential: Tensor
 
 
@@ -126,8 +128,8 @@ class DeLaN(Continuous):
         self.inertia_root.copy_((tau / a).sqrt())
         self.energy_scale.copy_(tau.mean())
 
-    def terms(self, q: Tensor, v: Tensor) -> Terms:
-        """Cholesky factor of H, bias forces and potential at q, v (B, nv), in physical units."""
+    def factors(self, q: Tensor) -> Factors:
+        """What the network says at q (B, nv)."""
         n = self.layout.nv
         x, dx = self._observe(q)
         y, dy = self.net(x, dx)
@@ -136,10 +138,20 @@ class DeLaN(Continuous):
         shifted = raw[:, :n] + 0.54  # softplus(0.54) = 1: start from a unit mass matrix
         diagonal = nn.functional.softplus(shifted) + self.config.smallest_inertia
         ddiagonal = torch.sigmoid(shifted).unsqueeze(1) * draw[..., :n]
-        L = self._triangle(diagonal, raw[:, n:])
-        dL = self._triangle(ddiagonal, draw[..., n:])  # (B, k, i, j) = dL_ij / dq_k
-        root = self.inertia_root
-        L, dL = root[:, None] * L, root[:, None] * dL
+        root = self.root_scale()[:, None]
+        return Factors(
+            root * self._triangle(diagonal, raw[:, n:]),
+            root * self._triangle(ddiagonal, draw[..., n:]),
+            self.energy_scale * dpotential,
+            self.energy_scale * potential,
+        )
+
+    def root_scale(self) -> Tensor:
+        """Size of the rows of L: root of each joint's inertia, as torques over accelerations."""
+        return self.inertia_root
+
+    def acceleration(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        L, dL, dpotential, _ = self.factors(q)
         # With w = L^T v: kinetic energy w.w / 2, momentum L w, and
         # C v = d(L w)/dt - d(w.w / 2)/dq, the derivatives at fixed v.
         w = torch.einsum("bij,bi->bj", L, v)
@@ -151,25 +163,20 @@ class DeLaN(Continuous):
             + torch.einsum("bij,bj->bi", L, rate_w)
             - torch.einsum("bkj,bj->bk", dw, w)
         )
-        bias = coriolis + self.energy_scale * dpotential
+        force = tau - coriolis - dpotential
         if self.config.friction:
-            bias = bias + self.friction() * v
-        return Terms(L, bias, self.energy_scale * potential)
-
-    def acceleration(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        terms = self.terms(q, v)
-        rest = (tau - terms.bias).unsqueeze(-1)
-        half = torch.linalg.solve_triangular(terms.L, rest, upper=False)
-        return torch.linalg.solve_triangular(terms.L.mT, half, upper=True).squeeze(-1)
+            force = force - self.friction() * v
+        half = torch.linalg.solve_triangular(L, force.unsqueeze(-1), upper=False)
+        return torch.linalg.solve_triangular(L.mT, half, upper=True).squeeze(-1)
 
     def mass_matrix(self, q: Tensor) -> Tensor:
         """H(q) (B, nv, nv) [kg·m² | kg·m | kg]."""
-        L = self.terms(q, torch.zeros_like(q)).L
+        L = self.factors(q).L
         return L @ L.mT
 
     def potential(self, q: Tensor) -> Tensor:
         """Potential energy (B,) [J], up to a constant."""
-        return self.terms(q, torch.zeros_like(q)).potential
+        return self.factors(q).potential
 
     def friction(self) -> Tensor:
         """Viscous coefficients (nv,) [N·m·s | N·s/m]."""

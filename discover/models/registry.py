@@ -10,11 +10,20 @@ import torch
 from discover.errors import ModelError
 from discover.models.contract import Outputs, WorldModel, read_config
 from discover.models.delan import DeLaN
+from discover.models.ensemble import Ensemble
+from discover.models.gnn import GNN
+from discover.models.hnn import HNN
+from discover.models.lagrangian import LNN
 from discover.models.layout import Layout
 from discover.models.mlp import MLP
+from discover.models.neural_ode import NeuralODE
 from discover.models.table import Table
+from discover.models.transformer import Transformer
 
-FAMILIES: Mapping[str, type[WorldModel]] = {family.kind: family for family in (Table, MLP, DeLaN)}
+FAMILIES: Mapping[str, type[WorldModel]] = {
+    family.kind: family
+    for family in (Table, MLP, DeLaN, HNN, LNN, GNN, Transformer, NeuralODE, Ensemble)
+}
 
 
 def build(

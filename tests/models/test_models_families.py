@@ -1,0 +1,225 @@
+"""Every family learns, comes back bit for bit, and keeps the mechanics that it promises."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+from small_systems import dataset, double_pendulum, pendulum, rows, step
+from torch.func import hessian, jacrev, vmap
+
+import discover.models
+from discover import models
+from discover.descent import TrainingConfig
+from discover.errors import ModelError
+from discover.models.layout import Layout, advance, displacement
+from discover.train import train
+
+SMALL = TrainingConfig(epochs=15, batch=128, lr=5e-3)
+OPTIONS = {
+    "mlp": {"width": 32, "depth": 1},
+    "delan": {"width": 32, "depth": 1},
+    "hnn": {"width": 32, "depth": 1},
+    "lnn": {"width": 32, "depth": 1},
+    "gnn": {"width": 24, "rounds": 2},
+    "transformer": {"width": 24, "depth": 1, "heads": 2},
+    "neural_ode": {"width": 32, "depth": 1},
+    "ensemble": {"width": 24, "depth": 1, "members": 2},
+}
+GRADIENT = sorted(k for k, f in models.FAMILIES.items() if f.trained_by == "gradient")
+TREES = {  # a chain, a branched tree, and one with a free base and a ball
+    "chain": (("revolute", "prismatic"), (-1, 0)),
+    "branched": (("continuous", "revolute", "revolute"), (-1, 0, 0)),
+    "floating": (("free", "revolute", "spherical"), (-1, 0, 0)),
+}
+
+
+def small(kind: str, nv: int, **context):
+    family = models.FAMILIES[kind]
+    if "acceleration" not in family.may_answer:
+        context = {"outputs": "next_state", "dt": 0.05, **context}
+    return models.build(kind, nv, nv, OPTIONS.get(kind, {}), **context)
+
+
+@pytest.mark.parametrize("kind", GRADIENT)
+def test_learns_and_round_trips_bit_for_bit(kind, tmp_path):
+    model = small(kind, 2)
+    data = dataset(double_pendulum, 2, 1024, dt=model.dt)
+    result = train(model, data, config=SMALL, out=tmp_path)
+    first, last = result.history[0]["validation"], result.metrics["validation_error"]
+    assert last < 0.5 * first, (first, last)
+    back = models.load(tmp_path / "model.safetensors")
+    part = data.part("validation")
+    ours, theirs = model(part.q, part.v, part.tau), back(part.q, part.v, part.tau)
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(model.state_dict().items(), back.state_dict().items(), strict=True):
+        assert a[0] == b[0]
+        assert torch.equal(a[1], b[1])
+    assert back.card["metrics"]["parameters"] == model.parameter_count() > 0
+
+
+@pytest.mark.parametrize("kind", ["mlp", "gnn", "transformer", "ensemble", "table"])
+@pytest.mark.parametrize("tree", TREES)
+def test_any_tree_in_any_batch(kind, tree):
+    kinds, parents = TREES[tree]
+    layout = Layout.of(kinds, parents)
+    for outputs in ("acceleration", "next_state", "increment"):
+        model = models.build(
+            kind, layout.nq, layout.nv, OPTIONS.get(kind), kinds=kinds, parents=parents,
+            outputs=outputs, dt=0.1,
+        )  # fmt: skip
+        draw = torch.Generator().manual_seed(0)
+        q = torch.randn(3, 5, layout.nq, generator=draw, dtype=torch.float64)
+        v, tau = (torch.randn(3, 5, layout.nv, generator=draw, dtype=torch.float64) for _ in "vt")
+        if kind == "table":
+            flat = [x.flatten(0, 1) for x in (q, v, tau)]
+            target = torch.randn(15, len(model.target_mean), generator=draw, dtype=torch.float64)
+            model.fit(models.Samples(q=flat[0], v=flat[1], tau=flat[2], target=target))
+        answer = model(q, v, tau)
+        if outputs == "acceleration":
+            assert answer.shape == v.shape
+        else:
+            wide = layout.nq if outputs == "next_state" else layout.nv
+            assert answer[0].shape == (3, 5, wide)
+            assert answer[1].shape == v.shape
+        one = model(q[1, 2], v[1, 2], tau[1, 2])
+        whole = answer if isinstance(answer, tuple) else (answer,)
+        for a, b in zip(whole, one if isinstance(one, tuple) else (one,), strict=True):
+            torch.testing.assert_close(a[1, 2], b)
+        same = q.clone()  # a quaternion and its negative are one orientation
+        for joint, iq, _ in layout.joints():
+            if joint in ("free", "spherical"):
+                same[..., iq.stop - 4 : iq.stop] *= -1
+        again = model(same, v, tau)
+        for a, b in zip(whole, again if isinstance(again, tuple) else (again,), strict=True):
+            if outputs != "next_state":
+                torch.testing.assert_close(a, b)
+
+
+def test_steps_on_the_manifold_are_inverted():
+    layout = Layout.of(("free", "revolute", "spherical"), (-1, 0, 0))
+    q = torch.randn(50, layout.nq, dtype=torch.float64)
+    q[:, 3:7] /= q[:, 3:7].norm(dim=-1, keepdim=True)
+    q[:, 8:] /= q[:, 8:].norm(dim=-1, keepdim=True)
+    change = torch.rand(50, layout.nv, dtype=torch.float64) - 0.5  # well under half a turn
+    there = advance(layout, q, change)
+    torch.testing.assert_close(displacement(layout, q, there), change)
+
+
+def states(n: int = 6):
+    part = rows(double_pendulum, 2, n, 3)
+    return part.q, part.v, part.tau
+
+
+def lagrange(lagrangian, q, v, tau):
+    """Accelerations by automatic differentiation of one state's L(q, v): the textbook form."""
+
+    def one(q, v, tau):
+        mass = hessian(lagrangian, argnums=1)(q, v)
+        mixed = jacrev(jacrev(lagrangian, argnums=1), argnums=0)(q, v)
+        force = tau + jacrev(lagrangian, argnums=0)(q, v) - mixed @ v
+        return torch.linalg.solve(mass, force)
+
+    return vmap(one)(q, v, tau)
+
+
+@pytest.mark.parametrize("kind", ["delan", "hnn", "lnn"])
+@pytest.mark.parametrize("trig", [False, True])
+def test_answers_are_the_euler_lagrange_equation(kind, trig):
+    model = models.build(kind, 2, 2, {**OPTIONS[kind], "trig": trig}, seed=4)
+    data = dataset(double_pendulum, 2, 256)
+    train(model, data, config=TrainingConfig(epochs=3, batch=64))
+    q, v, tau = states()
+
+    def lagrangian(q, v):
+        if kind == "lnn":
+            return model.lagrangian(q[None], v[None])[0]
+        kinetic = 0.5 * v @ model.mass_matrix(q[None])[0] @ v
+        return kinetic - model.potential(q[None])[0]
+
+    expected = lagrange(lagrangian, q, v, tau)
+    torch.testing.assert_close(model(q, v, tau), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["delan", "hnn"])
+def test_friction_takes_power_and_nothing_else_does(kind):
+    """Power balance: dE/dt = tau.v - v.D v, whatever the weights."""
+    model = models.build(kind, 2, 2, {**OPTIONS[kind], "friction": True}, seed=1)
+    q, v, tau = states(20)
+    q, v = q.requires_grad_(), v.requires_grad_()
+    mass = model.mass_matrix(q)
+    energy = 0.5 * torch.einsum("bi,bij,bj->b", v, mass, v) + model.potential(q)
+    by_q, by_v = torch.autograd.grad(energy.sum(), (q, v))
+    rate = (by_q * v + by_v * model(q, v, tau)).sum(-1)
+    power = ((tau - model.friction() * v) * v).sum(-1)
+    torch.testing.assert_close(rate, power)
+    assert float(torch.linalg.eigvalsh(mass.detach()).min()) > 0
+
+
+def test_lagrangian_families_refuse_quaternions():
+    for kind in ("delan", "hnn", "lnn"):
+        with pytest.raises(ModelError, match="quaternions"):
+            models.build(kind, 7, 6, kinds=("free",), parents=(-1,))
+
+
+def test_table_returns_its_entries_and_smooths_between():
+    data = dataset(double_pendulum, 2, 500)
+    part = data.part("train")
+    for k in (1, 4):
+        table = models.build("table", 2, 2, {"neighbours": k})
+        train(table, data)
+        torch.testing.assert_close(
+            table(part.q, part.v, part.tau), part.a, rtol=1e-4 if k > 1 else 0, atol=1e-3 * (k > 1)
+        )
+    line = torch.linspace(0, 1, 20001, dtype=torch.float64).unsqueeze(-1)
+    walk = [a[0] + line * (a[1] - a[0]) for a in (part.q, part.v, part.tau)]
+    smooth = table(*walk).diff(dim=0).abs().max()
+    raw = models.build("table", 2, 2)
+    train(raw, data)
+    assert smooth < 0.02 * raw(*walk).diff(dim=0).abs().max()
+
+
+def test_continuous_models_learn_the_equation_from_steps():
+    """A neural ODE trained at one dt answers another dt: it learned a rate, not a step."""
+    data = dataset(pendulum, 1, 2048, dt=0.1)
+    model = models.build("neural_ode", 1, 1, {"width": 32}, outputs="next_state", dt=0.1)
+    train(model, data, config=TrainingConfig(epochs=30, batch=128))
+    part = rows(pendulum, 1, 200, 9)
+    model.dt = 0.05
+    q_next, v_next = model(part.q, part.v, part.tau)
+    q_true, v_true = step(pendulum, part.q, part.v, part.tau, 0.05)
+    assert (q_next - q_true).square().mean().sqrt() < 0.02 * (q_true - part.q).std()
+    assert (v_next - v_true).square().mean().sqrt() < 0.05 * (v_true - part.v).std()
+
+
+def test_ensemble_spreads_outside_its_data():
+    model = small("ensemble", 1)
+    train(model, dataset(pendulum, 1, 1024), config=SMALL)
+    x = torch.full((1, 1), 0.1, dtype=torch.float64)
+    assert model.spread(30 * x, 30 * x, x).max() > 5 * model.spread(x, x, x).max()
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    with pytest.raises(ModelError, match="did you mean 'width'"):
+        models.build("mlp", 1, 1, {"widht": 3})
+    with pytest.raises(ModelError, match="expected one of"):
+        models.build("perceptron", 1, 1)
+    with pytest.raises(ModelError, match="nq"):
+        models.build("mlp", 4, 3)
+    with pytest.raises(ModelError, match="nq=2"):
+        models.build("mlp", 2, 2)(torch.zeros(1, 3), torch.zeros(1, 2), torch.zeros(1, 2))
+
+
+def test_no_model_borrows_the_simulator():
+    """Only the openly named control may import kinematics."""
+    folder = Path(discover.models.__file__).parent
+    for path in folder.glob("*.py"):
+        if path.name == "white_box.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] == "kinematics" for name in names), path
