@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from discover import recordings, simulated
 from discover.dataset import Dataset
@@ -29,9 +30,8 @@ def collect(recipe: Recipe, robot: Robot) -> Dataset:
 def _own_part(recipe: Recipe) -> str:
     """The tables that decide the data; where the logs lie on this machine is not among them."""
     tables = recipe.to_dict()
-    chosen = {
-        k: tables[k] for k in ("study", "robot", "region", "data", "recording") if k in tables
-    }
+    own = ("study", "robot", "region", "data", "recording")
+    chosen: dict[str, Any] = {key: tables[key] for key in own if key in tables}
     if "recording" in chosen:
         chosen["recording"] = {**chosen["recording"], "folder": ""}
     return write(chosen)
