@@ -35,6 +35,7 @@ from discover.parameters import parameter_table
 from discover.probes import curvature, memory, noise, residual, structure
 from discover.probes.reach import EDGES, Curve, curves, reach, relative
 from discover.region import Region
+from discover.support import Box, Recorded, Support
 from discover.verdict import judge
 from kinematics import Robot
 
@@ -56,6 +57,7 @@ def examine(
     dt: float | None = None,
     budget: str = "standard",
     seed: int = 0,
+    within: str = "region",
     name: str | None = None,
 ) -> Examination:
     """What has `model` learned: a lookup table, the physics of `robot`, or another law?
@@ -67,6 +69,9 @@ def examine(
     training_data  (q, v, tau, a) of the training samples, where known: enables memory probes
     budget         "quick", "standard" or "thorough"
     seed           same seed, same model: the same questions and the same law
+    within         "region" (uniform questions in the box), or "data": questions among the states
+                   of training_data, for models of recorded trajectories, which fill a thin part of
+                   the box; the region is then the box that they span
 
     Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
     and RegionError, each with one line.
@@ -85,7 +90,7 @@ def examine(
     interview = Interview(
         respondent=respondent,
         robot=robot,
-        region=region.resolve(robot.nv),
+        support=_support(within, robot, region, training_data),
         budget=BUDGETS[budget],
         seed=seed,
     )
@@ -103,7 +108,7 @@ def examine(
         seconds=time.perf_counter() - started,
         seed=seed,
         budget=budget,
-        region=interview.region,
+        region=interview.support.region,
         robot=robot,
         model=name or getattr(model, "name", None) or type(model).__name__,
         outputs=outputs,
@@ -147,7 +152,7 @@ def _exact_law(interview: Interview, law: Fit, screen: Answers, floor: noise.Flo
     small = Interview(
         respondent=interview.respondent,
         robot=interview.robot,
-        region=interview.region,
+        support=interview.support,
         budget=type(interview.budget)(
             screen=0, inside=0, shell=max(_FEW, interview.budget.shell // 15), local=1
         ),
@@ -249,7 +254,7 @@ def _compete(
         )
     if training_data is not None:
         remembered = memory.measure(
-            interview, local, _training(training_data, interview), held, floor.level
+            interview, local, _training(training_data, interview.robot), held, floor.level
         )
         values["kept label noise"] = remembered.kept_noise
         values["train/fresh gap"] = remembered.gap
@@ -315,11 +320,22 @@ def _growth(law: Fit, inside: Answers, outside: Answers, floor: noise.Floor) -> 
     return max(outer, level) / inner
 
 
-def _training(data: tuple, interview: Interview) -> Answers:
+def _support(within: str, robot: Robot, region: Region, training_data: tuple | None) -> Support:
+    if within == "region":
+        return Box(robot=robot, region=region.resolve(robot.nv))
+    if within != "data":
+        raise RegionError(f"expected within='region' or 'data', found {within!r}")
+    if training_data is None:
+        raise RegionError("within='data' needs training_data=(q, v, tau, a), found none")
+    answers = _training(training_data, robot)
+    return Recorded.of(robot, answers.q, answers.v, answers.tau)
+
+
+def _training(data: tuple, robot: Robot) -> Answers:
     if len(data) != 4:
         raise ModelError(f"expected training_data as (q, v, tau, a), found {len(data)} arrays")
     q, v, tau, a = (torch.as_tensor(x, dtype=torch.float64) for x in data)
-    nq, nv = interview.robot.nq, interview.robot.nv
+    nq, nv = robot.nq, robot.nv
     if q.shape[-1] != nq or any(x.shape != (len(q), nv) for x in (v, tau, a)):
         raise ModelError(
             f"expected training_data of shapes (n, {nq}), (n, {nv}), (n, {nv}), (n, {nv}), found "

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 import kinematics
-from discover import sampling
 from discover.dynamics import Answers, Respondent
-from discover.region import Region
+from discover.sampling import Batch
+from discover.support import Support
 from kinematics import Robot
 
 
@@ -46,23 +46,22 @@ AXES = ("joint", "q", "v", "tau")
 class Interview:
     """One model under questioning.
 
-    respondent  the model; robot, the tree it is held against; region, where it was trained
+    respondent  the model; robot, the tree it is held against; support, where it was trained
     seed        every set of questions draws from its own stream of this seed
     answers     what was asked so far, by the name of the set
     """
 
     respondent: Respondent
     robot: Robot
-    region: Region
+    support: Support
     budget: Budget
     seed: int
     answers: dict[str, Answers] = field(default_factory=dict)
 
     def inside(self, name: str, n: int) -> Answers:
-        """n uniform questions in the region, kept under `name` and asked once."""
+        """n questions inside the support, kept under `name` and asked once."""
         if name not in self.answers:
-            batch = sampling.sample(self.region, self.robot, n, self._stream(name))
-            self.answers[name] = self.respondent.ask(*batch)
+            self.answers[name] = self.respondent.ask(*self.draw(name, n))
         return self.answers[name]
 
     def shell(self, axis: str, inner: float, outer: float, n: int) -> Answers:
@@ -72,11 +71,13 @@ class Interview:
         """
         name = f"{axis} {inner:g}-{outer:g}"
         if name not in self.answers:
-            batch = sampling.shell(
-                self.region, self.robot, n, inner, outer, axis=axis, seed=self._stream(name)
-            )
+            batch = self.support.shell(axis, inner, outer, n, self._stream(name))
             self.answers[name] = self.respondent.ask(*batch, strict=False)
         return self.answers[name]
+
+    def draw(self, name: str, n: int) -> Batch:
+        """n states of the support, not asked yet; the same name, the same states."""
+        return self.support.inside(n, self._stream(name))
 
     def ask(self, q: Tensor, v: Tensor, tau: Tensor) -> Answers:
         """Questions of a probe's own, not kept."""
@@ -88,7 +89,7 @@ class Interview:
 
     def half_widths(self, group: str) -> Tensor:
         """Half-widths of the region in q, v or tau (nv,)."""
-        return getattr(self.region.resolve(self.robot.nv), group).half_width
+        return getattr(self.support.region, group).half_width
 
     def _stream(self, name: str) -> int:
         """A seed for one set of questions: the same name and seed, the same questions."""

@@ -137,11 +137,15 @@ def examine_model(
     import discover
 
     entry = next(m for m in recipe.model if m.name == name)
+    recorded = recipe.recording is not None
     return discover.examine(
         model,
         robot,
         region_of(recipe, robot, dataset),
-        training_data=None if entry.kind in (CONTROL, FILE) else training_rows(dataset),
+        training_data=training_rows(dataset)
+        if recorded or entry.kind not in (CONTROL, FILE)
+        else None,
+        within="data" if recorded else "region",
         outputs=dataset.outputs,
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         budget=recipe.examine.budget,

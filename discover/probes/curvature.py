@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from discover import sampling
 from discover.interview import Interview
 
 _NEAR, _FAR = 0.0, 6.0  # centres of the chords, in half-widths
@@ -48,7 +47,7 @@ def _second_difference(
     interview: Interview, axis: str, centre: float, scale: Tensor, n: int
 ) -> float:
     """Median size of a(c + h) - 2 a(c) + a(c - h), standardised, along random directions."""
-    batch = sampling.sample(interview.region, interview.robot, n, interview.seed + 17)
+    batch = interview.draw("curvature", n)
     generator = torch.Generator().manual_seed(interview.seed + 29)
     nv = interview.robot.nv
     direction = torch.randn(n, nv, generator=generator, dtype=torch.float64)

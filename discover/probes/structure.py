@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from discover import sampling
 from discover.interview import Interview
 
 _TAU_STEP = 1.0  # half-widths: wide, since the error of ∂a/∂tau is 2.5 · noise / step
@@ -46,7 +45,7 @@ class Structure:
 def measure(interview: Interview) -> Structure:
     """All identities at a few random states of the region (medians)."""
     n = interview.budget.local
-    states = sampling.sample(interview.region, interview.robot, n, interview.seed + 53)
+    states = interview.draw("structure", n)
     q, v = states.q, states.v
     still = torch.zeros_like(v)
     A, bend = force_response(interview, q, v)
