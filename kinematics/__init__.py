@@ -10,8 +10,15 @@ from typing import Any
 
 from kinematics.aba import aba
 from kinematics.base_parameters import BaseParameters, base_parameters
+from kinematics.coupling import Mimic
 from kinematics.crba import crba
-from kinematics.energy import kinetic_energy, potential_energy
+from kinematics.energy import (
+    centre_of_mass,
+    kinetic_energy,
+    momentum,
+    potential_energy,
+    total_mass,
+)
 from kinematics.errors import RobotError, WorldlawError
 from kinematics.families import random_tree
 from kinematics.load import bundled, load
@@ -25,6 +32,7 @@ from kinematics.tree import Robot
 
 __all__ = [
     "BaseParameters",
+    "Mimic",
     "Robot",
     "RobotError",
     "Trajectory",
@@ -33,6 +41,7 @@ __all__ = [
     "base_parameters",
     "bias",
     "bundled",
+    "centre_of_mass",
     "compile",
     "crba",
     "difference",
@@ -40,12 +49,14 @@ __all__ = [
     "joint_forces",
     "kinetic_energy",
     "load",
+    "momentum",
     "potential_energy",
     "random_state",
     "random_tree",
     "regressor",
     "rnea",
     "simulate",
+    "total_mass",
 ]
 
 

@@ -1,35 +1,26 @@
 """Forward dynamics by the articulated-body algorithm.
 
-Joints with several velocities are eliminated one velocity at a time, all in the same body frame:
-every elimination is then a rank-one downdate with a scalar pivot, whatever the joint.
+Velocity products and gravity are first turned into one bias wrench a body (the wrenches of an
+outward pass with a = 0); the articulated recursion then sees bodies at rest. A joint with several
+velocities is eliminated one velocity at a time, all in the same body frame: every elimination is a
+rank-one downdate with a scalar pivot, whatever the joint.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from kinematics import spatial, terms
+import numpy as np
+
+from kinematics import terms
 from kinematics.arrays import Array
+from kinematics.crba import mass_matrix
 from kinematics.inputs import Inputs, enter
-from kinematics.spatial import Pair
-from kinematics.traversal import Level
+from kinematics.placement import Placement
+from kinematics.reading import Level, Slot
+from kinematics.rnea import body_wrenches, rigid_forces
+from kinematics.spatial import articulated
 from kinematics.tree import Robot
-
-
-class Articulated(NamedTuple):
-    """Articulated inertia [[J, H], [Hᵀ, M]] in 3 x 3 blocks, and bias wrench."""
-
-    j: Array
-    h: Array
-    m: Array
-    bias: Pair
-
-
-class Pivot(NamedTuple):
-    """What the outward pass needs of one eliminated velocity."""
-
-    gain: Pair  # U / D
-    drive: Array  # u / D
 
 
 def aba(robot: Robot, q: Any, v: Any, tau: Any, f_ext: Any = None) -> Array:
@@ -37,152 +28,102 @@ def aba(robot: Robot, q: Any, v: Any, tau: Any, f_ext: Any = None) -> Array:
 
     q (..., nq) [rad | m], v (..., nv) [rad/s | m/s], tau (..., nv) [N·m | N]; f_ext (..., nb, 6)
     is the wrench on each body in its own frame about its origin, moment then force [N·m, N].
-    Featherstone (2008), table 7.1. Raises RobotError on wrong shapes.
+    Featherstone (2008), table 7.1. Robots with mimic joints are solved through their mass matrix.
+    Raises RobotError on wrong shapes.
     """
-    given = enter(robot, q, v, tau=tau, f_ext=f_ext)
-    read = given.read
-    force = given.tau - terms.velocity_forces(robot, given)
-    armature = terms.present(robot, given, "armature")
+    return enter(robot, q, v, tau=tau, f_ext=f_ext).run(_accelerations)
 
-    rotation, offset = read.placements(given.q)
-    bodies = read.inertias(given.pi)
-    joint_v = read.joint_motion(given.v)
-    twist = twists(given, rotation, offset, joint_v)
-    drift = spatial.motion_cross(twist, joint_v)
-    wrench = spatial.velocity_wrench(bodies, twist)
-    if given.f_ext is not None:
-        wrench = Pair(wrench.angular - given.f_ext[:, :3], wrench.linear - given.f_ext[:, 3:])
-    h = spatial.skew(bodies.moment)
-    m = spatial.diagonal(bodies.mass[:, 0])
-    zero = read.xp.zeros((1, given.count), like=force)
-    padded = read.xp.concat((force, zero))
-    rotor = None if armature is None else read.xp.concat((armature, zero[:, :1]))
 
-    def slot_rows(x: Array, level: Level, k: int) -> Array:
-        return x[level.dofs] if level.plain else read.xp.take(x, level.slots[k])
+def _accelerations(given: Inputs) -> Array:
+    place = Placement(given.read, given.q)
+    force = given.public["tau"].T
+    passive = terms.velocity_forces(given)
+    if passive is not None:
+        force = force - passive
+    if given.robot.mimic:
+        rest = force - rigid_forces(given, place)
+        return given.xp.solve(mass_matrix(given, place), rest)
+    return given.read.public_dofs(articulated_motion(given, place, force.T))
 
-    def inward(level: Level, children: Articulated | None) -> tuple[Any, Any]:
-        here = level.bodies
-        body = Articulated(
-            bodies.inertia[here], h[here], m[here],
-            Pair(wrench.angular[here], wrench.linear[here]),
-        )  # fmt: skip
-        if children is not None:
-            body = _add(body, children)
+
+def articulated_motion(given: Inputs, place: Placement, force: Array) -> Array:
+    """The accelerations (nv, B) in level order; ``force`` (B, nv) in the robot's order."""
+    read, xp = given.read, given.xp
+    bodies = articulated(given.pi, body_wrenches(given, place))
+    tau = _padded(xp, read.dofs(force))
+    armature = terms.present(given, "armature")
+    rotor = None if armature is None else _padded(xp, read.dofs(armature.T))
+
+    def inward(level: Level, total: Array) -> tuple[list[Array], Array]:
+        block = total.reshape(total.shape[0], 6, 7, total.shape[-1])
         pivots = []
-        for k, s in enumerate(level.motions):
-            tau_k = slot_rows(padded, level, k)
-            rotor_k = None if rotor is None else slot_rows(rotor, level, k)
-            pivot, body = _eliminate(body, s, tau_k, rotor_k, level.absent[k])
+        for k, slot in enumerate(level.slots):
+            last = level.number == 0 and k == len(level.slots) - 1
+            own = _slot_rows(xp, tau, level, k)
+            inertia = None if rotor is None else _slot_rows(xp, rotor, level, k)
+            pivot, block = _eliminate(xp, block, slot, own, inertia, last)
             pivots.append(pivot)
-        r, p = rotation[here], offset[here]
-        if level.number == 0:
-            return tuple(pivots), body
-        c = Pair(drift.angular[here], drift.linear[here])
-        return tuple(pivots), _to_parent(r, p, body, c)
+        return pivots, block.reshape(total.shape[0], 42, -1)
 
-    pivots = _inward_levels(read, inward)
+    pivots = place.inward(bodies, place.carry_articulated, inward)
 
-    parent: Pair | None = None
     found: list[Array] = []
-    for level, stages in zip(read.levels, pivots, strict=True):
-        here = level.bodies
-        r, p = rotation[here], offset[here]
-        if parent is None:
-            fall = spatial.rotate_back(r, -read.gravity)
-            motion = Pair(read.xp.zeros(fall.shape, like=fall), fall)
-        else:
-            if level.parents is not None:
-                parent = Pair(*(read.xp.take(x, level.parents) for x in parent))
-            motion = spatial.motion_to_child(r, p, parent)
-            motion = motion + Pair(drift.angular[here], drift.linear[here])
-        own = []
-        for s, pivot in zip(reversed(level.motions), reversed(stages), strict=True):
-            a = pivot.drive - spatial.dot(pivot.gain, motion)
-            motion = motion + Pair(s.angular * a[:, None], s.linear * a[:, None])
+
+    def outward(level: Level, parent: Array | None) -> Array:
+        motion = None if parent is None else place.motion_down(level, parent)
+        own: list[Array] = []
+        for slot, pivot in zip(reversed(level.slots), reversed(pivots[level.number]), strict=True):
+            a = -pivot[:, 6]
+            if motion is None:
+                motion = slot.motion * a[:, None]
+            else:
+                a = a - (pivot[:, :6] * motion).sum(1)
+                motion = xp.add_product(motion, slot.motion, a[:, None])
             own.append(a)
-        found.append(_level_dofs(read, level, own[::-1]))
-        parent = motion
-    return given.leave(read.xp.concat(found))
+        flat = xp.concat(own[::-1])
+        found.append(flat if level.unpack is None else xp.take(flat, level.unpack))
+        return motion
 
-
-def twists(given: Inputs, rotation: Array, offset: Array, joint_v: Pair) -> Pair:
-    """Twist of every body, root to leaf."""
-
-    def step(level: Level, parent: Pair | None) -> Pair:
-        here = level.bodies
-        own = Pair(joint_v.angular[here], joint_v.linear[here])
-        if parent is None:
-            return own
-        return spatial.motion_to_child(rotation[here], offset[here], parent) + own
-
-    return given.read.outward(step)
-
-
-def _inward_levels(read: Any, step: Any) -> list[Any]:
-    """As ``Reading.inward``, but the kept values stay a list of levels."""
-    kept: list[Any] = []
-
-    def keep(level: Level, children: Any) -> tuple[Any, Any]:
-        values, carried = step(level, children)
-        kept.append(values)
-        return (), carried
-
-    read.inward(keep)
-    return kept[::-1]
-
-
-def _add(a: Articulated, b: Articulated) -> Articulated:
-    return Articulated(a.j + b.j, a.h + b.h, a.m + b.m, a.bias + b.bias)
+    place.outward(outward)
+    return xp.concat(found)
 
 
 def _eliminate(
-    body: Articulated, s: Pair, tau: Array, rotor: Array | None, absent: Array | None
-) -> tuple[Pivot, Articulated]:
-    """Eliminate one velocity: U = I S, D = S·U, I - U Uᵀ/D, bias + U (tau - S·bias)/D."""
-    u = Pair(
-        spatial.rotate(body.j, s.angular) + spatial.rotate(body.h, s.linear),
-        spatial.rotate_back(body.h, s.angular) + spatial.rotate(body.m, s.linear),
-    )
-    d = spatial.dot(s, u)
+    xp: Any, block: Array, slot: Slot, tau: Array, rotor: Array | None, last: bool
+) -> tuple[Array, Array]:
+    """Eliminate one velocity from [I | p] (n, 6, 7, B).
+
+    With r = [Sᵀ I | S·p - tau] and D = Sᵀ I S, the pivot is r / D and [I | p] loses (I S) r / D.
+    """
+    n, batch = block.shape[0], block.shape[-1]
+    if slot.row is not None:
+        row = block[:, slot.row]
+        d = row[:, slot.row]
+    else:
+        row = xp.take(block.reshape(n * 6, 7, batch), slot.rows6)
+        d = xp.take(row.reshape(n * 7, batch), slot.rows7)
+    if slot.present is not None:
+        row = row * slot.present[:, None]
+        d = d * slot.present + (1 - slot.present)
     if rotor is not None:
         d = d + rotor
-    if absent is not None:
-        d = d + absent
-    inverse = 1 / d
-    gain = Pair(u.angular * inverse[:, None], u.linear * inverse[:, None])
-    rest = tau - spatial.dot(s, body.bias)
-    after = Articulated(
-        body.j - u.angular[:, :, None] * gain.angular[:, None],
-        body.h - u.angular[:, :, None] * gain.linear[:, None],
-        body.m - u.linear[:, :, None] * gain.linear[:, None],
-        body.bias + Pair(gain.angular * rest[:, None], gain.linear * rest[:, None]),
-    )
-    return Pivot(gain, inverse * rest), after
+    row = xp.subtract_product(row, xp.constant("seventh", _SEVENTH, row), tau[:, None])
+    pivot = row / d[:, None]
+    if last:
+        return pivot, block
+    return pivot, xp.subtract_product(block, row[:, :6, None], pivot[:, None])
 
 
-def _to_parent(r: Array, p: Array, body: Articulated, c: Pair) -> Articulated:
-    """The articulated body as its parent feels it; ``c`` is the velocity-product acceleration."""
-    wrench = Pair(
-        body.bias.angular + spatial.rotate(body.j, c.angular) + spatial.rotate(body.h, c.linear),
-        body.bias.linear
-        + spatial.rotate_back(body.h, c.angular)
-        + spatial.rotate(body.m, c.linear),
-    )
-    back = spatial.transpose(r)
-    j = spatial.multiply(spatial.multiply(r, body.j), back)
-    h = spatial.multiply(spatial.multiply(r, body.h), back)
-    m = spatial.multiply(spatial.multiply(r, body.m), back)
-    arm = spatial.skew(p)
-    moved = h + spatial.multiply(arm, m)
-    # J + P Hᵀ - (H + P M) P
-    j = j + spatial.multiply(arm, spatial.transpose(h)) - spatial.multiply(moved, arm)
-    return Articulated(j, moved, m, spatial.wrench_to_parent(r, p, wrench))
+_SEVENTH = np.eye(7)[None, 6:].swapaxes(1, 2)
 
 
-def _level_dofs(read: Any, level: Level, own: list[Array]) -> Array:
-    """Accelerations of a level's slots as rows in level order."""
-    if level.plain:
-        return own[0]
-    flat = read.xp.concat(own)
-    return read.xp.take(flat, level.unpack)
+def _padded(xp: Any, x: Array) -> Array:
+    """(nv, B) with a row of zeros for velocities that a body does not have."""
+    return xp.concat((x, xp.zeros((1, x.shape[1]), like=x)))
+
+
+def _slot_rows(xp: Any, x: Array, level: Level, k: int) -> Array:
+    """Rows of the k-th velocities of a level."""
+    if level.unpack is None:
+        return x[level.dofs]
+    return xp.take(x, level.slots[k].dofs)

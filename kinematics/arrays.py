@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+_CONSTANTS: dict[Any, torch.Tensor] = {}
+
 Array = Any  # torch.Tensor | np.ndarray of floats or of expression nodes
 
 
@@ -40,6 +42,52 @@ class TorchArrays:
     def segment_sum(x: Array, index: Array, count: int) -> Array:
         """Sum rows of ``x`` that share an index into ``count`` rows."""
         return x.new_zeros((count, *x.shape[1:])).index_add(0, index, x)
+
+    @staticmethod
+    def constant(name: str, value: np.ndarray, like: Array) -> Array:
+        """A named constant of the algebra as an array like ``like``; conversions are kept."""
+        key = (name, like.dtype, like.device)
+        if key in _CONSTANTS:
+            return _CONSTANTS[key]
+        made = torch.as_tensor(value).to(dtype=like.dtype, device=like.device)
+        if not torch.compiler.is_compiling():
+            _CONSTANTS[key] = made
+        return made
+
+    @staticmethod
+    def segment_add(base: Array, index: Array, x: Array) -> Array:
+        """``base`` with each row of ``x`` added to the row that its index names."""
+        return base.expand(*base.shape[:-1], x.shape[-1]).index_add(0, index, x)
+
+    @staticmethod
+    def linear(matrix: Array, x: Array) -> Array:
+        """Constant matrices (n or 1, m, k) times x (n or 1, k, ..., B), over axis 1."""
+        n = max(matrix.shape[0], x.shape[0])
+        if matrix.shape[0] != n:
+            matrix = matrix.expand(n, -1, -1)
+        if x.shape[0] != n:
+            x = x.expand(n, *x.shape[1:])
+        if x.ndim == 3:
+            return torch.bmm(matrix, x)
+        return torch.bmm(matrix, x.flatten(2)).view(n, matrix.shape[1], *x.shape[2:])
+
+    @staticmethod
+    def linear_add(base: Array, matrix: Array, x: Array) -> Array:
+        """base + matrix x, for (n, m, 1 or B), (n, m, k) and (n, k, B)."""
+        return torch.baddbmm(base, matrix, x)
+
+    @staticmethod
+    def solve(matrix: Array, x: Array) -> Array:
+        """H⁻¹ x (n, B) for symmetric H (n, n, B) and x (n, B)."""
+        return torch.linalg.solve(matrix.movedim(-1, 0), x.T).T
+
+    @staticmethod
+    def add_product(base: Array, a: Array, b: Array) -> Array:
+        return torch.addcmul(base, a, b)
+
+    @staticmethod
+    def subtract_product(base: Array, a: Array, b: Array) -> Array:
+        return torch.addcmul(base, a, b, value=-1)
 
     @staticmethod
     def zeros(shape: Sequence[int], like: Array) -> Array:
@@ -80,12 +128,79 @@ class NumpyArrays:
         return np.stack([empty if row is None else row for row in rows])
 
     @staticmethod
+    def constant(name: str, value: np.ndarray, like: Array) -> Array:
+        return value
+
+    @staticmethod
+    def segment_add(base: Array, index: Array, x: Array) -> Array:
+        rows = list(np.broadcast_to(base, (*base.shape[:-1], x.shape[-1])))
+        for row, target in zip(x, index, strict=True):
+            rows[target] = rows[target] + row
+        return np.stack(rows)
+
+    @staticmethod
+    def linear(matrix: Array, x: Array) -> Array:
+        if x.dtype != object:
+            flat = x.reshape(*x.shape[:2], -1)
+            return np.matmul(matrix, flat).reshape(-1, matrix.shape[1], *x.shape[2:])
+        # zeros and ones of the constants never reach the expression nodes
+        count = max(matrix.shape[0], x.shape[0])
+        out = np.empty((count, matrix.shape[1], *x.shape[2:]), dtype=x.dtype)
+        for n in range(count):
+            rows, values = matrix[n % matrix.shape[0]], x[n % x.shape[0]]
+            for i, row in enumerate(rows):
+                out[n, i] = _combination(row, values)
+        return out
+
+    @staticmethod
+    def linear_add(base: Array, matrix: Array, x: Array) -> Array:
+        return base + NumpyArrays.linear(matrix, x)
+
+    @staticmethod
+    def solve(matrix: Array, x: Array) -> Array:
+        # elimination from the last coordinate, which keeps a tree's zeros
+        rows, right = [list(row) for row in matrix], list(x)
+        n = len(rows)
+        for k in reversed(range(n)):
+            for i in range(k):
+                factor = rows[i][k] / rows[k][k]
+                right[i] = right[i] - factor * right[k]
+                for j in range(k):
+                    rows[i][j] = rows[i][j] - factor * rows[k][j]
+        for k in range(n):
+            for j in range(k):
+                right[k] = right[k] - rows[k][j] * right[j]
+            right[k] = right[k] / rows[k][k]
+        return np.stack(right)
+
+    @staticmethod
+    def add_product(base: Array, a: Array, b: Array) -> Array:
+        return base + a * b
+
+    @staticmethod
+    def subtract_product(base: Array, a: Array, b: Array) -> Array:
+        return base - a * b
+
+    @staticmethod
     def zeros(shape: Sequence[int], like: Array) -> Array:
         return np.zeros(tuple(shape))
 
     @staticmethod
     def broadcast(x: Array, shape: Sequence[int]) -> Array:
         return np.broadcast_to(x, tuple(shape))
+
+
+def _combination(row: Array, values: Array) -> Array:
+    total = None
+    for k in np.flatnonzero(row):
+        c, x = row[k], values[k]
+        if total is None:
+            total = x if c == 1 else (-x if c == -1 else c * x)
+        elif abs(c) == 1:
+            total = total + x if c == 1 else total - x
+        else:
+            total = total + c * x
+    return np.zeros(values.shape[1:]) if total is None else total
 
 
 TORCH = TorchArrays()

@@ -7,8 +7,7 @@ from typing import Any
 from kinematics import spatial, terms
 from kinematics.arrays import Array
 from kinematics.inputs import Inputs, enter
-from kinematics.spatial import RigidInertia
-from kinematics.traversal import Level
+from kinematics.placement import Placement, concat_levels
 from kinematics.tree import Robot
 
 
@@ -18,45 +17,41 @@ def crba(robot: Robot, q: Any) -> Array:
     q (..., nq) [rad | m]; entries in kg·m², kg·m or kg as the coordinates are angles or lengths.
     Featherstone (2008), table 6.2. Raises RobotError on wrong shapes.
     """
-    given = enter(robot, q)
-    matrix = mass_matrix(given)
-    armature = terms.present(robot, given, "armature")
-    if armature is not None:
-        read = given.read
-        matrix = matrix + _diagonal(read.xp, read.public_dofs(armature).T)
-    return given.leave_last(matrix)
+    return enter(robot, q).run(lambda given: mass_matrix(given, Placement(given.read, given.q)))
 
 
-def mass_matrix(given: Inputs) -> Array:
-    """The rigid-body mass matrix (nv, nv, B) in the robot's order."""
+def mass_matrix(given: Inputs, place: Placement) -> Array:
+    """The mass matrix (nv, nv, B) in the robot's order."""
     read = given.read
-    rotation, offset = read.placements(given.q)
-    composite = composites(given, rotation, offset)
-    held = RigidInertia(*(read.of_bodies(x) for x in composite))
-    own = spatial.momentum(held, read.motion)
-    return read.project_columns(read.dof_columns, own, rotation, offset, spatial.wrench_to_parent)
+    composite = composites(given, place)
+    own = []
+    for level in read.levels:
+        held = composite[level.bodies]
+        columns = [
+            spatial.momentum(held, given.xp.broadcast(slot.motion, (*slot.motion.shape[:2], 1)))
+            for slot in level.slots
+        ]
+        own.append(_unpack(given.xp, columns, level.unpack))
+    matrix = place.project_columns(read.dof_columns, concat_levels(given.xp, own))
+    if given.robot.mimic:
+        matrix = given.rows(given.rows(matrix).swapaxes(0, 1)).swapaxes(0, 1)
+    armature = terms.present(given, "armature")
+    return matrix if armature is None else matrix + _diagonal(given.xp, armature)
 
 
-def composites(given: Inputs, rotation: Array, offset: Array) -> RigidInertia:
-    """Inertia of each body with all that it carries, in its frame, level order."""
-    read = given.read
-    bodies = read.inertias(given.pi)
+def composites(given: Inputs, place: Placement) -> Array:
+    """Inertial parameters (nb, 10, B) of each body with all that it carries, in its frame."""
+    return concat_levels(given.xp, place.inward(given.pi, place.carry_parameters))
 
-    def step(level: Level, children: RigidInertia | None) -> tuple[RigidInertia, RigidInertia]:
-        here = level.bodies
-        total = RigidInertia(*(x[here] for x in bodies))
-        if children is not None:
-            total = RigidInertia(*(x + y for x, y in zip(total, children, strict=True)))
-        if level.number == 0:
-            return total, total
-        return total, spatial.inertia_to_parent(rotation[here], offset[here], total)
 
-    return read.inward(step)
+def _unpack(xp: Any, columns: list[Array], order: Array | None) -> Array:
+    """Columns of a level's slots as rows of its velocities."""
+    return columns[0] if order is None else xp.take(xp.concat(columns), order)
 
 
 def _diagonal(xp: Any, x: Array) -> Array:
-    """(n, B) to (n, n, B)."""
+    """(n, 1) to (n, n, 1)."""
     n = x.shape[0]
-    zero = xp.zeros((1, *x.shape[1:]), like=x)
+    zero = xp.zeros((1, 1), like=x)
     rows = [xp.concat((zero,) * i + (x[i : i + 1],) + (zero,) * (n - 1 - i)) for i in range(n)]
     return xp.stack(rows, axis=0)

@@ -1,50 +1,96 @@
-"""Kinetic and potential energy."""
+"""Kinetic and potential energy, momentum and centre of mass."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from kinematics import spatial, terms
-from kinematics.aba import twists
 from kinematics.arrays import Array
-from kinematics.inputs import enter
-from kinematics.traversal import Level
+from kinematics.crba import composites
+from kinematics.inputs import Inputs, enter
+from kinematics.placement import Placement, concat_levels
+from kinematics.reading import Level
 from kinematics.tree import Robot
 
 
 def kinetic_energy(robot: Robot, q: Any, v: Any) -> Array:
     """½ vᵀ H(q) v (...,) [J], rotor inertia (armature) included."""
-    given = enter(robot, q, v)
-    read = given.read
-    rotation, offset = read.placements(given.q)
-    twist = twists(given, rotation, offset, read.joint_motion(given.v))
-    momentum = spatial.momentum(read.inertias(given.pi), twist)
-    total = spatial.dot(momentum, twist).sum(0) * 0.5
-    armature = terms.present(robot, given, "armature")
+    return enter(robot, q, v).run(_kinetic)
+
+
+def _kinetic(given: Inputs) -> Array:
+    twist = twists(given, Placement(given.read, given.q))
+    momentum = spatial.momentum(_wide(given), twist)
+    total = (momentum * twist).sum(0).sum(0) * 0.5
+    armature = terms.present(given, "armature")
     if armature is not None:
-        total = total + (armature * given.v * given.v).sum(0) * 0.5
-    return given.leave_last(total)
+        velocity = given.public["v"].T
+        total = total + (armature * velocity * velocity).sum(0) * 0.5
+    return total
 
 
 def potential_energy(robot: Robot, q: Any) -> Array:
     """Energy of gravity and joint springs (...,) [J]; gravity's is zero at the base origin."""
-    given = enter(robot, q)
-    read = given.read
-    rotation, offset = read.placements(given.q)
-    bodies = read.inertias(given.pi)
+    return enter(robot, q).run(_potential)
 
-    # g in body coordinates and g · (body origin) go outward; no world rotation is needed
-    def step(level: Level, parent: tuple[Array, Array] | None) -> tuple[Array, Array]:
-        here = level.bodies
-        r, p = rotation[here], offset[here]
-        field, height = (read.gravity, 0.0) if parent is None else parent
-        return spatial.rotate_back(r, field), height + (field * p).sum(1)
 
-    field, height = read.outward(step)
-    drop = bodies.mass[:, 0] * height + (bodies.moment * field).sum(1)
-    total = -drop.sum(0)
-    stiffness = terms.present(robot, given, "stiffness")
+def _potential(given: Inputs) -> Array:
+    total = whole(given)
+    total = -(total[0, 1:4] * -given.read.fall[0, 3:]).sum(0)
+    stiffness = terms.present(given, "stiffness")
     if stiffness is not None:
-        stretched = terms.stretch(robot, given)
+        stretched = terms.stretch(given)
         total = total + (stiffness * stretched * stretched).sum(0) * 0.5
-    return given.leave_last(total)
+    return total
+
+
+def centre_of_mass(robot: Robot, q: Any) -> Array:
+    """Centre of mass of the moving bodies in the base frame (..., 3) [m]."""
+    return enter(robot, q).run(_centre)
+
+
+def _centre(given: Inputs) -> Array:
+    total = whole(given)
+    return total[0, 1:4] / total[0, :1]
+
+
+def total_mass(robot: Robot) -> Array:
+    """Mass of the moving bodies [kg]."""
+    return robot.pi[..., 0].sum(-1)
+
+
+def momentum(robot: Robot, q: Any, v: Any) -> Array:
+    """Momentum about the base origin, in the base frame (..., 6): angular, then linear.
+
+    [kg·m²/s, kg·m/s]. Without joint forces on the base, external wrenches and gravity it is kept.
+    """
+    return enter(robot, q, v).run(_momentum)
+
+
+def _momentum(given: Inputs) -> Array:
+    place = Placement(given.read, given.q)
+    own = spatial.momentum(_wide(given), twists(given, place))
+    roots = place.inward(own, place.carry_wrench)[0]
+    return place.to_base(place.carry_wrench, roots)[0]
+
+
+def twists(given: Inputs, place: Placement) -> Array:
+    """Twist of every body (nb, 6, B), root to leaf."""
+    joint_v = given.read.joint_motion(given.v)
+
+    def step(level: Level, parent: Array | None) -> Array:
+        own = joint_v[level.bodies]
+        return own if parent is None else place.motion_down(level, parent) + own
+
+    return concat_levels(given.xp, place.outward(step))
+
+
+def whole(given: Inputs) -> Array:
+    """Inertial parameters (1, 10, B) of all moving bodies together, in the base frame."""
+    place = Placement(given.read, given.q)
+    roots = composites(given, place)[given.read.levels[0].bodies]
+    return place.to_base(place.carry_parameters, roots)
+
+
+def _wide(given: Inputs) -> Array:
+    return given.xp.broadcast(given.pi, (*given.pi.shape[:-1], given.count))

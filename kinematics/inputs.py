@@ -2,105 +2,194 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kinematics.arrays import Array
+from kinematics.arrays import NUMPY, TORCH, Array
 from kinematics.errors import RobotError
-from kinematics.traversal import Reading, reading
+from kinematics.reading import Reading, reading
 from kinematics.tree import Robot
+
+_TAIL = {"f_ext": 2}  # trailing axes that are not batch; one elsewhere
+
+# Batches of up to SMALL states run over numpy, whose calls cost a third of torch's, when nothing
+# is differentiated or traced; batches on a CPU are cut into pieces of PIECE states, which keep the
+# intermediates in cache. The recursions and their results are the same.
+SMALL = 4
+PIECE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Checked inputs: q (B, nq), v, a, tau (nv, B) in level order, f_ext (nb, 6, B), pi."""
+    """Checked inputs with one flat batch axis, and how results go back.
 
-    read: Reading
+    ``public`` holds them in the robot's order, (B, n). The properties are laid out for the
+    recursions: q (B, nq) of the full tree, v, a, tau (nv, B) in level order, f_ext (nb, 6, B),
+    pi (nb, 10, B or 1). Where joints mimic others, the full tree has more coordinates than the
+    robot.
+    """
+
+    robot: Robot
+    tree: Robot
+    xp: Any
     batch: tuple[int, ...]
-    q: Array
-    v: Any
-    a: Any
-    tau: Any
-    f_ext: Any
-    pi: Array  # (B or 1, nb, 10)
+    public: dict[str, Array]
+    parameters: Array  # (B or 1, nb, 10)
+    back: torch.dtype | None  # results become tensors of this type; None: they stay as they are
 
     @property
     def count(self) -> int:
         """Batch elements, flattened."""
-        return int(self.q.shape[0])
+        return int(self.public["q"].shape[0])
 
-    def leave(self, x: Array) -> Array:
-        """(nv, B) in level order to (*batch, nv)."""
-        return self.read.public_dofs(x).reshape(*self.batch, x.shape[0])
+    @cached_property
+    def read(self) -> Reading:
+        """The constants of the full tree."""
+        return reading(self.tree, self.public["q"])
 
-    def leave_last(self, x: Array) -> Array:
-        """(..., B) to (*batch, ...)."""
-        moved = (
-            x
-            if x.ndim == 1
-            else (x.movedim(-1, 0) if isinstance(x, Tensor) else np.moveaxis(x, -1, 0))
-        )
-        return moved.reshape((*self.batch, *x.shape[:-1]))
+    @cached_property
+    def q(self) -> Array:
+        q = self.public["q"]
+        return self.robot.coupling.positions(self.xp, q) if self.robot.mimic else q
+
+    @cached_property
+    def v(self) -> Array:
+        return self._velocities("v")
+
+    @cached_property
+    def a(self) -> Array | None:
+        return self._velocities("a") if "a" in self.public else None
+
+    @cached_property
+    def f_ext(self) -> Array | None:
+        return self.read.wrenches(self.public["f_ext"]) if "f_ext" in self.public else None
+
+    @cached_property
+    def pi(self) -> Array:
+        return self.read.parameters(self.parameters)
+
+    def _velocities(self, name: str) -> Array:
+        x = self.public[name]
+        if self.robot.mimic:
+            x = self.robot.coupling.velocities(self.xp, x)
+        return self.read.dofs(x)
+
+    def forces(self, x: Array) -> Array:
+        """Joint forces (nv of the full tree, B) in level order to (nv, B) of the robot."""
+        return self.rows(self.read.public_dofs(x))
+
+    def rows(self, x: Array) -> Array:
+        """(nv of the full tree, ..., B) in the robot's order to (nv of the robot, ..., B)."""
+        return self.robot.coupling.reduce(self.xp, x) if self.robot.mimic else x
+
+    def run(self, function: Callable[[Inputs], Array]) -> Array:
+        """``function`` of these inputs, (..., B), as the caller wants it: (*batch, ...)."""
+        torched = isinstance(self.public["q"], Tensor)
+        if torched and self.count > PIECE and not torch.compiler.is_compiling():
+            on_cpu = self.public["q"].device.type == "cpu"
+            parts = [function(part) for part in self._pieces()] if on_cpu else [function(self)]
+        else:
+            parts = [function(self)]
+        if len(parts) > 1:
+            x = torch.cat([_wide(p, n) for p, n in zip(parts, self._sizes(), strict=True)], dim=-1)
+        else:
+            x = parts[0]
+        if self.back is not None:
+            x = torch.as_tensor(x).to(self.back)
+            torched = True
+        count = self.count
+        if x.shape[-1] != count:
+            x = _wide(x, count)
+        if x.ndim > 1:
+            x = x.movedim(-1, 0) if torched else np.moveaxis(x, -1, 0)
+        return x if x.ndim > 0 and len(self.batch) == 1 else x.reshape((*self.batch, *x.shape[1:]))
+
+    def _sizes(self) -> list[int]:
+        count = self.count
+        return [min(PIECE, count - start) for start in range(0, count, PIECE)]
+
+    def _pieces(self) -> Iterator[Inputs]:
+        for start, size in zip(range(0, self.count, PIECE), self._sizes(), strict=True):
+            here = slice(start, start + size)
+            pi = self.parameters
+            yield replace(
+                self,
+                public={name: x[here] for name, x in self.public.items()},
+                parameters=pi if pi.shape[0] == 1 else pi[here],
+            )
+
+
+def _wide(x: Array, count: int) -> Array:
+    """Results that turned out not to depend on the batch, repeated over it."""
+    if x.shape[-1] == count:
+        return x
+    shape = (*x.shape[:-1], count)
+    return x.expand(shape) if isinstance(x, Tensor) else np.broadcast_to(x, shape)
 
 
 def enter(
     robot: Robot, q: Any, v: Any = None, a: Any = None, tau: Any = None, f_ext: Any = None
 ) -> Inputs:
-    """Check shapes, agree on dtype, device and batch, and lay the inputs out for the tree.
+    """Check shapes, agree on dtype, device and batch, and flatten the batch.
 
     Numpy arrays of numbers become tensors; integers become float64; arrays of expression nodes
     stay numpy arrays. Quaternions in ``q`` are normalised (not in symbols: there they are unit by
     assumption).
     """
-    given = {"q": q, "v": v, "a": a, "tau": tau}
+    given = {"q": q, "v": v, "a": a, "tau": tau, "f_ext": f_ext}
     arrays = {name: as_array(name, x) for name, x in given.items() if x is not None}
-    if f_ext is not None:
-        arrays["f_ext"] = as_array("f_ext", f_ext)
-    symbolic = robot_is_symbolic(robot) or any(isinstance(x, np.ndarray) for x in arrays.values())
+    symbolic = isinstance(robot.pi, np.ndarray) or any(
+        isinstance(x, np.ndarray) for x in arrays.values()
+    )
+    back = None
     if symbolic:
-        arrays = {name: _as_numpy(x) for name, x in arrays.items()}
-        pi: Array = _as_numpy(robot.pi)
+        arrays = {name: as_numpy(x) for name, x in arrays.items()}
+        pi: Array = as_numpy(robot.pi)
     else:
         arrays, pi = _agree(robot, arrays)
-    for name, x in arrays.items():
-        _check_shape(robot, name, x)
-    tails = {"f_ext": 2}
-    shapes = [x.shape[: x.ndim - tails.get(name, 1)] for name, x in arrays.items()]
-    shapes.append(pi.shape[:-2])
-    try:
-        batch = torch.broadcast_shapes(*shapes)
-    except RuntimeError:
-        raise RobotError(
-            f"expected batch axes that broadcast together, found {[tuple(s) for s in shapes]} for "
-            f"{', '.join([*arrays, 'robot.pi'])}; reshape them"
-        ) from None
-    flat = {}
-    for name, x in arrays.items():
-        tail = x.shape[x.ndim - tails.get(name, 1) :]
-        flat[name] = _flatten(x, batch, tail)
-    pi = pi[None] if pi.ndim == 2 else _flatten(pi, batch, pi.shape[-2:])
+    batch = _batch(robot, arrays, pi)
+    public = {name: _flatten(x, batch, _TAIL.get(name, 1)) for name, x in arrays.items()}
+    pi = pi[None] if pi.ndim == 2 else _flatten(pi, batch, 2)
     if not symbolic and robot.quaternion_slices:
-        flat["q"] = normalise(robot, flat["q"])
-    read = reading(robot, flat["q"])
+        public["q"] = normalise(robot, public["q"])
+    if not symbolic and public["q"].shape[0] <= SMALL and _plain([*public.values(), pi]):
+        back = public["q"].dtype
+        public = {name: x.numpy() for name, x in public.items()}
+        pi = pi.numpy()
     return Inputs(
-        read=read,
-        batch=tuple(batch),
-        q=flat["q"],
-        v=read.dofs(flat["v"]) if v is not None else None,
-        a=read.dofs(flat["a"]) if a is not None else None,
-        tau=read.dofs(flat["tau"]) if tau is not None else None,
-        f_ext=read.bodies(flat["f_ext"]) if f_ext is not None else None,
-        pi=pi,
+        robot=robot,
+        tree=robot.unmimicked if robot.mimic else robot,
+        xp=TORCH if isinstance(public["q"], Tensor) else NUMPY,
+        batch=batch,
+        public=public,
+        parameters=pi,
+        back=back,
+    )
+
+
+def _plain(arrays: list[Tensor]) -> bool:
+    """Whether tensors may be read as numpy arrays: on a CPU, not differentiated, not traced."""
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return False
+    return all(
+        type(x) in (Tensor, torch.nn.Parameter)
+        and x.device.type == "cpu"
+        and x.dtype in (torch.float64, torch.float32)
+        and not (x.requires_grad and torch.is_grad_enabled())
+        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+        for x in arrays
     )
 
 
 def as_array(name: str, x: Any) -> Array:
     """A floating-point tensor, or an object array of expression nodes."""
-    if isinstance(x, np.ndarray) and x.dtype == object:
+    if isinstance(x, np.ndarray) and x.dtype.hasobject:
         return x
     if not isinstance(x, Tensor):
         try:
@@ -113,9 +202,9 @@ def as_array(name: str, x: Any) -> Array:
     return x if x.is_floating_point() else x.to(torch.float64)
 
 
-def robot_is_symbolic(robot: Robot) -> bool:
-    """Whether the robot's inertial parameters are expression nodes."""
-    return isinstance(robot.pi, np.ndarray)
+def as_numpy(x: Any) -> np.ndarray:
+    """A numpy array, of whatever it holds."""
+    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
 
 
 def normalise(robot: Robot, q: Tensor) -> Tensor:
@@ -129,22 +218,38 @@ def normalise(robot: Robot, q: Tensor) -> Tensor:
 
 
 def _agree(robot: Robot, arrays: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-    dtype = None
+    dtype = arrays["q"].dtype
     for x in arrays.values():
-        dtype = x.dtype if dtype is None else torch.promote_types(dtype, x.dtype)
+        if x.dtype != dtype:
+            dtype = torch.promote_types(dtype, x.dtype)
     device = arrays["q"].device
     converted = {name: x.to(dtype=dtype, device=device) for name, x in arrays.items()}
     return converted, robot.pi.to(dtype=dtype, device=device)
 
 
-def _as_numpy(x: Any) -> np.ndarray:
-    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+def _batch(robot: Robot, arrays: dict[str, Array], pi: Array) -> tuple[int, ...]:
+    shapes = []
+    for name, x in arrays.items():
+        _check_shape(robot, name, x)
+        shapes.append(tuple(x.shape[: x.ndim - _TAIL.get(name, 1)]))
+    shapes.append(tuple(pi.shape[:-2]))
+    if all(shape == shapes[0] for shape in shapes[:-1]) and not shapes[-1]:
+        return shapes[0]
+    try:
+        return tuple(np.broadcast_shapes(*shapes))
+    except ValueError:
+        raise RobotError(
+            f"expected batch axes that broadcast together, found {shapes} for "
+            f"{', '.join([*arrays, 'robot.pi'])}; reshape them"
+        ) from None
 
 
-def _flatten(x: Array, batch: tuple[int, ...], tail: tuple[int, ...]) -> Array:
-    shape = (*batch, *tail)
-    wide = x.expand(shape) if isinstance(x, Tensor) else np.broadcast_to(x, shape)
-    return wide.reshape(-1, *tail)
+def _flatten(x: Array, batch: tuple[int, ...], tail: int) -> Array:
+    last = tuple(x.shape[x.ndim - tail :])
+    if tuple(x.shape[: x.ndim - tail]) != batch:
+        shape = (*batch, *last)
+        x = x.expand(shape) if isinstance(x, Tensor) else np.broadcast_to(x, shape)
+    return x if len(batch) == 1 else x.reshape(-1, *last)
 
 
 def _check_shape(robot: Robot, name: str, x: Array) -> None:

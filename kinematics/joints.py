@@ -8,22 +8,11 @@ acceleration of its own.
 
 from __future__ import annotations
 
-import numpy as np
-
 NQ = {"revolute": 1, "continuous": 1, "prismatic": 1, "spherical": 4, "free": 7}
 NV = {"revolute": 1, "continuous": 1, "prismatic": 1, "spherical": 3, "free": 6}
 KINDS = tuple(NQ)
 TURNING = ("revolute", "continuous")
 QUATERNION = ("spherical", "free")
-
-
-def subspace(kind: str, axis: np.ndarray) -> np.ndarray:
-    """Motion subspace (nv of the joint, 6): one motion vector (angular, linear) a row."""
-    if kind in TURNING:
-        return np.concatenate((axis, np.zeros(3)))[None]
-    if kind == "prismatic":
-        return np.concatenate((np.zeros(3), axis))[None]
-    return np.eye(6)[: NV[kind]]
 
 
 def neutral(kind: str) -> list[float]:

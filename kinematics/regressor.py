@@ -7,8 +7,8 @@ from typing import Any
 from kinematics import spatial
 from kinematics.arrays import Array
 from kinematics.inputs import Inputs, enter
+from kinematics.placement import Placement
 from kinematics.rnea import motions
-from kinematics.spatial import Pair
 from kinematics.tree import Robot
 
 
@@ -19,33 +19,32 @@ def regressor(robot: Robot, q: Any, v: Any, a: Any) -> Array:
     each body in the robot's order, as in ``robot.pi``. Joint terms are ``joint_forces``.
     Atkeson, An & Hollerbach (1986).
     """
-    given = enter(robot, q, v, a)
-    return given.leave_last(rigid_regressor(given))
+    return enter(robot, q, v, a).run(_columns)
 
 
-def rigid_regressor(given: Inputs) -> Array:
-    """Y (nv, 10·nb, B) in the robot's order."""
-    read = given.read
-    rotation, offset = read.placements(given.q)
-    twist, acceleration = motions(given, rotation, offset)
-    own = body_columns(read.xp, twist, acceleration)
-    return read.project_columns(
-        read.parameter_columns, own, rotation, offset, spatial.wrench_to_parent
-    )
+def _columns(given: Inputs) -> Array:
+    place = Placement(given.read, given.q)
+    own = body_columns(given, motions(given, place))
+    projected = place.project_columns(given.read.parameter_columns, own)
+    return given.rows(projected)
 
 
-def body_columns(xp: Any, twist: Pair, acceleration: Pair) -> Pair:
-    """The wrench of each body for each unit parameter: (10·nb, 3, B), ten rows a body."""
-    w, alpha = twist.angular, acceleration.angular
-    lift = acceleration.linear + spatial.cross(w, twist.linear)
-    nothing = xp.zeros((lift.shape[0], 3, 1, lift.shape[2]), like=lift)
+def body_columns(given: Inputs, moving: Array) -> Array:
+    """The wrench of each body for each unit parameter: (10·nb, 6, B), ten rows a body."""
+    xp, read = given.xp, given.read
+    twist, acceleration = moving[:, :, 0], moving[:, :, 1]
+    w, alpha = twist[:, :3], acceleration[:, :3]
+    lift = acceleration[:, 3:] + spatial.cross(w, twist[:, 3:])
+    n, batch = lift.shape[0], lift.shape[-1]
     spin = spatial.skew(w)
     turn = spatial.skew(alpha) + spatial.multiply(spin, spin)  # force of the first moment
     inertia = _six(xp, alpha) + spatial.multiply(spin, _six(xp, w))
-    six = xp.zeros((lift.shape[0], 3, 6, lift.shape[2]), like=lift)
-    moment = xp.concat((nothing, -spatial.skew(lift), inertia), axis=2)
-    force = xp.concat((lift[:, :, None], turn, six), axis=2)
-    return Pair(_rows(moment), _rows(force))
+    moment = xp.concat((xp.zeros((n, 3, 1, batch), like=lift), -spatial.skew(lift), inertia), 2)
+    force = xp.concat((lift[:, :, None], turn, xp.zeros((n, 3, 6, batch), like=lift)), 2)
+    columns = xp.concat((moment, force), 1).swapaxes(1, 2)
+    if read.parameter_frame is not None:
+        columns = xp.linear(read.parameter_frame, columns)
+    return columns.reshape(n * 10, 6, batch)
 
 
 def _six(xp: Any, x: Array) -> Array:
@@ -54,8 +53,3 @@ def _six(xp: Any, x: Array) -> Array:
     o = xp.zeros(a.shape, like=a)
     rows = ((a, b, o, c, o, o), (o, a, b, o, c, o), (o, o, o, a, b, c))
     return xp.stack([xp.stack(row, axis=1) for row in rows], axis=1)
-
-
-def _rows(x: Array) -> Array:
-    """(n, 3, 10, B) to (10 n, 3, B)."""
-    return x.swapaxes(1, 2).reshape(x.shape[0] * 10, 3, x.shape[-1])

@@ -7,8 +7,8 @@ from typing import Any
 from kinematics import spatial, terms
 from kinematics.arrays import Array
 from kinematics.inputs import Inputs, enter
-from kinematics.spatial import Pair
-from kinematics.traversal import Level
+from kinematics.placement import Placement, concat_levels
+from kinematics.reading import Level
 from kinematics.tree import Robot
 
 
@@ -20,65 +20,60 @@ def rnea(robot: Robot, q: Any, v: Any, a: Any, f_ext: Any = None) -> Array:
     moment then force [N·m, N]. Returns joint forces (..., nv) [N·m | N]. Gravity enters as a base
     acceleration of -g. Featherstone (2008), table 5.1. Raises RobotError on wrong shapes.
     """
-    given = enter(robot, q, v, a, f_ext=f_ext)
-    tau = rigid_forces(given)
-    tau = tau + terms.velocity_forces(robot, given)
-    armature = terms.present(robot, given, "armature")
-    if armature is not None:
-        tau = tau + armature * given.a
-    return given.leave(tau)
+    return enter(robot, q, v, a, f_ext=f_ext).run(_forces)
 
 
 def bias(robot: Robot, q: Any, v: Any, f_ext: Any = None) -> Array:
     """Joint forces (..., nv) [N·m | N] that hold a = 0: velocity terms, gravity, joint terms."""
-    given = enter(robot, q, v, f_ext=f_ext)
-    return given.leave(rigid_forces(given) + terms.velocity_forces(robot, given))
+    return enter(robot, q, v, f_ext=f_ext).run(_forces)
 
 
-def rigid_forces(given: Inputs) -> Array:
-    """The rigid-body part of the joint forces, (nv, B) in level order; a = 0 where not given."""
-    read = given.read
-    rotation, offset = read.placements(given.q)
-    bodies = read.inertias(given.pi)
-    twist, acceleration = motions(given, rotation, offset)
-
-    wrench = spatial.body_wrench(bodies, twist, acceleration)
-    if given.f_ext is not None:
-        wrench = Pair(wrench.angular - given.f_ext[:, :3], wrench.linear - given.f_ext[:, 3:])
-
-    def step(level: Level, children: Pair | None) -> tuple[Pair, Pair | None]:
-        own = Pair(wrench.angular[level.bodies], wrench.linear[level.bodies])
-        total = own if children is None else own + children
-        if level.number == 0:
-            return total, total
-        here = level.bodies
-        return total, spatial.wrench_to_parent(rotation[here], offset[here], total)
-
-    total = read.inward(step)
-    carried = Pair(read.of_bodies(total.angular), read.of_bodies(total.linear))
-    return spatial.dot(read.motion, carried)
+def _forces(given: Inputs) -> Array:
+    tau = rigid_forces(given, Placement(given.read, given.q))
+    return terms.add_forces(given, tau)
 
 
-def motions(given: Inputs, rotation: Array, offset: Array) -> tuple[Pair, Pair]:
-    """Twist and acceleration of every body (gravity included), root to leaf."""
-    read = given.read
+def rigid_forces(given: Inputs, place: Placement) -> Array:
+    """The rigid-body part of the joint forces (nv, B) in the robot's order; a = 0 if not given."""
+    wrench = body_wrenches(given, place)
+    total = concat_levels(given.xp, place.inward(wrench, place.carry_wrench))
+    return given.forces(given.read.joint_forces(total))
+
+
+def body_wrenches(given: Inputs, place: Placement) -> Array:
+    """The wrench (nb, 6, B) each body needs to move as the joints say, less external ones."""
+    moving = motions(given, place)
+    wrench = spatial.body_wrench(given.pi, moving[:, :, 0], moving[:, :, 1])
+    return wrench if given.f_ext is None else wrench - given.f_ext
+
+
+def motions(given: Inputs, place: Placement) -> Array:
+    """Twist and acceleration (less gravity) of every body, (nb, 6, 2, B), root to leaf."""
+    read, xp = given.read, given.xp
     joint_v = read.joint_motion(given.v)
     joint_a = None if given.a is None else read.joint_motion(given.a)
 
-    def step(level: Level, parent: tuple[Pair, Pair] | None) -> tuple[Pair, Pair]:
-        here = level.bodies
-        r, p = rotation[here], offset[here]
-        own = Pair(joint_v.angular[here], joint_v.linear[here])
+    def step(level: Level, parent: Array | None) -> Array:
+        own = joint_v[level.bodies]
         if parent is None:
             twist = own
-            fall = spatial.rotate_back(r, -read.gravity)
-            acceleration = Pair(read.xp.zeros(fall.shape, like=fall), fall)
+            acceleration = place.motion_down(level, read.fall)
         else:
-            twist = spatial.motion_to_child(r, p, parent[0]) + own
-            acceleration = spatial.motion_to_child(r, p, parent[1])
-            acceleration = acceleration + spatial.motion_cross(twist, own)
+            carried = place.motion_down(level, parent)
+            twist = carried[:, :, 0] + own
+            acceleration = velocity_product(given, level, carried[:, :, 0], own, carried[:, :, 1])
         if joint_a is not None:
-            acceleration = acceleration + Pair(joint_a.angular[here], joint_a.linear[here])
-        return twist, acceleration
+            acceleration = acceleration + joint_a[level.bodies]
+        return xp.stack((twist, acceleration), axis=2)
 
-    return read.outward(step)
+    return concat_levels(xp, place.outward(step))
+
+
+def velocity_product(
+    given: Inputs, level: Level, carried: Array, own: Array, acceleration: Array
+) -> Array:
+    """acceleration + twist × S v; the twist may lack S v, whose product with itself is zero."""
+    if level.sorted is None:
+        return acceleration + spatial.motion_cross(carried, own)
+    crossed = given.xp.linear(level.velocity_product, carried)
+    return given.xp.add_product(acceleration, crossed, given.v[level.dofs][:, None])

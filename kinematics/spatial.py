@@ -1,47 +1,35 @@
-"""Spatial vector algebra in blocks of three.
+"""Spatial vector algebra.
 
 Conventions, once for the whole package: a motion or force 6-vector is (angular, linear); spatial
 accelerations, not classical ones; everything is expressed in a body's own frame about that frame's
 origin. A body's placement in its parent is a rotation ``R`` (child to parent coordinates) and an
 offset ``p`` (the child's origin in the parent frame).
 
-Layout: axis 0 counts bodies, the next axes are components, the last is the batch. So each
-operation below is elementwise over all bodies of a level and over the whole batch.
+Layout: axis 0 counts bodies, axis 1 is the component, the last is the batch; so each operation
+below is done at once for all bodies of a level and for the whole batch.
 
 Featherstone (2008), Rigid Body Dynamics Algorithms, chapter 2 and appendix A.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import numpy as np
 
+from kinematics import maps
 from kinematics.arrays import Array, namespace
 
-
-class Pair(NamedTuple):
-    """A 6-vector: angular part and linear part (moment and force for a wrench)."""
-
-    angular: Array
-    linear: Array
-
-    def __add__(self, other: Pair) -> Pair:  # type: ignore[override]
-        return Pair(self.angular + other.angular, self.linear + other.linear)
-
-
-class RigidInertia(NamedTuple):
-    """Mass (n, 1, B), first moment (n, 3, B) inertia about the origin (n, 3, 3, B)."""
-
-    mass: Array
-    moment: Array
-    inertia: Array
+_LEVI_CIVITA = np.zeros((1, 3, 9))
+for _i, _j, _k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+    _LEVI_CIVITA[0, _i, 3 * _j + _k] = 1.0
+    _LEVI_CIVITA[0, _i, 3 * _k + _j] = -1.0
 
 
 def cross(a: Array, b: Array) -> Array:
-    """a × b for 3-vectors along axis 1."""
+    """a × b for 3-vectors along axis 1; further axes broadcast."""
     xp = namespace(a)
-    ax, ay, az = a[:, 0], a[:, 1], a[:, 2]
-    bx, by, bz = b[:, 0], b[:, 1], b[:, 2]
-    return xp.stack((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx), axis=1)
+    products = a[:, :, None] * b[:, None]
+    flat = products.reshape(products.shape[0], 9, *products.shape[3:])
+    return xp.linear(xp.constant("levi-civita", _LEVI_CIVITA, a), flat)
 
 
 def skew(a: Array) -> Array:
@@ -49,28 +37,22 @@ def skew(a: Array) -> Array:
     xp = namespace(a)
     x, y, z = a[:, 0], a[:, 1], a[:, 2]
     zero = xp.zeros(x.shape, like=x)
-    return xp.stack(
-        (
-            xp.stack((zero, -z, y), axis=1),
-            xp.stack((z, zero, -x), axis=1),
-            xp.stack((-y, x, zero), axis=1),
-        ),
-        axis=1,
-    )
+    rows = ((zero, -z, y), (z, zero, -x), (-y, x, zero))
+    return xp.stack([xp.stack(row, axis=1) for row in rows], axis=1)
 
 
 def multiply(a: Array, b: Array) -> Array:
-    """Products of 3 x 3 matrices, (n, 3, 3, B) each."""
+    """Products of matrices, (n, i, j, B) and (n, j, k, B)."""
     return (a[:, :, :, None] * b[:, None]).sum(2)
 
 
 def transpose(a: Array) -> Array:
-    """Transposes of 3 x 3 matrices (n, 3, 3, B)."""
+    """Transposes of matrices (n, i, j, B)."""
     return a.swapaxes(1, 2)
 
 
 def rotate(rotation: Array, x: Array) -> Array:
-    """R x: child coordinates to parent coordinates (and any 3 x 3 matrix by a vector)."""
+    """R x: child coordinates to parent coordinates (and any matrix by a vector)."""
     return (rotation * x[:, None]).sum(2)
 
 
@@ -79,85 +61,128 @@ def rotate_back(rotation: Array, x: Array) -> Array:
     return (rotation * x[:, :, None]).sum(1)
 
 
-def dot(a: Pair, b: Pair) -> Array:
-    """Power of a wrench on a motion, (n, B)."""
-    return (a.angular * b.angular).sum(1) + (a.linear * b.linear).sum(1)
+def dot(a: Array, b: Array) -> Array:
+    """Sum of products over axis 1: the power of a wrench on a motion."""
+    return (a * b).sum(1)
 
 
-def motion_to_child(rotation: Array, offset: Array, m: Pair) -> Pair:
-    """Twists or accelerations, parent coordinates to child coordinates."""
-    return Pair(
-        rotate_back(rotation, m.angular),
-        rotate_back(rotation, m.linear + cross(m.angular, offset)),
+def motion_cross(a: Array, b: Array) -> Array:
+    """Rate of change of the motion ``b`` that moves with the twist ``a``: a × b (n, 6, B)."""
+    xp = namespace(a)
+    w, u = a[:, :3], a[:, 3:]
+    return xp.concat((cross(w, b[:, :3]), cross(w, b[:, 3:]) + cross(u, b[:, :3])), axis=1)
+
+
+# -- rigid bodies ---------------------------------------------------------------------------------
+
+
+def inertia_matrix(pi: Array) -> Array:
+    """Rotational inertia about the origin (n, 3, 3, B) of parameters (n, 10, B)."""
+    xp = namespace(pi)
+    a = [pi[:, k] for k in range(10)]
+    rows = ((a[4], a[5], a[7]), (a[5], a[6], a[8]), (a[7], a[8], a[9]))
+    return xp.stack([xp.stack(row, axis=1) for row in rows], axis=1)
+
+
+def momentum(pi: Array, motion: Array) -> Array:
+    """Inertia times motion (n, 6, B): momentum of a twist, wrench of an acceleration."""
+    xp = namespace(motion)
+    w, u, h = motion[:, :3], motion[:, 3:], pi[:, 1:4]
+    return xp.concat(
+        (rotate(inertia_matrix(pi), w) + cross(h, u), pi[:, :1] * u - cross(h, w)), axis=1
     )
 
 
-def wrench_to_parent(rotation: Array, offset: Array, f: Pair) -> Pair:
-    """Wrenches, child coordinates to parent coordinates, about the parent's origin."""
-    force = rotate(rotation, f.linear)
-    return Pair(rotate(rotation, f.angular) + cross(offset, force), force)
+def body_wrench(pi: Array, twist: Array, acceleration: Array) -> Array:
+    """I a + twist ×* (I twist): the wrench (n, 6, B) that moves a body so.
 
-
-def motion_cross(a: Pair, b: Pair) -> Pair:
-    """Rate of change of the motion ``b`` that moves with the twist ``a``: a × b."""
-    return Pair(
-        cross(a.angular, b.angular),
-        cross(a.angular, b.linear) + cross(a.linear, b.angular),
-    )
-
-
-def wrench_cross(a: Pair, f: Pair) -> Pair:
-    """Rate of change of the wrench ``f`` that moves with the twist ``a``: a ×* f."""
-    return Pair(cross(a.angular, f.angular) + cross(a.linear, f.linear), cross(a.angular, f.linear))
-
-
-def momentum(body: RigidInertia, m: Pair) -> Pair:
-    """Inertia times motion: the momentum of a twist, or the wrench of an acceleration."""
-    return Pair(
-        rotate(body.inertia, m.angular) + cross(body.moment, m.linear),
-        body.mass * m.linear - cross(body.moment, m.angular),
-    )
-
-
-def velocity_wrench(body: RigidInertia, twist: Pair) -> Pair:
-    """twist ×* (I twist), the wrench that a steady twist needs, in its cheapest form."""
-    w = twist.angular
-    lift = cross(w, twist.linear)
-    return Pair(
-        cross(w, rotate(body.inertia, w)) + cross(body.moment, lift),
-        body.mass * lift + cross(w, cross(w, body.moment)),
-    )
-
-
-def body_wrench(body: RigidInertia, twist: Pair, acceleration: Pair) -> Pair:
-    """I a + twist ×* (I twist): the wrench that moves a body so, in its cheapest form.
-
-    With the classical acceleration d = a + w × l of the origin:
+    With the classical acceleration d = a + w × u of the origin:
     force = m d + α × h + w × (w × h), moment = I α + w × I w + h × d.
     """
-    w, alpha = twist.angular, acceleration.angular
-    lift = acceleration.linear + cross(w, twist.linear)
-    moment = rotate(body.inertia, alpha) + cross(w, rotate(body.inertia, w))
-    return Pair(
-        moment + cross(body.moment, lift),
-        body.mass * lift + cross(alpha, body.moment) + cross(w, cross(w, body.moment)),
+    xp = namespace(twist)
+    w, alpha = twist[:, :3], acceleration[:, :3]
+    h = xp.broadcast(pi[:, 1:4], w.shape)
+    inertia = inertia_matrix(pi)
+    spin = xp.stack((twist[:, 3:], h, rotate(inertia, w)), axis=2)
+    spin = cross(w[:, :, None], spin)
+    lift = acceleration[:, 3:] + spin[:, :, 0]
+    second = cross(xp.stack((w, h, alpha), axis=2), xp.stack((spin[:, :, 1], lift, h), axis=2))
+    moment = rotate(inertia, alpha) + spin[:, :, 2] + second[:, :, 1]
+    return xp.concat((moment, pi[:, :1] * lift + second[:, :, 0] + second[:, :, 2]), axis=1)
+
+
+# -- across a joint placed by (R, p): what the sorted maps of ``maps`` do for one-velocity joints --
+
+
+def motion_to_child(rotation: Array, offset: Array, m: Array) -> Array:
+    """Motions (n, 6, B), parent coordinates to child coordinates."""
+    xp = namespace(m)
+    w, u = m[:, :3], m[:, 3:]
+    return xp.concat(
+        (rotate_back(rotation, w), rotate_back(rotation, u + cross(w, offset))), axis=1
     )
 
 
-def inertia_to_parent(rotation: Array, offset: Array, body: RigidInertia) -> RigidInertia:
-    """Rigid-body inertia, child frame to parent frame, about the parent's origin."""
-    h = rotate(rotation, body.moment)
-    moved = h + body.mass * offset
-    turned = multiply(multiply(rotation, body.inertia), transpose(rotation))
-    # I + (p·h + h'·p) 1 - p hᵀ - h' pᵀ  with h' = h + m p: the shift without skew matrices
+def wrench_to_parent(rotation: Array, offset: Array, f: Array) -> Array:
+    """Wrenches (n, 6, B), child coordinates to parent coordinates, about the parent's origin."""
+    xp = namespace(f)
+    force = rotate(rotation, f[:, 3:])
+    return xp.concat((rotate(rotation, f[:, :3]) + cross(offset, force), force), axis=1)
+
+
+def parameters_to_parent(rotation: Array, offset: Array, pi: Array) -> Array:
+    """Inertial parameters (n, 10, B), child frame to parent frame, about the parent's origin."""
+    xp = namespace(pi)
+    mass, h = pi[:, :1], rotate(rotation, pi[:, 1:4])
+    moved = h + mass * offset
+    turned = multiply(multiply(rotation, inertia_matrix(pi)), transpose(rotation))
+    # I + (p·h + h'·p) 1 - p hᵀ - h' pᵀ with h' = h + m p: the shift without skew matrices
     outer = offset[:, :, None] * h[:, None] + moved[:, :, None] * offset[:, None]
     trace = outer[:, 0, 0] + outer[:, 1, 1] + outer[:, 2, 2]
-    return RigidInertia(body.mass, moved, turned + diagonal(trace) - transpose(outer))
+    i = turned - transpose(outer)
+    six = (
+        i[:, 0, 0] + trace, i[:, 0, 1], i[:, 1, 1] + trace,
+        i[:, 0, 2], i[:, 1, 2], i[:, 2, 2] + trace,
+    )  # fmt: skip
+    mass = xp.broadcast(mass, (*mass.shape[:-1], moved.shape[-1]))
+    return xp.concat((mass, moved, xp.stack(six, axis=1)), axis=1)
 
 
-def diagonal(x: Array) -> Array:
-    """x times the unit matrix: (n, B) to (n, 3, 3, B)."""
-    xp = namespace(x)
-    zero = xp.zeros(x.shape, like=x)
-    rows = ((x, zero, zero), (zero, x, zero), (zero, zero, x))
-    return xp.stack([xp.stack(row, axis=1) for row in rows], axis=1)
+def articulated_to_parent(rotation: Array, offset: Array, body: Array) -> Array:
+    """Articulated inertia with bias wrench [I | p] (n, 42, B), child frame to parent frame."""
+    xp = namespace(body)
+    block = body.reshape(body.shape[0], 6, 7, body.shape[-1])
+    back = transpose(rotation)
+
+    def turned(part: Array) -> Array:
+        return multiply(multiply(rotation, part), back)
+
+    j, h, m = (turned(block[:, r, c]) for r, c in _BLOCKS)
+    arm = skew(offset)
+    moved = h + multiply(arm, m)
+    # J + P Hᵀ - (H + P M) P
+    j = j + multiply(arm, transpose(h)) - multiply(moved, arm)
+    p = wrench_to_parent(rotation, offset, block[:, :, 6])
+    top = xp.concat((j, moved, p[:, :3, None]), axis=2)
+    bottom = xp.concat((transpose(moved), m, p[:, 3:, None]), axis=2)
+    return xp.concat((top, bottom), axis=1).reshape(body.shape[0], 42, -1)
+
+
+_BLOCKS = (
+    (slice(0, 3), slice(0, 3)),
+    (slice(0, 3), slice(3, 6)),
+    (slice(3, 6), slice(3, 6)),
+)
+
+
+def articulated(pi: Array, bias: Array) -> Array:
+    """[I | p] (n, 42, B) of rigid bodies (n, 10, B) and bias wrenches (n, 6, B)."""
+    xp = namespace(bias)
+    n, batch = bias.shape[0], bias.shape[-1]
+    rigid = xp.linear(xp.constant("rigid", _RIGID, bias), pi)
+    rigid = rigid.reshape(n, 6, 6, rigid.shape[-1])
+    rigid = xp.broadcast(rigid, (n, 6, 6, batch))
+    return xp.concat((rigid, bias[:, :, None]), axis=2).reshape(n, 42, batch)
+
+
+_RIGID = maps.rigid_matrix()[None]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from kinematics import joints
 from kinematics.arrays import Array
 from kinematics.inputs import Inputs, enter
@@ -16,56 +18,64 @@ def joint_forces(robot: Robot, q: Any, v: Any, a: Any) -> Array:
     q [rad | m], v [rad/s | m/s], a [rad/s² | m/s²]; returns [N·m | N]: the part of ``rnea`` that
     is not rigid-body. ``speed`` is ``robot.friction_speed``. Springs act on one-velocity joints.
     """
-    given = enter(robot, q, v, a)
-    force = velocity_forces(robot, given)
-    inertial = present(robot, given, "armature")
-    if inertial is not None:
-        force = force + inertial * given.a
-    return given.leave(force)
+    return enter(robot, q, v, a).run(_forces)
 
 
-def velocity_forces(robot: Robot, given: Inputs) -> Array:
-    """The joint terms that do not depend on the acceleration, (nv, B) in level order."""
-    xp = given.read.xp
-    total = xp.zeros((robot.nv, given.count), like=given.q)
-    damping = present(robot, given, "damping")
-    if damping is not None and given.v is not None:
-        total = total + damping * given.v
-    friction = present(robot, given, "friction")
-    if friction is not None and given.v is not None:
-        total = total + friction * xp.tanh(given.v / robot.friction_speed)
-    stiffness = present(robot, given, "stiffness")
+def _forces(given: Inputs) -> Array:
+    return add_forces(given, given.xp.zeros((given.robot.nv, given.count), like=given.public["q"]))
+
+
+def add_forces(given: Inputs, tau: Array) -> Array:
+    """``tau`` (nv, B) plus the joint terms, with the acceleration's where it is given."""
+    armature = present(given, "armature")
+    if armature is not None and "a" in given.public:
+        tau = tau + armature * given.public["a"].T
+    passive = velocity_forces(given)
+    return tau if passive is None else tau + passive
+
+
+def velocity_forces(given: Inputs) -> Array | None:
+    """The joint terms (nv, B) that do not depend on the acceleration; None where there are none."""
+    parts = []
+    v = given.public["v"].T if "v" in given.public else None
+    damping = present(given, "damping")
+    if damping is not None and v is not None:
+        parts.append(damping * v)
+    friction = present(given, "friction")
+    if friction is not None and v is not None:
+        parts.append(friction * given.xp.tanh(v / given.robot.friction_speed))
+    stiffness = present(given, "stiffness")
     if stiffness is not None:
-        total = total + stiffness * stretch(robot, given)
+        parts.append(stiffness * stretch(given))
+    total: Array | None = None
+    for part in parts:
+        total = part if total is None else total + part
     return total
 
 
-def stretch(robot: Robot, given: Inputs) -> Array:
-    """q - reference of each one-velocity joint, zero for the others, (nv, B) in level order."""
-    xp, q = given.read.xp, given.q
-    columns: list[Array] = []
-    for kind, at in zip(robot.kinds, robot.q_slices, strict=True):
+def stretch(given: Inputs) -> Array:
+    """q - reference (nv, B) of each one-velocity joint, zero for the others."""
+    q, robot = given.public["q"], given.robot
+    columns = [given.xp.zeros((q.shape[0],), like=q)] * robot.nv
+    for kind, at, dof in zip(robot.kinds, robot.q_slices, robot.v_slices, strict=True):
         if joints.NV[kind] == 1:
-            columns.append(q[:, at.start])
-        else:
-            columns += [xp.zeros((q.shape[0],), like=q)] * joints.NV[kind]
-    reference = constant(given, robot.spring_reference)
-    return given.read.dofs(xp.stack(columns, axis=1)) - reference
+            columns[dof.start] = q[:, at.start]
+    return given.xp.stack(columns, axis=0) - constant(given, robot.spring_reference)
 
 
-def present(robot: Robot, given: Inputs, name: str) -> Array | None:
-    """A joint term as (nv, 1) in level order, or None where the robot has none of it."""
+def present(given: Inputs, name: str) -> Array | None:
+    """A joint term (nv, 1) in the caller's arrays, or None where the robot has none of it."""
     key = ("has", name)
+    robot = given.robot
     value = getattr(robot, name)
     if key not in robot._cache:
         robot._cache[key] = bool(value.requires_grad or (value != 0).any())
     return constant(given, value) if robot._cache[key] else None
 
 
-def constant(given: Inputs, value: Any) -> Array:
-    """A constant (nv,) of the robot as (nv, 1) in level order, in the caller's arrays."""
-    if given.read.xp.__class__.__name__ == "TorchArrays":
-        value = value.to(dtype=given.q.dtype, device=given.q.device)
-    else:
-        value = value.detach().cpu().numpy()
-    return given.read.dofs(value[None])
+def constant(given: Inputs, value: torch.Tensor) -> Array:
+    """A constant (nv,) of the robot as (nv, 1) in the caller's arrays."""
+    q = given.public["q"]
+    if isinstance(q, torch.Tensor):
+        return value.to(dtype=q.dtype, device=q.device)[:, None]
+    return value.detach().cpu().numpy()[:, None]

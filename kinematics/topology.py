@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kinematics import joints
-
 if TYPE_CHECKING:
     from kinematics.tree import Robot
 
@@ -25,7 +23,6 @@ class LevelRows:
     bodies: slice
     dofs: slice
     parents: list[int] | None  # row within the level above; None where the rows coincide
-    parent_count: int
     slots: list[list[int]]  # slot k: for each body its k-th velocity row, or nv (a row of zeros)
 
 
@@ -94,7 +91,6 @@ def topology(robot: Robot) -> Topology:
                 bodies=slice(start, start + len(bodies)),
                 dofs=slice(first, len(dof_order)),
                 parents=parents,
-                parent_count=above,
                 slots=slots,
             )
         )
@@ -153,13 +149,6 @@ def _columns(
         if symmetric:
             gather[public[column], rows_public[dof]] = at
     return ColumnRows(bodies=bodies, gather=gather)
-
-
-def subspaces(robot: Robot, axes: np.ndarray, rows: Topology) -> np.ndarray:
-    """Motion subspace vectors (nv + 1, 6) in level order; the last row is zero."""
-    by_body = [joints.subspace(kind, axes[i]) for i, kind in enumerate(robot.kinds)]
-    stacked = np.concatenate(by_body)[rows.dof_order]
-    return np.concatenate((stacked, np.zeros((1, 6))))
 
 
 def identity(order: Sequence[Any]) -> bool:

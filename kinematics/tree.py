@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kinematics import joints
+from kinematics.coupling import Coupling, Mimic, coupling
 from kinematics.errors import RobotError
 
 PARAMETERS = ("m", "mx", "my", "mz", "Ixx", "Ixy", "Iyy", "Ixz", "Iyz", "Izz")
@@ -59,6 +60,7 @@ class Robot:
     upper: Tensor
     velocity_limit: Tensor
     effort_limit: Tensor
+    mimic: tuple[Mimic, ...] = ()
     base_name: str = "base"
     friction_speed: float = 1e-2
     notes: tuple[str, ...] = ()
@@ -78,22 +80,46 @@ class Robot:
     @cached_property
     def nq(self) -> int:
         """Number of configuration coordinates."""
-        return sum(joints.NQ[kind] for kind in self.kinds)
+        return max(at.stop for at in self.q_slices)
 
     @cached_property
     def nv(self) -> int:
         """Number of velocity coordinates."""
-        return sum(joints.NV[kind] for kind in self.kinds)
+        return max(at.stop for at in self.v_slices)
 
     @cached_property
     def q_slices(self) -> tuple[slice, ...]:
         """Where each joint's coordinates lie in q."""
-        return _slices(joints.NQ[kind] for kind in self.kinds)
+        return self._slices(joints.NQ)
 
     @cached_property
     def v_slices(self) -> tuple[slice, ...]:
         """Where each joint's velocities lie in v."""
-        return _slices(joints.NV[kind] for kind in self.kinds)
+        return self._slices(joints.NV)
+
+    def _slices(self, sizes: dict[str, int]) -> tuple[slice, ...]:
+        driver = {m.joint: m.driver for m in self.mimic}
+        found: dict[str, slice] = {}
+        at = 0
+        for name, kind in zip(self.joint_names, self.kinds, strict=True):
+            if name not in driver:
+                found[name] = slice(at, at + sizes[kind])
+                at += sizes[kind]
+        return tuple(found[driver.get(name, name)] for name in self.joint_names)
+
+    @cached_property
+    def coupling(self) -> Coupling:
+        """How the coordinates drive the full tree, where joints mimic others."""
+        return coupling(self)
+
+    @cached_property
+    def unmimicked(self) -> Robot:
+        """The full tree: every mimic joint independent, without joint terms and limits."""
+        nq = sum(joints.NQ[kind] for kind in self.kinds)
+        nv = sum(joints.NV[kind] for kind in self.kinds)
+        zero = self.axes.new_zeros
+        sized = {name: zero(nv) for name in _PER_VELOCITY} | {n: zero(nq) for n in _PER_POSITION}
+        return replace(self, mimic=(), **sized)
 
     @cached_property
     def quaternion_slices(self) -> tuple[slice, ...]:
@@ -123,7 +149,13 @@ class Robot:
 
     def neutral(self) -> Tensor:
         """The zero configuration (nq,): all coordinates zero, unit quaternions."""
-        values = [x for kind in self.kinds for x in joints.neutral(kind)]
+        mimicking = {m.joint for m in self.mimic}
+        values = [
+            x
+            for name, kind in zip(self.joint_names, self.kinds, strict=True)
+            if name not in mimicking
+            for x in joints.neutral(kind)
+        ]
         return torch.tensor(values, dtype=self.axes.dtype, device=self.axes.device)
 
     @cached_property
@@ -183,6 +215,8 @@ class Robot:
             value = getattr(self, f.name)
             if isinstance(value, Tensor):
                 value = _encode(value.detach().cpu().to(torch.float64).tolist())
+            if f.name == "mimic":
+                value = [asdict(m) for m in value]
             out[f.name] = list(value) if isinstance(value, tuple) else value
         return out
 
@@ -202,6 +236,8 @@ class Robot:
                 values[name] = torch.tensor(_decode(value), dtype=torch.float64)
             elif name in ("joint_names", "body_names", "kinds", "notes"):
                 values[name] = tuple(value)
+            elif name == "mimic":
+                values[name] = tuple(Mimic(**m) for m in value)
             else:
                 values[name] = value
         try:
@@ -214,7 +250,7 @@ class Robot:
 
 
 def build(
-    name: str,
+    label: str,
     *,
     kinds: list[str],
     parents: list[int],
@@ -228,8 +264,15 @@ def build(
 ) -> Robot:
     """A robot from plain arrays; what is left out is neutral (no joint terms, no limits)."""
     nb = len(kinds)
-    nv = sum(joints.NV[kind] for kind in kinds if kind in joints.NV)
-    nq = sum(joints.NQ[kind] for kind in kinds if kind in joints.NQ)
+    mimicking = {m.joint for m in optional.get("mimic", ())}
+    joint_names = joint_names or [f"joint{i}" for i in range(nb)]
+    own = [
+        kind
+        for name, kind in zip(joint_names, kinds, strict=True)
+        if kind in joints.KINDS and name not in mimicking
+    ]
+    nv = sum(joints.NV[kind] for kind in own)
+    nq = sum(joints.NQ[kind] for kind in own)
 
     def tensor(x: Any) -> Tensor:
         return torch.as_tensor(x, dtype=torch.float64)
@@ -244,10 +287,10 @@ def build(
     for key in set(optional) & set(defaults):
         defaults[key] = tensor(optional.pop(key))
     return Robot(
-        name=name,
+        name=label,
         kinds=tuple(kinds),
         parents=list(parents),
-        joint_names=tuple(joint_names or (f"joint{i}" for i in range(nb))),
+        joint_names=tuple(joint_names),
         body_names=tuple(body_names or (f"body{i}" for i in range(nb))),
         tree_rotation=tensor(tree_rotation),
         tree_offset=tensor(tree_offset),
@@ -276,6 +319,16 @@ def _check(robot: Robot) -> None:
             f"expected {nb} parents, each -1 or an earlier joint, found {list(robot.parents)}; "
             "order the joints depth first"
         )
+    index = {name: i for i, name in enumerate(robot.joint_names)}
+    mimicking = {m.joint for m in robot.mimic}
+    for m in robot.mimic:
+        ends = (m.joint, m.driver)
+        single = all(e in index and joints.NV[robot.kinds[index[e]]] == 1 for e in ends)
+        if not single or m.driver in mimicking:
+            raise RobotError(
+                f"expected {m.joint!r} to mimic an independent joint of one velocity, "
+                f"found {m.driver!r}; name the independent joint"
+            )
     for label, names in (("joint", robot.joint_names), ("body", robot.body_names)):
         if len(names) != nb or len(set(names)) != nb:
             raise RobotError(
@@ -297,14 +350,6 @@ def _check(robot: Robot) -> None:
             f"expected pi of shape (..., {nb}, 10) for {robot.name}, "
             f"found {tuple(robot.pi.shape)}; give ten parameters a body"
         )
-
-
-def _slices(sizes: Any) -> tuple[slice, ...]:
-    out, at = [], 0
-    for size in sizes:
-        out.append(slice(at, at + size))
-        at += size
-    return tuple(out)
 
 
 def _plain(x: Any) -> Any:
