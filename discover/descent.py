@@ -36,6 +36,9 @@ class TrainingConfig:
     """Largest norm of the gradient."""
     patience: int = 50
     """Stop after so many epochs without a better validation error; 0: never."""
+    rollout: int = 1
+    """Steps of the model that the loss follows; more than one needs a model of steps and
+    trajectories."""
     precision: Literal["float32", "float64", "bf16"] = "float32"
     """Arithmetic of training; bf16 is mixed precision on CUDA. The model's own dtype comes back."""
     compile: bool = False
@@ -56,6 +59,17 @@ def relative_error(model: WorldModel, held: Samples, rows: int = 8192) -> float:
         squared += error.double().square().sum(dim=0)
     reference = held.target.double().square().sum(dim=0)
     return float((squared / reference).mean().sqrt())
+
+
+@torch.no_grad()
+def _validate(model: WorldModel, held: Samples) -> float:
+    """Relative error; of whole stretches, where the model is trained on them."""
+    if held.past is None and held.future is None:
+        return relative_error(model, held)
+    total = 0.0
+    for index in torch.arange(len(held), device=held.q.device).split(8192):
+        total += float(model.rollout_loss(held.take(index))) * len(index)
+    return math.sqrt(total / len(held))
 
 
 SMALL_STEP = 1e9
@@ -179,13 +193,13 @@ def descend(
     if resume and store is not None:
         store.read(run)
     earlier, started, stored = run.seconds, time.perf_counter(), time.perf_counter()
-    loss_of = torch.compile(model.loss) if config.compile else model.loss
+    loss_of = torch.compile(model.rollout_loss) if config.compile else model.rollout_loss
     threads = _threads(config.threads, model, config.batch, device)
     with threads, _bar(progress, config, run) as show:
         while run.epoch < run.planned:
             lr, train_error = _epoch(run, loss_of, train, config, seed)
             model.eval()
-            error = relative_error(model, validation)
+            error = _validate(model, validation)
             model.train()
             run.seconds = earlier + time.perf_counter() - started
             run.epoch += 1

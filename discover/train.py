@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +21,9 @@ from discover.descent import StateStore, TrainingConfig, descend, relative_error
 from discover.errors import DatasetError, ModelError
 from discover.models.checkpoint import load_checkpoint, save
 from discover.models.contract import Samples, WorldModel
+from discover.models.windows import stretches
 
+PARTS = ("train", "validation")
 MODEL_FILE = "model.safetensors"
 STATE_FILE = "training.safetensors"
 HISTORY_FILE = "history.json"
@@ -42,6 +44,10 @@ class Rows(Protocol):
     def q_next(self) -> Tensor | None: ...
     @property
     def v_next(self) -> Tensor | None: ...
+    @property
+    def trajectory(self) -> Tensor: ...
+    @property
+    def t(self) -> Tensor: ...
 
 
 class SplitDataset(Protocol):
@@ -60,8 +66,9 @@ class TrainingResult:
     notes: list[str] = field(default_factory=list)
 
 
-def samples(dataset: SplitDataset, split: str, model: WorldModel) -> Samples:
-    """The rows of one split, with the target that `model` regresses on."""
+def samples(dataset: SplitDataset, split: str, model: WorldModel, rollout: int = 1) -> Samples:
+    """The rows of one split with the target that `model` regresses on; where it has a memory or is
+    trained on rollouts, only rows with enough of a past and a future, and these beside them."""
     rows = dataset.part(split)
     if model.outputs == "acceleration":
         if rows.a is None:
@@ -81,9 +88,26 @@ def samples(dataset: SplitDataset, split: str, model: WorldModel) -> Samples:
     if not len(chosen):
         raise DatasetError(f"expected samples in split '{split}', found none; enlarge the data set")
     for name, x in vars(chosen).items():
-        if not bool(torch.isfinite(x).all()):
+        if x is not None and not bool(torch.isfinite(x).all()):
             raise DatasetError(f"{name} in split '{split}' holds NaN or infinity; clean the data")
-    return chosen
+    if model.history == rollout == 1:
+        return chosen
+    if model.dt is None or rows.q_next is None or rows.v_next is None:
+        raise DatasetError(
+            f"a rollout of {rollout} steps needs a model of steps, found one that answers "
+            f'{model.outputs}; build it with outputs="next_state" and dt'
+        )
+    here = stretches(rows.trajectory, rows.t, model.dt, model.history - 1, rollout - 1)
+    told: dict[str, Tensor] = {}
+    if model.history > 1:
+        past = [here - k for k in range(model.history - 1, -1, -1)]
+        told["past"] = torch.stack([torch.cat((rows.q[i], rows.tau[i]), -1) for i in past], 1)
+    if rollout > 1:
+        ahead = [here + k for k in range(1, rollout)]
+        told["future"] = torch.stack(
+            [torch.cat((rows.tau[i], rows.q_next[i], rows.v_next[i]), -1) for i in ahead], 1
+        )
+    return replace(chosen.take(here), **told)
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -125,13 +149,13 @@ def train(
     if epochs is not None:
         config = TrainingConfig(**{**asdict(config), "epochs": epochs})
     folder = Path(out) if out is not None else None
-    held = {part: samples(dataset, part, model) for part in ("train", "validation")}
+    held = {part: samples(dataset, part, model, config.rollout) for part in PARTS}
     identity = value_hash(
         {
             "model": model.describe(),
             "config": asdict(config),
             "seed": seed,
-            "data": [[len(s), *(float(x.double().sum()) for x in vars(s).values())]
+            "data": [[len(s), *(float(x.double().sum()) for x in vars(s).values() if x is not None)]
                      for s in held.values()],
         }
     )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
@@ -37,29 +37,30 @@ class Samples:
     """What a model is trained or checked on.
 
     q (N, nq), v (N, nv), tau (N, nv), target: accelerations (N, nv), or for models of steps the
-    displacement and the change of velocity over dt, side by side (N, 2 nv).
+    displacement and the change of velocity over dt, side by side (N, 2 nv). past (N, history,
+    nq + nv): configurations and torques up to now, oldest first, for models with memory. future
+    (N, steps, nv + nq + nv): the torque of each further step and the state it leads to.
     """
 
     q: Tensor
     v: Tensor
     tau: Tensor
     target: Tensor
+    past: Tensor | None = None
+    future: Tensor | None = None
 
     def __len__(self) -> int:
         return self.q.shape[0]
 
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Samples:
+        held = {k: change(x) for k, x in vars(self).items() if x is not None}
+        return Samples(**held)
+
     def to(self, *args: Any) -> Samples:
-        return Samples(
-            q=self.q.to(*args),
-            v=self.v.to(*args),
-            tau=self.tau.to(*args),
-            target=self.target.to(*args),
-        )
+        return self._each(lambda x: x.to(*args))
 
     def take(self, index: Tensor) -> Samples:
-        return Samples(
-            q=self.q[index], v=self.v[index], tau=self.tau[index], target=self.target[index]
-        )
+        return self._each(lambda x: x[index])
 
 
 def read_config(family: str, schema: type[ModelConfig], options: Mapping[str, Any]) -> ModelConfig:
@@ -89,6 +90,10 @@ class WorldModel(nn.Module, ABC):
     config_schema: ClassVar[type[ModelConfig]] = ModelConfig
     trained_by: ClassVar[Literal["gradient", "fit"]] = "gradient"
     may_answer: ClassVar[tuple[Outputs, ...]] = OUTPUTS
+    needs_robot: ClassVar[bool] = False
+    """Whether it is built on the robot's description: a white-box control."""
+    history: int = 1
+    """Samples read at once, the present one included; more than one needs trajectories."""
     grows: ClassVar[tuple[str, ...]] = ()
     """Buffers whose size depends on the training data."""
 
@@ -191,6 +196,22 @@ class WorldModel(nn.Module, ABC):
         relative error used everywhere."""
         error = self.respond(samples.q, samples.v, samples.tau) - samples.target
         return (error / self.target_rms).square().mean()
+
+    def rollout_loss(self, samples: Samples) -> Tensor:
+        """The same over several steps: each starts where the model's last one ended."""
+        if samples.future is None:
+            return self.loss(samples)
+        n, nq = self.layout.nv, self.layout.nq
+        total = self.loss(samples)
+        y = self.respond(samples.q, samples.v, samples.tau)
+        q, v = advance(self.layout, samples.q, y[:, :n]), samples.v + y[:, n:]
+        for ahead in samples.future.unbind(1):
+            tau, q_true, v_true = ahead.split((n, nq, n), dim=-1)
+            y = self.respond(q, v, tau)
+            q, v = advance(self.layout, q, y[:, :n]), v + y[:, n:]
+            error = torch.cat((displacement(self.layout, q_true, q), v - v_true), dim=-1)
+            total = total + (error / self.target_rms).square().mean()
+        return total / (1 + samples.future.shape[1])
 
     def target_of(self, q: Tensor, v: Tensor, q_next: Tensor, v_next: Tensor) -> Tensor:
         """What `respond` should give for a recorded transition (N, 2 nv)."""

@@ -11,18 +11,36 @@ from discover.errors import ModelError
 from discover.models.contract import Outputs, WorldModel, read_config
 from discover.models.delan import DeLaN
 from discover.models.ensemble import Ensemble
+from discover.models.forest import Forest
+from discover.models.gaussian_process import GaussianProcess
 from discover.models.gnn import GNN
 from discover.models.hnn import HNN
 from discover.models.lagrangian import LNN
 from discover.models.layout import Layout
 from discover.models.mlp import MLP
 from discover.models.neural_ode import NeuralODE
+from discover.models.recurrent import Recurrent
 from discover.models.table import Table
 from discover.models.transformer import Transformer
+from discover.models.white_box import WhiteBox
 
 FAMILIES: Mapping[str, type[WorldModel]] = {
     family.kind: family
-    for family in (Table, MLP, DeLaN, HNN, LNN, GNN, Transformer, NeuralODE, Ensemble)
+    for family in (
+        Table,
+        MLP,
+        DeLaN,
+        HNN,
+        LNN,
+        GNN,
+        Transformer,
+        NeuralODE,
+        Recurrent,
+        Ensemble,
+        Forest,
+        GaussianProcess,
+        WhiteBox,
+    )
 }
 
 
@@ -36,13 +54,15 @@ def build(
     parents: Sequence[int] | None = None,
     outputs: Outputs = "acceleration",
     dt: float | None = None,
+    robot: Mapping[str, Any] | None = None,
     seed: int = 0,
     dtype: torch.dtype = torch.float64,
 ) -> WorldModel:
     """An untrained model of family `kind`, its weights drawn from `seed`.
 
     config: options of the family. kinds and parents: the joints, as plain tuples; without them a
-    serial chain of one-number joints is assumed. Raises ModelError on an unknown family or option.
+    serial chain of one-number joints is assumed. robot: its description (`Robot.to_dict`), which
+    only a white-box control is given. Raises ModelError on an unknown family or option.
     """
     if kind not in FAMILIES:
         raise ModelError(f"model '{kind}' unknown; expected one of {', '.join(FAMILIES)}")
@@ -57,7 +77,10 @@ def build(
             f"expected nq={layout.nq}, nv={layout.nv} from the joint kinds, found "
             f"nq={nq}, nv={nv}; give the kinds of the joints"
         )
-    settings = read_config(kind, family.config_schema, config or {})
+    options = dict(config or {})
+    if family.needs_robot and robot is not None:
+        options["robot"] = dict(robot)
+    settings = read_config(kind, family.config_schema, options)
     with torch.random.fork_rng(devices=[]):  # the caller's random stream stays untouched
         torch.manual_seed(seed)
         return family(layout, settings, outputs=outputs, dt=dt).to(dtype)

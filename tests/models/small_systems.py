@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ class Rows:
     a: Tensor | None = None
     q_next: Tensor | None = None
     v_next: Tensor | None = None
+    trajectory: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    t: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -78,4 +80,26 @@ def dataset(system, nv: int, n: int, seed: int = 0, dt: float | None = None, **b
             q_next, v_next = step(system, part.q, part.v, part.tau, dt)
             part = Rows(**{**vars(part), "q_next": q_next, "v_next": v_next})
         parts[name] = part
+    return Split(parts)
+
+
+def trajectories(system, nv: int, starts: int, length: int, dt: float, seed: int = 0) -> Split:
+    """Free motions from random starts; torques new at every step."""
+    parts = {}
+    for shift, (name, count) in enumerate({"train": starts, "validation": 1 + starts // 4}.items()):
+        start = rows(system, nv, count, 2 * seed + shift)
+        draw = torch.Generator().manual_seed(100 + shift)
+        q, v, met = start.q, start.v, []
+        for _ in range(length):
+            tau = 4 * torch.rand(count, nv, generator=draw, dtype=torch.float64) - 2
+            q_next, v_next = step(system, q, v, tau, dt)
+            met.append((q, v, tau, q_next, v_next))
+            q, v = q_next, v_next
+        columns = [torch.stack(x, dim=1).flatten(0, 1) for x in zip(*met, strict=True)]
+        names = ("q", "v", "tau", "q_next", "v_next")
+        parts[name] = Rows(
+            **dict(zip(names, columns, strict=True)),
+            trajectory=torch.arange(count).repeat_interleave(length),
+            t=(dt * torch.arange(length)).repeat(count),
+        )
     return Split(parts)

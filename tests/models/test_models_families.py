@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from small_systems import dataset, double_pendulum, pendulum, rows, step
+from small_systems import dataset, double_pendulum, pendulum, rows, step, trajectories
 from torch.func import hessian, jacrev, vmap
 
 import discover.models
+import kinematics
 from discover import models
 from discover.descent import TrainingConfig
-from discover.errors import ModelError
+from discover.errors import DatasetError, ModelError
 from discover.models.layout import Layout, advance, displacement
-from discover.train import train
+from discover.models.windows import stretches
+from discover.train import samples, train
 
 SMALL = TrainingConfig(epochs=15, batch=128, lr=5e-3)
 OPTIONS = {
@@ -26,7 +29,10 @@ OPTIONS = {
     "gnn": {"width": 24, "rounds": 2},
     "transformer": {"width": 24, "depth": 1, "heads": 2},
     "neural_ode": {"width": 32, "depth": 1},
+    "recurrent": {"width": 24, "history": 4},
     "ensemble": {"width": 24, "depth": 1, "members": 2},
+    "forest": {"trees": 10},
+    "gaussian_process": {"samples": 400, "scale_samples": 100},
 }
 GRADIENT = sorted(k for k, f in models.FAMILIES.items() if f.trained_by == "gradient")
 TREES = {  # a chain, a branched tree, and one with a free base and a ball
@@ -40,13 +46,27 @@ def small(kind: str, nv: int, **context):
     family = models.FAMILIES[kind]
     if "acceleration" not in family.may_answer:
         context = {"outputs": "next_state", "dt": 0.05, **context}
+    if family.needs_robot:
+        context["robot"] = kinematics.load("double_pendulum").to_dict()
     return models.build(kind, nv, nv, OPTIONS.get(kind, {}), **context)
+
+
+def ask_double_pendulum(kind: str):
+    """The system a family is tried on; the control has its own masses and lengths to find."""
+    if not models.FAMILIES[kind].needs_robot:
+        return double_pendulum
+    robot = kinematics.load("double_pendulum")
+    return lambda q, v, tau: kinematics.aba(robot, q, v, tau)
 
 
 @pytest.mark.parametrize("kind", GRADIENT)
 def test_learns_and_round_trips_bit_for_bit(kind, tmp_path):
     model = small(kind, 2)
-    data = dataset(double_pendulum, 2, 1024, dt=model.dt)
+    system = ask_double_pendulum(kind)
+    if model.history > 1:
+        data = trajectories(system, 2, 60, 20, dt=model.dt)
+    else:
+        data = dataset(system, 2, 1024, dt=model.dt)
     result = train(model, data, config=SMALL, out=tmp_path)
     first, last = result.history[0]["validation"], result.metrics["validation_error"]
     assert last < 0.5 * first, (first, last)
@@ -97,6 +117,77 @@ def test_any_tree_in_any_batch(kind, tree):
         for a, b in zip(whole, again if isinstance(again, tuple) else (again,), strict=True):
             if outputs != "next_state":
                 torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("kind", ["table", "forest", "gaussian_process"])
+def test_fitted_families_learn_and_round_trip(kind, tmp_path):
+    model = small(kind, 1)
+    result = train(model, dataset(pendulum, 1, 1000), out=tmp_path)
+    assert result.metrics["validation_error"] < {"gaussian_process": 0.01}.get(kind, 0.15)
+    part = rows(pendulum, 1, 100, 5)
+    back = models.load(tmp_path / "model.safetensors")
+    assert torch.equal(model(part.q, part.v, part.tau), back(part.q, part.v, part.tau))
+
+
+def test_forest_answers_as_scikit_learn_does():
+    from sklearn.ensemble import RandomForestRegressor
+
+    part = dataset(double_pendulum, 2, 500).part("train")
+    model = models.build("forest", 2, 2, {"trees": 5})
+    model.fit(models.Samples(q=part.q, v=part.v, tau=part.tau, target=part.a))
+    x = model.inputs(part.q, part.v, part.tau).numpy()
+    theirs = RandomForestRegressor(n_estimators=5, min_samples_leaf=2, random_state=0)
+    y = (part.a - model.target_mean) / model.target_scale
+    new = rows(double_pendulum, 2, 300, 8)
+    expected = theirs.fit(x, y).predict(model.inputs(new.q, new.v, new.tau).numpy())
+    ours = (model(new.q, new.v, new.tau) - model.target_mean) / model.target_scale
+    torch.testing.assert_close(ours, torch.as_tensor(expected))
+
+
+def test_white_box_finds_the_parameters_that_can_be_found():
+    robot = kinematics.load("double_pendulum")
+    model = small("white_box", 2)
+    data = dataset(ask_double_pendulum("white_box"), 2, 512)
+    config = TrainingConfig(epochs=60, batch=64, lr=0.02, weight_decay=0.0, precision="float64")
+    result = train(model, data, config=config)
+    assert result.metrics["validation_error"] < 1e-3
+    base = kinematics.base_parameters(robot).matrix
+    true, found = base @ robot.pi.flatten(), base @ model.pi().detach().flatten()
+    assert (found - true).norm() < 0.01 * true.norm()
+
+
+def test_rollout_training_beats_one_step_training_on_rollouts():
+    data = trajectories(pendulum, 1, 40, 20, dt=0.1)
+    errors = {}
+    for steps in (1, 6):
+        model = models.build("mlp", 1, 1, {"width": 24, "depth": 1}, outputs="next_state", dt=0.1)
+        train(model, data, config=TrainingConfig(epochs=60, batch=64, rollout=steps, patience=0))
+        held = samples(data, "validation", model, rollout=6)
+        errors[steps] = float(model.rollout_loss(held).detach())
+    assert errors[6] < 0.9 * errors[1], errors
+
+
+def test_recurrent_model_reads_its_past_instead_of_velocities():
+    data = trajectories(pendulum, 1, 60, 30, dt=0.1)
+    model = models.build(
+        "recurrent", 1, 1, {"width": 32, "history": 5}, outputs="next_state", dt=0.1
+    )
+    train(model, data, config=TrainingConfig(epochs=40, batch=64))
+    held = samples(data, "validation", model)
+    error = model.loss(held).sqrt().item()
+    blind = replace(held, v=torch.zeros_like(held.v))
+    assert error < 0.1
+    assert model.loss(blind).sqrt().item() == error
+
+
+def test_stretches_do_not_cross_trajectories_or_gaps():
+    trajectory = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    t = torch.tensor([0.0, 0.1, 0.2, 0.3, 0.0, 0.1, 0.3, 0.4])
+    assert stretches(trajectory, t, 0.1, back=1, ahead=1).tolist() == [1, 2]
+    assert stretches(trajectory, t, 0.1, back=1, ahead=0).tolist() == [1, 2, 3, 5, 7]
+    assert stretches(trajectory, t, 0.1, back=0, ahead=1).tolist() == [0, 1, 2, 4, 6]
+    with pytest.raises(DatasetError, match="stretches of 5"):
+        stretches(trajectory, t, 0.1, back=2, ahead=2)
 
 
 def test_steps_on_the_manifold_are_inverted():
