@@ -7,7 +7,10 @@ from typing import Any
 
 from kinematics.programs.compiled import CompiledProgram, compile_program
 from kinematics.programs.program import Program, ProgramError
+from kinematics.programs.search import cheapest_program
 from kinematics.programs.tracing import PORTS, check_what, trace
+
+ORDERS = ("auto", "search", "aba", "crba", "traced")
 
 
 def compile_robot(
@@ -24,9 +27,9 @@ def compile_robot(
     The result is called with numpy arrays or torch tensors, (B, n) each or (n,) for one state:
     ``program(q, v, tau) -> a``. Quaternions must be of unit length. ``threads`` share a batch.
 
-    ``order`` chooses the elimination order of "aba": "auto" looks for the one with the fewest
-    operations, "aba" and "crba" name the two classical ones, "traced" is the simulator's own
-    recursion as it stands.
+    ``order`` chooses the elimination order of "aba": "auto" looks for a while for the one with the
+    fewest operations and "search" for long, "aba" and "crba" name the two classical ones,
+    "traced" is the simulator's own recursion as it stands.
 
     ``extra_force``: nv SymPy expressions in q1…, v1…, tau1… that are added to the generalised
     force: with "aba" they act beside tau; with "rnea" and "bias" they are subtracted from it.
@@ -50,7 +53,11 @@ def robot_program(
 ) -> Program:
     """The program that `compile_robot` compiles."""
     check_what(what)
-    return trace(robot, what, extra_force=extra_force)
+    if order not in ORDERS:
+        raise ProgramError(f"expected an order among {', '.join(ORDERS)}, found {order!r}")
+    if what != "aba" or order == "traced":
+        return trace(robot, what, extra_force=extra_force)
+    return cheapest_program(robot, order=order, extra_force=extra_force)
 
 
 def compile_trace(

@@ -55,9 +55,26 @@ def _uses(nodes: list[Node], outputs: list[Node]) -> dict[int, int]:
 def _fuse(program: Program, graph: Graph, reach: int) -> list[Node]:
     nodes = program.nodes
     outputs = program.outputs.ravel().tolist()
+    sums = _sums(nodes, outputs, reach)
+    formed = _formed(nodes, outputs, sums)
+    new: dict[int, Node] = {}
+    for node in nodes:
+        if node.op in ("const", "input"):
+            new[node.id] = graph._node(node.op, (), node.value)
+        elif node.id in sums:
+            new[node.id] = _sum(graph, sums[node.id], new, formed)
+        elif node.op in ("add", "sub") or (node.op == "mul" and node.id not in formed):
+            continue  # part of the sums that use it
+        else:
+            new[node.id] = graph.apply(node.op, tuple(new[a.id] for a in node.args))
+    return [new[n.id] for n in outputs]
+
+
+def _sums(nodes: list[Node], outputs: list[Node], reach: int) -> dict[int, list[tuple[int, Node]]]:
+    """Sums with their signed terms; a sum used once, soon after, is part of the sum using it."""
     uses = _uses(nodes, outputs)
     position = {n.id: k for k, n in enumerate(nodes)}
-    absorbed: set[int] = set()  # sums that a later sum takes over term by term
+    absorbed: set[int] = set()
     for node in nodes:
         if node.op in ("add", "sub"):
             for arg in node.args:
@@ -67,59 +84,61 @@ def _fuse(program: Program, graph: Graph, reach: int) -> list[Node]:
                     and position[node.id] - position[arg.id] <= reach
                 ):
                     absorbed.add(arg.id)
-    new: dict[int, Node] = {}
 
-    def terms(node: Node, sign: int, out: list[tuple[int, Node]]) -> None:
+    def terms(node: Node, sign: int) -> list[tuple[int, Node]]:
+        out = []
         for arg, s in zip(node.args, (sign, sign if node.op == "add" else -sign), strict=True):
-            if arg.id in absorbed:
-                terms(arg, s, out)
-            else:
-                out.append((s, arg))
+            out += terms(arg, s) if arg.id in absorbed else [(s, arg)]
+        return out
 
-    def fusable(node: Node) -> bool:
-        return node.op == "mul" and uses[node.id] == 1
+    return {n.id: terms(n, 1) for n in nodes if n.op in ("add", "sub") and n.id not in absorbed}
 
+
+def _formed(
+    nodes: list[Node], outputs: list[Node], sums: dict[int, list[tuple[int, Node]]]
+) -> set[int]:
+    """The products that must be formed by themselves.
+
+    A product that is used in sums only costs nothing: each of them takes it in as a fused
+    multiply-add, however many there are. But a sum of products alone has to start from one.
+    """
+    formed = {n.id for n in outputs if n.op == "mul"}
     for node in nodes:
-        if node.op in ("const", "input"):
-            new[node.id] = graph._node(node.op, (), node.value)
-        elif node.id in absorbed or fusable(node):
-            continue  # made inside the sum that uses it, or below if nothing does
-        elif node.op in ("add", "sub"):
-            parts: list[tuple[int, Node]] = []
-            terms(node, 1, parts)
-            new[node.id] = _sum(graph, parts, new, fusable)
-        else:
-            new[node.id] = graph.apply(node.op, tuple(_made(graph, a, new) for a in node.args))
-    return [_made(graph, n, new) for n in outputs]
+        if node.op not in ("add", "sub"):
+            formed |= {a.id for a in node.args if a.op == "mul"}
+    count: dict[int, int] = {}
+    for terms in sums.values():
+        for _, term in terms:
+            count[term.id] = count.get(term.id, 0) + 1
+    starting = [t for t in sums.values() if all(x.op == "mul" for _, x in t)]
+    # a product shared by several such sums serves them all
+    starts: dict[int, int] = {}
+    for terms in starting:
+        for _, x in terms:
+            starts[x.id] = starts.get(x.id, 0) + 1
+    for terms in starting:
+        if not any(x.id in formed for _, x in terms):
+            best = max(terms, key=lambda t: (starts[t[1].id] - count[t[1].id], t[0], -t[1].id))
+            formed.add(best[1].id)
+    return formed
 
 
-def _made(graph: Graph, node: Node, new: dict[int, Node]) -> Node:
-    found = new.get(node.id)
-    if found is None:  # a product with one user that is no sum
-        found = graph.apply(node.op, tuple(_made(graph, a, new) for a in node.args))
-        new[node.id] = found
-    return found
-
-
-def _sum(graph: Graph, parts: list[tuple[int, Node]], new: dict[int, Node], fusable) -> Node:
+def _sum(
+    graph: Graph, parts: list[tuple[int, Node]], new: dict[int, Node], formed: set[int]
+) -> Node:
     """One accumulator: plain terms first, then every product as a fused multiply-add."""
-    plain = [(s, new[n.id]) for s, n in parts if not fusable(n)]
+    plain = [(s, new[n.id]) for s, n in parts if n.op != "mul" or n.id in formed]
     products = [
-        (s, _made(graph, n.args[0], new), _made(graph, n.args[1], new))
+        (s, new[n.args[0].id], new[n.args[1].id])
         for s, n in parts
-        if fusable(n)
+        if n.op == "mul" and n.id not in formed
     ]
     plain.sort(key=lambda t: (-t[0], t[1].id))
     products.sort(key=lambda t: max(t[1].id, t[2].id))
-    if plain:
-        sign, total = plain[0]
-        for s, node in plain[1:]:
-            total = graph.add(total, node) if s == sign else graph.sub(total, node)
-        # a leading minus is carried to the end or into the first fused form
-    else:
-        products.sort(key=lambda t: -t[0])
-        sign, a, b = products.pop(0)
-        total = graph.mul(a, b)
+    sign, total = plain[0]
+    for s, node in plain[1:]:
+        total = graph.add(total, node) if s == sign else graph.sub(total, node)
+    # a leading minus is carried to the end or into the first fused form
     for s, a, b in products:
         total, sign = _fused(graph, total, sign, s, a, b)
     return total if sign > 0 else graph.neg(total)

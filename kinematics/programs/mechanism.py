@@ -1,0 +1,406 @@
+"""A robot prepared for cheap programs: joint axes along z, origins and inertias moved freely.
+
+Three freedoms leave the equations of motion as they are and are used to make constants vanish:
+
+* a body's frame may be turned so that its joint axis is z, and further about z by an angle that
+  is added to the joint's own (Denavit and Hartenberg's frames, here for any tree);
+* its origin may slide along a revolute axis, and anywhere for a prismatic one;
+* inertia that a joint cannot tell from its parent's is moved to the parent (base parameters,
+  Khalil and Dombre 2002, chapter 9): mass, first moment along the axis and second moment along
+  the axis for a revolute joint, all second moments for a prismatic one, mass for a spherical one.
+
+Inertia is kept as the 4 x 4 second-moment matrix ∫ (x, 1)(x, 1)ᵀ dm, in which all of this is
+linear and a change of frame is ``A J Aᵀ``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+TURNING = ("revolute", "continuous")
+SNAP = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One elementary move of a frame, from the child's side to the parent's.
+
+    ``kind``: "turn" about coordinate axis ``axis`` by a constant (``cosine``, ``sine``), "joint"
+    the same by the joint's angle plus ``offset``, "permute" by a signed permutation (``order``,
+    ``signs``: parent[k] = signs[k]·child[order[k]]), "shift" by ``amount`` along ``axis``,
+    "slide" the same by the joint's coordinate, "quaternion" by the joint's quaternion,
+    "position" by its position.
+    """
+
+    kind: str
+    axis: int = 2
+    cosine: float = 1.0
+    sine: float = 0.0
+    offset: float = 0.0
+    amount: float = 0.0
+    order: tuple[int, int, int] = (0, 1, 2)
+    signs: tuple[int, int, int] = (1, 1, 1)
+
+
+@dataclass(kw_only=True)
+class Body:
+    """One body and its joint, in the new frame."""
+
+    index: int
+    name: str
+    parent: int
+    kind: str
+    q: slice
+    v: slice
+    steps: list[Step]
+    offset: np.ndarray  # (3,) constant part of the origin, in the parent's frame
+    moments: np.ndarray  # (4, 4) second moments about the new origin
+    children: list[int] = field(default_factory=list)
+
+    @property
+    def scalar(self) -> bool:
+        return self.kind in (*TURNING, "prismatic")
+
+
+@dataclass(kw_only=True)
+class Mechanism:
+    """Bodies in the robot's order, gravity in the base frame, joint terms."""
+
+    robot: Any
+    bodies: list[Body]
+    gravity: np.ndarray
+
+    @property
+    def roots(self) -> list[int]:
+        return [b.index for b in self.bodies if b.parent < 0]
+
+    def ancestors(self, index: int) -> list[int]:
+        """The bodies from ``index`` itself to its root."""
+        out = []
+        while index >= 0:
+            out.append(index)
+            index = self.bodies[index].parent
+        return out
+
+
+def mechanism(robot: Any) -> Mechanism:
+    """``robot`` with frames and origins chosen to make constants vanish."""
+    turn, shift, axis = _plain(robot)
+    nb = robot.nb
+    parents = list(robot.parents)
+    frames = [_axis_frame(robot.kinds[i], axis[i]) for i in range(nb)]
+    children: list[list[int]] = [[] for _ in range(nb)]
+    for i, p in enumerate(parents):
+        if p >= 0:
+            children[p].append(i)
+    weight = [1] * nb
+    for i in reversed(range(nb)):
+        if parents[i] >= 0:
+            weight[parents[i]] += weight[i]
+
+    def relative(i: int) -> np.ndarray:
+        base = frames[parents[i]] if parents[i] >= 0 else np.eye(3)
+        return snap(base.T @ turn[i] @ frames[i])
+
+    for p in range(nb):  # turn each frame about its axis so that a hard child becomes easy
+        if robot.kinds[p] not in (*TURNING, "prismatic"):
+            continue
+        found = [(c, relative(c)) for c in children[p] if robot.kinds[c] != "free"]
+        if not found or any(is_permutation(r) for _, r in found):
+            continue
+        _, hard = max(found, key=lambda t: weight[t[0]])
+        gamma = np.arctan2(hard[0, 2], -hard[1, 2])
+        frames[p] = snap(frames[p] @ about(2, gamma))
+    origins = _origins(robot, parents, children, turn, shift, axis, frames)
+    moments = [_moments(np.asarray(robot.pi[..., i, :].tolist())) for i in range(nb)]
+    bodies = []
+    for i in range(nb):
+        p = parents[i]
+        base, from_parent = (frames[p], origins[p]) if p >= 0 else (np.eye(3), np.zeros(3))
+        offset = snap(base.T @ (turn[i] @ origins[i] + shift[i] - from_parent), 1e-15)
+        to_new = np.eye(4)
+        to_new[:3, :3] = frames[i].T
+        to_new[:3, 3] = -frames[i].T @ origins[i]
+        rotation = relative(i)
+        root = p < 0
+        bodies.append(
+            Body(
+                index=i,
+                name=robot.joint_names[i],
+                parent=p,
+                kind=robot.kinds[i],
+                q=robot.q_slices[i],
+                v=robot.v_slices[i],
+                steps=_steps(robot.kinds[i], rotation, offset, root),
+                offset=np.zeros(3) if root else offset,
+                moments=to_new @ moments[i] @ to_new.T,
+                children=children[i],
+            )
+        )
+    gravity = np.asarray(robot.gravity.tolist())
+    made = Mechanism(robot=robot, bodies=bodies, gravity=gravity)
+    return made
+
+
+def snap(x: np.ndarray, tolerance: float = SNAP) -> np.ndarray:
+    """Entries within ``tolerance`` of 0 and ±1 made exact: constants, never computed results."""
+    out = np.array(x, dtype=float)
+    for value in (0.0, 1.0, -1.0):
+        out[np.abs(out - value) < tolerance] = value
+    return out + 0.0
+
+
+def is_permutation(rotation: np.ndarray) -> bool:
+    """Whether every entry is exactly 0, 1 or -1."""
+    return bool(np.isin(rotation, (0.0, 1.0, -1.0)).all())
+
+
+def about(axis: int, angle: float) -> np.ndarray:
+    """The rotation by ``angle`` about a coordinate axis."""
+    c, s = np.cos(angle), np.sin(angle)
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    out = np.eye(3)
+    out[i, i] = out[j, j] = c
+    out[i, j], out[j, i] = -s, s
+    return snap(out)
+
+
+def _plain(robot: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return (
+        np.array([snap(np.asarray(r.tolist())) for r in robot.tree_rotation]),
+        np.asarray(robot.tree_offset.tolist()),
+        np.array([snap(np.asarray(a.tolist())) for a in robot.axes]),
+    )
+
+
+def _axis_frame(kind: str, axis: np.ndarray) -> np.ndarray:
+    """A rotation whose third column is the joint axis; a signed permutation where it can be."""
+    if kind not in (*TURNING, "prismatic"):
+        return np.eye(3)
+    k = int(np.abs(axis).argmax())
+    first = np.zeros(3)
+    first[(k + 1) % 3] = 1.0
+    x = first - axis * (axis @ first)
+    x = x / np.linalg.norm(x)
+    return snap(np.stack([x, np.cross(axis, x), axis], axis=1))
+
+
+def _moments(pi: np.ndarray) -> np.ndarray:
+    """The 4 x 4 second moments of (m, m·c, Ixx, Ixy, Iyy, Ixz, Iyz, Izz)."""
+    m, x, y, z, xx, xy, yy, xz, yz, zz = pi
+    inertia = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    out = np.empty((4, 4))
+    # diagonal second moments as sums that stay exactly zero for flat bodies
+    out[:3, :3] = -inertia
+    out[0, 0] = (yy + zz - xx) / 2
+    out[1, 1] = (xx + zz - yy) / 2
+    out[2, 2] = (xx + yy - zz) / 2
+    out[:3, 3] = out[3, :3] = (x, y, z)
+    out[3, 3] = m
+    return out
+
+
+def _origins(robot, parents, children, turn, shift, axis, frames) -> list[np.ndarray]:
+    """Where each body's new origin lies in its old frame: slides that empty the offsets."""
+    nb = robot.nb
+    slides = np.zeros(nb)
+    base = [np.zeros(3) for _ in range(nb)]
+
+    def origin(i: int) -> np.ndarray:
+        if robot.kinds[i] == "prismatic":
+            return base[i]
+        return axis[i] * slides[i] if robot.kinds[i] in TURNING else np.zeros(3)
+
+    def offset(i: int) -> np.ndarray:
+        p = parents[i]
+        if p < 0:
+            return np.zeros(3)
+        return frames[p].T @ (turn[i] @ origin(i) + shift[i] - origin(p))
+
+    def cost(i: int) -> float:
+        x = offset(i)
+        size = 1e-14 + 1e-13 * abs(shift[i]).max()
+        return float(sum((1.0, 1.0, 0.98)[k] for k in range(3) if abs(x[k]) > size))
+
+    def settle(i: int) -> None:
+        """A prismatic joint's origin may lie anywhere: put it on its parent's."""
+        p = parents[i]
+        if p >= 0:
+            base[i] = turn[i].T @ (origin(p) - shift[i])
+
+    for _ in range(4):
+        changed = False
+        for i in range(nb):
+            if robot.kinds[i] == "prismatic":
+                settle(i)
+            if robot.kinds[i] not in TURNING:
+                continue
+            affected = [i, *children[i]]
+            best, best_cost = slides[i], sum(cost(j) for j in affected)
+            start = slides[i]
+            candidates = {0.0, start}
+            for j in affected:
+                slides[i] = 0.0
+                at_zero = offset(j)
+                slides[i] = 1.0
+                rate = offset(j) - at_zero
+                candidates |= {
+                    float(-at_zero[k] / rate[k]) for k in range(3) if abs(rate[k]) > 1e-6
+                }
+                if j == i and parents[i] >= 0 and np.abs(rate[:2]).max() > 1e-6:
+                    # the foot of the common normal with the parent's axis
+                    flat = rate[:2]
+                    candidates.add(float(-(at_zero[:2] @ flat) / (flat @ flat)))
+            for value in sorted(candidates, key=abs):
+                slides[i] = value
+                total = sum(cost(j) for j in affected)
+                if total < best_cost - 1e-9:
+                    best, best_cost, changed = value, total, True
+            slides[i] = best
+        if not changed:
+            break
+    for i in range(nb):
+        if robot.kinds[i] == "prismatic":
+            settle(i)
+    return [origin(i) for i in range(nb)]
+
+
+def _permute(rotation: np.ndarray) -> list[Step]:
+    if (rotation == np.eye(3)).all():
+        return []
+    order = tuple(int(np.abs(row).argmax()) for row in rotation)
+    signs = tuple(int(row[k]) for row, k in zip(rotation, order, strict=True))
+    return [Step(kind="permute", order=order, signs=signs)]  # type: ignore[arg-type]
+
+
+def _shifts(offset: np.ndarray) -> list[Step]:
+    return [Step(kind="shift", axis=k, amount=float(offset[k])) for k in range(3) if offset[k]]
+
+
+def _turn(axis: int, angle: float) -> list[Step]:
+    rotation = about(axis, angle)
+    if is_permutation(rotation):
+        return _permute(rotation)
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    return [Step(kind="turn", axis=axis, cosine=rotation[i, i], sine=rotation[j, i])]
+
+
+def _steps(kind: str, rotation: np.ndarray, offset: np.ndarray, root: bool) -> list[Step]:
+    """The moves from the child's frame to its parent's, in that order."""
+    if root and kind in TURNING:
+        offset = np.zeros(3)
+    if kind == "spherical":
+        return [Step(kind="quaternion"), *_constant(rotation), *_shifts(offset)]
+    if kind == "free":
+        return [
+            Step(kind="quaternion"),
+            Step(kind="position"),
+            *_constant(rotation),
+            *_shifts(offset),
+        ]
+    if kind == "prismatic":
+        return [Step(kind="slide"), *_constant(rotation), *_shifts(offset)]
+    if is_permutation(rotation):
+        return [Step(kind="joint"), *_permute(rotation), *_shifts(offset)]
+    gamma, alpha, delta = zxz(rotation)
+    quarter = round(delta / (np.pi / 2)) * (np.pi / 2)
+    if abs(delta - quarter) < SNAP:
+        first = [Step(kind="joint"), *_permute(about(2, quarter))]
+    else:
+        first = [Step(kind="joint", offset=float(delta))]
+    turned = about(2, -gamma) @ offset  # the offset before the last turn, about z
+    along = snap(np.array([turned[0], turned[1], 0.0]), 1e-15)
+    last = _shifts(np.array([0.0, 0.0, offset[2]]))
+    return [*first, *_turn(0, alpha), *_shifts(along), *_turn(2, gamma), *last]
+
+
+def _constant(rotation: np.ndarray) -> list[Step]:
+    if is_permutation(rotation):
+        return _permute(rotation)
+    gamma, alpha, delta = zxz(rotation)
+    return [*_turn(2, delta), *_turn(0, alpha), *_turn(2, gamma)]
+
+
+def zxz(rotation: np.ndarray) -> tuple[float, float, float]:
+    """Angles with rotation = Rz(gamma) Rx(alpha) Rz(delta)."""
+    flat = float(np.hypot(rotation[0, 2], rotation[1, 2]))
+    if flat < SNAP:
+        alpha = 0.0 if rotation[2, 2] > 0 else np.pi
+        total = np.arctan2(rotation[1, 0], rotation[0, 0])
+        return 0.0, float(alpha), float(total if rotation[2, 2] > 0 else -total)
+    gamma = np.arctan2(rotation[0, 2], -rotation[1, 2])
+    alpha = np.arctan2(flat, rotation[2, 2])
+    delta = np.arctan2(rotation[2, 0], rotation[2, 1])
+    return float(gamma), float(alpha), float(delta)
+
+
+def regrouped(made: Mechanism, rule: dict[int, str] | str = "second moment") -> list[np.ndarray]:
+    """Second moments (4, 4) of each body after moving to parents what joints cannot tell apart.
+
+    For a revolute joint one more choice is free, ``rule``: which entry vanishes, the "second
+    moment" along the axis, "Ixx" or "Iyy". Bodies on the fixed base lose the rest.
+    """
+    moments = [b.moments.copy() for b in made.bodies]
+    sizes = [np.abs(m) for m in moments]  # what was added up: the measure of rounding
+    for body in reversed(made.bodies):
+        own, size = moments[body.index], sizes[body.index]
+        own[np.abs(own) < 8 * np.finfo(float).eps * size] = 0.0  # cancelled up to rounding
+        moved = np.zeros((4, 4))
+        if body.kind in TURNING:
+            choice = rule if isinstance(rule, str) else rule.get(body.index, "second moment")
+            amount = {
+                "second moment": own[2, 2],
+                "Ixx": own[2, 2] + own[1, 1],
+                "Iyy": own[2, 2] + own[0, 0],
+            }[choice]
+            moved[2, 2] = amount
+            moved[2, 3] = moved[3, 2] = own[2, 3]
+            moved[3, 3] = own[3, 3]
+            own = own - moved
+            own[2, 3] = own[3, 2] = own[3, 3] = 0.0
+            own[2, 2] = {"second moment": 0.0, "Ixx": -own[1, 1], "Iyy": -own[0, 0]}[choice]
+        elif body.kind == "prismatic":
+            moved[:3, :3] = own[:3, :3]
+            own = own.copy()
+            own[:3, :3] = 0.0
+        elif body.kind == "spherical":
+            moved[3, 3] = own[3, 3]
+            own = own.copy()
+            own[3, 3] = 0.0
+        moments[body.index] = own
+        if body.parent >= 0:
+            move = placement(body)
+            moments[body.parent] = moments[body.parent] + move @ moved @ move.T
+            far = np.abs(move)
+            sizes[body.parent] = sizes[body.parent] + far @ np.abs(moved) @ far.T
+    return moments
+
+
+def placement(body: Body) -> np.ndarray:
+    """The constant part (joint at zero) of a body's placement in its parent, 4 x 4."""
+    out = np.eye(4)
+    for step in body.steps:
+        move = np.eye(4)
+        if step.kind == "turn":
+            move[:3, :3] = _matrix(step.axis, step.cosine, step.sine)
+        elif step.kind == "joint" and step.offset:
+            move[:3, :3] = about(2, step.offset)
+        elif step.kind == "permute":
+            for k in range(3):
+                move[k, :3] = 0.0
+                move[k, step.order[k]] = step.signs[k]
+        elif step.kind == "shift":
+            move[step.axis, 3] = step.amount
+        out = move @ out
+    return out
+
+
+def _matrix(axis: int, c: float, s: float) -> np.ndarray:
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    out = np.eye(3)
+    out[i, i] = out[j, j] = c
+    out[i, j], out[j, i] = -s, s
+    return out
