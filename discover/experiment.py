@@ -292,7 +292,9 @@ class _Study:
     def _model_identity(self, entry: ModelEntry) -> Any:
         if entry.kind == stages.FILE:
             return file_hash(str(entry.path))
-        return self.manifest.stages.get(f"train {entry.name}", {}).get("files", entry.kind)
+        if entry.kind == stages.CONTROL:
+            return entry.kind
+        return self.manifest.outputs(f"train {entry.name}")
 
 
 def _recording_identity(recipe: Recipe) -> Any:

@@ -166,7 +166,9 @@ def compare_forecasts(
         drift = (told.energy - true.energy).abs() / swing
         drawn[f"{name}_q"] = told.q[:, 0].numpy()
         drawn[f"{name}_energy"] = told.energy[:, 0].numpy()
-        drawn[f"{name}_away"] = np.quantile(away.numpy(), [0.25, 0.5, 0.75], axis=1)
+        drawn[f"{name}_away"] = np.quantile(
+            away.numpy(), [0.25, 0.5, 0.75], axis=1, method="nearest"
+        )
         table["subjects"][name] = {
             "valid_time": float(holds.median()),
             "valid_time_low": float(holds.quantile(0.25)),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from discover.dataset import Dataset
 
 FILES = ("accuracy.json", "forecast.json", "forecast.npz", "ledger.json", "recordings.json")
-HORIZON = 400  # steps of a forecast
+STEPS, LEAST_DT = 400, 0.005  # a forecast has at most so many steps, none shorter [s]
 
 
 def measure(
@@ -64,7 +64,7 @@ def measure(
                 robot,
                 region,
                 seconds=recipe.report.rollout_s,
-                dt=recipe.report.rollout_s / HORIZON,
+                dt=max(recipe.report.rollout_s / STEPS, LEAST_DT),
                 seed=seed,
             )
             told["coordinates"] = coordinates(robot)

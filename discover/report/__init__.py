@@ -1,5 +1,5 @@
 """Reports: Markdown and figures from stored evidence."""
 
-from discover.report.render import render
+from discover.report.rendering import render
 
 __all__ = ["render"]

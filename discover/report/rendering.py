@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from matplotlib.figure import Figure
 
 from discover.artifacts import write_text
 from discover.errors import OutputError
@@ -15,6 +16,7 @@ from discover.report.numbers import count, distance, half_widths, listing, numbe
 from discover.report.stored import STUDY, VERDICT, StoredExam, read_exam, read_study
 
 REPORT = "report.md"
+FIGURES = ("errors", "forecast", "training")
 
 
 def render(directory: Path | str) -> Path:
@@ -67,8 +69,7 @@ def _render_exam(directory: Path) -> Path:
         "made": tables.lines_of(stored.manifest, _made(stored)),
         **stored_formulas(stored),
     }
-    context["figures"] = _draw_exam(stored)
-    context["training"] = context["figures"].get("training")
+    context["figures"] = dict.fromkeys(FIGURES) | _draw_exam(stored)
     return write_text(directory / REPORT, _fill("model.md.j2", context))
 
 
@@ -99,7 +100,7 @@ def _render_study(directory: Path) -> Path:
 
 def _draw_exam(stored: StoredExam) -> dict[str, str]:
     """Draw what there are numbers for; returns the figures' places relative to the report."""
-    drawn = {}
+    drawn: dict[str, Figure] = {}
     folder = stored.directory / "figures"
     if stored.curves:
         drawn["errors"] = figures.errors(stored.curves, stored.verdict.get("reach") or {})
