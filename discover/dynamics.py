@@ -28,9 +28,12 @@ class Dynamics(Protocol):
     def __call__(self, q: Tensor, v: Tensor, tau: Tensor, /) -> Tensor: ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Answers:
-    """Questions and what came back: q (n, nq), v, tau, a (n, nv); for step models also q', v'."""
+    """Questions and what came back: q (n, nq), v, tau, a (n, nv); for step models also q', v'.
+
+    Compared and hashed by identity, so that what was computed for a set can be kept with it.
+    """
 
     q: Tensor
     v: Tensor

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
-from discover.laws.family import evaluation_point
-from discover.laws.fit import Fit
+from discover.laws.fit import Fit, design_of
 
 _MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
 
@@ -88,11 +87,12 @@ def _possible(pi: Tensor, reference: Tensor) -> bool:
 
 def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
     """A square root of the information on the base parameters, per answer (k, k)."""
-    q, v = evaluation_point(answers, fitted.family.robot, fitted.integrator, fitted.dt)
+    design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
     a = fitted.predict(answers.q, answers.v, answers.tau)
-    H, _ = fitted.family.inertia_and_bias(fitted.theta, q, v, answers.tau)
-    columns = fitted.family.columns(q, v, a, answers.tau)[..., : fitted.family.basis.shape[1]]
-    rows = (torch.linalg.solve(H, columns) / fitted.scale[:, None]).flatten(0, 1)
+    columns = design.columns(a)[..., : fitted.family.basis.shape[1]]
+    rows = (
+        torch.linalg.solve(design.inertia(fitted.theta), columns) / fitted.scale[:, None]
+    ).flatten(0, 1)
     return torch.linalg.qr(rows / len(rows) ** 0.5).R
 
 

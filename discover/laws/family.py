@@ -56,12 +56,17 @@ class Family:
         k = self.basis.shape[1]
         return self.robot.replace(pi=(self.basis @ theta[:k]).reshape(-1, 10))
 
-    def columns(self, q: Tensor, v: Tensor, a: Tensor, tau: Tensor) -> Tensor:
-        """d(left side) / d(parameters): (n, nv, size)."""
-        rigid = kinematics.regressor(self.robot, q, v, a) @ self.basis
-        if not self.terms:
-            return rigid
-        return torch.cat([rigid, forces(self.terms, q, v, a, tau, coordinates(self.robot))], dim=-1)
+    def rigid_design(self, q: Tensor, v: Tensor) -> Design:
+        """The part of the left side that the bodies make, at states (q, v)."""
+        robot, zero = self.robot, torch.zeros_like(v)
+        at_rest = kinematics.regressor(robot, q, zero, zero) @ self.basis
+        units = torch.eye(robot.nv, dtype=v.dtype)
+        inertia = [
+            kinematics.regressor(robot, q, zero, e.expand_as(v)) @ self.basis - at_rest
+            for e in units
+        ]
+        bias = kinematics.regressor(robot, q, v, zero) @ self.basis
+        return Design(bias_columns=bias, inertia_columns=torch.stack(inertia, 2))
 
     def inertia_and_bias(
         self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor
@@ -123,6 +128,49 @@ class Family:
         v4 = v + dt * k3
         k4 = f(move(v3, dt), v4)
         return (k1 + 2 * k2 + 2 * k3 + k4) / 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """The left side of a family at n states, H(theta) a + b(theta), linear in its p parameters.
+
+    bias_columns (n, nv, p) at a = 0; inertia_columns (n, nv, nv, p), the second nv being a's.
+    """
+
+    bias_columns: Tensor
+    inertia_columns: Tensor
+
+    def with_terms(self, family: Family, q: Tensor, v: Tensor, tau: Tensor) -> Design:
+        """The same with the columns of the family's terms beside those of the bodies."""
+        if not family.terms:
+            return self
+        place, zero = coordinates(family.robot), torch.zeros_like(v)
+        still = forces(family.terms, q, v, zero, tau, place)
+        inertia = torch.zeros(*still.shape[:2], v.shape[-1], still.shape[-1], dtype=v.dtype)
+        moving = [k for k, t in enumerate(family.terms) if _has_acceleration(t)]
+        some = [family.terms[k] for k in moving]
+        for j in range(v.shape[-1] if moving else 0):
+            unit = zero.clone()
+            unit[..., j] = 1.0
+            inertia[:, :, j, moving] = forces(some, q, v, unit, tau, place) - still[..., moving]
+        return Design(
+            bias_columns=torch.cat([self.bias_columns, still], -1),
+            inertia_columns=torch.cat([self.inertia_columns, inertia], -1),
+        )
+
+    def inertia(self, theta: Tensor) -> Tensor:
+        """H (n, nv, nv)."""
+        return self.inertia_columns @ theta
+
+    def columns(self, a: Tensor) -> Tensor:
+        """d(left side) / d(theta) at accelerations a: (n, nv, p)."""
+        return self.bias_columns + torch.einsum("nijp,nj->nip", self.inertia_columns, a)
+
+    def acceleration(self, theta: Tensor, tau: Tensor) -> Tensor:
+        """Forward dynamics (n, nv); NaN where H is singular."""
+        rest = tau - self.bias_columns @ theta
+        solution, info = torch.linalg.solve_ex(self.inertia(theta), rest.unsqueeze(-1))
+        return torch.where((info != 0)[..., None], torch.nan, solution.squeeze(-1))
 
 
 def evaluation_point(answers: Answers, robot: Robot, integrator: str | None, dt: float | None):

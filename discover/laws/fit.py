@@ -9,12 +9,13 @@ cause in a regressor (errors in variables).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
-from discover.laws.family import INTEGRATORS, Family, evaluation_point
+from discover.laws.family import INTEGRATORS, Design, Family, evaluation_point
 
 _ITERATIONS = 12
 _TRUNCATION = 1e-11  # relative singular value under which a direction is left alone
@@ -103,6 +104,24 @@ def fit_step_map(family: Family, answers: Answers, dt: float, **options) -> Fit:
     return min(fits, key=lambda f: f.error)
 
 
+_RIGID: WeakKeyDictionary[Answers, dict[tuple, Design]] = WeakKeyDictionary()
+
+
+def design_of(
+    family: Family, answers: Answers, integrator: str | None = None, dt: float | None = None
+) -> Design:
+    """The family's left side at the answers, linear in its parameters.
+
+    Its rigid-body part does not change with the terms: it is made once for a set of answers.
+    """
+    q, v = evaluation_point(answers, family.robot, integrator, dt)
+    kept = _RIGID.setdefault(answers, {})
+    key = (id(family.basis), integrator, dt)
+    if key not in kept:
+        kept[key] = family.rigid_design(q, v)
+    return kept[key].with_terms(family, q, v, answers.tau)
+
+
 class _Problem:
     """The least-squares problem of one family on one set of answers."""
 
@@ -116,38 +135,38 @@ class _Problem:
     ):
         self.family, self.answers, self.scale = family, answers, scale
         self.integrator, self.dt = integrator, dt
-        self.q, self.v = evaluation_point(answers, family.robot, integrator, dt)
+        self.design = design_of(family, answers, integrator, dt)
 
     def residual(self, theta: Tensor) -> Tensor:
         x = self.answers
-        predicted = self.family.effective_acceleration(
-            theta, x.q, x.v, x.tau, self.integrator, self.dt
-        )
+        if self.integrator in (None, "euler"):
+            predicted = self.design.acceleration(theta, x.tau)
+        else:
+            predicted = self.family.effective_acceleration(
+                theta, x.q, x.v, x.tau, self.integrator, self.dt
+            )
         return (x.a - predicted) / self.scale
 
     def whitened(self, theta: Tensor, a: Tensor) -> Tensor:
         """H⁻¹ · columns at accelerations a, in units of the scale: (n, nv, p)."""
-        tau = self.answers.tau
-        H, _ = self.family.inertia_and_bias(theta, self.q, self.v, tau)
-        columns = self.family.columns(self.q, self.v, a, tau)
-        solved, info = torch.linalg.solve_ex(H, columns)
+        solved, info = torch.linalg.solve_ex(self.design.inertia(theta), self.design.columns(a))
         solved = torch.where((info != 0)[:, None, None], 0.0, solved)
         return solved / self.scale[:, None]
 
     def inverse_dynamics(self, start: Tensor | None) -> Tensor:
         """tau = columns · theta, first as it stands, then twice with rows weighted by H⁻¹."""
         x = self.answers
-        columns = self.family.columns(self.q, self.v, x.a, x.tau)
+        columns = self.design.columns(x.a)
         weight = columns.square().mean((0, 2)).sqrt().clamp_min(1e-300)
         theta = _least_squares(
             (columns / weight[:, None]).flatten(0, 1), (x.tau / weight).flatten()
         )
         for _ in range(2):
-            H, _ = self.family.inertia_and_bias(theta, self.q, self.v, x.tau)
+            H = self.design.inertia(theta)
             if not bool((torch.linalg.eigvalsh(0.5 * (H + H.mT)) > 0).all()):
                 if start is None:
                     return theta
-                H, _ = self.family.inertia_and_bias(start, self.q, self.v, x.tau)
+                H = self.design.inertia(start)
             rows = torch.linalg.solve(H, torch.cat([columns, x.tau.unsqueeze(-1)], -1))
             rows = rows / self.scale[:, None]
             theta = _least_squares(rows[..., :-1].flatten(0, 1), rows[..., -1].flatten())

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from discover.dynamics import Answers
 from discover.laws.family import evaluation_point
-from discover.laws.fit import Fit, fit
+from discover.laws.fit import Fit, design_of, fit
 from discover.laws.terms import Term, coordinates, forces
 
 EFFECTIVE_SAMPLES = 200
@@ -123,11 +123,12 @@ def rank(fitted: Fit, answers: Answers, candidates: Sequence[Term]) -> list[Term
         return []
     family, scale = fitted.family, fitted.scale
     q, v = evaluation_point(answers, family.robot, fitted.integrator, fitted.dt)
+    design = design_of(family, answers, fitted.integrator, fitted.dt)
     r = fitted.residual(answers)
     a = answers.a - r * scale
-    H, _ = family.inertia_and_bias(fitted.theta, q, v, answers.tau)
+    H = design.inertia(fitted.theta)
     extra = forces(candidates, q, v, a, answers.tau, coordinates(family.robot))
-    columns = torch.cat([family.columns(q, v, a, answers.tau), extra], dim=-1)
+    columns = torch.cat([design.columns(a), extra], dim=-1)
     rows = (torch.linalg.solve(H, columns) / scale[:, None]).flatten(0, 1)
     rows = torch.nan_to_num(rows)
     known, new = rows[:, : family.size], rows[:, family.size :]
@@ -162,12 +163,12 @@ def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:
 
 
 def _possible(fitted: Fit) -> bool:
-    """Physical terms must have coefficients that are not negative."""
+    """Physical terms must have coefficients that are not negative beyond their uncertainty."""
     k = fitted.family.basis.shape[1]
+    error = fitted.covariance.diagonal()[k:].clamp_min(0).sqrt()
+    lowest = fitted.theta[k:] + 3 * error + 1e-9
     return all(
-        c >= 0
-        for t, c in zip(fitted.family.terms, fitted.theta[k:].tolist(), strict=True)
-        if t.physical
+        c >= 0 for t, c in zip(fitted.family.terms, lowest.tolist(), strict=True) if t.physical
     )
 
 

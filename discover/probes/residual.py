@@ -9,11 +9,11 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
 
 from discover.dynamics import Answers
 from discover.laws.family import evaluation_point
@@ -33,7 +33,7 @@ def torque_residual(fitted: Fit, answers: Answers) -> np.ndarray:
 def low_dimensional_predictability(fitted: Fit, answers: Answers) -> tuple[float, str]:
     """The best cross-validated R² of the torque residual from a few variables, and which.
 
-    Tried: all of q; of v; of a; of tau (forest), and one joint's q, v, a, tau or (q, v) (splines).
+    Tried: all of q; of v; of a; of tau (Gaussian kernels), and one joint's q, v, a, tau (splines).
     Joints are weighted by the variance of their residual over that of their torque.
     """
     residual = torque_residual(fitted, answers)
@@ -53,7 +53,7 @@ def low_dimensional_predictability(fitted: Fit, answers: Answers) -> tuple[float
             continue
         y = residual[:, row]
         for name, x in groups.items():
-            score = _score(_forest(), x, y)
+            score = _score(_kernel(x.shape[1]), x, y)
             if score > best:
                 best, what = score, f"{name} → joint {row + 1}"
             for j in range(x.shape[1]):
@@ -74,11 +74,16 @@ def _score(regressor, x: np.ndarray, y: np.ndarray) -> float:
 
 def _spline():
     return make_pipeline(
-        StandardScaler(),
-        SplineTransformer(n_knots=8, degree=3, extrapolation="linear", knots="quantile"),
+        StandardScaler(with_mean=False),
+        make_union(
+            SplineTransformer(n_knots=8, degree=3, extrapolation="linear", knots="quantile"),
+            FunctionTransformer(np.sign),  # friction and its kin jump where the speed turns
+        ),
         RidgeCV(np.logspace(-6, 1, 4)),
     )
 
 
-def _forest():
-    return RandomForestRegressor(n_estimators=40, min_samples_leaf=3, random_state=0, n_jobs=1)
+def _kernel(dimensions: int):
+    return make_pipeline(
+        StandardScaler(), KernelRidge(kernel="rbf", gamma=0.5 / dimensions, alpha=1e-2)
+    )
