@@ -7,6 +7,7 @@ programs). Numpy calls ``.sin()``, ``.cos()`` and ``.tanh()`` on the elements of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -141,8 +142,9 @@ class NumpyArrays:
     @staticmethod
     def linear(matrix: Array, x: Array) -> Array:
         if x.dtype != object:
-            flat = x.reshape(*x.shape[:2], -1)
-            return np.matmul(matrix, flat).reshape(-1, matrix.shape[1], *x.shape[2:])
+            flat = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+            out = np.matmul(matrix, flat)
+            return out.reshape(*out.shape[:2], *x.shape[2:])
         # zeros and ones of the constants never reach the expression nodes
         count = max(matrix.shape[0], x.shape[0])
         out = np.empty((count, matrix.shape[1], *x.shape[2:]), dtype=x.dtype)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kinematics.arrays import NUMPY, TORCH, Array
 from kinematics.errors import RobotError
+from kinematics.lazy import lazy
 from kinematics.reading import Reading, reading
 from kinematics.tree import Robot
 
@@ -48,29 +49,29 @@ class Inputs:
         """Batch elements, flattened."""
         return int(self.public["q"].shape[0])
 
-    @cached_property
+    @lazy
     def read(self) -> Reading:
         """The constants of the full tree."""
         return reading(self.tree, self.public["q"])
 
-    @cached_property
+    @lazy
     def q(self) -> Array:
         q = self.public["q"]
         return self.robot.coupling.positions(self.xp, q) if self.robot.mimic else q
 
-    @cached_property
+    @lazy
     def v(self) -> Array:
         return self._velocities("v")
 
-    @cached_property
+    @lazy
     def a(self) -> Array | None:
         return self._velocities("a") if "a" in self.public else None
 
-    @cached_property
+    @lazy
     def f_ext(self) -> Array | None:
         return self.read.wrenches(self.public["f_ext"]) if "f_ext" in self.public else None
 
-    @cached_property
+    @lazy
     def pi(self) -> Array:
         return self.read.parameters(self.parameters)
 
@@ -94,6 +95,9 @@ class Inputs:
         if torched and self.count > PIECE and not torch.compiler.is_compiling():
             on_cpu = self.public["q"].device.type == "cpu"
             parts = [function(part) for part in self._pieces()] if on_cpu else [function(self)]
+        elif self.back is not None:
+            with np.errstate(all="ignore"):  # a singular robot gives nan, as it does in torch
+                parts = [function(self)]
         else:
             parts = [function(self)]
         if len(parts) > 1:
@@ -102,12 +106,11 @@ class Inputs:
             x = parts[0]
         if self.back is not None:
             x = torch.as_tensor(x).to(self.back)
-            torched = True
         count = self.count
         if x.shape[-1] != count:
             x = _wide(x, count)
         if x.ndim > 1:
-            x = x.movedim(-1, 0) if torched else np.moveaxis(x, -1, 0)
+            x = x.movedim(-1, 0) if isinstance(x, Tensor) else np.moveaxis(x, -1, 0)
         return x if x.ndim > 0 and len(self.batch) == 1 else x.reshape((*self.batch, *x.shape[1:]))
 
     def _sizes(self) -> list[int]:
@@ -249,7 +252,7 @@ def _flatten(x: Array, batch: tuple[int, ...], tail: int) -> Array:
     if tuple(x.shape[: x.ndim - tail]) != batch:
         shape = (*batch, *last)
         x = x.expand(shape) if isinstance(x, Tensor) else np.broadcast_to(x, shape)
-    return x if len(batch) == 1 else x.reshape(-1, *last)
+    return x if len(batch) == 1 else x.reshape(math.prod(batch), *last)
 
 
 def _check_shape(robot: Robot, name: str, x: Array) -> None:

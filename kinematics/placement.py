@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 from kinematics import maps, spatial
 from kinematics.arrays import Array
+from kinematics.lazy import lazy
 from kinematics.reading import Columns, Level, Reading
 from kinematics.rotations import matrix_of_quaternion
 
@@ -28,7 +28,7 @@ class Placement:
 
     # -- functions of the coordinates -----------------------------------------------------------
 
-    @cached_property
+    @lazy
     def _basis(self) -> list[tuple[Array, ...]]:
         """For turning and for sliding joints: rows of maps.ONE ... maps.ZERO, (n, 1, B) each."""
         xp, columns = self.read.xp, self.q.T
@@ -62,18 +62,18 @@ class Placement:
         rows = xp.concat(groups)
         return rows if self.read.basis_order is None else xp.take(rows, self.read.basis_order)
 
-    @cached_property
+    @lazy
     def _vector(self) -> tuple[Array, Array]:
         return (
             self._pattern(maps.VECTOR_COS, [maps.ONE] * 6),
             self._pattern(maps.VECTOR_SIN, [maps.LINEAR] * 6),
         )
 
-    @cached_property
+    @lazy
     def _parameters(self) -> tuple[Array, ...]:
         return self._tensor(maps.PARAMETER_COS, maps.PARAMETER_SIN)
 
-    @cached_property
+    @lazy
     def _articulated(self) -> tuple[Array, ...]:
         return self._tensor(maps.ARTICULATED_COS, maps.ARTICULATED_SIN)
 
@@ -87,7 +87,7 @@ class Placement:
             terms.append(self._pattern([maps.ZERO] * size, [maps.SQUARE] * size))
         return tuple(terms)
 
-    @cached_property
+    @lazy
     def _placed(self) -> tuple[Array, Array]:
         """(R, p) of the bodies of levels with spherical or free joints."""
         xp, at, columns = self.read.xp, self.read.placed, self.q.T

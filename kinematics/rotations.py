@@ -21,7 +21,7 @@ def from_rpy(roll: float, pitch: float, yaw: float) -> np.ndarray:
     )
 
 
-def clean(rotation: np.ndarray, tolerance: float = 1e-12) -> np.ndarray:
+def clean(rotation: np.ndarray, tolerance: float = 1e-15) -> np.ndarray:
     """Snap entries within ``tolerance`` of 0 and ±1: right angles written with 16 digits.
 
     Only inputs are cleaned, never computed results, so accuracy is not at stake and traced

@@ -57,10 +57,11 @@ def stretch(given: Inputs) -> Array:
     """q - reference (nv, B) of each one-velocity joint, zero for the others."""
     q, robot = given.public["q"], given.robot
     columns = [given.xp.zeros((q.shape[0],), like=q)] * robot.nv
+    reference = constant(given, robot.spring_reference)
     for kind, at, dof in zip(robot.kinds, robot.q_slices, robot.v_slices, strict=True):
         if joints.NV[kind] == 1:
-            columns[dof.start] = q[:, at.start]
-    return given.xp.stack(columns, axis=0) - constant(given, robot.spring_reference)
+            columns[dof.start] = q[:, at.start] - reference[dof.start]
+    return given.xp.stack(columns, axis=0)
 
 
 def present(given: Inputs, name: str) -> Array | None:

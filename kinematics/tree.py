@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cached_property
 from typing import Any
 
 import networkx as nx
@@ -14,6 +13,7 @@ from torch import Tensor
 from kinematics import joints
 from kinematics.coupling import Coupling, Mimic, coupling
 from kinematics.errors import RobotError
+from kinematics.lazy import lazy
 
 PARAMETERS = ("m", "mx", "my", "mz", "Ixx", "Ixy", "Iyy", "Ixz", "Iyz", "Izz")
 
@@ -77,22 +77,22 @@ class Robot:
         """Number of moving bodies, which is the number of joints."""
         return len(self.kinds)
 
-    @cached_property
+    @lazy
     def nq(self) -> int:
         """Number of configuration coordinates."""
         return max(at.stop for at in self.q_slices)
 
-    @cached_property
+    @lazy
     def nv(self) -> int:
         """Number of velocity coordinates."""
         return max(at.stop for at in self.v_slices)
 
-    @cached_property
+    @lazy
     def q_slices(self) -> tuple[slice, ...]:
         """Where each joint's coordinates lie in q."""
         return self._slices(joints.NQ)
 
-    @cached_property
+    @lazy
     def v_slices(self) -> tuple[slice, ...]:
         """Where each joint's velocities lie in v."""
         return self._slices(joints.NV)
@@ -107,21 +107,21 @@ class Robot:
                 at += sizes[kind]
         return tuple(found[driver.get(name, name)] for name in self.joint_names)
 
-    @cached_property
+    @lazy
     def coupling(self) -> Coupling:
         """How the coordinates drive the full tree, where joints mimic others."""
         return coupling(self)
 
-    @cached_property
+    @lazy
     def unmimicked(self) -> Robot:
         """The full tree: every mimic joint independent, without joint terms and limits."""
         nq = sum(joints.NQ[kind] for kind in self.kinds)
         nv = sum(joints.NV[kind] for kind in self.kinds)
         zero = self.axes.new_zeros
-        sized = {name: zero(nv) for name in _PER_VELOCITY} | {n: zero(nq) for n in _PER_POSITION}
+        sized: dict[str, Any] = {name: zero(nv) for name in _PER_VELOCITY} | {n: zero(nq) for n in _PER_POSITION}
         return replace(self, mimic=(), **sized)
 
-    @cached_property
+    @lazy
     def quaternion_slices(self) -> tuple[slice, ...]:
         """Where the unit quaternions lie in q."""
         return tuple(
@@ -158,7 +158,7 @@ class Robot:
         ]
         return torch.tensor(values, dtype=self.axes.dtype, device=self.axes.device)
 
-    @cached_property
+    @lazy
     def graph(self) -> nx.DiGraph:
         """One node a moving body, edges parent to child, with joint names and inertias."""
         graph: nx.DiGraph = nx.DiGraph(name=self.name, base=self.base_name)
@@ -199,7 +199,7 @@ class Robot:
         self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> Robot:
         """A copy whose tensors have this dtype and live on this device."""
-        moved = {
+        moved: dict[str, Any] = {
             name: value.to(dtype=dtype, device=device)
             for name in _ARRAYS
             if isinstance(value := getattr(self, name), Tensor)
@@ -277,7 +277,7 @@ def build(
     def tensor(x: Any) -> Tensor:
         return torch.as_tensor(x, dtype=torch.float64)
 
-    defaults: dict[str, Tensor] = {
+    defaults: dict[str, Any] = {
         key: torch.zeros(nv, dtype=torch.float64) for key in _PER_VELOCITY
     }
     defaults["velocity_limit"] = defaults["effort_limit"] = torch.full((nv,), torch.inf).double()

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from kinematics import joints, physical
+from kinematics.coupling import Mimic
 from kinematics.errors import RobotError
 from kinematics.rotations import clean
 from kinematics.tree import Robot, build
@@ -46,6 +47,8 @@ class _Building:
     effort_limit: list[float] = field(default_factory=list)
     damping: list[float] = field(default_factory=list)
     friction: list[float] = field(default_factory=list)
+    terms: list[tuple[str, str, Any, Any]] = field(default_factory=list)
+    mimic: list[Mimic] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -58,7 +61,7 @@ def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool)
     links = {link.name: link for link in model.links}
     if free:
         _add(out, "root_joint", base, "free", -1, np.eye(3), np.zeros(3), np.array([0, 0, 1.0]))
-        _limits(out, "free", None, None)
+        out.terms.append(("root_joint", "free", None, None))
     # depth first, in the order of the document; an entry is a link, the joint that carries it, the
     # moving body that carries both, and the placement of the joint in that body's frame
     stack: list[tuple[Any, str, int, np.ndarray, np.ndarray]] = [
@@ -83,6 +86,8 @@ def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool)
                     r @ placement[:3, 3] + p,
                 )
             )
+    _resolve_mimics(out, label)
+    _gather_terms(out)
     terms: dict[str, Any] = {}
     if any(out.damping) or any(out.friction):
         if joint_terms:
@@ -107,6 +112,7 @@ def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool)
         velocity_limit=out.velocity_limit,
         effort_limit=out.effort_limit,
         base_name=base,
+        mimic=tuple(out.mimic),
         notes=tuple(out.notes),
         **terms,
     )
@@ -122,8 +128,57 @@ def _moving(
         axis = np.array([0.0, 0.0, 1.0])
     axis = clean(axis / np.linalg.norm(axis))
     number = _add(out, joint.name, joint.child, kind, parent, rotation, offset, axis)
-    _limits(out, kind, joint.limit, joint.dynamics)
+    out.terms.append((joint.name, kind, joint.limit, joint.dynamics))
+    if joint.mimic is not None:
+        scale, shift = joint.mimic.multiplier, joint.mimic.offset
+        out.mimic.append(
+            Mimic(
+                joint=joint.name,
+                driver=joint.mimic.joint,
+                multiplier=1.0 if scale is None else float(scale),
+                offset=0.0 if shift is None else float(shift),
+            )
+        )
     return number
+
+
+def _resolve_mimics(out: _Building, label: str) -> None:
+    """Follow chains of mimics to independent joints; refuse loops, note unknown drivers."""
+    by_name = {m.joint: m for m in out.mimic}
+    resolved = []
+    for m in out.mimic:
+        seen, scale, shift, driver = {m.joint}, m.multiplier, m.offset, m.driver
+        while driver in by_name and driver not in seen:
+            seen.add(driver)
+            link = by_name[driver]
+            scale, shift, driver = scale * link.multiplier, shift + scale * link.offset, link.driver
+        if driver in seen:
+            raise RobotError(
+                f"expected {m.joint!r} to mimic an independent joint, found a loop of mimics "
+                f"through {m.driver!r} in {label}; make one of them independent"
+            )
+        if driver not in out.joint_names:
+            out.notes.append(
+                f"joint {m.joint!r} mimics {driver!r}, which is no moving joint: left independent"
+            )
+            continue
+        resolved.append(Mimic(joint=m.joint, driver=driver, multiplier=scale, offset=shift))
+    out.mimic = resolved
+
+
+def _gather_terms(out: _Building) -> None:
+    """Limits and joint terms of the independent joints; a mimic's terms go to its driver."""
+    mimic = {m.joint: m for m in out.mimic}
+    at: dict[str, int] = {}
+    for name, kind, limit, dynamics in out.terms:
+        if name not in mimic:
+            at[name] = len(out.damping)
+            _limits(out, kind, limit, dynamics)
+    for name, _, _, dynamics in out.terms:
+        if name in mimic and dynamics is not None:
+            row, scale = at[mimic[name].driver], abs(mimic[name].multiplier)
+            out.damping[row] += scale**2 * float(dynamics.damping or 0.0)
+            out.friction[row] += scale * float(dynamics.friction or 0.0)
 
 
 def _validate(root: Element, label: str) -> None:
@@ -151,11 +206,11 @@ def _validate(root: Element, label: str) -> None:
                 "replace it by joints of these kinds"
             )
         for end in ("parent", "child"):
-            element = joint.find(end)
-            link = None if element is None else element.get("link")
-            if link not in links:
+            named = joint.find(end)
+            target = None if named is None else named.get("link")
+            if target not in links:
                 raise RobotError(
-                    f"expected joint {name!r} to have a {end} link of the robot, found {link!r}; "
+                    f"expected joint {name!r} to have a {end} link of the robot, found {target!r}; "
                     "add the link or mend the name"
                 )
         axis = joint.find("axis")
@@ -171,14 +226,14 @@ def _validate(root: Element, label: str) -> None:
             ("dynamics", ("damping", "friction")),
             ("mimic", ("multiplier", "offset")),
         ):
-            element = joint.find(tag)
+            part = joint.find(tag)
             for key in keys:
-                if element is not None and element.get(key) is not None:
-                    _numbers(element.get(key, ""), 1, f"{key} of joint {name!r}", finite=False)
-    for link in root.findall("link"):
-        inertial = link.find("inertial")
+                if part is not None and part.get(key) is not None:
+                    _numbers(part.get(key, ""), 1, f"{key} of joint {name!r}", finite=False)
+    for body in root.findall("link"):
+        inertial = body.find("inertial")
         if inertial is not None:
-            _check_inertial(inertial, f"link {link.get('name')!r}")
+            _check_inertial(inertial, f"link {body.get('name')!r}")
 
 
 def _check_inertial(inertial: Element, where: str) -> None:
@@ -257,11 +312,6 @@ def _tree(model: Any, label: str) -> tuple[str, dict[str, list[Any]]]:
             raise RobotError(
                 f"expected a tree, found link {joint.child!r} as child of both "
                 f"{carried[joint.child]!r} and {joint.name!r} in {label}; cut the closed loop"
-            )
-        if joint.mimic is not None:
-            raise RobotError(
-                f"expected independent joints, found {joint.name!r} mimicking "
-                f"{joint.mimic.joint!r} in {label}; make it fixed or independent"
             )
         carried[joint.child] = joint.name
         children.setdefault(joint.parent, []).append(joint)
