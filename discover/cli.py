@@ -109,17 +109,18 @@ def examine(
 ) -> None:
     """Ask a model of your own what it has learned."""
     import discover
-    from discover import models
+    from discover import stages
 
     _must_be_free(out)
     body = discover.load_robot(robot)
     box = discover.Region.from_toml(region)
+    asked = stages.load_model(model, body, box, outputs=outputs.value if outputs else None, dt=dt)
     exam = discover.examine(
-        models.load(model),
+        asked,
         body,
         box,
-        outputs=outputs.value,
-        dt=dt,
+        outputs=asked.outputs,
+        dt=asked.dt,
         budget=budget.value,
         seed=seed,
         name=Path(model.partition(":")[0]).stem,

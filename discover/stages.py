@@ -80,7 +80,13 @@ def train_model(
     if entry.kind == FILE:
         if entry.path is None:
             raise RecipeError(f"model.{name}.path: expected a file for kind 'file', found nothing")
-        return models.load(entry.path)
+        model = load_model(entry.path, robot, region_of(recipe, robot, dataset))
+        if model.outputs != dataset.outputs:
+            raise ModelError(
+                f"model.{name}: expected a model that answers {dataset.outputs}, as the data do, "
+                f"found one that answers {model.outputs}; set data.outputs"
+            )
+        return model
     settings = recipe.training(name)
     model = models.build(
         entry.kind,
@@ -105,6 +111,37 @@ def train_model(
         config=TrainingConfig(**settings.descent),
         card={"robot": robot.name, "dataset": dataset.hash, "name": name},
     ).model
+
+
+def load_model(
+    path: Path | str,
+    robot: Robot,
+    region: Region | None = None,
+    *,
+    outputs: str | None = None,
+    dt: float | None = None,
+) -> Any:
+    """Somebody's model from its file, checked against the robot; has `.outputs` and `.dt`.
+
+    What the model answers is read from its own declaration where `outputs` and `dt` are not given.
+    Raises ModelError or CheckpointError.
+    """
+    from discover import models
+
+    told = {"outputs": outputs, "dt": dt}
+    declared: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
+    if Path(path).suffix != ".safetensors":  # ours declare themselves
+        declared |= {"nq": robot.nq, "nv": robot.nv, "kinds": robot.kinds}
+        if region is not None and robot.nq == robot.nv:
+            declared["home"] = tuple(region.resolve(robot.nv).q.centre.tolist())
+        return models.load(path, **declared)
+    model = models.load(path, **declared)
+    if (model.layout.nq, model.layout.nv) != (robot.nq, robot.nv):
+        raise ModelError(
+            f"{path}: expected a model of {robot.nv} joint coordinates (those of {robot.name}), "
+            f"found {model.layout.nv}"
+        )
+    return models.load(path, outputs="next_state") if model.outputs == "increment" else model
 
 
 def simulator(

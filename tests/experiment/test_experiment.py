@@ -141,18 +141,27 @@ def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
         run(studies.write_recipe(tmp_path), out, resume=True)
 
 
-def test_a_model_that_raises_is_named_and_the_others_are_kept(
-    tmp_path: Path, counted: dict[str, Counter]
+def raises(q: Any, v: Any, tau: Any) -> Any:
+    return 1 / 0
+
+
+def mutates(q: Any, v: Any, tau: Any) -> Any:
+    q += 1
+    return tau
+
+
+@pytest.mark.parametrize(("bad", "words"), [(raises, "ZeroDivisionError"), (mutates, "in place")])
+def test_a_model_that_misbehaves_is_named_and_the_others_are_kept(
+    tmp_path: Path, counted: dict[str, Counter], bad: Any, words: str
 ) -> None:
     recipe = studies.write_recipe(tmp_path, studies.SIMULATOR, studies.TABLE)
     original = counted["examine_model"].stage
 
     def broken(recipe: Any, name: str, model: Any, *given: Any) -> Any:
-        asked = (lambda q, v, tau: 1 / 0) if name == "table" else model
-        return original(recipe, name, asked, *given)
+        return original(recipe, name, bad if name == "table" else model, *given)
 
     counted["examine_model"].stage = broken
-    with pytest.raises(ModelError, match="ZeroDivisionError"):
+    with pytest.raises(ModelError, match=words):
         run(recipe, tmp_path / "out")
     assert list(studies.verdicts(tmp_path / "out")) == ["simulator"]
 

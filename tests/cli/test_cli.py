@@ -1,0 +1,312 @@
+"""The command line: what it prints, its exit status, and one clear line for every bad input."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from discover import cli
+
+RECIPE = """
+[study]
+name = "small"
+[robot]
+source = "double_pendulum"
+[region]
+q = 1.0
+v = 1.0
+tau = 2.0
+[data]
+samples = 300
+[examine]
+budget = "quick"
+[report]
+rollout_s = 0.2
+ledger = false
+[[model]]
+name = "simulator"
+kind = "simulator"
+"""
+REGION = "q = 1.0\nv = 1.0\ntau = 2.0\n"
+MODELS = """
+import torch
+
+def good():
+    return lambda q, v, tau: tau
+
+def raises():
+    def model(q, v, tau):
+        raise RuntimeError("first line\\nsecond line")
+    return model
+
+def nan():
+    return lambda q, v, tau: tau * float("nan")
+
+def wrong_shape():
+    return lambda q, v, tau: tau[:, :1]
+"""
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture
+def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that must fail with bad input; returns its one line."""
+
+    def run(*arguments: object, status: int = 2) -> str:
+        assert cli.main([str(a) for a in arguments]) == status
+        told = capsys.readouterr().err
+        assert told.startswith("discover: ")
+        assert told.endswith("\n")
+        assert told.count("\n") == 1
+        assert "Traceback" not in told
+        return told
+
+    return run
+
+
+def examine(tmp_path: Path, model: str, region: str = REGION, robot: str = "double_pendulum"):
+    (tmp_path / "models.py").write_text(MODELS)
+    (tmp_path / "region.toml").write_text(region)
+    return (
+        "examine",
+        *("--model", f"{tmp_path / 'models.py'}:{model}"),
+        *("--robot", robot),
+        *("--region", tmp_path / "region.toml"),
+        *("--out", tmp_path / "exam"),
+        *("--budget", "quick"),
+    )
+
+
+# ---- what works ------------------------------------------------------------------------------
+
+
+def test_run_report_and_status(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert cli.main(["run", str(recipe), "--out", str(out), "--set", "data.samples=200"]) == 0
+    told = capsys.readouterr().out
+    assert "simulator  physics" in told
+    assert "200 samples" in told
+    first = (out / "report.md").read_bytes()
+    (out / "report.md").unlink()
+    assert cli.main(["report", str(out)]) == 0
+    assert (out / "report.md").read_bytes() == first
+
+
+@pytest.mark.parametrize("kind", ["robots", "recipes", "models", "probes"])
+def test_list(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 3
+    expected = {
+        "robots": "panda",
+        "recipes": "double_pendulum",
+        "models": "mlp",
+        "probes": "memory",
+    }
+    assert any(line.startswith(expected[kind]) for line in lines)
+
+
+def test_help_is_there_and_starts_nothing_heavy() -> None:
+    program = (
+        "import sys; from discover import cli; cli.main(['--help'])\n"
+        "sys.exit('matplotlib' in sys.modules or 'sympy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0
+    for command in ("run", "examine", "calibrate", "bench", "inspect", "report", "list"):
+        assert command in done.stdout
+
+
+# ---- bad input: one line, status 2 -------------------------------------------------------------
+
+
+def test_a_missing_recipe(complaint: Callable[..., str]) -> None:
+    assert "double_pendulum" in complaint("run", "dubble_pendulum")
+
+
+def test_a_malformed_recipe(complaint: Callable[..., str], recipe: Path) -> None:
+    recipe.write_text("[study\nname = 3")
+    assert "not TOML" in complaint("run", recipe)
+
+
+def test_an_unknown_recipe_key(complaint: Callable[..., str], recipe: Path) -> None:
+    recipe.write_text(RECIPE.replace("samples", "sampels"))
+    assert "did you mean 'samples'" in complaint("run", recipe)
+
+
+def test_a_setting_that_is_none(complaint: Callable[..., str], recipe: Path) -> None:
+    complaint("run", recipe, "--set", "data.samples")
+    complaint("run", recipe, "--set", "data.samples=many")
+
+
+def test_a_region_inside_out(complaint: Callable[..., str], recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE.replace("q = 1.0", "q = {low = 1.0, high = -1.0}"))
+    assert "low < high" in complaint("run", recipe)
+    arguments = examine(tmp_path, "good", REGION.replace("1.0", "-1.0"))
+    assert "above zero" in complaint(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("raises", "RuntimeError"),
+        ("nan", "NaN"),
+        ("wrong_shape", "shape"),
+        ("absent", "absent"),
+    ],
+)
+def test_a_model_that_misbehaves(
+    complaint: Callable[..., str], tmp_path: Path, model: str, words: str
+) -> None:
+    assert words in complaint(*examine(tmp_path, model))
+    assert not (tmp_path / "exam" / "verdict.json").exists()
+
+
+def test_a_missing_model_and_a_pickle(complaint: Callable[..., str], tmp_path: Path) -> None:
+    arguments = list(examine(tmp_path, "good"))
+    arguments[2] = tmp_path / "nowhere.pt2"
+    assert "nowhere.pt2" in complaint(*arguments)
+    (tmp_path / "model.pkl").write_bytes(b"\x80\x04N.")
+    arguments[2] = tmp_path / "model.pkl"
+    complaint(*arguments)
+
+
+def test_a_missing_and_a_malformed_robot(complaint: Callable[..., str], tmp_path: Path) -> None:
+    complaint(*examine(tmp_path, "good", robot="pandaa"))
+    (tmp_path / "bad.urdf").write_text("<robot name='x'><link name='a'>")
+    complaint(*examine(tmp_path, "good", robot=str(tmp_path / "bad.urdf")))
+
+
+def test_a_folder_of_something_else(
+    complaint: Callable[..., str], recipe: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "exam").mkdir()
+    (tmp_path / "exam" / "thesis.tex").write_text("years of work")
+    complaint("run", recipe, "--out", tmp_path / "exam")
+    complaint(*examine(tmp_path, "good"))
+    assert [p.name for p in (tmp_path / "exam").iterdir()] == ["thesis.tex"]
+
+
+def test_a_place_that_cannot_be_written(
+    complaint: Callable[..., str], recipe: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert "another --out" in complaint("run", recipe, "--out", tmp_path / "file" / "out")
+    assert "another --out" in complaint("run", recipe, "--out", "/proc/discover")
+
+
+def test_a_full_disk(recipe: Path, tmp_path: Path) -> None:
+    """The data set does not fit; what was written before stays whole, and resuming finishes."""
+    out = tmp_path / "out"
+
+    def small_disk() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))
+
+    command = [sys.executable, "-m", "discover", "run", str(recipe), "--out", str(out)]
+    done = subprocess.run(
+        command, preexec_fn=small_disk, capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "dataset.h5" in done.stderr
+    assert sorted(p.name for p in out.iterdir()) == [
+        "experiment.toml",
+        "manifest.json",
+        "robot.json",
+    ]
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_report_of_nothing(complaint: Callable[..., str], tmp_path: Path) -> None:
+    assert "verdict.json" in complaint("report", tmp_path)
+    assert "verdict.json" in complaint("inspect", tmp_path)
+
+
+def test_a_truncated_data_set_or_checkpoint_where_no_run_can_mend_it(
+    complaint: Callable[..., str], recipe: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    arguments = list(examine(tmp_path, "good"))
+    arguments[2] = tmp_path / "model.safetensors"
+    assert "truncated" in complaint(*arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fly",),
+        ("run",),
+        ("run", "panda", "--device", "abacus"),
+        ("run", "panda", "--frobnicate"),
+        ("list", "unicorns"),
+        ("bench", "unicorns"),
+    ],
+)
+def test_usage(complaint: Callable[..., str], arguments: tuple[str, ...]) -> None:
+    complaint(*arguments)
+
+
+def test_what_comes_later_says_so(complaint: Callable[..., str]) -> None:
+    assert "not part of this version" in complaint("calibrate")
+
+
+# ---- failures of ours, and interruptions -------------------------------------------------------
+
+
+def test_a_failure_of_ours_is_one_line_and_debug_shows_more(
+    complaint: Callable[..., str],
+    recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from discover import experiment
+
+    def broken(*given: object, **named: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(experiment, "run", broken)
+    assert "--debug" in complaint("run", recipe, status=1)
+    assert cli.main(["run", str(recipe), "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_interrupted(recipe: Path, tmp_path: Path) -> None:
+    """Ctrl-C ends with status 130 and a line that says how to go on; what was finished stays."""
+    out = tmp_path / "out"
+    recipe.write_text(RECIPE.replace("300", "60000"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "discover", "run", str(recipe), "--out", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    manifest = out / "manifest.json"
+    patience = time.monotonic() + 60
+    while not (manifest.exists() and '"load"' in manifest.read_text()):
+        assert time.monotonic() < patience
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"--out {out} --resume" in told
+    assert told.count("\n") == 1
+    assert (out / "robot.json").exists()
