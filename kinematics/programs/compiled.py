@@ -78,7 +78,9 @@ class CompiledProgram:
     def source(self, language: str = "llvm") -> str:
         """The program as text: "c", "llvm", "python", "torch" or "latex"."""
         if language == "llvm":
-            return llvm_source(self.program, self.dtype, self.lanes)
+            return llvm_source(
+                self.program, self.dtype, self.lanes, estimates=this_machine().estimates
+            )
         return self.program.source(language, self.dtype)
 
     def __repr__(self) -> str:
@@ -226,8 +228,9 @@ def _build(program: Program, dtype: str, lanes: int) -> tuple[dict[str, Any], di
     from kinematics.programs.lowering import lower
 
     steps = lower(program)
+    estimates = this_machine().estimates
     codes = {
-        n: object_code(llvm_source(program, dtype, n, instructions=steps))
+        n: object_code(llvm_source(program, dtype, n, instructions=steps, estimates=estimates))
         for n in sorted({1, lanes})
     }
     description = {

@@ -8,7 +8,7 @@ from typing import Any
 from kinematics.programs.compiled import CompiledProgram, compile_program
 from kinematics.programs.program import Program, ProgramError
 from kinematics.programs.search import cheapest_program
-from kinematics.programs.tracing import PORTS, check_what, trace
+from kinematics.programs.tracing import PORTS, check_what, trace, trace_coupled
 
 ORDERS = ("auto", "search", "aba", "crba", "traced")
 
@@ -55,6 +55,8 @@ def robot_program(
     check_what(what)
     if order not in ORDERS:
         raise ProgramError(f"expected an order among {', '.join(ORDERS)}, found {order!r}")
+    if what == "aba" and robot.mimic:
+        return trace_coupled(robot, extra_force=extra_force)
     if what != "aba" or order == "traced":
         return trace(robot, what, extra_force=extra_force)
     return cheapest_program(robot, order=order, extra_force=extra_force)

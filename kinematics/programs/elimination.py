@@ -173,12 +173,8 @@ class _Elimination:
                 if terms["friction"][dof]:
                     step = (rate * (1.0 / robot.friction_speed)).tanh()
                     force[dof] = force[dof] - terms["friction"][dof] * step
-                if terms["stiffness"][dof]:
-                    stretch = (
-                        self.q[body.q.start] - terms["spring_reference"][dof]
-                        if body.scalar
-                        else -terms["spring_reference"][dof]
-                    )
+                if terms["stiffness"][dof] and body.scalar:
+                    stretch = self.q[body.q.start] - terms["spring_reference"][dof]
                     force[dof] = force[dof] - terms["stiffness"][dof] * stretch
         return force
 

@@ -13,6 +13,8 @@ from kinematics.programs.lowering import Instructions, lower
 from kinematics.programs.program import Program
 from kinematics.programs.vector_sine import VectorType, declarations, sincos_function
 
+NARROW = 4  # columns: so few are taken from whole rows by shuffles, not transposed
+
 INTRINSIC = {
     "tan": "tan",
     "asin": "asin",
@@ -39,14 +41,22 @@ def llvm_source(
     *,
     name: str = "kernel",
     instructions: Instructions | None = None,
+    estimates: bool = False,
 ) -> str:
-    """LLVM text with ``void <name>(in…, out, begin, end)`` for states ``begin`` to ``end``."""
+    """LLVM text with ``void <name>(in…, out, begin, end)`` for states ``begin`` to ``end``.
+
+    ``estimates``: reciprocals by AVX-512's 14-bit estimate and one step to the full 53 bits
+    (within 2 units in the last place), which unlike a division leaves the units free.
+    """
     steps = instructions or lower(program)
-    return _Writer(program, steps, VectorType(dtype, lanes), name).text()
+    return _Writer(program, steps, VectorType(dtype, lanes), name, estimates).text()
 
 
 class _Writer:
-    def __init__(self, program: Program, steps: Instructions, t: VectorType, name: str):
+    def __init__(
+        self, program: Program, steps: Instructions, t: VectorType, name: str, estimates: bool
+    ):
+        self.estimates = estimates and t.dtype == "float64" and t.lanes == 8
         self.program = program
         self.steps = steps
         self.t = t
@@ -103,11 +113,11 @@ class _Writer:
         needed = dict.fromkeys(declarations(t))
         needed.update(dict.fromkeys(self.used.values()))
         bits = t.lanes * t.bits
+        width = f'"min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}"'
         attributes = [
-            f'attributes #0 = {{ nounwind "min-legal-vector-width"="{bits}" '
-            f'"prefer-vector-width"="{bits}" }}',
-            f'attributes #1 = {{ nounwind noinline "min-legal-vector-width"="{bits}" '
-            f'"prefer-vector-width"="{bits}" }}',
+            # a frame pointer lets spilled vectors lie on whole cache lines
+            f'attributes #0 = {{ nounwind "frame-pointer"="all" "stackrealign" {width} }}',
+            f"attributes #1 = {{ nounwind noinline {width} }}",
         ]
         return "\n".join([*head, *self.lines, *tail, sincos_function(t), *needed, *attributes, ""])
 
@@ -115,6 +125,9 @@ class _Writer:
         v = self.t.type
         args = [value[a.id] for a in node.args]
         op = node.op
+        if op == "div" and self.estimates and node.args[0].op == "const":
+            one = self._reciprocal(args[1])
+            return one if node.args[0].value == 1.0 else self.emit(f"fmul {v} {args[0]}, {one}")
         if op in ("add", "sub", "mul", "div"):
             return self.emit(f"f{op} {v} {args[0]}, {args[1]}")
         if op == "neg":
@@ -135,6 +148,18 @@ class _Writer:
             null = self.emit(f"fcmp oeq {v} {args[0]}, {zero}")
             return self.emit(f"select {self.t.mask} {null}, {v} {zero}, {v} {unit}")
         return self.call(INTRINSIC[op], args)
+
+    def _reciprocal(self, x: str) -> str:
+        """1/x: estimate y with e = 1 - x y below 2⁻¹⁴, then y (1 + e) (1 + e²)."""
+        v, one = self.t.type, self.t.const(1.0)
+        function = "@llvm.x86.avx512.rcp14.pd.512"
+        self.used[function] = f"declare {v} {function}({v}, {v}, i8)"
+        y = self.emit(f"call {v} {function}({v} {x}, {v} zeroinitializer, i8 -1)")
+        minus = self.emit(f"fneg {v} {x}")
+        e = self.call("fma", [minus, y, one])
+        square = self.emit(f"fmul {v} {e}, {e}")
+        better = self.call("fma", [y, e, y])
+        return self.call("fma", [better, square, better])
 
     def _sincos(self, node: Node, argument: str) -> str:
         key = f"sincos {argument}"
@@ -166,6 +191,17 @@ class _Writer:
         value: dict[int, str] = {}
         for port in self.program.ports:
             columns = [n.value for n in port.nodes]
+            if t.lanes > 1 and port.size <= NARROW:
+                if any(c in needed for c in columns):
+                    parts = []
+                    for k in range(port.size):
+                        address = self._pointer(f"%{port.name}", port.size, 0, k * t.lanes)
+                        parts.append(self._load(address, t.lanes))
+                    for k, column in enumerate(columns):
+                        if column in needed:
+                            places = [port.size * lane + k for lane in range(t.lanes)]
+                            value[needed[column]] = self._gather(parts, places)
+                continue
             for first, width in _chunks(port.size, t.lanes):
                 wanted = [k for k in range(first, first + width) if columns[k] in needed]
                 if not wanted:
@@ -202,6 +238,14 @@ class _Writer:
     def _store(self, outputs: list[str]) -> None:
         t = self.t
         size = len(outputs)
+        if t.lanes > 1 and size <= NARROW:
+            for k in range(size):
+                flat = range(k * t.lanes, (k + 1) * t.lanes)
+                places = [(f % size) * t.lanes + f // size for f in flat]
+                row = self._gather(outputs, places)
+                address = self._pointer("%out", size, 0, k * t.lanes)
+                self.lines.append(f"  store {t.type} {row}, ptr {address}, align {t.bytes}")
+            return
         for first, width in _chunks(size, t.lanes):
             if t.lanes == 1:
                 address = self._pointer("%out", size, 0, first)
@@ -222,6 +266,24 @@ class _Writer:
                         f"  call void {function}({t.type} {row}, ptr {address}, i32 {t.bytes}, "
                         f"{t.mask} {self._lanes_below(width)})"
                     )
+
+    def _gather(self, parts: list[str], places: list[int]) -> str:
+        """The vector of the elements at ``places`` of the vectors in ``parts``, end to end."""
+        lanes = self.t.lanes
+        found = parts[0]
+        for k in range(1, max(2, len(parts))):
+            other = parts[k] if k < len(parts) else "undef"
+            index = []
+            for lane, place in enumerate(places):
+                source, at = divmod(place, lanes)
+                if source == k:
+                    index.append(lanes + at)
+                elif source > k:
+                    index.append(lane)  # still to come
+                else:
+                    index.append(at if k == 1 else lane)
+            found = self._shuffle(found, other, index)
+        return found
 
     def _transpose(self, rows: list[str]) -> list[str]:
         """The square transpose of ``lanes`` vectors by shuffles."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kinematics.programs.from_sympy import extra_nodes
-from kinematics.programs.graph import Graph
+from kinematics.programs.graph import Graph, as_nodes
 from kinematics.programs.program import Program, ProgramError, make_program
 
 PORTS: dict[str, tuple[str, ...]] = {
@@ -98,3 +98,43 @@ def trace(
     if symbolic_parameters:
         ports["pi"] = pi.ravel()
     return make_program(what, graph, ports, outputs)
+
+
+def trace_coupled(robot: Any, *, extra_force: Sequence[Any] | None = None) -> Program:
+    """Forward dynamics of a robot whose joints are coupled (mimic joints): the columns of the
+    mass matrix from inverse dynamics, then a sparse LᵀDL; (q, v, tau) to accelerations."""
+    import torch
+
+    from kinematics.rnea import bias, rnea
+
+    graph = Graph()
+    ports = make_inputs(graph, robot, "aba")
+    q, v = ports["q"], ports["v"]
+    zero = as_nodes(graph, np.zeros(robot.nv))
+    plain = robot.replace(gravity=torch.zeros(3), stiffness=torch.zeros(robot.nv))
+    columns = [rnea(plain, q, zero, as_nodes(graph, e)) for e in np.eye(robot.nv)]
+    rest = ports["tau"] - bias(robot, q, v)
+    if extra_force is not None:
+        rest = rest + np.array(extra_nodes(extra_force, robot.nv, graph, ports), dtype=object)
+    return make_program("aba", graph, ports, solve_symmetric(graph, columns, rest))
+
+
+def solve_symmetric(graph: Graph, columns: list[np.ndarray], rhs: np.ndarray) -> list[Any]:
+    """x with H x = rhs for a symmetric positive definite H of nodes, last row first; exact zeros
+    cost nothing."""
+    n = len(columns)
+    h = {(i, j): graph.lift(columns[j][i]) for i in range(n) for j in range(i + 1)}
+    y: list[Any] = list(rhs)
+    share: dict[tuple[int, int], Any] = {}
+    for k in reversed(range(n)):
+        pivot = graph.one / h[k, k]
+        for j in range(k):
+            share[k, j] = h[k, j] * pivot
+            y[j] = y[j] - share[k, j] * y[k]
+            for i in range(j + 1):
+                h[j, i] = h[j, i] - share[k, j] * h[k, i]
+        y[k] = y[k] * pivot
+    for k in range(n):
+        for j in range(k):
+            y[k] = y[k] - share[k, j] * y[j]
+    return y

@@ -97,8 +97,8 @@ def sincos_function(t: VectorType) -> str:
     def horner(name: str, coefficients: tuple[float, ...]) -> str:
         last = t.const(coefficients[-1])
         for k, c in enumerate(reversed(coefficients[:-1])):
-            lines.append(f"  %{name}{k} = {fma}({v} %z, {v} {last}, {v} {t.const(c)})")
-            last = f"%{name}{k}"
+            lines.append(f"  %{name}p{k} = {fma}({v} %z, {v} {last}, {v} {t.const(c)})")
+            last = f"%{name}p{k}"
         return last
 
     s = horner("s", SINE[t.dtype])
@@ -106,22 +106,24 @@ def sincos_function(t: VectorType) -> str:
     c = horner("c", COSINE[t.dtype])
     lines.append(f"  %cr = {fma}({v} %z, {v} {c}, {v} {t.const(1.0)})")
     i = t.integer
+    # n's last two bits stand at the end of ``big``: bit 0 swaps the two, bit 1 is sine's sign,
+    # bit 1 of n + 1 is cosine's
     high = t.bits - 2
+    top = -(1 << (t.bits - 1))
     lines += [
         f"  %k = bitcast {v} %big to {i}",
         f"  %odd = and {i} %k, {t.whole(1)}",
         f"  %swap = icmp ne {i} %odd, {t.whole(0)}",
-        f"  %k1 = add {i} %k, {t.whole(1)}",
-        f"  %sbit = and {i} %k, {t.whole(2)}",
-        f"  %cbit = and {i} %k1, {t.whole(2)}",
-        f"  %ss = shl {i} %sbit, {t.whole(high)}",
-        f"  %cs = shl {i} %cbit, {t.whole(high)}",
+        f"  %s2 = shl {i} %k, {t.whole(high)}",
+        f"  %c2 = add {i} %s2, {t.whole(1 << high)}",
+        f"  %sm = and {i} %s2, {t.whole(top)}",
+        f"  %cm = and {i} %c2, {t.whole(top)}",
         f"  %sa = select {t.mask} %swap, {v} %cr, {v} %sr",
         f"  %ca = select {t.mask} %swap, {v} %sr, {v} %cr",
         f"  %si = bitcast {v} %sa to {i}",
         f"  %ci = bitcast {v} %ca to {i}",
-        f"  %sx = xor {i} %si, %ss",
-        f"  %cx = xor {i} %ci, %cs",
+        f"  %sx = xor {i} %si, %sm",
+        f"  %cx = xor {i} %ci, %cm",
         f"  %sin = bitcast {i} %sx to {v}",
         f"  %cos = bitcast {i} %cx to {v}",
         f"  %abs = call {v} @llvm.fabs.{t.suffix}({v} %x)",

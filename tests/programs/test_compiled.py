@@ -222,3 +222,27 @@ def test_sources():
     for language in ("c", "llvm", "python", "torch"):
         assert len(program.source(language)) > 1000
     assert program.operations["mul"] > 100
+
+
+def test_coupled_joints():
+    import torch as t
+
+    from kinematics.tree import Mimic
+
+    free = kinematics.load("panda")
+    try:
+        robot = free.replace(
+            mimic=(Mimic(joint="panda_joint5", driver="panda_joint3", multiplier=-0.5, offset=0.2),),
+            **{
+                name: getattr(free, name)[t.arange(7) != 4]
+                for name in (
+                    "armature", "damping", "friction", "stiffness", "spring_reference",
+                    "lower", "upper", "velocity_limit", "effort_limit",
+                )
+            },
+        )  # fmt: skip
+    except kinematics.RobotError as error:
+        pytest.fail(str(error))
+    arrays = draw(robot, 9)
+    reference = kinematics.aba(robot, *arrays)
+    assert worst(compile_robot(robot, "aba")(*arrays), reference) < 1e-11
