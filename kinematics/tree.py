@@ -118,7 +118,8 @@ class Robot:
         nq = sum(joints.NQ[kind] for kind in self.kinds)
         nv = sum(joints.NV[kind] for kind in self.kinds)
         zero = self.axes.new_zeros
-        sized: dict[str, Any] = {name: zero(nv) for name in _PER_VELOCITY} | {n: zero(nq) for n in _PER_POSITION}
+        sized: dict[str, Any] = {name: zero(nv) for name in _PER_VELOCITY}
+        sized |= {name: zero(nq) for name in _PER_POSITION}
         return replace(self, mimic=(), **sized)
 
     @lazy
