@@ -143,7 +143,7 @@ class _Elimination:
             columns: list[_Column] = []
             for child in arriving[body.index]:
                 inertia = total(graph, inertia, child.inertia)
-                moment, force = add(moment, child.moment), add(force, child.force)  # type: ignore[assignment]
+                moment, force = add(moment, child.moment), add(force, child.force)
                 columns += child.columns
             state = _Carried(inertia=inertia, moment=moment, force=force, columns=columns)
             self._eliminate(state, body.index, BEFORE)
@@ -191,7 +191,7 @@ class _Elimination:
     def _join(self, state: _Carried, body: Any) -> None:
         """Add the body's own joint: its columns, their rows of the mass matrix, their rhs."""
         own = list(range(body.v.start, body.v.stop))
-        columns = []
+        columns: list[_Column] = []
         for dof in own:
             angular, k = self._axes(dof)
             at = k if angular else 3 + k
@@ -245,7 +245,7 @@ class _Elimination:
         if vanishing is not None:
             wrench[vanishing] = column.force
             inertia = inertia.without(graph, vanishing < 3, vanishing % 3)
-        state.moment, state.force = tuple(wrench[:3]), tuple(wrench[3:])  # type: ignore[assignment]
+        state.moment, state.force = tuple(wrench[:3]), tuple(wrench[3:])
         state.inertia = inertia
         self.records.setdefault((body, stage), []).append(
             _Record(dof=dof, start=start, weights=weights, couplings=couplings, vanishing=vanishing)
@@ -259,7 +259,7 @@ class _Elimination:
             moment, force = wrench_up(
                 chain,
                 tuple(column.wrench[:3]),
-                tuple(column.wrench[3:]),  # type: ignore[arg-type]
+                tuple(column.wrench[3:]),
             )
             column.wrench = [*moment, *force]
 
@@ -295,7 +295,7 @@ class _Elimination:
                 turning, k = self._axes(dof)
                 side = both[0 if turning else 1]
                 side[k] = sums.get(dof, side[k] + found[dof])
-            motion.append((tuple(both[0]), tuple(both[1])))  # type: ignore[arg-type]
+            motion.append((tuple(both[0]), tuple(both[1])))
             solve(body.index, BEFORE, *motion[-1])
         return [self.reference.accelerations[k] + found[k] for k in range(self.made.robot.nv)]
 

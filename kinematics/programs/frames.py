@@ -14,8 +14,8 @@ from typing import Any
 from kinematics.programs.graph import Graph, Node
 from kinematics.programs.mechanism import Step
 
-Vector = tuple[Any, Any, Any]
-Symmetric = tuple[Any, Any, Any, Any, Any, Any]
+Vector = tuple[Any, ...]  # three
+Symmetric = tuple[Any, ...]  # six
 
 PLACE = ((0, 3, 4), (3, 1, 5), (4, 5, 2))  # where entry (i, j) of a symmetric block stands
 
@@ -29,8 +29,8 @@ class Move:
     c: Any = None
     s: Any = None
     amount: Any = None
-    order: tuple[int, int, int] = (0, 1, 2)
-    signs: tuple[int, int, int] = (1, 1, 1)
+    order: tuple[int, ...] = (0, 1, 2)
+    signs: tuple[int, ...] = (1, 1, 1)
     matrix: Any = None  # 3 rows of nodes
     vector: Any = None
 
@@ -102,11 +102,11 @@ def vector_up(move: Move, x: Vector) -> Vector:
         out = list(x)
         out[i] = move.c * x[i] - move.s * x[j]
         out[j] = move.s * x[i] + move.c * x[j]
-        return tuple(out)  # type: ignore[return-value]
+        return tuple(out)
     if move.kind == "permute":
-        return tuple(_signed(e, x[k]) for e, k in zip(move.signs, move.order, strict=True))  # type: ignore[return-value]
+        return tuple(_signed(e, x[k]) for e, k in zip(move.signs, move.order, strict=True))
     if move.kind == "matrix":
-        return tuple(dot(row, x) for row in move.matrix)  # type: ignore[return-value]
+        return tuple(dot(row, x) for row in move.matrix)
     return x
 
 
@@ -117,14 +117,14 @@ def vector_down(move: Move, x: Vector) -> Vector:
         out = list(x)
         out[i] = move.c * x[i] + move.s * x[j]
         out[j] = move.c * x[j] - move.s * x[i]
-        return tuple(out)  # type: ignore[return-value]
+        return tuple(out)
     if move.kind == "permute":
         out = [None, None, None]
         for row, (sign, k) in enumerate(zip(move.signs, move.order, strict=True)):
             out[k] = _signed(sign, x[row])
-        return tuple(out)  # type: ignore[return-value]
+        return tuple(out)
     if move.kind == "matrix":
-        return tuple(dot([row[k] for row in move.matrix], x) for k in range(3))  # type: ignore[return-value]
+        return tuple(dot([row[k] for row in move.matrix], x) for k in range(3))
     return x
 
 
@@ -143,7 +143,7 @@ def motion_down(chain: list[Move], angular: Vector, linear: Vector) -> tuple[Vec
             shifted = list(linear)  # α × (a e): the linear part at a point further along e
             shifted[i] = linear[i] + move.amount * angular[j]
             shifted[j] = linear[j] - move.amount * angular[i]
-            linear = tuple(shifted)  # type: ignore[assignment]
+            linear = tuple(shifted)
         else:
             angular, linear = vector_down(move, angular), vector_down(move, linear)
     return angular, linear
@@ -157,7 +157,7 @@ def wrench_up(chain: list[Move], moment: Vector, force: Vector) -> tuple[Vector,
             shifted = list(moment)  # (a e) × f
             shifted[i] = moment[i] - move.amount * force[j]
             shifted[j] = moment[j] + move.amount * force[i]
-            moment = tuple(shifted)  # type: ignore[assignment]
+            moment = tuple(shifted)
         else:
             moment, force = vector_up(move, moment), vector_up(move, force)
     return moment, force
@@ -179,14 +179,14 @@ def symmetric_up(move: Move, a: Symmetric) -> Symmetric:
         out[PLACE[i][j]] = c * u - ij
         out[PLACE[i][k]] = c * ik - s * jk
         out[PLACE[j][k]] = s * ik + c * jk
-        return tuple(out)  # type: ignore[return-value]
+        return tuple(out)
     if move.kind == "permute":
         out = [None] * 6
         for i in range(3):
             for j in range(i, 3):
                 sign = move.signs[i] * move.signs[j]
                 out[PLACE[i][j]] = _signed(sign, a[PLACE[move.order[i]][move.order[j]]])
-        return tuple(out)  # type: ignore[return-value]
+        return tuple(out)
     if move.kind == "matrix":
         rows = [vector_up(move, (a[PLACE[0][k]], a[PLACE[1][k]], a[PLACE[2][k]])) for k in range(3)]
         # rows[k] is R times column k; the other side is the same by symmetry
@@ -194,7 +194,7 @@ def symmetric_up(move: Move, a: Symmetric) -> Symmetric:
         for i in range(3):
             for j in range(i, 3):
                 out[PLACE[i][j]] = dot([rows[k][i] for k in range(3)], move.matrix[j])
-        return tuple(out)  # type: ignore[return-value]
+        return tuple(out)
     return a
 
 

@@ -10,8 +10,10 @@ its kin call the method of the same name, as numpy does for objects.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -154,7 +156,7 @@ class Graph:
         self.one = self.const(1.0)
 
     def _node(self, op: str, args: tuple[Node, ...], value: Any = None) -> Node:
-        key = (op, value, *(a.id for a in args))
+        key = (op, value, *[a.id for a in args])
         node = self._table.get(key)
         if node is None:
             node = Node(self, len(self.nodes), op, args, value)
@@ -325,6 +327,19 @@ class Graph:
         if op in BINARY:
             return self.power(*args) if op == "pow" else self.call2(op, *args)
         return self._node(op, args)
+
+
+@contextlib.contextmanager
+def many_nodes() -> Iterator[None]:
+    """Garbage collection held back while very many nodes are made: it would walk over everything
+    the process holds again and again, and take several times as long as the tracing itself."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def reachable(outputs: Iterable[Node]) -> list[Node]:

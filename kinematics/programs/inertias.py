@@ -39,12 +39,12 @@ class Rigid:
             force = [zero, zero, zero]
             force[i], force[j] = -h[j], h[i]  # e_k × h
             row = tuple(self.inertia[PLACE[k][n]] for n in range(3))
-            return row, tuple(force)  # type: ignore[return-value]
+            return row, tuple(force)
         couple = [zero, zero, zero]
         couple[i], couple[j] = h[j], -h[i]  # h × e_k
         push = [zero, zero, zero]
         push[k] = self.mass
-        return tuple(couple), tuple(push)  # type: ignore[return-value]
+        return tuple(couple), tuple(push)
 
     def up(self, graph: Graph, chain: list[Move]) -> Rigid:
         """The same inertia in the parent's frame."""
@@ -64,7 +64,7 @@ class Rigid:
             out[PLACE[k][j]] = out[PLACE[k][j]] - a * h[j]
             moved = list(h)
             moved[k] = along
-            h, inertia = tuple(moved), tuple(out)  # type: ignore[assignment]
+            h, inertia = tuple(moved), tuple(out)
         return Rigid(mass=m, moment=h, inertia=inertia)
 
     def articulated(self, graph: Graph) -> Articulated:
@@ -94,9 +94,9 @@ class Articulated:
         """The wrench of a unit acceleration about or along axis k."""
         if angular:
             moment = tuple(self.inertia[PLACE[k][n]] for n in range(3))
-            return moment, tuple(self.coupling[k])  # type: ignore[return-value]
+            return moment, tuple(self.coupling[k])
         moment = tuple(self.coupling[n][k] for n in range(3))
-        return moment, tuple(self.mass[PLACE[k][n]] for n in range(3))  # type: ignore[return-value]
+        return moment, tuple(self.mass[PLACE[k][n]] for n in range(3))
 
     def up(self, graph: Graph, chain: list[Move]) -> Articulated:
         """The same inertia in the parent's frame."""
@@ -120,7 +120,7 @@ class Articulated:
             out[PLACE[i][j]] = out[PLACE[i][j]] + a * (old[i][i] - new[j][j])
             out[PLACE[k][i]] = out[PLACE[k][i]] - a * old[k][j]
             out[PLACE[k][j]] = out[PLACE[k][j]] + a * old[k][i]
-            inertia, coupling = tuple(out), new  # type: ignore[assignment]
+            inertia, coupling = tuple(out), new
         return Articulated(inertia=inertia, coupling=coupling, mass=mass)
 
     def articulated(self, graph: Graph) -> Articulated:
@@ -137,7 +137,7 @@ class Articulated:
                 mass[PLACE[i][j]] = mass[PLACE[i][j]] - w[3 + j] * f[3 + i]
             for j in range(3):
                 coupling[i][j] = coupling[i][j] - w[i] * f[3 + j]
-        return Articulated(inertia=tuple(inertia), coupling=coupling, mass=tuple(mass))  # type: ignore[arg-type]
+        return Articulated(inertia=tuple(inertia), coupling=coupling, mass=tuple(mass))
 
     def without(self, graph: Graph, angular: bool, k: int) -> Articulated:
         """With the row and column of one freedom exactly zero, as eliminating it leaves them."""
@@ -152,7 +152,7 @@ class Articulated:
             for n in range(3):
                 mass[PLACE[k][n]] = zero
                 coupling[n][k] = zero
-        return Articulated(inertia=tuple(inertia), coupling=coupling, mass=tuple(mass))  # type: ignore[arg-type]
+        return Articulated(inertia=tuple(inertia), coupling=coupling, mass=tuple(mass))
 
 
 def total(graph: Graph, a: Rigid | Articulated, b: Rigid | Articulated) -> Rigid | Articulated:
@@ -160,17 +160,17 @@ def total(graph: Graph, a: Rigid | Articulated, b: Rigid | Articulated) -> Rigid
     if isinstance(a, Rigid) and isinstance(b, Rigid):
         return Rigid(
             mass=a.mass + b.mass,
-            moment=tuple(x + y for x, y in zip(a.moment, b.moment, strict=True)),  # type: ignore[arg-type]
-            inertia=tuple(x + y for x, y in zip(a.inertia, b.inertia, strict=True)),  # type: ignore[arg-type]
+            moment=tuple(x + y for x, y in zip(a.moment, b.moment, strict=True)),
+            inertia=tuple(x + y for x, y in zip(a.inertia, b.inertia, strict=True)),
         )
     a, b = a.articulated(graph), b.articulated(graph)
     return Articulated(
-        inertia=tuple(x + y for x, y in zip(a.inertia, b.inertia, strict=True)),  # type: ignore[arg-type]
+        inertia=tuple(x + y for x, y in zip(a.inertia, b.inertia, strict=True)),
         coupling=[
             [x + y for x, y in zip(r, s, strict=True)]
             for r, s in zip(a.coupling, b.coupling, strict=True)
         ],
-        mass=tuple(x + y for x, y in zip(a.mass, b.mass, strict=True)),  # type: ignore[arg-type]
+        mass=tuple(x + y for x, y in zip(a.mass, b.mass, strict=True)),
     )
 
 
@@ -180,7 +180,7 @@ def rigid_from_moments(graph: Graph, moments: np.ndarray) -> Rigid:
     second = moments[:3, :3]
     return Rigid(
         mass=const(moments[3, 3]),
-        moment=tuple(const(x) for x in moments[:3, 3]),  # type: ignore[arg-type]
+        moment=tuple(const(x) for x in moments[:3, 3]),
         inertia=(
             const(second[1, 1] + second[2, 2]),
             const(second[0, 0] + second[2, 2]),

@@ -41,8 +41,8 @@ class Step:
     sine: float = 0.0
     offset: float = 0.0
     amount: float = 0.0
-    order: tuple[int, int, int] = (0, 1, 2)
-    signs: tuple[int, int, int] = (1, 1, 1)
+    order: tuple[int, ...] = (0, 1, 2)
+    signs: tuple[int, ...] = (1, 1, 1)
 
 
 @dataclass(kw_only=True)
@@ -273,7 +273,7 @@ def _permute(rotation: np.ndarray) -> list[Step]:
         return []
     order = tuple(int(np.abs(row).argmax()) for row in rotation)
     signs = tuple(int(row[k]) for row, k in zip(rotation, order, strict=True))
-    return [Step(kind="permute", order=order, signs=signs)]  # type: ignore[arg-type]
+    return [Step(kind="permute", order=order, signs=signs)]
 
 
 def _shifts(offset: np.ndarray) -> list[Step]:

@@ -43,9 +43,9 @@ def reference_motion(
     vanishes, or "rest" for no joint acceleration."""
     zero = graph.zero
     accelerations: list[Any] = [zero] * made.robot.nv
-    motion: list[tuple[Vector, Vector, list[list[Any]]]] = []
+    motion: list[tuple[Vector, Vector, Vector, list[list[Any]]]] = []
     wrenches = []
-    fall: Vector = tuple(graph.const(-x) for x in made.gravity)  # type: ignore[assignment]
+    fall: Vector = tuple(graph.const(-x) for x in made.gravity)
     for body in made.bodies:
         chain = chains[body.index]
         velocity = v[body.v]
@@ -56,7 +56,7 @@ def reference_motion(
             push = fall
             shape = [[zero] * 3 for _ in range(3)]
         else:
-            spin, turn, push, shape = motion[body.parent]  # type: ignore[misc]
+            spin, turn, push, shape = motion[body.parent]
         if body.kind == "free":
             offset = [o + p for o, p in zip(offset, _turned(chain, q[body.q][:3]), strict=True)]
         elif body.kind == "prismatic":
@@ -64,7 +64,7 @@ def reference_motion(
         push = tuple(  # acceleration of the joint's place, in the parent's coordinates
             a + _sum(graph, [u * o for u, o in zip(row, offset, strict=True)])
             for a, row in zip(push, shape, strict=True)
-        )  # type: ignore[assignment]
+        )
         carried, alpha, a = down(chain, spin), down(chain, turn), down(chain, push)
         at = body.v.start
         if body.kind in TURNING:
@@ -81,18 +81,18 @@ def reference_motion(
             (rate,) = velocity
             omega = carried
         elif body.kind == "spherical":
-            omega = add(carried, velocity)  # type: ignore[assignment]
-            natural = add(alpha, cross(carried, tuple(velocity)))  # type: ignore[arg-type]
+            omega = add(carried, velocity)
+            natural = add(alpha, cross(carried, tuple(velocity)))
             alpha = _triangular(omega)
             for k in range(3):
                 accelerations[at + k] = alpha[k] - natural[k]
         else:
             angular, linear = tuple(velocity[:3]), tuple(velocity[3:])
-            omega = add(carried, angular)  # type: ignore[assignment]
-            natural = add(alpha, cross(carried, angular))  # type: ignore[arg-type]
+            omega = add(carried, angular)
+            natural = add(alpha, cross(carried, angular))
             alpha = _triangular(omega)
             whirl = add(add(carried, carried), angular)
-            moving = add(a, cross(whirl, linear))  # type: ignore[arg-type]
+            moving = add(a, cross(whirl, linear))
             for k in range(3):
                 accelerations[at + k] = alpha[k] - natural[k]
                 accelerations[at + 3 + k] = -moving[k]
@@ -108,14 +108,14 @@ def reference_motion(
             )
             accelerations[at] = -a[2]
             a = (a[0], a[1], zero)
-        motion.append((omega, alpha, a, shape))  # type: ignore[arg-type]
+        motion.append((omega, alpha, a, shape))
         wrenches.append(_wrench(graph, moments[body.index], omega, shape, a))
     return Reference(accelerations=accelerations, wrenches=wrenches)
 
 
 def _turned(chain: list[Move], position: list[Any]) -> Vector:
     """A free joint's position in the parent's coordinates."""
-    x: Vector = tuple(position)  # type: ignore[assignment]
+    x: Vector = tuple(position)
     for move in chain:
         if move.kind in ("turn", "permute"):
             x = vector_up(move, x)
@@ -158,7 +158,7 @@ def _wrench(
     h = [graph.const(moments[r, 3]) for r in range(3)]
     m = graph.const(moments[3, 3])
     force = tuple(_sum(graph, [u[r][c] * h[c] for c in range(3)] + [m * a[r]]) for r in range(3))
-    couple = cross(tuple(h), a)  # type: ignore[arg-type]
+    couple = cross(tuple(h), a)
     # differences of U's diagonal are differences of squares
     moment = (
         u[2][0] * j[0][1]
@@ -180,4 +180,4 @@ def _wrench(
         + (yy - xx) * j[0][1]
         + couple[2],
     )
-    return moment, force  # type: ignore[return-value]
+    return moment, force

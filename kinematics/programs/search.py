@@ -25,7 +25,8 @@ from kinematics.programs.elimination import (
 from kinematics.programs.mechanism import TURNING, Mechanism, mechanism
 from kinematics.programs.program import Program
 
-QUICK = 40_000
+SMALL = 16  # velocities
+QUICK = 24_000
 THOROUGH = 4_000_000
 
 REFERENCES = ("xy", "yx", "rest")
@@ -110,7 +111,12 @@ def better_order(
     def left() -> float:
         return max(0.0, 1.0 - spent / budget)
 
-    classical = {name: cost(named_order(made, name)) for name in ("aba", "crba")}
+    # columns carried far cost their number times the depth: hopeless for large trees in a hurry
+    short = budget <= QUICK and made.robot.nv > SMALL
+    names = ("aba",) if short else ("aba", "crba")
+    classical = {name: cost(named_order(made, name)) for name in names}
+    if budget == QUICK:
+        budget = max(budget, 8 * min(classical.values()))
     best = named_order(made, min(classical, key=lambda n: classical[n]))
     lowest = min(classical.values())
     for order in limb_orders(made):
@@ -119,6 +125,13 @@ def better_order(
         count = cost(order)
         if count < lowest:
             best, lowest = order, count
+    for candidate in _uniform(made, best):
+        if not left():
+            break
+        merged = _merged(best, Order(places=best.places), candidate)
+        count = cost(merged)
+        if count < lowest:
+            best, lowest = merged, count
     best, lowest = _descend(made, best, lowest, cost, left)
     if anneal:
         best, lowest = _anneal(made, best, lowest, cost, left, seed)
@@ -141,6 +154,17 @@ def _places(made: Mechanism, joint: int) -> list[tuple[int, str]]:
         if made.bodies[body].parent >= 0:
             out.append((body, ABOVE))
     return out
+
+
+def _uniform(made: Mechanism, order: Order) -> Iterator[Order]:
+    """The same choice for all turning joints, or for those at one height above the tips."""
+    joints = [b.index for b in made.bodies if b.kind in TURNING]
+    yield Order(places=order.places, reference=dict.fromkeys(joints, "yx"))
+    yield Order(places=order.places, moments=dict.fromkeys(joints, "Ixx"))
+    yield Order(places=order.places, moments=dict.fromkeys(joints, "Iyy"))
+    tips = [j for j in joints if not made.bodies[j].children]
+    yield Order(places=order.places, moments=dict.fromkeys(tips, "Iyy"))
+    yield Order(places=order.places, moments=dict.fromkeys(tips, "second moment"))
 
 
 def _neighbours(made: Mechanism, order: Order) -> Iterator[Order]:

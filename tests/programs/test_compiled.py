@@ -225,24 +225,14 @@ def test_sources():
 
 
 def test_coupled_joints():
-    import torch as t
-
     from kinematics.tree import Mimic
 
-    free = kinematics.load("panda")
-    try:
-        robot = free.replace(
-            mimic=(Mimic(joint="panda_joint5", driver="panda_joint3", multiplier=-0.5, offset=0.2),),
-            **{
-                name: getattr(free, name)[t.arange(7) != 4]
-                for name in (
-                    "armature", "damping", "friction", "stiffness", "spring_reference",
-                    "lower", "upper", "velocity_limit", "effort_limit",
-                )
-            },
-        )  # fmt: skip
-    except kinematics.RobotError as error:
-        pytest.fail(str(error))
+    whole = kinematics.load("panda")
+    kept = torch.arange(7) != 4
+    sized = ("armature", "damping", "friction", "stiffness", "spring_reference")
+    sized += ("lower", "upper", "velocity_limit", "effort_limit")
+    coupling = Mimic(joint="panda_joint5", driver="panda_joint3", multiplier=-0.5, offset=0.2)
+    robot = whole.replace(mimic=(coupling,), **{n: getattr(whole, n)[kept] for n in sized})
     arrays = draw(robot, 9)
     reference = kinematics.aba(robot, *arrays)
     assert worst(compile_robot(robot, "aba")(*arrays), reference) < 1e-11

@@ -1,0 +1,1 @@
+"""Timings: simulators, compiled programs, models and laws side by side."""

@@ -1,0 +1,212 @@
+"""How fast compiled forward dynamics is, against Pinocchio in the same run.
+
+    python -m discover.bench.programs panda
+
+Contenders take turns, so that a machine that slows down slows all of them; medians and minima are
+kept. Arrays are row-major (B, n) for the compiled programs, Pinocchio's own layout for Pinocchio.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import kinematics
+from discover.bench.pinocchio_robot import coordinates, pinocchio_model
+from kinematics.programs import CompiledProgram, compile_robot
+from kinematics.programs.elimination import forward_dynamics
+from kinematics.programs.mechanism import mechanism
+from kinematics.programs.search import named_order
+
+TURN = 3e-3  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One contender at one batch size.
+
+    ``median_ns`` and ``least_ns`` are nanoseconds a state; ``error`` is the largest difference
+    from Pinocchio's single-state ABA relative to the largest acceleration; ``operations`` is
+    mul + add + div of one evaluation, 0 where it is not known.
+    """
+
+    robot: str
+    contender: str
+    batch: int
+    median_ns: float
+    least_ns: float
+    error: float
+    operations: int
+
+
+def compiled_timings(
+    robot: Any,
+    batches: Sequence[int] = (1, 64, 4096),
+    *,
+    orders: Sequence[str] = ("auto",),
+    rounds: int = 15,
+    seed: int = 0,
+) -> list[Timing]:
+    """Forward dynamics of ``robot``: compiled (a batch at once and state by state) in the given
+    elimination orders, Pinocchio's ``abaInParallel`` with one thread and its ``aba`` in a loop.
+
+    Without Pinocchio the compiled rows alone are returned, with an error of NaN.
+    """
+    programs = {order: compile_robot(robot, "aba", order=order) for order in orders}
+    rows = []
+    for batch in batches:
+        states = sample_states(robot, batch, seed)
+        contenders = _contenders(robot, programs, states)
+        times = interleaved({name: call for name, (call, _, _) in contenders.items()}, rounds)
+        reference = contenders["pinocchio aba"][1]() if "pinocchio aba" in contenders else None
+        for name, (_, result, operations) in contenders.items():
+            error = float("nan")
+            if reference is not None:
+                error = float(np.abs(result() - reference).max() / np.abs(reference).max())
+            rows.append(
+                Timing(
+                    robot=robot.name,
+                    contender=name,
+                    batch=batch,
+                    median_ns=float(np.median(times[name])) / batch * 1e9,
+                    least_ns=float(np.min(times[name])) / batch * 1e9,
+                    error=error,
+                    operations=operations,
+                )
+            )
+    return rows
+
+
+def sample_states(robot: Any, batch: int, seed: int) -> tuple[np.ndarray, ...]:
+    """q, v, tau (B, n): angles within a turn, unit quaternions, unit normal v and tau."""
+    rng = np.random.default_rng(seed)
+    q = rng.uniform(-3.0, 3.0, (batch, robot.nq))
+    for where in robot.quaternion_slices:
+        quaternion = rng.normal(size=(batch, 4))
+        q[:, where] = quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True)
+    return q, rng.normal(size=(batch, robot.nv)), rng.normal(size=(batch, robot.nv))
+
+
+def interleaved(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each call, ``rounds`` times, the calls taking turns; short calls are repeated
+    within a turn until they take some milliseconds (so that caches are warm)."""
+    repeats = {}
+    for name, call in calls.items():
+        call()
+        begin = time.perf_counter()
+        call()
+        repeats[name] = max(1, int(TURN / max(time.perf_counter() - begin, 1e-7)))
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            for _ in range(repeats[name]):
+                call()
+            times[name].append((time.perf_counter() - begin) / repeats[name])
+    return times
+
+
+Contender = tuple[Callable[[], Any], Callable[[], np.ndarray], int]
+
+
+def _contenders(
+    robot: Any, programs: dict[str, CompiledProgram], states: tuple[np.ndarray, ...]
+) -> dict[str, Contender]:
+    """Each as (the call to be timed, its result, its operations)."""
+    batch = len(states[0])
+    out: dict[str, Contender] = {}
+
+    def add(name: str, program: CompiledProgram, run: Callable[..., None]) -> None:
+        result = np.empty((batch, robot.nv))
+        arrays = list(states)
+
+        def answer() -> np.ndarray:
+            run(arrays, result, batch)
+            return result
+
+        out[name] = (lambda: run(arrays, result, batch), answer, program.arithmetic)
+
+    for order, program in programs.items():
+        add(f"compiled {order}", program, program.run)
+        add(f"compiled {order}, one by one", program, program.run_one_by_one)
+    try:
+        import pinocchio
+    except ImportError:
+        return out
+    model = pinocchio_model(robot)
+    data = model.createData()
+    q, v, tau, back = coordinates(robot, *states)
+    result = np.zeros_like(v)
+    pool = pinocchio.ModelPool(model, 1)
+    rows = [q[:, k].copy() for k in range(batch)], [v[:, k].copy() for k in range(batch)]
+    forces = [tau[:, k].copy() for k in range(batch)]
+
+    def parallel() -> None:
+        pinocchio.abaInParallel(1, pool, q, v, tau, result)
+
+    def parallel_answer() -> np.ndarray:
+        parallel()
+        return back(result)
+
+    def loop() -> None:
+        for a, b, c in zip(*rows, forces, strict=True):
+            pinocchio.aba(model, data, a, b, c)
+
+    def loop_answer() -> np.ndarray:
+        convention = pinocchio.Convention.LOCAL
+        found = [
+            pinocchio.aba(model, data, a, b, c, convention).copy()
+            for a, b, c in zip(*rows, forces, strict=True)
+        ]
+        return back(np.stack(found, axis=1))
+
+    out["pinocchio abaInParallel"] = (parallel, parallel_answer, 0)
+    out["pinocchio aba"] = (loop, loop_answer, 0)
+    return out
+
+
+def table(rows: list[Timing]) -> str:
+    """The rows as text, with each contender's speed against ``abaInParallel``."""
+    lines = [
+        f"{'robot':16} {'contender':32} {'batch':>6} {'median ns':>10} {'least ns':>10} "
+        f"{'ratio':>7} {'error':>9} {'ops':>6}"
+    ]
+    for row in rows:
+        same = [r for r in rows if (r.robot, r.batch) == (row.robot, row.batch)]
+        base = [r.least_ns for r in same if r.contender == "pinocchio abaInParallel"]
+        ratio = f"{base[0] / row.least_ns:6.1f}x" if base else "      -"
+        lines.append(
+            f"{row.robot:16} {row.contender:32} {row.batch:6d} {row.median_ns:10.1f} "
+            f"{row.least_ns:10.1f} {ratio} {row.error:9.1e} {row.operations or '':>6}"
+        )
+    return "\n".join(lines)
+
+
+def operation_counts(robot: Any, found: int) -> dict[str, int]:
+    """mul + add + div of forward dynamics: the two classical orders beside the one found."""
+    made = mechanism(robot)
+    counts = {
+        name: forward_dynamics(made, named_order(made, name)).arithmetic for name in ("aba", "crba")
+    }
+    return {**counts, "found": found}
+
+
+def main(arguments: list[str]) -> None:
+    """Print the table for the robots named (bundled names or paths; ``+free`` frees the root)."""
+    for argument in arguments or ["double_pendulum", "panda"]:
+        source, _, root = argument.partition("+")
+        robot = kinematics.load(source, root=root) if root else kinematics.load(source)
+        rows = compiled_timings(robot)
+        print(table(rows))
+        found = next(r.operations for r in rows if r.contender == "compiled auto")
+        counts = operation_counts(robot, found)
+        print("operations: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,166 @@
+"""Elimination orders: all right, some cheaper."""
+
+import networkx as nx
+import numpy as np
+import pytest
+from program_samples import draw, mixed_robot, worst
+
+import kinematics
+from kinematics.programs import compile_robot, evaluate, robot_program
+from kinematics.programs.elimination import (
+    Order,
+    articulated_order,
+    composite_order,
+    describe,
+    equation_graph,
+    forward_dynamics,
+)
+from kinematics.programs.mechanism import about, is_permutation, mechanism, regrouped, zxz
+from kinematics.programs.search import _places, better_order, limb_orders
+
+
+def tree(nb, seed, **options):
+    return kinematics.random_tree(nb, seed=seed, **options)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_order_is_forward_dynamics(seed):
+    robot = mixed_robot(seed) if seed % 2 else tree(7, seed)
+    made = mechanism(robot)
+    rng = np.random.default_rng(seed)
+    arrays = draw(robot, 4, seed)
+    reference = kinematics.aba(robot, *arrays)
+    for _ in range(4):
+        places = [_places(made, j)[rng.integers(len(_places(made, j)))] for j in range(robot.nb)]
+        order = Order(
+            places=tuple(places),
+            reference={j: rng.choice(["xy", "yx", "rest"]) for j in range(robot.nb)},
+            moments={j: rng.choice(["second moment", "Ixx", "Iyy"]) for j in range(robot.nb)},
+        )
+        program = forward_dynamics(made, order)
+        assert worst(evaluate(program, *arrays), reference) < 1e-9
+
+
+def test_classical_orders_and_their_names():
+    robot = kinematics.load("panda")
+    made = mechanism(robot)
+    arrays = draw(robot, 5, angle=1e4)
+    reference = kinematics.aba(robot, *arrays)
+    for order in (articulated_order(made), composite_order(made)):
+        assert worst(evaluate(forward_dynamics(made, order), *arrays), reference) < 1e-9
+    assert "panda_joint7: eliminate panda_joint7 in its frame" in describe(
+        made, articulated_order(made)
+    )
+    text = describe(made, composite_order(made))
+    assert "panda_joint7: carry panda_joint7 to its parent" in text
+    assert "panda_joint1: eliminate panda_joint7, panda_joint6" in text
+
+
+def test_search_beats_both_classical_orders_on_the_panda():
+    robot = kinematics.load("panda")
+    program = robot_program(robot, "aba")
+    assert program.arithmetic <= 1070
+    found = better_order(mechanism(robot), budget=24_000)
+    assert found.arithmetic < min(found.classical.values())
+    again = better_order(mechanism(robot), budget=24_000)
+    assert again.order == found.order  # a count, not a clock, ends the search
+    arrays = draw(robot, 5)
+    assert worst(evaluate(program, *arrays), kinematics.aba(robot, *arrays)) < 1e-10
+    assert "eliminate" in compile_robot(robot, "aba").passes
+
+
+def test_annealing_never_returns_worse():
+    made = mechanism(tree(5, 1))
+    plain = better_order(made, budget=30_000)
+    annealed = better_order(made, budget=120_000, anneal=True, seed=1)
+    assert annealed.arithmetic <= plain.arithmetic
+    assert forward_dynamics(made, annealed.order).arithmetic == annealed.arithmetic
+
+
+def test_order_by_name():
+    robot = kinematics.load("panda")
+    arrays = draw(robot, 12)
+    reference = kinematics.aba(robot, *arrays)
+    counts = {}
+    for order in ("aba", "crba", "traced", "auto"):
+        program = compile_robot(robot, "aba", order=order)
+        assert worst(program(*arrays), reference) < 1e-11
+        counts[order] = program.arithmetic
+    assert counts["auto"] < counts["crba"] < counts["aba"] < counts["traced"]
+
+
+def test_limb_orders_are_well_formed():
+    made = mechanism(tree(9, 4))
+    for order in limb_orders(made):
+        for joint, place in enumerate(order.places):
+            assert place in _places(made, joint)
+
+
+def test_regrouped_inertia_is_the_same_robot():
+    robot = tree(6, 2)
+    made = mechanism(robot)
+    for rule in ("second moment", "Ixx", "Iyy"):
+        moved = regrouped(made, rule)
+        for body, moments in zip(made.bodies, moved, strict=True):
+            if body.kind in ("revolute", "continuous"):
+                assert moments[3, 3] == 0.0
+                assert moments[2, 3] == 0.0
+
+
+def test_prepared_frames_keep_axes_and_empty_offsets():
+    made = mechanism(kinematics.load("panda"))
+    offsets = [int((b.offset != 0).sum()) for b in made.bodies]
+    assert sum(offsets) == 5  # 0.0825, 0.316, -0.0825, 0.384, 0.088
+    assert all(step.kind in ("joint", "permute", "shift") for b in made.bodies for step in b.steps)
+
+
+def test_euler_angles_of_frames():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        basis, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        basis *= np.sign(np.linalg.det(basis))
+        gamma, alpha, delta = zxz(basis)
+        np.testing.assert_allclose(
+            about(2, gamma) @ about(0, alpha) @ about(2, delta), basis, atol=1e-12
+        )
+    assert is_permutation(about(2, np.pi / 2))
+
+
+def test_equation_graph_is_the_trees():
+    graph = equation_graph(kinematics.load("panda"))
+    assert nx.is_connected(graph)
+    assert graph.number_of_nodes() == 21
+
+
+@pytest.mark.parametrize("root", [None, "free"])
+def test_against_pinocchio_at_large_angles(root):
+    import pinocchio
+
+    from discover.bench.pinocchio_robot import coordinates, pinocchio_model
+
+    robot = kinematics.load("panda", root=root) if root else kinematics.load("panda")
+    model = pinocchio_model(robot)
+    data = model.createData()
+    q, v, tau = draw(robot, 64, angle=1e4)
+    if root:
+        q[:, :3] *= 1e-4
+    columns = coordinates(robot, q, v, tau)
+    convention = pinocchio.Convention.LOCAL
+    reference = np.stack(
+        [
+            pinocchio.aba(model, data, *(c[:, k].copy() for c in columns[:3]), convention)
+            for k in range(64)
+        ],
+        axis=1,
+    )
+    found = compile_robot(robot, "aba")(q, v, tau)
+    assert worst(found, columns[3](reference)) < 1e-9
+
+
+def test_timings_have_every_contender():
+    from discover.bench.programs import compiled_timings, table
+
+    rows = compiled_timings(kinematics.load("double_pendulum"), (1, 32), rounds=2)
+    assert {r.contender for r in rows} >= {"compiled auto", "pinocchio abaInParallel"}
+    assert all(r.median_ns > 0 and r.error < 1e-10 for r in rows)
+    assert "double_pendulum" in table(rows)
