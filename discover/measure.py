@@ -132,7 +132,7 @@ def on_recordings(
     """
     rows = dataset.part("test")
     files = list(dataset.metadata.get("files", {}))
-    trajectories = []
+    trajectories: list[dict[str, Any]] = []
     for index in rows.trajectory.unique(sorted=True).tolist():
         part = rows.select(rows.trajectory == index)
         assert part.a is not None  # recordings are data sets of accelerations

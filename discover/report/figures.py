@@ -60,7 +60,7 @@ def errors(curves: Sequence[Curve], reach: Mapping[str, float | None]) -> Figure
             own = [c for c in curves if c["axis"] == axis and c["subject"] in SUBJECTS]
             _frame(panel, TITLES[axis], curves, labelled=axis == AXES[0])
             for curve in own:
-                between = curve["subject"] == "law against model"
+                between = curve["subject"] == "law against model" and len(own) > 1
                 _line(panel, curve, SUBJECTS[curve["subject"]][1], dashed=between)
             _reach_mark(panel, reach.get(axis))
             if axis == AXES[-1]:
@@ -72,7 +72,7 @@ def errors(curves: Sequence[Curve], reach: Mapping[str, float | None]) -> Figure
 
 def comparison(models: Mapping[str, Sequence[Curve]]) -> Figure:
     """Several models side by side: above what each computes, below the law taken from it."""
-    rows = (
+    rows: tuple[tuple[str, str], ...] = (
         ("model against simulator", "the model itself"),
         ("law against simulator", "the law taken from it"),
     )
@@ -85,7 +85,8 @@ def comparison(models: Mapping[str, Sequence[Curve]]) -> Figure:
             drawn = [c for c in every if c["subject"] == subject]
             for panel, axis in zip(panels, AXES, strict=True):
                 first = subject == rows[0][0]
-                _frame(panel, TITLES[axis] if first else "", drawn, labelled=axis == AXES[0])
+                _frame(panel, TITLES[axis] if first else "", drawn, labelled=None)
+                shade_region(panel, label=axis == AXES[0], above=True)
                 ends = []
                 for number, (name, curves) in enumerate(models.items()):
                     for curve in curves:
@@ -111,7 +112,8 @@ def forecasts(
     shown = _liveliest(reference, 3)
     with house_style():
         figure = new_figure(10.2, 4.2)
-        left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1), wspace=0.03)
+        parts = figure.subfigures(1, 2, width_ratios=(1.15, 1), wspace=0.03, squeeze=False)
+        left, right = np.asarray(parts)[0]
         panels = np.atleast_1d(left.subplots(len(shown), 1, sharex=True))
         for panel, k in zip(panels, shown, strict=True):
             panel.plot(t, reference[:, k], color=SIMULATOR, linewidth=4.5, alpha=0.65)
@@ -189,8 +191,9 @@ def training(history: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
-def _frame(panel: Axes, title: str, curves: Sequence[Curve], *, labelled: bool) -> None:
-    shade_region(panel, label=labelled)
+def _frame(panel: Axes, title: str, curves: Sequence[Curve], *, labelled: bool | None) -> None:
+    if labelled is not None:
+        shade_region(panel, label=labelled)
     panel.set_title(title)
     finite = [e for c in curves for e in c["error"] if e is not None and e > 0]
     log_errors(panel, _bottom(finite), max([*finite, 1.0]))
@@ -251,7 +254,7 @@ def _reach_mark(panel: Axes, reach: float | None) -> None:
     panel.axvline(min(reach, edge), color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
     right = reach > 0.6 * edge
     panel.annotate(
-        f"reach {'≥ ' if beyond else ''}{min(reach, edge):.2g}",
+        f"reach {'≥ ' if beyond else ''}{min(reach, edge):.3g}",
         (min(reach, edge), 1),
         xycoords=("data", "axes fraction"),
         xytext=(-3 if right else 3, -3),

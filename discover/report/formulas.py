@@ -21,7 +21,7 @@ def stored_formulas(stored: StoredExam) -> dict[str, Any]:
     path = stored.directory / FORMULAS
     if path.exists():
         return dict(read_json(path, "a law's formulas"))
-    if not (stored.law or {}).get("kind"):
+    if stored.law is None or not stored.law.get("kind"):
         return {"formulas": [], "terms": [], "program": "", "law_intro": ""}
     from discover.laws import from_dict
 

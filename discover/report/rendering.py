@@ -55,7 +55,6 @@ def _render_exam(directory: Path) -> Path:
         "error_columns": columns,
         "reach_rows": rows,
         "furthest": distance(stored.furthest),
-        "samples": next((c["samples"] for c in stored.curves if c.get("samples")), "the"),
         "parameter_rows": shown,
         "parameter_words": words.parameters(stored.exam.get("parameters") or []),
         "parameters_folded": len(shown) > tables.FOLD,
@@ -89,6 +88,7 @@ def _render_study(directory: Path) -> Path:
         "opening": _opening(study, exams),
         "rows": [_study_row(stored) for stored in exams],
         "simulated": simulated,
+        "recorded": any(s.recordings for s in exams),
         "furthest": distance(furthest),
         "caption": _caption(simulated),
         "figure": figure,
@@ -172,7 +172,7 @@ def _made(stored: StoredExam) -> list[str]:
     return lines
 
 
-def _study_row(stored: StoredExam) -> dict[str, str]:
+def _study_row(stored: StoredExam) -> dict[str, Any]:
     reach = stored.verdict.get("reach") or {}
     limit = stored.exam.get("reach_limit")
     errors = {
@@ -188,6 +188,7 @@ def _study_row(stored: StoredExam) -> dict[str, str]:
         "answer": words.answer(stored),
         **{axis: half_widths(reach.get(axis), limit) for axis in ("q", "v", "tau", "joint")},
         **{name: relative(error) for name, error in errors.items()},
+        "unseen": words.recorded(stored) or {},
     }
 
 

@@ -28,7 +28,7 @@ LAW = "#1f66b0"
 BETWEEN = "#7a5aa6"  # law against model
 SERIES = ("#4b5563", "#1f66b0", "#c8442d", "#2b8a5b", "#b07c12", "#7a5aa6", "#0f8b8d", "#a8336a")
 
-RC = {
+RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.edgecolor": MUTED,
@@ -77,18 +77,18 @@ def save(figure: Figure, path: Path) -> Path:
     return write_bytes(path, buffer.getvalue())
 
 
-def shade_region(axes: Axes, label: bool = False) -> None:
-    """Mark what lies inside the region, 0 to 1 half-widths."""
+def shade_region(axes: Axes, label: bool = False, *, above: bool = False) -> None:
+    """Mark what lies inside the region, 0 to 1 half-widths; `above` puts the label at the top."""
     axes.axvspan(0, 1, color=REGION, zorder=0, linewidth=0)
     if label:
         axes.annotate(
             "region",
-            (0.5, 0),
+            (0.5, 1 if above else 0),
             xycoords=("data", "axes fraction"),
-            xytext=(0, 4),
+            xytext=(0, -4 if above else 4),
             textcoords="offset points",
             ha="center",
-            va="bottom",
+            va="top" if above else "bottom",
             fontsize=7.5,
             color=MUTED,
         )

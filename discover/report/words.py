@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from discover.report.numbers import distance, half_widths, listing, relative
+from discover.report.numbers import distance, half_widths, listing, number, relative
 from discover.report.stored import StoredExam
 
 AXIS_WORDS = {
@@ -83,7 +83,7 @@ RECORDED_MEANING = (
     "statement about the model, not about the machine. Accelerations are derivatives of filtered "
     "measurements, friction and its reversal dominate small torques, and the law pulled out of a "
     "network inherits what the network got wrong. What such data can show is how well each of them "
-    "predicts trajectories that it has not seen, and that is the table above."
+    "predicts trajectories that it has not seen."
 )
 
 
@@ -94,7 +94,7 @@ def headline(verdict: str) -> str:
 def answer(stored: StoredExam) -> str:
     """The answer in one paragraph."""
     verdict = str(stored.verdict["verdict"])
-    sentences = [_found(stored, verdict), _reach(stored), _taken_home(stored)]
+    sentences = [_found(stored, verdict), _reach(stored), _taken_home(stored), _unseen(stored)]
     confidence = stored.verdict.get("confidence")
     if confidence is not None:
         sentences.append(f"Confidence in the verdict: {100 * float(confidence):.0f} %.")
@@ -217,6 +217,38 @@ def _taken_home(stored: StoredExam) -> str:
         f"The law is no substitute for the simulator either: {place} it is off by {relative(law)}, "
         f"the model by {relative(model)}."
     )
+
+
+def _unseen(stored: StoredExam) -> str:
+    """Recordings: the errors on trajectories that were kept aside."""
+    told = recorded(stored)
+    if told is None:
+        return ""
+    text = (
+        f"On {told['count']} recorded trajectories that it has not seen, the model's accelerations "
+        f"are off by {told['model']} of their size"
+    )
+    if "law" not in told:
+        return f"{text}."
+    return (
+        f"{text}; the joint forces of the law pulled out of it are off by {told['law']} N·m "
+        f"(root mean square, joint by joint), those of the description by {told['description']}."
+    )
+
+
+def recorded(stored: StoredExam) -> dict[str, str] | None:
+    """The errors on the test trajectories in short: ranges for the model, means for the laws."""
+    trajectories = (stored.recordings or {}).get("trajectories") or []
+    if not trajectories:
+        return None
+    errors = sorted(_float(entry["model_error"]) for entry in trajectories)
+    ends = [relative(errors[0]), relative(errors[-1])]
+    told = {"count": str(len(errors)), "model": " to ".join(dict.fromkeys(ends))}
+    for who in trajectories[0]["torque_errors"]:
+        joints = zip(*(entry["torque_errors"][who] for entry in trajectories), strict=True)
+        size = [math.sqrt(sum(x * x for x in joint) / len(joint)) for joint in joints]
+        told[who] = listing([number(x, 2) for x in size])
+    return told
 
 
 def _factor(x: float) -> str:
