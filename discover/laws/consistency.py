@@ -26,7 +26,8 @@ class Completion:
     """Physically possible parameters close to a fit.
 
     pi        (nb, 10), possible, with base parameters as close to the fitted ones as can be
-    cost      the error in acceleration (standardised) that moving to them costs in the region
+    cost      the error in acceleration (standardised) that moving to them costs in the region;
+              NaN where the solver gave up
     exact     whether pi has the fitted base parameters themselves (cost zero)
     """
 
@@ -64,7 +65,7 @@ def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
     J = _sensitivity(fitted, answers)
     pi = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy())
     if pi is None:
-        return Completion(pi=reference, cost=float("inf"), exact=False)
+        return Completion(pi=reference, cost=float("nan"), exact=False)
     near = torch.from_numpy(pi)
     exact = _with_base(near, V, beta)
     if _possible(exact, reference):
@@ -97,11 +98,15 @@ def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
 
 
 def _solve(J: np.ndarray, V: np.ndarray, beta: np.ndarray, reference: np.ndarray):
+    """The two programs, in units of a typical mass and length so that the solver sees ones."""
     import cvxpy as cp
 
     nb = len(reference)
-    scale = max(1e-12, float(np.abs(reference).max()))
-    x = cp.Variable(10 * nb)  # parameters in units of `scale`
+    mass, length = _units(reference)
+    unit = mass * np.array([1.0] + 3 * [length] + 6 * [length**2])
+    units = np.tile(unit, nb)
+    J = J / max(np.linalg.norm(J @ V.T * units, 2), 1e-300)
+    x = cp.Variable(10 * nb)
     constraints = []
     for i in range(nb):
         m, h, moments = x[10 * i], x[10 * i + 1 : 10 * i + 4], x[10 * i + 4 : 10 * i + 10]
@@ -116,23 +121,38 @@ def _solve(J: np.ndarray, V: np.ndarray, beta: np.ndarray, reference: np.ndarray
         second = 0.5 * cp.trace(inertia) * np.eye(3) - inertia
         P = cp.bmat([[second, column], [column.T, cp.reshape(m, (1, 1), order="C")]])
         constraints.append(P >> _MARGIN * np.eye(4))
-    misfit = J @ (V.T @ x - beta / scale)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            first = cp.Problem(cp.Minimize(cp.norm(misfit)), constraints)
-            first.solve(solver=cp.CLARABEL)
-            if x.value is None:
-                return None
-            allowed = 1.02 * float(first.value) + 1e-7 * float(np.linalg.norm(J @ beta) / scale)
-            near = cp.Problem(
-                cp.Minimize(cp.sum_squares(x - reference.flatten() / scale)),
-                [*constraints, cp.norm(misfit) <= allowed],
-            )
-            best = x.value
-            near.solve(solver=cp.CLARABEL)
-            if x.value is None:
-                return (best * scale).reshape(nb, 10)
-    except cp.error.SolverError:
+    misfit = (J @ V.T * units) @ x - J @ beta
+    nearest = _minimise(cp.Problem(cp.Minimize(cp.norm(misfit)), constraints), x)
+    if nearest is None:
         return None
-    return (x.value * scale).reshape(nb, 10)
+    value = float(np.linalg.norm((J @ V.T * units) @ nearest - J @ beta))
+    allowed = 1.02 * value + 1e-7 * float(np.linalg.norm(J @ beta))
+    tie = cp.Problem(
+        cp.Minimize(cp.sum_squares(x - reference.flatten() / units)),
+        [*constraints, cp.norm(misfit) <= allowed],
+    )
+    chosen = _minimise(tie, x)
+    return ((nearest if chosen is None else chosen) * units).reshape(nb, 10)
+
+
+def _units(reference: np.ndarray) -> tuple[float, float]:
+    """A typical mass [kg] and radius of gyration [m] of the described bodies."""
+    mass = max(float(np.abs(reference[:, 0]).mean()), 1e-9)
+    second = float(np.abs(reference[:, [4, 6, 9]]).mean())
+    return mass, max((second / mass) ** 0.5, 1e-6)
+
+
+def _minimise(problem, x) -> np.ndarray | None:
+    """The minimiser x, or None where both solvers give up."""
+    import cvxpy as cp
+
+    for solver in (cp.CLARABEL, cp.SCS):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                problem.solve(solver=solver)
+        except cp.error.SolverError:
+            continue
+        if x.value is not None and np.isfinite(x.value).all():
+            return x.value.copy()
+    return None
