@@ -17,7 +17,7 @@ from torch import Tensor
 from discover.dynamics import Answers
 from discover.laws.family import evaluation_point
 from discover.laws.fit import Fit, design_of, fit
-from discover.laws.terms import Term, coordinates, forces
+from discover.laws.terms import Term, forces
 
 EFFECTIVE_SAMPLES = 200
 _ALPHABET = 20  # symbols and operations to choose from, when a shape is written down
@@ -46,6 +46,7 @@ def description_length(fitted: Fit, held_out: Answers, floor: float, choices: in
         cost += math.log(max(2, choices))
         if not term.physical:
             cost += term.symbol_count * math.log(_ALPHABET)
+            cost += 0.5 * term.number_count * math.log(EFFECTIVE_SAMPLES)
     return cost
 
 
@@ -127,7 +128,7 @@ def rank(fitted: Fit, answers: Answers, candidates: Sequence[Term]) -> list[Term
     r = fitted.residual(answers)
     a = answers.a - r * scale
     H = design.inertia(fitted.theta)
-    extra = forces(candidates, q, v, a, answers.tau, coordinates(family.robot))
+    extra = forces(candidates, q, v, a, answers.tau, family.bodies)
     columns = torch.cat([design.columns(a), extra], dim=-1)
     rows = (torch.linalg.solve(H, columns) / scale[:, None]).flatten(0, 1)
     rows = torch.nan_to_num(rows)
