@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sympy
 import torch
+from sympy.core.function import AppliedUndef
+from sympy.printing.pytorch import TorchPrinter
 
 from discover.errors import CheckpointError
 
@@ -101,6 +103,8 @@ def to_torch(
             "erf": torch.erf,
             "Max": lambda *xs: _fold(torch.maximum, xs),
             "Min": lambda *xs: _fold(torch.minimum, xs),
+            "max": lambda *xs: _fold(torch.maximum, xs),
+            "min": lambda *xs: _fold(torch.minimum, xs),
             "sqrt": _elementwise(torch.sqrt),
             "exp": _elementwise(torch.exp),
             "log": _elementwise(torch.log),
@@ -108,13 +112,34 @@ def to_torch(
         },
         torch,
     ]
-    function = sympy.lambdify(arguments, list(expressions), modules=modules, cse=True)
+    own = {name: name for name in modules[0]}  # type: ignore[union-attr]
+    printer = _Printer(
+        {
+            "fully_qualified_modules": False,
+            "inline": True,
+            "allow_unknown_functions": True,
+            "user_functions": own,
+        }
+    )
+    function = sympy.lambdify(
+        arguments, list(expressions), modules=modules, printer=printer, cse=True
+    )
 
     def evaluate(*values: torch.Tensor) -> list[torch.Tensor]:
         like = values[0]
         return [torch.as_tensor(x, dtype=like.dtype).expand_as(like) for x in function(*values)]
 
     return evaluate
+
+
+class _Printer(TorchPrinter):
+    """SymPy's printer for torch, that lets functions of our own stand."""
+
+    def _print_Function(self, expr: sympy.Expr) -> str:
+        name = type(expr).__name__
+        if not isinstance(expr, AppliedUndef):
+            return super()._print_Function(expr)
+        return f"{name}({', '.join(self._print(x) for x in expr.args)})"
 
 
 def _fold(function: Callable, values: Sequence) -> torch.Tensor:

@@ -11,7 +11,7 @@ no solution. The slope of that error is J⁻¹ ∂(left side), J = ∂(left side
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,7 +19,8 @@ from torch import Tensor
 from discover.dynamics import Answers
 from discover.laws.family import Design, Family, newton, slope
 from discover.laws.fit import Fit, _cost, _huber_weights, design_of, evaluation_point
-from discover.laws.quantities import Mechanics
+from discover.laws.quantities import Mechanics, needs_mechanics
+from discover.laws.terms import Term, forces
 
 Columns = Callable[[Mechanics, Tensor, Tensor], Tensor]  # (mechanics, a, κ) -> (n, nv, m)
 _STALLED = 1e-3
@@ -159,6 +160,69 @@ class JointProblem:
             if gain < _STALLED:
                 break
         return now
+
+
+def fit_implicit(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
+    """The fit of a family with terms that are not linear in a, from `start`; units as in `like`."""
+    k = family.basis.shape[1]
+    order = sorted(range(len(family.terms)), key=lambda i: _implicit(family.terms[i]))
+    plain = [i for i in order if not _implicit(family.terms[i])]
+    others = [i for i in order if _implicit(family.terms[i])]
+    base = replace(
+        like,
+        family=family.with_terms([family.terms[i] for i in plain]),
+        theta=torch.cat([start[:k], start[k:][plain]]),
+    )
+    terms = [family.terms[i] for i in others]
+    q, v = evaluation_point(answers, family.robot, like.integrator, like.dt)
+
+    def columns(mechanics: Mechanics, a: Tensor, _: Tensor) -> Tensor:
+        return forces(terms, q, v, a, answers.tau, family.bodies, mechanics)
+
+    added = Added(
+        columns=columns,
+        size=len(terms),
+        of_bodies=any(needs_mechanics(t.names) for t in terms),
+        of_acceleration=True,
+        affine=False,
+    )
+    problem = JointProblem(base, answers, added)
+    none = start.new_zeros(0)
+    joined = problem.solve(base.theta, start[k:][others], none)
+    theta = start.clone()
+    theta[:k] = joined.theta[:k]
+    theta[[k + i for i in plain]] = joined.theta[k:]
+    theta[[k + i for i in others]] = joined.coefficients
+    J = slope_of(problem, joined)
+    columns_in_order = [*range(k), *(k + i for i in plain), *(k + i for i in others)]
+    covariance = start.new_zeros(len(start), len(start))
+    norms = J.norm(dim=0).clamp_min(1e-300)
+    inverse = torch.linalg.pinv((J / norms).T @ (J / norms), rtol=1e-12, hermitian=True)
+    r = torch.nan_to_num(joined.residual)
+    variance = r.square().sum() / max(1, r.numel() - len(start))
+    found = variance * inverse / norms[:, None] / norms
+    covariance[torch.tensor(columns_in_order)[:, None], torch.tensor(columns_in_order)] = found
+    reference = family.member(theta) if added.of_bodies else family.reference
+    return replace(
+        like,
+        family=family.with_terms(family.terms, reference),
+        theta=theta,
+        covariance=covariance,
+        error=joined.error,
+    )
+
+
+def slope_of(problem: JointProblem, joined: Joined) -> Tensor:
+    """The slopes of the residual at a solution, flattened (rows, parameters)."""
+    a, J = problem.accelerations(joined.theta, joined.coefficients, joined.constants)
+    rows = problem.slopes(
+        joined.theta, joined.coefficients, joined.constants, torch.nan_to_num(a), J
+    )
+    return rows.flatten(0, 1)
+
+
+def _implicit(term: Term) -> bool:
+    return term.nonlinear_in_acceleration
 
 
 def _damped(A: Tensor, b: Tensor, damping: float) -> Tensor:

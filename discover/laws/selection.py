@@ -17,6 +17,7 @@ from torch import Tensor
 from discover.dynamics import Answers
 from discover.laws.family import evaluation_point
 from discover.laws.fit import Fit, design_of, fit
+from discover.laws.joint_fit import fit_implicit
 from discover.laws.terms import Term, forces
 
 EFFECTIVE_SAMPLES = 200
@@ -149,10 +150,14 @@ def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:
     """`previous` with other terms, started from its parameters (new terms from zero)."""
     family = previous.family.with_terms(terms)
     k = family.basis.shape[1]
-    old = {t.name: c for t, c in zip(previous.family.terms, previous.theta[k:], strict=True)}
+    before = zip(previous.family.terms, previous.theta[k:], strict=True)
+    old = {(t.name, t.shape): c for t, c in before}
+    by_name = {t.name: c for t, c in zip(previous.family.terms, previous.theta[k:], strict=True)}
     zero = previous.theta.new_zeros(())
-    c = [old.get(t.name, zero) for t in terms]
+    c = [old.get((t.name, t.shape), by_name.get(t.name, zero)) for t in terms]
     start = torch.cat([previous.theta[:k], torch.stack(c)]) if c else previous.theta[:k]
+    if any(t.nonlinear_in_acceleration for t in terms):
+        return fit_implicit(family, answers, start, previous)
     return fit(
         family,
         answers,
