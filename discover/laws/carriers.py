@@ -162,9 +162,9 @@ def candidate_points(robot: Robot) -> list[Point]:
         ends = [e for e in ends if any(abs(x) > 1e-9 for x in e)]
         if not ends:
             axis = robot.axes[k].tolist()
-            along = [i for i in range(3) if abs(axis[i]) < 0.9]
-            for i in along:
-                ends.append(tuple(length if m == i else 0.0 for m in range(3)))
+            for i in (i for i in range(3) if abs(axis[i]) < 0.9):
+                for sign in (1.0, -1.0):
+                    ends.append(tuple(sign * length if m == i else 0.0 for m in range(3)))
         found += [Point(k, e) for e in ends]  # type: ignore[arg-type]
     return found
 

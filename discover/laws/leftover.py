@@ -9,9 +9,8 @@ The best are then fitted together with the bodies, and ranked again by what they
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import sympy
 import torch
 from torch import Tensor
 
@@ -27,7 +26,7 @@ from discover.laws.carriers import (
 from discover.laws.family import slope
 from discover.laws.fit import Fit, design_of, evaluation_point
 from discover.laws.joint_fit import Added, Joined, JointProblem
-from discover.laws.quantities import Mechanics, needs_mechanics
+from discover.laws.quantities import Mechanics, Point, needs_mechanics
 from discover.laws.splines import Basis
 from discover.laws.terms import Term, forces
 from kinematics import Robot
@@ -196,40 +195,61 @@ def _score(seen: Whitened, robot: Robot, places: Places) -> list[Pair]:
     return pairs
 
 
-def with_function(fitted: Fit, answers: Answers, pair: Pair, knots: int = _FINE) -> tuple:
-    """The problem of fitting a pair's flexible function together with the bodies."""
+def _moved(pair: Pair, place: Tensor) -> Pair:
+    """The pair with its point elsewhere on the body."""
+    points = pair.carrier.points or pair.feature.points
+    x, y, z = place.tolist()
+    moved = (Point(points[0].body, (x, y, z)),)
+    return replace(
+        pair,
+        carrier=replace(pair.carrier, points=moved),
+        feature=replace(pair.feature, points=moved),
+    )
+
+
+def _place(pair: Pair) -> Tensor:
+    points = pair.carrier.points or pair.feature.points
+    return torch.tensor([x for p in points for x in p.place], dtype=torch.float64)
+
+
+def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
+    """The pair's flexible function as columns; its point, where it has one, as constants."""
     robot = fitted.family.bodies
-    carrier, feature = pair.carrier.term(), pair.feature.term(robot.nv)
-    names = carrier.names | feature.names
-    problem_answers = answers
+    terms = [pair.carrier.term(), pair.feature.term(robot.nv)]
+    names = terms[0].names | terms[1].names
     q, v = evaluation_point(answers, fitted.family.robot, fitted.integrator, fitted.dt)
-    tau = answers.tau
-    seen = whiten(fitted, answers)
-    z = seen.evaluate([feature], robot)[:, 0, 0]
-    basis = Basis.over(z[torch.isfinite(z)], knots)
     moving = any(n[0] in "ah" for n in names)
     of_bodies = needs_mechanics(names)
-    terms = [carrier, feature]
-    fixed: dict[str, Tensor] = {}
+    kept: list[Tensor] = []
 
-    def columns(mechanics: Mechanics, a: Tensor, _: Tensor) -> Tensor:
-        if not moving and not of_bodies and "kept" in fixed:
-            return fixed["kept"]
-        x = forces(terms, q, v, a, tau, robot, mechanics)
+    def columns(mechanics: Mechanics, a: Tensor, place: Tensor) -> Tensor:
+        if kept:
+            return kept[0]
+        own = terms
+        if len(place):
+            there = _moved(pair, place)
+            own = [there.carrier.term(), there.feature.term(robot.nv)]
+        x = forces(own, q, v, a, answers.tau, robot, mechanics)
         out = x[..., :1] * basis(x[:, 0, 1])[:, None, :]
-        if not moving and not of_bodies:
-            fixed["kept"] = out
+        if not moving and not of_bodies and not len(place):
+            kept.append(out)
         return out
 
-    feature_moves = any(n[0] in "ah" for n in feature.names)
-    added = Added(
+    return Added(
         columns=columns,
         size=basis.size,
         of_bodies=of_bodies,
         of_acceleration=moving,
-        affine=not feature_moves and not pair.carrier.term().nonlinear_in_acceleration,
+        affine=not any(n[0] in "ah" for n in terms[1].names)
+        and not terms[0].nonlinear_in_acceleration,
     )
-    return JointProblem(fitted, problem_answers, added), basis
+
+
+def _basis(fitted: Fit, answers: Answers, pair: Pair, knots: int) -> Basis:
+    robot = fitted.family.bodies
+    seen = whiten(fitted, answers)
+    z = seen.evaluate([pair.feature.term(robot.nv)], robot)[:, 0, 0]
+    return Basis.over(z[torch.isfinite(z)], knots)
 
 
 def fit_pair(
@@ -241,38 +261,41 @@ def fit_pair(
     knots: int = _FINE,
     iterations: int = 6,
 ) -> Smooth:
-    """The pair's flexible function and the bodies, fitted; and its error on held-out answers."""
-    problem, basis = with_function(fitted, answers, pair, knots)
-    theta = fitted.theta
-    c = theta.new_zeros(basis.size)
-    joined = problem.solve(theta, c, theta.new_zeros(0), iterations)
-    robot = fitted.family.bodies
-    terms = [pair.carrier.term(), pair.feature.term(robot.nv)]
-    q, v = evaluation_point(held, fitted.family.robot, fitted.integrator, fitted.dt)
+    """The pair's flexible function and the bodies, fitted; and its error on held-out answers.
 
-    def columns(mechanics: Mechanics, a: Tensor, _: Tensor) -> Tensor:
-        x = forces(terms, q, v, a, held.tau, robot, mechanics)
-        return x[..., :1] * basis(x[:, 0, 1])[:, None, :]
-
-    added = Added(
-        columns=columns,
-        size=basis.size,
-        of_bodies=problem.added.of_bodies,
-        of_acceleration=problem.added.of_acceleration,
-        affine=problem.added.affine,
-    )
-    tested = JointProblem(fitted, held, added)
-    result, _ = tested.at(joined.theta, joined.coefficients, joined.constants)
+    A point on a body is moved to where it fits best; the function is then laid anew.
+    """
+    theta, place = fitted.theta, _place(pair)
+    for turn in range(2 if len(place) else 1):
+        basis = _basis(fitted, answers, pair, knots)
+        problem = JointProblem(fitted, answers, _added(fitted, answers, pair, basis))
+        none = theta.new_zeros(0)
+        if len(place) and turn == 0:
+            still = _added(fitted, answers, pair, basis)
+            fixed = replace(
+                still, columns=lambda m, a, _, c=still.columns, p=place: c(m, a, p)
+            )
+            start = JointProblem(fitted, answers, fixed).solve(
+                theta, theta.new_zeros(basis.size), none, 3
+            )
+            if start.error > 0.9 * fitted.error:
+                break
+            theta, c = start.theta, start.coefficients
+        else:
+            c = theta.new_zeros(basis.size)
+        start = problem.solve(theta, c, place, iterations + 4 * bool(len(place)))
+        if len(place):
+            place = start.constants
+            pair = _moved(pair, place)
+            theta = start.theta
+    tested = JointProblem(fitted, held, _added(fitted, held, pair, basis))
+    kappa = start.constants if len(start.constants) else place
+    result, _ = tested.at(start.theta, start.coefficients, kappa)
     r = torch.nan_to_num(result.residual, nan=float("inf"))
     return Smooth(
         pair=pair,
         basis=basis,
-        joined=joined,
+        joined=replace(start, constants=kappa),
         held_out=float(r.square().mean().sqrt()),
         problem=problem,
     )
-
-
-def shape_symbol() -> sympy.Symbol:
-    """The argument of an unknown function."""
-    return sympy.Symbol("z", real=True)

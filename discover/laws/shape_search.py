@@ -18,7 +18,7 @@ import numpy as np
 
 from discover.laws.shapes import Shape, catalogue
 
-_KEPT = 40  # shapes that are polished on the grid
+_KEPT = 50  # shapes that are polished on the grid
 _PLAIN = 7  # symbols up to which a shape of one constant is always polished
 _AGAIN = 12  # shapes that are polished at the states
 _SECOND = 6  # shapes that a second one is added to
@@ -79,9 +79,11 @@ def search(coarse: Target, fine: Target, length: Length, keep: int) -> list[Foun
     plain = [x for x in best[_KEPT:] if x[1].cost <= _PLAIN and len(x[1].grids) <= 1]
     found = [_polish(coarse, (s,), (k,), length) for _, s, k in [*best[:_KEPT], *plain]]
     found.sort(key=lambda f: f.length)
+    firsts = [f for f in found if f.name in ("1", "u")]
     if found and found[0].error > 1.3 * max(coarse.floor, fine.floor):
-        found += _pairs(coarse, u, found, dictionary, length)
-        found.sort(key=lambda f: f.length)
+        firsts += [f for f in found[:_SECOND] if f.name not in ("1", "u")]
+    found += _pairs(coarse, u, firsts, dictionary, length)
+    found.sort(key=lambda f: f.length)
     again = [_polish(fine, f.shapes, f.constants, length) for f in found[:_AGAIN]]
     again.sort(key=lambda f: f.length)
     return [replace(f, coefficients=_coefficients(fine, f)) for f in again[:keep]]
@@ -143,7 +145,7 @@ class _Dictionary:
                 continue
             error = _rms(total - gain[columns][at], target)
             # The constants are polished later; the more a shape has, the more it may improve.
-            hopeful = max(error * 0.2 ** len(grid), target.floor)
+            hopeful = max(error * 0.35 ** len(grid), target.floor)
             hopeful = length(hopeful, shape.cost, len(grid) + 1)
             out.append((hopeful, shape, tuple(float(x) for x in grid[:, at])))
         return sorted(out, key=lambda x: x[0])
@@ -241,13 +243,11 @@ def _bounds(shapes: tuple[Shape, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pairs(
-    target: Target, u: np.ndarray, found: list[Found], dictionary: _Dictionary, length: Length
+    target: Target, u: np.ndarray, firsts: list[Found], dictionary: _Dictionary, length: Length
 ) -> list[Found]:
-    """Sums of two shapes: the best seconds to each of the best firsts."""
+    """Sums of two shapes: the best seconds to each of the firsts."""
     out = []
-    for first in found[:_SECOND]:
-        if len(first.shapes) > 1:
-            continue
+    for first in firsts:
         f = target.push(np.nan_to_num(first.shapes[0].values(u, first.constants[0]))[:, None])[:, 0]
         size = float(f @ f)
         if size <= 0:

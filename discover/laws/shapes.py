@@ -129,7 +129,7 @@ def _after(inner: Shape) -> list[Shape]:
 def _around(inner: Shape) -> list[Shape]:
     """Functions of an atom with a constant of their own."""
     f, c, p = inner.function, inner.cost, inner.parity
-    grids = (tuple(inner.grids[0][::3]) if inner.grids else (),) if inner.grids else ()
+    grids = tuple(g[::2] if len(g) < 20 else g[::3] for g in inner.grids)
 
     def made(name: str, g: Function, cost: int, parity: int, grid: tuple[float, ...]) -> Shape:
         return Shape(
@@ -160,7 +160,7 @@ def _around(inner: Shape) -> list[Shape]:
 def _product(first: Shape, second: Shape) -> Shape:
     n, f, g = len(first.grids), first.function, second.function
     coarse = n + len(second.grids) > 1
-    grids = tuple(x[::3] if coarse else x for x in (*first.grids, *second.grids))
+    grids = tuple((x[::2] if len(x) < 20 else x[::3]) if coarse else x for x in (*first.grids, *second.grids))
     return Shape(
         f"{first.name} · {second.name}",
         lambda m, u, *k: f(m, u, *k[:n]) * g(m, u, *k[n:]),

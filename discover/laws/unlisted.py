@@ -105,7 +105,12 @@ def _round(
     current: Selection, answers: Answers, held: Answers, ranked: Sequence[Pair], floor: float
 ) -> list[Rival]:
     before = current.fit.standardised_error(held)
-    smooth = [fit_pair(current.fit, answers, held, p) for p in ranked]
+    smooth: list[Smooth] = []
+    for k, pair in enumerate(ranked):
+        smooth.append(fit_pair(current.fit, answers, held, pair))
+        best = min(s.held_out for s in smooth)
+        if k >= 5 and best <= max(1.1 * floor, _KNOTS * before):
+            break
     smooth = [s for s in smooth if s.held_out < _WORTH * before]
     # Below a share of the residual a flexible function is limited by its knots: no evidence.
     level = max(floor, _KNOTS * before)
@@ -114,15 +119,11 @@ def _round(
     for s in smooth[:FINALISTS]:
         rivals += _formulas(current.fit, answers, held, s, floor)
         reached = min((r.fit.standardised_error(held) for r in rivals), default=math.inf)
-        if reached <= 1.2 * floor:
+        if reached <= 1.06 * floor:
             break
-    if smooth and not any(r.length < current.length - 20 for r in rivals):
-        rivals += [r for s in smooth[:1] if (r := _tabulated(current.fit, answers, held, s, floor))]
-    elif smooth:
-        best = min((r.fit.standardised_error(held) for r in rivals), default=math.inf)
-        if best > 3 * max(smooth[0].held_out, floor):
-            table = _tabulated(current.fit, answers, held, smooth[0], floor)
-            rivals += [table] if table else []
+    for s in smooth[:1]:
+        table = _tabulated(current.fit, answers, held, s, floor)
+        rivals += [table] if table else []
     return rivals
 
 
@@ -218,6 +219,8 @@ def _grid(z: Tensor) -> tuple[Tensor, Tensor]:
     The two sides of zero are interpolated apart, so that jumps and kinks there stay sharp.
     """
     low, high = float(z.min()), float(z.max())
+    if high - low < 1e-9 * max(abs(low), abs(high), 1e-300):
+        high = low + max(abs(low), 1.0) * 1e-6
     steps = np.linspace(0, 1, _GRID)
     points, columns = [], []
     sides = [(low, high)] if low >= 0 or high <= 0 else [(low, 0.0), (0.0, high)]
@@ -251,7 +254,9 @@ def polish(
         own = [f"k{len(names) + i + 1}" for i in range(len(constants))]
         phi = shape.expression(u, [sympy.Symbol(n, real=True) for n in own])
         term = pair.carrier.term(phi)
-        templates.append(replace(term, name=pair.name, points=points))
+        constant = not phi.free_symbols & pair.feature.expression.free_symbols
+        name = pair.carrier.name if constant else pair.name
+        templates.append(replace(term, name=name, points=points))
         names += own
         start += list(constants)
     kappa = torch.tensor([*start, *(x for p in points for x in p.place)], dtype=torch.float64)
