@@ -73,6 +73,13 @@ def motion_cross(a: Array, b: Array) -> Array:
     return xp.concat((cross(w, b[:, :3]), cross(w, b[:, 3:]) + cross(u, b[:, :3])), axis=1)
 
 
+def wrench_cross(a: Array, f: Array) -> Array:
+    """Rate of change of the wrench ``f`` that moves with the twist ``a``: a ×* f (n, 6, B)."""
+    xp = namespace(a)
+    w, u = a[:, :3], a[:, 3:]
+    return xp.concat((cross(w, f[:, :3]) + cross(u, f[:, 3:]), cross(w, f[:, 3:])), axis=1)
+
+
 # -- rigid bodies ---------------------------------------------------------------------------------
 
 

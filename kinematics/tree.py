@@ -278,9 +278,7 @@ def build(
     def tensor(x: Any) -> Tensor:
         return torch.as_tensor(x, dtype=torch.float64)
 
-    defaults: dict[str, Any] = {
-        key: torch.zeros(nv, dtype=torch.float64) for key in _PER_VELOCITY
-    }
+    defaults: dict[str, Any] = {key: torch.zeros(nv, dtype=torch.float64) for key in _PER_VELOCITY}
     defaults["velocity_limit"] = defaults["effort_limit"] = torch.full((nv,), torch.inf).double()
     defaults["lower"] = torch.full((nq,), -torch.inf).double()
     defaults["upper"] = torch.full((nq,), torch.inf).double()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kinematic_samples import MIXED, sample_robots, worst
 
 import kinematics
+from kinematics.hamiltonian import joint_momentum, momentum_rate
 from kinematics.manifold import difference, integrate
 
 ROBOTS = sample_robots()
@@ -137,6 +138,18 @@ def test_energies_and_momentum(robot):
     behind = kinematics.centre_of_mass(robot, integrate(robot, q, v, -h))
     linear = kinematics.momentum(robot, q, v)[:, 3:]
     assert worst((ahead - behind) / (2 * h) * kinematics.total_mass(robot), linear) < 1e-6
+
+
+@by_robot
+def test_momenta(robot):
+    """p = H v; its rate is tau - bias + Ḣ v, as Hamilton has it."""
+    q, v, _ = state(robot)
+    H = kinematics.crba(robot, q)
+    assert worst(joint_momentum(robot, q, v), (H @ v[..., None])[..., 0]) < 1e-12
+    h = 1e-6
+    ahead, behind = (kinematics.crba(robot, integrate(robot, q, v, s)) for s in (h, -h))
+    turning = ((ahead - behind) / (2 * h) @ v[..., None])[..., 0]
+    assert worst(momentum_rate(robot, q, v), turning - kinematics.bias(robot, q, v)) < 1e-6
 
 
 @by_robot
