@@ -16,6 +16,7 @@ _MEANING = {
     "extended law error far out": "the best law with other terms, frozen, at 2–3 half-widths",
     "best law error far out": "the best of all laws at 2–3 half-widths, worst axis",
     "far curvature": "second difference at 5–7 half-widths over inside, the lesser of q and v",
+    "growth of the inertia's misfit": "law's H times ∂a/∂tau, off from 1: far out in q over inside",
     "frozen steps": "fraction of steps of 1/1000 half-width that change nothing",
     "kept label noise": "correlation of label noise with the model's answers at training points",
     "train/fresh gap": "log10 of the error at fresh points over that at training points",
@@ -27,6 +28,7 @@ _NULLS = {
     "gain of extra terms": 1.0,
     "cost of possible parameters": 1.0,
     "far curvature": 1.0,
+    "growth of the inertia's misfit": 1.0,
 }
 
 

@@ -32,7 +32,7 @@ from discover.laws.fit import Fit, fit, fit_step_map, spread
 from discover.laws.selection import refit, select
 from discover.laws.terms import joint_terms, library
 from discover.parameters import parameter_table
-from discover.probes import curvature, memory, noise, residual, structure
+from discover.probes import curvature, inertia, memory, noise, residual, structure
 from discover.probes.reach import EDGES, Curve, curves, reach, relative
 from discover.region import Region
 from discover.support import Box, Recorded, Support
@@ -247,6 +247,9 @@ def _compete(
     notes = []
     if bend.least is not None:
         values["far curvature"] = bend.least
+    values["growth of the inertia's misfit"] = inertia.growth(
+        interview, local, max(floor.level, 1e-9)
+    )
     if predictable > 0.5:
         notes.append(
             f"What the rigid-body law leaves over can be predicted from little ({where}, "
