@@ -81,6 +81,12 @@ class TorchArrays:
         return torch.baddbmm(base, matrix, x)
 
     @staticmethod
+    def add_rows(x: Array, where: slice, y: Array) -> Array:
+        """x with y added to some of its components; ``x`` is used up."""
+        x[:, where] += y
+        return x
+
+    @staticmethod
     def dense(x: Array) -> bool:
         """Whether multiplying by the zeros of a constant matrix costs next to nothing."""
         return True
@@ -182,6 +188,12 @@ class NumpyArrays:
     @staticmethod
     def linear_add(base: Array, matrix: Array, x: Array) -> Array:
         return base + NumpyArrays.linear(matrix, x)
+
+    @staticmethod
+    def add_rows(x: Array, where: slice, y: Array) -> Array:
+        x = x.astype(np.result_type(x, y)) if x.dtype != y.dtype else x
+        x[:, where] = x[:, where] + y
+        return x
 
     @staticmethod
     def dense(x: Array) -> bool:

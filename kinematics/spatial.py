@@ -13,6 +13,8 @@ Featherstone (2008), Rigid Body Dynamics Algorithms, chapter 2 and appendix A.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from kinematics import maps
@@ -201,13 +203,17 @@ _BLOCKS = (
 )
 
 
-def articulated(pi: Array, bias: Array) -> Array:
-    """[I | p] (n, 42, B) of rigid bodies (n, 10, B or 1) and bias wrenches (n, 6, B)."""
-    xp = namespace(bias)
-    rigid = xp.linear(xp.constant("articulated", _RIGID, bias), pi)
-    return xp.linear_add(rigid, xp.constant("seventh column", _SEVENTH_COLUMN, bias), bias)
+def rigid_blocks(xp: Any, pi: Array, like: Array) -> Array:
+    """[I | 0] (n, 42, B or 1) of rigid bodies (n, 10, B or 1)."""
+    return xp.linear(xp.constant("articulated", _RIGID, like), pi)
 
 
+def with_bias(xp: Any, body: Array, bias: Array) -> Array:
+    """[I | p + bias] (n, 42, B) of [I | p] (n, 42, B or 1) and bias wrenches (n, 6, B)."""
+    return xp.linear_add(body, xp.constant("seventh column", _SEVENTH_COLUMN, bias), bias)
+
+
+BIAS_ROWS = slice(6, 42, 7)  # of [I | p] that are p
 _RIGID_ROWS = [7 * i + j for i in range(6) for j in range(6)]  # of [I | p] that are I
 _RIGID = np.zeros((1, 42, 10))
 _RIGID[0, _RIGID_ROWS] = maps.rigid_matrix()
