@@ -101,8 +101,8 @@ def examine(
     region: Annotated[Path, typer.Option(help="TOML with q, v and tau.")],
     out: Annotated[Path, typer.Option(help="Where to write the examination.")],
     outputs: Annotated[
-        Outputs, typer.Option(help="What the model answers.")
-    ] = Outputs.acceleration,
+        Outputs | None, typer.Option(help="What it answers [as it declares, or acceleration].")
+    ] = None,
     dt: Annotated[float | None, typer.Option(help="Its time step [s], for next states.")] = None,
     budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,

@@ -44,6 +44,7 @@ _FEW = 4  # answers a shell, when the law is exact anyway
 _WIDE = 2.0  # half-widths out to which laws are fitted when they compete; tested beyond
 _MAX_TERMS = 3
 _TOLERANCE = 0.05  # the relative error at which a law is said to have reached its end
+_CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
 _KEEP = 0.3  # a law whose relative error inside is above this describes nothing
 
 
@@ -117,6 +118,7 @@ def examine(
         curves=finding.curves,
         parameters=finding.parameters,
         structure=finding.structure,
+        law_from=finding.law_from,
         notes=finding.notes + _explain(verdict.answer, verdict.weakest),
     )
 
@@ -131,6 +133,7 @@ class _Finding:
     parameters: list[dict[str, Any]]
     structure: dict[str, float]
     notes: list[str]
+    law_from: str
 
 
 def _investigate(interview: Interview, training_data: tuple | None) -> _Finding:
@@ -180,7 +183,8 @@ def _exact_law(interview: Interview, law: Fit, screen: Answers, floor: noise.Flo
         bend = curvature.measure(interview, floor.level, law.scale, 12)
         if bend.least is not None:
             values["far curvature"] = bend.least
-    return _conclude(small, law, completion, drawn, values, floor, [], exact=True)
+    origin = f"{len(screen) * 4 // 5} answers inside the region"
+    return _conclude(small, law, completion, drawn, values, floor, [], law_from=origin)
 
 
 def exact_floor(floor: noise.Floor) -> float:
@@ -264,12 +268,15 @@ def _compete(
         values["error against distance to training data"] = remembered.distance_link
     wins = judge(evidence_from(values, {})).answer
     law = {"physics": physics, "alternative law": extended}.get(wins, local)
+    origin = f"{len(inside)} answers inside the region"
+    if law is not local:
+        origin += f" and {len(near)} out to {_WIDE:g} half-widths"
     if law is not physics:
         completion = complete(law, inside, interview.robot.pi)
     drawn = curves(interview, law, held)
     if noise_far > 0.01:
         notes.append(f"Answers repeat to {floor.random:.1%} only; errors are given beyond that.")
-    return _conclude(interview, law, completion, drawn, values, floor, notes, exact=False)
+    return _conclude(interview, law, completion, drawn, values, floor, notes, law_from=origin)
 
 
 def _outside(interview: Interview) -> tuple[Answers, Answers, list[Answers]]:
@@ -356,7 +363,7 @@ def _conclude(
     floor: noise.Floor,
     notes: list[str],
     *,
-    exact: bool,
+    law_from: str,
 ) -> _Finding:
     inside_error = drawn["joint"].error[0]
     tolerance = _TOLERANCE + 3 * floor.random
@@ -371,9 +378,10 @@ def _conclude(
         "law error in the region": (drawn["joint"].low[0], drawn["joint"].high[0]),
     }
     kept = inside_error <= max(_KEEP, 3 * floor.random)
-    pi = completion.pi if completion.exact else None
+    possible = completion.exact or completion.cost <= _CHEAP * law.error
+    pi = completion.pi if possible else None
     result = RigidBodyLaw.from_fit(law, pi).within(domain) if kept else None
-    if kept and not completion.exact:
+    if kept and not possible:
         notes = [
             *notes,
             "No physically possible bodies have exactly these base parameters; moving to the "
@@ -389,6 +397,7 @@ def _conclude(
         parameters=parameter_table(law, interview.robot) if kept else [],
         structure=identities,
         notes=notes,
+        law_from=law_from,
     )
 
 

@@ -23,7 +23,7 @@ _TAIL = {"f_ext": 2}  # trailing axes that are not batch; one elsewhere
 # is differentiated or traced; batches on a CPU are cut into pieces of PIECE states, which keep the
 # intermediates in cache. The recursions and their results are the same.
 SMALL = 4
-PIECE = 512
+PIECE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -181,6 +181,11 @@ def _forecast_caption(held: Mapping[str, Any], chaotic: bool, rate: float) -> st
         "Energy is weighed by the robot's description, relative to the largest kinetic energy; the "
         f"simulator's own drift under this integrator is {relative(held['reference_drift'])}.",
     ]
+    if held["seconds"] < held.get("asked_seconds", 0):
+        lines.append(
+            f"The recipe asks for {number(held['asked_seconds'])} s; falling freely, this robot "
+            "leaves the region long before, so the horizon was cut."
+        )
     if held["inside_share"] < 0.98:
         lines.append(
             f"The simulator's motions are in the region {100 * held['inside_share']:.0f} % of the "

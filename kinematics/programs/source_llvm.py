@@ -19,6 +19,7 @@ from kinematics.programs.vector_sine import (
     sincos_function,
     sincos_lines,
 )
+from kinematics.programs.vector_tanh import tanh_declarations, tanh_function
 
 NARROW = 4  # columns: so few are taken from whole rows by shuffles, not transposed
 
@@ -71,6 +72,7 @@ class _Writer:
         self.lines: list[str] = []
         self.counter = 0
         self.used: dict[str, str] = {}
+        self.tanh = False
         self.wanted = {n.value: n.id for n in steps.order if n.op == "input"}
 
     def fresh(self) -> str:
@@ -123,6 +125,10 @@ class _Writer:
         ]
         needed = dict.fromkeys(declarations(t))
         needed.update(dict.fromkeys(self.used.values()))
+        functions = [sincos_function(t)]
+        if self.tanh:
+            functions.append(tanh_function(t))
+            needed.update(dict.fromkeys(tanh_declarations(t)))
         bits = t.lanes * t.bits
         width = f'"min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}"'
         attributes = [
@@ -130,7 +136,7 @@ class _Writer:
             f'attributes #0 = {{ nounwind "frame-pointer"="all" "stackrealign" {width} }}',
             f"attributes #1 = {{ nounwind noinline {width} }}",
         ]
-        return "\n".join([*head, *self.lines, *tail, sincos_function(t), *needed, *attributes, ""])
+        return "\n".join([*head, *self.lines, *tail, *functions, *needed, *attributes, ""])
 
     def _need(self, node: Node, value: dict[int, str]) -> None:
         """Text for ``node``, whose operands have theirs; inputs are loaded at their first use."""
@@ -226,6 +232,9 @@ class _Writer:
             unit = self.call("copysign", [one, args[0]])
             null = self.emit(f"fcmp oeq {v} {args[0]}, {zero}")
             return self.emit(f"select {self.t.mask} {null}, {v} {zero}, {v} {unit}")
+        if op == "tanh" and self.t.dtype == "float64":
+            self.tanh = True
+            return self.emit(f"call {v} @vector_tanh({v} {args[0]})")
         return self.call(INTRINSIC[op], args)
 
     def _reciprocal(self, x: str) -> str:

@@ -283,7 +283,8 @@ def test_exported_sympy_rebuilds_the_law(exact):
     space: dict = {}
     exec(exact.law.export("sympy"), space)
     at = {"q1": 0.3, "q2": -0.7}
-    numbers = [float(x) for x in space["mass_matrix"].subs(at)]
+    values = {space[name]: x for name, x in at.items()}
+    numbers = [float(x) for x in space["mass_matrix"].subs(values)]
     own = [
         float(x)
         for x in exact.law.mass_matrix.subs({s: at[s.name] for s in exact.law.symbols["q"]})

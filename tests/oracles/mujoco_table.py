@@ -1,6 +1,6 @@
 """Print the errors of every function against MuJoCo, for the MJCF files in the given folders.
 
-    python tests/oracles/against_mujoco.py [FOLDER ...] [--states 3]
+    python tests/oracles/mujoco_table.py [FOLDER ...] [--states 3]
 
 Without folders: the suites of dm_control and gymnasium, where they are installed. Loops, tendons
 and the like are left out on our side (tree_only) and such files are marked; contacts, limits and

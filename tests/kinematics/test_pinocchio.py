@@ -3,7 +3,7 @@
 import warnings
 
 import pytest
-from against_pinocchio import EXACT, errors
+from pinocchio_table import EXACT, errors
 from pinocchio_oracle import example_urdfs
 
 import kinematics
