@@ -91,10 +91,9 @@ class RigidBodyLaw(Law):
         if self.integrator is None or self.dt is None:
             raise ValueError("this law was taken from accelerations: use kinematics.simulate")
         family = Family(robot=self.robot, basis=_no_basis(self.robot), terms=self.extra)
-        a = family.effective_acceleration(self._coefficients, q, v, tau, self.integrator, self.dt)
-        v_next = v + self.dt * a
-        mean = v_next if self.integrator == "euler" else 0.5 * (v + v_next)
-        return kinematics.integrate(self.robot, q, mean, self.dt), v_next
+        coefficients = self._coefficients.to(q)
+        rate, a = family.mean_rates(coefficients, q, v, tau, self.integrator, self.dt)
+        return kinematics.integrate(self.robot, q, rate, self.dt), v + self.dt * a
 
     def _robot_for(self, dtype: torch.dtype, device: torch.device) -> Robot:
         """The robot where the question is; kept, since a new one must be prepared anew."""
