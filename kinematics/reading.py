@@ -140,13 +140,14 @@ class Placed:
 
 def reading(robot: Robot, like: Array) -> Reading:
     """The constants of ``robot`` as arrays like ``like``; kept once made."""
-    key = (like.dtype, like.device) if isinstance(like, torch.Tensor) else "numpy"
+    torched = isinstance(like, torch.Tensor)
+    key = ("reading", like.dtype, like.device) if torched else ("reading", "numpy")
     found = robot._cache.get(key)
     if found is not None:
         return found
-    if "topology" not in robot._cache:
-        robot._cache["topology"] = topology(robot)
-    made = _Maker(robot, robot._cache["topology"], like).reading()
+    rows = robot._cache.get(("topology",)) or topology(robot)
+    robot._cache[("topology",)] = rows
+    made = _Maker(robot, rows, like).reading()
     robot._cache[key] = made
     return made
 

@@ -73,7 +73,8 @@ def _compile(text: bytes, path: Path | None, label: str) -> Any:
 
 def _left_out(model: Any, label: str, tree_only: bool) -> list[str]:
     """What is not a tree of rigid bodies: refused, or by choice only noted."""
-    serious, harmless = [], []
+    serious: list[str] = []
+    harmless: list[str] = []
     if model.neq:
         serious.append(f"{model.neq} equality constraints (closed loops, couplings)")
     passive = [np.any(getattr(model, f"tendon_{x}")) for x in ("stiffness", "damping")]

@@ -38,6 +38,7 @@ def test_midpoint_keeps_energy_bounded_where_rk4_drifts():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_midpoint_energy_is_bounded_over_a_hundred_thousand_steps():
     robot = kinematics.load("double_pendulum")
     q = torch.tensor([[1.2, 0.6], [0.3, -0.2]], dtype=torch.float64)
