@@ -185,3 +185,13 @@ def test_symmetric_matrix_of_a_branch_has_its_zeros():
     H = kinematics.crba(robot, state(robot)[0])
     left, right = robot.v_slice("left_elbow"), robot.v_slice("right_shoulder")
     assert float(H[:, left, right].abs().max()) == 0.0
+
+
+def test_an_axis_that_is_almost_a_coordinate_axis_keeps_its_last_digits():
+    """Found on romeo's fingers: (0, -1, -4.4e-8) is not -y."""
+    import numpy as np
+
+    from kinematics import maps
+
+    axis = np.array([0.0, -1.0, -4.37114e-08])
+    assert np.abs(maps.to_z(axis) @ axis - [0, 0, 1]).max() < 1e-14
