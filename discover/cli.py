@@ -101,8 +101,8 @@ def examine(
     region: Annotated[Path, typer.Option(help="TOML with q, v and tau.")],
     out: Annotated[Path, typer.Option(help="Where to write the examination.")],
     outputs: Annotated[
-        Outputs, typer.Option(help="What the model answers.")
-    ] = Outputs.acceleration,
+        Outputs | None, typer.Option(help="What it answers [as it declares, or acceleration].")
+    ] = None,
     dt: Annotated[float | None, typer.Option(help="Its time step [s], for next states.")] = None,
     budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
@@ -166,12 +166,34 @@ def list_(
 
 
 @app.command()
-def calibrate(out: Annotated[Path | None, typer.Option(help="Where to write.")] = None) -> None:
-    """Run the planted zoo and write the confusion matrix."""
-    raise RecipeError(
-        "calibrate: expected the zoo of planted models, found that it is not part of this version "
-        "yet; see CHANGELOG.md"
+def calibrate(
+    out: Annotated[Path, typer.Option(help="Records, figures and report.")] = Path(
+        "runs/calibration"
+    ),
+    quick: Annotated[bool, typer.Option("--quick", help="Two robots and a few models.")] = False,
+    robots: Annotated[
+        list[str] | None, typer.Option("--robot", help="Only these settings of the zoo.")
+    ] = None,
+    budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
+    seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Put the fitted confidence into thresholds.toml.")
+    ] = False,
+) -> None:
+    """Examine planted models whose mechanism is known and write how often the verdict is right."""
+    from discover.calibration import calibrate as run_zoo
+
+    path = run_zoo(
+        out,
+        quick=quick,
+        robots=robots,
+        budget=budget.value,
+        seed=seed,
+        adopt=adopt,
+        command=_command(),
+        say=_say,
     )
+    _say(f"report: {path}")
 
 
 @app.command()

@@ -51,6 +51,7 @@ class Examination:
     parameters            identified base parameters beside those of the description
     structure             local identities, descriptive only
     notes                 plain sentences for the reader
+    law_from              which answers the law was fitted to, in words
     """
 
     verdict: str
@@ -75,6 +76,7 @@ class Examination:
     structure: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     reach_limit: float = FARTHEST
+    law_from: str = ""
 
     def save(self, directory: str | Path) -> Path:
         """Write verdict.json, law.json, evidence.json, exam.json, figures and report.md.
@@ -149,6 +151,7 @@ class Examination:
             "parameters": self.parameters,
             "structure": {k: number_to_json(v) for k, v in self.structure.items()},
             "notes": self.notes,
+            "law_from": self.law_from,
         }
 
     @functools.cached_property
@@ -204,6 +207,7 @@ def load(directory: str | Path) -> Examination:
             structure={k: number_from_json(v) for k, v in exam["structure"].items()},
             notes=exam["notes"],
             reach_limit=exam["reach_limit"],
+            law_from=exam["law_from"],
         )
     except (KeyError, TypeError) as error:
         raise OutputError(

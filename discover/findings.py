@@ -13,9 +13,12 @@ _MEANING = {
     "low-dimensional predictability": "R² of the torque residual from a few variables",
     "gain of extra terms": "far error of the physics law over that of the law with other terms",
     "cost of possible parameters": "1 + what physically possible bodies cost, over the law's error",
+    "best law error in the region": "the best law of all that were fitted, on held-out answers",
+    "resolution": "departures from the law that could have hidden in noise and residual",
     "extended law error far out": "the best law with other terms, frozen, at 2–3 half-widths",
     "best law error far out": "the best of all laws at 2–3 half-widths, worst axis",
-    "far curvature": "second difference at 5–7 half-widths over inside, the lesser of q and v",
+    "far curvature": "second difference at 9–11 half-widths over inside, the lesser of q and v",
+    "growth of the inertia's misfit": "misfit of the response to tau: outside over inside, if it settles",
     "frozen steps": "fraction of steps of 1/1000 half-width that change nothing",
     "kept label noise": "correlation of label noise with the model's answers at training points",
     "train/fresh gap": "log10 of the error at fresh points over that at training points",
@@ -27,6 +30,7 @@ _NULLS = {
     "gain of extra terms": 1.0,
     "cost of possible parameters": 1.0,
     "far curvature": 1.0,
+    "growth of the inertia's misfit": 1.0,
 }
 
 

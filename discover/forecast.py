@@ -1,11 +1,13 @@
 """Rolling a `Dynamics` forward in time, and judging the forecast by its errors, energy and chaos.
 
 Model, law and simulator are stepped by one and the same integrator from the same starts, so what
-differs between the forecasts is what they say, not how they are stepped.
+differs between the forecasts is what they say, not how they are stepped. Models of next states are
+applied again and again, and so are the simulator's and the law's own step maps beside them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +17,20 @@ from torch import Tensor
 
 from discover.dynamics import Dynamics
 from discover.region import Region
-from discover.sampling import distance, sample
+from discover.sampling import Batch, distance, sample
 
 if TYPE_CHECKING:
     from kinematics import Robot
 
 
 VALID = 0.4  # a forecast holds until its error reaches this share of the motion's own spread
+FAIR = 0.5  # the share of its time that the reference should spend in the region
+STAY, SHORTEST = 4.0, 0.4  # a horizon that is cut: so many stays in the region, at least [s]
 TWIN = 1e-7  # how far apart the twin starts are from which the rate of divergence is read
+
+
+StepMap = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+Roll = Callable[[Tensor, Tensor, int], "Forecast"]  # from starts q0, v0 over so many steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +80,35 @@ def forecast(
     return Forecast(t=dt * torch.arange(steps + 1, dtype=v0.dtype), q=qs, v=vs, energy=energy)
 
 
+def iterate(
+    step: StepMap, robot: Robot, q0: Tensor, v0: Tensor, *, dt: float, steps: int
+) -> Forecast:
+    """A map (q, v, tau) -> (q, v) after dt [s], applied `steps` times with no joint forces.
+
+    Quaternions are brought back to unit length after every step, as any user would.
+    """
+    from kinematics import kinetic_energy, potential_energy
+
+    tau = torch.zeros_like(v0)
+    state = (q0, v0)
+    path = [state]
+    with torch.no_grad():
+        for _ in range(steps):
+            q, v = (torch.as_tensor(x).to(v0) for x in step(*state, tau))
+            state = (_unit_quaternions(robot, q), v)
+            path.append(state)
+        qs, vs = (torch.stack(column) for column in zip(*path, strict=True))
+        energy = kinetic_energy(robot, qs, vs) + potential_energy(robot, qs)
+    return Forecast(t=dt * torch.arange(steps + 1, dtype=v0.dtype), q=qs, v=vs, energy=energy)
+
+
+def _unit_quaternions(robot: Robot, q: Tensor) -> Tensor:
+    for where in robot.quaternion_slices:
+        q = q.clone()
+        q[:, where] = torch.nn.functional.normalize(q[:, where], dim=-1)
+    return q
+
+
 def divergence(robot: Robot, reference: Forecast, other: Forecast) -> Tensor:
     """How far `other` is from `reference`, (T, B), in units of the reference motion's own spread.
 
@@ -101,15 +138,12 @@ def valid_time(t: Tensor, away: Tensor) -> Tensor:
 
 def lyapunov_rate(dynamics: Dynamics, robot: Robot, reference: Forecast) -> float:
     """Mean rate [1/s] at which trajectories that start `TWIN` apart separate over the horizon."""
-    v0 = reference.v[0]
-    twin = forecast(
-        dynamics,
-        robot,
-        reference.q[0],
-        v0 + TWIN,
-        dt=float(reference.t[1] - reference.t[0]),
-        steps=len(reference.t) - 1,
-    )
+    dt, steps = float(reference.t[1] - reference.t[0]), len(reference.t) - 1
+    start = reference.q[0], reference.v[0] + TWIN
+    return _separation(robot, reference, forecast(dynamics, robot, *start, dt=dt, steps=steps))
+
+
+def _separation(robot: Robot, reference: Forecast, twin: Forecast) -> float:
     away = divergence(robot, reference, twin)
     rate = torch.log(away[-1] / away[1]) / (reference.t[-1] - reference.t[1])
     return float(rate.mean())
@@ -128,18 +162,89 @@ def compare_forecasts(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Roll subjects and reference out from the same starts, in the inner half of the region.
 
-    Returns what to say (valid times, energy drift, divergence rate; JSON-able) and what to draw
-    (arrays of the first start's trajectories and of the spread over all starts).
+    Where the reference's own motions are outside the region most of the time, the horizon is cut
+    to a few times their stay in it. Returns what to say (valid times, energy drift, divergence
+    rate; JSON-able) and what to draw (arrays of the first start's trajectories, and of the spread
+    over all starts).
     """
     batch = sample(region.scaled(0.5), robot, starts, seed)
-    steps = round(seconds / dt)
-    true = forecast(reference, robot, batch.q, batch.v, dt=dt, steps=steps)
-    half = forecast(reference, robot, batch.q, batch.v, dt=dt / 2, steps=2 * steps)
-    rate = lyapunov_rate(reference, robot, true)
+
+    def along(dynamics: Dynamics, dt: float, seconds: float) -> Forecast:
+        steps = round(seconds / dt)
+        return forecast(dynamics, robot, batch.q, batch.v, dt=dt, steps=steps)
+
+    true = along(reference, dt, seconds)
+    cut = horizon(robot, region, true)
+    if cut < seconds:
+        dt *= cut / seconds
+        true = along(reference, dt, cut)
+    half = along(reference, dt / 2, cut)
+
+    def roller(dynamics: Dynamics) -> Roll:
+        def roll(q: Tensor, v: Tensor, steps: int) -> Forecast:
+            return forecast(dynamics, robot, q, v, dt=dt, steps=steps)
+
+        return roll
+
+    rollers = {name: roller(dynamics) for name, dynamics in subjects.items()}
+    table, drawn = _judge(rollers, roller(reference), true, robot, region)
+    table |= {
+        "integrator": "Runge–Kutta 4",
+        "asked_seconds": seconds,
+        "reference_step_error": float(divergence(robot, true, _every_other(half))[-1].mean()),
+    }
+    return table, drawn
+
+
+def compare_step_maps(
+    subjects: dict[str, StepMap],
+    reference: StepMap,
+    robot: Robot,
+    region: Region,
+    *,
+    dt: float,
+    starts: int = 16,
+    seconds: float = 4.0,
+    seed: int = 0,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The same for models of next states: maps over dt [s], held against the reference's own map.
+
+    The step is the models' own, so a horizon that is cut has fewer of them.
+    """
+    batch = sample(region.scaled(0.5), robot, starts, seed)
+    true = iterate(reference, robot, batch.q, batch.v, dt=dt, steps=max(2, round(seconds / dt)))
+    steps = max(2, round(horizon(robot, region, true) / dt))
+    kept = slice(0, steps + 1)
+    true = Forecast(t=true.t[kept], q=true.q[kept], v=true.v[kept], energy=true.energy[kept])
+
+    def roller(step: StepMap) -> Roll:
+        def roll(q: Tensor, v: Tensor, steps: int) -> Forecast:
+            return iterate(step, robot, q, v, dt=dt, steps=steps)
+
+        return roll
+
+    rollers = {name: roller(step) for name, step in subjects.items()}
+    table, drawn = _judge(rollers, roller(reference), true, robot, region)
+    return table | {"integrator": "its own step map", "asked_seconds": seconds}, drawn
+
+
+def horizon(robot: Robot, region: Region, path: Forecast) -> float:
+    """How long to look [s]: the whole path, or a few times the stay in the region where most of
+    the path is outside. Long after all have left, a forecast tells of chaos and of little else."""
+    seconds = float(path.t[-1])
+    inside = _inside(robot, region, path)
+    if float(inside.double().mean()) >= FAIR:
+        return seconds
+    return min(seconds, max(SHORTEST, STAY * float(_first_exit(path.t, inside).median())))
+
+
+def _judge(
+    subjects: dict[str, Roll], reference: Roll, true: Forecast, robot: Robot, region: Region
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Every subject along the times of the true path, from the same starts."""
+    inside, steps = _inside(robot, region, true), len(true.t) - 1
     exchanged = (true.energy - true.energy[0]).abs()
     swing = _kinetic_swing(robot, true)
-    outside = distance(region, robot, _states(true))
-    inside = torch.maximum(outside.q, outside.v).reshape(true.energy.shape) <= 1
     drawn: dict[str, np.ndarray] = {
         "t": true.t.numpy(),
         "reference_q": true.q[:, 0].numpy(),
@@ -147,20 +252,18 @@ def compare_forecasts(
         "inside": inside[:, 0].numpy(),
     }
     table: dict[str, Any] = {
-        "integrator": "Runge–Kutta 4",
-        "dt": dt,
-        "seconds": seconds,
-        "starts": starts,
+        "dt": float(true.t[1]),
+        "seconds": float(true.t[-1]),
+        "starts": true.q.shape[1],
         "threshold": VALID,
         "energy_scale": swing,
         "reference_drift": float(exchanged[-1].mean() / swing),
-        "reference_step_error": float(divergence(robot, true, _every_other(half))[-1].mean()),
-        "lyapunov_rate": rate,
+        "lyapunov_rate": _separation(robot, true, reference(true.q[0], true.v[0] + TWIN, steps)),
         "inside_share": float(inside.double().mean()),
         "subjects": {},
     }
-    for name, dynamics in subjects.items():
-        told = forecast(dynamics, robot, batch.q, batch.v, dt=dt, steps=steps)
+    for name, roll in subjects.items():
+        told = roll(true.q[0], true.v[0], steps)
         away = divergence(robot, true, told)
         holds = valid_time(true.t, away)
         drift = (told.energy - true.energy).abs() / swing
@@ -186,11 +289,18 @@ def _kinetic_swing(robot: Robot, path: Forecast) -> float:
     return float(kinetic_energy(robot, path.q, path.v).amax(0).mean())
 
 
-def _states(path: Forecast) -> Any:
-    from discover.sampling import Batch
-
+def _inside(robot: Robot, region: Region, path: Forecast) -> Tensor:
+    """Which states of the path (T, B) are in the region."""
     flat_v = path.v.reshape(-1, path.v.shape[-1])
-    return Batch(path.q.reshape(-1, path.q.shape[-1]), flat_v, torch.zeros_like(flat_v))
+    states = Batch(path.q.reshape(-1, path.q.shape[-1]), flat_v, torch.zeros_like(flat_v))
+    away = distance(region, robot, states)
+    return torch.maximum(away.q, away.v).reshape(path.energy.shape) <= 1
+
+
+def _first_exit(t: Tensor, inside: Tensor) -> Tensor:
+    """When each trajectory first leaves the region, (B,) [s]; the horizon where it never does."""
+    left = ~inside
+    return t[torch.where(left.any(0), left.int().argmax(0), len(t) - 1)]
 
 
 def _every_other(path: Forecast) -> Forecast:

@@ -54,22 +54,12 @@ def measure(
         )
         curves = error_curves(answered, law, reference, robot, region, dt=dt, seed=seed)
         written.append(write_json(out / "accuracy.json", {"curves": curves}))
-        if not steps:
-            subjects = {"model": answered}
-            if law is not None:
-                subjects["law"] = compiled(law.compile())
-            told, drawn = forecast.compare_forecasts(
-                subjects,
-                compiled(kinematics.compile(robot, "aba")),
-                robot,
-                region,
-                seconds=recipe.report.rollout_s,
-                dt=max(recipe.report.rollout_s / STEPS, LEAST_DT),
-                seed=seed,
-            )
-            told["coordinates"] = coordinates(robot)
-            written.append(write_json(out / "forecast.json", told))
-            written.append(write_arrays(out / "forecast.npz", **drawn))
+        told, drawn = forecasts(
+            model, law, robot, region, dt=dt, seconds=recipe.report.rollout_s, seed=seed
+        )
+        told["coordinates"] = coordinates(robot)
+        written.append(write_json(out / "forecast.json", told))
+        written.append(write_arrays(out / "forecast.npz", **drawn))
     if recipe.report.ledger:
         runners = contenders.line_up(robot, model, law)
         timings = ledger.measure(runners, robot, region, seed=seed)
@@ -99,6 +89,53 @@ def error_curves(
         for other, subject in ((true, "law against simulator"), (said, "law against model")):
             curves += accuracy.compare(laid, other, questions, subject=subject, seed=seed)
     return curves
+
+
+def forecasts(
+    model: Callable[..., Any],
+    law: Any | None,
+    robot: Robot,
+    region: Region,
+    *,
+    dt: float | None,
+    seconds: float,
+    seed: int = 0,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Model and law against the simulator over time; with dt they are maps of next states, and
+    stand against the simulator's own map."""
+    if dt is not None:
+        maps = {"model": step_map(model, robot, dt)}
+        if law is not None:
+            maps["law"] = law.step
+        control = simulator(robot, outputs="next_state", dt=dt)
+        return forecast.compare_step_maps(
+            maps, control, robot, region, dt=dt, seconds=seconds, seed=seed
+        )
+    subjects = {"model": accelerations(model, robot, outputs="acceleration", dt=None)}
+    if law is not None:
+        subjects["law"] = compiled(law.compile())
+    return forecast.compare_forecasts(
+        subjects,
+        compiled(kinematics.compile(robot, "aba")),
+        robot,
+        region,
+        seconds=seconds,
+        dt=max(seconds / STEPS, LEAST_DT),
+        seed=seed,
+    )
+
+
+def step_map(model: Callable[..., Any], robot: Robot, dt: float) -> forecast.StepMap:
+    """Somebody's model of next states, asked with the care of a `Respondent`."""
+    respondent = Respondent(model, robot.nq, robot.nv, outputs="next_state", dt=dt)
+
+    def step(q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
+        told = respondent.ask(q, v, tau, strict=False)
+        assert told.q_next is not None  # a respondent of next states gives both
+        assert told.v_next is not None
+        return told.q_next, told.v_next
+
+    return step
 
 
 def accelerations(

@@ -6,10 +6,12 @@ out what it does not need. None of them knows of folders, manifests or resuming:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from discover.errors import ModelError, RecipeError
@@ -150,8 +152,13 @@ def simulator(
     """The reference simulator as a black box: the control of every study."""
     import kinematics
 
+    @functools.lru_cache(maxsize=4)
+    def own(dtype: torch.dtype, device: torch.device) -> Robot:
+        """The robot where the question is; kept, since a new one must be prepared anew."""
+        return robot.to(dtype=dtype, device=device)
+
     def acceleration(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        return kinematics.aba(robot.to(dtype=q.dtype, device=q.device), q, v, tau)
+        return kinematics.aba(own(q.dtype, q.device), q, v, tau)
 
     if outputs == "acceleration":
         return acceleration
@@ -160,8 +167,7 @@ def simulator(
         raise ModelError("a control that answers next states: expected dt > 0, found none")
 
     def step(q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
-        own = robot.to(dtype=q.dtype, device=q.device)
-        path = kinematics.simulate(own, q, v, tau, dt, 1, integrator="rk4")
+        path = kinematics.simulate(own(q.dtype, q.device), q, v, tau, dt, 1, integrator="rk4")
         return path.q[1], path.v[1]
 
     return step

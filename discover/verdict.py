@@ -15,9 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from discover.evidence import Evidence
 
-ANSWERS = ("lookup table", "physics", "alternative law", "undetermined")
+CASES = ("lookup table", "physics", "alternative law")
+ANSWERS = (*CASES, "undetermined")
 _LIMIT = 12.0  # margins beyond this add nothing
 
 
@@ -58,33 +61,78 @@ def supported(name: str, value: float) -> tuple[str, ...]:
     return tuple(dict.fromkeys(met))
 
 
-def judge(evidence: Iterable[Evidence]) -> Verdict:
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How strengths become probabilities; fitted to planted models by `discover calibrate`.
+
+    p = (1 - lapse) · softmax(sharpness · strength + offset) + lapse / 4, *undetermined* having
+    strength and offset zero.
+    """
+
+    sharpness: float
+    offsets: dict[str, float]
+    lapse: float
+
+    @classmethod
+    def stored(cls) -> Calibration:
+        """The calibration in the file of thresholds."""
+        held = thresholds()["calibration"]
+        return cls(sharpness=held["sharpness"], offsets=held["offsets"], lapse=held["lapse"])
+
+    def probabilities(self, strengths: dict[str, float]) -> dict[str, float]:
+        """The probability of every answer."""
+        row = self.matrix([[strengths[c] for c in CASES]])[0]
+        return dict(zip(ANSWERS, (float(p) for p in row), strict=True))
+
+    def matrix(self, strengths: Any) -> np.ndarray:
+        """Probabilities (n, 4) in the order of ANSWERS, from strengths (n, 3) in that of CASES."""
+        shift = np.array([self.offsets[c] for c in CASES])
+        logits = self.sharpness * np.asarray(strengths, dtype=float) + shift
+        logits = np.concatenate([logits, np.zeros((len(logits), 1))], 1)
+        weights = np.exp(logits - logits.max(1, keepdims=True))
+        share = weights / weights.sum(1, keepdims=True)
+        return (1.0 - self.lapse) * share + self.lapse / len(ANSWERS)
+
+
+def judge(evidence: Iterable[Evidence], calibration: Calibration | None = None) -> Verdict:
     """The answer that the evidence supports."""
-    values = {e.name: e.value for e in evidence}
-    rules = thresholds()
-    strengths: dict[str, float] = {}
-    weakest: dict[str, str] = {}
-    for case in rules["case"]:
-        margins = {r["evidence"]: _margin(r, values.get(r["evidence"])) for r in case["requires"]}
-        alternatives = case.get("any", [])
-        if alternatives:
-            several = {r["evidence"]: _margin(r, values.get(r["evidence"])) for r in alternatives}
-            best = max(several, key=lambda n: several[n])
-            margins[best] = several[best]
-        strengths[case["answer"]] = -_log_sum_exp([-m for m in margins.values()])
-        weakest[case["answer"]] = min(margins, key=lambda n: margins[n])
-    sharp = rules["sharpness"]
-    weights = {answer: sharp * s for answer, s in strengths.items()} | {"undetermined": 0.0}
-    total = _log_sum_exp(list(weights.values()))
-    probabilities = {a: math.exp(weights[a] - total) for a in ANSWERS}
+    margins = _margins({e.name: e.value for e in evidence})
+    probabilities = (calibration or Calibration.stored()).probabilities(
+        {answer: _soft_least(m) for answer, m in margins.items()}
+    )
     answer = max(probabilities, key=lambda a: probabilities[a])
     return Verdict(
         answer=answer,
         confidence=probabilities[answer],
         probabilities=probabilities,
-        weakest=weakest,
-        version=rules["version"],
+        weakest={a: min(m, key=lambda n: m[n]) for a, m in margins.items()},
+        version=thresholds()["version"],
     )
+
+
+def strengths(evidence: Iterable[Evidence]) -> dict[str, float]:
+    """How strong each case is: its weakest margin, smoothly."""
+    margins = _margins({e.name: e.value for e in evidence})
+    return {answer: _soft_least(m) for answer, m in margins.items()}
+
+
+def _margins(values: dict[str, float]) -> dict[str, dict[str, float]]:
+    """For each case, the margin of every requirement, and of the best of its `any` group."""
+    found: dict[str, dict[str, float]] = {}
+    for case in thresholds()["case"]:
+        margins = {r["evidence"]: _margin(r, values.get(r["evidence"])) for r in case["requires"]}
+        several = {
+            r["evidence"]: _margin(r, values.get(r["evidence"])) for r in case.get("any", [])
+        }
+        if several:
+            best = max(several, key=lambda n: several[n])
+            margins[best] = several[best]
+        found[case["answer"]] = margins
+    return found
+
+
+def _soft_least(margins: dict[str, float]) -> float:
+    return -_log_sum_exp([-m for m in margins.values()])
 
 
 def _margin(rule: dict[str, Any], value: float | None) -> float:

@@ -20,8 +20,10 @@ from kinematics.energy import (
     total_mass,
 )
 from kinematics.errors import RobotError, WorldlawError
-from kinematics.families import random_tree
+from kinematics.families import family, random_tree
+from kinematics.hamiltonian import joint_momentum, momentum_rate
 from kinematics.load import bundled, load
+from kinematics.log_cholesky import from_log_cholesky, to_log_cholesky
 from kinematics.manifold import difference, integrate
 from kinematics.regressor import regressor
 from kinematics.rnea import bias, rnea
@@ -45,17 +47,22 @@ __all__ = [
     "compile",
     "crba",
     "difference",
+    "family",
+    "from_log_cholesky",
     "integrate",
     "joint_forces",
+    "joint_momentum",
     "kinetic_energy",
     "load",
     "momentum",
+    "momentum_rate",
     "potential_energy",
     "random_state",
     "random_tree",
     "regressor",
     "rnea",
     "simulate",
+    "to_log_cholesky",
     "total_mass",
 ]
 

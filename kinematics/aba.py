@@ -19,7 +19,7 @@ from kinematics.inputs import Inputs, enter
 from kinematics.placement import Placement
 from kinematics.reading import Level, Slot
 from kinematics.rnea import body_wrenches, rigid_forces
-from kinematics.spatial import articulated
+from kinematics.spatial import BIAS_ROWS, rigid_blocks, with_bias
 from kinematics.tree import Robot
 
 
@@ -49,12 +49,18 @@ def _accelerations(given: Inputs) -> Array:
 def articulated_motion(given: Inputs, place: Placement, force: Array) -> Array:
     """The accelerations (nv, B) in level order; ``force`` (B, nv) in the robot's order."""
     read, xp = given.read, given.xp
-    bodies = articulated(given.pi, body_wrenches(given, place))
+    rigid = rigid_blocks(xp, given.pi, given.q)
+    wrenches = xp.split(body_wrenches(given, place), read.body_sizes)
     tau = _padded(xp, read.dofs(force))
     armature = terms.present(given, "armature")
     rotor = None if armature is None else _padded(xp, read.dofs(armature.T))
 
     def inward(level: Level, total: Array) -> tuple[list[Array], Array]:
+        bias = wrenches[level.number]
+        if level.number == len(read.levels) - 1:
+            total = with_bias(xp, total, bias)
+        else:  # the sum over the children is nobody else's
+            total = xp.add_rows(total, BIAS_ROWS, bias)
         block = total.reshape(total.shape[0], 6, 7, total.shape[-1])
         pivots = []
         for k, slot in enumerate(level.slots):
@@ -65,7 +71,7 @@ def articulated_motion(given: Inputs, place: Placement, force: Array) -> Array:
             pivots.append(pivot)
         return pivots, block.reshape(total.shape[0], 42, -1)
 
-    pivots = place.inward(bodies, place.carry_articulated, inward)
+    pivots = place.inward(rigid, place.carry_articulated, inward)
 
     found: list[Array] = []
 

@@ -63,19 +63,38 @@ class TorchArrays:
     @staticmethod
     def linear(matrix: Array, x: Array) -> Array:
         """Constant matrices (n or 1, m, k) times x (n or 1, k, ..., B), over axis 1."""
-        n = max(matrix.shape[0], x.shape[0])
-        if matrix.shape[0] != n:
-            matrix = matrix.expand(n, -1, -1)
-        if x.shape[0] != n:
-            x = x.expand(n, *x.shape[1:])
+        size, count = matrix.shape[0], x.shape[0]
+        if size < count:
+            matrix = matrix.expand(count, -1, -1)
+        elif count < size:
+            x = x.expand(size, *x.shape[1:])
         if x.ndim == 3:
             return torch.bmm(matrix, x)
-        return torch.bmm(matrix, x.flatten(2)).view(n, matrix.shape[1], *x.shape[2:])
+        out = torch.bmm(matrix, x.flatten(2))
+        return out.view(*out.shape[:2], *x.shape[2:])
 
     @staticmethod
     def linear_add(base: Array, matrix: Array, x: Array) -> Array:
         """base + matrix x, for (n, m, 1 or B), (n, m, k) and (n, k, B)."""
+        if matrix.shape[0] < x.shape[0]:
+            matrix = matrix.expand(x.shape[0], -1, -1)
         return torch.baddbmm(base, matrix, x)
+
+    @staticmethod
+    def add_rows(x: Array, where: slice, y: Array) -> Array:
+        """x with y added to some of its components; ``x`` is used up."""
+        x[:, where] += y
+        return x
+
+    @staticmethod
+    def dense(x: Array) -> bool:
+        """Whether multiplying by the zeros of a constant matrix costs next to nothing."""
+        return True
+
+    @staticmethod
+    def split(x: Array, sizes: Sequence[int]) -> Sequence[Array]:
+        """Consecutive rows, ``sizes`` at a time."""
+        return (x,) if len(sizes) == 1 else torch.split(x, list(sizes))
 
     @staticmethod
     def solve(matrix: Array, x: Array) -> Array:
@@ -98,6 +117,11 @@ class TorchArrays:
     def broadcast(x: Array, shape: Sequence[int]) -> Array:
         return x.expand(tuple(shape))
 
+    @staticmethod
+    def repeat(x: Array, count: int) -> Array:
+        """(n, 1, B) to (n, count, B)."""
+        return x.expand(x.shape[0], count, x.shape[2])
+
 
 class NumpyArrays:
     """The same operations on numpy arrays, of floats or of expression nodes."""
@@ -108,7 +132,12 @@ class NumpyArrays:
 
     @staticmethod
     def stack(parts: Sequence[Array], axis: int) -> Array:
-        return np.stack(np.broadcast_arrays(*parts), axis=axis)
+        shape = parts[0].shape
+        if any(part.shape != shape for part in parts):
+            parts = np.broadcast_arrays(*parts)
+        # np.stack and np.broadcast_to cost more than the whole of a small recursion's arithmetic
+        at = (*(slice(None),) * axis, None)
+        return np.concatenate([part[at] for part in parts], axis=axis)
 
     @staticmethod
     def concat(parts: Sequence[Array], axis: int = 0) -> Array:
@@ -141,7 +170,9 @@ class NumpyArrays:
 
     @staticmethod
     def linear(matrix: Array, x: Array) -> Array:
-        if x.dtype != object:
+        if not x.dtype.hasobject:
+            if x.ndim == 3:
+                return matrix @ x
             flat = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
             out = np.matmul(matrix, flat)
             return out.reshape(*out.shape[:2], *x.shape[2:])
@@ -157,6 +188,24 @@ class NumpyArrays:
     @staticmethod
     def linear_add(base: Array, matrix: Array, x: Array) -> Array:
         return base + NumpyArrays.linear(matrix, x)
+
+    @staticmethod
+    def add_rows(x: Array, where: slice, y: Array) -> Array:
+        x = x.astype(np.result_type(x, y)) if x.dtype != y.dtype else x
+        x[:, where] = x[:, where] + y
+        return x
+
+    @staticmethod
+    def dense(x: Array) -> bool:
+        return x.dtype != object
+
+    @staticmethod
+    def split(x: Array, sizes: Sequence[int]) -> Sequence[Array]:
+        at, out = 0, []
+        for size in sizes:
+            out.append(x[at : at + size])
+            at += size
+        return out
 
     @staticmethod
     def solve(matrix: Array, x: Array) -> Array:
@@ -189,7 +238,11 @@ class NumpyArrays:
 
     @staticmethod
     def broadcast(x: Array, shape: Sequence[int]) -> Array:
-        return np.broadcast_to(x, tuple(shape))
+        return x if x.shape == tuple(shape) else np.broadcast_to(x, tuple(shape))
+
+    @staticmethod
+    def repeat(x: Array, count: int) -> Array:
+        return x if count == 1 else x.repeat(count, axis=1)
 
 
 def _combination(row: Array, values: Array) -> Array:

@@ -26,22 +26,83 @@ def random_tree(
     0 gives a chain. ``kinds`` are drawn with equal weight; ``root="free"`` makes the first joint
     free. Lengths are of order 0.3 m, masses of order 1 kg. The same seed gives the same robot.
     """
-    if nb < 1 or not 0 <= branching <= 1 or not set(kinds) <= set(KINDS):
+    if nb < 1 or not 0 <= branching <= 1:
         raise RobotError(
-            f"expected nb >= 1, branching in [0, 1], kinds among {', '.join(KINDS)}; "
-            f"found {nb}, {branching}, {tuple(kinds)}; change them"
+            f"expected nb >= 1 and branching in [0, 1], found {nb} and {branching}; change them"
         )
     generator = np.random.default_rng(seed)
     drawn = [-1]
     for i in range(1, nb):
         anywhere = generator.random() < branching
         drawn.append(int(generator.integers(0, i)) if anywhere else i - 1)
-    parents = _depth_first(drawn)
+    return _furnish(f"random_tree_{nb}_{seed}", drawn, generator, kinds, root)
+
+
+def family(
+    shape: str,
+    nb: int,
+    seed: int = 0,
+    *,
+    kinds: Sequence[str] = ("revolute",),
+    root: str = "fixed",
+) -> Robot:
+    """A random robot of a given shape: "chain", "star" (arms of two), "binary" or "humanoid".
+
+    A humanoid is a trunk of a fifth of the bodies with two arms, two legs and a head. Bodies are
+    furnished as in ``random_tree``.
+    """
+    shapes = {"chain": _chain, "star": _star, "binary": _binary, "humanoid": _humanoid}
+    if shape not in shapes or nb < 1:
+        raise RobotError(
+            f"expected a shape among {', '.join(shapes)} and nb >= 1, found {shape!r} and {nb}; "
+            "change them"
+        )
+    generator = np.random.default_rng(seed)
+    return _furnish(f"{shape}_{nb}_{seed}", shapes[shape](nb), generator, kinds, root)
+
+
+def _chain(nb: int) -> list[int]:
+    return [i - 1 for i in range(nb)]
+
+
+def _star(nb: int) -> list[int]:
+    return [-1] + [0 if i % 2 else i - 1 for i in range(1, nb)]
+
+
+def _binary(nb: int) -> list[int]:
+    return [-1] + [(i - 1) // 2 for i in range(1, nb)]
+
+
+def _humanoid(nb: int) -> list[int]:
+    trunk = max(1, nb // 5)
+    parents = [i - 1 for i in range(trunk)]
+    ends = [0, 0, trunk - 1, trunk - 1, trunk - 1]  # legs at the hip; arms and head at the top
+    for i in range(trunk, nb):
+        limb = (i - trunk) % len(ends)
+        parents.append(ends[limb])
+        ends[limb] = i
+    return parents
+
+
+def _furnish(
+    name: str,
+    drawn: list[int],
+    generator: np.random.Generator,
+    kinds: Sequence[str],
+    root: str,
+) -> Robot:
+    """Random joints, placements and inertias on a given tree."""
+    if not kinds or not set(kinds) <= set(KINDS) or root not in ("fixed", "free"):
+        raise RobotError(
+            f'expected kinds among {", ".join(KINDS)} and root "fixed" or "free", '
+            f"found {tuple(kinds)} and {root!r}; change them"
+        )
+    nb, parents = len(drawn), _depth_first(drawn)
     chosen = [str(generator.choice(list(kinds))) for _ in range(nb)]
     if root == "free":
         chosen[0] = "free"
     return build(
-        f"random_tree_{nb}_{seed}",
+        name,
         kinds=chosen,
         parents=parents,
         tree_rotation=np.array([random_rotation(generator) for _ in range(nb)]),

@@ -20,10 +20,10 @@ from kinematics.tree import Robot
 _TAIL = {"f_ext": 2}  # trailing axes that are not batch; one elsewhere
 
 # Batches of up to SMALL states run over numpy, whose calls cost a third of torch's, when nothing
-# is differentiated or traced; batches on a CPU are cut into pieces of PIECE states, which keep the
-# intermediates in cache. The recursions and their results are the same.
+# is differentiated or traced; batches on a CPU are cut into pieces of up to PIECE states, which
+# keep the intermediates in cache. The recursions and their results are the same.
 SMALL = 4
-PIECE = 512
+PIECE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class Inputs:
     def run(self, function: Callable[[Inputs], Array]) -> Array:
         """``function`` of these inputs, (..., B), as the caller wants it: (*batch, ...)."""
         torched = isinstance(self.public["q"], Tensor)
-        if torched and self.count > PIECE and not torch.compiler.is_compiling():
+        if torched and self.count > self._piece and not torch.compiler.is_compiling():
             on_cpu = self.public["q"].device.type == "cpu"
             parts = [function(part) for part in self._pieces()] if on_cpu else [function(self)]
         elif self.back is not None:
@@ -113,12 +113,17 @@ class Inputs:
             x = x.movedim(-1, 0) if isinstance(x, Tensor) else np.moveaxis(x, -1, 0)
         return x if x.ndim > 0 and len(self.batch) == 1 else x.reshape((*self.batch, *x.shape[1:]))
 
+    @property
+    def _piece(self) -> int:
+        """States a piece: fewer for robots of many bodies."""
+        return max(PIECE // 8, min(PIECE, 32 * PIECE // self.tree.nb), 1)
+
     def _sizes(self) -> list[int]:
-        count = self.count
-        return [min(PIECE, count - start) for start in range(0, count, PIECE)]
+        count, piece = self.count, self._piece
+        return [min(piece, count - start) for start in range(0, count, piece)]
 
     def _pieces(self) -> Iterator[Inputs]:
-        for start, size in zip(range(0, self.count, PIECE), self._sizes(), strict=True):
+        for start, size in zip(range(0, self.count, self._piece), self._sizes(), strict=True):
             here = slice(start, start + size)
             pi = self.parameters
             yield replace(

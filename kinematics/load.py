@@ -8,6 +8,7 @@ from typing import Any
 
 from kinematics.errors import RobotError
 from kinematics.formats import xml_safety
+from kinematics.formats.mjcf import robot_from_mjcf
 from kinematics.formats.urdf import robot_from_urdf
 from kinematics.tree import Robot
 
@@ -17,20 +18,35 @@ def load(
     root: str | None = None,
     *,
     joint_terms: bool | None = None,
+    tree_only: bool = False,
 ) -> Robot:
     """The robot of a URDF or MJCF file, of XML text, or of a bundled robot's name.
 
     ``root="free"`` puts the root body on a free joint (URDF alone says: fixed). ``joint_terms``
     applies the armature, damping, friction and springs of the description: by default those of an
-    MJCF are applied and those of a URDF are not, as MuJoCo and Pinocchio do. Raises RobotError.
+    MJCF are applied and those of a URDF are not, as MuJoCo and Pinocchio do. ``tree_only`` leaves
+    out of an MJCF what is no tree of rigid bodies (loops, springy tendons) instead of refusing it.
+    Raises RobotError.
     """
     if root not in (None, "fixed", "free"):
         raise RobotError(f'expected root="free" or "fixed", found {root!r}; choose one')
-    text, label, _ = _text(source)
+    text, label, path = _text(source)
     element = xml_safety.parse(text, label)
     if element.tag == "robot":
         return robot_from_urdf(element, label, free=root == "free", joint_terms=bool(joint_terms))
-    raise RobotError(f"expected a URDF (<robot>), found <{element.tag}> in {label}; convert it")
+    if element.tag == "mujoco":
+        return robot_from_mjcf(
+            text,
+            path,
+            label,
+            free=root == "free",
+            joint_terms=joint_terms is not False,
+            tree_only=tree_only,
+        )
+    raise RobotError(
+        f"expected a URDF (<robot>) or an MJCF (<mujoco>), found <{element.tag}> in {label}; "
+        "convert it"
+    )
 
 
 def bundled() -> tuple[str, ...]:

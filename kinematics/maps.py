@@ -29,7 +29,7 @@ LINEAR, SQUARE = FIRST, SECOND  # of a sliding joint
 def to_z(axis: np.ndarray) -> np.ndarray:
     """A rotation that takes the unit vector ``axis`` to z; a signed permutation where one can."""
     largest = int(np.argmax(np.abs(axis)))
-    if np.abs(axis[largest]) == 1.0:
+    if np.count_nonzero(axis) == 1:
         sign = axis[largest]
         if largest == 2:
             return np.eye(3) if sign > 0 else np.diag([1.0, -1.0, -1.0])

@@ -55,29 +55,42 @@ class Placement:
             parts, start = [], 0
             for k in range(1, len(pattern) + 1):
                 if k == len(pattern) or pattern[k] != pattern[start]:
-                    x = basis[pattern[start]]
-                    parts.append(xp.broadcast(x, (x.shape[0], k - start, x.shape[2])))
+                    parts.append(xp.repeat(basis[pattern[start]], k - start))
                     start = k
             groups.append(xp.concat(parts, axis=1))
         rows = xp.concat(groups)
         return rows if self.read.basis_order is None else xp.take(rows, self.read.basis_order)
 
     @lazy
-    def _vector(self) -> tuple[Array, Array]:
-        return (
+    def _vector(self) -> list[tuple[Array, ...]]:
+        return self._by_level(
             self._pattern(maps.VECTOR_COS, [maps.ONE] * 6),
             self._pattern(maps.VECTOR_SIN, [maps.LINEAR] * 6),
         )
 
     @lazy
-    def _parameters(self) -> tuple[Array, ...]:
+    def _parameters(self) -> list[tuple[Array, ...]]:
         return self._tensor(maps.PARAMETER_COS, maps.PARAMETER_SIN)
 
     @lazy
-    def _articulated(self) -> tuple[Array, ...]:
+    def _articulated(self) -> list[tuple[Array, ...]]:
         return self._tensor(maps.ARTICULATED_COS, maps.ARTICULATED_SIN)
 
-    def _tensor(self, cos: list[int], sin: list[int]) -> tuple[Array, ...]:
+    @lazy
+    def _turns(self) -> list[tuple[Array, ...]]:
+        """cos q, sin q, cos 2q, sin 2q (n, 1, B) of each level, where all joints turn."""
+        _, c, s, c2, s2, _ = self._basis[0]
+        order = self.read.basis_order
+        rows = (c, s, c2, s2)
+        if order is not None:
+            rows = tuple(self.read.xp.take(x, order) for x in rows)
+        return self._by_level(*rows)
+
+    def _by_level(self, *terms: Array) -> list[tuple[Array, ...]]:
+        sizes = self.read.sorted_sizes
+        return list(zip(*(self.read.xp.split(x, sizes) for x in terms), strict=True))
+
+    def _tensor(self, cos: list[int], sin: list[int]) -> list[tuple[Array, ...]]:
         size = len(cos)
         terms = [
             self._pattern(cos, [maps.ONE] * size),
@@ -85,7 +98,7 @@ class Placement:
         ]
         if len(self.read.sliding_q):
             terms.append(self._pattern([maps.ZERO] * size, [maps.SQUARE] * size))
-        return tuple(terms)
+        return self._by_level(*terms)
 
     @lazy
     def _placed(self) -> tuple[Array, Array]:
@@ -128,7 +141,7 @@ class Placement:
             parts = [spatial.motion_to_child(r, p, m[:, :, k]) for k in range(m.shape[2])]
             return self.read.xp.stack(parts, axis=2)
         y = self.read.xp.linear(level.motion_down, m)
-        c, s = (x[level.sorted] for x in self._vector)
+        c, s = self._vector[level.number]
         if m.ndim == 4:
             c, s = c[:, :, None], s[:, :, None]
         return self.read.xp.add_product(y[:, :6] * c, y[:, 6:], s)
@@ -166,8 +179,11 @@ class Placement:
             if level.parents is None:
                 return base + moved
             return xp.segment_add(base, level.parents, moved)
-        own = tuple(y[level.sorted] for y in getattr(self, functions))
-        blended = self._blend(level, matrices[0], x, own)
+        if functions == "_articulated" and not len(self.read.sliding_q):
+            blended = self._blend_turns(level, matrices[0], x)
+        else:
+            own = getattr(self, functions)[level.number]
+            blended = self._blend(level, matrices[0], x, own)
         if level.parents is None:
             return xp.linear_add(base, matrices[1], blended)
         return xp.segment_add(base, level.parents, xp.linear(matrices[1], blended))
@@ -188,6 +204,14 @@ class Placement:
             out = out + moved[row : row + 1]
         return out
 
+    def _blend_turns(self, level: Level, first: Array, x: Array) -> Array:
+        """``_blend`` of articulated inertias where all joints turn: group by group of rows."""
+        c, s, c2, s2 = self._turns[level.number]
+        y = self.read.xp.linear(first[:, :54], x)
+        once = self.read.xp.add_product(y[:, 9:21] * c, y[:, 36:48], s)
+        twice = self.read.xp.add_product(y[:, 21:27] * c2, y[:, 48:54], s2)
+        return self.read.xp.concat((y[:, :9], once, twice), axis=1)
+
     def wrench_columns_up(self, level: Level, f: Array, carriers: Array) -> Array:
         """Columns of wrenches (k, 6, B), the k-th carried by row ``carriers[k]``, one level up."""
         xp = self.read.xp
@@ -195,7 +219,7 @@ class Placement:
             r, p = (xp.take(y[level.placed], carriers) for y in self._placed)
             return spatial.wrench_to_parent(r, p, f)
         first, second = (xp.take(m, carriers) for m in level.wrench_up)
-        own = tuple(xp.take(y[level.sorted], carriers) for y in self._vector)
+        own = tuple(xp.take(y, carriers) for y in self._vector[level.number])
         return xp.linear(second, self._blend(level, first, f, own))
 
     # -- along the tree -------------------------------------------------------------------------
@@ -225,13 +249,13 @@ class Placement:
         """
         kept: list[Any] = []
         total: Array | None = None
+        parts = self.read.xp.split(own, self.read.body_sizes)
         for level in reversed(self.read.levels):
-            here = own[level.bodies] if total is None else total
+            here = parts[level.number] if total is None else total
             keep, sent = (here, here) if step is None else step(level, here)
             kept.append(keep)
             if level.number:
-                above = self.read.levels[level.number - 1]
-                total = carry(level, sent, own[above.bodies])
+                total = carry(level, sent, parts[level.number - 1])
         return kept[::-1]
 
     def project_columns(self, columns: Columns, own: Array) -> Array:
@@ -263,4 +287,5 @@ class Placement:
 def concat_levels(xp: Any, values: list[Array]) -> Array:
     """The values of all levels as one array, the batch broadcast where a level has none."""
     batch = max(v.shape[-1] for v in values)
-    return xp.concat([xp.broadcast(v, (*v.shape[:-1], batch)) for v in values])
+    wide = [v if v.shape[-1] == batch else xp.broadcast(v, (*v.shape[:-1], batch)) for v in values]
+    return xp.concat(wide)

@@ -66,6 +66,9 @@ class Reading:
     nb: int
     nv: int
     levels: tuple[Level, ...]
+    body_sizes: tuple[int, ...]  # bodies of each level
+    dof_sizes: tuple[int, ...]  # velocities of each level
+    sorted_sizes: tuple[int, ...]  # bodies moved by sorted maps, by level; 0 where there are none
     turning_q: Array  # coordinates of turning joints moved by sorted maps
     sliding_q: Array
     basis_order: Array | None  # from [turning, sliding] to the sorted bodies' order
@@ -137,13 +140,14 @@ class Placed:
 
 def reading(robot: Robot, like: Array) -> Reading:
     """The constants of ``robot`` as arrays like ``like``; kept once made."""
-    key = (like.dtype, like.device) if isinstance(like, torch.Tensor) else "numpy"
+    torched = isinstance(like, torch.Tensor)
+    key = ("reading", like.dtype, like.device) if torched else ("reading", "numpy")
     found = robot._cache.get(key)
     if found is not None:
         return found
-    if "topology" not in robot._cache:
-        robot._cache["topology"] = topology(robot)
-    made = _Maker(robot, robot._cache["topology"], like).reading()
+    rows = robot._cache.get(("topology",)) or topology(robot)
+    robot._cache[("topology",)] = rows
+    made = _Maker(robot, rows, like).reading()
     robot._cache[key] = made
     return made
 
@@ -226,6 +230,12 @@ class _Maker:
             nb=robot.nb,
             nv=robot.nv,
             levels=tuple(levels),
+            body_sizes=tuple(x.bodies.stop - x.bodies.start for x in rows.levels),
+            dof_sizes=tuple(x.dofs.stop - x.dofs.start for x in rows.levels),
+            sorted_sizes=tuple(
+                (x.bodies.stop - x.bodies.start) * good
+                for x, good in zip(rows.levels, is_sorted, strict=True)
+            ),
             turning_q=self.index([starts[b] for b in turning]),
             sliding_q=self.index([starts[b] for b in sliding]),
             basis_order=self.permutation([both.index(b) for b in sorted_bodies]),

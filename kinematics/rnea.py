@@ -42,19 +42,18 @@ def rigid_forces(given: Inputs, place: Placement) -> Array:
 
 def body_wrenches(given: Inputs, place: Placement) -> Array:
     """The wrench (nb, 6, B) each body needs to move as the joints say, less external ones."""
-    moving = motions(given, place)
-    wrench = spatial.body_wrench(given.pi, moving[:, :, 0], moving[:, :, 1])
+    wrench = spatial.body_wrench(given.pi, motions(given, place))
     return wrench if given.f_ext is None else wrench - given.f_ext
 
 
 def motions(given: Inputs, place: Placement) -> Array:
     """Twist and acceleration (less gravity) of every body, (nb, 6, 2, B), root to leaf."""
     read, xp = given.read, given.xp
-    joint_v = read.joint_motion(given.v)
-    joint_a = None if given.a is None else read.joint_motion(given.a)
+    joint_v = xp.split(read.joint_motion(given.v), read.body_sizes)
+    joint_a = None if given.a is None else xp.split(read.joint_motion(given.a), read.body_sizes)
 
     def step(level: Level, parent: Array | None) -> Array:
-        own = joint_v[level.bodies]
+        own = joint_v[level.number]
         if parent is None:
             twist = own
             acceleration = place.motion_down(level, read.fall)
@@ -63,7 +62,7 @@ def motions(given: Inputs, place: Placement) -> Array:
             twist = carried[:, :, 0] + own
             acceleration = velocity_product(given, level, carried[:, :, 0], own, carried[:, :, 1])
         if joint_a is not None:
-            acceleration = acceleration + joint_a[level.bodies]
+            acceleration = acceleration + joint_a[level.number]
         return xp.stack((twist, acceleration), axis=2)
 
     return concat_levels(xp, place.outward(step))

@@ -13,6 +13,8 @@ Featherstone (2008), Rigid Body Dynamics Algorithms, chapter 2 and appendix A.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from kinematics import maps
@@ -73,6 +75,13 @@ def motion_cross(a: Array, b: Array) -> Array:
     return xp.concat((cross(w, b[:, :3]), cross(w, b[:, 3:]) + cross(u, b[:, :3])), axis=1)
 
 
+def wrench_cross(a: Array, f: Array) -> Array:
+    """Rate of change of the wrench ``f`` that moves with the twist ``a``: a ×* f (n, 6, B)."""
+    xp = namespace(a)
+    w, u = a[:, :3], a[:, 3:]
+    return xp.concat((cross(w, f[:, :3]) + cross(u, f[:, 3:]), cross(w, f[:, 3:])), axis=1)
+
+
 # -- rigid bodies ---------------------------------------------------------------------------------
 
 
@@ -93,10 +102,29 @@ def momentum(pi: Array, motion: Array) -> Array:
     )
 
 
-def body_wrench(pi: Array, twist: Array, acceleration: Array) -> Array:
+def body_wrench(pi: Array, moving: Array) -> Array:
     """I a + twist ×* (I twist): the wrench (n, 6, B) that moves a body so.
 
-    With the classical acceleration d = a + w × u of the origin:
+    ``moving`` (n, 6, 2, B) holds twist and acceleration. Where the parameters are the same for the
+    whole batch, I is a constant matrix; else (and in symbols) the form with fewest operations.
+    """
+    xp = namespace(moving)
+    twist, acceleration = moving[:, :, 0], moving[:, :, 1]
+    if xp.dense(moving) and pi.shape[-1] == 1:
+        n, batch = moving.shape[0], moving.shape[-1]
+        matrix = xp.linear(xp.constant("rigid", _RIGID[:, _RIGID_ROWS], moving), pi)
+        both = xp.linear(matrix.reshape(n, 6, 6), moving)
+        h = both[:, :, 0]
+        first = (twist[:, :3, None] * h[:, None]).reshape(n, 18, batch)
+        second = (twist[:, 3:, None] * h[:, None, 3:]).reshape(n, 9, batch)
+        out = xp.linear_add(both[:, :, 1], xp.constant("w ×*", _TURN_CROSS, moving), first)
+        return xp.linear_add(out, xp.constant("u ×*", _SLIDE_CROSS, moving), second)
+    return _body_wrench(pi, twist, acceleration)
+
+
+def _body_wrench(pi: Array, twist: Array, acceleration: Array) -> Array:
+    """With the classical acceleration d = a + w × u of the origin:
+
     force = m d + α × h + w × (w × h), moment = I α + w × I w + h × d.
     """
     xp = namespace(twist)
@@ -175,14 +203,33 @@ _BLOCKS = (
 )
 
 
-def articulated(pi: Array, bias: Array) -> Array:
-    """[I | p] (n, 42, B) of rigid bodies (n, 10, B) and bias wrenches (n, 6, B)."""
-    xp = namespace(bias)
-    n, batch = bias.shape[0], bias.shape[-1]
-    rigid = xp.linear(xp.constant("rigid", _RIGID, bias), pi)
-    rigid = rigid.reshape(n, 6, 6, rigid.shape[-1])
-    rigid = xp.broadcast(rigid, (n, 6, 6, batch))
-    return xp.concat((rigid, bias[:, :, None]), axis=2).reshape(n, 42, batch)
+def rigid_blocks(xp: Any, pi: Array, like: Array) -> Array:
+    """[I | 0] (n, 42, B or 1) of rigid bodies (n, 10, B or 1)."""
+    return xp.linear(xp.constant("articulated", _RIGID, like), pi)
 
 
-_RIGID = maps.rigid_matrix()[None]
+def with_bias(xp: Any, body: Array, bias: Array) -> Array:
+    """[I | p + bias] (n, 42, B) of [I | p] (n, 42, B or 1) and bias wrenches (n, 6, B)."""
+    return xp.linear_add(body, xp.constant("seventh column", _SEVENTH_COLUMN, bias), bias)
+
+
+BIAS_ROWS = slice(6, 42, 7)  # of [I | p] that are p
+_RIGID_ROWS = [7 * i + j for i in range(6) for j in range(6)]  # of [I | p] that are I
+_RIGID = np.zeros((1, 42, 10))
+_RIGID[0, _RIGID_ROWS] = maps.rigid_matrix()
+_SEVENTH_COLUMN = np.zeros((1, 42, 6))
+_SEVENTH_COLUMN[0, [7 * i + 6 for i in range(6)], range(6)] = 1.0
+
+
+def _wrench_cross_matrix() -> np.ndarray:
+    """(1, 6, 6, 6): a ×* f from the products of every a_i with every f_j."""
+    out = np.zeros((1, 6, 6, 6))
+    levi_civita = _LEVI_CIVITA.reshape(3, 3, 3)
+    out[0, :3, :3, :3] = levi_civita  # w × moment
+    out[0, :3, 3:, 3:] = levi_civita  # u × force
+    out[0, 3:, :3, 3:] = levi_civita  # w × force
+    return out
+
+
+_TURN_CROSS = _wrench_cross_matrix()[:, :, :3].reshape(1, 6, 18)
+_SLIDE_CROSS = _wrench_cross_matrix()[:, :, 3:, 3:].reshape(1, 6, 9)

@@ -23,6 +23,7 @@ _PER_VELOCITY = (
     "velocity_limit", "effort_limit",
 )  # fmt: skip
 _PER_POSITION = ("lower", "upper")
+_NOT_GEOMETRY = {"pi", "name", "notes", "friction_speed", *_PER_VELOCITY, *_PER_POSITION}
 _ARRAYS = (*_PER_BODY, "pi", "gravity", *_PER_VELOCITY, *_PER_POSITION)
 
 
@@ -194,7 +195,12 @@ class Robot:
                 changes[name] = torch.as_tensor(
                     value, dtype=self.axes.dtype, device=self.axes.device
                 )
-        return replace(self, **changes)
+        changed = replace(self, **changes)
+        if set(changes) <= _NOT_GEOMETRY:
+            # readings depend on tree and gravity alone: identification loops replace pi only
+            kept = ("topology", "reading")
+            changed._cache.update({k: x for k, x in self._cache.items() if k[0] in kept})
+        return changed
 
     def to(
         self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
@@ -278,9 +284,7 @@ def build(
     def tensor(x: Any) -> Tensor:
         return torch.as_tensor(x, dtype=torch.float64)
 
-    defaults: dict[str, Any] = {
-        key: torch.zeros(nv, dtype=torch.float64) for key in _PER_VELOCITY
-    }
+    defaults: dict[str, Any] = {key: torch.zeros(nv, dtype=torch.float64) for key in _PER_VELOCITY}
     defaults["velocity_limit"] = defaults["effort_limit"] = torch.full((nv,), torch.inf).double()
     defaults["lower"] = torch.full((nq,), -torch.inf).double()
     defaults["upper"] = torch.full((nq,), torch.inf).double()

@@ -21,6 +21,7 @@ from discover.dynamics import Answers
 from discover.laws.quantities import Mechanics, needs_mechanics
 from discover.laws.terms import Term, forces
 from kinematics import Robot
+from kinematics.simulate import chart_rate
 
 INTEGRATORS = ("euler", "midpoint", "rk4")
 _RANK_TOLERANCE = 1e-9
@@ -146,27 +147,29 @@ class Family:
         dt: float | None,
     ) -> Tensor:
         """What an observer of steps sees, (v' - v) / dt; without an integrator, a itself."""
-
-        def f(q: Tensor, v: Tensor) -> Tensor:
-            return self.acceleration(theta, q, v, tau)
-
-        k1 = f(q, v)
         if integrator is None or integrator == "euler":
-            return k1
-
-        def move(v_mean: Tensor, h: float) -> Tensor:
-            return kinematics.integrate(self.robot, q, v_mean, h)
-
+            return self.acceleration(theta, q, v, tau)
         assert dt is not None
-        v2 = v + 0.5 * dt * k1
-        k2 = f(move(v, 0.5 * dt), v2)
+        return self.mean_rates(theta, q, v, tau, integrator, dt)[1]
+
+    def mean_rates(
+        self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor, integrator: str, dt: float
+    ) -> tuple[Tensor, Tensor]:
+        """(q' ⊖ q) / dt and (v' - v) / dt of one step, as `kinematics.simulate` makes it."""
+
+        def slope(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+            there = kinematics.integrate(self.robot, q, x, 1.0)
+            return chart_rate(self.robot, x, w), self.acceleration(theta, there, w, tau)
+
+        k1, a1 = slope(torch.zeros_like(v), v)
+        if integrator == "euler":
+            return v + dt * a1, a1
+        k2, a2 = slope(0.5 * dt * k1, v + 0.5 * dt * a1)
         if integrator == "midpoint":
-            return k2
-        v3 = v + 0.5 * dt * k2
-        k3 = f(move(v2, 0.5 * dt), v3)
-        v4 = v + dt * k3
-        k4 = f(move(v3, dt), v4)
-        return (k1 + 2 * k2 + 2 * k3 + k4) / 6
+            return k2, a2
+        k3, a3 = slope(0.5 * dt * k2, v + 0.5 * dt * a2)
+        k4, a4 = slope(dt * k3, v + dt * a3)
+        return (k1 + 2 * k2 + 2 * k3 + k4) / 6, (a1 + 2 * a2 + 2 * a3 + a4) / 6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,7 +79,7 @@ class RigidBodyLaw(Law):
     def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Joint accelerations (…, nv); numpy arrays are accepted."""
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
-        robot = self.robot.to(dtype=q.dtype, device=q.device)
+        robot = self._robot_for(q.dtype, q.device)
         if not self.extra:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
@@ -91,10 +91,20 @@ class RigidBodyLaw(Law):
         if self.integrator is None or self.dt is None:
             raise ValueError("this law was taken from accelerations: use kinematics.simulate")
         family = _single_family(self.robot, self.extra)
-        a = family.effective_acceleration(self._coefficients, q, v, tau, self.integrator, self.dt)
-        v_next = v + self.dt * a
-        mean = v_next if self.integrator == "euler" else 0.5 * (v + v_next)
-        return kinematics.integrate(self.robot, q, mean, self.dt), v_next
+        coefficients = self._coefficients.to(q)
+        rate, a = family.mean_rates(coefficients, q, v, tau, self.integrator, self.dt)
+        return kinematics.integrate(self.robot, q, rate, self.dt), v + self.dt * a
+
+    def _robot_for(self, dtype: torch.dtype, device: torch.device) -> Robot:
+        """The robot where the question is; kept, since a new one must be prepared anew."""
+        key = dtype, device
+        if key not in self._prepared:
+            self._prepared[key] = self.robot.to(dtype=dtype, device=device)
+        return self._prepared[key]
+
+    @functools.cached_property
+    def _prepared(self) -> dict[tuple[torch.dtype, torch.device], Robot]:
+        return {}
 
     @property
     def _coefficients(self) -> Tensor:

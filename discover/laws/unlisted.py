@@ -41,6 +41,7 @@ SHAPES = 4  # shapes a pair that are polished with the bodies
 CHOICES = 1500  # about as many pairs as there are to choose from
 _GRID = 41
 _WORTH = 0.75  # a flexible function must bring the held-out error below this share
+_NOTHING_LEFT = 1.15  # times the noise: a residual that needs no explaining
 _KNOTS = 3e-3  # what splines leave of a smooth function
 _SHARE = 0.35  # the best pair must explain this share of the residual's power
 
@@ -95,6 +96,23 @@ def explain(
         best = _prune(Selection(fit=winner.fit, length=winner.length), answers, held, floor)
     rivals.sort(key=lambda r: r.length)
     return Explanation(best=best, rivals=tuple(rivals), pairs=first)
+
+
+def beside(
+    physics: Fit, listed: Fit, answers: Answers, held: Answers, *, floor: float, limit: int
+) -> Explanation:
+    """The better of a law from the list of known shapes and of a search without a list.
+
+    Where the listed law leaves nothing over beyond `floor`, nothing is searched.
+    """
+    length = _length(listed, held, floor)
+    best = Selection(fit=listed, length=length)
+    if listed.standardised_error(held) <= _NOTHING_LEFT * floor:
+        return Explanation(best=best, rivals=(), pairs=())
+    found = explain(physics, answers, held, floor=floor, limit=limit)
+    if found.best.length < length:
+        return found
+    return Explanation(best=best, rivals=found.rivals, pairs=found.pairs)
 
 
 def _length(fitted: Fit, held: Answers, floor: float) -> float:

@@ -142,7 +142,12 @@ class Adapted:
         ready = [self._inward(name, given[name], layout) for name in self.order]
         if self.declaration.joined:
             ready = [torch.cat(ready, dim=-1)]
+        kept = [x.clone() for x in ready]
         answer = self._in_batches(ready, len(given["q"]))
+        if not all(torch.equal(x, y) for x, y in zip(kept, ready, strict=True)):
+            raise ModelError(
+                f"{self.opened.source} changed its inputs in place: copy them inside the model"
+            )
         parts = self._parts(answer, layout)
         out = [
             self._outward(name, y.to(q), layout).reshape(*batch, -1)

@@ -132,7 +132,7 @@ def open_factory(path: Path, factory: str) -> Opened:
         raise ModelError(
             f"{path}:{factory} gave {type(model).__name__}; expected a callable (q, v, tau) -> a"
         )
-    dtype = None
+    dtype: torch.dtype | None = torch.float64
     if isinstance(model, nn.Module):
         model.eval()
         weights = [p for p in model.parameters() if p.is_floating_point()]

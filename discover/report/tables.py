@@ -174,13 +174,17 @@ def _apart(row: Mapping[str, Any]) -> str:
 def _forecast_caption(held: Mapping[str, Any], chaotic: bool, rate: float) -> str:
     lines = [
         f"{held['starts']} starts in the inner half of the region, no joint forces, every subject "
-        f"stepped by the same integrator ({held['integrator']}, {1000 * held['dt']:g} ms) for "
-        f"{number(held['seconds'])} s.",
+        f"stepped by {_stepped(held)} for {number(held['seconds'])} s.",
         f"A forecast holds until it is {100 * held['threshold']:.0f} % of the motion's own spread "
         "away from the simulator's.",
         "Energy is weighed by the robot's description, relative to the largest kinetic energy; the "
         f"simulator's own drift under this integrator is {relative(held['reference_drift'])}.",
     ]
+    if held["seconds"] < held.get("asked_seconds", 0):
+        lines.append(
+            f"The recipe asks for {number(held['asked_seconds'])} s; falling freely, this robot "
+            "leaves the region long before, so the horizon was cut."
+        )
     if held["inside_share"] < 0.98:
         lines.append(
             f"The simulator's motions are in the region {100 * held['inside_share']:.0f} % of the "
@@ -189,6 +193,13 @@ def _forecast_caption(held: Mapping[str, Any], chaotic: bool, rate: float) -> st
     if chaotic:
         lines.append(f"One Lyapunov time is {number(1 / rate, 2)} s here.")
     return " ".join(lines)
+
+
+def _stepped(held: Mapping[str, Any]) -> str:
+    step = f"{1000 * held['dt']:g} ms"
+    if held["integrator"] == "its own step map":
+        return f"its own map over {step}"
+    return f"the same integrator ({held['integrator']}, {step})"
 
 
 def _short_commit(commit: str) -> str:

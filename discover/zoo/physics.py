@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
 import kinematics
 from discover.zoo.planted import Noisy, Planted, Setting
 from kinematics import Robot
+
+INTEGRATORS = {"RK4": "rk4", "semi-implicit Euler": "semi_implicit_euler"}
 
 
 def simulator(robot: Robot):
@@ -27,15 +32,38 @@ def perturbed(setting: Setting, size: float) -> Robot:
 
 
 def with_joint_terms(setting: Setting) -> Robot:
-    """The robot with armature, damping, friction and springs that matter."""
+    """The robot with armature, damping and friction that matter, on joints of one coordinate."""
     robot = setting.robot
-    torque = setting.region.tau.half_width.expand(robot.nv)
-    speed = setting.region.v.half_width.expand(robot.nv)
+    torque, speed = setting.half_width("tau"), setting.half_width("v")
     q, _, _ = setting.samples(64)
     diagonal = kinematics.crba(robot, q).diagonal(dim1=-2, dim2=-1).mean(0)
+    single = torch.zeros(robot.nv, dtype=torch.float64)
+    single[setting.scalar_joints()] = 1.0
     return robot.replace(
-        armature=0.2 * diagonal, damping=0.1 * torque / speed, friction=0.1 * torque
+        armature=0.2 * diagonal * single,
+        damping=0.1 * torque / speed * single,
+        friction=0.1 * torque * single,
     )
+
+
+def in_single(robot: Robot):
+    """The simulator in single precision."""
+    small = robot.to(dtype=torch.float32)
+
+    def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return kinematics.aba(small, q.float(), v.float(), tau.float()).double()
+
+    return model
+
+
+def quantised(setting: Setting, model: Callable, step: float):
+    """Answers on a grid of `step` times each joint's spread in the region."""
+    unit = step * model(*setting.samples(256)).square().mean(0).sqrt()
+
+    def rounded(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return unit * (model(q, v, tau) / unit).round()
+
+    return rounded
 
 
 def stepper(robot: Robot, integrator: str, dt: float):
@@ -50,33 +78,36 @@ def stepper(robot: Robot, integrator: str, dt: float):
 
 def zoo(setting: Setting) -> list[Planted]:
     """All planted physics of one setting."""
-
-    def one(kind: str, model, **more) -> Planted:
-        return Planted(kind=kind, family="physics: " + kind, truth="physics", model=model, **more)
-
     robot = setting.robot
     exact = simulator(robot)
 
-    def single(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        return kinematics.aba(
-            robot.to(dtype=torch.float32), q.float(), v.float(), tau.float()
-        ).double()
+    def one(kind: str, build: Callable[[], Callable], **more) -> Planted:
+        return Planted(kind=kind, truth="physics", build=build, **more)
 
-    return [
-        one("exact", exact),
-        one("parameters off by 5 %", simulator(perturbed(setting, 0.05))),
-        one("parameters off by 30 %", simulator(perturbed(setting, 0.3))),
-        one("joint terms", simulator(with_joint_terms(setting))),
-        one("float32", single),
-        one("1 % bias and 1 % noise", Noisy(exact, setting, 0.01, 0.01)),
-        one("1 % bias", Noisy(exact, setting, 0.0, 0.01)),
-        one("5 % noise", Noisy(exact, setting, 0.05)),
-        one("RK4 steps of 0.01 s", stepper(robot, "rk4", 0.01), outputs="next_state", dt=0.01),
-        one(
-            "semi-implicit Euler steps of 0.01 s",
-            stepper(robot, "semi_implicit_euler", 0.01),
-            outputs="next_state",
-            dt=0.01,
-        ),
-        one("RK4 steps of 0.05 s", stepper(robot, "rk4", 0.05), outputs="next_state", dt=0.05),
+    def noisy(noise: float, bias: float) -> Callable[[], Callable]:
+        return lambda: Noisy(exact, setting, noise, bias)
+
+    planted = [
+        one("exact", lambda: exact),
+        one("parameters off by 5 %", lambda: simulator(perturbed(setting, 0.05))),
+        one("parameters off by 30 %", lambda: simulator(perturbed(setting, 0.3))),
+        one("joint terms", lambda: simulator(with_joint_terms(setting))),
+        one("float32", lambda: in_single(robot)),
+        one("quantised", lambda: quantised(setting, exact, 0.003)),
+        one("1 % bias", noisy(0.0, 0.01)),
+        one("1 % bias and 1 % noise", noisy(0.01, 0.01), noise="1 % bias and noise"),
+        one("5 % noise", noisy(0.05, 0.0), noise="5 % noise"),
     ]
+    planted += [
+        one(
+            f"{name} steps of {dt:g} s",
+            partial(stepper, robot, integrator, dt),
+            outputs="next_state",
+            dt=dt,
+        )
+        for name, integrator in INTEGRATORS.items()
+        for dt in (0.01, 0.05)
+    ]
+    terms = next(p for p in planted if p.kind == "joint terms")
+    planted += [terms.with_noise(setting, n) for n in ("1 % bias and noise", "5 % noise")]
+    return planted

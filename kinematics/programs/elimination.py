@@ -21,9 +21,10 @@ from kinematics.programs.frames import Move, Vector, add, dot, motion_down, move
 from kinematics.programs.from_sympy import extra_nodes
 from kinematics.programs.graph import Graph, Node
 from kinematics.programs.inertias import Articulated, Rigid, rigid_from_moments, total
-from kinematics.programs.mechanism import TURNING, Mechanism, regrouped
+from kinematics.programs.mechanism import TURNING, Mechanism
 from kinematics.programs.program import Program, make_program
 from kinematics.programs.reference_motion import reference_motion
+from kinematics.programs.regrouping import regrouped
 from kinematics.programs.tracing import make_inputs
 
 OWN = "own"  # in the body's frame, its own joint included

@@ -119,7 +119,8 @@ def better_order(
         budget = max(budget, 8 * min(classical.values()))
     best = named_order(made, min(classical, key=lambda n: classical[n]))
     lowest = min(classical.values())
-    for order in limb_orders(made):
+    limbs = limb_orders(made)
+    for order in limbs[:3] if short else limbs:
         if not left():
             break
         count = cost(order)

@@ -8,10 +8,18 @@ batch smaller than a block must be padded by the caller, or go to a one-lane ker
 
 from __future__ import annotations
 
-from kinematics.programs.graph import Node
+from kinematics.programs.graph import Node, reachable
 from kinematics.programs.lowering import Instructions, lower
-from kinematics.programs.program import Program
-from kinematics.programs.vector_sine import VectorType, declarations, sincos_function
+from kinematics.programs.program import TRIG, Program
+from kinematics.programs.vector_sine import (
+    LIMIT,
+    VectorType,
+    any_lane,
+    declarations,
+    sincos_function,
+    sincos_lines,
+)
+from kinematics.programs.vector_tanh import tanh_declarations, tanh_function
 
 NARROW = 4  # columns: so few are taken from whole rows by shuffles, not transposed
 
@@ -64,6 +72,8 @@ class _Writer:
         self.lines: list[str] = []
         self.counter = 0
         self.used: dict[str, str] = {}
+        self.tanh = False
+        self.wanted = {n.value: n.id for n in steps.order if n.op == "input"}
 
     def fresh(self) -> str:
         self.counter += 1
@@ -91,18 +101,21 @@ class _Writer:
             "  %some = icmp slt i64 %begin, %end",
             "  br i1 %some, label %block, label %leave",
             "block:",
-            "  %i = phi i64 [ %begin, %entry ], [ %next, %block ]",
+            "  %i = phi i64 [ %begin, %entry ], [ %next, %latch ]",
             "  %inside = icmp slt i64 %i, %last",
             "  %row = select i1 %inside, i64 %i, i64 %last",
         ]
-        value = self._inputs()
+        value: dict[int, str] = {}
+        first = self._first_angles(value)
         for node in self.steps.order:
-            if node.op == "const":
-                value[node.id] = t.const(node.value)
-            elif node.op != "input":
-                value[node.id] = self._operation(node, value)
+            if node.id not in first:
+                self._need(node, value)
+        for node in self.steps.outputs:
+            self._need(node, value)
         self._store([value[n.id] for n in self.steps.outputs])
         tail = [
+            "  br label %latch",
+            "latch:",
             f"  %next = add i64 %i, {t.lanes}",
             "  %more = icmp slt i64 %next, %end",
             "  br i1 %more, label %block, label %leave",
@@ -112,6 +125,10 @@ class _Writer:
         ]
         needed = dict.fromkeys(declarations(t))
         needed.update(dict.fromkeys(self.used.values()))
+        functions = [sincos_function(t)]
+        if self.tanh:
+            functions.append(tanh_function(t))
+            needed.update(dict.fromkeys(tanh_declarations(t)))
         bits = t.lanes * t.bits
         width = f'"min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}"'
         attributes = [
@@ -119,7 +136,75 @@ class _Writer:
             f'attributes #0 = {{ nounwind "frame-pointer"="all" "stackrealign" {width} }}',
             f"attributes #1 = {{ nounwind noinline {width} }}",
         ]
-        return "\n".join([*head, *self.lines, *tail, sincos_function(t), *needed, *attributes, ""])
+        return "\n".join([*head, *self.lines, *tail, *functions, *needed, *attributes, ""])
+
+    def _need(self, node: Node, value: dict[int, str]) -> None:
+        """Text for ``node``, whose operands have theirs; inputs are loaded at their first use."""
+        if node.id in value:
+            return
+        if node.op == "const":
+            value[node.id] = self.t.const(node.value)
+        elif node.op != "input":
+            for arg in node.args:
+                if arg.op == "input":
+                    self._inputs(arg, value)
+            value[node.id] = self._operation(node, value)
+        elif any(node is n for n in self.steps.outputs):
+            self._inputs(node, value)
+
+    def _first_angles(self, value: dict[int, str]) -> set[int]:
+        """Sines and cosines that no other ones lead to, all at once, before everything else.
+
+        One test serves them all: if the sum of the squared angles is too large for the
+        straight-line form, each is done again by the function that takes any angle.
+        """
+        t, v = self.t, self.t.type
+        depth: dict[int, int] = {}
+        for node in self.steps.order:
+            below = max((depth[a.id] for a in node.args), default=0)
+            depth[node.id] = below + (node.op in TRIG)
+        angles = {
+            n.args[0].id: n.args[0]
+            for n in self.steps.order
+            if n.op in ("sin", "cos") and depth[n.id] == 1
+        }
+        if not angles:
+            return set()
+        done = {n.id for n in reachable(angles.values())}
+        for node in self.steps.order:
+            if node.id in done:
+                self._need(node, value)
+        size = t.const(0.0)
+        fast: dict[int, tuple[str, str]] = {}
+        for k, angle in enumerate(angles.values()):
+            if angle.op == "input":
+                self._inputs(angle, value)
+            x = value[angle.id]
+            size = self.call("fma", [x, x, size])
+            lines, sine, cosine = sincos_lines(t, x, f"a{k}.")
+            self.lines += lines
+            fast[angle.id] = (sine, cosine)
+        far = self.emit(f"fcmp ogt {v} {size}, {t.const(LIMIT[t.dtype] ** 2)}")
+        self.lines += any_lane(t, far, "%any")
+        self.lines += ["  br i1 %any, label %slow, label %main", "slow:"]
+        slow: dict[int, tuple[str, str]] = {}
+        pair = f"{{{v}, {v}}}"
+        for key in angles:
+            both = self.emit(f"call {pair} @sincos({v} {value[key]})")
+            slow[key] = (
+                self.emit(f"extractvalue {pair} {both}, 0"),
+                self.emit(f"extractvalue {pair} {both}, 1"),
+            )
+        self.lines += ["  br label %main", "main:"]
+        for node in self.steps.order:
+            if node.op in ("sin", "cos") and depth[node.id] == 1:
+                which = 0 if node.op == "sin" else 1
+                key = node.args[0].id
+                value[node.id] = self.emit(
+                    f"phi {v} [ {fast[key][which]}, %block ], [ {slow[key][which]}, %slow ]"
+                )
+                done.add(node.id)
+        return done
 
     def _operation(self, node: Node, value: dict[int, str]) -> str:
         v = self.t.type
@@ -147,6 +232,9 @@ class _Writer:
             unit = self.call("copysign", [one, args[0]])
             null = self.emit(f"fcmp oeq {v} {args[0]}, {zero}")
             return self.emit(f"select {self.t.mask} {null}, {v} {zero}, {v} {unit}")
+        if op == "tanh" and self.t.dtype == "float64":
+            self.tanh = True
+            return self.emit(f"call {v} @vector_tanh({v} {args[0]})")
         return self.call(INTRINSIC[op], args)
 
     def _reciprocal(self, x: str) -> str:
@@ -184,42 +272,37 @@ class _Writer:
         shift = lane * columns + column
         return self.emit(f"getelementptr inbounds {self.t.scalar}, ptr {start}, i64 {shift}")
 
-    def _inputs(self) -> dict[int, str]:
-        """Load and transpose the input columns that the program uses."""
+    def _inputs(self, node: Node, value: dict[int, str]) -> None:
+        """Load the columns that stand with ``node``'s, and transpose those that are used."""
+        if node.id in value:
+            return
         t = self.t
-        needed = {n.value: n.id for n in self.steps.order if n.op == "input"}
-        value: dict[int, str] = {}
-        for port in self.program.ports:
-            columns = [n.value for n in port.nodes]
-            if t.lanes > 1 and port.size <= NARROW:
-                if any(c in needed for c in columns):
-                    parts = []
-                    for k in range(port.size):
-                        address = self._pointer(f"%{port.name}", port.size, 0, k * t.lanes)
-                        parts.append(self._load(address, t.lanes))
-                    for k, column in enumerate(columns):
-                        if column in needed:
-                            places = [port.size * lane + k for lane in range(t.lanes)]
-                            value[needed[column]] = self._gather(parts, places)
-                continue
-            for first, width in _chunks(port.size, t.lanes):
-                wanted = [k for k in range(first, first + width) if columns[k] in needed]
-                if not wanted:
-                    continue
-                if t.lanes == 1:
-                    address = self._pointer(f"%{port.name}", port.size, 0, first)
-                    value[needed[columns[first]]] = self.emit(
-                        f"load {t.scalar}, ptr {address}, align {t.bytes}"
-                    )
-                    continue
-                rows = []
-                for lane in range(t.lanes):
-                    address = self._pointer(f"%{port.name}", port.size, lane, first)
-                    rows.append(self._load(address, width))
-                turned = self._transpose(rows)
-                for k in wanted:
-                    value[needed[columns[k]]] = turned[k - first]
-        return value
+        port = next(p for p in self.program.ports if any(n.value == node.value for n in p.nodes))
+        columns = [n.value for n in port.nodes]
+        at = columns.index(node.value)
+        if t.lanes == 1:
+            address = self._pointer(f"%{port.name}", port.size, 0, at)
+            value[node.id] = self.emit(f"load {t.scalar}, ptr {address}, align {t.bytes}")
+            return
+        if port.size <= NARROW:
+            parts = []
+            for k in range(port.size):
+                address = self._pointer(f"%{port.name}", port.size, 0, k * t.lanes)
+                parts.append(self._load(address, t.lanes))
+            for k, column in enumerate(columns):
+                if column in self.wanted:
+                    places = [port.size * lane + k for lane in range(t.lanes)]
+                    value[self.wanted[column]] = self._gather(parts, places)
+            return
+        first, width = next(c for c in _chunks(port.size, t.lanes) if c[0] <= at < sum(c))
+        rows = []
+        for lane in range(t.lanes):
+            address = self._pointer(f"%{port.name}", port.size, lane, first)
+            rows.append(self._load(address, width))
+        turned = self._transpose(rows)
+        for k in range(first, first + width):
+            if columns[k] in self.wanted:
+                value[self.wanted[columns[k]]] = turned[k - first]
 
     def _load(self, address: str, width: int) -> str:
         t = self.t

@@ -74,67 +74,82 @@ class VectorType:
         return str(value) if self.lanes == 1 else f"splat (i{self.bits} {value})"
 
 
-def sincos_function(t: VectorType) -> str:
-    """LLVM text of ``@sincos(x) -> {sin, cos}`` for the vector type ``t``."""
+def sincos_lines(t: VectorType, x: str, tag: str) -> tuple[list[str], str, str]:
+    """Straight-line text for moderate angles ``x``, and the names of the sine and cosine."""
     p1, p2, p3 = PIECES[t.dtype]
     magic = 1.5 * 2.0**52 if t.dtype == "float64" else 1.5 * 2.0**23
-    pair = f"{{{t.type}, {t.type}}}"
     fma = f"call {t.type} @llvm.fma.{t.suffix}"
     v = t.type
     lines = [
-        f"define internal {pair} @sincos({v} %x) #1 {{",
-        "entry:",
-        f"  %big = {fma}({v} %x, {v} {t.const(TURN)}, {v} {t.const(magic)})",
-        f"  %n = fsub {v} %big, {t.const(magic)}",
-        f"  %m = fneg {v} %n",
-        f"  %r1 = {fma}({v} %m, {v} {t.const(p1)}, {v} %x)",
-        f"  %r2 = {fma}({v} %m, {v} {t.const(p2)}, {v} %r1)",
-        f"  %r = {fma}({v} %m, {v} {t.const(p3)}, {v} %r2)",
-        f"  %z = fmul {v} %r, %r",
-        f"  %rz = fmul {v} %r, %z",
+        f"  %{tag}big = {fma}({v} {x}, {v} {t.const(TURN)}, {v} {t.const(magic)})",
+        f"  %{tag}n = fsub {v} %{tag}big, {t.const(magic)}",
+        f"  %{tag}m = fneg {v} %{tag}n",
+        f"  %{tag}r1 = {fma}({v} %{tag}m, {v} {t.const(p1)}, {v} {x})",
+        f"  %{tag}r2 = {fma}({v} %{tag}m, {v} {t.const(p2)}, {v} %{tag}r1)",
+        f"  %{tag}r = {fma}({v} %{tag}m, {v} {t.const(p3)}, {v} %{tag}r2)",
+        f"  %{tag}z = fmul {v} %{tag}r, %{tag}r",
+        f"  %{tag}rz = fmul {v} %{tag}r, %{tag}z",
     ]
 
     def horner(name: str, coefficients: tuple[float, ...]) -> str:
         last = t.const(coefficients[-1])
         for k, c in enumerate(reversed(coefficients[:-1])):
-            lines.append(f"  %{name}p{k} = {fma}({v} %z, {v} {last}, {v} {t.const(c)})")
-            last = f"%{name}p{k}"
+            target = f"%{tag}{name}p{k}"
+            lines.append(f"  {target} = {fma}({v} %{tag}z, {v} {last}, {v} {t.const(c)})")
+            last = target
         return last
 
     s = horner("s", SINE[t.dtype])
-    lines.append(f"  %sr = {fma}({v} %rz, {v} {s}, {v} %r)")
+    lines.append(f"  %{tag}sr = {fma}({v} %{tag}rz, {v} {s}, {v} %{tag}r)")
     c = horner("c", COSINE[t.dtype])
-    lines.append(f"  %cr = {fma}({v} %z, {v} {c}, {v} {t.const(1.0)})")
+    lines.append(f"  %{tag}cr = {fma}({v} %{tag}z, {v} {c}, {v} {t.const(1.0)})")
     i = t.integer
     # n's last two bits stand at the end of ``big``: bit 0 swaps the two, bit 1 is sine's sign,
     # bit 1 of n + 1 is cosine's
     high = t.bits - 2
     top = -(1 << (t.bits - 1))
     lines += [
-        f"  %k = bitcast {v} %big to {i}",
-        f"  %odd = and {i} %k, {t.whole(1)}",
-        f"  %swap = icmp ne {i} %odd, {t.whole(0)}",
-        f"  %s2 = shl {i} %k, {t.whole(high)}",
-        f"  %c2 = add {i} %s2, {t.whole(1 << high)}",
-        f"  %sm = and {i} %s2, {t.whole(top)}",
-        f"  %cm = and {i} %c2, {t.whole(top)}",
-        f"  %sa = select {t.mask} %swap, {v} %cr, {v} %sr",
-        f"  %ca = select {t.mask} %swap, {v} %sr, {v} %cr",
-        f"  %si = bitcast {v} %sa to {i}",
-        f"  %ci = bitcast {v} %ca to {i}",
-        f"  %sx = xor {i} %si, %sm",
-        f"  %cx = xor {i} %ci, %cm",
-        f"  %sin = bitcast {i} %sx to {v}",
-        f"  %cos = bitcast {i} %cx to {v}",
+        f"  %{tag}k = bitcast {v} %{tag}big to {i}",
+        f"  %{tag}odd = and {i} %{tag}k, {t.whole(1)}",
+        f"  %{tag}swap = icmp ne {i} %{tag}odd, {t.whole(0)}",
+        f"  %{tag}s2 = shl {i} %{tag}k, {t.whole(high)}",
+        f"  %{tag}c2 = add {i} %{tag}s2, {t.whole(1 << high)}",
+        f"  %{tag}sm = and {i} %{tag}s2, {t.whole(top)}",
+        f"  %{tag}cm = and {i} %{tag}c2, {t.whole(top)}",
+        f"  %{tag}sa = select {t.mask} %{tag}swap, {v} %{tag}cr, {v} %{tag}sr",
+        f"  %{tag}ca = select {t.mask} %{tag}swap, {v} %{tag}sr, {v} %{tag}cr",
+        f"  %{tag}si = bitcast {v} %{tag}sa to {i}",
+        f"  %{tag}ci = bitcast {v} %{tag}ca to {i}",
+        f"  %{tag}sx = xor {i} %{tag}si, %{tag}sm",
+        f"  %{tag}cx = xor {i} %{tag}ci, %{tag}cm",
+        f"  %{tag}sin = bitcast {i} %{tag}sx to {v}",
+        f"  %{tag}cos = bitcast {i} %{tag}cx to {v}",
+    ]
+    return lines, f"%{tag}sin", f"%{tag}cos"
+
+
+def any_lane(t: VectorType, mask: str, target: str) -> list[str]:
+    """Text that sets ``target`` (i1) where any lane of ``mask`` is set."""
+    if t.lanes == 1:
+        return [f"  {target} = or i1 {mask}, false"]
+    return [
+        f"  {target}.word = bitcast {t.mask} {mask} to i{t.lanes}",
+        f"  {target} = icmp ne i{t.lanes} {target}.word, 0",
+    ]
+
+
+def sincos_function(t: VectorType) -> str:
+    """LLVM text of ``@sincos(x) -> {sin, cos}`` for any angles of the vector type ``t``."""
+    pair = f"{{{t.type}, {t.type}}}"
+    v = t.type
+    fast, _, _ = sincos_lines(t, "%x", "")
+    lines = [
+        f"define internal {pair} @sincos({v} %x) #1 {{",
+        "entry:",
+        *fast,
         f"  %abs = call {v} @llvm.fabs.{t.suffix}({v} %x)",
         f"  %far = fcmp ogt {v} %abs, {t.const(LIMIT[t.dtype])}",
-    ]
-    if t.lanes == 1:
-        lines.append("  %any = or i1 %far, false")
-    else:
-        lines.append(f"  %word = bitcast {t.mask} %far to i{t.lanes}")
-        lines.append(f"  %any = icmp ne i{t.lanes} %word, 0")
-    lines += [
+        *any_lane(t, "%far", "%any"),
         "  br i1 %any, label %slow, label %fast",
         "fast:",
         f"  %f1 = insertvalue {pair} undef, {v} %sin, 0",

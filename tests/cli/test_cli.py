@@ -266,7 +266,7 @@ def test_usage(complaint: Callable[..., str], arguments: tuple[str, ...]) -> Non
 
 
 def test_what_comes_later_says_so(complaint: Callable[..., str]) -> None:
-    assert "not part of this version" in complaint("calibrate")
+    assert "settings of the zoo" in complaint("calibrate", "--robot", "no such robot")
 
 
 # ---- failures of ours, and interruptions -------------------------------------------------------

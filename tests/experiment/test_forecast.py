@@ -86,6 +86,17 @@ def test_a_forecast_that_blows_up_fails_and_says_when(robot: kinematics.Robot) -
     assert drawn["model_away"][1, -1] == math.inf
 
 
+def test_the_horizon_is_cut_where_the_motion_leaves_the_region(robot: kinematics.Robot) -> None:
+    away = Region(q=(1.2, 1.6), v=0.2, tau=1.0)  # held nearly level: it falls out at once
+    true = simulator(robot)
+    table, drawn = forecast.compare_forecasts(
+        {"model": true}, true, robot, away, starts=3, dt=0.02, seconds=4.0
+    )
+    assert table["asked_seconds"] == 4.0
+    assert table["seconds"] == pytest.approx(drawn["t"][-1])
+    assert table["seconds"] < 1.5
+
+
 BODY = """<link name="{0}"><inertial><origin xyz="0.1 0 0.05"/><mass value="2"/>
 <inertia ixx="0.1" iyy="0.2" izz="0.25" ixy="0" ixz="0" iyz="0"/></inertial></link>"""
 FREE_BODY = f"""<robot name="box">{BODY.format("box")}</robot>"""

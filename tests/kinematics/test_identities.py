@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kinematic_samples import MIXED, sample_robots, worst
 
 import kinematics
+from kinematics.hamiltonian import joint_momentum, momentum_rate
 from kinematics.manifold import difference, integrate
 
 ROBOTS = sample_robots()
@@ -140,6 +141,18 @@ def test_energies_and_momentum(robot):
 
 
 @by_robot
+def test_momenta(robot):
+    """p = H v; its rate is tau - bias + Ḣ v, as Hamilton has it."""
+    q, v, _ = state(robot)
+    H = kinematics.crba(robot, q)
+    assert worst(joint_momentum(robot, q, v), (H @ v[..., None])[..., 0]) < 1e-12
+    h = 1e-6
+    ahead, behind = (kinematics.crba(robot, integrate(robot, q, v, s)) for s in (h, -h))
+    turning = ((ahead - behind) / (2 * h) @ v[..., None])[..., 0]
+    assert worst(momentum_rate(robot, q, v), turning - kinematics.bias(robot, q, v)) < 1e-6
+
+
+@by_robot
 def test_manifold_round_trip(robot):
     q, v, _ = state(robot)
     moved = integrate(robot, q, v, 0.7)
@@ -172,3 +185,13 @@ def test_symmetric_matrix_of_a_branch_has_its_zeros():
     H = kinematics.crba(robot, state(robot)[0])
     left, right = robot.v_slice("left_elbow"), robot.v_slice("right_shoulder")
     assert float(H[:, left, right].abs().max()) == 0.0
+
+
+def test_an_axis_that_is_almost_a_coordinate_axis_keeps_its_last_digits():
+    """Found on romeo's fingers: (0, -1, -4.4e-8) is not -y."""
+    import numpy as np
+
+    from kinematics import maps
+
+    axis = np.array([0.0, -1.0, -4.37114e-08])
+    assert np.abs(maps.to_z(axis) @ axis - [0, 0, 1]).max() < 1e-14

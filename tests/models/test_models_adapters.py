@@ -282,3 +282,15 @@ def test_own_checkpoints_declare_themselves(tmp_path):
     assert torch.equal(stepper(x, x, x)[0], x + model(x, x, x)[0])
     with pytest.raises(ModelError, match="own declaration"):
         models.load(tmp_path / "m.safetensors", dt=0.2)
+
+
+def test_a_factory_that_changes_its_inputs_is_caught(tmp_path: Path) -> None:
+    (tmp_path / "thief.py").write_text(
+        "def factory():\n"
+        "    def model(q, v, tau):\n"
+        "        tau *= 2\n"
+        "        return tau - q\n"
+        "    return model\n"
+    )
+    with pytest.raises(ModelError, match="in place"):
+        models.load(f"{tmp_path / 'thief.py'}:factory", nv=2)

@@ -236,3 +236,15 @@ def test_coupled_joints():
     arrays = draw(robot, 9)
     reference = kinematics.aba(robot, *arrays)
     assert worst(compile_robot(robot, "aba")(*arrays), reference) < 1e-11
+
+
+def test_hyperbolic_tangent():
+    program = compile_trace(lambda x: [np.tanh(x[0])], sizes={"x": 1})
+    rng = np.random.default_rng(0)
+    for scale in (1e-8, 1e-2, 0.5, 3.0, 30.0, 1e6):
+        x = rng.normal(size=(400, 1)) * scale
+        exact = np.tanh(x)
+        assert (np.abs(program(x) - exact) <= 4 * np.spacing(np.abs(exact))).all()
+    special = program(np.array([[np.nan], [np.inf], [-np.inf], [0.0]] * 4))[:4, 0]
+    assert np.isnan(special[0])
+    np.testing.assert_array_equal(special[1:], [1.0, -1.0, 0.0])

@@ -15,7 +15,8 @@ from kinematics.programs.elimination import (
     equation_graph,
     forward_dynamics,
 )
-from kinematics.programs.mechanism import about, is_permutation, mechanism, regrouped, zxz
+from kinematics.programs.mechanism import about, is_permutation, mechanism, zxz
+from kinematics.programs.regrouping import regrouped
 from kinematics.programs.search import _places, better_order, limb_orders
 
 

@@ -1,6 +1,6 @@
 """Print the errors of every function against Pinocchio, for every URDF of example-robot-data.
 
-    python tests/oracles/against_pinocchio.py [--states 5]
+    python tests/oracles/pinocchio_table.py [--states 5]
 
 Robots go down, functions across; each figure is the largest error over the largest entry, at
 angles up to ±100 rad and velocities up to ±50 rad/s, float64. Forward dynamics loses digits to the

@@ -3,8 +3,8 @@
 import warnings
 
 import pytest
-from against_pinocchio import EXACT, errors
 from pinocchio_oracle import example_urdfs
+from pinocchio_table import EXACT, errors
 
 import kinematics
 from kinematics.load import robots_folder

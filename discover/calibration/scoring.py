@@ -1,0 +1,239 @@
+"""How often the instrument is right on planted models, with intervals and every miss by name.
+
+All figures are over probabilities of a calibration that has not seen the model's family (or its
+robot), see `fitting.left_out`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+
+from discover.calibration.running import Record
+from discover.verdict import ANSWERS
+
+_BINS = (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+_SURE = 0.9
+_NEAR = 0.15  # half-widths within which a known reach must be measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A record with the answer and confidence that a left-out calibration gives it."""
+
+    record: Record
+    answer: str
+    confidence: float
+    probabilities: np.ndarray
+
+    @property
+    def right(self) -> bool:
+        return self.answer == self.record.truth
+
+    @property
+    def undecided(self) -> bool:
+        """Undetermined although there is a truth to be found."""
+        return self.answer == "undetermined" and self.record.truth != "undetermined"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """count of total, with a 95 % Wilson interval."""
+
+    count: int
+    total: int
+
+    @property
+    def value(self) -> float:
+        return self.count / self.total if self.total else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's score interval."""
+        if not self.total:
+            return 0.0, 1.0
+        z, n, p = 1.96, self.total, self.value
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        if not self.total:
+            return "none"
+        return f"{self.count} of {self.total} ({self.value:.0%}, {low:.0%} to {high:.0%})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One thing that the instrument must show: what, the figure, what is asked, and whether."""
+
+    what: str
+    figure: str
+    asked: str
+    met: bool | None
+
+
+def judged(records: Sequence[Record], probabilities: np.ndarray) -> list[Judged]:
+    """Records of known truth with their answers."""
+    rows = []
+    for record, p in zip(records, probabilities, strict=True):
+        best = int(np.argmax(p))
+        if record.truth is not None:
+            rows.append(
+                Judged(
+                    record=record, answer=ANSWERS[best], confidence=float(p[best]), probabilities=p
+                )
+            )
+    return rows
+
+
+def share(rows: Sequence[Judged], good: Callable[[Judged], bool]) -> Share:
+    """How many of the rows are good."""
+    return Share(count=sum(good(r) for r in rows), total=len(rows))
+
+
+def decided(rows: Sequence[Judged]) -> list[Judged]:
+    """All rows but those where a truth exists and the answer is "undetermined"."""
+    return [r for r in rows if not r.undecided]
+
+
+def confusion(rows: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    """Counts by truth and answer."""
+    return {
+        truth: {a: sum(r.record.truth == truth and r.answer == a for r in rows) for a in ANSWERS}
+        for truth in ANSWERS
+    }
+
+
+def brier(rows: Sequence[Judged]) -> float:
+    """Mean squared distance of the probabilities from the truth, summed over the answers."""
+    if not rows:
+        return float("nan")
+    truth = np.array([[a == r.record.truth for a in ANSWERS] for r in rows], dtype=float)
+    p = np.array([r.probabilities for r in rows])
+    return float(np.square(p - truth).sum(1).mean())
+
+
+def reliability(rows: Sequence[Judged]) -> list[tuple[float, Share]]:
+    """(mean confidence, share right) in bins of confidence that hold anything."""
+    found = []
+    for low, high in pairwise(_BINS):
+        inside = [r for r in rows if low <= r.confidence < high or (high == 1.0 == r.confidence)]
+        if inside:
+            mean = float(np.mean([r.confidence for r in inside]))
+            found.append((mean, share(inside, lambda r: r.right)))
+    return found
+
+
+def misses(rows: Sequence[Judged]) -> list[Judged]:
+    """Every wrong answer, the surest first; then every one left undetermined."""
+    wrong = [r for r in rows if not r.right]
+    return sorted(wrong, key=lambda r: (r.undecided, -r.confidence, r.record.name))
+
+
+def reaches(rows: Sequence[Judged]) -> list[tuple[Record, str, float, float]]:
+    """(record, axis, planted edge, measured reach) for all planted models with a known edge."""
+    return [
+        (r.record, axis, edge, r.record.reach[axis])
+        for r in rows
+        for axis, edge in r.record.edges.items()
+    ]
+
+
+def claims(rows: Sequence[Judged]) -> list[Claim]:
+    """What the instrument must show on its zoo, and what it does show."""
+    lawful = [r for r in rows if r.record.truth != "undetermined"]
+    sure_wrong = [
+        r
+        for r in rows
+        if r.record.truth in ("alternative law", "lookup table")
+        and r.answer == "physics"
+        and r.confidence > _SURE
+    ]
+    tabled = [r for r in rows if r.record.truth == "physics" and r.answer == "lookup table"]
+    hidden = [r for r in rows if r.record.strength == "hidden" and r.record.noise == "clean"]
+    little = [r for r in rows if r.record.noise == "1 % bias and noise"]
+    much = [
+        r
+        for r in rows
+        if r.record.noise == "5 % noise"
+        and r.record.truth == "alternative law"
+        and (r.record.departure or 0.0) > r.record.resolution[0]
+    ]
+    blind = share(much, lambda r: r.answer == "physics")
+    near = reaches(rows)
+    reached = Share(count=sum(abs(m - e) <= _NEAR for _, _, e, m in near), total=len(near))
+    right, open_ = share(decided(rows), lambda r: r.right), share(lawful, lambda r: r.undecided)
+    found = share(hidden, lambda r: r.right)
+    honest = share(little, lambda r: r.right or r.undecided)
+    return [
+        Claim(
+            what="right among those decided",
+            figure=str(right),
+            asked="≥ 95 %",
+            met=right.value >= 0.95,
+        ),
+        Claim(
+            what="undetermined where a truth exists",
+            figure=str(open_),
+            asked="≤ 8 %",
+            met=open_.value <= 0.08,
+        ),
+        Claim(
+            what="tables or laws called physics with confidence above 0.9",
+            figure=str(len(sure_wrong)),
+            asked="0",
+            met=not sure_wrong,
+        ),
+        Claim(
+            what="physics called lookup table", figure=str(len(tabled)), asked="0", met=not tabled
+        ),
+        Claim(
+            what="hidden laws found, without noise",
+            figure=str(found),
+            asked="≥ 90 %",
+            met=found.value >= 0.9,
+        ),
+        Claim(
+            what="right or undetermined at 1 % bias and noise",
+            figure=str(honest),
+            asked="≥ 85 %",
+            met=honest.value >= 0.85,
+        ),
+        Claim(
+            what="laws larger than the stated resolution called physics at 5 % noise",
+            figure=str(blind),
+            asked="0",
+            met=blind.count == 0,
+        ),
+        Claim(
+            what=f"planted reaches measured within {_NEAR} half-widths",
+            figure=str(reached),
+            asked="≥ 95 %",
+            met=reached.value >= 0.95 if reached.total else None,
+        ),
+    ]
+
+
+def costs(records: Sequence[Record]) -> list[tuple[str, int, float, float, int, int]]:
+    """By robot: (name, nv, median seconds, largest seconds, median queries, largest queries)."""
+    rows = []
+    for name in dict.fromkeys(r.robot for r in records):
+        mine = [r for r in records if r.robot == name]
+        seconds, queries = [r.seconds for r in mine], [r.queries for r in mine]
+        rows.append(
+            (
+                name,
+                mine[0].nv,
+                median(seconds),
+                max(seconds),
+                int(median(queries)),
+                max(queries),
+            )
+        )
+    return sorted(rows, key=lambda row: row[1])

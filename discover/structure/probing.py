@@ -1,0 +1,168 @@
+"""Wide questions in tau: what the mass matrix and the bias force of a black box are at a state.
+
+A body of joints answers a = A tau + c at every state (q, v), with A = H⁻¹. Whatever the model is,
+A and c are fitted to answers over the whole width of tau, by an orthogonal design, so that noise
+averages out; what does not fit (noise, rounding, a model that is not affine in tau) is measured
+and goes into the standard deviations of H and of the force.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import hadamard
+
+from discover.dynamics import Respondent
+from discover.region import Region
+
+Array = NDArray[Any]
+
+ROUNDING = 2e-14  # of the largest acceleration: what the last digits of float64 are worth
+_EXACT = 1e-9  # below this relative misfit the answers are taken as free of noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Local:
+    """tau = H a + force at n states, each with its standard deviation.
+
+    q, v (n, nv); H, H_deviation (n, nv, nv), symmetric; force, force_deviation (n, nv) is tau at
+    a = 0; A (n, nv, nv) and c (n, nv) as fitted. `misfit` is the share of a that is not affine in
+    tau (noise included), `asymmetry` that of A that is not symmetric.
+    """
+
+    q: Array
+    v: Array
+    H: Array
+    H_deviation: Array
+    force: Array
+    force_deviation: Array
+    A: Array
+    c: Array
+    misfit: float
+    asymmetry: float
+
+    def __len__(self) -> int:
+        return len(self.q)
+
+    def __getitem__(self, rows) -> Local:
+        names = ("q", "v", "H", "H_deviation", "force", "force_deviation", "A", "c")
+        picked = {name: getattr(self, name)[rows] for name in names}
+        return Local(**picked, misfit=self.misfit, asymmetry=self.asymmetry)
+
+
+@dataclass(kw_only=True)
+class Prober:
+    """Asks one model, in its region, for H and force at states of the caller's choice.
+
+    `stretch` widens the differences in tau beyond the region; `noise` is the relative misfit of
+    the answers, measured once, and `replicates` the number of designs asked at each state.
+    """
+
+    respondent: Respondent
+    region: Region
+    seed: int = 0
+    stretch: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.nv = self.respondent.nv
+        self.region = self.region.resolve(self.nv)
+        self._rng = np.random.default_rng([self.seed, 17])
+        self.noise = self._measure_noise()
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the answers scatter beyond rounding."""
+        return self.noise > _EXACT
+
+    def draw(self, n: int, width: float = 1.0) -> Array:
+        """n configurations, uniform in the region in q, widened about its centre."""
+        low, high = self._side("q", width)
+        return self._rng.uniform(low, high, (n, self.nv))
+
+    def draw_velocities(self, n: int, width: float = 1.0) -> Array:
+        """n velocities, uniform in the region in v."""
+        low, high = self._side("v", width)
+        return self._rng.uniform(low, high, (n, self.nv))
+
+    def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
+        """H and force at states (n, nv); v = 0 unless given."""
+        q = np.atleast_2d(q)
+        v = np.zeros_like(q) if v is None else np.broadcast_to(np.atleast_2d(v), q.shape)
+        n, nv = q.shape
+        low, high = self._side("tau", self.stretch)
+        centre, half = (low + high) / 2, (high - low) / 2
+        rows = [self._signs(replicates) for _ in range(n)]
+        count = rows[0].shape[0]
+        unit = np.stack(rows)  # (n, count, nv)
+        tau = centre + half * unit
+        a = self._ask(np.repeat(q, count, 0), np.repeat(v, count, 0), tau.reshape(-1, nv))
+        a = a.reshape(n, count, nv)
+        mean = a.mean(1, keepdims=True)
+        slope = np.einsum("nmi,nmk->nik", a, unit) / count  # rows i of A times the half-widths
+        left = a - mean - np.einsum("nik,nmk->nmi", slope, unit)
+        freedom = n * (count - nv - 1)
+        size = np.sqrt((a**2).mean((0, 1))) + 1e-300
+        covariance = np.einsum("nmi,nmk->ik", left, left) / freedom
+        covariance += np.diag((ROUNDING * size) ** 2)
+        A = slope / half
+        misfit = float(np.sqrt(np.mean(np.einsum("nmi->i", left**2) / freedom / size**2)))
+        return self._invert(q, v, A, mean[:, 0], covariance, centre, half, count, misfit)
+
+    def _invert(self, q, v, A, mean, covariance, centre, half, count, misfit) -> Local:
+        balance = np.sqrt(np.abs(np.einsum("nii->ni", A)).mean(0)) + 1e-300
+        scaled = A / balance[:, None] / balance
+        asymmetry = float(np.sqrt(np.mean((scaled - scaled.swapaxes(1, 2)) ** 2)))
+        asymmetry /= 2 * float(np.sqrt(np.mean(scaled**2))) + 1e-300
+        raw = _inverse(A)
+        H = 0.5 * (raw + raw.swapaxes(1, 2))
+        # δH = -H δA H with δA having the covariance of the answers by rows, 1/(count half²) by
+        # columns; the symmetric mean is not worse than the better of the two.
+        by_rows = np.einsum("nij,jk,nik->ni", raw, covariance, raw)
+        by_columns = np.einsum("nkl,k->nl", raw**2, 1.0 / (count * half**2))
+        variance = by_rows[:, :, None] * by_columns[:, None, :]
+        variance = 0.5 * (variance + variance.swapaxes(1, 2))
+        force = centre - np.einsum("nij,nj->ni", raw, mean)
+        lever = 1.0 / count + (((force - centre) / half) ** 2).sum(-1) / count
+        return Local(
+            q=q,
+            v=v,
+            H=H,
+            H_deviation=np.sqrt(variance),
+            force=force,
+            force_deviation=np.sqrt(by_rows * lever[:, None]),
+            A=A,
+            c=mean - np.einsum("nij,j->ni", A, centre),
+            misfit=misfit,
+            asymmetry=asymmetry,
+        )
+
+    def _measure_noise(self) -> float:
+        return self.at(self.draw(6)).misfit
+
+    def _signs(self, replicates: int) -> Array:
+        size = 1 << int(np.ceil(np.log2(self.nv + 2)))
+        base = hadamard(size)[:, 1 : self.nv + 1].astype(float)
+        flips = self._rng.choice([-1.0, 1.0], (replicates, 1, self.nv))
+        return (base * flips).reshape(-1, self.nv)
+
+    def _side(self, group: str, width: float) -> tuple[Array, Array]:
+        bounds = getattr(self.region, group)
+        centre, half = bounds.centre.numpy(), bounds.half_width.numpy()
+        return centre - width * half, centre + width * half
+
+    def _ask(self, q: Array, v: Array, tau: Array) -> Array:
+        tensors = [torch.from_numpy(np.ascontiguousarray(x)) for x in (q, v, tau)]
+        return self.respondent.ask(*tensors).a.numpy()
+
+
+def _inverse(A: Array) -> Array:
+    """A⁻¹ where there is one, else the pseudo-inverse (a model need not have a mass matrix)."""
+    try:
+        inverse = np.linalg.inv(A)
+    except np.linalg.LinAlgError:
+        return np.linalg.pinv(A)
+    return inverse if np.isfinite(inverse).all() else np.linalg.pinv(A)

@@ -1,0 +1,183 @@
+"""A tree of screws: mass matrix and gravity from screw axes at a reference pose.
+
+At the reference configuration all body frames are one frame, with gravity along -z. Joint j is
+then a screw S_j (6,), a unit turning about a line (angular, linear) or a unit sliding (0, d), and
+a body's placement in its parent's frame is exp(S_j (q_j - q_reference,j)). H and the force at
+rest are linear in the bodies' ten inertial parameters and smooth in the screws; everything here
+runs on complex numbers as well, so that derivatives by a complex step are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+GRAVITY = 9.81  # the scale of lengths rests on it: m g l and m l² are what torques show
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScrewTree:
+    """parents (nv,), in any order; turning (nv,) bool; reference (nv,) configuration."""
+
+    parents: tuple[int, ...]
+    turning: tuple[bool, ...]
+    reference: Array
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """Parents before children."""
+        done = {-1}
+        order: list[int] = []
+        while len(order) < len(self.parents):
+            for j, p in enumerate(self.parents):
+                if j not in done and p in done:
+                    done.add(j)
+                    order.append(j)
+        return tuple(order)
+
+    @cached_property
+    def above(self) -> Array:
+        """above[b, j]: joint j moves body b (its own joint included)."""
+        nv = len(self.parents)
+        result = np.zeros((nv, nv), dtype=bool)
+        for j in self.order:
+            result[j] = result[self.parents[j]] if self.parents[j] >= 0 else False
+            result[j, j] = True
+        return result
+
+    def unit(self, raw: Array) -> Array:
+        """Screws (..., nv, 6) of unit turning or sliding, no pitch, from any vectors."""
+        w, u = raw[..., :3], raw[..., 3:]
+        turning = np.asarray(self.turning)[:, None]
+        w_size = np.sqrt((w * w).sum(-1, keepdims=True) + ~turning)
+        u_size = np.sqrt((u * u).sum(-1, keepdims=True) + turning * 1.0)
+        axis = w / w_size
+        moment = u / w_size
+        moment = moment - axis * (axis * moment).sum(-1, keepdims=True)
+        zero = np.zeros_like(w)
+        slide = u / np.where(turning, 1.0, u_size)
+        return np.concatenate(
+            [np.where(turning, axis, zero), np.where(turning, moment, slide)], axis=-1
+        )
+
+    def columns(self, screws: Array, q: Array) -> Array:
+        """Motions (..., n, nb, 6, nv + 1) of each body, in its own frame, by joint; the last column
+        is the acceleration that stands for gravity. screws (..., nv, 6) unit; q (n, nv)."""
+        nv, lead = len(self.parents), screws.shape[:-2]
+        n = len(q)
+        delta = q - self.reference
+        out = np.zeros((*lead, n, nv, 6, nv + 1), dtype=screws.dtype)
+        fall = np.zeros((*lead, n, 6, nv + 1), dtype=screws.dtype)
+        fall[..., 5, nv] = GRAVITY
+        for j in self.order:
+            s = screws[..., j, :]
+            above = fall if self.parents[j] < 0 else out[..., self.parents[j], :, :]
+            moved = _carry(s, delta[:, j], self.turning[j], above)
+            moved[..., :, j] = s[..., None, :]
+            out[..., :, j, :, :] = moved
+        return out
+
+    def features(self, columns: Array) -> Array:
+        """Ten features (..., n, nb, 10, nv, nv + 1) of each pair of motions of each body.
+
+        H (and in the last column the force at rest) is their sum with the inertial parameters.
+        """
+        return pair_features(columns[..., :-1], columns)
+
+    def regressor(self, screws: Array, q: Array) -> Array:
+        """(n, nv, nv + 1, 10 nv): H and force at rest are regressor @ parameters."""
+        f = self.features(self.columns(screws, q))
+        n, nb, _, nv, more = f.shape
+        return np.moveaxis(f, (3, 4), (1, 2)).reshape(n, nv, more, nb * 10)
+
+    def forces(self, screws: Array, pi: Array, q: Array) -> Array:
+        """[H | force at rest] (..., n, nv, nv + 1) with parameters pi (nb, 10)."""
+        c = self.columns(screws, q)
+        left = momentum(pi, c)
+        return np.einsum("...bkj,...bkl->...jl", c[..., :-1], left)
+
+
+def momentum(pi: Array, columns: Array) -> Array:
+    """Inertia times motion: pi (nb, 10), columns (..., nb, 6, k)."""
+    return np.matmul(rigid(pi), columns)
+
+
+def rigid(pi: Array) -> Array:
+    """Spatial inertias (nb, 6, 6) of parameters (nb, 10)."""
+    m, h = pi[:, 0], pi[:, 1:4]
+    xx, xy, yy, xz, yz, zz = pi[:, 4:].T
+    out = np.zeros((len(pi), 6, 6), dtype=pi.dtype)
+    out[:, :3, :3] = np.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], -1).reshape(-1, 3, 3)
+    out[:, :3, 3:] = skew(h)
+    out[:, 3:, :3] = -skew(h)
+    out[:, 3:, 3:] = m[:, None, None] * np.eye(3)
+    return out
+
+
+def pair_features(x: Array, y: Array) -> Array:
+    """(..., 10, i, j): xᵢᵀ I yⱼ = Σ features · parameters, for motions (..., 6, i), (..., 6, j)."""
+    w, u = x[..., :3, :, None], x[..., 3:, :, None]
+    z, t = y[..., :3, None, :], y[..., 3:, None, :]
+    (w1, w2, w3), (u1, u2, u3) = _parts(w), _parts(u)
+    (z1, z2, z3), (t1, t2, t3) = _parts(z), _parts(t)
+    return np.stack(
+        np.broadcast_arrays(
+            u1 * t1 + u2 * t2 + u3 * t3,
+            t2 * w3 - t3 * w2 + u2 * z3 - u3 * z2,
+            t3 * w1 - t1 * w3 + u3 * z1 - u1 * z3,
+            t1 * w2 - t2 * w1 + u1 * z2 - u2 * z1,
+            w1 * z1,
+            w1 * z2 + w2 * z1,
+            w2 * z2,
+            w1 * z3 + w3 * z1,
+            w2 * z3 + w3 * z2,
+            w3 * z3,
+        ),
+        axis=-3,
+    )
+
+
+def _parts(x: Array) -> tuple[Array, Array, Array]:
+    return x[..., 0, :, :], x[..., 1, :, :], x[..., 2, :, :]
+
+
+def _carry(screw: Array, delta: Array, turning: bool, motions: Array) -> Array:
+    """Motions (..., n, 6, k) of the parent's frame in the child's, moved by `delta` (n,)."""
+    w, u = screw[..., None, :3], screw[..., None, 3:]  # (..., 1, 3)
+    if turning:
+        s, c = np.sin(delta)[:, None, None], np.cos(delta)[:, None, None]
+        k = skew(w)
+        kk = k @ k
+        rotation = np.eye(3) + s * k + (1 - c) * kk  # child to parent
+        point = np.cross(w, u)
+        offset = point - (rotation @ point[..., None])[..., 0]
+        back = rotation.swapaxes(-1, -2)
+        turned = motions[..., :3, :]
+        linear = motions[..., 3:, :] - skew(offset) @ turned
+        return np.concatenate([back @ turned, back @ linear], axis=-2)
+    offset = u * delta[:, None]
+    turned = motions[..., :3, :]
+    linear = motions[..., 3:, :] - skew(offset) @ turned
+    shape = (*linear.shape[:-2], 3, linear.shape[-1])
+    return np.concatenate([np.broadcast_to(turned, shape), linear], axis=-2)
+
+
+def skew(a: Array) -> Array:
+    """The matrices (..., 3, 3) with skew(a) b = a × b."""
+    x, y, z = a[..., 0], a[..., 1], a[..., 2]
+    o = np.zeros_like(x)
+    return np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(*a.shape[:-1], 3, 3)
+
+
+def line(axis: Sequence[float], point: Sequence[float]) -> Array:
+    """The screw of a unit turning about `axis` through `point`."""
+    w = np.asarray(axis, dtype=float)
+    w = w / np.linalg.norm(w)
+    return np.concatenate([w, np.cross(np.asarray(point, dtype=float), w)])

@@ -1,0 +1,96 @@
+"""The settings of the zoo by name, and all planted models of a setting.
+
+A setting is one line here. `DEVELOPMENT` names those on which thresholds were set; calibration is
+fitted and scored over all of them, each left out in turn; `UNUSED` are robots that neither has
+seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+import kinematics
+from discover import sampling
+from discover.region import Region
+from discover.zoo import alternatives, hybrids, physics, tables
+from discover.zoo.planted import Planted, Setting
+from kinematics import Robot
+
+
+def setting_of(robot: Robot, q: float = 1.0, v: float = 2.0, seed: int = 0) -> Setting:
+    """A setting whose joint forces are of the size that moving the robot so takes.
+
+    Half-widths: q [rad | m], v [rad/s | m/s]; tau such that gravity, speeds and accelerations of
+    5 rad/s² all matter.
+    """
+    box = Region(q=q, v=v, tau=1.0).resolve(robot.nv)
+    x = sampling.sample(box, robot, 200, seed)
+    a = 5.0 * torch.randn(x.v.shape, generator=torch.Generator().manual_seed(seed), dtype=x.v.dtype)
+    size = kinematics.rnea(robot, x.q, x.v, a).square().mean(0).sqrt()
+    size = size.clamp_min(1e-3 * float(size.max()))
+    return Setting(
+        robot=robot, region=Region(q=q, v=v, tau=1.5 * size).resolve(robot.nv), seed=seed
+    )
+
+
+def _tree(nb: int, branching: float, seed: int, root: str = "fixed", kinds=("revolute",)) -> Robot:
+    return kinematics.random_tree(nb, branching, seed, root=root, kinds=kinds)
+
+
+SETTINGS: dict[str, Callable[[], Setting]] = {
+    "double pendulum": lambda: setting_of(kinematics.load("double_pendulum")),
+    "planar 3R": lambda: setting_of(kinematics.load("planar_3r"), 0.8),
+    "planar branched": lambda: setting_of(kinematics.load("planar_branched"), 0.9, 1.5),
+    "one hinge": lambda: setting_of(_tree(1, 0.0, 3)),
+    "spatial chain of 2": lambda: setting_of(_tree(2, 0.0, 5), 1.1, 2.5),
+    "spatial chain of 3": lambda: setting_of(_tree(3, 0.0, 11)),
+    "hinges and slides": lambda: setting_of(
+        _tree(3, 0.0, 21, kinds=("revolute", "prismatic")), 0.6, 1.5
+    ),
+    "branched tree of 4": lambda: setting_of(_tree(4, 0.6, 8), 0.8),
+    "spatial chain of 5": lambda: setting_of(_tree(5, 0.0, 13), 0.8),
+    "Panda": lambda: setting_of(kinematics.load("panda"), 0.7, 1.0),
+    "free base of 18": lambda: setting_of(_tree(13, 0.5, 2, root="free"), 0.5, 1.0),
+}
+DEVELOPMENT = ("double pendulum", "planar 3R", "spatial chain of 3")
+UNUSED = {  # robots of the package example-robot-data, by folder and file
+    "asr_twodof": "asr_twodof_description/urdf/TwoDofs.urdf",
+    "finger": "finger_edu_description/robots/finger_edu.urdf",
+    "so_arm": "so_arm_description/so100.urdf",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cage:
+    """One planted model in its setting, with a name that nothing else has."""
+
+    robot: str
+    setting: Setting
+    planted: Planted
+
+    @property
+    def name(self) -> str:
+        return f"{self.robot}: {self.planted.name}"
+
+
+def zoo(setting: Setting) -> list[Planted]:
+    """All planted models of one setting: physics, alternatives, tables, hybrids."""
+    return [
+        *physics.zoo(setting),
+        *alternatives.zoo(setting),
+        *tables.zoo(setting),
+        *hybrids.zoo(setting),
+    ]
+
+
+def cages(robots: list[str] | None = None) -> list[Cage]:
+    """The whole zoo, or that of some robots, in a fixed order."""
+    chosen = SETTINGS if robots is None else {r: SETTINGS[r] for r in robots}
+    listed = []
+    for robot, make in chosen.items():
+        setting = make()
+        listed += [Cage(robot=robot, setting=setting, planted=p) for p in zoo(setting)]
+    return listed

@@ -1,0 +1,114 @@
+"""Planted hybrids: one thing inside and another outside, or a law with something on top.
+
+The honest answer is *undetermined*, with what is known per region and per axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from sklearn.neighbors import KNeighborsRegressor
+from torch import Tensor
+
+import kinematics
+from discover.sampling import Batch, distance
+from discover.zoo.alternatives import forces, size_for, with_force
+from discover.zoo.physics import perturbed, simulator
+from discover.zoo.planted import Planted, Setting
+from discover.zoo.tables import Interpolant
+
+
+def switched(setting: Setting, inner: Callable, outer: Callable, edge: float, axis: str):
+    """`inner` up to `edge` half-widths along an axis ("joint", "q", "v", "tau"), `outer` beyond."""
+
+    def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        far = getattr(distance(setting.region, setting.robot, Batch(q, v, tau)), axis) > edge
+        return torch.where(far[:, None], outer(q, v, tau), inner(q, v, tau))
+
+    return model
+
+
+def clamped(setting: Setting, group: str, edge: float, joints: list[int] | None = None):
+    """The simulator of a state whose q, v or tau stops at `edge` half-widths, on some joints."""
+    robot = setting.robot
+    limit = torch.full((robot.nv,), float("inf"), dtype=torch.float64)
+    chosen = setting.scalar_joints() if joints is None else joints
+    limit[chosen] = edge * setting.half_width(group)[chosen]
+
+    def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        if group == "q":
+            q = q.clone()
+            for j in chosen:
+                at = setting.entry(j)
+                q[..., at] = q[..., at].clamp(-limit[j], limit[j])
+        else:
+            x = v if group == "v" else tau
+            x = torch.maximum(torch.minimum(x, limit), -limit)
+            v, tau = (x, tau) if group == "v" else (v, x)
+        return kinematics.aba(robot, q, v, tau)
+
+    return model
+
+
+def memorised_residual(setting: Setting, size: float):
+    """The simulator and, on top, random corrections remembered at 2000 points of the region."""
+    generator = setting.generator()
+    exact = simulator(setting.robot)
+
+    def scatter(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return torch.randn(v.shape, generator=generator, dtype=torch.float64)
+
+    remembered = Interpolant(KNeighborsRegressor(2), setting, 2000, teacher=scatter)
+    scale = exact(*setting.samples(256)).square().mean(0).sqrt()
+
+    def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return exact(q, v, tau) + size * scale * remembered(q, v, tau)
+
+    return model
+
+
+def zoo(setting: Setting) -> list[Planted]:
+    """All planted hybrids of one setting."""
+    exact = simulator(setting.robot)
+    last = setting.scalar_joints()[-1]
+
+    def one(kind: str, build: Callable[[], Callable], **edges: float) -> Planted:
+        return Planted(kind=kind, truth="undetermined", build=build, edges=edges)
+
+    def nothing(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return torch.zeros_like(v)
+
+    def heavy() -> Callable:
+        return simulator(perturbed(setting, 0.9))
+
+    def lawful() -> Callable:
+        shape = forces(setting)["cubic spring"]
+        states = setting.samples(256)
+
+        def builder(size: float) -> Callable:
+            return with_force(setting.robot, lambda q, v: size * shape(q, v))
+
+        size = size_for(builder, states, exact(*states), 0.3)
+        return builder(1.0 if size is None else size)
+
+    def table() -> Callable:
+        return Interpolant(KNeighborsRegressor(5, weights="distance"), setting)
+
+    return [
+        one("silent outside", lambda: switched(setting, exact, nothing, 1.4, "joint")),
+        one(
+            "other bodies outside in q", lambda: switched(setting, exact, heavy(), 1.3, "q"), q=1.3
+        ),
+        one("table outside", lambda: switched(setting, exact, table(), 1.2, "joint")),
+        one("law outside in v", lambda: switched(setting, exact, lawful(), 1.6, "v"), v=1.6),
+        one("speeds stop", lambda: clamped(setting, "v", 1.5), v=1.5),
+        one("angles stop", lambda: clamped(setting, "q", 1.3), q=1.3),
+        one("forces stop", lambda: clamped(setting, "tau", 1.7), tau=1.7),
+        one("one joint's angle stops", lambda: clamped(setting, "q", 1.4, [last]), q=1.4),
+        one("physics and memorised residuals", lambda: memorised_residual(setting, 0.1)),
+        one(
+            "alternative law, silent outside",
+            lambda: switched(setting, lawful(), nothing, 1.4, "joint"),
+        ),
+    ]

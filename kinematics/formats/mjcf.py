@@ -1,0 +1,230 @@
+"""MJCF: compiled by MuJoCo itself, then read off the compiled tree.
+
+Body frames stand at the joints' anchors with the MJCF body's axes; coordinates are MuJoCo's
+``qpos`` (for a free joint our velocity convention differs: body axes, angular first). Several
+joints of one body become a chain of massless bodies. Welded bodies are merged.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kinematics import joints, physical
+from kinematics.errors import RobotError
+from kinematics.rotations import clean
+from kinematics.tree import Robot, build
+
+GRAVITY = 1 << 7  # mjDSBL_GRAVITY
+KINDS = {0: "free", 1: "spherical", 2: "prismatic", 3: "revolute"}
+
+
+def robot_from_mjcf(
+    text: bytes, path: Path | None, label: str, *, free: bool, joint_terms: bool, tree_only: bool
+) -> Robot:
+    """The robot that an MJCF describes. RobotError, in one line, where it cannot be used."""
+    model = _compile(text, path, label)
+    notes = _left_out(model, label, tree_only)
+    tree = _Tree(model, free, notes)
+    for body in range(1, model.nbody):
+        tree.add(body)
+    terms = tree.terms if joint_terms else {}
+    return build(
+        path.stem if path is not None and not _name(model, 0) else _name(model, 0) or "mjcf",
+        kinds=tree.kinds,
+        parents=tree.parents,
+        joint_names=tree.joint_names,
+        body_names=tree.body_names,
+        tree_rotation=np.array(tree.rotations).reshape(-1, 3, 3),
+        tree_offset=np.array(tree.offsets).reshape(-1, 3),
+        axes=np.array(tree.axes).reshape(-1, 3),
+        pi=np.array(tree.pi).reshape(-1, 10),
+        gravity=np.zeros(3) if model.opt.disableflags & GRAVITY else model.opt.gravity,
+        lower=tree.lower,
+        upper=tree.upper,
+        effort_limit=tree.effort,
+        base_name="world",
+        notes=tuple(notes),
+        **terms,
+    )
+
+
+def _compile(text: bytes, path: Path | None, label: str) -> Any:
+    try:
+        import mujoco  # optional, and slow to import
+    except ImportError as error:
+        raise RobotError(
+            f"expected MuJoCo to read the MJCF {label}, found it is not installed; "
+            "pip install 'worldlaw[mujoco]'"
+        ) from error
+    try:
+        if path is not None:
+            return mujoco.MjModel.from_xml_path(str(path))
+        return mujoco.MjModel.from_xml_string(text.decode())
+    except (ValueError, UnicodeDecodeError, mujoco.FatalError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RobotError(
+            f"expected an MJCF that MuJoCo compiles, found: {reason} in {label}; mend the file"
+        ) from error
+
+
+def _left_out(model: Any, label: str, tree_only: bool) -> list[str]:
+    """What is not a tree of rigid bodies: refused, or by choice only noted."""
+    serious: list[str] = []
+    harmless: list[str] = []
+    if model.neq:
+        serious.append(f"{model.neq} equality constraints (closed loops, couplings)")
+    passive = [np.any(getattr(model, f"tendon_{x}")) for x in ("stiffness", "damping")]
+    if model.ntendon:
+        (serious if any(passive) else harmless).append(f"{model.ntendon} tendons")
+    if getattr(model, "nflex", 0):
+        serious.append(f"{model.nflex} flexible bodies")
+    if model.opt.density or model.opt.viscosity:
+        serious.append("the drag of a fluid")
+    if np.any(model.body_gravcomp):
+        serious.append("gravity compensation")
+    if model.nu:
+        harmless.append(f"{model.nu} actuators (forces act on the joints)")
+    if serious and not tree_only:
+        raise RobotError(
+            f"expected a tree of rigid bodies, found {', '.join(serious)} in {label}; "
+            "load(..., tree_only=True) leaves them out"
+        )
+    return [f"left out: {what}" for what in (*serious, *harmless)]
+
+
+class _Tree:
+    """The compiled bodies as one joint a body; welded bodies merged into their carriers."""
+
+    def __init__(self, model: Any, free: bool, notes: list[str]) -> None:
+        self.model, self.notes = model, notes
+        self.kinds: list[str] = []
+        self.parents: list[int] = []
+        self.joint_names: list[str] = []
+        self.body_names: list[str] = []
+        self.rotations: list[np.ndarray] = []
+        self.offsets: list[np.ndarray] = []
+        self.axes: list[np.ndarray] = []
+        self.pi: list[np.ndarray] = []
+        self.lower: list[float] = []
+        self.upper: list[float] = []
+        self.effort: list[float] = []
+        self.terms: dict[str, list[float]] = {
+            key: [] for key in ("armature", "damping", "friction", "stiffness", "spring_reference")
+        }
+        # for each MJCF body: the moving body that carries it and its frame's placement there
+        self.carrier: list[tuple[int, np.ndarray, np.ndarray]] = [(-1, np.eye(3), np.zeros(3))]
+        if free and not any(model.jnt_type == 0):
+            self._append("root_joint", "world", "free", -1, np.eye(3), np.zeros(3), np.eye(3)[2])
+            self._no_terms(6)
+            self.carrier[0] = (0, np.eye(3), np.zeros(3))
+
+    def add(self, body: int) -> None:
+        """Add an MJCF body with its joints."""
+        model = self.model
+        parent, rotation, offset = self.carrier[int(model.body_parentid[body])]
+        r = rotation @ clean(_matrix(model.body_quat[body]))
+        p = rotation @ model.body_pos[body] + offset
+        count, first = int(model.body_jntnum[body]), int(model.body_jntadr[body])
+        at = np.zeros(3)  # where the last frame stands in the MJCF body's frame
+        for k in range(count):
+            joint = first + k
+            kind = KINDS[int(model.jnt_type[joint])]
+            anchor = np.array(model.jnt_pos[joint])
+            axis = clean(np.array(model.jnt_axis[joint]))
+            if kind == "free":
+                r, p, anchor = np.eye(3), np.zeros(3), np.zeros(3)
+            p = p + r @ (anchor - at)
+            zero = float(model.qpos0[model.jnt_qposadr[joint]])
+            if kind == "revolute" and zero:
+                r = r @ _about(axis, -zero)
+            elif kind == "prismatic" and zero:
+                p = p - r @ axis * zero
+            own = _name(model, body) or f"body{body}"
+            body_name = own if k == count - 1 else f"{own}.{k}"
+            label = _joint_name(model, joint) or f"{own}.joint{k}"
+            parent = self._append(label, body_name, kind, parent, r, p, axis)
+            self._terms(joint, kind)
+            r, p, at = np.eye(3), np.zeros(3), anchor
+        p = p - r @ at
+        self.carrier.append((parent, r, p))
+        if parent >= 0:
+            turn = clean(_matrix(model.body_iquat[body]))
+            inertia = turn @ np.diag(model.body_inertia[body]) @ turn.T
+            own_pi = physical.parameters(
+                float(model.body_mass[body]), np.array(model.body_ipos[body]), inertia
+            )
+            self.pi[parent] = self.pi[parent] + physical.moved(own_pi, r, p)
+
+    def _append(
+        self, name: str, body: str, kind: str, parent: int,
+        rotation: np.ndarray, offset: np.ndarray, axis: np.ndarray,
+    ) -> int:  # fmt: skip
+        self.joint_names.append(name)
+        self.body_names.append(body)
+        self.kinds.append(kind)
+        self.parents.append(parent)
+        self.rotations.append(rotation)
+        self.offsets.append(offset)
+        self.axes.append(axis / np.linalg.norm(axis))
+        self.pi.append(np.zeros(10))
+        return len(self.kinds) - 1
+
+    def _no_terms(self, count: int) -> None:
+        for values in self.terms.values():
+            values += [0.0] * count
+        self.lower += [-math.inf] * (count + 1)
+        self.upper += [math.inf] * (count + 1)
+        self.effort += [math.inf] * count
+
+    def _terms(self, joint: int, kind: str) -> None:
+        model, nv = self.model, joints.NV[kind]
+        dof = int(model.jnt_dofadr[joint])
+        single = nv == 1
+        stiffness = float(np.ravel(model.jnt_stiffness[joint])[0])
+        if stiffness and not single:
+            self.notes.append(f"left out: the spring of joint {_joint_name(model, joint)!r}")
+        spring = float(model.qpos_spring[model.jnt_qposadr[joint]]) if single else 0.0
+        for k in range(dof, dof + nv):
+            self.terms["armature"].append(float(model.dof_armature[k]))
+            self.terms["damping"].append(float(np.ravel(model.dof_damping[k])[0]))
+            self.terms["friction"].append(float(model.dof_frictionloss[k]))
+            self.terms["stiffness"].append(stiffness if single else 0.0)
+            self.terms["spring_reference"].append(spring)
+        limited = single and bool(model.jnt_limited[joint])
+        low, high = model.jnt_range[joint] if limited else (-math.inf, math.inf)
+        self.lower += [float(low)] * joints.NQ[kind]
+        self.upper += [float(high)] * joints.NQ[kind]
+        bounded = single and bool(model.jnt_actfrclimited[joint])
+        self.effort += [float(model.jnt_actfrcrange[joint][1]) if bounded else math.inf] * nv
+
+
+def _matrix(quaternion: np.ndarray) -> np.ndarray:
+    w, x, y, z = quaternion / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def _about(axis: np.ndarray, angle: float) -> np.ndarray:
+    return _matrix(np.r_[math.cos(angle / 2), math.sin(angle / 2) * axis])
+
+
+def _text(model: Any, address: int) -> str:
+    end = model.names.index(b"\0", address)
+    return model.names[address:end].decode(errors="replace")
+
+
+def _name(model: Any, body: int) -> str:
+    return _text(model, int(model.name_bodyadr[body])) if body else _text(model, 0)
+
+
+def _joint_name(model: Any, joint: int) -> str:
+    return _text(model, int(model.name_jntadr[joint]))

@@ -1,0 +1,71 @@
+"""Inertial parameters that cannot leave what is physically possible.
+
+The pseudo-inertia P = ∫ (x; 1)(x; 1)ᵀ dm of a real body is positive definite, so P = U Uᵀ with U
+upper triangular and a positive diagonal. Ten free numbers a body give U: logarithms on its
+diagonal. Rucker & Wensing (2022), Smooth parameterization of rigid-body inertia.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from kinematics.errors import RobotError
+
+_UPPER = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+
+
+def from_log_cholesky(theta: Tensor) -> Tensor:
+    """Parameters pi (..., 10) of ten free numbers theta (..., 10); differentiable.
+
+    theta: four logarithms of the diagonal of U, then its upper entries (0,1) (0,2) (1,2) (0,3)
+    (1,3) (2,3). Every theta gives a body that can exist.
+    """
+    rows = [[torch.zeros_like(theta[..., 0]) for _ in range(4)] for _ in range(4)]
+    for k in range(4):
+        rows[k][k] = theta[..., k].exp()
+    for k, (i, j) in enumerate(_UPPER):
+        rows[i][j] = theta[..., 4 + k]
+    upper = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    return from_pseudo_inertia(upper @ upper.mT)
+
+
+def to_log_cholesky(pi: Tensor) -> Tensor:
+    """The ten free numbers (..., 10) of parameters pi (..., 10); RobotError if none exist."""
+    # an upper-lower factorisation is a Cholesky factorisation read from the other corner
+    pseudo = pseudo_inertia(pi)
+    lower, bad = torch.linalg.cholesky_ex(pseudo.flip(-1, -2))
+    if bool((bad != 0).any()):
+        raise RobotError(
+            "expected positive definite pseudo-inertias, found a body that has none "
+            "(a point, a rod, or an impossible inertia); give it some extent"
+        )
+    upper = lower.flip(-1, -2)
+    diagonal = [upper[..., k, k].log() for k in range(4)]
+    return torch.stack((*diagonal, *(upper[..., i, j] for i, j in _UPPER)), dim=-1)
+
+
+def pseudo_inertia(pi: Tensor) -> Tensor:
+    """P (..., 4, 4) of parameters pi (..., 10)."""
+    m, hx, hy, hz, xx, xy, yy, xz, yz, zz = pi.unbind(-1)
+    half = (xx + yy + zz) / 2
+    rows = (
+        (half - xx, -xy, -xz, hx),
+        (-xy, half - yy, -yz, hy),
+        (-xz, -yz, half - zz, hz),
+        (hx, hy, hz, m),
+    )
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def from_pseudo_inertia(pseudo: Tensor) -> Tensor:
+    """Parameters pi (..., 10) of P (..., 4, 4)."""
+    s = [[pseudo[..., i, j] for j in range(4)] for i in range(4)]
+    return torch.stack(
+        (
+            s[3][3], s[0][3], s[1][3], s[2][3],
+            s[1][1] + s[2][2], -s[0][1], s[0][0] + s[2][2],
+            -s[0][2], -s[1][2], s[0][0] + s[1][1],
+        ),
+        dim=-1,
+    )  # fmt: skip

@@ -1,0 +1,141 @@
+"""Fitting and counting, on records made up so that the right answer is known."""
+
+import numpy as np
+import pytest
+
+from discover.calibration import fitting, scoring
+from discover.calibration.running import Record, _fraction
+from discover.evidence import Evidence
+from discover.verdict import ANSWERS, Calibration, judge, strengths
+
+
+def evidence(**values: float) -> list[Evidence]:
+    return [
+        Evidence(name=name, value=x, interval=(x, x), supports=()) for name, x in values.items()
+    ]
+
+
+def physics_like(error: float) -> list[Evidence]:
+    return evidence(
+        **{
+            "refit error far out": error,
+            "law error in the region": error,
+            "extended law error far out": error,
+            "best law error far out": error,
+            "residual growth": 1.0,
+            "low-dimensional predictability": 0.0,
+            "gain of extra terms": 1.0,
+            "cost of possible parameters": 1.0,
+        }
+    )
+
+
+def record(name: str, truth: str, found: list[Evidence], **more) -> Record:
+    fields = {
+        "robot": "r", "nv": 2, "kind": name, "strength": "", "noise": "clean", "edges": {},
+        "departure": None, "answer": "", "confidence": 0.0, "reach": {}, "resolution": (0.0, 0.0),
+        "queries": 10, "seconds": 1.0, "budget": "standard", "seed": 0, "instrument": "",
+    }  # fmt: skip
+    return Record(name=name, truth=truth, evidence=found, **(fields | more))
+
+
+def test_wilson_interval_against_published_values():
+    low, high = scoring.Share(count=8, total=10).interval
+    assert (low, high) == pytest.approx((0.4902, 0.9433), abs=2e-4)  # Wilson (1927), z = 1.96
+    assert scoring.Share(count=0, total=0).interval == (0.0, 1.0)
+
+
+def test_strong_evidence_is_surer_than_weak_and_none_is_undetermined():
+    strong, weak = judge(physics_like(1e-6)), judge(physics_like(0.03))
+    assert strong.answer == weak.answer == "physics"
+    assert strong.confidence > weak.confidence
+    assert judge([]).answer == "undetermined"
+
+
+def test_calibration_learns_that_strength_means_little():
+    rng = np.random.default_rng(0)
+    found = physics_like(1e-4)
+    honest = [record(f"m{i}", "physics", found) for i in range(40)]
+    mixed = [
+        record(f"m{i}", "physics" if rng.random() < 0.6 else "undetermined", found)
+        for i in range(40)
+    ]
+    sure = fitting.predict(fitting.fit(honest), honest)[0, ANSWERS.index("physics")]
+    unsure = fitting.predict(fitting.fit(mixed), mixed)[0, ANSWERS.index("physics")]
+    assert sure > 0.9
+    assert unsure < 0.75
+
+
+def test_many_of_a_kind_do_not_make_an_empty_case_win():
+    strong = [record(f"p{i}", "physics", physics_like(1e-6)) for i in range(10)]
+    crowd = [record(f"a{i}", "alternative law", []) for i in range(90)]
+    calibration = fitting.fit(strong + crowd)
+    assert judge([], calibration).answer == "undetermined"
+
+
+def test_what_is_left_out_is_not_seen():
+    rows = [record("odd", "lookup table", physics_like(1e-6))]
+    rows += [record(f"m{i}", "physics", physics_like(1e-6)) for i in range(20)]
+    p = fitting.left_out(rows, "kind")
+    alone = fitting.predict(fitting.fit(rows[1:]), rows[:1])
+    np.testing.assert_allclose(p[0], alone[0])
+
+
+def test_adopted_calibration_is_read_back(tmp_path):
+    from pathlib import Path
+
+    from discover import verdict
+
+    path = tmp_path / "thresholds.toml"
+    path.write_text((Path(verdict.__file__).parent / "thresholds.toml").read_text())
+    mine = Calibration(
+        sharpness=1.25,
+        offsets={"lookup table": 0.1, "physics": -0.2, "alternative law": 0.3},
+        lapse=0.02,
+    )
+    for _ in range(2):  # a second time replaces the first
+        fitting.adopt(mine, path, command="discover calibrate", models=7, code="abc")
+    import tomllib
+
+    stored = tomllib.loads(path.read_text())["calibration"]
+    assert path.read_text().count("[calibration]") == 1
+    assert stored["sharpness"] == 1.25
+    assert stored["offsets"] == mine.offsets
+    assert stored["models"] == 7
+
+
+def test_counts_of_planted_answers():
+    def judged(truth: str, answer: str, confidence: float, **more) -> scoring.Judged:
+        p = np.full(4, (1 - confidence) / 3)
+        p[ANSWERS.index(answer)] = confidence
+        return scoring.Judged(
+            record=record(answer, truth, [], **more),
+            answer=answer,
+            confidence=confidence,
+            probabilities=p,
+        )
+
+    rows = [
+        judged("physics", "physics", 0.95),
+        judged("physics", "undetermined", 0.6),
+        judged("alternative law", "physics", 0.95),
+        judged("undetermined", "undetermined", 0.7, edges={"q": 1.4}, reach={"q": 1.5}),
+    ]
+    met = {c.what: c for c in scoring.claims(rows)}
+    assert scoring.share(scoring.decided(rows), lambda r: r.right).count == 2
+    assert met["tables or laws called physics with confidence above 0.9"].figure == "1"
+    assert met["planted reaches measured within 0.15 half-widths"].met
+    assert [m.record.truth for m in scoring.misses(rows)] == ["alternative law", "physics"]
+    assert scoring.brier(rows[:1]) == pytest.approx(0.05**2 + 3 * (0.05 / 3) ** 2)
+
+
+def test_thinning_depends_on_names_alone():
+    values = [_fraction(f"model {i}") for i in range(2000)]
+    assert 0.45 < np.mean(values) < 0.55
+    assert _fraction("model 3") == values[3]
+
+
+def test_strengths_are_what_the_verdict_uses():
+    found = physics_like(0.01)
+    by_hand = Calibration.stored().probabilities(strengths(found))
+    assert judge(found).probabilities == by_hand

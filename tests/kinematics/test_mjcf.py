@@ -1,0 +1,107 @@
+"""MJCF through MuJoCo's compiler, against MuJoCo's own dynamics."""
+
+import importlib
+import sys
+
+import mujoco
+import pytest
+import torch
+from kinematic_samples import worst
+from mujoco_oracle import MujocoOracle
+
+import kinematics
+from kinematics import RobotError
+
+BEAST = """
+<mujoco model="beast">
+  <compiler angle="degree" inertiafromgeom="true"/>
+  <default><joint armature="0.1" damping="0.3"/></default>
+  <option gravity="0.3 -0.2 -9"/>
+  <worldbody>
+    <body name="torso" pos="0 0 1" euler="10 20 30">
+      <freejoint name="root"/><geom type="box" size=".1 .2 .3"/>
+      <body name="leg" pos=".1 .2 -.3" euler="30 0 10">
+        <joint name="hx" type="hinge" axis="1 0 0" pos="0.01 .02 .03" ref="20" stiffness="2"
+               springref="15" range="-30 40" limited="true"/>
+        <joint name="hy" type="hinge" axis="0 1 1" pos="0 .02 .01" frictionloss="0.5"/>
+        <joint name="s" type="slide" axis="0 0 1" ref=".1"/>
+        <geom type="capsule" size=".05" fromto="0 0 0 .1 0 -.4"/>
+        <body name="foot" pos="0 0 -.4"><geom type="sphere" size=".06" pos=".05 0 0"/></body>
+      </body>
+      <body name="arm" pos=".1 -.2 .3">
+        <joint name="b" type="ball" pos="0 0 .05" damping=".2"/>
+        <geom type="capsule" size=".04" fromto="0 0 0 .3 .1 0"/>
+        <body name="hand" pos=".3 .1 0">
+          <joint name="w" type="hinge" axis="0 0 1"/><geom type="sphere" size=".05" pos=".05 0 0"/>
+        </body>
+      </body>
+    </body>
+  </worldbody>
+</mujoco>"""
+
+
+def test_every_joint_agrees_with_mujoco():
+    robot = kinematics.load(BEAST)
+    assert robot.joint_names == ("root", "hx", "hy", "s", "b", "w")
+    assert robot.body_names[1:4] == ("leg.0", "leg.1", "leg")
+    smooth = robot.replace(friction=torch.zeros(robot.nv))
+    oracle = MujocoOracle(smooth, mujoco.MjModel.from_xml_string(BEAST))
+    q, v, a = kinematics.random_state(robot, 4, q=100.0, v=50.0, a=50.0)
+    tau, H = kinematics.rnea(smooth, q, v, a), kinematics.crba(smooth, q)
+    for i in range(4):
+        state = [x[i].numpy() for x in (q, v, a)]
+        assert worst(tau[i], oracle.rnea(*state)) < 1e-12
+        assert worst(H[i], oracle.crba(state[0])) < 1e-12
+    assert worst(kinematics.aba(smooth, q, v, tau), a) < 1e-9
+
+
+def test_joint_terms_are_read_and_can_be_left_out():
+    robot = kinematics.load(BEAST)
+    hy, hx = robot.v_slice("hy"), robot.v_slice("hx")
+    assert float(robot.friction[hy]) == 0.5
+    assert float(robot.stiffness[hx]) == 2.0
+    assert float(robot.upper[robot.q_slice("hx")]) == pytest.approx(0.698, abs=1e-3)
+    bare = kinematics.load(BEAST, joint_terms=False)
+    assert float(bare.armature.abs().max()) == 0.0
+
+
+def test_what_is_no_tree_is_refused_or_left_out_by_choice():
+    loop = BEAST.replace(
+        "</mujoco>",
+        '<equality><connect body1="foot" body2="hand" anchor="0 0 0"/></equality></mujoco>',
+    )
+    with pytest.raises(RobotError, match=r"1 equality constraints.*tree_only=True"):
+        kinematics.load(loop)
+    assert any("equality" in note for note in kinematics.load(loop, tree_only=True).notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<mujoco><worldbody><body/></worldbody></mujoco>",
+        "<mujoco><worldbody><nonsense/></worldbody></mujoco>",
+        '<mujoco><include file="/etc/passwd"/></mujoco>',
+        BEAST.replace('size=".05"', 'size="nan"'),
+        BEAST[:900],
+        "<mujoco/>",
+    ],
+)
+def test_bad_mjcf_is_one_line(text):
+    with pytest.raises(RobotError) as caught:
+        kinematics.load(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_mujoco_the_mend_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(RobotError, match=r"worldlaw\[mujoco\]"):
+        kinematics.load(BEAST)
+    monkeypatch.undo()
+    importlib.import_module("mujoco")
+
+
+def test_a_fixed_base_can_be_set_free():
+    text = BEAST.replace('<freejoint name="root"/>', "")
+    assert kinematics.load(text).kinds[0] == "revolute"
+    assert kinematics.load(text, root="free").joint_names[0] == "root_joint"
+    assert kinematics.load(BEAST, root="free").nv == kinematics.load(BEAST).nv

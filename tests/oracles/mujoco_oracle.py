@@ -1,0 +1,59 @@
+"""MuJoCo's smooth dynamics in this project's conventions.
+
+MuJoCo's free joint has its linear velocity in world axes and first: v_mj = (R u, w). Forces go the
+other way, and its accelerations are those of v_mj: u̇ = Rᵀ u̇_mj - w × u.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from kinematics import Robot
+
+
+class MujocoOracle:
+    """A MuJoCo model without contacts, limits, actuators; friction loss is left out."""
+
+    def __init__(self, robot: Robot, model: mujoco.MjModel) -> None:
+        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
+        self.robot, self.model, self.data = robot, model, mujoco.MjData(model)
+
+    def _turns(self, q: np.ndarray) -> np.ndarray:
+        """T with v_mj = T v."""
+        out = np.eye(self.robot.nv)
+        for kind, q_at, v_at in zip(
+            self.robot.kinds, self.robot.q_slices, self.robot.v_slices, strict=True
+        ):
+            if kind == "free":
+                matrix = np.zeros(9)
+                mujoco.mju_quat2Mat(matrix, q[q_at][3:])
+                block = np.zeros((6, 6))
+                block[:3, 3:], block[3:, :3] = matrix.reshape(3, 3), np.eye(3)
+                out[v_at, v_at] = block
+        return out
+
+    def rnea(self, q: np.ndarray, v: np.ndarray, a: np.ndarray) -> np.ndarray:
+        """Inverse dynamics (nv,) with armature, damping and springs."""
+        turn = self._turns(q)
+        lift = np.zeros_like(a)
+        for kind, at in zip(self.robot.kinds, self.robot.v_slices, strict=True):
+            if kind == "free":
+                lift[at][3:] = np.cross(v[at][:3], v[at][3:])
+        self.data.qpos[:], self.data.qvel[:] = q, turn @ v
+        mujoco.mj_forward(self.model, self.data)
+        force = self.full() @ (turn @ (a + lift))
+        return turn.T @ (force + self.data.qfrc_bias - self.data.qfrc_passive)
+
+    def full(self) -> np.ndarray:
+        """MuJoCo's mass matrix at the last state."""
+        H = np.zeros((self.model.nv, self.model.nv))
+        mujoco.mj_fullM(self.model, self.data, H)
+        return H
+
+    def crba(self, q: np.ndarray) -> np.ndarray:
+        """Mass matrix (nv, nv)."""
+        turn = self._turns(q)
+        self.data.qpos[:], self.data.qvel[:] = q, 0
+        mujoco.mj_forward(self.model, self.data)
+        return turn.T @ self.full() @ turn

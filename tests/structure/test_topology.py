@@ -1,0 +1,70 @@
+"""The tree comes out of a black box, whatever the numbering, and noise is survived."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from black_boxes import black_box, parents_in, prober, screws_in
+
+import kinematics
+from discover.structure.rivals import misfit
+from discover.structure.topology import infer_tree
+from discover.structure.trees import trial_trees
+
+
+@pytest.mark.parametrize("noise", [None, "tau", "a"])
+def test_random_trees_of_any_numbering_come_out(noise):
+    for seed, nb in enumerate((2, 4, 5, 7, 12)):
+        robot = kinematics.random_tree(nb, branching=0.4, seed=seed)
+        order = np.random.default_rng(seed).permutation(nb).tolist()
+        tree = infer_tree(prober(black_box(robot, order, noise=noise), nb))
+        assert tree.parents == parents_in(robot, order)
+        for found, true in zip(tree.kinds, (robot.kinds[i] for i in order), strict=True):
+            assert found in (true, "either")
+
+
+def test_the_panda_comes_out():
+    robot = kinematics.load("panda")
+    tree = infer_tree(prober(black_box(robot), robot.nv))
+    assert list(tree.parents) == robot.parents
+    assert set(tree.kinds) <= {"revolute", "either"}
+
+
+def test_coaxial_joints_are_ordered_by_what_they_carry():
+    robot = kinematics.random_tree(2, branching=0.0, seed=3, kinds=("revolute",))
+    same_line = robot.replace(
+        tree_rotation=np.array([np.eye(3)] * 2),
+        tree_offset=np.zeros((2, 3)),
+        axes=np.array([[0.0, 0.0, 1.0]] * 2),
+    )
+    for order in ([0, 1], [1, 0]):
+        tree = infer_tree(prober(black_box(same_line, order), 2))
+        assert tree.parents == parents_in(same_line, order)
+        assert tree.guessed
+
+
+def test_machine_like_trees_come_out_or_one_that_answers_the_same():
+    right = 0
+    robots = [r for r in trial_trees(24) if r.name.startswith("machine")]
+    for robot in robots:
+        nv = robot.nv
+        order = np.random.default_rng(nv).permutation(nv).tolist()
+        asked = prober(black_box(robot, order), nv)
+        tree = infer_tree(asked)
+        if tree.parents == parents_in(robot, order):
+            right += 1
+            continue
+        described, screws = screws_in(robot, order, asked.draw(1)[0])
+        rival = described.__class__(
+            parents=tree.parents, turning=described.turning, reference=described.reference
+        )
+        right += (
+            misfit(rival, screws, asked.at(asked.draw(8 * nv)), asked.at(asked.draw(20))) < 1e-8
+        )
+    assert right >= 10  # of 12
+
+
+def test_a_model_without_a_mass_matrix_still_gets_an_answer():
+    tree = infer_tree(prober(lambda q, v, tau: torch.zeros_like(tau), 3))
+    assert len(tree.parents) == 3
