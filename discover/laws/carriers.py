@@ -31,9 +31,7 @@ class Carrier:
 
     def term(self, shape: sympy.Expr | int = 1) -> Term:
         """The carrier times a scalar."""
-        return Term(
-            name=self.name, shape=tuple(r * shape for r in self.rows), points=self.points
-        )
+        return Term(name=self.name, shape=tuple(r * shape for r in self.rows), points=self.points)
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ def candidate_points(robot: Robot) -> list[Point]:
             for i in (i for i in range(3) if abs(axis[i]) < 0.9):
                 for sign in (1.0, -1.0):
                     ends.append(tuple(sign * length if m == i else 0.0 for m in range(3)))
-        found += [Point(k, e) for e in ends]  # type: ignore[arg-type]
+        found += [Point(k, e) for e in ends]
     return found
 
 
@@ -184,8 +182,7 @@ def point_places(nv: int, point: Point, name: str) -> Places:
 
     unit = [[sympy.Integer(i == j) for j in range(3)] for i in range(3)]
     carriers = [
-        Carrier(f"force along {x} at {name}", pulled(unit[i]), (point,))
-        for i, x in enumerate(AXES)
+        Carrier(f"force along {x} at {name}", pulled(unit[i]), (point,)) for i, x in enumerate(AXES)
     ]
     carriers += [
         Carrier(f"drag at {name}", pulled(moving), (point,)),

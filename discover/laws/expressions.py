@@ -81,7 +81,9 @@ def _build(
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
             return _build(operand, names, functions)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _BINARY[type(op)](_build(left, names, functions), _build(right, names, functions))
+            return _BINARY[type(op)](
+                _build(left, names, functions), _build(right, names, functions)
+            )
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in functions:
             return functions[name](*(_build(argument, names, functions) for argument in args))
     raise ValueError(f"{ast.unparse(node)!r} is not part of a formula")
@@ -96,23 +98,21 @@ def to_torch(
 
     `functions` evaluate named functions of the expressions on tensors.
     """
-    modules = [
-        {
-            "Abs": torch.abs,
-            "sign": torch.sign,
-            "erf": torch.erf,
-            "Max": lambda *xs: _fold(torch.maximum, xs),
-            "Min": lambda *xs: _fold(torch.minimum, xs),
-            "max": lambda *xs: _fold(torch.maximum, xs),
-            "min": lambda *xs: _fold(torch.minimum, xs),
-            "sqrt": _elementwise(torch.sqrt),
-            "exp": _elementwise(torch.exp),
-            "log": _elementwise(torch.log),
-            **(functions or {}),
-        },
-        torch,
-    ]
-    own = {name: name for name in modules[0]}  # type: ignore[union-attr]
+    known: dict[str, Callable] = {
+        "Abs": torch.abs,
+        "sign": torch.sign,
+        "erf": torch.erf,
+        "Max": lambda *xs: _fold(torch.maximum, xs),
+        "Min": lambda *xs: _fold(torch.minimum, xs),
+        "max": lambda *xs: _fold(torch.maximum, xs),
+        "min": lambda *xs: _fold(torch.minimum, xs),
+        "sqrt": _elementwise(torch.sqrt),
+        "exp": _elementwise(torch.exp),
+        "log": _elementwise(torch.log),
+        **(functions or {}),
+    }
+    modules = [known, torch]
+    own = {name: name for name in known}
     printer = _Printer(
         {
             "fully_qualified_modules": False,

@@ -97,9 +97,7 @@ class Family:
                 H = H + columns @ c[moving]
         return H, b
 
-    def _term_columns(
-        self, q: Tensor, v: Tensor, tau: Tensor
-    ) -> tuple[Tensor, list[int], Tensor]:
+    def _term_columns(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, list[int], Tensor]:
         """Columns of the terms at rest of a (n, nv, m), which of them move with a, and how."""
         zero, nv = torch.zeros_like(v), v.shape[-1]
         mechanics = mechanics_for(self.terms, self.bodies, q, v)
@@ -123,9 +121,7 @@ class Family:
         H, b = self.inertia_and_bias(theta, q, v, tau)
         return _solved(H, tau - b)
 
-    def _implicit_acceleration(
-        self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor
-    ) -> Tensor:
+    def _implicit_acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Newton's method from the bodies' own acceleration, for terms not linear in a."""
         member, c = self.member(theta), theta[self.basis.shape[1] :]
         H, b = kinematics.crba(member, q), kinematics.bias(member, q, v)
@@ -282,9 +278,7 @@ def _identifiable_basis(key: _Key) -> Tensor:
     return Vh[:rank].T.contiguous()
 
 
-def mechanics_for(
-    terms: Sequence[Term], robot: Robot, q: Tensor, v: Tensor
-) -> Mechanics | None:
+def mechanics_for(terms: Sequence[Term], robot: Robot, q: Tensor, v: Tensor) -> Mechanics | None:
     """What the terms' words need of the bodies, computed once; None where they need nothing."""
     names = set().union(*(t.names for t in terms)) if terms else set()
     return Mechanics.of(robot, q, v, names) if needs_mechanics(names) else None

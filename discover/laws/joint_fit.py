@@ -129,9 +129,7 @@ class JointProblem:
         r = (self.answers.a - a) / self.scale
         return Joined(theta=theta, coefficients=c, constants=kappa, a=a, residual=r), J
 
-    def solve(
-        self, theta: Tensor, c: Tensor, kappa: Tensor, iterations: int = 12
-    ) -> Joined:
+    def solve(self, theta: Tensor, c: Tensor, kappa: Tensor, iterations: int = 12) -> Joined:
         """Gauss–Newton with Levenberg's damping where a step does not help."""
         now, J = self.at(theta, c, kappa)
         cost = _cost(now.residual)

@@ -25,7 +25,7 @@ from discover.laws.carriers import (
 )
 from discover.laws.family import slope
 from discover.laws.fit import Fit, design_of, evaluation_point
-from discover.laws.joint_fit import Added, Joined, JointProblem
+from discover.laws.joint_fit import Added, Columns, Joined, JointProblem
 from discover.laws.quantities import Mechanics, Point, needs_mechanics
 from discover.laws.splines import Basis
 from discover.laws.terms import Term, forces
@@ -48,6 +48,11 @@ class Pair:
     def cost(self) -> int:
         """Symbols in carrier and feature."""
         return self.carrier.term(self.feature.expression).symbol_count
+
+    @property
+    def implicit(self) -> bool:
+        """Whether the feature holds the acceleration."""
+        return any(s.name[0] in "ah" for s in self.feature.expression.free_symbols)
 
     @property
     def name(self) -> str:
@@ -179,8 +184,10 @@ def _score(seen: Whitened, robot: Robot, places: Places) -> list[Pair]:
         gram = (B * weight[:, None]).mT @ B
         spanned = through.T @ B  # (features, p, width)
         gram = gram - spanned.mT @ spanned
-        target = ((x * y).sum(-1) @ B).unsqueeze(-1) if B.dim() == 2 else (
-            torch.einsum("fnm,n->fm", B, (x * y).sum(-1))
+        target = (
+            ((x * y).sum(-1) @ B).unsqueeze(-1)
+            if B.dim() == 2
+            else (torch.einsum("fnm,n->fm", B, (x * y).sum(-1)))
         )
         size = gram.diagonal(dim1=1, dim2=2).amax(-1).clamp_min(1e-300)
         values, vectors = torch.linalg.eigh(gram / size[:, None, None])
@@ -252,6 +259,11 @@ def _basis(fitted: Fit, answers: Answers, pair: Pair, knots: int) -> Basis:
     return Basis.over(z[torch.isfinite(z)], knots)
 
 
+def _held_at(added: Added, place: Tensor) -> Columns:
+    """The columns with their point where it is."""
+    return lambda mechanics, a, _: added.columns(mechanics, a, place)
+
+
 def fit_pair(
     fitted: Fit,
     answers: Answers,
@@ -272,9 +284,7 @@ def fit_pair(
         none = theta.new_zeros(0)
         if len(place) and turn == 0:
             still = _added(fitted, answers, pair, basis)
-            fixed = replace(
-                still, columns=lambda m, a, _, c=still.columns, p=place: c(m, a, p)
-            )
+            fixed = replace(still, columns=_held_at(still, place))
             start = JointProblem(fitted, answers, fixed).solve(
                 theta, theta.new_zeros(basis.size), none, 3
             )

@@ -51,7 +51,7 @@ def vocabulary(nv: int, points: int = 0) -> dict[str, sympy.Symbol]:
 
 @dataclass(frozen=True, kw_only=True)
 class Mechanics:
-    """H (n, nv, nv), gravity and velocity forces (n, nv), potential (n,) of the bodies at states."""
+    """H (n, nv, nv), gravity and velocity forces (n, nv), potential (n,) of bodies at states."""
 
     H: Tensor
     gravity: Tensor

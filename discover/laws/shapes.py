@@ -119,9 +119,7 @@ def _after(inner: Shape) -> list[Shape]:
     return [
         Shape(f"({inner.name})²", lambda m, u, *k: f(m, u, *k) ** 2, grids, c + 2, p * p),
         Shape(f"({inner.name})³", lambda m, u, *k: f(m, u, *k) ** 3, grids, c + 2, p),
-        Shape(
-            f"√|{inner.name}|", lambda m, u, *k: m.sqrt(m.abs(f(m, u, *k))), grids, c + 2, p * p
-        ),
+        Shape(f"√|{inner.name}|", lambda m, u, *k: m.sqrt(m.abs(f(m, u, *k))), grids, c + 2, p * p),
         Shape(f"|{inner.name}|", lambda m, u, *k: m.abs(f(m, u, *k)), grids, c + 1, p * p),
     ]
 
@@ -160,7 +158,9 @@ def _around(inner: Shape) -> list[Shape]:
 def _product(first: Shape, second: Shape) -> Shape:
     n, f, g = len(first.grids), first.function, second.function
     coarse = n + len(second.grids) > 1
-    grids = tuple((x[::2] if len(x) < 20 else x[::3]) if coarse else x for x in (*first.grids, *second.grids))
+    grids = tuple(
+        (x[::2] if len(x) < 20 else x[::3]) if coarse else x for x in (*first.grids, *second.grids)
+    )
     return Shape(
         f"{first.name} · {second.name}",
         lambda m, u, *k: f(m, u, *k[:n]) * g(m, u, *k[n:]),

@@ -117,7 +117,7 @@ class Term:
         """JSON-able form."""
         return {
             "name": self.name,
-            "shape": [sympy.sstr(row) for row in self.shape],
+            "shape": [sympy.sstr(whole_numbers(row), full_prec=True) for row in self.shape],
             "coefficient": self.coefficient,
             "joint_term": self.joint_term,
             "points": [[p.body, list(p.place)] for p in self.points],
@@ -140,6 +140,11 @@ class Term:
             points=points,
             tables=tables,
         )
+
+
+def whole_numbers(expression: sympy.Expr) -> sympy.Expr:
+    """The same with every number at the 17 digits that a double takes to be read back."""
+    return expression.xreplace({f: sympy.Float(f, 17) for f in expression.atoms(sympy.Float)})
 
 
 def _is_acceleration(name: str) -> bool:

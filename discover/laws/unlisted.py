@@ -33,14 +33,17 @@ from discover.laws.selection import (
     refit,
 )
 from discover.laws.shape_search import Found, Target, search
-from discover.laws.terms import Term, forces
+from discover.laws.terms import Term, forces, whole_numbers
 
 PAIRS = 14  # pairs that are fitted with a flexible function
 FINALISTS = 3  # pairs whose function is looked up
 SHAPES = 4  # shapes a pair that are polished with the bodies
 CHOICES = 1500  # about as many pairs as there are to choose from
 _GRID = 41
-_WORTH = 0.75  # a flexible function must bring the held-out error below this share
+_FITTED, _TESTED = 720, 480  # answers that a search looks at
+_POINTS = 3  # pairs at points that are fitted beside the best
+_IMPLICIT = 3  # such pairs fitted in a round
+_WORTH = 0.6  # a flexible function must bring the held-out error below this share
 _NOTHING_LEFT = 1.15  # times the noise: a residual that needs no explaining
 _KNOTS = 3e-3  # what splines leave of a smooth function
 _SHARE = 0.35  # the best pair must explain this share of the residual's power
@@ -83,12 +86,14 @@ def explain(
         before = best.fit.standardised_error(held)
         if before <= 1.5 * floor:
             break
-        ranked = rank_pairs(best.fit, answers)
-        first = first or tuple(ranked[:40])
+        ranked = _shortlist(rank_pairs(best.fit, answers), pairs)
+        first = first or tuple(ranked)
         if not ranked or ranked[0].explained < _SHARE:
             break
-        tried = _round(best, answers, held, ranked[:pairs], floor)
+        tried = _round(best, answers, held, ranked, floor)
         rivals += tried
+        if not tried:
+            break
         improved = [r for r in tried if r.length < best.length]
         if not improved:
             break
@@ -96,6 +101,12 @@ def explain(
         best = _prune(Selection(fit=winner.fit, length=winner.length), answers, held, floor)
     rivals.sort(key=lambda r: r.length)
     return Explanation(best=best, rivals=tuple(rivals), pairs=first)
+
+
+def _shortlist(ranked: list[Pair], count: int) -> list[Pair]:
+    """The best pairs, and the best at points wherever they stand: their place is still a guess."""
+    points = [p for p in ranked[count:] if p.carrier.points and p.explained > _SHARE]
+    return ranked[:count] + points[:_POINTS]
 
 
 def beside(
@@ -107,12 +118,29 @@ def beside(
     """
     length = _length(listed, held, floor)
     best = Selection(fit=listed, length=length)
-    if listed.standardised_error(held) <= _NOTHING_LEFT * floor:
-        return Explanation(best=best, rivals=(), pairs=())
-    found = explain(physics, answers, held, floor=floor, limit=limit)
-    if found.best.length < length:
-        return found
-    return Explanation(best=best, rivals=found.rivals, pairs=found.pairs)
+    nothing = Explanation(best=best, rivals=(), pairs=())
+    done = listed.standardised_error(held) <= _NOTHING_LEFT * floor
+    if done and len(listed.family.terms) <= len(physics.family.terms) + 1:
+        return nothing
+    fewer, tested = _some(answers, _FITTED), _some(held, _TESTED)
+    if not done and listed is not physics:
+        ranked = rank_pairs(listed, fewer)
+        if not ranked or ranked[0].explained < 0.5 * (1 + _SHARE):
+            return nothing
+    found = explain(physics, fewer, tested, floor=floor, limit=limit)
+    if not found.rivals or found.best.fit is physics:
+        return replace(found, best=best)
+    fitted = refit(found.best.fit, answers, found.best.fit.family.terms)
+    if (new := _length(fitted, held, floor)) < length:
+        return replace(found, best=Selection(fit=fitted, length=new))
+    return replace(found, best=best)
+
+
+def _some(answers: Answers, count: int) -> Answers:
+    """At most so many answers, drawn evenly over their order."""
+    if len(answers) <= count:
+        return answers
+    return answers[torch.linspace(0, len(answers) - 1, count).round().long()]
 
 
 def _length(fitted: Fit, held: Answers, floor: float) -> float:
@@ -124,7 +152,12 @@ def _round(
 ) -> list[Rival]:
     before = current.fit.standardised_error(held)
     smooth: list[Smooth] = []
+    implicit = 0
     for k, pair in enumerate(ranked):
+        # Features that hold the acceleration need an equation to be solved at every step.
+        implicit += pair.implicit
+        if pair.implicit and implicit > _IMPLICIT:
+            continue
         smooth.append(fit_pair(current.fit, answers, held, pair))
         best = min(s.held_out for s in smooth)
         if k >= 5 and best <= max(1.1 * floor, _KNOTS * before):
@@ -260,23 +293,23 @@ def _grid(z: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.concatenate(points)), torch.from_numpy(np.concatenate(columns, 1))
 
 
-def polish(
-    base: Fit, answers: Answers, smooth: Smooth, found: Found, size: float
-) -> Fit | None:
+def polish(base: Fit, answers: Answers, smooth: Smooth, found: Found, size: float) -> Fit | None:
     """The bodies, coefficients, constants (and the point, where there is one) fitted together."""
     pair, family = smooth.pair, base.family
     points = pair.carrier.points or pair.feature.points
     u = pair.feature.expression / sympy.Float(size)
-    templates, names, start = [], [], []
-    for shape, constants in zip(found.shapes, found.constants, strict=True):
-        own = [f"k{len(names) + i + 1}" for i in range(len(constants))]
+    templates: list[Term] = []
+    names: list[str] = []
+    start: list[float] = []
+    for shape, first in zip(found.shapes, found.constants, strict=True):
+        own = [f"k{len(names) + i + 1}" for i in range(len(first))]
         phi = shape.expression(u, [sympy.Symbol(n, real=True) for n in own])
         term = pair.carrier.term(phi)
         constant = not phi.free_symbols & pair.feature.expression.free_symbols
         name = pair.carrier.name if constant else pair.name
         templates.append(replace(term, name=name, points=points))
         names += own
-        start += list(constants)
+        start += list(first)
     kappa = torch.tensor([*start, *(x for p in points for x in p.place)], dtype=torch.float64)
     words = set().union(*(t.names for t in templates))
     robot = family.bodies
@@ -336,14 +369,12 @@ def _normalised(terms: list[Term], coefficients: Tensor) -> tuple[list[Term], Te
         rows = [sympy.sympify(r) for r in term.shape]
         factors = [r.as_coeff_Mul()[0] for r in rows if r != 0]
         first = factors[0] if factors else sympy.Integer(1)
-        if first.is_Float or abs(first) != 1:
-            if all(abs(abs(f / first) - 1) < 1e-12 for f in factors) and first != 0:
-                signs = iter(
-                    sympy.Integer(1) if f / first > 0 else sympy.Integer(-1) for f in factors
-                )
-                rows = [r if r == 0 else next(signs) * r.as_coeff_Mul()[1] for r in rows]
-                numbers[k] = numbers[k] * float(first)
-        out.append(replace(term, shape=tuple(rows)))
+        same = first != 0 and all(abs(abs(f / first) - 1) < 1e-12 for f in factors)
+        if same and (first.is_Float or abs(first) != 1):
+            signs = iter(sympy.Integer(1 if f / first > 0 else -1) for f in factors)
+            rows = [r if r == 0 else next(signs) * r.as_coeff_Mul()[1] for r in rows]
+            numbers[k] = numbers[k] * float(first)
+        out.append(replace(term, shape=tuple(whole_numbers(r) for r in rows)))
     return out, numbers
 
 

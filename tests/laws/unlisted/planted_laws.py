@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Forty planted laws. The package never sees them: they live beside the tests.
 
 Each is written as a force that resists, an inertia that is added, or a change of the answer, in
