@@ -176,6 +176,7 @@ def calibrate(
     ] = None,
     budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
+    share: Annotated[float, typer.Option(help="How much of the zoo, 0 to 1.")] = 1.0,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Put the fitted confidence into thresholds.toml.")
     ] = False,
@@ -189,6 +190,7 @@ def calibrate(
         robots=robots,
         budget=budget.value,
         seed=seed,
+        share=share,
         adopt=adopt,
         command=_command(),
         say=_say,

@@ -29,8 +29,8 @@ from discover.laws import Domain, RigidBodyLaw
 from discover.laws.consistency import Completion, complete
 from discover.laws.family import Family
 from discover.laws.fit import Fit, fit, fit_step_map, spread
-from discover.laws.selection import refit, select
-from discover.laws.terms import joint_terms, library
+from discover.laws.selection import possible, rank, refit, select
+from discover.laws.terms import coordinates, forces, joint_terms, library
 from discover.parameters import parameter_table
 from discover.probes import curvature, inertia, memory, noise, residual, structure
 from discover.probes.reach import EDGES, Curve, curves, edge, reach, relative
@@ -48,6 +48,8 @@ _TOLERANCE = 0.05  # the relative error at which a law is said to have reached i
 _CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
 _BREAK = 1e-3  # a departure (standardised) at which a law that is exact inside has ended
 _NOWHERE = 0.25  # relative error far out at which no law holds there
+_IDLE = 1e-8  # a term's share of the joint forces below which it is rounding
+_SMALL = 4  # coordinates up to which pairs of unlisted terms are looked for among few answers
 _KEEP = 0.3  # a law whose relative error inside is above this describes nothing
 
 
@@ -168,13 +170,26 @@ def _exact_on(
     """
     if plain.standardised_error(held) <= exact:
         return plain, None
-    rigid = select(plain, answers, held, joint_terms(robot), floor=exact, limit=4 * robot.nv).fit
+    # Joint terms all at once: one by one, the last of many would have to wait for all others.
+    several = refit(plain, answers, rank(plain, answers, joint_terms(robot)))
+    sizes = several.theta[plain.family.size :].abs() * _term_sizes(several, answers)
+    needed = [t for t, x in zip(several.family.terms, sizes.tolist(), strict=True) if x > _IDLE]
+    rigid = refit(plain, answers, needed)
     if rigid.standardised_error(held) <= exact:
-        return rigid, None
-    extended = select(rigid, answers, held, library(robot), floor=exact, limit=_MAX_TERMS).fit
+        return (rigid, None) if possible(rigid) else (None, None)
+    rigid = several if several.error < plain.error and possible(several) else plain
+    most = _MAX_TERMS if robot.nv <= _SMALL else 1
+    extended = select(rigid, answers, held, library(robot), floor=exact, limit=most).fit
     if extended.standardised_error(held) <= exact:
         return extended, rigid
     return None, None
+
+
+def _term_sizes(fitted: Fit, answers: Answers) -> torch.Tensor:
+    """The root mean square of each term's column over that of the joint forces."""
+    x, place = answers, coordinates(fitted.family.robot)
+    columns = forces(fitted.family.terms, x.q, x.v, x.a, x.tau, place)
+    return columns.square().mean((0, 1)).sqrt() / x.tau.square().mean().sqrt()
 
 
 def _exact_law(
@@ -481,10 +496,10 @@ def _conclude(
         "law error in the region": (drawn["joint"].low[0], drawn["joint"].high[0]),
     }
     kept = inside_error <= max(_KEEP, 3 * floor.random)
-    possible = completion.exact or completion.cost <= _CHEAP * law.error
-    pi = completion.pi if possible else None
+    bodied = completion.exact or completion.cost <= _CHEAP * law.error
+    pi = completion.pi if bodied and completion.armature is None else None
     result = RigidBodyLaw.from_fit(law, pi).within(domain) if kept else None
-    if kept and not possible:
+    if kept and not bodied:
         notes = [
             *notes,
             "No physically possible bodies have exactly these base parameters; moving to the "
