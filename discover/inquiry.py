@@ -35,6 +35,8 @@ from discover.parameters import parameter_table
 from discover.probes import curvature, inertia, memory, noise, residual, structure
 from discover.probes.reach import EDGES, Curve, curves, reach, relative
 from discover.region import Region
+from discover.structure.inference import Structure, coordinates_of, infer
+from discover.structure.renumbering import renumbered
 from discover.support import Box, Recorded, Support
 from discover.verdict import judge
 from kinematics import Robot
@@ -65,7 +67,9 @@ def examine(
 
     model          callable (q, v, tau) -> a on batched tensors, or -> (q_next, v_next) with
                    outputs="next_state" and its step dt [s]; it is only ever called
-    robot          the tree that the model is held against; its parameters are not trusted
+    robot          the tree that the model is held against; its parameters are not trusted. With
+                   None, nv is read from the region's vectors and tree, joint kinds and geometry
+                   are inferred from the answers
     region         where the model was trained
     training_data  (q, v, tau, a) of the training samples, where known: enables memory probes
     budget         "quick", "standard" or "thorough"
@@ -79,14 +83,16 @@ def examine(
     """
     if budget not in BUDGETS:
         raise ModelError(f"expected a budget of {sorted(BUDGETS)}, found {budget!r}")
-    if robot is None:
-        raise RegionError(
-            "expected a robot, found None: finding the tree from answers alone is not there yet; "
-            "pass kinematics.load(...) or a bundled robot's name"
-        )
-    if isinstance(robot, str):
-        robot = kinematics.load(robot)
     started = time.perf_counter()
+    name = name or getattr(model, "name", None) or type(model).__name__
+    inferred: Structure | None = None
+    if robot is None:
+        nv = coordinates_of(region)
+        inferred = infer(Respondent(model, nv, nv, outputs=outputs, dt=dt), region, seed)
+        robot = inferred.robot
+        model, region, training_data = renumbered(model, region, training_data, inferred.order)
+    elif isinstance(robot, str):
+        robot = kinematics.load(robot)
     respondent = Respondent(model, robot.nq, robot.nv, outputs=outputs, dt=dt)
     interview = Interview(
         respondent=respondent,
@@ -105,13 +111,13 @@ def examine(
         resolution=finding.resolution,
         law=finding.law,
         evidence=finding.evidence,
-        queries=respondent.queries,
+        queries=respondent.queries + (inferred.queries if inferred else 0),
         seconds=time.perf_counter() - started,
         seed=seed,
         budget=budget,
         region=interview.support.region,
         robot=robot,
-        model=name or getattr(model, "name", None) or type(model).__name__,
+        model=name,
         outputs=outputs,
         dt=dt,
         versions=_versions(),
@@ -119,7 +125,11 @@ def examine(
         parameters=finding.parameters,
         structure=finding.structure,
         law_from=finding.law_from,
-        notes=finding.notes + _explain(verdict.answer, verdict.weakest),
+        notes=[
+            *(inferred.notes if inferred else ()),
+            *finding.notes,
+            *_explain(verdict.answer, verdict.weakest),
+        ],
     )
 
 
