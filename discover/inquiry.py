@@ -33,7 +33,7 @@ from discover.laws.selection import refit, select
 from discover.laws.terms import joint_terms, library
 from discover.parameters import parameter_table
 from discover.probes import curvature, inertia, memory, noise, residual, structure
-from discover.probes.reach import EDGES, Curve, curves, reach, relative
+from discover.probes.reach import EDGES, Curve, curves, edge, reach, relative
 from discover.region import Region
 from discover.structure.inference import Structure, coordinates_of, infer
 from discover.structure.renumbering import renumbered
@@ -43,10 +43,13 @@ from kinematics import Robot
 
 _EXACT = 1e-7  # a standardised residual that only an exact law leaves, beside rounding
 _FEW = 4  # answers a shell, when the law is exact anyway
+_NOISY = 3  # how many times as many questions answers are worth that do not repeat themselves
 _WIDE = 2.0  # half-widths out to which laws are fitted when they compete; tested beyond
 _MAX_TERMS = 3
 _TOLERANCE = 0.05  # the relative error at which a law is said to have reached its end
 _CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
+_BREAK = 1e-3  # a departure (standardised) at which a law that is exact inside has ended
+_NOWHERE = 0.25  # relative error far out at which no law holds there
 _KEEP = 0.3  # a law whose relative error inside is above this describes nothing
 
 
@@ -148,53 +151,138 @@ class _Finding:
 
 def _investigate(interview: Interview, training_data: tuple | None) -> _Finding:
     plain = Family.of(interview.robot)
-    rows_needed = 3 * plain.size // interview.robot.nv
+    terms = joint_terms(interview.robot)
+    rows_needed = 3 * (plain.size + len(terms)) // interview.robot.nv
     screen = interview.inside("screen", max(interview.budget.screen, rows_needed))
     cut = len(screen) * 4 // 5
     scale = spread(screen)
     floor = noise.measure(interview, screen, scale)
+    if floor.random > 0:
+        interview.budget = interview.budget.times(_NOISY)
     first = _fit(interview, plain, screen[:cut], scale)
     exact = max(_EXACT, 10 * floor.rounding)
-    if floor.random == 0.0 and first.standardised_error(screen[cut:]) <= exact:
-        return _exact_law(interview, first, screen, floor)
+    if floor.random == 0.0:
+        found, rival = _exact_on(screen[:cut], screen[cut:], first, interview.robot, exact)
+        if found is not None:
+            return _exact_law(interview, found, screen, floor, rival, training_data)
     return _compete(interview, first, floor, training_data)
 
 
-def _exact_law(interview: Interview, law: Fit, screen: Answers, floor: noise.Floor) -> _Finding:
-    """A rigid body to the last digit, inside: does it stay one outside?"""
+def _exact_on(
+    answers: Answers, held: Answers, plain: Fit, robot: Robot, exact: float
+) -> tuple[Fit | None, Fit | None]:
+    """(the law that is exact on few answers, the best rigid body where the law is none).
+
+    Bodies alone, then with joint terms, then with terms that no description lists. Three terms
+    out of hundreds can fit a few answers well, never to seven digits.
+    """
+    if plain.standardised_error(held) <= exact:
+        return plain, None
+    rigid = select(plain, answers, held, joint_terms(robot), floor=exact, limit=4 * robot.nv).fit
+    if rigid.standardised_error(held) <= exact:
+        return rigid, None
+    extended = select(rigid, answers, held, library(robot), floor=exact, limit=_MAX_TERMS).fit
+    if extended.standardised_error(held) <= exact:
+        return extended, rigid
+    return None, None
+
+
+def _exact_law(
+    interview: Interview,
+    law: Fit,
+    screen: Answers,
+    floor: noise.Floor,
+    rival: Fit | None,
+    training_data: tuple | None,
+) -> _Finding:
+    """A law to the last digit, inside: does it stay one outside?
+
+    `rival` is the best rigid body, where the law has terms that no description lists.
+    """
     small = Interview(
         respondent=interview.respondent,
         robot=interview.robot,
         support=interview.support,
         budget=type(interview.budget)(
-            screen=0, inside=0, shell=max(_FEW, interview.budget.shell // 15), local=1
+            screen=0, inside=0, shell=max(_FEW, interview.budget.shell // 10), local=1
         ),
         seed=interview.seed,
         answers=interview.answers,
     )
     drawn = curves(small, law, screen)
     far = max(e for c in drawn.values() for e in c.error[1:])
-    completion = complete(law, screen, interview.robot.pi)
-    level = max(floor.level, law.standardised_error(screen), 1e-15)
+    body = law if rival is None else rival
+    completion = complete(body, screen, interview.robot.pi)
+    level = max(floor.level, body.standardised_error(screen), 1e-15)
+    inside_error, rounding = drawn["joint"].error[0], exact_floor(floor)
+    far_body, body_error = far, inside_error
+    if rival is not None:
+        far_body = max(relative(rival, Answers.concat(_asked(small, axis))) for axis in AXES)
+        body_error = relative(rival, screen)
     values = {
-        "law error in the region": drawn["joint"].error[0],
-        "refit error far out": far,
-        "self-extrapolation error": far,
-        "residual growth": max(1.0, far / max(drawn["joint"].error[0], exact_floor(floor))),
+        "law error in the region": body_error,
+        "refit error far out": far_body,
+        "self-extrapolation error": far_body,
+        "residual growth": max(1.0, far_body / max(body_error, rounding)),
         "low-dimensional predictability": 0.0,
-        "gain of extra terms": 1.0,
+        "gain of extra terms": _gain(far_body, far, rounding),
         "cost of possible parameters": 1.0 + completion.cost / max(level, 10 * _EXACT),
         "extended law error far out": far,
         "best law error far out": far,
+        "best law error in the region": inside_error,
+        "resolution": max(inside_error, floor.level),
         "repeatability": floor.random,
     }
+    values |= _remembered(interview, law, training_data, screen, floor)
+    notes: list[str] = []
+    edges: dict[str, float] = {}
     if far > 1e3 * exact_floor(floor):
         # Exact inside and something else outside: no verdict of physics, whatever it is out there.
         bend = curvature.measure(interview, floor.level, law.scale, 12)
         if bend.least is not None:
             values["far curvature"] = bend.least
+        notes, edges = _breaks(small, law, floor)
     origin = f"{len(screen) * 4 // 5} answers inside the region"
-    return _conclude(small, law, completion, drawn, values, floor, [], law_from=origin)
+    return _conclude(
+        small, law, completion, drawn, values, floor, notes, law_from=origin, edges=edges
+    )
+
+
+def _breaks(
+    interview: Interview, law: Fit, floor: noise.Floor
+) -> tuple[list[str], dict[str, float]]:
+    """Where a law that is exact inside stops being the model: sentences, and the edge by axis."""
+    tolerance = max(_BREAK, 100 * exact_floor(floor))
+    found = {axis: edge(interview, law, axis, tolerance) for axis in AXES}
+    edges = {axis: at for axis, at in found.items() if at is not None}
+    where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
+    return [f"A law to the last digit inside; something else outside, from {where} on."], edges
+
+
+def _remembered(
+    interview: Interview,
+    law: Fit,
+    training_data: tuple | None,
+    fresh: Answers,
+    floor: noise.Floor,
+) -> dict[str, float]:
+    """What the model remembers of its training data, where they are given."""
+    if training_data is None:
+        return {}
+    found = memory.measure(
+        interview, law, _training(training_data, interview.robot), fresh, floor.level
+    )
+    return {
+        "kept label noise": found.kept_noise,
+        "train/fresh gap": found.gap,
+        "error against distance to training data": found.distance_link,
+    }
+
+
+def _asked(interview: Interview, axis: str) -> list[Answers]:
+    """The outer shells of an axis, as asked."""
+    edges = [e for e in pairwise(EDGES) if e[0] >= _WIDE]
+    return [interview.shell(axis, lo, hi, interview.budget.shell) for lo, hi in edges]
 
 
 def exact_floor(floor: noise.Floor) -> float:
@@ -237,24 +325,27 @@ def _compete(
 
     fresh = Answers.concat(far_sets)
     noise_far = _relative_noise(floor, fresh)
+    blur = noise_far * (8.0 / (len(far_sets[0]) * interview.robot.nv)) ** 0.25
     far_physics = _worst(physics, far_sets, floor)
     far_extended = _worst(extended, far_sets, floor)
     drift = _worst(local, far_sets, floor)
     inside_error = relative(physics, held)
     predictable, where = residual.low_dimensional_predictability(physics, inside)
     completion = complete(physics, inside, interview.robot.pi)
-    bend = curvature.measure(interview, floor.level, scale, budget.shell)
+    bend = curvature.measure(interview, floor.level, scale, max(20, budget.shell // 3))
     values = {
         "law error in the region": _excess(inside_error, _relative_noise(floor, held)),
         "refit error far out": far_physics,
         "self-extrapolation error": drift,
         "residual growth": _growth(physics, held, fresh, floor),
         "low-dimensional predictability": predictable if inside_error > 10 * gate else 0.0,
-        "gain of extra terms": max(far_physics, gate) / max(far_extended, gate),
+        "gain of extra terms": _gain(far_physics, far_extended, max(gate, blur)),
         "cost of possible parameters": 1.0
         + completion.cost / max(physics.standardised_error(held), 1e-6),
         "extended law error far out": far_extended,
         "best law error far out": min(far_physics, far_extended, drift),
+        "best law error in the region": min(relative(f, held) for f in (local, physics, extended)),
+        "resolution": max(inside_error, floor.level),
         "repeatability": floor.random,
         "frozen steps": memory.frozen_fraction(interview, held, scale),
     }
@@ -269,17 +360,19 @@ def _compete(
             f"What the rigid-body law leaves over can be predicted from little ({where}, "
             f"R² = {predictable:.2f}): there may be a law in it."
         )
-    if training_data is not None:
-        remembered = memory.measure(
-            interview, local, _training(training_data, interview.robot), held, floor.level
+    values |= _remembered(interview, local, training_data, held, floor)
+    inner = local
+    if values["best law error far out"] > _NOWHERE:
+        inner = select(
+            local, inside, held, library(interview.robot), floor=gate, limit=_MAX_TERMS
+        ).fit
+        values["best law error in the region"] = min(
+            values["best law error in the region"], relative(inner, held)
         )
-        values["kept label noise"] = remembered.kept_noise
-        values["train/fresh gap"] = remembered.gap
-        values["error against distance to training data"] = remembered.distance_link
     wins = judge(evidence_from(values, {})).answer
-    law = {"physics": physics, "alternative law": extended}.get(wins, local)
+    law = {"physics": physics, "alternative law": extended}.get(wins, inner)
     origin = f"{len(inside)} answers inside the region"
-    if law is not local:
+    if law is not inner:
         origin += f" and {len(near)} out to {_WIDE:g} half-widths"
     if law is not physics:
         completion = complete(law, inside, interview.robot.pi)
@@ -318,6 +411,13 @@ def _fit(interview: Interview, family: Family, answers: Answers, scale, start=No
 def _worst(law: Fit, sets: list[Answers], floor: noise.Floor) -> float:
     """The largest relative error over the sets, beyond the model's own noise."""
     return max(_excess(relative(law, s), _relative_noise(floor, s)) for s in sets)
+
+
+def _gain(before: float, after: float, blur: float) -> float:
+    """How many times smaller an error became, both blurred by what noise leaves uncertain."""
+    if not np.isfinite(before) or not np.isfinite(after):
+        return 1.0 if before == after else before / max(after, blur)
+    return float(np.hypot(before, blur) / np.hypot(after, blur))
 
 
 def _excess(error: float, noise_level: float) -> float:
@@ -374,10 +474,13 @@ def _conclude(
     notes: list[str],
     *,
     law_from: str,
+    edges: dict[str, float] | None = None,
 ) -> _Finding:
     inside_error = drawn["joint"].error[0]
     tolerance = _TOLERANCE + 3 * floor.random
     reached = {axis: reach(c, tolerance) for axis, c in drawn.items()}
+    for axis, at in (edges or {}).items():
+        reached[axis] = (min(at, EDGES[-1]), False)
     domain = Domain(
         reach={axis: r for axis, (r, _) in reached.items()},
         tolerance=tolerance,

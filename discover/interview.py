@@ -6,7 +6,7 @@ through it, so that the same answers serve all of them and the count is right.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -33,11 +33,20 @@ class Budget:
     shell: int
     local: int
 
+    def times(self, factor: int) -> Budget:
+        """More of everything but the screening, for answers that do not repeat themselves."""
+        return replace(
+            self,
+            inside=factor * self.inside,
+            shell=factor * self.shell,
+            local=factor * self.local,
+        )
+
 
 BUDGETS = {
-    "quick": Budget(screen=40, inside=120, shell=24, local=2),
-    "standard": Budget(screen=50, inside=400, shell=60, local=6),
-    "thorough": Budget(screen=50, inside=1500, shell=200, local=16),
+    "quick": Budget(screen=40, inside=100, shell=16, local=2),
+    "standard": Budget(screen=50, inside=200, shell=20, local=2),
+    "thorough": Budget(screen=50, inside=1000, shell=120, local=12),
 }
 AXES = ("joint", "q", "v", "tau")
 

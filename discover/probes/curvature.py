@@ -14,7 +14,7 @@ from torch import Tensor
 
 from discover.interview import Interview
 
-_NEAR, _FAR = 0.0, 6.0  # centres of the chords, in half-widths
+_NEAR, _FAR = 0.0, 10.0  # centres of the chords, in half-widths
 _STEP = 1.0  # half-widths
 _BLIND = 1e-6  # relative second differences below this are no curvature
 
@@ -36,8 +36,12 @@ class Curvature:
 def measure(interview: Interview, floor: float, scale: Tensor, n: int) -> Curvature:
     """Second differences on n random chords along q and along v, at 5–7 half-widths and inside."""
     ratios: dict[str, float | None] = {}
+    noise = 6**0.5 * floor  # what noise alone makes of a second difference
     for axis in ("q", "v"):
-        near, far = (_second_difference(interview, axis, c, scale, n) for c in (_NEAR, _FAR))
+        near, far = (
+            max(_second_difference(interview, axis, c, scale, n) ** 2 - noise**2, 0.0) ** 0.5
+            for c in (_NEAR, _FAR)
+        )
         blind = max(_BLIND, 5 * floor)
         ratios[axis] = None if near < blind else far / near
     return Curvature(q=ratios["q"], v=ratios["v"])

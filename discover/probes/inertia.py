@@ -1,35 +1,71 @@
 """Does the model's inertia stay that of bodies outside, as configurations leave the region?
 
 A model that is affine in tau by construction hides a table of H(q) from every test in v and tau.
-Its response to forces does not hide it: H_law(q) · ∂a/∂tau is the identity where law and model
-agree, and drifts from it where the model's H is a table.
+Its response to forces does not hide it: H_law(q) · (∂a/∂tau · tau) is tau where law and model
+agree, and drifts from it where the model's H is a table. Another law's inertia drifts as well; but
+a law's response goes on bending with q far out, a table's settles.
 """
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from discover.interview import Interview
 from discover.laws.fit import Fit
-from discover.probes.structure import force_response
 
-_FAR = (2.0, 3.0)
+_SHELL = (2.0, 3.0)
+_FAR = 10.0  # half-widths at which a table has settled
+_STEP = 1.0
+_SETTLED = 0.25  # relative second difference far out over inside, below which a response settles
 
 
 def growth(interview: Interview, law: Fit, floor: float) -> float:
-    """‖H_law ∂a/∂tau - 1‖ at 2–3 half-widths in q over the same inside (medians)."""
-    n = interview.budget.local
+    """The misfit of the response to forces at 2–3 half-widths in q over the same inside (medians),
+    where the response settles far out; 1 where it goes on bending.
+
+    `floor` is the relative size of noise, below which a misfit says nothing.
+    """
+    n = max(8, 2 * interview.budget.local)
     inside = interview.draw("inertia", n)
-    far = interview.support.shell("q", *_FAR, n, interview.seed + 61)
-    near, out = (_misfit(interview, law, x.q, x.v) for x in (inside, far))
-    return max(out, floor) / max(near, floor)
+    far = interview.support.shell("q", *_SHELL, n, interview.seed + 61)
+    near, out = (_misfit(interview, law, x.q, inside.tau) for x in (inside, far))
+    grown = max(out, floor) / max(near, floor)
+    return grown if _settles(interview, inside.q, inside.tau, floor) else min(grown, 1.0)
 
 
-def _misfit(interview: Interview, law: Fit, q: torch.Tensor, v: torch.Tensor) -> float:
-    still = torch.zeros_like(v)
-    response, _ = force_response(interview, q, still)
+def _response(interview: Interview, q: Tensor, tau: Tensor) -> Tensor:
+    """∂a/∂tau · tau at rest (n, nv), by a central difference of full size."""
+    still = torch.zeros_like(tau)
+    answers = interview.ask(torch.cat([q, q]), torch.cat([still, still]), torch.cat([tau, -tau])).a
+    return (answers[: len(q)] - answers[len(q) :]) / 2
+
+
+def _misfit(interview: Interview, law: Fit, q: Tensor, tau: Tensor) -> float:
+    still = torch.zeros_like(tau)
     H, _ = law.family.inertia_and_bias(law.theta, q, still, still)
-    identity = torch.eye(v.shape[-1], dtype=v.dtype)
-    size = (H @ response - identity).flatten(1).norm(dim=1) / v.shape[-1] ** 0.5
-    size = size[torch.isfinite(size)]
-    return float(size.median()) if len(size) else float("inf")
+    force = (H @ _response(interview, q, tau).unsqueeze(-1)).squeeze(-1)
+    size = interview.half_widths("tau")
+    return _median(((force - tau) / size).norm(dim=-1) / (tau / size).norm(dim=-1))
+
+
+def _settles(interview: Interview, q: Tensor, tau: Tensor, floor: float) -> bool:
+    """Whether the response bends far less, relative to its size, far out in q than inside."""
+    generator = torch.Generator().manual_seed(interview.seed + 67)
+    nv = interview.robot.nv
+    direction = torch.randn(len(q), nv, generator=generator, dtype=torch.float64)
+    unit = direction / direction.abs().amax(-1, keepdim=True) * interview.half_widths("q")
+    bends = []
+    for centre in (0.0, _FAR):
+        low, middle, high = (
+            _response(interview, interview.move(q, (centre + x) * unit), tau)
+            for x in (-_STEP, 0.0, _STEP)
+        )
+        bend = (low - 2 * middle + high).norm(dim=-1) / middle.norm(dim=-1).clamp_min(1e-300)
+        bends.append(max(_median(bend) ** 2 - 6 * floor**2, 0.0) ** 0.5)
+    return bends[1] < _SETTLED * bends[0]
+
+
+def _median(x: Tensor) -> float:
+    x = x[torch.isfinite(x)]
+    return float(x.median()) if len(x) else float("inf")

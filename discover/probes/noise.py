@@ -14,6 +14,7 @@ from torch import Tensor
 from discover.dynamics import Answers
 from discover.interview import Interview
 
+_ONCE = 4  # states asked a second time, to see whether answers repeat at all
 _REPEATS = 6
 _POINTS = 8
 _EPS32 = 6e-8
@@ -40,6 +41,9 @@ class Floor:
 
 def measure(interview: Interview, inside: Answers, scale: Tensor) -> Floor:
     """Repeats at a few states, the grid of the answers, and their precision."""
+    if _repeats_itself(interview, inside[:_ONCE]):
+        still = torch.zeros_like(scale)
+        return Floor(random=0.0, rounding=_rounding(inside, scale), sigma=still)
     few = inside[:_POINTS]
     answers = interview.ask(
         few.q.repeat(_REPEATS, 1), few.v.repeat(_REPEATS, 1), few.tau.repeat(_REPEATS, 1)
@@ -47,6 +51,11 @@ def measure(interview: Interview, inside: Answers, scale: Tensor) -> Floor:
     sigma = answers.var(0).mean(0).sqrt()
     random = float((sigma / scale).square().mean().sqrt())
     return Floor(random=random, rounding=_rounding(inside, scale), sigma=sigma)
+
+
+def _repeats_itself(interview: Interview, few: Answers) -> bool:
+    again = interview.ask(few.q, few.v, few.tau)
+    return torch.equal(again.a, few.a)
 
 
 def _rounding(inside: Answers, scale: Tensor) -> float:

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import kinematics
+from discover import sampling
 from discover.dynamics import Answers
 from discover.interview import AXES, Interview
 from discover.laws.fit import Fit
@@ -20,6 +22,9 @@ from discover.laws.fit import Fit
 EDGES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
 FARTHEST = EDGES[-1]
 _RESAMPLES = 200
+_RAYS = 12
+_FEW_ROWS = 4
+_HALVINGS = 7  # of at most two half-widths: known to a fiftieth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +79,75 @@ def reach(curve: Curve, tolerance: float) -> tuple[float, bool]:
             share = np.log(tolerance / below) / np.log(above / below)
             return float(centres[i - 1] + share * (centres[i] - centres[i - 1])), False
     return FARTHEST, True
+
+
+def edge(interview: Interview, law: Fit, axis: str, tolerance: float) -> float | None:
+    """The distance at which the model leaves a law that is exact inside; None if it never does.
+
+    Bisects along rays: from the centre through answers that are off by more than `tolerance`
+    (standardised), and along single joints, both ways. The nearest crossing counts.
+    """
+    robot, region = interview.robot, interview.support.region
+    far = Answers.concat([interview.shell(axis, lo, hi, _FEW_ROWS) for lo, hi in pairwise(EDGES)])
+    distance = getattr(sampling.distance(region, robot, _states(far)), axis)
+    order = torch.argsort(distance)
+    off = [i for i in order.tolist() if _off(law, far[[i]], tolerance)]
+    rays = [_states(far[off[:_RAYS]])] if off else []
+    if axis != "joint":
+        rays.append(_single_joint_rays(interview, axis))
+    if not rays:
+        return None
+    ends = sampling.Batch(*(torch.cat(x) for x in zip(*rays, strict=True)))
+    rows = getattr(sampling.distance(region, robot, ends), axis)
+    low, high = 1.0 / rows, torch.ones_like(rows)
+    bad = _off(law, _ask_at(interview, ends, axis, high), tolerance)
+    if not bool(bad.any()):
+        return None
+    ends = sampling.Batch(*(x[bad] for x in ends))
+    rows, low, high = rows[bad], low[bad], high[bad]
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        wrong = _off(law, _ask_at(interview, ends, axis, middle), tolerance)
+        low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
+    return float((0.5 * (low + high) * rows).min())
+
+
+def _states(answers: Answers) -> sampling.Batch:
+    return sampling.Batch(answers.q, answers.v, answers.tau)
+
+
+def _off(law: Fit, answers: Answers, tolerance: float) -> Tensor:
+    """Which answers are not the law's (n,)."""
+    size = law.residual(answers).square().mean(-1).sqrt()
+    return ~(size <= tolerance)
+
+
+def _single_joint_rays(interview: Interview, axis: str) -> sampling.Batch:
+    """Ends of rays along each joint alone, both ways, from random states of the region."""
+    nv = interview.robot.nv
+    start = interview.draw("rays", 2 * nv)
+    unit = torch.cat([torch.eye(nv), -torch.eye(nv)]).to(torch.float64)
+    neutral = interview.robot.neutral().to(torch.float64).expand(2 * nv, -1)
+    moved = {"q": kinematics.difference(interview.robot, neutral, start.q)}
+    moved |= {"v": start.v, "tau": start.tau}
+    side = getattr(interview.support.region, axis)
+    inside = ((moved[axis] - side.centre) / side.half_width).clamp(-1.0, 1.0)
+    offset = torch.where(unit != 0, FARTHEST * unit, inside / FARTHEST)
+    moved[axis] = side.centre + side.half_width * offset
+    q = kinematics.integrate(interview.robot, neutral, moved["q"], 1.0)
+    return sampling.Batch(q, moved["v"], moved["tau"])
+
+
+def _ask_at(interview: Interview, ends: sampling.Batch, axis: str, share: Tensor) -> Answers:
+    """Answers at a share (n,) of the way from the centre to the ends, in the axis' group."""
+    robot, region = interview.robot, interview.support.region
+    neutral = robot.neutral().to(torch.float64).expand(len(share), -1)
+    moved = {"q": kinematics.difference(robot, neutral, ends.q), "v": ends.v, "tau": ends.tau}
+    for group in ("q", "v", "tau") if axis == "joint" else (axis,):
+        centre = getattr(region, group).centre
+        moved[group] = centre + share[:, None] * (moved[group] - centre)
+    q = kinematics.integrate(robot, neutral, moved["q"], 1.0)
+    return interview.ask(q, moved["v"], moved["tau"])
 
 
 def error_rows(law: Fit, answers: Answers) -> Tensor:

@@ -16,6 +16,8 @@ PHYSICS = {
     "cost of possible parameters": 1.0,
     "extended law error far out": 2e-3,
     "best law error far out": 2e-3,
+    "best law error in the region": 1e-3,
+    "resolution": 1e-3,
     "far curvature": 0.9,
     "frozen steps": 0.0,
 }
@@ -58,10 +60,27 @@ def test_lookup_needs_positive_evidence_and_not_only_the_absence_of_laws():
         "refit error far out": 1.0,
         "extended law error far out": 1.0,
         "best law error far out": 1.0,
+        "best law error in the region": 0.05,
     }
     assert judge(evidence(**nothing)).answer == "undetermined"
     assert judge(evidence(**nothing, **{"far curvature": 1e-3})).answer == "lookup table"
     assert judge(evidence(**nothing, **{"frozen steps": 1.0})).answer == "lookup table"
+
+
+def test_a_law_to_many_digits_inside_is_no_table_whatever_it_is_outside():
+    broken = {
+        "refit error far out": 1.0,
+        "extended law error far out": 1.0,
+        "best law error far out": 1.0,
+        "best law error in the region": 1e-9,
+        "far curvature": 0.0,
+    }
+    assert judge(evidence(**broken)).answer == "undetermined"
+
+
+def test_what_noise_could_have_hidden_is_not_called_physics():
+    assert judge(evidence(resolution=0.05)).answer == "physics"
+    assert judge(evidence(resolution=0.5)).answer == "undetermined"
 
 
 def test_missing_evidence_never_helps_a_case():
