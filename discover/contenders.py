@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from discover import engines
 from discover.dynamics import Dynamics
@@ -31,14 +32,16 @@ def line_up(
     law: Any | None,
     *,
     torch_compile: bool = False,
+    compile_simulator: bool = True,
 ) -> list[Contender]:
     """All that can answer forward dynamics here, by name.
 
-    model: one, or several by name. torch_compile: also models (and the simulator) through
-    `torch.compile`, which needs a C++ compiler and may take minutes.
+    model: one, or several by name. torch_compile: also models (and the simulator, unless
+    compile_simulator forbids) through `torch.compile`, which needs a C++ compiler and takes a
+    minute or, for a simulator of many joints, many.
     """
     models = model if isinstance(model, Mapping) else {} if model is None else {"model": model}
-    found = simulators(robot, torch_compile=torch_compile)
+    found = simulators(robot, torch_compile=torch_compile and compile_simulator)
     for name, own in models.items():
         found += networks(name, own, robot, torch_compile=torch_compile)
     if law is not None:
@@ -56,13 +59,20 @@ def simulators(robot: Robot, *, torch_compile: bool = False) -> list[Contender]:
     eager = simulator(robot)
     program = kinematics.compile(robot, "aba", dtype="float64")
 
-    found = [from_torch("simulator, torch eager", eager)]
+    found = [from_torch("simulator, torch eager", eager, family="torch")]
     if torch_compile:
-        found.append(from_torch("simulator, torch.compile", torch.compile(eager)))
+        compiled = torch.compile(kinematics.aba, dynamic=False)
+
+        def fused(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+            return compiled(robot, q, v, tau)
+
+        # Constants of the robot are no inference tensors, which torch.compile's guards mind.
+        more: dict[str, Any] = {"family": "torch", "without_gradients": torch.no_grad}
+        found.append(from_torch("simulator, torch.compile", fused, **more))
     if torch.cuda.is_available():
         found.append(from_torch("simulator, torch eager, CUDA", eager, device="cuda"))
-    one = {"family": "compiled, one state"}  # another kernel: its own rounding
-    found.append(_program("simulator, compiled", program, program.run, family="compiled"))
+    one = {"family": "one state at a time"}  # another kernel: its own rounding
+    found.append(_program("simulator, compiled", program, program.run, family="compiled program"))
     name = "simulator, compiled, one state at a time"
     found.append(_program(name, program, program.run_one_by_one, **one))
     return found

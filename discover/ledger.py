@@ -116,6 +116,7 @@ class Accuracy:
 
     name: str
     kind: str
+    family: str
     radii: tuple[float, ...]
     errors: tuple[float, ...]
 
@@ -150,6 +151,7 @@ def errors(
                 Accuracy(
                     name=contender.name,
                     kind=contender.kind,
+                    family=family,
                     radii=tuple(radii),
                     errors=known[family],
                 )
@@ -196,15 +198,16 @@ def from_torch(
     *,
     dtype: torch.dtype = torch.float64,
     device: str = "cpu",
+    without_gradients: Callable[[], Any] = torch.inference_mode,
     **more: Any,
 ) -> Contender:
-    """A `Dynamics` on torch tensors, without gradients; on a GPU each call is waited for."""
+    """A `Dynamics` on torch tensors; on a GPU each call is waited for."""
 
     def prepare(batch: Batch) -> Callable[[], Any]:
         q, v, tau = (x.to(device, dtype) for x in batch)
 
         def call() -> Any:
-            with torch.inference_mode():
+            with without_gradients():
                 found = dynamics(q, v, tau)
             if device != "cpu":
                 torch.cuda.synchronize()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -155,11 +155,17 @@ class SmoothPipeline:
 
     def on(self, q: Array, v: Array, tau: Array, out: Array) -> Callable[[], None]:
         """The call that fills ``out`` (B, nv) from contiguous (B, n) arrays in MuJoCo's
-        coordinates; the caller keeps the arrays."""
+        coordinates."""
         m, d = self.model, self.data
         arrays = (d.qpos, d.qvel, d.qfrc_bias, self._room, q, v, tau, out)
         pointers = [ctypes.c_void_p(x.ctypes.data) for x in arrays]
-        return partial(self._loop, m._address, d._address, *pointers, m.nq, m.nv, len(q))
+        sizes = (m.nq, m.nv, len(q))
+        loop = self._loop
+
+        def fill(_kept: Any = arrays) -> None:  # addresses alone would not keep the arrays
+            loop(m._address, d._address, *pointers, *sizes)
+
+        return fill
 
 
 def _library(folder: Path) -> ctypes.CDLL:
