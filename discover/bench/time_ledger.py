@@ -51,7 +51,6 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "delan": ("delan", {}),
 }
 EFFORT = 10.0  # rad/s² or m/s²: what the joint forces of the region would give each joint alone
-SMALL = 7  # velocities up to which networks with structure, and torch.compile of all, are tried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +96,12 @@ class Effort:
     """How much is spent: samples and seconds of training a network, rounds of timing."""
 
     samples: int = 30_000
-    training_s: float = 25.0
-    epochs: int = 100
-    rounds: int = 15
+    training_s: float = 20.0
+    epochs: int = 60
+    rounds: int = 11
     batches: tuple[int, ...] = ledger.BATCHES
-    torch_compile: bool = True
+    torch_compile: bool = True  # of networks, where there is a C++ compiler
+    compile_simulator: bool = False  # by torch.compile too: minutes, and hardly faster
     law: bool = True
     options: dict[str, Any] = field(default_factory=dict)  # of every network, for quick tests
 
@@ -162,7 +162,6 @@ def region_of(subject: Subject, robot: Robot) -> Region:
 def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
     """Everything about one robot, as plain numbers."""
     region = region_of(subject, robot)
-    small = robot.nv <= SMALL
     networks, training = train_networks(subject, robot, region, effort)
     law, distilled = distil(networks, robot, region) if effort.law else (None, None)
     compiling = compile_times(robot)
@@ -172,7 +171,11 @@ def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
         effort.torch_compile and shutil.which(os.environ.get("CXX", "g++")) is not None
     )
     runners = contenders.line_up(
-        robot, networks, law, torch_compile=with_torch_compile, compile_simulator=small
+        robot,
+        networks,
+        law,
+        torch_compile=with_torch_compile,
+        compile_simulator=effort.compile_simulator,
     )
     timings = ledger.measure(runners, robot, region, batches=effort.batches, rounds=effort.rounds)
     reference, told = reference_of(robot)
