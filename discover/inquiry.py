@@ -64,6 +64,7 @@ def examine(
     budget: str = "standard",
     seed: int = 0,
     within: str = "region",
+    label_noise: Any | None = None,
     name: str | None = None,
 ) -> Examination:
     """What has `model` learned: a lookup table, the physics of `robot`, or another law?
@@ -80,6 +81,9 @@ def examine(
     within         "region" (uniform questions in the box), or "data": questions among the states
                    of training_data, for models of recorded trajectories, which fill a thin part of
                    the box; the region is then the box that they span
+    label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
+                   [rad/s² | m/s²], where an estimate is known, as of recordings: a floor under what
+                   can be told, for a model cannot be held to less than its teacher knew
 
     Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
     and RegionError, each with one line.
@@ -103,6 +107,7 @@ def examine(
         support=_support(within, robot, region, training_data),
         budget=BUDGETS[budget],
         seed=seed,
+        label_noise=_noise_of_labels(label_noise, robot.nv),
     )
     finding = _investigate(interview, training_data)
     verdict = judge(finding.evidence)
@@ -270,7 +275,7 @@ def _remembered(
     if training_data is None:
         return {}
     found = memory.measure(
-        interview, law, _training(training_data, interview.robot), fresh, floor.level
+        interview, law, _training(training_data, interview.robot), fresh, floor.own
     )
     return {
         "kept label noise": found.kept_noise,
@@ -451,6 +456,18 @@ def _support(within: str, robot: Robot, region: Region, training_data: tuple | N
     return Recorded.of(robot, answers.q, answers.v, answers.tau)
 
 
+def _noise_of_labels(given: Any | None, nv: int) -> torch.Tensor | None:
+    if given is None:
+        return None
+    noise = torch.as_tensor(given, dtype=torch.float64)
+    if noise.shape != (nv,) or not bool((noise >= 0).all()) or not bool(noise.isfinite().all()):
+        raise ModelError(
+            f"expected label_noise of shape ({nv},), finite and not negative, found "
+            f"{tuple(noise.shape)}: give one standard deviation a joint coordinate"
+        )
+    return noise
+
+
 def _training(data: tuple, robot: Robot) -> Answers:
     if len(data) != 4:
         raise ModelError(f"expected training_data as (q, v, tau, a), found {len(data)} arrays")
@@ -476,6 +493,9 @@ def _conclude(
     law_from: str,
     edges: dict[str, float] | None = None,
 ) -> _Finding:
+    if floor.labels:
+        told = f"Its training labels carry noise of {floor.labels:.2g} of the spread of a"
+        notes = [*notes, f"{told}: smaller departures are not held against it."]
     inside_error = drawn["joint"].error[0]
     tolerance = _TOLERANCE + 3 * floor.random
     reached = {axis: reach(c, tolerance) for axis, c in drawn.items()}
