@@ -35,6 +35,8 @@ from discover.parameters import parameter_table
 from discover.probes import curvature, inertia, memory, noise, residual, structure
 from discover.probes.reach import EDGES, Curve, curves, edge, reach, relative
 from discover.region import Region
+from discover.structure.inference import Structure, coordinates_of, infer
+from discover.structure.renumbering import renumbered
 from discover.support import Box, Recorded, Support
 from discover.verdict import judge
 from kinematics import Robot
@@ -64,13 +66,16 @@ def examine(
     budget: str = "standard",
     seed: int = 0,
     within: str = "region",
+    label_noise: Any | None = None,
     name: str | None = None,
 ) -> Examination:
     """What has `model` learned: a lookup table, the physics of `robot`, or another law?
 
     model          callable (q, v, tau) -> a on batched tensors, or -> (q_next, v_next) with
                    outputs="next_state" and its step dt [s]; it is only ever called
-    robot          the tree that the model is held against; its parameters are not trusted
+    robot          the tree that the model is held against; its parameters are not trusted. With
+                   None, nv is read from the region's vectors and tree, joint kinds and geometry
+                   are inferred from the answers
     region         where the model was trained
     training_data  (q, v, tau, a) of the training samples, where known: enables memory probes
     budget         "quick", "standard" or "thorough"
@@ -78,20 +83,25 @@ def examine(
     within         "region" (uniform questions in the box), or "data": questions among the states
                    of training_data, for models of recorded trajectories, which fill a thin part of
                    the box; the region is then the box that they span
+    label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
+                   [rad/s² | m/s²], where an estimate is known, as of recordings: a floor under what
+                   can be told, for a model cannot be held to less than its teacher knew
 
     Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
     and RegionError, each with one line.
     """
     if budget not in BUDGETS:
         raise ModelError(f"expected a budget of {sorted(BUDGETS)}, found {budget!r}")
-    if robot is None:
-        raise RegionError(
-            "expected a robot, found None: finding the tree from answers alone is not there yet; "
-            "pass kinematics.load(...) or a bundled robot's name"
-        )
-    if isinstance(robot, str):
-        robot = kinematics.load(robot)
     started = time.perf_counter()
+    name = name or getattr(model, "name", None) or type(model).__name__
+    inferred: Structure | None = None
+    if robot is None:
+        nv = coordinates_of(region)
+        inferred = infer(Respondent(model, nv, nv, outputs=outputs, dt=dt), region, seed)
+        robot = inferred.robot
+        model, region, training_data = renumbered(model, region, training_data, inferred.order)
+    elif isinstance(robot, str):
+        robot = kinematics.load(robot)
     respondent = Respondent(model, robot.nq, robot.nv, outputs=outputs, dt=dt)
     interview = Interview(
         respondent=respondent,
@@ -99,6 +109,7 @@ def examine(
         support=_support(within, robot, region, training_data),
         budget=BUDGETS[budget],
         seed=seed,
+        label_noise=_noise_of_labels(label_noise, robot.nv),
     )
     finding = _investigate(interview, training_data)
     verdict = judge(finding.evidence)
@@ -110,13 +121,13 @@ def examine(
         resolution=finding.resolution,
         law=finding.law,
         evidence=finding.evidence,
-        queries=respondent.queries,
+        queries=respondent.queries + (inferred.queries if inferred else 0),
         seconds=time.perf_counter() - started,
         seed=seed,
         budget=budget,
         region=interview.support.region,
         robot=robot,
-        model=name or getattr(model, "name", None) or type(model).__name__,
+        model=name,
         outputs=outputs,
         dt=dt,
         versions=_versions(),
@@ -124,7 +135,11 @@ def examine(
         parameters=finding.parameters,
         structure=finding.structure,
         law_from=finding.law_from,
-        notes=finding.notes + _explain(verdict.answer, verdict.weakest),
+        notes=[
+            *(inferred.notes if inferred else ()),
+            *finding.notes,
+            *_explain(verdict.answer, verdict.weakest),
+        ],
     )
 
 
@@ -275,7 +290,7 @@ def _remembered(
     if training_data is None:
         return {}
     found = memory.measure(
-        interview, law, _training(training_data, interview.robot), fresh, floor.level
+        interview, law, _training(training_data, interview.robot), fresh, floor.own
     )
     return {
         "kept label noise": found.kept_noise,
@@ -456,6 +471,18 @@ def _support(within: str, robot: Robot, region: Region, training_data: tuple | N
     return Recorded.of(robot, answers.q, answers.v, answers.tau)
 
 
+def _noise_of_labels(given: Any | None, nv: int) -> torch.Tensor | None:
+    if given is None:
+        return None
+    noise = torch.as_tensor(given, dtype=torch.float64)
+    if noise.shape != (nv,) or not bool((noise >= 0).all()) or not bool(noise.isfinite().all()):
+        raise ModelError(
+            f"expected label_noise of shape ({nv},), finite and not negative, found "
+            f"{tuple(noise.shape)}: give one standard deviation a joint coordinate"
+        )
+    return noise
+
+
 def _training(data: tuple, robot: Robot) -> Answers:
     if len(data) != 4:
         raise ModelError(f"expected training_data as (q, v, tau, a), found {len(data)} arrays")
@@ -481,6 +508,9 @@ def _conclude(
     law_from: str,
     edges: dict[str, float] | None = None,
 ) -> _Finding:
+    if floor.labels:
+        told = f"Its training labels carry noise of {floor.labels:.2g} of the spread of a"
+        notes = [*notes, f"{told}: smaller departures are not held against it."]
     inside_error = drawn["joint"].error[0]
     tolerance = _TOLERANCE + 3 * floor.random
     reached = {axis: reach(c, tolerance) for axis, c in drawn.items()}
