@@ -28,7 +28,7 @@ def contender(name: str, pause: float, order: list[str]) -> ledger.Contender:
 
         return call
 
-    return ledger.Contender(name=name, prepare=prepare, dtype="float64")
+    return ledger.Contender(name=name, prepare=prepare, dtype="float64", clock=time.perf_counter)
 
 
 def test_times_are_per_state_and_contenders_take_turns() -> None:
