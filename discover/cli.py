@@ -97,9 +97,14 @@ def run(
 @app.command()
 def examine(
     model: Annotated[str, typer.Option(help="PATH of a model, or file.py:factory.")],
-    robot: Annotated[str, typer.Option(help="PATH of a URDF or MJCF file, or a bundled NAME.")],
-    region: Annotated[Path, typer.Option(help="TOML with q, v and tau.")],
+    region: Annotated[
+        Path, typer.Option(help="TOML with q, v and tau; without --robot, a list of each.")
+    ],
     out: Annotated[Path, typer.Option(help="Where to write the examination.")],
+    robot: Annotated[
+        str | None,
+        typer.Option(help="PATH of a URDF or MJCF, or a bundled NAME [inferred from the answers]."),
+    ] = None,
     outputs: Annotated[
         Outputs | None, typer.Option(help="What it answers [as it declares, or acceleration].")
     ] = None,
@@ -112,7 +117,7 @@ def examine(
     from discover import stages
 
     _must_be_free(out)
-    body = discover.load_robot(robot)
+    body = None if robot is None else discover.load_robot(robot)
     box = discover.Region.from_toml(region)
     asked = stages.load_model(model, body, box, outputs=outputs.value if outputs else None, dt=dt)
     exam = discover.examine(
@@ -176,6 +181,7 @@ def calibrate(
     ] = None,
     budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
+    share: Annotated[float, typer.Option(help="How much of the zoo, 0 to 1.")] = 1.0,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Put the fitted confidence into thresholds.toml.")
     ] = False,
@@ -189,6 +195,7 @@ def calibrate(
         robots=robots,
         budget=budget.value,
         seed=seed,
+        share=share,
         adopt=adopt,
         command=_command(),
         say=_say,

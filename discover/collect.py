@@ -23,6 +23,7 @@ def collect(recipe: Recipe, robot: Robot) -> Dataset:
     if recipe.recording is None:
         raise RecipeError("recipe: expected [data] with [region], or [recording], found neither")
     dataset = recordings.read(recipe.recording, robot, seed=recipe.study.seed, **told)
+    dataset = recordings.aligned(dataset, robot)
     region = given.resolve(robot.nv) if given is not None else recordings.support(dataset)
     return replace(dataset, metadata={**dataset.metadata, "region": region.to_dict()})
 

@@ -83,13 +83,23 @@ def read_log(name: str, recording: Recording) -> Log:
         return np.stack([values[column] for column in names], axis=1) * factors
 
     q = stack(columns.q, scale.q, "q")
+    tau = stack(columns.tau, scale.tau, "tau")
+    offset = np.asarray(recording.offset)
+    if offset.ndim and len(offset) != len(columns.tau):
+        raise DatasetError(
+            f"recording.offset: expected one number or {len(columns.tau)}, found {len(offset)}"
+        )
+    tau = tau - offset
+    if recording.delay:  # what acted at t was recorded at t + delay
+        late = time + recording.delay
+        tau = np.stack([np.interp(late, time, column) for column in tau.T], axis=1)
     return Log(
         name=name,
         sha256=digest,
         time=time - time[0],
         q=np.unwrap(q, axis=0) if recording.unwrap else _without_jumps(path, columns.q, q),
         v=None if columns.v is None else stack(columns.v, scale.v, "v"),
-        tau=stack(columns.tau, scale.tau, "tau"),
+        tau=tau,
     )
 
 

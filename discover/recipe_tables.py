@@ -145,7 +145,8 @@ class Recording(Section):
 
     train and test name files in the folder. validation is the fraction of each training file, at
     its end, that is kept for early stopping. every keeps each n-th sample after filtering. unwrap
-    joins angles that were recorded modulo a full turn.
+    joins angles that were recorded modulo a full turn. delay [s] is how much later joint forces
+    were recorded than they acted, offset what they show when nothing acts: both are taken out.
     """
 
     folder: str = ""
@@ -155,6 +156,8 @@ class Recording(Section):
     validation: float = Field(default=0.15, ge=0.0, lt=1.0)
     every: PositiveInt = 1
     unwrap: bool = False
+    delay: float = 0.0
+    offset: float | tuple[float, ...] = 0.0
     columns: Columns
     scale: Scale = Scale()
     smoothing: Smoothing = Smoothing()

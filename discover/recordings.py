@@ -5,12 +5,14 @@ Every step is stated in the data set's metadata, beside an estimate of the noise
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from discover.alignment import Motion, align
 from discover.dataset import SPLITS, Dataset, describe
 from discover.errors import DatasetError
 from discover.logs import Log, read_log
@@ -99,6 +101,25 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
     return Dataset(metadata=metadata, **joined)
 
 
+def aligned(dataset: Dataset, robot: Robot) -> Dataset:
+    """The same data with what the fixed-lag check says of their joint forces in the metadata.
+
+    Nothing is shifted: see `recording.delay` and `recording.offset`.
+    """
+    rows = dataset.part("train")
+    assert rows.a is not None  # recordings are data sets of accelerations
+    motions = []
+    for index in rows.trajectory.unique(sorted=True).tolist():
+        part = rows.select(rows.trajectory == index)
+        assert part.a is not None
+        arrays = {k: x.numpy() for k, x in (("q", part.q), ("v", part.v), ("a", part.a))}
+        motions.append(Motion(time=part.t.numpy(), tau=part.tau.numpy(), **arrays))
+    found = align(robot, motions)
+    said = [*dataset.metadata.get("processing", []), found.sentence(robot.joint_names)]
+    told = {**dataset.metadata, "alignment": found.to_dict(), "processing": said}
+    return replace(dataset, metadata=told)
+
+
 def support(dataset: Dataset, quantile: float = 0.005) -> Region:
     """The box in which the training samples lie, each side cut at a quantile (0: the extremes).
 
@@ -178,8 +199,14 @@ def _statement(recording: Recording) -> list[str]:
         if smoothing.acceleration == "q"
         else "v is the smoothed measurement and a its derivative"
     )
+    taken = []
+    if recording.delay or np.any(recording.offset):
+        taken = [
+            f"taken out of them: a delay of {1e3 * recording.delay:g} ms, {_offset(recording)}"
+        ]
     return [
         f"joint forces are the columns {', '.join(columns.tau)}",
+        *taken,
         f"q, v and tau went through a Savitzky-Golay filter of {smoothing.window} samples and "
         f"order {smoothing.order}, fitted in true time, so uneven steps were not resampled",
         f"{kinds}, by the same filter",
@@ -190,6 +217,11 @@ def _statement(recording: Recording) -> list[str]:
         "noise: standard deviations from the filter's residual, taken as white; what the filter "
         "rounds off and vibrations slower than its window are not in them",
     ]
+
+
+def _offset(recording: Recording) -> str:
+    offsets = np.atleast_1d(np.asarray(recording.offset, dtype=float))
+    return f"offsets of {', '.join(f'{x:g}' for x in offsets)}"
 
 
 def _mean(entries: list[dict[str, Array]]) -> dict[str, list[float]]:

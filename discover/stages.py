@@ -117,13 +117,15 @@ def train_model(
 
 def load_model(
     path: Path | str,
-    robot: Robot,
+    robot: Robot | None,
     region: Region | None = None,
     *,
     outputs: str | None = None,
     dt: float | None = None,
 ) -> Any:
     """Somebody's model from its file, checked against the robot; has `.outputs` and `.dt`.
+
+    Without a robot, nv is that of the region's vectors and every coordinate is a number.
 
     What the model answers is read from its own declaration where `outputs` and `dt` are not given.
     Raises ModelError or CheckpointError.
@@ -133,12 +135,18 @@ def load_model(
     told = {"outputs": outputs, "dt": dt}
     declared: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
     if Path(path).suffix != ".safetensors":  # ours declare themselves
-        declared |= {"nq": robot.nq, "nv": robot.nv, "kinds": robot.kinds}
-        if region is not None and robot.nq == robot.nv:
-            declared["home"] = tuple(region.resolve(robot.nv).q.centre.tolist())
+        if robot is not None:
+            declared |= {"nq": robot.nq, "nv": robot.nv, "kinds": robot.kinds}
+        elif region is not None:
+            from discover.structure.inference import coordinates_of
+
+            nv = coordinates_of(region)
+            declared |= {"nq": nv, "nv": nv}
+        if region is not None and declared["nq"] == declared["nv"]:
+            declared["home"] = tuple(region.resolve(declared["nv"]).q.centre.tolist())
         return models.load(path, **declared)
     model = models.load(path, **declared)
-    if (model.layout.nq, model.layout.nv) != (robot.nq, robot.nv):
+    if robot is not None and (model.layout.nq, model.layout.nv) != (robot.nq, robot.nv):
         raise ModelError(
             f"{path}: expected a model of {robot.nv} joint coordinates (those of {robot.name}), "
             f"found {model.layout.nv}"
@@ -189,6 +197,7 @@ def examine_model(
         if recorded or entry.kind not in (CONTROL, FILE)
         else None,
         within="data" if recorded else "region",
+        label_noise=dataset.metadata["noise"]["a"] if recorded else None,
         outputs=dataset.outputs,
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         budget=recipe.examine.budget,

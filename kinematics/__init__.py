@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from kinematics.aba import aba
 from kinematics.base_parameters import BaseParameters, base_parameters
 from kinematics.coupling import Mimic
 from kinematics.crba import crba
@@ -21,6 +20,7 @@ from kinematics.energy import (
 )
 from kinematics.errors import RobotError, WorldlawError
 from kinematics.families import family, random_tree
+from kinematics.forward import aba
 from kinematics.hamiltonian import joint_momentum, momentum_rate
 from kinematics.load import bundled, load
 from kinematics.log_cholesky import from_log_cholesky, to_log_cholesky

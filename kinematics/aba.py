@@ -24,17 +24,12 @@ from kinematics.tree import Robot
 
 
 def aba(robot: Robot, q: Any, v: Any, tau: Any, f_ext: Any = None) -> Array:
-    """Forward dynamics: the accelerations (..., nv) [rad/s² | m/s²] that ``tau`` causes.
-
-    q (..., nq) [rad | m], v (..., nv) [rad/s | m/s], tau (..., nv) [N·m | N]; f_ext (..., nb, 6)
-    is the wrench on each body in its own frame about its origin, moment then force [N·m, N].
-    Featherstone (2008), table 7.1. Robots with mimic joints are solved through their mass matrix.
-    Raises RobotError on wrong shapes.
-    """
-    return enter(robot, q, v, tau=tau, f_ext=f_ext).run(_accelerations)
+    """The recursion itself, over tensors or expression nodes; see `kinematics.forward.aba`."""
+    return enter(robot, q, v, tau=tau, f_ext=f_ext).run(accelerations)
 
 
-def _accelerations(given: Inputs) -> Array:
+def accelerations(given: Inputs) -> Array:
+    """Forward dynamics of checked inputs (nv, B)."""
     place = Placement(given.read, given.q)
     force = given.public["tau"].T
     passive = terms.velocity_forces(given)

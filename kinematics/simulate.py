@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinematics.aba import aba
 from kinematics.energy import kinetic_energy, potential_energy
 from kinematics.errors import RobotError
+from kinematics.forward import aba
 from kinematics.hamiltonian import joint_momentum, momentum_rate
 from kinematics.inputs import as_array
 from kinematics.manifold import integrate

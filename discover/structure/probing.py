@@ -88,6 +88,11 @@ class Prober:
         low, high = self._side("v", width)
         return self._rng.uniform(low, high, (n, self.nv))
 
+    def draw_forces(self, n: int, width: float = 1.0) -> Array:
+        """n joint forces, uniform in the region in tau."""
+        low, high = self._side("tau", width)
+        return self._rng.uniform(low, high, (n, self.nv))
+
     def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
         """H and force at states (n, nv); v = 0 unless given."""
         q = np.atleast_2d(q)

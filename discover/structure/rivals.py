@@ -45,8 +45,16 @@ def target(asked: Local) -> Array:
 def scales(asked: Local) -> Array:
     """The size of each entry of [H | force] (nv, nv + 1): geometric means of the diagonal."""
     own = np.sqrt(np.abs(np.einsum("nii->ni", asked.H)).mean(0)) + 1e-300
-    push = float(np.sqrt(np.mean((asked.force / own) ** 2))) + 1e-300
-    return np.column_stack([np.outer(own, own), own * push])
+    push = weight_of(asked)
+    return np.column_stack([np.outer(own, own), own * (push if push else np.inf)])
+
+
+def weight_of(asked: Local) -> float:
+    """How strong the forces at rest are, over the joints' own inertia; zero where all are noise."""
+    own = np.sqrt(np.abs(np.einsum("nii->ni", asked.H)).mean(0)) + 1e-300
+    push = np.sqrt(np.mean((asked.force / own) ** 2))
+    noise = np.sqrt(np.mean((asked.force_deviation / own) ** 2))
+    return float(push) if push > 5 * noise else 0.0
 
 
 def truncated(rows: Array, y: Array, tolerance: float = _TRUNCATION) -> Array:

@@ -24,11 +24,13 @@ GRAVITY = 9.81  # the scale of lengths rests on it: m g l and m l² are what tor
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScrewTree:
-    """parents (nv,), in any order; turning (nv,) bool; reference (nv,) configuration."""
+    """parents (nv,), in any order; turning (nv,) bool; reference (nv,) configuration;
+    gravity [m/s²] along -z of the reference frame, zero where nothing weighs on the joints."""
 
     parents: tuple[int, ...]
     turning: tuple[bool, ...]
     reference: Array
+    gravity: float = GRAVITY
 
     @cached_property
     def order(self) -> tuple[int, ...]:
@@ -75,7 +77,7 @@ class ScrewTree:
         delta = q - self.reference
         out = np.zeros((*lead, n, nv, 6, nv + 1), dtype=screws.dtype)
         fall = np.zeros((*lead, n, 6, nv + 1), dtype=screws.dtype)
-        fall[..., 5, nv] = GRAVITY
+        fall[..., 5, nv] = self.gravity
         for j in self.order:
             s = screws[..., j, :]
             above = fall if self.parents[j] < 0 else out[..., self.parents[j], :, :]

@@ -14,7 +14,8 @@ INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
 
 
-def _expression(node: Node, name: dict[int, str], module: str) -> str:
+def expression(node: Node, name: dict[int, str], module: str) -> str:
+    """One operation, written in the names of its operands."""
     args = [name[a.id] for a in node.args]
     if node.op in INFIX:
         return f"{args[0]} {INFIX[node.op]} {args[1]}"
@@ -30,7 +31,8 @@ def _expression(node: Node, name: dict[int, str], module: str) -> str:
     return f"{module}.{function}({', '.join(args)})"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A constant, to the last digit."""
     if value != value or abs(value) == float("inf"):
         return f'float("{value}")'
     return repr(value) if value >= 0 else f"({value!r})"
@@ -48,10 +50,10 @@ def _body(program: Program, module: str) -> list[str]:
                 lines.append(f"{node.value} = {port.name}[..., {k}]")
     for node in program.nodes:
         if node.op == "const":
-            name[node.id] = _number(node.value)
+            name[node.id] = number(node.value)
         elif node.op != "input":
             name[node.id] = f"t{node.id}"
-            lines.append(f"t{node.id} = {_expression(node, name, module)}")
+            lines.append(f"t{node.id} = {expression(node, name, module)}")
     outputs = ", ".join(name[n.id] for n in program.outputs.ravel())
     first = ", ".join(port.name for port in program.ports)
     shape = tuple(program.outputs.shape)

@@ -1,0 +1,158 @@
+"""Are measured joint forces in time with the motion? A fixed-lag check for recordings.
+
+Torques pass through other filters and buses than encoders and often arrive later; sensors have
+offsets. For each lag tried, the torques are moved back by it and explained by the rigid-body
+regressor of the motion with friction and an offset a joint; the lag that leaves the least is the
+delay. The description's masses are not used, only its tree and geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from kinematics import Robot
+
+LAGS = 41  # tried, evenly, on both sides of zero
+WIDEST = 0.06  # s
+MOST_ROWS = 1500  # of each trajectory
+SMOOTHED_SIGN = 0.05  # rad/s or m/s over which Coulomb friction changes its sign
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """One trajectory: time (n,) [s], q, v, a, tau (n, nv), smoothed."""
+
+    time: Array
+    q: Array
+    v: Array
+    a: Array
+    tau: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alignment:
+    """Delay [s] of the torques behind the motion, and offset (nv,) [N·m | N] a joint.
+
+    The errors are standard errors over the trajectories (NaN for a single one). `unexplained` is
+    the share of the torques' spread that is left at this delay, `unexplained_as_given` without
+    any. `clear`: the delay differs from zero by more than two standard errors and helps.
+    """
+
+    delay: float
+    delay_error: float
+    offset: list[float]
+    offset_error: list[float]
+    unexplained: float
+    unexplained_as_given: float
+    trajectories: int
+
+    @property
+    def clear(self) -> bool:
+        sure = self.trajectories > 1 and abs(self.delay) > 2 * self.delay_error
+        return sure and self.unexplained < 0.98 * self.unexplained_as_given
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; an error that cannot be told is null."""
+        told = {**vars(self), "clear": self.clear}
+        return {k: None if isinstance(x, float) and not np.isfinite(x) else x
+                for k, x in told.items()}  # fmt: skip
+
+    def sentence(self, names: Sequence[str]) -> str:
+        """What was found, for the data set's metadata and the report."""
+        spread = f" ± {1e3 * self.delay_error:.1f}" if np.isfinite(self.delay_error) else ""
+        said = f"joint forces lag the motion by {1e3 * self.delay:.1f}{spread} ms"
+        advice = (
+            f"; set recording.delay = {self.delay:.4f}, which leaves {self.unexplained:.1%} of "
+            f"them unexplained instead of {self.unexplained_as_given:.1%}"
+            if self.clear
+            else ", which is not told apart from none"
+        )
+        offsets = ", ".join(
+            f"{name} {x:+.3g}" + (f" ± {e:.2g}" if np.isfinite(e) else "")
+            for name, x, e in zip(names, self.offset, self.offset_error, strict=True)
+        )
+        return f"time alignment: {said}{advice}; offsets: {offsets}"
+
+
+def align(robot: Robot, motions: Sequence[Motion], widest: float = WIDEST) -> Alignment:
+    """Estimate delay and offsets of the torques, each trajectory by itself, then together."""
+    lags = np.linspace(-widest, widest, LAGS)
+    costs = np.zeros((len(motions), LAGS))
+    for row, motion in enumerate(motions):
+        costs[row], _ = _costs(robot, motion, lags, widest)
+    each = np.array([_least(lags, cost) for cost in costs])
+    delay = _least(lags, costs.mean(0))
+    again = [_costs(robot, motion, np.array([0.0, delay]), widest) for motion in motions]
+    as_given, left = np.mean([cost for cost, _ in again], axis=0)
+    at = np.array([offset[1] for _, offset in again])
+    n = len(motions)
+    error = float(each.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+    own = at.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(robot.nv, np.nan)
+    return Alignment(
+        delay=delay,
+        # A grid cannot tell apart what lies between its points better than this.
+        delay_error=max(error, 0.02 * (lags[1] - lags[0])) if n > 1 else error,
+        offset=at.mean(0).tolist(),
+        offset_error=own.tolist(),
+        unexplained=float(np.sqrt(left)),
+        unexplained_as_given=float(np.sqrt(as_given)),
+        trajectories=n,
+    )
+
+
+def _costs(robot: Robot, motion: Motion, lags: Array, widest: float) -> tuple[Array, Array]:
+    """What is left of the torques' variance at each lag, mean over joints; and the offsets."""
+    time = motion.time
+    inside = np.flatnonzero((time >= time[0] + widest) & (time <= time[-1] - widest))
+    rows = inside[:: max(1, len(inside) // MOST_ROWS)]
+    design = _design(robot, motion, rows)
+    shifted = np.stack(
+        [[np.interp(time[rows] + lag, time, column) for column in motion.tau.T] for lag in lags]
+    )  # (lags, nv, n)
+    size = motion.tau.var(axis=0).clip(1e-12)
+    weight = 1 / np.sqrt(size)
+    nv, n = robot.nv, len(rows)
+    whole = (design * weight[None, :, None]).reshape(n * nv, -1)
+    target = (shifted * weight[:, None]).transpose(2, 1, 0).reshape(n * nv, len(lags))
+    norms = np.linalg.norm(whole, axis=0)
+    norms[norms == 0] = 1.0
+    theta = np.linalg.lstsq(whole / norms, target, rcond=1e-9)[0]
+    rest = (target - (whole / norms) @ theta).reshape(n, nv, len(lags))
+    left = np.square(rest).mean(axis=0).T
+    offset = (theta / norms[:, None])[-nv:].T
+    return left.mean(axis=1), offset
+
+
+def _design(robot: Robot, motion: Motion, rows: NDArray[np.int64]) -> Array:
+    """(n, nv, p): the bodies' regressor, viscous and Coulomb friction, and an offset a joint."""
+    import kinematics
+
+    q, v, a = (torch.from_numpy(np.ascontiguousarray(x[rows])) for x in
+               (motion.q, motion.v, motion.a))  # fmt: skip
+    bodies = kinematics.regressor(robot, q, v, a).numpy()
+    own = np.eye(robot.nv)[None]
+    speed = motion.v[rows][:, :, None]
+    return np.concatenate(
+        [bodies, own * speed, own * np.tanh(speed / SMOOTHED_SIGN), own * np.ones_like(speed)],
+        axis=2,
+    )
+
+
+def _least(lags: Array, cost: Array) -> float:
+    """Where a parabola through the least point and its neighbours is least."""
+    k = int(np.argmin(cost))
+    if k in (0, len(lags) - 1):
+        return float(lags[k])
+    before, here, after = cost[k - 1 : k + 2]
+    bend = before - 2 * here + after
+    shift = 0.5 * (before - after) / bend if bend > 0 else 0.0
+    return float(lags[k] + shift * (lags[1] - lags[0]))

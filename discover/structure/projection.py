@@ -1,0 +1,219 @@
+"""Variable projection: screws by Gauss-Newton, inertial parameters solved for at every step.
+
+The residual is what the best inertial parameters leave of [H | force at rest]. Its derivative with
+respect to the screws, projected on what the parameters cannot make up for (Kaufman 1975), needs
+only the forward model at fixed parameters, differentiated exactly by a complex step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from discover.structure.probing import Local
+from discover.structure.rivals import scales, target, truncated
+from discover.structure.screws import Array, ScrewTree
+
+_STEP = 1e-30
+_RIDGE = 1e-9
+_FLOOR = 1e-9
+_COARSE = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Solution:
+    """Unit screws (nv, 6) and the root mean square of the weighted residual."""
+
+    screws: Array
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """[H | force] of a tree at configurations q, one weight an entry.
+
+    weight (n, nv, nv + 1): one over what each entry is worth; entries below the diagonal and
+    between joints that no body shares have none (they are zero or said twice). With `joint_terms`
+    each joint may have an armature, a spring and a constant force of its own beside its bodies.
+    `cut`: combinations of parameters that the answers show less than this are not used. A coarse
+    cut keeps the search from nearly degenerate screws with huge parameters that make up for them.
+    """
+
+    tree: ScrewTree
+    q: Array
+    y: Array
+    rows: Array
+    weight: Array
+    floor: float
+    joint_terms: bool = False
+    cut: float = _RIDGE
+
+    @classmethod
+    def of(
+        cls, tree: ScrewTree, asked: Local, *, whitened: bool, joint_terms: bool = False
+    ) -> Problem:
+        """Weights from the answers' own deviations if they scatter, else from their size."""
+        y = target(asked)
+        above = tree.above
+        shared = (above.T.astype(int) @ above.astype(int)) > 0
+        upper = np.triu(np.ones_like(shared)) & shared
+        use = np.column_stack([upper, np.ones(len(upper), dtype=bool)])
+        if whitened:
+            sd = np.concatenate([asked.H_deviation, asked.force_deviation[:, :, None]], 2)
+            weight = 1.0 / np.sqrt(sd**2 + (1e-12 * scales(asked)) ** 2)
+            floor = 1.15
+        else:
+            weight = np.broadcast_to(1.0 / scales(asked), y.shape)
+            floor = _FLOOR
+        rows = np.broadcast_to(use, y.shape).ravel().nonzero()[0]
+        return cls(
+            tree=tree,
+            q=asked.q,
+            y=(y * weight).ravel()[rows],
+            rows=rows,
+            weight=weight,
+            floor=floor,
+            joint_terms=joint_terms,
+        )
+
+    def design(self, screws: Array) -> Array:
+        """Weighted rows (r, p), linear in the 10 nv inertial parameters and the joint terms."""
+        columns = self.tree.regressor(screws, self.q)
+        if self.joint_terms:
+            columns = np.concatenate([columns, self._own_terms()], -1)
+        columns = columns * self.weight[..., None]
+        return columns.reshape(-1, columns.shape[-1])[self.rows]
+
+    def _own_terms(self) -> Array:
+        """Armature, spring and constant force of each joint: (n, nv, nv + 1, 3 nv)."""
+        n, nv = self.q.shape
+        out = np.zeros((n, nv, nv + 1, 3, nv))
+        for j in range(nv):
+            out[:, j, j, 0, j] = 1.0
+            out[:, j, nv, 1, j] = self.q[:, j]
+            out[:, j, nv, 2, j] = 1.0
+        return out.reshape(n, nv, nv + 1, 3 * nv)
+
+    def predicted(self, screws: Array, pi: Array) -> Array:
+        """Weighted [H | force] (..., r) with given parameters."""
+        full = self.tree.forces(screws, pi, self.q) * self.weight
+        return full.reshape(*full.shape[:-3], -1)[..., self.rows]
+
+    def parameters(self, screws: Array) -> Array:
+        """Inertial parameters, then joint terms if any, (p,), of least norm."""
+        return truncated(self.design(screws), self.y)
+
+    def error_of(self, screws: Array, parameters: Array) -> float:
+        """Root mean square of the weighted residual with given parameters (p,)."""
+        return float(np.sqrt(np.mean((self.design(screws) @ parameters - self.y) ** 2)))
+
+    def residual(self, screws: Array) -> tuple[Array, Array, Array]:
+        """(residual (r,), parameters (nv, 10), orthonormal columns (r, k) they span)."""
+        design = self.design(screws)
+        size = np.linalg.norm(design, axis=0)
+        size = np.where(size > 1e-13 * size.max(), size, np.inf)
+        u, s, vt = np.linalg.svd(design / size, full_matrices=False)
+        keep = s > self.cut * s[0]
+        u, s, vt = u[:, keep], s[keep], vt[keep]
+        along = u.T @ self.y
+        pi = ((vt.T @ (along / s)) / size)[: 10 * len(screws)]
+        return self.y - u @ along, pi.reshape(-1, 10), u
+
+    def jacobian(self, screws: Array, pi: Array, basis: Array) -> Array:
+        """d residual / d raw screws (r, 6 nv), Kaufman's form."""
+        nv = len(screws)
+        moved = np.repeat(screws[None].astype(complex), 6 * nv, 0)
+        index = np.arange(6 * nv)
+        moved[index, index // 6, index % 6] += 1j * _STEP
+        slope = self.predicted(self.tree.unit(moved), pi).imag.T / _STEP
+        return -(slope - basis @ (basis.T @ slope))
+
+    def covariance(self, screws: Array) -> Array:
+        """Covariance (6 nv, 6 nv) of the screws over the directions that the answers show."""
+        r, pi, basis = self.residual(screws)
+        J = self.jacobian(screws, pi, basis)
+        _, s, vt = np.linalg.svd(J, full_matrices=False)
+        keep = s > 1e-6 * s[0]
+        variance = max(1.0, float(r @ r) / max(1, len(r) - basis.shape[1] - int(keep.sum())))
+        return variance * (vt[keep].T / s[keep] ** 2) @ vt[keep]
+
+
+def solve_well(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0) -> Solution:
+    """With well-shown parameters only; if that does not fit, from there with all of them."""
+    coarse = replace(problem, cut=_COARSE)
+    found = solve(coarse, start, iterations=iterations, tidy=tidy)
+    if found.error < problem.floor:
+        return found
+    finer = solve(problem, found.screws, iterations=max(20, iterations // 2), tidy=tidy)
+    return finer if finer.error < 0.9 * found.error else found
+
+
+def untidiness(tree: ScrewTree, screws: Array) -> Array:
+    """Zero (..., k) where axes are upright or level, and parallel or at right angles to those of
+    the joint that carries them and of its own carrier, as in most machines."""
+    direction = np.where(np.asarray(tree.turning)[:, None], screws[..., :3], screws[..., 3:])
+    cosines = [direction[..., 2]] if tree.gravity else []
+    for j, p in enumerate(tree.parents):
+        for other in (p, tree.parents[p] if p >= 0 else -1):
+            if other >= 0:
+                cosines.append((direction[..., j, :] * direction[..., other, :]).sum(-1)[..., None])
+    if not cosines:
+        return np.zeros((*screws.shape[:-2], 0), dtype=screws.dtype)
+    c = np.concatenate(cosines, -1)
+    return c * (1 - c * c)
+
+
+def solve(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0) -> Solution:
+    """Levenberg-Marquardt on the screws from one start.
+
+    With `tidy` there is a price on untidy angles: where the answers leave screws open, the tidy
+    ones are taken. The error returned is that of the answers alone.
+    """
+    nv = len(start)
+    weight = tidy * np.sqrt(len(problem.y) / max(1, 3 * nv))
+
+    def missed(screws: Array) -> tuple[Array, Array, Array, float]:
+        r, pi, basis = problem.residual(screws)
+        extra = weight * untidiness(problem.tree, screws) if tidy else np.zeros(0)
+        return np.concatenate([r, extra]), pi, basis, float(r @ r)
+
+    def slope(screws: Array, pi: Array, basis: Array) -> Array:
+        J = problem.jacobian(screws, pi, basis)
+        if not tidy:
+            return J
+        moved = np.repeat(screws[None].astype(complex), 6 * nv, 0)
+        index = np.arange(6 * nv)
+        moved[index, index // 6, index % 6] += 1j * _STEP
+        extra = untidiness(problem.tree, problem.tree.unit(moved)).imag.T / _STEP
+        return np.concatenate([J, weight * extra])
+
+    screws = problem.tree.unit(start)
+    r, pi, basis, own = missed(screws)
+    cost = float(r @ r)
+    count = len(problem.y)
+    damping, slow = 1e-2, 0
+    for _ in range(iterations):
+        if np.sqrt(cost / count) < 1e-14:
+            break
+        J = slope(screws, pi, basis)
+        gradient, hessian = J.T @ r, J.T @ J
+        top = float(np.trace(hessian)) / len(hessian) + 1e-300
+        better = False
+        for _ in range(6):
+            step = -np.linalg.solve(hessian + damping * top * np.eye(len(hessian)), gradient)
+            trial = problem.tree.unit(screws + step.reshape(-1, 6))
+            r_new, pi_new, basis_new, own_new = missed(trial)
+            cost_new = float(r_new @ r_new)
+            if cost_new < cost:
+                better = True
+                break
+            damping *= 6
+        if not better:
+            break
+        slow = slow + 1 if cost_new > 0.9 * cost else 0
+        screws, r, pi, basis, cost, own = trial, r_new, pi_new, basis_new, cost_new, own_new
+        damping = max(damping / 8, 1e-14)
+        if slow > 8:
+            break
+    return Solution(screws=screws, error=float(np.sqrt(own / count)))
