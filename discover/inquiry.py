@@ -30,7 +30,7 @@ from discover.laws.consistency import Completion, complete
 from discover.laws.family import Family
 from discover.laws.fit import Fit, fit, fit_step_map, spread
 from discover.laws.selection import possible, rank, refit, select
-from discover.laws.terms import coordinates, forces, joint_terms, library
+from discover.laws.terms import forces, joint_terms, library
 from discover.parameters import parameter_table
 from discover.probes import curvature, inertia, memory, noise, residual, structure
 from discover.probes.reach import EDGES, Curve, curves, edge, reach, relative
@@ -202,8 +202,8 @@ def _exact_on(
 
 def _term_sizes(fitted: Fit, answers: Answers) -> torch.Tensor:
     """The root mean square of each term's column over that of the joint forces."""
-    x, place = answers, coordinates(fitted.family.robot)
-    columns = forces(fitted.family.terms, x.q, x.v, x.a, x.tau, place)
+    x = answers
+    columns = forces(fitted.family.terms, x.q, x.v, x.a, x.tau, fitted.family.bodies)
     return columns.square().mean((0, 1)).sqrt() / x.tau.square().mean().sqrt()
 
 

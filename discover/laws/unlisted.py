@@ -28,8 +28,8 @@ from discover.laws.selection import (
     _ALPHABET,
     EFFECTIVE_SAMPLES,
     Selection,
-    _possible,
     description_length,
+    possible,
     refit,
 )
 from discover.laws.shape_search import Found, Target, search
@@ -463,7 +463,7 @@ def _prune(current: Selection, answers: Answers, held: Answers, floor: float) ->
         for k in range(len(terms)):
             trial = refit(current.fit, answers, [*terms[:k], *terms[k + 1 :]])
             length = _length(trial, held, floor)
-            if _possible(trial) and length <= current.length:
+            if possible(trial) and length <= current.length:
                 current, improved = Selection(fit=trial, length=length), True
                 break
     return current
