@@ -181,6 +181,7 @@ def calibrate(
     ] = None,
     budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
+    share: Annotated[float, typer.Option(help="How much of the zoo, 0 to 1.")] = 1.0,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Put the fitted confidence into thresholds.toml.")
     ] = False,
@@ -194,6 +195,7 @@ def calibrate(
         robots=robots,
         budget=budget.value,
         seed=seed,
+        share=share,
         adopt=adopt,
         command=_command(),
         say=_say,
@@ -203,14 +205,18 @@ def calibrate(
 
 @app.command()
 def bench(
-    subject: Annotated[str, typer.Argument(help="dynamics, verdict or laws")] = "dynamics",
+    subject: Annotated[
+        str, typer.Argument(help="dynamics, verdict, laws, models or published")
+    ] = "dynamics",
     out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
 ) -> None:
-    """Measure speed against other engines (dynamics), or the instrument itself."""
+    """Measure speed against other engines (dynamics), the instrument itself, the families of
+    world models on three robots (models), or those against published figures (published)."""
     from importlib.util import find_spec
 
-    if subject not in ("dynamics", "verdict", "laws"):
-        raise RecipeError(f"bench: expected dynamics, verdict or laws, found {subject!r}")
+    subjects = ("dynamics", "verdict", "laws", "models", "published")
+    if subject not in subjects:
+        raise RecipeError(f"bench: expected one of {', '.join(subjects)}, found {subject!r}")
     if find_spec(f"discover.bench.{subject}") is None if find_spec("discover.bench") else True:
         raise RecipeError(
             f"bench: expected a benchmark of {subject}, found that it is not part of this version "

@@ -1,49 +1,180 @@
-"""Who takes part in the time ledger: simulator, compiled program, model, law, and the oracles.
-
-Pinocchio and MuJoCo take part where they are installed; they are built from the same tree and the
-same inertias as our robot, so that all answer the same question.
-"""
+"""Who takes part in the time ledger: simulator, compiled program, model, law, other engines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from discover import engines
 from discover.dynamics import Dynamics
-from discover.ledger import Contender, from_numpy, from_torch
+from discover.errors import WorldlawError
+from discover.ledger import Contender, from_torch, name_of
 from discover.sampling import Batch
+from discover.stages import simulator
+from kinematics import Robot
+from kinematics.programs import CompiledProgram
 
-if TYPE_CHECKING:
-    from kinematics import Robot
+UNEXPORTABLE = (torch.onnx.errors.OnnxExporterError, RuntimeError, WorldlawError)
 
 
-TRACE = 1e-9  # kg·m²
+def line_up(
+    robot: Robot,
+    model: Dynamics | Mapping[str, Dynamics] | None,
+    law: Any | None,
+    *,
+    torch_compile: bool = False,
+    compile_simulator: bool = True,
+) -> list[Contender]:
+    """All that can answer forward dynamics here, by name.
+
+    model: one, or several by name. torch_compile: also models (and the simulator, unless
+    compile_simulator forbids) through `torch.compile`, which needs a C++ compiler and takes a
+    minute or, for a simulator of many joints, many.
+    """
+    models = model if isinstance(model, Mapping) else {} if model is None else {"model": model}
+    found = simulators(robot, torch_compile=torch_compile and compile_simulator)
+    for name, own in models.items():
+        found += networks(name, own, robot, torch_compile=torch_compile)
+    if law is not None:
+        more: dict[str, Any] = {"kind": "law", "family": "law"}
+        found.append(from_torch("law, torch eager", law, **more))
+        program = law.compile()
+        found.append(_program("law, compiled", program, program.run, **more))
+    return found + engines.installed(robot)
 
 
-def line_up(robot: Robot, model: Dynamics | None, law: Any | None) -> list[Contender]:
-    """All that can answer forward dynamics here, by name."""
+def simulators(robot: Robot, *, torch_compile: bool = False) -> list[Contender]:
+    """Our own: as torch runs it, and as a compiled program, batched and one state at a time."""
     import kinematics
 
-    found = [
-        from_torch("simulator, torch eager", lambda q, v, tau: kinematics.aba(robot, q, v, tau)),
-        from_numpy("simulator, compiled", kinematics.compile(robot, "aba", dtype="float64")),
-    ]
-    if model is not None:
-        dtype = _dtype(model)
-        note = type(model).__name__ if isinstance(model, torch.nn.Module) else ""
-        found.append(from_torch("model", model, dtype=dtype, note=note))
-    if law is not None:
-        found.append(from_torch("law, torch eager", law))
-        found.append(from_numpy("law, compiled", law.compile()))
-    if find_spec("pinocchio") is not None and _single_coordinates(robot):
-        found += _pinocchio(robot)
-    if find_spec("mujoco") is not None and _single_coordinates(robot):
-        found += _mujoco(robot)
+    eager = simulator(robot)
+    program = kinematics.compile(robot, "aba", dtype="float64")
+
+    found = [from_torch("simulator, torch eager", eager, family="torch")]
+    if torch_compile:
+        compiled = torch.compile(kinematics.aba, dynamic=False)
+
+        def fused(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+            return compiled(robot, q, v, tau)
+
+        # Constants of the robot are no inference tensors, which torch.compile's guards mind.
+        more: dict[str, Any] = {"family": "torch", "without_gradients": torch.no_grad}
+        found.append(from_torch("simulator, torch.compile", fused, **more))
+    if torch.cuda.is_available():
+        found.append(from_torch("simulator, torch eager, CUDA", eager, device="cuda"))
+    one = {"family": "one state at a time"}  # another kernel: its own rounding
+    found.append(_program("simulator, compiled", program, program.run, family="compiled program"))
+    name = "simulator, compiled, one state at a time"
+    found.append(_program(name, program, program.run_one_by_one, **one))
     return found
+
+
+def _program(name: str, program: CompiledProgram, run: Callable[..., None], **more: Any):
+    """A compiled program into an array that is there already, as the engines' batches are."""
+
+    def prepare(batch: Batch) -> Callable[[], Any]:
+        ready = [np.ascontiguousarray(x.numpy(), dtype=program.dtype) for x in batch]
+        out = np.empty_like(ready[1])
+
+        def call() -> np.ndarray:
+            run(ready, out, len(out))
+            return out
+
+        return call
+
+    return Contender(name=name, prepare=prepare, dtype=program.dtype, **more)
+
+
+def networks(
+    name: str, model: Dynamics, robot: Robot, *, torch_compile: bool = False
+) -> list[Contender]:
+    """A model as it is, and faster ways to run the same network."""
+    dtype = _dtype(model)
+    more: dict[str, Any] = {"kind": "model", "family": name}
+    if not isinstance(model, torch.nn.Module):
+        return [from_torch(name, model, dtype=dtype, **more)]
+    note = type(model).__name__
+    found = [from_torch(name, model, dtype=dtype, note=note, **more)]
+    if torch_compile:
+        compiled = torch.compile(model)
+        found.append(from_torch(f"{name}, torch.compile", compiled, dtype=dtype, note=note, **more))
+    if find_spec("onnxruntime") is not None and find_spec("onnxscript") is not None:
+        session = onnx_session(model, robot, dtype)
+        if session is not None:
+            more["note"] = note
+            found.append(_from_session(f"{name}, ONNX Runtime", session, name_of(dtype), more))
+    if torch.cuda.is_available() and next(model.parameters(), None) is not None:
+        import copy
+
+        moved = copy.deepcopy(model).to("cuda")
+        found.append(
+            from_torch(f"{name}, CUDA", moved, dtype=dtype, device="cuda", note=note, **more)
+        )
+    return found
+
+
+def onnx_session(model: torch.nn.Module, robot: Robot, dtype: torch.dtype) -> Any | None:
+    """The model in ONNX Runtime on one thread; None where it cannot be exported."""
+    import onnxruntime
+
+    states = [torch.zeros(2, n, dtype=dtype) + 0.1 for n in (robot.nq, robot.nv, robot.nv)]
+    batch = torch.export.Dim("batch")
+    names = ("q", "v", "tau")
+    written = io.BytesIO()
+    with _quiet(), contextlib.suppress(*UNEXPORTABLE):
+        told = torch.onnx.export(
+            model.eval(),
+            tuple(states),
+            input_names=list(names),
+            dynamic_shapes=[{0: batch}] * 3,
+            dynamo=True,
+            verbose=False,
+        )
+        if told is None:
+            return None
+        told.save(cast(Any, written))  # a file is as good as a path
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(
+            written.getvalue(), options, providers=["CPUExecutionProvider"]
+        )
+    return None  # a family that ONNX has no operators for
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Exporting talks at length about what it does without."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _from_session(name: str, session: Any, dtype: str, more: dict[str, Any]) -> Contender:
+    inputs = [port.name for port in session.get_inputs()]
+
+    def prepare(batch: Batch) -> Callable[[], Any]:
+        ready = {
+            key: np.ascontiguousarray(x.numpy(), dtype=dtype)
+            for key, x in zip(inputs, batch, strict=True)
+        }
+        return lambda: session.run(None, ready)[0]
+
+    return Contender(name=name, prepare=prepare, dtype=dtype, **more)
 
 
 def _dtype(model: Any) -> torch.dtype:
@@ -53,133 +184,3 @@ def _dtype(model: Any) -> torch.dtype:
             if tensor.is_floating_point():
                 return tensor.dtype
     return torch.float64
-
-
-def _single_coordinates(robot: Robot) -> bool:
-    return all(kind in ("revolute", "continuous", "prismatic") for kind in robot.kinds)
-
-
-def _pinocchio(robot: Robot) -> list[Contender]:
-    import pinocchio as pin
-
-    model = pinocchio_model(robot)
-    data = model.createData()
-    version = f"Pinocchio {pin.__version__}"
-
-    def one_by_one(batch: Batch) -> Callable[[], Any]:
-        rows = [
-            tuple(np.ascontiguousarray(x[i].numpy()) for x in batch) for i in range(len(batch.q))
-        ]
-
-        def call() -> Any:
-            for q, v, tau in rows:
-                pin.aba(model, data, q, v, tau)
-
-        return call
-
-    found = [Contender(name=f"{version}, a call", prepare=one_by_one, dtype="float64")]
-    if hasattr(pin, "abaInParallel"):
-        pool = pin.ModelPool(model, 1)
-
-        def pooled(batch: Batch) -> Callable[[], Any]:
-            q, v, tau = (np.asfortranarray(x.numpy().T) for x in batch)
-            out = np.zeros_like(v, order="F")
-            return lambda: pin.abaInParallel(1, pool, q, v, tau, out)
-
-        found.append(Contender(name=f"{version}, abaInParallel", prepare=pooled, dtype="float64"))
-    return found
-
-
-def pinocchio_model(robot: Robot) -> Any:
-    """The robot's tree and inertias as a Pinocchio model (revolute and prismatic joints)."""
-    import pinocchio as pin
-
-    model = pin.Model()
-    model.gravity = pin.Motion(robot.gravity.numpy(), np.zeros(3))
-    for i, kind in enumerate(robot.kinds):
-        axis = robot.axes[i].numpy()
-        joint = (
-            pin.JointModelPrismaticUnaligned(axis)
-            if kind == "prismatic"
-            else pin.JointModelRevoluteUnaligned(axis)
-        )
-        place = pin.SE3(robot.tree_rotation[i].numpy(), robot.tree_offset[i].numpy())
-        added = model.addJoint(robot.parents[i] + 1, joint, place, robot.joint_names[i])
-        mass, centre, inertia = _about_centre(robot.pi[i].numpy())
-        model.appendBodyToJoint(added, pin.Inertia(mass, centre, inertia), pin.SE3.Identity())
-    model.armature = robot.armature.numpy()
-    return model
-
-
-def _mujoco(robot: Robot) -> list[Contender]:
-    """MuJoCo, unless it refuses the robot's inertias (it asks for the triangle inequality)."""
-    import mujoco
-
-    try:
-        model = mujoco.MjModel.from_xml_string(mujoco_xml(robot))
-    except ValueError:
-        return []
-    data = mujoco.MjData(model)
-
-    def prepare(batch: Batch) -> Callable[[], Any]:
-        rows = [
-            tuple(np.ascontiguousarray(x[i].numpy()) for x in batch) for i in range(len(batch.q))
-        ]
-
-        def call() -> Any:
-            for q, v, tau in rows:
-                data.qpos[:], data.qvel[:], data.qfrc_applied[:] = q, v, tau
-                mujoco.mj_forward(model, data)
-
-        return call
-
-    name = f"MuJoCo {mujoco.__version__}, mj_forward"
-    note = "contacts and constraints off"
-    return [Contender(name=name, prepare=prepare, dtype="float64", note=note)]
-
-
-def mujoco_xml(robot: Robot) -> str:
-    """The robot's tree, inertias and armature as MJCF, contacts and limits left out."""
-    children: dict[int, list[int]] = {}
-    for i, parent in enumerate(robot.parents):
-        children.setdefault(parent, []).append(i)
-
-    def numbers(values: Any) -> str:
-        return " ".join(repr(float(x)) for x in np.ravel(values))
-
-    def body(i: int) -> str:
-        import mujoco
-
-        mass, centre, inertia = _about_centre(robot.pi[i].numpy())
-        # MuJoCo wants some inertia about every axis, even where nothing can turn.
-        inertia = inertia + max(0.0, TRACE - np.linalg.eigvalsh(inertia)[0]) * np.eye(3)
-        quaternion = np.zeros(4)
-        mujoco.mju_mat2Quat(quaternion, robot.tree_rotation[i].numpy().ravel())
-        full = [inertia[k] for k in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
-        kind = "slide" if robot.kinds[i] == "prismatic" else "hinge"
-        at = robot.v_slice(robot.joint_names[i])
-        return (
-            f'<body pos="{numbers(robot.tree_offset[i])}" quat="{numbers(quaternion)}">'
-            f'<inertial mass="{mass!r}" pos="{numbers(centre)}" fullinertia="{numbers(full)}"/>'
-            f'<joint type="{kind}" axis="{numbers(robot.axes[i])}"'
-            f' armature="{numbers(robot.armature[at])}"/>'
-            + "".join(body(child) for child in children.get(i, ()))
-            + "</body>"
-        )
-
-    tree = "".join(body(i) for i in children.get(-1, ()))
-    return (
-        '<mujoco><compiler angle="radian" balanceinertia="false" boundmass="0"/>'
-        f'<option gravity="{numbers(robot.gravity)}"><flag contact="disable" constraint="disable"/>'
-        f"</option><worldbody>{tree}</worldbody></mujoco>"
-    )
-
-
-def _about_centre(pi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Mass, centre of mass and inertia about it, from the ten parameters about the origin."""
-    mass = float(pi[0])
-    centre = pi[1:4] / mass if mass > 0 else np.zeros(3)
-    xx, xy, yy, xz, yz, zz = pi[4:]
-    about_origin = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    shift = mass * (centre @ centre * np.eye(3) - np.outer(centre, centre))
-    return mass, centre, about_origin - shift

@@ -18,7 +18,7 @@ _MEANING = {
     "extended law error far out": "the best law with other terms, frozen, at 2–3 half-widths",
     "best law error far out": "the best of all laws at 2–3 half-widths, worst axis",
     "far curvature": "second difference at 9–11 half-widths over inside, the lesser of q and v",
-    "growth of the inertia's misfit": "misfit of the response to tau: outside over inside, if it settles",
+    "growth of the inertia's misfit": "misfit of the response to tau, outside over inside",
     "frozen steps": "fraction of steps of 1/1000 half-width that change nothing",
     "kept label noise": "correlation of label noise with the model's answers at training points",
     "train/fresh gap": "log10 of the error at fresh points over that at training points",

@@ -29,8 +29,8 @@ from discover.laws import Domain, RigidBodyLaw
 from discover.laws.consistency import Completion, complete
 from discover.laws.family import Family
 from discover.laws.fit import Fit, fit, fit_step_map, spread
-from discover.laws.selection import refit, select
-from discover.laws.terms import joint_terms, library
+from discover.laws.selection import possible, rank, refit, select
+from discover.laws.terms import coordinates, forces, joint_terms, library
 from discover.parameters import parameter_table
 from discover.probes import curvature, inertia, memory, noise, residual, structure
 from discover.probes.reach import EDGES, Curve, curves, edge, reach, relative
@@ -51,6 +51,8 @@ _TOLERANCE = 0.05  # the relative error at which a law is said to have reached i
 _CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
 _BREAK = 1e-3  # a departure (standardised) at which a law that is exact inside has ended
 _NOWHERE = 0.25  # relative error far out at which no law holds there
+_IDLE = 1e-8  # a term's share of the joint forces below which it is rounding
+_SMALL = 4  # coordinates up to which pairs of unlisted terms are looked for among few answers
 _KEEP = 0.3  # a law whose relative error inside is above this describes nothing
 
 
@@ -65,6 +67,7 @@ def examine(
     budget: str = "standard",
     seed: int = 0,
     within: str = "region",
+    label_noise: Any | None = None,
     name: str | None = None,
 ) -> Examination:
     """What has `model` learned: a lookup table, the physics of `robot`, or another law?
@@ -81,6 +84,9 @@ def examine(
     within         "region" (uniform questions in the box), or "data": questions among the states
                    of training_data, for models of recorded trajectories, which fill a thin part of
                    the box; the region is then the box that they span
+    label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
+                   [rad/s² | m/s²], where an estimate is known, as of recordings: a floor under what
+                   can be told, for a model cannot be held to less than its teacher knew
 
     Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
     and RegionError, each with one line.
@@ -104,6 +110,7 @@ def examine(
         support=_support(within, robot, region, training_data),
         budget=BUDGETS[budget],
         seed=seed,
+        label_noise=_noise_of_labels(label_noise, robot.nv),
     )
     finding = _investigate(interview, training_data)
     if inferred is not None and inferred.geometry.good and robot.nv <= MOST_JOINTS:
@@ -190,13 +197,26 @@ def _exact_on(
     """
     if plain.standardised_error(held) <= exact:
         return plain, None
-    rigid = select(plain, answers, held, joint_terms(robot), floor=exact, limit=4 * robot.nv).fit
+    # Joint terms all at once: one by one, the last of many would have to wait for all others.
+    several = refit(plain, answers, rank(plain, answers, joint_terms(robot)))
+    sizes = several.theta[plain.family.size :].abs() * _term_sizes(several, answers)
+    needed = [t for t, x in zip(several.family.terms, sizes.tolist(), strict=True) if x > _IDLE]
+    rigid = refit(plain, answers, needed)
     if rigid.standardised_error(held) <= exact:
-        return rigid, None
-    extended = select(rigid, answers, held, library(robot), floor=exact, limit=_MAX_TERMS).fit
+        return (rigid, None) if possible(rigid) else (None, None)
+    rigid = several if several.error < plain.error and possible(several) else plain
+    most = _MAX_TERMS if robot.nv <= _SMALL else 1
+    extended = select(rigid, answers, held, library(robot), floor=exact, limit=most).fit
     if extended.standardised_error(held) <= exact:
         return extended, rigid
     return None, None
+
+
+def _term_sizes(fitted: Fit, answers: Answers) -> torch.Tensor:
+    """The root mean square of each term's column over that of the joint forces."""
+    x, place = answers, coordinates(fitted.family.robot)
+    columns = forces(fitted.family.terms, x.q, x.v, x.a, x.tau, place)
+    return columns.square().mean((0, 1)).sqrt() / x.tau.square().mean().sqrt()
 
 
 def _exact_law(
@@ -282,7 +302,7 @@ def _remembered(
     if training_data is None:
         return {}
     found = memory.measure(
-        interview, law, _training(training_data, interview.robot), fresh, floor.level
+        interview, law, _training(training_data, interview.robot), fresh, floor.own
     )
     return {
         "kept label noise": found.kept_noise,
@@ -463,6 +483,18 @@ def _support(within: str, robot: Robot, region: Region, training_data: tuple | N
     return Recorded.of(robot, answers.q, answers.v, answers.tau)
 
 
+def _noise_of_labels(given: Any | None, nv: int) -> torch.Tensor | None:
+    if given is None:
+        return None
+    noise = torch.as_tensor(given, dtype=torch.float64)
+    if noise.shape != (nv,) or not bool((noise >= 0).all()) or not bool(noise.isfinite().all()):
+        raise ModelError(
+            f"expected label_noise of shape ({nv},), finite and not negative, found "
+            f"{tuple(noise.shape)}: give one standard deviation a joint coordinate"
+        )
+    return noise
+
+
 def _training(data: tuple, robot: Robot) -> Answers:
     if len(data) != 4:
         raise ModelError(f"expected training_data as (q, v, tau, a), found {len(data)} arrays")
@@ -488,6 +520,9 @@ def _conclude(
     law_from: str,
     edges: dict[str, float] | None = None,
 ) -> _Finding:
+    if floor.labels:
+        told = f"Its training labels carry noise of {floor.labels:.2g} of the spread of a"
+        notes = [*notes, f"{told}: smaller departures are not held against it."]
     inside_error = drawn["joint"].error[0]
     tolerance = _TOLERANCE + 3 * floor.random
     reached = {axis: reach(c, tolerance) for axis, c in drawn.items()}
@@ -503,10 +538,10 @@ def _conclude(
         "law error in the region": (drawn["joint"].low[0], drawn["joint"].high[0]),
     }
     kept = inside_error <= max(_KEEP, 3 * floor.random)
-    possible = completion.exact or completion.cost <= _CHEAP * law.error
-    pi = completion.pi if possible else None
+    bodied = completion.exact or completion.cost <= _CHEAP * law.error
+    pi = completion.pi if bodied and completion.armature is None else None
     result = RigidBodyLaw.from_fit(law, pi).within(domain) if kept else None
-    if kept and not possible:
+    if kept and not bodied:
         notes = [
             *notes,
             "No physically possible bodies have exactly these base parameters; moving to the "

@@ -58,6 +58,8 @@ class Interview:
     respondent  the model; robot, the tree it is held against; support, where it was trained
     seed        every set of questions draws from its own stream of this seed
     answers     what was asked so far, by the name of the set
+    label_noise (nv,) standard deviation of the noise in the accelerations that the model was
+                trained on, where it is known
     """
 
     respondent: Respondent
@@ -66,6 +68,7 @@ class Interview:
     budget: Budget
     seed: int
     answers: dict[str, Answers] = field(default_factory=dict)
+    label_noise: Tensor | None = None
 
     def inside(self, name: str, n: int) -> Answers:
         """n questions inside the support, kept under `name` and asked once."""

@@ -20,6 +20,7 @@ from discover.artifacts import write_arrays, write_json
 from discover.dynamics import Dynamics, Respondent, relative_error
 from discover.recipes import Recipe
 from discover.region import Region
+from discover.sampling import Batch
 from discover.stages import simulator
 from kinematics import Robot
 
@@ -63,7 +64,14 @@ def measure(
     if recipe.report.ledger:
         runners = contenders.line_up(robot, model, law)
         timings = ledger.measure(runners, robot, region, seed=seed)
-        held = {"machine": ledger.machine(), "timings": timings}
+        held: dict[str, Any] = {"machine": ledger.machine(), "timings": timings}
+        if recipe.recording is None:  # of recordings nobody knows what is true outside
+            true = kinematics.compile(robot, "aba")
+
+            def answer(batch: Batch) -> np.ndarray:
+                return np.asarray(true(*(x.numpy() for x in batch)))
+
+            held["accuracy"] = ledger.errors(runners, answer, robot, region, seed=seed)
         written.append(write_json(out / "ledger.json", held))
     return written
 

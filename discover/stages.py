@@ -197,6 +197,7 @@ def examine_model(
         if recorded or entry.kind not in (CONTROL, FILE)
         else None,
         within="data" if recorded else "region",
+        label_noise=dataset.metadata["noise"]["a"] if recorded else None,
         outputs=dataset.outputs,
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         budget=recipe.examine.budget,

@@ -4,7 +4,8 @@
 
 Contenders take turns, so that a machine that slows down slows all of them; medians are kept.
 Times are processor time of this process, which other loads disturb least. With ``--out`` the
-table is written as JSON beside a plot of cost against the number of bodies.
+table is written as JSON beside a plot of cost against the number of bodies. The time ledger of
+networks, laws and compiled programs comes first (`discover.bench.time_ledger`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ Say = Callable[[str], None]
 
 
 def main(out: Path | None = None, say: Say = print) -> None:
-    """Print the table and the scaling; write both under ``out`` where it is given."""
+    """The time ledger, then the table and the scaling of the batched simulator; all are printed,
+    and written under ``out`` where it is given."""
+    from discover.bench import time_ledger
+
+    time_ledger.main(out, say)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

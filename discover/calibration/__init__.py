@@ -18,13 +18,14 @@ def calibrate(
     robots: Sequence[str] | None = None,
     budget: str = "standard",
     seed: int = 0,
+    share: float = 1.0,
     adopt: bool = False,
     command: str = "discover calibrate",
     say: Callable[[str], None] = print,
 ) -> Path:
     """Examine the zoo (going on where it was cut), score it, write the report; returns its path.
 
-    `adopt` puts the fitted confidence into thresholds.toml, from where every verdict takes it.
+    `share` (0 to 1) takes the first part of the zoo, which mixes robots and mechanisms. `adopt` puts the fitted confidence into thresholds.toml, from where every verdict takes it.
     Raises RecipeError for a setting that the zoo does not have.
     """
     from discover import verdict
@@ -38,7 +39,7 @@ def calibrate(
             f"calibrate: expected settings of the zoo ({', '.join(SETTINGS)}), found {unknown[0]!r}"
         )
     out = Path(out)
-    chosen = running.plan(quick=quick, robots=robots)
+    chosen = running.plan(quick=quick, robots=robots, share=share)
     records = running.run(chosen, out, budget=budget, seed=seed, say=say)
     if adopt:
         fitting.adopt(

@@ -82,19 +82,20 @@ class Record:
         return {e.name: e.value for e in self.evidence}
 
 
-def plan(*, quick: bool = False, robots: Iterable[str] | None = None) -> list[Cage]:
+def plan(
+    *, quick: bool = False, robots: Iterable[str] | None = None, share: float = 1.0
+) -> list[Cage]:
     """Which planted models are examined: all of small robots, a spread of those of large ones.
 
     Noisy copies are thinned, and larger robots are thinned more, by a rule that depends on names
-    alone: every mechanism meets several robots.
+    alone: every mechanism meets several robots. `share` (0 to 1) takes the first part of the plan,
+    which is in an order that mixes robots and mechanisms.
     """
     chosen = list(robots) if robots is not None else list(_QUICK if quick else SETTINGS)
-    kept = []
-    for cage in cages(chosen):
-        share = _share(cage, quick)
-        if _fraction(cage.name) < share:
-            kept.append(cage)
-    return kept
+    listed = cages(chosen)
+    place = {cage.name: _fraction(cage.name) / _share(cage, quick) for cage in listed}
+    kept = [cage for cage in listed if place[cage.name] < share]
+    return sorted(kept, key=lambda cage: place[cage.name])
 
 
 def _share(cage: Cage, quick: bool) -> float:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from discover.dynamics import Answers
 from discover.laws.fit import Fit, design_of
+from discover.laws.terms import coordinates, forces, joint_terms
 
 _MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
 
@@ -29,11 +30,14 @@ class Completion:
     cost      the error in acceleration (standardised) that moving to them costs in the region;
               NaN where the solver gave up
     exact     whether pi has the fitted base parameters themselves (cost zero)
+    armature  (m,) what the rotors of joints must add for pi to be possible, where the motion of a
+              rotor cannot be told from that of bodies; None where no rotor is needed
     """
 
     pi: Tensor
     cost: float
     exact: bool
+    armature: Tensor | None = None
 
 
 def pseudo_inertia(pi: Tensor) -> Tensor:
@@ -63,15 +67,44 @@ def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
     if _possible(shifted, reference):
         return Completion(pi=shifted, cost=0.0, exact=True)
     J = _sensitivity(fitted, answers)
-    pi = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy())
-    if pi is None:
+    bare = np.zeros((len(beta), 0))
+    found = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), bare)
+    if found is None:
         return Completion(pi=reference, cost=float("nan"), exact=False)
-    near = torch.from_numpy(pi)
+    near = torch.from_numpy(found[0])
     exact = _with_base(near, V, beta)
     if _possible(exact, reference):
         return Completion(pi=exact, cost=0.0, exact=True)
     cost = float((J @ (V.T @ near.flatten() - beta)).norm())
+    rotors = _rotors(fitted, answers)
+    if rotors.shape[1]:
+        # Bodies alone cannot do it: with rotors that turn as the bodies do, perhaps they can.
+        helped = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), rotors.numpy())
+        if helped is not None:
+            pi, armature = (torch.from_numpy(x) for x in helped)
+            shifted = _with_base(pi, V, beta - rotors @ armature)
+            if _possible(shifted, reference):
+                return Completion(pi=shifted, cost=0.0, exact=True, armature=armature)
+            rest = float((J @ (V.T @ pi.flatten() + rotors @ armature - beta)).norm())
+            if rest < 0.5 * cost:
+                return Completion(pi=pi, cost=rest, exact=False, armature=armature)
     return Completion(pi=near, cost=cost, exact=False)
+
+
+def _rotors(fitted: Fit, answers: Answers) -> Tensor:
+    """Base parameters of a unit armature of each joint whose rotor moves as bodies do: (k, m)."""
+    robot, k = fitted.family.robot, fitted.family.basis.shape[1]
+    rotors = [t for t in joint_terms(robot) if t.joint_term == "armature"]
+    if not rotors:
+        return fitted.theta.new_zeros(k, 0)
+    design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
+    a = answers.a
+    bodies = design.columns(a)[..., :k].flatten(0, 1)
+    x = forces(rotors, answers.q, answers.v, a, answers.tau, coordinates(robot)).flatten(0, 1)
+    size = bodies.norm(dim=0).clamp_min(1e-300)
+    D = torch.linalg.lstsq(bodies / size, x, driver="gelsd").solution / size[:, None]
+    same = (bodies @ D - x).norm(dim=0) < 1e-6 * x.norm(dim=0)
+    return D[:, same]
 
 
 def _with_base(pi: Tensor, V: Tensor, beta: Tensor) -> Tensor:
@@ -97,7 +130,9 @@ def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
     return torch.linalg.qr(rows / len(rows) ** 0.5).R
 
 
-def _solve(J: np.ndarray, V: np.ndarray, beta: np.ndarray, reference: np.ndarray):
+def _solve(
+    J: np.ndarray, V: np.ndarray, beta: np.ndarray, reference: np.ndarray, rotors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
     """The two programs, in units of a typical mass and length so that the solver sees ones."""
     import cvxpy as cp
 
@@ -121,18 +156,27 @@ def _solve(J: np.ndarray, V: np.ndarray, beta: np.ndarray, reference: np.ndarray
         second = 0.5 * cp.trace(inertia) * np.eye(3) - inertia
         P = cp.bmat([[second, column], [column.T, cp.reshape(m, (1, 1), order="C")]])
         constraints.append(P >> _MARGIN * np.eye(4))
+    turning = mass * length**2
     misfit = (J @ V.T * units) @ x - J @ beta
+    extra = cp.Variable(rotors.shape[1], nonneg=True) if rotors.shape[1] else None
+    if extra is not None:
+        misfit = misfit + (J @ rotors * turning) @ extra
     nearest = _minimise(cp.Problem(cp.Minimize(cp.norm(misfit)), constraints), x)
     if nearest is None:
         return None
-    value = float(np.linalg.norm((J @ V.T * units) @ nearest - J @ beta))
+    value = float(np.linalg.norm(misfit.value))
     allowed = 1.02 * value + 1e-7 * float(np.linalg.norm(J @ beta))
     tie = cp.Problem(
         cp.Minimize(cp.sum_squares(x - reference.flatten() / units)),
         [*constraints, cp.norm(misfit) <= allowed],
     )
+    added = np.zeros(0) if extra is None else extra.value.copy()
     chosen = _minimise(tie, x)
-    return ((nearest if chosen is None else chosen) * units).reshape(nb, 10)
+    if chosen is None:
+        chosen = nearest
+    elif extra is not None:
+        added = extra.value.copy()
+    return (chosen * units).reshape(nb, 10), added * turning
 
 
 def _units(reference: np.ndarray) -> tuple[float, float]:

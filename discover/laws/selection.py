@@ -89,7 +89,7 @@ def _best_addition(
     found: Selection | None = None
     for term in order:
         trial = refit(current.fit, answers, [*current.fit.family.terms, term])
-        if not _possible(trial):
+        if not possible(trial):
             continue
         length = description_length(trial, held_out, floor, choices)
         if length < (found or current).length:
@@ -107,7 +107,7 @@ def _prune(
         for k in range(len(terms)):
             trial = refit(current.fit, answers, [*terms[:k], *terms[k + 1 :]])
             length = description_length(trial, held_out, floor, choices)
-            if _possible(trial) and length <= current.length:
+            if possible(trial) and length <= current.length:
                 current, improved = Selection(fit=trial, length=length), True
                 break
     return current
@@ -162,7 +162,7 @@ def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:
     )
 
 
-def _possible(fitted: Fit) -> bool:
+def possible(fitted: Fit) -> bool:
     """Physical terms must have coefficients that are not negative beyond their uncertainty."""
     k = fitted.family.basis.shape[1]
     error = fitted.covariance.diagonal()[k:].clamp_min(0).sqrt()

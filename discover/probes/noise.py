@@ -27,30 +27,45 @@ class Floor:
     random    spread of repeated answers, in units of each joint's spread in the region
     rounding  quantisation or float32 rounding of the answers, in the same units
     sigma     (nv,) the standard deviation of repeated answers, in the answers' own units
+    labels    noise of the labels that the model was trained on, in the same units as random
     """
 
     random: float
     rounding: float
     sigma: Tensor
+    labels: float = 0.0
+
+    @property
+    def own(self) -> float:
+        """The larger of the model's own floors, whatever it was taught from."""
+        return max(self.random, self.rounding)
 
     @property
     def level(self) -> float:
-        """The larger of the two floors."""
-        return max(self.random, self.rounding)
+        """The largest of the floors."""
+        return max(self.own, self.labels)
 
 
 def measure(interview: Interview, inside: Answers, scale: Tensor) -> Floor:
     """Repeats at a few states, the grid of the answers, and their precision."""
+    rounding, labels = _rounding(inside, scale), _label_noise(interview, scale)
     if _repeats_itself(interview, inside[:_ONCE]):
         still = torch.zeros_like(scale)
-        return Floor(random=0.0, rounding=_rounding(inside, scale), sigma=still)
+        return Floor(random=0.0, rounding=rounding, sigma=still, labels=labels)
     few = inside[:_POINTS]
     answers = interview.ask(
         few.q.repeat(_REPEATS, 1), few.v.repeat(_REPEATS, 1), few.tau.repeat(_REPEATS, 1)
     ).a.reshape(_REPEATS, len(few), -1)
     sigma = answers.var(0).mean(0).sqrt()
     random = float((sigma / scale).square().mean().sqrt())
-    return Floor(random=random, rounding=_rounding(inside, scale), sigma=sigma)
+    return Floor(random=random, rounding=rounding, sigma=sigma, labels=labels)
+
+
+def _label_noise(interview: Interview, scale: Tensor) -> float:
+    """What was known of the labels beforehand, standardised; zero where nothing was."""
+    if interview.label_noise is None:
+        return 0.0
+    return float((interview.label_noise / scale).square().mean().sqrt())
 
 
 def _repeats_itself(interview: Interview, few: Answers) -> bool:

@@ -13,10 +13,11 @@ from discover.errors import OutputError
 from discover.report import figures, style, tables, words
 from discover.report.formulas import stored_formulas
 from discover.report.numbers import count, distance, half_widths, listing, number, relative, seconds
+from discover.report.pareto import pareto
 from discover.report.stored import STUDY, VERDICT, StoredExam, read_exam, read_study
 
 REPORT = "report.md"
-FIGURES = ("errors", "forecast", "training")
+FIGURES = ("errors", "forecast", "training", "ledger")
 
 
 def render(directory: Path | str) -> Path:
@@ -107,6 +108,8 @@ def _draw_exam(stored: StoredExam) -> dict[str, str]:
     if stored.forecast is not None and stored.forecast_drawn:
         joints = stored.forecast.get("coordinates", ())
         drawn["forecast"] = figures.forecasts(stored.forecast_drawn, stored.forecast, joints)
+    if stored.ledger is not None and stored.ledger.get("accuracy"):
+        drawn["ledger"] = pareto({"": stored.ledger})
     history = (stored.training or {}).get("history") or []
     if len(history) > 1:
         drawn["training"] = figures.training(history)

@@ -6,7 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from discover.report.numbers import half_widths, interval, number, relative, seconds
+from discover.report.numbers import (
+    MISSING,
+    distance,
+    half_widths,
+    interval,
+    number,
+    relative,
+    seconds,
+)
 from discover.report.stored import StoredExam
 from discover.report.words import RECORDED_MEANING, agrees
 
@@ -100,33 +108,56 @@ def forecast(stored: StoredExam) -> dict[str, Any] | None:
 
 
 def ledger(stored: StoredExam) -> dict[str, Any] | None:
-    """Nanoseconds a state, a row a contender and a column a batch."""
+    """Time a state, a row a contender and a column a batch, with its errors beside."""
     held = stored.ledger
     if held is None or not held["timings"]:
         return None
+    told = ledger_rows(held)
+    caption = (
+        "Processor time a state: the median over rounds in which the contenders took turns on the "
+        f"same states, on one thread of {cell(held['machine']['processor'])}. Calls start from "
+        "Python, so a batch of 1 pays for the call itself."
+    )
+    if told["radii"]:
+        caption += (
+            " Errors are relative, against the compiled simulator, q, v and tau together: in the "
+            "region, and in the shells that end at so many half-widths."
+        )
+    metrics = (stored.training or {}).get("metrics") or {}
+    if metrics.get("seconds") is not None:
+        caption += f" Training took {seconds(metrics['seconds'])}"
+        spent = stored.exam.get("seconds")
+        caption += f", the examination that gave the law {seconds(spent)}." if spent else "."
+    return {**told, "caption": caption}
+
+
+def ledger_rows(held: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows of a stored ledger, its batch sizes and the radii of its errors."""
     sizes = sorted({timing["batch"] for timing in held["timings"]})
+    known = {entry["name"]: entry for entry in held.get("accuracy", ())}
+    radii: list[float] = next((entry["radii"] for entry in known.values()), [])
     grouped: dict[tuple[str, str, int], dict[int, Mapping[str, Any]]] = {}
     for timing in held["timings"]:
         key = (timing["name"], timing["dtype"], timing["threads"])
         grouped.setdefault(key, {})[timing["batch"]] = timing
-    rows = [
-        {
-            "name": name + (f" ({note})" if (note := next(iter(own.values()))["note"]) else ""),
-            "cells": [
-                seconds(1e-9 * own[size]["nanoseconds"]) if size in own else "–" for size in sizes
-            ],
-            "dtype": dtype,
-            "threads": threads,
-        }
-        for (name, dtype, threads), own in grouped.items()
-    ]
-    machine = held["machine"]
-    caption = (
-        "Time a state: the median over rounds in which the contenders took turns on the same "
-        f"states, on one thread of {cell(machine['processor'])}. Calls start from Python, so "
-        "a batch of 1 pays for the call itself."
-    )
-    return {"rows": rows, "sizes": sizes, "caption": caption}
+    rows = []
+    for (name, dtype, threads), own in grouped.items():
+        note = next(iter(own.values()))["note"]
+        errors = known[name]["errors"] if name in known else [None] * len(radii)
+        times = [
+            seconds(1e-9 * own[size]["nanoseconds"]) if size in own else MISSING for size in sizes
+        ]
+        rows.append(
+            {
+                "name": name + (f" ({note})" if note else ""),
+                "cells": times + [relative(None if e is None else _float(e)) for e in errors],
+                "dtype": dtype,
+                "threads": threads,
+            }
+        )
+    titles = [f"batch {size}" for size in sizes]
+    titles += [f"error to {distance(r)}" if r != 1 else "error inside" for r in radii]
+    return {"rows": rows, "titles": titles, "radii": radii}
 
 
 def recordings(stored: StoredExam) -> dict[str, Any] | None:

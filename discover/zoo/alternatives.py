@@ -179,7 +179,7 @@ def _builders(setting: Setting) -> dict[str, Callable[[float], Callable]]:
 
 def zoo(setting: Setting, noises: tuple[str, ...] = tuple(NOISES)) -> list[Planted]:
     """All planted alternatives of one setting, strong (30 % inside) and hidden (1.5 %)."""
-    states = setting.samples(256)
+    states = setting.samples(256 if setting.nv <= 3 else 64)
     plain = kinematics.aba(setting.robot, *states)
     planted: list[Planted] = []
 
@@ -220,7 +220,7 @@ def size_for(
     low, high = 1e-6, 1e6
     if effect(high) < fraction or effect(low) > fraction:
         return None
-    for _ in range(40):
+    for _ in range(24):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if effect(middle) < fraction else (low, middle)
     size = (low * high) ** 0.5

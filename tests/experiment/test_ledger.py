@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from importlib.metadata import distribution
 from typing import Any
 
 import numpy as np
@@ -10,36 +10,48 @@ import pytest
 import torch
 
 import kinematics
-from discover import contenders, ledger
+from discover import contenders, engines, ledger, models
 from discover.region import Region
 from discover.sampling import Batch, sample
 from discover.stages import simulator
 
 REGION = Region(q=1.0, v=1.0, tau=1.0)
+SOLO = "solo_description/robots/solo12.urdf"
 
 
-def contender(name: str, pause: float, order: list[str]) -> ledger.Contender:
-    def prepare(batch: Batch) -> Any:
-        def call() -> None:
-            order.append(name)
-            time.sleep(pause * len(batch.q))
+class Bench:
+    """Contenders that take the time they say, by a clock that only they move."""
 
-        return call
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.order: list[str] = []
 
-    return ledger.Contender(name=name, prepare=prepare, dtype="float64")
+    def contender(self, name: str, pause: float) -> ledger.Contender:
+        def prepare(batch: Batch) -> Any:
+            def call() -> None:
+                self.order.append(name)
+                self.now += pause * len(batch.q)
+
+            return call
+
+        return ledger.Contender(name=name, prepare=prepare, dtype="float64", clock=lambda: self.now)
 
 
 def test_times_are_per_state_and_contenders_take_turns() -> None:
-    order: list[str] = []
-    runners = [contender("slow", 0.004, order), contender("fast", 0.001, order)]
+    bench = Bench()
+    runners = [bench.contender("slow", 0.004), bench.contender("fast", 0.001)]
     timings = ledger.measure(runners, 1, REGION, batches=(1, 2), rounds=3, slice_s=0.001)  # type: ignore[arg-type]
-    by_name = {(t.name, t.batch): t for t in timings}
-    assert by_name["slow", 1].nanoseconds == pytest.approx(4e6, rel=0.5)
-    assert by_name["slow", 2].nanoseconds == pytest.approx(4e6, rel=0.5)
-    assert by_name["fast", 2].nanoseconds < by_name["slow", 2].nanoseconds
-    last = order[-6:]
-    assert last[::2] == ["slow"] * 3
-    assert last[1::2] == ["fast"] * 3
+    by_name = {(t.name, t.batch): t.nanoseconds for t in timings}
+    assert by_name["slow", 1] == pytest.approx(4e6)
+    assert by_name["slow", 2] == pytest.approx(4e6)
+    assert by_name["fast", 2] == pytest.approx(1e6)
+    assert bench.order[-6:] == ["slow", "fast"] * 3
+
+
+def test_a_fast_call_is_repeated_until_it_fills_its_slice() -> None:
+    bench = Bench()
+    ledger.measure([bench.contender("fast", 1e-4)], 1, REGION, batches=(1,), rounds=2, slice_s=0.01)  # type: ignore[arg-type]
+    assert len(bench.order) == pytest.approx(2 + 2 * 100, abs=4)
 
 
 def test_torch_gets_its_threads_back() -> None:
@@ -49,26 +61,66 @@ def test_torch_gets_its_threads_back() -> None:
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("name", ["double_pendulum", "panda", "planar_branched"])
-def test_the_oracles_are_the_same_robot(name: str) -> None:
-    import mujoco
-    import pinocchio as pin
+def free_quadruped() -> kinematics.Robot:
+    robots = distribution("example-robot-data").locate_file(
+        "cmeel.prefix/share/example-robot-data/robots"
+    )
+    return kinematics.load(f"{robots}/{SOLO}", root="free")
 
-    robot = kinematics.load(name)
-    batch = sample(REGION, robot, 5, 0)
+
+@pytest.mark.parametrize("name", ["double_pendulum", "panda", "planar_branched", "solo12"])
+def test_the_engines_simulate_the_same_robot(name: str) -> None:
+    robot = free_quadruped() if name == "solo12" else kinematics.load(name)
+    batch = sample(REGION, robot, 9, 0)
     true = simulator(robot)(*batch).numpy()
-    model = contenders.pinocchio_model(robot)
-    data = model.createData()
-    theirs = [pin.aba(model, data, *(x[i].numpy() for x in batch)) for i in range(5)]
-    assert np.allclose(theirs, true, rtol=1e-9, atol=1e-9)
-    if not contenders._mujoco(robot):
-        pytest.fail(f"MuJoCo refuses {name}")
-    compiled = mujoco.MjModel.from_xml_string(contenders.mujoco_xml(robot))
-    state = mujoco.MjData(compiled)
-    for i in range(5):
-        state.qpos[:], state.qvel[:], state.qfrc_applied[:] = (x[i].numpy() for x in batch)
-        mujoco.mj_forward(compiled, state)
-        assert np.allclose(state.qacc, true[i], rtol=1e-4, atol=1e-4)
+    assert np.allclose(engines.pinocchio_reference(robot)(batch), true, rtol=1e-9, atol=1e-9)
+    found = [own for own in engines.installed(robot) if own.answers]
+    assert {own.name.split()[0] for own in found} >= {"Pinocchio", "MuJoCo"}
+    for own in found:
+        said = ledger.answer(own, batch)
+        assert said is not None
+        assert np.abs(said - true).max() < 1e-6 * np.abs(true).max(), own.name
+
+
+def test_every_way_to_run_a_network_gives_its_answers() -> None:
+    robot = kinematics.load("double_pendulum")
+    network = models.build("mlp", robot.nq, robot.nv, {"width": 8}, seed=1).float()
+    with torch.no_grad():
+        network.net.last.weight.add_(0.5)  # type: ignore[union-attr,operator]
+    found = contenders.networks("mlp", network, robot)
+    assert [own.name for own in found][:2] == ["mlp", "mlp, ONNX Runtime"]
+    for size in (1, 5):
+        batch = sample(REGION, robot, size, 0)
+        said = [ledger.answer(own, batch) for own in found]
+        assert np.abs(said[0]).max() > 1e-3
+        for other in said[1:]:
+            assert np.allclose(other, said[0], atol=1e-5)
+
+
+def test_errors_are_told_in_the_region_and_outside() -> None:
+    robot = kinematics.load("double_pendulum")
+    exact = simulator(robot)
+
+    def wrong(q: torch.Tensor, v: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+        outside = (tau.abs().amax(-1, keepdim=True) > 1).to(tau)
+        return exact(q, v, tau) * (1.0 + 0.01 + outside)
+
+    def steps(q: torch.Tensor, v: torch.Tensor, tau: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return q, v
+
+    runners = [
+        ledger.from_torch("wrong", wrong, kind="model", family="same"),
+        ledger.from_torch("again", wrong, kind="model", family="same"),
+        ledger.from_torch("steps", steps, kind="model"),
+    ]
+    reference = engines.pinocchio_reference(robot)
+    told = ledger.errors(runners, reference, robot, REGION, samples=32)
+    assert [own.name for own in told] == ["wrong", "again"]
+    inside, twice, thrice = told[0].errors
+    assert inside == pytest.approx(0.01, rel=1e-6)
+    assert twice == pytest.approx(1.01, rel=1e-6)
+    assert thrice == pytest.approx(1.01, rel=1e-6)
+    assert told[1].errors == told[0].errors
 
 
 def test_the_line_up_names_everybody_once() -> None:

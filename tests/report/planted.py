@@ -128,8 +128,16 @@ def write_exam(
         for who, ns in (("simulator, torch eager", 6e5), ("model", 9e4))
         for size in (1, 64, 4096)
     ]
+    accuracy = [
+        {"name": who, "kind": kind, "family": who, "radii": [1, 2, 3], "errors": errors}
+        for who, kind, errors in (
+            ("simulator, torch eager", "simulator", [1e-15, 2e-15, 2e-15]),
+            ("model", "model", [0.0123, 0.4, None]),
+        )
+    ]
+    machine = {"processor": "a test bench"}
     write_json(
-        directory / "ledger.json", {"timings": timings, "machine": {"processor": "a test bench"}}
+        directory / "ledger.json", {"timings": timings, "machine": machine, "accuracy": accuracy}
     )
     return directory
 

@@ -1,0 +1,302 @@
+"""Should a learned model run faster than the simulator? Measured on four robots.
+
+    discover bench dynamics --out DIR
+
+For a double pendulum, an arm, a quadruped and a humanoid: networks are trained in a region, a law
+is distilled from one of them, and all that can answer forward dynamics is timed in turns and held
+against Pinocchio in the region and outside. What was measured is stored as JSON, a robot a file,
+and the report is written from these files.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import discover
+import kinematics
+from discover import contenders, engines, ledger, models, recipes
+from discover.artifacts import read_json, write_json
+from discover.bench import ledger_report
+from discover.bench.programs import compiled_timings, operation_counts
+from discover.descent import TrainingConfig
+from discover.errors import WorldlawError
+from discover.laws.rigid_body import RigidBodyLaw
+from discover.recipe_tables import Data
+from discover.region import Region
+from discover.sampling import Batch
+from discover.simulated import generate
+from discover.train import train
+from kinematics import Robot
+from kinematics.programs import disk_cache
+
+Say = Callable[[str], None]
+
+ORDERS = ("auto", "aba", "crba")
+PACKAGES = ("torch", "numpy", "llvmlite", "pin", "mujoco", "onnxruntime", "drake", "opensim")
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mlp 2×32": ("mlp", {"width": 32, "depth": 2}),
+    "mlp 3×256": ("mlp", {"width": 256, "depth": 3}),
+    "delan": ("delan", {}),
+}
+EFFORT = 10.0  # rad/s² or m/s²: what the joint forces of the region would give each joint alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A robot of the bench: where it comes from, whether its root is free, what it is called."""
+
+    key: str
+    title: str
+    source: str
+    root: str | None = None
+    recipe: str | None = None
+    networks: tuple[str, ...] = ("mlp 2×32", "mlp 3×256")
+
+
+SUBJECTS = (
+    Subject(
+        key="double_pendulum",
+        title="Double pendulum",
+        source="double_pendulum",
+        recipe="double_pendulum",
+        networks=tuple(NETWORKS),
+    ),
+    Subject(
+        key="panda", title="Panda arm", source="panda", recipe="panda", networks=tuple(NETWORKS)
+    ),
+    Subject(
+        key="solo12",
+        title="Solo 12 quadruped",
+        source="solo_description/robots/solo12.urdf",
+        root="free",
+    ),
+    Subject(
+        key="talos",
+        title="TALOS humanoid",
+        source="talos_data/robots/talos_reduced.urdf",
+        root="free",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much is spent: samples and seconds of training a network, rounds of timing."""
+
+    samples: int = 30_000
+    training_s: float = 15.0
+    epochs: int = 60
+    rounds: int = 11
+    batches: tuple[int, ...] = ledger.BATCHES
+    torch_compile: bool = True  # of networks, where there is a C++ compiler
+    compile_simulator: bool = False  # by torch.compile too: minutes, and hardly faster
+    law: bool = True
+    options: dict[str, Any] = field(default_factory=dict)  # of every network, for quick tests
+
+
+def main(
+    out: Path | None = None,
+    say: Say = print,
+    *,
+    subjects: Sequence[Subject] = SUBJECTS,
+    effort: Effort | None = None,
+) -> None:
+    """Measure every robot that is there, tell it, and write ledger and report under ``out``.
+
+    A robot whose file is in ``out`` already is not measured again; delete the file to do so.
+    """
+    effort = effort or Effort()
+    held: dict[str, dict[str, Any]] = {}
+    for subject in subjects:
+        stored = out / f"{subject.key}.json" if out is not None else None
+        if stored is not None and stored.exists():
+            held[subject.key] = read_json(stored)
+        else:
+            robot = load(subject)
+            if robot is None:
+                say(f"{subject.title}: left out, example-robot-data is not installed")
+                continue
+            say(f"{subject.title}: training, distilling, timing …")
+            held[subject.key] = measure(subject, robot, effort)
+            if stored is not None:
+                write_json(stored, held[subject.key])
+        say(ledger_report.plain_table(held[subject.key]))
+    if out is not None and held:
+        say(f"report: {ledger_report.write(held, out)}")
+
+
+def load(subject: Subject) -> Robot | None:
+    """The robot, from those bundled or from example-robot-data; None where that is missing."""
+    if subject.source.endswith(".urdf"):
+        try:
+            there = distribution("example-robot-data")
+        except PackageNotFoundError:
+            return None
+        path = there.locate_file(f"cmeel.prefix/share/example-robot-data/robots/{subject.source}")
+        return kinematics.load(str(path), root=subject.root)
+    return kinematics.load(subject.source)
+
+
+def region_of(subject: Subject, robot: Robot) -> Region:
+    """The recipe's region, or half a radian, one radian a second, and a moderate joint force."""
+    if subject.recipe is not None:
+        entry = recipes.load(subject.recipe).region
+        if entry is not None:
+            return entry.build().resolve(robot.nv)
+    inertia = kinematics.crba(robot, robot.neutral()[None])[0].diagonal()
+    return Region(q=0.5, v=1.0, tau=(EFFORT * inertia).tolist()).resolve(robot.nv)
+
+
+def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
+    """Everything about one robot, as plain numbers."""
+    region = region_of(subject, robot)
+    networks, training = train_networks(subject, robot, region, effort)
+    law, distilled = distil(networks, robot, region) if effort.law else (None, None)
+    compiling = compile_times(robot)
+    for network in networks.values():
+        network.float()
+    with_torch_compile = (
+        effort.torch_compile and shutil.which(os.environ.get("CXX", "g++")) is not None
+    )
+    runners = contenders.line_up(
+        robot,
+        networks,
+        law,
+        torch_compile=with_torch_compile,
+        compile_simulator=effort.compile_simulator,
+    )
+    timings = ledger.measure(runners, robot, region, batches=effort.batches, rounds=effort.rounds)
+    reference, told = reference_of(robot)
+    accuracy = ledger.errors(runners, reference, robot, region)
+    many = max(effort.batches)
+    rows = compiled_timings(robot, (1, many), orders=ORDERS, rounds=3 * effort.rounds)
+    program = kinematics.compile(robot, "aba")
+    return {
+        "title": subject.title,
+        "robot": {"name": robot.name, "bodies": robot.nb, "velocities": robot.nv},
+        "region": region.to_dict(),
+        "machine": ledger.machine(),
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d"),
+        "reference": told,
+        "timings": [asdict(t) for t in timings],
+        "accuracy": [asdict(a) for a in accuracy],
+        "programs": [asdict(r) for r in rows],
+        "orders": {
+            "operations": operation_counts(robot, program.arithmetic),
+            "instructions": {
+                name: kinematics.compile(robot, "aba", order=name).instructions for name in ORDERS
+            },
+            "passes": program.passes,
+        },
+        "compile": compiling,
+        "training": training,
+        "law": distilled,
+    }
+
+
+def train_networks(
+    subject: Subject, robot: Robot, region: Region, effort: Effort
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The subject's networks, trained on the same samples of the region, and what that took."""
+    data = Data(design="sobol", samples=effort.samples, validation=0.05, test=0.05)
+    begin = time.perf_counter()
+    dataset = generate(data, region, robot, 0)
+    drawing = time.perf_counter() - begin
+    found, told = {}, []
+    for name in subject.networks:
+        kind, options = NETWORKS[name]
+        own = effort.options if effort.options and kind == "mlp" else options
+        model = models.build(
+            kind, robot.nq, robot.nv, own, kinds=robot.kinds, parents=robot.parents, seed=0
+        )
+        result = train(
+            model,
+            dataset,
+            seed=0,
+            device="cpu",
+            budget_s=effort.training_s,
+            progress=False,
+            config=TrainingConfig(epochs=effort.epochs),
+        )
+        found[name] = result.model.eval()
+        told.append(
+            {
+                "name": name,
+                **{k: result.metrics[k] for k in ("seconds", "parameters", "epochs")},
+                "samples": effort.samples,
+                "sampling_seconds": drawing,
+            }
+        )
+    return found, told
+
+
+def distil(networks: dict[str, Any], robot: Robot, region: Region) -> tuple[Any, dict[str, Any]]:
+    """The law of the last plain network, and what it took to find."""
+    name = [own for own in networks if NETWORKS[own][0] == "mlp"][-1]
+    begin = time.perf_counter()
+    try:
+        exam = discover.examine(networks[name], robot, region, budget="quick", name=name)
+    except WorldlawError as error:
+        return None, {"model": name, "seconds": time.perf_counter() - begin, "why": str(error)}
+    law = exam.law if isinstance(exam.law, RigidBodyLaw) else None
+    told = {
+        "model": name,
+        "seconds": time.perf_counter() - begin,
+        "queries": exam.queries,
+        "verdict": exam.verdict,
+        "size": None if law is None else law.size,
+        "terms": 0 if law is None else len(law.extra),
+    }
+    return law, told
+
+
+def compile_times(robot: Robot) -> dict[str, float]:
+    """Seconds from the robot to machine code, made anew and read from the cache."""
+    found = {}
+    before = os.environ.get(disk_cache.VARIABLE)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[disk_cache.VARIABLE] = folder
+        try:
+            for name in ("anew", "cached"):
+                begin = time.perf_counter()
+                kinematics.compile(robot, "aba")
+                found[name] = time.perf_counter() - begin
+        finally:
+            if before is None:
+                del os.environ[disk_cache.VARIABLE]
+            else:
+                os.environ[disk_cache.VARIABLE] = before
+    return found
+
+
+def reference_of(robot: Robot) -> tuple[Callable[[Batch], np.ndarray], str]:
+    """What counts as true: Pinocchio where it is, else our own simulator."""
+    try:
+        return engines.pinocchio_reference(robot), "Pinocchio, aba in its local convention"
+    except ImportError:
+        program = kinematics.compile(robot, "aba", order="traced")
+        return lambda batch: program(*engines.arrays(batch)), "our own simulator"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what was timed."""
+    found = {"python": platform.python_version(), "cuda": str(torch.cuda.is_available())}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

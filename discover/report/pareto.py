@@ -1,0 +1,153 @@
+"""Error against time: one point a contender, the fastest and most exact to the lower left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from discover.report.numbers import seconds
+from discover.report.style import (
+    FAINT,
+    INK,
+    LAW,
+    MODEL,
+    MUTED,
+    SIMULATOR,
+    house_style,
+    log_errors,
+    new_figure,
+    spread,
+)
+
+COLOURS = {"simulator": INK, "engine": SIMULATOR, "model": MODEL, "law": LAW}
+FLOOR = 1e-16
+EXACT = 1e-12  # errors below this are rounding: none is better than another
+NAMED_BELOW = 1e-10  # so exact that the names would lie on one line
+Ledger = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """The fastest way to run one family: time a state [s], error inside and furthest outside."""
+
+    family: str
+    kind: str
+    time: float
+    inside: float
+    outside: float
+
+
+def points(held: Ledger, batch: int) -> list[Point]:
+    """The fastest contender of each family at that batch, where its error is known."""
+    times = {t["name"]: t["nanoseconds"] for t in held["timings"] if t["batch"] == batch}
+    best: dict[str, Point] = {}
+    for entry in held.get("accuracy", ()):
+        time = times.get(entry["name"])
+        errors = [math.inf if e is None else float(e) for e in entry["errors"]]
+        if time is None or not all(map(math.isfinite, errors)):
+            continue
+        point = Point(
+            family=entry["family"],
+            kind=entry["kind"],
+            time=1e-9 * time,
+            inside=max(errors[0], FLOOR),
+            outside=max(errors[-1], FLOOR),
+        )
+        known = best.get(point.family)
+        if known is None or point.time < known.time:
+            best[point.family] = point
+    return sorted(best.values(), key=lambda p: p.time)
+
+
+def front(found: list[Point]) -> list[Point]:
+    """Those that nothing beats in both time and error."""
+    lowest = math.inf
+    kept = []
+    for point in found:
+        if point.inside < lowest:
+            kept.append(point)
+            lowest = max(point.inside, EXACT)
+    return kept
+
+
+def pareto(panels: Mapping[str, Ledger], batch: int | None = None) -> Figure:
+    """Error in the region against time a state, a panel a robot; a thin line rises to the error in
+    the outermost shell. `batch` defaults to the largest there is."""
+    with house_style():
+        columns = min(2, len(panels))
+        rows = math.ceil(len(panels) / columns)
+        figure = new_figure(5.1 * columns, 0.4 + 3.1 * rows)
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for panel, (title, held) in zip(grid.flat, panels.items(), strict=False):
+            size = batch or max(t["batch"] for t in held["timings"])
+            _panel(panel, points(held, size), f"{title}, batch {size}" if title else "")
+        for panel in list(grid.flat)[len(panels) :]:
+            panel.set_visible(False)
+        for own in grid:
+            own[0].set_ylabel("relative error of a")
+        figure.supxlabel("time a state, one thread", fontsize=9)
+    return figure
+
+
+def _panel(axes: Axes, found: list[Point], title: str) -> None:
+    axes.set_title(title)
+    axes.set_xscale("log")
+    if not found:
+        return
+    # Room above for whatever may lie furthest out, and below for the names of the exact.
+    log_errors(axes, FLOOR, max(10.0, *(p.outside for p in found)))
+    low, high = found[0].time, found[-1].time
+    axes.set_xlim(low / 2.5, high * 6)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: seconds(x)))
+    axes.grid(axis="x", color=FAINT, linewidth=0.6, zorder=0)
+    for point in found:
+        colour = COLOURS[point.kind]
+        axes.plot([point.time] * 2, [point.inside, point.outside], color=colour, linewidth=0.9)
+        axes.plot(point.time, point.inside, "o", color=colour, markersize=5.5, zorder=3)
+        axes.plot(point.time, point.outside, "_", color=colour, markersize=7)
+    best = front(found)
+    corners = [(p.time, p.inside) for p in best] + [(high * 6, best[-1].inside)]
+    xs, ys = zip(*corners, strict=True)
+    axes.step(xs, ys, where="post", color=MUTED, linewidth=0.7, linestyle=":", zorder=1)
+    _names(axes, found)
+
+
+def _names(axes: Axes, found: list[Point]) -> None:
+    """Names beside the points; those of the exact answers are stacked on slanted leads."""
+    exact = [p for p in found if p.inside < NAMED_BELOW]
+    rest = [p for p in found if p not in exact]
+    for k, point in enumerate(rest):
+        # Where the next point is near, the name goes to the left.
+        near = k + 1 < len(rest) and rest[k + 1].time < 5 * point.time
+        taken = k > 0 and point.time < 5 * rest[k - 1].time
+        axes.annotate(
+            point.family,
+            (point.time, point.inside),
+            xytext=(-6 if near and not taken else 6, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color=COLOURS[point.kind],
+            va="center",
+            ha="right" if near and not taken else "left",
+        )
+    to_share = axes.transData + axes.transAxes.inverted()
+    shares = [float(to_share.transform((p.time, p.inside))[0]) for p in exact]
+    for point, share in zip(exact, spread(shares, 0.055), strict=True):
+        axes.annotate(
+            point.family,
+            (point.time, point.inside),
+            xytext=(share, 0.25),
+            textcoords="axes fraction",
+            rotation=52,
+            fontsize=8,
+            color=COLOURS[point.kind],
+            ha="left",
+            va="bottom",
+            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.4},
+        )

@@ -1,0 +1,86 @@
+"""The bench of the time ledger: measured, stored, told again from what is stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from discover.artifacts import read_json, write_json
+from discover.bench import ledger_report, time_ledger
+from discover.report.pareto import Point, front, points
+
+QUICK = time_ledger.Effort(
+    samples=400, epochs=5, rounds=2, batches=(1, 64), torch_compile=False, law=False
+)
+PENDULUM = replace(time_ledger.SUBJECTS[0], networks=("mlp 2×32",))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("ledger")
+    time_ledger.main(out, lambda _: None, subjects=[PENDULUM], effort=QUICK)
+    return out
+
+
+def test_every_contender_is_timed_and_held_against_the_truth(folder: Path) -> None:
+    held = read_json(folder / "double_pendulum.json")
+    timed = {(t["name"], t["batch"]) for t in held["timings"]}
+    names = {name for name, _ in timed}
+    assert timed == {(name, batch) for name in names for batch in (1, 64)}
+    for word in ("torch eager", "compiled", "one state", "mlp 2×32", "ONNX", "Pinocchio", "MuJoCo"):
+        assert any(word in name for name in names), word
+    errors = {a["name"]: a["errors"] for a in held["accuracy"]}
+    assert max(errors["simulator, compiled"]) < 1e-12
+    assert min(errors["mlp 2×32"]) > 1e-4  # a network of five epochs is not exact
+    assert {"anew", "cached"} == set(held["compile"])
+
+
+def test_the_report_answers_first_and_shows_the_figure(folder: Path) -> None:
+    text = (folder / "report.md").read_text()
+    first = text.split("\n\n")[1]
+    assert first.startswith("**No")
+    assert "Double pendulum" in first
+    assert f"({ledger_report.FIGURE})" in text
+    assert (folder / ledger_report.FIGURE).stat().st_size > 10_000
+    assert "eliminate elbow" in text
+
+
+def test_the_answer_follows_the_numbers(folder: Path, tmp_path: Path) -> None:
+    held = read_json(folder / "double_pendulum.json")
+    for timing in held["timings"]:
+        if timing["name"] == "mlp 2×32":
+            timing["nanoseconds"] = 0.5  # faster than anything
+    write_json(tmp_path / "double_pendulum.json", held)
+    said: list[str] = []
+    time_ledger.main(tmp_path, said.append, subjects=[PENDULUM], effort=QUICK)
+    first = (tmp_path / "report.md").read_text().split("\n\n")[1]
+    assert first.startswith("**Only if a large error will do.")
+    assert "0.500 ns" in "".join(said)
+
+
+def test_the_front_joins_those_that_nothing_beats() -> None:
+    def point(family: str, time: float, inside: float) -> Point:
+        return Point(family=family, kind="model", time=time, inside=inside, outside=1.0)
+
+    found = [point("a", 1, 0.1), point("b", 2, 0.2), point("c", 3, 0.01), point("d", 4, 1e-16)]
+    assert [p.family for p in front(found)] == ["a", "c", "d"]
+
+
+def test_a_family_is_drawn_where_it_runs_fastest() -> None:
+    held = {
+        "timings": [
+            {"name": name, "batch": batch, "nanoseconds": ns}
+            for name, ns in (("slow", 9.0), ("fast", 3.0))
+            for batch in (1, 64)
+        ],
+        "accuracy": [
+            {"name": name, "kind": "model", "family": "net", "errors": [0.1, 0.2]}
+            for name in ("slow", "fast")
+        ]
+        + [{"name": "mad", "kind": "model", "family": "mad", "errors": [None, None]}],
+    }
+    (only,) = points(held, 64)
+    assert only.time == pytest.approx(3e-9)
+    assert (only.inside, only.outside) == (0.1, 0.2)
