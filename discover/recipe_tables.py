@@ -143,14 +143,16 @@ class Smoothing(Section):
 class Recording(Section):
     """Logs of a real machine, one file a trajectory; relative folders start at the working folder.
 
-    train and test name files in the folder. validation is the fraction of each training file, at
-    its end, that is kept for early stopping. every keeps each n-th sample after filtering. unwrap
-    joins angles that were recorded modulo a full turn. delay [s] is how much later joint forces
-    were recorded than they acted, offset what they show when nothing acts: both are taken out.
+    train and test name files in the folder; for the formats "minari" and "lerobot" the folder is
+    the data set's name, and they name its episodes by number. validation is the fraction of each
+    training file, at its end, that is kept for early stopping. every keeps each n-th sample after
+    filtering. unwrap joins angles that were recorded modulo a full turn. delay [s] is how much
+    later joint forces were recorded than they acted, offset what they show when nothing acts: both
+    are taken out.
     """
 
     folder: str = ""
-    format: Literal["csv", "parquet", "hdf5"] = "csv"
+    format: Literal["csv", "parquet", "hdf5", "minari", "lerobot"] = "csv"
     train: tuple[str, ...] = Field(min_length=1)
     test: tuple[str, ...] = ()
     validation: float = Field(default=0.15, ge=0.0, lt=1.0)

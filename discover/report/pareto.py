@@ -70,9 +70,10 @@ def front(found: list[Point]) -> list[Point]:
     lowest = math.inf
     kept = []
     for point in found:
-        if point.inside < lowest:
+        error = max(point.inside, EXACT)
+        if error < lowest:
             kept.append(point)
-            lowest = max(point.inside, EXACT)
+            lowest = error
     return kept
 
 
@@ -126,6 +127,7 @@ def _names(axes: Axes, found: list[Point]) -> None:
         # Where the next point is near, the name goes to the left.
         near = k + 1 < len(rest) and rest[k + 1].time < 5 * point.time
         taken = k > 0 and point.time < 5 * rest[k - 1].time
+        near |= point.kind == "engine"  # slanted names stand to the right of it
         axes.annotate(
             point.family,
             (point.time, point.inside),
