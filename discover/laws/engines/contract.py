@@ -1,0 +1,102 @@
+"""What every engine of symbolic regression declares and does.
+
+An engine is given samples of a function and returns a front: formulas from short to long, each
+better than all shorter ones. What an engine can do is declared, never probed.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import sympy
+
+from discover.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class Member:
+    """One formula: its expression in the given symbols, symbols used, root mean square error."""
+
+    expression: sympy.Expr
+    symbols: int
+    error: float
+
+
+@dataclass(frozen=True)
+class Front:
+    """Formulas from short to long, chosen from by index; `best` by description length."""
+
+    members: tuple[Member, ...]
+
+    def __getitem__(self, index: int) -> Member:
+        return self.members[index]
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def best(self, floor: float, n: int = 200, alphabet: int = 20) -> Member:
+        """The shortest description, n effective samples, errors below `floor` no evidence."""
+        return min(
+            self.members,
+            key=lambda m: (
+                n * math.log(max(m.error, floor, 1e-300)) + m.symbols * math.log(alphabet)
+            ),
+        )
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[sympy.Expr, float]]) -> Front:
+        """Only what is better than everything shorter."""
+        members = [
+            Member(e, sum(1 for _ in sympy.preorder_traversal(e)), float(error))
+            for e, error in found
+            if math.isfinite(error)
+        ]
+        kept: list[Member] = []
+        for m in sorted(members, key=lambda m: (m.symbols, m.error, sympy.sstr(m.expression))):
+            if not kept or m.error < kept[-1].error:
+                kept.append(m)
+        return cls(tuple(kept))
+
+
+class Engine(ABC):
+    """One way of finding formulas.
+
+    name, and what it declares: how many variables it takes (None: any number), whether the same
+    seed gives the same front, and which extra of this package installs it (None: nothing to add).
+    """
+
+    name: ClassVar[str]
+    variables: ClassVar[int | None] = None
+    deterministic: ClassVar[bool] = True
+    extra: ClassVar[str | None] = None
+
+    @classmethod
+    def available(cls) -> bool:
+        """Whether it can run here; looking starts nothing and downloads nothing."""
+        return True
+
+    @abstractmethod
+    def fit(
+        self, x: np.ndarray, y: np.ndarray, symbols: Sequence[sympy.Symbol], seed: int = 0
+    ) -> Front:
+        """The front of y (n,) as formulas of the columns of x (n, d), named by `symbols`."""
+
+    def check(self, x: np.ndarray, y: np.ndarray, symbols: Sequence[sympy.Symbol]) -> None:
+        """Raises RecipeError, one line, for samples that the engine cannot take."""
+        if x.ndim != 2 or y.shape != (len(x),) or x.shape[1] != len(symbols):
+            raise RecipeError(
+                f"{self.name}: expected x (n, {len(symbols)}) and y (n,), "
+                f"found {x.shape} and {y.shape}"
+            )
+        if self.variables is not None and x.shape[1] > self.variables:
+            raise RecipeError(
+                f"{self.name}: expected at most {self.variables} variable, found {x.shape[1]}: "
+                "use engine 'operon', or give one feature"
+            )
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise RecipeError(f"{self.name}: expected finite samples, found NaN or infinity")
