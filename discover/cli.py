@@ -205,14 +205,18 @@ def calibrate(
 
 @app.command()
 def bench(
-    subject: Annotated[str, typer.Argument(help="dynamics, verdict or laws")] = "dynamics",
+    subject: Annotated[
+        str, typer.Argument(help="dynamics, verdict, laws, models or published")
+    ] = "dynamics",
     out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
 ) -> None:
-    """Measure speed against other engines (dynamics), or the instrument itself."""
+    """Measure speed against other engines (dynamics), the instrument itself, the families of
+    world models on three robots (models), or those against published figures (published)."""
     from importlib.util import find_spec
 
-    if subject not in ("dynamics", "verdict", "laws"):
-        raise RecipeError(f"bench: expected dynamics, verdict or laws, found {subject!r}")
+    subjects = ("dynamics", "verdict", "laws", "models", "published")
+    if subject not in subjects:
+        raise RecipeError(f"bench: expected one of {', '.join(subjects)}, found {subject!r}")
     if find_spec(f"discover.bench.{subject}") is None if find_spec("discover.bench") else True:
         raise RecipeError(
             f"bench: expected a benchmark of {subject}, found that it is not part of this version "

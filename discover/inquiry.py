@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from itertools import pairwise
 from typing import Any
@@ -35,6 +35,7 @@ from discover.parameters import parameter_table
 from discover.probes import curvature, inertia, memory, noise, residual, structure
 from discover.probes.reach import EDGES, Curve, curves, edge, reach, relative
 from discover.region import Region
+from discover.structure.account import MOST_JOINTS, account
 from discover.structure.inference import Structure, coordinates_of, infer
 from discover.structure.renumbering import renumbered
 from discover.support import Box, Recorded, Support
@@ -112,6 +113,17 @@ def examine(
         label_noise=_noise_of_labels(label_noise, robot.nv),
     )
     finding = _investigate(interview, training_data)
+    if inferred is not None and inferred.geometry.good and robot.nv <= MOST_JOINTS:
+        told = account(respondent, robot, interview.support.region, seed)
+        law = finding.law
+        if law is not None and told.recursion.equivalent:
+            law = replace(law, searched=told.program)
+        finding = replace(
+            finding,
+            law=law,
+            evidence=[*finding.evidence, *told.evidence],
+            notes=[*told.notes, *finding.notes],
+        )
     verdict = judge(finding.evidence)
     return Examination(
         verdict=verdict.answer,

@@ -3,7 +3,8 @@ precision and threads.
 
 Comparisons are fair only if they share machine, states and batch, so the contenders take turns
 round by round and the median over rounds is reported: a slow moment of the machine falls on all of
-them. A fast answer is worth what it is worth: errors in the region and outside stand beside.
+them. What counts is processor time, which other programs on the machine disturb least; work on a
+GPU is timed by the clock on the wall. Errors in the region and outside stand beside the times.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Contender:
     an array or tensor (B, nv), in our coordinates after `read(batch, result)` where there is one.
     `kind` is "simulator", "engine" (somebody else's simulator), "model" or "law"; `family` names
     contenders that compute the same numbers, whose error is measured once; `answers` is False
-    where the call keeps no accelerations.
+    where the call keeps no accelerations. `clock` gives the seconds that count.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Contender:
     family: str = ""
     read: Callable[[Batch, Any], np.ndarray] | None = None
     answers: bool = True
+    clock: Callable[[], float] = time.process_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +88,14 @@ def measure(
         for size in batches:
             batch = sample(region, robot, size, seed)
             calls = [contender.prepare(batch) for contender in contenders]
-            repeats = [_calibrate(call, slice_s) for call in calls]
+            clocks = [contender.clock for contender in contenders]
+            repeats = [
+                _calibrate(call, clock, slice_s) for call, clock in zip(calls, clocks, strict=True)
+            ]
             laps: list[list[float]] = [[] for _ in calls]
             for _ in range(rounds):
-                for call, count, own in zip(calls, repeats, laps, strict=True):
-                    own.append(_time(call, count) / count)
+                for call, clock, count, own in zip(calls, clocks, repeats, laps, strict=True):
+                    own.append(_time(call, clock, count) / count)
             for contender, own in zip(contenders, laps, strict=True):
                 quartiles = statistics.quantiles(own, n=4)
                 low, middle, high = (1e9 * lap / size for lap in quartiles)
@@ -215,6 +220,8 @@ def from_torch(
 
         return call
 
+    if device != "cpu":
+        more["clock"] = time.perf_counter
     return Contender(name=name, prepare=prepare, dtype=name_of(dtype), **more)
 
 
@@ -230,18 +237,18 @@ def from_numpy(
     return Contender(name=name, prepare=prepare, dtype=dtype, **more)
 
 
-def _calibrate(call: Callable[[], Any], slice_s: float) -> int:
+def _calibrate(call: Callable[[], Any], clock: Callable[[], float], slice_s: float) -> int:
     """How often to repeat a call so that it fills its slice; also warms it up."""
     call()
-    once = max(_time(call, 1), 1e-7)
+    once = max(_time(call, clock, 1), 1e-7)
     return max(1, min(100_000, int(slice_s / once)))
 
 
-def _time(call: Callable[[], Any], count: int) -> float:
-    start = time.perf_counter()
+def _time(call: Callable[[], Any], clock: Callable[[], float], count: int) -> float:
+    start = clock()
     for _ in range(count):
         call()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def name_of(dtype: torch.dtype) -> str:

@@ -273,13 +273,13 @@ def method(held: Mapping[str, Held]) -> str:
     cuda = own["versions"]["cuda"] == "True"
     return (
         f"One thread of {own['machine']['processor']}, {own['date']}; {versions}. "
-        "All contenders take turns on the same states, round by round; times are medians, errors "
-        f"are relative root mean squares against {own['reference']}, q, v and tau together: in the "
-        "region, and in the shells that end at two and three half-widths. All engines are built "
-        "from the same tree and inertias. Calls start from Python: a batch of one pays for the "
+        "All contenders take turns on the same states, round by round; times are medians of "
+        "processor time, errors are relative root mean squares against "
+        f"{own['reference']}, q, v and tau together: in the region, and in the shells that end at "
+        "two and three half-widths. All engines are built from the same tree and inertias. "
+        "Calls start from Python: a batch of one pays for the "
         'call, except in the rows "one state at a time". Networks run in float32, as they would '
-        "be used; the rest in float64. torch.compile of the simulator itself is timed for small "
-        "robots only. "
+        "be used; the rest in float64. "
         + ("" if cuda else "No GPU was present, so there are no rows for CUDA. ")
         + "Made by `discover bench dynamics --out DIR`; the numbers are in the JSON files beside."
     )

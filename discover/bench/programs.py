@@ -93,21 +93,21 @@ def sample_states(robot: Any, batch: int, seed: int) -> tuple[np.ndarray, ...]:
 
 
 def interleaved(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each call, ``rounds`` times, the calls taking turns; short calls are repeated
-    within a turn until they take some milliseconds (so that caches are warm)."""
+    """Processor seconds of each call, ``rounds`` times, the calls taking turns; short calls are
+    repeated within a turn until they take some milliseconds (so that caches are warm)."""
     repeats = {}
     for name, call in calls.items():
         call()
-        begin = time.perf_counter()
+        begin = time.process_time()
         call()
-        repeats[name] = max(1, int(TURN / max(time.perf_counter() - begin, 1e-7)))
+        repeats[name] = max(1, int(TURN / max(time.process_time() - begin, 1e-7)))
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            begin = time.perf_counter()
+            begin = time.process_time()
             for _ in range(repeats[name]):
                 call()
-            times[name].append((time.perf_counter() - begin) / repeats[name])
+            times[name].append((time.process_time() - begin) / repeats[name])
     return times
 
 

@@ -96,7 +96,7 @@ class Effort:
     """How much is spent: samples and seconds of training a network, rounds of timing."""
 
     samples: int = 30_000
-    training_s: float = 20.0
+    training_s: float = 15.0
     epochs: int = 60
     rounds: int = 11
     batches: tuple[int, ...] = ledger.BATCHES

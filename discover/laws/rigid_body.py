@@ -32,6 +32,7 @@ class RigidBodyLaw(Law):
     size          number of identified parameters
     domain        where the law describes the model it was taken from
     integrator    the step that the model takes, for models that answer with next states
+    searched      the recursion that was found in the model's own answers, as text, where sought
     """
 
     robot: Robot
@@ -40,6 +41,7 @@ class RigidBodyLaw(Law):
     domain: Domain | None = None
     integrator: str | None = None
     dt: float | None = None
+    searched: str | None = None
 
     @classmethod
     def from_fit(cls, fitted: Fit, pi: Tensor | None = None) -> RigidBodyLaw:
@@ -154,7 +156,7 @@ class RigidBodyLaw(Law):
     @property
     def program(self) -> str:
         """The structured program: the passes over the tree, as text."""
-        return formulas.passes(self.robot, self.extra)
+        return self.searched or formulas.passes(self.robot, self.extra)
 
     @functools.cached_property
     def complexity(self) -> Complexity:
@@ -184,6 +186,7 @@ class RigidBodyLaw(Law):
             "domain": None if self.domain is None else self.domain.to_dict(),
             "integrator": self.integrator,
             "dt": self.dt,
+            "searched": self.searched,
         }
 
     @classmethod
@@ -197,6 +200,7 @@ class RigidBodyLaw(Law):
             domain=None if domain is None else Domain.from_dict(domain),
             integrator=record["integrator"],
             dt=record["dt"],
+            searched=record.get("searched"),
         )
 
     def _repr_markdown_(self) -> str:

@@ -114,9 +114,9 @@ def ledger(stored: StoredExam) -> dict[str, Any] | None:
         return None
     told = ledger_rows(held)
     caption = (
-        "Time a state: the median over rounds in which the contenders took turns on the same "
-        f"states, on one thread of {cell(held['machine']['processor'])}. Calls start from Python, "
-        "so a batch of 1 pays for the call itself."
+        "Processor time a state: the median over rounds in which the contenders took turns on the "
+        f"same states, on one thread of {cell(held['machine']['processor'])}. Calls start from "
+        "Python, so a batch of 1 pays for the call itself."
     )
     if told["radii"]:
         caption += (

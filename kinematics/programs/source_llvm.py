@@ -9,8 +9,10 @@ batch smaller than a block must be padded by the caller, or go to a one-lane ker
 from __future__ import annotations
 
 from kinematics.programs.graph import Node, reachable
+from kinematics.programs.llvm_lines import Lines
 from kinematics.programs.lowering import Instructions, lower
 from kinematics.programs.program import TRIG, Program
+from kinematics.programs.row_access import Rows
 from kinematics.programs.vector_sine import (
     LIMIT,
     VectorType,
@@ -20,8 +22,6 @@ from kinematics.programs.vector_sine import (
     sincos_lines,
 )
 from kinematics.programs.vector_tanh import tanh_declarations, tanh_function
-
-NARROW = 4  # columns: so few are taken from whole rows by shuffles, not transposed
 
 INTRINSIC = {
     "tan": "tan",
@@ -60,35 +60,19 @@ def llvm_source(
     return _Writer(program, steps, VectorType(dtype, lanes), name, estimates).text()
 
 
-class _Writer:
+class _Writer(Lines):
     def __init__(
         self, program: Program, steps: Instructions, t: VectorType, name: str, estimates: bool
     ):
+        super().__init__(t)
         self.estimates = estimates and t.dtype == "float64" and t.lanes == 8
         self.program = program
         self.steps = steps
-        self.t = t
         self.name = name
-        self.lines: list[str] = []
-        self.counter = 0
-        self.used: dict[str, str] = {}
         self.tanh = False
-        self.wanted = {n.value: n.id for n in steps.order if n.op == "input"}
-
-    def fresh(self) -> str:
-        self.counter += 1
-        return f"%t{self.counter}"
-
-    def emit(self, text: str) -> str:
-        target = self.fresh()
-        self.lines.append(f"  {target} = {text}")
-        return target
-
-    def call(self, intrinsic: str, args: list[str]) -> str:
-        v = self.t.type
-        function = f"@llvm.{intrinsic}.{self.t.suffix}"
-        self.used[function] = f"declare {v} {function}({', '.join([v] * len(args))})"
-        return self.emit(f"call {v} {function}({', '.join(f'{v} {a}' for a in args)})")
+        self.pairs: dict[str, str] = {}
+        wanted = {n.value: n.id for n in steps.order if n.op == "input"}
+        self.rows = Rows(self, program.ports, wanted)
 
     def text(self) -> str:
         t = self.t
@@ -112,7 +96,7 @@ class _Writer:
                 self._need(node, value)
         for node in self.steps.outputs:
             self._need(node, value)
-        self._store([value[n.id] for n in self.steps.outputs])
+        self.rows.store([value[n.id] for n in self.steps.outputs])
         tail = [
             "  br label %latch",
             "latch:",
@@ -147,10 +131,10 @@ class _Writer:
         elif node.op != "input":
             for arg in node.args:
                 if arg.op == "input":
-                    self._inputs(arg, value)
+                    self.rows.load(arg, value)
             value[node.id] = self._operation(node, value)
         elif any(node is n for n in self.steps.outputs):
-            self._inputs(node, value)
+            self.rows.load(node, value)
 
     def _first_angles(self, value: dict[int, str]) -> set[int]:
         """Sines and cosines that no other ones lead to, all at once, before everything else.
@@ -178,7 +162,7 @@ class _Writer:
         fast: dict[int, tuple[str, str]] = {}
         for k, angle in enumerate(angles.values()):
             if angle.op == "input":
-                self._inputs(angle, value)
+                self.rows.load(angle, value)
             x = value[angle.id]
             size = self.call("fma", [x, x, size])
             lines, sine, cosine = sincos_lines(t, x, f"a{k}.")
@@ -252,167 +236,6 @@ class _Writer:
     def _sincos(self, node: Node, argument: str) -> str:
         key = f"sincos {argument}"
         pair = f"{{{self.t.type}, {self.t.type}}}"
-        if key not in self.used_pairs:
-            self.used_pairs[key] = self.emit(f"call {pair} @sincos({self.t.type} {argument})")
-        return self.emit(
-            f"extractvalue {pair} {self.used_pairs[key]}, {0 if node.op == 'sin' else 1}"
-        )
-
-    @property
-    def used_pairs(self) -> dict[str, str]:
-        return self.__dict__.setdefault("_pairs", {})
-
-    def _pointer(self, base: str, columns: int, lane: int, column: int) -> str:
-        """The address of one element: row ``%row + lane``, column ``column``."""
-        start = self.used_pairs.get(f"base {base}")
-        if start is None:
-            offset = self.emit(f"mul i64 %row, {columns}")
-            start = self.emit(f"getelementptr inbounds {self.t.scalar}, ptr {base}, i64 {offset}")
-            self.used_pairs[f"base {base}"] = start
-        shift = lane * columns + column
-        return self.emit(f"getelementptr inbounds {self.t.scalar}, ptr {start}, i64 {shift}")
-
-    def _inputs(self, node: Node, value: dict[int, str]) -> None:
-        """Load the columns that stand with ``node``'s, and transpose those that are used."""
-        if node.id in value:
-            return
-        t = self.t
-        port = next(p for p in self.program.ports if any(n.value == node.value for n in p.nodes))
-        columns = [n.value for n in port.nodes]
-        at = columns.index(node.value)
-        if t.lanes == 1:
-            address = self._pointer(f"%{port.name}", port.size, 0, at)
-            value[node.id] = self.emit(f"load {t.scalar}, ptr {address}, align {t.bytes}")
-            return
-        if port.size <= NARROW:
-            parts = []
-            for k in range(port.size):
-                address = self._pointer(f"%{port.name}", port.size, 0, k * t.lanes)
-                parts.append(self._load(address, t.lanes))
-            for k, column in enumerate(columns):
-                if column in self.wanted:
-                    places = [port.size * lane + k for lane in range(t.lanes)]
-                    value[self.wanted[column]] = self._gather(parts, places)
-            return
-        first, width = next(c for c in _chunks(port.size, t.lanes) if c[0] <= at < sum(c))
-        rows = []
-        for lane in range(t.lanes):
-            address = self._pointer(f"%{port.name}", port.size, lane, first)
-            rows.append(self._load(address, width))
-        turned = self._transpose(rows)
-        for k in range(first, first + width):
-            if columns[k] in self.wanted:
-                value[self.wanted[columns[k]]] = turned[k - first]
-
-    def _load(self, address: str, width: int) -> str:
-        t = self.t
-        if width == t.lanes:
-            return self.emit(f"load {t.type}, ptr {address}, align {t.bytes}")
-        function = f"@llvm.masked.load.{t.suffix}.p0"
-        self.used[function] = f"declare {t.type} {function}(ptr, i32, {t.mask}, {t.type})"
-        return self.emit(
-            f"call {t.type} {function}(ptr {address}, i32 {t.bytes}, "
-            f"{t.mask} {self._lanes_below(width)}, {t.type} zeroinitializer)"
-        )
-
-    def _lanes_below(self, width: int) -> str:
-        return "<" + ", ".join(f"i1 {int(k < width)}" for k in range(self.t.lanes)) + ">"
-
-    def _store(self, outputs: list[str]) -> None:
-        t = self.t
-        size = len(outputs)
-        if t.lanes > 1 and size <= NARROW:
-            for k in range(size):
-                flat = range(k * t.lanes, (k + 1) * t.lanes)
-                places = [(f % size) * t.lanes + f // size for f in flat]
-                row = self._gather(outputs, places)
-                address = self._pointer("%out", size, 0, k * t.lanes)
-                self.lines.append(f"  store {t.type} {row}, ptr {address}, align {t.bytes}")
-            return
-        for first, width in _chunks(size, t.lanes):
-            if t.lanes == 1:
-                address = self._pointer("%out", size, 0, first)
-                self.lines.append(
-                    f"  store {t.scalar} {outputs[first]}, ptr {address}, align {t.bytes}"
-                )
-                continue
-            columns = outputs[first : first + width]
-            rows = self._transpose(columns + ["undef"] * (t.lanes - width))
-            for lane, row in enumerate(rows):
-                address = self._pointer("%out", size, lane, first)
-                if width == t.lanes:
-                    self.lines.append(f"  store {t.type} {row}, ptr {address}, align {t.bytes}")
-                else:
-                    function = f"@llvm.masked.store.{t.suffix}.p0"
-                    self.used[function] = f"declare void {function}({t.type}, ptr, i32, {t.mask})"
-                    self.lines.append(
-                        f"  call void {function}({t.type} {row}, ptr {address}, i32 {t.bytes}, "
-                        f"{t.mask} {self._lanes_below(width)})"
-                    )
-
-    def _gather(self, parts: list[str], places: list[int]) -> str:
-        """The vector of the elements at ``places`` of the vectors in ``parts``, end to end."""
-        lanes = self.t.lanes
-        found = parts[0]
-        for k in range(1, max(2, len(parts))):
-            other = parts[k] if k < len(parts) else "undef"
-            index = []
-            for lane, place in enumerate(places):
-                source, at = divmod(place, lanes)
-                if source == k:
-                    index.append(lanes + at)
-                elif source > k:
-                    index.append(lane)  # still to come
-                else:
-                    index.append(at if k == 1 else lane)
-            found = self._shuffle(found, other, index)
-        return found
-
-    def _transpose(self, rows: list[str]) -> list[str]:
-        """The square transpose of ``lanes`` vectors by shuffles."""
-        lanes = self.t.lanes
-        if lanes == 8:
-            pairs = [
-                self._shuffle(
-                    rows[k], rows[k + 1], [j + high for j in range(0, 8, 2) for j in (j, j + 8)]
-                )
-                for k in range(0, 8, 2)
-                for high in (0, 1)
-            ]
-            even, odd = pairs[0::2], pairs[1::2]
-            low = [0, 1, 4, 5, 8, 9, 12, 13]
-            high_half = [2, 3, 6, 7, 10, 11, 14, 15]
-            out = [""] * 8
-            for parity, group in enumerate((even, odd)):
-                a = self._shuffle(group[0], group[1], low)
-                b = self._shuffle(group[2], group[3], low)
-                c = self._shuffle(group[0], group[1], high_half)
-                d = self._shuffle(group[2], group[3], high_half)
-                out[parity] = self._shuffle(a, b, low)
-                out[4 + parity] = self._shuffle(a, b, high_half)
-                out[2 + parity] = self._shuffle(c, d, low)
-                out[6 + parity] = self._shuffle(c, d, high_half)
-            return out
-        rows = list(rows)
-        stride = 1
-        while stride < lanes:
-            for k in range(lanes):
-                if k & stride:
-                    continue
-                a, b = rows[k], rows[k + stride]
-                upper = [j if not j & stride else lanes + j - stride for j in range(lanes)]
-                lower = [j + stride if not j & stride else lanes + j for j in range(lanes)]
-                rows[k] = self._shuffle(a, b, upper)
-                rows[k + stride] = self._shuffle(a, b, lower)
-            stride *= 2
-        return rows
-
-    def _shuffle(self, a: str, b: str, index: list[int]) -> str:
-        v = self.t.type
-        mask = ", ".join(f"i32 {k}" for k in index)
-        return self.emit(f"shufflevector {v} {a}, {v} {b}, <{self.t.lanes} x i32> <{mask}>")
-
-
-def _chunks(size: int, lanes: int) -> list[tuple[int, int]]:
-    """Column ranges (first, width) of at most ``lanes`` columns that cover ``size`` columns."""
-    return [(k, min(lanes, size - k)) for k in range(0, size, lanes)]
+        if key not in self.pairs:
+            self.pairs[key] = self.emit(f"call {pair} @sincos({self.t.type} {argument})")
+        return self.emit(f"extractvalue {pair} {self.pairs[key]}, {0 if node.op == 'sin' else 1}")

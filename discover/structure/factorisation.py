@@ -1,0 +1,117 @@
+"""The mass matrix in factors, H = Lᵀ D L, taken from the leaves to the base.
+
+In this order the factors keep the tree's zeros: L[i, j] differs from zero only where j is i or
+carries it, and H[i, j] only where one of the two carries the other. The zeros are predictions of
+the tree, to be held against a model that was never told of it. Featherstone (2005).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from discover.structure.probing import Local
+from discover.structure.screws import Array
+from kinematics import Robot
+from kinematics.programs import Graph, Program, make_program, trace
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sparsity:
+    """What the tree says must vanish, and what the model's own factors have there.
+
+    allowed (nv, nv): where H may differ from zero; `lower`: where L may. H, L (nv, nv): root mean
+    square of the model's entries over the geometric mean of the diagonal. `zeros` how many entries
+    of H are predicted to vanish (below the diagonal), `violation` the largest of those; `chance`
+    the size that noise alone gives them.
+    """
+
+    allowed: Array
+    lower: Array
+    H: Array
+    L: Array
+    zeros: int
+    violation: float
+    chance: float
+
+
+def factors(H: Array, parents: Sequence[int]) -> tuple[Array, Array]:
+    """(L (…, nv, nv), D (…, nv)) with Lᵀ D L = H and unit diagonal, along a tree whose parents have
+    any number; entries that the tree forbids are never touched."""
+    order = _order(parents)
+    rest = np.array(H, dtype=float, copy=True)
+    L = np.broadcast_to(np.eye(len(parents)), rest.shape).copy()
+    D = np.zeros(rest.shape[:-1])
+    for k in reversed(order):
+        D[..., k] = rest[..., k, k]
+        over = _over(parents, k)
+        for i in over:
+            L[..., k, i] = rest[..., k, i] / D[..., k]
+        for i in over:
+            for j in over:
+                rest[..., i, j] -= L[..., k, i] * D[..., k] * L[..., k, j]
+    return L, D
+
+
+def sparsity(asked: Local, parents: Sequence[int]) -> Sparsity:
+    """The tree's zeros held against the mass matrices of a model."""
+    nv = len(parents)
+    lower = np.eye(nv, dtype=bool)
+    for k in range(nv):
+        lower[k, _over(parents, k)] = True
+    allowed = lower | lower.T
+    own = np.sqrt(np.abs(np.einsum("nii->ni", asked.H)).mean(0)) + 1e-300
+    H = np.sqrt((asked.H**2).mean(0)) / np.outer(own, own)
+    noise = np.sqrt((asked.H_deviation**2).mean(0)) / np.outer(own, own)
+    L = np.sqrt((factors(asked.H, parents)[0] ** 2).mean(0)) * own[:, None] / own
+    forbidden = ~allowed
+    return Sparsity(
+        allowed=allowed,
+        lower=lower,
+        H=H,
+        L=L,
+        zeros=int(forbidden.sum()) // 2,
+        violation=float(H[forbidden].max()) if forbidden.any() else 0.0,
+        chance=float(noise[forbidden].max()) if forbidden.any() else 0.0,
+    )
+
+
+def factor_program(robot: Robot) -> Program:
+    """q -> [L below the diagonal where the tree allows it, row by row; then D], straight-line.
+
+    `.sympy()`, `.source(...)` and compilation as of any program. Joints of one velocity only.
+    """
+    traced = trace(robot, "crba")
+    graph: Graph = traced.graph
+    rest: dict[tuple[int, int], Any] = {
+        (i, j): traced.outputs[i, j] for i in range(robot.nv) for j in range(robot.nv)
+    }
+    entries, diagonal = {}, {}
+    for k in reversed(range(robot.nv)):
+        diagonal[k] = rest[k, k]
+        pivot = graph.one / rest[k, k]
+        over = _over(robot.parents, k)
+        for i in over:
+            entries[k, i] = rest[k, i] * pivot
+        for i in over:
+            for j in over:
+                rest[i, j] = rest[i, j] - entries[k, i] * rest[k, j]
+    outputs = [entries[key] for key in sorted(entries)] + [diagonal[k] for k in range(robot.nv)]
+    names = ", ".join(f"L[{k}, {i}]" for k, i in sorted(entries))
+    ports = {port.name: np.array(port.nodes, dtype=object) for port in traced.ports}
+    return make_program("factors", graph, ports, outputs, notes=(f"{names}, then D",))
+
+
+def _over(parents: Sequence[int], joint: int) -> list[int]:
+    over = []
+    while parents[joint] >= 0:
+        joint = parents[joint]
+        over.append(joint)
+    return over
+
+
+def _order(parents: Sequence[int]) -> list[int]:
+    return sorted(range(len(parents)), key=lambda j: len(_over(parents, j)))

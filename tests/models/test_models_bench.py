@@ -1,0 +1,139 @@
+"""The tables of families: every family on fixed and free bases, resumed where it was cut; the tasks
+of published figures are what they say they are."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import discover
+import kinematics
+from discover.bench import characters, families, published, swinging
+from discover.bench import models as tables
+
+ROBOTS = {
+    "fixed": kinematics.load("double_pendulum"),
+    "free": kinematics.random_tree(1, seed=3, kinds=("revolute",), root="free"),
+}
+QUICK = ("table", "MLP", "DeLaN")  # the others are run by `make test-all`
+EUCLIDEAN = ("DeLaN", "Hamiltonian", "Lagrangian")
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Everything as it is, only little of it."""
+    monkeypatch.setattr(families, "SAMPLES", 400)
+    monkeypatch.setattr(families, "ALONG", 400)
+    monkeypatch.setattr(families, "TRAIN_S", 0.2)
+    monkeypatch.setattr(families, "QUESTIONS", 16)
+    monkeypatch.setattr(families, "STARTS", 2)
+    monkeypatch.setattr(families, "ROLLOUT_S", 0.1)
+    options = {"forest": {"trees": 2}, "gaussian_process": {"samples": 50, "scale_samples": 30}}
+    for name, (kind, told) in families.FAMILIES.items():
+        monkeypatch.setitem(families.FAMILIES, name, (kind, {**told, **options.get(kind, {})}))
+
+
+def arena(base: str, **changes) -> families.Arena:
+    region = discover.Region(q=0.5, v=1.0, tau=2.0)
+    told = {"name": base, "title": base, "robot": ROBOTS[base], "region": region, "dt": 0.004}
+    return families.Arena(**{**told, **changes})
+
+
+@pytest.mark.parametrize("base", ROBOTS)
+@pytest.mark.parametrize(
+    "family",
+    [f if f in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in families.FAMILIES],
+)
+def test_every_family_trains_and_is_examined_on_either_base(small, base, family):
+    found = families.measure(arena(base), family)
+    if base == "free" and family in EUCLIDEAN:
+        assert "needs one number a joint" in found["refused"]
+        return
+    assert "refused" not in found, found
+    assert found["verdict"] in ("lookup table", "physics", "alternative law", "undetermined")
+    assert set(found["errors"]) == {"joint", "q", "v", "tau"}
+    assert all(len(curve["error"]) == 6 for curve in found["errors"].values())
+    assert 0 <= found["valid_time"] <= found["horizon_s"]
+    if family == "white box":
+        assert found["errors"]["joint"]["error"][0] < 0.5
+
+
+def test_a_run_that_was_cut_goes_on_where_it_stood(small, monkeypatch, tmp_path):
+    for name in list(families.FAMILIES):
+        if name not in ("table", "MLP", "DeLaN"):
+            monkeypatch.delitem(families.FAMILIES, name)
+    chosen = [arena("fixed"), arena("free", examined=False)]
+    monkeypatch.setattr(families, "arenas", lambda: chosen)
+    said: list[str] = []
+    tables.main(out=tmp_path, say=said.append)
+    assert not any("kept" in line for line in said)
+    report = (tmp_path / "report.md").read_text()
+    assert "| table |" in report
+    assert "*DeLaN* is not in the table" in report
+    assert (tmp_path / "free.png").read_bytes()[:4] == b"\x89PNG"
+    (tmp_path / "measured" / "fixed.mlp.json").unlink()
+    before = (tmp_path / "measured" / "free.table.json").read_bytes()
+    said.clear()
+    tables.main(out=tmp_path, say=said.append)
+    assert [line.split()[0] for line in said if line.startswith("  ") and "kept" not in line] == [
+        "MLP"
+    ]
+    assert (tmp_path / "measured" / "free.table.json").read_bytes() == before
+    monkeypatch.setattr(families, "SAMPLES", 300)  # another measurement, not the same one kept
+    said.clear()
+    tables.main(out=tmp_path, say=said.append)
+    assert not any("kept" in line for line in said)
+
+
+def test_strokes_obey_their_own_derivatives_and_the_parts_make_the_torque():
+    robot = ROBOTS["fixed"]
+    data = characters.strokes(robot, seed=1)
+    middle = torch.arange(1, 600)
+    assert data.a is not None
+    for slow, fast in ((data.q, data.v), (data.v, data.a)):
+        slope = (slow[middle + 1] - slow[middle - 1]) * characters.RATE / 2
+        assert float((slope - fast[middle]).abs().max()) < 0.01 * float(fast.abs().max())
+    parts = characters.parts_of(robot, data.q, data.v, data.a)
+    torch.testing.assert_close(
+        parts["inertial"] + parts["Coriolis"] + parts["gravity"], data.tau, rtol=0, atol=1e-10
+    )
+    mass = torch.einsum("bij,bj->bi", kinematics.crba(robot, data.q), data.a)
+    torch.testing.assert_close(parts["inertial"], mass, rtol=0, atol=1e-9)
+
+
+def test_the_published_tasks_are_measured_and_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(swinging, "MOTIONS", 20)
+    monkeypatch.setattr(swinging, "LASTING", 1.0)
+    tasks = {
+        "characters": lambda say: characters.measure(say, train_s=0.5),
+        "swinging": lambda say: swinging.measure(say, train_s=0.3, seconds=0.3),
+    }
+    monkeypatch.setattr(published, "TASKS", tasks)
+    published.main(out=tmp_path, say=lambda line: None)
+    told = json.loads((tmp_path / "swinging.json").read_text())
+    assert told["own"] < 1e-6
+    assert told["models"]["MLP"]["energy_error"] > told["own"]
+    report = (tmp_path / "report.md").read_text()
+    assert "0.0736" in report
+    assert "Coriolis" in report
+
+
+def test_the_energy_error_is_that_of_the_truth():
+    robot = swinging.pendulum()
+    start = swinging.starts(3, seed=0)
+    zero = torch.zeros_like(start)
+
+    def falling_up(q, v, tau):  # the same forces with a tenth more gravity
+        heavy = robot.replace(gravity=1.1 * robot.gravity)
+        return kinematics.aba(heavy, q, v, tau)
+
+    from discover import forecast
+
+    path = forecast.forecast(falling_up, robot, start, zero, dt=0.01, steps=100)
+    own = forecast.forecast(
+        lambda q, v, tau: kinematics.aba(robot, q, v, tau), robot, start, zero, dt=0.01, steps=100
+    )
+    assert swinging.energy_error(own) < 1e-5
+    assert swinging.energy_error(path) > 1e-2

@@ -1,0 +1,141 @@
+"""The recursion comes out of the answers; altered ones come out altered; tables hold to none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from black_boxes import black_box, prober
+
+import discover
+import kinematics
+from discover.dynamics import relative_error
+from discover.structure.described import screw_tree
+from discover.structure.factorisation import factor_program, factors, sparsity
+from discover.structure.language import Block, Samples, carried, joint, product
+from discover.structure.passes import compile_recursion, text, torch_dynamics, trace_recursion
+from discover.structure.recursion import search
+
+TWIST = carried(joint("v"), 1)
+GYROSCOPIC = Block("rate", (TWIST, TWIST), 1)
+CORIOLIS = Block("inertia", (carried(product(TWIST, joint("v")), 1),), 1)
+
+
+def _found(robot, model=None, seed=0):
+    asked = prober(model or black_box(robot), robot.nv, seed=seed)
+    return search(asked, *screw_tree(robot, np.zeros(robot.nv)))
+
+
+@pytest.fixture(scope="module")
+def branched():
+    robot = kinematics.random_tree(4, branching=0.5, seed=3)
+    return robot, _found(robot)
+
+
+def _states(nv):
+    generator = torch.Generator().manual_seed(2)
+    return [2 * torch.randn(20, nv, generator=generator).double() for _ in range(3)]
+
+
+def test_the_simulators_recursion_comes_out_of_a_million_programs(branched):
+    _, found = branched
+    assert found.equivalent
+    assert found.held_out < 1e-8
+    assert found.programs > 1e6
+    assert set(found.velocity) == {GYROSCOPIC, CORIOLIS}
+    assert np.abs(found.coefficients - 1).max() < 1e-8
+    assert np.abs(found.root_vector - [0, 0, 0, 0, 0, 9.81]).max() < 1e-6
+
+
+def test_the_program_reads_runs_and_compiles(branched):
+    robot, found = branched
+    told = text(found)
+    assert "outward" in told
+    assert "×* I" in told
+    q, v, tau = _states(robot.nv)
+    exact = kinematics.aba(robot, q, v, tau)
+    assert relative_error(torch_dynamics(found, q, v, tau), exact) < 1e-9
+    forces = trace_recursion(found, "rnea").numpy()(*(x.numpy() for x in (q, v, tau)))
+    assert relative_error(torch.from_numpy(forces), kinematics.rnea(robot, q, v, tau)) < 1e-9
+    compiled = compile_recursion(found)(*(x.numpy() for x in (q, v, tau)))
+    assert relative_error(torch.as_tensor(compiled), exact) < 1e-9
+
+
+def _altered(robot, coriolis, gyroscopic):
+    """A simulator whose velocity terms are mixed otherwise."""
+    tree, screws = screw_tree(robot, np.zeros(robot.nv))
+    exact = _found(robot)
+    phi = exact.parameters.ravel()
+
+    def model(q, v, tau):
+        samples = Samples(tree, screws, q.numpy(), v.numpy())
+        even = (
+            coriolis * samples.block(CORIOLIS) @ phi + gyroscopic * samples.block(GYROSCOPIC) @ phi
+        )
+        rest = kinematics.bias(robot, q, torch.zeros_like(v)) + torch.from_numpy(even[..., 0])
+        return torch.linalg.solve(kinematics.crba(robot, q), (tau - rest).unsqueeze(-1)).squeeze(-1)
+
+    return model
+
+
+@pytest.mark.parametrize(("coriolis", "gyroscopic"), [(0.8, 1.0), (0.0, 1.0), (1.0, -0.5)])
+def test_an_altered_recursion_comes_out_altered(coriolis, gyroscopic):
+    robot = kinematics.random_tree(3, branching=0.0, seed=7, kinds=("revolute",))
+    found = _found(robot, _altered(robot, coriolis, gyroscopic))
+    assert found.equivalent
+    told = dict(zip(found.velocity, found.coefficients.tolist(), strict=True))
+    if coriolis:
+        assert told[CORIOLIS] == pytest.approx(coriolis, abs=1e-4)
+    assert told[GYROSCOPIC] == pytest.approx(gyroscopic, abs=1e-4)
+    assert len(told) == (coriolis != 0) + 1
+
+
+def test_a_wrong_tree_and_a_table_hold_to_no_recursion():
+    robot = kinematics.random_tree(3, branching=0.0, seed=7, kinds=("revolute",))
+    tree, screws = screw_tree(robot, np.zeros(3))
+    wrong = tree.__class__(parents=(-1, 0, 0), turning=tree.turning, reference=tree.reference)
+    assert not search(prober(black_box(robot), 3), wrong, screws).equivalent
+
+    generator = torch.Generator().manual_seed(0)
+    known = [(torch.rand(3000, 3, generator=generator).double() * 2 - 1) * s for s in (1.5, 2, 5)]
+    answers = kinematics.aba(robot, *known)
+    points = torch.cat([x / s for x, s in zip(known, (1.5, 2, 5), strict=True)], 1)
+
+    def table(q, v, tau):
+        return answers[torch.cdist(torch.cat([q / 1.5, v / 2, tau / 5], 1), points).argmin(1)]
+
+    assert not _found(robot, table).equivalent
+
+
+def test_factors_keep_the_trees_zeros():
+    robot = kinematics.random_tree(6, branching=0.7, seed=4)
+    asked = prober(black_box(robot), 6)
+    seen = asked.at(asked.draw(10))
+    L, D = factors(seen.H, robot.parents)
+    again = np.einsum("nki,nk,nkj->nij", L, D, L)
+    assert np.abs(again - seen.H).max() < 1e-10
+    assert sparsity(seen, robot.parents).zeros > 0
+    assert sparsity(seen, robot.parents).violation < 1e-10
+    chain = [-1, *range(5)]
+    wrong = [-1, 0, 0, 0, 0, 0]
+    assert sparsity(seen, chain).zeros == 0
+    assert sparsity(seen, wrong).violation > 1e-3
+
+
+def test_the_factors_as_a_program():
+    robot = kinematics.random_tree(3, branching=0.5, seed=4)
+    program = factor_program(robot)
+    q = np.random.default_rng(0).normal(size=(5, 3))
+    _, D = factors(kinematics.crba(robot, torch.from_numpy(q)).numpy(), robot.parents)
+    out = program.numpy()(q)
+    assert np.abs(out[:, -3:] - D).max() < 1e-10
+    assert program.sympy().outputs is not None
+
+
+def test_an_examination_without_a_robot_tells_the_program():
+    robot = kinematics.load("double_pendulum")
+    region = discover.Region(q=[1.5, 1.5], v=2.0, tau=5.0)
+    exam = discover.examine(black_box(robot), None, region)
+    assert "outward" in exam.law.program
+    assert any("recursion" in e.name for e in exam.evidence)
+    assert discover.laws.from_dict(exam.law.to_dict()).program == exam.law.program
