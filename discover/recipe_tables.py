@@ -176,7 +176,8 @@ class Train(Section):
     """The training loop; what is not given is left to the loop's own defaults.
 
     budget_s [s] is a guard for slow machines: where it shortens the training, another machine ends
-    with another network. device is "auto", "cpu" or "cuda".
+    with another network. device is "auto", "cpu" or "cuda". tensorboard writes event files beside
+    the model, where that package is installed.
     """
 
     epochs: PositiveInt | None = None
@@ -187,11 +188,12 @@ class Train(Section):
     patience: int | None = Field(default=None, ge=0)
     precision: Literal["float32", "float64", "bf16"] | None = None
     device: str | None = None
+    tensorboard: bool | None = None
 
     @property
     def descent(self) -> dict[str, Any]:
         """The options of the training loop that are given, without device and time budget."""
-        return self.model_dump(exclude={"device", "budget_s"}, exclude_none=True)
+        return self.model_dump(exclude={"device", "budget_s", "tensorboard"}, exclude_none=True)
 
 
 class ModelEntry(Section):

@@ -247,7 +247,9 @@ def costs(held: Held) -> list[str]:
     text = f"Training took: {listing(told)}; drawing the samples "
     text += f"{seconds(max(own['sampling_seconds'] for own in held['training']))}."
     law = held["law"]
-    if law is not None:
+    if law is None:
+        text += " No law was distilled from these networks."
+    else:
         spent = f"{seconds(law['seconds'])}"
         if law.get("size") is not None:
             text += (
