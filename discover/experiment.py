@@ -179,7 +179,7 @@ class _Study:
 
         folder = self.out / entry.name
         stage = f"train {entry.name}"
-        settings = self.recipe.training(entry.name).model_dump(exclude={"device"})
+        settings = self.recipe.training(entry.name).model_dump(exclude={"device", "tensorboard"})
         inputs = stage_inputs(
             "train",
             entry=entry.model_dump(mode="json", exclude={"train"}),

@@ -25,12 +25,12 @@ from discover.evidence import Evidence
 from discover.examination import Examination, Resolution
 from discover.findings import descriptions, evidence_from
 from discover.interview import AXES, BUDGETS, Interview
-from discover.laws import Domain, RigidBodyLaw
+from discover.laws import Domain, RigidBodyLaw, unlisted
 from discover.laws.consistency import Completion, complete
 from discover.laws.family import Family
 from discover.laws.fit import Fit, fit, fit_step_map, spread
 from discover.laws.selection import possible, rank, refit, select
-from discover.laws.terms import coordinates, forces, joint_terms, library
+from discover.laws.terms import forces, joint_terms, library
 from discover.parameters import parameter_table
 from discover.probes import curvature, inertia, memory, noise, residual, structure
 from discover.probes.reach import EDGES, Curve, curves, edge, reach, relative
@@ -214,8 +214,8 @@ def _exact_on(
 
 def _term_sizes(fitted: Fit, answers: Answers) -> torch.Tensor:
     """The root mean square of each term's column over that of the joint forces."""
-    x, place = answers, coordinates(fitted.family.robot)
-    columns = forces(fitted.family.terms, x.q, x.v, x.a, x.tau, place)
+    x = answers
+    columns = forces(fitted.family.terms, x.q, x.v, x.a, x.tau, fitted.family.bodies)
     return columns.square().mean((0, 1)).sqrt() / x.tau.square().mean().sqrt()
 
 
@@ -354,6 +354,10 @@ def _compete(
         floor=gate,
         limit=_MAX_TERMS,
     ).fit
+    search = unlisted.beside(
+        physics, extended, wide_set, wide_held, floor=max(gate, floor.random), limit=_MAX_TERMS
+    )
+    extended = search.best.fit
 
     fresh = Answers.concat(far_sets)
     noise_far = _relative_noise(floor, fresh)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from discover.artifacts import file_hash
 from discover.errors import DatasetError
+from discover.libraries import episode
 from discover.recipe_tables import Recording
 
 Array = NDArray[np.float64]
@@ -40,21 +41,14 @@ class Log:
 def read_log(name: str, recording: Recording) -> Log:
     """Read one file of the recording. DatasetError, one line with file, column and row, where a
     column is missing, a value is no finite number, or time does not increase."""
-    path = Path(recording.folder).expanduser() / name
-    if not path.is_file():
-        raise DatasetError(
-            f"recording {path}: no such file; name its folder with --set recording.folder=PATH"
-        )
     columns, scale = recording.columns, recording.scale
     wanted = [columns.time, *columns.q, *(columns.v or ()), *columns.tau]
-    try:
-        table = _READERS[recording.format](path, wanted)
-        digest = file_hash(path)
-    except (OSError, ValueError, UnicodeError) as error:
-        found = " ".join(str(error).split())[:120]
-        raise DatasetError(
-            f"recording {path}: not readable as {recording.format}: {found}"
-        ) from error
+    path = Path(recording.folder).expanduser() / name
+    if recording.format in ("minari", "lerobot"):
+        path = Path(recording.folder) / name
+        table, digest = episode(recording.format, recording.folder, name)
+    else:
+        table, digest = _file(path, recording.format, wanted)
     values = {column: _numbers(path, column, table) for column in wanted}
     lengths = {column: len(x) for column, x in values.items()}
     if len(set(lengths.values())) > 1:
@@ -101,6 +95,19 @@ def read_log(name: str, recording: Recording) -> Log:
         v=None if columns.v is None else stack(columns.v, scale.v, "v"),
         tau=tau,
     )
+
+
+def _file(path: Path, kind: str, wanted: list[str]) -> tuple[Mapping[str, Any], str]:
+    """The columns of a file, and its hash."""
+    if not path.is_file():
+        raise DatasetError(
+            f"recording {path}: no such file; name its folder with --set recording.folder=PATH"
+        )
+    try:
+        return _READERS[kind](path, wanted), file_hash(path)
+    except (OSError, ValueError, UnicodeError) as error:
+        found = " ".join(str(error).split())[:120]
+        raise DatasetError(f"recording {path}: not readable as {kind}: {found}") from error
 
 
 def _without_jumps(path: Path, names: tuple[str, ...], q: Array) -> Array:

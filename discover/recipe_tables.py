@@ -143,14 +143,16 @@ class Smoothing(Section):
 class Recording(Section):
     """Logs of a real machine, one file a trajectory; relative folders start at the working folder.
 
-    train and test name files in the folder. validation is the fraction of each training file, at
-    its end, that is kept for early stopping. every keeps each n-th sample after filtering. unwrap
-    joins angles that were recorded modulo a full turn. delay [s] is how much later joint forces
-    were recorded than they acted, offset what they show when nothing acts: both are taken out.
+    train and test name files in the folder; for the formats "minari" and "lerobot" the folder is
+    the data set's name, and they name its episodes by number. validation is the fraction of each
+    training file, at its end, that is kept for early stopping. every keeps each n-th sample after
+    filtering. unwrap joins angles that were recorded modulo a full turn. delay [s] is how much
+    later joint forces were recorded than they acted, offset what they show when nothing acts: both
+    are taken out.
     """
 
     folder: str = ""
-    format: Literal["csv", "parquet", "hdf5"] = "csv"
+    format: Literal["csv", "parquet", "hdf5", "minari", "lerobot"] = "csv"
     train: tuple[str, ...] = Field(min_length=1)
     test: tuple[str, ...] = ()
     validation: float = Field(default=0.15, ge=0.0, lt=1.0)
@@ -174,7 +176,8 @@ class Train(Section):
     """The training loop; what is not given is left to the loop's own defaults.
 
     budget_s [s] is a guard for slow machines: where it shortens the training, another machine ends
-    with another network. device is "auto", "cpu" or "cuda".
+    with another network. device is "auto", "cpu" or "cuda". tensorboard writes event files beside
+    the model, where that package is installed.
     """
 
     epochs: PositiveInt | None = None
@@ -185,11 +188,12 @@ class Train(Section):
     patience: int | None = Field(default=None, ge=0)
     precision: Literal["float32", "float64", "bf16"] | None = None
     device: str | None = None
+    tensorboard: bool | None = None
 
     @property
     def descent(self) -> dict[str, Any]:
         """The options of the training loop that are given, without device and time budget."""
-        return self.model_dump(exclude={"device", "budget_s"}, exclude_none=True)
+        return self.model_dump(exclude={"device", "budget_s", "tensorboard"}, exclude_none=True)
 
 
 class ModelEntry(Section):

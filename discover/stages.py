@@ -110,6 +110,7 @@ def train_model(
         budget_s=settings.budget_s,
         resume=resume,
         progress=progress,
+        tensorboard=Path(out) / "tensorboard" if settings.tensorboard and out is not None else None,
         config=TrainingConfig(**settings.descent),
         card={"robot": robot.name, "dataset": dataset.hash, "name": name},
     ).model

@@ -124,6 +124,20 @@ def choose_device(device: str | None) -> torch.device:
     return chosen
 
 
+def _event_writer(folder: Path | str | None) -> Any | None:
+    """TensorBoard's writer of event files, or None. Raises ModelError where it is missing."""
+    if folder is None:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ModelError(
+            "train.tensorboard needs the package tensorboard, which is not installed: "
+            "pip install 'worldlaw[tensorboard]', or leave it out"
+        ) from error
+    return SummaryWriter(str(folder))
+
+
 def train(
     model: WorldModel,
     dataset: SplitDataset,
@@ -135,6 +149,7 @@ def train(
     budget_s: float | None = None,
     resume: bool = False,
     progress: bool | None = None,
+    tensorboard: Path | str | None = None,
     config: TrainingConfig | None = None,
     card: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
@@ -143,9 +158,11 @@ def train(
     out: folder for the model, the training state (for resume) and the history. epochs overrides
     the configuration. budget_s: wall-clock seconds; where the epochs would not fit, their number
     is lowered and the schedule shortened with it, and a note says so. progress: a bar; by default
-    only on a terminal. card: what the stored model card should tell besides the metrics.
+    only on a terminal. tensorboard: folder for event files, where the package is installed; the
+    weights do not depend on it. card: what the stored model card should tell besides the metrics.
     """
     config = config or TrainingConfig()
+    writer = _event_writer(tensorboard)
     if epochs is not None:
         config = TrainingConfig(**{**asdict(config), "epochs": epochs})
     folder = Path(out) if out is not None else None
@@ -205,6 +222,11 @@ def train(
         "notes": notes,
         "history": history,
     }
+    if writer is not None:
+        for row in history:
+            for name in ("train", "validation", "lr"):
+                writer.add_scalar(name, row[name], int(row["epoch"]))
+        writer.close()
     if folder is not None:
         save(model, folder / MODEL_FILE)
         write_json(folder / HISTORY_FILE, history)

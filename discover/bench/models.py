@@ -96,7 +96,8 @@ def report(chosen: Sequence[Arena], results: dict[str, list[dict[str, Any]]]) ->
         f"Every family was trained on {families.SAMPLES:,} samples of the region, for at most "
         f"{families.TRAIN_S:g} s of wall clock and 60 epochs, on {' and '.join(machines)}; made by "
         "`discover bench models`. This shows what each family gives for the same small effort, "
-        "not the best that it can give.",
+        "not the best that it can give; on a machine busy with other things, large families see "
+        "few epochs (their number stands in the table).",
         "",
         "Errors are relative: root mean square over the size of the true answer, joint by joint. "
         "Columns *region*, *1.5×*, *2×*, *3×*: in the region, and in shells that end at so many "
@@ -114,12 +115,17 @@ def report(chosen: Sequence[Arena], results: dict[str, list[dict[str, Any]]]) ->
     for arena in chosen:
         if arena.name in results:
             lines += ["", f"## {arena.title}", "", *_table(arena, results[arena.name])]
+        done = {row["family"] for row in results.get(arena.name, [])}
+        left = [family for family in FAMILIES if family not in done]
+        if left:
+            which = "nothing yet" if not done else f"all but {', '.join(left)}"
+            lines += ["", f"*{arena.title}: measured is {which}; the command goes on from here.*"]
     return "\n".join(lines) + "\n"
 
 
 def _table(arena: Arena, rows: Sequence[dict[str, Any]]) -> list[str]:
     head = ["family", "region", "1.5×", "2×", "3×", "q 3×", "v 3×", "τ 3×"]
-    head += ["holds [s]", "energy off", "parameters", "training [s]"]
+    head += ["holds [s]", "energy off", "parameters", "training [s]", "epochs"]
     head += ["verdict"] if arena.examined else []
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     refused = []
@@ -136,7 +142,7 @@ def _table(arena: Arena, rows: Sequence[dict[str, Any]]) -> list[str]:
         whole = row["valid_time"] >= row["horizon_s"] - 1e-9
         cells += [f"{'≥ ' if whole else ''}{number(row['valid_time'], 2)}"]
         cells += [_percent(row["energy_drift"]), f"{row['parameters']:,}"]
-        cells += [f"{row['train_s']:.1f}"]
+        cells += [f"{row['train_s']:.1f}", str(row["epochs"] or "–")]
         if arena.examined:
             cells.append(f"{row['verdict']} ({row['confidence']:.2f})")
         lines.append(f"| {' | '.join(cells)} |")
@@ -198,6 +204,8 @@ def _group(kind: str) -> str:
 def _percent(share: float | None) -> str:
     if share is None or not math.isfinite(share):
         return "diverged"
+    if share >= 1e4:
+        return "> ×10,000"
     if share >= 10:
         return f"×{share:,.0f}"
     return f"{number(100 * share, 2)} %"
@@ -205,4 +213,4 @@ def _percent(share: float | None) -> str:
 
 def _range(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return f"{low:g}" if math.isclose(low, high) else f"{low:g} to {high:g}"

@@ -104,6 +104,7 @@ def interleaved(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, l
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
+            call()  # the others have emptied the caches
             begin = time.process_time()
             for _ in range(repeats[name]):
                 call()

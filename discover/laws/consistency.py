@@ -17,7 +17,7 @@ from torch import Tensor
 
 from discover.dynamics import Answers
 from discover.laws.fit import Fit, design_of
-from discover.laws.terms import coordinates, forces, joint_terms
+from discover.laws.terms import forces, joint_terms
 
 _MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
 
@@ -100,7 +100,7 @@ def _rotors(fitted: Fit, answers: Answers) -> Tensor:
     design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
     a = answers.a
     bodies = design.columns(a)[..., :k].flatten(0, 1)
-    x = forces(rotors, answers.q, answers.v, a, answers.tau, coordinates(robot)).flatten(0, 1)
+    x = forces(rotors, answers.q, answers.v, a, answers.tau, robot).flatten(0, 1)
     size = bodies.norm(dim=0).clamp_min(1e-300)
     D = torch.linalg.lstsq(bodies / size, x, driver="gelsd").solution / size[:, None]
     same = (bodies @ D - x).norm(dim=0) < 1e-6 * x.norm(dim=0)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sympy
 import torch
+from sympy.core.function import AppliedUndef
+from sympy.printing.pytorch import TorchPrinter
 
 from discover.errors import CheckpointError
 
@@ -44,18 +46,27 @@ _BINARY: dict[type, Callable] = {
 _MAX_LENGTH = 100_000
 
 
-def parse_expression(text: str, names: Mapping[str, sympy.Expr]) -> sympy.Expr:
-    """The expression that `text` writes in the given names; anything else is a CheckpointError."""
+def parse_expression(
+    text: str,
+    names: Mapping[str, sympy.Expr],
+    functions: Mapping[str, Callable] | None = None,
+) -> sympy.Expr:
+    """The expression that `text` writes in the given names; anything else is a CheckpointError.
+
+    `functions` are callables of the text beside FUNCTIONS, such as named tables.
+    """
     if not isinstance(text, str) or len(text) > _MAX_LENGTH:
         raise CheckpointError("expected a formula as text of at most 100,000 characters")
     try:
         tree = ast.parse(text, mode="eval")
-        return sympy.sympify(_build(tree.body, names))
+        return sympy.sympify(_build(tree.body, names, {**FUNCTIONS, **(functions or {})}))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise CheckpointError(f"expected a formula, found {text[:60]!r}: {error}") from error
 
 
-def _build(node: ast.AST, names: Mapping[str, sympy.Expr]) -> sympy.Expr:
+def _build(
+    node: ast.AST, names: Mapping[str, sympy.Expr], functions: Mapping[str, Callable]
+) -> sympy.Expr:
     match node:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
             return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value, 17)
@@ -66,38 +77,69 @@ def _build(node: ast.AST, names: Mapping[str, sympy.Expr]) -> sympy.Expr:
         case ast.Name(id="E"):
             return sympy.E
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_build(operand, names)
+            return -_build(operand, names, functions)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _build(operand, names)
+            return _build(operand, names, functions)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _BINARY[type(op)](_build(left, names), _build(right, names))
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
-            return FUNCTIONS[name](*(_build(argument, names) for argument in args))
+            return _BINARY[type(op)](
+                _build(left, names, functions), _build(right, names, functions)
+            )
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in functions:
+            return functions[name](*(_build(argument, names, functions) for argument in args))
     raise ValueError(f"{ast.unparse(node)!r} is not part of a formula")
 
 
-def to_torch(expressions: Sequence[sympy.Expr], arguments: Sequence[sympy.Symbol]) -> Callable:
-    """One torch function of the arguments, returning a list of tensors of their common shape."""
-    modules = [
+def to_torch(
+    expressions: Sequence[sympy.Expr],
+    arguments: Sequence[sympy.Symbol],
+    functions: Mapping[str, Callable] | None = None,
+) -> Callable:
+    """One torch function of the arguments, returning a list of tensors of the first one's shape.
+
+    `functions` evaluate named functions of the expressions on tensors.
+    """
+    known: dict[str, Callable] = {
+        "Abs": torch.abs,
+        "sign": torch.sign,
+        "erf": torch.erf,
+        "Max": lambda *xs: _fold(torch.maximum, xs),
+        "Min": lambda *xs: _fold(torch.minimum, xs),
+        "max": lambda *xs: _fold(torch.maximum, xs),
+        "min": lambda *xs: _fold(torch.minimum, xs),
+        "sqrt": _elementwise(torch.sqrt),
+        "exp": _elementwise(torch.exp),
+        "log": _elementwise(torch.log),
+        **(functions or {}),
+    }
+    modules = [known, torch]
+    own = {name: name for name in known}
+    printer = _Printer(
         {
-            "Abs": torch.abs,
-            "sign": torch.sign,
-            "erf": torch.erf,
-            "Max": lambda *xs: _fold(torch.maximum, xs),
-            "Min": lambda *xs: _fold(torch.minimum, xs),
-            "sqrt": _elementwise(torch.sqrt),
-            "exp": _elementwise(torch.exp),
-            "log": _elementwise(torch.log),
-        },
-        torch,
-    ]
-    function = sympy.lambdify(arguments, list(expressions), modules=modules, cse=True)
+            "fully_qualified_modules": False,
+            "inline": True,
+            "allow_unknown_functions": True,
+            "user_functions": own,
+        }
+    )
+    function = sympy.lambdify(
+        arguments, list(expressions), modules=modules, printer=printer, cse=True
+    )
 
     def evaluate(*values: torch.Tensor) -> list[torch.Tensor]:
         like = values[0]
         return [torch.as_tensor(x, dtype=like.dtype).expand_as(like) for x in function(*values)]
 
     return evaluate
+
+
+class _Printer(TorchPrinter):
+    """SymPy's printer for torch, that lets functions of our own stand."""
+
+    def _print_Function(self, expr: sympy.Expr) -> str:
+        name = type(expr).__name__
+        if not isinstance(expr, AppliedUndef):
+            return super()._print_Function(expr)
+        return f"{name}({', '.join(self._print(x) for x in expr.args)})"
 
 
 def _fold(function: Callable, values: Sequence) -> torch.Tensor:

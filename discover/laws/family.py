@@ -9,7 +9,7 @@ its inertial parameters are not used for anything but a starting guess.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +18,8 @@ from torch import Tensor
 
 import kinematics
 from discover.dynamics import Answers
-from discover.laws.terms import Term, coordinates, forces
+from discover.laws.quantities import Mechanics, needs_mechanics
+from discover.laws.terms import Term, forces
 from kinematics import Robot
 from kinematics.simulate import chart_rate
 
@@ -31,11 +32,13 @@ class Family:
     """A tree and the terms that are allowed besides its rigid bodies.
 
     `robot` carries no joint terms of its own (they are Terms here); `basis` (10 nb, k).
+    `reference`: the bodies whose momentum, energy … the terms speak of; `robot` where it is None.
     """
 
     robot: Robot
     basis: Tensor
     terms: tuple[Term, ...] = ()
+    reference: Robot | None = None
 
     @classmethod
     def of(cls, robot: Robot, terms: Sequence[Term] = ()) -> Family:
@@ -43,9 +46,19 @@ class Family:
         bare = without_joint_terms(robot)
         return cls(robot=bare, basis=identifiable_basis(bare), terms=tuple(terms))
 
-    def with_terms(self, terms: Sequence[Term]) -> Family:
+    def with_terms(self, terms: Sequence[Term], reference: Robot | None = None) -> Family:
         """The same tree with other terms."""
-        return Family(robot=self.robot, basis=self.basis, terms=tuple(terms))
+        return Family(
+            robot=self.robot,
+            basis=self.basis,
+            terms=tuple(terms),
+            reference=reference or self.reference,
+        )
+
+    @property
+    def bodies(self) -> Robot:
+        """The bodies that the terms speak of."""
+        return self.reference or self.robot
 
     @property
     def size(self) -> int:
@@ -67,7 +80,9 @@ class Family:
             for e in units
         ]
         bias = kinematics.regressor(robot, q, v, zero) @ self.basis
-        return Design(bias_columns=bias, inertia_columns=torch.stack(inertia, 2))
+        return Design(
+            bias_columns=bias, inertia_columns=torch.stack(inertia, 2), rest_columns=at_rest
+        )
 
     def inertia_and_bias(
         self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor
@@ -76,27 +91,47 @@ class Family:
         member, c = self.member(theta), theta[self.basis.shape[1] :]
         H, b = kinematics.crba(member, q), kinematics.bias(member, q, v)
         if self.terms:
-            place, zero = coordinates(self.robot), torch.zeros_like(v)
-            still = forces(self.terms, q, v, zero, tau, place) @ c
-            b = b + still
-            moving = [k for k, t in enumerate(self.terms) if _has_acceleration(t)]
+            still, moving, columns = self._term_columns(q, v, tau)
+            b = b + still @ c
             if moving:
-                some = [self.terms[k] for k in moving]
-                offset = forces(some, q, v, zero, tau, place) @ c[moving]
-                columns = []
-                for j in range(self.robot.nv):
-                    unit = zero.clone()
-                    unit[..., j] = 1.0
-                    columns.append(forces(some, q, v, unit, tau, place) @ c[moving] - offset)
-                H = H + torch.stack(columns, dim=-1)
+                H = H + columns @ c[moving]
         return H, b
+
+    def _term_columns(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, list[int], Tensor]:
+        """Columns of the terms at rest of a (n, nv, m), which of them move with a, and how."""
+        zero, nv = torch.zeros_like(v), v.shape[-1]
+        mechanics = mechanics_for(self.terms, self.bodies, q, v)
+        still = forces(self.terms, q, v, zero, tau, self.bodies, mechanics)
+        moving = [k for k, t in enumerate(self.terms) if t.moves_with_acceleration]
+        some, columns = [self.terms[k] for k in moving], []
+        for j in range(nv if moving else 0):
+            unit = zero.clone()
+            unit[..., j] = 1.0
+            columns.append(
+                forces(some, q, v, unit, tau, self.bodies, mechanics) - still[..., moving]
+            )
+        if not columns:
+            return still, moving, still.new_zeros(*v.shape, nv, 0)
+        return still, moving, torch.stack(columns, dim=-2)
 
     def acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Forward dynamics of the member theta (n, nv); NaN where its H is singular."""
+        if any(t.nonlinear_in_acceleration for t in self.terms):
+            return self._implicit_acceleration(theta, q, v, tau)
         H, b = self.inertia_and_bias(theta, q, v, tau)
-        solution, info = torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))
-        bad = info != 0
-        return torch.where(bad[..., None], torch.nan, solution.squeeze(-1))
+        return _solved(H, tau - b)
+
+    def _implicit_acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """Newton's method from the bodies' own acceleration, for terms not linear in a."""
+        member, c = self.member(theta), theta[self.basis.shape[1] :]
+        H, b = kinematics.crba(member, q), kinematics.bias(member, q, v)
+        mechanics = mechanics_for(self.terms, self.bodies, q, v)
+
+        def left(a: Tensor) -> Tensor:
+            own = forces(self.terms, q, v, a, tau, self.bodies, mechanics) @ c
+            return (H @ a.unsqueeze(-1)).squeeze(-1) + b + own - tau
+
+        return newton(left, _solved(H, tau - b))
 
     def effective_acceleration(
         self,
@@ -137,28 +172,37 @@ class Family:
 class Design:
     """The left side of a family at n states, H(theta) a + b(theta), linear in its p parameters.
 
-    bias_columns (n, nv, p) at a = 0; inertia_columns (n, nv, nv, p), the second nv being a's.
+    bias_columns (n, nv, p) at a = 0; inertia_columns (n, nv, nv, p), the second nv being a's;
+    rest_columns (n, nv, k), the bodies' share at v = 0 too: gravity.
     """
 
     bias_columns: Tensor
     inertia_columns: Tensor
+    rest_columns: Tensor
 
     def with_terms(self, family: Family, q: Tensor, v: Tensor, tau: Tensor) -> Design:
         """The same with the columns of the family's terms beside those of the bodies."""
         if not family.terms:
             return self
-        place, zero = coordinates(family.robot), torch.zeros_like(v)
-        still = forces(family.terms, q, v, zero, tau, place)
+        still, moving, columns = family._term_columns(q, v, tau)
         inertia = torch.zeros(*still.shape[:2], v.shape[-1], still.shape[-1], dtype=v.dtype)
-        moving = [k for k, t in enumerate(family.terms) if _has_acceleration(t)]
-        some = [family.terms[k] for k in moving]
-        for j in range(v.shape[-1] if moving else 0):
-            unit = zero.clone()
-            unit[..., j] = 1.0
-            inertia[:, :, j, moving] = forces(some, q, v, unit, tau, place) - still[..., moving]
+        inertia[..., moving] = columns
         return Design(
             bias_columns=torch.cat([self.bias_columns, still], -1),
             inertia_columns=torch.cat([self.inertia_columns, inertia], -1),
+            rest_columns=self.rest_columns,
+        )
+
+    def mechanics(self, theta: Tensor) -> Mechanics:
+        """What the words of the terms mean for the bodies theta (the potential left out)."""
+        k = self.rest_columns.shape[-1]
+        beta = theta[:k]
+        gravity = self.rest_columns @ beta
+        return Mechanics(
+            H=self.inertia_columns[..., :k] @ beta,
+            gravity=gravity,
+            velocity=self.bias_columns[..., :k] @ beta - gravity,
+            potential=None,
         )
 
     def inertia(self, theta: Tensor) -> Tensor:
@@ -234,6 +278,60 @@ def _identifiable_basis(key: _Key) -> Tensor:
     return Vh[:rank].T.contiguous()
 
 
-def _has_acceleration(term: Term) -> bool:
-    names = {symbol.name for row in term.shape for symbol in row.free_symbols}
-    return any(name.startswith("a") for name in names)
+def mechanics_for(terms: Sequence[Term], robot: Robot, q: Tensor, v: Tensor) -> Mechanics | None:
+    """What the terms' words need of the bodies, computed once; None where they need nothing."""
+    names = set().union(*(t.names for t in terms)) if terms else set()
+    return Mechanics.of(robot, q, v, names) if needs_mechanics(names) else None
+
+
+_NEWTON_STEPS = 25
+
+
+def newton(left: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
+    """The accelerations at which `left` (n, nv) vanishes, near a; NaN where it finds none.
+
+    Steps are halved where they do not help; slopes by central differences.
+    """
+    n = a.shape[-1]
+    value = left(a)
+    size = value.norm(dim=-1)
+    tolerance = 1e-12 * (1.0 + size)
+    for _ in range(_NEWTON_STEPS):
+        open_ = size > tolerance
+        if not bool(open_.any()):
+            break
+        J = slope(left, a)
+        step = _solved(J, value)
+        step = torch.nan_to_num(step)
+        share = torch.ones_like(size)
+        for _ in range(6):
+            trial = a - share.unsqueeze(-1) * step
+            new = left(trial)
+            new_size = new.norm(dim=-1)
+            worse = ~(new_size < size) & open_
+            if not bool(worse.any()):
+                break
+            share = torch.where(worse, 0.4 * share, share)
+        better = (new_size < size)[..., None]
+        a, value = torch.where(better, trial, a), torch.where(better, new, value)
+        size = value.norm(dim=-1)
+        if not bool(better.any()):
+            break
+    good = size <= 1e-6 * (1.0 + left(torch.zeros_like(a)).norm(dim=-1))
+    return torch.where(good[..., None].expand(*a.shape[:-1], n), a, torch.nan)
+
+
+def slope(left: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
+    """d(left)/d(a) (n, nv, nv) by central differences."""
+    h = 1e-6 * a.abs().mean(0).clamp_min(1e-3)
+    columns = []
+    for j in range(a.shape[-1]):
+        move = torch.zeros_like(a)
+        move[..., j] = h[j]
+        columns.append((left(a + move) - left(a - move)) / (2 * h[j]))
+    return torch.stack(columns, dim=-1)
+
+
+def _solved(H: Tensor, rest: Tensor) -> Tensor:
+    solution, info = torch.linalg.solve_ex(H, rest.unsqueeze(-1))
+    return torch.where((info != 0)[..., None], torch.nan, solution.squeeze(-1))

@@ -46,6 +46,10 @@ class Fit:
 
     def residual(self, answers: Answers) -> Tensor:
         """a_model - a_law in units of `scale` (n, nv)."""
+        implicit = any(t.nonlinear_in_acceleration for t in self.family.terms)
+        if answers in _RIGID and self.integrator in (None, "euler") and not implicit:
+            design = design_of(self.family, answers, self.integrator, self.dt)
+            return (answers.a - design.acceleration(self.theta, answers.tau)) / self.scale
         return (answers.a - self.predict(answers.q, answers.v, answers.tau)) / self.scale
 
     def standardised_error(self, answers: Answers) -> float:

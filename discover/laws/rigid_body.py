@@ -16,7 +16,7 @@ from torch import Tensor
 import kinematics
 from discover.laws import formulas
 from discover.laws.contract import Complexity, Domain, Law
-from discover.laws.family import Family
+from discover.laws.family import Family, without_joint_terms
 from discover.laws.fit import Fit
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
 from discover.laws.terms import Term
@@ -85,14 +85,14 @@ class RigidBodyLaw(Law):
         if not self.extra:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
-        family = Family(robot=robot, basis=_no_basis(robot), terms=self.extra)
+        family = _single_family(robot, self.extra)
         return family.acceleration(self._coefficients.to(q), q, v, tau)
 
     def step(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
         """The next state (q', v') as a model with this law and `integrator` would answer it."""
         if self.integrator is None or self.dt is None:
             raise ValueError("this law was taken from accelerations: use kinematics.simulate")
-        family = Family(robot=self.robot, basis=_no_basis(self.robot), terms=self.extra)
+        family = _single_family(self.robot, self.extra)
         coefficients = self._coefficients.to(q)
         rate, a = family.mean_rates(coefficients, q, v, tau, self.integrator, self.dt)
         return kinematics.integrate(self.robot, q, rate, self.dt), v + self.dt * a
@@ -205,6 +205,12 @@ class RigidBodyLaw(Law):
 
     def _repr_markdown_(self) -> str:
         return formulas.markdown(self)
+
+
+def _single_family(robot: Robot, terms: tuple[Term, ...]) -> Family:
+    return Family(
+        robot=robot, basis=_no_basis(robot), terms=terms, reference=without_joint_terms(robot)
+    )
 
 
 def _no_basis(robot: Robot) -> Tensor:

@@ -17,7 +17,8 @@ from torch import Tensor
 from discover.dynamics import Answers
 from discover.laws.family import evaluation_point
 from discover.laws.fit import Fit, design_of, fit
-from discover.laws.terms import Term, coordinates, forces
+from discover.laws.joint_fit import fit_implicit
+from discover.laws.terms import Term, forces
 
 EFFECTIVE_SAMPLES = 200
 _ALPHABET = 20  # symbols and operations to choose from, when a shape is written down
@@ -46,6 +47,7 @@ def description_length(fitted: Fit, held_out: Answers, floor: float, choices: in
         cost += math.log(max(2, choices))
         if not term.physical:
             cost += term.symbol_count * math.log(_ALPHABET)
+            cost += 0.5 * term.number_count * math.log(EFFECTIVE_SAMPLES)
     return cost
 
 
@@ -127,7 +129,7 @@ def rank(fitted: Fit, answers: Answers, candidates: Sequence[Term]) -> list[Term
     r = fitted.residual(answers)
     a = answers.a - r * scale
     H = design.inertia(fitted.theta)
-    extra = forces(candidates, q, v, a, answers.tau, coordinates(family.robot))
+    extra = forces(candidates, q, v, a, answers.tau, family.bodies)
     columns = torch.cat([design.columns(a), extra], dim=-1)
     rows = (torch.linalg.solve(H, columns) / scale[:, None]).flatten(0, 1)
     rows = torch.nan_to_num(rows)
@@ -148,10 +150,14 @@ def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:
     """`previous` with other terms, started from its parameters (new terms from zero)."""
     family = previous.family.with_terms(terms)
     k = family.basis.shape[1]
-    old = {t.name: c for t, c in zip(previous.family.terms, previous.theta[k:], strict=True)}
+    before = zip(previous.family.terms, previous.theta[k:], strict=True)
+    old = {(t.name, t.shape): c for t, c in before}
+    by_name = {t.name: c for t, c in zip(previous.family.terms, previous.theta[k:], strict=True)}
     zero = previous.theta.new_zeros(())
-    c = [old.get(t.name, zero) for t in terms]
+    c = [old.get((t.name, t.shape), by_name.get(t.name, zero)) for t in terms]
     start = torch.cat([previous.theta[:k], torch.stack(c)]) if c else previous.theta[:k]
+    if any(t.nonlinear_in_acceleration for t in terms):
+        return fit_implicit(family, answers, start, previous)
     return fit(
         family,
         answers,

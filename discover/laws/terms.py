@@ -1,15 +1,16 @@
 """Terms: generalised forces that a law may carry beside the inertia of its bodies.
 
 A term adds `coefficient * shape` to the left side of  H a + bias + Σ terms = tau.  Its shape is a
-SymPy vector in q1…, v1…, a1…, tau1… (one symbol a velocity coordinate, in the robot's order) and at
-most linear in the accelerations. Terms that a robot description can state (armature, damping,
-friction, a spring) are *physical*; the rest of the library belongs to alternative laws.
+SymPy vector in q1…, v1…, a1…, tau1… (one symbol a velocity coordinate, in the robot's order) and in
+the words of `quantities`: momentum, energies, points on bodies. Terms that a robot description can
+state (armature, damping, friction, a spring) are *physical*; the rest of the library belongs to
+alternative laws.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import sympy
@@ -17,6 +18,15 @@ import torch
 from torch import Tensor
 
 from discover.laws.expressions import parse_expression, to_torch
+from discover.laws.quantities import (
+    Mechanics,
+    Point,
+    needs_mechanics,
+    place_points,
+    values,
+    vocabulary,
+)
+from discover.laws.tabulated import Table, write_out
 from kinematics import Robot
 
 
@@ -36,12 +46,16 @@ class Term:
     shape        nv SymPy expressions, zero where the term does not act
     coefficient  [N·m or N, over the unit of the shape]
     joint_term   the field of Robot that states this term ("damping", …); None if none does
+    points       the points on bodies that the shape names, the first as x1, y1, z1
+    tables       functions in the shape that have no formula
     """
 
     name: str
     shape: tuple[sympy.Expr, ...]
     coefficient: float = 1.0
     joint_term: str | None = None
+    points: tuple[Point, ...] = ()
+    tables: tuple[Table, ...] = ()
 
     @property
     def physical(self) -> bool:
@@ -60,8 +74,40 @@ class Term:
 
     @property
     def symbol_count(self) -> int:
-        """Symbols and operations in the shape: what writing it down costs."""
-        return sum(1 for row in self.shape if row != 0 for _ in sympy.preorder_traversal(row))
+        """Symbols and operations in the shape: what writing it down costs.
+
+        Rows that say the same of different coordinates are one sentence and are paid once.
+        """
+        rows = [sum(1 for _ in sympy.preorder_traversal(row)) for row in self.shape if row != 0]
+        return max(rows, default=0) + len(rows) - 1
+
+    @property
+    def number_count(self) -> int:
+        """Fitted numbers in the shape, beside the coefficient."""
+        floats = set().union(*(row.atoms(sympy.Float) for row in self.shape if row != 0))
+        return len(floats) + 3 * len(self.points) + sum(len(t.z) for t in self.tables)
+
+    @property
+    def names(self) -> set[str]:
+        """The words in the shape."""
+        return {s.name for row in self.shape for s in row.free_symbols}
+
+    @functools.cached_property
+    def moves_with_acceleration(self) -> bool:
+        """Whether the shape names a or h."""
+        return any(_is_acceleration(name) for name in self.names)
+
+    @functools.cached_property
+    def nonlinear_in_acceleration(self) -> bool:
+        """Whether the acceleration stands other than linearly in the shape."""
+        moving = [s for row in self.shape for s in row.free_symbols if _is_acceleration(s.name)]
+        return any(
+            bool(set(moving) & row.diff(s).free_symbols) for s in set(moving) for row in self.shape
+        )
+
+    def written_out(self) -> tuple[sympy.Expr, ...]:
+        """The shape with tables written in elementary functions."""
+        return tuple(write_out(row, self.tables) for row in self.shape)
 
     def with_coefficient(self, coefficient: float) -> Term:
         """The same shape with another coefficient."""
@@ -71,53 +117,111 @@ class Term:
         """JSON-able form."""
         return {
             "name": self.name,
-            "shape": [sympy.sstr(row) for row in self.shape],
+            "shape": [sympy.sstr(whole_numbers(row), full_prec=True) for row in self.shape],
             "coefficient": self.coefficient,
             "joint_term": self.joint_term,
+            "points": [[p.body, list(p.place)] for p in self.points],
+            "tables": [t.to_dict() for t in self.tables],
         }
 
     @classmethod
     def from_dict(cls, record: dict) -> Term:
         """Read back; expressions are parsed by a closed grammar and never executed."""
         nv = len(record["shape"])
-        names = {s.name: s for group in symbols(nv).values() for s in group}
+        points = tuple(Point(body, tuple(place)) for body, place in record.get("points", ()))
+        tables = tuple(Table.from_dict(t) for t in record.get("tables", ()))
+        names = vocabulary(nv, len(points))
+        functions = {t.name: t.function for t in tables}
         return cls(
             name=record["name"],
-            shape=tuple(parse_expression(text, names) for text in record["shape"]),
+            shape=tuple(parse_expression(text, names, functions) for text in record["shape"]),
             coefficient=record["coefficient"],
             joint_term=record["joint_term"],
+            points=points,
+            tables=tables,
         )
 
 
+def whole_numbers(expression: sympy.Expr) -> sympy.Expr:
+    """The same with every number at the 17 digits that a double takes to be read back."""
+    return expression.xreplace({f: sympy.Float(f, 17) for f in expression.atoms(sympy.Float)})
+
+
+def _is_acceleration(name: str) -> bool:
+    return name[0] in "ah"
+
+
 def forces(
-    terms: Sequence[Term], q: Tensor, v: Tensor, a: Tensor, tau: Tensor, coordinates: Tensor
+    terms: Sequence[Term],
+    q: Tensor,
+    v: Tensor,
+    a: Tensor,
+    tau: Tensor,
+    robot: Robot,
+    mechanics: Mechanics | None = None,
+    constants: Mapping[str, float] | None = None,
 ) -> Tensor:
     """The columns of all terms, coefficient left out: (n, nv, number of terms).
 
-    q (n, nq); `coordinates` (nv,) says which entry of q belongs to each velocity coordinate.
+    q (n, nq); `robot` gives the geometry and, unless `mechanics` does, the bodies' inertia;
+    `constants` are the values of symbols in the shapes that are not words of the vocabulary.
     """
     columns = torch.zeros(*v.shape, len(terms), dtype=v.dtype, device=v.device)
-    if terms:
-        rows = _compiled(tuple(t.shape for t in terms))
-        for index, row, values in rows(q[..., coordinates], v, a, tau):
-            columns[..., row, index] = values
+    if not terms:
+        return columns
+    groups: dict[tuple[Point, ...], list[tuple[int, Term]]] = {}
+    for k, t in enumerate(terms):
+        groups.setdefault(t.points, []).append((k, t))
+    for group in groups.values():
+        rows = _compiled(
+            tuple(t.shape for _, t in group),
+            len(group[0][1].points),
+            tuple(dict.fromkeys(table for _, t in group for table in t.tables)),
+        )
+        if needs_mechanics(rows.names) and mechanics is None:
+            mechanics = Mechanics.of(robot, q, v, rows.names)
+        at = q[..., coordinates(robot)]
+        placed = {n: v.new_tensor(c).expand(v.shape[:-1]) for n, c in (constants or {}).items()}
+        if group[0][1].points:
+            placed |= place_points(
+                robot, group[0][1].points, at.unbind(-1), v.unbind(-1), torch.sin, torch.cos
+            )
+        given = values(rows.names, at, v, a, tau, mechanics, placed)
+        for (index, row), value in zip(rows.places, rows(given, v[..., 0]), strict=True):
+            columns[..., row, group[index][0]] = value
     return columns
 
 
-@functools.lru_cache(maxsize=64)
-def _compiled(shapes: tuple[tuple[sympy.Expr, ...], ...]) -> Callable:
+@dataclass(frozen=True)
+class _Rows:
     """One torch function for all rows that are not zero, with shared subexpressions."""
+
+    names: tuple[str, ...]
+    places: tuple[tuple[int, int], ...]
+    function: Callable
+
+    def __call__(self, given: list[Tensor], like: Tensor) -> list[Tensor]:
+        return self.function(like, *given)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(
+    shapes: tuple[tuple[sympy.Expr, ...], ...], points: int, tables: tuple[Table, ...]
+) -> _Rows:
     nv = len(shapes[0])
-    places = [(k, j) for k, shape in enumerate(shapes) for j in range(nv) if shape[j] != 0]
-    groups = symbols(nv)
-    arguments = [s for name in ("q", "v", "a", "tau") for s in groups[name]]
-    function = to_torch([shapes[k][j] for k, j in places], arguments)
-
-    def evaluate(q: Tensor, v: Tensor, a: Tensor, tau: Tensor):
-        values = function(*(x[..., i] for x in (q, v, a, tau) for i in range(nv)))
-        return ((k, j, value) for (k, j), value in zip(places, values, strict=True))
-
-    return evaluate
+    places = tuple((k, j) for k, shape in enumerate(shapes) for j in range(nv) if shape[j] != 0)
+    used = {s.name for k, j in places for s in shapes[k][j].free_symbols}
+    words = vocabulary(nv, points)
+    free = sorted(used - set(words))  # constants that are still being fitted
+    words = words | {n: sympy.Symbol(n, real=True) for n in free}
+    names = tuple(n for n in words if n in used)
+    like = sympy.Symbol("_like")
+    function = to_torch(
+        [shapes[k][j] for k, j in places],
+        [like, *(words[n] for n in names)],
+        {t.name: t for t in tables},
+    )
+    return _Rows(names, places, function)
 
 
 def coordinates(robot: Robot) -> Tensor:

@@ -70,9 +70,10 @@ def front(found: list[Point]) -> list[Point]:
     lowest = math.inf
     kept = []
     for point in found:
-        if point.inside < lowest:
+        error = max(point.inside, EXACT)
+        if error < lowest:
             kept.append(point)
-            lowest = max(point.inside, EXACT)
+            lowest = error
     return kept
 
 
@@ -126,15 +127,17 @@ def _names(axes: Axes, found: list[Point]) -> None:
         # Where the next point is near, the name goes to the left.
         near = k + 1 < len(rest) and rest[k + 1].time < 5 * point.time
         taken = k > 0 and point.time < 5 * rest[k - 1].time
+        # Slanted names stand to the right of an engine that is not quite exact.
+        left = point.kind == "engine" or (near and not taken)
         axes.annotate(
             point.family,
             (point.time, point.inside),
-            xytext=(-6 if near and not taken else 6, 0),
+            xytext=(-6 if left else 6, 0),
             textcoords="offset points",
             fontsize=8,
             color=COLOURS[point.kind],
             va="center",
-            ha="right" if near and not taken else "left",
+            ha="right" if left else "left",
         )
     to_share = axes.transData + axes.transAxes.inverted()
     shares = [float(to_share.transform((p.time, p.inside))[0]) for p in exact]

@@ -8,7 +8,7 @@ Three steps, each of which leaves the meaning alone up to rounding:
 2. Products used once are fused into the sums that use them.
 3. Instructions are ordered: sines and cosines first, then greedily by register pressure among
    the next `WINDOW` instructions, in traced order with a little haste (`HASTE`) for those that
-   a long chain of others waits for.
+   a long chain of others waits for (less of it in long programs, which want for registers).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from kinematics.programs.program import TRIG, Program
 REACH = 40
 WINDOW = 50
 HASTE = 0.25
+LONG = 3000  # instructions
+HASTE_WHEN_LONG = 0.1
 LATENCY = {"div": 24, "sin": 60, "cos": 60}  # cycles, of 4 for the rest
 
 
@@ -53,7 +55,8 @@ def _hastened(live: list[Node]) -> list[Node]:
         ahead[node.id] += 0 if free else LATENCY.get(node.op, 4)
         for arg in node.args:
             ahead[arg.id] = max(ahead[arg.id], ahead[node.id])
-    place = {n.id: (1 - HASTE) * k - HASTE * ahead[n.id] for k, n in enumerate(live)}
+    haste = HASTE if len(live) < LONG else HASTE_WHEN_LONG
+    place = {n.id: (1 - haste) * k - haste * ahead[n.id] for k, n in enumerate(live)}
     return sorted(live, key=lambda n: place[n.id])  # operands stay before their users
 
 

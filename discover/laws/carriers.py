@@ -1,0 +1,202 @@
+"""Where an unknown force may act, and on what it may depend.
+
+A *carrier* is a vector in the space of joint forces; a *feature* is one scalar. What a law leaves
+over is looked for as carrier × φ(feature), φ unknown. The list is of places and of variables; it
+holds no shapes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import sympy
+
+from discover.laws.quantities import AXES, Point, has_points, vocabulary
+from discover.laws.terms import Term
+from kinematics import Robot
+
+SMALL = 4  # joints up to which all pairs of joints are looked at
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """A direction in the space of joint forces; `own` are the only features that suit it."""
+
+    name: str
+    rows: tuple[sympy.Expr, ...]
+    points: tuple[Point, ...] = ()
+
+    def term(self, shape: sympy.Expr | int = 1) -> Term:
+        """The carrier times a scalar."""
+        return Term(name=self.name, shape=tuple(r * shape for r in self.rows), points=self.points)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One scalar of the state."""
+
+    name: str
+    expression: sympy.Expr
+    points: tuple[Point, ...] = ()
+
+    def term(self, nv: int) -> Term:
+        """The scalar in the first row of a term, to be evaluated with the others."""
+        rows = (self.expression, *([sympy.Integer(0)] * (nv - 1)))
+        return Term(name=self.name, shape=rows, points=self.points)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Carriers and the features that go with them."""
+
+    carriers: tuple[Carrier, ...]
+    features: tuple[Feature, ...]
+
+
+def joint_places(robot: Robot) -> Places:
+    """Carriers and features of joints, and of the whole body."""
+    return _joint_places(robot.nv, tuple(robot.parents))
+
+
+@functools.lru_cache(maxsize=16)
+def _joint_places(nv: int, parents: tuple[int, ...] | list[int] | None) -> Places:
+    w = vocabulary(nv)
+    q, v, a, tau, p, h, g, c = (
+        [w[f"{n}{i + 1}"] for i in range(nv)] for n in ("q", "v", "a", "tau", "p", "h", "g", "c")
+    )
+    zero, one = sympy.Integer(0), sympy.Integer(1)
+    carriers: list[Carrier] = []
+
+    def add(name: str, rows: dict[int, sympy.Expr]) -> None:
+        carriers.append(Carrier(name, tuple(rows.get(j, zero) for j in range(nv))))
+
+    pairs = list(combinations(range(nv), 2))
+    near = pairs if nv <= SMALL else [(i, i + 1) for i in range(nv - 1)]
+    for j in range(nv):
+        on = f"joint {j + 1}"
+        add(f"force on {on}", {j: one})
+        add(f"drag on {on}", {j: v[j]})
+        add(f"friction on {on}", {j: sympy.sign(v[j])})
+        add(f"spring on {on}", {j: q[j]})
+        add(f"inertia of {on}", {j: a[j]})
+        add(f"share of the force on {on}", {j: tau[j]})
+        add(f"inertia force on {on}", {j: h[j]})
+        column = {i: w[f"H{i + 1}_{j + 1}"] for i in range(nv)}
+        add(f"acceleration of {on}", column)
+        add(f"share of the acceleration of {on}", {i: x * a[j] for i, x in column.items()})
+        add(f"damped acceleration of {on}", {i: x * v[j] for i, x in column.items()})
+    for i, j in near:
+        for first, second in ((i, j), (j, i)):
+            between = f"joint {second + 1} on joint {first + 1}"
+            add(f"speed of {between}", {first: v[second]})
+            add(f"inertia of {between}", {first: a[second]})
+            add(f"force of {between}", {first: tau[second]})
+        pair = f"joints {i + 1} and {j + 1}"
+        add(f"force between {pair}", {i: one, j: -one})
+        add(f"drag between {pair}", {i: v[i] - v[j], j: v[j] - v[i]})
+        add(f"gyroscopic force on {pair}", {i: v[j], j: -v[i]})
+        add(f"curl force on {pair}", {i: q[j], j: -q[i]})
+    if nv > 1:
+        for name, vector in (
+            ("drag on all joints", v),
+            ("spring on all joints", q),
+            ("force share on all joints", tau),
+            ("force on all joints", [one] * nv),
+            ("inertia of all joints", a),
+        ):
+            add(name, dict(enumerate(vector)))
+    for name, vector in (
+        ("drag by momentum", p),
+        ("inertia force", h),
+        ("gravity", g),
+        ("velocity force", c),
+    ):
+        add(name, dict(enumerate(vector)))
+
+    features: list[Feature] = []
+
+    def see(name: str, expression: sympy.Expr) -> None:
+        features.append(Feature(name, expression))
+
+    for j in range(nv):
+        for x in (q[j], v[j], tau[j], a[j]):
+            see(str(x), x)
+        see(f"power of joint {j + 1}", tau[j] * v[j])
+        see(f"momentum of joint {j + 1}", p[j])
+        see(f"q{j + 1} v{j + 1}", q[j] * v[j])
+    for i, j in near:
+        for x in (q, v):
+            see(f"{x[i]} + {x[j]}", x[i] + x[j])
+            see(f"{x[i]} - {x[j]}", x[i] - x[j])
+            see(f"{x[i]} {x[j]}", x[i] * x[j])
+            see(f"|({x[i]}, {x[j]})|", sympy.sqrt(x[i] ** 2 + x[j] ** 2))
+        see(f"q{i + 1} v{j + 1}", q[i] * v[j])
+        see(f"q{j + 1} v{i + 1}", q[j] * v[i])
+    if nv > 1:
+        for n in range(3, nv + 1):
+            see(f"q1 + … + q{n}", sum(q[:n], zero))
+            see(f"v1 + … + v{n}", sum(v[:n], zero))
+        for name, x in (("v", v), ("q", q), ("tau", tau), ("a", a)):
+            if nv > 2 or name in ("tau", "a"):
+                see(f"|{name}|", sympy.sqrt(sum(y**2 for y in x)))
+    see("kinetic energy", w["T"])
+    see("power", sum((x * y for x, y in zip(tau, v, strict=True)), zero))
+    return Places(tuple(carriers), tuple(features))
+
+
+def candidate_points(robot: Robot) -> list[Point]:
+    """Points from which a free point is started: where bodies end, and a length to the sides."""
+    if not has_points(robot):
+        return []
+    lengths = [float(o.norm()) for o in robot.tree_offset if float(o.norm()) > 1e-9]
+    length = sum(lengths) / len(lengths) if lengths else 0.3
+    found = []
+    for k in range(robot.nb):
+        children = [c for c, parent in enumerate(robot.parents) if parent == k]
+        ends = [tuple(robot.tree_offset[c].tolist()) for c in children]
+        ends = [e for e in ends if any(abs(x) > 1e-9 for x in e)]
+        if not ends:
+            axis = robot.axes[k].tolist()
+            for i in (i for i in range(3) if abs(axis[i]) < 0.9):
+                for sign in (1.0, -1.0):
+                    ends.append(tuple(sign * length if m == i else 0.0 for m in range(3)))
+        found += [Point(k, e) for e in ends]
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def point_places(nv: int, point: Point, name: str) -> Places:
+    """Forces at a point of a body, and what the point shows: its place, its speed."""
+    w = vocabulary(nv, 1)
+    J = {x: [w[f"j{x}1_{i + 1}"] for i in range(nv)] for x in AXES}
+    at, moving = [w[f"{x}1"] for x in AXES], [w[f"d{x}1"] for x in AXES]
+
+    def pulled(force: Sequence[sympy.Expr]) -> tuple[sympy.Expr, ...]:
+        return tuple(
+            sum((J[x][i] * f for x, f in zip(AXES, force, strict=True)), sympy.Integer(0))
+            for i in range(nv)
+        )
+
+    unit = [[sympy.Integer(i == j) for j in range(3)] for i in range(3)]
+    carriers = [
+        Carrier(f"force along {x} at {name}", pulled(unit[i]), (point,)) for i, x in enumerate(AXES)
+    ]
+    carriers += [
+        Carrier(f"drag at {name}", pulled(moving), (point,)),
+        Carrier(f"central force at {name}", pulled(at), (point,)),
+    ]
+    speed = sympy.sqrt(sum(x**2 for x in moving))
+    distance = sympy.sqrt(sum(x**2 for x in at))
+    features = [Feature(f"{x} of {name}", y, (point,)) for x, y in zip(AXES, at, strict=True)]
+    features += [
+        Feature(f"speed along {x} of {name}", y, (point,))
+        for x, y in zip(AXES, moving, strict=True)
+    ]
+    features += [
+        Feature(f"speed of {name}", speed, (point,)),
+        Feature(f"distance of {name}", distance, (point,)),
+    ]
+    return Places(tuple(carriers), tuple(features))

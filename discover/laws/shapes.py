@@ -1,0 +1,212 @@
+"""Shapes of one variable: atoms, functions of atoms, products; with free constants.
+
+Each shape is one Python function that runs over numpy arrays and over SymPy expressions alike. The
+argument u is the feature over its largest size, so that constants of order one matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.special
+import sympy
+
+POSITIVE = tuple(np.geomspace(0.15, 20.0, 48))
+WAVES = tuple(np.linspace(0.2, 16.0, 64))
+SIGNED = tuple(np.concatenate([-np.geomspace(8.0, 0.2, 16), np.geomspace(0.2, 8.0, 16)]))
+POWERS = tuple(np.linspace(0.25, 4.0, 16))
+PLACES = tuple(np.linspace(-0.9, 0.9, 37))
+LEVELS = tuple(np.linspace(0.04, 0.92, 34))
+
+
+class Numbers:
+    """The functions of shapes over numpy."""
+
+    abs, sign, sqrt, exp, log = np.abs, np.sign, np.sqrt, np.exp, np.log
+    sin, cos, tanh, atan, sinh, asinh = np.sin, np.cos, np.tanh, np.arctan, np.sinh, np.arcsinh
+    erf = scipy.special.erf
+    maximum, minimum = np.maximum, np.minimum
+
+    @staticmethod
+    def power(x: Any, p: Any) -> Any:
+        """|x|^p."""
+        return np.abs(x) ** p
+
+
+class Formulas:
+    """The functions of shapes over SymPy."""
+
+    abs, sign, sqrt, exp, log = sympy.Abs, sympy.sign, sympy.sqrt, sympy.exp, sympy.log
+    sin, cos, tanh, atan = sympy.sin, sympy.cos, sympy.tanh, sympy.atan
+    sinh, asinh, erf = sympy.sinh, sympy.asinh, sympy.erf
+    maximum, minimum = sympy.Max, sympy.Min
+
+    @staticmethod
+    def power(x: Any, p: Any) -> Any:
+        """|x|^p."""
+        return sympy.Abs(x) ** p
+
+
+Function = Callable[..., Any]  # (functions, u, constants...) -> value
+
+
+@dataclass(frozen=True)
+class Shape:
+    """name; function(m, u, *constants); where each constant is first looked for; symbols used.
+
+    parity: 1 even, -1 odd, 0 neither.
+    """
+
+    name: str
+    function: Function = field(compare=False)
+    grids: tuple[tuple[float, ...], ...] = ()
+    cost: int = 1
+    parity: int = 0
+
+    def values(self, u: np.ndarray, constants: Any) -> np.ndarray:
+        """On samples u (n,), constants (k,) or (k, m) -> (n,) or (n, m)."""
+        with np.errstate(all="ignore"):
+            out = self.function(Numbers, u, *constants)
+        return np.asarray(out, dtype=float) + 0 * u
+
+    def expression(self, u: sympy.Expr, constants: Any) -> sympy.Expr:
+        """As SymPy."""
+        return sympy.sympify(self.function(Formulas, u, *constants))
+
+
+def _atoms() -> list[Shape]:
+    """Shapes of one step."""
+    return [
+        Shape("1", lambda m, u: 1 + 0 * u, (), 1, 1),
+        Shape("u", lambda m, u: u, (), 1, -1),
+        Shape("|u|", lambda m, u: m.abs(u), (), 2, 1),
+        Shape("sign u", lambda m, u: m.sign(u), (), 2, -1),
+        Shape("u²", lambda m, u: u * u, (), 3, 1),
+        Shape("u|u|", lambda m, u: u * m.abs(u), (), 4, -1),
+        Shape("u³", lambda m, u: u * u * u, (), 3, -1),
+        Shape("|u|³", lambda m, u: m.abs(u) * u * u, (), 4, 1),
+        Shape("u⁴", lambda m, u: u**4, (), 3, 1),
+        Shape("|u|^p", lambda m, u, p: m.power(u, p), (POWERS,), 4, 1),
+        Shape("sign(u)|u|^p", lambda m, u, p: m.sign(u) * m.power(u, p), (POWERS,), 6, -1),
+        Shape("sin bu", lambda m, u, b: m.sin(b * u), (WAVES,), 4, -1),
+        Shape("cos bu", lambda m, u, b: m.cos(b * u), (WAVES,), 4, 1),
+        Shape("tanh bu", lambda m, u, b: m.tanh(b * u), (POSITIVE,), 4, -1),
+        Shape("atan bu", lambda m, u, b: m.atan(b * u), (POSITIVE,), 4, -1),
+        Shape("erf bu", lambda m, u, b: m.erf(b * u), (POSITIVE,), 4, -1),
+        Shape("sinh bu", lambda m, u, b: m.sinh(b * u), (POSITIVE[:36],), 4, -1),
+        Shape("asinh bu", lambda m, u, b: m.asinh(b * u), (POSITIVE,), 4, -1),
+        Shape("exp bu", lambda m, u, b: m.exp(b * u), (SIGNED,), 4, 0),
+        Shape("exp -b|u|", lambda m, u, b: m.exp(-b * m.abs(u)), (POSITIVE,), 5, 1),
+        Shape("exp -bu²", lambda m, u, b: m.exp(-b * u * u), (POSITIVE,), 6, 1),
+        Shape("log(1+b|u|)", lambda m, u, b: m.log(1 + b * m.abs(u)), (POSITIVE,), 7, 1),
+        Shape("log(1+bu²)", lambda m, u, b: m.log(1 + b * u * u), (POSITIVE,), 8, 1),
+        Shape("1/(1+b|u|)", lambda m, u, b: 1 / (1 + b * m.abs(u)), (POSITIVE,), 7, 1),
+        Shape("1/(1+bu²)", lambda m, u, b: 1 / (1 + b * u * u), (POSITIVE,), 8, 1),
+        Shape("√(1+bu²)", lambda m, u, b: m.sqrt(1 + b * u * u), (POSITIVE,), 8, 1),
+        Shape("max(0,|u|-b)", lambda m, u, b: m.maximum(0 * b, m.abs(u) - b), (LEVELS,), 6, 1),
+        Shape("min(|u|,b)", lambda m, u, b: m.minimum(b + 0 * u, m.abs(u)), (LEVELS,), 5, 1),
+        Shape("max(0,u-b)", lambda m, u, b: m.maximum(0 * b, u - b), (PLACES,), 5, 0),
+        Shape("|u-b|", lambda m, u, b: m.abs(u - b), (PLACES,), 4, 0),
+    ]
+
+
+def _after(inner: Shape) -> list[Shape]:
+    """Functions of an atom that need no constant of their own."""
+    f, grids, c, p = inner.function, inner.grids, inner.cost, inner.parity
+    return [
+        Shape(f"({inner.name})²", lambda m, u, *k: f(m, u, *k) ** 2, grids, c + 2, p * p),
+        Shape(f"({inner.name})³", lambda m, u, *k: f(m, u, *k) ** 3, grids, c + 2, p),
+        Shape(f"√|{inner.name}|", lambda m, u, *k: m.sqrt(m.abs(f(m, u, *k))), grids, c + 2, p * p),
+        Shape(f"|{inner.name}|", lambda m, u, *k: m.abs(f(m, u, *k)), grids, c + 1, p * p),
+    ]
+
+
+def _around(inner: Shape) -> list[Shape]:
+    """Functions of an atom with a constant of their own."""
+    f, c, p = inner.function, inner.cost, inner.parity
+    grids = tuple(g[::2] if len(g) < 20 else g[::3] for g in inner.grids)
+
+    def made(name: str, g: Function, cost: int, parity: int, grid: tuple[float, ...]) -> Shape:
+        return Shape(
+            name.replace("_", inner.name),
+            lambda m, u, b, *k: g(m, b, f(m, u, *k)),
+            (tuple(grid), *grids),
+            c + cost,
+            parity,
+        )
+
+    coarse, even = POSITIVE[::3], p * p
+    return [
+        made("sin b(_)", lambda m, b, x: m.sin(b * x), 3, p, coarse),
+        made("cos b(_)", lambda m, b, x: m.cos(b * x), 3, even, coarse),
+        made("tanh b(_)", lambda m, b, x: m.tanh(b * x), 3, p, coarse),
+        made("erf b(_)", lambda m, b, x: m.erf(b * x), 3, p, coarse),
+        made("exp b(_)", lambda m, b, x: m.exp(b * x), 3, 1 if p == 1 else 0, SIGNED[::2]),
+        made("1/(1+b|_|)", lambda m, b, x: 1 / (1 + b * m.abs(x)), 6, even, coarse),
+        made("log(1+b|_|)", lambda m, b, x: m.log(1 + b * m.abs(x)), 6, even, coarse),
+        made("√(1+b|_|)", lambda m, b, x: m.sqrt(1 + b * m.abs(x)), 6, even, coarse),
+        made("|_|^b", lambda m, b, x: m.power(x, b), 3, even, POWERS),
+        made("sign(_)|_|^b", lambda m, b, x: m.sign(x) * m.power(x, b), 6, p, POWERS),
+        made("max(0,|_|-b)", lambda m, b, x: m.maximum(0 * b, m.abs(x) - b), 5, even, LEVELS[::2]),
+        made("1/(b+_)", lambda m, b, x: 1 / (b + x), 4, 1 if p == 1 else 0, (1.2, 1.6, 2.2, 3.0)),
+    ]
+
+
+def _product(first: Shape, second: Shape) -> Shape:
+    n, f, g = len(first.grids), first.function, second.function
+    coarse = n + len(second.grids) > 1
+    grids = tuple(
+        (x[::2] if len(x) < 20 else x[::3]) if coarse else x for x in (*first.grids, *second.grids)
+    )
+    return Shape(
+        f"{first.name} · {second.name}",
+        lambda m, u, *k: f(m, u, *k[:n]) * g(m, u, *k[n:]),
+        grids,
+        first.cost + second.cost + 1,
+        first.parity * second.parity,
+    )
+
+
+def _phased() -> list[Shape]:
+    """Shapes that sit away from zero."""
+    coarse, places = POSITIVE[::3], PLACES[::2]
+    phases = tuple(np.linspace(0, np.pi, 9)[:-1])
+    return [
+        Shape("sin(bu+d)", lambda m, u, b, d: m.sin(b * u + d), (WAVES[::2], phases), 6),
+        Shape("sin²(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 2, (WAVES[::2], phases), 8),
+        Shape("sin³(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 3, (WAVES[::2], phases), 8),
+        Shape("|sin(bu+d)|", lambda m, u, b, d: m.abs(m.sin(b * u + d)), (WAVES[::2], phases), 7),
+        Shape("exp -b(u-d)²", lambda m, u, b, d: m.exp(-b * (u - d) ** 2), (coarse, places), 8),
+        Shape("tanh b(u-d)", lambda m, u, b, d: m.tanh(b * (u - d)), (coarse, places), 6),
+        Shape("1/(1+b(u-d)²)", lambda m, u, b, d: 1 / (1 + b * (u - d) ** 2), (coarse, places), 9),
+        Shape("|u-d|^p", lambda m, u, p, d: m.power(u - d, p), (POWERS, places), 6),
+        Shape(
+            "exp b sin(u+d)", lambda m, u, b, w, d: m.exp(b * m.sin(w * u + d)),
+            ((-2.0, -1.0, -0.5, 0.5, 1.0, 2.0), POSITIVE[::6], phases[::2]), 9,
+        ),
+    ]  # fmt: skip
+
+
+def catalogue() -> list[Shape]:
+    """All shapes up to two steps and up to three constants, simple ones first."""
+    atoms = _atoms()
+    bare = {s.name: s for s in atoms if not s.grids}
+    free = [s for s in atoms if s.grids]
+    shapes = list(atoms)
+    inner = [s for s in atoms if s.name not in ("1", "u", "|u|")]
+    for s in inner:
+        shapes += _after(s)
+    shapes += [_product(bare[n], s) for n in ("u", "|u|", "sign u", "u²") for s in free]
+    shapes += _phased()
+    base = [s for s in atoms if s.name not in ("1", "u", "|u|", "sign u", "u⁴", "|u|³", "u|u|")]
+    for s in base:
+        shapes += _around(s)
+    some = ("sin bu", "cos bu", "tanh bu", "exp -b|u|", "exp -bu²", "log(1+b|u|)", "1/(1+bu²)",
+            "|u|^p", "sign(u)|u|^p", "exp bu")  # fmt: skip
+    chosen = [s for s in free if s.name in some]
+    for i, s in enumerate(chosen):
+        shapes += [_product(s, t) for t in chosen[i:] if s.name != t.name or "sin" in s.name]
+    return shapes
