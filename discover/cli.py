@@ -214,7 +214,7 @@ def bench(
     world models on three robots (models), or those against published figures (published)."""
     from importlib.util import find_spec
 
-    subjects = ("dynamics", "verdict", "laws", "models", "published")
+    subjects = ("dynamics", "verdict", "laws", "models", "published", "structure")
     if subject not in subjects:
         raise RecipeError(f"bench: expected one of {', '.join(subjects)}, found {subject!r}")
     if find_spec(f"discover.bench.{subject}") is None if find_spec("discover.bench") else True:
