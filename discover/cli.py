@@ -206,7 +206,7 @@ def calibrate(
 @app.command()
 def bench(
     subject: Annotated[
-        str, typer.Argument(help="dynamics, verdict, laws, models or published")
+        str, typer.Argument(help="dynamics, verdict, laws, models, published or structure")
     ] = "dynamics",
     out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
 ) -> None:
