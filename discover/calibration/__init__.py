@@ -25,7 +25,8 @@ def calibrate(
 ) -> Path:
     """Examine the zoo (going on where it was cut), score it, write the report; returns its path.
 
-    `share` (0 to 1) takes the first part of the zoo, which mixes robots and mechanisms. `adopt` puts the fitted confidence into thresholds.toml, from where every verdict takes it.
+    `share` (0 to 1) takes the first part of the zoo, which mixes robots and mechanisms. `adopt`
+    puts the fitted confidence into thresholds.toml, from where every verdict takes it.
     Raises RecipeError for a setting that the zoo does not have.
     """
     from discover import verdict

@@ -9,7 +9,7 @@ from discover.artifacts import write_json, write_text
 from discover.calibration import figures, scoring
 from discover.calibration.figures import percent
 from discover.calibration.fitting import FEWEST, fit, left_out
-from discover.calibration.running import Record
+from discover.calibration.running import Record, instrument
 from discover.calibration.scoring import Judged, share
 from discover.manifest import versions
 from discover.verdict import ANSWERS, CASES, Calibration, thresholds
@@ -76,6 +76,10 @@ def report(records: Sequence[Record], out: Path, *, command: str) -> Path:
         "## The calibration",
         "",
         *_calibration(calibration),
+        "",
+        f"Measured by code with the hash {', '.join(sorted({r.instrument for r in records}))}; the "
+        f"code beside this report has {instrument()}. Where they differ, `discover calibrate` "
+        "measures again.",
         "",
         f"Thresholds: version {thresholds()['version']} ({thresholds()['provenance']}). "
         f"Versions: {', '.join(f'{k} {v}' for k, v in versions().items())}.",

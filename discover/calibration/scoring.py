@@ -158,14 +158,13 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
     tabled = [r for r in rows if r.record.truth == "physics" and r.answer == "lookup table"]
     hidden = [r for r in rows if r.record.strength == "hidden" and r.record.noise == "clean"]
     little = [r for r in rows if r.record.noise == "1 % bias and noise"]
-    much = [
+    large = [
         r
         for r in rows
-        if r.record.noise == "5 % noise"
-        and r.record.truth == "alternative law"
+        if r.record.truth == "alternative law"
         and (r.record.departure or 0.0) > r.record.resolution[0]
     ]
-    blind = share(much, lambda r: r.answer == "physics")
+    blind = share(large, lambda r: r.answer == "physics")
     near = reaches(rows)
     reached = Share(count=sum(abs(m - e) <= _NEAR for _, _, e, m in near), total=len(near))
     right, open_ = share(decided(rows), lambda r: r.right), share(lawful, lambda r: r.undecided)
@@ -206,7 +205,7 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
             met=honest.value >= 0.85,
         ),
         Claim(
-            what="laws larger than the stated resolution called physics at 5 % noise",
+            what="laws larger than the stated resolution called physics, at any noise",
             figure=str(blind),
             asked="0",
             met=blind.count == 0,

@@ -193,7 +193,8 @@ def zoo(setting: Setting, noises: tuple[str, ...] = tuple(NOISES)) -> list[Plant
             if size is not None:
                 one(kind, partial(builder, size), strength)
     weight = kinematics.bias(setting.robot, states[0], torch.zeros_like(states[1]))
-    if bool(weight.abs().amax() > 1e-3 * setting.half_width("tau").mean()):
+    # For a single joint, relaxing speeds are a damped pendulum: physics.
+    if setting.nv > 1 and bool(weight.abs().amax() > 1e-3 * setting.half_width("tau").mean()):
         one("first-order motion", lambda: first_order(setting), "strong")
     if setting.nv <= 3 and set(setting.robot.kinds) <= {"revolute", "continuous"}:
         for order, strength in ((1, "strong"), (3, "hidden")):

@@ -55,7 +55,7 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
     "Panda": lambda: setting_of(kinematics.load("panda"), 0.7, 1.0),
     "free base of 18": lambda: setting_of(_tree(13, 0.5, 2, root="free"), 0.5, 1.0),
 }
-DEVELOPMENT = ("double pendulum", "planar 3R", "spatial chain of 3")
+DEVELOPMENT = ("double pendulum", "planar 3R", "spatial chain of 3", "spatial chain of 2")
 UNUSED = {  # robots of the package example-robot-data, by folder and file
     "asr_twodof": "asr_twodof_description/urdf/TwoDofs.urdf",
     "finger": "finger_edu_description/robots/finger_edu.urdf",

@@ -22,6 +22,8 @@ def physics_like(error: float) -> list[Evidence]:
             "law error in the region": error,
             "extended law error far out": error,
             "best law error far out": error,
+            "best law error in the region": error,
+            "resolution": error,
             "residual growth": 1.0,
             "low-dimensional predictability": 0.0,
             "gain of extra terms": 1.0,
