@@ -62,7 +62,10 @@ def robot_program(
             return trace(robot, what, extra_force=extra_force)
         return cheapest_program(robot, order=order, extra_force=extra_force)
     except ZeroDivisionError as error:
-        raise ProgramError(f"{robot.name}: {error}") from error
+        raise ProgramError(
+            f"{robot.name}: expected inertia at every joint, found a joint that moves none; "
+            "give its body or its rotor some"
+        ) from error
 
 
 def compile_trace(
