@@ -206,7 +206,7 @@ def calibrate(
 @app.command()
 def bench(
     subject: Annotated[
-        str, typer.Argument(help="dynamics, verdict, laws, models or published")
+        str, typer.Argument(help="dynamics, verdict, laws, models, published or structure")
     ] = "dynamics",
     out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
 ) -> None:
@@ -214,7 +214,7 @@ def bench(
     world models on three robots (models), or those against published figures (published)."""
     from importlib.util import find_spec
 
-    subjects = ("dynamics", "verdict", "laws", "models", "published")
+    subjects = ("dynamics", "verdict", "laws", "models", "published", "structure")
     if subject not in subjects:
         raise RecipeError(f"bench: expected one of {', '.join(subjects)}, found {subject!r}")
     if find_spec(f"discover.bench.{subject}") is None if find_spec("discover.bench") else True:

@@ -150,7 +150,7 @@ def examine(
         notes=[
             *(inferred.notes if inferred else ()),
             *finding.notes,
-            *_explain(verdict.answer, verdict.weakest),
+            *_explain(verdict.answer, verdict.weakest, finding),
         ],
     )
 
@@ -565,7 +565,15 @@ def _conclude(
     )
 
 
-def _explain(answer: str, weakest: dict[str, str]) -> list[str]:
+def _explain(answer: str, weakest: dict[str, str], finding: _Finding) -> list[str]:
+    """What the answer does not say: where physics was not looked at, or what held cases back."""
+    if answer == "physics":
+        reached = ", ".join(f"{axis} {r:.3g}×" for axis, r in finding.reach.items())
+        return [
+            f"Physics: no departure above {finding.resolution.region:.2g} of the spread of a in "
+            f"the region and {finding.resolution.far:.2g} outside was seen, within the reach "
+            f"{reached}."
+        ]
     if answer != "undetermined":
         return []
     return [

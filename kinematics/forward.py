@@ -21,11 +21,13 @@ from kinematics.aba import accelerations
 from kinematics.arrays import Array
 from kinematics.inputs import Inputs, enter
 from kinematics.programs.evaluation import lean_function
+from kinematics.programs.program import ProgramError
 from kinematics.tree import Robot
 
 LARGE = 512  # states from which columns beat the recursion
 COLUMN = 4096  # states a column: some sixty columns then fit the cache
 _PATIENCE = 2  # calls that a robot is worth tracing for
+_NEVER = 10**12
 
 _FIELDS = (
     "gravity",
@@ -111,9 +113,13 @@ def _straight(robot: Robot) -> _Straight | None:
     if calls < _PATIENCE:
         _made[robot] = calls
         return None
-    from kinematics.programs.door import robot_program
+    from kinematics.programs.door import robot_program  # which traces, and so imports aba
 
-    program = robot_program(robot, "aba", order="aba")
+    try:
+        program = robot_program(robot, "aba", order="aba")
+    except ProgramError:  # a body without inertia: the recursion answers nan, as it should
+        _made[robot] = -_NEVER
+        return None
     made = _Straight(
         columns=lean_function(program, "torch"),
         floats=lean_function(program, "math"),

@@ -170,12 +170,12 @@ def _solve(
         cp.Minimize(cp.sum_squares(x - reference.flatten() / units)),
         [*constraints, cp.norm(misfit) <= allowed],
     )
-    added = np.zeros(0) if extra is None else extra.value.copy()
+    added = np.zeros(0) if extra is None else np.array(extra.value)
     chosen = _minimise(tie, x)
     if chosen is None:
         chosen = nearest
     elif extra is not None:
-        added = extra.value.copy()
+        added = np.array(extra.value)
     return (chosen * units).reshape(nb, 10), added * turning
 
 

@@ -177,12 +177,12 @@ class Samples:
                 self._base(m.parts[0], local) if p < 0 else local[:, p] for p in self.tree.parents
             ]
             return np.stack([self.X[:, j] @ above[j] for j in range(self.nb)], 1)
-        out: Array = np.zeros(np.broadcast_shapes(local.shape, (self.n, self.nb, 6, 1)))
+        summed: Array = np.zeros(np.broadcast_shapes(local.shape, (self.n, self.nb, 6, 1)))
         for j in self.tree.order:
             p = self.tree.parents[j]
-            onto = out[:, p] if p >= 0 else self._base(m.parts[0], local)
-            out[:, j] = m.sign * self.X[:, j] @ onto + local[:, j]
-        return out
+            onto = summed[:, p] if p >= 0 else self._base(m.parts[0], local)
+            summed[:, j] = m.sign * self.X[:, j] @ onto + local[:, j]
+        return summed
 
     def _base(self, m: Motion, local: Array) -> Array:
         """What the base itself has: nothing, but for the free vector."""

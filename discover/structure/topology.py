@@ -123,7 +123,7 @@ class Signs:
         )
         moved = ((H[:, 1:] - H[:, :1]) ** 2 / (H_sd[:, 1:] ** 2 + H_sd[:, :1] ** 2)).sum(0)
         pushed = ((f[:, 1:] - f[:, :1]) ** 2 / (f_sd[:, 1:] ** 2 + f_sd[:, :1] ** 2)).sum(0)
-        coupled = (asked.H**2 / asked.H_deviation**2).sum(0)
+        coupled = (asked.H**2 / np.maximum(asked.H_deviation, 1e-300) ** 2).sum(0)
         return cls(
             moved=_excess(moved, bases),
             pushed=_excess(pushed, bases),

@@ -55,11 +55,17 @@ def robot_program(
     check_what(what)
     if order not in ORDERS:
         raise ProgramError(f"expected an order among {', '.join(ORDERS)}, found {order!r}")
-    if what == "aba" and robot.mimic:
-        return trace_coupled(robot, extra_force=extra_force)
-    if what != "aba" or order == "traced":
-        return trace(robot, what, extra_force=extra_force)
-    return cheapest_program(robot, order=order, extra_force=extra_force)
+    try:
+        if what == "aba" and robot.mimic:
+            return trace_coupled(robot, extra_force=extra_force)
+        if what != "aba" or order == "traced":
+            return trace(robot, what, extra_force=extra_force)
+        return cheapest_program(robot, order=order, extra_force=extra_force)
+    except ZeroDivisionError as error:
+        raise ProgramError(
+            f"{robot.name}: expected inertia at every joint, found a joint that moves none; "
+            "give its body or its rotor some"
+        ) from error
 
 
 def compile_trace(

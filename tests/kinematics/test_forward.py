@@ -57,6 +57,13 @@ def test_gradients_reach_state_and_parameters():
     assert bool(pi.grad.abs().sum() > 0)
 
 
+def test_massless_bodies_are_left_to_the_recursion():
+    robot = kinematics.load("double_pendulum", root="free")
+    robot = robot.replace(pi=torch.zeros_like(robot.pi))
+    state = warm(robot, 1)
+    assert not bool(torch.isfinite(kinematics.aba(robot, *state)).all())
+
+
 def test_infinite_angles_give_nan_and_no_traceback():
     robot = kinematics.load("double_pendulum")
     warm(robot, 1)

@@ -3,10 +3,11 @@
 import networkx as nx
 import numpy as np
 import pytest
+import torch
 from program_samples import draw, mixed_robot, worst
 
 import kinematics
-from kinematics.programs import compile_robot, evaluate, robot_program
+from kinematics.programs import ProgramError, compile_robot, evaluate, robot_program
 from kinematics.programs.elimination import (
     Order,
     articulated_order,
@@ -165,3 +166,9 @@ def test_timings_have_every_contender():
     assert {r.contender for r in rows} >= {"compiled auto", "pinocchio abaInParallel"}
     assert all(r.median_ns > 0 and r.error < 1e-10 for r in rows)
     assert "double_pendulum" in table(rows)
+
+
+def test_bodies_without_inertia_are_refused_in_one_line():
+    robot = kinematics.load("double_pendulum", root="free")
+    with pytest.raises(ProgramError, match="inertia"):
+        kinematics.compile(robot.replace(pi=torch.zeros_like(robot.pi)), "aba", order="aba")
