@@ -4,6 +4,10 @@ A recursion over tensors makes few torch calls on large arrays, which suits grap
 batches and gradients with respect to inertial parameters. On a CPU a large batch is several times
 faster through the straight-line program of the same algorithm: a thousand calls on columns that
 stay in cache. A single state is fastest as plain floats.
+
+Which reading answers depends on the robot and the batch size alone, never on earlier calls, so
+that the same question gets the same bits. The price is a trace, tens of milliseconds for an arm, at
+the first call of each new robot; `kinematics.aba.aba` is the recursion without it.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import torch
@@ -26,8 +30,6 @@ from kinematics.tree import Robot
 
 LARGE = 512  # states from which columns beat the recursion
 COLUMN = 4096  # states a column: some sixty columns then fit the cache
-_PATIENCE = 2  # calls that a robot is worth tracing for
-_NEVER = 10**12
 
 _FIELDS = (
     "gravity",
@@ -99,26 +101,23 @@ class _Straight:
         return whole if len(given.batch) == 1 else whole.reshape(*given.batch, -1)
 
 
-_made: WeakKeyDictionary[Robot, _Straight | int] = WeakKeyDictionary()
+_made: WeakKeyDictionary[Robot, _Straight] = WeakKeyDictionary()
+_singular: WeakSet[Robot] = WeakSet()
 
 
 def _straight(robot: Robot) -> _Straight | None:
-    """The straight-line readings, once a robot has been asked for often enough."""
-    found = _made.get(robot, 0)
-    if isinstance(found, _Straight) and found.holds(robot):
+    """The straight-line readings; None where parameters are differentiated or singular."""
+    found = _made.get(robot)
+    if found is not None and found.holds(robot):
         return found
-    if not _fixed(robot):
-        return None
-    calls = found + 1 if isinstance(found, int) else 1
-    if calls < _PATIENCE:
-        _made[robot] = calls
+    if robot in _singular or not _fixed(robot):
         return None
     from kinematics.programs.door import robot_program  # which traces, and so imports aba
 
     try:
         program = robot_program(robot, "aba", order="aba")
     except ProgramError:  # a body without inertia: the recursion answers nan, as it should
-        _made[robot] = -_NEVER
+        _singular.add(robot)
         return None
     made = _Straight(
         columns=lean_function(program, "torch"),

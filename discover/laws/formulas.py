@@ -45,7 +45,8 @@ def derive(robot: Robot) -> Formulas:
     Beyond that the flat forms explode (a 6R arm's mass matrix has 1,913 Fourier terms): there the
     entries are written in `intermediates`.
     """
-    names = symbols(robot.nv)
+    # Quaternions make more coordinates than velocities.
+    names = symbols(robot.nv) | {"q": symbols(robot.nq)["q"]}
     flat = robot.nv <= FLAT_JOINTS and robot.nq == robot.nv
     intermediates: list[tuple[sympy.Symbol, sympy.Expr]] = []
 
