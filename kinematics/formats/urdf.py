@@ -23,6 +23,7 @@ KINDS = {
     "continuous": "continuous",
     "prismatic": "prismatic",
     "floating": "free",
+    "planar": "planar",  # two slides and a turn
     "fixed": "fixed",
 }
 _LINK_PARTS = ("inertial",)
@@ -127,6 +128,8 @@ def _moving(
     if kind == "free":
         axis = np.array([0.0, 0.0, 1.0])
     axis = clean(axis / np.linalg.norm(axis))
+    if kind == "planar":
+        return _planar(out, joint, parent, rotation, offset, axis)
     number = _add(out, joint.name, joint.child, kind, parent, rotation, offset, axis)
     out.terms.append((joint.name, kind, joint.limit, joint.dynamics))
     if joint.mimic is not None:
@@ -140,6 +143,28 @@ def _moving(
             )
         )
     return number
+
+
+def _planar(
+    out: _Building, joint: Any, parent: int, rotation: np.ndarray, offset: np.ndarray,
+    normal: np.ndarray,
+) -> int:  # fmt: skip
+    """Two slides in the plane and a turn about its normal; the number of the last joint.
+
+    The slides run along the joint frame's own axes where the normal is one of them: along x and y
+    for the normal z. Their bodies have no mass.
+    """
+    rest = np.eye(3)[np.argsort(np.abs(normal), kind="stable")[0]]
+    first = rest - (rest @ normal) * normal
+    first /= np.linalg.norm(first)
+    steps = [("x", "prismatic", first), ("y", "prismatic", np.cross(normal, first))]
+    for name, kind, axis in steps:
+        own = f"{joint.name}_{name}"
+        parent = _add(out, own, f"{joint.child}_{name}", kind, parent, rotation, offset, axis)
+        out.terms.append((own, kind, None, joint.dynamics))
+        rotation, offset = np.eye(3), np.zeros(3)
+    out.terms.append((joint.name, "continuous", None, joint.dynamics))
+    return _add(out, joint.name, joint.child, "continuous", parent, rotation, offset, normal)
 
 
 def _resolve_mimics(out: _Building, label: str) -> None:

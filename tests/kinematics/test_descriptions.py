@@ -1,6 +1,7 @@
 """Descriptions, good and bad: one clear line each, never a traceback from below, never a hang."""
 
 import json
+import math
 import time
 import warnings
 
@@ -224,3 +225,18 @@ def test_mutated_descriptions_never_crash(data):
             message = str(error)
     assert "\n" not in message
     assert time.monotonic() - started < 10
+
+
+def test_a_planar_joint_is_two_slides_and_a_turn():
+    text = """<robot name="puck"><link name="table"/><link name="puck"><inertial>
+    <origin xyz="0.1 0 0"/><mass value="2"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/>
+    </inertial></link><joint name="glide" type="planar"><parent link="table"/><child link="puck"/>
+    <axis xyz="0 0 1"/></joint></robot>"""
+    robot = kinematics.load(text)
+    assert robot.kinds == ("prismatic", "prismatic", "continuous")
+    assert robot.joint_names == ("glide_x", "glide_y", "glide")
+    turn = 0.7
+    H = kinematics.crba(robot, torch.tensor([0.3, -0.2, turn], dtype=torch.float64))
+    s, c = 0.2 * math.sin(turn), 0.2 * math.cos(turn)
+    expected = torch.tensor([[2.0, 0.0, -s], [0.0, 2.0, c], [-s, c, 1.02]], dtype=torch.float64)
+    torch.testing.assert_close(H, expected)
