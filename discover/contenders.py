@@ -145,9 +145,12 @@ def onnx_session(model: torch.nn.Module, robot: Robot, dtype: torch.dtype) -> An
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             written.getvalue(), options, providers=["CPUExecutionProvider"]
         )
+        # Some models export for the batch of the example only: the axis is then a number.
+        free = [isinstance(port.shape[0], str) for port in session.get_inputs()]
+        return session if free == [True] * len(names) else None
     return None  # a family that ONNX has no operators for
 
 

@@ -130,3 +130,16 @@ def test_the_line_up_names_everybody_once() -> None:
     assert any(name.startswith("Pinocchio") for name in names)
     assert any(name.startswith("MuJoCo") for name in names)
     assert {"simulator, torch eager", "simulator, compiled", "model"} <= set(names)
+
+
+def test_a_model_that_exports_for_one_batch_only_is_left_out_of_onnx() -> None:
+    robot = kinematics.load("double_pendulum")
+    table = models.build("table", 2, 2, {})
+    state = kinematics.random_state(robot, 50, seed=0)
+    q, v, tau = state
+    table.fit(models.Samples(q=q, v=v, tau=tau, target=kinematics.aba(robot, *state)))
+    session = contenders.onnx_session(table, robot, torch.float64)
+    if session is not None:
+        for size in (1, 5):
+            few = {n: x[:size].numpy() for n, x in zip(("q", "v", "tau"), state, strict=True)}
+            assert session.run(None, few)[0].shape == (size, 2)
