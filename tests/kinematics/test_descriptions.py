@@ -230,7 +230,8 @@ def test_mutated_descriptions_never_crash(data):
 def test_a_planar_joint_is_two_slides_and_a_turn():
     text = """<robot name="puck"><link name="table"/><link name="puck"><inertial>
     <origin xyz="0.1 0 0"/><mass value="2"/>
-    <inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link><joint name="glide" type="planar"><parent link="table"/><child link="puck"/>
+    <inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link>
+    <joint name="glide" type="planar"><parent link="table"/><child link="puck"/>
     <axis xyz="0 0 1"/></joint></robot>"""
     robot = kinematics.load(text)
     assert robot.kinds == ("prismatic", "prismatic", "continuous")
