@@ -306,7 +306,7 @@ def test_interrupted(recipe: Path, tmp_path: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
-    # A process that dies of the signal itself, seen once in some twenty runs, is 130 to a shell too.
+    # A process that dies of the signal itself (seen once in twenty runs) is 130 to a shell too.
     assert process.returncode in (130, -signal.SIGINT)
     if process.returncode == 130:
         assert f"--out {out} --resume" in told
