@@ -19,6 +19,15 @@ _CONSTANTS: dict[Any, torch.Tensor] = {}
 Array = Any  # torch.Tensor | np.ndarray of floats or of expression nodes
 
 
+def untransformed() -> Any:
+    """A context in which torch.func transforms are off.
+
+    Constants that are kept must be made in it: inside vmap or nested jacfwd even a conversion of a
+    plain tensor is wrapped for the transform, and what is wrapped must not outlive it.
+    """
+    return torch._C._DisableFuncTorch()
+
+
 class TorchArrays:
     """The operations on torch tensors."""
 
@@ -50,9 +59,11 @@ class TorchArrays:
         key = (name, like.dtype, like.device)
         if key in _CONSTANTS:
             return _CONSTANTS[key]
-        made = torch.as_tensor(value).to(dtype=like.dtype, device=like.device)
-        if not torch.compiler.is_compiling():
-            _CONSTANTS[key] = made
+        if torch.compiler.is_compiling():
+            return torch.as_tensor(value).to(dtype=like.dtype, device=like.device)
+        with untransformed():
+            made = torch.as_tensor(value).to(dtype=like.dtype, device=like.device)
+        _CONSTANTS[key] = made
         return made
 
     @staticmethod

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from kinematics import joints, maps
-from kinematics.arrays import NUMPY, TORCH, Array
+from kinematics.arrays import NUMPY, TORCH, Array, untransformed
 from kinematics.topology import ColumnRows, Topology, identity, topology
 from kinematics.tree import Robot
 
@@ -147,7 +147,11 @@ def reading(robot: Robot, like: Array) -> Reading:
         return found
     rows = robot._cache.get(("topology",)) or topology(robot)
     robot._cache[("topology",)] = rows
-    made = _Maker(robot, rows, like).reading()
+    if torch.compiler.is_compiling():
+        made = _Maker(robot, rows, like).reading()
+    else:
+        with untransformed():
+            made = _Maker(robot, rows, like).reading()
     robot._cache[key] = made
     return made
 

@@ -109,3 +109,51 @@ def test_derivatives_agree_with_pinocchio(free):
         lambda t: kinematics.aba(robot, q, v, t), kinematics.rnea(robot, q, v, a)
     )
     assert worst(inverse, np.linalg.inv(theirs.crba(q.numpy()))) < 1e-9
+
+
+def test_second_derivatives_agree_with_differences_of_pinocchio_s_first():
+    """∂²tau/∂q∂q and ∂²tau/∂q∂v: Pinocchio's analytical first derivatives, differenced in q."""
+    import pinocchio as pin
+    from pinocchio_oracle import example_urdfs, oracle
+
+    path = next(p for p in example_urdfs() if p.stem == "ur5_robot")
+    robot = kinematics.load(path)
+    theirs = oracle(robot, path, free=False)
+    q, v, a = (x[0] for x in kinematics.random_state(robot, 1, seed=7))
+    G, h = theirs.G, 1e-5
+
+    def first(at):
+        pin.computeRNEADerivatives(
+            theirs.model, theirs.data, theirs.q(at), G @ v.numpy(), G @ a.numpy()
+        )
+        data = theirs.data
+        return np.stack([G.T @ data.dtau_dq @ G, G.T @ data.dtau_dv @ G])
+
+    steps = h * np.eye(robot.nv)
+    expected = np.stack(
+        [(first(q.numpy() + s) - first(q.numpy() - s)) / (2 * h) for s in steps], -1
+    )
+
+    def slope(x, which):
+        at = [x, v, a]
+        return torch.func.jacfwd(
+            lambda y: kinematics.rnea(robot, *at[:which], y, *at[which + 1 :])
+        )(at[which])
+
+    for which in (0, 1):
+        ours = torch.func.jacfwd(lambda x, which=which: slope(x, which))(q)
+        assert worst(ours, expected[which]) < 1e-6
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_graphics_card_gives_the_same_answers():
+    robot = kinematics.load("panda")
+    q, v, tau = kinematics.random_state(robot, 64, seed=0)
+    away = robot.to(device="cuda")
+    there = [x.cuda() for x in (q, v, tau)]
+    for function in (kinematics.aba, kinematics.rnea):
+        ours = function(away, *there)
+        assert ours.device.type == "cuda"
+        assert worst(ours.cpu(), function(robot, q, v, tau)) < 1e-10
+    assert worst(kinematics.crba(away, there[0]).cpu(), kinematics.crba(robot, q)) < 1e-12
