@@ -26,7 +26,17 @@ from discover.laws.terms import joint_terms
 from discover.zoo.catalogue import SETTINGS, Cage, cages
 
 _QUICK = ("double pendulum", "spatial chain of 2")
-_INSTRUMENT = ("inquiry.py", "findings.py", "interview.py", "sampling.py", "dynamics.py")
+_INSTRUMENT = (
+    "screening.py",
+    "competition.py",
+    "conclusion.py",
+    "departures.py",
+    "findings.py",
+    "interview.py",
+    "sampling.py",
+    "support.py",
+    "dynamics.py",
+)
 _PARTS = ("probes", "laws")
 
 

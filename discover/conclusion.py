@@ -1,0 +1,107 @@
+"""From what was measured to a finding: law, reach, resolution, curves, and what is told of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from discover.evidence import Evidence
+from discover.examination import Resolution
+from discover.findings import descriptions, evidence_from
+from discover.interview import Interview
+from discover.laws import Domain, RigidBodyLaw
+from discover.laws.consistency import Completion
+from discover.laws.fit import Fit
+from discover.parameters import parameter_table
+from discover.probes import noise, structure
+from discover.probes.reach import EDGES, Curve, reach
+
+_TOLERANCE = 0.05  # the relative error at which a law is said to have reached its end
+_CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
+_KEEP = 0.3  # a law whose relative error inside is above this describes nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What an inquiry ends with; the fields are those of `Examination`."""
+
+    evidence: list[Evidence]
+    law: RigidBodyLaw | None
+    reach: dict[str, float]
+    resolution: Resolution
+    curves: list[Curve]
+    parameters: list[dict[str, Any]]
+    structure: dict[str, float]
+    notes: list[str]
+    law_from: str
+
+
+def conclude(
+    interview: Interview,
+    law: Fit,
+    completion: Completion,
+    drawn: dict[str, Curve],
+    values: dict[str, float],
+    floor: noise.Floor,
+    notes: list[str],
+    *,
+    law_from: str,
+    edges: dict[str, float] | None = None,
+) -> Finding:
+    """Put the numbers, the law, its curves and its reach together."""
+    if floor.labels:
+        told = f"Its training labels carry noise of {floor.labels:.2g} of the spread of a"
+        notes = [*notes, f"{told}: smaller departures are not held against it."]
+    inside_error = drawn["joint"].error[0]
+    tolerance = _TOLERANCE + 3 * floor.random
+    reached = {axis: reach(c, tolerance) for axis, c in drawn.items()}
+    for axis, at in (edges or {}).items():
+        reached[axis] = (min(at, EDGES[-1]), False)
+    domain = Domain(
+        reach={axis: r for axis, (r, _) in reached.items()},
+        tolerance=tolerance,
+        at_least=tuple(axis for axis, (_, whole) in reached.items() if whole),
+    )
+    far = max(c.error[-1] for c in drawn.values())
+    bands = {
+        "law error in the region": (drawn["joint"].low[0], drawn["joint"].high[0]),
+    }
+    kept = inside_error <= max(_KEEP, 3 * floor.random)
+    bodied = completion.exact or completion.cost <= _CHEAP * law.error
+    pi = completion.pi if bodied and completion.armature is None else None
+    result = RigidBodyLaw.from_fit(law, pi).within(domain) if kept else None
+    if kept and not bodied:
+        notes = [
+            *notes,
+            "No physically possible bodies have exactly these base parameters; moving to the "
+            f"nearest possible ones costs {completion.cost:.2g} of the spread of a.",
+        ]
+    identities = {k: v for k, v in asdict(structure.measure(interview)).items() if v is not None}
+    return Finding(
+        evidence=evidence_from(values, bands) + descriptions(identities),
+        law=result,
+        reach=domain.reach,
+        resolution=Resolution(max(inside_error, floor.level), max(far, floor.level)),
+        curves=list(drawn.values()),
+        parameters=parameter_table(law, interview.robot) if kept else [],
+        structure=identities,
+        notes=notes,
+        law_from=law_from,
+    )
+
+
+def explain(answer: str, weakest: dict[str, str], finding: Finding) -> list[str]:
+    """What the answer does not say: where physics was not looked at, or what held cases back."""
+    if answer == "physics":
+        reached = ", ".join(f"{axis} {r:.3g}×" for axis, r in finding.reach.items())
+        return [
+            f"Physics: no departure above {finding.resolution.region:.2g} of the spread of a in "
+            f"the region and {finding.resolution.far:.2g} outside was seen, within the reach "
+            f"{reached}."
+        ]
+    if answer != "undetermined":
+        return []
+    return [
+        f"*{case[0].upper() + case[1:]}* is held back most by: {what}."
+        for case, what in weakest.items()
+    ]

@@ -1,0 +1,98 @@
+"""How far a model is from a law: relative errors beyond noise, growth, gain, what it remembers.
+
+Shared by the screening and the competition of laws; each measure is one number of the evidence.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from discover.dynamics import Answers
+from discover.errors import ModelError
+from discover.interview import Interview
+from discover.laws.family import Family
+from discover.laws.fit import Fit, fit, fit_step_map
+from discover.probes import memory, noise
+from discover.probes.reach import relative
+from kinematics import Robot
+
+
+def fit_answers(interview: Interview, family: Family, answers: Answers, scale, start=None) -> Fit:
+    """The member of a family closest to the answers: through an integrator for step models."""
+    if interview.respondent.outputs == "next_state":
+        assert interview.respondent.dt is not None
+        return fit_step_map(family, answers, interview.respondent.dt, scale=scale, start=start)
+    return fit(family, answers, scale=scale, start=start)
+
+
+def worst(law: Fit, sets: list[Answers], floor: noise.Floor) -> float:
+    """The largest relative error over the sets, beyond the model's own noise."""
+    return max(excess(relative(law, s), relative_noise(floor, s)) for s in sets)
+
+
+def gain(before: float, after: float, blur: float) -> float:
+    """How many times smaller an error became, both blurred by what noise leaves uncertain."""
+    if not np.isfinite(before) or not np.isfinite(after):
+        return 1.0 if before == after else before / max(after, blur)
+    return float(np.hypot(before, blur) / np.hypot(after, blur))
+
+
+def excess(error: float, noise_level: float) -> float:
+    """What of an error is not noise; both relative."""
+    return float(np.sqrt(max(error**2 - noise_level**2, 0.0))) if np.isfinite(error) else error
+
+
+def relative_noise(floor: noise.Floor, answers: Answers) -> float:
+    ok = answers.a[torch.isfinite(answers.a).all(-1)]
+    if not len(ok):
+        return 0.0
+    return float((floor.sigma.square() / ok.square().mean(0).clamp_min(1e-300)).mean().sqrt())
+
+
+def growth(law: Fit, inside: Answers, outside: Answers, floor: noise.Floor) -> float:
+    """Residual outside over inside, in absolute terms, never below the noise floor."""
+    level = max(floor.level, 1e-9)
+    inner = max(law.standardised_error(inside), level)
+    rows = law.residual(outside).square().mean(-1).sqrt()
+    outer = float(rows.median()) if bool(torch.isfinite(rows).all()) else float("inf")
+    return max(outer, level) / inner
+
+
+def exact_floor(floor: noise.Floor) -> float:
+    """The relative error below which growth is rounding."""
+    return max(1e-9, 10 * floor.rounding)
+
+
+def remembered(
+    interview: Interview,
+    law: Fit,
+    training_data: tuple | None,
+    fresh: Answers,
+    floor: noise.Floor,
+) -> dict[str, float]:
+    """What the model remembers of its training data, where they are given."""
+    if training_data is None:
+        return {}
+    found = memory.measure(
+        interview, law, training_answers(training_data, interview.robot), fresh, floor.own
+    )
+    return {
+        "kept label noise": found.kept_noise,
+        "train/fresh gap": found.gap,
+        "error against distance to training data": found.distance_link,
+    }
+
+
+def training_answers(data: tuple, robot: Robot) -> Answers:
+    """(q, v, tau, a) as somebody gave them, checked. Raises ModelError."""
+    if len(data) != 4:
+        raise ModelError(f"expected training_data as (q, v, tau, a), found {len(data)} arrays")
+    q, v, tau, a = (torch.as_tensor(x, dtype=torch.float64) for x in data)
+    nq, nv = robot.nq, robot.nv
+    if q.shape[-1] != nq or any(x.shape != (len(q), nv) for x in (v, tau, a)):
+        raise ModelError(
+            f"expected training_data of shapes (n, {nq}), (n, {nv}), (n, {nv}), (n, {nv}), found "
+            f"{', '.join(str(tuple(x.shape)) for x in (q, v, tau, a))}"
+        )
+    return Answers(q=q, v=v, tau=tau, a=a)

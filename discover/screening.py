@@ -1,0 +1,164 @@
+"""The first questions: noise, precision, and whether a law to the last digit is at hand.
+
+A model that is a rigid body to the last digit is looked at outside and done with; all others go on
+to the competition of laws.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+
+from discover.competition import compete
+from discover.conclusion import Finding, conclude
+from discover.departures import exact_floor, fit_answers, gain, remembered
+from discover.dynamics import Answers
+from discover.interview import AXES, Interview
+from discover.laws.consistency import complete
+from discover.laws.family import Family
+from discover.laws.fit import Fit, spread
+from discover.laws.selection import possible, rank, refit, select
+from discover.laws.terms import forces, joint_terms, library
+from discover.probes import curvature, noise
+from discover.probes.reach import EDGES, curves, edge, relative
+from kinematics import Robot
+
+_EXACT = 1e-7  # a standardised residual that only an exact law leaves, beside rounding
+_FEW = 4  # answers a shell, when the law is exact anyway
+_NOISY = 3  # how many times as many questions answers are worth that do not repeat themselves
+_WIDE = 2.0  # half-widths beyond which laws are tested
+_MAX_TERMS = 3
+_BREAK = 1e-3  # a departure (standardised) at which a law that is exact inside has ended
+_IDLE = 1e-8  # a term's share of the joint forces below which it is rounding
+_SMALL = 4  # coordinates up to which pairs of unlisted terms are looked for among few answers
+
+
+def investigate(interview: Interview, training_data: tuple | None) -> Finding:
+    """All that is found out about one model, from its first answer on."""
+    plain = Family.of(interview.robot)
+    terms = joint_terms(interview.robot)
+    rows_needed = 3 * (plain.size + len(terms)) // interview.robot.nv
+    screen = interview.inside("screen", max(interview.budget.screen, rows_needed))
+    cut = len(screen) * 4 // 5
+    scale = spread(screen)
+    floor = noise.measure(interview, screen, scale)
+    if floor.random > 0:
+        interview.budget = interview.budget.times(_NOISY)
+    first = fit_answers(interview, plain, screen[:cut], scale)
+    exact = max(_EXACT, 10 * floor.rounding)
+    if floor.random == 0.0:
+        found, rival = _exact_on(screen[:cut], screen[cut:], first, interview.robot, exact)
+        if found is not None:
+            return _exact_law(interview, found, screen, floor, rival, training_data)
+    return compete(interview, first, floor, training_data)
+
+
+def _exact_on(
+    answers: Answers, held: Answers, plain: Fit, robot: Robot, exact: float
+) -> tuple[Fit | None, Fit | None]:
+    """(the law that is exact on few answers, the best rigid body where the law is none).
+
+    Bodies alone, then with joint terms, then with terms that no description lists. Three terms
+    out of hundreds can fit a few answers well, never to seven digits.
+    """
+    if plain.standardised_error(held) <= exact:
+        return plain, None
+    # Joint terms all at once: one by one, the last of many would have to wait for all others.
+    several = refit(plain, answers, rank(plain, answers, joint_terms(robot)))
+    sizes = several.theta[plain.family.size :].abs() * _term_sizes(several, answers)
+    needed = [t for t, x in zip(several.family.terms, sizes.tolist(), strict=True) if x > _IDLE]
+    rigid = refit(plain, answers, needed)
+    if rigid.standardised_error(held) <= exact:
+        return (rigid, None) if possible(rigid) else (None, None)
+    rigid = several if several.error < plain.error and possible(several) else plain
+    most = _MAX_TERMS if robot.nv <= _SMALL else 1
+    extended = select(rigid, answers, held, library(robot), floor=exact, limit=most).fit
+    if extended.standardised_error(held) <= exact:
+        return extended, rigid
+    return None, None
+
+
+def _term_sizes(fitted: Fit, answers: Answers) -> torch.Tensor:
+    """The root mean square of each term's column over that of the joint forces."""
+    x = answers
+    columns = forces(fitted.family.terms, x.q, x.v, x.a, x.tau, fitted.family.bodies)
+    return columns.square().mean((0, 1)).sqrt() / x.tau.square().mean().sqrt()
+
+
+def _exact_law(
+    interview: Interview,
+    law: Fit,
+    screen: Answers,
+    floor: noise.Floor,
+    rival: Fit | None,
+    training_data: tuple | None,
+) -> Finding:
+    """A law to the last digit, inside: does it stay one outside?
+
+    `rival` is the best rigid body, where the law has terms that no description lists.
+    """
+    small = Interview(
+        respondent=interview.respondent,
+        robot=interview.robot,
+        support=interview.support,
+        budget=type(interview.budget)(
+            screen=0, inside=0, shell=max(_FEW, interview.budget.shell // 10), local=1
+        ),
+        seed=interview.seed,
+        answers=interview.answers,
+    )
+    drawn = curves(small, law, screen)
+    far = max(e for c in drawn.values() for e in c.error[1:])
+    body = law if rival is None else rival
+    completion = complete(body, screen, interview.robot.pi)
+    level = max(floor.level, body.standardised_error(screen), 1e-15)
+    inside_error, rounding = drawn["joint"].error[0], exact_floor(floor)
+    far_body, body_error = far, inside_error
+    if rival is not None:
+        far_body = max(relative(rival, Answers.concat(_asked(small, axis))) for axis in AXES)
+        body_error = relative(rival, screen)
+    values = {
+        "law error in the region": body_error,
+        "refit error far out": far_body,
+        "self-extrapolation error": far_body,
+        "residual growth": max(1.0, far_body / max(body_error, rounding)),
+        "low-dimensional predictability": 0.0,
+        "gain of extra terms": gain(far_body, far, rounding),
+        "cost of possible parameters": 1.0 + completion.cost / max(level, 10 * _EXACT),
+        "extended law error far out": far,
+        "best law error far out": far,
+        "best law error in the region": inside_error,
+        "resolution": max(inside_error, floor.level),
+        "repeatability": floor.random,
+    }
+    values |= remembered(interview, law, training_data, screen, floor)
+    notes: list[str] = []
+    edges: dict[str, float] = {}
+    if far > 1e3 * exact_floor(floor):
+        # Exact inside and something else outside: no verdict of physics, whatever it is out there.
+        bend = curvature.measure(interview, floor.level, law.scale, 12)
+        if bend.least is not None:
+            values["far curvature"] = bend.least
+        notes, edges = _breaks(small, law, floor)
+    origin = f"{len(screen) * 4 // 5} answers inside the region"
+    return conclude(
+        small, law, completion, drawn, values, floor, notes, law_from=origin, edges=edges
+    )
+
+
+def _breaks(
+    interview: Interview, law: Fit, floor: noise.Floor
+) -> tuple[list[str], dict[str, float]]:
+    """Where a law that is exact inside stops being the model: sentences, and the edge by axis."""
+    tolerance = max(_BREAK, 100 * exact_floor(floor))
+    found = {axis: edge(interview, law, axis, tolerance) for axis in AXES}
+    edges = {axis: at for axis, at in found.items() if at is not None}
+    where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
+    return [f"A law to the last digit inside; something else outside, from {where} on."], edges
+
+
+def _asked(interview: Interview, axis: str) -> list[Answers]:
+    """The outer shells of an axis, as asked."""
+    edges = [e for e in pairwise(EDGES) if e[0] >= _WIDE]
+    return [interview.shell(axis, lo, hi, interview.budget.shell) for lo, hi in edges]
