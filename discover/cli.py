@@ -209,9 +209,12 @@ def bench(
         str, typer.Argument(help="dynamics, verdict, laws, models, published or structure")
     ] = "dynamics",
     out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
+    part: Annotated[str | None, typer.Option(help="Of laws: only these parts [all].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Of laws: processes [1].")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Of laws: as 0,1,2 [0].")] = None,
 ) -> None:
-    """Measure speed against other engines (dynamics), the instrument itself, the families of
-    world models on three robots (models), or those against published figures (published)."""
+    """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,
+    laws), world models on three robots (models), or those against published figures (published)."""
     from importlib.util import find_spec
 
     subjects = ("dynamics", "verdict", "laws", "models", "published", "structure")
@@ -224,7 +227,21 @@ def bench(
         )
     from importlib import import_module
 
-    import_module(f"discover.bench.{subject}").main(out=out, say=_say)
+    options: dict[str, Any] = {"part": part, "workers": workers, "seeds": _numbers(seeds)}
+    given = {name: value for name, value in options.items() if value is not None}
+    if given and subject != "laws":
+        raise RecipeError(f"bench: --{next(iter(given))} belongs to laws, not to {subject}")
+    import_module(f"discover.bench.{subject}").main(out=out, say=_say, **given)
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    """ "0,1,2" as a list."""
+    if text is None:
+        return None
+    words = text.split(",")
+    if not all(w.strip().isdecimal() for w in words):
+        raise RecipeError(f"expected whole numbers as 0,1,2 for --seeds, found {text!r}")
+    return [int(w) for w in words]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,125 @@
+"""Benches that consist of many small trials: kept one by one, resumed, spread over processes.
+
+A `Part` lists its trials, runs one, and writes its section of the report from what was kept. Trials
+are taken in turns over their kinds, so that a run that is cut short has seen some of everything.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from discover.artifacts import read_json, write_json
+
+Trial = dict[str, Any]
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One section of a bench.
+
+    name    a word, for --part
+    title   the section's heading
+    trials  seeds -> the trials; each JSON-able, with an "id" that can name a file
+    run     trial -> what was measured, JSON-able; a function of a module, so that processes find it
+    report  (all records kept, folder for figures) -> Markdown, line by line
+    """
+
+    name: str
+    title: str
+    trials: Callable[[Sequence[int]], list[Trial]]
+    run: Callable[[Trial], Record]
+    report: Callable[[list[Record], Path], list[str]]
+
+
+def run_part(
+    part: Part, folder: Path, seeds: Sequence[int], workers: int, say: Callable[[str], None]
+) -> list[Record]:
+    """Run what is not kept yet in `folder`/records/<part>; returns the records of all trials."""
+    trials = part.trials(seeds)
+    kept = {t["id"]: folder / "records" / part.name / f"{t['id']}.json" for t in trials}
+    missing = [t for t in trials if not kept[t["id"]].exists()]
+    if len(missing) < len(trials):
+        say(f"{part.name}: {len(trials) - len(missing)} of {len(trials)} trials are kept")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(part.name, total=len(missing))
+        for trial, record in _results(part, missing, workers):
+            write_json(kept[trial["id"]], {**trial, **record, "load": _load()})
+            progress.advance(bar)
+    return [read_json(path, "a trial of a bench") for path in kept.values()]
+
+
+def _results(part: Part, trials: Sequence[Trial], workers: int):
+    """(trial, record) as they come; in this process where one worker is enough."""
+    if workers <= 1 or len(trials) <= 1:
+        _one_thread()
+        for trial in trials:
+            yield trial, part.run(trial)
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        rest = list(reversed(trials))
+        running: dict[Future[Record], Trial] = {}
+        try:
+            while rest or running:
+                while rest and len(running) < 2 * workers:
+                    trial = rest.pop()
+                    running[pool.submit(part.run, trial)] = trial
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _load() -> float | None:
+    """How many processes wanted a core a minute ago, per core: what timings were taken under."""
+    if not hasattr(os, "getloadavg"):
+        return None
+    return round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)
+
+
+def machine() -> str:
+    """The machine in words, as far as the operating system tells."""
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            names = [x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")]
+        name = names[0] if names else name
+    except OSError:
+        pass
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def turns(groups: Sequence[Sequence[Trial]]) -> list[Trial]:
+    """One of each group in turn, until all are empty."""
+    longest = max((len(g) for g in groups), default=0)
+    return [g[k] for k in range(longest) for g in groups if k < len(g)]
+
+
+def share(records: Sequence[Record], key: str) -> str:
+    """How many of the records have a true `key`: "197 of 200 (98.5 %)"."""
+    good = sum(bool(r[key]) for r in records)
+    return f"{good} of {len(records)} ({good / max(1, len(records)):.1%})".replace("%)", " %)")
