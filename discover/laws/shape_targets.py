@@ -1,0 +1,102 @@
+"""What a shape is laid beside: a flexible function, as its effect on accelerations.
+
+A change of the function counts by how much it changes the accelerations beyond what the bodies
+could make up for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+from discover.laws.leftover import Smooth
+from discover.laws.shape_search import Target
+from discover.laws.terms import forces
+
+_GRID = 41
+
+
+def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
+    """The flexible function on a grid and at the states, as its effect on accelerations."""
+    problem, joined = smooth.problem, smooth.joined
+    robot = problem.family.bodies
+    terms = [smooth.pair.carrier.term(), smooth.pair.feature.term(robot.nv)]
+    mechanics = problem.design.mechanics(joined.theta)
+    x = problem.answers
+    a = torch.nan_to_num(joined.a)
+    both = torch.nan_to_num(forces(terms, x.q, x.v, a, x.tau, robot, mechanics))
+    _, J = problem.accelerations(joined.theta, joined.coefficients, joined.constants)
+    inverse = torch.linalg.pinv(torch.nan_to_num(J)) / problem.scale[:, None]
+    pushed = (inverse @ both[..., :1]).squeeze(-1)  # (n, nv)
+    feature = both[:, 0, 1]
+    known = (inverse @ problem.design.columns(a)).flatten(0, 1)
+    U, s, _ = torch.linalg.svd(known / known.norm(dim=0).clamp_min(1e-300), full_matrices=False)
+    U = U[:, s > 1e-11 * s[0]]
+    own = (pushed.unsqueeze(-1) * smooth.basis(feature).unsqueeze(1)).flatten(0, 1)
+    r = torch.nan_to_num(joined.residual).flatten()
+    y = own @ joined.coefficients - r
+    y = y - U @ (U.T @ y)
+    left = r - U @ (U.T @ r)
+    # A formula may leave less than the flexible function did; what limits it is the linearisation.
+    level = max(float(left.square().mean()), floor, 1e-7)
+    count = y.numel()
+
+    grid, columns = _grid(feature)
+    rows = (pushed.unsqueeze(-1) * columns.unsqueeze(1)).flatten(0, 1)
+    rows = rows - U @ (U.T @ rows)
+    values, vectors = torch.linalg.eigh(rows.T @ rows)
+    keep = values > 1e-13 * values.max()
+    root = (vectors[:, keep] * values[keep].sqrt()).T
+    short = (vectors[:, keep] / values[keep].sqrt()).T @ (rows.T @ y)
+    size = float(feature.abs().max())
+    L = root.numpy()
+    coarse = Target(
+        z=grid.numpy(),
+        push=lambda f: L @ f,
+        y=short.numpy(),
+        rest=max(float(y @ y - short @ short), 0.0),
+        count=count,
+        floor=max(level, 3e-5),
+        size=size,
+    )
+    W, B = pushed.numpy(), U.numpy()
+
+    def push(f: np.ndarray) -> np.ndarray:
+        out = (W[:, :, None] * f[:, None, :]).reshape(-1, f.shape[1])
+        return out - B @ (B.T @ out)
+
+    fine = Target(
+        z=feature.numpy(), push=push, y=y.numpy(), rest=0.0, count=count, floor=level, size=size
+    )
+    return coarse, fine
+
+
+def _grid(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Grid points, dense about zero, and the columns that interpolate from them at z.
+
+    The two sides of zero are interpolated apart, so that jumps and kinks there stay sharp.
+    """
+    low, high = float(z.min()), float(z.max())
+    if high - low < 1e-9 * max(abs(low), abs(high), 1e-300):
+        high = low + max(abs(low), 1.0) * 1e-6
+    steps = np.linspace(0, 1, _GRID)
+    points, columns = [], []
+    sides = [(low, high)] if low >= 0 or high <= 0 else [(low, 0.0), (0.0, high)]
+    for a, b in sides:
+        if a <= 0 <= b or min(abs(a), abs(b)) < 0.05 * max(abs(a), abs(b)):
+            spaced = 0.5 * steps + 0.5 * steps**3
+        else:
+            spaced = steps
+        x = a + (b - a) * (spaced if abs(a) <= abs(b) else (1 - spaced)[::-1])
+        inside = (z.numpy() >= a) & (z.numpy() <= b) if len(sides) > 1 else np.ones(len(z), bool)
+        if len(sides) > 1 and b == 0.0:
+            inside &= z.numpy() < 0
+        W = np.zeros((len(z), _GRID))
+        W[inside] = CubicSpline(x, np.eye(_GRID))(z.numpy()[inside])
+        x = x.copy()
+        x[x == 0.0] = 1e-12 if abs(a) <= abs(b) else -1e-12
+        points.append(x)
+        columns.append(W)
+    return torch.from_numpy(np.concatenate(points)), torch.from_numpy(np.concatenate(columns, 1))
