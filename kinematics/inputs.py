@@ -14,7 +14,7 @@ from torch import Tensor
 from kinematics.arrays import NUMPY, TORCH, Array
 from kinematics.errors import RobotError
 from kinematics.lazy import lazy
-from kinematics.reading import Reading, reading
+from kinematics.reading import Reading, prepare, reading
 from kinematics.tree import Robot
 
 _TAIL = {"f_ext": 2}  # trailing axes that are not batch; one elsewhere
@@ -161,6 +161,7 @@ def enter(
         pi: Array = as_numpy(robot.pi)
     else:
         arrays, pi = _agree(robot, arrays)
+        prepare(robot, pi)
     batch = _batch(robot, arrays, pi)
     public = {name: _flatten(x, batch, _TAIL.get(name, 1)) for name, x in arrays.items()}
     pi = pi[None] if pi.ndim == 2 else _flatten(pi, batch, 2)

@@ -145,15 +145,38 @@ def reading(robot: Robot, like: Array) -> Reading:
     found = robot._cache.get(key)
     if found is not None:
         return found
-    rows = robot._cache.get(("topology",)) or topology(robot)
-    robot._cache[("topology",)] = rows
-    if torch.compiler.is_compiling():
+    with untransformed():
+        rows = robot._cache.get(("topology",)) or topology(robot)
         made = _Maker(robot, rows, like).reading()
-    else:
-        with untransformed():
-            made = _Maker(robot, rows, like).reading()
-    robot._cache[key] = made
+    robot._cache[("topology",)], robot._cache[key] = rows, made
     return made
+
+
+def prepare(robot: Robot, like: Array) -> None:
+    """Make the constants while torch.compile traces; nothing otherwise.
+
+    They are numpy's work on the robot's numbers, which must not become part of the graph. It has
+    to happen before the trace first looks into the robot's store, which it sees as it was then.
+    """
+    if torch.compiler.is_dynamo_compiling():
+        from torch._dynamo.comptime import comptime
+
+        comptime(_prepare_now)
+
+
+def _prepare_now(trace: Any) -> None:
+    from torch.utils._python_dispatch import _disable_current_modes
+
+    variable = trace.get_local("robot")._i_will_not_complain_if_bc_breaks_VariableTracker()
+    if variable.source is None:  # made within the trace: there is no such robot yet
+        return
+    robot, like = variable.realize().value, trace.get_local("like").as_fake()
+    with _disable_current_modes():
+        _ = robot.active_terms, robot.coupling  # read off the robot's numbers as well
+        reading(
+            robot.unmimicked if robot.mimic else robot,
+            torch.empty(0, dtype=like.dtype, device=like.device),
+        )
 
 
 class _Maker:

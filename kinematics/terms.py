@@ -66,12 +66,8 @@ def stretch(given: Inputs) -> Array:
 
 def present(given: Inputs, name: str) -> Array | None:
     """A joint term (nv, 1) in the caller's arrays, or None where the robot has none of it."""
-    key = ("has", name)
     robot = given.robot
-    value = getattr(robot, name)
-    if key not in robot._cache:
-        robot._cache[key] = bool(value.requires_grad or (value != 0).any())
-    return constant(given, value) if robot._cache[key] else None
+    return constant(given, getattr(robot, name)) if name in robot.active_terms else None
 
 
 def constant(given: Inputs, value: torch.Tensor) -> Array:

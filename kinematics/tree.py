@@ -114,6 +114,13 @@ class Robot:
         return coupling(self)
 
     @lazy
+    def active_terms(self) -> frozenset[str]:
+        """The joint terms that are not zero throughout, or that are differentiated."""
+        names = ("armature", "damping", "friction", "stiffness")
+        values = {name: getattr(self, name) for name in names}
+        return frozenset(k for k, x in values.items() if x.requires_grad or bool((x != 0).any()))
+
+    @lazy
     def unmimicked(self) -> Robot:
         """The full tree: every mimic joint independent, without joint terms and limits."""
         nq = sum(joints.NQ[kind] for kind in self.kinds)

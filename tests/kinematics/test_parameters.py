@@ -143,17 +143,3 @@ def test_second_derivatives_agree_with_differences_of_pinocchio_s_first():
     for which in (0, 1):
         ours = torch.func.jacfwd(lambda x, which=which: slope(x, which))(q)
         assert worst(ours, expected[which]) < 1e-6
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_graphics_card_gives_the_same_answers():
-    robot = kinematics.load("panda")
-    q, v, tau = kinematics.random_state(robot, 64, seed=0)
-    away = robot.to(device="cuda")
-    there = [x.cuda() for x in (q, v, tau)]
-    for function in (kinematics.aba, kinematics.rnea):
-        ours = function(away, *there)
-        assert ours.device.type == "cuda"
-        assert worst(ours.cpu(), function(robot, q, v, tau)) < 1e-10
-    assert worst(kinematics.crba(away, there[0]).cpu(), kinematics.crba(robot, q)) < 1e-12

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from kinematic_samples import sample_robots, worst
+from kinematic_samples import mimicking, sample_robots, worst
 
 import kinematics
 from kinematics import inputs
@@ -122,12 +122,28 @@ def test_gradcheck_first_and_second_order():
     torch.autograd.gradgradcheck(lambda *s: kinematics.rnea(robot, *s), x)
 
 
-def test_compiled_graph_is_whole_and_right():
-    robot = kinematics.load("double_pendulum")
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("double_pendulum", "eager"), ("double_pendulum", "compiled"), ("mimic", "compiled"),
+     ("floating", "compiled")],
+)  # fmt: skip
+def test_compiled_graph_is_whole_and_right(name, first):
+    """Also for a robot that nothing was asked before: its constants are no part of the graph."""
+
+    def made():
+        if name == "double_pendulum":
+            return kinematics.load(name).replace(damping=[0.1, 0.2], armature=[0.3, 0.0])
+        if name == "mimic":
+            return mimicking()
+        return kinematics.random_tree(3, 0.5, 1, kinds=("revolute", "prismatic"), root="free")
+
+    robot = made()
     q, v, a = kinematics.random_state(robot, 8)
     expected = kinematics.aba(robot, q, v, a)
-    whole = torch.compile(kinematics.aba, fullgraph=True, backend="aot_eager")
-    assert worst(whole(robot, q, v, a), expected) < 1e-12
+    torch._dynamo.reset()
+    whole = torch.compile(kinematics.aba, fullgraph=True, backend="eager")
+    asked = robot if first == "eager" else made()
+    assert worst(whole(asked, q, v, a), expected) < 1e-12
 
 
 def test_number_of_torch_calls_does_not_grow_with_branches():
