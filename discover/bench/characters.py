@@ -83,7 +83,7 @@ def parts_of(robot: Robot, q: Tensor, v: Tensor, a: Tensor) -> dict[str, Tensor]
 @torch.no_grad()
 def parts_by(model: DeLaN, q: Tensor, v: Tensor, a: Tensor) -> dict[str, Tensor]:
     """The same by the network's own mass matrix and potential."""
-    H, gravity = model.mass_matrix(q), model.factors(q).dpotential
+    H, gravity = model.mass_matrix(q), model.gravity(q)
     free = model(q, v, torch.zeros_like(v))  # -H⁻¹ (c + g)
     inertial = torch.einsum("bij,bj->bi", H, a)
     bias = -torch.einsum("bij,bj->bi", H, free)

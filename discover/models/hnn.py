@@ -12,7 +12,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from discover.models.delan import DeLaN
+from discover.models.delan import DeLaN, times
+from discover.models.layout import turning_of_momentum
 
 
 class HNN(DeLaN):
@@ -21,23 +22,19 @@ class HNN(DeLaN):
     kind: ClassVar[str] = "hnn"
 
     def acceleration(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        L, dL, dpotential, _ = self.factors(q)
-        half = torch.linalg.solve_triangular(L, v.unsqueeze(-1), upper=False)
-        p = torch.linalg.solve_triangular(L.mT, half, upper=True).squeeze(-1)
-        w = torch.einsum("bij,bi->bj", L, p)  # H = w.w / 2 + V with w = L^T p
-        dw = torch.einsum("bkij,bi->bkj", dL, p)
-        slope = torch.einsum("bkj,bj->bk", dw, w) + dpotential
-        force = tau - slope
-        if self.config.friction:
-            force = force - self.friction() * v
-        rate_L = torch.einsum("bkij,bk->bij", dL, v)
-        rate_w = torch.einsum("bij,bi->bj", rate_L, p)
-        turning = torch.einsum("bij,bj->bi", rate_L, w) + torch.einsum("bij,bj->bi", L, rate_w)
-        return turning + torch.einsum("bij,bj->bi", L, torch.einsum("bij,bi->bj", L, force))
+        at = self.factor(q)
+        w = torch.linalg.solve_triangular(at.L, v.unsqueeze(-1), upper=False)  # H = w.w / 2 + V
+        p = torch.linalg.solve_triangular(at.L.mT, w, upper=True).squeeze(-1)
+        w = w.squeeze(-1)
+        rate = self.rate(at, v)
+        force = tau - self.slope(at, p, w, 1.0) - self.friction() * v
+        force = force + turning_of_momentum(self.layout, v, p)
+        turning = times(rate, w) + times(at.L, times(rate.mT, p))  # dW/dt p
+        return turning + times(at.L, times(at.L.mT, force))
 
     def root_scale(self) -> Tensor:
-        return 1 / self.inertia_root
+        return (self.a_scale / self.tau_scale).sqrt()
 
     def mass_matrix(self, q: Tensor) -> Tensor:
         """The inverse of W(q) (B, nv, nv) [kg·m² | kg·m | kg]."""
-        return torch.cholesky_inverse(self.factors(q).L)
+        return torch.cholesky_inverse(self.factor(q).L)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from discover.errors import ModelError
 
@@ -123,6 +123,70 @@ def rotation_entries(quaternion: Tensor) -> Tensor:
         ),
         dim=-1,
     )  # fmt: skip
+
+
+def left_derivatives(layout: Layout, q: Tensor, trig: bool) -> tuple[Tensor, Tensor]:
+    """Features (…, m) of q (…, nq), and their rates (…, nv, m) for a unit of each velocity.
+
+    Row k is the derivative of features(advance(q, s e_k)) at s = 0: of an angle or a length the
+    ordinary one, of an orientation the one along the body's own axis (a left-invariant vector
+    field), so that the rate along a motion is v @ rows.
+    """
+    parts, rates = [], []
+    for kind, iq, iv in layout.joints():
+        x = q[..., iq]
+        parts.append(joint_features(kind, x, trig))
+        m, n = parts[-1].shape[-1], iv.stop - iv.start
+        if kind in ("spherical", "free"):
+            rate = q.new_zeros(*q.shape[:-1], n, m)
+            rotation = rotation_entries(x[..., -4:]).unflatten(-1, (3, 3))
+            # the rate of R turning about its own axis k is R times the cross matrix of e_k
+            turned = torch.einsum("...ij,kjl->...kil", rotation, _cross_matrices(q))
+            rate[..., :3, -9:] = turned.flatten(-2)
+            if kind == "free":
+                rate[..., 3:, :3] = rotation.mT
+        elif trig and kind != "prismatic":
+            rate = torch.cat((torch.cos(x), -torch.sin(x)), dim=-1).unsqueeze(-2)
+        else:
+            rate = torch.ones_like(x).unsqueeze(-2)
+        rates.append(rate)
+    m = sum(part.shape[-1] for part in parts)
+    rows, start = [], 0
+    for rate in rates:
+        wide = rate.shape[-1]
+        rows.append(nn.functional.pad(rate, (start, m - start - wide)))
+        start += wide
+    return torch.cat(parts, dim=-1), torch.cat(rows, dim=-2)
+
+
+def turning_of_momentum(layout: Layout, v: Tensor, p: Tensor) -> Tensor:
+    """What a momentum p (…, nv), in the axes of moving bodies, changes by because these move.
+
+    The term of Hamel's equations that ordinary coordinates do not have: zero for angles and
+    lengths; p × ω for an orientation with body-frame ω; for a free body with p = (h, l) and
+    v = (ω, u): h × ω + l × u and l × ω (Euler, Poincaré, Kirchhoff).
+    """
+    turned = torch.zeros_like(p)
+    for kind, _, iv in layout.joints():
+        if kind not in ("spherical", "free"):
+            continue
+        w, h = v[..., iv][..., :3], p[..., iv][..., :3]
+        change = torch.linalg.cross(h, w)
+        if kind == "free":
+            u, linear = v[..., iv][..., 3:], p[..., iv][..., 3:]
+            change = torch.cat(
+                (change + torch.linalg.cross(linear, u), torch.linalg.cross(linear, w)), dim=-1
+            )
+        turned[..., iv] = change
+    return turned
+
+
+def _cross_matrices(like: Tensor) -> Tensor:
+    """The matrices E_k (3, 3, 3) with E_k x = e_k × x."""
+    e = torch.zeros(3, 3, 3, dtype=like.dtype, device=like.device)
+    for k, i, j in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        e[k, j, i], e[k, i, j] = 1.0, -1.0
+    return e
 
 
 def _exponential(rotation: Tensor) -> Tensor:

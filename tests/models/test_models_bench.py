@@ -18,7 +18,6 @@ ROBOTS = {
     "free": kinematics.random_tree(1, seed=3, kinds=("revolute",), root="free"),
 }
 QUICK = ("table", "MLP", "DeLaN")  # the others are run by `make test-all`
-EUCLIDEAN = ("DeLaN", "Hamiltonian", "Lagrangian")
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def small(monkeypatch):
 
 def arena(base: str, **changes) -> families.Arena:
     region = discover.Region(q=0.5, v=1.0, tau=2.0)
-    told = {"name": base, "title": base, "robot": ROBOTS[base], "region": region, "dt": 0.004}
+    told = {"name": base, "title": base, "robot": ROBOTS[base], "region": region, "dt": 0.001}
     return families.Arena(**{**told, **changes})
 
 
@@ -48,9 +47,6 @@ def arena(base: str, **changes) -> families.Arena:
 )
 def test_every_family_trains_and_is_examined_on_either_base(small, base, family):
     found = families.measure(arena(base), family)
-    if base == "free" and family in EUCLIDEAN:
-        assert "needs one number a joint" in found["refused"]
-        return
     assert "refused" not in found, found
     assert found["verdict"] in ("lookup table", "physics", "alternative law", "undetermined")
     assert set(found["errors"]) == {"joint", "q", "v", "tau"}
@@ -71,7 +67,7 @@ def test_a_run_that_was_cut_goes_on_where_it_stood(small, monkeypatch, tmp_path)
     assert not any("kept" in line for line in said)
     report = (tmp_path / "report.md").read_text()
     assert "| table |" in report
-    assert "*DeLaN* is not in the table" in report
+    assert report.count("| DeLaN |") == 2
     assert (tmp_path / "free.png").read_bytes()[:4] == b"\x89PNG"
     (tmp_path / "measured" / "fixed.mlp.json").unlink()
     before = (tmp_path / "measured" / "free.table.json").read_bytes()

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from small_systems import dataset, double_pendulum, pendulum, rows, step, trajectories
-from torch.func import hessian, jacrev, vmap
 
 import discover.models
 import kinematics
@@ -198,62 +197,6 @@ def test_steps_on_the_manifold_are_inverted():
     change = torch.rand(50, layout.nv, dtype=torch.float64) - 0.5  # well under half a turn
     there = advance(layout, q, change)
     torch.testing.assert_close(displacement(layout, q, there), change)
-
-
-def states(n: int = 6):
-    part = rows(double_pendulum, 2, n, 3)
-    return part.q, part.v, part.tau
-
-
-def lagrange(lagrangian, q, v, tau):
-    """Accelerations by automatic differentiation of one state's L(q, v): the textbook form."""
-
-    def one(q, v, tau):
-        mass = hessian(lagrangian, argnums=1)(q, v)
-        mixed = jacrev(jacrev(lagrangian, argnums=1), argnums=0)(q, v)
-        force = tau + jacrev(lagrangian, argnums=0)(q, v) - mixed @ v
-        return torch.linalg.solve(mass, force)
-
-    return vmap(one)(q, v, tau)
-
-
-@pytest.mark.parametrize("kind", ["delan", "hnn", "lnn"])
-@pytest.mark.parametrize("trig", [False, True])
-def test_answers_are_the_euler_lagrange_equation(kind, trig):
-    model = models.build(kind, 2, 2, {**OPTIONS[kind], "trig": trig}, seed=4)
-    data = dataset(double_pendulum, 2, 256)
-    train(model, data, config=TrainingConfig(epochs=3, batch=64))
-    q, v, tau = states()
-
-    def lagrangian(q, v):
-        if kind == "lnn":
-            return model.lagrangian(q[None], v[None])[0]
-        kinetic = 0.5 * v @ model.mass_matrix(q[None])[0] @ v
-        return kinetic - model.potential(q[None])[0]
-
-    expected = lagrange(lagrangian, q, v, tau)
-    torch.testing.assert_close(model(q, v, tau), expected, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("kind", ["delan", "hnn"])
-def test_friction_takes_power_and_nothing_else_does(kind):
-    """Power balance: dE/dt = tau.v - v.D v, whatever the weights."""
-    model = models.build(kind, 2, 2, {**OPTIONS[kind], "friction": True}, seed=1)
-    q, v, tau = states(20)
-    q, v = q.requires_grad_(), v.requires_grad_()
-    mass = model.mass_matrix(q)
-    energy = 0.5 * torch.einsum("bi,bij,bj->b", v, mass, v) + model.potential(q)
-    by_q, by_v = torch.autograd.grad(energy.sum(), (q, v))
-    rate = (by_q * v + by_v * model(q, v, tau)).sum(-1)
-    power = ((tau - model.friction() * v) * v).sum(-1)
-    torch.testing.assert_close(rate, power)
-    assert float(torch.linalg.eigvalsh(mass.detach()).min()) > 0
-
-
-def test_lagrangian_families_refuse_quaternions():
-    for kind in ("delan", "hnn", "lnn"):
-        with pytest.raises(ModelError, match="quaternions"):
-            models.build(kind, 7, 6, kinds=("free",), parents=(-1,))
 
 
 def test_table_returns_its_entries_and_smooths_between():
