@@ -182,8 +182,19 @@ def calibrate(
     budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
     share: Annotated[float, typer.Option(help="How much of the zoo, 0 to 1.")] = 1.0,
+    workers: Annotated[int, typer.Option(help="Processes of one thread each.", min=1)] = 1,
+    minutes: Annotated[
+        float | None, typer.Option(help="Begin no model after this; run again to go on.")
+    ] = None,
+    unused: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of example-robot-data's robots, or 'installed': ten robots more, "
+            "scored apart."
+        ),
+    ] = None,
     adopt: Annotated[
-        bool, typer.Option("--adopt", help="Put the fitted confidence into thresholds.toml.")
+        bool, typer.Option("--adopt", help="Put the fitted numbers into thresholds.toml.")
     ] = False,
 ) -> None:
     """Examine planted models whose mechanism is known and write how often the verdict is right."""
@@ -196,6 +207,9 @@ def calibrate(
         budget=budget.value,
         seed=seed,
         share=share,
+        workers=workers,
+        minutes=minutes,
+        unused=unused,
         adopt=adopt,
         command=_command(),
         say=_say,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from discover.evidence import Evidence
 
 CASES = ("lookup table", "physics", "alternative law")
 ANSWERS = (*CASES, "undetermined")
-_LIMIT = 12.0  # margins beyond this add nothing
+LIMIT = 12.0  # margins beyond this add nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,42 +42,87 @@ def thresholds() -> dict[str, Any]:
     return tomllib.loads((Path(__file__).parent / "thresholds.toml").read_text())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One requirement of a case: the evidence, the bound that it starts from, which side is right
+    (+1 below, -1 above), how wide the change is, whether decades count; `any`: one of a group."""
+
+    case: str
+    evidence: str
+    bound: float
+    side: int
+    width: float
+    log: bool
+    any: bool
+
+    @property
+    def name(self) -> str:
+        """Case and evidence: what a fitted bound is stored under."""
+        return f"{self.case}: {self.evidence}"
+
+    def coordinate(self, value: float) -> float:
+        """A value on the scale of the rule: decades, or as it stands."""
+        return math.log10(max(value, 1e-300)) if self.log else value
+
+
+@lru_cache(maxsize=1)
+def rules() -> tuple[Rule, ...]:
+    """All requirements of all cases, in the order of the file."""
+    found = []
+    for case in thresholds()["case"]:
+        listed = [(r, False) for r in case["requires"]] + [(r, True) for r in case.get("any", [])]
+        for rule, several in listed:
+            found.append(
+                Rule(
+                    case=case["answer"],
+                    evidence=rule["evidence"],
+                    bound=rule["below"] if "below" in rule else rule["above"],
+                    side=1 if "below" in rule else -1,
+                    width=rule["width"],
+                    log=rule["scale"] == "log",
+                    any=several,
+                )
+            )
+    return tuple(found)
+
+
 def threshold_of(name: str) -> float | None:
     """The first threshold that any case sets on a piece of evidence."""
-    for case in thresholds()["case"]:
-        for rule in [*case["requires"], *case.get("any", [])]:
-            if rule["evidence"] == name:
-                return rule.get("below", rule.get("above"))
-    return None
+    bounds = Calibration.stored().bounds
+    return next((bounds.get(r.name, r.bound) for r in rules() if r.evidence == name), None)
 
 
 def supported(name: str, value: float) -> tuple[str, ...]:
     """The answers whose requirement on this evidence the value meets."""
-    met = []
-    for case in thresholds()["case"]:
-        for rule in [*case["requires"], *case.get("any", [])]:
-            if rule["evidence"] == name and _margin(rule, value) > 0:
-                met.append(case["answer"])
+    bounds = Calibration.stored().bounds
+    met = [r.case for r in rules() if r.evidence == name and _margin(r, value, bounds) > 0]
     return tuple(dict.fromkeys(met))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How strengths become probabilities; fitted to planted models by `discover calibrate`.
+    """Bounds, and how strengths become probabilities; fitted to planted models by
+    `discover calibrate`.
 
     p = (1 - lapse) · softmax(sharpness · strength + offset) + lapse / 4, *undetermined* having
-    strength and offset zero.
+    strength and offset zero. `bounds` replace those of the rules, by name.
     """
 
     sharpness: float
     offsets: dict[str, float]
     lapse: float
+    bounds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def stored(cls) -> Calibration:
         """The calibration in the file of thresholds."""
         held = thresholds()["calibration"]
-        return cls(sharpness=held["sharpness"], offsets=held["offsets"], lapse=held["lapse"])
+        return cls(
+            sharpness=held["sharpness"],
+            offsets=held["offsets"],
+            lapse=held["lapse"],
+            bounds=held.get("bounds", {}),
+        )
 
     def probabilities(self, strengths: dict[str, float]) -> dict[str, float]:
         """The probability of every answer."""
@@ -96,8 +141,9 @@ class Calibration:
 
 def judge(evidence: Iterable[Evidence], calibration: Calibration | None = None) -> Verdict:
     """The answer that the evidence supports."""
-    margins = _margins({e.name: e.value for e in evidence})
-    probabilities = (calibration or Calibration.stored()).probabilities(
+    calibration = calibration or Calibration.stored()
+    margins = _margins({e.name: e.value for e in evidence}, calibration.bounds)
+    probabilities = calibration.probabilities(
         {answer: _soft_least(m) for answer, m in margins.items()}
     )
     answer = max(probabilities, key=lambda a: probabilities[a])
@@ -110,24 +156,28 @@ def judge(evidence: Iterable[Evidence], calibration: Calibration | None = None) 
     )
 
 
-def strengths(evidence: Iterable[Evidence]) -> dict[str, float]:
+def strengths(
+    evidence: Iterable[Evidence], calibration: Calibration | None = None
+) -> dict[str, float]:
     """How strong each case is: its weakest margin, smoothly."""
-    margins = _margins({e.name: e.value for e in evidence})
+    bounds = (calibration or Calibration.stored()).bounds
+    margins = _margins({e.name: e.value for e in evidence}, bounds)
     return {answer: _soft_least(m) for answer, m in margins.items()}
 
 
-def _margins(values: dict[str, float]) -> dict[str, dict[str, float]]:
+def _margins(values: dict[str, float], bounds: dict[str, float]) -> dict[str, dict[str, float]]:
     """For each case, the margin of every requirement, and of the best of its `any` group."""
     found: dict[str, dict[str, float]] = {}
-    for case in thresholds()["case"]:
-        margins = {r["evidence"]: _margin(r, values.get(r["evidence"])) for r in case["requires"]}
-        several = {
-            r["evidence"]: _margin(r, values.get(r["evidence"])) for r in case.get("any", [])
+    for case in CASES:
+        mine = [r for r in rules() if r.case == case]
+        margins = {
+            r.evidence: _margin(r, values.get(r.evidence), bounds) for r in mine if not r.any
         }
+        several = {r.evidence: _margin(r, values.get(r.evidence), bounds) for r in mine if r.any}
         if several:
             best = max(several, key=lambda n: several[n])
             margins[best] = several[best]
-        found[case["answer"]] = margins
+        found[case] = margins
     return found
 
 
@@ -135,17 +185,13 @@ def _soft_least(margins: dict[str, float]) -> float:
     return -_log_sum_exp([-m for m in margins.values()])
 
 
-def _margin(rule: dict[str, Any], value: float | None) -> float:
+def _margin(rule: Rule, value: float | None, bounds: dict[str, float]) -> float:
     """Signed distance to the threshold in widths; evidence that is missing never helps a case."""
     if value is None or math.isnan(value):
-        return -_LIMIT
-    bound: float = rule["below"] if "below" in rule else rule["above"]
-    if rule["scale"] == "log":
-        value, bound = (math.log10(max(x, 1e-300)) for x in (value, bound))
-    gap = (bound - value) / rule["width"]
-    if "above" in rule:
-        gap = -gap
-    return max(-_LIMIT, min(_LIMIT, gap))
+        return -LIMIT
+    bound = rule.coordinate(bounds.get(rule.name, rule.bound))
+    gap = rule.side * (bound - rule.coordinate(value)) / rule.width
+    return max(-LIMIT, min(LIMIT, gap))
 
 
 def _log_sum_exp(values: list[float]) -> float:

@@ -1,9 +1,12 @@
-"""From strengths of cases to probabilities: five numbers, fitted to planted models.
+"""From evidence to probabilities: every number of the verdict fitted to planted models.
+
+A case's requirements are written by hand in thresholds.toml, with round bounds to start from. Here
+the bounds and the four numbers of
 
     p(answer) = (1 - lapse) · softmax(sharpness · strength + offset) + lapse / 4
 
-with strength and offset zero for *undetermined*. Few parameters, so that a family that was left
-out is judged by the same rule as those that were not.
+are fitted together, held back by a prior of half a width about the bounds of the file. What is
+scored was never fitted on: a family or a robot that is left out is left out of the bounds too.
 """
 
 from __future__ import annotations
@@ -13,20 +16,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.optimize import minimize
+from torch import Tensor
 
 from discover import verdict
 from discover.artifacts import write_text
-from discover.calibration.running import Record
+from discover.calibration.records import Record
 from discover.errors import RecipeError
-from discover.verdict import ANSWERS, CASES, Calibration
+from discover.verdict import ANSWERS, CASES, LIMIT, Calibration, rules
 
-_PRIOR = 0.02  # pull towards the start, per model and squared unit: keeps few data sober
 FEWEST = 8
-_START = np.array([0.0, 0.0, 0.0, 0.0, -3.5])
+_SPREAD = 0.5  # of the prior over bounds, in widths: few data keep the bounds of the file
+_START = (0.0, 0.0, 0.0, 0.0, -3.5)  # log sharpness, offsets, logit of the lapse
+_SOBER = 0.02  # pull of those four numbers towards their start, per squared unit
 # A case whose requirements fail must not win because the zoo holds many of its kind: each truth
 # weighs the same, and no offset is positive.
-_BOUNDS = [(-2.0, 1.5), (-1.5, 0.0), (-1.5, 0.0), (-1.5, 0.0), (-6.0, -2.0)]
+_LIMITS = ((-2.0, 1.5), (-1.5, 0.0), (-1.5, 0.0), (-1.5, 0.0), (-6.0, -2.0))
+_SHIFT = (-1.5, 1.5)  # a bound keeps its meaning
 
 
 def fit(records: Sequence[Record]) -> Calibration:
@@ -36,24 +43,37 @@ def fit(records: Sequence[Record]) -> Calibration:
         raise RecipeError(
             f"expected at least {FEWEST} planted models to calibrate on, found {len(known)}"
         )
-    strengths = np.array([_row(r) for r in known])
-    truth = np.array([ANSWERS.index(r.truth) for r in known])
-
-    weight = 1.0 / np.maximum(np.bincount(truth), 1)[truth]
+    margins = _margins(known)
+    truth = torch.tensor([ANSWERS.index(r.truth) for r in known])
+    weight = 1.0 / torch.bincount(truth).clamp_min(1)[truth]
     weight = weight / weight.sum()
+    start = torch.tensor(_START, dtype=torch.float64)
 
-    def loss(x: np.ndarray) -> float:
-        p = _calibration(x).matrix(strengths)
-        likelihood = -(weight * np.log(p[np.arange(len(truth)), truth])).sum()
-        return float(likelihood + _PRIOR * np.square(x - _START).mean())
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        z = torch.tensor(x, requires_grad=True)
+        p = _probabilities(margins, z)
+        likelihood = -(weight * p[torch.arange(len(truth)), truth].log()).sum()
+        prior = 0.5 * (z[5:] / _SPREAD).square().sum() / len(known)
+        total = likelihood + prior + _SOBER * (z[:5] - start).square().mean()
+        total.backward()
+        assert z.grad is not None
+        return total.item(), z.grad.numpy()
 
-    found = minimize(loss, _START, method="L-BFGS-B", bounds=_BOUNDS)
+    count = len(rules())
+    found = minimize(
+        loss,
+        np.concatenate([_START, np.zeros(count)]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[*_LIMITS, *[_SHIFT] * count],
+    )
     return _calibration(found.x)
 
 
 def predict(calibration: Calibration, records: Sequence[Record]) -> np.ndarray:
     """Probabilities of all answers (n, 4), in the order of ANSWERS."""
-    return calibration.matrix(np.array([_row(r) for r in records]))
+    rows = [verdict.strengths(r.evidence, calibration) for r in records]
+    return calibration.matrix(np.array([[row[c] for c in CASES] for row in rows]))
 
 
 def left_out(records: Sequence[Record], by: str) -> np.ndarray:
@@ -73,8 +93,9 @@ def left_out(records: Sequence[Record], by: str) -> np.ndarray:
 
 def adopt(calibration: Calibration, path: Path, *, command: str, models: int, code: str) -> None:
     """Write the calibration into the file of thresholds, in place of the one before."""
-    text = re.sub(r"\n*\[calibration\]\n.*?(?=\n\[|\Z)", "", path.read_text(), flags=re.S)
+    text = re.sub(r"\n*\[calibration\]\n.*\Z", "", path.read_text(), flags=re.S)
     offsets = ", ".join(f'"{c}" = {calibration.offsets[c]:.3f}' for c in CASES)
+    bounds = "".join(f'"{name}" = {x:.4g}\n' for name, x in calibration.bounds.items())
     text = text.rstrip("\n") + (
         "\n\n[calibration]\n"
         f'command = "{command}"\n'
@@ -84,18 +105,54 @@ def adopt(calibration: Calibration, path: Path, *, command: str, models: int, co
         f"lapse = {calibration.lapse:.4f}\n"
         f"offsets = {{ {offsets} }}\n"
     )
+    if bounds:
+        text += f"\n[calibration.bounds]\n{bounds}"
     write_text(path, text)
     verdict.thresholds.cache_clear()
+    verdict.rules.cache_clear()
 
 
-def _row(record: Record) -> list[float]:
-    found = verdict.strengths(record.evidence)
-    return [found[c] for c in CASES]
+def _margins(records: Sequence[Record]) -> Tensor:
+    """Margins (n, rules) at the bounds of the file; NaN where evidence is missing."""
+    rows = []
+    for record in records:
+        values = record.values
+        row = []
+        for rule in rules():
+            value = values.get(rule.evidence)
+            missing = value is None or value != value
+            at = float("nan") if missing else rule.coordinate(value)  # type: ignore[arg-type]
+            row.append(rule.side * (rule.coordinate(rule.bound) - at) / rule.width)
+        rows.append(row)
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def _probabilities(margins: Tensor, z: Tensor) -> Tensor:
+    """What `Calibration` says of these margins, differentiable: (n, 4)."""
+    moved = margins + z[5:]
+    moved = torch.where(margins.isnan(), -LIMIT, moved.clamp(-LIMIT, LIMIT))
+    columns = []
+    for case in CASES:
+        mine = [k for k, r in enumerate(rules()) if r.case == case and not r.any]
+        several = [k for k, r in enumerate(rules()) if r.case == case and r.any]
+        parts = [moved[:, mine]]
+        if several:
+            parts.append(moved[:, several].amax(1, keepdim=True))
+        columns.append(-torch.logsumexp(-torch.cat(parts, 1), 1))
+    logits = z[0].exp() * torch.stack(columns, 1) + z[1:4]
+    logits = torch.cat([logits, torch.zeros(len(margins), 1, dtype=logits.dtype)], 1)
+    lapse = torch.sigmoid(z[4])
+    return (1 - lapse) * torch.softmax(logits, 1) + lapse / len(ANSWERS)
 
 
 def _calibration(x: np.ndarray) -> Calibration:
+    bounds = {}
+    for rule, shift in zip(rules(), x[5:].tolist(), strict=True):
+        at = rule.coordinate(rule.bound) + rule.side * shift * rule.width
+        bounds[rule.name] = 10.0**at if rule.log else at
     return Calibration(
         sharpness=float(np.exp(x[0])),
         offsets=dict(zip(CASES, x[1:4].tolist(), strict=True)),
         lapse=float(1.0 / (1.0 + np.exp(-x[4]))),
+        bounds=bounds,
     )

@@ -13,7 +13,7 @@ from statistics import median
 
 import numpy as np
 
-from discover.calibration.running import Record
+from discover.calibration.records import Record
 from discover.verdict import ANSWERS
 
 _BINS = (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
@@ -170,7 +170,26 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
     right, open_ = share(decided(rows), lambda r: r.right), share(lawful, lambda r: r.undecided)
     found = share(hidden, lambda r: r.right)
     honest = share(little, lambda r: r.right or r.undecided)
+    clean = [r for r in rows if r.record.noise == "clean"]
+    clean_right = share(decided(clean), lambda r: r.right)
+    clean_open = share(
+        [r for r in clean if r.record.truth != "undetermined"], lambda r: r.undecided
+    )
+    exact = share([r for r in rows if r.record.kind == "exact"], lambda r: r.record.queries <= 200)
+    most = share(rows, lambda r: r.record.queries <= 1000)
     return [
+        Claim(
+            what="right among those decided, without noise",
+            figure=str(clean_right),
+            asked="≥ 95 %",
+            met=clean_right.value >= 0.95,
+        ),
+        Claim(
+            what="undetermined where a truth exists, without noise",
+            figure=str(clean_open),
+            asked="≤ 8 %",
+            met=clean_open.value <= 0.08,
+        ),
         Claim(
             what="right among those decided",
             figure=str(right),
@@ -215,6 +234,18 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
             figure=str(reached),
             asked="≥ 95 %",
             met=reached.value >= 0.95 if reached.total else None,
+        ),
+        Claim(
+            what="exact physics within 200 queries",
+            figure=str(exact),
+            asked="all",
+            met=exact.count == exact.total if exact.total else None,
+        ),
+        Claim(
+            what="all models within 1000 queries",
+            figure=str(most),
+            asked="most",
+            met=most.value > 0.5,
         ),
     ]
 

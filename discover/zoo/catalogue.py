@@ -1,14 +1,17 @@
 """The settings of the zoo by name, and all planted models of a setting.
 
-A setting is one line here. `DEVELOPMENT` names those on which thresholds were set; calibration is
-fitted and scored over all of them, each left out in turn; `UNUSED` are robots that neither has
-seen.
+A setting is one line here. `DEVELOPMENT` names those that were in view while cases were written
+and misses looked at; calibration is fitted and scored over all of them, each left out in turn;
+`UNUSED` are robots that nothing was fitted on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 
 import torch
 
@@ -18,6 +21,7 @@ from discover.region import Region
 from discover.zoo import alternatives, hybrids, physics, tables
 from discover.zoo.planted import Planted, Setting
 from kinematics import Robot
+from kinematics.errors import RobotError
 
 
 def setting_of(robot: Robot, q: float = 1.0, v: float = 2.0, seed: int = 0) -> Setting:
@@ -55,12 +59,73 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
     "Panda": lambda: setting_of(kinematics.load("panda"), 0.7, 1.0),
     "free base of 18": lambda: setting_of(_tree(13, 0.5, 2, root="free"), 0.5, 1.0),
 }
-DEVELOPMENT = ("double pendulum", "planar 3R", "spatial chain of 3", "spatial chain of 2")
-UNUSED = {  # robots of the package example-robot-data, by folder and file
-    "asr_twodof": "asr_twodof_description/urdf/TwoDofs.urdf",
-    "finger": "finger_edu_description/robots/finger_edu.urdf",
-    "so_arm": "so_arm_description/so100.urdf",
+DEVELOPMENT = (
+    "double pendulum",
+    "planar 3R",
+    "spatial chain of 3",
+    "spatial chain of 2",
+    "one hinge",
+    "hinges and slides",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A robot of the package example-robot-data: file, root, half-widths of q and v."""
+
+    path: str
+    root: str | None = None
+    q: float = 0.8
+    v: float = 1.5
+
+
+UNUSED = {  # scored apart; nothing was ever set with them in view
+    "TwoDofs": Description(path="asr_twodof_description/urdf/TwoDofs.urdf"),
+    "finger": Description(path="finger_edu_description/robots/finger_edu.urdf"),
+    "Borinot arm": Description(path="borinot_description/urdf/borinot_flying_arm_2.urdf"),
+    "Hextilt arm": Description(path="hextilt_description/urdf/hextilt_flying_arm_5.urdf"),
+    "Kinova": Description(path="kinova_description/robots/kinova.urdf"),
+    "SO-100": Description(path="so_arm_description/urdf/so100.urdf"),
+    "UR5": Description(path="ur_description/urdf/ur5_robot.urdf"),
+    "xArm 7": Description(path="xarm_description/urdf/xarm7.urdf"),
+    "Bolt": Description(path="bolt_description/robots/bolt.urdf", root="free", q=0.5, v=1.0),
+    "Solo 12": Description(path="solo_description/robots/solo12.urdf", root="free", q=0.5, v=1.0),
 }
+_INSTALLED = "cmeel.prefix/share/example-robot-data/robots"
+
+
+def folder_of_descriptions(given: str | Path) -> Path:
+    """A folder that holds the robots of example-robot-data; "installed": where the package is.
+
+    Raises RobotError where it lacks any of `UNUSED`.
+    """
+    if str(given) == "installed":
+        try:
+            folder = Path(str(distribution("example-robot-data").locate_file(_INSTALLED)))
+        except PackageNotFoundError as error:
+            raise RobotError(
+                "expected example-robot-data to be installed, found that it is not: give the "
+                "folder of its robots instead"
+            ) from error
+    else:
+        folder = Path(given)
+    missing = [d.path for d in UNUSED.values() if not (folder / d.path).is_file()]
+    if missing:
+        raise RobotError(
+            f"expected the robots of example-robot-data under {folder}, found no {missing[0]}"
+        )
+    return folder
+
+
+def settings(folder: Path | None = None) -> dict[str, Callable[[], Setting]]:
+    """The zoo's own settings; with a folder of descriptions, those of the unused robots instead."""
+    if folder is None:
+        return SETTINGS
+
+    def one(d: Description) -> Setting:
+        return setting_of(kinematics.load(folder / d.path, root=d.root), d.q, d.v)
+
+    return {name: partial(one, d) for name, d in UNUSED.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +151,10 @@ def zoo(setting: Setting) -> list[Planted]:
     ]
 
 
-def cages(robots: list[str] | None = None) -> list[Cage]:
-    """The whole zoo, or that of some robots, in a fixed order."""
-    chosen = SETTINGS if robots is None else {r: SETTINGS[r] for r in robots}
+def cages(robots: Iterable[str] | None = None, folder: Path | None = None) -> list[Cage]:
+    """The whole zoo, or that of some robots, in a fixed order; `folder` as in `settings`."""
+    known = settings(folder)
+    chosen = known if robots is None else {r: known[r] for r in robots}
     listed = []
     for robot, make in chosen.items():
         setting = make()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from discover.calibration import fitting, scoring
-from discover.calibration.running import Record, _fraction
+from discover.calibration.records import Record
+from discover.calibration.running import _fraction
 from discover.evidence import Evidence
 from discover.verdict import ANSWERS, Calibration, judge, strengths
 

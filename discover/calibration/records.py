@@ -1,0 +1,166 @@
+"""One JSON record of evidence a planted model.
+
+A record holds all that was measured: thresholds and confidence can be fitted again without a
+single new question. A record is made anew when the instrument's own files have changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import discover
+from discover.artifacts import read_json
+from discover.dynamics import Answers
+from discover.errors import ModelError
+from discover.evidence import Evidence, number_from_json, number_to_json
+from discover.laws.family import Family
+from discover.laws.fit import fit
+from discover.laws.terms import joint_terms
+from discover.zoo.catalogue import Cage
+
+_INSTRUMENT = (
+    "screening.py",
+    "competition.py",
+    "conclusion.py",
+    "departures.py",
+    "findings.py",
+    "interview.py",
+    "sampling.py",
+    "support.py",
+    "dynamics.py",
+)
+_PARTS = ("probes", "laws")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What one planted model is, and what the instrument found.
+
+    `departure` is how far the model, without its noise, is in the region from the closest rigid
+    body with joint terms (relative); None where nobody needs it. `instrument` is a hash of the
+    code that measured.
+    """
+
+    name: str
+    robot: str
+    nv: int
+    kind: str
+    truth: str | None
+    strength: str
+    noise: str
+    edges: dict[str, float]
+    departure: float | None
+    answer: str
+    confidence: float
+    evidence: list[Evidence]
+    reach: dict[str, float]
+    resolution: tuple[float, float]
+    queries: int
+    seconds: float
+    budget: str
+    seed: int
+    instrument: str
+
+    def to_dict(self) -> dict[str, Any]:
+        record = asdict(self)
+        record["evidence"] = [e.to_dict() for e in self.evidence]
+        record["resolution"] = [number_to_json(x) for x in self.resolution]
+        record["departure"] = number_to_json(self.departure)
+        return record
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Record:
+        known = dict(record)
+        known["evidence"] = [Evidence.from_dict(e) for e in record["evidence"]]
+        first, second = record["resolution"]
+        known["resolution"] = (number_from_json(first), number_from_json(second))
+        if record["departure"] is not None:
+            known["departure"] = number_from_json(record["departure"])
+        return cls(**known)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Evidence by name."""
+        return {e.name: e.value for e in self.evidence}
+
+
+def load(out: Path) -> list[Record]:
+    """All records of a calibration, by name."""
+    found = sorted((out / "records").glob("*.json"))
+    return [Record.from_dict(read_json(p, "a record of the calibration")) for p in found]
+
+
+def examine(cage: Cage, *, budget: str, seed: int, code: str) -> Record:
+    """One examination of one planted model."""
+    planted, setting = cage.planted, cage.setting
+    common: dict[str, Any] = {
+        "name": cage.name,
+        "robot": cage.robot,
+        "nv": setting.nv,
+        "kind": planted.kind,
+        "truth": planted.truth,
+        "strength": planted.strength,
+        "noise": planted.noise,
+        "edges": planted.edges,
+        "departure": _departure(cage) if planted.truth == "alternative law" else None,
+        "budget": budget,
+        "seed": seed,
+        "instrument": code,
+    }
+    model = planted.model
+    exam = discover.examine(
+        model,
+        setting.robot,
+        setting.region,
+        outputs=planted.outputs,
+        dt=planted.dt,
+        budget=budget,
+        seed=seed,
+        name=planted.name,
+    )
+    return Record(
+        **common,
+        answer=exam.verdict,
+        confidence=exam.confidence,
+        evidence=exam.evidence,
+        reach=exam.reach,
+        resolution=(exam.resolution.region, exam.resolution.far),
+        queries=exam.queries,
+        seconds=exam.seconds,
+    )
+
+
+def _departure(cage: Cage) -> float | None:
+    """Of the model without its noise from the closest rigid body with joint terms."""
+    setting, model = cage.setting, cage.planted.model
+    model = getattr(model, "model", model)  # a Noisy model keeps the one that it disturbs
+    q, v, tau = setting.samples(max(120, 60 * setting.nv // 2))
+    answers = Answers(q=q, v=v, tau=tau, a=model(q, v, tau))
+    if not bool(torch.isfinite(answers.a).all()):
+        raise ModelError(f"the planted model {cage.name} is not finite in its own region")
+    cut = len(q) * 3 // 4
+    family = Family.of(setting.robot, joint_terms(setting.robot))
+    return fit(family, answers[:cut]).standardised_error(answers[cut:])
+
+
+def instrument() -> str:
+    """A hash of the code that measures evidence; thresholds are no part of it."""
+    root = Path(discover.__file__).parent
+    paths = [root / name for name in _INSTRUMENT]
+    for part in _PARTS:
+        paths += sorted((root / part).rglob("*.py"))
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def slug(name: str) -> str:
+    """A file name for a planted model."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("%", "percent")).strip("-")
