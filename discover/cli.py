@@ -226,6 +226,9 @@ def bench(
     part: Annotated[str | None, typer.Option(help="Of laws: only these parts [all].")] = None,
     workers: Annotated[int | None, typer.Option(help="Of laws: processes [1].")] = None,
     seeds: Annotated[str | None, typer.Option(help="Of laws: as 0,1,2 [0].")] = None,
+    device: Annotated[
+        Device | None, typer.Option(help="Of dynamics: what the time ledger is measured on [cpu].")
+    ] = None,
 ) -> None:
     """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,
     laws), world models on three robots (models), or those against published figures (published)."""
@@ -245,6 +248,12 @@ def bench(
     given = {name: value for name, value in options.items() if value is not None}
     if given and subject != "laws":
         raise RecipeError(f"bench: --{next(iter(given))} belongs to laws, not to {subject}")
+    if device is not None:
+        from discover.train import choose_device
+
+        if subject != "dynamics":
+            raise RecipeError(f"bench: --device belongs to dynamics, not to {subject}")
+        given["device"] = choose_device(device.value).type
     import_module(f"discover.bench.{subject}").main(out=out, say=_say, **given)
 
 

@@ -98,7 +98,7 @@ def networks(
     name: str, model: Dynamics, robot: Robot, *, torch_compile: bool = False
 ) -> list[Contender]:
     """A model as it is, and faster ways to run the same network."""
-    dtype = _dtype(model)
+    dtype = dtype_of(model)
     more: dict[str, Any] = {"kind": "model", "family": name}
     if not isinstance(model, torch.nn.Module):
         return [from_torch(name, model, dtype=dtype, **more)]
@@ -180,7 +180,7 @@ def _from_session(name: str, session: Any, dtype: str, more: dict[str, Any]) -> 
     return Contender(name=name, prepare=prepare, dtype=dtype, **more)
 
 
-def _dtype(model: Any) -> torch.dtype:
+def dtype_of(model: Any) -> torch.dtype:
     """The precision a network computes in; float64 for anything else."""
     if isinstance(model, torch.nn.Module):
         for tensor in (*model.parameters(), *model.buffers()):

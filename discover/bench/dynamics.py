@@ -1,6 +1,6 @@
 """How fast forward dynamics is: torch eager, torch.compile, Pinocchio, MuJoCo, one thread.
 
-    discover bench dynamics [--out DIR]
+    discover bench dynamics [--out DIR] [--device cuda]
 
 Contenders take turns, so that a machine that slows down slows all of them; medians are kept.
 Times are processor time of this process, which other loads disturb least. With ``--out`` the
@@ -31,12 +31,14 @@ ROUNDS = 15
 Say = Callable[[str], None]
 
 
-def main(out: Path | None = None, say: Say = print) -> None:
+def main(out: Path | None = None, say: Say = print, device: str = "cpu") -> None:
     """The time ledger, then the table and the scaling of the batched simulator; all are printed,
-    and written under ``out`` where it is given."""
+    and written under ``out`` where it is given. On a graphics card the ledger alone."""
     from discover.bench import time_ledger
 
-    time_ledger.main(out, say)
+    time_ledger.main(out, say, device=device)
+    if device == "cuda":
+        return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -7,186 +7,53 @@ from pathlib import Path
 from typing import Any
 
 from discover.artifacts import write_text
+from discover.bench import cuda_report
+from discover.bench.ledger_answer import (
+    CLOSE,
+    answer,
+    engine,
+    largest,
+    program_time,
+    time_of,
+    verdict,
+)
 from discover.report import style
-from discover.report.numbers import listing, number, relative, seconds
+from discover.report.numbers import listing, number, seconds
 from discover.report.pareto import pareto
 from discover.report.tables import cell, ledger_rows
 
 Held = Mapping[str, Any]
 FIGURE = "error_against_time.png"
-CLOSE = 0.03  # times nearer than this share are called the same
 
 
-def write(held: Mapping[str, Held], out: Path) -> Path:
-    """Write figure and report beside the stored numbers; returns the report's path."""
-    style.save(pareto({own["title"]: own for own in held.values()}), out / FIGURE)
-    parts = [
-        "# Should we expect the learned model to run faster?",
-        answer(held),
-        "\n".join(f"- {verdict(own)}" for own in held.values()),
-        f"![Relative error against time a state, a panel a robot]({FIGURE})",
-        "Each point is the fastest way found to run one contender: its error in the region where "
-        "the networks were trained, and above it, at the end of the thin line, its error in the "
-        "shell between two and three half-widths. Lower left is better; the dotted line joins "
-        "those that nothing beats in both.",
-        "## How much faster than other engines",
-        ratios(held),
-        *[section(own) for own in held.values()],
-        "## How this was measured",
-        method(held),
-    ]
+def write(held: Mapping[str, Held], out: Path, card: Mapping[str, Held] | None = None) -> Path:
+    """Write figures and report beside the stored numbers; returns the report's path.
+
+    held: what was measured on the processor, by robot; card: on a graphics card, where one was.
+    """
+    parts = ["# Should we expect the learned model to run faster?"]
+    if held:
+        style.save(pareto({own["title"]: own for own in held.values()}), out / FIGURE)
+        parts += [
+            answer(held),
+            *([cuda_report.answer(card)] if card else []),
+            "\n".join(f"- {verdict(own)}" for own in held.values()),
+            f"![Relative error against time a state, a panel a robot]({FIGURE})",
+            "Each point is the fastest way found to run one contender: its error in the region "
+            "where the networks were trained, and above it, at the end of the thin line, its error "
+            "in the shell between two and three half-widths. Lower left is better; the dotted line "
+            "joins those that nothing beats in both.",
+            "## How much faster than other engines",
+            ratios(held),
+            *[section(own) for own in held.values()],
+        ]
+    elif card:
+        parts.append(cuda_report.answer(card))
+    if card:
+        parts += cuda_report.sections(card, out)
+    if held:
+        parts += ["## How this was measured", method(held, with_card=bool(card))]
     return write_text(out / "report.md", "\n\n".join(parts) + "\n")
-
-
-# ---- the answer ------------------------------------------------------------------------------
-
-
-def answer(held: Mapping[str, Held]) -> str:
-    """The first paragraph: yes or no for each robot, from the measured numbers."""
-    beaten = [own["title"] for own in held.values() if _fastest(own, "model")[1] < _program(own)]
-    if not beaten:
-        opening = (
-            "**No, not once the simulator is compiled.** The equations of motion as straight-line "
-            "machine code are faster than every network tried here, and exact."
-        )
-    elif len(beaten) == len(held):
-        opening = (
-            "**Only if a large error will do.** A small network is faster than even the compiled "
-            "equations of motion on every robot here."
-        )
-    else:
-        opening = (
-            f"**Hardly ever.** Only for {listing(beaten)} is a network faster than the compiled "
-            "equations of motion, which are exact."
-        )
-    told = []
-    for own in held.values():
-        name, fast = _fastest(own, "model")
-        told.append(
-            f"{_against(_program(own), fast)} for *{own['title']}* (at an error of "
-            f"{relative(_errors(own, name)[0])} in the region it was trained in and "
-            f"{relative(_errors(own, name)[-1])} outside)"
-        )
-    batch = _largest(next(iter(held.values())))
-    text = (
-        f"{opening} In batches of {batch} and against the compiled simulator, the fastest "
-        f"network is {listing(told)}."
-    )
-    ratios = [
-        pinocchio / _fastest(own, "model")[1]
-        for own in held.values()
-        if (pinocchio := _engine(own, "Pinocchio", "abaInParallel")) is not None
-    ]
-    if ratios:
-        text += (
-            " Against Pinocchio, which is not compiled for the one robot, it is "
-            f"{_against(min(ratios), 1)} to {_against(max(ratios), 1)}. What should be "
-            "fast is not the network but the law taken from it: it goes through the same compiler "
-            "as the simulator."
-        )
-    return text
-
-
-def verdict(held: Held) -> str:
-    """One robot's answer: the fastest and the most exact network against the ways to simulate."""
-    name, fast = _fastest(held, "model")
-    inside, _, outside = _errors(held, name)
-    exact, exact_error = _most_exact(held)
-    program = _program(held)
-    eager, pinocchio, mujoco = (
-        _time(held, "simulator, torch eager"),
-        _engine(held, "Pinocchio", "abaInParallel"),
-        _engine(held, "MuJoCo", "smooth"),
-    )
-    text = (
-        f"*{held['title']}* ({held['robot']['velocities']} velocities): the fastest network "
-        f"({name}) takes {seconds(1e-9 * fast)} a state with an error of {relative(inside)} in "
-        f"its region and {relative(outside)} outside it; the compiled simulator takes "
-        f"{seconds(1e-9 * program)} with none, {_against(fast, program)}. "
-    )
-    against = []
-    if eager is not None:
-        against.append(f"{_against(eager, fast)} than the same simulator in eager PyTorch")
-    if pinocchio is not None:
-        against.append(f"{_against(pinocchio, fast)} than Pinocchio")
-    if mujoco is not None:
-        against.append(f"{_against(mujoco, fast)} than MuJoCo")
-    text += f"That network is {listing(against)}." if against else ""
-    if exact != name:
-        slow = _time(held, exact) or fast
-        text += (
-            f" The most exact one ({exact}, {relative(exact_error)}) takes {seconds(1e-9 * slow)}."
-        )
-    alone = _fastest(held, "model", 1)[1]
-    text += (
-        f" One state alone, called from Python: network {seconds(1e-9 * alone)}, compiled "
-        f"simulator {seconds(1e-9 * (_time(held, 'simulator, compiled', 1) or 0))}"
-    )
-    call = _engine(held, "Pinocchio", "a call", batch=1)
-    text += f", Pinocchio {seconds(1e-9 * call)}." if call is not None else "."
-    law = _time(held, "law, compiled")
-    if law is not None:
-        text += (
-            f" The law distilled from {held['law']['model']} runs as compiled code in "
-            f"{seconds(1e-9 * law)}, {number(program / law)} times the speed of the compiled "
-            f"simulator, with an error of {relative(_errors(held, 'law, compiled')[0])} inside and "
-            f"{relative(_errors(held, 'law, compiled')[2])} outside."
-        )
-    return text
-
-
-def _against(slow: float, fast: float) -> str:
-    """How many times faster `fast` is than `slow`, in words."""
-    ratio = slow / fast
-    if abs(ratio - 1) < CLOSE:
-        return "as fast"
-    return f"{number(ratio)} times faster" if ratio > 1 else f"{number(1 / ratio)} times slower"
-
-
-# ---- numbers out of the stored ledger --------------------------------------------------------
-
-
-def _largest(held: Held) -> int:
-    return max(t["batch"] for t in held["timings"])
-
-
-def _time(held: Held, name: str, batch: int | None = None) -> float | None:
-    batch = batch or _largest(held)
-    found = [t["nanoseconds"] for t in held["timings"] if t["name"] == name and t["batch"] == batch]
-    return found[0] if found else None
-
-
-def _program(held: Held) -> float:
-    time = _time(held, "simulator, compiled")
-    assert time is not None, "every ledger has the compiled simulator"
-    return time
-
-
-def _engine(held: Held, *words: str, batch: int | None = None) -> float | None:
-    names = {t["name"] for t in held["timings"] if all(w in t["name"] for w in words)}
-    return _time(held, min(names), batch) if names else None
-
-
-def _errors(held: Held, name: str) -> list[float | None]:
-    found = [a["errors"] for a in held["accuracy"] if a["name"] == name]
-    return list(found[0]) if found else [None, None, None]
-
-
-def _fastest(held: Held, kind: str, batch: int | None = None) -> tuple[str, float]:
-    names = [a["name"] for a in held["accuracy"] if a["kind"] == kind]
-    times = ((name, _time(held, name, batch) or float("inf")) for name in names)
-    return min(times, key=lambda pair: pair[1])
-
-
-def _most_exact(held: Held) -> tuple[str, float]:
-    """The network with the least error, in the way it runs fastest."""
-    known = [a for a in held["accuracy"] if a["kind"] == "model" and a["errors"][0] is not None]
-    least = min(a["errors"][0] for a in known)
-    same = [a["name"] for a in known if a["errors"][0] == least]
-    return min(same, key=lambda n: _time(held, n) or float("inf")), least
-
-
-# ---- tables ----------------------------------------------------------------------------------
 
 
 def ratios(held: Mapping[str, Held]) -> str:
@@ -201,19 +68,19 @@ def ratios(held: Mapping[str, Held]) -> str:
         batch = max(size for _, size in rows)
         base = rows.get(("pinocchio abaInParallel", batch))
         fast, single = rows["compiled auto", batch], rows["compiled auto, one by one", batch]
-        mujoco = _engine(own, "MuJoCo", "smooth")
-        alone = _time(own, "simulator, compiled, one state at a time")
+        mujoco = engine(own, "MuJoCo", "smooth")
+        alone = time_of(own, "simulator, compiled, one state at a time")
         cells = [
             None if base is None else base / fast,
             None if base is None else base / single,
-            None if mujoco is None else mujoco / _program(own),
+            None if mujoco is None else mujoco / program_time(own),
             None if mujoco is None or alone is None else mujoco / alone,
         ]
         told = " | ".join("–" if x is None else f"{number(x)}×" for x in cells)
         lines.append(f"| {own['title']} | {told} |")
     lines += [
         "",
-        f"Times per state at a batch of {_largest(next(iter(held.values())))}, all in machine "
+        f"Times per state at a batch of {largest(next(iter(held.values())))}, all in machine "
         "code, so that no call from Python is in them; `abaInParallel` is Pinocchio's batch on one "
         "thread, MuJoCo is its smooth pipeline (positions, mass matrix, factors, bias, one solve) "
         "with the constraint solver left out.",
@@ -305,11 +172,10 @@ def orders(held: Held) -> list[str]:
     return [*lines, "", text, "", folded, "", "```", passes.rstrip(), "```", "", "</details>"]
 
 
-def method(held: Mapping[str, Held]) -> str:
+def method(held: Mapping[str, Held], *, with_card: bool) -> str:
     """Machine, versions, and what was done to be fair."""
     own = next(iter(held.values()))
     versions = ", ".join(f"{k} {v}" for k, v in own["versions"].items() if k != "cuda")
-    cuda = own["versions"]["cuda"] == "True"
     return (
         f"One thread of {own['machine']['processor']}, {own['date']}; {versions}. "
         "All contenders take turns on the same states, round by round; times are medians of "
@@ -319,7 +185,7 @@ def method(held: Mapping[str, Held]) -> str:
         "Calls start from Python: a batch of one pays for the "
         'call, except in the rows "one state at a time". Networks run in float32, as they would '
         "be used; the rest in float64. "
-        + ("" if cuda else "No GPU was present, so there are no rows for CUDA. ")
+        + ("" if with_card else "No graphics card was present, so there is no table for CUDA. ")
         + "Made by `discover bench dynamics --out DIR`; the numbers are in the JSON files beside."
     )
 

@@ -50,6 +50,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "mlp 3×256": ("mlp", {"width": 256, "depth": 3}),
     "delan": ("delan", {}),
 }
+ROBOTS = "robots"  # the folder of descriptions
 EFFORT = 10.0  # rad/s² or m/s²: what the joint forces of the region would give each joint alone
 
 
@@ -112,41 +113,66 @@ def main(
     *,
     subjects: Sequence[Subject] = SUBJECTS,
     effort: Effort | None = None,
+    device: str = "cpu",
 ) -> None:
     """Measure every robot that is there, tell it, and write ledger and report under ``out``.
 
-    A robot whose file is in ``out`` already is not measured again; delete the file to do so.
+    A robot whose file is in ``out`` already is not measured again; delete the file to do so. On
+    ``device`` "cuda" the files are ``<robot>_cuda.json`` and make a section of the same report.
     """
-    effort = effort or Effort()
+    from discover.bench import cuda_ledger
+
+    on_card = device == "cuda"
+    effort = effort or (cuda_ledger.EFFORT if on_card else Effort())
     held: dict[str, dict[str, Any]] = {}
     for subject in subjects:
-        stored = out / f"{subject.key}.json" if out is not None else None
+        stored = None
+        if out is not None:
+            stored = out / f"{subject.key}{cuda_ledger.SUFFIX if on_card else '.json'}"
         if stored is not None and stored.exists():
             held[subject.key] = read_json(stored)
         else:
-            robot = load(subject)
+            robot = load(subject, out)
             if robot is None:
                 say(f"{subject.title}: left out, example-robot-data is not installed")
                 continue
             say(f"{subject.title}: training, distilling, timing …")
-            held[subject.key] = measure(subject, robot, effort)
+            held[subject.key] = (cuda_ledger.measure if on_card else measure)(
+                subject, robot, effort
+            )
             if stored is not None:
                 write_json(stored, held[subject.key])
         say(ledger_report.plain_table(held[subject.key]))
-    if out is not None and held:
-        say(f"report: {ledger_report.write(held, out)}")
+    if out is not None:
+        say(f"report: {report(out, subjects)}")
 
 
-def load(subject: Subject) -> Robot | None:
-    """The robot, from those bundled or from example-robot-data; None where that is missing."""
-    if subject.source.endswith(".urdf"):
-        try:
-            there = distribution("example-robot-data")
-        except PackageNotFoundError:
-            return None
-        path = there.locate_file(f"cmeel.prefix/share/example-robot-data/robots/{subject.source}")
-        return kinematics.load(str(path), root=subject.root)
-    return kinematics.load(subject.source)
+def report(out: Path, subjects: Sequence[Subject] = SUBJECTS) -> Path:
+    """Write the report of what is stored under ``out``, for the processor and for the card."""
+    from discover.bench import cuda_ledger
+
+    def stored(ending: str) -> dict[str, dict[str, Any]]:
+        paths = {s.key: out / f"{s.key}{ending}" for s in subjects}
+        return {key: read_json(path) for key, path in paths.items() if path.exists()}
+
+    return ledger_report.write(stored(".json"), out, stored(cuda_ledger.SUFFIX))
+
+
+def load(subject: Subject, out: Path | None = None) -> Robot | None:
+    """The robot, from those bundled, from example-robot-data or from its description under
+    ``out``, where every robot that is loaded is kept; None where there is none of these."""
+    if not subject.source.endswith(".urdf"):
+        return kinematics.load(subject.source)
+    kept = None if out is None else out / ROBOTS / f"{subject.key}.json"
+    try:
+        there = distribution("example-robot-data")
+    except PackageNotFoundError:
+        return Robot.from_dict(read_json(kept)) if kept is not None and kept.exists() else None
+    path = there.locate_file(f"cmeel.prefix/share/example-robot-data/robots/{subject.source}")
+    robot = kinematics.load(str(path), root=subject.root)
+    if kept is not None and not kept.exists():
+        write_json(kept, robot.to_dict())
+    return robot
 
 
 def region_of(subject: Subject, robot: Robot) -> Region:
@@ -208,7 +234,7 @@ def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
 
 
 def train_networks(
-    subject: Subject, robot: Robot, region: Region, effort: Effort
+    subject: Subject, robot: Robot, region: Region, effort: Effort, device: str = "cpu"
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The subject's networks, trained on the same samples of the region, and what that took."""
     data = Data(design="sobol", samples=effort.samples, validation=0.05, test=0.05)
@@ -226,12 +252,12 @@ def train_networks(
             model,
             dataset,
             seed=0,
-            device="cpu",
+            device=device,
             budget_s=effort.training_s,
             progress=False,
             config=TrainingConfig(epochs=effort.epochs),
         )
-        found[name] = result.model.eval()
+        found[name] = result.model.cpu().eval()
         told.append(
             {
                 "name": name,

@@ -77,9 +77,11 @@ def front(found: list[Point]) -> list[Point]:
     return kept
 
 
-def pareto(panels: Mapping[str, Ledger], batch: int | None = None) -> Figure:
+def pareto(
+    panels: Mapping[str, Ledger], batch: int | None = None, *, measured: str = "one thread"
+) -> Figure:
     """Error in the region against time a state, a panel a robot; a thin line rises to the error in
-    the outermost shell. `batch` defaults to the largest there is."""
+    the outermost shell. `batch` defaults to the largest there is; `measured` says on what."""
     with house_style():
         columns = min(2, len(panels))
         rows = math.ceil(len(panels) / columns)
@@ -92,7 +94,7 @@ def pareto(panels: Mapping[str, Ledger], batch: int | None = None) -> Figure:
             panel.set_visible(False)
         for own in grid:
             own[0].set_ylabel("relative error of a")
-        figure.supxlabel("time a state, one thread", fontsize=9)
+        figure.supxlabel(f"time a state, {measured}", fontsize=9)
     return figure
 
 

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from kinematics.programs.machine import compiler_version, load_object, object_co
 from kinematics.programs.program import Program, ProgramError
 from kinematics.programs.source_llvm import llvm_source
 
+if TYPE_CHECKING:
+    from kinematics.programs.cuda import CudaKernel
+
 DTYPES = {"float64": np.float64, "float32": np.float32}
 SMALLEST_SHARE = 256  # states: less than this is not worth a thread
 
@@ -24,8 +27,9 @@ class CompiledProgram:
     """A straight-line program as machine code.
 
     Call it with one array an input, each (B, columns) or (columns,), row-major; numpy arrays give
-    a numpy array, torch tensors a torch tensor. ``operations`` counts the arithmetic of one
-    evaluation, ``source("c" | "llvm" | "python" | "torch" | "latex")`` is the program as text,
+    a numpy array, torch tensors a torch tensor, computed where they are (on a graphics card by
+    the same program in CUDA). ``operations`` counts the arithmetic of one evaluation,
+    ``source("c" | "cuda" | "llvm" | "python" | "torch" | "latex")`` is the program as text,
     ``passes`` the algorithm as passes over the tree, where it is known.
     """
 
@@ -71,13 +75,20 @@ class CompiledProgram:
         """The program behind the machine code (traced again if it came from the cache)."""
         return self._make()
 
+    @cached_property
+    def cuda(self) -> CudaKernel:
+        """The same program as a kernel of the graphics card; built when it is first called."""
+        from kinematics.programs.cuda import CudaKernel
+
+        return CudaKernel(self.program, self.dtype)
+
     @property
     def arithmetic(self) -> int:
         """mul + add + div of one evaluation."""
         return sum(self.operations[k] for k in ("mul", "add", "div"))
 
     def source(self, language: str = "llvm") -> str:
-        """The program as text: "c", "llvm", "python", "torch" or "latex"."""
+        """The program as text: "c", "cuda", "llvm", "python", "torch" or "latex"."""
         if language == "llvm":
             return llvm_source(
                 self.program, self.dtype, self.lanes, estimates=this_machine().estimates

@@ -33,7 +33,7 @@ def lean_function(program: Program, module: str) -> Callable[..., list[Any]]:
             continue
         if node.op == "input":
             continue
-        text = expression(node, names, module)
+        text = expression(node, [names[a.id] for a in node.args], module)
         dying = [
             arg
             for arg in {a.id: a for a in node.args}.values()

@@ -98,13 +98,20 @@ class Program:
         return sympy_form(self)
 
     def source(self, language: str = "c", dtype: str = "float64") -> str:
-        """The program's source: "python" (numpy), "torch", "c", "llvm" or "latex"."""
-        from kinematics.programs import source_c, source_llvm, source_python, symbolic_form
+        """The program's source: "python" (numpy), "torch", "c", "cuda", "llvm" or "latex"."""
+        from kinematics.programs import (
+            source_c,
+            source_cuda,
+            source_llvm,
+            source_python,
+            symbolic_form,
+        )
 
         writers: dict[str, Callable[[], str]] = {
             "python": lambda: source_python.numpy_source(self),
             "torch": lambda: source_python.torch_source(self),
             "c": lambda: source_c.c_source(self, dtype),
+            "cuda": lambda: source_cuda.cuda_source(self, dtype),
             "llvm": lambda: source_llvm.llvm_source(self, dtype),
             "latex": lambda: symbolic_form.latex_source(self),
         }

@@ -9,14 +9,13 @@ import numpy as np
 
 from kinematics.programs.graph import Node
 from kinematics.programs.program import Program, check_arguments
+from kinematics.programs.source_lines import INFIX, assignments
 
-INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
 
 
-def expression(node: Node, name: dict[int, str], module: str) -> str:
+def expression(node: Node, args: list[str], module: str) -> str:
     """One operation, written in the names of its operands."""
-    args = [name[a.id] for a in node.args]
     if node.op in INFIX:
         return f"{args[0]} {INFIX[node.op]} {args[1]}"
     if node.op == "neg":
@@ -39,7 +38,7 @@ def number(value: float) -> str:
 
 
 def _body(program: Program, module: str) -> list[str]:
-    """Assignments, one a node; a name is reused for nothing, so any line can be inspected."""
+    """The lines of the function."""
     name: dict[int, str] = {}
     lines = []
     live = {n.id for n in program.nodes}
@@ -48,12 +47,10 @@ def _body(program: Program, module: str) -> list[str]:
             name[node.id] = str(node.value)
             if node.id in live:
                 lines.append(f"{node.value} = {port.name}[..., {k}]")
-    for node in program.nodes:
-        if node.op == "const":
-            name[node.id] = number(node.value)
-        elif node.op != "input":
-            name[node.id] = f"t{node.id}"
-            lines.append(f"t{node.id} = {expression(node, name, module)}")
+    told = assignments(
+        program.nodes, name, number=number, expression=lambda n, a: expression(n, a, module)
+    )
+    lines += [f"{variable} = {text}" for variable, text in told]
     outputs = ", ".join(name[n.id] for n in program.outputs.ravel())
     first = ", ".join(port.name for port in program.ports)
     shape = tuple(program.outputs.shape)

@@ -15,8 +15,11 @@ def _register() -> Any:
 
     @torch.library.custom_op("worldlaw::program", mutates_args=())
     def program(inputs: list[torch.Tensor], handle: int) -> torch.Tensor:
+        own = CompiledProgram.registry[handle]
+        if inputs[0].is_cuda:
+            return own.cuda(*inputs).to(inputs[0].dtype)
         arrays = [x.detach().cpu().numpy() for x in inputs]
-        result = CompiledProgram.registry[handle].call_numpy(*arrays)
+        result = own.call_numpy(*arrays)
         return torch.from_numpy(np.ascontiguousarray(result)).to(
             dtype=inputs[0].dtype, device=inputs[0].device
         )

@@ -84,3 +84,41 @@ def test_a_family_is_drawn_where_it_runs_fastest() -> None:
     (only,) = points(held, 64)
     assert only.time == pytest.approx(3e-9)
     assert (only.inside, only.outside) == (0.1, 0.2)
+
+
+def test_the_card_has_a_section_of_its_own(folder: Path, tmp_path: Path) -> None:
+    """From numbers made up: no card is needed to tell what one measured."""
+
+    def timing(name: str, ns: float, batch: int, threads: int = 1) -> dict[str, object]:
+        more = {"dtype": "float64", "threads": threads, "note": "", "low": ns, "high": ns}
+        return {"name": name, "batch": batch, "nanoseconds": ns, **more}
+
+    rows = {"simulator, compiled": 2.0, "simulator, compiled, float32": 1.0, "net": 8.0}
+    rows["simulator, compiled, processor, one thread"] = 20.0
+    held = read_json(folder / "double_pendulum.json")
+    card = {key: held[key] for key in ("title", "robot", "region", "date", "reference")}
+    card |= {
+        "machine": {**held["machine"], "card": "Some Card"},
+        "versions": {**held["versions"], "CUDA": "13.0"},
+        "timings": [timing(name, ns, batch) for name, ns in rows.items() for batch in (1, 4096)],
+        "accuracy": [
+            {
+                "name": name,
+                "kind": "model" if name == "net" else "simulator",
+                "family": name,
+                "radii": [1.0, 2.0, 3.0],
+                "errors": [0.1 if name == "net" else 1e-15] * 3,
+            }
+            for name in rows
+        ],
+        "training": held["training"],
+        "build_seconds": 1.0,
+    }
+    write_json(tmp_path / "double_pendulum_cuda.json", card)
+    write_json(tmp_path / "double_pendulum.json", held)
+    text = time_ledger.report(tmp_path).read_text()
+    second = text.split("\n\n")[2]
+    assert second.startswith("**On a graphics card** (Some Card)")
+    assert "4.00 times slower than the program in float64 and 8.00 times slower" in second
+    assert "10.0 times the speed of the same program on one thread" in text
+    assert (tmp_path / "error_against_time_cuda.png").stat().st_size > 10_000
