@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kinematics import spatial, terms
+from kinematics import spatial, springs, terms
 from kinematics.arrays import Array
 from kinematics.crba import composites
 from kinematics.inputs import Inputs, enter
@@ -39,8 +39,8 @@ def _potential(given: Inputs) -> Array:
     total = -(total[0, 1:4] * -given.read.fall[0, 3:]).sum(0)
     stiffness = terms.present(given, "stiffness")
     if stiffness is not None:
-        stretched = terms.stretch(given)
-        total = total + (stiffness * stretched * stretched).sum(0) * 0.5
+        reference = terms.constant(given, given.robot.spring_reference)
+        total = total + springs.energy(given, stiffness, reference)
     return total
 
 

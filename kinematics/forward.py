@@ -116,7 +116,7 @@ def _straight(robot: Robot) -> _Straight | None:
 
     try:
         program = robot_program(robot, "aba", order="aba")
-    except ProgramError:  # a body without inertia: the recursion answers nan, as it should
+    except ProgramError:  # bodies without inertia (nan, as it should be), springs of ball joints
         _singular.add(robot)
         return None
     made = _Straight(

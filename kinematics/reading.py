@@ -172,7 +172,11 @@ def _prepare_now(trace: Any) -> None:
         return
     robot, like = variable.realize().value, trace.get_local("like").as_fake()
     with _disable_current_modes():
-        _ = robot.active_terms, robot.coupling  # read off the robot's numbers as well
+        _ = (
+            robot.active_terms,
+            robot.turning_springs,
+            robot.coupling,
+        )  # read off the robot's numbers as well
         reading(
             robot.unmimicked if robot.mimic else robot,
             torch.empty(0, dtype=like.dtype, device=like.device),

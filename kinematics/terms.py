@@ -1,4 +1,4 @@
-"""Joint terms: armature, viscous damping, smoothed Coulomb friction, linear springs."""
+"""Joint terms: armature, viscous damping, smoothed Coulomb friction, springs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from kinematics import joints
+from kinematics import springs
 from kinematics.arrays import Array
 from kinematics.inputs import Inputs, enter
 from kinematics.tree import Robot
@@ -16,7 +16,8 @@ def joint_forces(robot: Robot, q: Any, v: Any, a: Any) -> Array:
     """armature·a + damping·v + friction·tanh(v/speed) + stiffness·(q - reference), (..., nv).
 
     q [rad | m], v [rad/s | m/s], a [rad/s² | m/s²]; returns [N·m | N]: the part of ``rnea`` that
-    is not rigid-body. ``speed`` is ``robot.friction_speed``. Springs act on one-velocity joints.
+    is not rigid-body. ``speed`` is ``robot.friction_speed``. Springs of ball and free joints act
+    on rotation vectors; see `kinematics.springs`.
     """
     return enter(robot, q, v, a).run(_forces)
 
@@ -46,22 +47,12 @@ def velocity_forces(given: Inputs) -> Array | None:
         parts.append(friction * given.xp.tanh(v / given.robot.friction_speed))
     stiffness = present(given, "stiffness")
     if stiffness is not None:
-        parts.append(stiffness * stretch(given))
+        reference = constant(given, given.robot.spring_reference)
+        parts.append(springs.forces(given, stiffness, reference))
     total: Array | None = None
     for part in parts:
         total = part if total is None else total + part
     return total
-
-
-def stretch(given: Inputs) -> Array:
-    """q - reference (nv, B) of each one-velocity joint, zero for the others."""
-    q, robot = given.public["q"], given.robot
-    columns = [given.xp.zeros((q.shape[0],), like=q)] * robot.nv
-    reference = constant(given, robot.spring_reference)
-    for kind, at, dof in zip(robot.kinds, robot.q_slices, robot.v_slices, strict=True):
-        if joints.NV[kind] == 1:
-            columns[dof.start] = q[:, at.start] - reference[dof.start]
-    return given.xp.stack(columns, axis=0)
 
 
 def present(given: Inputs, name: str) -> Array | None:

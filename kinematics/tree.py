@@ -38,7 +38,8 @@ class Robot:
     give each batch element its own parameters, and gradients flow to it. ``gravity`` (3,) [m/s²].
 
     Joint terms (nv,): armature, damping (viscous), friction (Coulomb, smoothed), stiffness about
-    ``spring_reference``. Limits are infinite where the description is silent.
+    ``spring_reference`` (a rotation vector, then a position, for joints that turn freely; see
+    `kinematics.springs`). Limits are infinite where the description is silent.
     ``friction_speed`` [rad/s | m/s] is the width of the smoothed Coulomb step tanh(v / speed).
     """
 
@@ -119,6 +120,16 @@ class Robot:
         names = ("armature", "damping", "friction", "stiffness")
         values = {name: getattr(self, name) for name in names}
         return frozenset(k for k, x in values.items() if x.requires_grad or bool((x != 0).any()))
+
+    @lazy
+    def turning_springs(self) -> tuple[int, ...]:
+        """The ball and free joints that have a spring."""
+        active = self.stiffness != 0 if not self.stiffness.requires_grad else [True] * self.nv
+        return tuple(
+            joint
+            for joint, (kind, dof) in enumerate(zip(self.kinds, self.v_slices, strict=True))
+            if kind in joints.QUATERNION and any(bool(x) for x in active[dof])
+        )
 
     @lazy
     def unmimicked(self) -> Robot:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from kinematics import joints, physical
 from kinematics.errors import RobotError
-from kinematics.rotations import clean
+from kinematics.rotations import clean, log_quaternion
 from kinematics.tree import Robot, build
 
 GRAVITY = 1 << 7  # mjDSBL_GRAVITY
@@ -77,9 +78,14 @@ def _left_out(model: Any, label: str, tree_only: bool) -> list[str]:
     harmless: list[str] = []
     if model.neq:
         serious.append(f"{model.neq} equality constraints (closed loops, couplings)")
-    passive = [np.any(getattr(model, f"tendon_{x}")) for x in ("stiffness", "damping")]
     if model.ntendon:
-        (serious if any(passive) else harmless).append(f"{model.ntendon} tendons")
+        pulls = _any(model, "tendon", "stiffness", "stiffnesspoly", "damping", "dampingpoly",
+                     "armature", "frictionloss")  # fmt: skip
+        (serious if pulls else harmless).append(f"{model.ntendon} tendons")
+    if _any(model, "jnt", "stiffnesspoly") or _any(model, "dof", "dampingpoly"):
+        serious.append("springs or dampers that are not linear (their linear part stays)")
+    if _any(model, "actuator", "armature", "damping", "dampingpoly"):
+        serious.append("rotors or dampers of actuators")
     if getattr(model, "nflex", 0):
         serious.append(f"{model.nflex} flexible bodies")
     if model.opt.density or model.opt.viscosity:
@@ -94,6 +100,11 @@ def _left_out(model: Any, label: str, tree_only: bool) -> list[str]:
             "load(..., tree_only=True) leaves them out"
         )
     return [f"left out: {what}" for what in (*serious, *harmless)]
+
+
+def _any(model: Any, group: str, *names: str) -> bool:
+    """Whether any of these fields, as far as this MuJoCo has them, is not zero."""
+    return any(np.any(getattr(model, f"{group}_{name}", 0.0)) for name in names)
 
 
 class _Tree:
@@ -185,21 +196,29 @@ class _Tree:
         dof = int(model.jnt_dofadr[joint])
         single = nv == 1
         stiffness = float(np.ravel(model.jnt_stiffness[joint])[0])
-        if stiffness and not single:
-            self.notes.append(f"left out: the spring of joint {_joint_name(model, joint)!r}")
-        spring = float(model.qpos_spring[model.jnt_qposadr[joint]]) if single else 0.0
+        reference = _spring_reference(model, joint, kind)
         for k in range(dof, dof + nv):
             self.terms["armature"].append(float(model.dof_armature[k]))
             self.terms["damping"].append(float(np.ravel(model.dof_damping[k])[0]))
             self.terms["friction"].append(float(model.dof_frictionloss[k]))
-            self.terms["stiffness"].append(stiffness if single else 0.0)
-            self.terms["spring_reference"].append(spring)
+            self.terms["stiffness"].append(stiffness)
+        self.terms["spring_reference"] += reference
         limited = single and bool(model.jnt_limited[joint])
         low, high = model.jnt_range[joint] if limited else (-math.inf, math.inf)
         self.lower += [float(low)] * joints.NQ[kind]
         self.upper += [float(high)] * joints.NQ[kind]
         bounded = single and bool(model.jnt_actfrclimited[joint])
         self.effort += [float(model.jnt_actfrcrange[joint][1]) if bounded else math.inf] * nv
+
+
+def _spring_reference(model: Any, joint: int, kind: str) -> list[float]:
+    """Where the joint's spring is at rest: a coordinate, a rotation vector, or that and a place."""
+    at = int(model.jnt_qposadr[joint])
+    rest = [float(x) for x in model.qpos_spring[at : at + joints.NQ[kind]]]
+    if joints.NV[kind] == 1:
+        return rest
+    turn = log_quaternion(torch.tensor(rest[-4:], dtype=torch.float64)).tolist()
+    return turn + rest[:-4]
 
 
 def _matrix(quaternion: np.ndarray) -> np.ndarray:

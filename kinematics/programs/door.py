@@ -55,6 +55,12 @@ def robot_program(
     check_what(what)
     if order not in ORDERS:
         raise ProgramError(f"expected an order among {', '.join(ORDERS)}, found {order!r}")
+    if robot.turning_springs and what not in ("crba", "kinetic"):
+        raise ProgramError(
+            f"{robot.name}: expected springs along single coordinates, found those of "
+            f"{', '.join(robot.joint_names[j] for j in robot.turning_springs)}; set their "
+            "stiffness to zero and give their torque from outside"
+        )
     try:
         if what == "aba" and robot.mimic:
             return trace_coupled(robot, extra_force=extra_force)

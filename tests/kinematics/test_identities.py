@@ -69,7 +69,7 @@ def test_power_balance(robot):
         armature=torch.full((robot.nv,), 0.1),
         damping=torch.full((robot.nv,), 0.3),
         friction=torch.full((robot.nv,), 0.2),
-        stiffness=torch.full((robot.nv,), 0.5),
+        stiffness=torch.linspace(0.2, 0.9, robot.nv),
         spring_reference=torch.full((robot.nv,), 0.4),
     )
     q, v, a = state(robot)

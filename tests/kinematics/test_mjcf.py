@@ -55,6 +55,60 @@ def test_every_joint_agrees_with_mujoco():
     assert worst(kinematics.aba(smooth, q, v, tau), a) < 1e-9
 
 
+SPRUNG = """
+<mujoco>
+  <worldbody>
+    <body pos=".1 .2 .3" euler="20 -40 60">
+      <joint name="f" type="free" stiffness="3"/><geom type="box" size=".1 .2 .3"/>
+      <body pos=".3 0 0" euler="0 50 0">
+        <joint name="b" type="ball" pos="0 .1 .05" stiffness="7"/>
+        <geom type="capsule" size=".05" fromto="0 0 0 .3 .1 0"/>
+        <body pos=".3 .1 0">
+          <joint name="h" type="hinge" axis="0 1 1" stiffness="2" springref="30"/>
+          <geom type="sphere" size=".05" pos=".05 0 0"/>
+        </body>
+      </body>
+    </body>
+    <body pos="1 0 0">
+      <joint name="x" type="slide" axis="1 0 0"/>
+      <joint name="c" type="ball" stiffness="0.5"/><geom type="ellipsoid" size=".1 .2 .3"/>
+    </body>
+  </worldbody>
+</mujoco>"""
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_springs_of_ball_and_free_joints_agree_with_mujoco(count):
+    """Through numpy (few states) and through torch (more); in every direction of turning."""
+    robot = kinematics.load(SPRUNG)
+    assert robot.notes == ()
+    assert len(robot.turning_springs) == 3
+    oracle = MujocoOracle(robot, mujoco.MjModel.from_xml_string(SPRUNG))
+    q, v, a = kinematics.random_state(robot, count, q=3.0, seed=4)
+    for at in robot.quaternion_slices:
+        q[1, at] *= -1  # the same orientation
+    tau = kinematics.rnea(robot, q, v, a)
+    for i in range(count):
+        assert worst(tau[i], oracle.rnea(*(x[i].numpy() for x in (q, v, a)))) < 1e-12
+    assert worst(kinematics.aba(robot, q, v, tau), a) < 1e-10
+    many = [x.repeat(600, 1) for x in (q, v, tau)]  # beyond where programs would be used
+    assert worst(kinematics.aba(robot, *many)[:count], a) < 1e-10
+    # at rest where the description says
+    oracle.data.qpos[:] = oracle.model.qpos_spring
+    still = torch.zeros(robot.nv)
+    free = robot.replace(gravity=[0.0, 0.0, 0.0])
+    assert float(kinematics.bias(free, oracle.model.qpos_spring, still).abs().max()) < 1e-15
+    with pytest.raises(kinematics.WorldlawError, match="springs along single coordinates"):
+        kinematics.compile(robot, "aba")
+
+
+def test_what_is_not_linear_is_refused_or_left_out_by_choice():
+    bent = BEAST.replace('stiffness="2"', 'stiffness="2 1 3"')
+    with pytest.raises(RobotError, match="not linear"):
+        kinematics.load(bent)
+    assert float(kinematics.load(bent, tree_only=True).stiffness.max()) == 2.0
+
+
 def test_joint_terms_are_read_and_can_be_left_out():
     robot = kinematics.load(BEAST)
     hy, hx = robot.v_slice("hy"), robot.v_slice("hx")

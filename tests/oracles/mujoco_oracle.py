@@ -11,12 +11,23 @@ import numpy as np
 
 from kinematics import Robot
 
+BEYOND_A_TREE = (
+    "tendon_stiffness", "tendon_stiffnesspoly", "tendon_damping", "tendon_dampingpoly",
+    "tendon_armature", "jnt_stiffnesspoly", "dof_dampingpoly", "actuator_armature",
+    "actuator_damping", "actuator_dampingpoly", "body_gravcomp",
+)  # fmt: skip
+
 
 class MujocoOracle:
-    """A MuJoCo model without contacts, limits, actuators; friction loss is left out."""
+    """A MuJoCo model without contacts, limits, actuators, fluid and what pulls on tendons; friction
+    loss is left out: the tree that ``kinematics.load(..., tree_only=True)`` keeps."""
 
     def __init__(self, robot: Robot, model: mujoco.MjModel) -> None:
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
+        model.opt.density = model.opt.viscosity = 0.0
+        for name in BEYOND_A_TREE:
+            if hasattr(model, name):
+                getattr(model, name)[:] = 0.0
         self.robot, self.model, self.data = robot, model, mujoco.MjData(model)
 
     def _turns(self, q: np.ndarray) -> np.ndarray:
