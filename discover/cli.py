@@ -224,17 +224,30 @@ def bench(
     ] = "dynamics",
     out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
     part: Annotated[str | None, typer.Option(help="Of laws: only these parts [all].")] = None,
-    workers: Annotated[int | None, typer.Option(help="Of laws: processes [1].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes at once [1].")] = None,
     seeds: Annotated[str | None, typer.Option(help="Of laws: as 0,1,2 [0].")] = None,
     device: Annotated[
-        Device | None, typer.Option(help="Of dynamics: what the time ledger is measured on [cpu].")
+        Device | None, typer.Option(help="Where to time (dynamics) or to train (networks) [cpu].")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Seconds of training a network, of models and published.")
     ] = None,
 ) -> None:
     """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,
-    laws), world models on three robots (models), or those against published figures (published)."""
+    laws), world models on three robots (models), those against published figures (published), or
+    what many networks have learned (networks)."""
     from importlib.util import find_spec
+    from inspect import signature
 
-    subjects = ("dynamics", "verdict", "laws", "models", "published", "structure")
+    subjects = (
+        "dynamics",
+        "verdict",
+        "laws",
+        "models",
+        "published",
+        "structure",
+        "networks",
+    )
     if subject not in subjects:
         raise RecipeError(f"bench: expected one of {', '.join(subjects)}, found {subject!r}")
     if find_spec(f"discover.bench.{subject}") is None if find_spec("discover.bench") else True:
@@ -244,17 +257,22 @@ def bench(
         )
     from importlib import import_module
 
-    options: dict[str, Any] = {"part": part, "workers": workers, "seeds": _numbers(seeds)}
-    given = {name: value for name, value in options.items() if value is not None}
-    if given and subject != "laws":
-        raise RecipeError(f"bench: --{next(iter(given))} belongs to laws, not to {subject}")
+    options: dict[str, Any] = {
+        "part": part,
+        "workers": workers,
+        "seeds": _numbers(seeds),
+        "budget": budget,
+    }
     if device is not None:
         from discover.train import choose_device
 
-        if subject != "dynamics":
-            raise RecipeError(f"bench: --device belongs to dynamics, not to {subject}")
-        given["device"] = choose_device(device.value).type
-    import_module(f"discover.bench.{subject}").main(out=out, say=_say, **given)
+        options["device"] = choose_device(device.value).type
+    given = {name: value for name, value in options.items() if value is not None}
+    measured = import_module(f"discover.bench.{subject}").main
+    for name in given:
+        if name not in signature(measured).parameters:
+            raise RecipeError(f"bench: {subject} has no option --{name}; leave it out")
+    measured(out=out, say=_say, **given)
 
 
 def _numbers(text: str | None) -> list[int] | None:

@@ -124,6 +124,11 @@ def choose_device(device: str | None) -> torch.device:
     return chosen
 
 
+def device_name(device: torch.device) -> str:
+    """The graphics card's name, or "cpu"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def _event_writer(folder: Path | str | None) -> Any | None:
     """TensorBoard's writer of event files, or None. Raises ModelError where it is missing."""
     if folder is None:

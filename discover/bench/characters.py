@@ -5,7 +5,6 @@ Lutter, Ritter, Peters (2019), "Deep Lagrangian Networks".
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from discover import models
 from discover.dataset import SPLITS, Dataset, describe
 from discover.descent import TrainingConfig
 from discover.models.delan import DeLaN
-from discover.train import train
+from discover.train import choose_device, device_name, train
 from kinematics import Robot
 
 PUBLISHED = {"torque": 4.3e-4, "inertial": 7.3e-4, "Coriolis": 2.2e-4, "gravity": 7.3e-4}
@@ -35,14 +34,15 @@ CENTRE, SIZE = (0.9, -0.6), 0.35  # m: where the pen writes, and how large
 TRAIN_S = 75.0
 
 
-def measure(say: Callable[[str], None], *, train_s: float = TRAIN_S) -> dict[str, Any]:
+def measure(*, device: str = "cpu", train_s: float = TRAIN_S) -> dict[str, Any]:
     """Mean squared errors of torque and of its parts on the test strokes, JSON-able."""
     robot = kinematics.load("double_pendulum")
     data = strokes(robot, seed=0)
     model = models.build("delan", 2, 2, {"trig": True}, kinds=robot.kinds, parents=robot.parents)
     assert isinstance(model, DeLaN)
     config = TrainingConfig(epochs=1500, batch=512, lr=3e-3, final_lr=1e-4, patience=0)
-    result = train(model, data, device="cpu", budget_s=train_s, config=config)
+    place = choose_device(device)
+    result = train(model, data, device=str(place), budget_s=train_s, config=config)
     rows = data.part("test")
     assert rows.a is not None
     true = parts_of(robot, rows.q, rows.v, rows.a)
@@ -54,7 +54,6 @@ def measure(say: Callable[[str], None], *, train_s: float = TRAIN_S) -> dict[str
         }
         for name in PUBLISHED
     }
-    say("  DeLaN: " + ", ".join(f"{name} {row['mse']:.1e}" for name, row in found.items()))
     return {
         "parts": found,
         "train": len(data.part("train")),
@@ -63,6 +62,7 @@ def measure(say: Callable[[str], None], *, train_s: float = TRAIN_S) -> dict[str
         "train_s": result.metrics["seconds"],
         "epochs": len(result.history),
         "validation_error": result.metrics["validation_error"],
+        "trained_on": device_name(place),
     }
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from discover.artifacts import read_json, value_hash, write_json, write_text
+from discover.artifacts import value_hash, write_text
 from discover.bench import families
 from discover.bench.families import FAMILIES, MECHANICAL, REMEMBERING, Arena
+from discover.bench.trials import Part, forget_stale, machine, run_part, turns
 from discover.report.numbers import number
 from discover.report.style import (
     MUTED,
@@ -31,73 +30,93 @@ from discover.report.style import (
 )
 
 FOLDER = Path("reports") / "models"
+RECORDS = "measured"
 AXES = {"q": "configuration q", "v": "velocity v", "tau": "joint force τ", "joint": "together"}
 COLOURS = {"remembers": SERIES[0], "network": SERIES[2], "mechanics": SERIES[1], "white": SERIES[3]}
 
 
-def main(*, out: Path | None = None, say: Callable[[str], None] = print) -> None:
-    """Measure what is not measured yet, and write report.md with a figure for each robot."""
+def main(
+    *,
+    out: Path | None = None,
+    say: Callable[[str], None] = print,
+    workers: int = 1,
+    device: str = "cpu",
+    budget: float = families.TRAIN_S,
+) -> None:
+    """Measure what is not measured yet, and write report.md with a figure for each robot.
+
+    workers: families measured at once, a thread each. device: where the larger robots are trained.
+    budget: seconds of training a family.
+    """
     folder = Path(out) if out is not None else FOLDER
-    results: dict[str, list[dict[str, Any]]] = {}
+    part = Part(
+        name=RECORDS,
+        title="",
+        trials=lambda seeds: _trials(device, budget),
+        run=measure,
+        report=lambda records, folder: [],
+    )
+    forget_stale(part, folder, [0])
+    rows = run_part(part, folder, [0], workers, say)
     chosen = families.arenas()
+    results = {a.name: [row for row in rows if row["arena"] == a.name] for a in chosen}
     for arena in chosen:
-        say(f"{arena.title}")
-        rows = results[arena.name] = []
-        for family in FAMILIES:
-            rows.append(_cell(arena, family, folder, say))
-            write_text(folder / "report.md", report(chosen, results))
-        save(figure(arena, rows), folder / f"{arena.name}.png")
+        results[arena.name].sort(key=lambda row: list(FAMILIES).index(row["family"]))
+        save(figure(arena, results[arena.name]), folder / f"{arena.name}.png")
+    write_text(folder / "report.md", report(chosen, results))
     say(f"report: {folder / 'report.md'}")
 
 
-def _cell(arena: Arena, family: str, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """One family on one robot: read where it was measured before with the same settings."""
-    name = "".join(c if c.isalnum() else "_" for c in family.lower())
-    path = folder / "measured" / f"{arena.name}.{name}.json"
-    identity = value_hash(
-        {
+def _trials(device: str, budget: float) -> list[dict[str, Any]]:
+    """One a family and robot; the large robots, which take longest, come first in each turn."""
+    groups = []
+    for arena in sorted(families.arenas(), key=lambda a: -a.robot.nv):
+        known = {
             "settings": families.settings(),
-            "family": [family, *FAMILIES[family]],
             "robot": arena.robot.to_dict(),
             "region": arena.region.resolve(arena.robot.nv).to_dict(),
             "dt": arena.dt,
             "examined": arena.examined,
+            "budget": budget,
         }
-    )
-    if path.exists():
-        held = read_json(path)
-        if held.get("identity") == identity:
-            say(f"  {family:<22} kept")
-            return held
-    found = families.measure(arena, family) | {"identity": identity, "machine": machine()}
-    write_json(path, found)
-    say(f"  {family:<22} {_told(found)}")
-    return read_json(path)
+        groups.append(
+            [
+                {
+                    "id": f"{arena.name}." + "".join(c if c.isalnum() else "_" for c in f.lower()),
+                    "arena": arena.name,
+                    "family": f,
+                    "device": device,
+                    "budget": budget,
+                    "identity": value_hash({**known, "family": [f, *FAMILIES[f]]}),
+                }
+                for f in FAMILIES
+            ]
+        )
+    return turns(groups)
 
 
-def _told(found: dict[str, Any]) -> str:
-    if "refused" in found:
-        return f"- {found['refused']}"
-    error = found["errors"]["joint"]["error"][0]
-    return f"{_percent(error)} in the region, {found['seconds']:.0f} s"
-
-
-def machine() -> str:
-    """The processor's kind and how many of it there are."""
-    return f"{platform.machine()}, {os.cpu_count()} CPU cores"
+def measure(trial: dict[str, Any]) -> dict[str, Any]:
+    """One family on one robot, in whichever process."""
+    (arena,) = (a for a in families.arenas() if a.name == trial["arena"])
+    found = families.measure(arena, trial["family"], trial["device"], trial["budget"])
+    return {**found, "machine": machine()}
 
 
 def report(chosen: Sequence[Arena], results: dict[str, list[dict[str, Any]]]) -> str:
     """The tables as Markdown, of the robots that are measured."""
-    machines = sorted({row["machine"] for rows in results.values() for row in rows})
+    every = [row for rows in results.values() for row in rows]
+    machines = sorted({row["machine"] for row in every})
+    budget = " or ".join(f"{s:g}" for s in sorted({row["budget"] for row in every}))
+    drawn = sorted({row["trained_on"] for row in every} - {"cpu"} - {None})
+    where = f"; the larger robots on {' and '.join(drawn)}, several at once" if drawn else ""
     lines = [
         "# Families of world models, on three robots",
         "",
         f"Every family was trained on {families.SAMPLES:,} samples of the region, for at most "
-        f"{families.TRAIN_S:g} s of wall clock and 60 epochs, on {' and '.join(machines)}; made by "
-        "`discover bench models`. This shows what each family gives for the same small effort, "
-        "not the best that it can give; on a machine busy with other things, large families see "
-        "few epochs (their number stands in the table).",
+        f"{budget} s of wall clock and {families.EPOCHS} epochs, a thread each, on "
+        f"{' and '.join(machines)}{where}; made by `discover bench models`. This shows what each "
+        "family gives for the same small effort, not the best that it can give; large families "
+        "see few epochs (their number stands in the table).",
         "",
         "Errors are relative: root mean square over the size of the true answer, joint by joint. "
         "Columns *region*, *1.5×*, *2×*, *3×*: in the region, and in shells that end at so many "
@@ -113,13 +132,7 @@ def report(chosen: Sequence[Arena], results: dict[str, list[dict[str, Any]]]) ->
         "competitor: it shows what the same samples hold.",
     ]
     for arena in chosen:
-        if arena.name in results:
-            lines += ["", f"## {arena.title}", "", *_table(arena, results[arena.name])]
-        done = {row["family"] for row in results.get(arena.name, [])}
-        left = [family for family in FAMILIES if family not in done]
-        if left:
-            which = "nothing yet" if not done else f"all but {', '.join(left)}"
-            lines += ["", f"*{arena.title}: measured is {which}; the command goes on from here.*"]
+        lines += ["", f"## {arena.title}", "", *_table(arena, results[arena.name])]
     return "\n".join(lines) + "\n"
 
 
@@ -173,7 +186,8 @@ def figure(arena: Arena, rows: Sequence[dict[str, Any]]) -> Any:
         ]
         for panel, (axis, title) in zip(panels, AXES.items(), strict=True):
             shade_region(panel, label=axis == "q")
-            log_errors(panel, min(finite), min(max(finite), 99.0))
+            if finite:
+                log_errors(panel, min(finite), min(max(finite), 99.0))
             ends = []
             for row in shown:
                 curve, colour = row["errors"][axis], COLOURS[_group(row["kind"])]

@@ -11,67 +11,106 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from discover.artifacts import read_json, write_json, write_text
+from discover.artifacts import value_hash, write_text
 from discover.bench import characters, swinging
-from discover.bench.models import machine
+from discover.bench.trials import Part, forget_stale, machine, run_part
 from discover.report.numbers import number
 
 FOLDER = Path("reports") / "published"
-TASKS = {"characters": characters.measure, "swinging": swinging.measure}
+CHARACTERS, SWINGING = "characters", "swinging"
 
 
-def main(*, out: Path | None = None, say: Callable[[str], None] = print) -> None:
-    """Run what is not measured yet, and write report.md."""
+def main(
+    *,
+    out: Path | None = None,
+    say: Callable[[str], None] = print,
+    workers: int = 1,
+    device: str = "cpu",
+    budget: float | None = None,
+) -> None:
+    """Run what is not measured yet, and write report.md.
+
+    workers: networks trained at once. device: where. budget: seconds of training each.
+    """
     folder = Path(out) if out is not None else FOLDER
-    found = {}
-    for name, measure in TASKS.items():
-        path = folder / f"{name}.json"
-        if not path.exists():
-            say(f"{name} ...")
-            write_json(path, measure(say) | {"machine": machine()})
-        found[name] = read_json(path)
-        write_text(folder / "report.md", report(found))
+    part = Part(
+        name="measured",
+        title="",
+        trials=lambda seeds: _trials(device, budget),
+        run=measure,
+        report=lambda records, folder: [],
+    )
+    forget_stale(part, folder, [0])
+    rows = run_part(part, folder, [0], workers, say)
+    write_text(folder / "report.md", report(rows))
     say(f"report: {folder / 'report.md'}")
 
 
-def report(found: dict[str, dict[str, Any]]) -> str:
-    """The tasks that are measured as Markdown, beside the published figures."""
-    machines = sorted({told["machine"] for told in found.values()})
+def _trials(device: str, budget: float | None) -> list[dict[str, Any]]:
+    tasks = [(SWINGING, name) for name in swinging.CONTENDERS] + [(CHARACTERS, "DeLaN")]
+    return [
+        {
+            "id": f"{task}.{name.lower().replace(' ', '_')}",
+            "task": task,
+            "name": name,
+            "device": device,
+            "budget": budget or (swinging.TRAIN_S if task == SWINGING else characters.TRAIN_S),
+            "identity": value_hash([task, name, swinging.settings(), budget]),
+        }
+        for task, name in tasks
+    ]
+
+
+def measure(trial: dict[str, Any]) -> dict[str, Any]:
+    """One network on one task."""
+    told: dict[str, Any] = {"device": trial["device"], "train_s": trial["budget"]}
+    if trial["task"] == SWINGING:
+        found = swinging.measure(trial["name"], **told)
+    else:
+        found = characters.measure(**told)
+    return found | {"machine": machine()}
+
+
+def report(rows: list[dict[str, Any]]) -> str:
+    """The tasks as Markdown, beside the published figures."""
+    machines = sorted({row["machine"] for row in rows})
     lines = [
         "# Held to published figures",
         "",
         f"Measured by `discover bench published` on {' and '.join(machines)}; simulated here.",
+        "",
+        *_swinging([row for row in rows if row["task"] == SWINGING]),
     ]
-    if "swinging" in found:
-        lines += ["", *_swinging(found["swinging"])]
-    if "characters" in found:
-        lines += ["", *_characters(found["characters"])]
+    for row in rows:
+        if row["task"] == CHARACTERS:
+            lines += ["", *_characters(row)]
     return "\n".join(lines) + "\n"
 
 
-def _swinging(told: dict[str, Any]) -> list[str]:
+def _swinging(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
         "## The free double pendulum (Cranmer et al. 2020)",
         "",
         swinging.READING,
         "",
         "| model | energy off, here | published | error of a on fresh states | samples | "
-        "parameters | epochs | training [s] |",
-        "|---|---|---|---|---|---|---|---|",
+        "parameters | epochs | training [s] | on |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, row in told["models"].items():
+    for row in rows:
         published = swinging.PUBLISHED.get(row["kind"])
         lines.append(
-            f"| {name} | **{number(row['energy_error'], 2)}** | "
+            f"| {row['name']} | **{number(row['energy_error'], 2)}** | "
             f"{'–' if published is None else f'{published:g}'} | "
-            f"{number(100 * row['acceleration_error'], 2)} % | {told['samples']:,} | "
-            f"{row['parameters']:,} | {row['epochs']} | {row['train_s']:.0f} |"
+            f"{number(100 * row['acceleration_error'], 2)} % | {row['samples']:,} | "
+            f"{row['parameters']:,} | {row['epochs']} | {row['train_s']:.0f} | "
+            f"{row['trained_on']} |"
         )
     return [
         *lines,
         "",
-        f"The simulator itself, stepped in the same way, is off by {number(told['own'], 2)}. Every "
-        f"model had {swinging.TRAIN_S:g} s of wall clock. A network whose accelerations are still "
+        f"The simulator itself, stepped in the same way, is off by {number(rows[0]['own'], 2)}. A "
+        "network whose accelerations are still "
         "off by percents after so few epochs has not been trained to its end: its figure says what "
         "this effort gives, not what the family can do.",
     ]

@@ -6,7 +6,6 @@ Cranmer et al. (2020), "Lagrangian Neural Networks".
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ import kinematics
 from discover import forecast, models
 from discover.dataset import SPLITS, Dataset, describe
 from discover.descent import TrainingConfig
-from discover.dynamics import relative_error
+from discover.dynamics import Dynamics, relative_error
 from discover.measure import compiled
-from discover.train import train
+from discover.train import choose_device, device_name, train
 from kinematics import Robot
 
 PUBLISHED = {"lnn": 0.0043, "mlp": 0.0736}
@@ -34,7 +33,7 @@ READING = (
 G, MOST = 9.8, 3 * 9.8
 MOTIONS, LASTING, EVERY = 500, 20.0, 20  # training motions, their length [s], steps apart
 STARTS, SECONDS, DT = 40, 100.0, 0.01
-TRAIN_S = 110.0
+TRAIN_S, EPOCHS = 110.0, 2000  # of training: seconds and epochs, at most
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "DeLaN": ("delan", {"trig": True}),
     "MLP": ("mlp", {"trig": True}),
@@ -48,37 +47,48 @@ def pendulum() -> Robot:
     return robot.replace(gravity=torch.tensor([0.0, 0.0, -G], dtype=torch.float64))
 
 
-def measure(
-    say: Callable[[str], None], *, train_s: float = TRAIN_S, seconds: float = SECONDS
-) -> dict[str, Any]:
-    """Energy errors of each contender, JSON-able."""
+def measure(name: str, *, device: str = "cpu", train_s: float = TRAIN_S) -> dict[str, Any]:
+    """The energy error of one of the `CONTENDERS` beside the simulator's own, JSON-able."""
+    kind, options = CONTENDERS[name]
     robot = pendulum()
     data = motions(robot, MOTIONS, seed=0)
     fresh = motions(robot, 20, seed=1)
     start = starts(STARTS, seed=2)
-    steps = round(seconds / DT)
+    steps = round(SECONDS / DT)
     truth = compiled(kinematics.compile(robot, "aba"))
-    own = forecast.forecast(truth, robot, start, torch.zeros_like(start), dt=DT, steps=steps)
-    told: dict[str, Any] = {"own": energy_error(own), "samples": len(data), "models": {}}
-    for name, (kind, options) in CONTENDERS.items():
-        built = models.build(kind, 2, 2, options, kinds=robot.kinds, parents=robot.parents)
-        config = TrainingConfig(epochs=400, batch=512, lr=3e-3, patience=0)
-        result = train(built, data, device="cpu", budget_s=train_s, config=config)
-        asked = result.model
-        path = forecast.forecast(asked, robot, start, torch.zeros_like(start), dt=DT, steps=steps)
-        assert fresh.a is not None
-        with torch.no_grad():
-            said = asked(fresh.q, fresh.v, fresh.tau)
-        told["models"][name] = {
-            "kind": kind,
-            "energy_error": energy_error(path),
-            "acceleration_error": relative_error(said, fresh.a),
-            "parameters": result.model.parameter_count(),
-            "train_s": result.metrics["seconds"],
-            "epochs": len(result.history),
-        }
-        say(f"  {name}: energy off by {told['models'][name]['energy_error']:.2g}")
-    return told
+    built = models.build(kind, 2, 2, options, kinds=robot.kinds, parents=robot.parents)
+    config = TrainingConfig(epochs=EPOCHS, batch=512, lr=3e-3, patience=0)
+    place = choose_device(device)
+    result = train(built, data, device=str(place), budget_s=train_s, config=config)
+
+    def energy_off(dynamics: Dynamics) -> float:
+        still = torch.zeros_like(start)
+        return energy_error(forecast.forecast(dynamics, robot, start, still, dt=DT, steps=steps))
+
+    assert fresh.a is not None
+    with torch.no_grad():
+        said = result.model(fresh.q, fresh.v, fresh.tau)
+    return {
+        "kind": kind,
+        "energy_error": energy_off(result.model),
+        "own": energy_off(truth),
+        "samples": len(data),
+        "acceleration_error": relative_error(said, fresh.a),
+        "parameters": result.model.parameter_count(),
+        "train_s": result.metrics["seconds"],
+        "epochs": len(result.history),
+        "trained_on": device_name(place),
+    }
+
+
+def settings() -> dict[str, Any]:
+    """What decides a measurement, besides contender and budget."""
+    return {
+        "motions": [MOTIONS, LASTING, EVERY],
+        "forecast": [STARTS, SECONDS, DT],
+        "contenders": CONTENDERS,
+        "epochs": EPOCHS,
+    }
 
 
 def starts(n: int, seed: int) -> Tensor:

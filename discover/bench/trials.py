@@ -65,6 +65,17 @@ def run_part(
     return [read_json(path, "a trial of a bench") for path in kept.values()]
 
 
+def forget_stale(part: Part, folder: Path, seeds: Sequence[int]) -> None:
+    """Remove what was measured with other settings: records whose "identity" is no longer that of
+    their trial. Parts whose trials have no identity keep everything."""
+    for trial in part.trials(seeds):
+        path = folder / "records" / part.name / f"{trial['id']}.json"
+        if path.exists():
+            held = read_json(path, "a trial of a bench")
+            if held.get("identity") != trial.get("identity"):
+                path.unlink()
+
+
 def _results(part: Part, trials: Sequence[Trial], workers: int):
     """(trial, record) as they come; in this process where one worker is enough."""
     if workers <= 1 or len(trials) <= 1:

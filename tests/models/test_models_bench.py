@@ -25,7 +25,6 @@ def small(monkeypatch):
     """Everything as it is, only little of it."""
     monkeypatch.setattr(families, "SAMPLES", 400)
     monkeypatch.setattr(families, "ALONG", 400)
-    monkeypatch.setattr(families, "TRAIN_S", 0.2)
     monkeypatch.setattr(families, "QUESTIONS", 16)
     monkeypatch.setattr(families, "STARTS", 2)
     monkeypatch.setattr(families, "ROLLOUT_S", 0.1)
@@ -46,7 +45,7 @@ def arena(base: str, **changes) -> families.Arena:
     [f if f in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in families.FAMILIES],
 )
 def test_every_family_trains_and_is_examined_on_either_base(small, base, family):
-    found = families.measure(arena(base), family)
+    found = families.measure(arena(base), family, train_s=0.2)
     assert "refused" not in found, found
     assert found["verdict"] in ("lookup table", "physics", "alternative law", "undetermined")
     assert set(found["errors"]) == {"joint", "q", "v", "tau"}
@@ -62,25 +61,23 @@ def test_a_run_that_was_cut_goes_on_where_it_stood(small, monkeypatch, tmp_path)
             monkeypatch.delitem(families.FAMILIES, name)
     chosen = [arena("fixed"), arena("free", examined=False)]
     monkeypatch.setattr(families, "arenas", lambda: chosen)
-    said: list[str] = []
-    tables.main(out=tmp_path, say=said.append)
-    assert not any("kept" in line for line in said)
+
+    def run() -> list[str]:
+        """The records that are new."""
+        records = tmp_path / "records" / "measured"
+        before = {p: p.stat().st_mtime_ns for p in records.glob("*")}
+        tables.main(out=tmp_path, say=lambda line: None, device="cpu", budget=0.2)
+        return sorted(p.stem for p in records.glob("*") if before.get(p) != p.stat().st_mtime_ns)
+
+    assert len(run()) == 6
     report = (tmp_path / "report.md").read_text()
     assert "| table |" in report
     assert report.count("| DeLaN |") == 2
     assert (tmp_path / "free.png").read_bytes()[:4] == b"\x89PNG"
-    (tmp_path / "measured" / "fixed.mlp.json").unlink()
-    before = (tmp_path / "measured" / "free.table.json").read_bytes()
-    said.clear()
-    tables.main(out=tmp_path, say=said.append)
-    assert [line.split()[0] for line in said if line.startswith("  ") and "kept" not in line] == [
-        "MLP"
-    ]
-    assert (tmp_path / "measured" / "free.table.json").read_bytes() == before
+    (tmp_path / "records" / "measured" / "fixed.mlp.json").unlink()
+    assert run() == ["fixed.mlp"]
     monkeypatch.setattr(families, "SAMPLES", 300)  # another measurement, not the same one kept
-    said.clear()
-    tables.main(out=tmp_path, say=said.append)
-    assert not any("kept" in line for line in said)
+    assert len(run()) == 6
 
 
 def test_strokes_obey_their_own_derivatives_and_the_parts_make_the_torque():
@@ -102,15 +99,13 @@ def test_strokes_obey_their_own_derivatives_and_the_parts_make_the_torque():
 def test_the_published_tasks_are_measured_and_told(monkeypatch, tmp_path):
     monkeypatch.setattr(swinging, "MOTIONS", 20)
     monkeypatch.setattr(swinging, "LASTING", 1.0)
-    tasks = {
-        "characters": lambda say: characters.measure(say, train_s=0.5),
-        "swinging": lambda say: swinging.measure(say, train_s=0.3, seconds=0.3),
-    }
-    monkeypatch.setattr(published, "TASKS", tasks)
-    published.main(out=tmp_path, say=lambda line: None)
-    told = json.loads((tmp_path / "swinging.json").read_text())
+    monkeypatch.setattr(swinging, "SECONDS", 0.3)
+    published.main(out=tmp_path, say=lambda line: None, budget=0.3)
+    kept = tmp_path / "records" / "measured"
+    told = json.loads((kept / "swinging.mlp.json").read_text())
     assert told["own"] < 1e-6
-    assert told["models"]["MLP"]["energy_error"] > told["own"]
+    assert told["energy_error"] > told["own"]
+    assert json.loads((kept / "characters.delan.json").read_text())["budget"] == 0.3
     report = (tmp_path / "report.md").read_text()
     assert "0.0736" in report
     assert "Coriolis" in report
