@@ -14,16 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from discover.structure.probing import Local, Prober
+from discover.structure.probing import Prober
 from discover.structure.projection import Problem, Solution, solve, solve_well
 from discover.structure.rivals import weight_of
 from discover.structure.screws import Array, ScrewTree
+from discover.structure.way import FEWER, STARTS, one_way, start
 
-_STARTS = 24
-_BEAM = 3
-_ITERATIONS = 60
-_TIDY = ("parallel", "upright", "across")  # directions tried before random ones
-_FEWER = 6  # starts, once it has shown that no screws fit
 _EXACT, _FAIR = 1e-7, 1.3  # misfits at which a geometry is good: relative, in deviations
 
 
@@ -49,7 +45,7 @@ class Geometry:
 
 
 def infer_geometry(
-    prober: Prober, tree: ScrewTree, *, effort: int = _STARTS, joint_terms: bool = False
+    prober: Prober, tree: ScrewTree, *, effort: int = STARTS, joint_terms: bool = False
 ) -> Geometry:
     """Screws of a tree whose parents and joint kinds are given. Deterministic in the seed."""
     before = prober.respondent.queries
@@ -61,24 +57,24 @@ def infer_geometry(
     held = prober.at(prober.draw(12), replicates=depth)
     if not weight_of(asked):
         tree = replace(tree, gravity=0.0)
-    screws = _start(tree, rng)
+    screws = start(tree, rng)
     known: set[int] = set()
     for leaf in _leaves(tree):
         way = _way(tree, leaf)
-        found, reached = _one_way(prober, tree, way, rng, depth, effort, joint_terms)
-        if not reached:
-            effort = min(effort, _FEWER)
-        screws = _lay_on(screws, known, found, way)
+        found = one_way(prober, tree, way, rng, effort=effort, joint_terms=joint_terms)
+        if not found.reached:
+            effort = min(effort, FEWER)
+        screws = _lay_on(screws, known, found.screws, way)
         known |= set(way)
     problem = Problem.of(tree, asked, whitened=prober.noisy, joint_terms=joint_terms)
     result = _settled(problem, screws, prober.noisy)
-    found = problem.parameters(result.screws)
+    best = problem.parameters(result.screws)
     test = Problem.of(tree, held, whitened=prober.noisy, joint_terms=joint_terms)
-    held_out = test.error_of(result.screws, found)
+    held_out = test.error_of(result.screws, best)
     return Geometry(
         tree=tree,
         screws=result.screws,
-        pi=found[: 10 * nv].reshape(-1, 10),
+        pi=best[: 10 * nv].reshape(-1, 10),
         error=result.error,
         held_out=held_out,
         good=max(result.error, held_out) <= (_FAIR if prober.noisy else _EXACT),
@@ -99,79 +95,6 @@ def _settled(problem: Problem, screws: Array, noisy: bool) -> Solution:
     soft = solve_well(problem, found.screws, iterations=20, tidy=0.1 if noisy else 1e-5)
     settled = solve(problem, soft.screws, iterations=40)
     return settled if settled.error <= 1.005 * found.error + 1e-10 else found
-
-
-def _one_way(
-    prober: Prober,
-    tree: ScrewTree,
-    way: tuple[int, ...],
-    rng: np.random.Generator,
-    depth: int,
-    effort: int,
-    joint_terms: bool,
-) -> tuple[Array, bool]:
-    """Screws (len(way), 6) of the joints from a root to a leaf, the leaf first; and whether every
-    stage came down to rounding or noise."""
-    m, reached, tidy = len(way), True, True
-    beam = [_start(_piece(tree, way[m - 1 :]), rng)]
-    for first in range(m - 2, -1, -1):
-        part = way[first:]
-        piece = _piece(tree, part)
-        q = np.repeat(tree.reference[None], 8 + 3 * len(part), 0)
-        q[:, part] = prober.draw(len(q))[:, part]
-        asked = _restricted(prober.at(q, replicates=depth), part)
-        problem = Problem.of(piece, asked, whitened=prober.noisy, joint_terms=joint_terms)
-        tried: list[tuple[float, Array]] = []
-        for k in range(-len(_TIDY), effort):
-            inner = beam[k % len(beam)] if k >= 0 else beam[0]
-            if k < 0 and not tidy:
-                continue
-            fresh = _start(piece, rng)
-            fresh[1:] = inner
-            if k < 0:
-                _tidy_start(fresh, _TIDY[k], alone=len(part) == 2)
-            if piece.turning[0]:
-                # Somewhere near the joints that are known already.
-                centre = _near(inner, rng)
-                fresh[0, 3:] = np.cross(centre, fresh[0, :3])
-            price = 1.0 if k < 0 else 0.0
-            result = solve_well(problem, fresh, iterations=_ITERATIONS, tidy=price)
-            tried.append((result.error, result.screws))
-            if result.error < problem.floor:
-                tidy = k < 0
-                break
-        tried.sort(key=lambda t: t[0])
-        beam = [s for _, s in tried[:_BEAM]]
-        if tried[0][0] < problem.floor:
-            beam = beam[:1]
-        else:
-            reached, effort = False, min(effort, _FEWER)
-    return beam[0], reached
-
-
-def _tidy_start(screws: Array, direction: str, *, alone: bool) -> None:
-    """Turn the first screw's axis as machines have it; with `alone`, the second one's as well."""
-    if alone:
-        _point_along(screws[1], np.array([1.0, 0, 0]))
-    outer = screws[1, :3] if np.any(screws[1, :3]) else screws[1, 3:]
-    level = np.cross([0, 0, 1.0], outer)
-    level = level / np.linalg.norm(level) if np.linalg.norm(level) > 0.1 else np.array([1.0, 0, 0])
-    along = {"parallel": outer, "upright": np.array([0, 0, 1.0]), "across": level}[direction]
-    _point_along(screws[0], along)
-
-
-def _point_along(screw: Array, direction: Array) -> None:
-    if np.any(screw[:3]):
-        screw[:3], screw[3:] = direction, 0.0
-    else:
-        screw[3:] = direction
-
-
-def _near(screws: Array, rng: np.random.Generator) -> Array:
-    """A point at some tenths of a metre from the lines of known joints."""
-    points = [np.cross(s[:3], s[3:]) for s in screws if np.any(s[:3])]
-    middle = points[0] if points else np.zeros(3)
-    return middle + np.exp(rng.uniform(np.log(0.05), np.log(0.6))) * _unit(rng.normal(size=3))
 
 
 def _lay_on(screws: Array, known: set[int], found: Array, way: tuple[int, ...]) -> Array:
@@ -234,47 +157,6 @@ def mirror(screws: Array) -> Array:
     """Screws seen in the mirror x -> -x: turning reverses sense as mirrors do."""
     flip = np.array([-1.0, 1.0, 1.0])
     return np.concatenate([-screws[:, :3] * flip, screws[:, 3:] * flip], 1)
-
-
-def _start(tree: ScrewTree, rng: np.random.Generator) -> Array:
-    """Screws in random directions through the origin."""
-    directions = _unit(rng.normal(size=(len(tree.parents), 3)))
-    turning = np.asarray(tree.turning)[:, None]
-    zero = np.zeros_like(directions)
-    return np.concatenate(
-        [np.where(turning, directions, zero), np.where(turning, zero, directions)], 1
-    )
-
-
-def _unit(x: Array) -> Array:
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def _piece(tree: ScrewTree, part: tuple[int, ...]) -> ScrewTree:
-    """A chain of some joints, the first of them on the base."""
-    return ScrewTree(
-        parents=tuple(range(-1, len(part) - 1)),
-        turning=tuple(tree.turning[j] for j in part),
-        reference=tree.reference[list(part)],
-        gravity=tree.gravity,
-    )
-
-
-def _restricted(asked: Local, part: tuple[int, ...]) -> Local:
-    """The block of H and the forces of some joints."""
-    keep = list(part)
-    block = np.ix_(range(len(asked)), keep, keep)
-    return replace(
-        asked,
-        q=asked.q[:, keep],
-        v=asked.v[:, keep],
-        H=asked.H[block],
-        H_deviation=asked.H_deviation[block],
-        force=asked.force[:, keep],
-        force_deviation=asked.force_deviation[:, keep],
-        A=asked.A[block],
-        c=asked.c[:, keep],
-    )
 
 
 def _way(tree: ScrewTree, leaf: int) -> tuple[int, ...]:

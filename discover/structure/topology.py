@@ -9,21 +9,21 @@ size of H_jj: a joint carries at least what the joints below it carry.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.structure.probing import Local, Prober
+from discover.structure.contest import Contest
+from discover.structure.kinds import joint_kinds
+from discover.structure.probing import Prober
+from discover.structure.signs import CLEAR, Signs
 
 Array = NDArray[np.float64]
 
-_CLEAR = 7.0  # deviations from chance at which a change counts as one
 _DEEP = {"exact": 1, "noisy": 16}
 _BASES = {"exact": 5, "noisy": 12}
-_LINE = 9  # points along a coordinate
-_LINES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def infer_tree(prober: Prober) -> Tree:
     asked = prober.at(moved.reshape(-1, nv), replicates=deep)
     signs = Signs.of(asked, bases)
     size = np.abs(np.einsum("nii->ni", asked.H)).mean(0)
-    parents, guessed = assemble(signs, kinds, size)
+    parents, guessed = assemble(signs, kinds, size, decide=Contest(prober, kinds))
     return Tree(
         parents=parents,
         kinds=kinds,
@@ -100,57 +100,18 @@ def infer_tree(prober: Prober) -> Tree:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Signs:
-    """How clearly things move and hang together, in deviations from what chance would show.
-
-    moved    (k, j, l): H_jl, when coordinate k is moved
-    pushed   (k, j): the force on j at rest, when coordinate k is moved
-    coupled  (j, l): H_jl is not zero
-    """
-
-    moved: Array
-    pushed: Array
-    coupled: Array
-
-    @classmethod
-    def of(cls, asked: Local, bases: int) -> Signs:
-        """From answers at `bases` configurations, each followed by one move of each coordinate."""
-        nv = asked.q.shape[1]
-        H, H_sd, f, f_sd = (
-            x.reshape(bases, nv + 1, *x.shape[1:])
-            for x in (asked.H, asked.H_deviation, asked.force, asked.force_deviation)
-        )
-        moved = ((H[:, 1:] - H[:, :1]) ** 2 / (H_sd[:, 1:] ** 2 + H_sd[:, :1] ** 2)).sum(0)
-        pushed = ((f[:, 1:] - f[:, :1]) ** 2 / (f_sd[:, 1:] ** 2 + f_sd[:, :1] ** 2)).sum(0)
-        coupled = (asked.H**2 / np.maximum(asked.H_deviation, 1e-300) ** 2).sum(0)
-        return cls(
-            moved=_excess(moved, bases),
-            pushed=_excess(pushed, bases),
-            coupled=_excess(coupled, len(asked)),
-        )
-
-    @property
-    def moves(self) -> Array:
-        """(j, k): how clearly joint k lies below joint j by H_jj and H_jk alone."""
-        nv = len(self.coupled)
-        index = np.arange(nv)
-        own = self.moved[:, index, index].T
-        shared = self.moved[index[:, None], index[None, :], index[:, None]].T
-        result = np.maximum(own, shared)
-        np.fill_diagonal(result, -np.inf)
-        return result
-
-
-def _excess(chi_square, freedom: int):
-    """Deviations above chance, by the square-root approximation of chi-square."""
-    return np.sqrt(2 * chi_square) - np.sqrt(2 * freedom - 1)
-
-
 def assemble(
-    signs: Signs, kinds: Sequence[str], size: Array, clear: float = _CLEAR
+    signs: Signs,
+    kinds: Sequence[str],
+    size: Array,
+    clear: float = CLEAR,
+    decide: Callable[[int, int, NDArray[np.bool_]], int] | None = None,
 ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-    """Parents, and the pairs whose order no answer showed and `size` (nv,) had to decide."""
+    """Parents, and the pairs whose order no answer showed and `size` (nv,) had to decide.
+
+    `decide` (j, k, above) is asked about a turning and a sliding joint in one line: 1 if j carries
+    k, -1 if k carries j, 0 if it cannot tell.
+    """
     nv = len(size)
     moves = signs.moves
     above = (moves > clear) & (moves > moves.T)  # above[j, k]: j carries k
@@ -158,6 +119,10 @@ def assemble(
     related = coupled | coupled.T | pushed | pushed.T
     moved = signs.moved > clear
     guessed: list[tuple[int, int]] = []
+    # A coordinate that may turn or slide is of the kind of what it shares inertia with in one line.
+    kind = np.array(kinds)
+    open_kind = (kind == "either")[:, None] | (kind == "either")
+    alike = (kind[:, None] == kind) | (open_kind & (coupled | coupled.T))
     while True:
         above = _settled(above, moved)
         linked = related | _linked(above, moved)
@@ -169,10 +134,16 @@ def assemble(
         if not unknown:
             break
         # Joints of one kind first: a joint carries what the joints below it carry.
-        j, k = min(unknown, key=lambda p: kinds[p[0]] != kinds[p[1]])
-        upper, lower = (j, k) if (size[j] >= size[k] and kinds[j] == kinds[k]) else (k, j)
+        j, k = min(unknown, key=lambda p: not alike[p])
+        told = 0
+        if alike[j, k]:
+            upper, lower = (j, k) if size[j] >= size[k] else (k, j)
+        else:
+            told = decide(j, k, above) if decide else 0
+            upper, lower = (j, k) if told > 0 else (k, j)
         above[upper, lower] = True
-        guessed.append((upper, lower))
+        if not told:
+            guessed.append((upper, lower))
     depth = above.sum(0)
     parents = []
     for k in range(nv):
@@ -222,69 +193,3 @@ def _acyclic(parents: tuple[int, ...]) -> tuple[int, ...]:
             seen.add(at)
             at = fixed[at]
     return tuple(fixed)
-
-
-def joint_kinds(prober: Prober, replicates: int) -> tuple[str, ...]:
-    """How each coordinate enters H and the force: as sines and cosines, or as a parabola.
-
-    Both forms are fitted to answers along the coordinate. A sliding joint moves no entry of its
-    own row of H, and H_jl of others as a parabola, their forces as a line; a turning joint moves
-    all of them as a circle does. "either" where the coordinate changes nothing.
-    """
-    nv = prober.nv
-    low, high = prober._side("q", 1.0)
-    bases = prober.draw(_LINES)
-    spread = np.zeros(nv)
-    votes = np.zeros(nv)
-    for k in range(nv):
-        x = low[k] + (high[k] - low[k]) * (0.5 - 0.5 * np.cos(np.pi * np.linspace(0, 1, _LINE)))
-        q = np.repeat(bases, _LINE, 0)
-        q[:, k] = np.tile(x, len(bases))
-        asked = prober.at(q, replicates=replicates)
-        y = np.concatenate([asked.H, asked.force[:, :, None]], 2)
-        sd = np.concatenate([asked.H_deviation, asked.force_deviation[:, :, None]], 2)
-        y, sd = (z.reshape(len(bases), _LINE, nv, nv + 1) for z in (y, sd))
-        y = y / np.sqrt((sd**2).mean(1, keepdims=True))  # one weight an entry and line
-        votes[k] = _turning_against_sliding(x, y, k)
-        # A sliding joint's own inertia is a mass: it is the same in every configuration.
-        own, error = asked.H[:, k, k], asked.H_deviation[:, k, k]
-        spread[k] = _excess((((own - own.mean()) / error) ** 2).sum(), len(own) - 1)
-    votes = np.where(spread > _CLEAR, np.maximum(votes, 0) + spread**2, votes)
-    return tuple("either" if v == 0 else "revolute" if v > 0 else "prismatic" for v in votes)
-
-
-def _turning_against_sliding(x: Array, y: Array, k: int) -> float:
-    """Squared error of the sliding forms less that of the turning forms, over what moves.
-
-    x (n,) along the coordinate k; y (lines, n, nv, nv + 1): H and the force, over their deviations.
-    """
-    one = np.ones_like(x)
-    circle = np.stack([one, np.cos(x), np.sin(x)], 1)
-    double = np.column_stack([circle, np.cos(2 * x), np.sin(2 * x)])
-    forms = {
-        "others": (double, np.stack([one, x, x**2], 1)),
-        "own": (circle, circle[:, :1]),
-        "force": (circle, np.stack([one, x], 1)),
-        "own force": (np.column_stack([circle, x]), np.stack([one, x], 1)),
-    }
-    nv = y.shape[2]
-    total = 0.0
-    for j in range(nv):
-        for other in range(j, nv + 1):
-            entry = y[:, :, j, other].T
-            if other == nv:
-                turn, slide = forms["own force" if j == k else "force"]
-            else:
-                turn, slide = forms["own" if k in (j, other) else "others"]
-            flat, turned, slid = (_misfit(b, entry) for b in (circle[:, :1], turn, slide))
-            freedom = entry.size - entry.shape[1]
-            if _excess(flat, freedom) > _CLEAR / 2 and flat - min(turned, slid) > _CLEAR**2:
-                more = (turn.shape[1] - slide.shape[1]) * entry.shape[1]
-                total += slid - turned - 2 * more
-    return total
-
-
-def _misfit(basis: Array, y: Array) -> float:
-    """Squared error of the least-squares fit of columns y."""
-    orthonormal = np.linalg.qr(basis)[0]
-    return float(((y - orthonormal @ (orthonormal.T @ y)) ** 2).sum())

@@ -1,0 +1,70 @@
+"""Two orders of a turning and a sliding joint in competition, where no single answer orders them.
+
+A slide along the axis of a turn moves what the turn moves, in either order. What tells them apart
+is whether some body turns without sliding or slides without turning, and only a fit of both shows
+that: the pair, with a few joints that surely carry it, is a short chain when all else stands still,
+and each order's geometry is tried on it from several starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discover.structure.probing import Prober
+from discover.structure.rivals import weight_of
+from discover.structure.screws import GRAVITY, ScrewTree
+from discover.structure.way import Way, one_way
+
+_CONTEXT = 3  # joints that carry the pair, at most
+_STARTS = 10
+_APART = 1e-5  # misfit of the other order at least; near coaxial joints a right fit ends at 1e-7
+_EXACT, _FAIR = 1e-8, 1.3  # misfits at which an order fits: relative, in deviations
+_ODDS = 12.0  # log odds against it, answers with noise
+
+
+class Contest:
+    """Decides the order of pairs of joints of one model by fits; remembers what it has decided."""
+
+    def __init__(self, prober: Prober, kinds: Sequence[str]):
+        self.prober = prober
+        nv = len(kinds)
+        heavy = weight_of(prober.at(prober.draw(8), replicates=4 if prober.noisy else 1))
+        self.tree = ScrewTree(
+            parents=(-1,) * nv,
+            turning=tuple(kind == "revolute" for kind in kinds),
+            reference=prober.draw(1, 0.7)[0],
+            gravity=GRAVITY if heavy else 0.0,
+        )
+        self._decided: dict[tuple[int, int, tuple[int, ...]], int] = {}
+
+    def __call__(self, j: int, k: int, above: NDArray[np.bool_]) -> int:
+        """1 if j carries k, -1 if k carries j, 0 if the answers do not tell. above[a, b]: a is
+        known to carry b."""
+        depth = above.sum(0)
+        carriers = np.flatnonzero(above[:, j] & above[:, k])
+        carriers = carriers[np.argsort(-depth[carriers], kind="stable")]
+        for count in range(1, min(_CONTEXT, len(carriers)) + 1):
+            context = tuple(int(c) for c in reversed(carriers[:count]))
+            key = (j, k, context)
+            if key not in self._decided:
+                self._decided[key] = self._between(j, k, context)
+            if self._decided[key]:
+                return self._decided[key]
+        return 0
+
+    def _between(self, j: int, k: int, context: tuple[int, ...]) -> int:
+        first, second = (self._fit((*context, *pair)) for pair in ((j, k), (k, j)))
+        better, worse = sorted((first, second), key=lambda w: w.error)
+        if self.prober.noisy:
+            odds = 0.5 * better.count * (worse.error**2 - better.error**2)
+            told = better.error < _FAIR and odds > _ODDS
+        else:
+            told = better.error < _EXACT and worse.error > _APART
+        return 0 if not told else 1 if better is first else -1
+
+    def _fit(self, way: tuple[int, ...]) -> Way:
+        rng = np.random.default_rng([self.prober.seed, 31, *way])
+        return one_way(self.prober, self.tree, way, rng, effort=_STARTS)
