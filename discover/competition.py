@@ -6,13 +6,24 @@ answers further out, together and along each axis; what they leave over is looke
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 
+from discover import power
 from discover.conclusion import Finding, conclude
-from discover.departures import excess, fit_answers, gain, growth, relative_noise, remembered, worst
+from discover.departures import (
+    excess,
+    fit_answers,
+    gain_by_axis,
+    growth,
+    relative_noise,
+    remembered,
+    worst,
+)
 from discover.dynamics import Answers
+from discover.examination import Resolution
 from discover.findings import evidence_from
 from discover.interview import AXES, Interview
 from discover.laws import unlisted
@@ -22,82 +33,63 @@ from discover.laws.selection import refit, select
 from discover.laws.terms import joint_terms, library
 from discover.probes import curvature, inertia, memory, noise, residual
 from discover.probes.reach import EDGES, curves, relative
-from discover.verdict import judge
+from discover.sampling import Batch
+from discover.verdict import judge, threshold_of
 
 _WIDE = 2.0  # half-widths out to which laws are fitted when they compete; tested beyond
 _MAX_TERMS = 3
+_TABLES = 0.1  # relative error far out above which a table is a possibility
+_POOL = 100  # states from which deciding questions are taken
 _NOWHERE = 0.25  # relative error far out at which no law holds there
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Laws:
+    """What was fitted: to the region alone, and out to twice it; `sets` are what they answered."""
+
+    local: Fit
+    physics: Fit
+    extended: Fit
+    inside: Answers
+    near: Answers
+    sets: power.Sets
 
 
 def compete(
     interview: Interview, first: Fit, floor: noise.Floor, training_data: tuple | None
 ) -> Finding:
     """Families of laws compete for the answers inside and out to twice the region."""
-    budget, scale = interview.budget, first.scale
-    inside = interview.inside("inside", budget.inside)
-    held = interview.inside("held out", budget.inside // 2)
     gate = max(floor.rounding, 1e-10)
-
-    start = refit(first, inside, ())
-    local = select(
-        start, inside, held, joint_terms(interview.robot), floor=gate, limit=4 * interview.robot.nv
-    ).fit
-
-    near, near_held, far_sets = _outside(interview)
-    wide_set, wide_held = Answers.concat([inside, near]), Answers.concat([held, near_held])
-    physics = select(
-        fit_answers(interview, local.family, wide_set, scale, start=local.theta),
-        wide_set,
-        wide_held,
-        joint_terms(interview.robot),
-        floor=gate,
-        limit=4 * interview.robot.nv,
-    ).fit
-    extended = select(
-        physics,
-        wide_set,
-        wide_held,
-        library(interview.robot),
-        floor=gate,
-        limit=_MAX_TERMS,
-    ).fit
-    search = unlisted.beside(
-        physics, extended, wide_set, wide_held, floor=max(gate, floor.random), limit=_MAX_TERMS
-    )
-    extended = search.best.fit
+    laws = _fitted(interview, first, floor, gate)
+    physics, extended, local, inside = laws.physics, laws.extended, laws.local, laws.inside
+    held, far_sets = laws.sets.inside, laws.sets.far
 
     fresh = Answers.concat(far_sets)
     noise_far = relative_noise(floor, fresh)
-    blur = noise_far * (8.0 / (len(far_sets[0]) * interview.robot.nv)) ** 0.25
-    far_physics = worst(physics, far_sets, floor)
-    far_extended = worst(extended, far_sets, floor)
-    drift = worst(local, far_sets, floor)
+    blur = max(gate, noise_far * (8.0 / (len(far_sets[0]) * interview.robot.nv)) ** 0.25)
+    far_physics, far_extended, drift = (
+        worst(law, far_sets, floor) for law in (physics, extended, local)
+    )
     inside_error = relative(physics, held)
     predictable, where = residual.low_dimensional_predictability(physics, inside)
     completion = complete(physics, inside, interview.robot.pi)
-    bend = curvature.measure(interview, floor.level, scale, max(20, budget.shell // 3))
+    seen = _resolution(interview, physics, laws, floor, blur)
     values = {
         "law error in the region": excess(inside_error, relative_noise(floor, held)),
         "refit error far out": far_physics,
         "self-extrapolation error": drift,
         "residual growth": growth(physics, held, fresh, floor),
         "low-dimensional predictability": predictable if inside_error > 10 * gate else 0.0,
-        "gain of extra terms": gain(far_physics, far_extended, max(gate, blur)),
+        "gain of extra terms": gain_by_axis(physics, extended, far_sets, floor, blur),
         "cost of possible parameters": 1.0
         + completion.cost / max(physics.standardised_error(held), 1e-6),
         "extended law error far out": far_extended,
         "best law error far out": min(far_physics, far_extended, drift),
         "best law error in the region": min(relative(f, held) for f in (local, physics, extended)),
-        "resolution": max(inside_error, floor.level),
+        "resolution": seen.region,
         "repeatability": floor.random,
-        "frozen steps": memory.frozen_fraction(interview, held, scale),
     }
     notes = []
-    if bend.least is not None:
-        values["far curvature"] = bend.least
-    values["growth of the inertia's misfit"] = inertia.growth(
-        interview, local, max(floor.level, 1e-9)
-    )
     if predictable > 0.5:
         notes.append(
             f"What the rigid-body law leaves over can be predicted from little ({where}, "
@@ -105,6 +97,8 @@ def compete(
         )
     values |= remembered(interview, local, training_data, held, floor)
     inner = local
+    if values["best law error far out"] > _TABLES:
+        values |= _like_a_table(interview, local, held, floor)
     if values["best law error far out"] > _NOWHERE:
         inner = select(
             local, inside, held, library(interview.robot), floor=gate, limit=_MAX_TERMS
@@ -116,13 +110,79 @@ def compete(
     law = {"physics": physics, "alternative law": extended}.get(wins, inner)
     origin = f"{len(inside)} answers inside the region"
     if law is not inner:
-        origin += f" and {len(near)} out to {_WIDE:g} half-widths"
+        origin += f" and {len(laws.near)} out to {_WIDE:g} half-widths"
     if law is not physics:
         completion = complete(law, inside, interview.robot.pi)
+        seen = _resolution(interview, law, laws, floor, blur)
     drawn = curves(interview, law, held)
     if noise_far > 0.01:
         notes.append(f"Answers repeat to {floor.random:.1%} only; errors are given beyond that.")
-    return conclude(interview, law, completion, drawn, values, floor, notes, law_from=origin)
+    return conclude(
+        interview, law, completion, drawn, values, floor, notes, law_from=origin, seen=seen
+    )
+
+
+def _fitted(interview: Interview, first: Fit, floor: noise.Floor, gate: float) -> _Laws:
+    """Laws in the order of their freedom: bodies, joint terms, listed terms, unlisted terms."""
+    budget, scale, robot = interview.budget, first.scale, interview.robot
+    inside = interview.inside("inside", budget.inside)
+    held = interview.inside("held out", budget.inside // 2)
+    joints = joint_terms(robot)
+    start = refit(first, inside, ())
+    local = select(start, inside, held, joints, floor=gate, limit=4 * robot.nv).fit
+
+    near, near_held, far = _outside(interview)
+    wide, tested = Answers.concat([inside, near]), Answers.concat([held, near_held])
+    start = fit_answers(interview, local.family, wide, scale, start=local.theta)
+    physics = select(start, wide, tested, joints, floor=gate, limit=4 * robot.nv).fit
+    listed = select(physics, wide, tested, library(robot), floor=gate, limit=_MAX_TERMS).fit
+    search = unlisted.beside(
+        physics,
+        listed,
+        wide,
+        tested,
+        floor=max(gate, floor.random),
+        limit=_MAX_TERMS,
+        pool=_unasked(interview),
+        ask=lambda batch: interview.respondent.ask(*batch, strict=False),
+    )
+    return _Laws(
+        local=local,
+        physics=physics,
+        extended=search.best.fit,
+        inside=inside,
+        near=near,
+        sets=power.Sets(inside=held, tested=tested, far=far),
+    )
+
+
+def _unasked(interview: Interview) -> Batch:
+    """States in the region and out to twice it, from which the questions are taken that laws of
+    about the same length would answer most differently."""
+    inside = interview.draw("disputed", _POOL)
+    outside = interview.support.shell("joint", 1.0, _WIDE, _POOL, interview.seed + 83)
+    return Batch(*(torch.cat(pair) for pair in zip(inside, outside, strict=True)))
+
+
+def _resolution(
+    interview: Interview, law: Fit, laws: _Laws, floor: noise.Floor, blur: float
+) -> Resolution:
+    believed = threshold_of("gain of extra terms") or 2.5
+    region, seed = interview.support.region, interview.seed
+    return power.resolution(law, laws.sets, region, floor, gain=believed, blur=blur, seed=seed)
+
+
+def _like_a_table(
+    interview: Interview, local: Fit, held: Answers, floor: noise.Floor
+) -> dict[str, float]:
+    """Positive evidence of a lookup table, asked for where no law holds far out."""
+    chords = max(10, interview.budget.shell // 3)
+    bend = curvature.measure(interview, floor.level, local.scale, chords)
+    found = {} if bend.least is None else {"far curvature": bend.least}
+    return found | {
+        "growth of the inertia's misfit": inertia.growth(interview, local, max(floor.level, 1e-9)),
+        "frozen steps": memory.frozen_fraction(interview, held, local.scale),
+    }
 
 
 def _outside(interview: Interview) -> tuple[Answers, Answers, list[Answers]]:

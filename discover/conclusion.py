@@ -47,8 +47,12 @@ def conclude(
     *,
     law_from: str,
     edges: dict[str, float] | None = None,
+    seen: Resolution | None = None,
 ) -> Finding:
-    """Put the numbers, the law, its curves and its reach together."""
+    """Put the numbers, the law, its curves and its reach together.
+
+    `seen` is what could have been seen; without it, what the law leaves over.
+    """
     if floor.labels:
         told = f"Its training labels carry noise of {floor.labels:.2g} of the spread of a"
         notes = [*notes, f"{told}: smaller departures are not held against it."]
@@ -81,7 +85,7 @@ def conclude(
         evidence=evidence_from(values, bands) + descriptions(identities),
         law=result,
         reach=domain.reach,
-        resolution=Resolution(max(inside_error, floor.level), max(far, floor.level)),
+        resolution=seen or Resolution(max(inside_error, floor.level), max(far, floor.level)),
         curves=list(drawn.values()),
         parameters=parameter_table(law, interview.robot) if kept else [],
         structure=identities,

@@ -17,6 +17,8 @@ from discover.probes import memory, noise
 from discover.probes.reach import relative
 from kinematics import Robot
 
+_NO_WORSE = 0.8  # a gain above this on every axis is no loss anywhere
+
 
 def fit_answers(interview: Interview, family: Family, answers: Answers, scale, start=None) -> Fit:
     """The member of a family closest to the answers: through an integrator for step models."""
@@ -29,6 +31,21 @@ def fit_answers(interview: Interview, family: Family, answers: Answers, scale, s
 def worst(law: Fit, sets: list[Answers], floor: noise.Floor) -> float:
     """The largest relative error over the sets, beyond the model's own noise."""
     return max(excess(relative(law, s), relative_noise(floor, s)) for s in sets)
+
+
+def gain_by_axis(
+    before: Fit, after: Fit, sets: list[Answers], floor: noise.Floor, blur: float
+) -> float:
+    """How many times smaller the far error became: along the axis that shows it best, unless
+    another axis became worse; then the worst axis of each counts."""
+    errors = [
+        tuple(excess(relative(law, s), relative_noise(floor, s)) for law in (before, after))
+        for s in sets
+    ]
+    ratios = [gain(b, a, blur) for b, a in errors]
+    if min(ratios) >= _NO_WORSE:
+        return max(ratios)
+    return gain(max(b for b, _ in errors), max(a for _, a in errors), blur)
 
 
 def gain(before: float, after: float, blur: float) -> float:

@@ -6,6 +6,7 @@ through it, so that the same answers serve all of them and the count is right.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -45,7 +46,7 @@ class Budget:
 
 BUDGETS = {
     "quick": Budget(screen=40, inside=100, shell=16, local=2),
-    "standard": Budget(screen=50, inside=200, shell=20, local=2),
+    "standard": Budget(screen=50, inside=180, shell=16, local=1),
     "thorough": Budget(screen=50, inside=1000, shell=120, local=12),
 }
 AXES = ("joint", "q", "v", "tau")
@@ -71,21 +72,34 @@ class Interview:
     label_noise: Tensor | None = None
 
     def inside(self, name: str, n: int) -> Answers:
-        """n questions inside the support, kept under `name` and asked once."""
-        if name not in self.answers:
-            self.answers[name] = self.respondent.ask(*self.draw(name, n))
-        return self.answers[name]
+        """n questions inside the support, kept under `name`; only what is missing is asked."""
+
+        def ask(stream: str, count: int) -> Answers:
+            return self.respondent.ask(*self.draw(stream, count))
+
+        return self._grown(name, n, ask)
 
     def shell(self, axis: str, inner: float, outer: float, n: int) -> Answers:
-        """n questions between `inner` and `outer` half-widths along an axis.
+        """n questions between `inner` and `outer` half-widths along an axis, kept as above.
 
         Far out a model may answer with NaN: such answers are kept, for they are answers.
         """
-        name = f"{axis} {inner:g}-{outer:g}"
-        if name not in self.answers:
-            batch = self.support.shell(axis, inner, outer, n, self._stream(name))
-            self.answers[name] = self.respondent.ask(*batch, strict=False)
-        return self.answers[name]
+
+        def ask(stream: str, count: int) -> Answers:
+            batch = self.support.shell(axis, inner, outer, count, self._stream(stream))
+            return self.respondent.ask(*batch, strict=False)
+
+        return self._grown(f"{axis} {inner:g}-{outer:g}", n, ask)
+
+    def _grown(self, name: str, n: int, ask: Callable[[str, int], Answers]) -> Answers:
+        held = self.answers.get(name)
+        if held is None:
+            held = ask(name, n)
+        elif len(held) < n:
+            more = ask(f"{name} from {len(held)}", n - len(held))
+            held = Answers.concat([held, more])
+        self.answers[name] = held
+        return held
 
     def draw(self, name: str, n: int) -> Batch:
         """n states of the support, not asked yet; the same name, the same states."""

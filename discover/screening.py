@@ -6,6 +6,7 @@ to the competition of laws.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -13,24 +14,27 @@ import torch
 from discover.competition import compete
 from discover.conclusion import Finding, conclude
 from discover.departures import exact_floor, fit_answers, gain, remembered
-from discover.dynamics import Answers
-from discover.interview import AXES, Interview
+from discover.dynamics import Answers, Respondent
+from discover.interview import AXES, Budget, Interview
 from discover.laws.consistency import complete
 from discover.laws.family import Family
 from discover.laws.fit import Fit, spread
 from discover.laws.selection import possible, rank, refit, select
 from discover.laws.terms import forces, joint_terms, library
 from discover.probes import curvature, noise
-from discover.probes.reach import EDGES, curves, edge, relative
+from discover.probes.reach import EDGES, curves, edge, relative, single_joints
+from discover.verdict import judge
 from kinematics import Robot
 
 _EXACT = 1e-7  # a standardised residual that only an exact law leaves, beside rounding
 _FEW = 4  # answers a shell, when the law is exact anyway
 _NOISY = 3  # how many times as many questions answers are worth that do not repeat themselves
+_SURE = 0.85  # confidence at which no more is asked
 _WIDE = 2.0  # half-widths beyond which laws are tested
 _MAX_TERMS = 3
 _BREAK = 1e-3  # a departure (standardised) at which a law that is exact inside has ended
 _IDLE = 1e-8  # a term's share of the joint forces below which it is rounding
+_TOLD = Budget(screen=0, inside=0, shell=0, local=2)
 _SMALL = 4  # coordinates up to which pairs of unlisted terms are looked for among few answers
 
 
@@ -43,15 +47,23 @@ def investigate(interview: Interview, training_data: tuple | None) -> Finding:
     cut = len(screen) * 4 // 5
     scale = spread(screen)
     floor = noise.measure(interview, screen, scale)
-    if floor.random > 0:
-        interview.budget = interview.budget.times(_NOISY)
     first = fit_answers(interview, plain, screen[:cut], scale)
     exact = max(_EXACT, 10 * floor.rounding)
     if floor.random == 0.0:
         found, rival = _exact_on(screen[:cut], screen[cut:], first, interview.robot, exact)
         if found is not None:
             return _exact_law(interview, found, screen, floor, rival, training_data)
-    return compete(interview, first, floor, training_data)
+    finding = compete(interview, first, floor, training_data)
+    if floor.random > 0 and not _safe(finding):
+        interview.budget = interview.budget.times(_NOISY)
+        finding = compete(interview, first, floor, training_data)
+    return finding
+
+
+def _safe(finding: Finding) -> bool:
+    """Whether more answers of the same kind would hardly change the verdict."""
+    verdict = judge(finding.evidence)
+    return verdict.answer != "undetermined" and verdict.confidence >= _SURE
 
 
 def _exact_on(
@@ -98,18 +110,13 @@ def _exact_law(
 
     `rival` is the best rigid body, where the law has terms that no description lists.
     """
-    small = Interview(
-        respondent=interview.respondent,
-        robot=interview.robot,
-        support=interview.support,
-        budget=type(interview.budget)(
-            screen=0, inside=0, shell=max(_FEW, interview.budget.shell // 10), local=1
-        ),
-        seed=interview.seed,
-        answers=interview.answers,
-    )
+    few = max(_FEW, interview.budget.shell // 10)
+    small = replace(interview, budget=Budget(screen=0, inside=0, shell=few, local=1))
     drawn = curves(small, law, screen)
     far = max(e for c in drawn.values() for e in c.error[1:])
+    if interview.robot.nv <= _SMALL:
+        # Shells move all joints at once; what changes for one alone shows best alone.
+        far = max(far, *(relative(law, single_joints(small, axis)) for axis in AXES[1:]))
     body = law if rival is None else rival
     completion = complete(body, screen, interview.robot.pi)
     level = max(floor.level, body.standardised_error(screen), 1e-15)
@@ -142,9 +149,15 @@ def _exact_law(
             values["far curvature"] = bend.least
         notes, edges = _breaks(small, law, floor)
     origin = f"{len(screen) * 4 // 5} answers inside the region"
+    # A law that is the model to the last digit tells its identities without more questions.
+    asked = replace(small, respondent=_spoken_by(law, interview.respondent), budget=_TOLD)
     return conclude(
-        small, law, completion, drawn, values, floor, notes, law_from=origin, edges=edges
+        asked, law, completion, drawn, values, floor, notes, law_from=origin, edges=edges
     )
+
+
+def _spoken_by(law: Fit, model: Respondent) -> Respondent:
+    return Respondent(law.predict, model.nq, model.nv)
 
 
 def _breaks(

@@ -29,6 +29,7 @@ _INSTRUMENT = (
     "competition.py",
     "conclusion.py",
     "departures.py",
+    "power.py",
     "findings.py",
     "interview.py",
     "sampling.py",

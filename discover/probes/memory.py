@@ -39,7 +39,7 @@ class Memory:
 
 def frozen_fraction(interview: Interview, answers: Answers, scale: Tensor) -> float:
     """The fraction of tiny steps in (q, v, tau) to which the model does not respond at all."""
-    n = min(32, len(answers))
+    n = min(16, len(answers))
     generator = torch.Generator().manual_seed(interview.seed + 41)
     nv = interview.robot.nv
 

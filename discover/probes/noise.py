@@ -18,6 +18,7 @@ _ONCE = 4  # states asked a second time, to see whether answers repeat at all
 _REPEATS = 6
 _POINTS = 8
 _EPS32 = 6e-8
+_JITTER = 1e-5  # standardised: a spread of repeated answers below this is rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,10 @@ def measure(interview: Interview, inside: Answers, scale: Tensor) -> Floor:
     ).a.reshape(_REPEATS, len(few), -1)
     sigma = answers.var(0).mean(0).sqrt()
     random = float((sigma / scale).square().mean().sqrt())
+    if random < _JITTER:
+        # Sums in another order, as for another size of batch: precision, not noise.
+        still = torch.zeros_like(scale)
+        return Floor(random=0.0, rounding=max(rounding, random), sigma=still, labels=labels)
     return Floor(random=random, rounding=rounding, sigma=sigma, labels=labels)
 
 

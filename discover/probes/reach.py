@@ -138,6 +138,12 @@ def _single_joint_rays(interview: Interview, axis: str) -> sampling.Batch:
     return sampling.Batch(q, moved["v"], moved["tau"])
 
 
+def single_joints(interview: Interview, axis: str) -> Answers:
+    """Answers with one joint alone far out along an axis ("q", "v", "tau"), both ways."""
+    ends = _single_joint_rays(interview, axis)
+    return interview.ask(ends.q, ends.v, ends.tau)
+
+
 def _ask_at(interview: Interview, ends: sampling.Batch, axis: str, share: Tensor) -> Answers:
     """Answers at a share (n,) of the way from the centre to the ends, in the axis' group."""
     robot, region = interview.robot, interview.support.region

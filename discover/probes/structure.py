@@ -99,7 +99,8 @@ def _velocity_and_gravity(interview: Interview, q: Tensor, v: Tensor, H: Tensor)
         odd = (forward - backward).norm(dim=-1)
         quadratic = _median((wide - 4 * bend).norm(dim=-1) / (4 * size) + odd / size)
     result: dict[str, float | None] = {"quadratic_bias": quadratic}
-    gradient = _gravity_gradient(interview, q)
+    several = interview.budget.local > 1 or nv <= _MAX_CHRISTOFFEL
+    gradient = _gravity_gradient(interview, q) if several else None
     if gradient is not None:
         total = gradient.flatten(1).norm(dim=1)
         if bool((total > 1e-9).all()):
