@@ -8,27 +8,11 @@ what a finder has to name: the coordinates on which the term acts and those it d
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-import kinematics
+from discover.bench.planting import PlantedLaw
 from kinematics import Robot
-
-
-@dataclass(frozen=True)
-class PlantedLaw:
-    """name; kind: "force" (q, v, H) -> (n, nv), "inertia" -> (n, nv, nv), "drive" tau -> tau,
-    "answer" a -> a; acts: coordinates; depends: words; outside: whether its shape is in no list."""
-
-    name: str
-    kind: str
-    shape: Callable
-    acts: tuple[int, ...]
-    depends: tuple[str, ...]
-    outside: bool = False
 
 
 def _on(j: int, value: Tensor, nv: int) -> Tensor:
@@ -37,28 +21,27 @@ def _on(j: int, value: Tensor, nv: int) -> Tensor:
     return out
 
 
-def _tip(robot: Robot, q: Tensor, v: Tensor, along: float, side: float):
-    """Place, velocity and Jacobian of a point on the last body of a planar chain, by hand."""
-    n = q.shape[-1]
-    angle, place, J = torch.zeros_like(q[..., 0]), [0.0, 0.0], []
+def tip(robot: Robot, q: Tensor, v: Tensor, place: tuple[float, float, float]):
+    """Position, velocity and Jacobian of a point on the last body of a chain of hinges, by hand."""
+    n = len(q)
+    turn = torch.eye(3, dtype=q.dtype).expand(n, 3, 3)
+    origin = q.new_zeros(n, 3)
     joints = []
-    lengths = [abs(float(o.norm())) for o in robot.tree_offset[1:]]
-    x, z = torch.zeros_like(angle), torch.zeros_like(angle)
-    for j in range(n):
-        joints.append((x, z))
-        angle = angle + q[..., j]
-        length = lengths[j] if j < n - 1 else along
-        x, z = x - length * torch.sin(angle), z - length * torch.cos(angle)
-    x, z = x + side * torch.cos(angle), z - side * torch.sin(angle)
-    for jx, jz in joints:
-        J.append(torch.stack([z - jz, -(x - jx)], -1))  # axis y: (dz, -dx)
-    J = torch.stack(J, -1)
-    place = torch.stack([x, z], -1)
-    return place, (J @ v.unsqueeze(-1)).squeeze(-1), J
+    for j in range(q.shape[-1]):
+        origin = origin + turn @ robot.tree_offset[j]
+        turn = turn @ robot.tree_rotation[j]
+        axis = robot.axes[j]
+        joints.append((origin, turn @ axis))
+        K = torch.tensor([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+        s, c = torch.sin(q[:, j])[:, None, None], torch.cos(q[:, j])[:, None, None]
+        turn = turn @ (torch.eye(3, dtype=q.dtype) + s * K + (1 - c) * (K @ K))
+    x = origin + turn @ torch.tensor(place, dtype=q.dtype)
+    J = torch.stack([torch.linalg.cross(axis, x - at) for at, axis in joints], -1)
+    return x, (J @ v.unsqueeze(-1)).squeeze(-1), J
 
 
 def laws(robot: Robot) -> list[PlantedLaw]:
-    """The forty, for a planar chain of two or three hinges."""
+    """The forty, for a chain of two or more hinges."""
     n = robot.nv
     last = n - 1
     e = torch.exp
@@ -70,8 +53,10 @@ def laws(robot: Robot) -> list[PlantedLaw]:
         return torch.diag_embed(_on(j, value, n))
 
     def point(force, along=0.63, side=0.21):
+        """force(x, dx) in space, at a point of the last body."""
+
         def shape(q, v, H):
-            x, dx, J = _tip(robot, q, v, along, side)
+            x, dx, J = tip(robot, q, v, (side, 0.0, -along))
             return (J.mT @ force(x, dx).unsqueeze(-1)).squeeze(-1)
 
         return shape
@@ -90,10 +75,10 @@ def laws(robot: Robot) -> list[PlantedLaw]:
         PlantedLaw("inertia 1+v²", M, lambda q, v, H: diagonal(0, v[..., 0] ** 2), (0,), ("a1", "v1")),
         PlantedLaw("inertia cos 2q", M, lambda q, v, H: diagonal(last, 1 + torch.cos(2 * q[..., last])), (last,), (f"a{n}", f"q{n}")),
         PlantedLaw("inertia with energy", M, lambda q, v, H: H * (0.3 * kinetic(q, v, H))[..., None, None], tuple(range(n)), ("T", "h1")),
-        PlantedLaw("saturated drive", D, lambda q, v, tau: 3.0 * torch.tanh(tau / 3.0) - tau, tuple(range(1)), ("tau1",)),
-        PlantedLaw("drive fades with speed", D, lambda q, v, tau: -_on(0, tau[..., 0] * v[..., 0].abs() / (3 + v[..., 0].abs()), n), (0,), ("tau1", "v1")),
+        PlantedLaw("saturated drive", D, lambda q, v, tau: 3.0 * torch.tanh(tau / 3.0) - tau, tuple(range(n)), ("tau1",), fixed=True),
+        PlantedLaw("drive fades with speed", D, lambda q, v, tau: -_on(0, tau[..., 0] * v[..., 0].abs() / (3 + v[..., 0].abs()), n), (0,), ("tau1", "v1"), fixed=True),
         PlantedLaw("answer damped", A, lambda q, v, a, H: -_on(0, v[..., 0], n), tuple(range(n)), ("v1",)),
-        PlantedLaw("constant side wind", F, point(lambda x, dx: torch.stack([torch.ones_like(x[..., 0]), 0 * x[..., 0]], -1), 1.0, 0.0), tuple(range(n)), ()),
+        PlantedLaw("constant side wind", F, point(lambda x, dx: _on(0, torch.ones_like(x[..., 0]), 3), 1.0, 0.0), tuple(range(n)), ()),
         PlantedLaw("linear drag at the tip", F, point(lambda x, dx: dx, 0.8, 0.0), tuple(range(n)), ()),
         PlantedLaw("gaussian bump", F, lambda q, v, H: _on(0, e(-4 * q[..., 0] ** 2), n), (0,), ("q1",)),
         PlantedLaw("logarithmic drag", F, lambda q, v, H: _on(0, v[..., 0].sign() * torch.log1p(2 * v[..., 0].abs()), n), (0,), ("v1",)),
@@ -115,40 +100,9 @@ def laws(robot: Robot) -> list[PlantedLaw]:
         PlantedLaw("drag with cos q", F, lambda q, v, H: _on(last, v[..., last] * (1 + torch.cos(3 * q[..., last])) ** 2, n), (last,), (f"v{n}", f"q{n}"), True),
         PlantedLaw("exp-sine potential", F, lambda q, v, H: _on(0, e(torch.sin(2 * q[..., 0])), n), (0,), ("q1",), True),
         PlantedLaw("spring between angles", F, lambda q, v, H: _on(0, torch.sinh(q[..., 0] - q[..., 1]), n) - _on(1, torch.sinh(q[..., 0] - q[..., 1]), n), (0, 1), ("q1", "q2"), True),
-        PlantedLaw("wall at a point", F, point(lambda x, dx: torch.stack([(x[..., 0] - 0.5).clamp_min(0) ** 2, 0 * x[..., 0]], -1), 0.9, 0.15), tuple(range(n)), (), True),
+        PlantedLaw("wall at a point", F, point(lambda x, dx: _on(0, (x[..., 0] - 0.5).clamp_min(0) ** 2, 3), 0.9, 0.15), tuple(range(n)), (), True),
         PlantedLaw("drag fades with energy", F, lambda q, v, H: v * e(-0.15 * kinetic(q, v, H))[..., None], tuple(range(n)), ("v1", "T"), True),
         PlantedLaw("power brake", F, lambda q, v, H: _on(0, v[..., 0] * (v[..., 1] ** 2 + 0.3).sqrt(), n), (0,), ("v1", "v2"), True),
         PlantedLaw("inertia |sin q|", M, lambda q, v, H: diagonal(0, torch.sin(2 * q[..., 0]).abs()), (0,), ("a1", "q1"), True),
-        PlantedLaw("answer compressed", A, lambda q, v, a, H: -a * 0.3 * torch.tanh(a.norm(dim=-1, keepdim=True) / 20), tuple(range(n)), ("h1",), True),
+        PlantedLaw("answer compressed", A, lambda q, v, a, H: -a * 0.3 * torch.tanh(a.norm(dim=-1, keepdim=True) / 20), tuple(range(n)), ("h1",), True, fixed=True),
     ]  # fmt: skip
-
-
-def model_of(robot: Robot, law: PlantedLaw, region, strength: float = 0.3):
-    """The planted simulator, its law scaled to change accelerations in the region by `strength`."""
-    from discover import sampling
-
-    states = sampling.sample(region.resolve(robot.nv), robot, 256, 4711)
-    plain = kinematics.aba(robot, *states)
-
-    def answer(size: float, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
-        if law.kind == "drive":
-            tau = tau + size * law.shape(q, v, tau)
-        if law.kind == "force":
-            b = b + size * law.shape(q, v, H)
-        if law.kind == "inertia":
-            H = H + size * law.shape(q, v, H)
-        a = torch.linalg.solve(H, (tau - b).unsqueeze(-1)).squeeze(-1)
-        if law.kind == "answer":
-            a = a + size * law.shape(q, v, a, H)
-        return a
-
-    low, high = 1e-5, 1e3
-    if law.kind in ("drive",) or "compressed" in law.name:
-        low = high = 1.0
-    for _ in range(50 if high > low else 0):
-        size = (low * high) ** 0.5
-        share = (answer(size, *states) - plain).square().mean(0) / plain.square().mean(0)
-        low, high = (size, high) if float(share.mean().sqrt()) < strength else (low, size)
-    size = (low * high) ** 0.5
-    return lambda q, v, tau: answer(size, q, v, tau)
