@@ -85,7 +85,7 @@ def plant(robot: Robot, law: PlantedLaw, region: Region, strength: float = STREN
 
 
 def with_noise(model: Model, robot: Robot, region: Region, level: float, seed: int) -> Model:
-    """Answers that scatter by `level` of each joint's spread in the region, never twice the same."""
+    """Answers that scatter by `level` of each joint's spread in the region, ever anew."""
     if level == 0.0:
         return model
     a = model(*sampling.sample(region.resolve(robot.nv), robot, _STATES, 4712))
@@ -110,8 +110,13 @@ def laws_of(name: str) -> Callable[[Robot], list[PlantedLaw]]:
     known = f"planted_file_{path.stem}"
     if known not in sys.modules:
         spec = importlib.util.spec_from_file_location(known, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[known] = module
-        spec.loader.exec_module(module)
+        sys.path.insert(0, str(path.parent))  # a file of laws may use its neighbours
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.path.remove(str(path.parent))
     return sys.modules[known].laws

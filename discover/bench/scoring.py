@@ -32,7 +32,7 @@ _SPANNED = 0.99  # share of the planted force that the found structure must be a
 _WORTH = 0.15  # times the rigid body's error inside, the error of a law that has the structure
 _TELLS = 0.2  # times the rigid body's error far out, the error of a table that predicts there
 _FAR = (2.5, 3.0)
-_STATES, _KNOTS = 1200, 18
+_STATES, _KNOTS = 1200, 40
 _POINT = re.compile(r"a point of body \d+(?: \(\d+\))?")
 
 

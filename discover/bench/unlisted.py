@@ -145,7 +145,8 @@ def _missed(r: Record, title: str) -> str:
     return (
         f"{title}, {r['noise']:g}, **{r['law']}** (called {r['verdict']}): {instead}. Error inside "
         f"{r['inside']:.2g} (rigid body {r['bodies_inside']:.2g}), far {r['far']:.2g}; the found "
-        f"structure could make up {r['spanned']:.0%} of the force".replace("%", " %") + "."
+        f"structure could make up {r['spanned']:.0%} of the force".replace("%", " %")
+        + "."
     )
 
 

@@ -13,7 +13,7 @@ from kinematics import Robot
 def laws(robot: Robot) -> list[PlantedLaw]:
     """Fourteen, for a chain of at least seven hinges."""
     n = robot.nv
-    F, M, D, A = "force", "inertia", "drive", "answer"
+    F, M, D = "force", "inertia", "drive"
 
     def at_tip(force, place=(0.05, 0.0, 0.12)):
         def shape(q, v, H):

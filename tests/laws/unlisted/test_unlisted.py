@@ -10,6 +10,7 @@ import torch
 import discover
 import kinematics
 from discover import sampling
+from discover.bench.planting import plant
 from discover.dynamics import relative_error
 from discover.laws import from_dict
 
@@ -31,7 +32,7 @@ def robot():
 @pytest.mark.parametrize("name", list(SOME))
 def test_a_planted_law_is_written_down_and_holds_far_out(robot, name):
     planted = next(x for x in planted_laws.laws(robot) if x.name == name)
-    model = planted_laws.model_of(robot, planted, REGION)
+    model = plant(robot, planted, REGION)
     exam = discover.examine(model, robot, REGION)
     assert exam.verdict == "alternative law"
     words = {s.name for t in exam.law.terms for s in t.free_symbols}
