@@ -43,10 +43,10 @@ class Suite:
 
 SUITES = {
     "double pendulum": Suite("Double pendulum", "planted_laws", "double_pendulum"),
-    "planar 3R": Suite("Planar chain of three", "planted_laws", "planar_3r"),
-    "spatial 3R": Suite("Spatial chain of three", "planted_laws", 5),
+    "planar 3R": Suite("Planar chain of three", "planted_laws", "planar_3r", (1e-3,)),
+    "spatial 3R": Suite("Spatial chain of three", "planted_laws", 5, (1e-3,)),
     "fresh 2R": Suite("Fresh laws, double pendulum", "fresh_laws", "double_pendulum"),
-    "fresh 3R": Suite("Fresh laws, planar chain of three", "fresh_laws", "planar_3r"),
+    "fresh 3R": Suite("Fresh laws, planar chain of three", "fresh_laws", "planar_3r", (1e-3,)),
     "arm": Suite("Panda, single laws", "arm_laws", "panda", (1e-3,), ARM),
 }
 
