@@ -17,6 +17,7 @@ from discover.evidence import Evidence, number_from_json, number_to_json
 from discover.laws import Law, from_dict
 from discover.probes.reach import FARTHEST, Curve
 from discover.region import Region
+from discover.structure.account import Account
 from kinematics import Robot
 
 
@@ -50,6 +51,8 @@ class Examination:
     evidence, curves      what the verdict rests on, and error against distance
     parameters            identified base parameters beside those of the description
     structure             local identities, descriptive only
+    account               the tree, geometry, factors and recursion that the answers show, where
+                          they were looked for
     notes                 plain sentences for the reader
     law_from              which answers the law was fitted to, in words
     """
@@ -74,6 +77,7 @@ class Examination:
     curves: list[Curve] = field(default_factory=list)
     parameters: list[dict[str, Any]] = field(default_factory=list)
     structure: dict[str, float] = field(default_factory=dict)
+    account: Account | None = None
     notes: list[str] = field(default_factory=list)
     reach_limit: float = FARTHEST
     law_from: str = ""
@@ -150,6 +154,7 @@ class Examination:
             "curves": [_curve_record(c) for c in self.curves],
             "parameters": self.parameters,
             "structure": {k: number_to_json(v) for k, v in self.structure.items()},
+            "account": None if self.account is None else self.account.to_dict(),
             "notes": self.notes,
             "law_from": self.law_from,
         }
@@ -205,6 +210,7 @@ def load(directory: str | Path) -> Examination:
             curves=[_curve_from(c) for c in exam["curves"]],
             parameters=exam["parameters"],
             structure={k: number_from_json(v) for k, v in exam["structure"].items()},
+            account=_account_from(exam.get("account")),
             notes=exam["notes"],
             reach_limit=exam["reach_limit"],
             law_from=exam["law_from"],
@@ -214,6 +220,10 @@ def load(directory: str | Path) -> Examination:
             f"expected a whole examination in {directory}, found one without {error}: "
             "examine the model again"
         ) from error
+
+
+def _account_from(record: dict[str, Any] | None) -> Account | None:
+    return None if record is None else Account.from_dict(record)
 
 
 def _curve_record(curve: Curve) -> dict[str, Any]:

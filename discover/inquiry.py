@@ -25,7 +25,7 @@ from discover.examination import Examination
 from discover.interview import BUDGETS, Interview
 from discover.region import Region
 from discover.screening import investigate
-from discover.structure.account import MOST_JOINTS, account
+from discover.structure.account import Account, account, worth_an_account
 from discover.structure.inference import Structure, coordinates_of, infer
 from discover.structure.renumbering import renumbered
 from discover.support import Box, Recorded, Support
@@ -73,33 +73,37 @@ def examine(
     started = time.perf_counter()
     name = name or getattr(model, "name", None) or type(model).__name__
     inferred: Structure | None = None
-    if robot is None:
+    described = kinematics.load(robot) if isinstance(robot, str) else robot
+    if described is None:
         nv = coordinates_of(region)
         inferred = infer(Respondent(model, nv, nv, outputs=outputs, dt=dt), region, seed)
-        robot = inferred.robot
+        body = inferred.robot
         model, region, training_data = renumbered(model, region, training_data, inferred.order)
-    elif isinstance(robot, str):
-        robot = kinematics.load(robot)
-    respondent = Respondent(model, robot.nq, robot.nv, outputs=outputs, dt=dt)
+    else:
+        body = described
+    respondent = Respondent(model, body.nq, body.nv, outputs=outputs, dt=dt)
     interview = Interview(
         respondent=respondent,
-        robot=robot,
-        support=_support(within, robot, region, training_data),
+        robot=body,
+        support=_support(within, body, region, training_data),
         budget=BUDGETS[budget],
         seed=seed,
-        label_noise=_noise_of_labels(label_noise, robot.nv),
+        label_noise=_noise_of_labels(label_noise, body.nv),
     )
     finding = investigate(interview, training_data)
-    if inferred is not None and inferred.geometry.good and robot.nv <= MOST_JOINTS:
-        told = account(respondent, robot, interview.support.region, seed)
-        law = finding.law
-        if law is not None and told.recursion.equivalent:
-            law = replace(law, searched=told.program)
+    seen = inferred
+    if seen is None and worth_an_account(body, finding.law, budget, within):
+        seen = infer(respondent, interview.support.region, seed, brief=True)
+    told: Account | None = None
+    if seen is not None:
+        found = account(respondent, seen, interview.support.region, seed, described)
+        told, law = found.account, finding.law
+        if law is not None and told.equals and told.forward is not None:
+            law = replace(law, searched=told.inverse)
         finding = replace(
             finding,
             law=law,
-            evidence=[*finding.evidence, *told.evidence],
-            notes=[*told.notes, *finding.notes],
+            evidence=[*finding.evidence, *found.evidence],
         )
     verdict = judge(finding.evidence)
     return Examination(
@@ -115,14 +119,17 @@ def examine(
         seed=seed,
         budget=budget,
         region=interview.support.region,
-        robot=robot,
+        robot=body,
         model=name,
         outputs=outputs,
         dt=dt,
         versions=_versions(),
         curves=finding.curves,
-        parameters=finding.parameters,
+        parameters=finding.parameters
+        if described is not None
+        else [{**row, "description": None} for row in finding.parameters],
         structure=finding.structure,
+        account=told,
         law_from=finding.law_from,
         notes=[
             *(inferred.notes if inferred else ()),

@@ -12,6 +12,7 @@ from discover.report.stored import STUDY, VERDICT
 
 if TYPE_CHECKING:
     from discover.examination import Examination
+    from discover.structure.account import Account
 
 SMALL = 3  # joints up to which formulas are derived at once; from there on when asked for
 
@@ -46,6 +47,8 @@ def prepare(directory: Path | str, model: str | None = None) -> tuple[dict[str, 
         "kinematics": kinematics,
         "sympy": sympy,
     }
+    if exam.account is not None:
+        scope["account"] = exam.account
     if exam.law is not None:
         scope |= formulas(exam.law)
     return scope, banner(exam, scope)
@@ -100,6 +103,8 @@ def banner(exam: Examination, scope: dict[str, Any]) -> str:
         "  exam         verdict, evidence, curves, parameters: exam.evidence, exam.notes",
         "  robot        the description that the model was held against",
     ]
+    if exam.account is not None:
+        lines.append("  account      tree, geometry, factors and recursion that the answers show")
     if exam.law is not None:
         lines.append(f"  law          {exam.law.family}: law(q, v, tau) -> a, law.export('latex')")
     if "H" in scope:
@@ -117,4 +122,29 @@ def banner(exam: Examination, scope: dict[str, Any]) -> str:
             "  law.compile()                   the law as fast code",
             "  kinematics.simulate(law.robot, robot.neutral(), ...)",
         ]
+    if exam.account is not None:
+        lines += ["", *mechanism(exam.account)]
     return "\n".join(lines)
+
+
+def mechanism(account: Account) -> list[str]:
+    """The inferred tree as an indented list, and the recursion as passes."""
+    seen = account.skeleton
+    children: dict[int, list[int]] = {}
+    for j, p in enumerate(seen.parents):
+        children.setdefault(p, []).append(j)
+
+    def below(joint: int, depth: int) -> list[str]:
+        kind = "turns" if seen.turning[joint] else "slides"
+        own = [f"  {'  ' * depth}{seen.names[joint]} {kind}"]
+        return own + [line for c in children.get(joint, ()) for line in below(c, depth + 1)]
+
+    lines = ["the mechanism, inferred from the answers", "  base"]
+    lines += [line for root in children.get(-1, ()) for line in below(root, 1)]
+    if account.inverse:
+        holds = "which the model computes" if account.equals else "the closest one; not the model's"
+        lines += ["", f"its recursion, {holds}", *account.inverse.splitlines()]
+    if account.forward is not None:
+        count = account.forward.arithmetic["this one"]
+        lines.append(f"forward: law.compile(), {count} multiplications, additions and divisions")
+    return lines

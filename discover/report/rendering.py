@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,14 @@ from matplotlib.figure import Figure
 
 from discover.artifacts import write_text
 from discover.errors import OutputError
-from discover.report import figures, style, tables, words
+from discover.report import figures, structure, style, tables, tree_figures, words
 from discover.report.formulas import stored_formulas
 from discover.report.numbers import count, distance, half_widths, listing, number, relative, seconds
 from discover.report.pareto import pareto
 from discover.report.stored import STUDY, VERDICT, StoredExam, read_exam, read_study
 
 REPORT = "report.md"
-FIGURES = ("errors", "forecast", "training", "ledger")
+FIGURES = ("errors", "forecast", "training", "ledger", "trees", "joints", "zeros")
 
 
 def render(directory: Path | str) -> Path:
@@ -67,6 +68,8 @@ def _render_exam(directory: Path) -> Path:
         "means": words.MEANS.get(told["verdict"], []),
         "means_not": words.MEANS_NOT.get(told["verdict"], []),
         "made": tables.lines_of(stored.manifest, _made(stored)),
+        "structure": structure.section(stored.account),
+        "bodies": structure.bodies(stored.account, stored.law),
         **stored_formulas(stored),
     }
     context["figures"] = dict.fromkeys(FIGURES) | _draw_exam(stored)
@@ -113,9 +116,24 @@ def _draw_exam(stored: StoredExam) -> dict[str, str]:
     history = (stored.training or {}).get("history") or []
     if len(history) > 1:
         drawn["training"] = figures.training(history)
+    drawn |= _draw_structure(stored.account)
     for name, figure in drawn.items():
         style.save(figure, folder / f"{name}.png")
     return {name: f"figures/{name}.png" for name in drawn}
+
+
+def _draw_structure(account: Mapping[str, Any] | None) -> dict[str, Figure]:
+    """The inferred tree, its joints in space and the zeros that it predicts."""
+    if account is None:
+        return {}
+    found, described = account["skeleton"], account["described"]
+    differs = (account["comparison"] or {}).get("differs") or []
+    drawn = {"trees": tree_figures.trees(structure.shown(account), described, differs)}
+    if account["good"]:
+        drawn["joints"] = tree_figures.skeletons(found, described)
+    if account["sparsity"] is not None:
+        drawn["zeros"] = tree_figures.zeros(account["sparsity"], found["names"])
+    return drawn
 
 
 def _fill(template: str, context: dict[str, Any]) -> str:

@@ -50,6 +50,11 @@ class StoredExam:
         own = [c for c in self.exam.get("curves", []) if c["subject"] not in subjects]
         return [_readable(curve) for curve in [*measured, *own]]
 
+    @property
+    def account(self) -> dict[str, Any] | None:
+        """The structure that the answers show, where it was looked for."""
+        return self.exam.get("account")
+
     def error(self, subject: str, axis: str, *, far: bool) -> float | None:
         """The relative error of a subject in the region, or in the furthest shell of an axis."""
         for curve in self.curves:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from discover.report.stored import StoredExam
 from discover.report.words import RECORDED_MEANING, agrees
 
 AXES = {"q": "configuration q", "v": "velocity v", "tau": "joint force τ", "joint": "together"}
+LONG = 90  # longer combinations of parameters are named by their first
 FOLD = 16  # longer tables of parameters are folded away
 ERROR_COLUMNS = (
     ("law against model", "law off from the model"),
@@ -55,7 +57,7 @@ def parameters(stored: StoredExam) -> list[dict[str, str]]:
     rows = stored.exam.get("parameters") or []
     return [
         {
-            "name": f"`{cell(row['name'])}`",
+            "name": _combination(str(row["name"])),
             "value": number(_float(row["value"]), 5),
             "error": number(_float(row.get("standard_error")), 2),
             "description": number(_cleaned(_float(row.get("description"))), 5),
@@ -65,6 +67,14 @@ def parameters(stored: StoredExam) -> list[dict[str, str]]:
         }
         for row in rows
     ]
+
+
+def _combination(name: str) -> str:
+    """The name of a base parameter; of a long combination its first term, and how many follow."""
+    terms = re.split(r" (?=[+-] )", name)
+    if len(name) <= LONG or len(terms) < 3:
+        return f"`{cell(name)}`"
+    return f"`{cell(terms[0])}` and {len(terms) - 1} more"
 
 
 def evidence(stored: StoredExam) -> tuple[list[dict[str, str]], list[dict[str, str]]]:

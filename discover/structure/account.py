@@ -1,66 +1,261 @@
-"""What the structure of a model goes into: the law's program, evidence, and plain sentences."""
+"""What the answers show of a mechanism, told and kept: tree, geometry, factors, recursion.
+
+An account decides no verdict. It is stored as plain numbers, from which the report draws.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from discover.dynamics import Respondent
-from discover.evidence import Evidence
+from discover.evidence import Evidence, number_from_json, number_to_json
 from discover.region import Region
-from discover.structure.described import screw_tree
-from discover.structure.factorisation import sparsity
+from discover.structure.described import Comparison, compare, laid_on, screw_tree
+from discover.structure.factorisation import Sparsity, sparsity
+from discover.structure.forward import Forward, forward
+from discover.structure.inference import Structure
 from discover.structure.passes import text
 from discover.structure.probing import Prober
 from discover.structure.recursion import Recursion, search
+from discover.structure.screws import Array
+from discover.structure.skeleton import Skeleton
 from kinematics import Robot
 
 MOST_JOINTS = 8  # up to which the search takes less than a minute
+_FEW = 4  # joints up to which a search that finds nothing is short
+_ROOM = 1e-4  # angles [rad], and distances over the reach, that count as the same
+_SURE = 4.0  # deviations
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Account:
-    """The found recursion with its text, evidence (it decides no verdict) and notes."""
+    """The structure that a model's answers hold to.
 
-    recursion: Recursion
-    program: str
-    evidence: list[Evidence]
-    notes: list[str]
+    skeleton      the inferred mechanism, `described` the robot's description in the same frame
+    equivalent    other parent arrays that answer the same
+    good          whether the geometry fits down to rounding or noise; `misfit` is what it misses of
+                  H and of the force, relative, or in deviations where answers scatter
+    uncertainty   (nv, 2) standard error of each axis [rad] and of its place [m]; zeros where
+                  answers do not scatter
+    sparsity      mass matrix and factors beside the tree's zeros
+    inverse       the found recursion as passes over the tree; `recursion` its figures
+    forward       the program of forward dynamics derived from it, None where there is none
+    """
 
+    skeleton: Skeleton
+    described: Skeleton | None
+    comparison: Comparison | None
+    equivalent: tuple[tuple[int, ...], ...]
+    good: bool
+    misfit: float
+    noise: float
+    uncertainty: Array
+    sparsity: Sparsity | None
+    inverse: str
+    recursion: dict[str, Any]
+    forward: Forward | None
+    queries: int
 
-def account(respondent: Respondent, robot: Robot, region: Region, seed: int) -> Account:
-    """Search the recursion over `robot`'s tree and hold its zeros against the model."""
-    prober = Prober(respondent=respondent, region=region, seed=seed)
-    tree, screws = screw_tree(robot, np.zeros(robot.nv))
-    found = search(prober, tree, screws)
-    zeros = sparsity(
-        prober.at(prober.draw(12), replicates=16 if prober.noisy else 1), robot.parents
-    )
-    program = text(found)
-    far = ", ".join(f"{name} {value:.1e}" for name, value in found.by_degree.items())
-    head = (
-        f"found among {found.programs:.1e} programs "
-        f"({found.blocks['a']} blocks of a, {found.blocks['root']} of the root, "
-        f"{found.blocks['v²']} of v², up to three); misfit in the shell to 3 half-widths: {far}"
-    )
-    holds = "is equivalent to" if found.equivalent else "comes closest to, but does not equal,"
-    notes = [f"Within what was asked, the model {holds} a recursion {head}."]
-    if zeros.zeros:
-        notes.append(
-            f"The tree predicts {zeros.zeros} zeros in H: the largest entry there is "
-            f"{zeros.violation:.1e} of the diagonal (noise alone: {zeros.chance:.1e})."
+    @property
+    def equals(self) -> bool:
+        """Whether the model computes the found recursion, as far as was asked."""
+        return bool(self.recursion.get("equivalent"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {
+            "skeleton": self.skeleton.to_dict(),
+            "described": None if self.described is None else self.described.to_dict(),
+            "comparison": None if self.comparison is None else asdict(self.comparison),
+            "equivalent": [list(p) for p in self.equivalent],
+            "good": self.good,
+            "misfit": number_to_json(self.misfit),
+            "noise": number_to_json(self.noise),
+            "uncertainty": self.uncertainty.tolist(),
+            "sparsity": None if self.sparsity is None else self.sparsity.to_dict(),
+            "inverse": self.inverse,
+            "recursion": self.recursion,
+            "forward": None if self.forward is None else asdict(self.forward),
+            "queries": self.queries,
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Account:
+        """The inverse of `to_dict`."""
+        held = dict(record)
+        comparison = held["comparison"]
+        return cls(
+            skeleton=Skeleton.from_dict(held["skeleton"]),
+            described=None if held["described"] is None else Skeleton.from_dict(held["described"]),
+            comparison=None
+            if comparison is None
+            else Comparison(
+                differs=tuple(tuple(d) for d in comparison["differs"]),
+                sentences=tuple(comparison["sentences"]),
+            ),
+            equivalent=tuple(tuple(p) for p in held["equivalent"]),
+            good=held["good"],
+            misfit=number_from_json(held["misfit"]),
+            noise=number_from_json(held["noise"]),
+            uncertainty=np.asarray(held["uncertainty"], dtype=float),
+            sparsity=None if held["sparsity"] is None else Sparsity.from_dict(held["sparsity"]),
+            inverse=held["inverse"],
+            recursion=held["recursion"],
+            forward=None if held["forward"] is None else Forward(**held["forward"]),
+            queries=held["queries"],
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Told:
+    """An account with what it adds to an examination: evidence, and the recursion itself (None
+    where none was sought)."""
+
+    account: Account
+    evidence: list[Evidence]
+    recursion: Recursion | None
+
+
+def worth_an_account(robot: Robot, law: object, budget: str, within: str) -> bool:
+    """Whether to look for the structure of a model that is held against a description: where that
+    takes seconds, which for many joints it does only where there is a law to find."""
+    single = robot.nq == robot.nv and robot.nb == robot.nv
+    few = robot.nv <= (_FEW if law is None else MOST_JOINTS)
+    return single and few and budget != "quick" and within == "region"
+
+
+def account(
+    respondent: Respondent,
+    inferred: Structure,
+    region: Region,
+    seed: int,
+    described: Robot | None = None,
+) -> Told:
+    """Search the recursion on the inferred mechanism and hold its zeros against the model.
+
+    respondent   in the coordinates of `described`; without one, in those of inferred.robot
+    """
+    before = respondent.queries
+    order = range(respondent.nv) if described is not None else inferred.order
+    names = described.joint_names if described is not None else inferred.robot.joint_names
+    skeleton, uncertainty = _seen(inferred, list(order), names)
+    prober = Prober(respondent=respondent, region=region, seed=seed)
+    zeros = sparsity(
+        prober.at(prober.draw(12), replicates=16 if prober.noisy else 1), skeleton.parents
+    )
+    found: Recursion | None = None
+    evidence: list[Evidence] = []
+    if respondent.nv <= MOST_JOINTS:
+        if described is not None:
+            tree, screws = inferred.geometry.tree, inferred.geometry.screws
+        else:
+            tree, screws = screw_tree(inferred.robot, np.zeros(respondent.nv))
+        found = search(prober, tree, screws)
+        evidence += _evidence(found)
+    values = (zeros.violation, "largest entry of H where the tree has none")
+    evidence.append(_finding("factors: predicted zeros", *values))
+    beside, comparison = None, None
+    if described is not None:
+        beside, comparison = _beside(skeleton, described, inferred, uncertainty)
+    return Told(
+        account=Account(
+            skeleton=skeleton,
+            described=beside,
+            comparison=comparison,
+            equivalent=inferred.equivalent,
+            good=inferred.geometry.good,
+            misfit=inferred.geometry.held_out,
+            noise=prober.noise,
+            uncertainty=uncertainty,
+            sparsity=zeros,
+            inverse="" if found is None else text(found),
+            recursion={} if found is None else _figures(found),
+            forward=_forward(found, inferred, names, described),
+            queries=inferred.queries + respondent.queries - before,
+        ),
+        evidence=evidence,
+        recursion=found,
+    )
+
+
+def _forward(
+    found: Recursion | None,
+    inferred: Structure,
+    names: Sequence[str],
+    described: Robot | None,
+) -> Forward | None:
+    if found is None or not found.equivalent:
+        return None
+    if described is None:
+        return forward(inferred.robot, found)
+    own = tuple(names[j] for j in inferred.order)
+    return forward(inferred.robot.replace(joint_names=own), found, described)
+
+
+def _seen(inferred: Structure, order: list[int], names: tuple[str, ...]) -> tuple[Skeleton, Array]:
+    """The inferred mechanism and its uncertainty with joints in the given order."""
+    geometry = inferred.geometry
+    whole = Skeleton.of(geometry.tree, geometry.screws, names)
+    place = {j: k for k, j in enumerate(order)} | {-1: -1}
+    assert whole.axes is not None
+    assert whole.points is not None
+    assert whole.pose is not None
+    skeleton = Skeleton(
+        names=tuple(names),
+        parents=tuple(place[whole.parents[j]] for j in order),
+        turning=tuple(whole.turning[j] for j in order),
+        pose=whole.pose[order],
+        axes=whole.axes[order],
+        points=whole.points[order],
+    )
+    own = np.sqrt(np.clip(np.diag(geometry.covariance), 0, None)).reshape(-1, 2, 3)
+    turning = np.asarray(geometry.tree.turning)
+    axis = np.where(turning, *(np.linalg.norm(own[:, k], axis=1) for k in (0, 1)))
+    place_of = np.where(turning, np.linalg.norm(own[:, 1], axis=1), 0.0)
+    return skeleton, np.stack([axis, place_of], 1)[order]
+
+
+def _beside(
+    skeleton: Skeleton, described: Robot, inferred: Structure, uncertainty: Array
+) -> tuple[Skeleton, Comparison]:
+    """The description at the same pose, laid on what was inferred."""
+    tree, screws = screw_tree(described, inferred.geometry.tree.reference)
+    if inferred.geometry.good:
+        screws = laid_on(screws, inferred.geometry.screws)
+    beside = Skeleton.of(tree, screws, described.joint_names)
+    if not inferred.geometry.good:
+        bare = Skeleton(names=skeleton.names, parents=skeleton.parents, turning=skeleton.turning)
+        return beside, compare(bare, beside, _ROOM)
+    room = max(_ROOM, _SURE * float(uncertainty.max()))
+    return beside, compare(skeleton, beside, room)
+
+
+def _figures(found: Recursion) -> dict[str, Any]:
+    """What the search counted and measured."""
+    return {
+        "equivalent": bool(found.equivalent),
+        "programs": int(found.programs),
+        "blocks": {k: int(n) for k, n in found.blocks.items()},
+        "by_degree": {k: float(x) for k, x in found.by_degree.items()},
+        "departure": {k: float(x) for k, x in found.departure.items()},
+        "seconds": float(found.seconds),
+    }
+
+
+def _evidence(found: Recursion) -> list[Evidence]:
     values = {
         "recursion: misfit far out": (found.held_out, "largest misfit of a degree of tau at 3×"),
         "recursion: departure in degree": (
             max(found.departure.values()),
             "what is not H(q) a + g(q) + linear and quadratic in v",
         ),
-        "factors: predicted zeros": (zeros.violation, "largest entry of H where the tree has none"),
     }
-    evidence = [
-        Evidence(name=name, value=value, interval=(value, value), null=0.0, meaning=meaning)
-        for name, (value, meaning) in values.items()
-    ]
-    return Account(recursion=found, program=f"{program}\n\n{head}", evidence=evidence, notes=notes)
+    return [_finding(name, *value) for name, value in values.items()]
+
+
+def _finding(name: str, value: float, meaning: str) -> Evidence:
+    return Evidence(name=name, value=value, interval=(value, value), null=0.0, meaning=meaning)

@@ -1,11 +1,16 @@
-"""A description's own screws, to hold what was inferred against it."""
+"""A description's own screws, and what was inferred held against them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 
+from discover.structure.geometry import mirror, move
 from discover.structure.screws import Array, ScrewTree
+from discover.structure.skeleton import Skeleton
 from kinematics import Robot
 from kinematics.joints import TURNING
 
@@ -57,3 +62,113 @@ def _upright(gravity: torch.Tensor) -> Array:
     if sine < 1e-15:
         return np.eye(3) if cosine > 0 else np.diag([1.0, -1.0, -1.0])
     return _rotation(axis / sine, float(np.arctan2(sine, cosine)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """An inferred mechanism beside the described one.
+
+    differs    for each joint the things that differ: "parent", "kind", "axis", "length"
+    sentences  the same in words; one that says so where nothing differs
+    """
+
+    differs: tuple[tuple[str, ...], ...]
+    sentences: tuple[str, ...]
+
+
+def compare(found: Skeleton, described: Skeleton, room: float) -> Comparison:
+    """What differs: parents, kinds, and between lines of neighbours angles [rad] above `room` and
+    distances above `room` times the reach."""
+    differs, sentences = [], []
+    names = described.names
+    reach = 1.0
+    if described.points is not None and len(names) > 1:
+        reach = float(np.ptp(described.points, axis=0).max()) or 1.0
+    for j, name in enumerate(names):
+        own: list[str] = []
+        p, mine = described.parents[j], found.parents[j]
+        if p != mine:
+            own.append("parent")
+            sentences.append(
+                f"{name} is carried by {_named(names, mine)}; the description hangs it on "
+                f"{_named(names, p)}."
+            )
+        if described.turning[j] != found.turning[j]:
+            own.append("kind")
+            what = "turns" if found.turning[j] else "slides"
+            told = "turn" if described.turning[j] else "slide"
+            sentences.append(f"{name} {what}; the description lets it {told}.")
+        lines = found.axes is not None and described.axes is not None
+        alike = not own and p >= 0 and found.turning[p] == described.turning[p]
+        if lines and alike:
+            pairs = [_between(s, p, j) for s in (found, described)]
+            if abs(pairs[0][0] - pairs[1][0]) > room:
+                own.append("axis")
+                angles = " and ".join(f"{np.degrees(a):.4g}°" for a, _ in pairs)
+                sentences.append(
+                    f"The axes of {name} and {names[p]} stand at {angles} (found, described)."
+                )
+            elif abs(pairs[0][1] - pairs[1][1]) > room * reach:
+                own.append("length")
+                apart = " and ".join(f"{d:.4g} m" for _, d in pairs)
+                sentences.append(
+                    f"The axes of {name} and {names[p]} are {apart} apart (found, described)."
+                )
+        differs.append(tuple(own))
+    if not sentences:
+        agree = "parents and kinds"
+        if found.axes is not None:
+            agree += f", angles and distances between neighbouring axes to {room:.1g}"
+        sentences = [f"Nothing differs from the description: {agree} agree."]
+    return Comparison(differs=tuple(differs), sentences=tuple(sentences))
+
+
+def _between(skeleton: Skeleton, first: int, second: int) -> tuple[float, float]:
+    """Angle of two joints' lines, 0 to π/2, and their distance [m], zero unless both turn."""
+    assert skeleton.axes is not None
+    assert skeleton.points is not None
+    a, b = skeleton.axes[first], skeleton.axes[second]
+    normal = np.cross(a, b)
+    sine = float(np.linalg.norm(normal))
+    angle = float(np.arctan2(sine, abs(a @ b)))
+    if not (skeleton.turning[first] and skeleton.turning[second]):
+        return angle, 0.0
+    gap = skeleton.points[second] - skeleton.points[first]
+    if sine < 1e-6:
+        return angle, float(np.linalg.norm(gap - a * (a @ gap)))
+    return angle, abs(float(gap @ normal)) / sine
+
+
+def _named(names: tuple[str, ...], joint: int) -> str:
+    return "the base" if joint < 0 else names[joint]
+
+
+def laid_on(screws: Array, target: Array) -> Array:
+    """Screws (nv, 6) turned about the vertical, moved and perhaps mirrored, closest to `target`:
+    what no torque can show is taken from there."""
+    best: tuple[float, Array] = (np.inf, screws)
+    for candidate in (screws, mirror(screws)):
+
+        def missed(yaw: float, candidate: Array = candidate) -> float:
+            return _shifted(candidate, yaw, target)[0]
+
+        start = min(np.linspace(0, 2 * np.pi, 48, endpoint=False), key=missed)
+        found = minimize_scalar(
+            missed,
+            bounds=(start - 0.2, start + 0.2),
+            method="bounded",
+            options={"xatol": 1e-10},
+        )
+        best = min(best, _shifted(candidate, float(found.x), target), key=lambda t: t[0])
+    return best[1]
+
+
+def _shifted(screws: Array, yaw: float, target: Array) -> tuple[float, Array]:
+    """The misfit and the screws after a turn and the best shift, which enters linearly."""
+    turned = move(screws, yaw, np.zeros(3))
+    w = turned[:, :3]
+    columns = [np.cross(np.broadcast_to(e, w.shape), w).ravel() for e in np.eye(3)]
+    left = (target[:, 3:] - turned[:, 3:]).ravel()
+    shift = np.linalg.lstsq(np.stack(columns, 1), left, rcond=1e-9)[0]
+    moved = move(turned, 0.0, shift)
+    return float(np.sum((moved - target) ** 2)), moved

@@ -37,6 +37,18 @@ class Sparsity:
     violation: float
     chance: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {k: x.tolist() if isinstance(x, np.ndarray) else x for k, x in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Sparsity:
+        """The inverse of `to_dict`."""
+        held: dict[str, Any] = {
+            k: np.asarray(x) if isinstance(x, list) else x for k, x in record.items()
+        }
+        return cls(**held)
+
 
 def factors(H: Array, parents: Sequence[int]) -> tuple[Array, Array]:
     """(L (…, nv, nv), D (…, nv)) with Lᵀ D L = H and unit diagonal, along a tree whose parents have

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,15 +15,18 @@ from discover.laws.consistency import complete
 from discover.laws.family import Family
 from discover.laws.fit import fit
 from discover.region import Region
-from discover.structure.geometry import Geometry, infer_geometry
+from discover.structure.geometry import _STARTS, Geometry, infer_geometry
 from discover.structure.probing import Prober
 from discover.structure.rivals import equivalents
 from discover.structure.screws import Array, ScrewTree, rigid, skew
+from discover.structure.skeleton import point_on
 from discover.structure.topology import Tree, infer_tree
 from kinematics import Robot
 from kinematics.tree import build
 
 _BALL = 0.1  # radius of stand-in bodies [m]
+_HOPELESS = 0.2  # share of the answers that is not affine in tau at which no bodies are sought
+_BRIEF = 4  # starts of the search for screws, where it need not be long
 _MOST_RIVALS = 7  # joints up to which all neighbouring trees are tried
 
 
@@ -53,12 +57,17 @@ class Structure:
         return self.order != tuple(range(len(self.order)))
 
 
-def infer(respondent: Respondent, region: Region, seed: int = 0) -> Structure:
-    """Tree and geometry of a model of which nothing is known but nv and a region."""
+def infer(
+    respondent: Respondent, region: Region, seed: int = 0, *, brief: bool = False
+) -> Structure:
+    """Tree and geometry of a model of which nothing is known but nv and a region.
+
+    `brief`: give up sooner where no geometry fits, for models that are described besides.
+    """
     started, before = time.perf_counter(), respondent.queries
     prober = Prober(respondent=respondent, region=region, seed=seed)
     tree = infer_tree(prober)
-    geometry = _geometry(prober, tree)
+    geometry = _geometry(prober, tree, brief)
     equivalent = _equivalent(prober, geometry)
     order = geometry.tree.order
     robot = robot_of(geometry)
@@ -86,7 +95,7 @@ def coordinates_of(region: Region) -> int:
     return region.nv
 
 
-def _geometry(prober: Prober, tree: Tree) -> Geometry:
+def _geometry(prober: Prober, tree: Tree, brief: bool) -> Geometry:
     """Screws for the kinds that the tree names; where a kind is open, the one that fits better."""
     reference = prober.draw(1, 0.7)[0]
     screws = ScrewTree(
@@ -94,8 +103,10 @@ def _geometry(prober: Prober, tree: Tree) -> Geometry:
         turning=tuple(kind == "revolute" for kind in tree.kinds),
         reference=reference,
     )
-    best = infer_geometry(prober, screws)
-    if best.good:
+    if prober.noise > _HOPELESS:
+        return infer_geometry(prober, screws, effort=1)
+    best = infer_geometry(prober, screws, effort=_BRIEF if brief else _STARTS)
+    if best.good or brief:
         return best
     best = min(
         (best, infer_geometry(prober, screws, joint_terms=True, effort=8)), key=lambda g: g.held_out
@@ -126,12 +137,26 @@ def robot_of(geometry: Geometry, name: str = "inferred") -> Robot:
 
     Inertial parameters are those of least norm; torques do not tell them from possible ones.
     """
-    tree, order = geometry.tree, geometry.tree.order
+    return robot_from_screws(geometry.tree, geometry.screws, geometry.pi, name=name)
+
+
+def robot_from_screws(
+    tree: ScrewTree,
+    screws: Array,
+    pi: Array,
+    *,
+    gravity: Sequence[float] | None = None,
+    name: str = "inferred",
+) -> Robot:
+    """Screws (nv, 6) and parameters (nv, 10) in one frame, as a Robot; parents before children."""
+    order = tree.order
     place = {j: k for k, j in enumerate(order)}
-    points = {j: _point(tree, geometry.screws, j) for j in order}
-    rotations, offsets, axes, pi = [], [], [], []
+    points = np.zeros((len(order), 3))
     for j in order:
-        p, s = tree.parents[j], geometry.screws[j]
+        points[j] = point_on(tree, screws, j, points)
+    rotations, offsets, axes, moved = [], [], [], []
+    for j in order:
+        p, s = tree.parents[j], screws[j]
         above = points[p] if p >= 0 else np.zeros(3)
         if tree.turning[j]:
             rotations.append(_turn(s[:3], -tree.reference[j]))
@@ -141,7 +166,7 @@ def robot_of(geometry: Geometry, name: str = "inferred") -> Robot:
             rotations.append(np.eye(3))
             offsets.append(points[j] - above - s[3:] * tree.reference[j])
             axes.append(s[3:])
-        pi.append(_about(geometry.pi[j], points[j]))
+        moved.append(_about(pi[j], points[j]))
     return build(
         name,
         kinds=["revolute" if tree.turning[j] else "prismatic" for j in order],
@@ -151,22 +176,10 @@ def robot_of(geometry: Geometry, name: str = "inferred") -> Robot:
         tree_rotation=np.array(rotations),
         tree_offset=np.array(offsets),
         axes=np.array(axes),
-        pi=np.array(pi),
-        gravity=[0.0, 0.0, -tree.gravity],
+        pi=np.array(moved),
+        gravity=[0.0, 0.0, -tree.gravity] if gravity is None else list(gravity),
         notes=("inferred from a black box; the frame's yaw, its origin and a mirror are free",),
     )
-
-
-def _point(tree: ScrewTree, screws: Array, joint: int) -> Array:
-    """A point on the joint's axis, the nearest to its parent's; a sliding joint's is its
-    parent's."""
-    p = tree.parents[joint]
-    above = _point(tree, screws, p) if p >= 0 else np.zeros(3)
-    if not tree.turning[joint]:
-        return above
-    w, u = screws[joint, :3], screws[joint, 3:]
-    foot = np.cross(w, u)
-    return foot + w * (w @ (above - foot))
 
 
 def _turn(axis: Array, angle: float) -> Array:

@@ -49,7 +49,7 @@ def text(found: Recursion) -> str:
             sign = "" if m.sign > 0 else "-"
             line = f"{letter}_i = {sign}X {letter}_p" + ("" if inner == "0" else f" + {inner}")
             if local.kind == "root":
-                line += f",  {letter}_base = ({', '.join(f'{x:.6g}' for x in found.root_vector)})"
+                line += f",  {letter}_base = ({_numbers(found.root_vector)})"
             outward.append(line)
         return names[m]
 
@@ -83,6 +83,11 @@ def text(found: Recursion) -> str:
         else f"    tau_i = Sᵀ {arrived[0]}"
     )
     return "\n".join(lines)
+
+
+def _numbers(x: Any) -> str:
+    least = 1e-9 * float(np.abs(x).max())  # rounding is no finding
+    return ", ".join(f"{c:.6g}" if abs(c) > least else "0" for c in x)
 
 
 # ---- execution -----------------------------------------------------------------------------------

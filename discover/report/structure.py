@@ -1,0 +1,191 @@
+"""The report's section on structure: tree, geometry, factors, recursion, forward program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from discover.report.numbers import listing, number, relative
+
+Record = Mapping[str, Any]
+
+
+def section(account: Record | None) -> dict[str, Any] | None:
+    """What the template prints; None where no structure was looked for."""
+    if account is None:
+        return None
+    return {
+        "intro": _intro(account),
+        "comparison": list((account["comparison"] or {}).get("sentences") or ()),
+        "equivalent": _equivalent(account),
+        "joints": _joints(account),
+        "uncertain": bool(np.asarray(account["uncertainty"]).any()),
+        "zeros": _zeros(account),
+        "recursion": _recursion(account),
+        "inverse": account["inverse"],
+        "forward": _forward(account),
+    }
+
+
+def bodies(account: Record | None, law: Record | None) -> list[dict[str, str]]:
+    """The law's bodies where they are all there is: nothing was described."""
+    if account is None or account["described"] is not None or not (law or {}).get("robot"):
+        return []
+    assert law is not None
+    rows = []
+    for name, pi in zip(law["robot"]["body_names"], law["robot"]["pi"], strict=True):
+        m, h, moments = pi[0], np.asarray(pi[1:4]), np.asarray([pi[4], pi[6], pi[9]])
+        centre = h / m if m > 0 else np.zeros(3)
+        own = moments - m * (centre @ centre - centre**2)
+        rows.append(
+            {
+                "name": f"`{name}`",
+                "mass": number(m, 4),
+                "centre": _vector(centre),
+                "inertia": ", ".join(number(float(x), 3) for x in own),
+            }
+        )
+    return rows
+
+
+def shown(account: Record) -> Record:
+    """The inferred mechanism as it may be drawn: lines of joints only where they are known."""
+    if account["good"]:
+        return account["skeleton"]
+    return {**account["skeleton"], "axes": None, "points": None}
+
+
+def _intro(account: Record) -> str:
+    names, parents = account["skeleton"]["names"], account["skeleton"]["parents"]
+    turning = account["skeleton"]["turning"]
+    told = [f"{sum(turning)} of {len(names)} joints turn" if not all(turning) else "all turn"]
+    forks = sorted({p for p in parents if parents.count(p) > 1})
+    if forks:
+        where = listing(["the base" if p < 0 else f"`{names[p]}`" for p in forks])
+        told.append(f"it branches at {where}")
+    else:
+        told.append("it is one chain")
+    text = f"Inferred from the answers alone, without a description: {', '.join(told)}."
+    noise = float(account["noise"])
+    if account["good"]:
+        fits = (
+            f"is missed by {number(float(account['misfit']), 2)} standard deviations"
+            if noise > 1e-9
+            else f"is missed by {number(float(account['misfit']), 2)} of its size"
+        )
+        text += (
+            f" With the lines of the joints below, the mass matrix at fresh configurations {fits}."
+        )
+    else:
+        text += (
+            " No placement of these joints in space makes the model's mass matrix and forces: the "
+            "tree is what its pattern comes closest to, and is no evidence of bodies."
+        )
+    if noise > 1e-9:
+        text += (
+            f" The answers are off from `a = A(q, v) τ + c(q, v)` by {relative(noise)} of their "
+            "size."
+        )
+    return text
+
+
+def _equivalent(account: Record) -> list[str]:
+    names = account["skeleton"]["names"]
+    told = []
+    for parents in account["equivalent"][:4]:
+        hung = [
+            f"`{names[j]}` on {'the base' if p < 0 else f'`{names[p]}`'}"
+            for j, p in enumerate(parents)
+            if p != account["skeleton"]["parents"][j]
+        ]
+        if hung:
+            told.append(f"{listing(hung)} would answer the same.")
+    return told
+
+
+def _joints(account: Record) -> list[dict[str, str]]:
+    """A row a joint: what carries it, its axis and a point on it, with standard errors."""
+    record = account["skeleton"]
+    names, described = record["names"], account["described"]
+    rows = []
+    for j, name in enumerate(names):
+        p = record["parents"][j]
+        row = {
+            "name": f"`{name}`",
+            "parent": "base" if p < 0 else f"`{names[p]}`",
+            "kind": "turns" if record["turning"][j] else "slides",
+            "axis": "–",
+            "point": "–",
+            "axis_error": "–",
+            "point_error": "–",
+            "described": "–" if described is None else _kin(described, j),
+        }
+        if account["good"]:
+            row["axis"] = _vector(record["axes"][j])
+            row["point"] = _vector(record["points"][j]) if record["turning"][j] else "anywhere"
+            axis, place = account["uncertainty"][j]
+            row["axis_error"], row["point_error"] = number(axis, 2), number(place, 2)
+        rows.append(row)
+    return rows
+
+
+def _kin(described: Record, j: int) -> str:
+    p = described["parents"][j]
+    kind = "turns" if described["turning"][j] else "slides"
+    return f"{kind}, on {'base' if p < 0 else '`' + described['names'][p] + '`'}"
+
+
+def _vector(x: Any) -> str:
+    return "(" + ", ".join(number(0.0 if abs(c) < 5e-8 else float(c), 4) for c in x) + ")"
+
+
+def _zeros(account: Record) -> str:
+    zeros = account["sparsity"]
+    if zeros is None:
+        return ""
+    if not zeros["zeros"]:
+        return "In one chain every joint moves every other: the tree predicts no zeros in H."
+    violation, chance = float(zeros["violation"]), float(zeros["chance"])
+    text = (
+        f"The tree predicts {zeros['zeros']} zeros below the diagonal of H, and the same ones in "
+        f"L: the largest entry that the model has there is {relative(violation)} of the diagonal"
+    )
+    if chance > 1e-9:
+        text += f"; noise alone would make {relative(chance)}"
+    kept = violation <= max(1e-7, 4 * chance)
+    return f"{text}. The prediction {'holds' if kept else 'fails'}."
+
+
+def _recursion(account: Record) -> str:
+    held = account["recursion"]
+    if not held:
+        return ""
+    far = ", ".join(f"{name}: {relative(float(x))}" for name, x in held["by_degree"].items())
+    mantissa, exponent = f"{float(held['programs']):.1e}".split("e")
+    count = f"{mantissa}·10^{int(exponent)}"
+    if held["equivalent"]:
+        text = f"Among {count} programs of passes over this tree, this one predicts the model"
+    else:
+        text = (
+            f"None of {count} programs of passes over this tree is equivalent to the model. The "
+            "one that comes closest follows; it is what the model holds to, this loosely"
+        )
+    departure = max(float(x) for x in held["departure"].values())
+    text += f". Misfit of τ out to 3 half-widths, by degree, {far}"
+    if departure > 1e-7:
+        text += f"; what is no H(q) a + g(q) + terms in v and v²: {relative(departure)}"
+    return text + "."
+
+
+def _forward(account: Record) -> dict[str, Any] | None:
+    held = account["forward"]
+    if held is None:
+        return None
+    rows = [
+        {"name": name, **{k: str(n[k]) for k in ("mul", "add", "div", "trig")},
+         "total": str(n["mul"] + n["add"] + n["div"])}
+        for name, n in held["operations"].items()
+    ]  # fmt: skip
+    return {"text": held["text"], "rows": rows}

@@ -1,0 +1,340 @@
+"""Drawings of an inferred mechanism: its tree beside the described one, its joints in space, and
+the zeros of the mass matrix and its factors. From stored numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from discover.report.style import FAINT, INK, LAW, MODEL, MUTED, house_style, new_figure
+
+Array = NDArray[np.float64]
+Record = Mapping[str, Any]
+
+SAME, DIFFERS, DESCRIBED = LAW, MODEL, "#9aa3ad"
+_LEVEL = 0.46  # inches a level of the tree
+_LEAF = 1.45  # inches a branch
+_DEEP = 1e-6  # entries of H below this, over the diagonal, are drawn as zero
+_SHADES = LinearSegmentedColormap.from_list("entries", ["#f4f7fa", LAW, "#0d2f57"])
+
+
+def trees(found: Record, described: Record | None, differs: Sequence[Sequence[str]]) -> Figure:
+    """The tree that was inferred, beside the described one where there is one."""
+    drawn = [("inferred from the answers", found)]
+    if described is not None:
+        drawn.append(("described", described))
+    layouts = [_layout(record["parents"]) for _, record in drawn]
+    levels = max(int(y.max()) for _, y in layouts) + 1
+    leaves = [float(np.ptp(x)) + 1 for x, _ in layouts]
+    with house_style():
+        width = sum(max(_LEAF * n, 2.6) for n in leaves) + 0.4
+        figure = new_figure(min(max(width, 5.2), 16), _LEVEL * (levels + 1) + 0.75)
+        panels = np.atleast_1d(
+            figure.subplots(1, len(drawn), width_ratios=[max(n, 1.8) for n in leaves])
+        )
+        names = _short(found["names"])
+        for panel, (title, record), (x, y) in zip(panels, drawn, layouts, strict=True):
+            marks = differs if differs else [()] * len(names)
+            _tree(panel, record, names, x, y, marks)
+            panel.set_title(title)
+            panel.set_ylim(-0.75, levels + 0.4)
+        told = "○ turns   □ slides"
+        if any(differs):
+            told += "   red: differs between the two"
+        figure.supxlabel(told, fontsize=8, color=MUTED)
+    return figure
+
+
+def _tree(
+    panel: Axes,
+    record: Record,
+    names: Sequence[str],
+    x: Array,
+    y: Array,
+    differs: Sequence[Sequence[str]],
+) -> None:
+    parents, turning = record["parents"], record["turning"]
+    middle = float(np.mean([x[j] for j, p in enumerate(parents) if p < 0]))
+    for j, p in enumerate(parents):
+        colour = DIFFERS if "parent" in differs[j] else MUTED
+        start = (x[p], y[p] + 1) if p >= 0 else (middle, 0.0)
+        panel.plot(
+            [start[0], start[0], x[j], x[j]],
+            [start[1], start[1] + 0.55, start[1] + 0.55, y[j] + 1],
+            color=colour,
+            linewidth=1.6,
+            zorder=1,
+        )
+    _ground(panel, middle)
+    words = _relations(record)
+    for j, name in enumerate(names):
+        colour = DIFFERS if differs[j] else SAME
+        panel.plot(
+            x[j],
+            y[j] + 1,
+            marker="o" if turning[j] else "s",
+            markersize=8.5,
+            markerfacecolor="white",
+            markeredgecolor=colour,
+            markeredgewidth=2.0,
+            zorder=3,
+        )
+        panel.annotate(
+            name,
+            (x[j], y[j] + 1),
+            xytext=(9, 4 if words[j] else 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            color=DIFFERS if differs[j] else INK,
+        )
+        if words[j]:
+            panel.annotate(
+                words[j],
+                (x[j], y[j] + 1),
+                xytext=(9, -6),
+                textcoords="offset points",
+                va="center",
+                fontsize=6.8,
+                color=MUTED,
+            )
+    panel.set_xlim(x.min() - 0.35, x.max() + 0.95)
+    panel.axis("off")
+
+
+def _ground(panel: Axes, middle: float) -> None:
+    panel.plot([middle - 0.3, middle + 0.3], [0, 0], color=INK, linewidth=2.0)
+    for k in range(6):
+        left = middle - 0.28 + 0.1 * k
+        panel.plot([left, left - 0.06], [0, -0.2], color=INK, linewidth=0.7)
+    panel.annotate("base", (middle, -0.25), va="top", ha="center", fontsize=7.5, color=MUTED)
+
+
+def _relations(record: Record) -> list[str]:
+    """Each axis beside its parent's: "parallel, 0.31 m", "square, meets", "37°, 0.02 m"."""
+    if record["axes"] is None:
+        return [""] * len(record["parents"])
+    axes, points = np.asarray(record["axes"]), np.asarray(record["points"])
+    words = []
+    for j, p in enumerate(record["parents"]):
+        a, b = axes[p] if p >= 0 else np.array([0, 0, 1.0]), axes[j]
+        normal = np.cross(a, b)
+        sine = float(np.linalg.norm(normal))
+        angle = float(np.degrees(np.arctan2(sine, abs(a @ b))))
+        level = "upright" if p < 0 else "parallel"
+        square = "level" if p < 0 else "square"
+        told = level if angle < 0.05 else square if angle > 89.95 else f"{angle:.3g}°"
+        if p < 0:
+            words.append(told if angle < 0.05 or angle > 89.95 else f"{told} off upright")
+            continue
+        if record["turning"][j] and record["turning"][p]:
+            gap = points[j] - points[p]
+            apart = (
+                float(np.linalg.norm(gap - a * (a @ gap)))
+                if sine < 1e-3
+                else abs(float(gap @ normal)) / sine
+            )
+            near = "in one line" if sine < 1e-3 else "meets"
+            told = (
+                f"{told}, {apart:.3g} m"
+                if apart > 5e-5
+                else (near if sine < 1e-3 else f"{told}, {near}")
+            )
+        words.append(told)
+    return words
+
+
+def _layout(parents: Sequence[int]) -> tuple[Array, Array]:
+    """x: leaves side by side, a joint in the middle above what it carries; y: depth."""
+    children: dict[int, list[int]] = {}
+    for j, p in enumerate(parents):
+        children.setdefault(p, []).append(j)
+    x, y = np.zeros(len(parents)), np.zeros(len(parents))
+    place = 0.0
+
+    def lay(joint: int, depth: int) -> None:
+        nonlocal place
+        y[joint] = depth
+        own = children.get(joint, [])
+        for child in own:
+            lay(child, depth + 1)
+        if own:
+            x[joint] = (x[own[0]] + x[own[-1]]) / 2
+        else:
+            x[joint] = place
+            place += 1.0
+
+    for root in children.get(-1, []):
+        lay(root, 0)
+    return x, y
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Names without what all begin with, up to an underscore, and not too long to read."""
+    first, last = min(names), max(names)
+    same = next((k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
+    cut = first[:same].rfind("_") + 1
+    short = [n[cut:] or n for n in names]
+    return [n if len(n) <= 16 else f"{n[:8]}…{n[-7:]}" for n in short]
+
+
+def skeletons(found: Record, described: Record | None) -> Figure:
+    """The joints in space at the reference pose, to scale, seen from where most can be seen."""
+    drawn = [r for r in (described, found) if r is not None and r["axes"] is not None]
+    points = np.concatenate([np.asarray(r["points"]) for r in drawn])
+    view = _view(points, np.concatenate([np.asarray(r["axes"]) for r in drawn]))
+    size = float(np.ptp(points, axis=0).max()) or 1.0
+    with house_style():
+        flat = points @ view.T
+        spread = np.ptp(flat, axis=0) + 0.4 * size
+        ratio = float(np.clip(spread[1] / spread[0], 0.45, 1.0))
+        figure = new_figure(6.2, 6.2 * ratio + 0.7)
+        panel = figure.subplots()
+        if described is not None:
+            _skeleton(panel, described, view, size, DESCRIBED, wide=True)
+        _skeleton(panel, found, view, size, SAME, wide=False)
+        _labels(panel, found, view)
+        panel.set_aspect("equal")
+        panel.axis("off")
+        panel.margins(0.16)
+        _scale_bar(panel, size)
+        title = "joints in space, to scale"
+        panel.set_title(title + (": inferred over described (grey)" if described else ""))
+    return figure
+
+
+def _skeleton(
+    panel: Axes, record: Record, view: Array, size: float, colour: str, *, wide: bool
+) -> None:
+    axes, points = np.asarray(record["axes"]), np.asarray(record["points"])
+    flat, across = points @ view.T, axes @ view.T
+    link, bar = (7.0, 9.0) if wide else (2.2, 3.4)
+    alpha = 0.45 if wide else 1.0
+    for j, p in enumerate(record["parents"]):
+        if p >= 0:
+            panel.plot(*zip(flat[p], flat[j], strict=True), color=colour, linewidth=link,
+                       alpha=alpha, zorder=1 if wide else 3)  # fmt: skip
+        ends = np.stack([flat[j] - 0.07 * size * across[j], flat[j] + 0.07 * size * across[j]])
+        panel.plot(*ends.T, color=colour if wide else INK, linewidth=bar, alpha=alpha,
+                   solid_capstyle="butt", zorder=2 if wide else 4)  # fmt: skip
+        if not wide:
+            panel.plot(*flat[j], marker="o" if record["turning"][j] else "s", markersize=6,
+                       markerfacecolor="white", markeredgecolor=colour, markeredgewidth=1.6,
+                       zorder=5)  # fmt: skip
+
+
+def _labels(panel: Axes, record: Record, view: Array) -> None:
+    """Names beside the joints; joints in one place share a line."""
+    flat = np.asarray(record["points"]) @ view.T
+    size = float(np.ptp(flat, axis=0).max()) or 1.0
+    names = _short(record["names"])
+    groups: list[list[int]] = []
+    for j in range(len(names)):
+        for group in groups:
+            if np.linalg.norm(flat[group[0]] - flat[j]) < 0.05 * size:
+                group.append(j)
+                break
+        else:
+            groups.append([j])
+    for group in groups:
+        panel.annotate(
+            ", ".join(names[j] for j in group[:3])
+            + (f" and {len(group) - 3} more" if len(group) > 3 else ""),
+            flat[group[0]],
+            xytext=(8, 8),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+            zorder=6,
+            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6},
+        )
+
+
+def _view(points: Array, axes: Array) -> Array:
+    """Two rows that project onto the page, from a little above: the turn about the vertical that
+    spreads points and axes widest."""
+
+    def rows(turn: float, lift: float = 0.3) -> Array:
+        c, s = np.cos(turn), np.sin(turn)
+        right = np.array([c, s, 0.0])
+        up = np.array([s * np.sin(lift), -c * np.sin(lift), np.cos(lift)])
+        return np.stack([right, up])
+
+    size = float(np.ptp(points, axis=0).max()) or 1.0
+    rays = np.concatenate([points - points.mean(0), 0.15 * size * axes])
+
+    def seen(turn: float) -> float:
+        flat = rays @ rows(turn).T
+        shown = np.linalg.norm(axes @ rows(turn).T, axis=1).min()
+        return float((flat**2).sum()) * (0.3 + shown)
+
+    turns = np.linspace(0, np.pi, 36, endpoint=False)
+    return rows(float(max(turns, key=seen)))
+
+
+def _scale_bar(panel: Axes, size: float) -> None:
+    exponent = np.floor(np.log10(0.5 * size))
+    length = max(k for k in (1, 2, 5) if k * 10**exponent <= 0.5 * size) * 10**exponent
+    left, right = panel.get_xlim()
+    bottom, top = panel.get_ylim()
+    x, y = left + 0.03 * (right - left), bottom + 0.02 * (top - bottom)
+    panel.plot([x, x + length], [y, y], color=INK, linewidth=1.6)
+    panel.annotate(f"{length:g} m", (x, y), xytext=(0, 4), textcoords="offset points", fontsize=8)
+    panel.annotate(
+        "g",
+        xy=(0.97, 0.80),
+        xytext=(0.97, 0.97),
+        xycoords="axes fraction",
+        ha="center",
+        fontsize=9,
+        color=MUTED,
+        arrowprops={"arrowstyle": "->", "color": MUTED},
+    )
+
+
+def zeros(record: Record, names: Sequence[str]) -> Figure:
+    """Mass matrix and its factor L of the model, with the zeros that the tree predicts."""
+    allowed = np.asarray(record["allowed"], dtype=bool)
+    short = _short(names)
+    nv = len(short)
+    cell = 0.34 if nv > 6 else 0.5
+    with house_style():
+        label = 0.075 * max(len(n) for n in short)
+        figure = new_figure(2 * (cell * nv + label) + 2.0, cell * nv + label + 1.0)
+        left, right = figure.subplots(1, 2)
+        _matrix(left, np.asarray(record["H"]), allowed, short, "mass matrix H of the model")
+        image = _matrix(right, np.asarray(record["L"]), allowed, short, "its factor L,  H = LᵀDL")
+        bar = figure.colorbar(image, ax=[left, right], shrink=0.85, pad=0.02)
+        bar.set_ticks([-6, -4, -2, 0], labels=["10⁻⁶", "10⁻⁴", "1 %", "1"])
+        bar.set_label("size, over the diagonal", fontsize=8)
+        figure.supxlabel("× predicted to vanish by the tree", fontsize=8, color=MUTED)
+    return figure
+
+
+def _matrix(panel: Axes, values: Array, allowed: Array, names: Sequence[str], title: str) -> Any:
+    shown = np.log10(np.clip(np.abs(values), _DEEP, 1.0))
+    image = panel.imshow(shown, cmap=_SHADES, vmin=np.log10(_DEEP), vmax=0.0)
+    n = len(names)
+    for i in range(n):
+        for j in range(n):
+            panel.add_patch(
+                Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=FAINT, linewidth=0.6)
+            )
+            if not allowed[i, j]:
+                size = abs(values[i, j])
+                colour = DIFFERS if size > 1e-3 else MUTED
+                panel.plot(j, i, marker="x", markersize=5, color=colour, markeredgewidth=1.2)
+    panel.set_xticks(range(n), labels=list(names), rotation=90, fontsize=7.5)
+    panel.set_yticks(range(n), labels=list(names), fontsize=7.5)
+    panel.tick_params(length=0)
+    for side in panel.spines.values():
+        side.set_visible(False)
+    panel.set_title(title)
+    return image
