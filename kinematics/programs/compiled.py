@@ -249,9 +249,18 @@ def _build(program: Program, dtype: str, lanes: int) -> tuple[dict[str, Any], di
     from kinematics.programs.lowering import lower
 
     steps = lower(program)
-    estimates = this_machine().estimates
+    machine = this_machine()
     codes = {
-        n: object_code(llvm_source(program, dtype, n, instructions=steps, estimates=estimates))
+        n: object_code(
+            llvm_source(
+                program,
+                dtype,
+                n,
+                instructions=steps,
+                estimates=machine.estimates,
+                pack=machine.pack(dtype),
+            )
+        )
         for n in sorted({1, lanes})
     }
     description = {

@@ -24,6 +24,11 @@ class Machine:
         """How many states one vector holds."""
         return self.vector_bits // (64 if dtype == "float64" else 32)
 
+    def pack(self, dtype: str) -> int:
+        """How many angles of one state share a vector: of 256 bits at most, since wider ones close
+        a port to the single numbers that are worked on at the same time."""
+        return min(256, self.vector_bits) // (64 if dtype == "float64" else 32)
+
 
 @lru_cache(maxsize=1)
 def this_machine() -> Machine:

@@ -8,6 +8,7 @@ batch smaller than a block must be padded by the caller, or go to a one-lane ker
 
 from __future__ import annotations
 
+from kinematics.programs.angles import TOGETHER, AnglesOfOneState
 from kinematics.programs.graph import Node, reachable
 from kinematics.programs.llvm_lines import Lines
 from kinematics.programs.lowering import Instructions, lower
@@ -50,19 +51,27 @@ def llvm_source(
     name: str = "kernel",
     instructions: Instructions | None = None,
     estimates: bool = False,
+    pack: int = 1,
 ) -> str:
     """LLVM text with ``void <name>(in…, out, begin, end)`` for states ``begin`` to ``end``.
 
     ``estimates``: reciprocals by AVX-512's 14-bit estimate and one step to the full 53 bits
     (within 2 units in the last place), which unlike a division leaves the units free.
+    ``pack``: with one lane, how many angles of the state a vector may hold.
     """
     steps = instructions or lower(program)
-    return _Writer(program, steps, VectorType(dtype, lanes), name, estimates).text()
+    return _Writer(program, steps, VectorType(dtype, lanes), name, estimates, pack).text()
 
 
 class _Writer(Lines):
     def __init__(
-        self, program: Program, steps: Instructions, t: VectorType, name: str, estimates: bool
+        self,
+        program: Program,
+        steps: Instructions,
+        t: VectorType,
+        name: str,
+        estimates: bool,
+        pack: int,
     ):
         super().__init__(t)
         self.estimates = estimates and t.dtype == "float64" and t.lanes == 8
@@ -71,6 +80,8 @@ class _Writer(Lines):
         self.name = name
         self.tanh = False
         self.pairs: dict[str, str] = {}
+        self.pack = pack
+        self.apart: AnglesOfOneState | None = None
         wanted = {n.value: n.id for n in steps.order if n.op == "input"}
         self.rows = Rows(self, program.ports, wanted)
 
@@ -94,9 +105,12 @@ class _Writer(Lines):
         for node in self.steps.order:
             if node.id not in first:
                 self._need(node, value)
+        if self.apart is not None:
+            head.insert(2, self.apart.slots())
         for node in self.steps.outputs:
             self._need(node, value)
         self.rows.store([value[n.id] for n in self.steps.outputs])
+        self._spread(self.rows.prefetch(len(self.steps.outputs)))
         tail = [
             "  br label %latch",
             "latch:",
@@ -110,10 +124,15 @@ class _Writer(Lines):
         needed = dict.fromkeys(declarations(t))
         needed.update(dict.fromkeys(self.used.values()))
         functions = [sincos_function(t)]
+        widest = t.lanes
+        if self.apart is not None:
+            widest = self.apart.t.lanes
+            functions.append(sincos_function(self.apart.t, TOGETHER))
+            needed.update(dict.fromkeys(declarations(self.apart.t)))
         if self.tanh:
             functions.append(tanh_function(t))
             needed.update(dict.fromkeys(tanh_declarations(t)))
-        bits = t.lanes * t.bits
+        bits = widest * t.bits
         width = f'"min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}"'
         attributes = [
             # a frame pointer lets spilled vectors lie on whole cache lines
@@ -128,67 +147,95 @@ class _Writer(Lines):
             return
         if node.op == "const":
             value[node.id] = self.t.const(node.value)
+        elif self.apart is not None and node.id in self.apart.places:
+            value[node.id] = self.apart.take(node.id)
         elif node.op != "input":
             for arg in node.args:
                 if arg.op == "input":
                     self.rows.load(arg, value)
+                elif arg.id not in value:
+                    self._need(arg, value)  # a sine or cosine of one state
             value[node.id] = self._operation(node, value)
         elif any(node is n for n in self.steps.outputs):
             self.rows.load(node, value)
+
+    def _spread(self, asides: list[list[str]]) -> None:
+        """Put each of ``asides`` somewhere among the lines, evenly, after the sines and cosines."""
+        begin = self.lines.index("main:") + 1 if "main:" in self.lines else 0
+        while begin < len(self.lines) and " = phi " in self.lines[begin]:
+            begin += 1
+        count = len(self.lines) - begin
+        places = [begin + count * k // len(asides) for k in range(len(asides))]
+        for place, lines in sorted(zip(places, asides, strict=True), reverse=True):
+            self.lines[place:place] = lines
 
     def _first_angles(self, value: dict[int, str]) -> set[int]:
         """Sines and cosines that no other ones lead to, all at once, before everything else.
 
         One test serves them all: if the sum of the squared angles is too large for the
-        straight-line form, each is done again by the function that takes any angle.
+        straight-line form, each is done again by the function that takes any angle. With one
+        state at a time, its angles share vectors (`AnglesOfOneState`).
         """
-        t, v = self.t, self.t.type
         depth: dict[int, int] = {}
         for node in self.steps.order:
             below = max((depth[a.id] for a in node.args), default=0)
             depth[node.id] = below + (node.op in TRIG)
-        angles = {
-            n.args[0].id: n.args[0]
-            for n in self.steps.order
-            if n.op in ("sin", "cos") and depth[n.id] == 1
-        }
+        turned = [n for n in self.steps.order if n.op in ("sin", "cos") and depth[n.id] == 1]
+        angles = {n.args[0].id: n.args[0] for n in turned}
         if not angles:
             return set()
         done = {n.id for n in reachable(angles.values())}
         for node in self.steps.order:
             if node.id in done:
                 self._need(node, value)
-        size = t.const(0.0)
-        fast: dict[int, tuple[str, str]] = {}
-        for k, angle in enumerate(angles.values()):
-            if angle.op == "input":
-                self.rows.load(angle, value)
-            x = value[angle.id]
-            size = self.call("fma", [x, x, size])
-            lines, sine, cosine = sincos_lines(t, x, f"a{k}.")
+        if self.t.lanes == 1 and len(angles) > 1:
+            self.apart = AnglesOfOneState(self, len(angles), self.pack)
+            packed = self.apart.gather(list(angles.values()), value, self.rows)
+            g = self.apart.t
+        else:
+            packed = {}
+            for key, angle in angles.items():
+                if angle.op == "input":
+                    self.rows.load(angle, value)
+                packed[value[key]] = [key]
+            g = self.t
+        found = self._all_at_once(g, list(packed))
+        if g is self.t:
+            both = {keys[0]: pair for keys, pair in zip(packed.values(), found, strict=True)}
+            for node in turned:
+                value[node.id] = both[node.args[0].id][node.op == "cos"]
+        else:
+            assert self.apart is not None
+            self.apart.keep(list(packed.values()), found, turned)
+        return done | {n.id for n in turned}
+
+    def _all_at_once(self, g: VectorType, angles: list[str]) -> list[tuple[str, str]]:
+        """Sine and cosine of each of the vectors ``angles``, of any size."""
+        v = g.type
+        size = g.const(0.0)
+        fast: list[tuple[str, str]] = []
+        for k, x in enumerate(angles):
+            fma = f"call {v} @llvm.fma.{g.suffix}"
+            size = self.emit(f"{fma}({v} {x}, {v} {x}, {v} {size})")
+            lines, sine, cosine = sincos_lines(g, x, f"a{k}.")
             self.lines += lines
-            fast[angle.id] = (sine, cosine)
-        far = self.emit(f"fcmp ogt {v} {size}, {t.const(LIMIT[t.dtype] ** 2)}")
-        self.lines += any_lane(t, far, "%any")
+            fast.append((sine, cosine))
+        far = self.emit(f"fcmp ogt {v} {size}, {g.const(LIMIT[g.dtype] ** 2)}")
+        self.lines += any_lane(g, far, "%any")
         self.lines += ["  br i1 %any, label %slow, label %main", "slow:"]
-        slow: dict[int, tuple[str, str]] = {}
+        slow: list[tuple[str, str]] = []
         pair = f"{{{v}, {v}}}"
-        for key in angles:
-            both = self.emit(f"call {pair} @sincos({v} {value[key]})")
-            slow[key] = (
-                self.emit(f"extractvalue {pair} {both}, 0"),
-                self.emit(f"extractvalue {pair} {both}, 1"),
-            )
+        name = "sincos" if g is self.t else TOGETHER
+        for x in angles:
+            both = self.emit(f"call {pair} @{name}({v} {x})")
+            sine = self.emit(f"extractvalue {pair} {both}, 0")
+            slow.append((sine, self.emit(f"extractvalue {pair} {both}, 1")))
         self.lines += ["  br label %main", "main:"]
-        for node in self.steps.order:
-            if node.op in ("sin", "cos") and depth[node.id] == 1:
-                which = 0 if node.op == "sin" else 1
-                key = node.args[0].id
-                value[node.id] = self.emit(
-                    f"phi {v} [ {fast[key][which]}, %block ], [ {slow[key][which]}, %slow ]"
-                )
-                done.add(node.id)
-        return done
+
+        def either(quick: str, safe: str) -> str:
+            return self.emit(f"phi {v} [ {quick}, %block ], [ {safe}, %slow ]")
+
+        return [(either(a[0], b[0]), either(a[1], b[1])) for a, b in zip(fast, slow, strict=True)]
 
     def _operation(self, node: Node, value: dict[int, str]) -> str:
         v = self.t.type

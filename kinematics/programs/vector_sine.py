@@ -138,13 +138,13 @@ def any_lane(t: VectorType, mask: str, target: str) -> list[str]:
     ]
 
 
-def sincos_function(t: VectorType) -> str:
+def sincos_function(t: VectorType, name: str = "sincos") -> str:
     """LLVM text of ``@sincos(x) -> {sin, cos}`` for any angles of the vector type ``t``."""
     pair = f"{{{t.type}, {t.type}}}"
     v = t.type
     fast, _, _ = sincos_lines(t, "%x", "")
     lines = [
-        f"define internal {pair} @sincos({v} %x) #1 {{",
+        f"define internal {pair} @{name}({v} %x) #1 {{",
         "entry:",
         *fast,
         f"  %abs = call {v} @llvm.fabs.{t.suffix}({v} %x)",
