@@ -15,12 +15,13 @@ from discover.laws.consistency import complete
 from discover.laws.family import Family
 from discover.laws.fit import fit
 from discover.region import Region
-from discover.structure.geometry import _STARTS, Geometry, infer_geometry
+from discover.structure.geometry import Geometry, infer_geometry
 from discover.structure.probing import Prober
 from discover.structure.rivals import equivalents
 from discover.structure.screws import Array, ScrewTree, rigid, skew
 from discover.structure.skeleton import point_on
 from discover.structure.topology import Tree, infer_tree
+from discover.structure.way import STARTS
 from kinematics import Robot
 from kinematics.tree import build
 
@@ -105,7 +106,7 @@ def _geometry(prober: Prober, tree: Tree, brief: bool) -> Geometry:
     )
     if prober.noise > _HOPELESS:
         return infer_geometry(prober, screws, effort=1)
-    best = infer_geometry(prober, screws, effort=_BRIEF if brief else _STARTS)
+    best = infer_geometry(prober, screws, effort=_BRIEF if brief else STARTS)
     if best.good or brief:
         return best
     best = min(
