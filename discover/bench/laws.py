@@ -3,7 +3,7 @@
     discover bench laws [--part entries|torques|mass|feynman|planted|nothing|all] [--out DIR]
                         [--workers N] [--seeds 0,1,…]
 
-Every trial is kept in DIR/records as soon as it is done; the same command goes on where it was cut
+Trials are kept in DIR/records as they are done; the same command goes on where it was cut
 short, and report.md is written from what is kept.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from discover.artifacts import read_json, write_text
-from discover.bench.trials import Part, Record, machine, run_part
+from discover.artifacts import write_text
+from discover.bench.trials import Part, kept, machine, run_part
 from discover.errors import RecipeError
 
 # Where each part is made. A module has PARTS, a list of Part.
@@ -65,10 +65,11 @@ def write_report(folder: Path, known: dict[str, Part]) -> Path:
     lines = ["# Finding laws: what comes out, and what it takes", ""]
     told = []
     for part in known.values():
-        records = kept(folder, part.name)
+        records = list(kept(folder, part.name).values())
         if records:
             told += [f"## {part.title}", "", *part.report(records, folder), ""]
-    loads = [r["load"] for name in known for r in kept(folder, name) if r.get("load") is not None]
+    every = [r for name in known for r in kept(folder, name).values()]
+    loads = [r["load"] for r in every if r.get("load") is not None]
     lines.append(f"Made by `discover bench laws` on {machine()}.")
     if loads:
         lines.append(
@@ -76,9 +77,3 @@ def write_report(folder: Path, known: dict[str, Part]) -> Path:
             "seconds are as long as that made them."
         )
     return write_text(folder / REPORT, "\n".join([*lines, "", *told]).rstrip() + "\n")
-
-
-def kept(folder: Path, name: str) -> list[Record]:
-    """The records of one part, in order of their names."""
-    paths = sorted((folder / "records" / name).glob("*.json"))
-    return [read_json(p, "a trial of a bench") for p in paths]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from discover.artifacts import read_json, write_json
 
 Trial = dict[str, Any]
 Record = dict[str, Any]
+_KEEP_EVERY = 2.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +47,10 @@ class Part:
 def run_part(
     part: Part, folder: Path, seeds: Sequence[int], workers: int, say: Callable[[str], None]
 ) -> list[Record]:
-    """Run what is not kept yet in `folder`/records/<part>; returns the records of all trials."""
+    """Run what is not kept yet in `folder`/records/<part>.json; returns all trials' records."""
     trials = part.trials(seeds)
-    kept = {t["id"]: folder / "records" / part.name / f"{t['id']}.json" for t in trials}
-    missing = [t for t in trials if not kept[t["id"]].exists()]
+    held = kept(folder, part.name)
+    missing = [t for t in trials if t["id"] not in held]
     if len(missing) < len(trials):
         say(f"{part.name}: {len(trials) - len(missing)} of {len(trials)} trials are kept")
     columns = (
@@ -59,10 +61,28 @@ def run_part(
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(part.name, total=len(missing))
-        for trial, record in _results(part, missing, workers):
-            write_json(kept[trial["id"]], {**trial, **record, "load": _load()})
-            progress.advance(bar)
-    return [read_json(path, "a trial of a bench") for path in kept.values()]
+        written = time.monotonic()
+        try:
+            for trial, record in _results(part, missing, workers):
+                held[trial["id"]] = {**trial, **record, "load": _load()}
+                progress.advance(bar)
+                if time.monotonic() - written > _KEEP_EVERY:
+                    _keep(folder, part.name, held)
+                    written = time.monotonic()
+        finally:
+            if missing:
+                _keep(folder, part.name, held)
+    return [held[t["id"]] for t in trials]
+
+
+def kept(folder: Path, name: str) -> dict[str, Record]:
+    """The records of one part by the ids of their trials, in order."""
+    path = folder / "records" / f"{name}.json"
+    return dict(read_json(path, "records of a bench")) if path.exists() else {}
+
+
+def _keep(folder: Path, name: str, held: dict[str, Record]) -> None:
+    write_json(folder / "records" / f"{name}.json", dict(sorted(held.items())))
 
 
 def forget_stale(part: Part, folder: Path, seeds: Sequence[int]) -> None:
