@@ -162,7 +162,8 @@ def altered(robot: Robot, mix: dict[str, float], noise: str | None = None) -> Ca
         rest = kinematics.bias(robot, q, torch.zeros_like(v)) + torch.as_tensor(even)
         pushed = scatter(tau) if noise == "tau" else tau
         H = kinematics.crba(robot, q)
-        return torch.linalg.solve(H, (pushed - rest).unsqueeze(-1)).squeeze(-1)
+        a = torch.linalg.solve(H, (pushed - rest).unsqueeze(-1)).squeeze(-1)
+        return scatter(a) if noise == "a" else a
 
     return model
 
