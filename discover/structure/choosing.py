@@ -1,0 +1,152 @@
+"""Which blocks a program is made of: each degree of tau picks the shortest that explain it.
+
+The block of a comes by least squares, the root vector from the forces at rest, the drag from what
+is odd in v; for v² all subsets of up to three blocks are tried, and the best of each size kept.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+
+from discover.structure.degrees import Probes
+from discover.structure.language import (
+    Block,
+    Samples,
+    acceleration_blocks,
+    drag_blocks,
+    root_blocks,
+)
+from discover.structure.rivals import truncated
+from discover.structure.screws import Array
+
+_EFFECTIVE = 200
+_ALPHABET = 20
+_FINALISTS = 8
+_SAME = 1e-9
+
+
+def length(error: float, floor: float, blocks: list[Block]) -> float:
+    """Description length in nats: misfit at a fixed effective sample, and symbols."""
+    cost = _EFFECTIVE * math.log(max(error, floor))
+    for b in blocks:
+        cost += 0.5 * math.log(_EFFECTIVE) + b.size * math.log(_ALPHABET)
+    return cost
+
+
+def inertia_block(samples: Samples, data: Probes) -> tuple[Block, int]:
+    """The block of a that H shows, by least squares over all distinct ones."""
+    weight = 1.0 / data.H_scale
+    y = (data.H * weight).ravel()
+    found, seen = [], 0
+    marks: list[Array] = []
+    probe_phi = np.random.default_rng(3).normal(size=10 * samples.nb)
+    for b in acceleration_blocks():
+        Y = samples.block(b) * weight[None, :, :, None]
+        rows = Y.reshape(-1, Y.shape[-1])
+        mark = rows @ probe_phi
+        if _known(mark, marks):
+            continue
+        seen += 1
+        x = truncated(rows, y)
+        loss = float(np.sqrt(np.mean((rows @ x - y) ** 2)))
+        found.append((length(loss, data.floor, [b]), b))
+    return min(found, key=lambda f: f[0])[1], seen
+
+
+def _known(mark: Array, marks: list[Array]) -> bool:
+    size = np.linalg.norm(mark)
+    if size < 1e-12:
+        return True
+    mark = mark / size
+    for other in marks:
+        if abs(abs(mark @ other) - 1) < _SAME:
+            return True
+    marks.append(mark)
+    return False
+
+
+def distinct(samples: Samples, blocks: list[Block]) -> tuple[list[Block], list[Array]]:
+    """Blocks that differ by more than a factor, the shortest of each; values (n, nv, p)."""
+    kept: list[Block] = []
+    values: list[Array] = []
+    marks: list[Array] = []
+    probe_phi = np.random.default_rng(4).normal(size=10 * samples.nb)
+    for b in blocks:
+        Y = samples.block(b)[:, :, 0]
+        if not _known((Y @ probe_phi).ravel(), marks):
+            kept.append(b)
+            values.append(Y)
+    return kept, values
+
+
+def root_block(samples: Samples, data: Probes, inertia: Block) -> tuple[Block | None, Array, Array]:
+    """The carried root vector that the forces at rest show, with parameters fitted to both."""
+    weight = 1.0 / data.H_scale
+    rows = (samples.block(inertia) * weight[None, :, :, None]).reshape(-1, 10 * samples.nb)
+    y = (data.H * weight).ravel()
+    phi = truncated(rows, y)
+    push = data.rest / data.scale
+    if np.sqrt(np.mean(push**2)) <= 3 * data.floor:
+        return None, np.zeros(6), phi
+    best: tuple[float, Block | None, Array, Array] = (np.inf, None, np.zeros(6), phi)
+    for b in root_blocks():
+        Y = samples.block(b) / data.scale[None, :, None, None]  # (n, nv, 6, p)
+        for start in np.eye(6)[3:]:
+            root, x = 9.81 * start, phi
+            loss = np.inf
+            for _ in range(25):
+                new = np.einsum("njkp,k->njp", Y, root).reshape(-1, Y.shape[-1])
+                x = truncated(np.concatenate([rows, new]), np.concatenate([y, push.ravel()]))
+                J = (Y @ x).reshape(-1, 6)
+                root = np.linalg.lstsq(J, push.ravel(), rcond=1e-9)[0]
+                last, loss = loss, float(np.sqrt(np.mean((J @ root - push.ravel()) ** 2)))
+                if loss > 0.9 * last or loss < data.floor:
+                    break
+            value = length(loss, data.floor, [b])
+            if value < best[0] - 1e-9:
+                best = (value, b, root, x)
+            if loss < 2 * data.floor:
+                break
+    return best[1], best[2], best[3]
+
+
+def drag_block(samples: Samples, data: Probes) -> tuple[Block | None, Array]:
+    y = (data.odd / data.scale).ravel()
+    if np.sqrt(np.mean(y**2)) <= 3 * data.floor:
+        return None, np.zeros(samples.nb)
+    best: tuple[float, Block | None, Array] = (np.inf, None, np.zeros(samples.nb))
+    for b in drag_blocks():
+        rows = (samples.block(b)[:, :, 0] / data.scale[None, :, None]).reshape(-1, samples.nb)
+        x = truncated(rows, y)
+        value = length(float(np.sqrt(np.mean((rows @ x - y) ** 2))), data.floor, [b])
+        if value < best[0] - 1e-9:
+            best = (value, b, x)
+    return best[1], best[2]
+
+
+def finalists(
+    samples: Samples, data: Probes, values: list[Array], phi: Array
+) -> list[tuple[int, ...]]:
+    """The most promising subsets of up to three blocks, at the parameters known so far."""
+    y = (data.even / data.scale).ravel()
+    U = np.stack([(Y @ phi / data.scale).ravel() for Y in values], 1)
+    size = np.linalg.norm(U, axis=0)
+    U = U / np.where(size > 0, size, 1.0)
+    G, b, total = U.T @ U, U.T @ y, float(y @ y)
+    found: list[tuple[int, ...]] = [()]
+    live = np.flatnonzero(size > 1e-9 * size.max())
+    for count in (1, 2, 3):
+        index = np.array(list(combinations(live, count)))
+        loss = np.empty(len(index))
+        for at in range(0, len(index), 200_000):
+            part = index[at : at + 200_000]
+            g = G[part[:, :, None], part[:, None, :]] + 1e-12 * np.eye(count)
+            right = b[part]
+            c = np.linalg.solve(g, right[..., None])[..., 0]
+            loss[at : at + 200_000] = total - (c * right).sum(1)
+        order = np.argsort(loss)[:_FINALISTS]
+        found += [tuple(int(i) for i in index[k]) for k in order]
+    return found
