@@ -5,7 +5,7 @@ from __future__ import annotations
 from kinematics.programs.graph import Node
 from kinematics.programs.llvm_lines import Lines
 from kinematics.programs.row_access import Rows
-from kinematics.programs.vector_sine import VectorType
+from kinematics.programs.vector_type import VectorType
 
 TOGETHER = "sincos_together"  # the function that takes any angles
 

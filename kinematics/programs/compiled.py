@@ -90,9 +90,7 @@ class CompiledProgram:
     def source(self, language: str = "llvm") -> str:
         """The program as text: "c", "cuda", "llvm", "python", "torch" or "latex"."""
         if language == "llvm":
-            return llvm_source(
-                self.program, self.dtype, self.lanes, estimates=this_machine().estimates
-            )
+            return llvm_source(self.program, self.dtype, self.lanes, wide=this_machine().wide)
         return self.program.source(language, self.dtype)
 
     def __repr__(self) -> str:
@@ -257,7 +255,7 @@ def _build(program: Program, dtype: str, lanes: int) -> tuple[dict[str, Any], di
                 dtype,
                 n,
                 instructions=steps,
-                estimates=machine.estimates,
+                wide=machine.wide,
                 pack=machine.pack(dtype),
             )
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kinematics.programs.vector_sine import VectorType
+from kinematics.programs.vector_type import VectorType
 
 
 class Lines:

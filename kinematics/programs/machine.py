@@ -18,7 +18,7 @@ class Machine:
     processor: str
     features: str
     vector_bits: int
-    estimates: bool  # AVX-512's reciprocal estimates
+    wide: bool  # AVX-512
 
     def lanes(self, dtype: str) -> int:
         """How many states one vector holds."""
@@ -47,7 +47,7 @@ def this_machine() -> Machine:
         processor=llvm.get_host_cpu_name(),
         features=found.flatten(),
         vector_bits=bits,
-        estimates=bits == 512,
+        wide=bits == 512,
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from kinematics.programs.graph import Node
 from kinematics.programs.llvm_lines import Lines
 from kinematics.programs.program import Port
-from kinematics.programs.vector_sine import VectorType
+from kinematics.programs.vector_type import VectorType
 
 AHEAD = 2  # blocks of states: how early rows are called into the cache
 LINE = 64  # bytes that the cache fetches at once

@@ -16,13 +16,13 @@ from kinematics.programs.program import TRIG, Program
 from kinematics.programs.row_access import Rows
 from kinematics.programs.vector_sine import (
     LIMIT,
-    VectorType,
     any_lane,
     declarations,
     sincos_function,
     sincos_lines,
 )
 from kinematics.programs.vector_tanh import tanh_declarations, tanh_function
+from kinematics.programs.vector_type import VectorType
 
 INTRINSIC = {
     "tan": "tan",
@@ -50,17 +50,18 @@ def llvm_source(
     *,
     name: str = "kernel",
     instructions: Instructions | None = None,
-    estimates: bool = False,
+    wide: bool = False,
     pack: int = 1,
 ) -> str:
     """LLVM text with ``void <name>(in…, out, begin, end)`` for states ``begin`` to ``end``.
 
-    ``estimates``: reciprocals by AVX-512's 14-bit estimate and one step to the full 53 bits
-    (within 2 units in the last place), which unlike a division leaves the units free.
+    ``wide``: for AVX-512, with sines by table, and reciprocals by the 14-bit estimate and one step
+    to the full 53 bits (within 2 units in the last place), which unlike a division leaves the
+    units free.
     ``pack``: with one lane, how many angles of the state a vector may hold.
     """
     steps = instructions or lower(program)
-    return _Writer(program, steps, VectorType(dtype, lanes), name, estimates, pack).text()
+    return _Writer(program, steps, VectorType(dtype, lanes, wide=wide), name, pack).text()
 
 
 class _Writer(Lines):
@@ -70,11 +71,9 @@ class _Writer(Lines):
         steps: Instructions,
         t: VectorType,
         name: str,
-        estimates: bool,
         pack: int,
     ):
         super().__init__(t)
-        self.estimates = estimates and t.dtype == "float64" and t.lanes == 8
         self.program = program
         self.steps = steps
         self.name = name
@@ -241,7 +240,7 @@ class _Writer(Lines):
         v = self.t.type
         args = [value[a.id] for a in node.args]
         op = node.op
-        if op == "div" and self.estimates and node.args[0].op == "const":
+        if op == "div" and self.t.wide and node.args[0].op == "const":
             one = self._reciprocal(args[1])
             return one if node.args[0].value == 1.0 else self.emit(f"fmul {v} {args[0]}, {one}")
         if op in ("add", "sub", "mul", "div"):

@@ -9,7 +9,8 @@ infinity give NaN.
 
 from __future__ import annotations
 
-import struct
+from kinematics.programs.table_sine import LOOK_UP, table_lines
+from kinematics.programs.vector_type import VectorType
 
 LIMIT = {"float64": 2.0**30, "float32": 2.0**16}
 PIECES = {
@@ -43,39 +44,10 @@ COSINE = {
 }
 
 
-def literal(value: float, dtype: str) -> str:
-    """A number as LLVM writes it: the bits of a double (floats must be exact as floats)."""
-    if dtype == "float32":
-        value = struct.unpack("<f", struct.pack("<f", value))[0]
-    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
-
-
-class VectorType:
-    """How LLVM writes numbers, integers and constants for one lane count and precision."""
-
-    def __init__(self, dtype: str, lanes: int):
-        self.dtype = dtype
-        self.lanes = lanes
-        self.scalar = "double" if dtype == "float64" else "float"
-        self.bits = 64 if dtype == "float64" else 32
-        self.bytes = self.bits // 8
-        self.integer_scalar = f"i{self.bits}"
-        vector = lanes > 1
-        self.type = f"<{lanes} x {self.scalar}>" if vector else self.scalar
-        self.integer = f"<{lanes} x i{self.bits}>" if vector else f"i{self.bits}"
-        self.mask = f"<{lanes} x i1>" if vector else "i1"
-        self.suffix = (f"v{lanes}" if vector else "") + f"f{self.bits}"
-
-    def const(self, value: float) -> str:
-        text = literal(value, self.dtype)
-        return text if self.lanes == 1 else f"splat ({self.scalar} {text})"
-
-    def whole(self, value: int) -> str:
-        return str(value) if self.lanes == 1 else f"splat (i{self.bits} {value})"
-
-
 def sincos_lines(t: VectorType, x: str, tag: str) -> tuple[list[str], str, str]:
     """Straight-line text for moderate angles ``x``, and the names of the sine and cosine."""
+    if t.wide:
+        return table_lines(t, x, tag, PIECES[t.dtype])
     p1, p2, p3 = PIECES[t.dtype]
     magic = 1.5 * 2.0**52 if t.dtype == "float64" else 1.5 * 2.0**23
     fma = f"call {t.type} @llvm.fma.{t.suffix}"
@@ -196,7 +168,9 @@ def declarations(t: VectorType) -> list[str]:
     """What the function above needs declared."""
     suffix = "" if t.dtype == "float64" else "f"
     v, s = t.type, t.scalar
+    look_up = f"declare {v} {LOOK_UP}({v}, {t.integer}, {v})"
     return [
+        *([look_up] if t.wide else []),
         f"declare {s} @sin{suffix}({s})",
         f"declare {s} @cos{suffix}({s})",
         f"declare {v} @llvm.fma.{t.suffix}({v}, {v}, {v})",

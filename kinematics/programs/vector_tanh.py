@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from kinematics.programs.vector_sine import VectorType
+from kinematics.programs.vector_type import VectorType
 
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 TERMS = 14
