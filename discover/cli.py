@@ -225,7 +225,7 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
     part: Annotated[str | None, typer.Option(help="Of laws: only these parts [all].")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes at once [1].")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Of laws: as 0,1,2 [0].")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Of laws and networks: as 0,1,2.")] = None,
     device: Annotated[
         Device | None, typer.Option(help="Where to time (dynamics) or to train (networks) [cpu].")
     ] = None,

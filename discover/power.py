@@ -97,6 +97,8 @@ def _plant(law: Fit, sets: Sets, region: Region, seed: int) -> list[_Planted]:
     order = torch.randperm(len(listed), generator=torch.Generator().manual_seed(seed + 71))
     known = [listed[i] for i in order[:_LISTED].tolist()]
     terms = known + _unlisted(robot, region)
+    if not terms:  # a lone free body has no joint to plant anything on
+        return []
     columns, new = _effect(law, sets.tested, terms)
     absorbed = torch.linalg.pinv(columns, rtol=1e-10) @ new
     beyond = new - columns @ absorbed

@@ -144,7 +144,7 @@ def _measure(
         "validation_error": result.metrics["validation_error"],
         "trained_on": device_name(place),
     }
-    told["errors"] = _errors(arena, model, outputs, dt, seed)
+    told["errors"] = errors(model, robot, region, outputs, dt, seed)
     told |= _rolled(arena, model, dt, seed)
     if arena.examined:
         exam = discover.examine(
@@ -154,14 +154,18 @@ def _measure(
     return told
 
 
-def _errors(
-    arena: Arena, model: Any, outputs: str, dt: float | None, seed: int
+def errors(
+    model: Any,
+    robot: Robot,
+    region: Region,
+    outputs: str = "acceleration",
+    dt: float | None = None,
+    seed: int = 0,
 ) -> dict[str, dict[str, list[float]]]:
     """Relative errors by axis: distance, error, low, high; step models against the step map."""
-    robot = arena.robot
     said = accelerations(model, robot, outputs=outputs, dt=dt)
     true = accelerations(simulator(robot, outputs=outputs, dt=dt), robot, outputs=outputs, dt=dt)
-    curves = accuracy.error_curves(said, true, robot, arena.region, samples=QUESTIONS, seed=seed)
+    curves = accuracy.error_curves(said, true, robot, region, samples=QUESTIONS, seed=seed)
     return {
         c.axis: {"distance": c.distance, "error": c.error, "low": c.low, "high": c.high}
         for c in curves

@@ -86,14 +86,13 @@ def _keep(folder: Path, name: str, held: dict[str, Record]) -> None:
 
 
 def forget_stale(part: Part, folder: Path, seeds: Sequence[int]) -> None:
-    """Remove what was measured with other settings: records whose "identity" is no longer that of
-    their trial. Parts whose trials have no identity keep everything."""
-    for trial in part.trials(seeds):
-        path = folder / "records" / part.name / f"{trial['id']}.json"
-        if path.exists():
-            held = read_json(path, "a trial of a bench")
-            if held.get("identity") != trial.get("identity"):
-                path.unlink()
+    """Drop what was measured with other settings: records whose "identity" is no longer that of
+    their trial. Trials without an identity are kept as they are."""
+    known = {t["id"]: t.get("identity") for t in part.trials(seeds)}
+    held = kept(folder, part.name)
+    good = {k: r for k, r in held.items() if k not in known or r.get("identity") == known[k]}
+    if len(good) < len(held):
+        _keep(folder, part.name, good)
 
 
 def _results(part: Part, trials: Sequence[Trial], workers: int):
