@@ -52,6 +52,45 @@ class Lines:
             found = self.shuffle(found, other, index)
         return found
 
+    def columns_of_four(self, rows: list[str]) -> list[str]:
+        """Four vectors of eight states from eight rows of four numbers each.
+
+        Rows are joined in pairs as they are loaded, which any unit can do; of what only one unit
+        can do, shuffling, there is a third less than in a square transpose of eight.
+        """
+        half = f"<4 x {self.t.scalar}>"
+        whole = ", ".join(f"i32 {k}" for k in range(8))
+        joined = [
+            self.emit(f"shufflevector {half} {rows[a]}, {half} {rows[b]}, <8 x i32> <{whole}>")
+            for a, b in ((0, 2), (1, 3), (4, 6), (5, 7))
+        ]
+        even, odd = [0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]
+        first = [self.shuffle(joined[0], joined[1], index) for index in (even, odd)]
+        second = [self.shuffle(joined[2], joined[3], index) for index in (even, odd)]
+        low, high = [0, 1, 4, 5, 8, 9, 12, 13], [2, 3, 6, 7, 10, 11, 14, 15]
+        return [
+            self.shuffle(first[parity], second[parity], index)
+            for index in (low, high)
+            for parity in (0, 1)
+        ]
+
+    def rows_of_four(self, columns: list[str]) -> list[str]:
+        """Eight rows of four numbers from four vectors of eight states."""
+        even, odd = [0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]
+        rows = [""] * 8
+        for parity, index in enumerate((even, odd)):
+            first = self.shuffle(columns[0], columns[1], index)
+            second = self.shuffle(columns[2], columns[3], index)
+            for k, pairs in enumerate(([0, 1, 8, 9, 2, 3, 10, 11], [4, 5, 12, 13, 6, 7, 14, 15])):
+                both = self.shuffle(first, second, pairs)
+                for half in (0, 1):
+                    mask = ", ".join(f"i32 {4 * half + j}" for j in range(4))
+                    v = self.t.type
+                    rows[4 * k + 2 * half + parity] = self.emit(
+                        f"shufflevector {v} {both}, {v} undef, <4 x i32> <{mask}>"
+                    )
+        return rows
+
     def transpose(self, rows: list[str]) -> list[str]:
         """The square transpose of ``lanes`` vectors by shuffles."""
         lanes = self.t.lanes
