@@ -29,6 +29,7 @@ from kinematics.regressor import regressor
 from kinematics.rnea import bias, rnea
 from kinematics.simulate import Trajectory, simulate
 from kinematics.states import random_state
+from kinematics.symbolic_base import SymbolicBaseParameters, symbolic_base_parameters
 from kinematics.terms import joint_forces
 from kinematics.tree import Robot
 
@@ -37,6 +38,7 @@ __all__ = [
     "Mimic",
     "Robot",
     "RobotError",
+    "SymbolicBaseParameters",
     "Trajectory",
     "WorldlawError",
     "aba",
@@ -62,6 +64,7 @@ __all__ = [
     "regressor",
     "rnea",
     "simulate",
+    "symbolic_base_parameters",
     "to_log_cholesky",
     "total_mass",
 ]

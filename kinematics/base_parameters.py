@@ -33,7 +33,8 @@ def base_parameters(robot: Robot, *, samples: int | None = None, seed: int = 0) 
 
     The rank is that of the stacked regressor (relative tolerance 1e-9). Columns of bodies far from
     the base are kept in preference, so that parameters are regrouped towards the leaves'
-    carriers. Gautier (1991), numerical calculation of base inertial parameters.
+    carriers. `symbolic_base_parameters` writes the same space in closed form.
+    Gautier (1991), Numerical calculation of the base inertial parameters of robots.
     """
     count = samples or max(30, int(np.ceil(40 * robot.nb / robot.nv)))
     q, v, a = random_state(robot, count, seed=seed)
