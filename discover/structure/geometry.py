@@ -30,7 +30,8 @@ class Geometry:
     screws (nv, 6) unit; pi (nv, 10) inertial parameters of least norm in the reference frame;
     error and held_out: misfit of [H | force], fitted and not fitted, relative or, where answers
     scatter, in standard deviations; `good` whether it is down to rounding or noise; `covariance` of
-    the screws (6 nv, 6 nv) where answers scatter, over what can be known, else zero.
+    the screws (6 nv, 6 nv) where answers scatter, over what can be known, else zero; `joint` that
+    of screws, inertial parameters and joint terms together, (6 nv + p, 6 nv + p).
     """
 
     tree: ScrewTree
@@ -38,10 +39,22 @@ class Geometry:
     pi: Array
     error: float
     held_out: float
-    covariance: Array
+    joint: Array
     good: bool
     joint_terms: bool
     queries: int = 0
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance (6 nv, 6 nv) of the screws."""
+        count = self.screws.size
+        return self.joint[:count, :count]
+
+    @property
+    def pi_deviation(self) -> Array:
+        """Standard deviations (nv, 10) of the inertial parameters, of what can be known of them."""
+        own = np.diag(self.joint)[self.screws.size :][: self.pi.size]
+        return np.sqrt(np.clip(own, 0.0, None)).reshape(self.pi.shape)
 
 
 def infer_geometry(
@@ -79,7 +92,9 @@ def infer_geometry(
         held_out=held_out,
         good=max(result.error, held_out) <= (_FAIR if prober.noisy else _EXACT),
         joint_terms=joint_terms,
-        covariance=problem.covariance(result.screws) if prober.noisy else np.zeros((6 * nv,) * 2),
+        joint=problem.covariance(result.screws, best)
+        if prober.noisy
+        else np.zeros((6 * nv + len(best),) * 2),
         queries=prober.respondent.queries - before,
     )
 

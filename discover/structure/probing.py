@@ -22,6 +22,8 @@ from discover.region import Region
 Array = NDArray[Any]
 
 ROUNDING = 2e-14  # of the largest acceleration: what the last digits of float64 are worth
+_NARROW = 1e-4  # what rounding to narrow numbers may leave of an affine model
+_SHARE = 0.3  # of a departure that must be scatter for it to pass as noise
 _EXACT = 1e-9  # below this relative misfit the answers are taken as free of noise
 
 
@@ -72,11 +74,18 @@ class Prober:
         self.region = self.region.resolve(self.nv)
         self._rng = np.random.default_rng([self.seed, 17])
         self.noise = self._measure_noise()
+        self.scatter = self._measure_scatter() if self.noisy else 0.0
 
     @property
     def noisy(self) -> bool:
-        """Whether the answers scatter beyond rounding."""
+        """Whether the answers depart from a = A tau + c beyond rounding, by noise or not."""
         return self.noise > _EXACT
+
+    @property
+    def excused(self) -> bool:
+        """Whether departures may be noise: the same question asked twice is answered in two ways,
+        or the departures are as small as the rounding of a narrow number format."""
+        return self.noisy and (self.noise < _NARROW or self.scatter > _SHARE * self.noise)
 
     def draw(self, n: int, width: float = 1.0) -> Array:
         """n configurations, uniform in the region in q, widened about its centre."""
@@ -147,6 +156,17 @@ class Prober:
 
     def _measure_noise(self) -> float:
         return self.at(self.draw(6)).misfit
+
+    def _measure_scatter(self) -> float:
+        """Relative root mean square of the noise that the same questions, asked twice, show."""
+        n = 32
+        states = [self.draw(n), self.draw_velocities(n), self.draw_forces(n)]
+        # In one call and in two: some noise is drawn once a call.
+        twice = self._ask(*(np.concatenate([x, x]) for x in states))
+        again = self._ask(*states)
+        apart = np.concatenate([twice[:n] - twice[n:], twice[:n] - again])
+        size = np.sqrt((again**2).mean(0)) + 1e-300
+        return float(np.sqrt(np.mean((apart / size) ** 2) / 2))
 
     def _signs(self, replicates: int) -> Array:
         size = 1 << int(np.ceil(np.log2(self.nv + 2)))

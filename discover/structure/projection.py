@@ -19,6 +19,7 @@ _STEP = 1e-30
 _RIDGE = 1e-9
 _FLOOR = 1e-9
 _COARSE = 1e-5
+_SHOWN = 1e-6  # of the best shown combination: what is shown less is not known
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,14 +130,24 @@ class Problem:
         slope = self.predicted(self.tree.unit(moved), pi).imag.T / _STEP
         return -(slope - basis @ (basis.T @ slope))
 
-    def covariance(self, screws: Array) -> Array:
-        """Covariance (6 nv, 6 nv) of the screws over the directions that the answers show."""
-        r, pi, basis = self.residual(screws)
-        J = self.jacobian(screws, pi, basis)
-        _, s, vt = np.linalg.svd(J, full_matrices=False)
-        keep = s > 1e-6 * s[0]
-        variance = max(1.0, float(r @ r) / max(1, len(r) - basis.shape[1] - int(keep.sum())))
-        return variance * (vt[keep].T / s[keep] ** 2) @ vt[keep]
+    def slopes(self, screws: Array, parameters: Array) -> Array:
+        """d prediction / d (raw screws, parameters): (r, 6 nv + p), in weighted units."""
+        pi = parameters[: 10 * len(screws)].reshape(-1, 10)
+        nothing = np.zeros((len(self.y), 0))
+        return np.hstack([-self.jacobian(screws, pi, nothing), self.design(screws)])
+
+    def covariance(self, screws: Array, parameters: Array) -> Array:
+        """Covariance (6 nv + p, 6 nv + p) of screws and parameters together, over the directions
+        that the answers show; in the gauge directions, where nothing is known, it is zero."""
+        J = self.slopes(screws, parameters)
+        size = np.linalg.norm(J, axis=0)
+        size = np.where(size > 1e-12 * size.max(), size, np.inf)
+        _, s, vt = np.linalg.svd(J / size, full_matrices=False)
+        keep = s > _SHOWN * s[0]
+        left = self.y - self.design(screws) @ parameters
+        variance = float(left @ left) / max(1, len(left) - int(keep.sum()))
+        root = vt[keep].T / s[keep] / size[:, None]
+        return variance * root @ root.T
 
 
 def solve_well(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0) -> Solution:

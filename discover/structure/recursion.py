@@ -116,9 +116,11 @@ def search(
     far = probe(prober, max(12, nv), shell)
     by_degree = misfits(found, far)
     held = max(by_degree.values())
-    clean = max(data.departure.values()) <= max(_EQUIVALENT, 3 * data.chance)
-    limit = max(_EQUIVALENT, 3 * far.chance if prober.noisy else 0.0)
-    fits = found.error <= (_FAIR if prober.noisy else _EQUIVALENT)
+    # What repeats itself is no noise: a table is not let off for its steps.
+    excused = prober.excused
+    clean = max(data.departure.values()) <= max(_EQUIVALENT, 3 * data.chance * excused)
+    limit = max(_EQUIVALENT, 3 * far.chance * excused)
+    fits = found.error <= (_FAIR if excused else _EQUIVALENT)
     return replace(
         found,
         by_degree=by_degree,

@@ -34,12 +34,12 @@ def machine_like(nb: int, seed: int, *, prismatic: float = 0.25) -> Robot:
     )
 
 
+def trial_tree(seed: int, *, least: int = 2, most: int = 12) -> Robot:
+    """Random trees for even seeds, machine-like ones for odd, of `least` to `most` joints."""
+    nb = range(least, most + 1)[(seed // 2) % (most + 1 - least)]
+    return machine_like(nb, seed) if seed % 2 else random_tree(nb, branching=0.4, seed=seed)
+
+
 def trial_trees(count: int, *, least: int = 2, most: int = 12) -> list[Robot]:
-    """Random and machine-like trees in turn, of `least` to `most` joints."""
-    sizes = range(least, most + 1)
-    made = []
-    for seed in range(count):
-        nb = sizes[(seed // 2) % len(sizes)]
-        make = machine_like(nb, seed) if seed % 2 else random_tree(nb, branching=0.4, seed=seed)
-        made.append(make)
-    return made
+    """The trial trees of seeds 0 to count - 1."""
+    return [trial_tree(seed, least=least, most=most) for seed in range(count)]

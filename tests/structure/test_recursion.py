@@ -9,6 +9,7 @@ from black_boxes import black_box, prober
 
 import discover
 import kinematics
+from discover.bench import black_boxes as impostors
 from discover.dynamics import relative_error
 from discover.structure.described import screw_tree
 from discover.structure.factorisation import factor_program, factors, sparsity
@@ -105,6 +106,17 @@ def test_a_wrong_tree_and_a_table_hold_to_no_recursion():
         return answers[torch.cdist(torch.cat([q / 1.5, v / 2, tau / 5], 1), points).argmin(1)]
 
     assert not _found(robot, table).equivalent
+
+
+def test_what_repeats_itself_is_not_let_off_as_noise():
+    robot = kinematics.load("double_pendulum")
+    for model in (impostors.table(robot, 1000), impostors.network(robot, 1000, seconds=1.0)):
+        asked = prober(model, 2)
+        assert asked.noisy
+        assert not asked.excused
+        assert not search(asked, *screw_tree(robot, np.zeros(2))).equivalent
+    assert prober(black_box(robot, noise="tau"), 2).excused
+    assert prober(black_box(robot, noise="a"), 2).excused
 
 
 def test_factors_keep_the_trees_zeros():

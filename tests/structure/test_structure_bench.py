@@ -1,0 +1,42 @@
+"""The bench of structure: controls are caught, trials resume, reports tell what was kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from discover.bench import structure
+from discover.bench.inferred_recursions import run as run_recursion
+from discover.bench.structure_controls import CONTROLS, control_robot
+from discover.errors import RecipeError
+
+
+@pytest.mark.parametrize("name", list(CONTROLS))
+def test_a_control_is_caught(name):
+    assert CONTROLS[name](control_robot(0))["caught"]
+
+
+def test_a_random_truth_comes_out_of_noisy_torques():
+    record = run_recursion({"truth": "random", "number": 3, "joints": 3, "noise": "tau"})
+    assert record["right"]
+
+
+def test_trials_are_listed_once_and_reports_come_from_records(tmp_path, monkeypatch):
+    for part in structure.parts().values():
+        ids = [t["id"] for t in part.trials((0, 1))]
+        assert len(ids) == len(set(ids))
+    part = structure.parts()["trees"]
+    two = [t for t in part.trials((0,)) if t["id"] in ("known_None_0", "fresh_tau_1000")]
+    small = part.__class__(
+        name="trees", title=part.title, trials=lambda seeds: two, run=part.run, report=part.report
+    )
+    monkeypatch.setattr(structure, "parts", lambda: {"trees": small})
+    told = []
+    structure.main(tmp_path, told.append)
+    structure.main(tmp_path, told.append)
+    assert any("2 of 2 trials are kept" in line for line in told)
+    assert "1 of 1 (100.0 %)" in (tmp_path / "report.md").read_text()
+
+
+def test_an_unknown_part_is_refused_in_one_line(tmp_path):
+    with pytest.raises(RecipeError, match="expected a part of trees, geometry"):
+        structure.main(tmp_path, part="roots")
