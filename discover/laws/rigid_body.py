@@ -18,6 +18,7 @@ from discover.laws import formulas
 from discover.laws.contract import Complexity, Domain, Law
 from discover.laws.family import Family, without_joint_terms
 from discover.laws.fit import Fit
+from discover.laws.pass_program import PassProgram
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
 from discover.laws.terms import Term
 from kinematics import Robot
@@ -154,9 +155,10 @@ class RigidBodyLaw(Law):
         return [sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape if row != 0]
 
     @property
-    def program(self) -> str:
-        """The structured program: the passes over the tree, as text."""
-        return self.searched or formulas.passes(self.robot, self.extra)
+    def program(self) -> PassProgram:
+        """The structured program: the passes over the tree, as text that compiles."""
+        told = self.searched or formulas.passes(self.robot, self.extra)
+        return PassProgram(told, self.robot, self.extra, found=self.searched is not None)
 
     @functools.cached_property
     def complexity(self) -> Complexity:
@@ -172,6 +174,8 @@ class RigidBodyLaw(Law):
 
     def compile(self, dtype: str = "float64"):
         """The law as a compiled program (q, v, tau) -> a on numpy arrays."""
+        if self.searched is not None and not self.extra:
+            return self.program.compile(dtype)
         return formulas.compile_law(self.robot, self.extra, dtype)
 
     # ---- to be kept --------------------------------------------------------------------------

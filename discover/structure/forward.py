@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import kinematics
+from discover.structure.idealised import lean
 from discover.structure.inference import robot_from_screws
 from discover.structure.passes import torch_forces, trace_recursion
 from discover.structure.recursion import Recursion
@@ -49,7 +50,7 @@ def forward(robot: Robot, found: Recursion, described: Robot | None = None) -> F
     if not rigid(found):
         program = trace_recursion(found, "aba")
         return Forward(text=_COLUMNS, operations={"this one": program.operations})
-    made = mechanism(robot)
+    made = lean(robot)
     order, program = cheapest(made)
     operations = {"this one": program.operations}
     for name, words in NAMES.items():
@@ -66,6 +67,11 @@ def cheapest(made: Mechanism) -> tuple[Order, Program]:
     """The cheapest order found in a moment, and its program: what `kinematics.compile` takes."""
     order = better_order(made, budget=QUICK).order
     return order, forward_dynamics(made, order)
+
+
+def forward_program(robot: Robot) -> Program:
+    """The forward program of an inferred mechanism."""
+    return cheapest(lean(robot))[1]
 
 
 def rigid(found: Recursion) -> bool:

@@ -16,6 +16,7 @@ from discover.laws.family import Family
 from discover.laws.fit import fit
 from discover.region import Region
 from discover.structure.geometry import Geometry, infer_geometry
+from discover.structure.idealised import tidy_frames
 from discover.structure.probing import Prober
 from discover.structure.rivals import equivalents
 from discover.structure.screws import Array, ScrewTree, rigid, skew
@@ -25,6 +26,8 @@ from discover.structure.way import STARTS
 from kinematics import Robot
 from kinematics.tree import build
 
+_EXACT_ROOM = (1e-5, 1e-7, 1e-9)  # what counts as a right angle or as nothing, tried in turn
+_NOISY_ROOM = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-7)
 _BALL = 0.1  # radius of stand-in bodies [m]
 _HOPELESS = 0.2  # share of the answers that is not affine in tau at which no bodies are sought
 _BRIEF = 4  # starts of the search for screws, where it need not be long
@@ -73,7 +76,9 @@ def infer(
     order = geometry.tree.order
     robot = robot_of(geometry)
     if geometry.good:
-        robot = _with_possible_bodies(robot, prober, order)
+        asked, held = _answers(prober, robot, order)
+        robot = _in_tidy_frames(robot, geometry, prober.noisy, asked, held)
+        robot = _with_possible_bodies(robot, asked)
     return Structure(
         tree=replace(tree, equivalent=equivalent),
         geometry=geometry,
@@ -197,19 +202,37 @@ def _about(pi: Array, point: Array) -> Array:
     return np.array([m[5, 5], *h, m[0, 0], m[0, 1], m[1, 1], m[0, 2], m[1, 2], m[2, 2]])
 
 
-def _with_possible_bodies(robot: Robot, prober: Prober, order: tuple[int, ...]) -> Robot:
+def _answers(prober: Prober, robot: Robot, order: tuple[int, ...]) -> tuple[Answers, Answers]:
+    """Answers in the region, to fit bodies to and to hold them against, in the robot's order."""
+    n = max(40, 6 * Family.of(robot).size // robot.nv) * (8 if prober.noisy else 1)
+    states = [prober.draw(n), prober.draw_velocities(n), prober.draw_forces(n)]
+    answers = prober.respondent.ask(*(torch.from_numpy(x) for x in states))
+    keep = list(order)
+    answers = Answers(**{name: getattr(answers, name)[:, keep] for name in ("q", "v", "tau", "a")})
+    return answers[: 4 * n // 5], answers[4 * n // 5 :]
+
+
+def _in_tidy_frames(
+    robot: Robot, geometry: Geometry, noisy: bool, asked: Answers, held: Answers
+) -> Robot:
+    """The robot with frames in which constants vanish, and with angles and offsets that are special
+    within the largest tolerance that costs nothing on answers that were not fitted."""
+    own = fit(Family.of(robot), asked).standardised_error(held)
+    for tolerance in _NOISY_ROOM if noisy else _EXACT_ROOM:
+        tidy = tidy_frames(geometry.tree, geometry.screws, geometry.pi, tolerance)
+        error = fit(Family.of(tidy), asked).standardised_error(held)
+        if error <= max(1.01 * own, own + 1e-10):
+            return tidy
+    return robot
+
+
+def _with_possible_bodies(robot: Robot, answers: Answers) -> Robot:
     """The robot with bodies that can exist and have the base parameters that the answers show.
 
     Among all such bodies those nearest to balls of equal mass about the joints. Where none have
     quite these base parameters, the nearest possible ones.
     """
-    family = Family.of(robot)
-    n = max(40, 6 * family.size // robot.nv) * (8 if prober.noisy else 1)
-    states = [prober.draw(n), prober.draw_velocities(n), prober.draw_forces(n)]
-    answers = prober.respondent.ask(*(torch.from_numpy(x) for x in states))
-    keep = list(order)
-    answers = Answers(**{name: getattr(answers, name)[:, keep] for name in ("q", "v", "tau", "a")})
-    fitted = fit(family, answers)
+    fitted = fit(Family.of(robot), answers)
     mass = max(1e-6, float(robot.pi[:, 0].abs().max()))
     ball = torch.zeros(robot.nb, 10, dtype=torch.float64)
     ball[:, 0] = mass
