@@ -25,6 +25,7 @@ from kinematics.programs.program import Program
 from kinematics.programs.search import QUICK, better_order, named_order
 
 _SAME = 1e-9
+_ABOUT = 0.02  # coefficients this close to whole numbers may be those, where answers scatter
 NAMES = {"aba": "articulated bodies", "crba": "composite bodies, LᵀDL"}
 
 
@@ -89,7 +90,9 @@ def rigid(found: Recursion) -> bool:
     expected = kinematics.rnea(robot, q, v, a)
     inverse = [order.index(j) for j in range(robot.nv)]
     told = torch_forces(found, *(x[:, inverse] for x in (q, v, a)))[:, order]
-    return float((told - expected).norm() / expected.norm()) < max(_SAME, 10 * _mixed(found))
+    apart = float((told - expected).norm() / expected.norm())
+    left = _mixed(found)
+    return apart < max(_SAME, 5 * left if left < _ABOUT else 0.0)
 
 
 def _mixed(found: Recursion) -> float:

@@ -207,10 +207,7 @@ def _seen_from(pi: Array, rotation: Array, origin: Array) -> Array:
     moved = back @ moments @ back.T
     second = moved[:3, :3]
     own = np.trace(second) * np.eye(3) - second
-    return np.array(
-        [moved[3, 3], *moved[:3, 3]]
-        + [own[0, 0], own[0, 1], own[1, 1], own[0, 2], own[1, 2], own[2, 2]]
-    )
+    return np.array([moved[3, 3], *moved[:3, 3], *own[[0, 0, 1, 0, 1, 2], [0, 1, 1, 2, 2, 2]]])
 
 
 def lean(robot: Robot, tolerance: float = 1e-11) -> Mechanism:

@@ -28,6 +28,7 @@ from kinematics.tree import build
 
 _EXACT_ROOM = (1e-5, 1e-7, 1e-9)  # what counts as a right angle or as nothing, tried in turn
 _NOISY_ROOM = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-7)
+_CHEAP = 0.1  # share of the fit's own error that possible bodies may cost
 _BALL = 0.1  # radius of stand-in bodies [m]
 _HOPELESS = 0.2  # share of the answers that is not affine in tau at which no bodies are sought
 _BRIEF = 4  # starts of the search for screws, where it need not be long
@@ -230,7 +231,7 @@ def _with_possible_bodies(robot: Robot, answers: Answers) -> Robot:
     """The robot with bodies that can exist and have the base parameters that the answers show.
 
     Among all such bodies those nearest to balls of equal mass about the joints. Where none have
-    quite these base parameters, the nearest possible ones.
+    quite these base parameters, those of least norm, possible or not.
     """
     fitted = fit(Family.of(robot), answers)
     mass = max(1e-6, float(robot.pi[:, 0].abs().max()))
@@ -238,7 +239,10 @@ def _with_possible_bodies(robot: Robot, answers: Answers) -> Robot:
     ball[:, 0] = mass
     ball[:, [4, 6, 9]] = 0.4 * mass * _BALL**2
     completion = complete(fitted, answers, ball)
-    return robot.replace(pi=completion.pi) if np.isfinite(completion.cost) else robot
+    cheap = completion.exact or completion.cost <= _CHEAP * fitted.error
+    if cheap and completion.armature is None:
+        return robot.replace(pi=completion.pi)
+    return fitted.family.member(fitted.theta)
 
 
 def _notes(

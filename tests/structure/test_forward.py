@@ -35,7 +35,15 @@ def _states(robot, n=40):
     return [2 * torch.randn(n, robot.nv, generator=generator).double() for _ in range(3)]
 
 
-@pytest.mark.parametrize("name", ROBOTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "double_pendulum",
+        "branched",
+        pytest.param("panda", marks=pytest.mark.slow),
+        pytest.param("machine", marks=pytest.mark.slow),
+    ],
+)
 def test_at_least_as_cheap_as_both_classical_orders_on_the_description(name):
     robot = ROBOTS[name]()
     region = discover.Region(q=[1.5] * robot.nv, v=2.0, tau=5.0)
@@ -59,7 +67,7 @@ def test_the_law_of_an_unknown_robot_compiles_to_that_program():
     program = exam.law.program
     assert "outward" in program
     assert program.found
-    own = kinematics.compile(robot)
+    own = kinematics.compile(robot, "aba")
     for compiled in (program.compile(), exam.law.compile()):
         counts = [sum(p.operations[k] for k in ("mul", "add", "div")) for p in (compiled, own)]
         assert counts[0] <= counts[1]
@@ -75,7 +83,7 @@ def test_as_fast_as_the_compiled_description():
     region = discover.Region(q=[1.5] * 7, v=2.0, tau=5.0)
     found = infer(Respondent(black_box(robot), 7, 7), region)
     programs = [kinematics.programs.compile_trace(forward_program(found.robot))]
-    programs.append(kinematics.compile(robot))
+    programs.append(kinematics.compile(robot, "aba"))
     states = [x.numpy() for x in _states(robot, 4096)]
     times = [[], []]
     for _ in range(30):
