@@ -8,7 +8,7 @@ holds no shapes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -23,29 +23,49 @@ SMALL = 4  # joints up to which all pairs of joints are looked at
 
 @dataclass(frozen=True)
 class Carrier:
-    """A direction in the space of joint forces; `own` are the only features that suit it."""
+    """A direction in the space of joint forces; `alike` if it says the same of every joint."""
 
     name: str
     rows: tuple[sympy.Expr, ...]
     points: tuple[Point, ...] = ()
+    alike: bool = False
 
-    def term(self, shape: sympy.Expr | int = 1) -> Term:
-        """The carrier times a scalar."""
-        return Term(name=self.name, shape=tuple(r * shape for r in self.rows), points=self.points)
+    def term(self, shape: sympy.Expr | int | Sequence[sympy.Expr] = 1) -> Term:
+        """The carrier times a scalar, or every row times its own."""
+        factors = shape if isinstance(shape, Sequence) else [shape] * len(self.rows)
+        rows = tuple(r * f for r, f in zip(self.rows, factors, strict=True))
+        return Term(name=self.name, shape=rows, points=self.points)
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One scalar of the state."""
+    """One scalar of the state; or one of every joint's own, `rows`, for carriers that are alike."""
 
     name: str
     expression: sympy.Expr
     points: tuple[Point, ...] = ()
+    rows: tuple[sympy.Expr, ...] = ()
+
+    @property
+    def slots(self) -> int:
+        """How many scalars: one, or one a joint."""
+        return len(self.rows) or 1
 
     def term(self, nv: int) -> Term:
-        """The scalar in the first row of a term, to be evaluated with the others."""
-        rows = (self.expression, *([sympy.Integer(0)] * (nv - 1)))
+        """The scalars in the first rows of a term, to be evaluated with the others."""
+        rows = self.rows or (self.expression, *([sympy.Integer(0)] * (nv - 1)))
         return Term(name=self.name, shape=rows, points=self.points)
+
+    def through(
+        self, function: Callable[[sympy.Expr], sympy.Expr]
+    ) -> sympy.Expr | list[sympy.Expr]:
+        """function(scalar), or that of every joint's own: what a carrier is multiplied with."""
+        return [function(x) for x in self.rows] if self.rows else function(self.expression)
+
+    @property
+    def free_symbols(self) -> set[sympy.Symbol]:
+        """The words it names."""
+        return set().union(*(x.free_symbols for x in (self.expression, *self.rows)))
 
 
 @dataclass(frozen=True)
@@ -70,8 +90,8 @@ def _joint_places(nv: int, parents: tuple[int, ...] | list[int] | None) -> Place
     zero, one = sympy.Integer(0), sympy.Integer(1)
     carriers: list[Carrier] = []
 
-    def add(name: str, rows: dict[int, sympy.Expr]) -> None:
-        carriers.append(Carrier(name, tuple(rows.get(j, zero) for j in range(nv))))
+    def add(name: str, rows: dict[int, sympy.Expr], alike: bool = False) -> None:
+        carriers.append(Carrier(name, tuple(rows.get(j, zero) for j in range(nv)), alike=alike))
 
     pairs = list(combinations(range(nv), 2))
     near = pairs if nv <= SMALL else [(i, i + 1) for i in range(nv - 1)]
@@ -107,7 +127,7 @@ def _joint_places(nv: int, parents: tuple[int, ...] | list[int] | None) -> Place
             ("force on all joints", [one] * nv),
             ("inertia of all joints", a),
         ):
-            add(name, dict(enumerate(vector)))
+            add(name, dict(enumerate(vector)), alike=True)
     for name, vector in (
         ("drag by momentum", p),
         ("inertia force", h),
@@ -142,6 +162,8 @@ def _joint_places(nv: int, parents: tuple[int, ...] | list[int] | None) -> Place
         for name, x in (("v", v), ("q", q), ("tau", tau), ("a", a)):
             if nv > 2 or name in ("tau", "a"):
                 see(f"|{name}|", sympy.sqrt(sum(y**2 for y in x)))
+        for x in (q, v, tau, a):
+            features.append(Feature(f"each joint's own {str(x[0])[:-1]}", x[0], rows=tuple(x)))
     see("kinetic energy", w["T"])
     see("power", sum((x * y for x, y in zip(tau, v, strict=True)), zero))
     return Places(tuple(carriers), tuple(features))

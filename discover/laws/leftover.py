@@ -47,12 +47,12 @@ class Pair:
     @property
     def cost(self) -> int:
         """Symbols in carrier and feature."""
-        return self.carrier.term(self.feature.expression).symbol_count
+        return self.carrier.term(self.feature.through(lambda z: z)).symbol_count
 
     @property
     def implicit(self) -> bool:
         """Whether the feature holds the acceleration."""
-        return any(s.name[0] in "ah" for s in self.feature.expression.free_symbols)
+        return any(s.name[0] in "ah" for s in self.feature.free_symbols)
 
     @property
     def name(self) -> str:
@@ -161,7 +161,8 @@ def _merit(pair: Pair) -> float:
 def _score(seen: Whitened, robot: Robot, places: Places) -> list[Pair]:
     nv = robot.nv
     rows = torch.nan_to_num(seen.evaluate([c.term() for c in places.carriers], robot))
-    z = torch.nan_to_num(seen.evaluate([f.term(nv) for f in places.features], robot)[:, 0])
+    alone = [f for f in places.features if f.slots == 1]
+    z = torch.nan_to_num(seen.evaluate([f.term(nv) for f in alone], robot)[:, 0])
     pushed = seen.inverse @ rows  # (n, nv, carriers)
     U, y = seen.known, seen.residual
     y = y - U @ torch.einsum("nip,ni->p", U, y)
@@ -175,30 +176,44 @@ def _score(seen: Whitened, robot: Robot, places: Places) -> list[Pair]:
         B[f, :, : basis.size] = basis(z[:, f])
     n_rows = y.numel() - U.shape[-1]
     pairs = []
-    for k, carrier in enumerate(places.carriers):
-        x = pushed[:, :, k]
-        weight = x.square().sum(-1)
-        if float(weight.sum()) <= 0:
-            continue
-        through = torch.einsum("nip,ni->np", U, x)
-        gram = (B * weight[:, None]).mT @ B
-        spanned = through.T @ B  # (features, p, width)
+
+    def judge(
+        carrier: Carrier, features: Sequence[Feature], gram: Tensor, spanned: Tensor, target: Tensor
+    ) -> None:
         gram = gram - spanned.mT @ spanned
-        target = (
-            ((x * y).sum(-1) @ B).unsqueeze(-1)
-            if B.dim() == 2
-            else (torch.einsum("fnm,n->fm", B, (x * y).sum(-1)))
-        )
         size = gram.diagonal(dim1=1, dim2=2).amax(-1).clamp_min(1e-300)
         values, vectors = torch.linalg.eigh(gram / size[:, None, None])
         along = torch.einsum("fmk,fm->fk", vectors, target)
         usable = values > _EIGEN
         gain = torch.where(usable, along.square() / values.clamp_min(_EIGEN), 0.0).sum(-1) / size
-        for f, feature in enumerate(places.features):
-            used = int(usable[f].sum())
-            share = float(gain[f]) / total
+        shares, counts = (gain / total).tolist(), usable.sum(-1).tolist()
+        for feature, share, used in zip(features, shares, counts, strict=True):
             left = max(1.0 - share, 0.0) * n_rows / max(n_rows - used, 1)
             pairs.append(Pair(carrier=carrier, feature=feature, explained=1.0 - left))
+
+    for k, carrier in enumerate(places.carriers):
+        x = pushed[:, :, k]
+        weight = x.square().sum(-1)
+        if float(weight.sum()) <= 0:
+            continue
+        gram = (B * weight[:, None]).mT @ B
+        spanned = torch.einsum("nip,ni->np", U, x).T @ B  # (features, p, width)
+        judge(carrier, alone, gram, spanned, torch.einsum("fnm,n->fm", B, (x * y).sum(-1)))
+    for feature in (f for f in places.features if f.slots > 1):
+        own = torch.nan_to_num(seen.evaluate([feature.term(nv)], robot)[..., 0])
+        basis = Basis.over(own.flatten(), _COARSE)
+        values = basis(own.flatten()).reshape(*own.shape, -1)  # (n, nv, width)
+        for k, carrier in enumerate(places.carriers):
+            if carrier.alike:
+                columns = (seen.inverse @ (rows[..., k, None] * values)).flatten(0, 1)
+                spanned = U.flatten(0, 1).T @ columns
+                judge(
+                    carrier,
+                    [feature],
+                    (columns.T @ columns)[None],
+                    spanned[None],
+                    (columns.T @ y.flatten())[None],
+                )
     return pairs
 
 
@@ -237,7 +252,8 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
             there = _moved(pair, place)
             own = [there.carrier.term(), there.feature.term(robot.nv)]
         x = forces(own, q, v, a, answers.tau, robot, mechanics)
-        out = x[..., :1] * basis(x[:, 0, 1])[:, None, :]
+        z = x[:, : pair.feature.slots, 1]
+        out = x[..., :1] * basis(z.flatten()).reshape(*z.shape, -1)
         if not moving and not of_bodies and not len(place):
             kept.append(out)
         return out
@@ -255,7 +271,7 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
 def _basis(fitted: Fit, answers: Answers, pair: Pair, knots: int) -> Basis:
     robot = fitted.family.bodies
     seen = whiten(fitted, answers)
-    z = seen.evaluate([pair.feature.term(robot.nv)], robot)[:, 0, 0]
+    z = seen.evaluate([pair.feature.term(robot.nv)], robot)[:, : pair.feature.slots, 0]
     return Basis.over(z[torch.isfinite(z)], knots)
 
 

@@ -31,15 +31,16 @@ def polish(base: Fit, answers: Answers, smooth: Smooth, found: Found, size: floa
     """The bodies, coefficients, constants (and the point, where there is one) fitted together."""
     pair, family = smooth.pair, base.family
     points = pair.carrier.points or pair.feature.points
-    u = pair.feature.expression / sympy.Float(size)
     templates: list[Term] = []
     names: list[str] = []
     start: list[float] = []
     for shape, first in zip(found.shapes, found.constants, strict=True):
         own = [f"k{len(names) + i + 1}" for i in range(len(first))]
-        phi = shape.expression(u, [sympy.Symbol(n, real=True) for n in own])
+        k = [sympy.Symbol(n, real=True) for n in own]
+        phi = pair.feature.through(lambda z, s=shape, k=k: s.expression(z / sympy.Float(size), k))
         term = pair.carrier.term(phi)
-        constant = not phi.free_symbols & pair.feature.expression.free_symbols
+        words = set().union(*(x.free_symbols for x in (phi if isinstance(phi, list) else [phi])))
+        constant = not words & pair.feature.free_symbols
         name = pair.carrier.name if constant else pair.name
         templates.append(replace(term, name=name, points=points))
         names += own
@@ -123,11 +124,13 @@ def tabulated(base: Fit, answers: Answers, smooth: Smooth) -> Fit:
     pair, family = smooth.pair, base.family
     count = sum(len(t.tables) for t in family.terms)
     table, jump, kink = smooth.basis.table(f"phi{count + 1}", smooth.joined.coefficients)
-    z = pair.feature.expression
-    phi = table.function(z) + sympy.Float(jump, 17) * sympy.sign(z)
-    phi += sympy.Float(kink, 17) * sympy.Abs(z)
+
+    def phi(z: sympy.Expr) -> sympy.Expr:
+        beside = sympy.Float(jump, 17) * sympy.sign(z) + sympy.Float(kink, 17) * sympy.Abs(z)
+        return table.function(z) + beside
+
     term = replace(
-        pair.carrier.term(phi),
+        pair.carrier.term(pair.feature.through(phi)),
         name=pair.name,
         tables=(table,),
         points=pair.carrier.points or pair.feature.points,

@@ -29,12 +29,15 @@ def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
     both = torch.nan_to_num(forces(terms, x.q, x.v, a, x.tau, robot, mechanics))
     _, J = problem.accelerations(joined.theta, joined.coefficients, joined.constants)
     inverse = torch.linalg.pinv(torch.nan_to_num(J)) / problem.scale[:, None]
-    pushed = (inverse @ both[..., :1]).squeeze(-1)  # (n, nv)
-    feature = both[:, 0, 1]
+    slots = smooth.pair.feature.slots
+    # One value of the function a state, or one a joint: (n, nv, slots) and (n, slots).
+    each = torch.diag_embed(both[..., 0]) if slots > 1 else both[..., :1]
+    pushed, feature = inverse @ each, both[:, :slots, 1]
     known = (inverse @ problem.design.columns(a)).flatten(0, 1)
     U, s, _ = torch.linalg.svd(known / known.norm(dim=0).clamp_min(1e-300), full_matrices=False)
     U = U[:, s > 1e-11 * s[0]]
-    own = (pushed.unsqueeze(-1) * smooth.basis(feature).unsqueeze(1)).flatten(0, 1)
+    shaped = (len(feature), slots, -1)
+    own = (pushed @ smooth.basis(feature.flatten()).reshape(shaped)).flatten(0, 1)
     r = torch.nan_to_num(joined.residual).flatten()
     y = own @ joined.coefficients - r
     y = y - U @ (U.T @ y)
@@ -43,8 +46,8 @@ def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
     level = max(float(left.square().mean()), floor, 1e-7)
     count = y.numel()
 
-    grid, columns = _grid(feature)
-    rows = (pushed.unsqueeze(-1) * columns.unsqueeze(1)).flatten(0, 1)
+    grid, columns = _grid(feature.flatten())
+    rows = (pushed @ columns.reshape(shaped)).flatten(0, 1)
     rows = rows - U @ (U.T @ rows)
     values, vectors = torch.linalg.eigh(rows.T @ rows)
     keep = values > 1e-13 * values.max()
@@ -64,11 +67,17 @@ def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
     W, B = pushed.numpy(), U.numpy()
 
     def push(f: np.ndarray) -> np.ndarray:
-        out = (W[:, :, None] * f[:, None, :]).reshape(-1, f.shape[1])
+        out = (W @ f.reshape(len(W), slots, -1)).reshape(-1, f.shape[1])
         return out - B @ (B.T @ out)
 
     fine = Target(
-        z=feature.numpy(), push=push, y=y.numpy(), rest=0.0, count=count, floor=level, size=size
+        z=feature.flatten().numpy(),
+        push=push,
+        y=y.numpy(),
+        rest=0.0,
+        count=count,
+        floor=level,
+        size=size,
     )
     return coarse, fine
 
