@@ -22,6 +22,7 @@ from discover.laws.leftover import Smooth
 from discover.laws.quantities import Mechanics, Point, needs_mechanics
 from discover.laws.selection import refit
 from discover.laws.shape_search import Found
+from discover.laws.shapes import Shape
 from discover.laws.terms import Term, forces, whole_numbers
 
 Length = Callable[[Fit], float]
@@ -37,7 +38,7 @@ def polish(base: Fit, answers: Answers, smooth: Smooth, found: Found, size: floa
     for shape, first in zip(found.shapes, found.constants, strict=True):
         own = [f"k{len(names) + i + 1}" for i in range(len(first))]
         k = [sympy.Symbol(n, real=True) for n in own]
-        phi = pair.feature.through(lambda z, s=shape, k=k: s.expression(z / sympy.Float(size), k))
+        phi = pair.feature.through(_scaled(shape, size, k))
         term = pair.carrier.term(phi)
         words = set().union(*(x.free_symbols for x in (phi if isinstance(phi, list) else [phi])))
         constant = not words & pair.feature.free_symbols
@@ -95,6 +96,13 @@ def polish(base: Fit, answers: Answers, smooth: Smooth, found: Found, size: floa
     reference = family.member(joined.theta) if added.of_bodies else family.reference
     whole = family.with_terms([*family.terms, *frozen], reference)
     return _settled(base, whole, theta, answers)
+
+
+def _scaled(
+    shape: Shape, size: float, constants: list[sympy.Symbol]
+) -> Callable[[sympy.Expr], sympy.Expr]:
+    """The shape of a feature in its own unit, for it was found with the feature over `size`."""
+    return lambda z: shape.expression(z / sympy.Float(size), constants)
 
 
 def _normalised(terms: list[Term], coefficients: Tensor) -> tuple[list[Term], Tensor]:

@@ -33,7 +33,11 @@ def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
     # One value of the function a state, or one a joint: (n, nv, slots) and (n, slots).
     each = torch.diag_embed(both[..., 0]) if slots > 1 else both[..., :1]
     pushed, feature = inverse @ each, both[:, :slots, 1]
-    known = (inverse @ problem.design.columns(a)).flatten(0, 1)
+    columns = problem.design.columns(a)
+    if any(w.startswith("tau") for w in terms[0].names | terms[1].names):
+        # tau = H a + b + φ: with the bodies' scale free, tau itself is φ, and so is anything.
+        columns = columns @ _across(joined.theta, columns)
+    known = (inverse @ columns).flatten(0, 1)
     U, s, _ = torch.linalg.svd(known / known.norm(dim=0).clamp_min(1e-300), full_matrices=False)
     U = U[:, s > 1e-11 * s[0]]
     shaped = (len(feature), slots, -1)
@@ -46,8 +50,8 @@ def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
     level = max(float(left.square().mean()), floor, 1e-7)
     count = y.numel()
 
-    grid, columns = _grid(feature.flatten())
-    rows = (pushed @ columns.reshape(shaped)).flatten(0, 1)
+    grid, spread = _grid(feature.flatten())
+    rows = (pushed @ spread.reshape(shaped)).flatten(0, 1)
     rows = rows - U @ (U.T @ rows)
     values, vectors = torch.linalg.eigh(rows.T @ rows)
     keep = values > 1e-13 * values.max()
@@ -80,6 +84,19 @@ def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
         size=size,
     )
     return coarse, fine
+
+
+def _across(theta: Tensor, columns: Tensor) -> Tensor:
+    """Directions of the parameters that are orthogonal to their own, each in units of its column.
+
+    (p, p - 1): what is left of the bodies' freedom where their common scale is held.
+    """
+    size = columns.square().mean((0, 1)).sqrt().clamp_min(1e-300)
+    along = (theta * size) / (theta * size).norm().clamp_min(1e-300)
+    across = torch.linalg.qr(
+        torch.cat([along[:, None], torch.eye(len(theta), dtype=theta.dtype)], 1)
+    ).Q[:, 1:]
+    return across[:, : len(theta) - 1] / size[:, None]
 
 
 def _grid(z: Tensor) -> tuple[Tensor, Tensor]:

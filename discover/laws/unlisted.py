@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from discover.dynamics import Answers
-from discover.laws.fit import Fit
+from discover.laws.fit import Fit, fit
 from discover.laws.front import Candidate, apart, candidate, decide, front, near
 from discover.laws.leftover import Pair, Smooth, fit_pair, rank_pairs
 from discover.laws.polish import polish, snap, tabulated
@@ -36,12 +36,15 @@ FINALISTS = 3  # pairs whose function is looked up
 SHAPES = 4  # shapes a pair that are polished with the bodies
 CHOICES = 1500  # about as many pairs as there are to choose from
 _FITTED, _TESTED = 720, 480  # answers that a search looks at
-_POINTS = 3  # pairs at points that are fitted beside the best
+_POINTS = 5  # pairs at points that are fitted beside the best
+_HINT = 0.05  # share that a pair at a point must explain, its place being a guess
 _IMPLICIT = 3  # such pairs fitted in a round
 _WORTH = 0.6  # a flexible function must bring the held-out error below this share
+_CLEAR = 0.97  # a pair that explains this share needs no other look
+_STRONG = 0.05  # a residual that may have pulled the bodies away
 _NOTHING_LEFT = 1.15  # times the noise: a residual that needs no explaining
 _KNOTS = 3e-3  # what splines leave of a smooth function
-_SHARE = 0.35  # the best pair must explain this share of the residual's power
+_SHARE = 0.35  # the best pair must explain this share of the residual's power beyond noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +88,15 @@ def explain(
     first: tuple[Pair, ...] = ()
     for _ in range(limit):
         before = best.fit.standardised_error(held)
-        if before <= 1.5 * floor:
+        if before <= _NOTHING_LEFT * floor:
             break
-        ranked = _shortlist(rank_pairs(best.fit, answers), pairs)
+        explainable = 1.0 - (floor / before) ** 2
+        start, ranked = _ranked(best.fit, answers, explainable)
+        ranked = _shortlist(ranked, pairs)
         first = first or tuple(ranked)
-        if not ranked or ranked[0].explained < _SHARE:
+        if not ranked or ranked[0].explained < _SHARE * explainable:
             break
-        tried = _round(best, answers, held, ranked, floor)
+        tried = _round(start, answers, held, ranked, floor, before)
         rivals += tried
         if not tried:
             break
@@ -104,10 +109,45 @@ def explain(
     return Explanation(best=best, rivals=tuple(rivals), pairs=first)
 
 
+def _ranked(fitted: Fit, answers: Answers, explainable: float) -> tuple[Fit, list[Pair]]:
+    """The pairs as seen from the fit; or from one to the slow or the inner answers, if clearer.
+
+    A strong force pulls the bodies away from what they are, and then no pair explains much. Where
+    the force is weak they are closer: drag at low speed, springs near the middle.
+    """
+    best, ranked = fitted, rank_pairs(fitted, answers)
+    if not ranked or ranked[0].explained > _CLEAR * explainable or fitted.error < _STRONG:
+        return best, ranked
+    for size in (answers.v, answers.q - answers.q.mean(0), answers.tau):
+        inner = (size / size.square().mean(0).sqrt().clamp_min(1e-300)).square().sum(-1)
+        few = answers[inner.argsort(stable=True)[: max(len(answers) // 3, 4 * len(fitted.theta))]]
+        other = refit(fitted, few, fitted.family.terms)
+        if not math.isfinite(other.standardised_error(answers)):
+            continue
+        seen = rank_pairs(other, answers)
+        if seen and seen[0].explained > ranked[0].explained:
+            best, ranked = other, seen
+    return best, ranked
+
+
 def _shortlist(ranked: list[Pair], count: int) -> list[Pair]:
-    """The best pairs, and the best at points wherever they stand: their place is still a guess."""
-    points = [p for p in ranked[count:] if p.carrier.points and p.explained > _SHARE]
-    return ranked[:count] + points[:_POINTS]
+    """The best pairs, and of every kind of force at a point the best: its place is still a guess.
+
+    Where a point is wrong the feature that suits best may be wrong too; a point's own speed and
+    distance are looked at besides.
+    """
+    chosen = ranked[:count]
+    if not ranked or ranked[0].explained > _CLEAR:
+        return chosen
+    kinds: dict[tuple[str, str], Pair] = {}
+    for p in ranked:
+        if p.carrier.points:
+            kind = p.carrier.name.split(" at ")[0]
+            kinds.setdefault((kind, ""), p)
+            if p.feature.name.startswith(("speed of", "distance of")):
+                kinds.setdefault((kind, p.feature.name[:5]), p)
+    more = [p for p in kinds.values() if p not in chosen and p.explained > _HINT]
+    return chosen + more[:_POINTS]
 
 
 def beside(
@@ -127,6 +167,8 @@ def beside(
     out about as good as the best are looked at over `pool` (states that were not asked yet), and
     where they differ there, and `ask` is given, the model is asked: the answers decide.
     """
+    started = _well_started(physics, answers)
+    physics, listed = started, (started if listed is physics else listed)
     found = _beside(physics, listed, answers, held, floor, limit)
     plain = [
         candidate(f, _length(f, held, floor), held)
@@ -158,10 +200,6 @@ def _beside(
     if done and len(listed.family.terms) <= len(physics.family.terms) + 1:
         return nothing
     fewer, tested = _some(answers, _FITTED), _some(held, _TESTED)
-    if not done and listed is not physics:
-        ranked = rank_pairs(listed, fewer)
-        if not ranked or ranked[0].explained < 0.5 * (1 + _SHARE):
-            return nothing
     found = explain(physics, fewer, tested, floor=floor, limit=limit)
     if not found.rivals or found.best.fit is physics:
         return replace(found, best=best)
@@ -169,6 +207,26 @@ def _beside(
     if (new := _length(fitted, held, floor)) < length:
         return replace(found, best=Selection(fit=fitted, length=new))
     return replace(found, best=best)
+
+
+def _well_started(physics: Fit, answers: Answers) -> Fit:
+    """The fit, or the one started from the robot's description where that comes closer.
+
+    A strong force that no body makes can draw least squares to bodies with (nearly) no inertia.
+    """
+    family = physics.family
+    k = family.basis.shape[1]
+    start = torch.zeros_like(physics.theta)
+    start[:k] = family.basis.T @ family.robot.pi.flatten().to(start)
+    again = fit(
+        family,
+        answers,
+        start=start,
+        scale=physics.scale,
+        integrator=physics.integrator,
+        dt=physics.dt,
+    )
+    return again if again.error < 0.99 * physics.error else physics
 
 
 def _some(answers: Answers, count: int) -> Answers:
@@ -183,9 +241,13 @@ def _length(fitted: Fit, held: Answers, floor: float) -> float:
 
 
 def _round(
-    current: Selection, answers: Answers, held: Answers, ranked: Sequence[Pair], floor: float
+    current: Fit,
+    answers: Answers,
+    held: Answers,
+    ranked: Sequence[Pair],
+    floor: float,
+    before: float,
 ) -> list[Rival]:
-    before = current.fit.standardised_error(held)
     smooth: list[Smooth] = []
     implicit = 0
     for k, pair in enumerate(ranked):
@@ -193,7 +255,7 @@ def _round(
         implicit += pair.implicit
         if pair.implicit and implicit > _IMPLICIT:
             continue
-        smooth.append(fit_pair(current.fit, answers, held, pair))
+        smooth.append(fit_pair(current, answers, held, pair))
         best = min(s.held_out for s in smooth)
         if k >= 5 and best <= max(1.1 * floor, _KNOTS * before):
             break
@@ -203,12 +265,12 @@ def _round(
     smooth.sort(key=lambda s: math.log(max(s.held_out, level)) + 0.03 * s.pair.cost)
     rivals: list[Rival] = []
     for s in smooth[:FINALISTS]:
-        rivals += _formulas(current.fit, answers, held, s, floor)
+        rivals += _formulas(current, answers, held, s, floor)
         reached = min((r.fit.standardised_error(held) for r in rivals), default=math.inf)
         if reached <= 1.06 * floor:
             break
     for s in smooth[:1]:
-        table = tabulated(current.fit, answers, s)
+        table = tabulated(current, answers, s)
         if not math.isfinite(table.standardised_error(held)):
             continue
         length = _length(table, held, floor)
