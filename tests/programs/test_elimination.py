@@ -16,6 +16,7 @@ from kinematics.programs.elimination import (
     equation_graph,
     forward_dynamics,
 )
+from kinematics.programs.fastest import choose
 from kinematics.programs.mechanism import about, is_permutation, mechanism, zxz
 from kinematics.programs.regrouping import regrouped
 from kinematics.programs.search import _places, better_order, limb_orders
@@ -172,3 +173,26 @@ def test_bodies_without_inertia_are_refused_in_one_line():
     robot = kinematics.load("double_pendulum", root="free")
     with pytest.raises(ProgramError, match="inertia"):
         kinematics.compile(robot.replace(pi=torch.zeros_like(robot.pi)), "aba", order="aba")
+
+
+def test_the_fastest_order_is_measured_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLDLAW_CACHE", str(tmp_path))
+    robot = kinematics.load("panda")
+    program = compile_robot(robot, "aba", order="fastest")
+    arrays = draw(robot, 20)
+    assert worst(program(*arrays), kinematics.aba(robot, *arrays)) < 1e-11
+    entries = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    assert len(entries) == 4  # three orders, and what was measured of them
+    again = compile_robot(robot, "aba", order="fastest")
+    assert again.from_cache
+    assert again.operations == program.operations
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == entries
+    assert compile_robot(robot, "rnea", order="fastest").operations["mul"] > 0
+
+
+def test_the_faster_is_chosen_unless_it_cannot_be_told():
+    operations = {"cheap": 100, "dear": 105}
+    clear = {"cheap": [2.0, 2.1, 2.0, 2.2], "dear": [1.0, 1.1, 1.0, 1.2]}
+    assert choose(clear, operations) == "dear"
+    spread = {"cheap": [2.0, 1.0, 2.0, 1.0], "dear": [1.0, 2.0, 1.1, 2.0]}
+    assert choose(spread, operations) == "cheap"
