@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from discover.bench.time_ledger import Effort, Subject
 
 SUFFIX = "_cuda.json"
-FEW_JOINTS = 4  # velocities: torch.compile takes minutes over the simulator of more
 BATCHES = (1, 64, 4096, 65536)
 MOST_THREADS = 16
 
 EFFORT = time_ledger.Effort(
-    samples=60_000, training_s=8.0, epochs=200, rounds=7, batches=BATCHES, law=False
+    samples=60_000, training=0.5, epochs=200, rounds=7, batches=BATCHES, law=False
 )
 
 
@@ -46,7 +45,7 @@ def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
         robot,
         networks,
         torch_compile=effort.torch_compile and triton,
-        compile_simulator=effort.torch_compile and triton and robot.nv <= FEW_JOINTS,
+        compile_simulator=effort.torch_compile and triton and robot.nv <= effort.few_joints,
         plain=[name for name in networks if time_ledger.NETWORKS[name][0] == "mlp"],
         threads=min(MOST_THREADS, os.cpu_count() or 1),
     )

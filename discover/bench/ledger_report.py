@@ -24,6 +24,7 @@ from discover.report.tables import cell, ledger_rows
 
 Held = Mapping[str, Any]
 FIGURE = "error_against_time.png"
+SCALING = "scaling.png"
 
 
 def write(held: Mapping[str, Held], out: Path, card: Mapping[str, Held] | None = None) -> Path:
@@ -49,6 +50,14 @@ def write(held: Mapping[str, Held], out: Path, card: Mapping[str, Held] | None =
         ]
     elif card:
         parts.append(cuda_report.answer(card))
+    if (out / SCALING).exists():
+        parts += [
+            "## Against the number of bodies",
+            f"![Time of forward dynamics against the number of bodies]({SCALING})",
+            "Random trees of revolute joints. The simulator in eager PyTorch pays for its calls, "
+            "and hardly for bodies; the compiled program pays for its arithmetic, which grows in "
+            "proportion (dashed).",
+        ]
     if card:
         parts += cuda_report.sections(card, out)
     if held:
@@ -113,25 +122,32 @@ def costs(held: Held) -> list[str]:
     ]
     text = f"Training took: {listing(told)}; drawing the samples "
     text += f"{seconds(max(own['sampling_seconds'] for own in held['training']))}."
-    law = held["law"]
-    if law is None:
-        text += " No law was distilled from these networks."
-    else:
-        spent = f"{seconds(law['seconds'])}"
-        if law.get("size") is not None:
-            text += (
-                f" Distilling the law from {law['model']} took {spent} and {law['queries']:,} "
-                f"questions; it has {law['size']} parameters, and the verdict on the network was "
-                f"*{law['verdict']}*."
-            )
-        else:
-            why = law.get("why") or f"verdict: {law.get('verdict')}"
-            text += f" Looking for a law in {law['model']} took {spent} and gave none ({why})."
+    text += distilling(held["law"])
     text += (
         f" From the robot to machine code: {seconds(held['compile']['anew'])} the first time, "
-        f"{seconds(held['compile']['cached'])} from the cache."
+        f"{seconds(held['compile']['cached'])} from the cache (processor time)."
     )
     return [text]
+
+
+def distilling(law: Held | None) -> str:
+    """What was done to get a law, and from what."""
+    if law is None:
+        return " No law was distilled."
+    text, sought = "", law.get("sought")
+    if sought is not None:
+        why = sought.get("why") or f"verdict: {sought.get('verdict')}"
+        text = (
+            f" Looking for a law in {sought['model']} took {seconds(sought['seconds'])} and gave "
+            f"none ({why})."
+        )
+    text += (
+        f" Distilling the law from {law['model']} took {seconds(law['seconds'])} and "
+        f"{law['queries']:,} questions; it has {law['size']} parameters"
+    )
+    if law["verdict"] is None:
+        return text + "."
+    return text + f", and the verdict on the network was *{law['verdict']}*."
 
 
 def orders(held: Held) -> list[str]:
@@ -167,6 +183,10 @@ def orders(held: Held) -> list[str]:
             f"{seconds(1e-9 * times[fastest])} a state, the cheapest order "
             f"{seconds(1e-9 * times[cheapest])}."
         )
+    text += (
+        f' Timed in turns when it was compiled, `order="fastest"` took '
+        f"{names[held['orders']['measured']]}."
+    )
     passes = held["orders"]["passes"]
     folded = "<details><summary>The order found, as passes over the tree</summary>"
     return [*lines, "", text, "", folded, "", "```", passes.rstrip(), "```", "", "</details>"]

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,20 @@ import torch
 
 import discover
 import kinematics
-from discover import contenders, engines, ledger, models, recipes
+from discover import contenders, engines, ledger, models
 from discover.artifacts import read_json, write_json
 from discover.bench import ledger_report
+from discover.bench.ledger_subjects import SUBJECTS, Subject, load, region_of
 from discover.bench.programs import compiled_timings, operation_counts
 from discover.descent import TrainingConfig
+from discover.dynamics import Answers
 from discover.errors import WorldlawError
+from discover.laws.family import Family
+from discover.laws.fit import fit
 from discover.laws.rigid_body import RigidBodyLaw
 from discover.recipe_tables import Data
 from discover.region import Region
-from discover.sampling import Batch
+from discover.sampling import Batch, sample
 from discover.simulated import generate
 from discover.train import train
 from kinematics import Robot
@@ -44,65 +48,26 @@ from kinematics.programs import disk_cache
 Say = Callable[[str], None]
 
 ORDERS = ("auto", "aba", "crba")
+ANSWERS = 800  # of the simulator, from which a law is fitted
 PACKAGES = ("torch", "numpy", "llvmlite", "pin", "mujoco", "onnxruntime", "drake", "opensim")
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "mlp 2×32": ("mlp", {"width": 32, "depth": 2}),
     "mlp 3×256": ("mlp", {"width": 256, "depth": 3}),
     "delan": ("delan", {}),
 }
-ROBOTS = "robots"  # the folder of descriptions
-EFFORT = 10.0  # rad/s² or m/s²: what the joint forces of the region would give each joint alone
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """A robot of the bench: where it comes from, whether its root is free, what it is called."""
-
-    key: str
-    title: str
-    source: str
-    root: str | None = None
-    recipe: str | None = None
-    networks: tuple[str, ...] = ("mlp 2×32", "mlp 3×256")
-
-
-SUBJECTS = (
-    Subject(
-        key="double_pendulum",
-        title="Double pendulum",
-        source="double_pendulum",
-        recipe="double_pendulum",
-        networks=tuple(NETWORKS),
-    ),
-    Subject(
-        key="panda", title="Panda arm", source="panda", recipe="panda", networks=tuple(NETWORKS)
-    ),
-    Subject(
-        key="solo12",
-        title="Solo 12 quadruped",
-        source="solo_description/robots/solo12.urdf",
-        root="free",
-    ),
-    Subject(
-        key="talos",
-        title="TALOS humanoid",
-        source="talos_data/robots/talos_reduced.urdf",
-        root="free",
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How much is spent: samples and seconds of training a network, rounds of timing."""
+    """How much is spent: samples and training a network, rounds of timing."""
 
     samples: int = 30_000
-    training_s: float = 15.0
+    training: float = 1.0  # times what each subject asks for
     epochs: int = 60
     rounds: int = 11
     batches: tuple[int, ...] = ledger.BATCHES
     torch_compile: bool = True  # of networks, where there is a C++ compiler
-    compile_simulator: bool = False  # by torch.compile too: minutes, and hardly faster
+    few_joints: int = 4  # velocities: torch.compile takes minutes over the simulator of more
     law: bool = True
     options: dict[str, Any] = field(default_factory=dict)  # of every network, for quick tests
 
@@ -136,7 +101,7 @@ def main(
             if robot is None:
                 say(f"{subject.title}: left out, example-robot-data is not installed")
                 continue
-            say(f"{subject.title}: training, distilling, timing …")
+            say(f"{subject.title}: training, distilling, timing, some minutes …")
             held[subject.key] = (cuda_ledger.measure if on_card else measure)(
                 subject, robot, effort
             )
@@ -158,38 +123,13 @@ def report(out: Path, subjects: Sequence[Subject] = SUBJECTS) -> Path:
     return ledger_report.write(stored(".json"), out, stored(cuda_ledger.SUFFIX))
 
 
-def load(subject: Subject, out: Path | None = None) -> Robot | None:
-    """The robot, from those bundled, from example-robot-data or from its description under
-    ``out``, where every robot that is loaded is kept; None where there is none of these."""
-    if not subject.source.endswith(".urdf"):
-        return kinematics.load(subject.source)
-    kept = None if out is None else out / ROBOTS / f"{subject.key}.json"
-    try:
-        there = distribution("example-robot-data")
-    except PackageNotFoundError:
-        return Robot.from_dict(read_json(kept)) if kept is not None and kept.exists() else None
-    path = there.locate_file(f"cmeel.prefix/share/example-robot-data/robots/{subject.source}")
-    robot = kinematics.load(str(path), root=subject.root)
-    if kept is not None and not kept.exists():
-        write_json(kept, robot.to_dict())
-    return robot
-
-
-def region_of(subject: Subject, robot: Robot) -> Region:
-    """The recipe's region, or half a radian, one radian a second, and a moderate joint force."""
-    if subject.recipe is not None:
-        entry = recipes.load(subject.recipe).region
-        if entry is not None:
-            return entry.build().resolve(robot.nv)
-    inertia = kinematics.crba(robot, robot.neutral()[None])[0].diagonal()
-    return Region(q=0.5, v=1.0, tau=(EFFORT * inertia).tolist()).resolve(robot.nv)
-
-
 def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
     """Everything about one robot, as plain numbers."""
     region = region_of(subject, robot)
     networks, training = train_networks(subject, robot, region, effort)
-    law, distilled = distil(networks, robot, region) if effort.law else (None, None)
+    law, distilled = None, None
+    if effort.law:
+        law, distilled = distil(subject, networks, robot, region)
     compiling = compile_times(robot)
     for network in networks.values():
         network.float()
@@ -201,7 +141,7 @@ def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
         networks,
         law,
         torch_compile=with_torch_compile,
-        compile_simulator=effort.compile_simulator,
+        compile_simulator=robot.nv <= effort.few_joints,
     )
     timings = ledger.measure(runners, robot, region, batches=effort.batches, rounds=effort.rounds)
     reference, told = reference_of(robot)
@@ -209,6 +149,7 @@ def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
     many = max(effort.batches)
     rows = compiled_timings(robot, (1, many), orders=ORDERS, rounds=3 * effort.rounds)
     program = kinematics.compile(robot, "aba")
+    measured = kinematics.compile(robot, "aba", order="fastest")
     return {
         "title": subject.title,
         "robot": {"name": robot.name, "bodies": robot.nb, "velocities": robot.nv},
@@ -226,6 +167,11 @@ def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
                 name: kinematics.compile(robot, "aba", order=name).instructions for name in ORDERS
             },
             "passes": program.passes,
+            "measured": next(
+                name
+                for name in ORDERS
+                if kinematics.compile(robot, "aba", order=name).operations == measured.operations
+            ),
         },
         "compile": compiling,
         "training": training,
@@ -253,7 +199,7 @@ def train_networks(
             dataset,
             seed=0,
             device=device,
-            budget_s=effort.training_s,
+            budget_s=effort.training * subject.training_s,
             progress=False,
             config=TrainingConfig(epochs=effort.epochs),
         )
@@ -269,37 +215,57 @@ def train_networks(
     return found, told
 
 
-def distil(networks: dict[str, Any], robot: Robot, region: Region) -> tuple[Any, dict[str, Any]]:
-    """The law of the last plain network, and what it took to find."""
-    name = [own for own in networks if NETWORKS[own][0] == "mlp"][-1]
+def distil(
+    subject: Subject, networks: dict[str, Any], robot: Robot, region: Region
+) -> tuple[RigidBodyLaw, dict[str, Any]]:
+    """The law of the last plain network where one is sought and found, else the law that the
+    simulator's own answers in the region give; and what it took to find."""
+    sought: dict[str, Any] | None = None
+    if subject.examined:
+        name = [own for own in networks if NETWORKS[own][0] == "mlp"][-1]
+        begin = time.perf_counter()
+        sought = {"model": name}
+        try:
+            exam = discover.examine(networks[name], robot, region, budget="quick", name=name)
+            law = exam.law
+            sought |= {"queries": exam.queries, "verdict": exam.verdict}
+        except WorldlawError as error:
+            law, sought["why"] = None, str(error)
+        sought["seconds"] = time.perf_counter() - begin
+        if isinstance(law, RigidBodyLaw):
+            return law, {**sought, "size": law.size, "terms": len(law.extra)}
     begin = time.perf_counter()
-    try:
-        exam = discover.examine(networks[name], robot, region, budget="quick", name=name)
-    except WorldlawError as error:
-        return None, {"model": name, "seconds": time.perf_counter() - begin, "why": str(error)}
-    law = exam.law if isinstance(exam.law, RigidBodyLaw) else None
-    told = {
-        "model": name,
+    law = fitted_law(robot, region)
+    return law, {
+        "model": "the simulator's answers",
         "seconds": time.perf_counter() - begin,
-        "queries": exam.queries,
-        "verdict": exam.verdict,
-        "size": None if law is None else law.size,
-        "terms": 0 if law is None else len(law.extra),
+        "queries": ANSWERS,
+        "verdict": None,
+        "size": law.size,
+        "terms": 0,
+        "sought": sought,
     }
-    return law, told
+
+
+def fitted_law(robot: Robot, region: Region) -> RigidBodyLaw:
+    """The rigid-body law that `ANSWERS` of the simulator in the region identify: the parameters
+    that can be known, from the tree and geometry, without the inertias."""
+    batch = sample(region, robot, ANSWERS, 1)
+    answers = Answers(q=batch.q, v=batch.v, tau=batch.tau, a=kinematics.aba(robot, *batch))
+    return RigidBodyLaw.from_fit(fit(Family.of(robot), answers))
 
 
 def compile_times(robot: Robot) -> dict[str, float]:
-    """Seconds from the robot to machine code, made anew and read from the cache."""
+    """Processor seconds from the robot to machine code, made anew and read from the cache."""
     found = {}
     before = os.environ.get(disk_cache.VARIABLE)
     with tempfile.TemporaryDirectory() as folder:
         os.environ[disk_cache.VARIABLE] = folder
         try:
             for name in ("anew", "cached"):
-                begin = time.perf_counter()
+                begin = time.process_time()
                 kinematics.compile(robot, "aba")
-                found[name] = time.perf_counter() - begin
+                found[name] = time.process_time() - begin
         finally:
             if before is None:
                 del os.environ[disk_cache.VARIABLE]

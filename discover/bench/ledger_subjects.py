@@ -1,0 +1,91 @@
+"""The robots of the time ledger: where each comes from, and the region it is measured in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import kinematics
+from discover import recipes
+from discover.artifacts import read_json, write_json
+from discover.region import Region
+from kinematics import Robot
+
+ROBOTS = "robots"  # the folder of descriptions
+EFFORT = 10.0  # rad/s² or m/s²: what the joint forces of the region would give each joint alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A robot of the bench: where it comes from, whether its root is free, what it is called."""
+
+    key: str
+    title: str
+    source: str
+    root: str | None = None
+    recipe: str | None = None
+    networks: tuple[str, ...] = ("mlp 2×32", "mlp 3×256")
+    training_s: float = 15.0  # a network
+    examined: bool = True  # look for a law in a network first; else take it from the simulator
+
+
+SUBJECTS = (
+    Subject(
+        key="double_pendulum",
+        title="Double pendulum",
+        source="double_pendulum",
+        recipe="double_pendulum",
+        networks=("mlp 2×32", "mlp 3×256", "delan"),
+    ),
+    Subject(
+        key="panda",
+        title="Panda arm",
+        source="panda",
+        recipe="panda",
+        networks=("mlp 2×32", "mlp 3×256", "delan"),
+    ),
+    Subject(
+        key="solo12",
+        title="Solo 12 quadruped",
+        source="solo_description/robots/solo12.urdf",
+        root="free",
+        training_s=25.0,
+        examined=False,
+    ),
+    Subject(
+        key="talos",
+        title="TALOS humanoid",
+        source="talos_data/robots/talos_reduced.urdf",
+        root="free",
+        training_s=50.0,
+        examined=False,
+    ),
+)
+
+
+def load(subject: Subject, out: Path | None = None) -> Robot | None:
+    """The robot, from those bundled, from example-robot-data or from its description under
+    ``out``, where every robot that is loaded is kept; None where there is none of these."""
+    if not subject.source.endswith(".urdf"):
+        return kinematics.load(subject.source)
+    kept = None if out is None else out / ROBOTS / f"{subject.key}.json"
+    try:
+        there = distribution("example-robot-data")
+    except PackageNotFoundError:
+        return Robot.from_dict(read_json(kept)) if kept is not None and kept.exists() else None
+    path = there.locate_file(f"cmeel.prefix/share/example-robot-data/robots/{subject.source}")
+    robot = kinematics.load(str(path), root=subject.root)
+    if kept is not None and not kept.exists():
+        write_json(kept, robot.to_dict())
+    return robot
+
+
+def region_of(subject: Subject, robot: Robot) -> Region:
+    """The recipe's region, or half a radian, one radian a second, and a moderate joint force."""
+    if subject.recipe is not None:
+        entry = recipes.load(subject.recipe).region
+        if entry is not None:
+            return entry.build().resolve(robot.nv)
+    inertia = kinematics.crba(robot, robot.neutral()[None])[0].diagonal()
+    return Region(q=0.5, v=1.0, tau=(EFFORT * inertia).tolist()).resolve(robot.nv)
