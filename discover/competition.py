@@ -6,6 +6,7 @@ answers further out, together and along each axis; what they leave over is looke
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -29,10 +30,10 @@ from discover.interview import AXES, Interview
 from discover.laws import unlisted
 from discover.laws.consistency import complete
 from discover.laws.fit import Fit
-from discover.laws.selection import refit, select
-from discover.laws.terms import joint_terms, library
+from discover.laws.selection import description_length, possible, refit, select
+from discover.laws.terms import Term, joint_terms, library
 from discover.probes import curvature, inertia, memory, noise, residual
-from discover.probes.reach import EDGES, curves, relative
+from discover.probes.reach import EDGES, curves, edge, relative
 from discover.sampling import Batch
 from discover.verdict import judge, threshold_of
 
@@ -40,18 +41,25 @@ _WIDE = 2.0  # half-widths out to which laws are fitted when they compete; teste
 _MAX_TERMS = 3
 _TABLES = 0.1  # relative error far out above which a table is a possibility
 _POOL = 100  # states from which deciding questions are taken
+_MANY = 7  # coordinates beyond which joint terms are not tried one by one
+_ENOUGH = 100  # answers inside that fit robots of many coordinates
+_CERTAIN = 3.0  # standard errors that a joint term must be worth
+_DESCRIBED = 0.1  # relative error inside below which a law describes the model there
+_LEFT = 5.0  # times the residual inside: a model that is off by as much has left the law
 _NOWHERE = 0.25  # relative error far out at which no law holds there
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Laws:
-    """What was fitted: to the region alone, and out to twice it; `sets` are what they answered."""
+    """What was fitted: to the region alone, and out to twice it; `sets` are what they answered,
+    `between` those of the answers that lie outside the region and no further than twice it."""
 
     local: Fit
     physics: Fit
     extended: Fit
     inside: Answers
     near: Answers
+    between: list[Answers]
     sets: power.Sets
 
 
@@ -83,7 +91,8 @@ def compete(
         "gain of extra terms": gain_by_axis(physics, extended, far_sets, floor, blur),
         "cost of possible parameters": 1.0
         + completion.cost / max(physics.standardised_error(held), 1e-6),
-        "extended law error far out": far_extended,
+        # A law that holds inside and far out, and not between, is none.
+        "extended law error far out": max(far_extended, worst(extended, laws.between, floor)),
         "best law error far out": min(far_physics, far_extended, drift),
         "best law error in the region": min(relative(f, held) for f in (local, physics, extended)),
         "resolution": seen.region,
@@ -115,26 +124,53 @@ def compete(
         completion = complete(law, inside, interview.robot.pi)
         seen = _resolution(interview, law, laws, floor, blur)
     drawn = curves(interview, law, held)
+    edges: dict[str, float] = {}
+    if wins == "undetermined" and relative(law, held) < _DESCRIBED + 2 * floor.random:
+        edges = _ends(interview, law, laws.sets, floor)
+        if edges:
+            where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
+            notes.append(f"One law inside; something else outside, from {where} on.")
     if noise_far > 0.01:
         notes.append(f"Answers repeat to {floor.random:.1%} only; errors are given beyond that.")
     return conclude(
-        interview, law, completion, drawn, values, floor, notes, law_from=origin, seen=seen
+        interview,
+        law,
+        completion,
+        drawn,
+        values,
+        floor,
+        notes,
+        law_from=origin,
+        seen=seen,
+        edges=edges,
     )
+
+
+def _ends(interview: Interview, law: Fit, sets: power.Sets, floor: noise.Floor) -> dict[str, float]:
+    """Along each axis, where the model leaves a law that describes it inside."""
+    level = max(law.standardised_error(sets.inside), floor.own)
+    found = {}
+    for axis, far in zip(AXES, sets.far, strict=True):
+        rows = law.residual(far).square().mean(-1).sqrt()
+        if bool((rows.median() > _LEFT * level) | ~torch.isfinite(rows).all()):
+            found[axis] = edge(interview, law, axis, _LEFT * level)
+    return {axis: at for axis, at in found.items() if at is not None}
 
 
 def _fitted(interview: Interview, first: Fit, floor: noise.Floor, gate: float) -> _Laws:
     """Laws in the order of their freedom: bodies, joint terms, listed terms, unlisted terms."""
     budget, scale, robot = interview.budget, first.scale, interview.robot
-    inside = interview.inside("inside", budget.inside)
-    held = interview.inside("held out", budget.inside // 2)
+    enough = budget.inside if robot.nv <= _MANY else max(_ENOUGH, budget.inside * _MANY // robot.nv)
+    inside = interview.inside("inside", enough)
+    held = interview.inside("held out", enough // 2)
     joints = joint_terms(robot)
     start = refit(first, inside, ())
-    local = select(start, inside, held, joints, floor=gate, limit=4 * robot.nv).fit
+    local = _with_joint_terms(start, inside, held, joints, gate)
 
-    near, near_held, far = _outside(interview)
+    near, near_held, between, far = _outside(interview)
     wide, tested = Answers.concat([inside, near]), Answers.concat([held, near_held])
     start = fit_answers(interview, local.family, wide, scale, start=local.theta)
-    physics = select(start, wide, tested, joints, floor=gate, limit=4 * robot.nv).fit
+    physics = _with_joint_terms(start, wide, tested, joints, gate)
     listed = select(physics, wide, tested, library(robot), floor=gate, limit=_MAX_TERMS).fit
     search = unlisted.beside(
         physics,
@@ -152,8 +188,27 @@ def _fitted(interview: Interview, first: Fit, floor: noise.Floor, gate: float) -
         extended=search.best.fit,
         inside=inside,
         near=near,
+        between=between,
         sets=power.Sets(inside=held, tested=tested, far=far),
     )
+
+
+def _with_joint_terms(
+    start: Fit, answers: Answers, held: Answers, joints: list[Term], gate: float
+) -> Fit:
+    """The rigid body with the joint terms that pay: one by one, or for many joints all at once,
+    those that are nothing beside their uncertainty left out."""
+    if len(answers.v[0]) <= _MANY:
+        return select(start, answers, held, joints, floor=gate, limit=len(joints)).fit
+    whole, k = refit(start, answers, joints), start.family.basis.shape[1]
+    certain = whole.covariance.diagonal()[k:].clamp_min(0).sqrt()
+    kept = [t for t, c, e in zip(joints, whole.theta[k:], certain, strict=True) if c > _CERTAIN * e]
+    fewer = refit(start, answers, kept)
+    choices = len(joints)
+    lengths = {
+        id(f): description_length(f, held, gate, choices) for f in (start, fewer) if possible(f)
+    }
+    return fewer if lengths.get(id(fewer), math.inf) < lengths.get(id(start), math.inf) else start
 
 
 def _unasked(interview: Interview) -> Batch:
@@ -185,20 +240,24 @@ def _like_a_table(
     }
 
 
-def _outside(interview: Interview) -> tuple[Answers, Answers, list[Answers]]:
-    """Answers from the edge to _WIDE (for fitting, and held out), and fresh ones beyond."""
+def _outside(
+    interview: Interview,
+) -> tuple[Answers, Answers, list[Answers], list[Answers]]:
+    """Answers from the edge to _WIDE (for fitting, held out, and these by axis), and fresh ones
+    beyond, by axis."""
     near, held, far = [], [], []
     n = interview.budget.shell
     for axis in AXES:
-        parts = []
+        beyond, tested = [], []
         for lo, hi in pairwise(EDGES):
             answers = interview.shell(axis, lo, hi, n)
             finite = answers[torch.isfinite(answers.a).all(-1)]
             if hi <= _WIDE:
                 half = len(finite) // 2
                 near.append(finite[:half])
-                held.append(finite[half:])
+                tested.append(finite[half:])
             else:
-                parts.append(answers)
-        far.append(Answers.concat(parts))
-    return Answers.concat(near), Answers.concat(held), far
+                beyond.append(answers)
+        held.append(Answers.concat(tested))
+        far.append(Answers.concat(beyond))
+    return Answers.concat(near), Answers.concat(held), [h for h in held if len(h)], far

@@ -84,11 +84,26 @@ def _exact_on(
     if rigid.standardised_error(held) <= exact:
         return (rigid, None) if possible(rigid) else (None, None)
     rigid = several if several.error < plain.error and possible(several) else plain
-    most = _MAX_TERMS if robot.nv <= _SMALL else 1
-    extended = select(rigid, answers, held, library(robot), floor=exact, limit=most).fit
-    if extended.standardised_error(held) <= exact:
-        return extended, rigid
-    return None, None
+    extended = _exact_with_terms(rigid, answers, held, robot, exact)
+    return (None, None) if extended is None else (extended, rigid)
+
+
+def _exact_with_terms(
+    rigid: Fit, answers: Answers, held: Answers, robot: Robot, exact: float
+) -> Fit | None:
+    """The rigid body with a few terms of the library, where that is exact; else None."""
+    terms, current = library(robot), rigid
+    for _ in range(_MAX_TERMS if robot.nv <= _SMALL else 1):
+        listed = current.family.terms
+        rest = [t for t in terms if t.name not in {x.name for x in listed}]
+        trials = [refit(current, answers, [*listed, t]) for t in rank(current, answers, rest)[:4]]
+        if not trials:
+            return None
+        current = min(trials, key=lambda f: f.standardised_error(held))
+        if current.standardised_error(held) <= exact:
+            # Joint terms that were there only to help go again.
+            return select(current, answers, held, (), floor=exact, limit=0).fit
+    return None
 
 
 def _term_sizes(fitted: Fit, answers: Answers) -> torch.Tensor:

@@ -16,6 +16,8 @@ from discover.manifest import versions
 from discover.verdict import ANSWERS, CASES, Calibration, rules, thresholds
 from discover.zoo.catalogue import DEVELOPMENT, UNUSED
 
+_AXES = ("q", "v", "tau", "joint")
+
 
 def report(run: Run, out: Path, *, command: str) -> Path:
     """Score the records and write report.md, scores.json and the figures into `out`."""
@@ -80,6 +82,7 @@ def report(run: Run, out: Path, *, command: str) -> Path:
         "",
         *_by(families, "kind", "mechanism"),
         "",
+        *_networks(run.records),
         "## Reach",
         "",
         *_reach([*families, *fresh]),
@@ -203,6 +206,19 @@ def _reach(rows: Sequence[Judged]) -> list[str]:
     ]
     head = ["model", "axis", "planted", "measured", "off by"]
     return ["![Reach](reach.png)", "", *table(head, body)]
+
+
+def _networks(records: Sequence[Record]) -> list[str]:
+    mine = [r for r in records if r.truth is None]
+    if not mine:
+        return []
+    body = [
+        [r.name, f"{r.answer} ({r.confidence:.2f})", *(f"{r.reach[a]:.2f}" for a in _AXES)]
+        for r in mine
+    ]
+    head = ["network", "answer", *(f"reach {a}" for a in _AXES)]
+    words = "What a trained network has learned nobody knows beforehand: reported, never scored."
+    return ["## Trained networks", "", words, "", *table(head, body), ""]
 
 
 def _costs(records: Sequence[Record]) -> list[str]:

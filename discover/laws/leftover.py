@@ -8,6 +8,7 @@ The best are then fitted together with the bodies, and ranked again by what they
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,7 @@ from discover.laws.terms import Term, forces
 from kinematics import Robot
 
 _COARSE, _FINE = 9, 22  # knots, when ranking and when fitting
+_COUNTED = 600  # pairs whose symbols are counted
 _ROWS = 1500  # rows (states × joints) that ranking looks at
 _EIGEN = 1e-9
 
@@ -149,13 +151,15 @@ def rank_pairs(fitted: Fit, answers: Answers) -> list[Pair]:
     for r, point in enumerate(candidate_points(robot)):
         name = f"a point of body {point.body + 1}" + (f" ({r + 1})" if r else "")
         pairs += _score(seen, robot, point_places(robot.nv, point, name))
-    return sorted(pairs, key=lambda x: (-_merit(x), x.cost, x.name))
+    # Counting symbols takes longer than fitting: only for those that could come first.
+    pairs.sort(key=lambda x: -x.explained)
+    first = sorted(pairs[:_COUNTED], key=lambda x: (-_merit(x), x.cost, x.name))
+    return first + pairs[_COUNTED:]
 
 
 def _merit(pair: Pair) -> float:
     """log of the share that is left, minus a price for symbols."""
-    left = max(1.0 - pair.explained, 1e-7)
-    return -float(torch.log(torch.tensor(left, dtype=torch.float64))) - 0.02 * pair.cost
+    return -math.log(max(1.0 - pair.explained, 1e-7)) - 0.02 * pair.cost
 
 
 def _score(seen: Whitened, robot: Robot, places: Places) -> list[Pair]:

@@ -3,7 +3,7 @@
 A model that is affine in tau by construction hides a table of H(q) from every test in v and tau.
 Its response to forces does not hide it: H_law(q) · (∂a/∂tau · tau) is tau where law and model
 agree, and drifts from it where the model's H is a table. Another law's inertia drifts as well; but
-a law's response goes on bending with q far out, a table's settles.
+a law's response goes on changing with q far out, a table's settles.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from discover.laws.fit import Fit
 
 _SHELL = (2.0, 3.0)
 _FAR = 10.0  # half-widths at which a table has settled
-_STEP = 1.0
-_SETTLED = 0.25  # relative second difference far out over inside, below which a response settles
+_SETTLED = 0.25  # relative change from there to twice the distance, below which a response settles
+_SILENT = 1e-6  # of the response inside: below this there is none
 
 
 def growth(interview: Interview, law: Fit, floor: float) -> float:
     """The misfit of the response to forces at 2–3 half-widths in q over the same inside (medians),
-    where the response settles far out; 1 where it goes on bending.
+    where the response settles far out; 1 where it goes on changing.
 
     `floor` is the relative size of noise, below which a misfit says nothing.
     """
@@ -31,7 +31,7 @@ def growth(interview: Interview, law: Fit, floor: float) -> float:
     far = interview.support.shell("q", *_SHELL, n, interview.seed + 61)
     near, out = (_misfit(interview, law, x.q, inside.tau) for x in (inside, far))
     grown = max(out, floor) / max(near, floor)
-    return grown if _settles(interview, inside.q, inside.tau, floor) else min(grown, 1.0)
+    return grown if _settles(interview, inside.q, inside.tau) else min(grown, 1.0)
 
 
 def _response(interview: Interview, q: Tensor, tau: Tensor) -> Tensor:
@@ -49,21 +49,21 @@ def _misfit(interview: Interview, law: Fit, q: Tensor, tau: Tensor) -> float:
     return _median(((force - tau) / size).norm(dim=-1) / (tau / size).norm(dim=-1))
 
 
-def _settles(interview: Interview, q: Tensor, tau: Tensor, floor: float) -> bool:
-    """Whether the response bends far less, relative to its size, far out in q than inside."""
+def _settles(interview: Interview, q: Tensor, tau: Tensor) -> bool:
+    """Whether the response is the same at twice the distance, far out in q.
+
+    A table's is, and a network's that has saturated; a law's goes on turning with the angles, or
+    dies away as a power of them.
+    """
     generator = torch.Generator().manual_seed(interview.seed + 67)
     nv = interview.robot.nv
     direction = torch.randn(len(q), nv, generator=generator, dtype=torch.float64)
     unit = direction / direction.abs().amax(-1, keepdim=True) * interview.half_widths("q")
-    bends = []
-    for centre in (0.0, _FAR):
-        low, middle, high = (
-            _response(interview, interview.move(q, (centre + x) * unit), tau)
-            for x in (-_STEP, 0.0, _STEP)
-        )
-        bend = (low - 2 * middle + high).norm(dim=-1) / middle.norm(dim=-1).clamp_min(1e-300)
-        bends.append(max(_median(bend) ** 2 - 6 * floor**2, 0.0) ** 0.5)
-    return bends[1] < _SETTLED * bends[0]
+    near, there, beyond = (
+        _response(interview, interview.move(q, far * unit), tau) for far in (0.0, _FAR, 2 * _FAR)
+    )
+    size = there.norm(dim=-1).clamp_min(_SILENT * _median(near.norm(dim=-1)))
+    return _median((beyond - there).norm(dim=-1) / size) < _SETTLED
 
 
 def _median(x: Tensor) -> float:

@@ -18,8 +18,9 @@ import torch
 import kinematics
 from discover import sampling
 from discover.region import Region
-from discover.zoo import alternatives, hybrids, physics, tables
+from discover.zoo import alternatives, hybrids, networks, physics, tables
 from discover.zoo.planted import Planted, Setting
+from discover.zoo.quadruped import quadruped
 from kinematics import Robot
 from kinematics.errors import RobotError
 
@@ -40,8 +41,8 @@ def setting_of(robot: Robot, q: float = 1.0, v: float = 2.0, seed: int = 0) -> S
     )
 
 
-def _tree(nb: int, branching: float, seed: int, root: str = "fixed", kinds=("revolute",)) -> Robot:
-    return kinematics.random_tree(nb, branching, seed, root=root, kinds=kinds)
+def _tree(nb: int, branching: float, seed: int, kinds=("revolute",)) -> Robot:
+    return kinematics.random_tree(nb, branching, seed, kinds=kinds)
 
 
 SETTINGS: dict[str, Callable[[], Setting]] = {
@@ -57,7 +58,7 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
     "branched tree of 4": lambda: setting_of(_tree(4, 0.6, 8), 0.8),
     "spatial chain of 5": lambda: setting_of(_tree(5, 0.0, 13), 0.8),
     "Panda": lambda: setting_of(kinematics.load("panda"), 0.7, 1.0),
-    "free base of 18": lambda: setting_of(_tree(13, 0.5, 2, root="free"), 0.5, 1.0),
+    "quadruped": lambda: setting_of(quadruped(), 0.5, 1.0),
 }
 DEVELOPMENT = (
     "double pendulum",
@@ -142,12 +143,13 @@ class Cage:
 
 
 def zoo(setting: Setting) -> list[Planted]:
-    """All planted models of one setting: physics, alternatives, tables, hybrids."""
+    """All planted models of one setting: physics, alternatives, tables, hybrids, networks."""
     return [
         *physics.zoo(setting),
         *alternatives.zoo(setting),
         *tables.zoo(setting),
         *hybrids.zoo(setting),
+        *networks.zoo(setting),
     ]
 
 

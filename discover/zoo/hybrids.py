@@ -51,6 +51,27 @@ def clamped(setting: Setting, group: str, edge: float, joints: list[int] | None 
     return model
 
 
+def on_one_joint(inner: Callable, outer: Callable, group: str, at: int, edge: float):
+    """`inner` while one entry of q, v or tau is no further than `edge` from zero, else `outer`."""
+
+    def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        far = {"q": q, "v": v, "tau": tau}[group][..., at].abs() > edge
+        return torch.where(far[..., None], outer(q, v, tau), inner(q, v, tau))
+
+    return model
+
+
+def one_joint_from(inner: Callable, table: Callable, joint: int):
+    """`inner`, but for one joint's acceleration, which `table` answers."""
+
+    def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        a = inner(q, v, tau).clone()
+        a[..., joint] = table(q, v, tau)[..., joint]
+        return a
+
+    return model
+
+
 def memorised_residual(setting: Setting, size: float):
     """The simulator and, on top, random corrections remembered at 2000 points of the region."""
     generator = setting.generator()
@@ -82,8 +103,8 @@ def zoo(setting: Setting) -> list[Planted]:
     def heavy() -> Callable:
         return simulator(perturbed(setting, 0.9))
 
-    def lawful() -> Callable:
-        shape = forces(setting)["cubic spring"]
+    def lawful(kind: str = "cubic spring") -> Callable:
+        shape = forces(setting)[kind]
         states = setting.samples(256)
 
         def builder(size: float) -> Callable:
@@ -112,6 +133,18 @@ def zoo(setting: Setting) -> list[Planted]:
             lambda: switched(setting, lawful(), nothing, 1.4, "joint"),
         ),
     ]
+    half = float(setting.half_width("v")[last])
+    if setting.nv > 1:
+        listed += [
+            one(
+                "law outside in one joint's speed",
+                lambda: on_one_joint(exact, lawful("drag of power 2"), "v", last, 1.5 * half),
+                v=1.5,
+            ),
+            one("table of one joint", lambda: one_joint_from(exact, table(), last)),
+        ]
+    stops = [p for p in listed if p.kind in ("angles stop", "other bodies outside in q")]
+    listed += [p.with_noise(setting, "1 % bias and noise") for p in stops]
     if setting.nv == 1:
         # One joint's speed makes no force: where it stops nobody can tell.
         listed = [p for p in listed if p.kind != "speeds stop"]
