@@ -110,6 +110,10 @@ def examine(
     ] = None,
     dt: Annotated[float | None, typer.Option(help="Its time step [s], for next states.")] = None,
     budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
+    mechanism: Annotated[
+        bool | None,
+        typer.Option(help="Infer tree and geometry too; may ask thousands of questions."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
 ) -> None:
     """Ask a model of your own what it has learned."""
@@ -127,6 +131,7 @@ def examine(
         outputs=asked.outputs,
         dt=asked.dt,
         budget=budget.value,
+        mechanism=mechanism,
         seed=seed,
         name=Path(model.partition(":")[0]).stem,
     )

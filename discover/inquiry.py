@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 import kinematics
-from discover.conclusion import explain
+from discover.conclusion import Finding, explain
 from discover.departures import training_answers
 from discover.dynamics import Respondent
 from discover.errors import ModelError, RegionError
@@ -32,6 +32,8 @@ from discover.support import Box, Recorded, Support
 from discover.verdict import judge
 from kinematics import Robot
 
+_SAME = 1e-8  # relative departure in the region below which a law answers for its model
+
 
 def examine(
     model: Callable,
@@ -45,6 +47,7 @@ def examine(
     seed: int = 0,
     within: str = "region",
     label_noise: Any | None = None,
+    mechanism: bool | None = None,
     name: str | None = None,
 ) -> Examination:
     """What has `model` learned: a lookup table, the physics of `robot`, or another law?
@@ -64,6 +67,10 @@ def examine(
     label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
                    [rad/s² | m/s²], where an estimate is known, as of recordings: a floor under what
                    can be told, for a model cannot be held to less than its teacher knew
+    mechanism      whether tree and geometry are inferred beside a description and the recursion is
+                   searched. True asks the model thousands of questions for it. By default that is
+                   done with the budget "thorough", and where the law is the model to the last
+                   digit: then the law is asked, and the model is not troubled
 
     Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
     and RegionError, each with one line.
@@ -92,11 +99,14 @@ def examine(
     )
     finding = investigate(interview, training_data)
     seen = inferred
-    if seen is None and worth_an_account(body, finding.law, budget, within):
-        seen = infer(respondent, interview.support.region, seed, brief=True)
+    asked: Respondent | None = respondent
+    if seen is None:
+        asked = _asked_for_mechanism(mechanism, respondent, finding, budget)
+        if asked is not None and worth_an_account(body, finding.law, budget, within):
+            seen = infer(asked, interview.support.region, seed, brief=True)
     told: Account | None = None
-    if seen is not None:
-        found = account(respondent, seen, interview.support.region, seed, described)
+    if seen is not None and asked is not None:
+        found = account(asked, seen, interview.support.region, seed, described)
         told, law = found.account, finding.law
         if law is not None and told.equals and told.forward is not None:
             law = replace(law, searched=told.inverse)
@@ -137,6 +147,19 @@ def examine(
             *explain(verdict.answer, verdict.weakest, finding),
         ],
     )
+
+
+def _asked_for_mechanism(
+    wanted: bool | None, model: Respondent, finding: Finding, budget: str
+) -> Respondent | None:
+    """Who answers the questions about tree and geometry: the model, its law, or nobody."""
+    exact = finding.law is not None and finding.resolution.region < _SAME
+    if wanted or (wanted is None and budget == "thorough" and not exact):
+        return model
+    if wanted is None and exact:
+        assert finding.law is not None
+        return Respondent(finding.law, model.nq, model.nv)
+    return None
 
 
 def _support(within: str, robot: Robot, region: Region, training_data: tuple | None) -> Support:

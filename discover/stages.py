@@ -202,6 +202,7 @@ def examine_model(
         outputs=dataset.outputs,
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         budget=recipe.examine.budget,
+        mechanism=True,
         seed=recipe.study.seed,
         name=name,
     )

@@ -122,6 +122,7 @@ def examine(cage: Cage, *, budget: str, seed: int, code: str) -> Record:
         outputs=planted.outputs,
         dt=planted.dt,
         budget=budget,
+        mechanism=False,
         seed=seed,
         name=planted.name,
     )

@@ -77,7 +77,7 @@ def test_a_description_is_held_against_the_answers():
     region = discover.Region(q=1.0, v=2.0, tau=5.0)
     same = discover.examine(black_box(robot), robot, region).account
     assert same.comparison.differs == ((), ())
-    other = discover.examine(black_box(longer), robot, region).account
+    other = discover.examine(black_box(longer), robot, region, mechanism=True).account
     assert other.comparison.differs == ((), ("length",))
     assert "1.1 m and 1 m apart" in other.comparison.sentences[0]
 
