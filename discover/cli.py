@@ -296,12 +296,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     try:
         status = app(args=[a for a in given if a != "--debug"], standalone_mode=False)
+        if status == INTERRUPTED:
+            _outlive_the_signal()
         return int(status) if isinstance(status, int) else 0
     except WorldlawError as error:
         return _fail(str(error), 2, debug)
     except UsageProblem as error:
         return _fail(f"{error.format_message()} (see `discover --help`)", 2, debug)  # type: ignore[attr-defined]
     except KeyboardInterrupt:
+        _outlive_the_signal()
         return _fail("interrupted", INTERRUPTED, debug)
     except BrokenPipeError:  # the reader of a pipe has left
         return 0
@@ -312,6 +315,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(
             f"a failure of ours, {told}; run again with --debug for the traceback", 1, debug
         )
+
+
+def _outlive_the_signal() -> None:
+    """Python remembers a Ctrl-C that arrived while a string was executed (as making a dataclass
+    does) even where it was caught, and kills itself by the signal at its end, our exit status lost.
+    Executing another string makes it forget."""
+    exec("")
 
 
 def _fail(message: str, status: int, debug: bool) -> int:

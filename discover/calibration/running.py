@@ -96,13 +96,14 @@ def run(
 ) -> Run:
     """Examine the chosen models; what is on disk and measured by the same code is kept.
 
-    `workers` processes of one thread each, large robots first. After `minutes` nothing new is
-    begun: the same command goes on where it stopped.
+    `workers` processes of one thread each. After `minutes` nothing new is begun: the same command
+    goes on where it stopped.
     """
     code, listed = instrument(), list(chosen)
     kept: dict[str, Record] = {}
     tasks: list[Task] = []
-    for cage in sorted(listed, key=lambda c: -c.setting.nv):
+    first = -1 if minutes is None else 1  # the longest first, unless there is an end to it
+    for cage in sorted(listed, key=lambda c: first * c.setting.nv):
         path = out / "records" / f"{slug(cage.name)}.json"
         record = _kept(path, code, budget, seed)
         if record is not None:
