@@ -156,6 +156,32 @@ class Run:
     seconds: float = 0.0
 
 
+class Alone:
+    """A process that trains by itself; see `discover.spread` for those that share the work."""
+
+    first = True
+    """Whether this process is the one that stores and shows."""
+
+    def set_up(self, model: WorldModel, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
+        """What gives the loss of samples, and what steps."""
+        return model.rollout_loss, optimizer
+
+    def rows(self, rows: Tensor) -> Tensor:
+        """This process's share of a batch."""
+        return rows
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def agree(self, number: float) -> float:
+        """A number that all processes go by: the first one's."""
+        return number
+
+    def mean(self, x: Tensor) -> Tensor:
+        """The mean over the processes."""
+        return x
+
+
 def descend(
     model: WorldModel,
     train: Samples,
@@ -168,11 +194,13 @@ def descend(
     store: StateStore | None,
     resume: bool,
     progress: bool | None,
+    part: Alone | None = None,
 ) -> tuple[list[dict[str, float]], list[str]]:
     """Train in place; afterwards `model` holds the best weights, in its own dtype and place.
 
     Returns the history (a row an epoch) and notes. Raises ModelError if the loss is not finite.
     """
+    part = part or Alone()
     home = model.target_scale.clone()
     model.calibrate(train)
     dtype = torch.float64 if config.precision == "float64" else torch.float32
@@ -193,15 +221,17 @@ def descend(
     if resume and store is not None:
         store.read(run)
     earlier, started, stored = run.seconds, time.perf_counter(), time.perf_counter()
-    loss_of = torch.compile(model.rollout_loss) if config.compile else model.rollout_loss
+    loss_of, stepper = part.set_up(model, optimizer)
+    if config.compile:
+        loss_of = torch.compile(loss_of)
     threads = _threads(config.threads, model, config.batch, device)
-    with threads, _bar(progress, config, run) as show:
+    with threads, _bar(progress if part.first else False, config, run) as show:
         while run.epoch < run.planned:
-            lr, train_error = _epoch(run, loss_of, train, config, seed)
+            lr, train_error = _epoch(run, part, loss_of, stepper, train, config, seed)
             model.eval()
-            error = _validate(model, validation)
+            error = part.agree(_validate(model, validation))
             model.train()
-            run.seconds = earlier + time.perf_counter() - started
+            run.seconds = part.agree(earlier + time.perf_counter() - started)
             run.epoch += 1
             row = {"epoch": run.epoch, "train": train_error, "validation": error, "lr": lr}
             run.history.append({**row, "seconds": round(run.seconds, 3)})
@@ -213,7 +243,8 @@ def descend(
                 break
             if budget_s is not None:
                 _fit_in(run, budget_s)
-            if store is not None and time.perf_counter() - stored > config.checkpoint_s:
+            due = time.perf_counter() - stored > config.checkpoint_s
+            if store is not None and part.first and due:
                 store.write(run)
                 stored = time.perf_counter()
     model.load_state_dict(run.best)
@@ -222,7 +253,13 @@ def descend(
 
 
 def _epoch(
-    run: Run, loss_of: Any, train: Samples, config: TrainingConfig, seed: int
+    run: Run,
+    part: Alone,
+    loss_of: Any,
+    stepper: Any,
+    train: Samples,
+    config: TrainingConfig,
+    seed: int,
 ) -> tuple[float, float]:
     """One pass over the samples in an order of its own; (last learning rate, training error)."""
     n = len(train)
@@ -241,14 +278,14 @@ def _epoch(
         for group in run.optimizer.param_groups:
             group["lr"] = lr
         with torch.autocast("cuda", torch.bfloat16) if mixed else nullcontext():
-            loss = loss_of(train.take(order[i * batch : (i + 1) * batch]))
-        run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+            loss = loss_of(train.take(part.rows(order[i * batch : (i + 1) * batch])))
+        stepper.zero_grad(set_to_none=True)
+        part.backward(loss)
         if config.clip > 0:
             torch.nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
-        run.optimizer.step()
+        stepper.step()
         total += loss.detach()
-    mean = float(total) / steps
+    mean = float(part.mean(total)) / steps
     if not math.isfinite(mean):
         raise ModelError(
             f"training diverged in epoch {run.epoch + 1}: the loss is {mean}; "

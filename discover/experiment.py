@@ -179,7 +179,8 @@ class _Study:
 
         folder = self.out / entry.name
         stage = f"train {entry.name}"
-        settings = self.recipe.training(entry.name).model_dump(exclude={"device", "tensorboard"})
+        aside = {"device", "devices", "tensorboard"}
+        settings = self.recipe.training(entry.name).model_dump(exclude=aside)
         inputs = stage_inputs(
             "train",
             entry=entry.model_dump(mode="json", exclude={"train"}),

@@ -176,8 +176,10 @@ class Train(Section):
     """The training loop; what is not given is left to the loop's own defaults.
 
     budget_s [s] is a guard for slow machines: where it shortens the training, another machine ends
-    with another network. device is "auto", "cpu" or "cuda". tensorboard writes event files beside
-    the model, where that package is installed.
+    with another network. device is "auto", "cpu" or "cuda", devices how many of them share each
+    batch. rollout is how many steps of its own a model of steps is trained on. compile lets
+    torch.compile build the step. tensorboard writes event files beside the model, where that
+    package is installed.
     """
 
     epochs: PositiveInt | None = None
@@ -187,13 +189,17 @@ class Train(Section):
     weight_decay: float | None = Field(default=None, ge=0.0)
     patience: int | None = Field(default=None, ge=0)
     precision: Literal["float32", "float64", "bf16"] | None = None
+    rollout: PositiveInt | None = None
+    compile: bool | None = None
     device: str | None = None
+    devices: PositiveInt | None = None
     tensorboard: bool | None = None
 
     @property
     def descent(self) -> dict[str, Any]:
         """The options of the training loop that are given, without device and time budget."""
-        return self.model_dump(exclude={"device", "budget_s", "tensorboard"}, exclude_none=True)
+        kept = {"device", "devices", "budget_s", "tensorboard"}
+        return self.model_dump(exclude=kept, exclude_none=True)
 
 
 class ModelEntry(Section):

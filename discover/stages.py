@@ -107,6 +107,7 @@ def train_model(
         out=out,
         seed=recipe.study.seed,
         device=device or settings.device or "auto",
+        devices=settings.devices or 1,
         budget_s=settings.budget_s,
         resume=resume,
         progress=progress,

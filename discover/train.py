@@ -150,6 +150,7 @@ def train(
     out: Path | str | None = None,
     seed: int = 0,
     device: str | None = "auto",
+    devices: int = 1,
     epochs: int | None = None,
     budget_s: float | None = None,
     resume: bool = False,
@@ -160,7 +161,8 @@ def train(
 ) -> TrainingResult:
     """Train `model` in place on the "train" part of `dataset`; keep the best on "validation".
 
-    out: folder for the model, the training state (for resume) and the history. epochs overrides
+    out: folder for the model, the training state (for resume) and the history. devices: how many
+    devices of that kind share each batch (`discover.spread`). epochs overrides
     the configuration. budget_s: wall-clock seconds; where the epochs would not fit, their number
     is lowered and the schedule shortened with it, and a note says so. progress: a bar; by default
     only on a terminal. tensorboard: folder for event files, where the package is installed; the
@@ -196,7 +198,13 @@ def train(
         history: list[dict[str, float]] = []
         notes: list[str] = []
     else:
-        history, notes = descend(
+        together: dict[str, Any] = {}
+        way: Any = descend
+        if devices > 1:
+            from discover.spread import descend_together
+
+            way, together = descend_together, {"devices": devices}
+        history, notes = way(
             model,
             held["train"],
             held["validation"],
@@ -207,6 +215,7 @@ def train(
             store=StateStore(folder / STATE_FILE, identity) if folder is not None else None,
             resume=resume,
             progress=progress,
+            **together,
         )
     own = {part: s.to(model.target_scale) for part, s in held.items()}
     metrics: dict[str, Any] = {

@@ -186,7 +186,7 @@ def test_recordings_are_split_by_file():
 def test_recipes_and_the_training_loop_know_the_same_options():
     from discover.descent import TrainingConfig
 
-    offered = set(Train.model_fields) - {"device", "budget_s", "tensorboard"}
+    offered = set(Train.model_fields) - {"device", "devices", "budget_s", "tensorboard"}
     assert offered <= {field.name for field in fields(TrainingConfig)}
     assert Train(lr=1e-4, device="cpu").descent == {"lr": 1e-4}
 
