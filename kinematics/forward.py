@@ -1,9 +1,10 @@
 """Forward dynamics for numbers: the recursion, or its straight-line reading where that is faster.
 
-A recursion over tensors makes few torch calls on large arrays, which suits graphics cards, small
-batches and gradients with respect to inertial parameters. On a CPU a large batch is several times
-faster through the straight-line program of the same algorithm: a thousand calls on columns that
-stay in cache. A single state is fastest as plain floats.
+A recursion over arrays makes few calls on large arrays, which suits graphics cards, small batches
+of large trees and gradients with respect to inertial parameters. On a CPU other batches are faster,
+large ones several times, through the straight-line program of the same algorithm: many calls on
+columns that stay in cache, numpy's up to WIDE states and torch's beyond. A single state of a chain
+is fastest as plain floats.
 
 Which reading answers depends on the robot and the batch size alone, never on earlier calls, so
 that the same question gets the same bits. The price is a trace, tens of milliseconds for an arm, at
@@ -13,7 +14,7 @@ the first call of each new robot; `kinematics.aba.aba` is the recursion without 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -23,13 +24,21 @@ from torch import Tensor
 
 from kinematics.aba import accelerations
 from kinematics.arrays import Array
-from kinematics.inputs import Inputs, enter
+from kinematics.inputs import Inputs, enter, plain
 from kinematics.programs.evaluation import lean_function
-from kinematics.programs.program import ProgramError
+from kinematics.programs.program import Program, ProgramError
 from kinematics.tree import Robot
 
-LARGE = 512  # states from which columns beat the recursion
+LARGE = 512  # states from which columns beat the recursion where gradients are recorded
+WIDE = 2048  # states up to which numpy's columns beat torch's
 COLUMN = 4096  # states a column: some sixty columns then fit the cache
+
+# Costs in microseconds, of one core of 2025; only their ratios matter. A program's operation, and
+# each state it is done on; a level of the recursion, and each body of each state.
+_OPERATION, _OPERATION_STATE = 0.34, 0.34 / 600
+_LEVEL, _BODY_STATE = 80.0, 0.6
+_FLOAT = 0.04  # an operation on plain floats
+_USUAL = 300  # operations a body, where the program is not made yet
 
 _FIELDS = (
     "gravity",
@@ -54,23 +63,67 @@ def aba(robot: Robot, q: Any, v: Any, tau: Any, f_ext: Any = None) -> Array:
     """
     given = enter(robot, q, v, tau=tau, f_ext=f_ext)
     if given.parameters.shape[0] == 1 and f_ext is None and not robot.mimic:
-        single = given.back is not None and given.count == 1
-        large = given.count >= LARGE and _columns_suit(given.public["q"])
-        if single or large:
-            straight = _straight(robot)
-            if straight is not None:
-                return straight.one(given) if single else straight.many(given)
+        answer = _straight_answer(given)
+        if answer is not None:
+            return answer
     return given.run(accelerations)
+
+
+def _straight_answer(given: Inputs) -> Array | None:
+    """What the program answers; None where the recursion is faster or alone can."""
+    robot, count, q = given.robot, given.count, given.public["q"]
+    numbers = given.back is not None or (
+        isinstance(q, Tensor) and plain([given.public[name] for name in ("q", "v", "tau")])
+    )
+    levels = _levels(robot)
+    if not numbers:
+        large = count >= LARGE and _columns_suit(q)
+        straight = _straight(robot) if large else None
+        return None if straight is None else straight.many(given, "torch")
+    if count == 1:
+        if given.back is None or _FLOAT * _USUAL * robot.nb > _LEVEL * levels:
+            return None
+        straight = _straight(robot)
+        return None if straight is None else straight.one(given)
+    if not _columns_win(_USUAL * robot.nb / 3, robot.nb, levels, count):
+        return None  # not even a program of few operations would be worth its making
+    straight = _straight(robot)
+    if straight is None or not _columns_win(straight.size, robot.nb, levels, count):
+        return None
+    return straight.many(given, "numpy" if count <= WIDE else "torch")
+
+
+def _columns_win(operations: float, nb: int, levels: int, count: int) -> bool:
+    """Whether columns of that many operations are expected to beat the recursion."""
+    columns = operations * (_OPERATION + _OPERATION_STATE * min(count, WIDE))
+    return columns < _LEVEL * levels + _BODY_STATE * nb * min(count, WIDE)
+
+
+def _levels(robot: Robot) -> int:
+    """The depth of the tree."""
+    if "levels" not in robot._cache:
+        depth: list[int] = []
+        for parent in robot.parents:
+            depth.append(1 if parent < 0 else depth[parent] + 1)
+        robot._cache["levels"] = max(depth)
+    return robot._cache["levels"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Straight:
-    """The two straight-line readings of one robot, and the parameters they were made from."""
+    """The straight-line readings of one robot, and the parameters they were made from."""
 
-    columns: Callable[..., list[Any]]
-    floats: Callable[..., list[Any]]
+    program: Program
+    size: int  # operations
     pi: Tensor
     versions: tuple[int, ...]
+    functions: dict[str, Callable[..., list[Any]]] = field(default_factory=dict)
+
+    def function(self, module: str) -> Callable[..., list[Any]]:
+        """The program over "numpy" or "torch" columns or over floats ("math")."""
+        if module not in self.functions:
+            self.functions[module] = lean_function(self.program, module)
+        return self.functions[module]
 
     def holds(self, robot: Robot) -> bool:
         """Whether the robot's tensors are still what they were (they may be changed in place)."""
@@ -81,24 +134,34 @@ class _Straight:
         x = given.public
         state = [*x["q"][0].tolist(), *x["v"][0].tolist(), *x["tau"][0].tolist()]
         try:
-            a = self.floats(*state)
+            a = self.function("math")(*state)
         except (ValueError, ZeroDivisionError, OverflowError):  # infinite angles, singular bodies
             return given.run(accelerations)
         return torch.tensor(a, dtype=given.back).reshape(*given.batch, -1)
 
-    def many(self, given: Inputs) -> Array:
+    def many(self, given: Inputs, module: str) -> Array:
         """A batch, column by column."""
+        of = self._numpy if module == "numpy" else self._torch
         parts = []
         for start in range(0, given.count, COLUMN):
-            rows = [given.public[n][start : start + COLUMN] for n in ("q", "v", "tau")]
-            table = torch.cat(rows, -1).T.contiguous()
-            a = self.columns(*table.unbind(0))
-            size = rows[0].shape[:1]
-            parts.append(
-                torch.stack([torch.as_tensor(x, dtype=table.dtype).expand(size) for x in a], -1)
-            )
+            parts.append(of([given.public[n][start : start + COLUMN] for n in ("q", "v", "tau")]))
         whole = parts[0] if len(parts) == 1 else torch.cat(parts)
         return whole if len(given.batch) == 1 else whole.reshape(*given.batch, -1)
+
+    def _torch(self, rows: list[Tensor]) -> Tensor:
+        table = torch.cat(rows, -1).T.contiguous()
+        a = self.function("torch")(*table.unbind(0))
+        size = rows[0].shape[:1]
+        return torch.stack([torch.as_tensor(x, dtype=table.dtype).expand(size) for x in a], -1)
+
+    def _numpy(self, rows: list[Array]) -> Tensor:
+        arrays = [x.detach().numpy() if isinstance(x, Tensor) else x for x in rows]
+        table = np.ascontiguousarray(np.concatenate(arrays, axis=1).T)
+        out = np.empty((table.shape[1], rows[1].shape[1]), dtype=table.dtype)
+        with np.errstate(all="ignore"):  # infinite states give nan, as they do in torch
+            for k, x in enumerate(self.function("numpy")(*table)):
+                out[:, k] = x
+        return torch.from_numpy(out)
 
 
 _made: WeakKeyDictionary[Robot, _Straight] = WeakKeyDictionary()
@@ -120,8 +183,8 @@ def _straight(robot: Robot) -> _Straight | None:
         _singular.add(robot)
         return None
     made = _Straight(
-        columns=lean_function(program, "torch"),
-        floats=lean_function(program, "math"),
+        program=program,
+        size=sum(program.operations.values()),
         pi=robot.pi.clone(),
         versions=_versions(robot),
     )

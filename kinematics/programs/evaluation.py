@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy
+
 from kinematics.programs.program import Program
 from kinematics.programs.source_python import expression, number
 
@@ -17,7 +19,7 @@ from kinematics.programs.source_python import expression, number
 def lean_function(program: Program, module: str) -> Callable[..., list[Any]]:
     """A function of all input columns, in order, to the list of output columns.
 
-    module: "torch" (columns are tensors of one shape) or "math" (columns are floats).
+    module: "torch" or "numpy" (columns are arrays of one shape), or "math" (floats).
     """
     names: dict[int, str] = {}
     arguments = [str(node.value) for port in program.ports for node in port.nodes]
@@ -47,6 +49,8 @@ def lean_function(program: Program, module: str) -> Callable[..., list[Any]]:
     body = [*lines, f"return [{', '.join(names[n.id] for n in outputs)}]"]
     source = f"def function({', '.join(arguments)}):\n" + "\n".join(f"    {x}" for x in body)
     scope: dict[str, Any] = {"math": math}
+    if module == "numpy":
+        scope["numpy"] = numpy
     if module == "torch":
         import torch
 

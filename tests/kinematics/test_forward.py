@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import kinematics
+from kinematics import forward
 from kinematics.aba import aba as recursion
-from kinematics.forward import LARGE
+from kinematics.forward import COLUMN, LARGE, WIDE
 
 
 def warm(robot, count):
@@ -24,7 +25,7 @@ def test_earlier_calls_change_no_bit():
             assert torch.equal(kinematics.aba(robot, *state), first)
 
 
-@pytest.mark.parametrize("count", [1, 3, LARGE, LARGE + 1])
+@pytest.mark.parametrize("count", [1, 3, 100, LARGE + 1, WIDE + 1, COLUMN + 1])
 @pytest.mark.parametrize("floating", [False, True])
 def test_every_batch_size_gives_the_recursion_s_answer(count, floating):
     robot = kinematics.random_tree(6, seed=4, root="free" if floating else "fixed")
@@ -32,6 +33,24 @@ def test_every_batch_size_gives_the_recursion_s_answer(count, floating):
     torch.testing.assert_close(
         kinematics.aba(robot, *state), recursion(robot, *state), rtol=1e-9, atol=1e-9
     )
+
+
+def test_bushy_trees_are_traced_only_where_it_pays(monkeypatch):
+    """A few states of many bodies are left to the recursion, and any number is answered alike."""
+    robot = kinematics.family("star", 41, seed=1)
+    for count in (1, 8, 300):
+        state = kinematics.random_state(robot, count, seed=2)
+        monkeypatch.setattr(forward, "_straight", original if count == 300 else forbidden)
+        torch.testing.assert_close(
+            kinematics.aba(robot, *state), recursion(robot, *state), rtol=1e-6, atol=1e-6
+        )
+
+
+original = forward._straight
+
+
+def forbidden(robot):
+    raise AssertionError("a trace that does not pay")
 
 
 def test_batch_axes_stay():
