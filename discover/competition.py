@@ -60,6 +60,7 @@ class _Laws:
     inside: Answers
     near: Answers
     between: list[Answers]
+    tried: tuple[Fit, ...]
     sets: power.Sets
 
 
@@ -143,6 +144,7 @@ def compete(
         law_from=origin,
         seen=seen,
         edges=edges,
+        tried=laws.tried,
     )
 
 
@@ -189,6 +191,7 @@ def _fitted(interview: Interview, first: Fit, floor: noise.Floor, gate: float) -
         inside=inside,
         near=near,
         between=between,
+        tried=(physics, listed, *(c.fit for c in search.front)),
         sets=power.Sets(inside=held, tested=tested, far=far),
     )
 

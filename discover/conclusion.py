@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from discover.dynamics import Answers
 from discover.evidence import Evidence
 from discover.examination import Resolution
 from discover.findings import descriptions, evidence_from
 from discover.interview import Interview
-from discover.laws import Domain, RigidBodyLaw
+from discover.laws import Domain, RigidBodyLaw, accounts
 from discover.laws.consistency import Completion
 from discover.laws.fit import Fit
+from discover.laws.members import members
 from discover.parameters import parameter_table
 from discover.probes import noise, structure
 from discover.probes.reach import EDGES, Curve, reach
 
 _TOLERANCE = 0.05  # the relative error at which a law is said to have reached its end
+_FRESH = 2.0  # half-widths beyond which no law was fitted
 _CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
 _KEEP = 0.3  # a law whose relative error inside is above this describes nothing
 
@@ -48,10 +56,12 @@ def conclude(
     law_from: str,
     edges: dict[str, float] | None = None,
     seen: Resolution | None = None,
+    tried: Sequence[Fit] = (),
 ) -> Finding:
     """Put the numbers, the law, its curves and its reach together.
 
-    `seen` is what could have been seen; without it, what the law leaves over.
+    `seen` is what could have been seen; without it, what the law leaves over. `tried` are the
+    laws that the one that won was held against.
     """
     if floor.labels:
         told = f"Its training labels carry noise of {floor.labels:.2g} of the spread of a"
@@ -73,7 +83,7 @@ def conclude(
     kept = inside_error <= max(_KEEP, 3 * floor.random)
     bodied = completion.exact or completion.cost <= _CHEAP * law.error
     pi = completion.pi if bodied and completion.armature is None else None
-    result = RigidBodyLaw.from_fit(law, pi).within(domain) if kept else None
+    result = _accounted(law, pi, interview, tried).within(domain) if kept else None
     if kept and not bodied:
         notes = [
             *notes,
@@ -91,6 +101,26 @@ def conclude(
         structure=identities,
         notes=notes,
         law_from=law_from,
+    )
+
+
+def _accounted(
+    law: Fit, pi: Tensor | None, interview: Interview, tried: Sequence[Fit]
+) -> RigidBodyLaw:
+    """The law with the evidence for its parts and the front of all that were tried."""
+    asked = interview.answers
+    inside = asked["inside"] if "inside" in asked else asked["screen"]
+    held = asked.get("held out", inside)
+    outer = [f"joint {lo:g}-{hi:g}" for lo, hi in pairwise(EDGES) if lo >= _FRESH]
+    far = [asked[k] for k in outer if k in asked]
+    fresh = Answers.concat(far) if far else held[:0]
+    fresh = fresh[torch.isfinite(fresh.a).all(-1)]
+    others = [f for f in tried if f.integrator == law.integrator]
+    front = accounts.tried([law, *others], held, fresh)
+    return replace(
+        RigidBodyLaw.from_fit(law, pi),
+        account=accounts.parts(law, inside, held, fresh),
+        front=members(front, RigidBodyLaw.from_fit),
     )
 
 

@@ -167,7 +167,16 @@ def _exact_law(
     # A law that is the model to the last digit tells its identities without more questions.
     asked = replace(small, respondent=_spoken_by(law, interview.respondent), budget=_TOLD)
     return conclude(
-        asked, law, completion, drawn, values, floor, notes, law_from=origin, edges=edges
+        asked,
+        law,
+        completion,
+        drawn,
+        values,
+        floor,
+        notes,
+        law_from=origin,
+        edges=edges,
+        tried=() if rival is None else (rival,),
     )
 
 

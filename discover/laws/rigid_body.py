@@ -14,13 +14,15 @@ import torch
 from torch import Tensor
 
 import kinematics
-from discover.laws import formulas
+from discover.laws import formulas, units
+from discover.laws.accounts import Part
 from discover.laws.contract import Complexity, Domain, Law
 from discover.laws.family import Family, without_joint_terms
 from discover.laws.fit import Fit
 from discover.laws.pass_program import PassProgram
+from discover.laws.members import Member, member_from_dict
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
-from discover.laws.terms import Term
+from discover.laws.terms import Term, joint_shapes
 from kinematics import Robot
 
 
@@ -34,6 +36,8 @@ class RigidBodyLaw(Law):
     domain        where the law describes the model it was taken from
     integrator    the step that the model takes, for models that answer with next states
     searched      the recursion that was found in the model's own answers, as text, where sought
+    front         the laws that were tried, from short to long, each better than all shorter ones
+    account       the parts of the law, each with its evidence; see `explain`
     """
 
     robot: Robot
@@ -43,6 +47,8 @@ class RigidBodyLaw(Law):
     integrator: str | None = None
     dt: float | None = None
     searched: str | None = None
+    front: tuple[Member, ...] = ()
+    account: tuple[Part, ...] = ()
 
     @classmethod
     def from_fit(cls, fitted: Fit, pi: Tensor | None = None) -> RigidBodyLaw:
@@ -155,6 +161,48 @@ class RigidBodyLaw(Law):
         return [sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape if row != 0]
 
     @property
+    def forces_beside_bodies(self) -> sympy.Matrix:
+        """What joint terms and `extra` add on the left side, (nv, 1) [N·m | N]."""
+        total = [sympy.Integer(0)] * self.robot.nv
+        for j, shape in joint_shapes(self.robot):
+            total[j] += shape
+        for term in self.extra:
+            total = [x + y for x, y in zip(total, term.expression, strict=True)]
+        return sympy.Matrix(total)
+
+    def explain(self, term: int | str | sympy.Expr) -> Part:
+        """The evidence for one part: by its place in `account`, its name, or its expression.
+
+        Raises ValueError, one line, for a part that the law has not.
+        """
+        names = [p.name for p in self.account]
+        if isinstance(term, int) and not isinstance(term, bool):
+            if -len(names) <= term < len(names):
+                return self.account[term]
+        elif isinstance(term, str):
+            exact = [p for p in self.account if p.name == term]
+            begun = [p for p in self.account if p.name.startswith(term)]
+            if len(exact or begun) == 1:
+                return (exact or begun)[0]
+        else:
+            for own in self.extra:
+                rows = [sympy.Float(own.coefficient) * row for row in own.shape if row != 0]
+                if any(sympy.simplify(row - term) == 0 for row in rows):
+                    return self.explain(own.name)
+        told = "; ".join(names) or "none: this law was not examined"
+        raise ValueError(f"expected a part of this law ({told}), found {term!r}")
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of every symbol by its name; see `discover.laws.units`."""
+        return units.of_symbols(self.robot)
+
+    @property
+    def names(self) -> dict[sympy.Symbol, sympy.Symbol]:
+        """Every symbol with a readable one: q2 as q_elbow, for `xreplace`."""
+        return units.readable(self.robot)
+
+    @property
     def program(self) -> PassProgram:
         """The structured program: the passes over the tree, as text that compiles."""
         told = self.searched or formulas.passes(self.robot, self.extra)
@@ -191,6 +239,8 @@ class RigidBodyLaw(Law):
             "integrator": self.integrator,
             "dt": self.dt,
             "searched": self.searched,
+            "front": [m.to_dict() for m in self.front],
+            "account": [p.to_dict() for p in self.account],
         }
 
     @classmethod
@@ -205,6 +255,8 @@ class RigidBodyLaw(Law):
             integrator=record["integrator"],
             dt=record["dt"],
             searched=record.get("searched"),
+            front=tuple(member_from_dict(m, cls.from_dict) for m in record.get("front", ())),
+            account=tuple(Part.from_dict(p) for p in record.get("account", ())),
         )
 
     def _repr_markdown_(self) -> str:

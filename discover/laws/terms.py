@@ -258,6 +258,26 @@ def joint_terms(robot: Robot) -> list[Term]:
     return terms
 
 
+def joint_shapes(robot: Robot) -> list[tuple[int, sympy.Expr]]:
+    """(coordinate, force on the left side) of every joint term that the robot states."""
+    s = symbols(robot.nv)
+    out = []
+    for j in _scalar_coordinates(robot):
+        q, v, a = s["q"][j], s["v"][j], s["a"][j]
+        stretch = q - sympy.Float(float(robot.spring_reference[j]))
+        shapes = {
+            "armature": a,
+            "damping": v,
+            "friction": sympy.tanh(v / sympy.Float(robot.friction_speed)),
+            "stiffness": stretch if robot.spring_reference[j] else q,
+        }
+        for field, shape in shapes.items():
+            value = float(getattr(robot, field)[j])
+            if value:
+                out.append((j, sympy.Float(value) * shape))
+    return out
+
+
 def library(robot: Robot) -> list[Term]:
     """Shapes that are *not* rigid bodies: drag powers, springs, altered inertia, couplings."""
     s = symbols(robot.nv)

@@ -1,0 +1,213 @@
+"""What speaks for each part of a law, and the laws that came close: numbers that are kept with it.
+
+A part is a group of forces (inertia, velocity forces, gravity) or a term. For a term everything is
+fitted again without it: what that costs on fresh answers, and in description length, is its
+evidence; how much its coefficient changes between disjoint quarters of the answers is its spread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import sympy
+import torch
+from torch import Tensor
+
+import kinematics
+from discover.dynamics import Answers, relative_error
+from discover.evidence import number_from_json, number_to_json
+from discover.laws.family import Family, mechanics_for
+from discover.laws.fit import Fit
+from discover.laws.front import Candidate, candidate, front
+from discover.laws.selection import description_length, refit
+from discover.laws.terms import Term, forces
+
+_ANSWERS = 240  # that refits for the account look at
+_QUARTERS = 4
+_REFITS = 8  # terms up to which everything is fitted again without each of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part of a law and the evidence for it.
+
+    name           in words; `term` its SymPy expression, coefficient included, "" for the bodies'
+    contribution   root mean square of its generalised force over states and joints [N·m | N]
+    share          that over the root mean square of the joint forces
+    gain           bits by which the description of fresh answers is longer without it
+    error_with     relative error of the law on answers further out that it was not fitted to
+    error_without  the same without the part, everything else fitted again (`refitted`)
+    spread         standard deviation of the coefficient between disjoint quarters of the answers,
+                   relative to it; NaN for the bodies' parts, which have no coefficient
+    """
+
+    name: str
+    term: str
+    contribution: float
+    share: float
+    error_with: float
+    error_without: float
+    gain: float = math.nan
+    spread: float = math.nan
+    refitted: bool = False
+
+    def __str__(self) -> str:
+        lines = [
+            self.name + (f": {self.term}" if self.term else ""),
+            f"  contributes {self.contribution:.3g} (rms), {self.share:.1%} of the joint forces",
+        ]
+        if not math.isnan(self.error_without):
+            lines.append(
+                f"  error on fresh answers {self.error_with:.2g}, without it "
+                f"{self.error_without:.2g}, "
+                + ("the rest fitted again" if self.refitted else "the rest as it is")
+            )
+        if not math.isnan(self.gain):
+            lines.append(f"  {self.gain:.0f} bits longer without it")
+        if not math.isnan(self.spread):
+            lines.append(f"  coefficient known to {self.spread:.2g} of itself")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {
+            k: number_to_json(x) if isinstance(x, float) else x for k, x in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Part:
+        """The inverse of `to_dict`."""
+        texts = ("name", "term", "refitted")
+        values: dict[str, Any] = {
+            k: x if k in texts else number_from_json(x) for k, x in record.items()
+        }
+        return cls(**values)
+
+
+def parts(fitted: Fit, answers: Answers, held: Answers, fresh: Answers) -> tuple[Part, ...]:
+    """The parts of a law with their evidence, the bodies' first, then its terms.
+
+    `answers` are what it was fitted to, `held` others of the kind, `fresh` others further out.
+    """
+    answers, held = _some(answers), _some(held)
+    family, k = fitted.family, fitted.family.basis.shape[1]
+    whole = _forces(fitted, answers)
+    size = float(answers.tau.square().mean().sqrt()) or 1.0
+    error = _error(fitted, fresh)
+    floor = max(fitted.standardised_error(held), 1e-9)
+    choices = max(2, len(family.terms))
+    out = []
+    for name, column in _bodies(fitted, answers).items():
+        out.append(_part(name, "", column, size, error, _error_less(fitted, name, fresh)))
+    lengths = description_length(fitted, held, floor, choices)
+    spreads = _spreads(fitted, answers)
+    for i, term in enumerate(family.terms):
+        rest = [t for t in family.terms if t is not term]
+        again = len(family.terms) <= _REFITS or not term.physical
+        if again:
+            without = refit(fitted, answers, rest)
+        else:
+            keep = [j for j in range(family.size) if j != k + i]
+            without = replace(fitted, family=family.with_terms(rest), theta=fitted.theta[keep])
+        gain = description_length(without, held, floor, choices) - lengths
+        text = _written(term.with_coefficient(float(fitted.theta[k + i])))
+        made = _part(term.name, text, whole[..., i], size, error, _error(without, fresh))
+        out.append(replace(made, gain=gain / math.log(2), spread=spreads[i], refitted=again))
+    return tuple(out)
+
+
+def tried(fits: Sequence[Fit], held: Answers, fresh: Answers) -> tuple[Candidate, ...]:
+    """The front of the laws that were fitted, with their errors inside and far out."""
+    some: list[Candidate] = []
+    for f in fits:
+        floor = max(min(x.standardised_error(held) for x in fits), 1e-12)
+        made = candidate(f, description_length(f, held, floor, 2), held)
+        some.append(replace(made, far=_error(f, fresh)))
+    return front(some)
+
+
+def _part(name: str, term: str, column: Tensor, size: float, error: float, without: float) -> Part:
+    contribution = float(column.square().mean().sqrt())
+    return Part(
+        name=name,
+        term=term,
+        contribution=contribution,
+        share=contribution / size,
+        error_with=error,
+        error_without=without,
+    )
+
+
+def _written(term: Term) -> str:
+    """The force on each joint that it acts on, as text."""
+    rows = [(i, row.evalf(5)) for i, row in enumerate(term.expression) if row != 0]
+    if len(rows) == 1:
+        return sympy.sstr(rows[0][1])
+    return "; ".join(f"{sympy.sstr(row)} on joint {i + 1}" for i, row in rows)
+
+
+def _error_less(fitted: Fit, name: str, answers: Answers) -> float:
+    """The error of the law with one force of its bodies left out; NaN for inertia's."""
+    if name == "inertia" or not len(answers):
+        return math.nan
+    x, family = answers, fitted.family
+    H, _ = family.inertia_and_bias(fitted.theta, x.q, x.v, x.tau)
+    force = _bodies(fitted, x)[name]
+    a = _acceleration(fitted, x) + torch.linalg.solve(H, force.unsqueeze(-1)).squeeze(-1)
+    return relative_error(a, x.a)
+
+
+def _some(answers: Answers) -> Answers:
+    if len(answers) <= _ANSWERS:
+        return answers
+    return answers[torch.linspace(0, len(answers) - 1, _ANSWERS).round().long()]
+
+
+def _error(fitted: Fit, answers: Answers) -> float:
+    if not len(answers):
+        return math.nan
+    return relative_error(fitted.predict(answers.q, answers.v, answers.tau), answers.a)
+
+
+def _forces(fitted: Fit, x: Answers) -> Tensor:
+    """The generalised force of each term at the law's own accelerations (n, nv, terms)."""
+    family = fitted.family
+    c = fitted.theta[family.basis.shape[1] :]
+    if not family.terms:
+        return x.v.new_zeros(*x.v.shape, 0)
+    a = torch.nan_to_num(_acceleration(fitted, x))
+    mechanics = mechanics_for(family.terms, family.bodies, x.q, x.v)
+    return c * forces(family.terms, x.q, x.v, a, x.tau, family.bodies, mechanics)
+
+
+def _acceleration(fitted: Fit, x: Answers) -> Tensor:
+    return fitted.family.acceleration(fitted.theta, x.q, x.v, x.tau)
+
+
+def _bodies(fitted: Fit, x: Answers) -> dict[str, Tensor]:
+    """The forces of the bodies by what they stand for."""
+    family: Family = fitted.family
+    member, zero = family.member(fitted.theta), torch.zeros_like(x.v)
+    a = torch.nan_to_num(_acceleration(fitted, x))
+    gravity = kinematics.bias(member, x.q, zero)
+    return {
+        "inertia": (kinematics.crba(member, x.q) @ a.unsqueeze(-1)).squeeze(-1),
+        "velocity forces": kinematics.bias(member, x.q, x.v) - gravity,
+        "gravity": gravity,
+    }
+
+
+def _spreads(fitted: Fit, answers: Answers) -> list[float]:
+    """Relative standard deviation of each term's coefficient over quarters of the answers.
+
+    That of a quarter; the whole is known about twice as well. NaN where a quarter is too few.
+    """
+    family, k = fitted.family, fitted.family.basis.shape[1]
+    if not family.terms or len(answers) * family.robot.nv < 2 * _QUARTERS * family.size:
+        return [math.nan] * len(family.terms)
+    some = [refit(fitted, answers[i::_QUARTERS], family.terms) for i in range(_QUARTERS)]
+    c = torch.stack([f.theta[k:] for f in some])
+    return (c.std(0) / fitted.theta[k:].abs().clamp_min(1e-300)).tolist()
