@@ -19,8 +19,8 @@ from discover.laws.accounts import Part
 from discover.laws.contract import Complexity, Domain, Law
 from discover.laws.family import Family, without_joint_terms
 from discover.laws.fit import Fit
-from discover.laws.pass_program import PassProgram
 from discover.laws.members import Member, member_from_dict
+from discover.laws.pass_program import PassProgram
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
 from discover.laws.terms import Term, joint_shapes
 from kinematics import Robot
