@@ -133,8 +133,14 @@ class WorldModel(nn.Module, ABC):
         self.register_buffer("target_mean", torch.zeros(width))
         self.register_buffer("target_scale", torch.ones(width))
         self.register_buffer("target_rms", torch.ones(width))
+        self.assemble()
 
     # ---- what a family writes -------------------------------------------------------------
+
+    @abstractmethod
+    def assemble(self) -> None:
+        """Make the parts, from `layout`, `config`, `outputs` and `dt`; ModelError if they cannot
+        be made."""
 
     @abstractmethod
     def respond(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
@@ -168,6 +174,14 @@ class WorldModel(nn.Module, ABC):
         self.target_mean.copy_(s.target.mean(dim=0))
         self.target_scale.copy_(torch.where(spread > 1e-12, spread, torch.ones_like(spread)))
         self.target_rms.copy_(torch.where(rms > 1e-12, rms, torch.ones_like(rms)))
+
+    def learnable(self, samples: Samples) -> tuple[Tensor, Tensor]:
+        """Inputs and targets as a family that learns in one go sees them: both normalised by
+        these very samples, in our dtype."""
+        self.calibrate(samples)
+        own = samples.to(self.target_scale)
+        y = (own.target - self.target_mean) / self.target_scale
+        return self.inputs(own.q, own.v, own.tau), y
 
     def forward(self, q: Any, v: Any, tau: Any) -> Any:
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))

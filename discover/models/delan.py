@@ -13,8 +13,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from discover.models.contract import ModelConfig, Outputs
-from discover.models.layout import Layout, turning_of_momentum
+from discover.models.contract import ModelConfig
+from discover.models.layout import turning_of_momentum
 from discover.models.mechanical import Mechanical, MechanicalConfig
 from discover.models.smooth_net import SmoothNet, Tape
 
@@ -43,18 +43,15 @@ class DeLaN(Mechanical):
     config: DeLaNConfig
     tril: Tensor
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: DeLaNConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
-        n = layout.nv
+    def assemble(self) -> None:
+        super().assemble()
+        n = self.layout.nv
         self.net = SmoothNet(
-            self.n_features, n * (n + 1) // 2 + 1, config.width, config.depth, config.activation
+            self.n_features,
+            n * (n + 1) // 2 + 1,
+            self.config.width,
+            self.config.depth,
+            self.config.activation,
         )
         self.register_buffer("tril", torch.tril_indices(n, n, -1))
 

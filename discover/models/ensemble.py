@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from discover.errors import ModelError
-from discover.models.contract import ModelConfig, Outputs, Samples, WorldModel
-from discover.models.layout import Layout
+from discover.models.contract import ModelConfig, Samples, WorldModel
 from discover.models.mlp import MLPConfig, ResidualNet
 
 
@@ -30,21 +29,13 @@ class Ensemble(WorldModel):
     config_schema: ClassVar[type[ModelConfig]] = EnsembleConfig
     config: EnsembleConfig
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: EnsembleConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
-        if config.members < 2:
-            raise ModelError(f"expected members >= 2, found {config.members}; use mlp for one")
+    def assemble(self) -> None:
+        if self.config.members < 2:
+            raise ModelError(f"expected members >= 2, found {self.config.members}; use mlp for one")
         n_in, n_out = len(self.input_mean), len(self.target_mean)
         self.nets = nn.ModuleList(
-            ResidualNet(n_in, n_out, config.width, config.depth, config.activation)
-            for _ in range(config.members)
+            ResidualNet(n_in, n_out, self.config.width, self.config.depth, self.config.activation)
+            for _ in range(self.config.members)
         )
 
     def each(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:

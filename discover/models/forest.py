@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from discover.errors import ModelError
-from discover.models.contract import ModelConfig, Outputs, Samples, WorldModel
-from discover.models.layout import Layout
+from discover.models.contract import ModelConfig, Samples, WorldModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +35,7 @@ class Forest(WorldModel):
     threshold: Tensor
     leaf: Tensor
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: ForestConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
+    def assemble(self) -> None:
         for name in ("roots", "left", "right", "feature"):
             self.register_buffer(name, torch.zeros(0, dtype=torch.int64))
         self.register_buffer("threshold", torch.zeros(0))
@@ -54,10 +45,7 @@ class Forest(WorldModel):
     def fit(self, samples: Samples) -> None:
         from sklearn.ensemble import RandomForestRegressor
 
-        self.calibrate(samples)
-        own = samples.to(self.target_scale)
-        x = self.inputs(own.q, own.v, own.tau).cpu().numpy()
-        y = ((own.target - self.target_mean) / self.target_scale).cpu().numpy()
+        x, y = (part.cpu().numpy() for part in self.learnable(samples))
         forest = RandomForestRegressor(
             n_estimators=self.config.trees,
             min_samples_leaf=self.config.smallest_leaf,

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from discover.errors import ModelError
-from discover.models.contract import ModelConfig, Outputs, Samples, WorldModel
-from discover.models.layout import Layout
+from discover.models.contract import ModelConfig, Samples, WorldModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +38,7 @@ class GaussianProcess(WorldModel):
     weights: Tensor
     lengths: Tensor
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: GaussianProcessConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
+    def assemble(self) -> None:
         self.register_buffer("keys", torch.zeros(0, len(self.input_mean)))
         self.register_buffer("weights", torch.zeros(0, len(self.target_mean)))
         self.register_buffer("lengths", torch.ones(len(self.input_mean)))
@@ -58,10 +49,7 @@ class GaussianProcess(WorldModel):
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-        self.calibrate(samples)
-        own = samples.to(self.target_scale)
-        x = self.inputs(own.q, own.v, own.tau)
-        y = (own.target - self.target_mean) / self.target_scale
+        x, y = self.learnable(samples)
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(self.config.seed))
         few = order[: self.config.scale_samples]
         kernel = ConstantKernel(10.0, (1e-2, 1e4)) * RBF(

@@ -12,8 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from discover.models.contract import ModelConfig, Outputs, WorldModel
-from discover.models.layout import Layout
+from discover.models.contract import ModelConfig, WorldModel
 from discover.models.tokens import JointDecoder, JointEncoder
 
 
@@ -32,26 +31,18 @@ class GNN(WorldModel):
     config: GNNConfig
     parents: Tensor
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: GNNConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
-        width, nv = config.width, layout.nv
-        nb = len(layout.kinds)
+    def assemble(self) -> None:
+        width, nv = self.config.width, self.layout.nv
+        nb = len(self.layout.kinds)
         # the base is one more node, always zero: parent of the roots, never read by anybody
-        parents = torch.tensor([nb if p < 0 else p for p in layout.parents])
+        parents = torch.tensor([nb if p < 0 else p for p in self.layout.parents])
         self.register_buffer("parents", parents, persistent=False)
-        self.rounds = config.rounds or min(8, 2 * _depth(layout.parents))
-        self.encode = JointEncoder(layout, config.trig, width)
+        self.rounds = self.config.rounds or min(8, 2 * _depth(self.layout.parents))
+        self.encode = JointEncoder(self.layout, self.config.trig, width)
         self.update = nn.Sequential(
             nn.Linear(3 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
         )
-        self.decode = JointDecoder(layout, len(self.target_mean) // nv, width)
+        self.decode = JointDecoder(self.layout, len(self.target_mean) // nv, width)
 
     def respond(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         x = self.encode(self.inputs(q, v, tau))

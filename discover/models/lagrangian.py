@@ -14,8 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from discover.models.contract import ModelConfig, Outputs
-from discover.models.layout import Layout, turning_of_momentum
+from discover.models.contract import ModelConfig
+from discover.models.layout import turning_of_momentum
 from discover.models.mechanical import Mechanical, MechanicalConfig
 from discover.models.smooth_net import SmoothNet
 
@@ -30,17 +30,14 @@ class LNN(Mechanical):
     config_schema: ClassVar[type[ModelConfig]] = LNNConfig
     config: LNNConfig
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: LNNConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
+    def assemble(self) -> None:
+        super().assemble()
         self.net = SmoothNet(
-            self.n_features + layout.nv, 1, config.width, config.depth, config.activation
+            self.n_features + self.layout.nv,
+            1,
+            self.config.width,
+            self.config.depth,
+            self.config.activation,
         )
 
     def acceleration(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:

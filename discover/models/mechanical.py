@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from discover.models.continuous import Continuous, ContinuousConfig
-from discover.models.contract import Outputs, Samples
-from discover.models.layout import Layout, left_derivatives
+from discover.models.contract import Samples
+from discover.models.layout import left_derivatives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +39,11 @@ class Mechanical(Continuous):
     a_scale: Tensor
     tau_scale: Tensor
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: MechanicalConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
+    def assemble(self) -> None:
         for name in ("v_scale", "a_scale", "tau_scale"):
-            self.register_buffer(name, torch.ones(layout.nv))
-        if config.friction:
-            self.log_friction = nn.Parameter(torch.full((layout.nv,), -3.0))
+            self.register_buffer(name, torch.ones(self.layout.nv))
+        if self.config.friction:
+            self.log_friction = nn.Parameter(torch.full((self.layout.nv,), -3.0))
 
     @torch.no_grad()
     def calibrate(self, samples: Samples) -> None:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from discover.errors import ModelError
-from discover.models.contract import ModelConfig, Outputs, WorldModel
-from discover.models.layout import Layout
+from discover.models.contract import ModelConfig, WorldModel
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": nn.functional.silu,
@@ -64,17 +63,11 @@ class MLP(WorldModel):
     config_schema: ClassVar[type[ModelConfig]] = MLPConfig
     config: MLPConfig
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: MLPConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
+    def assemble(self) -> None:
         n_in, n_out = len(self.input_mean), len(self.target_mean)
-        self.net = ResidualNet(n_in, n_out, config.width, config.depth, config.activation)
+        self.net = ResidualNet(
+            n_in, n_out, self.config.width, self.config.depth, self.config.activation
+        )
 
     def respond(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         return self.to_units(self.net(self.inputs(q, v, tau)))

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from discover.models.continuous import Continuous, ContinuousConfig
 from discover.models.contract import ModelConfig, Outputs, Samples
-from discover.models.layout import Layout
 from discover.models.mlp import ResidualNet
 
 
@@ -33,20 +32,16 @@ class NeuralODE(Continuous):
     a_mean: Tensor
     a_scale: Tensor
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: NeuralODEConfig,
-        *,
-        outputs: Outputs = "next_state",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
+    def assemble(self) -> None:
         self.net = ResidualNet(
-            len(self.input_mean), layout.nv, config.width, config.depth, config.activation
+            len(self.input_mean),
+            self.layout.nv,
+            self.config.width,
+            self.config.depth,
+            self.config.activation,
         )
-        self.register_buffer("a_mean", torch.zeros(layout.nv))
-        self.register_buffer("a_scale", torch.ones(layout.nv))
+        self.register_buffer("a_mean", torch.zeros(self.layout.nv))
+        self.register_buffer("a_scale", torch.ones(self.layout.nv))
 
     @torch.no_grad()
     def calibrate(self, samples: Samples) -> None:

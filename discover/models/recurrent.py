@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.contract import ModelConfig, Outputs, Samples, WorldModel
-from discover.models.layout import Layout, advance, displacement
+from discover.models.layout import advance, displacement
 from discover.models.mlp import ResidualNet
 
 
@@ -33,21 +33,17 @@ class Recurrent(WorldModel):
     may_answer: ClassVar[tuple[Outputs, ...]] = ("next_state", "increment")
     config: RecurrentConfig
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: RecurrentConfig,
-        *,
-        outputs: Outputs = "next_state",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
-        if config.history < 2:
-            raise ModelError(f"expected history >= 2, found {config.history}; one shows no motion")
-        self.history = config.history
+    def assemble(self) -> None:
+        if self.config.history < 2:
+            raise ModelError(
+                f"expected history >= 2, found {self.config.history}; one shows no motion"
+            )
+        self.history = self.config.history
         n_read = len(self.input_mean)  # features of q, change of q over dt, torque
-        self.memory = nn.GRUCell(n_read, config.width)
-        self.head = ResidualNet(config.width + n_read, 2 * layout.nv, config.width, 1, "silu")
+        self.memory = nn.GRUCell(n_read, self.config.width)
+        self.head = ResidualNet(
+            self.config.width + n_read, 2 * self.layout.nv, self.config.width, 1, "silu"
+        )
 
     def respond(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         assert self.dt is not None  # the contract refuses steps without dt

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from discover.errors import ModelError
-from discover.models.contract import ModelConfig, Outputs, Samples, WorldModel
-from discover.models.layout import Layout
+from discover.models.contract import ModelConfig, Samples, WorldModel
 
 CHUNK_ENTRIES = 16_000_000  # distances held at once: 128 MB in float64
 
@@ -33,26 +32,17 @@ class Table(WorldModel):
     keys: Tensor
     values: Tensor
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: TableConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
-        if config.neighbours < 1:
-            raise ModelError(f"expected neighbours >= 1, found {config.neighbours}")
+    def assemble(self) -> None:
+        if self.config.neighbours < 1:
+            raise ModelError(f"expected neighbours >= 1, found {self.config.neighbours}")
         self.register_buffer("keys", torch.zeros(0, len(self.input_mean)))
         self.register_buffer("values", torch.zeros(0, len(self.target_mean)))
 
     @torch.no_grad()
     def fit(self, samples: Samples) -> None:
-        self.calibrate(samples)
-        own = samples.to(self.target_scale)
-        self.keys = self.inputs(own.q, own.v, own.tau).contiguous()
-        self.values = own.target.contiguous()
+        keys, _ = self.learnable(samples)
+        self.keys = keys.contiguous()
+        self.values = samples.target.to(keys).contiguous()  # as they are, to the last bit
 
     def respond(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         k = self.config.neighbours

@@ -8,8 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from discover.errors import ModelError
-from discover.models.contract import ModelConfig, Outputs, WorldModel
-from discover.models.layout import Layout
+from discover.models.contract import ModelConfig, WorldModel
 from discover.models.tokens import JointDecoder, JointEncoder
 
 
@@ -45,24 +44,19 @@ class Transformer(WorldModel):
     config_schema: ClassVar[type[ModelConfig]] = TransformerConfig
     config: TransformerConfig
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: TransformerConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
-        if config.width % config.heads:
+    def assemble(self) -> None:
+        if self.config.width % self.config.heads:
             raise ModelError(
-                f"expected width divisible by heads, found {config.width} and {config.heads}"
+                f"expected width divisible by heads, found {self.config.width} and "
+                f"{self.config.heads}"
             )
-        self.encode = JointEncoder(layout, config.trig, config.width)
+        self.encode = JointEncoder(self.layout, self.config.trig, self.config.width)
         self.blocks = nn.Sequential(
-            *(_Block(config.width, config.heads) for _ in range(config.depth))
+            *(_Block(self.config.width, self.config.heads) for _ in range(self.config.depth))
         )
-        self.decode = JointDecoder(layout, len(self.target_mean) // layout.nv, config.width)
+        self.decode = JointDecoder(
+            self.layout, len(self.target_mean) // self.layout.nv, self.config.width
+        )
 
     def respond(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         return self.to_units(self.decode(self.blocks(self.encode(self.inputs(q, v, tau)))))

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.continuous import Continuous, ContinuousConfig
-from discover.models.contract import ModelConfig, Outputs
-from discover.models.layout import Layout
+from discover.models.contract import ModelConfig
 from kinematics import Robot, aba
 
 
@@ -63,37 +62,29 @@ class WhiteBox(Continuous):
     needs_robot: ClassVar[bool] = True
     config: WhiteBoxConfig
 
-    def __init__(
-        self,
-        layout: Layout,
-        config: WhiteBoxConfig,
-        *,
-        outputs: Outputs = "acceleration",
-        dt: float | None = None,
-    ) -> None:
-        super().__init__(layout, config, outputs=outputs, dt=dt)
-        if not config.robot:
+    def assemble(self) -> None:
+        if not self.config.robot:
             raise ModelError(
                 "model 'white_box' needs the robot's description: give robot = Robot.to_dict()"
             )
-        self.robot = Robot.from_dict(dict(config.robot))
-        if (self.robot.nq, self.robot.nv) != (layout.nq, layout.nv):
+        self.robot = Robot.from_dict(dict(self.config.robot))
+        if (self.robot.nq, self.robot.nv) != (self.layout.nq, self.layout.nv):
             raise ModelError(
                 f"the description has nq={self.robot.nq}, nv={self.robot.nv}, expected "
-                f"nq={layout.nq}, nv={layout.nv}"
+                f"nq={self.layout.nq}, nv={self.layout.nv}"
             )
         pseudo = pseudo_inertia(self.robot.pi.to(torch.float64))
         size = pseudo.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
         # descriptions round their numbers: a floor keeps every body just possible
         root = torch.linalg.cholesky(pseudo + 1e-9 * size * torch.eye(4, dtype=pseudo.dtype))
-        below = root.tril(-1) + config.spread * root.diagonal(dim1=-2, dim2=-1).mean(-1)[
+        below = root.tril(-1) + self.config.spread * root.diagonal(dim1=-2, dim2=-1).mean(-1)[
             :, None, None
         ] * torch.randn_like(root).tril(-1)
         diagonal = root.diagonal(dim1=-2, dim2=-1).log()
-        self.log_diagonal = nn.Parameter(diagonal + config.spread * torch.randn_like(diagonal))
+        self.log_diagonal = nn.Parameter(diagonal + self.config.spread * torch.randn_like(diagonal))
         self.below = nn.Parameter(below)
-        if config.friction:
-            self.log_friction = nn.Parameter(torch.full((layout.nv,), -4.0))
+        if self.config.friction:
+            self.log_friction = nn.Parameter(torch.full((self.layout.nv,), -4.0))
 
     def pi(self) -> Tensor:
         """The learned inertial parameters (nb, 10), in the order of `Robot.pi`."""
