@@ -15,6 +15,7 @@ import torch
 from discover import power
 from discover.conclusion import Finding, conclude
 from discover.departures import (
+    cost_of_bodies,
     excess,
     fit_answers,
     gain_by_axis,
@@ -90,8 +91,9 @@ def compete(
         "residual growth": growth(physics, held, fresh, floor),
         "low-dimensional predictability": predictable if inside_error > 10 * gate else 0.0,
         "gain of extra terms": gain_by_axis(physics, extended, far_sets, floor, blur),
-        "cost of possible parameters": 1.0
-        + completion.cost / max(physics.standardised_error(held), 1e-6),
+        "cost of possible parameters": cost_of_bodies(
+            physics, completion, held, max(physics.standardised_error(held), 1e-6)
+        ),
         # A law that holds inside and far out, and not between, is none.
         "extended law error far out": max(far_extended, worst(extended, laws.between, floor)),
         "best law error far out": min(far_physics, far_extended, drift),

@@ -8,15 +8,19 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+import kinematics
 from discover.dynamics import Answers
 from discover.errors import ModelError
 from discover.interview import Interview
+from discover.laws.consistency import Completion
 from discover.laws.family import Family
 from discover.laws.fit import Fit, fit, fit_step_map
 from discover.probes import memory, noise
 from discover.probes.reach import relative
 from kinematics import Robot
 
+_BODILESS = 1e-6  # share of a joint's inertia below which it moves no bodies
+_SOME = 32
 _NO_WORSE = 0.8  # a gain above this on every axis is no loss anywhere
 
 
@@ -65,6 +69,22 @@ def relative_noise(floor: noise.Floor, answers: Answers) -> float:
     if not len(ok):
         return 0.0
     return float((floor.sigma.square() / ok.square().mean(0).clamp_min(1e-300)).mean().sqrt())
+
+
+def cost_of_bodies(law: Fit, completion: Completion, answers: Answers, level: float) -> float:
+    """1 + what physically possible bodies cost, over `level` (standardised).
+
+    A joint that moves no inertia but that of its own rotor is possible on paper only: such a law is
+    one of joints, not of bodies in a tree.
+    """
+    cost = 1.0 + completion.cost / level
+    if not any(t.joint_term == "armature" for t in law.family.terms):
+        return cost
+    some = answers[:_SOME]
+    H, _ = law.family.inertia_and_bias(law.theta, some.q, some.v, some.tau)
+    bodies = kinematics.crba(law.family.member(law.theta), some.q)
+    share = (bodies / H).diagonal(dim1=-2, dim2=-1).median(0).values.min()
+    return max(cost, _BODILESS / max(float(share), 1e-12) * cost)
 
 
 def growth(law: Fit, inside: Answers, outside: Answers, floor: noise.Floor) -> float:

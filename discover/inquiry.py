@@ -32,6 +32,7 @@ from discover.support import Box, Recorded, Support
 from discover.verdict import judge
 from kinematics import Robot
 
+_QUICKLY_SEEN = 4  # joints up to which the mechanism is found within a second or two
 _SAME = 1e-8  # relative departure in the region below which a law answers for its model
 
 
@@ -69,8 +70,8 @@ def examine(
                    can be told, for a model cannot be held to less than its teacher knew
     mechanism      whether tree and geometry are inferred beside a description and the recursion is
                    searched. True asks the model thousands of questions for it. By default that is
-                   done with the budget "thorough", and where the law is the model to the last
-                   digit: then the law is asked, and the model is not troubled
+                   done with the budget "thorough", and for few joints where the law is the model
+                   to the last digit: then the law is asked, and the model is not troubled
 
     Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
     and RegionError, each with one line.
@@ -156,7 +157,7 @@ def _asked_for_mechanism(
     exact = finding.law is not None and finding.resolution.region < _SAME
     if wanted or (wanted is None and budget == "thorough" and not exact):
         return model
-    if wanted is None and exact:
+    if wanted is None and exact and model.nv <= _QUICKLY_SEEN:
         assert finding.law is not None
         return Respondent(finding.law, model.nq, model.nv)
     return None

@@ -13,7 +13,7 @@ import torch
 
 from discover.competition import compete
 from discover.conclusion import Finding, conclude
-from discover.departures import exact_floor, fit_answers, gain, remembered
+from discover.departures import cost_of_bodies, exact_floor, fit_answers, gain, remembered
 from discover.dynamics import Answers, Respondent
 from discover.interview import AXES, Budget, Interview
 from discover.laws.consistency import complete
@@ -147,7 +147,9 @@ def _exact_law(
         "residual growth": max(1.0, far_body / max(body_error, rounding)),
         "low-dimensional predictability": 0.0,
         "gain of extra terms": gain(far_body, far, rounding),
-        "cost of possible parameters": 1.0 + completion.cost / max(level, 10 * _EXACT),
+        "cost of possible parameters": cost_of_bodies(
+            body, completion, screen, max(level, 10 * _EXACT)
+        ),
         "extended law error far out": far,
         "best law error far out": far,
         "best law error in the region": inside_error,

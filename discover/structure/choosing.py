@@ -131,6 +131,8 @@ def finalists(
     samples: Samples, data: Probes, values: list[Array], phi: Array
 ) -> list[tuple[int, ...]]:
     """The most promising subsets of up to three blocks, at the parameters known so far."""
+    if not values:  # a tree whose bodies do not feel each other's speeds
+        return [()]
     y = (data.even / data.scale).ravel()
     U = np.stack([(Y @ phi / data.scale).ravel() for Y in values], 1)
     size = np.linalg.norm(U, axis=0)

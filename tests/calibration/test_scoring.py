@@ -142,3 +142,20 @@ def test_strengths_are_what_the_verdict_uses():
     found = physics_like(0.01)
     by_hand = Calibration.stored().probabilities(strengths(found))
     assert judge(found).probabilities == by_hand
+
+
+def test_bounds_are_fitted_and_move_no_further_than_their_meaning():
+    from discover.verdict import rules
+
+    name = "physics: refit error far out"
+    rule = next(r for r in rules() if r.name == name)
+
+    def far(error: float) -> list[Evidence]:
+        return evidence(**{e.name: e.value for e in physics_like(0.01)} | {rule.evidence: error})
+
+    good = [record(f"p{i}", "physics", far(0.01 + 0.001 * i)) for i in range(40)]
+    bad = [record(f"u{i}", "undetermined", far(0.06 + 0.001 * i)) for i in range(40)]
+    fitted = fitting.fit(good + bad).bounds
+    assert 0.2 * rule.bound < fitted[name] < 0.8 * rule.bound
+    assert fitting.fit(good + bad).bounds["lookup table: kept label noise"] == pytest.approx(0.5)
+    assert judge(far(0.09), fitting.fit(good + bad)).answer == "undetermined"

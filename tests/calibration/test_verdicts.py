@@ -1,9 +1,10 @@
 """The instrument on planted models: what it must never get wrong, within seconds."""
 
 import pytest
+import torch
 
 import discover
-from discover.zoo import catalogue, hybrids, physics
+from discover.zoo import catalogue, hybrids, physics, tables
 
 
 def examine(setting, planted):
@@ -39,10 +40,38 @@ def test_exact_physics_needs_few_questions(setting, kind):
     planted = next(p for p in physics.zoo(setting) if p.kind == kind)
     exam = examine(setting, planted)
     assert exam.verdict == "physics"
-    assert exam.queries <= 260
+    assert exam.queries <= 200
 
 
 def test_rotors_at_the_base_of_an_arm_are_possible_physics():
     arm = catalogue.SETTINGS["Panda"]()
     planted = next(p for p in physics.zoo(arm) if p.kind == "joint terms")
     assert examine(arm, planted).verdict == "physics"
+
+
+def test_a_table_is_told_by_a_thousand_questions(setting):
+    planted = next(p for p in tables.zoo(setting) if p.kind == "smoothed neighbours")
+    exam = examine(setting, planted)
+    assert exam.verdict == "lookup table"
+    assert exam.queries <= 1000
+
+
+def test_joints_that_move_no_bodies_are_no_physics_of_the_tree(setting):
+    def oscillators(q, v, tau):
+        return 2 * tau - 3 * q - 0.5 * v
+
+    exam = discover.examine(oscillators, setting.robot, setting.region)
+    assert exam.verdict != "physics"
+
+
+def test_answers_that_differ_in_the_last_digits_are_exact_all_the_same(setting):
+    generator = torch.Generator().manual_seed(0)
+    exact = physics.simulator(setting.robot)
+
+    def jittered(q, v, tau):
+        a = exact(q, v, tau)
+        return a * (1 + 1e-13 * torch.randn(a.shape, generator=generator, dtype=a.dtype))
+
+    exam = discover.examine(jittered, setting.robot, setting.region)
+    assert exam.verdict == "physics"
+    assert exam.queries <= 260

@@ -1,0 +1,81 @@
+"""A calibration goes on where it was cut, keeps what one model spoils to that model, and ends in
+time."""
+
+from dataclasses import replace
+
+import pytest
+
+from discover.calibration import records, running
+from discover.calibration.records import Record
+from discover.errors import ModelError
+from discover.verdict import judge
+from discover.zoo import catalogue
+
+
+@pytest.fixture
+def chosen():
+    return running.plan(robots=["one hinge"], share=0.1)
+
+
+def measured(cage, **more) -> Record:
+    fields = {
+        "name": cage.name, "robot": cage.robot, "nv": 1, "kind": cage.planted.kind,
+        "truth": cage.planted.truth, "strength": "", "noise": "clean", "edges": {},
+        "departure": None, "answer": judge([]).answer, "confidence": 0.5, "evidence": [],
+        "reach": {}, "resolution": (0.0, 0.0), "queries": 3, "seconds": 0.1,
+        "budget": "standard", "seed": 0, "instrument": records.instrument(),
+    }  # fmt: skip
+    return Record(**(fields | more))
+
+
+def test_what_is_measured_by_the_same_code_is_kept_and_the_rest_made(chosen, tmp_path, monkeypatch):
+    asked = []
+
+    def examine(cage, **_):
+        asked.append(cage.name)
+        if len(asked) == 2:
+            raise ModelError("expected a model that answers, found none")
+        return measured(cage)
+
+    monkeypatch.setattr(running, "examine", examine)
+    assert len(chosen) > 3
+    first = running.run(chosen, tmp_path)
+    assert len(first.records) == len(chosen) - 1
+    assert list(first.failed) == [asked[1]]
+    again = running.run(chosen, tmp_path)
+    assert asked[len(chosen) :] == [asked[1]]  # only the one that failed is asked again
+    assert not again.failed
+    assert not again.left
+    old = replace(again.records[0], instrument="of another day")
+    running.write_json(running.Path(tmp_path, "records", f"{records.slug(old.name)}.json"),
+                       old.to_dict())  # fmt: skip
+    running.run(chosen, tmp_path)
+    assert asked[-1] == old.name
+
+
+def test_nothing_is_begun_after_the_end(chosen, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "examine", lambda cage, **_: pytest.fail("begun"))
+    late = running.run(chosen, tmp_path, minutes=-1.0)
+    assert late.left == [c.name for c in chosen]
+
+
+@pytest.mark.slow
+def test_many_processes_measure_what_one_does(tmp_path):
+    chosen = [c for c in catalogue.cages(["one hinge"]) if c.planted.kind in ("exact", "float32")]
+    alone = running.run(chosen, tmp_path / "one")
+    several = running.run(chosen, tmp_path / "two", workers=2)
+    for a, b in zip(alone.records, several.records, strict=True):
+        assert (a.name, a.answer, a.queries) == (b.name, b.answer, b.queries)
+        assert a.values == b.values
+
+
+def test_unused_robots_come_from_a_folder_or_not_at_all(tmp_path):
+    from kinematics.errors import RobotError
+
+    with pytest.raises(RobotError, match="asr_twodof"):
+        catalogue.folder_of_descriptions(tmp_path)
+    folder = catalogue.folder_of_descriptions("installed")
+    names = catalogue.settings(folder)
+    assert len(names) == 10
+    assert not set(names) & set(catalogue.SETTINGS)
+    assert names["finger"]().nv == 3
