@@ -118,6 +118,9 @@ def compete(
         values["best law error in the region"] = min(
             values["best law error in the region"], relative(inner, held)
         )
+        inner = unlisted.within(
+            local, inner, inside, held, floor=max(gate, floor.random), limit=_MAX_TERMS
+        )
     wins = judge(evidence_from(values, {})).answer
     law = {"physics": physics, "alternative law": extended}.get(wins, inner)
     origin = f"{len(inside)} answers inside the region"

@@ -26,6 +26,7 @@ MODULES = (
     "discover.bench.rows",
     "discover.bench.feynman",
     "discover.bench.unlisted",
+    "discover.bench.taught",
     "discover.bench.nothing",
 )
 REPORT = "report.md"

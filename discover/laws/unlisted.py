@@ -40,6 +40,8 @@ _POINTS = 5  # pairs at points that are fitted beside the best
 _HINT = 0.05  # share that a pair at a point must explain, its place being a guess
 _IMPLICIT = 3  # such pairs fitted in a round
 _WORTH = 0.6  # a flexible function must bring the held-out error below this share
+_MOST = 0.75  # and this share where the model's own error looks like a force
+_OWN_ERROR = 0.02  # share of what bodies leave over that a network's own error hides at least
 _CLEAR = 0.97  # a pair that explains this share needs no other look
 _STRONG = 0.05  # a residual that may have pulled the bodies away
 _NOTHING_LEFT = 1.15  # times the noise: a residual that needs no explaining
@@ -81,8 +83,12 @@ def explain(
     floor: float,
     limit: int = 3,
     pairs: int = PAIRS,
+    share: float = _SHARE,
 ) -> Explanation:
-    """Add unlisted terms to `base` while the description of held-out answers gets shorter."""
+    """Add unlisted terms to `base` while the description of held-out answers gets shorter.
+
+    `share` of what is left over, beyond noise, the best pair must explain for a round to begin.
+    """
     best = Selection(fit=base, length=_length(base, held, floor))
     rivals: list[Rival] = []
     first: tuple[Pair, ...] = ()
@@ -94,7 +100,7 @@ def explain(
         start, ranked = _ranked(best.fit, answers, explainable)
         ranked = _shortlist(ranked, pairs)
         first = first or tuple(ranked)
-        if not ranked or ranked[0].explained < _SHARE * explainable:
+        if not ranked or ranked[0].explained < share * explainable:
             break
         tried = _round(start, answers, held, ranked, floor, before)
         rivals += tried
@@ -188,6 +194,23 @@ def beside(
         fitted = refit(close[0].fit, answers, close[0].fit.family.terms)
         best = Selection(fit=fitted, length=_length(fitted, held, floor))
     return replace(found, best=best, front=front(everything), near=close)
+
+
+def within(
+    local: Fit, listed: Fit, answers: Answers, held: Answers, *, floor: float, limit: int
+) -> Fit:
+    """The better of a listed and a searched law for a model that follows one in the region only.
+
+    A network that learned from a law answers by that law and an error of its own, smooth, that no
+    repeated question shows. So a term must explain most of what the bodies leave over.
+    """
+    least = max(floor, _OWN_ERROR * local.standardised_error(held))
+    found = explain(local, answers, held, floor=least, limit=limit, share=_MOST)
+    fitted = found.best.fit
+    if fitted is local or not fitted.family.terms:
+        return listed
+    better = _length(fitted, held, least) < _length(listed, held, least)
+    return fitted if better else listed
 
 
 def _beside(

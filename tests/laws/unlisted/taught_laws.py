@@ -1,0 +1,25 @@
+"""Three laws for simulators that networks are taught by: does the network's law come out as theirs?"""
+
+from __future__ import annotations
+
+import torch
+from planted_laws import _on
+
+from discover.bench.planting import PlantedLaw
+from kinematics import Robot
+
+
+def laws(robot: Robot) -> list[PlantedLaw]:
+    """A drag, a spring and a force of two angles, for a chain of two or more hinges."""
+    n = robot.nv
+
+    def drag(q, v, H):
+        return _on(0, v[:, 0].sign() * v[:, 0].abs() ** 1.5, n)
+
+    return [
+        PlantedLaw("drag |v|^1.5", "force", drag),
+        PlantedLaw(
+            "arctangent spring", "force", lambda q, v, H: _on(1, torch.atan(4 * q[:, 1]), n)
+        ),
+        PlantedLaw("product of angles", "force", lambda q, v, H: _on(0, q[:, 0] * q[:, 1], n)),
+    ]
