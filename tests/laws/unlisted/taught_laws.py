@@ -1,4 +1,4 @@
-"""Three laws for simulators that networks are taught by: does the network's law come out as theirs?"""
+"""Three laws for simulators that networks are taught by."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ def laws(robot: Robot) -> list[PlantedLaw]:
 
     def drag(q, v, H):
         return _on(0, v[:, 0].sign() * v[:, 0].abs() ** 1.5, n)
+
+    def spring(q, v, H):
+        return _on(1, torch.atan(4 * q[:, 1]), n)
 
     return [
         PlantedLaw("drag |v|^1.5", "force", drag),

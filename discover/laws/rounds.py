@@ -1,0 +1,159 @@
+"""One round of the search: pairs ranked, flexible functions fitted, formulas tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from discover.dynamics import Answers
+from discover.laws.fit import Fit
+from discover.laws.leftover import Pair, Smooth, fit_pair, rank_pairs
+from discover.laws.polish import polish, snap, tabulated
+from discover.laws.selection import (
+    _ALPHABET,
+    EFFECTIVE_SAMPLES,
+    description_length,
+    refit,
+)
+from discover.laws.shape_search import search
+from discover.laws.shape_targets import targets
+
+PAIRS = 14  # pairs that are fitted with a flexible function
+FINALISTS = 3  # pairs whose function is looked up
+SHAPES = 4  # shapes a pair that are polished with the bodies
+CHOICES = 1500  # about as many pairs as there are to choose from
+_POINTS = 5  # pairs at points that are fitted beside the best
+_HINT = 0.05  # share that a pair at a point must explain, its place being a guess
+_IMPLICIT = 3  # such pairs fitted in a round
+_WORTH = 0.6  # a flexible function must bring the held-out error below this share
+_CLEAR = 0.97  # a pair that explains this share needs no other look
+_STRONG = 0.05  # a residual that may have pulled the bodies away
+_KNOTS = 3e-3  # what splines leave of a smooth function
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """One law that was tried: its fit, its description length, and the pair it came from."""
+
+    fit: Fit
+    length: float
+    pair: Pair
+    tabulated: bool = False
+    fresh: int = 1
+
+
+def ranked(fitted: Fit, answers: Answers, explainable: float) -> tuple[Fit, list[Pair]]:
+    """The pairs as seen from the fit; or from one to the slow or the inner answers, if clearer.
+
+    A strong force pulls the bodies away from what they are, and then no pair explains much. Where
+    the force is weak they are closer: drag at low speed, springs near the middle.
+    """
+    best, pairs = fitted, rank_pairs(fitted, answers)
+    if not pairs or pairs[0].explained > _CLEAR * explainable or fitted.error < _STRONG:
+        return best, pairs
+    for size in (answers.v, answers.q - answers.q.mean(0), answers.tau):
+        inner = (size / size.square().mean(0).sqrt().clamp_min(1e-300)).square().sum(-1)
+        few = answers[inner.argsort(stable=True)[: max(len(answers) // 3, 4 * len(fitted.theta))]]
+        other = refit(fitted, few, fitted.family.terms)
+        if not math.isfinite(other.standardised_error(answers)):
+            continue
+        seen = rank_pairs(other, answers)
+        if seen and seen[0].explained > pairs[0].explained:
+            best, pairs = other, seen
+    return best, pairs
+
+
+def shortlist(ranked: Sequence[Pair], count: int = PAIRS) -> list[Pair]:
+    """The best pairs, and of every kind of force at a point the best: its place is still a guess.
+
+    Where a point is wrong the feature that suits best may be wrong too; a point's own speed and
+    distance are looked at besides.
+    """
+    chosen = list(ranked[:count])
+    if not ranked or ranked[0].explained > _CLEAR:
+        return chosen
+    kinds: dict[tuple[str, str], Pair] = {}
+    for p in ranked:
+        if p.carrier.points:
+            kind = p.carrier.name.split(" at ")[0]
+            kinds.setdefault((kind, ""), p)
+            if p.feature.name.startswith(("speed of", "distance of")):
+                kinds.setdefault((kind, p.feature.name[:5]), p)
+    more = [p for p in kinds.values() if p not in chosen and p.explained > _HINT]
+    return chosen + more[:_POINTS]
+
+
+def rivals_of(
+    current: Fit,
+    answers: Answers,
+    held: Answers,
+    ranked: Sequence[Pair],
+    floor: float,
+    before: float,
+) -> list[Rival]:
+    """The laws that one more term makes of `current`; `before` is its held-out error."""
+    smooth: list[Smooth] = []
+    implicit = 0
+    for k, pair in enumerate(ranked):
+        # Features that hold the acceleration need an equation to be solved at every step.
+        implicit += pair.implicit
+        if pair.implicit and implicit > _IMPLICIT:
+            continue
+        smooth.append(fit_pair(current, answers, held, pair))
+        best = min(s.held_out for s in smooth)
+        if k >= 5 and best <= max(1.1 * floor, _KNOTS * before):
+            break
+    smooth = [s for s in smooth if s.held_out < _WORTH * before]
+    # Below a share of the residual a flexible function is limited by its knots: no evidence.
+    level = max(floor, _KNOTS * before)
+    smooth.sort(key=lambda s: math.log(max(s.held_out, level)) + 0.03 * s.pair.cost)
+    rivals: list[Rival] = []
+    for s in smooth[:FINALISTS]:
+        rivals += _formulas(current, answers, held, s, floor)
+        reached = min((r.fit.standardised_error(held) for r in rivals), default=math.inf)
+        if reached <= 1.06 * floor:
+            break
+    for s in smooth[:1]:
+        table = tabulated(current, answers, s)
+        if not math.isfinite(table.standardised_error(held)):
+            continue
+        length = length_of(table, held, floor)
+        rivals.append(Rival(fit=table, length=length, pair=s.pair, tabulated=True))
+    return rivals
+
+
+def _formulas(
+    base: Fit, answers: Answers, held: Answers, smooth: Smooth, floor: float
+) -> list[Rival]:
+    """The shapes of a flexible function, each polished with the bodies."""
+    coarse, fine = targets(smooth, floor)
+
+    def length(error: float, symbols: int, numbers: int) -> float:
+        bits = EFFECTIVE_SAMPLES * math.log(max(error, fine.floor))
+        return bits + symbols * math.log(_ALPHABET) + 0.5 * numbers * math.log(EFFECTIVE_SAMPLES)
+
+    rivals = []
+    for found in search(coarse, fine, length, SHAPES):
+        fitted = polish(base, answers, smooth, found, fine.size)
+        if fitted is None:
+            continue
+        rivals.append(
+            Rival(
+                fit=fitted,
+                length=length_of(fitted, held, floor),
+                pair=smooth.pair,
+                fresh=len(found.shapes),
+            )
+        )
+    rivals.sort(key=lambda r: r.length)
+    snapped = []
+    for r in rivals[:2]:
+        fitted = snap(r.fit, answers, lambda f: length_of(f, held, floor), r.fresh)
+        snapped.append(replace(r, fit=fitted, length=length_of(fitted, held, floor)))
+    return snapped + rivals[2:]
+
+
+def length_of(fitted: Fit, held: Answers, floor: float) -> float:
+    """Description length on held-out answers [nats]."""
+    return description_length(fitted, held, floor, CHOICES)

@@ -1,0 +1,90 @@
+"""The front of laws, those as good as the best, and the question that decides between them."""
+
+from dataclasses import replace
+
+import pytest
+import sympy
+import torch
+
+import kinematics
+from discover import Region, sampling
+from discover.dynamics import Answers
+from discover.laws.carriers import joint_places
+from discover.laws.family import Family
+from discover.laws.fit import fit
+from discover.laws.front import apart, candidate, decide, front, near, seen_far
+from discover.laws.selection import refit
+from discover.laws.terms import symbols
+
+REGION = Region(q=1.0, v=2.0, tau=5.0).resolve(2)
+ROBOT = kinematics.load("double_pendulum")
+Q1 = symbols(2)["q"][0]
+
+
+def truth(q, v, tau):
+    push = torch.stack([2 * torch.tanh(3 * q[:, 0]), 0 * q[:, 0]], -1)
+    return kinematics.aba(ROBOT, q, v, tau - push)
+
+
+def answers(n, seed, reach=1.0):
+    states = sampling.sample(REGION, ROBOT, n, seed)
+    states = sampling.Batch(*(reach * x for x in states))
+    return Answers(q=states.q, v=states.v, tau=states.tau, a=truth(*states))
+
+
+def law(shape, on):
+    carrier = next(c for c in joint_places(ROBOT).carriers if c.name == "force on joint 1")
+    return refit(fit(Family.of(ROBOT), on), on, [replace(carrier.term(shape), name=str(shape))])
+
+
+@pytest.fixture(scope="module")
+def laws():
+    known, held = answers(200, 1), answers(150, 2)
+    plain = fit(Family.of(ROBOT), known)
+    shapes = [sympy.atan(4 * Q1), sympy.tanh(3 * Q1), sympy.tanh(3 * Q1) + Q1**9 * 0]
+    fits = [plain, *(law(s, known) for s in shapes[:2])]
+    return [candidate(f, length, held) for f, length in zip(fits, (50.0, 0.0, 2.0), strict=True)]
+
+
+def test_a_front_goes_from_short_to_long_and_each_is_better(laws):
+    members = front(laws)
+    sizes, errors = [m.size for m in members], [m.inside for m in members]
+    assert sizes == sorted(sizes)
+    assert errors == sorted(errors, reverse=True)
+    assert members[0].terms == ()
+    assert members[-1].inside < 1e-8
+    assert members[-1].expressions[0].has(sympy.tanh)
+
+
+def test_errors_far_out_are_those_of_the_law_there(laws):
+    far = answers(200, 3, reach=2.5)
+    bodies, wrong, right = seen_far(laws, far)
+    assert right.far < 1e-8 < wrong.far < bodies.far
+
+
+def test_laws_of_the_same_length_are_near_and_the_question_tells_them_apart(laws):
+    close = near(laws)
+    assert [c.length for c in close] == [0.0, 2.0]
+    pool = sampling.Batch(*(2.5 * x for x in sampling.sample(REGION, ROBOT, 200, 5)))
+    first, second = apart(close, pool)
+    assert first.question is None
+    own = second.fit.predict(*second.question) - first.fit.predict(*second.question)
+    assert float((own / first.fit.scale).abs().max()) == pytest.approx(second.difference)
+    every = (second.fit.predict(*pool) - first.fit.predict(*pool)) / first.fit.scale
+    assert second.difference == pytest.approx(float(every.abs().max()))
+
+
+def test_the_answer_decides_and_noise_as_large_as_the_difference_does_not(laws):
+    pool = sampling.Batch(*(2.5 * x for x in sampling.sample(REGION, ROBOT, 200, 5)))
+    asked = []
+
+    def ask(batch):
+        asked.append(len(batch.q))
+        return Answers(q=batch.q, v=batch.v, tau=batch.tau, a=truth(*batch))
+
+    chosen = decide(near(laws), pool, ask, floor=1e-4)
+    assert chosen[0].expressions[0].has(sympy.tanh)
+    assert 0 < sum(asked) <= 8
+    unmoved = decide(near(laws), pool, ask, floor=10.0)
+    assert unmoved[0].expressions[0].has(sympy.atan)
+    assert len(asked) == 1

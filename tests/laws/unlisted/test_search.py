@@ -1,0 +1,96 @@
+"""What the search can say: one law on all joints, saturations, laws that hold inside only."""
+
+import pytest
+import torch
+
+import kinematics
+from discover import Region, sampling
+from discover.bench import taught
+from discover.bench.planting import PlantedLaw, laws_of, plant
+from discover.bench.scoring import score
+from discover.dynamics import Answers
+from discover.laws.family import Family
+from discover.laws.fit import fit
+from discover.laws.unlisted import explain, within
+
+REGION = Region(q=1.0, v=2.0, tau=5.0)
+
+
+def asked(model, robot, n, seed):
+    box = REGION.resolve(robot.nv)
+    inside = sampling.sample(box, robot, n, seed)
+    outside = sampling.shell(box, robot, n, 1.0, 2.0, axis="joint", seed=seed)
+    states = [torch.cat(pair) for pair in zip(inside, outside, strict=True)]
+    return Answers(q=states[0], v=states[1], tau=states[2], a=model(*states))
+
+
+def searched(robot, law, n=250):
+    model = plant(robot, law, REGION)
+    answers, held = asked(model, robot, n, 1), asked(model, robot, n // 2, 2)
+    base = fit(Family.of(robot), answers)
+    return explain(base, answers, held, floor=1e-4, limit=1).best.fit
+
+
+def test_the_same_drag_on_three_joints_is_one_term():
+    robot = kinematics.load("planar_3r")
+    law = PlantedLaw("x", "force", lambda q, v, H: v * v.abs() ** 0.7)
+    (term,) = searched(robot, law).family.terms
+    assert term.names == {"v1", "v2", "v3"}
+    assert not term.tables
+    assert "each joint's own v" in term.name
+
+
+def test_a_drive_that_saturates_is_found_though_tau_makes_up_anything():
+    robot = kinematics.load("double_pendulum")
+    law = PlantedLaw("x", "drive", lambda q, v, tau: 3 * torch.tanh(tau / 3) - tau, fixed=True)
+    found = searched(robot, law)
+    states = sampling.shell(REGION.resolve(2), robot, 200, 2.0, 3.0, axis="joint", seed=3)
+    error = found.predict(*states) - plant(robot, law, REGION)(*states)
+    assert float(error.abs().max()) < 0.05
+    assert found.family.terms[0].names == {"tau1", "tau2"}
+
+
+def _smooth_error(a, q, v, tau):
+    """An error of its own, in no low dimension, one per cent of the spread."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.cat([q, v / 2, tau / 5], -1)
+    W = 1.5 * torch.randn(x.shape[1], 12, generator=generator, dtype=x.dtype)
+    out = torch.randn(12, a.shape[1], generator=generator, dtype=x.dtype)
+    error = torch.sin(x @ W + torch.arange(12)) @ out / 12**0.5
+    return a + 0.01 * a.square().mean(0).sqrt() * error
+
+
+@pytest.mark.parametrize("planted", [True, False])
+def test_inside_only_a_law_is_told_from_an_error_of_the_networks_own(planted):
+    robot = kinematics.load("double_pendulum")
+    law = PlantedLaw(
+        "x", "force", lambda q, v, H: torch.stack([torch.atan(4 * q[:, 1]), 0 * q[:, 0]], -1)
+    )
+    model = plant(robot, law, REGION) if planted else lambda *x: kinematics.aba(robot, *x)
+    sets = []
+    for seed, n in ((1, 200), (2, 100)):
+        q, v, tau = sampling.sample(REGION.resolve(2), robot, n, seed)
+        a = _smooth_error(model(q, v, tau), q, v, tau)
+        sets.append(Answers(q=q, v=v, tau=tau, a=a))
+    base = fit(Family.of(robot), sets[0])
+    found = within(base, base, *sets, floor=1e-9, limit=3)
+    words = [t.names for t in found.family.terms]
+    assert words == ([{"q2"}] if planted else [])
+
+
+@pytest.mark.slow
+def test_a_network_hands_over_the_law_that_it_was_taught():
+    for trial in taught.trials([0]):
+        record = taught.run(trial)
+        assert record["structure"], trial["law"]
+        assert record["closed"], trial["law"]
+
+
+def test_laws_for_the_bench_are_beside_the_tests_and_differ_by_name():
+    pendulum, arm = kinematics.load("double_pendulum"), kinematics.load("panda")
+    counts = {"planted_laws": 40, "fresh_laws": 15, "taught_laws": 3}
+    for file, count in counts.items():
+        names = [law.name for law in laws_of(file)(pendulum)]
+        assert len(set(names)) == count
+    assert len(laws_of("arm_laws")(arm)) == 14
+    assert score(None, lambda *x: kinematics.aba(pendulum, *x), pendulum, REGION).found == []
