@@ -154,6 +154,13 @@ def _zeros(account: Record) -> str:
     )
     if chance > 1e-9:
         text += f"; noise alone would make {relative(chance)}"
+    if zeros.get("misfit"):
+        text += (
+            f". Fitted as LᵀDL with D > 0 in that pattern, H is missed by "
+            f"{number(float(zeros['misfit']), 2)} standard deviations"
+        )
+    if zeros.get("indefinite"):
+        text += f"; at {relative(float(zeros['indefinite']))} of the states it is not positive"
     kept = violation <= max(1e-7, 4 * chance)
     return f"{text}. The prediction {'holds' if kept else 'fails'}."
 

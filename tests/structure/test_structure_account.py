@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from black_boxes import black_box
+from black_boxes import black_box, prober
 
 import discover
 import kinematics
@@ -16,6 +16,7 @@ from discover.inspection import prepare
 from discover.report import tree_figures
 from discover.structure.account import Account
 from discover.structure.described import compare, laid_on, screw_tree
+from discover.structure.factorisation import pattern_of, positive_factors
 from discover.structure.geometry import mirror, move
 from discover.structure.skeleton import Skeleton
 
@@ -124,3 +125,22 @@ def test_an_account_is_kept_whole(alone):
     *_, exam = alone
     record = exam.account.to_dict()
     assert Account.from_dict(record).to_dict() == record
+
+
+def test_factors_of_a_noisy_matrix_are_positive_and_keep_the_zeros():
+    robot = kinematics.random_tree(5, branching=0.7, seed=4)
+    asked = prober(black_box(robot, noise="a", level=0.05), 5)
+    seen = asked.at(asked.draw(6), replicates=4)
+    L, D, missed = positive_factors(seen.H, seen.H_deviation, robot.parents)
+    assert (D > 0).all()
+    _, lower = pattern_of(robot.parents)
+    assert not L[:, ~lower].any()
+    again = np.einsum("nki,nk,nkj->nij", L, D, L)
+    exact = kinematics.crba(robot, torch.from_numpy(seen.q)).numpy()
+    size = np.sqrt(np.einsum("nii->ni", exact))
+    apart = [np.abs(H - exact) / size[:, :, None] / size[:, None] for H in (again, seen.H)]
+    assert apart[0].mean() < apart[1].mean()  # the zeros that are known help
+    assert 0.2 < missed.mean() < 3
+    wrong = (-1, 0, 0, 0, 0)
+    assert wrong != robot.parents
+    assert positive_factors(seen.H, seen.H_deviation, wrong)[2].mean() > 3 * missed.mean()
