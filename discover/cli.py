@@ -240,7 +240,7 @@ def bench(
 ) -> None:
     """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,
     laws), world models on three robots (models), those against published figures (published), or
-    what many networks have learned (networks)."""
+    what many networks have learned (networks), or which structure they hold to (distilled)."""
     from importlib.util import find_spec
     from inspect import signature
 
@@ -252,6 +252,7 @@ def bench(
         "published",
         "structure",
         "networks",
+        "distilled",
     )
     if subject not in subjects:
         raise RecipeError(f"bench: expected one of {', '.join(subjects)}, found {subject!r}")

@@ -318,6 +318,24 @@ def zeros(record: Record, names: Sequence[str]) -> Figure:
     return figure
 
 
+def matrices(items: Sequence[tuple[str, Record]], names: Sequence[str]) -> Figure:
+    """Mass matrices of several models of one robot, with the zeros that its tree predicts."""
+    with house_style():
+        width = max(1.5, 0.34 * len(names) + 0.5)
+        figure = new_figure(width * len(items) + 0.9, width + 0.75)
+        panels = np.atleast_1d(figure.subplots(1, len(items)))
+        for panel, (title, record) in zip(panels, items, strict=True):
+            allowed = np.asarray(record["allowed"], dtype=bool)
+            image = _matrix(panel, np.asarray(record["H"]), allowed, names, title)
+            panel.title.set_fontsize(8.5)
+            panel.tick_params(axis="x", rotation=0)
+        bar = figure.colorbar(image, ax=list(panels), shrink=0.85, pad=0.01)
+        bar.set_ticks([-6, -4, -2, 0], labels=["10⁻⁶", "10⁻⁴", "1 %", "1"])
+        told = "mass matrix, entries over the diagonal   × predicted to vanish by the tree"
+        figure.supxlabel(told, fontsize=8, color=MUTED)
+    return figure
+
+
 def _matrix(panel: Axes, values: Array, allowed: Array, names: Sequence[str], title: str) -> Any:
     shown = np.log10(np.clip(np.abs(values), _DEEP, 1.0))
     image = panel.imshow(shown, cmap=_SHADES, vmin=np.log10(_DEEP), vmax=0.0)
