@@ -225,7 +225,10 @@ def calibrate(
 @app.command()
 def bench(
     subject: Annotated[
-        str, typer.Argument(help="dynamics, verdict, laws, models, published or structure")
+        str,
+        typer.Argument(
+            help="dynamics, verdict, laws, models, published, structure, networks or distilled"
+        ),
     ] = "dynamics",
     out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
     part: Annotated[str | None, typer.Option(help="Of laws: only these parts [all].")] = None,

@@ -1,4 +1,4 @@
-"""`discover bench distilled`: the simulator is accepted, a made-up model is not, the report says so."""
+"""`discover bench distilled`: the simulator is accepted, a bent model is not, and it says so."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_what_is_mechanics_and_what_is_not(tmp_path):
     exact = simulator(robot)
 
     def bent(q, v, tau):
-        return exact(q, v, tau) + 0.3 * torch.sin(3 * v) * torch.cos(tau)
+        return exact(q, v, tau) + 0.3 * torch.sin(3 * q) * torch.sin(tau)
 
     rows = [
         {
