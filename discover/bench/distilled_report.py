@@ -24,7 +24,8 @@ model."""
 HOW = """## How to read it
 
 - *not affine in τ*, *not symmetric*: what is missed of a = A(q, v) τ + c(q, v), and how far A
-  is from its transpose, relative. Mechanics has both exactly. *positive*: the share of states at which A is.
+  is from its transpose, relative. Mechanics has both exactly. *positive*: the share of states at
+  which A is.
 - *tree*: the parents that were inferred, counted from 1, 0 for the base.
 - *forbidden entries of H*: the largest where the robot's tree has none, over the diagonal.
 - *H off*: the model's mass matrix against the robot's own, over the diagonal.
