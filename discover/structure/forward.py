@@ -19,8 +19,9 @@ from discover.structure.inference import robot_from_screws
 from discover.structure.passes import torch_forces, trace_recursion
 from discover.structure.recursion import Recursion
 from kinematics import Robot
-from kinematics.programs.elimination import ABOVE, BEFORE, Order, forward_dynamics
+from kinematics.programs.elimination import forward_dynamics
 from kinematics.programs.mechanism import Mechanism, mechanism
+from kinematics.programs.orders import ABOVE, BEFORE, Order
 from kinematics.programs.program import Program
 from kinematics.programs.search import QUICK, better_order, named_order
 

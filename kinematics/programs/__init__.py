@@ -3,7 +3,8 @@
 from kinematics.programs.compiled import CompiledProgram, compile_program
 from kinematics.programs.derivative import pullback
 from kinematics.programs.door import compile_robot, compile_trace, robot_program
-from kinematics.programs.graph import Graph, Node
+from kinematics.programs.graph import Graph
+from kinematics.programs.node import Node
 from kinematics.programs.program import Program, ProgramError, evaluate, make_program
 from kinematics.programs.tracing import trace
 

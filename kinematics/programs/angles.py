@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kinematics.programs.graph import Node
 from kinematics.programs.llvm_lines import Lines
+from kinematics.programs.node import Node
 from kinematics.programs.row_access import Rows
 from kinematics.programs.vector_type import VectorType
 

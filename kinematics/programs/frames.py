@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kinematics.programs.graph import Graph, Node
-from kinematics.programs.mechanism import Step
+from kinematics.programs.graph import Graph
+from kinematics.programs.node import Node
+from kinematics.programs.steps import Step
 
 Vector = tuple[Any, ...]  # three
 Symmetric = tuple[Any, ...]  # six

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kinematics.programs.graph import UNARY, Graph, Node
+from kinematics.programs.graph import Graph
+from kinematics.programs.node import UNARY, Node
 from kinematics.programs.program import ProgramError
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kinematics.errors import WorldlawError
-from kinematics.programs.graph import UNARY, Graph, Node, as_nodes, reachable
+from kinematics.programs.graph import Graph, as_nodes, reachable
+from kinematics.programs.node import UNARY, Node
 
 if TYPE_CHECKING:
     from kinematics.programs.symbolic_form import SympyForm

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from kinematics.programs.frames import Move, Vector, add, cross, down, vector_up
-from kinematics.programs.graph import Graph, Node
-from kinematics.programs.mechanism import TURNING, Mechanism
+from kinematics.programs.graph import Graph
+from kinematics.programs.mechanism import Mechanism
+from kinematics.programs.node import Node
+from kinematics.programs.steps import TURNING
 
 
 @dataclass(frozen=True, kw_only=True)

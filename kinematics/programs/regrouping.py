@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinematics.programs.mechanism import TURNING, Body, Mechanism, about
+from kinematics.programs.mechanism import Body, Mechanism
+from kinematics.programs.steps import TURNING, about
 
 
 def regrouped(made: Mechanism, rule: dict[int, str] | str = "second moment") -> list[np.ndarray]:

@@ -10,8 +10,8 @@ fits (a quarter less time for 38 velocities and 4096 states).
 
 from __future__ import annotations
 
-from kinematics.programs.graph import Node
 from kinematics.programs.llvm_lines import Lines
+from kinematics.programs.node import Node
 from kinematics.programs.program import Port
 from kinematics.programs.vector_type import VectorType
 

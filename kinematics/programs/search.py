@@ -13,17 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kinematics.programs.elimination import (
-    ABOVE,
-    BEFORE,
-    OWN,
-    Order,
-    articulated_order,
-    composite_order,
-    forward_dynamics,
-)
-from kinematics.programs.mechanism import TURNING, Mechanism, mechanism
+from kinematics.programs.elimination import forward_dynamics
+from kinematics.programs.mechanism import Mechanism, mechanism
+from kinematics.programs.orders import ABOVE, BEFORE, OWN, Order, articulated_order, composite_order
 from kinematics.programs.program import Program
+from kinematics.programs.steps import TURNING
 
 SMALL = 16  # velocities
 QUICK = 24_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kinematics.programs.graph import Node
+from kinematics.programs.node import Node
 from kinematics.programs.program import Program
 from kinematics.programs.source_lines import INFIX, assignments
 

@@ -7,8 +7,8 @@ into shared memory, and each thread takes its own from there; answers go back th
 
 from __future__ import annotations
 
-from kinematics.programs.graph import Node
 from kinematics.programs.lowering import lower
+from kinematics.programs.node import Node
 from kinematics.programs.program import Program
 from kinematics.programs.source_c import account, c_expression, c_number, real_type
 from kinematics.programs.source_lines import assignments

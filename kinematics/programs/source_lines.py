@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kinematics.programs.graph import Node
+from kinematics.programs.node import Node
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 

@@ -9,9 +9,10 @@ batch smaller than a block must be padded by the caller, or go to a one-lane ker
 from __future__ import annotations
 
 from kinematics.programs.angles import TOGETHER, AnglesOfOneState
-from kinematics.programs.graph import Node, reachable
+from kinematics.programs.graph import reachable
 from kinematics.programs.llvm_lines import Lines
 from kinematics.programs.lowering import Instructions, lower
+from kinematics.programs.node import Node
 from kinematics.programs.program import TRIG, Program
 from kinematics.programs.row_access import Rows
 from kinematics.programs.vector_sine import (

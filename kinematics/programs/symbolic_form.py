@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kinematics.programs.graph import Node
+from kinematics.programs.node import Node
 from kinematics.programs.program import TRIG, Program, ProgramError
 
 FLAT_ANGLES = 3

@@ -8,18 +8,19 @@ from program_samples import draw, mixed_robot, worst
 
 import kinematics
 from kinematics.programs import ProgramError, compile_robot, evaluate, robot_program
-from kinematics.programs.elimination import (
+from kinematics.programs.elimination import forward_dynamics
+from kinematics.programs.fastest import choose
+from kinematics.programs.mechanism import mechanism
+from kinematics.programs.orders import (
     Order,
     articulated_order,
     composite_order,
     describe,
     equation_graph,
-    forward_dynamics,
 )
-from kinematics.programs.fastest import choose
-from kinematics.programs.mechanism import about, is_permutation, mechanism, zxz
 from kinematics.programs.regrouping import regrouped
 from kinematics.programs.search import _places, better_order, limb_orders
+from kinematics.programs.steps import about, is_permutation, zxz
 
 
 def tree(nb, seed, **options):
