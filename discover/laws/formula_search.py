@@ -8,10 +8,10 @@ its numbers made round where nothing is lost, and kept as a front.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import sympy
@@ -67,19 +67,21 @@ def find_formula(
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     ENGINES["sparse"]().check(x[:, :1], y, symbols[:1])
-    reduced = reduce(x, y, symbols, units, target)
+    options = reduce(x, y, symbols, units, target)
     found: list[tuple[sympy.Expr, float]] = []
     scale = float(np.sqrt(np.mean(y**2))) or 1.0
     rows = np.linspace(0, len(y) - 1, min(len(y), _FEW)).round().astype(int)
-    rest = y / reduced.factor
-    views = [v for v in VIEWS if not (v.positive and (rest <= 0).any())]
-    rounds = _ROUNDS if reduced.variables.shape[1] > 1 else 1
-    for again, view in itertools.product(range(rounds), views):
-        for formula in _searched(reduced, view.forward(rest), rows, seed + 1000 * again, engine):
-            whole = reduced.factor_expression * view.back(formula)
-            found.append(_refitted(whole, x[rows], y[rows], symbols))
-        if found and min(error for _, error in found) < EXACT * scale:
-            break
+    for again, reduced in enumerate((options * _ROUNDS)[:_ROUNDS]):
+        rest = y / reduced.factor
+        for view in (v for v in VIEWS if not (v.positive and (rest <= 0).any())):
+            for formula in _searched(reduced, view.forward(rest), rows, seed + again, engine):
+                whole = reduced.factor_expression * view.back(formula)
+                found.append(_refitted(whole, x[rows], y[rows], symbols))
+            if found and min(error for _, error in found) < EXACT * scale:
+                break
+        else:
+            continue
+        break
     found = [f for f in found if math.isfinite(f[1])]
     found.sort(key=lambda f: _length(f[0], f[1] / scale))
     polished = [polish(f, x, y, symbols) for f, _ in found[:_FINALISTS]]
@@ -97,34 +99,59 @@ def reduce(
     symbols: Sequence[sympy.Symbol],
     units: Sequence[Unit] | None,
     target: Unit | None,
-) -> Reduced:
-    """What is left to be searched once units, sums and powers have been taken out."""
+) -> list[Reduced]:
+    """What is left to be searched once powers, sums and units have been taken out: best first."""
     d = x.shape[1]
     given = [tuple(u) for u in units] if units is not None else [()] * d
+    # Powers of single variables first: they are the surest, and leave fewer for all that follows.
+    start = Reduced(
+        factor=np.ones(len(y)),
+        factor_expression=sympy.Integer(1),
+        variables=x,
+        expressions=tuple(symbols),
+    )
+    plain = divided(start, y)
+    own = [_unit_of((0,) * len(given[0]), 1 / e, symbols, given) for e in plain.expressions]
     alike: dict[Unit, list[int]] = {}
-    for i, u in enumerate(given):
-        alike.setdefault(u, []).append(i)
-    smooth = np.log(y) if (y > 0).all() else y
-    variables, names, origin = joined(x, smooth, symbols, list(alike.values()))
-    best: Reduced | None = None
-    reached = math.inf
-    options = [Reduction(carrier=np.zeros(len(names)), groups=np.eye(len(names)))]
-    if units is not None and target is not None:
-        options = reductions([given[i] for i in origin], target)[:_REDUCTIONS] or options
+    for position, unit in enumerate(own):
+        alike.setdefault(unit, []).append(position)
+    rest = y / plain.factor
+    variables, names, origin = joined(
+        plain.variables, rest, plain.expressions, list(alike.values())
+    )
+    k = len(names)
+    options = [Reduction(carrier=np.zeros(k), groups=np.eye(k))]
+    if units is not None and target is not None and k:
+        left = _unit_of(target, plain.factor_expression, symbols, given)
+        options = reductions([own[i] for i in origin], left)[:_REDUCTIONS] or options
+    made: list[tuple[float, Reduced]] = []
     for option in options:
         carrier, groups = option.values(variables)
         front, inner = option.expressions(names)
-        made = Reduced(
-            factor=carrier,
-            factor_expression=front,
+        one = Reduced(
+            factor=plain.factor * carrier,
+            factor_expression=plain.factor_expression * front,
             variables=groups,
             expressions=tuple(inner),
         )
-        error = predictability(groups, y / carrier)
-        if error < 0.7 * reached:
-            best, reached = made, error
-    assert best is not None
-    return divided(best, y)
+        # Simpler products first: one that is longer must predict clearly better.
+        error = float(predictability(groups, y / one.factor)[0])
+        made.append((error * 1.1 ** len(made), one))
+    made.sort(key=lambda m: m[0])
+    return [divided(one, y) for _, one in made[:_ROUNDS]]
+
+
+def _unit_of(
+    target: Unit, factor: sympy.Expr, symbols: Sequence[sympy.Symbol], units: Sequence[Unit]
+) -> Unit:
+    """The target's unit over that of a product of powers of the variables."""
+    powers = factor.as_powers_dict()
+    taken = [Fraction(str(powers.get(s, 0))) for s in symbols]
+    pairs = list(zip(taken, units, strict=True))
+    return tuple(
+        Fraction(t) - sum((p * Fraction(u[i]) for p, u in pairs), Fraction())
+        for i, t in enumerate(target)
+    )
 
 
 def _searched(

@@ -8,12 +8,13 @@ stands before everything else, better once that power is divided out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
 
-_SAMPLES = 120
+_SAMPLES = 150
+_PAIRED = 3  # variables up to which quotients and products are looked for
 _BETTER = 0.8  # what is simpler must also predict better, by this factor
 _POWERS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 0.5, -0.5, 1.5, -1.5)
 _SCALES = (0.8, 2.0, 5.0)
@@ -30,28 +31,37 @@ class Reduced:
     expressions: tuple[sympy.Expr, ...]
 
 
-def predictability(x: np.ndarray, y: np.ndarray) -> float:
-    """Leave-one-out error of a Gaussian process, over the spread of y; the best of few kernels."""
-    rows = np.linspace(0, len(y) - 1, min(len(y), _SAMPLES)).round().astype(int)
-    x, y = x[rows], y[rows]
-    spread = float(y.std())
-    if not np.isfinite(y).all() or not np.isfinite(x).all():
-        return np.inf
-    if spread <= 1e-9 * float(np.abs(y).max()):
-        return 0.0
+def predictability(x: np.ndarray, *targets: np.ndarray) -> np.ndarray:
+    """Leave-one-out error of a Gaussian process for each target, over its spread.
+
+    The best of few kernels; targets that are positive are looked at as logarithms.
+    """
+    rows = np.linspace(0, len(x) - 1, min(len(x), _SAMPLES)).round().astype(int)
+    x = x[rows]
+    best = np.full(len(targets), np.inf)
+    columns = []
+    for k, full in enumerate(targets):
+        y = np.log(full[rows]) if (full > 0).all() else full[rows]
+        spread = float(y.std())
+        usable = bool(np.isfinite(y).all()) and bool(np.isfinite(x).all())
+        if usable and spread <= 1e-9 * max(1.0, float(np.abs(y).max())):
+            best[k], usable = 0.0, False
+        columns.append((y - y.mean()) / spread if usable else np.full(len(rows), np.nan))
+    Y = np.stack(columns, 1)
+    asked = np.isfinite(Y).all(0)
     if x.shape[1] == 0:
-        return 1.0
+        return np.where(asked, 1.0, best)
+    if not asked.any():
+        return best
     z = (x - x.mean(0)) / np.where(x.std(0) > 0, x.std(0), 1.0)
     distance = ((z[:, None] - z[None]) ** 2).sum(-1) / x.shape[1]
-    target = (y - y.mean()) / spread
-    best = np.inf
     for scale in _SCALES:
         values, vectors = np.linalg.eigh(np.exp(-0.5 * distance / scale**2))
-        along = vectors.T @ target
+        along = vectors.T @ Y[:, asked]
         for nugget in _NUGGETS:
             weight = 1 / (np.maximum(values, 0.0) + nugget)
-            error = (vectors @ (weight * along)) / ((vectors**2) @ weight)
-            best = min(best, float(np.sqrt(np.mean(error**2))))
+            error = (vectors @ (weight[:, None] * along)) / ((vectors**2) @ weight)[:, None]
+            best[asked] = np.minimum(best[asked], np.sqrt(np.mean(error**2, axis=0)))
     return best
 
 
@@ -65,7 +75,7 @@ def joined(
     """
     columns, names, origin = list(x.T), list(symbols), list(range(x.shape[1]))
     unit = {i: k for k, group in enumerate(same) for i in group}
-    now = predictability(x, y)
+    now = float(predictability(x, y)[0])
     while True:
         best: tuple[float, int, int, int] | None = None
         for i in range(len(columns)):
@@ -75,7 +85,7 @@ def joined(
                 for sign in (-1, 1):
                     rest = [c for k, c in enumerate(columns) if k not in (i, j)]
                     trial = np.stack([*rest, columns[i] + sign * columns[j]], -1)
-                    error = predictability(trial, y)
+                    error = float(predictability(trial, y)[0])
                     if error < _BETTER * now and (best is None or error < best[0]):
                         best = error, i, j, sign
         if best is None:
@@ -88,28 +98,46 @@ def joined(
 
 
 def divided(made: Reduced, y: np.ndarray) -> Reduced:
-    """Powers of single variables divided out where the rest is then predicted better without."""
+    """Powers of single variables divided out where the rest is then predicted better without.
+
+    The variable itself goes, or enters in quotients with (or products by) another only.
+    """
     while True:
         target = y / made.factor
-        k = made.variables.shape[1]
-        now = predictability(made.variables, target)
-        best: tuple[float, int, float] | None = None
-        for i in range(k):
+        now = float(predictability(made.variables, target)[0])
+        best: tuple[float, Reduced] | None = None
+        for rest, i in _without(made):
             column = made.variables[:, i]
-            rest = np.delete(made.variables, i, axis=1)
-            for power in _POWERS:
-                if power != int(power) and (column <= 0).any():
-                    continue
-                error = predictability(rest, target / column**power)
-                if error < _BETTER * now and (best is None or error < best[0]):
-                    best = error, i, power
+            powers = [p for p in (0, *_POWERS) if p == int(p) or (column > 0).all()]
+            errors = predictability(rest.variables, *(target / column**p for p in powers))
+            order = int(np.argmin(errors))
+            if errors[order] < _BETTER * now and (best is None or errors[order] < best[0]):
+                power = powers[order]
+                taken = made.expressions[i] ** sympy.Rational(str(power))
+                factor = made.factor * column**power
+                best = (
+                    float(errors[order]),
+                    replace(rest, factor=factor, factor_expression=made.factor_expression * taken),
+                )
         if best is None:
             return made
-        _, i, power = best
-        made = Reduced(
-            factor=made.factor * made.variables[:, i] ** power,
-            factor_expression=made.factor_expression
-            * made.expressions[i] ** sympy.Rational(str(power)),
-            variables=np.delete(made.variables, i, axis=1),
-            expressions=made.expressions[:i] + made.expressions[i + 1 :],
-        )
+        made = best[1]
+
+
+def _without(made: Reduced) -> list[tuple[Reduced, int]]:
+    """The same with one variable fewer, and which: left out, or joined to another."""
+    x, names = made.variables, made.expressions
+    out = []
+    for i in range(x.shape[1]):
+        others = [k for k in range(x.shape[1]) if k != i]
+        fewer = replace(made, variables=x[:, others], expressions=tuple(names[k] for k in others))
+        out.append((fewer, i))
+        if len(others) >= _PAIRED or not (x[:, i] > 0).all():
+            continue
+        for position, j in enumerate(others):
+            for power in (-1, 1):
+                columns, words = fewer.variables.copy(), list(fewer.expressions)
+                columns[:, position] = x[:, j] * x[:, i] ** power
+                words[position] = names[j] * names[i] ** power
+                out.append((replace(made, variables=columns, expressions=tuple(words)), i))
+    return out

@@ -1,0 +1,91 @@
+"""Helmholtz conditions on mechanisms that have a Lagrangian and on offenders; equivalence."""
+
+from dataclasses import replace
+
+import pytest
+import sympy
+import torch
+
+import kinematics
+from discover.bench.arms import arm
+from discover.laws import RigidBodyLaw
+from discover.laws.equivalence import to_rigid_body
+from discover.laws.family import Family
+from discover.laws.fit import Fit
+from discover.laws.helmholtz import conditions, lagrangian, motions
+from discover.laws.terms import Term, symbols
+from discover.sampling import Batch
+
+S = symbols(2)
+Q1, V1 = S["q"][0], S["v"][0]
+
+
+@pytest.fixture(scope="module")
+def robot():
+    return kinematics.load("double_pendulum")
+
+
+def law(robot, *shapes):
+    extra = tuple(
+        Term(name=f"t{k}", shape=tuple(map(sympy.sympify, shape)), coefficient=0.4)
+        for k, shape in enumerate(shapes)
+    )
+    return RigidBodyLaw(robot=robot, extra=extra, size=7)
+
+
+def test_rigid_bodies_have_a_lagrangian():
+    for robot in (arm("planar", 3, 1), arm("spatial", 2, 5)):
+        told = conditions(lambda *x, r=robot: kinematics.aba(r, *x), *motions(robot.nv))
+        assert told.exists, str(told)
+
+
+@pytest.mark.parametrize(
+    ("shape", "broken"),
+    [
+        ((V1, 0), "velocity"),  # damping
+        ((S["q"][1], 0), "position"),  # a force field with a curl
+        ((S["a"][1], 0), "symmetry"),  # inertia on one side only
+    ],
+)
+def test_offenders_break_the_condition_that_is_theirs(robot, shape, broken):
+    told = conditions(law(robot, shape), *motions(2))
+    assert not told.exists
+    assert getattr(told, broken) > 1e-2
+    assert "no Lagrangian" in str(told)
+
+
+def test_the_lagrangian_of_conservative_terms_gives_their_forces_back(robot):
+    found = law(robot, (Q1**3, 0), (sympy.sin(Q1), 0))
+    L = lagrangian(found)
+    difference = sympy.expand(found.lagrangian - L).diff(Q1) - 0.4 * (Q1**3 + sympy.sin(Q1))
+    assert abs(float(difference.subs(Q1, 0.7))) < 1e-12
+    assert lagrangian(law(robot, (V1, 0))) is None
+
+
+def _batch():
+    generator = torch.Generator().manual_seed(0)
+    return Batch(*(3 * torch.randn(3, 150, 2, generator=generator, dtype=torch.float64)))
+
+
+def test_a_rigid_body_in_disguise_is_recognised(robot):
+    """Gravity of the second link, written as terms: a heavier link and nothing else."""
+    family = Family.of(robot)
+    plain = Fit(
+        family=family, theta=family.basis.T @ robot.pi.flatten(),
+        covariance=torch.zeros(1), error=0.0, scale=torch.ones(2, dtype=torch.float64),
+    )  # fmt: skip
+    heavier = robot.replace(pi=robot.pi * torch.tensor([[1.0], [1.3]], dtype=torch.float64))
+    more, same = RigidBodyLaw.from_fit(plain), law(robot)
+    a = sympy.Matrix(S["a"])
+    other = RigidBodyLaw(robot=heavier, size=7)
+    difference = (other.mass_matrix - same.mass_matrix) * a + other.bias - same.bias
+    term = Term(name="disguise", shape=tuple(difference), coefficient=1.0)
+    found = to_rigid_body(replace(more, extra=(term,)), robot, _batch())
+    assert found.rigid
+    assert found.symbolic is True
+
+
+def test_a_law_that_is_none_is_not(robot):
+    found = to_rigid_body(law(robot, (V1 * sympy.Abs(V1), 0)), robot, _batch())
+    assert not found.rigid
+    assert found.misfit > 1e-3
