@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from discover.dynamics import Answers
+from discover.laws.engine_shapes import engine_shapes
+from discover.laws.engines import Engine
 from discover.laws.fit import Fit
 from discover.laws.leftover import Pair, Smooth, fit_pair, rank_pairs
 from discover.laws.polish import polish, snap, tabulated
@@ -16,7 +18,7 @@ from discover.laws.selection import (
     description_length,
     refit,
 )
-from discover.laws.shape_search import search
+from discover.laws.shape_search import Found, search
 from discover.laws.shape_targets import targets
 
 PAIRS = 14  # pairs that are fitted with a flexible function
@@ -29,6 +31,7 @@ _IMPLICIT = 3  # such pairs fitted in a round
 _WORTH = 0.6  # a flexible function must bring the held-out error below this share
 _CLEAR = 0.97  # a pair that explains this share needs no other look
 _STRONG = 0.05  # a residual that may have pulled the bodies away
+_ENOUGH = 1.3  # times what a table leaves: a formula that needs no better one
 _KNOTS = 3e-3  # what splines leave of a smooth function
 
 
@@ -91,8 +94,12 @@ def rivals_of(
     ranked: Sequence[Pair],
     floor: float,
     before: float,
+    engine: Engine | None = None,
 ) -> list[Rival]:
-    """The laws that one more term makes of `current`; `before` is its held-out error."""
+    """The laws that one more term makes of `current`; `before` is its held-out error.
+
+    `engine` is asked for shapes where the catalogue has none that does what a table can.
+    """
     smooth: list[Smooth] = []
     implicit = 0
     for k, pair in enumerate(ranked):
@@ -109,8 +116,8 @@ def rivals_of(
     level = max(floor, _KNOTS * before)
     smooth.sort(key=lambda s: math.log(max(s.held_out, level)) + 0.03 * s.pair.cost)
     rivals: list[Rival] = []
-    for s in smooth[:FINALISTS]:
-        rivals += _formulas(current, answers, held, s, floor)
+    for k, s in enumerate(smooth[:FINALISTS]):
+        rivals += _formulas(current, answers, held, s, floor, engine if k == 0 else None)
         reached = min((r.fit.standardised_error(held) for r in rivals), default=math.inf)
         if reached <= 1.06 * floor:
             break
@@ -124,7 +131,12 @@ def rivals_of(
 
 
 def _formulas(
-    base: Fit, answers: Answers, held: Answers, smooth: Smooth, floor: float
+    base: Fit,
+    answers: Answers,
+    held: Answers,
+    smooth: Smooth,
+    floor: float,
+    engine: Engine | None,
 ) -> list[Rival]:
     """The shapes of a flexible function, each polished with the bodies."""
     coarse, fine = targets(smooth, floor)
@@ -133,19 +145,19 @@ def _formulas(
         bits = EFFECTIVE_SAMPLES * math.log(max(error, fine.floor))
         return bits + symbols * math.log(_ALPHABET) + 0.5 * numbers * math.log(EFFECTIVE_SAMPLES)
 
-    rivals = []
-    for found in search(coarse, fine, length, SHAPES):
-        fitted = polish(base, answers, smooth, found, fine.size)
-        if fitted is None:
-            continue
-        rivals.append(
-            Rival(
-                fit=fitted,
-                length=length_of(fitted, held, floor),
-                pair=smooth.pair,
-                fresh=len(found.shapes),
-            )
-        )
+    rivals: list[Rival] = []
+
+    def try_out(shapes: Sequence[Found]) -> None:
+        for found in shapes:
+            fitted = polish(base, answers, smooth, found, fine.size)
+            if fitted is not None:
+                own, fresh = length_of(fitted, held, floor), len(found.shapes)
+                rivals.append(Rival(fit=fitted, length=own, pair=smooth.pair, fresh=fresh))
+
+    try_out(search(coarse, fine, length, SHAPES))
+    reached = min((r.fit.standardised_error(held) for r in rivals), default=math.inf)
+    if engine is not None and reached > _ENOUGH * max(floor, smooth.held_out):
+        try_out(engine_shapes(engine, smooth, fine, length, SHAPES))
     rivals.sort(key=lambda r: r.length)
     snapped = []
     for r in rivals[:2]:

@@ -89,6 +89,17 @@ def search(coarse: Target, fine: Target, length: Length, keep: int) -> list[Foun
     return [replace(f, coefficients=_coefficients(fine, f)) for f in again[:keep]]
 
 
+def polished(
+    target: Target,
+    shapes: tuple[Shape, ...],
+    constants: tuple[tuple[float, ...], ...],
+    length: Length,
+) -> Found:
+    """The shapes with constants and coefficients fitted, from the constants given."""
+    found = _polish(target, shapes, constants, length)
+    return replace(found, coefficients=_coefficients(target, found))
+
+
 def _coefficients(target: Target, found: Found) -> tuple[float, ...]:
     u = target.z / target.size
     pairs = zip(found.shapes, found.constants, strict=True)

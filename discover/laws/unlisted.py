@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from discover.dynamics import Answers
+from discover.laws.engine_shapes import engine_named
 from discover.laws.fit import Fit, fit
 from discover.laws.front import Candidate, apart, candidate, decide, front, near
 from discover.laws.leftover import Pair
@@ -51,9 +52,12 @@ def explain(
     floor: float,
     limit: int = 3,
     share: float = _SHARE,
+    engine: str = "auto",
 ) -> Explanation:
     """Add unlisted terms to `base` while the description of held-out answers gets shorter.
 
+    engine  who is asked for a formula that the catalogue of shapes lacks: "auto" (Operon where it
+            is installed), "sparse" (nobody), "operon" or "pysr"
     `share` of what is left over, beyond noise, the best pair must explain for a round to begin.
     """
     best = Selection(fit=base, length=length_of(base, held, floor))
@@ -69,7 +73,7 @@ def explain(
         first = first or tuple(seen)
         if not seen or seen[0].explained < share * explainable:
             break
-        tried = rivals_of(start, answers, held, seen, floor, before)
+        tried = rivals_of(start, answers, held, seen, floor, before, engine_named(engine))
         rivals += tried
         if not tried:
             break
@@ -92,6 +96,7 @@ def beside(
     limit: int,
     pool: Batch | None = None,
     ask: Callable[[Batch], Answers] | None = None,
+    engine: str = "auto",
 ) -> Explanation:
     """The better of a law from the list of known shapes and of a search without a list.
 
@@ -101,7 +106,7 @@ def beside(
     """
     started = _well_started(physics, answers)
     physics, listed = started, (started if listed is physics else listed)
-    found = _beside(physics, listed, answers, held, floor, limit)
+    found = _beside(physics, listed, answers, held, floor, limit, engine)
     plain = [
         candidate(f, length_of(f, held, floor), held)
         for f in ([physics] if listed is physics else [physics, listed])
@@ -140,7 +145,13 @@ def within(
 
 
 def _beside(
-    physics: Fit, listed: Fit, answers: Answers, held: Answers, floor: float, limit: int
+    physics: Fit,
+    listed: Fit,
+    answers: Answers,
+    held: Answers,
+    floor: float,
+    limit: int,
+    engine: str,
 ) -> Explanation:
     length = length_of(listed, held, floor)
     best = Selection(fit=listed, length=length)
@@ -149,7 +160,7 @@ def _beside(
     if done and len(listed.family.terms) <= len(physics.family.terms) + 1:
         return nothing
     fewer, tested = _some(answers, _FITTED), _some(held, _TESTED)
-    found = explain(physics, fewer, tested, floor=floor, limit=limit)
+    found = explain(physics, fewer, tested, floor=floor, limit=limit, engine=engine)
     if not found.rivals or found.best.fit is physics:
         return replace(found, best=best)
     fitted = refit(found.best.fit, answers, found.best.fit.family.terms)
