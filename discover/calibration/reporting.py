@@ -55,9 +55,9 @@ def report(run: Run, out: Path, *, command: str) -> Path:
         "",
         *_claims(sides),
         "",
-        "*Physics* means: no departure above the stated resolution within the stated reach. A law "
-        "behind noise counts as undetermined though lawful even where it departs from physics by "
-        "less than the resolution, and nobody could tell it.",
+        "*Physics* means: no departure above the stated resolution within the stated reach. So a "
+        "law that departs by less, called physics, is told truly and still counts as a miss; only "
+        "the line *true as stated* counts it right.",
         "",
         "## Confusion",
         "",
@@ -239,13 +239,22 @@ def _misses(rows: Sequence[Judged]) -> list[str]:
             [
                 miss.record.name,
                 miss.record.truth or "",
-                f"{miss.answer} ({miss.confidence:.2f})",
+                f"{miss.answer} ({miss.confidence:.2f})"
+                + " - true as stated" * (miss.true_as_stated and not miss.right),
+                _departure(miss.record),
                 told,
             ]
         )
     if not body:
         return ["None."]
-    return table(["model", "truth", "answer", "evidence"], body)
+    return table(["model", "truth", "answer", "departs by / resolution", "evidence"], body)
+
+
+def _departure(record: Record) -> str:
+    """How far a law departs from physics in the region, and what could have been seen there."""
+    if record.departure is None:
+        return f"- / {record.resolution[0]:.2g}"
+    return f"{record.departure:.2g} / {record.resolution[0]:.2g}"
 
 
 _SHORT = {

@@ -35,6 +35,13 @@ class Judged:
         return self.answer == self.record.truth
 
     @property
+    def true_as_stated(self) -> bool:
+        """Right; or "no departure above x" of a law that departs from physics by less than x."""
+        small = (self.record.departure or 0.0) < self.record.resolution[0]
+        lawful = self.record.truth == "alternative law"
+        return self.right or (lawful and small and self.answer == "physics")
+
+    @property
     def undecided(self) -> bool:
         """Undetermined although there is a truth to be found."""
         return self.answer == "undetermined" and self.record.truth != "undetermined"
@@ -169,6 +176,7 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
     reached = Share(count=sum(abs(m - e) <= _NEAR for _, _, e, m in near), total=len(near))
     right, open_ = share(decided(rows), lambda r: r.right), share(lawful, lambda r: r.undecided)
     found = share(hidden, lambda r: r.right)
+    stated = share(decided(rows), lambda r: r.true_as_stated)
     honest = share(little, lambda r: r.right or r.undecided)
     clean = [r for r in rows if r.record.noise == "clean"]
     clean_right = share(decided(clean), lambda r: r.right)
@@ -195,6 +203,12 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
             figure=str(right),
             asked="≥ 95 %",
             met=right.value >= 0.95,
+        ),
+        Claim(
+            what="right, or true as stated (no departure above x), among those decided",
+            figure=str(stated),
+            asked="≥ 95 %",
+            met=stated.value >= 0.95,
         ),
         Claim(
             what="undetermined where a truth exists",

@@ -159,3 +159,19 @@ def test_bounds_are_fitted_and_move_no_further_than_their_meaning():
     assert 0.2 * rule.bound < fitted[name] < 0.8 * rule.bound
     assert fitting.fit(good + bad).bounds["lookup table: kept label noise"] == pytest.approx(0.5)
     assert judge(far(0.09), fitting.fit(good + bad)).answer == "undetermined"
+
+
+def test_a_law_below_the_resolution_called_physics_is_true_as_stated_and_a_miss_all_the_same():
+    def called_physics(departure: float) -> scoring.Judged:
+        return scoring.Judged(
+            record=record(
+                "law", "alternative law", [], departure=departure, resolution=(0.05, 0.1)
+            ),
+            answer="physics",
+            confidence=0.6,
+            probabilities=np.array([0.1, 0.6, 0.1, 0.2]),
+        )
+
+    small, large = called_physics(0.02), called_physics(0.08)
+    assert (small.true_as_stated, large.true_as_stated) == (True, False)
+    assert scoring.misses([small]) == [small]
