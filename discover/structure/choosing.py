@@ -19,7 +19,7 @@ from discover.structure.language import (
     drag_blocks,
     root_blocks,
 )
-from discover.structure.rivals import truncated
+from discover.structure.rivals import above_noise, truncated
 from discover.structure.screws import Array
 
 _EFFECTIVE = 200
@@ -40,7 +40,8 @@ def inertia_block(samples: Samples, data: Probes) -> tuple[Block, int]:
     """The block of a that H shows, by least squares over all distinct ones."""
     weight = 1.0 / data.H_scale
     y = (data.H * weight).ravel()
-    found, seen = [], 0
+    found: list[tuple[float, Block]] = []
+    seen, explained = 0, False
     marks: list[Array] = []
     probe_phi = np.random.default_rng(3).normal(size=10 * samples.nb)
     for b in acceleration_blocks():
@@ -50,9 +51,12 @@ def inertia_block(samples: Samples, data: Probes) -> tuple[Block, int]:
         if _known(mark, marks):
             continue
         seen += 1
+        if explained:  # by a shorter one, to the last digit
+            continue
         x = truncated(rows, y)
         loss = float(np.sqrt(np.mean((rows @ x - y) ** 2)))
-        found.append((length(loss, data.floor, [b]), b))
+        explained = loss <= data.rounding
+        found.append((length(loss, data.rounding, [b]), b))
     return min(found, key=lambda f: f[0])[1], seen
 
 
@@ -87,7 +91,8 @@ def root_block(samples: Samples, data: Probes, inertia: Block) -> tuple[Block | 
     weight = 1.0 / data.H_scale
     rows = (samples.block(inertia) * weight[None, :, :, None]).reshape(-1, 10 * samples.nb)
     y = (data.H * weight).ravel()
-    phi = truncated(rows, y)
+    solved = truncated if data.floor < 1.0 else above_noise
+    phi = solved(rows, y)
     push = data.rest / data.scale
     if np.sqrt(np.mean(push**2)) <= 3 * data.floor:
         return None, np.zeros(6), phi
@@ -99,16 +104,17 @@ def root_block(samples: Samples, data: Probes, inertia: Block) -> tuple[Block | 
             loss = np.inf
             for _ in range(25):
                 new = np.einsum("njkp,k->njp", Y, root).reshape(-1, Y.shape[-1])
-                x = truncated(np.concatenate([rows, new]), np.concatenate([y, push.ravel()]))
+                x = solved(np.concatenate([rows, new]), np.concatenate([y, push.ravel()]))
                 J = (Y @ x).reshape(-1, 6)
                 root = np.linalg.lstsq(J, push.ravel(), rcond=1e-9)[0]
-                last, loss = loss, float(np.sqrt(np.mean((J @ root - push.ravel()) ** 2)))
-                if loss > 0.9 * last or loss < data.floor:
+                left = np.concatenate([J @ root - push.ravel(), rows @ x - y])
+                last, loss = loss, float(np.sqrt(np.mean(left**2)))
+                if loss > 0.9 * last or loss < data.rounding:
                     break
-            value = length(loss, data.floor, [b])
+            value = length(loss, data.rounding, [b])
             if value < best[0] - 1e-9:
                 best = (value, b, root, x)
-            if loss < 2 * data.floor:
+            if loss < data.rounding:
                 break
     return best[1], best[2], best[3]
 
@@ -121,7 +127,7 @@ def drag_block(samples: Samples, data: Probes) -> tuple[Block | None, Array]:
     for b in drag_blocks():
         rows = (samples.block(b)[:, :, 0] / data.scale[None, :, None]).reshape(-1, samples.nb)
         x = truncated(rows, y)
-        value = length(float(np.sqrt(np.mean((rows @ x - y) ** 2))), data.floor, [b])
+        value = length(float(np.sqrt(np.mean((rows @ x - y) ** 2))), data.rounding, [b])
         if value < best[0] - 1e-9:
             best = (value, b, x)
     return best[1], best[2]

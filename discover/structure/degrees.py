@@ -34,6 +34,12 @@ class Probes:
     chance: float
     floor: float
 
+    @property
+    def rounding(self) -> float:
+        """The misfit below which no program is better than another: there deviations are never as
+        exact as the differences that noise leaves between programs."""
+        return min(self.floor, _FLOOR)
+
 
 def probe(prober: Prober, n: int, width: float = 1.0) -> Probes:
     """Answers at n states, split by degree."""

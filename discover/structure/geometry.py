@@ -57,6 +57,11 @@ class Geometry:
         return np.sqrt(np.clip(own, 0.0, None)).reshape(self.pi.shape)
 
 
+def is_good(misfit: float, noisy: bool) -> bool:
+    """Whether a misfit, relative or in deviations, is down to rounding or noise."""
+    return misfit <= (_FAIR if noisy else _EXACT)
+
+
 def infer_geometry(
     prober: Prober, tree: ScrewTree, *, effort: int = STARTS, joint_terms: bool = False
 ) -> Geometry:
@@ -90,7 +95,7 @@ def infer_geometry(
         pi=best[: 10 * nv].reshape(-1, 10),
         error=result.error,
         held_out=held_out,
-        good=max(result.error, held_out) <= (_FAIR if prober.noisy else _EXACT),
+        good=is_good(max(result.error, held_out), prober.noisy),
         joint_terms=joint_terms,
         joint=problem.covariance(result.screws, best)
         if prober.noisy

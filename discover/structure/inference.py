@@ -15,6 +15,7 @@ from discover.laws.consistency import complete
 from discover.laws.family import Family
 from discover.laws.fit import fit
 from discover.region import Region
+from discover.structure.floating import BASE_V, FloatingTree
 from discover.structure.geometry import Geometry, infer_geometry
 from discover.structure.idealised import tidy_frames
 from discover.structure.probing import Prober
@@ -176,10 +177,10 @@ def robot_from_screws(
         moved.append(_about(pi[j], points[j]))
     return build(
         name,
-        kinds=["revolute" if tree.turning[j] else "prismatic" for j in order],
+        kinds=[_kind(tree, j) for j in order],
         parents=[place[tree.parents[j]] if tree.parents[j] >= 0 else -1 for j in order],
-        joint_names=[f"q{j + 1}" for j in order],
-        body_names=[f"link{j + 1}" for j in order],
+        joint_names=[_label(tree, j, "q", "base") for j in order],
+        body_names=[_label(tree, j, "link", "trunk") for j in order],
         tree_rotation=np.array(rotations),
         tree_offset=np.array(offsets),
         axes=np.array(axes),
@@ -187,6 +188,19 @@ def robot_from_screws(
         gravity=[0.0, 0.0, -tree.gravity] if gravity is None else list(gravity),
         notes=("inferred from a black box; the frame's yaw, its origin and a mirror are free",),
     )
+
+
+def _kind(tree: ScrewTree, body: int) -> str:
+    if isinstance(tree, FloatingTree) and body == 0:
+        return "free"
+    return "revolute" if tree.turning[body] else "prismatic"
+
+
+def _label(tree: ScrewTree, body: int, letter: str, base: str) -> str:
+    """After the model's coordinate, counted from 1; a free base has six of its own."""
+    if not isinstance(tree, FloatingTree):
+        return f"{letter}{body + 1}"
+    return base if body == 0 else f"{letter}{body + BASE_V}"
 
 
 def _turn(axis: Array, angle: float) -> Array:

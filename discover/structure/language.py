@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from discover.structure.screws import Array, ScrewTree, _carry, pair_features
+from discover.structure.screws import Array, ScrewTree, pair_features
 
 CARRIES = (1, -1, 0)
 
@@ -137,18 +137,15 @@ class Samples:
 
     def __init__(self, tree: ScrewTree, screws: Array, q: Array, v: Array):
         self.tree, self.screws, self.q, self.v = tree, tree.unit(screws), q, v
-        self.n, self.nb = q.shape
-        eye = np.broadcast_to(np.eye(6), (self.n, 6, 6))
-        delta = q - tree.reference
-        self.X = np.stack(
-            [_carry(self.screws[j], delta[:, j], tree.turning[j], eye) for j in range(self.nb)],
-            1,
-        )
+        self.n, self.nb = len(q), len(tree.parents)
+        self.X = tree.placements(self.screws, q)
         self.J = tree.columns(self.screws, q)[..., :-1]
         depth = tree.above.sum(1)
         distance = depth[:, None] - depth[None, :]
+        body = list(tree.body_of)
         self._factor = {
-            c: np.where(tree.above, float(c) ** np.maximum(distance, 0), 0.0) for c in CARRIES
+            c: np.where(tree.above, float(c) ** np.maximum(distance, 0), 0.0)[:, body]
+            for c in CARRIES
         }
         self._kept: dict[Motion, Array] = {}
 
@@ -161,11 +158,9 @@ class Samples:
     def _motion(self, m: Motion) -> Array:
         if m.kind == "joint":
             if m.source == "v":
-                return self.screws[None, :, :, None] * self.v[:, :, None, None]
-            out = np.zeros((self.n, self.nb, 6, self.nb))
-            for j in range(self.nb):
-                out[:, j, :, j] = self.screws[j]
-            return out
+                return self.tree.own_motions(self.screws, self.v)[..., None]
+            units = self.tree.own_units(self.screws)
+            return np.broadcast_to(units, (self.n, *units.shape))
         if m.kind == "root":
             return np.zeros((self.n, self.nb, 6, 6))
         if m.kind == "product":

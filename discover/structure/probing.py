@@ -105,8 +105,8 @@ class Prober:
     def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
         """H and force at states (n, nv); v = 0 unless given."""
         q = np.atleast_2d(q)
-        v = np.zeros_like(q) if v is None else np.broadcast_to(np.atleast_2d(v), q.shape)
-        n, nv = q.shape
+        n, nv = len(q), self.nv
+        v = np.zeros((n, nv)) if v is None else np.broadcast_to(np.atleast_2d(v), (n, nv))
         low, high = self._side("tau", self.stretch)
         centre, half = (low + high) / 2, (high - low) / 2
         rows = [self._signs(replicates) for _ in range(n)]

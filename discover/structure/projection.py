@@ -56,8 +56,7 @@ class Problem:
     ) -> Problem:
         """Weights from the answers' own deviations if they scatter, else from their size."""
         y = target(asked)
-        above = tree.above
-        shared = (above.T.astype(int) @ above.astype(int)) > 0
+        shared = tree.shared
         upper = np.triu(np.ones_like(shared)) & shared
         use = np.column_stack([upper, np.ones(len(upper), dtype=bool)])
         if whitened:

@@ -11,6 +11,8 @@ from discover.structure.language import Block, Samples
 from discover.structure.rivals import truncated
 from discover.structure.screws import Array
 
+_PROGRESS = 0.98  # a step that leaves more of the misfit than this is a slow one
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
@@ -44,7 +46,7 @@ def refit(
     c: Array = np.ones(len(V))
     r = root_vector
     right = np.concatenate(y)
-    phi, best = np.zeros(p), np.inf
+    phi, best, slow = np.zeros(p), np.inf, 0
     scale_c = len(V)
     for step in range(20):
         rows = [A, np.tensordot(r, R, 1) if R is not None else np.zeros((len(y[1]), p))]
@@ -59,8 +61,11 @@ def refit(
         x = truncated(design, right)
         left = right - design @ x
         loss = float(np.sqrt(np.mean(left**2)))
+        slow = slow + 1 if loss > _PROGRESS * best else 0
         if loss < best:
             phi, best, kept = x, loss, (c.copy(), r.copy())
+        if slow > 3:
+            break
         if loss < 1e-13 or (scale_c == 0 and R is None):
             break
         # Kaufman: change of c and r, with what the parameters make up for projected out.

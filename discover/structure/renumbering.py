@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from discover.region import GROUPS, Region
+from discover.structure.floating import BASE_Q, BASE_V
 
 
 class Renumbered(torch.nn.Module):
@@ -22,10 +23,22 @@ class Renumbered(torch.nn.Module):
 
     def forward(self, q: Tensor, v: Tensor, tau: Tensor) -> Any:
         """The wrapped model's answer, accelerations or (q_next, v_next)."""
-        out = self.model(*(x[..., self.back] for x in (q, v, tau)))
+        back = configuration_order(self.back, q.shape[-1])
+        out = self.model(q[..., back], v[..., self.back], tau[..., self.back])
         if isinstance(out, (tuple, list)):
-            return tuple(x[..., self.order] for x in out)
+            q_next, v_next = out
+            return q_next[..., configuration_order(self.order, q.shape[-1])], v_next[
+                ..., self.order
+            ]
         return out[..., self.order]
+
+
+def configuration_order(order: Sequence[int], nq: int) -> list[int]:
+    """The order of the configuration's numbers; the seven of a free base stay the first."""
+    more = nq - len(order)
+    if not more:
+        return list(order)
+    return [*range(BASE_Q), *(j + more for j in order[BASE_V:])]
 
 
 def renumbered(
@@ -37,5 +50,9 @@ def renumbered(
         return model, region, data
     box = region.resolve(len(order))
     sides = {g: tuple(x[order] for x in getattr(box, g)) for g in GROUPS}
-    moved = None if data is None else tuple(torch.as_tensor(x)[..., order] for x in data)
+    moved = None
+    if data is not None:
+        columns = [torch.as_tensor(x) for x in data]
+        first = columns[0][..., configuration_order(order, columns[0].shape[-1])]
+        moved = (first, *(x[..., order] for x in columns[1:]))
     return Renumbered(model, order), Region(**sides), moved

@@ -65,6 +65,17 @@ def truncated(rows: Array, y: Array, tolerance: float = _TRUNCATION) -> Array:
     return x / size
 
 
+def above_noise(rows: Array, y: Array, clear: float = 3.0) -> Array:
+    """The same for y with unit noise, without the combinations that stand out by less than `clear`
+    deviations: what they would add is noise, however large where little shows them."""
+    size = np.linalg.norm(rows, axis=0)
+    size = np.where(size > 1e-12 * size.max(), size, np.inf)
+    u, s, vt = np.linalg.svd(rows / size, full_matrices=False)
+    along = u.T @ y
+    keep = (s > _TRUNCATION * s[0]) & (np.abs(along) > clear)
+    return (vt[keep].T @ (along[keep] / s[keep])) / size
+
+
 def neighbours(parents: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Trees one change away: a joint hung elsewhere with all it carries, or two neighbours on a
     way out exchanged."""

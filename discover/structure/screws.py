@@ -54,6 +54,32 @@ class ScrewTree:
             result[j, j] = True
         return result
 
+    @property
+    def body_of(self) -> tuple[int, ...]:
+        """The body behind each velocity coordinate."""
+        return tuple(range(len(self.parents)))
+
+    @cached_property
+    def shared(self) -> Array:
+        """(nv, nv) bool: two coordinates move a body together."""
+        moved = self.above[:, list(self.body_of)].astype(int)
+        return (moved.T @ moved) > 0
+
+    def placements(self, screws: Array, q: Array) -> Array:
+        """Motion transforms (n, nb, 6, 6) from each body's carrier to it."""
+        eye = np.broadcast_to(np.eye(6), (len(q), 6, 6))
+        steps = q - self.reference
+        moved = [_carry(s, steps[:, j], self.turning[j], eye) for j, s in enumerate(screws)]
+        return np.stack(moved, 1)
+
+    def own_motions(self, screws: Array, v: Array) -> Array:
+        """What each joint adds to its body's motion, (n, nb, 6)."""
+        return screws[None] * v[:, :, None]
+
+    def own_units(self, screws: Array) -> Array:
+        """The same for unit rates of each coordinate, (nb, 6, nv)."""
+        return np.einsum("bi,bj->bij", screws, np.eye(len(screws)))
+
     def unit(self, raw: Array) -> Array:
         """Screws (..., nv, 6) of unit turning or sliding, no pitch, from any vectors."""
         w, u = raw[..., :3], raw[..., 3:]
