@@ -114,6 +114,10 @@ def examine(
         bool | None,
         typer.Option(help="Infer tree and geometry too; may ask thousands of questions."),
     ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(help="Without --robot: 'free' where the first six velocities are a base's."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
 ) -> None:
     """Ask a model of your own what it has learned."""
@@ -123,7 +127,8 @@ def examine(
     _must_be_free(out)
     body = None if robot is None else discover.load_robot(robot)
     box = discover.Region.from_toml(region)
-    asked = stages.load_model(model, body, box, outputs=outputs.value if outputs else None, dt=dt)
+    told = outputs.value if outputs else None
+    asked = stages.load_model(model, body, box, outputs=told, dt=dt, root=root)
     exam = discover.examine(
         asked,
         body,
@@ -132,6 +137,7 @@ def examine(
         dt=asked.dt,
         budget=budget.value,
         mechanism=mechanism,
+        root=root,
         seed=seed,
         name=Path(model.partition(":")[0]).stem,
     )

@@ -26,7 +26,10 @@ from discover.interview import BUDGETS, Interview
 from discover.region import Region
 from discover.screening import investigate
 from discover.structure.account import Account, account, worth_an_account
+from discover.structure.free_base import free_recursion, infer_free
 from discover.structure.inference import Structure, coordinates_of, infer
+from discover.structure.passes import text
+from discover.structure.recursion import Recursion
 from discover.structure.renumbering import renumbered
 from discover.support import Box, Recorded, Support
 from discover.verdict import judge
@@ -49,6 +52,7 @@ def examine(
     within: str = "region",
     label_noise: Any | None = None,
     mechanism: bool | None = None,
+    root: str | None = None,
     name: str | None = None,
 ) -> Examination:
     """What has `model` learned: a lookup table, the physics of `robot`, or another law?
@@ -68,6 +72,8 @@ def examine(
     label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
                    [rad/s² | m/s²], where an estimate is known, as of recordings: a floor under what
                    can be told, for a model cannot be held to less than its teacher knew
+    root           without a robot: "free" where the first six velocities (seven numbers of q) are
+                   a free base's; by default all coordinates are joints'
     mechanism      whether tree and geometry are inferred beside a description and the recursion is
                    searched. True asks the model thousands of questions for it. By default that is
                    done with the budget "thorough", and for few joints where the law is the model
@@ -82,9 +88,19 @@ def examine(
     name = name or getattr(model, "name", None) or type(model).__name__
     inferred: Structure | None = None
     described = kinematics.load(robot) if isinstance(robot, str) else robot
+    recursion: Recursion | None = None
+    if root not in (None, "free") or (root and described is not None):
+        raise ModelError(
+            f"expected root='free' or none, and only without a robot, found {root!r}: a robot's "
+            "description says what its root is"
+        )
     if described is None:
         nv = coordinates_of(region)
-        inferred = infer(Respondent(model, nv, nv, outputs=outputs, dt=dt), region, seed)
+        box = region.resolve(nv)
+        bare = Respondent(model, nv + (root == "free"), nv, outputs=outputs, dt=dt)
+        inferred = (infer_free if root == "free" else infer)(bare, box, seed)
+        if root == "free":
+            recursion = free_recursion(bare, inferred, box, seed)
         body = inferred.robot
         model, region, training_data = renumbered(model, region, training_data, inferred.order)
     else:
@@ -99,9 +115,9 @@ def examine(
         label_noise=_noise_of_labels(label_noise, body.nv),
     )
     finding = investigate(interview, training_data)
-    seen = inferred
+    seen = inferred if root is None else None
     asked: Respondent | None = respondent
-    if seen is None:
+    if inferred is None:
         asked = _asked_for_mechanism(mechanism, respondent, finding, budget)
         if asked is not None and worth_an_account(body, finding.law, budget, within):
             seen = infer(asked, interview.support.region, seed, brief=True)
@@ -116,6 +132,8 @@ def examine(
             law=law,
             evidence=[*finding.evidence, *found.evidence],
         )
+    if recursion is not None and recursion.equivalent and finding.law is not None:
+        finding = replace(finding, law=replace(finding.law, searched=text(recursion)))
     verdict = judge(finding.evidence)
     return Examination(
         verdict=verdict.answer,
@@ -144,6 +162,7 @@ def examine(
         law_from=finding.law_from,
         notes=[
             *(inferred.notes if inferred else ()),
+            *(() if recursion is None else (recursion.told(),)),
             *finding.notes,
             *explain(verdict.answer, verdict.weakest, finding),
         ],

@@ -124,10 +124,12 @@ def load_model(
     *,
     outputs: str | None = None,
     dt: float | None = None,
+    root: str | None = None,
 ) -> Any:
     """Somebody's model from its file, checked against the robot; has `.outputs` and `.dt`.
 
-    Without a robot, nv is that of the region's vectors and every coordinate is a number.
+    Without a robot, nv is that of the region's vectors and every coordinate is a number; with
+    root="free" the first seven numbers of q are a free base's.
 
     What the model answers is read from its own declaration where `outputs` and `dt` are not given.
     Raises ModelError or CheckpointError.
@@ -143,7 +145,7 @@ def load_model(
             from discover.structure.inference import coordinates_of
 
             nv = coordinates_of(region)
-            declared |= {"nq": nv, "nv": nv}
+            declared |= {"nq": nv + (root == "free"), "nv": nv}
         if region is not None and declared["nq"] == declared["nv"]:
             declared["home"] = tuple(region.resolve(declared["nv"]).q.centre.tolist())
         return models.load(path, **declared)

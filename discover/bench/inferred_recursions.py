@@ -13,13 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 import kinematics
 from discover.bench.black_boxes import altered, asked, network, simulated, table
 from discover.bench.inferred_trees import quadruped
 from discover.bench.trials import Part, Record, Trial, share, turns
+from discover.dynamics import Respondent
+from discover.region import Region
 from discover.structure.degrees import probe
 from discover.structure.described import screw_tree
+from discover.structure.free_base import free_recursion, infer_free
 from discover.structure.language import (
     Block,
     Samples,
@@ -58,7 +62,7 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
         groups.append(
             [{"id": f"{t['truth']}_{t['number']}_{noise}", "noise": noise, **t} for t in some]
         )
-    named = ["chain of 3", "branched tree of 4", "tree of 6", "panda"]
+    named = ["chain of 3", "branched tree of 4", "tree of 6", "panda", "solo12, free base"]
     groups.append([{"id": f"named_{n}".replace(" ", "_"), "named": n} for n in named])
     groups.append([{"id": f"held_{n}".replace(" ", "_"), "held": n} for n in ("table", "network")])
     return turns(groups)
@@ -119,8 +123,8 @@ def same_function(found: Recursion, robot: Robot, terms: dict[Block, float]) -> 
 
 def named_robot(name: str) -> Robot:
     """A robot of the table of simulators."""
-    if name == "solo12":
-        return kinematics.load(quadruped())
+    if name == "solo12, free base":
+        return kinematics.load(quadruped(), root="free")
     if name == "chain of 3":
         return kinematics.random_tree(3, branching=0.0, seed=3)
     if name == "branched tree of 4":
@@ -132,10 +136,28 @@ def named_robot(name: str) -> Robot:
 
 def _named(name: str) -> Record:
     robot = named_robot(name)
+    if robot.nq != robot.nv:
+        return _free(robot)
     questions = asked(simulated(robot, range(robot.nv)), robot.nv)
     began = time.perf_counter()
     found = search(questions, *screw_tree(robot, np.zeros(robot.nv)))
     return {**_told(found), "seconds": time.perf_counter() - began}
+
+
+def _free(robot: Robot) -> Record:
+    """A free base from the black box alone: tree, screws, then the recursion over them."""
+    began = time.perf_counter()
+    region = Region(q=0.8, v=1.5, tau=5.0).resolve(robot.nv)
+
+    def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return kinematics.aba(robot, q, v, tau)
+
+    respondent = Respondent(model, robot.nq, robot.nv)
+    inferred = infer_free(respondent, region)
+    found = free_recursion(respondent, inferred, region)
+    record = {} if found is None else _told(found)
+    record["tree"] = [p + 1 for p in inferred.tree.parents] == list(robot.parents[1:])
+    return {**record, "seconds": time.perf_counter() - began}
 
 
 def _held(what: str) -> Record:

@@ -9,6 +9,7 @@ and each order's geometry is tried on it from several starts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,16 +30,19 @@ class Contest:
     """Decides the order of pairs of joints of one model by fits; remembers what it has decided."""
 
     def __init__(self, prober: Prober, kinds: Sequence[str]):
-        self.prober = prober
-        nv = len(kinds)
-        heavy = weight_of(prober.at(prober.draw(8), replicates=4 if prober.noisy else 1))
-        self.tree = ScrewTree(
-            parents=(-1,) * nv,
-            turning=tuple(kind == "revolute" for kind in kinds),
-            reference=prober.draw(1, 0.7)[0],
-            gravity=GRAVITY if heavy else 0.0,
-        )
+        self.prober, self.kinds = prober, kinds
         self._decided: dict[tuple[int, int, tuple[int, ...]], int] = {}
+
+    @cached_property
+    def tree(self) -> ScrewTree:
+        """Kinds and a reference pose; which joint carries which is for the contests to say."""
+        asked = self.prober.at(self.prober.draw(8), replicates=4 if self.prober.noisy else 1)
+        return ScrewTree(
+            parents=(-1,) * len(self.kinds),
+            turning=tuple(kind == "revolute" for kind in self.kinds),
+            reference=self.prober.draw(1, 0.7)[0],
+            gravity=GRAVITY if weight_of(asked) else 0.0,
+        )
 
     def __call__(self, j: int, k: int, above: NDArray[np.bool_]) -> int:
         """1 if j carries k, -1 if k carries j, 0 if the answers do not tell. above[a, b]: a is

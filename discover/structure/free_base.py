@@ -26,12 +26,14 @@ from discover.structure.geometry import Geometry, is_good
 from discover.structure.inference import Structure, robot_from_screws
 from discover.structure.probing import Local
 from discover.structure.projection import Problem, solve, solve_well
+from discover.structure.recursion import Recursion, search
 from discover.structure.rivals import misfit, neighbours
 from discover.structure.screws import Array
 from discover.structure.topology import Tree, infer_tree
 from discover.structure.way import start
 
 _STARTS = 16
+_STATES = 24  # each shows all of H, base included
 _ALIKE = 0.5  # a neighbouring tree is taken where it misses less than this share
 
 
@@ -69,6 +71,16 @@ def infer_free(respondent: Respondent, region: Region, seed: int = 0) -> Structu
         queries=respondent.queries - before,
         seconds=time.perf_counter() - began,
     )
+
+
+def free_recursion(
+    respondent: Respondent, found: Structure, region: Region, seed: int = 0
+) -> Recursion | None:
+    """The recursion over an inferred tree with a free base; None where no geometry fits."""
+    if not found.geometry.good:
+        return None
+    prober = FloatingProber(respondent=respondent, region=region, seed=seed)
+    return search(prober, found.geometry.tree, found.geometry.screws, states=_STATES)
 
 
 def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
