@@ -4,6 +4,7 @@ Other laws are planted on the fitted one, at the noise and the residual that wer
 that the library lists, and shapes that it does not. Each is made larger until the very rules of the
 inquiry would have taken notice - the selection by description length, and the gain far out. What
 nine of ten planted laws have shown by then is the resolution; what is smaller could have hidden.
+Nothing larger than what the law leaves over can hide in it: that is the resolution at most.
 """
 
 from __future__ import annotations
@@ -83,7 +84,10 @@ def resolution(
     if not inside:
         return Resolution(level, max(start))
     least = floor.level if floor.random == 0 else floor.labels
-    return Resolution(max(_quantile(inside), least), max(_quantile(outside), least))
+    whole = relative(law, sets.inside), max(relative(law, s) for s in sets.far)
+    return Resolution(
+        *(max(min(_quantile(x), w), least) for x, w in zip((inside, outside), whole, strict=True))
+    )
 
 
 def _quantile(values: list[float]) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Record:
 
     `departure` is how far the model, without its noise, is in the region from the closest rigid
     body with joint terms (relative); None where nobody needs it. `instrument` is a hash of the
-    code that measured.
+    code that measured; `cpu` its processor time [s], which other work on the machine leaves alone.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Record:
     budget: str
     seed: int
     instrument: str
+    cpu: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         record = asdict(self)
@@ -115,6 +117,7 @@ def examine(cage: Cage, *, budget: str, seed: int, code: str) -> Record:
         "instrument": code,
     }
     model = planted.model
+    started = time.process_time()
     exam = discover.examine(
         model,
         setting.robot,
@@ -135,6 +138,7 @@ def examine(cage: Cage, *, budget: str, seed: int, code: str) -> Record:
         resolution=(exam.resolution.region, exam.resolution.far),
         queries=exam.queries,
         seconds=exam.seconds,
+        cpu=time.process_time() - started,
     )
 
 

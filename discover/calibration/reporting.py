@@ -223,11 +223,16 @@ def _networks(records: Sequence[Record]) -> list[str]:
 
 def _costs(records: Sequence[Record]) -> list[str]:
     body = [
-        [name, str(nv), f"{middle:.1f}", f"{most:.1f}", str(queries), str(largest)]
-        for name, nv, middle, most, queries, largest in scoring.costs(records)
+        [name, str(nv), _known(cpu), f"{middle:.1f}", f"{most:.1f}", str(queries), str(largest)]
+        for name, nv, cpu, middle, most, queries, largest in scoring.costs(records)
     ]
-    head = ["robot", "nv", "median s", "largest s", "median queries", "largest queries"]
-    return table(head, body)
+    head = ["robot", "nv", "median CPU s", "median s", "largest s", "median queries"]
+    words = "Seconds by the clock count what else the machine was doing; CPU seconds do not."
+    return [words, "", *table([*head, "largest queries"], body)]
+
+
+def _known(x: float) -> str:
+    return f"{x:.1f}" if x == x else "-"
 
 
 def _misses(rows: Sequence[Judged]) -> list[str]:

@@ -264,8 +264,9 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
     ]
 
 
-def costs(records: Sequence[Record]) -> list[tuple[str, int, float, float, int, int]]:
-    """By robot: (name, nv, median seconds, largest seconds, median queries, largest queries)."""
+def costs(records: Sequence[Record]) -> list[tuple[str, int, float, float, float, int, int]]:
+    """By robot: (name, nv, median processor seconds (NaN where unknown), median and largest
+    seconds, median and largest queries)."""
     rows = []
     for name in dict.fromkeys(r.robot for r in records):
         mine = [r for r in records if r.robot == name]
@@ -274,6 +275,7 @@ def costs(records: Sequence[Record]) -> list[tuple[str, int, float, float, int, 
             (
                 name,
                 mine[0].nv,
+                median([r.cpu for r in mine if r.cpu is not None] or [float("nan")]),
                 median(seconds),
                 max(seconds),
                 int(median(queries)),
