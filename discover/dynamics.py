@@ -151,7 +151,7 @@ class Respondent:
                 f"{_first_line(error)}"
             ) from error
         for name, before, after in zip(("q", "v", "tau"), kept, given, strict=True):
-            if before.shape != after.shape or not torch.equal(before, after):
+            if not unchanged(before, after):
                 raise ModelError(
                     f"the model changed its input {name} in place: copy it inside the model"
                 )
@@ -185,6 +185,14 @@ class Respondent:
 
 def _short(x: Tensor) -> str:
     return "(" + ", ".join(f"{float(c):.3g}" for c in x[:8]) + (", …)" if len(x) > 8 else ")")
+
+
+def unchanged(before: Tensor, after: Tensor) -> bool:
+    """Whether a tensor kept its shape and every number, NaN included: a forecast that has left all
+    bounds asks with NaN, which equals nothing by itself."""
+    if before.shape != after.shape:
+        return False
+    return bool(((before == after) | (before.isnan() & after.isnan())).all())
 
 
 def _first_line(error: Exception) -> str:

@@ -34,10 +34,11 @@ G, MOST = 9.8, 3 * 9.8
 MOTIONS, LASTING, EVERY = 500, 20.0, 20  # training motions, their length [s], steps apart
 STARTS, SECONDS, DT = 40, 100.0, 0.01
 TRAIN_S, EPOCHS = 110.0, 2000  # of training: seconds and epochs, at most
-CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "DeLaN": ("delan", {"trig": True}),
-    "MLP": ("mlp", {"trig": True}),
-    "Lagrangian network": ("lnn", {"trig": True, "width": 64}),
+# name -> (family, its options, learning rate, chosen on held-out training motions)
+CONTENDERS: dict[str, tuple[str, dict[str, Any], float]] = {
+    "DeLaN": ("delan", {"trig": True}, 3e-3),
+    "MLP": ("mlp", {"trig": True}, 3e-3),
+    "Lagrangian network": ("lnn", {"trig": True, "width": 64}, 1e-2),
 }
 
 
@@ -49,7 +50,7 @@ def pendulum() -> Robot:
 
 def measure(name: str, *, device: str = "cpu", train_s: float = TRAIN_S) -> dict[str, Any]:
     """The energy error of one of the `CONTENDERS` beside the simulator's own, JSON-able."""
-    kind, options = CONTENDERS[name]
+    kind, options, lr = CONTENDERS[name]
     robot = pendulum()
     data = motions(robot, MOTIONS, seed=0)
     fresh = motions(robot, 20, seed=1)
@@ -57,7 +58,7 @@ def measure(name: str, *, device: str = "cpu", train_s: float = TRAIN_S) -> dict
     steps = round(SECONDS / DT)
     truth = compiled(kinematics.compile(robot, "aba"))
     built = models.build(kind, 2, 2, options, kinds=robot.kinds, parents=robot.parents)
-    config = TrainingConfig(epochs=EPOCHS, batch=512, lr=3e-3, patience=0)
+    config = TrainingConfig(epochs=EPOCHS, batch=512, lr=lr, patience=0)
     place = choose_device(device)
     result = train(built, data, device=str(place), budget_s=train_s, config=config)
 

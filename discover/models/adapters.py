@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from discover.dynamics import unchanged
 from discover.errors import CheckpointError, ModelError
 from discover.models.archives import kind_of_archive
 from discover.models.checkpoint import load_checkpoint
@@ -144,7 +145,7 @@ class Adapted:
             ready = [torch.cat(ready, dim=-1)]
         kept = [x.clone() for x in ready]
         answer = self._in_batches(ready, len(given["q"]))
-        if not all(torch.equal(x, y) for x, y in zip(kept, ready, strict=True)):
+        if not all(unchanged(x, y) for x, y in zip(kept, ready, strict=True)):
             raise ModelError(
                 f"{self.opened.source} changed its inputs in place: copy them inside the model"
             )

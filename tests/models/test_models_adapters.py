@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from discover import models
+from discover.dynamics import unchanged
 from discover.errors import CheckpointError, ModelError
 
 EXPORTER = '''
@@ -294,3 +295,14 @@ def test_a_factory_that_changes_its_inputs_is_caught(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelError, match="in place"):
         models.load(f"{tmp_path / 'thief.py'}:factory", nv=2)
+
+
+def test_a_question_that_is_not_a_number_is_no_change_of_the_inputs(tmp_path: Path) -> None:
+    """Forecasts that leave all bounds ask with NaN, which is not equal to itself."""
+    (tmp_path / "plain.py").write_text("def factory():\n    return lambda q, v, tau: tau - q\n")
+    model = models.load(f"{tmp_path / 'plain.py'}:factory", nv=2)
+    x = torch.full((3, 2), torch.nan, dtype=torch.float64)
+    assert bool(model(x, x, x).isnan().all())
+    assert unchanged(x, x.clone())
+    assert not unchanged(x, x.nan_to_num(0.0))
+    assert not unchanged(x, x[:2])
