@@ -244,7 +244,8 @@ def bench(
         Device | None, typer.Option(help="Where to time (dynamics) or to train (networks) [cpu].")
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(help="Seconds of training a network, of models and published.")
+        float | None,
+        typer.Option(help="Seconds of training a network (models, published, networks)."),
     ] = None,
 ) -> None:
     """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,

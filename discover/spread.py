@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from discover.descent import Alone, StateStore, TrainingConfig, descend
+from discover.descent import Alone, TrainingConfig, descend
 from discover.errors import ModelError
 from discover.models.contract import Samples, WorldModel
+from discover.training_state import StateStore
 
 
 class _Loss(nn.Module):

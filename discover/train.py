@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from discover.artifacts import value_hash, write_json
-from discover.descent import StateStore, TrainingConfig, descend, relative_error
+from discover.descent import TrainingConfig, descend, relative_error
 from discover.errors import DatasetError, ModelError
 from discover.models.checkpoint import load_checkpoint, save
 from discover.models.contract import Samples, WorldModel
 from discover.models.windows import stretches
+from discover.training_state import StateStore
 
 PARTS = ("train", "validation")
 MODEL_FILE = "model.safetensors"
