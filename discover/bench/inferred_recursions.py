@@ -17,7 +17,7 @@ from torch import Tensor
 
 import kinematics
 from discover.bench.black_boxes import altered, asked, network, simulated, table
-from discover.bench.inferred_trees import quadruped
+from discover.bench.inferred_trees import described
 from discover.bench.trials import Part, Record, Trial, share, turns
 from discover.dynamics import Respondent
 from discover.region import Region
@@ -124,7 +124,7 @@ def same_function(found: Recursion, robot: Robot, terms: dict[Block, float]) -> 
 def named_robot(name: str) -> Robot:
     """A robot of the table of simulators."""
     if name == "solo12, free base":
-        return kinematics.load(quadruped(), root="free")
+        return kinematics.load(described("solo12"), root="free")
     if name == "chain of 3":
         return kinematics.random_tree(3, branching=0.0, seed=3)
     if name == "branched tree of 4":

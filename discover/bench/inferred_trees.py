@@ -23,7 +23,15 @@ from discover.structure.trees import machine_like, trial_tree
 from discover.zoo.catalogue import folder_of_descriptions
 from kinematics import Robot
 
-NAMED = ("panda", "planar_branched", "solo12", "machine of 12 joints")
+DESCRIPTIONS = {  # robots of example-robot-data; none was looked at while the method was built
+    "solo12": "solo_description/robots/solo12.urdf",
+    "allegro hand": "allegro_hand_description/urdf/allegro_left_hand.urdf",
+    "hyq": "hyq_description/robots/hyq_no_sensors.urdf",
+    "tiago": "tiago_description/robots/tiago_no_hand.urdf",
+    "anymal": "anymal_b_simple_description/robots/anymal.urdf",
+    "g1": "g1_description/urdf/g1_29dof_rev_1_0.urdf",
+}
+NAMED = ("panda", "planar_branched", "machine of 12 joints", *DESCRIPTIONS)
 _NOISES = (None, "tau", "a")
 _KNOWN = 100  # trees that the method was built on
 _FRESH = 1000
@@ -36,14 +44,12 @@ def robot_of(trial: Trial) -> Robot:
         return trial_tree(name)
     if name == "machine of 12 joints":
         return machine_like(12, 4242)
-    if name == "solo12":
-        return kinematics.load(quadruped())
-    return kinematics.load(name)
+    return kinematics.load(described(name) if name in DESCRIPTIONS else name)
 
 
-def quadruped() -> str:
-    """Path of solo12's description. Raises RecipeError without example-robot-data."""
-    return str(folder_of_descriptions("installed") / "solo_description/robots/solo12.urdf")
+def described(name: str) -> str:
+    """Path of a description. Raises RobotError without example-robot-data."""
+    return str(folder_of_descriptions("installed") / DESCRIPTIONS[name])
 
 
 def trials(seeds: Sequence[int]) -> list[Trial]:
