@@ -13,8 +13,9 @@ from torch import Tensor
 
 from kinematics.arrays import NUMPY, TORCH, Array
 from kinematics.errors import RobotError
+from kinematics.layout import prepare, reading
 from kinematics.lazy import lazy
-from kinematics.reading import Reading, prepare, reading
+from kinematics.reading import Reading
 from kinematics.tree import Robot
 
 _TAIL = {"f_ext": 2}  # trailing axes that are not batch; one elsewhere

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import networkx as nx
@@ -10,21 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinematics import joints
+from kinematics import joints, robot_json
 from kinematics.coupling import Coupling, Mimic, coupling
 from kinematics.errors import RobotError
+from kinematics.graph import graph_of
 from kinematics.lazy import lazy
+from kinematics.robot_fields import ARRAYS, NOT_GEOMETRY, PER_POSITION, PER_VELOCITY, check
 
 PARAMETERS = ("m", "mx", "my", "mz", "Ixx", "Ixy", "Iyy", "Ixz", "Iyz", "Izz")
-
-_PER_BODY = {"tree_rotation": (3, 3), "tree_offset": (3,), "axes": (3,)}
-_PER_VELOCITY = (
-    "armature", "damping", "friction", "stiffness", "spring_reference",
-    "velocity_limit", "effort_limit",
-)  # fmt: skip
-_PER_POSITION = ("lower", "upper")
-_NOT_GEOMETRY = {"pi", "name", "notes", "friction_speed", *_PER_VELOCITY, *_PER_POSITION}
-_ARRAYS = (*_PER_BODY, "pi", "gravity", *_PER_VELOCITY, *_PER_POSITION)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +62,7 @@ class Robot:
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
     def __repr__(self) -> str:
         return f"Robot({self.name!r}, nb={self.nb}, nq={self.nq}, nv={self.nv})"
@@ -137,8 +130,8 @@ class Robot:
         nq = sum(joints.NQ[kind] for kind in self.kinds)
         nv = sum(joints.NV[kind] for kind in self.kinds)
         zero = self.axes.new_zeros
-        sized: dict[str, Any] = {name: zero(nv) for name in _PER_VELOCITY}
-        sized |= {name: zero(nq) for name in _PER_POSITION}
+        sized: dict[str, Any] = {name: zero(nv) for name in PER_VELOCITY}
+        sized |= {name: zero(nq) for name in PER_POSITION}
         return replace(self, mimic=(), **sized)
 
     @lazy
@@ -181,22 +174,7 @@ class Robot:
     @lazy
     def graph(self) -> nx.DiGraph:
         """One node a moving body, edges parent to child, with joint names and inertias."""
-        graph: nx.DiGraph = nx.DiGraph(name=self.name, base=self.base_name)
-        pi = self.pi.detach().cpu() if isinstance(self.pi, Tensor) else self.pi
-        for i, body in enumerate(self.body_names):
-            own = pi[..., i, :]
-            graph.add_node(
-                body,
-                index=i,
-                joint=self.joint_names[i],
-                kind=self.kinds[i],
-                mass=_plain(own[..., 0]),
-                first_moment=_plain(own[..., 1:4]),
-                inertia=_plain(own[..., 4:]),
-            )
-            if self.parents[i] >= 0:
-                graph.add_edge(self.body_names[self.parents[i]], body, joint=self.joint_names[i])
-        return graph
+        return graph_of(self)
 
     def replace(self, **changes: Any) -> Robot:
         """A copy with some fields changed; arrays are converted, shapes checked."""
@@ -206,7 +184,7 @@ class Robot:
                 f"expected fields of a Robot, found {', '.join(sorted(unknown))}; "
                 f"the fields are {', '.join(f.name for f in fields(self) if f.init)}"
             )
-        for name in set(changes) & set(_ARRAYS):
+        for name in set(changes) & set(ARRAYS):
             value = changes[name]
             symbolic = isinstance(value, np.ndarray) and value.dtype.hasobject
             if not isinstance(value, Tensor) and not symbolic:
@@ -214,7 +192,7 @@ class Robot:
                     value, dtype=self.axes.dtype, device=self.axes.device
                 )
         changed = replace(self, **changes)
-        if set(changes) <= _NOT_GEOMETRY:
+        if set(changes) <= NOT_GEOMETRY:
             # readings depend on tree and gravity alone: identification loops replace pi only
             kept = ("topology", "reading")
             changed._cache.update({k: x for k, x in self._cache.items() if k[0] in kept})
@@ -226,52 +204,19 @@ class Robot:
         """A copy whose tensors have this dtype and live on this device."""
         moved: dict[str, Any] = {
             name: value.to(dtype=dtype, device=device)
-            for name in _ARRAYS
+            for name in ARRAYS
             if isinstance(value := getattr(self, name), Tensor)
         }
         return replace(self, **moved)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description; ``from_dict`` restores it exactly."""
-        out: dict[str, Any] = {}
-        for f in fields(self):
-            if not f.init:
-                continue
-            value = getattr(self, f.name)
-            if isinstance(value, Tensor):
-                value = _encode(value.detach().cpu().to(torch.float64).tolist())
-            if f.name == "mimic":
-                value = [asdict(m) for m in value]
-            out[f.name] = list(value) if isinstance(value, tuple) else value
-        return out
+        return robot_json.describe(self)
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Robot:
         """The robot that ``to_dict`` described."""
-        known = {f.name for f in fields(cls) if f.init}
-        unknown = set(description) - known
-        if unknown:
-            raise RobotError(
-                f"expected the fields of a Robot, found unknown {', '.join(sorted(unknown))}; "
-                "write the description with Robot.to_dict"
-            )
-        values: dict[str, Any] = {}
-        for name, value in description.items():
-            if name in _ARRAYS:
-                values[name] = torch.tensor(_decode(value), dtype=torch.float64)
-            elif name in ("joint_names", "body_names", "kinds", "notes"):
-                values[name] = tuple(value)
-            elif name == "mimic":
-                values[name] = tuple(Mimic(**m) for m in value)
-            else:
-                values[name] = value
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise RobotError(
-                f"expected every field of a Robot, found a description in which {error}; "
-                "write it with Robot.to_dict"
-            ) from error
+        return cls(**robot_json.fields_of(cls, description))
 
 
 def build(
@@ -302,7 +247,7 @@ def build(
     def tensor(x: Any) -> Tensor:
         return torch.as_tensor(x, dtype=torch.float64)
 
-    defaults: dict[str, Any] = {key: torch.zeros(nv, dtype=torch.float64) for key in _PER_VELOCITY}
+    defaults: dict[str, Any] = {key: torch.zeros(nv, dtype=torch.float64) for key in PER_VELOCITY}
     defaults["velocity_limit"] = defaults["effort_limit"] = torch.full((nv,), torch.inf).double()
     defaults["lower"] = torch.full((nq,), -torch.inf).double()
     defaults["upper"] = torch.full((nq,), torch.inf).double()
@@ -322,69 +267,3 @@ def build(
         **defaults,
         **optional,
     )
-
-
-def _check(robot: Robot) -> None:
-    nb = robot.nb
-    if nb == 0:
-        raise RobotError(
-            f"expected a robot with at least one moving joint, found none in {robot.name}; "
-            'load it with root="free", or check the joint types'
-        )
-    for kind in robot.kinds:
-        if kind not in joints.KINDS:
-            raise RobotError(
-                f"expected a joint kind among {', '.join(joints.KINDS)}, found {kind!r}; "
-                "rename or replace the joint"
-            )
-    if len(robot.parents) != nb or any(not -1 <= p < i for i, p in enumerate(robot.parents)):
-        raise RobotError(
-            f"expected {nb} parents, each -1 or an earlier joint, found {list(robot.parents)}; "
-            "order the joints depth first"
-        )
-    index = {name: i for i, name in enumerate(robot.joint_names)}
-    mimicking = {m.joint for m in robot.mimic}
-    for m in robot.mimic:
-        ends = (m.joint, m.driver)
-        single = all(e in index and joints.NV[robot.kinds[index[e]]] == 1 for e in ends)
-        if not single or m.driver in mimicking:
-            raise RobotError(
-                f"expected {m.joint!r} to mimic an independent joint of one velocity, "
-                f"found {m.driver!r}; name the independent joint"
-            )
-    for label, names in (("joint", robot.joint_names), ("body", robot.body_names)):
-        if len(names) != nb or len(set(names)) != nb:
-            raise RobotError(
-                f"expected {nb} distinct {label} names, found {len(set(names))} of {len(names)}; "
-                "rename the duplicates"
-            )
-    shapes: dict[str, tuple[int, ...]] = {key: (nb, *tail) for key, tail in _PER_BODY.items()}
-    shapes |= dict.fromkeys(_PER_VELOCITY, (robot.nv,))
-    shapes |= dict.fromkeys(_PER_POSITION, (robot.nq,))
-    shapes |= {"gravity": (3,)}
-    for key, shape in shapes.items():
-        found = tuple(getattr(robot, key).shape)
-        if found != shape:
-            raise RobotError(
-                f"expected {key} of shape {shape} for {robot.name}, found {found}; reshape it"
-            )
-    if tuple(robot.pi.shape[-2:]) != (nb, 10):
-        raise RobotError(
-            f"expected pi of shape (..., {nb}, 10) for {robot.name}, "
-            f"found {tuple(robot.pi.shape)}; give ten parameters a body"
-        )
-
-
-def _plain(x: Any) -> Any:
-    return x.tolist() if hasattr(x, "tolist") else x
-
-
-def _encode(value: Any) -> Any:
-    """Infinities as strings: strict JSON has no number for them."""
-    if isinstance(value, list):
-        return [_encode(x) for x in value]
-    return str(value) if value in (float("inf"), float("-inf")) else value
-
-
-def _decode(value: Any) -> Any:
-    return [_decode(x) for x in value] if isinstance(value, list) else float(value)

@@ -16,8 +16,9 @@ import torch
 
 from kinematics import joints, physical
 from kinematics.errors import RobotError
+from kinematics.formats.growing import Growing
 from kinematics.rotations import clean, log_quaternion
-from kinematics.tree import Robot, build
+from kinematics.tree import Robot
 
 GRAVITY = 1 << 7  # mjDSBL_GRAVITY
 KINDS = {0: "free", 1: "spherical", 2: "prismatic", 3: "revolute"}
@@ -29,27 +30,15 @@ def robot_from_mjcf(
     """The robot that an MJCF describes. RobotError, in one line, where it cannot be used."""
     model = _compile(text, path, label)
     notes = _left_out(model, label, tree_only)
-    tree = _Tree(model, free, notes)
+    tree = _Tree(model, free)
     for body in range(1, model.nbody):
         tree.add(body)
-    terms = tree.terms if joint_terms else {}
-    return build(
+    return tree.out.robot(
         path.stem if path is not None and not _name(model, 0) else _name(model, 0) or "mjcf",
-        kinds=tree.kinds,
-        parents=tree.parents,
-        joint_names=tree.joint_names,
-        body_names=tree.body_names,
-        tree_rotation=np.array(tree.rotations).reshape(-1, 3, 3),
-        tree_offset=np.array(tree.offsets).reshape(-1, 3),
-        axes=np.array(tree.axes).reshape(-1, 3),
-        pi=np.array(tree.pi).reshape(-1, 10),
+        joint_terms=joint_terms,
         gravity=np.zeros(3) if model.opt.disableflags & GRAVITY else model.opt.gravity,
-        lower=tree.lower,
-        upper=tree.upper,
-        effort_limit=tree.effort,
         base_name="world",
         notes=tuple(notes),
-        **terms,
     )
 
 
@@ -110,28 +99,14 @@ def _any(model: Any, group: str, *names: str) -> bool:
 class _Tree:
     """The compiled bodies as one joint a body; welded bodies merged into their carriers."""
 
-    def __init__(self, model: Any, free: bool, notes: list[str]) -> None:
-        self.model, self.notes = model, notes
-        self.kinds: list[str] = []
-        self.parents: list[int] = []
-        self.joint_names: list[str] = []
-        self.body_names: list[str] = []
-        self.rotations: list[np.ndarray] = []
-        self.offsets: list[np.ndarray] = []
-        self.axes: list[np.ndarray] = []
-        self.pi: list[np.ndarray] = []
-        self.lower: list[float] = []
-        self.upper: list[float] = []
-        self.effort: list[float] = []
-        self.terms: dict[str, list[float]] = {
-            key: [] for key in ("armature", "damping", "friction", "stiffness", "spring_reference")
-        }
+    def __init__(self, model: Any, free: bool) -> None:
+        self.model, self.out = model, Growing()
         # for each MJCF body: the moving body that carries it and its frame's placement there
         self.carrier: list[tuple[int, np.ndarray, np.ndarray]] = [(-1, np.eye(3), np.zeros(3))]
         if free and not any(model.jnt_type == 0):
-            self._append("root_joint", "world", "free", -1, np.eye(3), np.zeros(3), np.eye(3)[2])
-            self._no_terms(6)
-            self.carrier[0] = (0, np.eye(3), np.zeros(3))
+            root = self.out.free_root("world")
+            self.out.coordinates("free")
+            self.carrier[0] = (root, np.eye(3), np.zeros(3))
 
     def add(self, body: int) -> None:
         """Add an MJCF body with its joints."""
@@ -157,8 +132,9 @@ class _Tree:
             own = _name(model, body) or f"body{body}"
             body_name = own if k == count - 1 else f"{own}.{k}"
             label = _joint_name(model, joint) or f"{own}.joint{k}"
-            parent = self._append(label, body_name, kind, parent, r, p, axis)
-            self._terms(joint, kind)
+            unit = axis / np.linalg.norm(axis)
+            parent = self.out.joint(label, body_name, kind, parent, r, p, unit)
+            self._coordinates(joint, kind)
             r, p, at = np.eye(3), np.zeros(3), anchor
         p = p - r @ at
         self.carrier.append((parent, r, p))
@@ -168,47 +144,26 @@ class _Tree:
             own_pi = physical.parameters(
                 float(model.body_mass[body]), np.array(model.body_ipos[body]), inertia
             )
-            self.pi[parent] = self.pi[parent] + physical.moved(own_pi, r, p)
+            self.out.mass(parent, own_pi, r, p)
 
-    def _append(
-        self, name: str, body: str, kind: str, parent: int,
-        rotation: np.ndarray, offset: np.ndarray, axis: np.ndarray,
-    ) -> int:  # fmt: skip
-        self.joint_names.append(name)
-        self.body_names.append(body)
-        self.kinds.append(kind)
-        self.parents.append(parent)
-        self.rotations.append(rotation)
-        self.offsets.append(offset)
-        self.axes.append(axis / np.linalg.norm(axis))
-        self.pi.append(np.zeros(10))
-        return len(self.kinds) - 1
-
-    def _no_terms(self, count: int) -> None:
-        for values in self.terms.values():
-            values += [0.0] * count
-        self.lower += [-math.inf] * (count + 1)
-        self.upper += [math.inf] * (count + 1)
-        self.effort += [math.inf] * count
-
-    def _terms(self, joint: int, kind: str) -> None:
+    def _coordinates(self, joint: int, kind: str) -> None:
         model, nv = self.model, joints.NV[kind]
-        dof = int(model.jnt_dofadr[joint])
-        single = nv == 1
-        stiffness = float(np.ravel(model.jnt_stiffness[joint])[0])
-        reference = _spring_reference(model, joint, kind)
-        for k in range(dof, dof + nv):
-            self.terms["armature"].append(float(model.dof_armature[k]))
-            self.terms["damping"].append(float(np.ravel(model.dof_damping[k])[0]))
-            self.terms["friction"].append(float(model.dof_frictionloss[k]))
-            self.terms["stiffness"].append(stiffness)
-        self.terms["spring_reference"] += reference
-        limited = single and bool(model.jnt_limited[joint])
+        dof = slice(int(model.jnt_dofadr[joint]), int(model.jnt_dofadr[joint]) + nv)
+        limited = nv == 1 and bool(model.jnt_limited[joint])
         low, high = model.jnt_range[joint] if limited else (-math.inf, math.inf)
-        self.lower += [float(low)] * joints.NQ[kind]
-        self.upper += [float(high)] * joints.NQ[kind]
-        bounded = single and bool(model.jnt_actfrclimited[joint])
-        self.effort += [float(model.jnt_actfrcrange[joint][1]) if bounded else math.inf] * nv
+        bounded = nv == 1 and bool(model.jnt_actfrclimited[joint])
+        self.out.coordinates(
+            kind,
+            lower=float(low),
+            upper=float(high),
+            effort=float(model.jnt_actfrcrange[joint][1]) if bounded else math.inf,
+            armature=model.dof_armature[dof].tolist(),
+            # newer MuJoCos keep polynomials: the linear part stands first
+            damping=model.dof_damping[dof].reshape(nv, -1)[:, 0].tolist(),
+            friction=model.dof_frictionloss[dof].tolist(),
+            stiffness=float(np.ravel(model.jnt_stiffness[joint])[0]),
+            spring_reference=_spring_reference(model, joint, kind),
+        )
 
 
 def _spring_reference(model: Any, joint: int, kind: str) -> list[float]:

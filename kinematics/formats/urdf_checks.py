@@ -1,0 +1,109 @@
+"""A URDF's names, references and numbers, checked before anything else reads them."""
+
+from __future__ import annotations
+
+import math
+from xml.etree.ElementTree import Element
+
+from kinematics.errors import RobotError
+
+KINDS = {
+    "revolute": "revolute",
+    "continuous": "continuous",
+    "prismatic": "prismatic",
+    "floating": "free",
+    "planar": "planar",  # two slides and a turn
+    "fixed": "fixed",
+}
+
+
+def validate(root: Element, label: str) -> None:
+    """RobotError, in one line, at the first thing that cannot be right."""
+    for group in ("link", "joint"):
+        seen: set[str] = set()
+        for element in root.findall(group):
+            name = element.get("name")
+            if not name:
+                raise RobotError(f"expected every <{group}> to have a name, found one without in "
+                                 f"{label}; name it")  # fmt: skip
+            if name in seen:
+                raise RobotError(
+                    f"expected distinct {group} names, found {name!r} twice in {label}; rename one"
+                )
+            seen.add(name)
+    if not root.findall("link"):
+        raise RobotError(f"expected at least one <link>, found none in {label}; is it a URDF?")
+    links = {link.get("name") for link in root.findall("link")}
+    for joint in root.findall("joint"):
+        name, kind = joint.get("name"), joint.get("type")
+        if kind not in KINDS:
+            raise RobotError(
+                f"expected joint {name!r} to be one of {', '.join(KINDS)}, found {kind!r}; "
+                "replace it by joints of these kinds"
+            )
+        for end in ("parent", "child"):
+            named = joint.find(end)
+            target = None if named is None else named.get("link")
+            if target not in links:
+                raise RobotError(
+                    f"expected joint {name!r} to have a {end} link of the robot, found {target!r}; "
+                    "add the link or mend the name"
+                )
+        axis = joint.find("axis")
+        if axis is not None and kind in ("revolute", "continuous", "prismatic"):
+            x = _numbers(axis.get("xyz", "1 0 0"), 3, f"axis of joint {name!r}")
+            if math.hypot(*x) < 1e-9:
+                raise RobotError(
+                    f"expected a non-zero axis of joint {name!r}, found {x}; give its direction"
+                )
+        _check_origin(joint, f"joint {name!r}")
+        for tag, keys in (
+            ("limit", ("lower", "upper", "velocity", "effort")),
+            ("dynamics", ("damping", "friction")),
+            ("mimic", ("multiplier", "offset")),
+        ):
+            part = joint.find(tag)
+            for key in keys:
+                if part is not None and part.get(key) is not None:
+                    _numbers(part.get(key, ""), 1, f"{key} of joint {name!r}", finite=False)
+    for body in root.findall("link"):
+        inertial = body.find("inertial")
+        if inertial is not None:
+            _check_inertial(inertial, f"link {body.get('name')!r}")
+
+
+def _check_inertial(inertial: Element, where: str) -> None:
+    _check_origin(inertial, where)
+    mass, inertia = inertial.find("mass"), inertial.find("inertia")
+    if mass is None:
+        raise RobotError(
+            f"expected a <mass> in the inertial of {where}, found none; add it or drop the inertial"
+        )
+    (value,) = _numbers(mass.get("value", ""), 1, f"mass of {where}")
+    if value < 0:
+        raise RobotError(f"expected a mass >= 0 of {where}, found {value}; mend the mass")
+    if inertia is not None:
+        for key in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz"):
+            _numbers(inertia.get(key, "0"), 1, f"{key} of {where}")
+
+
+def _check_origin(element: Element, where: str) -> None:
+    origin = element.find("origin")
+    if origin is not None:
+        for key in ("xyz", "rpy"):
+            if origin.get(key) is not None:
+                _numbers(origin.get(key, ""), 3, f"origin {key} of {where}")
+
+
+def _numbers(text: str, count: int, where: str, finite: bool = True) -> list[float]:
+    try:
+        values = [float(x) for x in text.split()]
+    except ValueError:
+        values = []
+    bad = any(math.isnan(x) or (finite and abs(x) > 1e12) for x in values)
+    if len(values) != count or bad:
+        raise RobotError(
+            f"expected {count} finite number{'s' if count > 1 else ''} as {where}, "
+            f"found {text[:60]!r}; mend the description"
+        )
+    return values
