@@ -191,9 +191,9 @@ def _forward(
     if found is None or not found.equivalent:
         return None
     if described is None:
-        return forward(inferred.robot, found)
+        return forward(inferred.exact, found)
     own = tuple(names[j] for j in inferred.order)
-    return forward(inferred.robot.replace(joint_names=own), found, described)
+    return forward(inferred.exact.replace(joint_names=own), found, described)
 
 
 def _seen(inferred: Structure, order: list[int], names: tuple[str, ...]) -> tuple[Skeleton, Array]:

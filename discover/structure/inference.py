@@ -29,7 +29,6 @@ from kinematics.tree import build
 
 _EXACT_ROOM = (1e-5, 1e-7, 1e-9)  # what counts as a right angle or as nothing, tried in turn
 _NOISY_ROOM = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-7)
-_CHEAP = 0.1  # share of the fit's own error that possible bodies may cost
 _BALL = 0.1  # radius of stand-in bodies [m]
 _HOPELESS = 0.2  # share of the answers that is not affine in tau at which no bodies are sought
 _BRIEF = 4  # starts of the search for screws, where it need not be long
@@ -44,6 +43,8 @@ class Structure:
     order            the model's coordinate behind each joint of `robot`, parents before children
     robot            the mechanism as a Robot; its joints are named q1, q2, ... after the
                      model's coordinates
+    exact            the same with the very base parameters that were fitted, for programs: its
+                     bodies need not be possible
     equivalent       other parent arrays (the model's coordinates) that answer the same
     notes            plain sentences for the reader
     """
@@ -52,6 +53,7 @@ class Structure:
     geometry: Geometry
     order: tuple[int, ...]
     robot: Robot
+    exact: Robot
     equivalent: tuple[tuple[int, ...], ...]
     notes: tuple[str, ...]
     queries: int
@@ -76,16 +78,17 @@ def infer(
     geometry = _geometry(prober, tree, brief)
     equivalent = _equivalent(prober, geometry)
     order = geometry.tree.order
-    robot = robot_of(geometry)
+    robot = exact = robot_of(geometry)
     if geometry.good:
         asked, held = _answers(prober, robot, order)
         robot = _in_tidy_frames(robot, geometry, prober.noisy, asked, held)
-        robot = _with_possible_bodies(robot, asked)
+        robot, exact = _with_possible_bodies(robot, asked)
     return Structure(
         tree=replace(tree, equivalent=equivalent),
         geometry=geometry,
         order=order,
         robot=robot,
+        exact=exact,
         equivalent=equivalent,
         notes=_notes(tree, geometry, equivalent, order),
         queries=respondent.queries - before,
@@ -241,11 +244,12 @@ def _in_tidy_frames(
     return robot
 
 
-def _with_possible_bodies(robot: Robot, answers: Answers) -> Robot:
-    """The robot with bodies that can exist and have the base parameters that the answers show.
+def _with_possible_bodies(robot: Robot, answers: Answers) -> tuple[Robot, Robot]:
+    """The robot with bodies that can exist and have the base parameters that the answers show, and
+    with the fitted ones of least norm.
 
     Among all such bodies those nearest to balls of equal mass about the joints. Where none have
-    quite these base parameters, those of least norm, possible or not.
+    quite these base parameters, the nearest possible ones.
     """
     fitted = fit(Family.of(robot), answers)
     mass = max(1e-6, float(robot.pi[:, 0].abs().max()))
@@ -253,10 +257,8 @@ def _with_possible_bodies(robot: Robot, answers: Answers) -> Robot:
     ball[:, 0] = mass
     ball[:, [4, 6, 9]] = 0.4 * mass * _BALL**2
     completion = complete(fitted, answers, ball)
-    cheap = completion.exact or completion.cost <= _CHEAP * fitted.error
-    if cheap and completion.armature is None:
-        return robot.replace(pi=completion.pi)
-    return fitted.family.member(fitted.theta)
+    possible = robot.replace(pi=completion.pi) if np.isfinite(completion.cost) else robot
+    return possible, fitted.family.member(fitted.theta)
 
 
 def _notes(

@@ -48,7 +48,7 @@ def test_at_least_as_cheap_as_both_classical_orders_on_the_description(name):
     robot = ROBOTS[name]()
     region = discover.Region(q=[1.5] * robot.nv, v=2.0, tau=5.0)
     found = infer(Respondent(black_box(robot), robot.nv, robot.nv), region)
-    program = forward_program(found.robot)
+    program = forward_program(found.exact)
     made = mechanism(robot)
     best = min(forward_dynamics(made, named_order(made, o)).arithmetic for o in ("aba", "crba"))
     assert program.arithmetic <= best
@@ -82,7 +82,7 @@ def test_as_fast_as_the_compiled_description():
     robot = kinematics.load("panda")
     region = discover.Region(q=[1.5] * 7, v=2.0, tau=5.0)
     found = infer(Respondent(black_box(robot), 7, 7), region)
-    programs = [kinematics.programs.compile_trace(forward_program(found.robot))]
+    programs = [kinematics.programs.compile_trace(forward_program(found.exact))]
     programs.append(kinematics.compile(robot, "aba"))
     states = [x.numpy() for x in _states(robot, 4096)]
     times = [[], []]
@@ -127,7 +127,7 @@ def test_a_tolerance_that_bends_the_robot_is_not_taken():
     found = infer(Respondent(black_box(bent), 2, 2), region)
     q, v, tau = _states(bent)
     assert (
-        relative_error(kinematics.aba(found.robot, q, v, tau), kinematics.aba(bent, q, v, tau))
+        relative_error(kinematics.aba(found.exact, q, v, tau), kinematics.aba(bent, q, v, tau))
         < 1e-8
     )
 
