@@ -59,13 +59,13 @@ def infer_free(respondent: Respondent, region: Region, seed: int = 0) -> Structu
             f"No geometry of this tree fits the model at rest: {geometry.held_out:.2g} of H is "
             "missed by the best."
         )
+    robot = robot_from_screws(geometry.tree, geometry.screws, geometry.pi, gravity=gravity.tolist())
     return Structure(
         tree=replace(tree, parents=parents),
         geometry=geometry,
         order=order,
-        robot=robot_from_screws(
-            geometry.tree, geometry.screws, geometry.pi, gravity=gravity.tolist()
-        ),
+        robot=robot,
+        exact=robot,
         equivalent=(),
         notes=tuple(notes),
         queries=respondent.queries - before,
