@@ -17,7 +17,7 @@ from discover.laws.tabulated import Table
 
 @dataclass(frozen=True)
 class Basis:
-    """Natural cubic splines through unit vectors at the knots; sign(z) and |z| if `kinks`."""
+    """Cubic splines through unit vectors at the knots; sign(z) and |z| if `kinks`."""
 
     knots: np.ndarray
     pieces: Tensor  # (knots + 1, 4, knots)
@@ -34,7 +34,7 @@ class Basis:
         dense = np.quantile(x, np.linspace(0, 1, size))
         knots = 0.6 * even + 0.4 * dense
         knots = np.maximum.accumulate(knots + 1e-9 * (high - low) * np.arange(size))
-        spline = CubicSpline(knots, np.eye(size), bc_type="natural")
+        spline = CubicSpline(knots, np.eye(size))
         line = np.zeros((2, 4, size))
         for row, end in ((0, 0), (1, -1)):
             line[row, 2] = spline(knots[end], 1)

@@ -1,7 +1,8 @@
-"""A function of one variable that has no formula: a natural cubic spline with a name.
+"""A function of one variable that has no formula: a cubic spline with a name.
 
 In formulas it stands as a named SymPy function; torch evaluates its samples; programs and exports
 get it written out as truncated powers, max(0, z - z_k)³. Beyond its samples it goes on straight.
+At the ends it is not made to: a spline without curvature there misses what grows like a power.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Table:
     @functools.cached_property
     def _pieces(self) -> tuple[np.ndarray, np.ndarray]:
         """Knots, and coefficients of the cubic on each piece, ends straight: (k + 1, 4)."""
-        spline = CubicSpline(self.z, self.values, bc_type="natural")
+        spline = CubicSpline(self.z, self.values)
         low = [0.0, 0.0, float(spline(self.z[0], 1)), self.values[0]]
         high = [0.0, 0.0, float(spline(self.z[-1], 1)), self.values[-1]]
         return np.array(self.z), np.vstack([low, spline.c.T, high])
@@ -58,13 +59,18 @@ class Table:
         return ((own[..., 0] * x + own[..., 1]) * x + own[..., 2]) * x + own[..., 3]
 
     def written_out(self, z: sympy.Expr) -> sympy.Expr:
-        """The same function in elementary ones: a straight line and truncated cubes."""
+        """The same function in elementary ones: a straight line, truncated squares and cubes."""
         knots, pieces = self._pieces
         jump = np.diff(pieces[:, 0])
+        last = knots[-1] - knots[-2]
+        curved = (pieces[1, 1], -(pieces[-2, 1] + 3 * pieces[-2, 0] * last))
         out = sympy.Float(pieces[0, 3]) + sympy.Float(pieces[0, 2]) * (z - sympy.Float(knots[0]))
         for at, size in zip(knots, jump, strict=True):
             if size != 0:
                 out += sympy.Float(size) * sympy.Max(0, z - sympy.Float(at)) ** 3
+        for at, size in zip((knots[0], knots[-1]), curved, strict=True):
+            if size != 0:
+                out += sympy.Float(size) * sympy.Max(0, z - sympy.Float(at)) ** 2
         return out
 
 
