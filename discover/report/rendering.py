@@ -160,6 +160,8 @@ def _tidy(text: str) -> str:
 def _title(stored: StoredExam) -> str:
     robot = stored.verdict.get("robot")
     robot = robot.get("name") if isinstance(robot, dict) else robot
+    if robot == "inferred":
+        return f"What {stored.name} has learned about a robot that nobody described"
     return f"What {stored.name} has learned" + (f" about {robot}" if robot else "")
 
 
