@@ -21,6 +21,7 @@ from discover.evidence import Evidence
 
 CASES = ("lookup table", "physics", "alternative law")
 ANSWERS = (*CASES, "undetermined")
+PHYSICS, ALTERNATIVE = CASES.index("physics"), CASES.index("alternative law")
 LIMIT = 12.0  # margins beyond this add nothing
 
 
@@ -105,12 +106,15 @@ class Calibration:
     `discover calibrate`.
 
     p = (1 - lapse) · softmax(sharpness · strength + offset) + lapse / 4, *undetermined* having
-    strength and offset zero. `bounds` replace those of the rules, by name.
+    strength and offset zero. Of what physics gets, the share hiding · room(resolution) goes to
+    *alternative law*: a law smaller than the resolution looks like physics, and the coarser the
+    resolution the more of them there may be. `bounds` replace those of the rules, by name.
     """
 
     sharpness: float
     offsets: dict[str, float]
     lapse: float
+    hiding: float = 0.0
     bounds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -121,30 +125,45 @@ class Calibration:
             sharpness=held["sharpness"],
             offsets=held["offsets"],
             lapse=held["lapse"],
+            hiding=held.get("hiding", 0.0),
             bounds=held.get("bounds", {}),
         )
 
-    def probabilities(self, strengths: dict[str, float]) -> dict[str, float]:
+    def probabilities(
+        self, strengths: dict[str, float], resolution: float | None = None
+    ) -> dict[str, float]:
         """The probability of every answer."""
-        row = self.matrix([[strengths[c] for c in CASES]])[0]
+        row = self.matrix([[strengths[c] for c in CASES]], [room(resolution)])[0]
         return dict(zip(ANSWERS, (float(p) for p in row), strict=True))
 
-    def matrix(self, strengths: Any) -> np.ndarray:
-        """Probabilities (n, 4) in the order of ANSWERS, from strengths (n, 3) in that of CASES."""
+    def matrix(self, strengths: Any, rooms: Any) -> np.ndarray:
+        """Probabilities (n, 4) in the order of ANSWERS, from strengths (n, 3) in that of CASES and
+        the rooms (n,) that resolutions leave."""
         shift = np.array([self.offsets[c] for c in CASES])
         logits = self.sharpness * np.asarray(strengths, dtype=float) + shift
         logits = np.concatenate([logits, np.zeros((len(logits), 1))], 1)
         weights = np.exp(logits - logits.max(1, keepdims=True))
         share = weights / weights.sum(1, keepdims=True)
+        moved = self.hiding * np.asarray(rooms, dtype=float) * share[:, PHYSICS]
+        share[:, PHYSICS] -= moved
+        share[:, ALTERNATIVE] += moved
         return (1.0 - self.lapse) * share + self.lapse / len(ANSWERS)
+
+
+def room(resolution: float | None) -> float:
+    """How much may hide below a resolution: 0 at 1e-4 and less, 1 at 1; decades count."""
+    if resolution is None or math.isnan(resolution):
+        return 1.0
+    return min(max(math.log10(max(resolution, 1e-300)) / 4.0 + 1.0, 0.0), 1.0)
 
 
 def judge(evidence: Iterable[Evidence], calibration: Calibration | None = None) -> Verdict:
     """The answer that the evidence supports."""
     calibration = calibration or Calibration.stored()
-    margins = _margins({e.name: e.value for e in evidence}, calibration.bounds)
+    values = {e.name: e.value for e in evidence}
+    margins = _margins(values, calibration.bounds)
     probabilities = calibration.probabilities(
-        {answer: _soft_least(m) for answer, m in margins.items()}
+        {answer: _soft_least(m) for answer, m in margins.items()}, values.get("resolution")
     )
     answer = max(probabilities, key=lambda a: probabilities[a])
     return Verdict(

@@ -5,8 +5,9 @@ the bounds and the four numbers of
 
     p(answer) = (1 - lapse) · softmax(sharpness · strength + offset) + lapse / 4
 
-are fitted together, held back by a prior of half a width about the bounds of the file. What is
-scored was never fitted on: a family or a robot that is left out is left out of the bounds too.
+and the share of *physics* that hides other laws (see `verdict.Calibration`) are fitted together,
+held back by a prior of half a width about the bounds of the file. What is scored was never fitted
+on: a family or a robot that is left out is left out of the bounds too.
 """
 
 from __future__ import annotations
@@ -24,15 +25,25 @@ from discover import verdict
 from discover.artifacts import write_text
 from discover.calibration.records import Record
 from discover.errors import RecipeError
-from discover.verdict import ANSWERS, CASES, LIMIT, Calibration, rules
+from discover.verdict import (
+    ALTERNATIVE,
+    ANSWERS,
+    CASES,
+    LIMIT,
+    PHYSICS,
+    Calibration,
+    room,
+    rules,
+)
 
 FEWEST = 8
 _SPREAD = 0.5  # of the prior over bounds, in widths: few data keep the bounds of the file
-_START = (0.0, 0.0, 0.0, 0.0, -3.5)  # log sharpness, offsets, logit of the lapse
-_SOBER = 0.02  # pull of those four numbers towards their start, per squared unit
+_START = (0.0, 0.0, 0.0, 0.0, -3.5, 0.2)  # log sharpness, offsets, logit of the lapse, hiding
+_FEW = len(_START)
+_SOBER = 0.02  # pull of these numbers towards their start, per squared unit
 # A case whose requirements fail must not win because the zoo holds many of its kind: each truth
 # weighs the same, and no offset is positive.
-_LIMITS = ((-2.0, 1.5), (-1.5, 0.0), (-1.5, 0.0), (-1.5, 0.0), (-6.0, -2.0))
+_LIMITS = ((-2.0, 1.5), (-1.5, 0.0), (-1.5, 0.0), (-1.5, 0.0), (-6.0, -2.0), (0.0, 0.6))
 _SHIFT = (-1.5, 1.5)  # a bound keeps its meaning
 
 
@@ -44,6 +55,7 @@ def fit(records: Sequence[Record]) -> Calibration:
             f"expected at least {FEWEST} planted models to calibrate on, found {len(known)}"
         )
     margins = _margins(known)
+    rooms = torch.tensor([room(r.values.get("resolution")) for r in known], dtype=torch.float64)
     truth = torch.tensor([ANSWERS.index(r.truth) for r in known])
     weight = 1.0 / torch.bincount(truth).clamp_min(1)[truth]
     weight = weight / weight.sum()
@@ -51,10 +63,10 @@ def fit(records: Sequence[Record]) -> Calibration:
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         z = torch.tensor(x, requires_grad=True)
-        p = _probabilities(margins, z)
+        p = _probabilities(margins, rooms, z)
         likelihood = -(weight * p[torch.arange(len(truth)), truth].log()).sum()
-        prior = 0.5 * (z[5:] / _SPREAD).square().sum() / len(known)
-        total = likelihood + prior + _SOBER * (z[:5] - start).square().mean()
+        prior = 0.5 * (z[_FEW:] / _SPREAD).square().sum() / len(known)
+        total = likelihood + prior + _SOBER * (z[:_FEW] - start).square().mean()
         total.backward()
         assert z.grad is not None
         return total.item(), z.grad.numpy()
@@ -73,7 +85,8 @@ def fit(records: Sequence[Record]) -> Calibration:
 def predict(calibration: Calibration, records: Sequence[Record]) -> np.ndarray:
     """Probabilities of all answers (n, 4), in the order of ANSWERS."""
     rows = [verdict.strengths(r.evidence, calibration) for r in records]
-    return calibration.matrix(np.array([[row[c] for c in CASES] for row in rows]))
+    rooms = [room(r.values.get("resolution")) for r in records]
+    return calibration.matrix(np.array([[row[c] for c in CASES] for row in rows]), rooms)
 
 
 def left_out(records: Sequence[Record], by: str) -> np.ndarray:
@@ -103,6 +116,7 @@ def adopt(calibration: Calibration, path: Path, *, command: str, models: int, co
         f'instrument = "{code}"\n'
         f"sharpness = {calibration.sharpness:.3f}\n"
         f"lapse = {calibration.lapse:.4f}\n"
+        f"hiding = {calibration.hiding:.3f}\n"
         f"offsets = {{ {offsets} }}\n"
     )
     if bounds:
@@ -127,9 +141,9 @@ def _margins(records: Sequence[Record]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def _probabilities(margins: Tensor, z: Tensor) -> Tensor:
+def _probabilities(margins: Tensor, rooms: Tensor, z: Tensor) -> Tensor:
     """What `Calibration` says of these margins, differentiable: (n, 4)."""
-    moved = margins + z[5:]
+    moved = margins + z[_FEW:]
     moved = torch.where(margins.isnan(), -LIMIT, moved.clamp(-LIMIT, LIMIT))
     columns = []
     for case in CASES:
@@ -141,18 +155,22 @@ def _probabilities(margins: Tensor, z: Tensor) -> Tensor:
         columns.append(-torch.logsumexp(-torch.cat(parts, 1), 1))
     logits = z[0].exp() * torch.stack(columns, 1) + z[1:4]
     logits = torch.cat([logits, torch.zeros(len(margins), 1, dtype=logits.dtype)], 1)
-    lapse = torch.sigmoid(z[4])
-    return (1 - lapse) * torch.softmax(logits, 1) + lapse / len(ANSWERS)
+    share, lapse = torch.softmax(logits, 1), torch.sigmoid(z[4])
+    moved = z[5] * rooms * share[:, PHYSICS]
+    change = torch.zeros_like(share)
+    change[:, PHYSICS], change[:, ALTERNATIVE] = -moved, moved
+    return (1 - lapse) * (share + change) + lapse / len(ANSWERS)
 
 
 def _calibration(x: np.ndarray) -> Calibration:
     bounds = {}
-    for rule, shift in zip(rules(), x[5:].tolist(), strict=True):
+    for rule, shift in zip(rules(), x[_FEW:].tolist(), strict=True):
         at = rule.coordinate(rule.bound) + rule.side * shift * rule.width
         bounds[rule.name] = 10.0**at if rule.log else at
     return Calibration(
         sharpness=float(np.exp(x[0])),
         offsets=dict(zip(CASES, x[1:4].tolist(), strict=True)),
         lapse=float(1.0 / (1.0 + np.exp(-x[4]))),
+        hiding=float(x[5]),
         bounds=bounds,
     )

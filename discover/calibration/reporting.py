@@ -285,6 +285,7 @@ def _failed(run: Run) -> list[str]:
 def _calibration(calibration: Calibration) -> list[str]:
     rows = [["sharpness", "", f"{calibration.sharpness:.3f}"]]
     rows += [["lapse", "", f"{calibration.lapse:.4f}"]]
+    rows += [["hiding", "", f"{calibration.hiding:.3f}"]]
     rows += [[f"offset of *{case}*", "", f"{calibration.offsets[case]:+.3f}"] for case in CASES]
     rows += [
         [
@@ -294,8 +295,12 @@ def _calibration(calibration: Calibration) -> list[str]:
         ]
         for rule in rules()
     ]
-    words = "p(answer) = (1 − lapse) · softmax(sharpness · strength + offset) + lapse / 4, fitted "
-    return [words + "on all of the zoo:", "", *table(["number", "begun at", "fitted"], rows)]
+    words = (
+        "p(answer) = (1 − lapse) · softmax(sharpness · strength + offset) + lapse / 4; of what "
+        "physics gets, hiding · (1 + log10(resolution) / 4) goes to *alternative law*, for what is "
+        "smaller than the resolution may hide. Fitted on all of the zoo:"
+    )
+    return [words, "", *table(["number", "begun at", "fitted"], rows)]
 
 
 def _listed(names: Sequence[str]) -> str:

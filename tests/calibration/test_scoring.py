@@ -140,7 +140,7 @@ def test_thinning_depends_on_names_alone():
 
 def test_strengths_are_what_the_verdict_uses():
     found = physics_like(0.01)
-    by_hand = Calibration.stored().probabilities(strengths(found))
+    by_hand = Calibration.stored().probabilities(strengths(found), 0.01)
     assert judge(found).probabilities == by_hand
 
 
@@ -175,3 +175,13 @@ def test_a_law_below_the_resolution_called_physics_is_true_as_stated_and_a_miss_
     small, large = called_physics(0.02), called_physics(0.08)
     assert (small.true_as_stated, large.true_as_stated) == (True, False)
     assert scoring.misses([small]) == [small]
+
+
+def test_the_coarser_the_resolution_the_less_sure_is_physics():
+    calibration = Calibration(
+        sharpness=1.0, offsets=dict.fromkeys(ANSWERS[:3], 0.0), lapse=0.0, hiding=0.4
+    )
+    strong = {"lookup table": -9.0, "physics": 6.0, "alternative law": -9.0}
+    fine, coarse = (calibration.probabilities(strong, x)["physics"] for x in (1e-9, 1e-2))
+    assert fine > 0.99
+    assert coarse == pytest.approx(fine * (1 - 0.4 * 0.5))
