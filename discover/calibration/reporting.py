@@ -34,7 +34,7 @@ def report(run: Run, out: Path, *, command: str) -> Path:
         "families left out": families,
         "robots left out": robots,
         "robots not in view": unseen,
-        "ten unused robots": fresh,
+        "unused robots": fresh,
     }
     sides = {name: rows for name, rows in sides.items() if rows}
     lines = [
@@ -135,8 +135,9 @@ _PROTOCOL = (
     "into probabilities, together, held back by a prior of half a width about the bounds of the "
     "file. Scored, each time with numbers fitted without what is scored: every mechanism "
     "(*families left out*), every robot (*robots left out*), of these the robots that nobody "
-    "looked at while the cases were written (*robots not in view*), and ten robots that no fit "
-    "and nobody has seen (*ten unused robots*, judged by the fit to the whole zoo).",
+    "looked at while the cases were written (*robots not in view*), and robots that no fit and "
+    "nobody has seen (*unused robots*, judged by the fit to the whole zoo). What no number can "
+    "leave out: the kinds of mechanism were known to those who wrote the search for laws.",
     "",
 )
 

@@ -190,31 +190,31 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
             what="right among those decided, without noise",
             figure=str(clean_right),
             asked="≥ 95 %",
-            met=clean_right.value >= 0.95,
+            met=clean_right.value >= 0.95 if clean_right.total else None,
         ),
         Claim(
             what="undetermined where a truth exists, without noise",
             figure=str(clean_open),
             asked="≤ 8 %",
-            met=clean_open.value <= 0.08,
+            met=clean_open.value <= 0.08 if clean_open.total else None,
         ),
         Claim(
             what="right among those decided",
             figure=str(right),
             asked="≥ 95 %",
-            met=right.value >= 0.95,
+            met=right.value >= 0.95 if right.total else None,
         ),
         Claim(
             what="right, or true as stated (no departure above x), among those decided",
             figure=str(stated),
             asked="≥ 95 %",
-            met=stated.value >= 0.95,
+            met=stated.value >= 0.95 if stated.total else None,
         ),
         Claim(
             what="undetermined where a truth exists",
             figure=str(open_),
             asked="≤ 8 %",
-            met=open_.value <= 0.08,
+            met=open_.value <= 0.08 if open_.total else None,
         ),
         Claim(
             what="tables or laws called physics with confidence above 0.9",
@@ -229,13 +229,13 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
             what="hidden laws found, without noise",
             figure=str(found),
             asked="≥ 90 %",
-            met=found.value >= 0.9,
+            met=found.value >= 0.9 if found.total else None,
         ),
         Claim(
             what="right or undetermined at 1 % bias and noise",
             figure=str(honest),
             asked="≥ 85 %",
-            met=honest.value >= 0.85,
+            met=honest.value >= 0.85 if honest.total else None,
         ),
         Claim(
             what="laws larger than the stated resolution called physics, at any noise",
@@ -259,7 +259,7 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
             what="all models within 1000 queries",
             figure=str(most),
             asked="most",
-            met=most.value > 0.5,
+            met=most.value > 0.5 if most.total else None,
         ),
     ]
 
