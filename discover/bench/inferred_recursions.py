@@ -227,7 +227,8 @@ def report(records: list[Record], folder: Path) -> list[str]:
             "",
             "What is no recursion (double pendulum), and the program it comes nearest to:",
             "",
-            "| model | accepted | misfit inside | to 3 half-widths | not of its degree |",
+            "| model | accepted | misfit inside (in deviations of a = A tau + c) | "
+            "to 3 half-widths (relative) | not of its degree (relative) |",
             "|---|---|--:|--:|--:|",
         ]
         for r in held:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import kinematics
 from discover.bench.black_boxes import REGION, asked, parents_in, screws_in, simulated
@@ -131,6 +132,7 @@ def report(records: list[Record], folder: Path) -> list[str]:
                     f"{np.median(seconds):.2f} ({max(seconds):.1f}) | "
                     f"{int(np.median([r['queries'] for r in rows])):,} |"
                 )
+    lines += ["", f"![Seconds by joints]({_figure(records, folder)})"]
     missed = [r for r in records if not r["right"] and r["set"] in ("known", "fresh")]
     if missed:
         told = ", ".join(f"{r['name']} ({r['noise'] or 'no noise'})" for r in missed)
@@ -144,6 +146,33 @@ def report(records: list[Record], folder: Path) -> list[str]:
                 f"{'right' if r['right'] else 'wrong'} | {r['seconds']:.1f} |"
             )
     return lines
+
+
+def _figure(records: list[Record], folder: Path) -> str:
+    """Seconds by number of joints, missed trees crossed."""
+    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for noise, colour in zip(_NOISES, ("#1f4e79", "#d08a1e", "#3a8a5f"), strict=True):
+        rows = [r for r in records if r["noise"] == noise]
+        side = 0.22 * (_NOISES.index(noise) - 1)
+        for right, mark in ((True, "o"), (False, "x")):
+            some = [r for r in rows if r["right"] == right]
+            axes.plot(
+                [r["joints"] + side for r in some],
+                [r["seconds"] for r in some],
+                mark,
+                color=colour if right else "#b02020",
+                markersize=3.5 if right else 8,
+                alpha=0.6 if right else 1.0,
+                label=f"noise on {noise or 'nothing'}" if right else None,
+            )
+    axes.plot([], [], "x", color="#b02020", label="missed")
+    axes.set(xlabel="joints", ylabel="seconds a tree", yscale="log")
+    axes.legend(frameon=False, fontsize=8, ncols=2)
+    axes.spines[["top", "right"]].set_visible(False)
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / "figures" / "trees.png", dpi=150)
+    return "figures/trees.png"
 
 
 PARTS = [

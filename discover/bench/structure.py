@@ -67,6 +67,13 @@ def write_report(folder: Path, known: dict[str, Part]) -> Path:
         if records:
             loads += [r["load"] for r in records if r.get("load") is not None]
             told += [f"## {part.title}", "", *part.report(records, folder), ""]
+            listed = len(part.trials((0,)))
+            if len(records) < listed:
+                told += [
+                    f"{len(records)} of {listed} trials were run; `discover bench structure --out "
+                    f"... --part {part.name}` goes on with the others.",
+                    "",
+                ]
     lines = [
         "# Structure out of black boxes: trees, geometry, recursions",
         "",
