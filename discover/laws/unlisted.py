@@ -25,6 +25,7 @@ from discover.sampling import Batch
 _FITTED, _TESTED = 720, 480  # answers that a search looks at
 _MOST = 0.75  # and this share where the model's own error looks like a force
 _OWN_ERROR = 0.02  # share of what bodies leave over that a network's own error hides at least
+_SAME = 1.2  # times the smaller, an error that is the same beside a network's own
 _NOTHING_LEFT = 1.15  # times the noise: a residual that needs no explaining
 _SHARE = 0.35  # the best pair must explain this share of the residual's power beyond noise
 
@@ -140,6 +141,10 @@ def within(
     fitted = found.best.fit
     if fitted is local or not fitted.family.terms:
         return listed
+    # What the better of both leaves is the network's own error: a little more or less of it is no
+    # evidence, and then the shorter law is taken.
+    own = _SAME * min(x.standardised_error(held) for x in (fitted, listed))
+    least = max(least, own)
     better = length_of(fitted, held, least) < length_of(listed, held, least)
     return fitted if better else listed
 
