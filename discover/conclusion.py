@@ -19,9 +19,11 @@ from discover.laws import Domain, RigidBodyLaw, accounts
 from discover.laws.consistency import Completion
 from discover.laws.fit import Fit
 from discover.laws.members import members
+from discover.laws.selection import refit
 from discover.parameters import parameter_table
 from discover.probes import noise, structure
 from discover.probes.reach import EDGES, Curve, reach
+from discover.standing import stand
 
 _TOLERANCE = 0.05  # the relative error at which a law is said to have reached its end
 _FRESH = 2.0  # half-widths beyond which no law was fitted
@@ -90,6 +92,9 @@ def conclude(
             "No physically possible bodies have exactly these base parameters; moving to the "
             f"nearest possible ones costs {completion.cost:.2g} of the spread of a.",
         ]
+    if result is not None:
+        result, sentences = stand(result, interview)
+        notes = [*notes, *sentences]
     identities = {k: v for k, v in asdict(structure.measure(interview)).items() if v is not None}
     return Finding(
         evidence=evidence_from(values, bands) + descriptions(identities),
@@ -116,6 +121,8 @@ def _accounted(
     fresh = Answers.concat(far) if far else held[:0]
     fresh = fresh[torch.isfinite(fresh.a).all(-1)]
     others = [f for f in tried if f.integrator == law.integrator]
+    if law.family.terms:
+        others.append(refit(law, inside, ()))
     front = accounts.tried([law, *others], held, fresh)
     return replace(
         RigidBodyLaw.from_fit(law, pi),

@@ -96,6 +96,7 @@ class Examination:
             raise OutputError(
                 f"expected a writable directory, found {directory}: {error.strerror}"
             ) from error
+        (directory / "formulas.json").unlink(missing_ok=True)  # those of an earlier law
         write_json(directory / "law.json", self._law_record())
         write_json(directory / "evidence.json", [e.to_dict() for e in self.evidence])
         write_json(directory / "exam.json", self._exam_record())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy
 
+from discover.laws import latex
 from discover.laws.family import without_joint_terms
 from discover.laws.quantities import needs_mechanics, place_points
 from discover.laws.terms import Term, symbols
@@ -259,18 +260,18 @@ def _sympy_source(robot: Robot, extra: Sequence[Term]) -> str:
 
 def _latex(robot: Robot, extra: Sequence[Term]) -> str:
     held = derive(robot)
-    lines = [rf"{sympy.latex(s)} &= {sympy.latex(e)} \\" for s, e in held.intermediates]
-    lines += [
-        rf"H(q) &= {sympy.latex(held.mass_matrix)} \\",
-        rf"V(q) &= {sympy.latex(held.potential)} \\",
-        rf"b(q, v) &= {sympy.latex(held.bias)}",
-    ]
+    lines = [r"\tau &= H(q)\,a + b(q, v)" + (r" + f(q, v, a, \tau)" if extra else "")]
+    for s, e in held.intermediates:
+        lines += latex.equation(sympy.latex(s), e)
+    lines += latex.equation("H(q)", held.mass_matrix)
+    lines += latex.equation("V(q)", held.potential)
+    lines += latex.equation("b(q, v)", held.bias)
     if extra:
-        lines[-1] += r" \\"
         force = sum((t.expression for t in extra), sympy.zeros(robot.nv, 1))
-        lines.append(rf"f(q, v, a, \tau) &= {sympy.latex(force)}")
-    equation = r"\tau &= H(q)\,a + b(q, v)" + (r" + f(q, v, a, \tau) \\" if extra else r" \\")
-    return "\n".join([r"\begin{align*}", equation, *lines, r"\end{align*}", ""])
+        lines += latex.equation(r"f(q, v, a, \tau)", force)
+    # Long derivations go over pages: align* may break between its lines.
+    body = " \\\\\n".join(lines)
+    return "\\allowdisplaybreaks\n\\begin{align*}\n" + body + "\n\\end{align*}\n"
 
 
 def passes(robot: Robot, extra: Sequence[Term]) -> str:

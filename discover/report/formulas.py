@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from discover.artifacts import read_json, write_json
+from discover.evidence import number_to_json
+from discover.laws.latex import aligned
 from discover.report.stored import StoredExam
 
 FORMULAS = "formulas.json"
 SMALL = 3  # joints up to which whole formulas are worth printing
-WIDE = 1400  # characters of LaTeX that still fit a page
+WIDE = 4000  # characters of LaTeX above which a formula is no reading
 
 
 def stored_formulas(stored: StoredExam) -> dict[str, Any]:
     """What the report prints of the law: formulas, terms, program (each may be empty)."""
     path = stored.directory / FORMULAS
     if path.exists():
-        return dict(read_json(path, "a law's formulas"))
+        return {"front": [], **read_json(path, "a law's formulas")}
     if stored.law is None or not stored.law.get("kind"):
-        return {"formulas": [], "terms": [], "program": "", "law_intro": ""}
+        return {"formulas": [], "terms": [], "program": "", "law_intro": "", "front": []}
     from discover.laws import from_dict
 
     return write_formulas(from_dict(stored.law), stored.directory)
@@ -51,7 +53,7 @@ def derive(law: Any) -> dict[str, Any]:
             ("V(q)", "Potential energy [J]:", law.potential),
             ("L(q, v)", "Lagrangian [J]:", law.lagrangian),
         ):
-            latex = f"{name} = {sympy.latex(_short(value))}"
+            latex = aligned(name, _short(value))
             if len(latex) <= WIDE:
                 formulas.append({"words": words, "latex": latex})
         if formulas:
@@ -62,7 +64,23 @@ def derive(law: Any) -> dict[str, Any]:
         + (" with terms beside it." if terms else "."),
         "formulas": formulas,
         "terms": terms,
+        "front": [_member(m) for m in getattr(law, "front", ())],
         "program": str(getattr(law, "program", "") or ""),
+    }
+
+
+def _member(member: Any) -> dict[str, Any]:
+    """A row of the front: what stands beside the bodies, in LaTeX and as text, and its errors."""
+    import sympy
+
+    rows = [(i, _short(row, 4)) for i, row in enumerate(member.expression) if row != 0]
+    latex = [rf"${sympy.latex(row)}$ on joint {i + 1}" for i, row in rows]
+    return {
+        "words": ", ".join(latex) or "bodies alone",
+        "text": "; ".join(sympy.sstr(row) for _, row in rows) or "bodies alone",
+        "size": member.size,
+        "inside": number_to_json(member.error_inside),
+        "far": number_to_json(member.error_far),
     }
 
 

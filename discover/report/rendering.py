@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 
 from discover.artifacts import write_text
 from discover.errors import OutputError
-from discover.report import figures, structure, style, tables, tree_figures, words
+from discover.report import figures, law_figure, structure, style, tables, tree_figures, words
 from discover.report.formulas import stored_formulas
 from discover.report.numbers import count, distance, half_widths, listing, number, relative, seconds
 from discover.report.pareto import pareto
 from discover.report.stored import STUDY, VERDICT, StoredExam, read_exam, read_study
 
 REPORT = "report.md"
-FIGURES = ("errors", "forecast", "training", "ledger", "trees", "joints", "zeros")
+FIGURES = ("errors", "laws", "forecast", "training", "ledger", "trees", "joints", "zeros")
 
 
 def render(directory: Path | str) -> Path:
@@ -70,9 +70,11 @@ def _render_exam(directory: Path) -> Path:
         "made": tables.lines_of(stored.manifest, _made(stored)),
         "structure": structure.section(stored.account),
         "bodies": structure.bodies(stored.account, stored.law),
+        "parts": tables.parts(stored),
         **stored_formulas(stored),
     }
-    context["figures"] = dict.fromkeys(FIGURES) | _draw_exam(stored)
+    context["front_rows"] = tables.front(context["front"])
+    context["figures"] = dict.fromkeys(FIGURES) | _draw_exam(stored, context["front"])
     return write_text(directory / REPORT, _fill("model.md.j2", context))
 
 
@@ -102,7 +104,7 @@ def _render_study(directory: Path) -> Path:
     return write_text(directory / REPORT, _fill("study.md.j2", context))
 
 
-def _draw_exam(stored: StoredExam) -> dict[str, str]:
+def _draw_exam(stored: StoredExam, front: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Draw what there are numbers for; returns the figures' places relative to the report."""
     drawn: dict[str, Figure] = {}
     folder = stored.directory / "figures"
@@ -117,6 +119,10 @@ def _draw_exam(stored: StoredExam) -> dict[str, str]:
     if len(history) > 1:
         drawn["training"] = figures.training(history)
     drawn |= _draw_structure(stored.account)
+    account = (stored.law or {}).get("account") or []
+    told = law_figure.laws(front, account)
+    if told is not None:
+        drawn["laws"] = told
     for name, figure in drawn.items():
         style.save(figure, folder / f"{name}.png")
     return {name: f"figures/{name}.png" for name in drawn}

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from discover.evidence import number_from_json
 from discover.report.numbers import (
     MISSING,
     distance,
@@ -93,6 +94,44 @@ def evidence(stored: StoredExam) -> tuple[list[dict[str, str]], list[dict[str, s
             }
         )
     return rows
+
+
+def parts(stored: StoredExam) -> list[dict[str, str]]:
+    """The parts of the law with the evidence for each."""
+    rows = []
+    for p in (stored.law or {}).get("account") or []:
+        x = {k: number_from_json(v) for k, v in p.items() if k not in ("name", "term", "refitted")}
+        rows.append(
+            {
+                "name": cell(p["name"]),
+                "term": f"`{cell(p['term'])}`" if p["term"] else "",
+                "contribution": number(x["contribution"]),
+                "share": relative(x["share"]),
+                "with": relative(_known(x["error_with"])),
+                "without": relative(_known(x["error_without"])),
+                "gain": number(_known(x["gain"])),
+                "spread": relative(_known(x["spread"])),
+            }
+        )
+    return rows
+
+
+def front(members: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The laws that were tried."""
+    return [
+        {
+            "index": str(i),
+            "words": m["words"],
+            "size": str(m["size"]),
+            "inside": relative(_known(number_from_json(m["inside"]))),
+            "far": relative(_known(number_from_json(m["far"]))),
+        }
+        for i, m in enumerate(members)
+    ]
+
+
+def _known(x: float) -> float | None:
+    return None if math.isnan(x) else x
 
 
 def forecast(stored: StoredExam) -> dict[str, Any] | None:

@@ -1,0 +1,81 @@
+"""Formulas fit a page; laws go to SymPy, on to torch, and back."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import sympy
+import torch
+
+import kinematics
+from discover.laws import RigidBodyLaw, from_dict
+from discover.laws.expressions import parse_expression, to_torch
+from discover.laws.latex import WIDE, aligned, equation, width
+from discover.laws.terms import Term, symbols
+
+S = symbols(3)
+
+
+def test_long_sums_are_broken_and_nothing_is_lost():
+    value = sum(k * sympy.sin(S["q"][k % 3] * k) * S["v"][0] for k in range(1, 25))
+    lines = equation("f", value)
+    assert len(lines) > 2
+    assert all(width(line) <= 1.3 * WIDE for line in lines)
+    assert sum(line.count(r"\sin") for line in lines) == 24
+    assert aligned("f", value).startswith(r"\begin{aligned}")
+    assert aligned("f", S["q"][0]) == "f = q_{1}"
+
+
+def test_wide_matrices_become_entries():
+    row = sum(k * sympy.cos(S["q"][k % 3] * k) for k in range(1, 9))
+    lines = equation("H(q)", sympy.Matrix([[row, row, 1], [row, 2, 3], [1, 3, row]]))
+    names = {re.match(r"H_\{(\d+)\}", line).group(1) for line in lines if line.startswith("H")}
+    assert names == {"11", "12", "13", "22", "23", "33"}
+    assert all(width(line) <= 1.3 * WIDE for line in lines)
+
+
+def test_a_law_goes_to_sympy_to_torch_and_back():
+    robot = kinematics.load("planar_3r")
+    shape = (sympy.sin(2 * S["q"][0]) * sympy.Abs(S["v"][0]), 0, S["v"][1] ** 3)
+    extra = Term(name="odd", shape=tuple(map(sympy.sympify, shape)), coefficient=0.7)
+    law = RigidBodyLaw(robot=robot, extra=(extra,), size=5)
+    q, v, tau = torch.randn(3, 8, 3, dtype=torch.float64)
+    names = [s for group in ("q", "v") for s in S[group]]
+    left = [*law.mass_matrix, *(law.bias + extra.expression)]
+    values = to_torch(left, names)(*q.unbind(-1), *v.unbind(-1))
+    H = torch.stack(values[:9], -1).reshape(8, 3, 3)
+    a = torch.linalg.solve(H, (tau - torch.stack(values[9:], -1)).unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(a, law(q, v, tau))
+    again = from_dict(json.loads(json.dumps(law.to_dict())))
+    torch.testing.assert_close(again(q, v, tau), a)
+    words = {s.name: s for s in names}
+    for mine, parsed in zip(law.terms, again.terms, strict=True):
+        difference = parse_expression(sympy.sstr(mine, full_prec=True), words) - parsed
+        assert abs(float(difference.subs(dict.fromkeys(names, 1.3)))) < 1e-14
+
+
+SCRIPT = """
+import sys, hashlib, json, torch
+torch.set_num_threads(int(sys.argv[1]))
+import kinematics, discover
+robot = kinematics.load("double_pendulum")
+drag = torch.tensor([0.3, 0.0], dtype=torch.float64)
+model = lambda q, v, tau: kinematics.aba(robot, q, v, tau - drag * v * v.abs())
+region = discover.Region(q=1.0, v=2.0, tau=5.0)
+law = discover.examine(model, robot, region, budget="quick", seed=4).law
+print(hashlib.sha256(json.dumps(law.to_dict(), sort_keys=True).encode()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_bytes_on_one_or_two_threads():
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT, threads], capture_output=True, text=True, check=True
+        ).stdout
+        for threads in ("1", "2")
+    ]
+    assert told[0] == told[1]
+    assert len(told[0].strip()) == 64
