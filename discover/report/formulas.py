@@ -10,7 +10,6 @@ from typing import Any
 
 from discover.artifacts import read_json, write_json
 from discover.evidence import number_to_json
-from discover.laws.latex import aligned
 from discover.report.stored import StoredExam
 
 FORMULAS = "formulas.json"
@@ -40,6 +39,8 @@ def write_formulas(law: Any, directory: Path) -> dict[str, Any]:
 def derive(law: Any) -> dict[str, Any]:
     """Formulas in LaTeX for small robots; terms and the program for all."""
     import sympy
+
+    from discover.laws.latex import aligned
 
     formulas = []
     robot = getattr(law, "robot", None)
