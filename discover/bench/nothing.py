@@ -115,6 +115,7 @@ def report(records: list[Record], figures: Path) -> list[str]:
     lines = [
         "*Accepted*: called an alternative law. A law that is offered beside another verdict, as "
         "the best description inside the region, is told apart.",
+        f"{len(records)} of {_TABLES + _NETWORKS + _BODIES} trials a seed are kept.",
         "",
         "| what | tried | accepted | a law offered beside | verdicts | median s |",
         "|---|---|---|---|---|---|",
