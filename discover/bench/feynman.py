@@ -18,6 +18,7 @@ import sympy
 from discover.bench.trials import Part, Record, Trial, share
 from discover.laws.engines import Operon
 from discover.laws.formula_search import find_formula, polish
+from discover.report.numbers import relative
 
 SAMPLES = 400
 NOISES = (0.0, 1e-2)
@@ -166,7 +167,7 @@ def report(records: list[Record], folder: Path) -> list[str]:
     ]
     groups: list[tuple[str, list[Record]]] = [("all", records)]
     groups += [(f"noise {n:g}", [r for r in records if r["noise"] == n]) for n in NOISES]
-    for name, some in groups:
+    for name, some in (g for g in groups if g[1]):
         ways: dict[str, Any] = {w: [r for r in some if r["way"] == w] for w in ("search", "operon")}
         told = {
             w: f"{share(rs, 'right')} [{sum(r['anywhere'] for r in rs)}]" for w, rs in ways.items()
@@ -188,11 +189,11 @@ def report(records: list[Record], folder: Path) -> list[str]:
     for r in records:
         if r["way"] == "search":
             beside = other.get((r["seed"], r["equation"], r["noise"]))
-            alone = f"{beside['error']:.1e}" if beside else ""
+            alone = relative(beside["error"]) if beside else ""
             mark = "" if r["right"] else "**missed:** "
             lines.append(
-                f"| {r['equation']} | {r['noise']:g} | {mark}`{r['formula']}` | {r['error']:.1e} | "
-                f"{alone} |"
+                f"| {r['equation']} | {r['noise']:g} | {mark}`{r['formula']}` | "
+                f"{relative(r['error'])} | {alone} |"
             )
     return lines
 
