@@ -59,13 +59,19 @@ def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
 
     reference (nb, 10): parameters of the robot's description, the tie-break for all that torques
     cannot show. If the reference with the fitted base parameters put in is possible, it is taken
-    as it stands; otherwise two semidefinite programs are solved.
+    as it stands; otherwise possible bodies with exactly these base parameters are looked for, and
+    only where there are none those that come nearest, with or without rotors.
     """
     V = fitted.family.basis
     beta = fitted.theta[: V.shape[1]]
     shifted = _with_base(reference, V, beta)
     if _possible(shifted, reference):
         return Completion(pi=shifted, cost=0.0, exact=True)
+    inside = _with_exactly(V.numpy(), shifted.numpy(), reference.numpy())
+    if inside is not None:
+        exact = _with_base(torch.from_numpy(inside), V, beta)
+        if _possible(exact, reference):
+            return Completion(pi=exact, cost=0.0, exact=True)
     J = _sensitivity(fitted, answers)
     bare = np.zeros((len(beta), 0))
     found = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), bare)
@@ -138,24 +144,10 @@ def _solve(
 
     nb = len(reference)
     mass, length = _units(reference)
-    unit = mass * np.array([1.0] + 3 * [length] + 6 * [length**2])
-    units = np.tile(unit, nb)
+    units = _unit_vector(mass, length, nb)
     J = J / max(np.linalg.norm(J @ V.T * units, 2), 1e-300)
     x = cp.Variable(10 * nb)
-    constraints = []
-    for i in range(nb):
-        m, h, moments = x[10 * i], x[10 * i + 1 : 10 * i + 4], x[10 * i + 4 : 10 * i + 10]
-        inertia = cp.bmat(
-            [
-                [moments[0], moments[1], moments[3]],
-                [moments[1], moments[2], moments[4]],
-                [moments[3], moments[4], moments[5]],
-            ]
-        )
-        column = cp.reshape(h, (3, 1), order="C")
-        second = 0.5 * cp.trace(inertia) * np.eye(3) - inertia
-        P = cp.bmat([[second, column], [column.T, cp.reshape(m, (1, 1), order="C")]])
-        constraints.append(P >> _MARGIN * np.eye(4))
+    constraints = [P >> _MARGIN * np.eye(4) for P in _pseudo_inertias(x, nb)]
     turning = mass * length**2
     misfit = (J @ V.T * units) @ x - J @ beta
     extra = cp.Variable(rotors.shape[1], nonneg=True) if rotors.shape[1] else None
@@ -177,6 +169,65 @@ def _solve(
     elif extra is not None:
         added = np.array(extra.value)
     return (chosen * units).reshape(nb, 10), added * turning
+
+
+def _with_exactly(V: np.ndarray, start: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
+    """Possible parameters that differ from `start` only where torques cannot see it, or None.
+
+    Minimising a misfit finds base parameters to the solver's tolerance, which light last links
+    magnify into accelerations a thousand times as large. Moving in the null space keeps them
+    exactly: first as far inside the possible bodies as can be, then as near to the reference as
+    half of that room allows.
+    """
+    import cvxpy as cp
+
+    nb = len(reference)
+    mass, length = _units(reference)
+    units = _unit_vector(mass, length, nb)
+    scaled = V.T * units
+    hidden = np.linalg.svd(scaled)[2][np.linalg.matrix_rank(scaled) :].T
+    if hidden.shape[1] == 0:
+        return None
+    z, room = cp.Variable(hidden.shape[1]), cp.Variable()
+    x = start.flatten() / units + hidden @ z
+    bodies = _pseudo_inertias(x, nb)
+    inside = cp.Problem(cp.Maximize(room), [*(P >> room * np.eye(4) for P in bodies), room <= 1.0])
+    deepest = _minimise(inside, z)
+    if deepest is None or room.value is None or float(room.value) <= 0.0:
+        return None
+    half = 0.5 * float(room.value)
+    tie = cp.Problem(
+        cp.Minimize(cp.sum_squares(x - reference.flatten() / units)),
+        [P >> half * np.eye(4) for P in bodies],
+    )
+    chosen = _minimise(tie, z)
+    z_found = deepest if chosen is None else chosen
+    return ((start.flatten() / units + hidden @ z_found) * units).reshape(nb, 10)
+
+
+def _pseudo_inertias(x, nb: int) -> list:
+    """The 4×4 pseudo-inertia of each body as cvxpy expressions of x (10 nb)."""
+    import cvxpy as cp
+
+    found = []
+    for i in range(nb):
+        m, h, moments = x[10 * i], x[10 * i + 1 : 10 * i + 4], x[10 * i + 4 : 10 * i + 10]
+        inertia = cp.bmat(
+            [
+                [moments[0], moments[1], moments[3]],
+                [moments[1], moments[2], moments[4]],
+                [moments[3], moments[4], moments[5]],
+            ]
+        )
+        column = cp.reshape(h, (3, 1), order="C")
+        second = 0.5 * cp.trace(inertia) * np.eye(3) - inertia
+        found.append(cp.bmat([[second, column], [column.T, cp.reshape(m, (1, 1), order="C")]]))
+    return found
+
+
+def _unit_vector(mass: float, length: float, nb: int) -> np.ndarray:
+    """The units of the ten parameters of each body: (10 nb,)."""
+    return np.tile(mass * np.array([1.0] + 3 * [length] + 6 * [length**2]), nb)
 
 
 def _units(reference: np.ndarray) -> tuple[float, float]:
