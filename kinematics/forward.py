@@ -62,7 +62,7 @@ def aba(robot: Robot, q: Any, v: Any, tau: Any, f_ext: Any = None) -> Array:
     Raises RobotError on wrong shapes.
     """
     given = enter(robot, q, v, tau=tau, f_ext=f_ext)
-    if given.parameters.shape[0] == 1 and f_ext is None and not robot.mimic:
+    if given.count and given.parameters.shape[0] == 1 and f_ext is None and not robot.mimic:
         answer = _straight_answer(given)
         if answer is not None:
             return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,6 +93,8 @@ class Inputs:
 
     def run(self, function: Callable[[Inputs], Array]) -> Array:
         """``function`` of these inputs, (..., B), as the caller wants it: (*batch, ...)."""
+        if self.count == 0:
+            return self._nothing(function)
         torched = isinstance(self.public["q"], Tensor)
         if torched and self.count > self._piece and not torch.compiler.is_compiling():
             on_cpu = self.public["q"].device.type == "cpu"
@@ -114,6 +116,19 @@ class Inputs:
         if x.ndim > 1:
             x = x.movedim(-1, 0) if isinstance(x, Tensor) else np.moveaxis(x, -1, 0)
         return x if x.ndim > 0 and len(self.batch) == 1 else x.reshape((*self.batch, *x.shape[1:]))
+
+    def _nothing(self, function: Callable[[Inputs], Array]) -> Array:
+        """Results of no states: those of one state, left out."""
+        one = self.public["q"].new_zeros if self.back is None else None
+        public = {}
+        for name, x in self.public.items():
+            shape = (1, *x.shape[1:])
+            public[name] = np.zeros(shape, x.dtype) if one is None else one(shape)
+        pi = self.parameters
+        if not pi.shape[0]:
+            pi = np.zeros((1, *pi.shape[1:])) if one is None else one((1, *pi.shape[1:]))
+        single = replace(self, public=public, parameters=pi, batch=(1,)).run(function)
+        return single[:0].reshape((*self.batch, *single.shape[1:]))
 
     @property
     def _piece(self) -> int:
@@ -152,7 +167,13 @@ def enter(
     stay numpy arrays. Quaternions in ``q`` are normalised (not in symbols: there they are unit by
     assumption).
     """
+    if not isinstance(robot, Robot):
+        raise RobotError(
+            f"expected a Robot first, found {type(robot).__name__}; make one by kinematics.load"
+        )
     given = {"q": q, "v": v, "a": a, "tau": tau, "f_ext": f_ext}
+    if q is None:
+        raise RobotError("expected q as a tensor or an array of numbers, found None; give it")
     arrays = {name: as_array(name, x) for name, x in given.items() if x is not None}
     symbolic = isinstance(robot.pi, np.ndarray) or any(
         isinstance(x, np.ndarray) for x in arrays.values()
@@ -208,8 +229,10 @@ def as_array(name: str, x: Any) -> Array:
         except (TypeError, ValueError) as error:
             raise RobotError(
                 f"expected {name} as a tensor or an array of numbers, found {type(x).__name__} "
-                f"({error}); convert it first"
+                f"({' '.join(str(error).split())[:80]}); convert it first"
             ) from error
+    if x.is_complex():
+        raise RobotError(f"expected real numbers as {name}, found {x.dtype}; take its real part")
     return x if x.is_floating_point() else x.to(torch.float64)
 
 
@@ -246,13 +269,27 @@ def _batch(robot: Robot, arrays: dict[str, Array], pi: Array) -> tuple[int, ...]
     shapes.append(tuple(pi.shape[:-2]))
     if all(shape == shapes[0] for shape in shapes[:-1]) and not shapes[-1]:
         return shapes[0]
+    return common_batch([*arrays, "robot.pi"], shapes)
+
+
+def common_batch(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The batch axes that these broadcast to; RobotError where they do not."""
     try:
         return tuple(np.broadcast_shapes(*shapes))
     except ValueError:
+        found = ", ".join(f"{s} of {n}" for n, s in zip(names, shapes, strict=True))
         raise RobotError(
-            f"expected batch axes that broadcast together, found {shapes} for "
-            f"{', '.join([*arrays, 'robot.pi'])}; reshape them"
+            f"expected batch axes that broadcast together, found {found}; reshape them"
         ) from None
+
+
+def check_width(robot: Robot, name: str, x: Tensor, width: int) -> None:
+    """RobotError unless the last axis of ``x`` is a coordinate of this width."""
+    if x.ndim == 0 or x.shape[-1] != width:
+        raise RobotError(
+            f"expected {name} of shape (..., {width}) for {robot.name}, "
+            f"found {tuple(x.shape)}; the last axis is the coordinate"
+        )
 
 
 def _flatten(x: Array, batch: tuple[int, ...], tail: int) -> Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kinematics.errors import RobotError
-from kinematics.formats import xml_safety
+from kinematics.formats import mjcf_checks, xml_safety
 from kinematics.formats.mjcf import robot_from_mjcf
 from kinematics.formats.urdf import robot_from_urdf
 from kinematics.tree import Robot
@@ -35,6 +35,7 @@ def load(
     if element.tag == "robot":
         return robot_from_urdf(element, label, free=root == "free", joint_terms=bool(joint_terms))
     if element.tag == "mujoco":
+        mjcf_checks.validate(element, label)
         return robot_from_mjcf(
             text,
             path,
@@ -69,7 +70,11 @@ def robots_folder() -> Path | None:
 
 def _text(source: Any) -> tuple[bytes, str, Path | None]:
     if isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("<"):
-        return source.lstrip("\ufeff \t\r\n").encode(), "the given XML text", None
+        return (
+            source.lstrip("\ufeff \t\r\n").encode(errors="surrogatepass"),
+            "the given XML text",
+            None,
+        )
     if not isinstance(source, str | os.PathLike):
         raise RobotError(
             f"expected a path, XML text or a bundled robot's name, found {type(source).__name__}; "
@@ -94,6 +99,8 @@ def _text(source: Any) -> tuple[bytes, str, Path | None]:
             )
         return path.read_bytes(), path.name, path
     except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise RobotError(
-            f"expected a readable file, found {error}; check the path and its permissions"
+            f"expected a readable file, found {name[:120]!r} ({reason}); "
+            "check the path and its permissions"
         ) from error

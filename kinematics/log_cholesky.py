@@ -21,6 +21,7 @@ def from_log_cholesky(theta: Tensor) -> Tensor:
     theta: four logarithms of the diagonal of U, then its upper entries (0,1) (0,2) (1,2) (0,3)
     (1,3) (2,3). Every theta gives a body that can exist.
     """
+    _ten("theta", theta)
     rows = [[torch.zeros_like(theta[..., 0]) for _ in range(4)] for _ in range(4)]
     for k in range(4):
         rows[k][k] = theta[..., k].exp()
@@ -47,6 +48,7 @@ def to_log_cholesky(pi: Tensor) -> Tensor:
 
 def pseudo_inertia(pi: Tensor) -> Tensor:
     """P (..., 4, 4) of parameters pi (..., 10)."""
+    _ten("pi", pi)
     m, hx, hy, hz, xx, xy, yy, xz, yz, zz = pi.unbind(-1)
     half = (xx + yy + zz) / 2
     rows = (
@@ -69,3 +71,10 @@ def from_pseudo_inertia(pseudo: Tensor) -> Tensor:
         ),
         dim=-1,
     )  # fmt: skip
+
+
+def _ten(name: str, x: Tensor) -> None:
+    if x.ndim == 0 or x.shape[-1] != 10:
+        raise RobotError(
+            f"expected {name} of shape (..., 10), found {tuple(x.shape)}; give ten numbers a body"
+        )

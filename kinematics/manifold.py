@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from kinematics import rotations as rot
-from kinematics.errors import RobotError
-from kinematics.inputs import as_array, normalise
+from kinematics.inputs import as_array, check_width, common_batch, normalise
 from kinematics.tree import Robot
 
 
@@ -20,7 +19,12 @@ def integrate(robot: Robot, q: Any, v: Any, dt: Any = 1.0) -> Tensor:
     follows the screw of its body-frame twist exactly.
     """
     q, v = _pair(robot, q, v, robot.nv, "v")
-    dt = torch.as_tensor(dt, dtype=q.dtype, device=q.device)
+    if not isinstance(dt, Tensor):
+        dt = as_array("dt", dt)
+    dt = dt.to(dtype=q.dtype, device=q.device)
+    if dt.ndim:
+        batches = (tuple(q.shape[:-1]), tuple(v.shape[:-1]), tuple(dt.shape))
+        common_batch(("q", "v", "dt"), batches)
     step = v * (dt[..., None] if dt.ndim else dt)
     if not robot.quaternion_slices:
         return q + step
@@ -73,11 +77,9 @@ def _turned(a: Tensor, b: Tensor) -> Tensor:
 def _pair(robot: Robot, q: Any, x: Any, size: int, name: str) -> tuple[Tensor, Tensor]:
     q, x = as_array("q", q), as_array(name, x)
     for label, value, width in (("q", q, robot.nq), (name, x, size)):
-        if value.ndim == 0 or value.shape[-1] != width:
-            raise RobotError(
-                f"expected {label} of shape (..., {width}) for {robot.name}, "
-                f"found {tuple(value.shape)}; the last axis is the coordinate"
-            )
+        check_width(robot, label, value, width)
+    if q.shape[:-1] != x.shape[:-1]:
+        common_batch(("q", name), (tuple(q.shape[:-1]), tuple(x.shape[:-1])))
     dtype = torch.promote_types(q.dtype, x.dtype)
     return q.to(dtype), x.to(dtype=dtype, device=q.device)
 

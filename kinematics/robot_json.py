@@ -33,11 +33,16 @@ def describe(robot: Robot) -> dict[str, Any]:
 
 def fields_of(cls: type[Robot], description: dict[str, Any]) -> dict[str, Any]:
     """The fields that ``describe`` wrote down; RobotError where it did not write this."""
+    if not isinstance(description, dict):
+        raise RobotError(
+            f"expected a dictionary of a Robot's fields, found {type(description).__name__}; "
+            "write the description with Robot.to_dict"
+        )
     known = {f.name: f for f in fields(cls) if f.init}
-    unknown = sorted(set(description) - set(known))
+    unknown = [name for name in description if name not in known]
     if unknown:
         raise RobotError(
-            f"expected the fields of a Robot, found unknown {', '.join(unknown)}; "
+            f"expected the fields of a Robot, found unknown {', '.join(map(str, unknown))}; "
             "write the description with Robot.to_dict"
         )
     missing = [n for n, f in known.items() if n not in description and f.default is MISSING]
@@ -57,7 +62,9 @@ def _field(name: str, value: Any) -> Any:
             return tuple(str(x) for x in value)
         if name == "parents":
             return [int(x) for x in value]
-        return tuple(Mimic(**m) for m in value) if name == "mimic" else value
+        if name == "mimic":
+            return tuple(Mimic(**m) for m in value)
+        return float(value) if name == "friction_speed" else str(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise RobotError(
             f"expected {name} as Robot.to_dict writes it, found one that cannot be read "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ from kinematics.energy import kinetic_energy, potential_energy
 from kinematics.errors import RobotError
 from kinematics.forward import aba
 from kinematics.hamiltonian import joint_momentum, momentum_rate
-from kinematics.inputs import as_array
+from kinematics.inputs import as_array, check_width, common_batch
 from kinematics.manifold import integrate
 from kinematics.tree import Robot
 
@@ -53,21 +55,20 @@ def simulate(
     "semi_implicit_euler" (order 1), "rk4" (order 4) or "implicit_midpoint" (order 2, energy
     bounded over long times).
     """
-    if integrator not in STEPS:
+    if not isinstance(integrator, str) or integrator not in STEPS:
         raise RobotError(
             f"expected an integrator among {', '.join(STEPS)}, found {integrator!r}; choose one"
         )
-    if steps < 0 or not dt > 0:
-        raise RobotError(
-            f"expected steps >= 0 and dt > 0, found steps={steps}, dt={dt}; give a positive step"
-        )
+    dt, steps = _grid(dt, steps)
     q, v = as_array("q0", q0), as_array("v0", v0)
+    check_width(robot, "q0", q, robot.nq)
+    check_width(robot, "v0", v, robot.nv)
     dtype = torch.promote_types(q.dtype, v.dtype)
     q, v = q.to(dtype), v.to(dtype=dtype, device=q.device)
-    batch = torch.broadcast_shapes(q.shape[:-1], v.shape[:-1])
+    batch = common_batch(("q0", "v0"), (tuple(q.shape[:-1]), tuple(v.shape[:-1])))
     torque = _torque(robot, tau, steps, v.expand(*batch, v.shape[-1]))
     first = torque(q, v, 0, 0.0)
-    batch = torch.broadcast_shapes(batch, first.shape[:-1])
+    batch = common_batch(("q0 and v0", "tau"), (batch, tuple(first.shape[:-1])))
     q = q.expand(*batch, robot.nq).clone()
     v = v.expand(*batch, robot.nv).clone()
     q = integrate(robot, q, torch.zeros_like(v))
@@ -183,6 +184,20 @@ STEPS: dict[str, Step] = {
 }
 
 
+def _grid(dt: Any, steps: Any) -> tuple[float, int]:
+    """The step and their number; dt may be a tensor of one number."""
+    try:
+        width, count = float(dt), operator.index(steps)
+    except (TypeError, ValueError):
+        width, count = math.nan, 0
+    if count < 0 or not 0 < width < math.inf:
+        raise RobotError(
+            "expected a whole number of steps >= 0 and a finite dt > 0, "
+            f"found steps={steps!r}, dt={dt!r}; give a positive step"
+        )
+    return width, count
+
+
 def _torque(
     robot: Robot, tau: Any, steps: int, like: Tensor
 ) -> Callable[[Tensor, Tensor, int, float], Tensor]:
@@ -203,9 +218,5 @@ def _torque(
 
 
 def _sized(robot: Robot, tau: Tensor, like: Tensor) -> Tensor:
-    if tau.ndim == 0 or tau.shape[-1] != robot.nv:
-        raise RobotError(
-            f"expected tau of shape (..., {robot.nv}) for {robot.name}, "
-            f"found {tuple(tau.shape)}; the last axis is the coordinate"
-        )
+    check_width(robot, "tau", tau, robot.nv)
     return tau.to(dtype=like.dtype, device=like.device)

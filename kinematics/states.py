@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kinematics.errors import RobotError
 from kinematics.tree import Robot
 
 
@@ -15,6 +16,8 @@ def random_state(
 
     Rotations of spherical and free joints are uniform over all orientations.
     """
+    if count < 0:
+        raise RobotError(f"expected a count >= 0, found {count}; ask for some states")
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(width: int, half: float) -> Tensor:

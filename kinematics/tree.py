@@ -188,9 +188,7 @@ class Robot:
             value = changes[name]
             symbolic = isinstance(value, np.ndarray) and value.dtype.hasobject
             if not isinstance(value, Tensor) and not symbolic:
-                changes[name] = torch.as_tensor(
-                    value, dtype=self.axes.dtype, device=self.axes.device
-                )
+                changes[name] = self._tensor(name, value)
         changed = replace(self, **changes)
         if set(changes) <= NOT_GEOMETRY:
             # readings depend on tree and gravity alone: identification loops replace pi only
@@ -198,10 +196,23 @@ class Robot:
             changed._cache.update({k: x for k, x in self._cache.items() if k[0] in kept})
         return changed
 
+    def _tensor(self, name: str, value: Any) -> Tensor:
+        try:
+            return torch.as_tensor(value, dtype=self.axes.dtype, device=self.axes.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise RobotError(
+                f"expected {name} as an array of numbers, found {str(value)[:60]!r} "
+                f"({' '.join(str(error).split())[:80]}); convert it first"
+            ) from error
+
     def to(
         self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> Robot:
         """A copy whose tensors have this dtype and live on this device."""
+        if dtype is not None and not dtype.is_floating_point:
+            raise RobotError(
+                f"expected a floating-point dtype, found {dtype}; take torch.float64 or float32"
+            )
         moved: dict[str, Any] = {
             name: value.to(dtype=dtype, device=device)
             for name in ARRAYS

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kinematics import joints, physical
+from kinematics.errors import RobotError
 from kinematics.tree import Robot, build
 
 TERMS = ("armature", "damping", "friction", "stiffness", "spring_reference")
@@ -76,7 +77,15 @@ class Growing:
             values += own if isinstance(own, list) else [own] * nv
 
     def robot(self, label: str, *, joint_terms: bool, **optional: Any) -> Robot:
-        """The robot, with or without the joint terms."""
+        """The robot, with or without the joint terms; RobotError if a number is not finite."""
+        for name, *numbers in zip(
+            self.joint_names, self.rotations, self.offsets, self.axes, self.pi, strict=True
+        ):
+            if not all(np.isfinite(x).all() for x in numbers):
+                raise RobotError(
+                    f"expected finite placements, axes and inertias, found others at joint "
+                    f"{name!r} of {label}; mend the description"
+                )
         return build(
             label,
             kinds=self.kinds,

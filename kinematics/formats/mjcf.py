@@ -28,13 +28,14 @@ def robot_from_mjcf(
     text: bytes, path: Path | None, label: str, *, free: bool, joint_terms: bool, tree_only: bool
 ) -> Robot:
     """The robot that an MJCF describes. RobotError, in one line, where it cannot be used."""
-    model = _compile(text, path, label)
+    model, said = _compile(text, path, label)
     notes = _left_out(model, label, tree_only)
+    notes += [f"MuJoCo: {' '.join(str(what).split())[:200]}" for what in said]
     tree = _Tree(model, free)
     for body in range(1, model.nbody):
         tree.add(body)
     return tree.out.robot(
-        path.stem if path is not None and not _name(model, 0) else _name(model, 0) or "mjcf",
+        _text(tree.names, 0) or (path.stem if path is not None else "mjcf"),
         joint_terms=joint_terms,
         gravity=np.zeros(3) if model.opt.disableflags & GRAVITY else model.opt.gravity,
         base_name="world",
@@ -42,7 +43,8 @@ def robot_from_mjcf(
     )
 
 
-def _compile(text: bytes, path: Path | None, label: str) -> Any:
+def _compile(text: bytes, path: Path | None, label: str) -> tuple[Any, list[str]]:
+    """The compiled model, and what MuJoCo warned of."""
     try:
         import mujoco  # optional, and slow to import
     except ImportError as error:
@@ -50,15 +52,21 @@ def _compile(text: bytes, path: Path | None, label: str) -> Any:
             f"expected MuJoCo to read the MJCF {label}, found it is not installed; "
             "pip install 'worldlaw[mujoco]'"
         ) from error
+    said: list[str] = []
+    before = mujoco.get_mju_user_warning()
+    # by itself MuJoCo prints what it warns of, and writes a log file wherever it happens to run
+    mujoco.set_mju_user_warning(said.append)
     try:
         if path is not None:
-            return mujoco.MjModel.from_xml_path(str(path))
-        return mujoco.MjModel.from_xml_string(text.decode())
-    except (ValueError, UnicodeDecodeError, mujoco.FatalError) as error:
+            return mujoco.MjModel.from_xml_path(str(path)), said
+        return mujoco.MjModel.from_xml_string(text.decode()), said
+    except (ValueError, RuntimeError, MemoryError, UnicodeDecodeError, mujoco.FatalError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RobotError(
             f"expected an MJCF that MuJoCo compiles, found: {reason} in {label}; mend the file"
         ) from error
+    finally:
+        mujoco.set_mju_user_warning(before)
 
 
 def _left_out(model: Any, label: str, tree_only: bool) -> list[str]:
@@ -101,6 +109,7 @@ class _Tree:
 
     def __init__(self, model: Any, free: bool) -> None:
         self.model, self.out = model, Growing()
+        self.names = model.names  # every look at it copies it
         # for each MJCF body: the moving body that carries it and its frame's placement there
         self.carrier: list[tuple[int, np.ndarray, np.ndarray]] = [(-1, np.eye(3), np.zeros(3))]
         if free and not any(model.jnt_type == 0):
@@ -129,9 +138,9 @@ class _Tree:
                 r = r @ _about(axis, -zero)
             elif kind == "prismatic" and zero:
                 p = p - r @ axis * zero
-            own = _name(model, body) or f"body{body}"
+            own = _text(self.names, int(model.name_bodyadr[body])) or f"body{body}"
             body_name = own if k == count - 1 else f"{own}.{k}"
-            label = _joint_name(model, joint) or f"{own}.joint{k}"
+            label = _text(self.names, int(model.name_jntadr[joint])) or f"{own}.joint{k}"
             unit = axis / np.linalg.norm(axis)
             parent = self.out.joint(label, body_name, kind, parent, r, p, unit)
             self._coordinates(joint, kind)
@@ -191,14 +200,5 @@ def _about(axis: np.ndarray, angle: float) -> np.ndarray:
     return _matrix(np.r_[math.cos(angle / 2), math.sin(angle / 2) * axis])
 
 
-def _text(model: Any, address: int) -> str:
-    end = model.names.index(b"\0", address)
-    return model.names[address:end].decode(errors="replace")
-
-
-def _name(model: Any, body: int) -> str:
-    return _text(model, int(model.name_bodyadr[body])) if body else _text(model, 0)
-
-
-def _joint_name(model: Any, joint: int) -> str:
-    return _text(model, int(model.name_jntadr[joint]))
+def _text(names: bytes, address: int) -> str:
+    return names[address : names.index(b"\0", address)].decode(errors="replace")

@@ -7,6 +7,9 @@ from xml.etree.ElementTree import Element
 
 from kinematics.errors import RobotError
 
+MAX_WORD = 200
+_REFERENCES = ("parent", "child", "mimic")
+
 KINDS = {
     "revolute": "revolute",
     "continuous": "continuous",
@@ -19,6 +22,7 @@ KINDS = {
 
 def validate(root: Element, label: str) -> None:
     """RobotError, in one line, at the first thing that cannot be right."""
+    _check_words(root, label)
     for group in ("link", "joint"):
         seen: set[str] = set()
         for element in root.findall(group):
@@ -50,7 +54,7 @@ def validate(root: Element, label: str) -> None:
                     "add the link or mend the name"
                 )
         axis = joint.find("axis")
-        if axis is not None and kind in ("revolute", "continuous", "prismatic"):
+        if axis is not None and kind in ("revolute", "continuous", "prismatic", "planar"):
             x = _numbers(axis.get("xyz", "1 0 0"), 3, f"axis of joint {name!r}")
             if math.hypot(*x) < 1e-9:
                 raise RobotError(
@@ -65,11 +69,25 @@ def validate(root: Element, label: str) -> None:
             part = joint.find(tag)
             for key in keys:
                 if part is not None and part.get(key) is not None:
-                    _numbers(part.get(key, ""), 1, f"{key} of joint {name!r}", finite=False)
+                    _numbers(
+                        part.get(key, ""), 1, f"{key} of joint {name!r}", finite=tag != "limit"
+                    )
     for body in root.findall("link"):
         inertial = body.find("inertial")
         if inertial is not None:
             _check_inertial(inertial, f"link {body.get('name')!r}")
+
+
+def _check_words(root: Element, label: str) -> None:
+    """No attribute is so long that naming it would fill the screen."""
+    for element in (*root.findall("link"), *root.findall("joint")):
+        for part in (element, *element):
+            for key, value in part.attrib.items():
+                if part.tag in ("link", "joint", *_REFERENCES) and len(value) > MAX_WORD:
+                    raise RobotError(
+                        f"expected words of at most {MAX_WORD} characters, found {len(value)} as "
+                        f"{key[:60]} of a <{part.tag}> in {label}; shorten it"
+                    )
 
 
 def _check_inertial(inertial: Element, where: str) -> None:

@@ -12,7 +12,7 @@ from kinematics.errors import RobotError
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_DEPTH = 100
-MAX_ELEMENTS = 200_000
+MAX_ELEMENTS = 100_000
 
 
 def parse(text: bytes, label: str) -> Element:

@@ -190,7 +190,7 @@ def compile_program(
     first and ``make`` is called only if it is absent. ``threads`` is how many share a batch.
     """
     if dtype not in DTYPES:
-        raise ProgramError(f"expected dtype among {', '.join(DTYPES)}, found {dtype!r}")
+        raise ProgramError(f"expected dtype among {', '.join(DTYPES)}, found {dtype!r}; choose one")
     if threads < 1:
         raise ProgramError(f"expected threads >= 1, found {threads}")
     machine = this_machine()

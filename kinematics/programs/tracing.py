@@ -27,7 +27,9 @@ PARAMETERS = ("m", "mx", "my", "mz", "Ixx", "Ixy", "Iyy", "Ixz", "Iyz", "Izz")
 def check_what(what: str) -> None:
     """Raise a one-line `ProgramError` unless ``what`` can be traced."""
     if what not in PORTS:
-        raise ProgramError(f"expected a function among {', '.join(PORTS)}, found {what!r}")
+        raise ProgramError(
+            f"expected a function among {', '.join(PORTS)}, found {what!r}; choose one"
+        )
 
 
 def make_inputs(graph: Graph, robot: Any, what: str) -> dict[str, np.ndarray]:

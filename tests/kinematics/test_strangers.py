@@ -1,0 +1,144 @@
+"""What strangers hand over: one line says what was expected, found, and the mend."""
+
+import glob
+import subprocess
+import sys
+
+import pytest
+import torch
+from kinematic_samples import mimicking, on_device
+from test_descriptions import ARM, joint, link, urdf
+
+import kinematics
+from kinematics import RobotError, WorldlawError
+
+PANDA = kinematics.load("panda")
+Q, V, A = kinematics.random_state(PANDA, 4)
+FIELDS = PANDA.to_dict()
+
+
+def simulated(q=Q, v=V, tau=None, dt=0.01, steps=1, **options):
+    return kinematics.simulate(PANDA, q, v, tau, dt, steps, **options)
+
+
+MISUSE = {
+    "short q0": (lambda: simulated(q=Q[:, :5]), r"q0 of shape \(\.\.\., 7\)"),
+    "scalar v0": (lambda: simulated(v=0.0), "v0 of shape"),
+    "batches of q0 and v0": (lambda: simulated(v=V[:3]), "broadcast together"),
+    "batch of tau": (lambda: simulated(tau=V[:3]), "broadcast together"),
+    "batch of a policy": (lambda: simulated(tau=lambda q, v, t: V[:3]), "broadcast together"),
+    "infinite dt": (lambda: simulated(dt=float("inf")), "finite dt > 0"),
+    "half a step": (lambda: simulated(steps=2.5), "whole number of steps"),
+    "integrators": (lambda: simulated(integrator=["rk4"]), "integrator among"),
+    "complex q": (lambda: kinematics.crba(PANDA, Q.to(torch.complex128)), "real numbers as q"),
+    "no q": (lambda: kinematics.crba(PANDA, None), "found None"),
+    "no robot": (lambda: kinematics.crba("panda", Q), "expected a Robot"),
+    "batches to integrate": (lambda: kinematics.integrate(PANDA, Q, V[:3]), "broadcast together"),
+    "batch of dt": (lambda: kinematics.integrate(PANDA, Q, V, torch.ones(3)), "of dt"),
+    "batches to compare": (lambda: kinematics.difference(PANDA, Q, Q[:3]), "broadcast together"),
+    "whole numbers": (lambda: PANDA.to(torch.int64), "floating-point dtype"),
+    "gravity in words": (lambda: PANDA.replace(gravity="down"), "gravity as an array"),
+    "nine parameters": (lambda: kinematics.to_log_cholesky(torch.zeros(9)), r"\(\.\.\., 10\)"),
+    "nine logarithms": (lambda: kinematics.from_log_cholesky(torch.zeros(9)), r"\(\.\.\., 10\)"),
+    "fewer than none": (lambda: kinematics.random_state(PANDA, -1), "count >= 0"),
+    "unknown program": (lambda: kinematics.compile(PANDA, "abba"), "choose one"),
+    "long path": (lambda: kinematics.load("a" * 9000), "readable file"),
+    "no dictionary": (lambda: kinematics.Robot.from_dict([1]), "dictionary"),
+    "words for axes": (lambda: kinematics.Robot.from_dict(FIELDS | {"axes": "x"}), "axes"),
+    "a strange mimic": (
+        lambda: kinematics.Robot.from_dict(FIELDS | {"mimic": [{"a": 1}]}),
+        "mimic",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISUSE, ids=str)
+def test_misuse_is_told_in_one_line(case):
+    call, fragment = MISUSE[case]
+    with pytest.raises(WorldlawError, match=fragment) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 400
+    assert "found" in message
+    assert ";" in message
+
+
+RUNAWAY = '<mimic joint="j1" offset="inf"/>'
+DYNAMICS = '<dynamics damping="inf"/>'
+BAD = {
+    "planar axis": (urdf(*ARM[:2], joint("j", "base", "a", "planar")).replace("0 1 0", "0 nan 0"),
+                    "axis of joint 'j'"),
+    "flat axis": (urdf(*ARM[:2], joint("j", "base", "a", "planar")).replace("0 1 0", "0 0 0"),
+                  "non-zero axis"),
+    "infinite damping": (urdf(*ARM[:2], joint("j", "base", "a", rest=DYNAMICS)), "damping"),
+    "infinite mimic": (urdf(*ARM[:4], joint("k", "a", "b", rest=RUNAWAY)),
+                       "offset of joint 'k'"),
+    "long name": (urdf(*ARM, link("x" * 10**6)), "at most 200 characters"),
+    "lone surrogate": (urdf(*ARM).replace("j1", "\ud800"), "well-formed"),
+    "replicas": ('<mujoco><worldbody><replicate count="300"><replicate count="300"><geom size="1"/>'
+                 "</replicate></replicate></worldbody></mujoco>", "elements in the world"),
+    "flexible": ('<mujoco><worldbody><flexcomp name="f" count="999 999 999"/></worldbody></mujoco>',
+                 "<flexcomp>"),
+    "texture": ('<mujoco><asset><texture name="t" width="60000" height="60000"/></asset></mujoco>',
+                "<texture>"),
+    "field": ('<mujoco><asset><hfield name="t" nrow="60000" ncol="60000"/></asset></mujoco>',
+              "<hfield>"),
+    "user's numbers": ('<mujoco><size nuserdata="2000000000"/></mujoco>', "nuserdata"),
+    "nan": ('<mujoco><worldbody><body pos="nan 0 0"><joint/><geom size=".1"/></body></worldbody>'
+            "</mujoco>", "finite"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD, ids=str)
+def test_what_would_crash_or_hang_is_refused(case):
+    text, fragment = BAD[case]
+    with pytest.raises(RobotError) as caught:
+        kinematics.load(text)
+    assert fragment in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "robot",
+    [
+        PANDA,
+        kinematics.random_tree(4, seed=2, kinds=("revolute", "spherical", "free", "prismatic")),
+        mimicking(),
+    ],
+    ids=["panda", "mixed", "mimic"],
+)
+def test_no_states_give_no_results(robot):
+    q, v, a = kinematics.random_state(robot, 2)
+    full = on_device(robot, q, v, a)
+    for name, x in on_device(robot, q[:0], v[:0], a[:0]).items():
+        assert tuple(x.shape) == (0, *full[name].shape[1:]), name
+    assert kinematics.simulate(robot, q[:0], v[:0], None, 0.1, 1).q.shape == (2, 0, robot.nq)
+
+
+def test_chains_of_mimics_end_at_what_moves():
+    """A joint that mimics one left independent follows it."""
+    follow = '<mimic joint="{}" multiplier="2" offset="1"/>'.format
+    robot = kinematics.load(
+        urdf(*ARM[:3], link("c"), joint("j1", "base", "a", rest=follow("nobody")),
+             joint("j2", "a", "b", rest=follow("j1")), joint("j3", "b", "c", rest=follow("j2")))
+    )  # fmt: skip
+    assert robot.nv == 1
+    assert [(m.driver, m.multiplier, m.offset) for m in robot.mimic] == [("j1", 2, 1), ("j1", 4, 3)]
+    assert any("nobody" in note for note in robot.notes)
+
+
+def test_mujoco_warns_into_the_notes(tmp_path):
+    """Nothing is printed, and no log file appears where the user happens to be."""
+    text = (
+        '<mujoco><compiler settotalmass="3"/><worldbody><body><joint/><geom size=".1"/></body>'
+        "</worldbody></mujoco>"
+    )
+    script = f"import kinematics; print(kinematics.load({text!r}).notes)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    if "settotalmass" in done.stdout:  # older MuJoCos say nothing
+        assert done.stdout[2:].startswith("MuJoCo: ")
+    assert not glob.glob(str(tmp_path / "*"))
