@@ -12,7 +12,7 @@ from kinematics.load import robots_folder
 NAMES = [
     "panda", "ur5_robot", "xarm7", "solo12", "anymal", "g1_29dof_rev_1_0", "talos_full_v2",
     "allegro_left_hand", "tiago_dual", "double_pendulum_continuous", "quadrotor_base",
-    "simple_humanoid",
+    "simple_humanoid", "kinova",
 ]  # fmt: skip
 PATHS = {path.stem: path for path in example_urdfs()}
 
