@@ -166,6 +166,8 @@ def _exact_law(
             values["far curvature"] = bend.least
         notes, edges = _breaks(small, law, floor)
     origin = f"{len(screen) * 4 // 5} answers inside the region"
+    if rival is not None:
+        completion = complete(law, screen, interview.robot.pi)
     # A law that is the model to the last digit tells its identities without more questions.
     asked = replace(small, respondent=_spoken_by(law, interview.respondent), budget=_TOLD)
     return conclude(
