@@ -205,7 +205,8 @@ def examine_model(
         outputs=dataset.outputs,
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         budget=recipe.examine.budget,
-        mechanism=True,
+        # a network's tree costs tens of thousands of questions: by choice only, by `examine`
+        mechanism=True if entry.kind == CONTROL else None,
         seed=recipe.study.seed,
         name=name,
     )
