@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from discover.errors import OutputError, RecipeError, WorldlawError
+from discover.errors import OutputError, RecipeError, RegionError, WorldlawError
 
 app = typer.Typer(
     name="discover",
@@ -98,7 +98,7 @@ def run(
 def examine(
     model: Annotated[str, typer.Option(help="PATH of a model, or file.py:factory.")],
     region: Annotated[
-        Path, typer.Option(help="TOML with q, v and tau; without --robot, a list of each.")
+        Path, typer.Option(help="TOML with q, v and tau; without --robot, a list of each, or --nv.")
     ],
     out: Annotated[Path, typer.Option(help="Where to write the examination.")],
     robot: Annotated[
@@ -114,6 +114,10 @@ def examine(
         bool | None,
         typer.Option(help="Infer tree and geometry too; may ask thousands of questions."),
     ] = None,
+    nv: Annotated[
+        int | None,
+        typer.Option(help="Without --robot: joint coordinates, for a region of single numbers."),
+    ] = None,
     root: Annotated[
         str | None,
         typer.Option(help="Without --robot: 'free' where the first six velocities are a base's."),
@@ -127,6 +131,13 @@ def examine(
     _must_be_free(out)
     body = None if robot is None else discover.load_robot(robot)
     box = discover.Region.from_toml(region)
+    if nv is not None:
+        if body is not None:
+            raise RegionError(
+                f"expected --nv or --robot, found both; {body.name} has {body.nv} coordinates: "
+                "leave --nv out"
+            )
+        box = box.resolve(nv)
     told = outputs.value if outputs else None
     asked = stages.load_model(model, body, box, outputs=told, dt=dt, root=root)
     exam = discover.examine(

@@ -47,6 +47,12 @@ def raises():
         raise RuntimeError("first line\\nsecond line")
     return model
 
+def pendulum():
+    import kinematics
+
+    robot = kinematics.load("double_pendulum")
+    return lambda q, v, tau: kinematics.aba(robot, q, v, tau)
+
 def nan():
     return lambda q, v, tau: tau * float("nan")
 
@@ -107,6 +113,17 @@ def test_run_report_and_status(
     (out / "report.md").unlink()
     assert cli.main(["report", str(out)]) == 0
     assert (out / "report.md").read_bytes() == first
+
+
+def test_a_model_without_a_robot(
+    tmp_path: Path, complaint: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The number of coordinates is enough; together with a robot it is one too many."""
+    with_robot = examine(tmp_path, "pendulum")
+    alone = [str(a) for a in with_robot if a not in ("--robot", "double_pendulum")]
+    assert cli.main([*alone, "--nv", "2"]) == 0
+    assert "physics" in capsys.readouterr().out
+    assert "leave --nv out" in complaint(*with_robot, "--nv", "2")
 
 
 @pytest.mark.parametrize("kind", ["robots", "recipes", "models", "probes"])
