@@ -20,7 +20,7 @@ from discover import ledger
 from discover.artifacts import write_json
 from discover.bench.programs import interleaved, sample_states
 
-SIZES = (4, 8, 16, 32, 64, 128)
+SIZES = (4, 8, 16, 32, 64, 128, 256)
 BATCH = 512
 ROUNDS = 5
 Say = Callable[[str], None]
