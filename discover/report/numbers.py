@@ -21,6 +21,8 @@ def number(x: float | None, digits: int = 3) -> str:
         text = f"{x:.{max(0, digits - 1 - size)}f}"
         text = f"{x:,.0f}" if size >= 3 and "." not in text else text
         return text.replace("-", "−")
+    if abs(round(x / 10**size, max(0, digits - 2))) >= 10:  # 9.96 is 1.0 of the next power
+        size += 1
     mantissa = f"{x / 10**size:.{max(0, digits - 2)}f}".replace("-", "−")
     return f"{mantissa}·10{superscript(size)}"
 

@@ -21,6 +21,7 @@ from discover.report.style import spread
         (-0.25, "−0.250"),
         (1234.0, "1,234"),
         (3.14e-9, "3.1·10⁻⁹"),
+        (9.97e-9, "1.0·10⁻⁸"),
         (math.inf, "∞"),
         (math.nan, "–"),
         (None, "–"),
