@@ -206,7 +206,7 @@ def examine_model(
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         budget=recipe.examine.budget,
         # a network's tree costs tens of thousands of questions: by choice only, by `examine`
-        mechanism=True if entry.kind == CONTROL else None,
+        mechanism=True if entry.kind == CONTROL and recipe.examine.budget != "quick" else None,
         seed=recipe.study.seed,
         name=name,
     )

@@ -49,6 +49,7 @@ def test_rotors_at_the_base_of_an_arm_are_possible_physics():
     assert examine(arm, planted).verdict == "physics"
 
 
+@pytest.mark.slow
 def test_a_table_is_told_by_a_thousand_questions(setting):
     planted = next(p for p in tables.zoo(setting) if p.kind == "smoothed neighbours")
     exam = examine(setting, planted)

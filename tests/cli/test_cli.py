@@ -334,6 +334,8 @@ def test_interrupted(recipe: Path, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
+        # shells start background jobs with Ctrl-C ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     manifest = out / "manifest.json"
     patience = time.monotonic() + 60

@@ -76,7 +76,14 @@ def test_noise_shows_in_the_resolution(pendulum, exact):
     assert 0.01 < noisy.resolution.region < 0.2
 
 
-@pytest.mark.parametrize("kind", ["nearest neighbour", "forest", "table of H and gravity"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "nearest neighbour",
+        pytest.param("forest", marks=pytest.mark.slow),
+        pytest.param("table of H and gravity", marks=pytest.mark.slow),
+    ],
+)
 def test_tables_are_tables(pendulum, kind):
     planted = next(p for p in tables.zoo(setting(pendulum)) if p.kind == kind)
     exam = discover.examine(planted.model, pendulum, REGION)

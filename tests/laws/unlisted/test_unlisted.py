@@ -29,7 +29,13 @@ def robot():
     return kinematics.load("double_pendulum")
 
 
-@pytest.mark.parametrize("name", list(SOME))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("log² drag", "cos³ 2q") else name
+        for name in SOME
+    ],
+)
 def test_a_planted_law_is_written_down_and_holds_far_out(robot, name):
     planted = next(x for x in planted_laws.laws(robot) if x.name == name)
     model = plant(robot, planted, REGION)
