@@ -262,44 +262,17 @@ def bench(
     """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,
     laws), world models on three robots (models), those against published figures (published), or
     what many networks have learned (networks), or which structure they hold to (distilled)."""
-    from importlib.util import find_spec
-    from inspect import signature
+    from discover.bench.door import measure
 
-    subjects = (
-        "dynamics",
-        "verdict",
-        "laws",
-        "models",
-        "published",
-        "structure",
-        "networks",
-        "distilled",
-    )
-    if subject not in subjects:
-        raise RecipeError(f"bench: expected one of {', '.join(subjects)}, found {subject!r}")
-    if find_spec(f"discover.bench.{subject}") is None if find_spec("discover.bench") else True:
-        raise RecipeError(
-            f"bench: expected a benchmark of {subject}, found that it is not part of this version "
-            "yet; every report has a time ledger"
-        )
-    from importlib import import_module
-
-    options: dict[str, Any] = {
+    options = {
         "part": part,
         "workers": workers,
         "seeds": _numbers(seeds),
         "budget": budget,
+        "device": None if device is None else device.value,
     }
-    if device is not None:
-        from discover.train import choose_device
-
-        options["device"] = choose_device(device.value).type
     given = {name: value for name, value in options.items() if value is not None}
-    measured = import_module(f"discover.bench.{subject}").main
-    for name in given:
-        if name not in signature(measured).parameters:
-            raise RecipeError(f"bench: {subject} has no option --{name}; leave it out")
-    measured(out=out, say=_say, **given)
+    measure(subject, out=out, say=_say, **given)
 
 
 def _numbers(text: str | None) -> list[int] | None:

@@ -21,7 +21,7 @@ import kinematics
 from discover import models
 from discover.artifacts import value_hash, write_text
 from discover.bench.distilled_report import report
-from discover.bench.trials import Part, Record, Trial, forget_stale, kept, run_part
+from discover.bench.trials import Record, Trial, run_trials
 from discover.descent import TrainingConfig
 from discover.dynamics import Respondent
 from discover.recipe_tables import Data
@@ -66,17 +66,8 @@ def main(
 ) -> None:
     """Train and question what is not kept yet, and write the report. budget: seconds a network."""
     folder = Path(out) if out is not None else FOLDER
-    part = Part(
-        name="measured",
-        title="",
-        trials=lambda seeds: _trials(budget, seeds),
-        run=measure,
-        report=lambda records, folder: [],
-    )
-    forget_stale(part, folder, [0])
-    run_part(part, folder, [0], workers, say)
-    rows = kept(folder, part.name)
-    write_text(folder / "report.md", report([rows[t["id"]] for t in part.trials([0])], folder))
+    rows = run_trials(_trials(budget, [0]), measure, folder, workers, say)
+    write_text(folder / "report.md", report(rows, folder))
     say(f"report: {folder / 'report.md'}")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from discover.artifacts import value_hash, write_text
 from discover.bench import families
 from discover.bench.families import FAMILIES, MECHANICAL, REMEMBERING, Arena
-from discover.bench.trials import Part, forget_stale, machine, run_part, turns
+from discover.bench.trials import machine, run_trials, turns
 from discover.report.numbers import number
 from discover.report.style import (
     MUTED,
@@ -30,7 +30,6 @@ from discover.report.style import (
 )
 
 FOLDER = Path("reports") / "models"
-RECORDS = "measured"
 AXES = {"q": "configuration q", "v": "velocity v", "tau": "joint force τ", "joint": "together"}
 COLOURS = {"remembers": SERIES[0], "network": SERIES[2], "mechanics": SERIES[1], "white": SERIES[3]}
 
@@ -49,15 +48,7 @@ def main(
     budget: seconds of training a family.
     """
     folder = Path(out) if out is not None else FOLDER
-    part = Part(
-        name=RECORDS,
-        title="",
-        trials=lambda seeds: _trials(device, budget),
-        run=measure,
-        report=lambda records, folder: [],
-    )
-    forget_stale(part, folder, [0])
-    rows = run_part(part, folder, [0], workers, say)
+    rows = run_trials(_trials(device, budget), measure, folder, workers, say)
     chosen = families.arenas()
     results = {a.name: [row for row in rows if row["arena"] == a.name] for a in chosen}
     for arena in chosen:

@@ -24,7 +24,7 @@ import discover
 from discover import models, simulated
 from discover.artifacts import value_hash, write_text
 from discover.bench import families, networks_report
-from discover.bench.trials import Part, forget_stale, kept, machine, run_part
+from discover.bench.trials import kept, machine, run_trials
 from discover.descent import TrainingConfig
 from discover.errors import WorldlawError
 from discover.recipe_tables import Data
@@ -33,6 +33,7 @@ from discover.train import choose_device, device_name, train
 from kinematics import Robot
 
 FOLDER = Path("reports") / "networks"
+RECORDS = "networks"
 SEEDS = tuple(range(10))
 TRAIN_S = 10.0  # wall-clock seconds of training on the double pendulum; three times that on the arm
 EPOCHS = 1000
@@ -81,18 +82,11 @@ def main(
     """
     folder = Path(out) if out is not None else FOLDER
     chosen = SEEDS if seeds is None else tuple(seeds)
-    part = Part(
-        name="networks",
-        title="",
-        trials=lambda seeds: _trials(seeds, device, budget),
-        run=measure,
-        report=lambda records, folder: [],
-    )
-    forget_stale(part, folder, chosen)
+    asked = _trials(chosen, device, budget)
     try:
-        run_part(part, folder, chosen, workers, say)
+        run_trials(asked, measure, folder, workers, say, RECORDS)
     finally:
-        asked, held = part.trials(chosen), kept(folder, part.name)
+        held = kept(folder, RECORDS)
         rows = [held[t["id"]] for t in asked if t["id"] in held]
         if rows:
             write_text(folder / "report.md", networks_report.write(rows, len(asked), folder))

@@ -13,7 +13,7 @@ from typing import Any
 
 from discover.artifacts import value_hash, write_text
 from discover.bench import characters, swinging
-from discover.bench.trials import Part, forget_stale, machine, run_part
+from discover.bench.trials import machine, run_trials
 from discover.report.numbers import number
 
 FOLDER = Path("reports") / "published"
@@ -33,15 +33,7 @@ def main(
     workers: networks trained at once. device: where. budget: seconds of training each.
     """
     folder = Path(out) if out is not None else FOLDER
-    part = Part(
-        name="measured",
-        title="",
-        trials=lambda seeds: _trials(device, budget),
-        run=measure,
-        report=lambda records, folder: [],
-    )
-    forget_stale(part, folder, [0])
-    rows = run_part(part, folder, [0], workers, say)
+    rows = run_trials(_trials(device, budget), measure, folder, workers, say)
     write_text(folder / "report.md", report(rows))
     say(f"report: {folder / 'report.md'}")
 

@@ -9,14 +9,10 @@ robots and truths.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 
-import numpy as np
-
-from discover.artifacts import write_text
-from discover.bench.trials import Part, kept, machine, run_part
-from discover.errors import RecipeError
+from discover.bench.parts import collect, run_chosen, tell
+from discover.bench.trials import Part
 
 MODULES = (
     "discover.bench.inferred_trees",
@@ -28,8 +24,7 @@ MODULES = (
 
 def parts() -> dict[str, Part]:
     """All parts by name, in the order in which they are told."""
-    found = [p for m in MODULES for p in import_module(m).PARTS]
-    return {p.name: p for p in found}
+    return collect(MODULES)
 
 
 def main(
@@ -40,48 +35,14 @@ def main(
     seeds: Sequence[int] = (0,),
 ) -> None:
     """Run the trials that are missing and write the report. Raises RecipeError."""
-    known = parts()
-    chosen = list(known) if part == "all" else part.split(",")
-    for name in chosen:
-        if name not in known:
-            raise RecipeError(
-                f"bench structure: expected a part of {', '.join(known)}, found {name!r}"
-            )
-    if workers < 1 or not seeds or min(seeds) < 0:
-        raise RecipeError(
-            f"bench structure: expected at least one worker and seeds from 0, found {workers} and "
-            f"{list(seeds)}"
-        )
     folder = Path(out or "runs/structure")
-    for name in chosen:
-        run_part(known[name], folder, seeds, workers, say)
+    known = parts()
+    run_chosen("structure", known, folder, part=part, workers=workers, seeds=seeds, say=say)
     say(f"report: {write_report(folder, known)}")
 
 
 def write_report(folder: Path, known: dict[str, Part]) -> Path:
     """report.md of all parts of which anything is kept."""
-    told: list[str] = []
-    loads: list[float] = []
-    for part in known.values():
-        records = list(kept(folder, part.name).values())
-        if records:
-            loads += [r["load"] for r in records if r.get("load") is not None]
-            told += [f"## {part.title}", "", *part.report(records, folder), ""]
-            listed = len(part.trials((0,)))
-            if len(records) < listed:
-                told += [
-                    f"{len(records)} of {listed} trials were run; `discover bench structure --out "
-                    f"... --part {part.name}` goes on with the others.",
-                    "",
-                ]
-    lines = [
-        "# Structure out of black boxes: trees, geometry, recursions",
-        "",
-        f"Made by `discover bench structure` on {machine()}, one thread a trial.",
-    ]
-    if loads:
-        lines.append(
-            f"While it ran, {np.median(loads):.1f} processes wanted each core (median): times in "
-            "seconds are as long as that made them."
-        )
-    return write_text(folder / "report.md", "\n".join([*lines, "", *told]).rstrip() + "\n")
+    return tell(
+        "structure", "Structure out of black boxes: trees, geometry, recursions", folder, known
+    )

@@ -85,6 +85,22 @@ def _keep(folder: Path, name: str, held: dict[str, Record]) -> None:
     write_json(folder / "records" / f"{name}.json", dict(sorted(held.items())))
 
 
+def run_trials(
+    trials: list[Trial],
+    run: Callable[[Trial], Record],
+    folder: Path,
+    workers: int,
+    say: Callable[[str], None],
+    name: str = "measured",
+) -> list[Record]:
+    """A bench of one part: forget what other settings gave, run what is missing, return all."""
+    part = Part(
+        name=name, title="", trials=lambda seeds: trials, run=run, report=lambda records, folder: []
+    )
+    forget_stale(part, folder, ())
+    return run_part(part, folder, (), workers, say)
+
+
 def forget_stale(part: Part, folder: Path, seeds: Sequence[int]) -> None:
     """Drop what was measured with other settings: records whose "identity" is no longer that of
     their trial. Trials without an identity are kept as they are."""

@@ -139,7 +139,7 @@ def _one_joint(
     q = np.repeat(reference[None], 8, 0)
     q[:, joint] = held.draw(len(q))[:, joint]
     keep = [*range(BASE_V), BASE_V + joint]
-    asked = _picked(_without_weight(_asked(held, q, depth)), [0, joint + 1], keep)
+    asked = _without_weight(_asked(held, q, depth)).joints(keep, [0, joint + 1])
     kinds = {"revolute": (True,), "prismatic": (False,)}.get(kind, (True, False))
     tried: list[tuple[float, Array, bool]] = []
     for turns in kinds:
@@ -169,21 +169,6 @@ def _without_weight(asked: Local) -> Local:
         asked,
         force=np.zeros_like(asked.force),
         force_deviation=np.full_like(asked.force_deviation, 1e30),
-    )
-
-
-def _picked(asked: Local, bodies: list[int], keep: list[int]) -> Local:
-    block = np.ix_(range(len(asked)), keep, keep)
-    return replace(
-        asked,
-        q=asked.q[:, bodies],
-        v=asked.v[:, keep],
-        H=asked.H[block],
-        H_deviation=asked.H_deviation[block],
-        force=asked.force[:, keep],
-        force_deviation=asked.force_deviation[:, keep],
-        A=asked.A[block],
-        c=asked.c[:, keep],
     )
 
 

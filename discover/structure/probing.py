@@ -8,7 +8,7 @@ and goes into the standard deviations of H and of the force.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,21 @@ class Local:
         names = ("q", "v", "H", "H_deviation", "force", "force_deviation", "A", "c")
         picked = {name: getattr(self, name)[rows] for name in names}
         return Local(**picked, misfit=self.misfit, asymmetry=self.asymmetry)
+
+    def joints(self, keep: list[int], coordinates: list[int] | None = None) -> Local:
+        """The block of some joints; `coordinates`: their columns of q, where these differ."""
+        block = np.ix_(range(len(self)), keep, keep)
+        return replace(
+            self,
+            q=self.q[:, keep if coordinates is None else coordinates],
+            v=self.v[:, keep],
+            H=self.H[block],
+            H_deviation=self.H_deviation[block],
+            force=self.force[:, keep],
+            force_deviation=self.force_deviation[:, keep],
+            A=self.A[block],
+            c=self.c[:, keep],
+        )
 
 
 @dataclass(kw_only=True)

@@ -7,11 +7,11 @@ from several starts: first as machines have it, then anywhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from discover.structure.probing import Local, Prober
+from discover.structure.probing import Prober
 from discover.structure.projection import Problem, solve_well
 from discover.structure.screws import Array, ScrewTree
 
@@ -53,7 +53,7 @@ def one_way(
         piece = _piece(tree, part)
         q = np.repeat(tree.reference[None], 8 + 3 * len(part), 0)
         q[:, part] = prober.draw(len(q))[:, part]
-        asked = _restricted(prober.at(q, replicates=depth), part)
+        asked = prober.at(q, replicates=depth).joints(list(part))
         problem = Problem.of(piece, asked, whitened=prober.noisy, joint_terms=joint_terms)
         tried: list[tuple[float, Array]] = []
         for k in range(-len(_TIDY), effort):
@@ -132,21 +132,4 @@ def _piece(tree: ScrewTree, part: tuple[int, ...]) -> ScrewTree:
         turning=tuple(tree.turning[j] for j in part),
         reference=tree.reference[list(part)],
         gravity=tree.gravity,
-    )
-
-
-def _restricted(asked: Local, part: tuple[int, ...]) -> Local:
-    """The block of H and the forces of some joints."""
-    keep = list(part)
-    block = np.ix_(range(len(asked)), keep, keep)
-    return replace(
-        asked,
-        q=asked.q[:, keep],
-        v=asked.v[:, keep],
-        H=asked.H[block],
-        H_deviation=asked.H_deviation[block],
-        force=asked.force[:, keep],
-        force_deviation=asked.force_deviation[:, keep],
-        A=asked.A[block],
-        c=asked.c[:, keep],
     )

@@ -41,6 +41,7 @@ def test_trials_are_kept_and_resumed(tmp_path):
     assert told == ["squares: 2 of 3 trials are kept"]
     path = laws.write_report(tmp_path, {"squares": PART})
     assert "## Squares\n\n2 of 3 (66.7 %)" in path.read_text()
+    assert "trials were run" not in path.read_text()  # none is missing
 
 
 def test_processes_give_the_same_records(tmp_path):

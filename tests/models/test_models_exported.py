@@ -128,6 +128,8 @@ def test_an_exported_model_gets_the_verdict_and_the_law_of_its_module(
     own = in_python[name]
     assert told["verdict"] == own.verdict
     assert told["confidence"] == pytest.approx(own.confidence, abs=0.02)
+    if (suffix, name) != ("onnx", "net"):  # there the other runtime's rounding may ask one more
+        assert told["queries"] == own.queries
     law = discover.load(tmp_path / "exam").law
     assert (law is None) == (own.law is None)
     if name == "mechanics":
