@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from discover.errors import OutputError, RecipeError, RegionError, WorldlawError
+from discover.listing import Kind, listing
 
 app = typer.Typer(
     name="discover",
@@ -42,13 +43,6 @@ class Budget(StrEnum):
     quick = "quick"
     standard = "standard"
     thorough = "thorough"
-
-
-class Kind(StrEnum):
-    robots = "robots"
-    recipes = "recipes"
-    models = "models"
-    probes = "probes"
 
 
 @app.callback()
@@ -186,7 +180,7 @@ def list_(
     for chosen in [kind] if kind else list(Kind):
         if kind is None:
             _say(f"{chosen.value}:")
-        for name, words in _listing(chosen):
+        for name, words in listing(chosen):
             _say(f"{name:<24}{words}".rstrip())
         if kind is None:
             _say("")
@@ -350,43 +344,3 @@ def _must_be_free(out: Path) -> None:
             f"expected an empty folder or an examination of ours in {out}, found other files; "
             "choose another --out"
         )
-
-
-def _listing(kind: Kind) -> list[tuple[str, str]]:
-    """Names with a few words each."""
-    if kind is Kind.robots:
-        import kinematics
-
-        return [(name, _robot_words(name)) for name in kinematics.bundled()]
-    if kind is Kind.recipes:
-        from discover.recipes import bundled_recipes, load
-
-        return [(name, load(path).study.title) for name, path in bundled_recipes().items()]
-    if kind is Kind.models:
-        from discover.models import FAMILIES
-
-        told = [(name, _first_line(family)) for name, family in FAMILIES.items()]
-        return [("simulator", "The reference simulator as a black box: the control."), *told]
-    import pkgutil
-
-    from discover import probes
-
-    found = sorted(module.name for module in pkgutil.iter_modules(probes.__path__))
-    return [(name, _module_words(f"discover.probes.{name}")) for name in found]
-
-
-def _robot_words(name: str) -> str:
-    import kinematics
-
-    robot = kinematics.load(name)
-    return f"{robot.nb} joints, {robot.nv} degrees of freedom"
-
-
-def _module_words(module: str) -> str:
-    from importlib import import_module
-
-    return _first_line(import_module(module))
-
-
-def _first_line(documented: Any) -> str:
-    return (documented.__doc__ or "").strip().split("\n")[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from discover.bench.trials import Record, machine
-from discover.report import style, tree_figures
+from discover.report import matrix_figures, style
 from discover.report.numbers import number, relative
 
 OPENING = """# What structure trained networks hold to
@@ -126,7 +126,7 @@ def _parents(parents: Sequence[int]) -> str:
 
 def _pictures(robot: str, records: Sequence[Record], folder: Path) -> str:
     items = [(r["name"], r["zeros"]) for r in records]
-    figure = tree_figures.matrices(items, [str(k + 1) for k in range(len(records[0]["names"]))])
+    figure = matrix_figures.matrices(items, [str(k + 1) for k in range(len(records[0]["names"]))])
     place = Path("figures") / f"{robot.replace(' ', '_')}.png"
     style.save(figure, folder / place)
     return place.as_posix()

@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 
 from discover.artifacts import write_text
 from discover.errors import OutputError
-from discover.report import figures, law_figure, structure, style, tables, tree_figures, words
+from discover.report import (
+    figures,
+    law_figure,
+    matrix_figures,
+    structure,
+    style,
+    tables,
+    tree_figures,
+    words,
+)
 from discover.report.formulas import stored_formulas
 from discover.report.numbers import count, distance, half_widths, listing, number, relative, seconds
 from discover.report.pareto import pareto
@@ -138,7 +147,7 @@ def _draw_structure(account: Mapping[str, Any] | None) -> dict[str, Figure]:
     if account["good"]:
         drawn["joints"] = tree_figures.skeletons(found, described)
     if account["sparsity"] is not None:
-        drawn["zeros"] = tree_figures.zeros(account["sparsity"], found["names"])
+        drawn["zeros"] = matrix_figures.zeros(account["sparsity"], found["names"])
     return drawn
 
 

@@ -175,3 +175,12 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 def _even(cluster: Sequence[float], gap: float) -> list[float]:
     middle = sum(cluster) / len(cluster)
     return [middle + gap * (k - (len(cluster) - 1) / 2) for k in range(len(cluster))]
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without what all begin with, up to an underscore, and not too long to read."""
+    first, last = min(names), max(names)
+    same = next((k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
+    cut = first[:same].rfind("_") + 1
+    short = [n[cut:] or n for n in names]
+    return [n if len(n) <= 16 else f"{n[:8]}…{n[-7:]}" for n in short]

@@ -1,5 +1,5 @@
-"""Drawings of an inferred mechanism: its tree beside the described one, its joints in space, and
-the zeros of the mass matrix and its factors. From stored numbers only."""
+"""Drawings of an inferred mechanism: its tree beside the described one, and its joints in space.
+From stored numbers only."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from discover.report.style import FAINT, INK, LAW, MODEL, MUTED, house_style, new_figure
+from discover.report.style import (
+    INK,
+    LAW,
+    MODEL,
+    MUTED,
+    house_style,
+    new_figure,
+    short_names,
+)
 
 Array = NDArray[np.float64]
 Record = Mapping[str, Any]
@@ -21,8 +27,6 @@ Record = Mapping[str, Any]
 SAME, DIFFERS, DESCRIBED = LAW, MODEL, "#9aa3ad"
 _LEVEL = 0.46  # inches a level of the tree
 _LEAF = 1.45  # inches a branch
-_DEEP = 1e-6  # entries of H below this, over the diagonal, are drawn as zero
-_SHADES = LinearSegmentedColormap.from_list("entries", ["#f4f7fa", LAW, "#0d2f57"])
 
 
 def trees(found: Record, described: Record | None, differs: Sequence[Sequence[str]]) -> Figure:
@@ -39,7 +43,7 @@ def trees(found: Record, described: Record | None, differs: Sequence[Sequence[st
         panels = np.atleast_1d(
             figure.subplots(1, len(drawn), width_ratios=[max(n, 1.8) for n in leaves])
         )
-        names = _short(found["names"])
+        names = short_names(found["names"])
         for panel, (title, record), (x, y) in zip(panels, drawn, layouts, strict=True):
             marks = differs if differs else [()] * len(names)
             _tree(panel, record, names, x, y, marks)
@@ -176,15 +180,6 @@ def _layout(parents: Sequence[int]) -> tuple[Array, Array]:
     return x, y
 
 
-def _short(names: Sequence[str]) -> list[str]:
-    """Names without what all begin with, up to an underscore, and not too long to read."""
-    first, last = min(names), max(names)
-    same = next((k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
-    cut = first[:same].rfind("_") + 1
-    short = [n[cut:] or n for n in names]
-    return [n if len(n) <= 16 else f"{n[:8]}…{n[-7:]}" for n in short]
-
-
 def skeletons(found: Record, described: Record | None) -> Figure:
     """The joints in space at the reference pose, to scale, seen from where most can be seen."""
     drawn = [r for r in (described, found) if r is not None and r["axes"] is not None]
@@ -234,7 +229,7 @@ def _labels(panel: Axes, record: Record, view: Array) -> None:
     """Names beside the joints; joints in one place share a line."""
     flat = np.asarray(record["points"]) @ view.T
     size = float(np.ptp(flat, axis=0).max()) or 1.0
-    names = _short(record["names"])
+    names = short_names(record["names"])
     groups: list[list[int]] = []
     for j in range(len(names)):
         for group in groups:
@@ -297,62 +292,3 @@ def _scale_bar(panel: Axes, size: float) -> None:
         color=MUTED,
         arrowprops={"arrowstyle": "->", "color": MUTED},
     )
-
-
-def zeros(record: Record, names: Sequence[str]) -> Figure:
-    """Mass matrix and its factor L of the model, with the zeros that the tree predicts."""
-    allowed = np.asarray(record["allowed"], dtype=bool)
-    short = _short(names)
-    nv = len(short)
-    cell = 0.34 if nv > 6 else 0.5
-    with house_style():
-        label = 0.075 * max(len(n) for n in short)
-        figure = new_figure(2 * (cell * nv + label) + 2.0, cell * nv + label + 1.0)
-        left, right = figure.subplots(1, 2)
-        _matrix(left, np.asarray(record["H"]), allowed, short, "mass matrix H of the model")
-        image = _matrix(right, np.asarray(record["L"]), allowed, short, "its factor L,  H = LᵀDL")
-        bar = figure.colorbar(image, ax=[left, right], shrink=0.85, pad=0.02)
-        bar.set_ticks([-6, -4, -2, 0], labels=["10⁻⁶", "10⁻⁴", "1 %", "1"])
-        bar.set_label("size, over the diagonal", fontsize=8)
-        figure.supxlabel("× predicted to vanish by the tree", fontsize=8, color=MUTED)
-    return figure
-
-
-def matrices(items: Sequence[tuple[str, Record]], names: Sequence[str]) -> Figure:
-    """Mass matrices of several models of one robot, with the zeros that its tree predicts."""
-    with house_style():
-        width = max(1.5, 0.34 * len(names) + 0.5)
-        figure = new_figure(width * len(items) + 0.9, width + 0.75)
-        panels = np.atleast_1d(figure.subplots(1, len(items)))
-        for panel, (title, record) in zip(panels, items, strict=True):
-            allowed = np.asarray(record["allowed"], dtype=bool)
-            image = _matrix(panel, np.asarray(record["H"]), allowed, names, title)
-            panel.title.set_fontsize(8.5)
-            panel.tick_params(axis="x", rotation=0)
-        bar = figure.colorbar(image, ax=list(panels), shrink=0.85, pad=0.01)
-        bar.set_ticks([-6, -4, -2, 0], labels=["10⁻⁶", "10⁻⁴", "1 %", "1"])
-        told = "mass matrix, entries over the diagonal   × predicted to vanish by the tree"
-        figure.supxlabel(told, fontsize=8, color=MUTED)
-    return figure
-
-
-def _matrix(panel: Axes, values: Array, allowed: Array, names: Sequence[str], title: str) -> Any:
-    shown = np.log10(np.clip(np.abs(values), _DEEP, 1.0))
-    image = panel.imshow(shown, cmap=_SHADES, vmin=np.log10(_DEEP), vmax=0.0)
-    n = len(names)
-    for i in range(n):
-        for j in range(n):
-            panel.add_patch(
-                Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=FAINT, linewidth=0.6)
-            )
-            if not allowed[i, j]:
-                size = abs(values[i, j])
-                colour = DIFFERS if size > 1e-3 else MUTED
-                panel.plot(j, i, marker="x", markersize=5, color=colour, markeredgewidth=1.2)
-    panel.set_xticks(range(n), labels=list(names), rotation=90, fontsize=7.5)
-    panel.set_yticks(range(n), labels=list(names), fontsize=7.5)
-    panel.tick_params(length=0)
-    for side in panel.spines.values():
-        side.set_visible(False)
-    panel.set_title(title)
-    return image
