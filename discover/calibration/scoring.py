@@ -7,7 +7,7 @@ robot), see `fitting.left_out`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -186,75 +186,22 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
     exact = share([r for r in rows if r.record.kind == "exact"], lambda r: r.record.queries <= 200)
     most = share(rows, lambda r: r.record.queries <= 1000)
     return [
-        Claim(
-            what="right among those decided, without noise",
-            figure=str(clean_right),
-            asked="≥ 95 %",
-            met=clean_right.value >= 0.95 if clean_right.total else None,
+        _most("right among those decided, without noise", clean_right, 0.95),
+        _few("undetermined where a truth exists, without noise", clean_open, 0.08),
+        _most("right among those decided", right, 0.95),
+        _most("right, or true as stated (no departure above x), among those decided", stated, 0.95),
+        _few("undetermined where a truth exists", open_, 0.08),
+        _none("tables or laws called physics with confidence above 0.9", len(sure_wrong)),
+        _none("physics called lookup table", len(tabled)),
+        _most("hidden laws found, without noise", found, 0.9),
+        _most("right or undetermined at 1 % bias and noise", honest, 0.85),
+        _none(
+            "laws larger than the stated resolution called physics, at any noise",
+            blind.count,
+            str(blind),
         ),
-        Claim(
-            what="undetermined where a truth exists, without noise",
-            figure=str(clean_open),
-            asked="≤ 8 %",
-            met=clean_open.value <= 0.08 if clean_open.total else None,
-        ),
-        Claim(
-            what="right among those decided",
-            figure=str(right),
-            asked="≥ 95 %",
-            met=right.value >= 0.95 if right.total else None,
-        ),
-        Claim(
-            what="right, or true as stated (no departure above x), among those decided",
-            figure=str(stated),
-            asked="≥ 95 %",
-            met=stated.value >= 0.95 if stated.total else None,
-        ),
-        Claim(
-            what="undetermined where a truth exists",
-            figure=str(open_),
-            asked="≤ 8 %",
-            met=open_.value <= 0.08 if open_.total else None,
-        ),
-        Claim(
-            what="tables or laws called physics with confidence above 0.9",
-            figure=str(len(sure_wrong)),
-            asked="0",
-            met=not sure_wrong,
-        ),
-        Claim(
-            what="physics called lookup table", figure=str(len(tabled)), asked="0", met=not tabled
-        ),
-        Claim(
-            what="hidden laws found, without noise",
-            figure=str(found),
-            asked="≥ 90 %",
-            met=found.value >= 0.9 if found.total else None,
-        ),
-        Claim(
-            what="right or undetermined at 1 % bias and noise",
-            figure=str(honest),
-            asked="≥ 85 %",
-            met=honest.value >= 0.85 if honest.total else None,
-        ),
-        Claim(
-            what="laws larger than the stated resolution called physics, at any noise",
-            figure=str(blind),
-            asked="0",
-            met=blind.count == 0,
-        ),
-        Claim(
-            what=f"planted reaches measured within {_NEAR} half-widths",
-            figure=str(reached),
-            asked="≥ 95 %",
-            met=reached.value >= 0.95 if reached.total else None,
-        ),
-        Claim(
-            what="exact physics within 200 queries",
-            figure=str(exact),
-            asked="all",
-            met=exact.count == exact.total if exact.total else None,
-        ),
+        _most(f"planted reaches measured within {_NEAR} half-widths", reached, 0.95),
+        replace(_most("exact physics within 200 queries", exact, 1.0), asked="all"),
         Claim(
             what="all models within 1000 queries",
             figure=str(most),
@@ -262,6 +209,20 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
             met=most.value > 0.5 if most.total else None,
         ),
     ]
+
+
+def _most(what: str, found: Share, least: float) -> Claim:
+    met = found.value >= least if found.total else None
+    return Claim(what=what, figure=str(found), asked=f"≥ {100 * least:.0f} %", met=met)
+
+
+def _few(what: str, found: Share, limit: float) -> Claim:
+    met = found.value <= limit if found.total else None
+    return Claim(what=what, figure=str(found), asked=f"≤ {100 * limit:.0f} %", met=met)
+
+
+def _none(what: str, count: int, figure: str | None = None) -> Claim:
+    return Claim(what=what, figure=figure or str(count), asked="0", met=count == 0)
 
 
 def costs(records: Sequence[Record]) -> list[tuple[str, int, float, float, float, int, int]]:
