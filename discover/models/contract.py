@@ -147,8 +147,11 @@ class WorldModel(nn.Module, ABC):
         """The regressed vector (B, n_out) in physical units; inputs are (B, …) in our dtype."""
 
     def fit(self, samples: Samples) -> None:
-        """Learn in one go (families with trained_by = "fit")."""
-        raise NotImplementedError(f"model '{self.kind}' is trained by gradient, not by fit")
+        """Learn in one go: families with trained_by = "fit". ModelError for all others."""
+        raise ModelError(
+            f"expected a family that learns in one go, found {self.kind!r}, which learns by "
+            "gradient: use discover.train"
+        )
 
     # ---- what all share -------------------------------------------------------------------
 
