@@ -14,9 +14,10 @@ import numpy as np
 from discover.dynamics import Respondent
 from discover.evidence import Evidence, number_from_json, number_to_json
 from discover.region import Region
-from discover.structure.described import Comparison, compare, laid_on, screw_tree
+from discover.structure.described import Comparison, compare, screw_tree
 from discover.structure.factorisation import Sparsity, sparsity
 from discover.structure.forward import Forward, forward
+from discover.structure.geometry import laid_on
 from discover.structure.inference import Structure
 from discover.structure.passes import text
 from discover.structure.probing import Prober

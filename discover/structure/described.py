@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 
-from discover.structure.geometry import mirror, move
 from discover.structure.screws import Array, ScrewTree
 from discover.structure.skeleton import Skeleton
 from kinematics import Robot
@@ -141,34 +139,3 @@ def _between(skeleton: Skeleton, first: int, second: int) -> tuple[float, float]
 
 def _named(names: tuple[str, ...], joint: int) -> str:
     return "the base" if joint < 0 else names[joint]
-
-
-def laid_on(screws: Array, target: Array) -> Array:
-    """Screws (nv, 6) turned about the vertical, moved and perhaps mirrored, closest to `target`:
-    what no torque can show is taken from there."""
-    best: tuple[float, Array] = (np.inf, screws)
-    for candidate in (screws, mirror(screws)):
-
-        def missed(yaw: float, candidate: Array = candidate) -> float:
-            return _shifted(candidate, yaw, target)[0]
-
-        start = min(np.linspace(0, 2 * np.pi, 48, endpoint=False), key=missed)
-        found = minimize_scalar(
-            missed,
-            bounds=(start - 0.2, start + 0.2),
-            method="bounded",
-            options={"xatol": 1e-10},
-        )
-        best = min(best, _shifted(candidate, float(found.x), target), key=lambda t: t[0])
-    return best[1]
-
-
-def _shifted(screws: Array, yaw: float, target: Array) -> tuple[float, Array]:
-    """The misfit and the screws after a turn and the best shift, which enters linearly."""
-    turned = move(screws, yaw, np.zeros(3))
-    w = turned[:, :3]
-    columns = [np.cross(np.broadcast_to(e, w.shape), w).ravel() for e in np.eye(3)]
-    left = (target[:, 3:] - turned[:, 3:]).ravel()
-    shift = np.linalg.lstsq(np.stack(columns, 1), left, rcond=1e-9)[0]
-    moved = move(turned, 0.0, shift)
-    return float(np.sum((moved - target) ** 2)), moved

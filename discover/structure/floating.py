@@ -8,6 +8,8 @@ how the tree is found.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from discover.structure.probing import Local, Prober
@@ -46,17 +48,22 @@ class FloatingTree(ScrewTree):
     def columns(self, screws: Array, q: Array) -> Array:
         """Motions (..., n, nb, 6, nv + 1) as of a fixed tree; base coordinates come first. The last
         column, gravity's, is zero: H with the base says all that the forces at rest would."""
-        q = self._joints(q)
         nb, lead = len(self.parents), screws.shape[:-2]
-        delta = q - self.reference
         out = np.zeros((*lead, len(q), nb, 6, BASE_V + nb), dtype=screws.dtype)
-        out[..., 0, :, :BASE_V] = np.eye(6)
-        for j in self.order[1:]:
-            s = screws[..., j, :]
-            moved = _carry(s, delta[:, j], self.turning[j], out[..., self.parents[j], :, :])
-            moved[..., :, BASE_V - 1 + j] = s[..., None, :]
-            out[..., j, :, :] = moved
+        for j in self.order:
+            out[..., j, :, :] = self.motions(screws[..., j, :], j, out, q)
         return out
+
+    def motions(self, screw: Array, j: int, columns: Array, q: Array) -> Array:
+        """The columns (..., n, 6, nv + 1) of body j with this screw, from its carrier's."""
+        if j == 0:
+            moved = np.zeros((*screw.shape[:-1], len(q), 6, columns.shape[-1]))
+            moved[..., :BASE_V] = np.eye(6)
+            return moved
+        angle = self._joints(q)[:, j] - self.reference[j]
+        moved = _carry(screw, angle, self.turning[j], columns[..., self.parents[j], :, :])
+        moved[..., :, BASE_V - 1 + j] = screw[..., None, :]
+        return moved
 
     def placements(self, screws: Array, q: Array) -> Array:
         """Motion transforms (n, nb, 6, 6), the base's from the world."""
@@ -123,20 +130,8 @@ class HeldProber(Prober):
     def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
         """H and force of the joints; v (n, joints)."""
         q = np.atleast_2d(q)
-        seen = self.with_base(q, v, replicates)
-        own = slice(BASE_V, None)
-        return Local(
-            q=q,
-            v=seen.v[:, own],
-            H=seen.H[:, own, own],
-            H_deviation=seen.H_deviation[:, own, own],
-            force=seen.force[:, own],
-            force_deviation=seen.force_deviation[:, own],
-            A=seen.A[:, own, own],
-            c=seen.c[:, own],
-            misfit=seen.misfit,
-            asymmetry=seen.asymmetry,
-        )
+        seen = self.with_base(q, v, replicates).joints(list(range(BASE_V, BASE_V + self.nv)))
+        return replace(seen, q=q)
 
     def with_base(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
         """H and force of base and joints at configurations of the joints."""

@@ -112,15 +112,16 @@ def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
     result = solve(problem, all_screws, iterations=30)
     found = problem.parameters(result.screws)
     test = Problem.of(best, fresh, whitened=whole.noisy)
-    held_out = test.error_of(result.screws, found)
     size = 6 * nb + len(found)
+    spread = problem.spread(result.screws, found) if whole.noisy else np.zeros((size, 0))
+    held_out = test.foreseen_error(result.screws, found, spread)
     return Geometry(
         tree=best,
         screws=result.screws,
         pi=found.reshape(-1, 10),
         error=result.error,
         held_out=held_out,
-        joint=problem.covariance(result.screws, found) if whole.noisy else np.zeros((size, size)),
+        joint=spread @ spread.T,
         good=is_good(max(result.error, held_out), whole.noisy),
         joint_terms=False,
         queries=whole.respondent.queries,

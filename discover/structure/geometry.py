@@ -10,6 +10,7 @@ one another, and all screws are refined on answers with everything moving.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,8 @@ from discover.structure.rivals import weight_of
 from discover.structure.screws import Array, ScrewTree
 from discover.structure.way import FEWER, STARTS, one_way, start
 
-_EXACT, _FAIR = 1e-7, 1.3  # misfits at which a geometry is good: relative, in deviations
+_EXACT, _FAIR = 1e-7, 1.2  # misfits at which a geometry is good: relative, in deviations
+_PRICE = 4.0  # of chi-square a joint that tidy angles may cost
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,9 +70,9 @@ def infer_geometry(
     """Screws of a tree whose parents and joint kinds are given. Deterministic in the seed."""
     before = prober.respondent.queries
     rng = np.random.default_rng([prober.seed, 29])
-    depth = 24 if prober.noisy else 1
+    depth = 12 if prober.noisy else 1
     nv = len(tree.parents)
-    n = max(16, 4 * nv)
+    n = max(16, 4 * nv) * (2 if prober.noisy else 1)
     asked = prober.at(prober.draw(n), replicates=depth)
     held = prober.at(prober.draw(12), replicates=depth)
     if not weight_of(asked):
@@ -88,7 +90,9 @@ def infer_geometry(
     result = _settled(problem, screws, prober.noisy)
     best = problem.parameters(result.screws)
     test = Problem.of(tree, held, whitened=prober.noisy, joint_terms=joint_terms)
-    held_out = test.error_of(result.screws, best)
+    size = 6 * nv + len(best)
+    spread = problem.spread(result.screws, best) if prober.noisy else np.zeros((size, 0))
+    held_out = test.foreseen_error(result.screws, best, spread)
     return Geometry(
         tree=tree,
         screws=result.screws,
@@ -97,9 +101,7 @@ def infer_geometry(
         held_out=held_out,
         good=is_good(max(result.error, held_out), prober.noisy),
         joint_terms=joint_terms,
-        joint=problem.covariance(result.screws, best)
-        if prober.noisy
-        else np.zeros((6 * nv + len(best),) * 2),
+        joint=spread @ spread.T,
         queries=prober.respondent.queries - before,
     )
 
@@ -110,59 +112,85 @@ def _settled(problem: Problem, screws: Array, noisy: bool) -> Solution:
     if not noisy and tidy.error < problem.floor:
         return tidy
     found = solve_well(problem, screws, iterations=80)
-    if noisy and tidy.error <= 1.005 * found.error + 1e-3:
+
+    def allowed(other: Solution) -> bool:
+        if not noisy:
+            return other.error <= 1.005 * found.error + 1e-10
+        worse = len(problem.y) * (other.error**2 - found.error**2)
+        return worse <= _PRICE * len(screws)
+
+    if noisy and allowed(tidy):
         return tidy
     soft = solve_well(problem, found.screws, iterations=20, tidy=0.1 if noisy else 1e-5)
     settled = solve(problem, soft.screws, iterations=40)
-    return settled if settled.error <= 1.005 * found.error + 1e-10 else found
+    return settled if allowed(settled) else found
 
 
 def _lay_on(screws: Array, known: set[int], found: Array, way: tuple[int, ...]) -> Array:
-    """The screws of a way, turned about the vertical, moved and perhaps mirrored so that the joints
-    it shares with what is known lie on one another."""
+    """The screws of a way, laid on what is known of the joints it shares with others."""
     shared = [k for k, j in enumerate(way) if j in known]
-    result = screws.copy()
-    best, loss = found, np.inf
     if shared:
-        target = screws[[way[k] for k in shared]]
-        for mirrored in (False, True):
-            candidate = mirror(found) if mirrored else found
-            yaw_starts = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-            for yaw in yaw_starts:
-                moved = move(candidate, yaw, np.zeros(3))
-                for _ in range(8):
-                    step, missed = _alignment_step(moved[shared], target)
-                    moved = move(moved, step[0], step[1:])
-                if missed < loss:
-                    best, loss = moved, missed
+        found = laid_on(found, screws[[way[k] for k in shared]], shared)
+    result = screws.copy()
     for k, j in enumerate(way):
         if j not in known:
-            result[j] = best[k]
+            result[j] = found[k]
     return result
 
 
-def _alignment_step(moved: Array, target: Array) -> tuple[Array, float]:
-    """The small yaw and shift that bring screws closer, and the distance that is left now.
+def laid_on(screws: Array, target: Array, shared: Sequence[int] | None = None) -> Array:
+    """Screws (nv, 6) turned about the vertical, moved and perhaps mirrored, such that those of
+    `shared`, all unless given, come closest to `target`: what no torque can show is taken from
+    there."""
+    rows = list(range(len(screws)) if shared is None else shared)
+    tried = [_alignment(candidate[rows], target) for candidate in (screws, mirror(screws))]
+    k = min((0, 1), key=lambda i: tried[i][0])
+    return move((screws, mirror(screws))[k], *tried[k][1:])
 
-    A sign of a screw is part of it: the coordinate grows in one direction only.
+
+def _alignment(screws: Array, target: Array) -> tuple[float, float, Array]:
+    """(misfit, yaw, shift) of the turn about the vertical and the shift that bring screws closest
+    to the target.
+
+    Seen from the turned frame the shift is linear with a design that knows no yaw, and what it
+    leaves is of the form |a + b cos + c sin|².
     """
-    missed = (target - moved).ravel()
-    columns = []
-    for k in range(4):
-        twist = np.zeros(6)
-        twist[2 if k == 0 else 2 + k] = 1.0
-        columns.append(
-            np.concatenate(
-                [
-                    np.cross(np.broadcast_to(twist[:3], moved[:, :3].shape), moved[:, :3]),
-                    np.cross(np.broadcast_to(twist[:3], moved[:, :3].shape), moved[:, 3:])
-                    + np.cross(np.broadcast_to(twist[3:], moved[:, :3].shape), moved[:, :3]),
-                ],
-                1,
-            ).ravel()
-        )
-    step = np.linalg.lstsq(np.stack(columns, 1), missed, rcond=1e-9)[0]
-    return step, float(missed @ missed)
+    w = screws[:, :3]
+    across = np.concatenate([np.cross(e, w).ravel()[:, None] for e in np.eye(3)], 1)
+    u, s, vt = np.linalg.svd(across, full_matrices=False)
+    keep = s > 1e-9
+    u, inverse = u[:, keep], (vt[keep].T / s[keep]) @ u[:, keep].T
+
+    def seen(of: Array) -> Array:
+        """The target's parts (upright, along cos, along sin) turned back."""
+        x, y, z = of.T
+        o = np.zeros_like(x)
+        parts = [np.stack(p, 1) for p in ((o, o, z), (x, y, o), (y, -x, o))]
+        return np.stack([p.ravel() for p in parts], 1)
+
+    far, near = -seen(target[:, 3:]), -seen(target[:, :3])
+    far[:, 0] += screws[:, 3:].ravel()
+    near[:, 0] += w.ravel()
+    left = np.concatenate([near, far - u @ (u.T @ far)])
+    form = left.T @ left
+
+    def basis(yaw: Array | float) -> Array:
+        return np.array([np.ones_like(yaw), np.cos(yaw), np.sin(yaw)])
+
+    yaw = np.linspace(0, 2 * np.pi, 360, endpoint=False)
+    first = yaw[np.argmin(np.einsum("iy,ij,jy->y", basis(yaw), form, basis(yaw)))]
+    for _ in range(8):  # Newton
+        c = basis(first)
+        slope, bend = np.array([0.0, -c[2], c[1]]), np.array([0.0, -c[1], -c[2]])
+        curvature = slope @ form @ slope + bend @ form @ c
+        if curvature <= 0:
+            break
+        first -= (slope @ form @ c) / curvature
+    c = basis(first)
+    turned = -inverse @ far @ c
+    cosine, sine = c[1], c[2]
+    shift = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1.0]]) @ turned
+    return float(np.sum((left @ c) ** 2)), float(first), shift
 
 
 def move(screws: Array, yaw: float, shift: Array) -> Array:

@@ -8,7 +8,7 @@ and goes into the standard deviations of H and of the force.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ Array = NDArray[Any]
 ROUNDING = 2e-14  # of the largest acceleration: what the last digits of float64 are worth
 _NARROW = 1e-4  # what rounding to narrow numbers may leave of an affine model
 _SHARE = 0.3  # of a departure that must be scatter for it to pass as noise
+_NOTHING = 1e-150  # no deviation is quite zero
+_SHORTEST = 0.9  # of the width of tau
+_ENOUGH = 8  # residuals for each coordinate from which a covariance can be inverted
 _EXACT = 1e-9  # below this relative misfit the answers are taken as free of noise
 
 
@@ -34,6 +37,10 @@ class Local:
     q, v (n, nv); H, H_deviation (n, nv, nv), symmetric; force, force_deviation (n, nv) is tau at
     a = 0; A (n, nv, nv) and c (n, nv) as fitted. `misfit` is the share of a that is not affine in
     tau (noise included), `asymmetry` that of A that is not symmetric.
+
+    `raw` (n, nv, nv) is A⁻¹ as it came. The error E of [raw | force] has the covariance
+    rows[i, j] columns[k, l] between E[i, k] and E[j, l]: the noise of one answer is shared by its
+    coordinates, and of A by all that is inverted with it.
     """
 
     q: Array
@@ -44,6 +51,9 @@ class Local:
     force_deviation: Array
     A: Array
     c: Array
+    raw: Array
+    rows: Array
+    columns: Array
     misfit: float
     asymmetry: float
 
@@ -51,13 +61,14 @@ class Local:
         return len(self.q)
 
     def __getitem__(self, rows) -> Local:
-        names = ("q", "v", "H", "H_deviation", "force", "force_deviation", "A", "c")
-        picked = {name: getattr(self, name)[rows] for name in names}
-        return Local(**picked, misfit=self.misfit, asymmetry=self.asymmetry)
+        alone = ("misfit", "asymmetry")
+        picked = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in alone}
+        return replace(self, **picked)
 
     def joints(self, keep: list[int], coordinates: list[int] | None = None) -> Local:
         """The block of some joints; `coordinates`: their columns of q, where these differ."""
         block = np.ix_(range(len(self)), keep, keep)
+        last = [*keep, self.H.shape[1]]
         return replace(
             self,
             q=self.q[:, keep if coordinates is None else coordinates],
@@ -68,6 +79,9 @@ class Local:
             force_deviation=self.force_deviation[:, keep],
             A=self.A[block],
             c=self.c[:, keep],
+            raw=self.raw[block],
+            rows=self.rows[block],
+            columns=self.columns[np.ix_(range(len(self)), last, last)],
         )
 
 
@@ -124,47 +138,52 @@ class Prober:
         v = np.zeros((n, nv)) if v is None else np.broadcast_to(np.atleast_2d(v), (n, nv))
         low, high = self._side("tau", self.stretch)
         centre, half = (low + high) / 2, (high - low) / 2
-        rows = [self._signs(replicates) for _ in range(n)]
-        count = rows[0].shape[0]
-        unit = np.stack(rows)  # (n, count, nv)
+        unit = np.stack([self._design(replicates) for _ in range(n)])  # (n, count, nv)
+        count, squares = unit.shape[1], (unit[0] ** 2).sum(0)
         tau = centre + half * unit
         a = self._ask(np.repeat(q, count, 0), np.repeat(v, count, 0), tau.reshape(-1, nv))
         a = a.reshape(n, count, nv)
         mean = a.mean(1, keepdims=True)
-        slope = np.einsum("nmi,nmk->nik", a, unit) / count  # rows i of A times the half-widths
+        slope = np.einsum("nmi,nmk->nik", a, unit) / squares  # A times the half-widths
         left = a - mean - np.einsum("nik,nmk->nmi", slope, unit)
-        freedom = n * (count - nv - 1)
-        size = np.sqrt((a**2).mean((0, 1))) + 1e-300
-        covariance = np.einsum("nmi,nmk->ik", left, left) / freedom
-        covariance += np.diag((ROUNDING * size) ** 2)
+        freedom = count - nv - 1
+        size = np.sqrt((a**2).mean((0, 1))) + _NOTHING
+        covariance = _scatter(left, freedom) + np.diag((ROUNDING * size) ** 2)
         A = slope / half
-        misfit = float(np.sqrt(np.mean(np.einsum("nmi->i", left**2) / freedom / size**2)))
-        return self._invert(q, v, A, mean[:, 0], covariance, centre, half, count, misfit)
+        misfit = float(np.sqrt(np.mean((left**2).sum((0, 1)) / (n * freedom) / size**2)))
+        alone = np.append(1.0 / (squares * half**2), 1.0 / count)
+        return self._invert(q, v, A, mean[:, 0], covariance, alone, centre, misfit)
 
-    def _invert(self, q, v, A, mean, covariance, centre, half, count, misfit) -> Local:
+    def _invert(self, q, v, A, mean, covariance, alone, centre, misfit) -> Local:
         balance = np.sqrt(np.abs(np.einsum("nii->ni", A)).mean(0)) + 1e-300
         scaled = A / balance[:, None] / balance
         asymmetry = float(np.sqrt(np.mean((scaled - scaled.swapaxes(1, 2)) ** 2)))
         asymmetry /= 2 * float(np.sqrt(np.mean(scaled**2))) + 1e-300
         raw = _inverse(A)
         H = 0.5 * (raw + raw.swapaxes(1, 2))
-        # δH = -H δA H with δA having the covariance of the answers by rows, 1/(count half²) by
-        # columns; the symmetric mean is not worse than the better of the two.
-        by_rows = np.einsum("nij,jk,nik->ni", raw, covariance, raw)
-        by_columns = np.einsum("nkl,k->nl", raw**2, 1.0 / (count * half**2))
-        variance = by_rows[:, :, None] * by_columns[:, None, :]
-        variance = 0.5 * (variance + variance.swapaxes(1, 2))
         force = centre - np.einsum("nij,nj->ni", raw, mean)
-        lever = 1.0 / count + (((force - centre) / half) ** 2).sum(-1) / count
+        # δ[A⁻¹ | force] = -A⁻¹ [δA | δmean] M, and the columns of [δA | δmean] are independent,
+        # with `alone` times the covariance of one answer.
+        M = np.zeros((len(q), len(alone), len(alone)))
+        M[:, :-1, :-1], M[:, :-1, -1], M[:, -1, -1] = raw, force - centre, 1.0
+        rows = raw @ covariance @ raw.swapaxes(1, 2)
+        columns = M.swapaxes(1, 2) @ (alone[:, None] * M)
+        # The symmetric mean is not worse than the better of the two.
+        by_rows, by_columns = (np.einsum("nii->ni", x) for x in (rows, columns))
+        variance = by_rows[:, :, None] * by_columns[:, None, :-1]
+        variance = 0.5 * (variance + variance.swapaxes(1, 2))
         return Local(
             q=q,
             v=v,
             H=H,
-            H_deviation=np.sqrt(variance),
+            H_deviation=np.sqrt(variance) + _NOTHING,
             force=force,
-            force_deviation=np.sqrt(by_rows * lever[:, None]),
+            force_deviation=np.sqrt(by_rows * by_columns[:, -1:]) + _NOTHING,
             A=A,
             c=mean - np.einsum("nij,j->ni", A, centre),
+            raw=raw,
+            rows=rows,
+            columns=columns,
             misfit=misfit,
             asymmetry=asymmetry,
         )
@@ -183,11 +202,16 @@ class Prober:
         size = np.sqrt((again**2).mean(0)) + 1e-300
         return float(np.sqrt(np.mean((apart / size) ** 2) / 2))
 
-    def _signs(self, replicates: int) -> Array:
+    def _design(self, replicates: int) -> Array:
+        """Orthogonal columns (m, nv) about zero; no question is asked twice, for what rounds its
+        numbers errs in the same way again."""
         size = 1 << int(np.ceil(np.log2(self.nv + 2)))
         base = hadamard(size)[:, 1 : self.nv + 1].astype(float)
-        flips = self._rng.choice([-1.0, 1.0], (replicates, 1, self.nv))
-        return (base * flips).reshape(-1, self.nv)
+        scale = self._rng.choice([-1.0, 1.0], (replicates, 1, self.nv))
+        if replicates > 1:
+            lengths = np.tile(np.linspace(_SHORTEST, 1.0, replicates)[:, None], self.nv)
+            scale *= self._rng.permuted(lengths, axis=0)[:, None]
+        return (base * scale).reshape(-1, self.nv)
 
     def _side(self, group: str, width: float) -> tuple[Array, Array]:
         bounds = getattr(self.region, group)
@@ -197,6 +221,18 @@ class Prober:
     def _ask(self, q: Array, v: Array, tau: Array) -> Array:
         tensors = [torch.from_numpy(np.ascontiguousarray(x)) for x in (q, v, tau)]
         return self.respondent.ask(*tensors).a.numpy()
+
+
+def _scatter(left: Array, freedom: int) -> Array:
+    """Covariance (n, nv, nv) of the noise on answers, from residuals (n, m, nv): of each state by
+    itself where there are enough, else of all together.
+
+    With few residuals an inverse covariance is too large in the mean by what is divided out here.
+    """
+    nv = left.shape[-1]
+    if freedom < _ENOUGH * nv:
+        return np.einsum("nmi,nmk->ik", left, left)[None] / (len(left) * freedom)
+    return np.einsum("nmi,nmk->nik", left, left) / (freedom - nv - 1)
 
 
 def _inverse(A: Array) -> Array:

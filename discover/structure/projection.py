@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from discover.structure.probing import Local
-from discover.structure.rivals import scales, target, truncated
+from discover.structure.rivals import scales, truncated, weight_of
 from discover.structure.screws import Array, ScrewTree
 
 _STEP = 1e-30
@@ -31,12 +31,53 @@ class Solution:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Problem:
-    """[H | force] of a tree at configurations q, one weight an entry.
+class Weights:
+    """What a residual of [H | force] (…, n, nv, nv + 1) is worth: by entries, or as noise has it.
 
-    weight (n, nv, nv + 1): one over what each entry is worth; entries below the diagonal and
-    between joints that no body shares have none (they are zero or said twice). With `joint_terms`
-    each joint may have an armature, a spring and a constant force of its own beside its bodies.
+    Exact answers: one weight an entry, `rows` of the flat residual that count (entries below the
+    diagonal and between joints that no body shares are said twice, or zero). Answers with noise:
+    left @ residual @ right has independent entries of unit variance. The force is left out where
+    nothing weighs on the joints.
+    """
+
+    weight: Array | None = None
+    rows: Array | None = None
+    left: Array | None = None
+    right: Array | None = None
+
+    @classmethod
+    def of_sizes(cls, tree: ScrewTree, asked: Local) -> Weights:
+        """Exact answers, by the sizes of the entries."""
+        weight = np.broadcast_to(1.0 / scales(asked), (len(asked), *scales(asked).shape))
+        upper = np.triu(np.ones_like(tree.shared)) & tree.shared
+        use = np.column_stack([upper, np.ones(len(upper), dtype=bool)])
+        rows = np.broadcast_to(use, weight.shape).ravel().nonzero()[0]
+        return cls(weight=weight, rows=rows)
+
+    @classmethod
+    def of_noise(cls, asked: Local) -> Weights:
+        """Answers that scatter, by the covariance of their errors."""
+        count = asked.columns.shape[-1] - (not weight_of(asked))
+        left = np.linalg.inv(np.linalg.cholesky(asked.rows))
+        right = np.linalg.inv(np.linalg.cholesky(asked.columns[:, :count, :count]))
+        return cls(left=left, right=right.swapaxes(1, 2))
+
+    def __call__(self, x: Array) -> Array:
+        """The weighted entries (…, r) of x (…, n, nv, nv + 1)."""
+        if self.left is not None and self.right is not None:
+            full = self.left @ x[..., : self.right.shape[1]] @ self.right
+            return full.reshape(*full.shape[:-3], -1)
+        full = x * self.weight
+        return full.reshape(*full.shape[:-3], -1)[..., self.rows]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """[H | force] of a tree at configurations q, weighted.
+
+    y (r,): what was answered, weighted. `floor`: the misfit at which nothing is left to explain.
+    With `joint_terms` each joint may have an armature, a spring and a constant force of its own
+    beside its bodies.
     `cut`: combinations of parameters that the answers show less than this are not used. A coarse
     cut keeps the search from nearly degenerate screws with huge parameters that make up for them.
     """
@@ -44,8 +85,7 @@ class Problem:
     tree: ScrewTree
     q: Array
     y: Array
-    rows: Array
-    weight: Array
+    weights: Weights
     floor: float
     joint_terms: bool = False
     cut: float = _RIDGE
@@ -54,36 +94,22 @@ class Problem:
     def of(
         cls, tree: ScrewTree, asked: Local, *, whitened: bool, joint_terms: bool = False
     ) -> Problem:
-        """Weights from the answers' own deviations if they scatter, else from their size."""
-        y = target(asked)
-        shared = tree.shared
-        upper = np.triu(np.ones_like(shared)) & shared
-        use = np.column_stack([upper, np.ones(len(upper), dtype=bool)])
+        """Weights from the covariance of the answers if they scatter, else from their size."""
         if whitened:
-            sd = np.concatenate([asked.H_deviation, asked.force_deviation[:, :, None]], 2)
-            weight = 1.0 / np.sqrt(sd**2 + (1e-12 * scales(asked)) ** 2)
-            floor = 1.15
+            weights, floor = Weights.of_noise(asked), 1.15
+            H = asked.raw
         else:
-            weight = np.broadcast_to(1.0 / scales(asked), y.shape)
-            floor = _FLOOR
-        rows = np.broadcast_to(use, y.shape).ravel().nonzero()[0]
-        return cls(
-            tree=tree,
-            q=asked.q,
-            y=(y * weight).ravel()[rows],
-            rows=rows,
-            weight=weight,
-            floor=floor,
-            joint_terms=joint_terms,
-        )
+            weights, floor = Weights.of_sizes(tree, asked), _FLOOR
+            H = asked.H
+        y = weights(np.concatenate([H, asked.force[:, :, None]], 2))
+        return cls(tree=tree, q=asked.q, y=y, weights=weights, floor=floor, joint_terms=joint_terms)
 
     def design(self, screws: Array) -> Array:
         """Weighted rows (r, p), linear in the 10 nv inertial parameters and the joint terms."""
         columns = self.tree.regressor(screws, self.q)
         if self.joint_terms:
             columns = np.concatenate([columns, self._own_terms()], -1)
-        columns = columns * self.weight[..., None]
-        return columns.reshape(-1, columns.shape[-1])[self.rows]
+        return self.weights(np.moveaxis(columns, -1, 0)).T
 
     def _own_terms(self) -> Array:
         """Armature, spring and constant force of each joint: (n, nv, nv + 1, 3 nv)."""
@@ -94,11 +120,6 @@ class Problem:
             out[:, j, nv, 1, j] = self.q[:, j]
             out[:, j, nv, 2, j] = 1.0
         return out.reshape(n, nv, nv + 1, 3 * nv)
-
-    def predicted(self, screws: Array, pi: Array) -> Array:
-        """Weighted [H | force] (..., r) with given parameters."""
-        full = self.tree.forces(screws, pi, self.q) * self.weight
-        return full.reshape(*full.shape[:-3], -1)[..., self.rows]
 
     def parameters(self, screws: Array) -> Array:
         """Inertial parameters, then joint terms if any, (p,), of least norm."""
@@ -122,11 +143,7 @@ class Problem:
 
     def jacobian(self, screws: Array, pi: Array, basis: Array) -> Array:
         """d residual / d raw screws (r, 6 nv), Kaufman's form."""
-        nv = len(screws)
-        moved = np.repeat(screws[None].astype(complex), 6 * nv, 0)
-        index = np.arange(6 * nv)
-        moved[index, index // 6, index % 6] += 1j * _STEP
-        slope = self.predicted(self.tree.unit(moved), pi).imag.T / _STEP
+        slope = self.weights(self.tree.sensitivity(screws, pi, self.q)).T
         return -(slope - basis @ (basis.T @ slope))
 
     def slopes(self, screws: Array, parameters: Array) -> Array:
@@ -135,9 +152,10 @@ class Problem:
         nothing = np.zeros((len(self.y), 0))
         return np.hstack([-self.jacobian(screws, pi, nothing), self.design(screws)])
 
-    def covariance(self, screws: Array, parameters: Array) -> Array:
-        """Covariance (6 nv + p, 6 nv + p) of screws and parameters together, over the directions
-        that the answers show; in the gauge directions, where nothing is known, it is zero."""
+    def spread(self, screws: Array, parameters: Array) -> Array:
+        """(6 nv + p, k) whose product with its transpose is the covariance of screws and parameters
+        together, over the directions that the answers show; in the gauge directions, where nothing
+        is known, it is zero."""
         J = self.slopes(screws, parameters)
         size = np.linalg.norm(J, axis=0)
         size = np.where(size > 1e-12 * size.max(), size, np.inf)
@@ -145,8 +163,15 @@ class Problem:
         keep = s > _SHOWN * s[0]
         left = self.y - self.design(screws) @ parameters
         variance = float(left @ left) / max(1, len(left) - int(keep.sum()))
-        root = vt[keep].T / s[keep] / size[:, None]
-        return variance * root @ root.T
+        return np.sqrt(variance) * vt[keep].T / s[keep] / size[:, None]
+
+    def foreseen_error(self, screws: Array, parameters: Array, spread: Array) -> float:
+        """Root mean square of the residual over what the spread of screws and parameters, fitted to
+        other answers, adds to the noise of these."""
+        left = self.design(screws) @ parameters - self.y
+        U = self.slopes(screws, parameters) @ spread
+        inner = np.linalg.solve(np.eye(U.shape[1]) + U.T @ U, U.T @ left)
+        return float(np.sqrt((left @ left - left @ U @ inner) / len(left)))
 
 
 def solve_well(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0) -> Solution:

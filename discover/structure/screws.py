@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+_STEP = 1e-30  # of derivatives by a complex step
 GRAVITY = 9.81  # the scale of lengths rests on it: m g l and m l² are what torques show
 
 
@@ -99,18 +100,21 @@ class ScrewTree:
         """Motions (..., n, nb, 6, nv + 1) of each body, in its own frame, by joint; the last column
         is the acceleration that stands for gravity. screws (..., nv, 6) unit; q (n, nv)."""
         nv, lead = len(self.parents), screws.shape[:-2]
-        n = len(q)
-        delta = q - self.reference
-        out = np.zeros((*lead, n, nv, 6, nv + 1), dtype=screws.dtype)
-        fall = np.zeros((*lead, n, 6, nv + 1), dtype=screws.dtype)
-        fall[..., 5, nv] = self.gravity
+        out = np.zeros((*lead, len(q), nv, 6, nv + 1), dtype=screws.dtype)
         for j in self.order:
-            s = screws[..., j, :]
-            above = fall if self.parents[j] < 0 else out[..., self.parents[j], :, :]
-            moved = _carry(s, delta[:, j], self.turning[j], above)
-            moved[..., :, j] = s[..., None, :]
-            out[..., :, j, :, :] = moved
+            out[..., j, :, :] = self.motions(screws[..., j, :], j, out, q)
         return out
+
+    def motions(self, screw: Array, j: int, columns: Array, q: Array) -> Array:
+        """The columns (..., n, 6, nv + 1) of body j with this screw, from its carrier's."""
+        nv = len(self.parents)
+        above = columns[..., self.parents[j], :, :]
+        if self.parents[j] < 0:
+            above = np.zeros((len(q), 6, nv + 1))
+            above[:, 5, nv] = self.gravity
+        moved = _carry(screw, q[:, j] - self.reference[j], self.turning[j], above)
+        moved[..., :, j] = screw[..., None, :]
+        return moved
 
     def features(self, columns: Array) -> Array:
         """Ten features (..., n, nb, 10, nv, nv + 1) of each pair of motions of each body.
@@ -128,8 +132,31 @@ class ScrewTree:
     def forces(self, screws: Array, pi: Array, q: Array) -> Array:
         """[H | force at rest] (..., n, nv, nv + 1) with parameters pi (nb, 10)."""
         c = self.columns(screws, q)
-        left = momentum(pi, c)
-        return np.einsum("...bkj,...bkl->...jl", c[..., :-1], left)
+        stacked = (*c.shape[:-3], 6 * c.shape[-3], c.shape[-1])
+        motions, momenta = c.reshape(stacked), momentum(pi, c).reshape(stacked)
+        return motions[..., :-1].swapaxes(-1, -2) @ momenta
+
+    def sensitivity(self, screws: Array, pi: Array, q: Array) -> Array:
+        """d [H | force at rest] / d raw screws (6 nb, n, nv, nv + 1), at unit screws.
+
+        A screw moves what its body's motions are, and those of all further out only through them:
+        so the wrenches of all further out, summed on its body, say what that does.
+        """
+        nb = len(screws)
+        columns, X = self.columns(screws, q), self.placements(screws, q)
+        wrenches = momentum(pi, columns)
+        for j in reversed(self.order):
+            if self.parents[j] >= 0:
+                wrenches[:, self.parents[j]] += X[:, j].swapaxes(1, 2) @ wrenches[:, j]
+        raw = np.repeat(screws[None].astype(complex), 6, 0) + 1j * _STEP * np.eye(6)[:, None]
+        moved = self.unit(raw)
+        out = np.zeros((nb, 6, len(q), columns.shape[-1] - 1, columns.shape[-1]))
+        for j in self.order:
+            change = self.motions(moved[:, j], j, columns, q).imag / _STEP  # (6, n, 6, nv + 1)
+            if np.any(change):
+                half = change.swapaxes(-1, -2) @ wrenches[:, j]
+                out[j] = half[..., :-1, :] + half.swapaxes(-1, -2)[..., :-1, :]
+        return out.reshape(6 * nb, *out.shape[2:])
 
 
 def momentum(pi: Array, columns: Array) -> Array:

@@ -9,8 +9,10 @@ from black_boxes import REGION, black_box, parents_in, prober, screws_in
 
 import discover
 import kinematics
+from discover.bench import inferred_geometry
 from discover.dynamics import Respondent, relative_error
 from discover.errors import RegionError
+from discover.structure.floating import FloatingTree
 from discover.structure.geometry import mirror, move
 from discover.structure.inference import infer, robot_of
 from discover.structure.projection import Problem
@@ -71,6 +73,31 @@ def test_gauge_moves_change_no_answer():
     assert left(move(screws, 1.1, np.array([0.3, -2.0, 0.7]))) < 1e-12
     assert left(mirror(screws)) < 1e-12
     assert left(screws + 1e-3) > 1e-6
+
+
+def test_wrenches_summed_inwards_give_the_derivative_by_a_complex_step():
+    rng = np.random.default_rng(0)
+    robot = kinematics.random_tree(5, branching=0.5, seed=3)
+    q = rng.normal(size=(6, 5))
+    fixed, screws = screws_in(robot, range(5), q[0])
+    free = FloatingTree.over(fixed.parents, fixed.turning, fixed.reference)
+    for tree, s, at in (
+        (fixed, screws, q),
+        (free, free.with_base(screws), np.concatenate([q[:, :1], q], 1)),
+    ):
+        pi = rng.normal(size=(len(s), 10))
+        index = np.arange(s.size)
+        moved = np.repeat(s[None].astype(complex), s.size, 0)
+        moved[index, index // 6, index % 6] += 1e-30j
+        expected = tree.forces(tree.unit(moved), pi, at).imag / 1e-30
+        assert np.abs(tree.sensitivity(s, pi, at) - expected).max() < 1e-12 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("number", [1008, 1009, 1012, 1013])
+def test_under_noise_predictions_err_as_their_covariance_says(number):
+    record = inferred_geometry.run({"robot": number, "noise": "tau"})
+    assert record["good"]
+    assert 0.6 < np.sqrt(record["spread"]) < 1.6
 
 
 def test_a_tree_with_wrong_parents_does_not_fit():

@@ -15,9 +15,9 @@ from discover.dynamics import relative_error
 from discover.inspection import prepare
 from discover.report import tree_figures
 from discover.structure.account import Account
-from discover.structure.described import compare, laid_on, screw_tree
+from discover.structure.described import compare, screw_tree
 from discover.structure.factorisation import pattern_of, positive_factors
-from discover.structure.geometry import mirror, move
+from discover.structure.geometry import laid_on, mirror, move
 from discover.structure.skeleton import Skeleton
 
 
