@@ -13,8 +13,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ import torch
 from discover.accuracy import banded_error, shells
 from discover.region import Region
 from discover.sampling import Batch, sample
+from discover.threads import one_thread as one_thread
 
 if TYPE_CHECKING:
     from kinematics import Robot
@@ -172,17 +172,6 @@ def answer(contender: Contender, batch: Batch) -> np.ndarray | None:
     if isinstance(result, tuple):
         return None
     return np.asarray(torch.as_tensor(result).to("cpu", torch.float64))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Hold torch to a single thread, and give back what it had."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def machine() -> dict[str, str]:

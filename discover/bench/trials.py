@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from discover.artifacts import read_json, write_json
+from discover.threads import one_thread
 
 Trial = dict[str, Any]
 Record = dict[str, Any]
@@ -114,19 +115,18 @@ def forget_stale(part: Part, folder: Path, seeds: Sequence[int]) -> None:
 def _results(part: Part, trials: Sequence[Trial], workers: int):
     """(trial, record) as they come; in this process where one worker is enough."""
     if workers <= 1 or len(trials) <= 1:
-        _one_thread()
         for trial in trials:
-            yield trial, part.run(trial)
+            yield trial, _alone(part.run, trial)
         return
     context = get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
         rest = list(reversed(trials))
         running: dict[Future[Record], Trial] = {}
         try:
             while rest or running:
                 while rest and len(running) < 2 * workers:
                     trial = rest.pop()
-                    running[pool.submit(part.run, trial)] = trial
+                    running[pool.submit(_alone, part.run, trial)] = trial
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield running.pop(future), future.result()
@@ -134,10 +134,9 @@ def _results(part: Part, trials: Sequence[Trial], workers: int):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+def _alone(run: Callable[[Trial], Record], trial: Trial) -> Record:
+    with one_thread():
+        return run(trial)
 
 
 def _load() -> float | None:

@@ -23,6 +23,7 @@ from discover.laws.fourier import Library, products, waves
 from discover.laws.selection import EFFECTIVE_SAMPLES
 from discover.laws.sparse_regression import KAPPA, Selected, select_columns
 from discover.laws.terms import symbols
+from discover.threads import one_thread
 from kinematics import Robot
 
 KINDS = ("mass matrix", "gravity", "velocity")
@@ -116,6 +117,7 @@ class Entry:
         return sympy.Add(*(sympy.Float(c) * t for c, t in pairs))
 
 
+@one_thread()
 def fit_entry(
     place: Place,
     q: Tensor,

@@ -14,6 +14,7 @@ import sympy
 from discover.laws.fourier import Library, products
 from discover.laws.sparse_regression import select_several
 from discover.laws.terms import symbols
+from discover.threads import one_thread
 
 MOST = 3
 
@@ -38,6 +39,7 @@ class Row:
         return _Columns(q.shape[-1]).values(q, v, a)[..., self.support] @ self.coefficients
 
 
+@one_thread()
 def fit_rows(q: np.ndarray, v: np.ndarray, a: np.ndarray, tau: np.ndarray) -> list[Row]:
     """The rows whose torques (m, n) were seen at q, v, a (m, n). Raises ValueError above 3 hinges.
 
