@@ -28,7 +28,7 @@ from discover.screening import investigate
 from discover.structure.account import Account, account, worth_an_account
 from discover.structure.free_base import free_recursion, infer_free
 from discover.structure.inference import Structure, coordinates_of, infer
-from discover.structure.passes import text
+from discover.structure.page import text
 from discover.structure.recursion import Recursion
 from discover.structure.renumbering import renumbered
 from discover.support import Box, Recorded, Support

@@ -31,7 +31,7 @@ from discover.stages import simulator
 from discover.structure.described import screw_tree
 from discover.structure.factorisation import sparsity
 from discover.structure.inference import infer
-from discover.structure.passes import text
+from discover.structure.page import text
 from discover.structure.probing import Prober
 from discover.structure.recursion import Recursion, search
 from discover.structure.screws import Array

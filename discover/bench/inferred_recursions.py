@@ -32,7 +32,7 @@ from discover.structure.language import (
     product,
     velocity_blocks,
 )
-from discover.structure.passes import text
+from discover.structure.page import text
 from discover.structure.recursion import Recursion, search
 from discover.structure.refit import refit
 from kinematics import Robot

@@ -19,7 +19,7 @@ from discover.structure.factorisation import Sparsity, sparsity
 from discover.structure.forward import Forward, forward
 from discover.structure.geometry import laid_on
 from discover.structure.inference import Structure
-from discover.structure.passes import text
+from discover.structure.page import text
 from discover.structure.probing import Prober
 from discover.structure.recursion import Recursion, search
 from discover.structure.screws import Array

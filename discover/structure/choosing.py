@@ -99,8 +99,10 @@ def root_block(samples: Samples, data: Probes, inertia: Block) -> tuple[Block | 
     best: tuple[float, Block | None, Array, Array] = (np.inf, None, np.zeros(6), phi)
     for b in root_blocks():
         Y = samples.block(b) / data.scale[None, :, None, None]  # (n, nv, 6, p)
-        for start in np.eye(6)[3:]:
-            root, x = 9.81 * start, phi
+        # From the parameters that H shows, then from weight along each axis.
+        shown = np.linalg.lstsq((Y @ phi).reshape(-1, 6), push.ravel(), rcond=1e-9)[0]
+        for start in (shown, *(9.81 * np.eye(6)[3:])):
+            root, x = start, phi
             loss = np.inf
             for _ in range(25):
                 new = np.einsum("njkp,k->njp", Y, root).reshape(-1, Y.shape[-1])

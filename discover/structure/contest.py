@@ -22,7 +22,7 @@ from discover.structure.way import Way, one_way
 _CONTEXT = 3  # joints that carry the pair, at most
 _STARTS = 10
 _APART = 1e-5  # misfit of the other order at least; near coaxial joints a right fit ends at 1e-7
-_EXACT, _FAIR = 1e-8, 1.3  # misfits at which an order fits: relative, in deviations
+_EXACT, _FAIR = 1e-8, 1.2  # misfits at which an order fits: relative, in deviations
 _ODDS = 12.0  # log odds against it, answers with noise
 
 
@@ -64,11 +64,14 @@ class Contest:
         better, worse = sorted((first, second), key=lambda w: w.error)
         if self.prober.noisy:
             odds = 0.5 * better.count * (worse.error**2 - better.error**2)
+            if _ODDS < odds < 10 * _ODDS:  # or the worse one only found no better screws
+                again = self._fit((*context, *((k, j) if better is first else (j, k))), 3)
+                odds = 0.5 * better.count * (again.error**2 - better.error**2)
             told = better.error < _FAIR and odds > _ODDS
         else:
             told = better.error < _EXACT and worse.error > _APART
         return 0 if not told else 1 if better is first else -1
 
-    def _fit(self, way: tuple[int, ...]) -> Way:
-        rng = np.random.default_rng([self.prober.seed, 31, *way])
-        return one_way(self.prober, self.tree, way, rng, effort=_STARTS)
+    def _fit(self, way: tuple[int, ...], patience: int = 1) -> Way:
+        rng = np.random.default_rng([self.prober.seed, 31, *way, patience])
+        return one_way(self.prober, self.tree, way, rng, effort=_STARTS * patience)

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 
 import kinematics
+from discover.structure.floating import BASE_Q, FloatingTree
 from discover.structure.idealised import lean
 from discover.structure.inference import robot_from_screws
 from discover.structure.passes import torch_forces, trace_recursion
 from discover.structure.recursion import Recursion
+from discover.structure.renumbering import configuration_order
 from kinematics import Robot
 from kinematics.programs.elimination import forward_dynamics
 from kinematics.programs.mechanism import Mechanism, mechanism
@@ -52,7 +54,7 @@ def forward(robot: Robot, found: Recursion, described: Robot | None = None) -> F
     if not rigid(found):
         program = trace_recursion(found, "aba")
         return Forward(text=_COLUMNS, operations={"this one": program.operations})
-    made = lean(robot)
+    made = _prepared(robot)
     order, program = cheapest(made)
     operations = {"this one": program.operations}
     for name, words in NAMES.items():
@@ -73,7 +75,12 @@ def cheapest(made: Mechanism) -> tuple[Order, Program]:
 
 def forward_program(robot: Robot) -> Program:
     """The forward program of an inferred mechanism."""
-    return cheapest(lean(robot))[1]
+    return cheapest(_prepared(robot))[1]
+
+
+def _prepared(robot: Robot) -> Mechanism:
+    """The mechanism for programs; all parameters of a free base show, so nothing there is bare."""
+    return lean(robot) if robot.nq == robot.nv else mechanism(robot)
 
 
 def rigid(found: Recursion) -> bool:
@@ -86,11 +93,15 @@ def rigid(found: Recursion) -> bool:
         return False
     robot = robot_from_screws(tree, found.screws, found.parameters, gravity=gravity.tolist())
     rng = np.random.default_rng(0)
-    q, v, a = (torch.from_numpy(rng.normal(size=(8, robot.nv))) for _ in range(3))
-    order = list(tree.order)
-    expected = kinematics.rnea(robot, q, v, a)
-    inverse = [order.index(j) for j in range(robot.nv)]
-    told = torch_forces(found, *(x[:, inverse] for x in (q, v, a)))[:, order]
+    v, a = (torch.from_numpy(rng.normal(size=(8, robot.nv))) for _ in range(2))
+    q = torch.from_numpy(rng.normal(size=(8, robot.nq)))
+    if isinstance(tree, FloatingTree):
+        q[:, 3:BASE_Q] /= q[:, 3:BASE_Q].norm(dim=1, keepdim=True)
+    # The robot's bodies stand parents first; so do its coordinates.
+    order = [i for body in tree.order for i, b in enumerate(tree.body_of) if b == body]
+    back = [order.index(i) for i in range(robot.nv)]
+    expected = kinematics.rnea(robot, q, v, a)[:, back]
+    told = torch_forces(found, q[:, configuration_order(back, robot.nq)], v[:, back], a[:, back])
     apart = float((told - expected).norm() / expected.norm())
     left = _mixed(found)
     return apart < max(_SAME, 5 * left if left < _ABOUT else 0.0)

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from discover.structure.probing import Local
-from discover.structure.rivals import scales, truncated, weight_of
+from discover.structure.rivals import scales, truncated
 from discover.structure.screws import Array, ScrewTree
 
 _STEP = 1e-30
 _RIDGE = 1e-9
 _FLOOR = 1e-9
 _COARSE = 1e-5
+_LEAST = 1e-14  # variance of a combination over that of the best, no less
 _SHOWN = 1e-6  # of the best shown combination: what is shown less is not known
 
 
@@ -55,11 +56,10 @@ class Weights:
         return cls(weight=weight, rows=rows)
 
     @classmethod
-    def of_noise(cls, asked: Local) -> Weights:
+    def of_noise(cls, asked: Local, weighs: bool) -> Weights:
         """Answers that scatter, by the covariance of their errors."""
-        count = asked.columns.shape[-1] - (not weight_of(asked))
-        left = np.linalg.inv(np.linalg.cholesky(asked.rows))
-        right = np.linalg.inv(np.linalg.cholesky(asked.columns[:, :count, :count]))
+        count = asked.columns.shape[-1] - (not weighs)
+        left, right = _whitener(asked.rows), _whitener(asked.columns[:, :count, :count])
         return cls(left=left, right=right.swapaxes(1, 2))
 
     def __call__(self, x: Array) -> Array:
@@ -69,6 +69,16 @@ class Weights:
             return full.reshape(*full.shape[:-3], -1)
         full = x * self.weight
         return full.reshape(*full.shape[:-3], -1)[..., self.rows]
+
+
+def _whitener(covariance: Array) -> Array:
+    """W (n, k, k) with W C Wᵀ = 1; directions that rounding leaves no variance count as if they had
+    the least that can be told (a model need not have a mass matrix)."""
+    size = np.sqrt(np.abs(np.einsum("nii->ni", covariance))) + 1e-150
+    scaled = np.nan_to_num(covariance / size[:, :, None] / size[:, None], posinf=0.0, neginf=0.0)
+    values, vectors = np.linalg.eigh(scaled)
+    values = np.maximum(values, _LEAST * np.maximum(values[:, -1:], _LEAST))
+    return vectors.swapaxes(1, 2) / np.sqrt(values)[:, :, None] / size[:, None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,7 +106,7 @@ class Problem:
     ) -> Problem:
         """Weights from the covariance of the answers if they scatter, else from their size."""
         if whitened:
-            weights, floor = Weights.of_noise(asked), 1.15
+            weights, floor = Weights.of_noise(asked, joint_terms or tree.gravity != 0), 1.15
             H = asked.raw
         else:
             weights, floor = Weights.of_sizes(tree, asked), _FLOOR

@@ -50,11 +50,11 @@ def scales(asked: Local) -> Array:
 
 
 def weight_of(asked: Local) -> float:
-    """How strong the forces at rest are, over the joints' own inertia; zero where all are noise."""
+    """How strong the forces at rest are, over the joints' own inertia; zero where no joint's are
+    more than noise."""
     own = np.sqrt(np.abs(np.einsum("nii->ni", asked.H)).mean(0)) + 1e-300
-    push = np.sqrt(np.mean((asked.force / own) ** 2))
-    noise = np.sqrt(np.mean((asked.force_deviation / own) ** 2))
-    return float(push) if push > 5 * noise else 0.0
+    push, noise = (np.sqrt((x**2).mean(0)) for x in (asked.force, asked.force_deviation))
+    return float(np.sqrt(np.mean((push / own) ** 2))) if (push > 5 * noise).any() else 0.0
 
 
 def truncated(rows: Array, y: Array, tolerance: float = _TRUNCATION) -> Array:

@@ -140,6 +140,7 @@ def assemble(
             upper, lower = (j, k) if size[j] >= size[k] else (k, j)
         else:
             told = decide(j, k, above) if decide else 0
+            told = told or _fewer_links(above, linked, j, k)
             upper, lower = (j, k) if told > 0 else (k, j)
         above[upper, lower] = True
         if not told:
@@ -150,6 +151,27 @@ def assemble(
         over = np.flatnonzero(above[:, k])
         parents.append(int(over[np.argmax(depth[over])]) if len(over) else -1)
     return _acyclic(tuple(parents)), tuple(guessed)
+
+
+def _fewer_links(above: NDArray[np.bool_], linked: NDArray[np.bool_], j: int, k: int) -> int:
+    """1 if j carrying k asks for fewer links that no answer shows than k carrying j, -1 if for
+    more, 0 if for as many: what hangs on one of the two alone tells them apart."""
+    asked = []
+    for upper, lower in ((j, k), (k, j)):
+        over = above.copy()
+        over[upper, lower] = True
+        over = _closed(over)
+        more = linked.copy()
+        while True:
+            # What is linked with a joint hangs on it or carries it: with what carries it as well.
+            grown = more | over | (over.astype(int) @ more.astype(int) > 0)
+            grown |= grown.T
+            if (grown == more).all():
+                break
+            more = grown
+        np.fill_diagonal(more, False)
+        asked.append(int((more & ~linked).sum()))
+    return int(np.sign(asked[1] - asked[0]))
 
 
 def _settled(above: NDArray[np.bool_], moved: NDArray[np.bool_]) -> NDArray[np.bool_]:

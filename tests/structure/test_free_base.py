@@ -11,7 +11,9 @@ import kinematics
 from discover.dynamics import Respondent, relative_error
 from discover.errors import ModelError
 from discover.structure.floating import FloatingTree, quaternions, rotations
-from discover.structure.free_base import infer_free
+from discover.structure.free_base import free_recursion, infer_free
+from discover.structure.page import text
+from discover.structure.passes import torch_dynamics, torch_forces, trace_recursion
 from discover.structure.renumbering import Renumbered
 
 
@@ -54,7 +56,28 @@ def test_examine_of_a_free_base_without_a_robot():
     assert "T_i ×* I T_i" in exam.law.program
     assert exam.law.robot.kinds[0] == "free"
     states = _states(robot)
-    assert relative_error(exam.law(*states), _model(robot)(*states)) < 1e-6
+    expected = _model(robot)(*states)
+    assert relative_error(exam.law(*states), expected) < 1e-6
+    program = exam.law.program
+    assert program.found
+    compiled = torch.as_tensor(program.compile()(*(x.numpy() for x in states)))
+    assert relative_error(compiled, expected) < 1e-6
+    assert program.forward.arithmetic <= kinematics.programs.robot_program(robot, "aba").arithmetic
+
+
+def test_the_recursion_of_a_free_base_runs_and_is_traced():
+    robot = kinematics.random_tree(3, branching=0.5, seed=1, root="free", kinds=("revolute",))
+    respondent = Respondent(_model(robot), robot.nq, robot.nv)
+    region = discover.Region(q=[0.8] * robot.nv, v=1.5, tau=5.0)
+    found = free_recursion(respondent, infer_free(respondent, region), region)
+    q, v, tau = _states(robot)
+    assert relative_error(torch_forces(found, q, v, tau), kinematics.rnea(robot, q, v, tau)) < 1e-9
+    assert relative_error(torch_dynamics(found, q, v, tau), _model(robot)(q, v, tau)) < 1e-9
+    for what, exact in (("rnea", kinematics.rnea), ("aba", kinematics.aba)):
+        program = trace_recursion(found, what).numpy()
+        told = torch.from_numpy(program(q.numpy(), v.numpy(), tau.numpy()))
+        assert relative_error(told, exact(robot, q, v, tau)) < 1e-9
+    assert "A_i = X A_p + S a_i + (T_i × S v_i),  A_base = (" in text(found)
 
 
 def test_quaternions_of_rotation_vectors():

@@ -14,7 +14,8 @@ from discover.dynamics import relative_error
 from discover.structure.described import screw_tree
 from discover.structure.factorisation import factor_program, factors, sparsity
 from discover.structure.language import Block, Samples, carried, joint, product
-from discover.structure.passes import compile_recursion, text, torch_dynamics, trace_recursion
+from discover.structure.page import text
+from discover.structure.passes import compile_recursion, torch_dynamics, trace_recursion
 from discover.structure.recursion import search
 
 TWIST = carried(joint("v"), 1)
