@@ -26,10 +26,8 @@ from discover.interview import BUDGETS, Interview
 from discover.region import Region
 from discover.screening import investigate
 from discover.structure.account import Account, account, worth_an_account
-from discover.structure.free_base import free_recursion, infer_free
+from discover.structure.free_base import infer_free
 from discover.structure.inference import Structure, coordinates_of, infer
-from discover.structure.page import text
-from discover.structure.recursion import Recursion
 from discover.structure.renumbering import renumbered
 from discover.support import Box, Recorded, Support
 from discover.verdict import judge
@@ -88,7 +86,6 @@ def examine(
     name = name or getattr(model, "name", None) or type(model).__name__
     inferred: Structure | None = None
     described = kinematics.load(robot) if isinstance(robot, str) else robot
-    recursion: Recursion | None = None
     if root not in (None, "free") or (root and described is not None):
         raise ModelError(
             f"expected root='free' or none, and only without a robot, found {root!r}: a robot's "
@@ -99,8 +96,6 @@ def examine(
         box = region.resolve(nv)
         bare = Respondent(model, nv + (root == "free"), nv, outputs=outputs, dt=dt)
         inferred = (infer_free if root == "free" else infer)(bare, box, seed)
-        if root == "free":
-            recursion = free_recursion(bare, inferred, box, seed)
         body = inferred.robot
         model, region, training_data = renumbered(model, region, training_data, inferred.order)
     else:
@@ -115,7 +110,7 @@ def examine(
         label_noise=_noise_of_labels(label_noise, body.nv),
     )
     finding = investigate(interview, training_data)
-    seen = inferred if root is None else None
+    seen = inferred
     asked: Respondent | None = respondent
     if inferred is None:
         asked = _asked_for_mechanism(mechanism, respondent, finding, budget)
@@ -132,8 +127,6 @@ def examine(
             law=law,
             evidence=[*finding.evidence, *found.evidence],
         )
-    if recursion is not None and recursion.equivalent and finding.law is not None:
-        finding = replace(finding, law=replace(finding.law, searched=text(recursion)))
     verdict = judge(finding.evidence)
     return Examination(
         verdict=verdict.answer,
@@ -162,7 +155,6 @@ def examine(
         law_from=finding.law_from,
         notes=[
             *(inferred.notes if inferred else ()),
-            *(() if recursion is None else (recursion.told(),)),
             *finding.notes,
             *explain(verdict.answer, verdict.weakest, finding),
         ],

@@ -147,7 +147,7 @@ def _draw_structure(account: Mapping[str, Any] | None) -> dict[str, Figure]:
     if account["good"]:
         drawn["joints"] = tree_figures.skeletons(found, described)
     if account["sparsity"] is not None:
-        drawn["zeros"] = matrix_figures.zeros(account["sparsity"], found["names"])
+        drawn["zeros"] = matrix_figures.zeros(account["sparsity"], structure.coordinates(account))
     return drawn
 
 

@@ -12,6 +12,14 @@ from discover.report.numbers import listing, number, relative
 Record = Mapping[str, Any]
 
 
+_FRAMES = {
+    False: "Lines at the pose of the drawing, gravity along −z. The turn of the whole about the "
+    "vertical, its place and\na mirror image cannot be seen in torques.",
+    True: "Lines at the pose of the drawing, in the base's own frame, in which the model tells the "
+    "base's twist.",
+}
+
+
 def section(account: Record | None) -> dict[str, Any] | None:
     """What the template prints; None where no structure was looked for."""
     if account is None:
@@ -21,6 +29,7 @@ def section(account: Record | None) -> dict[str, Any] | None:
         "comparison": list((account["comparison"] or {}).get("sentences") or ()),
         "equivalent": _equivalent(account),
         "joints": _joints(account),
+        "frame": _FRAMES[bool(account["skeleton"].get("free"))],
         "uncertain": bool(np.asarray(account["uncertainty"]).any()),
         "zeros": _zeros(account),
         "recursion": _recursion(account),
@@ -57,10 +66,23 @@ def shown(account: Record) -> Record:
     return {**account["skeleton"], "axes": None, "points": None}
 
 
+def coordinates(account: Record) -> list[str]:
+    """A name for each velocity coordinate; a free base has six."""
+    names = list(account["skeleton"]["names"])
+    if not account["skeleton"].get("free"):
+        return names
+    return [*(f"{names[0]} {c}" for c in ("ωx", "ωy", "ωz", "vx", "vy", "vz")), *names[1:]]
+
+
 def _intro(account: Record) -> str:
     names, parents = account["skeleton"]["names"], account["skeleton"]["parents"]
-    turning = account["skeleton"]["turning"]
-    told = [f"{sum(turning)} of {len(names)} joints turn" if not all(turning) else "all turn"]
+    free = bool(account["skeleton"].get("free"))
+    turning = account["skeleton"]["turning"][free:]
+    told = [
+        f"{sum(turning)} of {len(turning)} joints turn" if not all(turning) else "all joints turn"
+    ]
+    if free:
+        told.insert(0, "a free base")
     forks = sorted({p for p in parents if parents.count(p) > 1})
     if forks:
         where = listing(["the base" if p < 0 else f"`{names[p]}`" for p in forks])
@@ -122,7 +144,10 @@ def _joints(account: Record) -> list[dict[str, str]]:
             "point_error": "–",
             "described": "–" if described is None else _kin(described, j),
         }
-        if account["good"]:
+        if record.get("free") and j == 0:
+            row |= {"parent": "nothing", "kind": "is free", "axis": "–"}
+            row |= dict.fromkeys(("point", "axis_error", "point_error"), "–")
+        elif account["good"]:
             row["axis"] = _vector(record["axes"][j])
             row["point"] = _vector(record["points"][j]) if record["turning"][j] else "anywhere"
             axis, place = account["uncertainty"][j]

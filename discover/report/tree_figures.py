@@ -49,7 +49,7 @@ def trees(found: Record, described: Record | None, differs: Sequence[Sequence[st
             _tree(panel, record, names, x, y, marks)
             panel.set_title(title)
             panel.set_ylim(-0.75, levels + 0.4)
-        told = "○ turns   □ slides"
+        told = ("◇ free base   " if found.get("free") else "") + "○ turns   □ slides"
         if any(differs):
             told += "   red: differs between the two"
         figure.supxlabel(told, fontsize=8, color=MUTED)
@@ -68,6 +68,8 @@ def _tree(
     middle = float(np.mean([x[j] for j, p in enumerate(parents) if p < 0]))
     for j, p in enumerate(parents):
         colour = DIFFERS if "parent" in differs[j] else MUTED
+        if p < 0 and record.get("free"):
+            continue
         start = (x[p], y[p] + 1) if p >= 0 else (middle, 0.0)
         panel.plot(
             [start[0], start[0], x[j], x[j]],
@@ -76,14 +78,16 @@ def _tree(
             linewidth=1.6,
             zorder=1,
         )
-    _ground(panel, middle)
+    free = bool(record.get("free"))
+    if not free:
+        _ground(panel, middle)
     words = _relations(record)
     for j, name in enumerate(names):
         colour = DIFFERS if differs[j] else SAME
         panel.plot(
             x[j],
             y[j] + 1,
-            marker="o" if turning[j] else "s",
+            marker="D" if free and j == 0 else "o" if turning[j] else "s",
             markersize=8.5,
             markerfacecolor="white",
             markeredgecolor=colour,
@@ -128,6 +132,9 @@ def _relations(record: Record) -> list[str]:
     axes, points = np.asarray(record["axes"]), np.asarray(record["points"])
     words = []
     for j, p in enumerate(record["parents"]):
+        if record.get("free") and p <= 0:
+            words.append("")  # a base has no axis
+            continue
         a, b = axes[p] if p >= 0 else np.array([0, 0, 1.0]), axes[j]
         normal = np.cross(a, b)
         sine = float(np.linalg.norm(normal))
@@ -200,6 +207,8 @@ def skeletons(found: Record, described: Record | None) -> Figure:
         panel.axis("off")
         panel.margins(0.16)
         _scale_bar(panel, size)
+        if not found.get("free"):
+            _gravity(panel)
         title = "joints in space, to scale"
         panel.set_title(title + (": inferred over described (grey)" if described else ""))
     return figure
@@ -216,6 +225,9 @@ def _skeleton(
         if p >= 0:
             panel.plot(*zip(flat[p], flat[j], strict=True), color=colour, linewidth=link,
                        alpha=alpha, zorder=1 if wide else 3)  # fmt: skip
+        if record.get("free") and j == 0:
+            panel.plot(*flat[j], marker="D", markersize=8, color=colour, alpha=alpha, zorder=5)
+            continue
         ends = np.stack([flat[j] - 0.07 * size * across[j], flat[j] + 0.07 * size * across[j]])
         panel.plot(*ends.T, color=colour if wide else INK, linewidth=bar, alpha=alpha,
                    solid_capstyle="butt", zorder=2 if wide else 4)  # fmt: skip
@@ -282,6 +294,9 @@ def _scale_bar(panel: Axes, size: float) -> None:
     x, y = left + 0.03 * (right - left), bottom + 0.02 * (top - bottom)
     panel.plot([x, x + length], [y, y], color=INK, linewidth=1.6)
     panel.annotate(f"{length:g} m", (x, y), xytext=(0, 4), textcoords="offset points", fontsize=8)
+
+
+def _gravity(panel: Axes) -> None:
     panel.annotate(
         "g",
         xy=(0.97, 0.80),

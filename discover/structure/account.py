@@ -16,17 +16,19 @@ from discover.evidence import Evidence, number_from_json, number_to_json
 from discover.region import Region
 from discover.structure.described import Comparison, compare, screw_tree
 from discover.structure.factorisation import Sparsity, sparsity
+from discover.structure.floating import FloatingProber, FloatingTree
 from discover.structure.forward import Forward, forward
 from discover.structure.geometry import laid_on
 from discover.structure.inference import Structure
 from discover.structure.page import text
 from discover.structure.probing import Prober
 from discover.structure.recursion import Recursion, search
-from discover.structure.screws import Array
+from discover.structure.screws import Array, ScrewTree
 from discover.structure.skeleton import Skeleton
 from kinematics import Robot
 
 MOST_JOINTS = 8  # up to which the search takes less than a minute
+MOST_BODIES = 16  # of a free base with its joints; H with the base leaves few programs to try
 _FEW = 4  # joints up to which a search that finds nothing is short
 _ROOM = 1e-4  # angles [rad], and distances over the reach, that count as the same
 _SURE = 4.0  # deviations
@@ -141,20 +143,17 @@ def account(
     respondent   in the coordinates of `described`; without one, in those of inferred.robot
     """
     before = respondent.queries
-    order = range(respondent.nv) if described is not None else inferred.order
+    order = range(respondent.nv) if described is not None else inferred.geometry.tree.order
     names = described.joint_names if described is not None else inferred.robot.joint_names
     skeleton, uncertainty = _seen(inferred, list(order), names)
-    prober = Prober(respondent=respondent, region=region, seed=seed)
+    tree, screws = _over(inferred, described)
+    prober = _prober(tree)(respondent=respondent, region=region, seed=seed)
     zeros = sparsity(
-        prober.at(prober.draw(12), replicates=16 if prober.noisy else 1), skeleton.parents
+        prober.at(prober.draw(12), replicates=16 if prober.noisy else 1), tree.carriers
     )
     found: Recursion | None = None
     evidence: list[Evidence] = []
-    if respondent.nv <= MOST_JOINTS:
-        if described is not None:
-            tree, screws = inferred.geometry.tree, inferred.geometry.screws
-        else:
-            tree, screws = screw_tree(inferred.robot, np.zeros(respondent.nv))
+    if _searched(tree, inferred):
         found = search(prober, tree, screws)
         evidence += _evidence(found)
     values = (zeros.violation, "largest entry of H where the tree has none")
@@ -181,6 +180,27 @@ def account(
         evidence=evidence,
         recursion=found,
     )
+
+
+def _over(inferred: Structure, described: Robot | None) -> tuple[ScrewTree, Array]:
+    """The tree and screws over which to search, in the coordinates of who answers."""
+    geometry = inferred.geometry
+    if isinstance(geometry.tree, FloatingTree):
+        return geometry.tree.sorted(), geometry.screws[list(geometry.tree.order)]
+    if described is not None:
+        return geometry.tree, geometry.screws
+    return screw_tree(inferred.robot, np.zeros(inferred.robot.nv))
+
+
+def _prober(tree: ScrewTree) -> type[Prober]:
+    return FloatingProber if isinstance(tree, FloatingTree) else Prober
+
+
+def _searched(tree: ScrewTree, inferred: Structure) -> bool:
+    """Whether the recursion is worth its time; over a free base only where its joints are known."""
+    if isinstance(tree, FloatingTree):
+        return inferred.geometry.good and len(tree.parents) <= MOST_BODIES
+    return len(tree.parents) <= MOST_JOINTS
 
 
 def _forward(
@@ -212,6 +232,7 @@ def _seen(inferred: Structure, order: list[int], names: tuple[str, ...]) -> tupl
         pose=whole.pose[order],
         axes=whole.axes[order],
         points=whole.points[order],
+        free=whole.free,
     )
     own = np.sqrt(np.clip(np.diag(geometry.covariance), 0, None)).reshape(-1, 2, 3)
     turning = np.asarray(geometry.tree.turning)

@@ -37,9 +37,25 @@ class FloatingTree(ScrewTree):
         )
 
     @property
+    def carriers(self) -> tuple[int, ...]:
+        """The coordinate that carries each one; a free base's six are one on the other."""
+        bodies = (p + BASE_V - 1 for p in self.parents[1:])
+        return (*range(-1, BASE_V - 1), *bodies)
+
+    @property
     def body_of(self) -> tuple[int, ...]:
         """Six coordinates of the base, one of each joint."""
         return (0,) * BASE_V + tuple(range(1, len(self.parents)))
+
+    def sorted(self) -> FloatingTree:
+        """The same with bodies numbered parents first."""
+        place = {-1: -1} | {j: k for k, j in enumerate(self.order)}
+        return replace(
+            self,
+            parents=tuple(place[self.parents[j]] for j in self.order),
+            turning=tuple(self.turning[j] for j in self.order),
+            reference=np.asarray(self.reference)[list(self.order)],
+        )
 
     def with_base(self, screws: Array) -> Array:
         """Screws (nb, 6) from those of the joints."""

@@ -56,6 +56,11 @@ class ScrewTree:
         return result
 
     @property
+    def carriers(self) -> tuple[int, ...]:
+        """The velocity coordinate that carries each one, -1 for the base."""
+        return tuple(self.parents)
+
+    @property
     def body_of(self) -> tuple[int, ...]:
         """The body behind each velocity coordinate."""
         return tuple(range(len(self.parents)))

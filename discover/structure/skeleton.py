@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from discover.structure.floating import FloatingTree
 from discover.structure.screws import Array, ScrewTree
 
 
@@ -19,6 +20,7 @@ class Skeleton:
     turning       True for an angle, False for a length
     axes, points  (nv, 3) direction of each joint and a point on its line [m], gravity along -z, at
                   the configuration `pose` (nv,) [rad | m]; None where only the tree is known
+    free          the first is no joint but a free base, whose frame the others are told in
     """
 
     names: tuple[str, ...]
@@ -27,6 +29,7 @@ class Skeleton:
     pose: Array | None = None
     axes: Array | None = None
     points: Array | None = None
+    free: bool = False
 
     @classmethod
     def of(cls, tree: ScrewTree, screws: Array, names: Sequence[str]) -> Skeleton:
@@ -42,6 +45,7 @@ class Skeleton:
             pose=np.asarray(tree.reference, dtype=float),
             axes=np.where(turning, screws[:, :3], screws[:, 3:]),
             points=points - points[tree.order[0]],
+            free=isinstance(tree, FloatingTree),
         )
 
     @property
@@ -61,6 +65,7 @@ class Skeleton:
             "names": list(self.names),
             "parents": list(self.parents),
             "turning": list(self.turning),
+            "free": self.free,
             **{n: None if x is None else np.asarray(x).tolist() for n, x in lines.items()},
         }
 
@@ -75,6 +80,7 @@ class Skeleton:
             names=tuple(record["names"]),
             parents=tuple(record["parents"]),
             turning=tuple(record["turning"]),
+            free=record.get("free", False),
             **lines,
         )
 

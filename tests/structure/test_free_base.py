@@ -10,6 +10,7 @@ import discover
 import kinematics
 from discover.dynamics import Respondent, relative_error
 from discover.errors import ModelError
+from discover.structure.account import Account
 from discover.structure.floating import FloatingTree, quaternions, rotations
 from discover.structure.free_base import free_recursion, infer_free
 from discover.structure.page import text
@@ -48,7 +49,7 @@ def test_the_floating_tree_is_the_simulator():
     assert np.abs(again[:, keep][:, :, keep] - H).max() < 1e-9 * np.abs(H).max()
 
 
-def test_examine_of_a_free_base_without_a_robot():
+def test_examine_of_a_free_base_without_a_robot(tmp_path):
     robot = kinematics.random_tree(3, branching=0.0, seed=1, root="free", kinds=("revolute",))
     region = discover.Region(q=[0.8] * robot.nv, v=1.5, tau=5.0)
     exam = discover.examine(_model(robot), None, region, root="free")
@@ -62,6 +63,14 @@ def test_examine_of_a_free_base_without_a_robot():
     assert program.found
     compiled = torch.as_tensor(program.compile()(*(x.numpy() for x in states)))
     assert relative_error(compiled, expected) < 1e-6
+    assert exam.account is not None
+    assert exam.account.equals
+    assert Account.from_dict(exam.account.to_dict()).skeleton.free
+    exam.save(tmp_path)
+    assert "a free base, all joints turn" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert {"trees.png", "joints.png", "zeros.png"} <= {
+        p.name for p in (tmp_path / "figures").iterdir()
+    }
     assert program.forward.arithmetic <= kinematics.programs.robot_program(robot, "aba").arithmetic
 
 
