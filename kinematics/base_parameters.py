@@ -9,6 +9,7 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
+from kinematics.arguments import check_robot
 from kinematics.regressor import regressor
 from kinematics.states import random_state
 from kinematics.tree import PARAMETERS, Robot
@@ -36,6 +37,7 @@ def base_parameters(robot: Robot, *, samples: int | None = None, seed: int = 0) 
     carriers. `symbolic_base_parameters` writes the same space in closed form.
     Gautier (1991), Numerical calculation of the base inertial parameters of robots.
     """
+    check_robot(robot)
     count = samples or max(30, int(np.ceil(40 * robot.nb / robot.nv)))
     q, v, a = random_state(robot, count, seed=seed)
     stacked = regressor(robot.to(dtype=torch.float64), q, v, a).reshape(-1, 10 * robot.nb)

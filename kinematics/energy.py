@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kinematics import spatial, springs, terms
+from kinematics.arguments import check_robot
 from kinematics.arrays import Array
 from kinematics.crba import composites
 from kinematics.inputs import Inputs, enter
@@ -56,6 +57,7 @@ def _centre(given: Inputs) -> Array:
 
 def total_mass(robot: Robot) -> Array:
     """Mass of the moving bodies [kg]."""
+    check_robot(robot)
     return robot.pi[..., 0].sum(-1)
 
 

@@ -1,9 +1,9 @@
-"""What the caller hands over, checked and brought to one layout; and results brought back."""
+"""What the recursions compute with: the caller's arrays in one layout, and results brought back."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kinematics.arguments import as_array, as_numpy, check_robot, common_batch, normalise
 from kinematics.arrays import NUMPY, TORCH, Array
 from kinematics.errors import RobotError
 from kinematics.layout import prepare, reading
@@ -167,10 +168,7 @@ def enter(
     stay numpy arrays. Quaternions in ``q`` are normalised (not in symbols: there they are unit by
     assumption).
     """
-    if not isinstance(robot, Robot):
-        raise RobotError(
-            f"expected a Robot first, found {type(robot).__name__}; make one by kinematics.load"
-        )
+    check_robot(robot)
     given = {"q": q, "v": v, "a": a, "tau": tau, "f_ext": f_ext}
     if q is None:
         raise RobotError("expected q as a tensor or an array of numbers, found None; give it")
@@ -219,38 +217,6 @@ def plain(arrays: list[Tensor]) -> bool:
     )
 
 
-def as_array(name: str, x: Any) -> Array:
-    """A floating-point tensor, or an object array of expression nodes."""
-    if isinstance(x, np.ndarray) and x.dtype.hasobject:
-        return x
-    if not isinstance(x, Tensor):
-        try:
-            x = torch.as_tensor(np.asarray(x))
-        except (TypeError, ValueError) as error:
-            raise RobotError(
-                f"expected {name} as a tensor or an array of numbers, found {type(x).__name__} "
-                f"({' '.join(str(error).split())[:80]}); convert it first"
-            ) from error
-    if x.is_complex():
-        raise RobotError(f"expected real numbers as {name}, found {x.dtype}; take its real part")
-    return x if x.is_floating_point() else x.to(torch.float64)
-
-
-def as_numpy(x: Any) -> np.ndarray:
-    """A numpy array, of whatever it holds."""
-    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
-
-
-def normalise(robot: Robot, q: Tensor) -> Tensor:
-    """Configurations (..., nq) with unit quaternions."""
-    parts, at = [], 0
-    for where in robot.quaternion_slices:
-        quaternion = q[..., where]
-        parts += [q[..., at : where.start], quaternion / quaternion.norm(dim=-1, keepdim=True)]
-        at = where.stop
-    return torch.cat((*parts, q[..., at:]), dim=-1)
-
-
 def _agree(robot: Robot, arrays: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
     dtype = arrays["q"].dtype
     for x in arrays.values():
@@ -270,26 +236,6 @@ def _batch(robot: Robot, arrays: dict[str, Array], pi: Array) -> tuple[int, ...]
     if all(shape == shapes[0] for shape in shapes[:-1]) and not shapes[-1]:
         return shapes[0]
     return common_batch([*arrays, "robot.pi"], shapes)
-
-
-def common_batch(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The batch axes that these broadcast to; RobotError where they do not."""
-    try:
-        return tuple(np.broadcast_shapes(*shapes))
-    except ValueError:
-        found = ", ".join(f"{s} of {n}" for n, s in zip(names, shapes, strict=True))
-        raise RobotError(
-            f"expected batch axes that broadcast together, found {found}; reshape them"
-        ) from None
-
-
-def check_width(robot: Robot, name: str, x: Tensor, width: int) -> None:
-    """RobotError unless the last axis of ``x`` is a coordinate of this width."""
-    if x.ndim == 0 or x.shape[-1] != width:
-        raise RobotError(
-            f"expected {name} of shape (..., {width}) for {robot.name}, "
-            f"found {tuple(x.shape)}; the last axis is the coordinate"
-        )
 
 
 def _flatten(x: Array, batch: tuple[int, ...], tail: int) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from kinematics.errors import RobotError
 from kinematics.formats import mjcf_checks, xml_safety
 from kinematics.formats.mjcf import robot_from_mjcf
 from kinematics.formats.urdf import robot_from_urdf
+from kinematics.idle import idle_joints
 from kinematics.tree import Robot
 
 
@@ -32,22 +34,37 @@ def load(
         raise RobotError(f'expected root="free" or "fixed", found {root!r}; choose one')
     text, label, path = _text(source)
     element = xml_safety.parse(text, label)
+    free = root == "free"
     if element.tag == "robot":
-        return robot_from_urdf(element, label, free=root == "free", joint_terms=bool(joint_terms))
+        robot = robot_from_urdf(element, label, free=free, joint_terms=bool(joint_terms))
+        return _noted(robot, free)
     if element.tag == "mujoco":
         mjcf_checks.validate(element, label)
-        return robot_from_mjcf(
-            text,
-            path,
-            label,
-            free=root == "free",
-            joint_terms=joint_terms is not False,
-            tree_only=tree_only,
+        terms = joint_terms is not False
+        robot = robot_from_mjcf(
+            text, path, label, free=free, joint_terms=terms, tree_only=tree_only
         )
+        return _noted(robot, free)
     raise RobotError(
         f"expected a URDF (<robot>) or an MJCF (<mujoco>), found <{element.tag}> in {label}; "
         "convert it"
     )
+
+
+def _noted(robot: Robot, free: bool) -> Robot:
+    """The robot with a note, also given as a warning, if some of its motions move no inertia."""
+    idle = idle_joints(robot)
+    if not idle:
+        return robot
+    mend = "give a body there some inertia, or the joint armature"
+    if free:
+        mend += "; a base without mass needs no free root"
+    note = (
+        f"{robot.name}: {', '.join(idle)} can move without moving any inertia, so forward dynamics "
+        f"has no answer there (aba gives nan); {mend}"
+    )
+    warnings.warn(note, stacklevel=3)
+    return robot.replace(notes=(*robot.notes, note))
 
 
 def bundled() -> tuple[str, ...]:

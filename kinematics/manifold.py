@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kinematics import rotations as rot
-from kinematics.inputs import as_array, check_width, common_batch, normalise
+from kinematics.arguments import as_array, check_robot, check_width, common_batch, normalise
 from kinematics.tree import Robot
 
 
@@ -18,7 +18,7 @@ def integrate(robot: Robot, q: Any, v: Any, dt: Any = 1.0) -> Tensor:
     Angles and lengths add; quaternions turn by the body-frame angular velocity; a free joint
     follows the screw of its body-frame twist exactly.
     """
-    q, v = _pair(robot, q, v, robot.nv, "v")
+    q, v = _pair(robot, q, v, "nv", "v")
     if not isinstance(dt, Tensor):
         dt = as_array("dt", dt)
     dt = dt.to(dtype=q.dtype, device=q.device)
@@ -46,7 +46,7 @@ def integrate(robot: Robot, q: Any, v: Any, dt: Any = 1.0) -> Tensor:
 
 def difference(robot: Robot, q0: Any, q1: Any) -> Tensor:
     """The velocity v (..., nv) with integrate(robot, q0, v, 1) = q1 (shortest turn)."""
-    q0, q1 = _pair(robot, q0, q1, robot.nq, "q1")
+    q0, q1 = _pair(robot, q0, q1, "nq", "q1")
     if not robot.quaternion_slices:
         return q1 - q0
     q0, q1 = _broadcast(normalise(robot, q0), normalise(robot, q1))
@@ -74,9 +74,10 @@ def _turned(a: Tensor, b: Tensor) -> Tensor:
     return rot.log_quaternion(rot.quaternion_product(rot.quaternion_conjugate(a), b))
 
 
-def _pair(robot: Robot, q: Any, x: Any, size: int, name: str) -> tuple[Tensor, Tensor]:
+def _pair(robot: Robot, q: Any, x: Any, size: str, name: str) -> tuple[Tensor, Tensor]:
+    check_robot(robot)
     q, x = as_array("q", q), as_array(name, x)
-    for label, value, width in (("q", q, robot.nq), (name, x, size)):
+    for label, value, width in (("q", q, robot.nq), (name, x, getattr(robot, size))):
         check_width(robot, label, value, width)
     if q.shape[:-1] != x.shape[:-1]:
         common_batch(("q", name), (tuple(q.shape[:-1]), tuple(x.shape[:-1])))

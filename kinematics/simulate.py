@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kinematics.arguments import as_array, check_robot, check_width, common_batch
 from kinematics.energy import kinetic_energy, potential_energy
 from kinematics.errors import RobotError
 from kinematics.forward import aba
 from kinematics.hamiltonian import joint_momentum, momentum_rate
-from kinematics.inputs import as_array, check_width, common_batch
 from kinematics.manifold import integrate
 from kinematics.tree import Robot
 
@@ -59,6 +59,7 @@ def simulate(
         raise RobotError(
             f"expected an integrator among {', '.join(STEPS)}, found {integrator!r}; choose one"
         )
+    check_robot(robot)
     dt, steps = _grid(dt, steps)
     q, v = as_array("q0", q0), as_array("v0", v0)
     check_width(robot, "q0", q, robot.nq)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kinematics.arguments import check_robot
 from kinematics.errors import RobotError
 from kinematics.tree import Robot
 
@@ -16,6 +17,7 @@ def random_state(
 
     Rotations of spherical and free joints are uniform over all orientations.
     """
+    check_robot(robot)
     if count < 0:
         raise RobotError(f"expected a count >= 0, found {count}; ask for some states")
     generator = torch.Generator().manual_seed(seed)

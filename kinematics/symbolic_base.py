@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from kinematics import joints, maps
+from kinematics.arguments import check_robot
 from kinematics.errors import RobotError
 from kinematics.regressor import regressor
 from kinematics.states import random_state
@@ -85,6 +86,7 @@ def symbolic_base_parameters(robot: Robot, *, seed: int = 0) -> SymbolicBasePara
     """
     import sympy  # half a second
 
+    check_robot(robot)
     if robot.mimic:
         raise RobotError(
             f"expected independent joints, found mimic joints in {robot.name}; "

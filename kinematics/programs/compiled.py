@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -67,7 +68,7 @@ class CompiledProgram:
             None, *([ctypes.c_void_p] * (len(self.input_sizes) + 1)), ctypes.c_long, ctypes.c_long
         )
         self._kernels = {n: kind(load_object(code, "kernel")) for n, code in codes.items()}
-        self._outputs = int(np.prod(self.output_shape, dtype=int))
+        self._outputs = math.prod(self.output_shape)
         self._pool: ThreadPoolExecutor | None = None
 
     @cached_property
@@ -108,27 +109,43 @@ class CompiledProgram:
 
     def call_numpy(self, *arrays: Any) -> np.ndarray:
         """The program on numpy arrays (B, columns) or (columns,); any further leading axes."""
-        ready = [np.ascontiguousarray(a, dtype=self._type) for a in arrays]
+        ready = [self._numbers(a) for a in arrays]
         self.check(ready)
         batch = ready[0].shape[:-1]
         if any(a.shape[:-1] != batch for a in ready[1:]):
             try:
                 batch = np.broadcast_shapes(*(a.shape[:-1] for a in ready))
             except ValueError:
-                raise ProgramError(self._complaint(arrays)) from None
+                raise ProgramError(self.complaint(arrays)) from None
             ready = [np.ascontiguousarray(np.broadcast_to(a, (*batch, a.shape[-1]))) for a in ready]
         out = np.empty((*batch, self._outputs), dtype=self._type)
-        self.run(ready, out, int(np.prod(batch, dtype=int)))
-        return out.reshape(*batch, *self.output_shape)
+        self.run(ready, out, math.prod(batch))
+        return out.reshape((*batch, *self.output_shape))
+
+    def _numbers(self, given: Any) -> np.ndarray:
+        """A contiguous array of the program's type."""
+        if type(given) is np.ndarray and given.dtype == self._type and given.flags.c_contiguous:
+            return given
+        try:
+            array = np.asarray(given)
+            if array.dtype.kind not in "biufO":
+                raise TypeError(array.dtype.name)
+            return np.ascontiguousarray(array, dtype=self._type)
+        except (TypeError, ValueError) as error:
+            raise ProgramError(
+                f"{self.name}: expected arrays of real numbers, found {type(given).__name__} "
+                f"({' '.join(str(error).split())[:80]}); convert it first"
+            ) from error
 
     def check(self, arrays: Any) -> None:
         """Raise a one-line `ProgramError` unless there is one array an input, as wide as it."""
         shapes = [_shape(a) for a in arrays]
         widths = [s[-1] if s else None for s in shapes]
         if widths != list(self.input_sizes):
-            raise ProgramError(self._complaint(arrays))
+            raise ProgramError(self.complaint(arrays))
 
-    def _complaint(self, arrays: Any) -> str:
+    def complaint(self, arrays: Any) -> str:
+        """What was expected of arguments, and what was found."""
         expected = ", ".join(
             f"{n} (B, {s})" for n, s in zip(self.input_names, self.input_sizes, strict=True)
         )
@@ -191,8 +208,8 @@ def compile_program(
     """
     if dtype not in DTYPES:
         raise ProgramError(f"expected dtype among {', '.join(DTYPES)}, found {dtype!r}; choose one")
-    if threads < 1:
-        raise ProgramError(f"expected threads >= 1, found {threads}")
+    if not isinstance(threads, int) or threads < 1:
+        raise ProgramError(f"expected a whole number of threads >= 1, found {threads!r}")
     machine = this_machine()
     lanes = machine.lanes(dtype)
     name = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kinematics.arguments import check_robot
+from kinematics.idle import idle_joints
 from kinematics.programs.compiled import CompiledProgram, compile_program
 from kinematics.programs.fastest import fastest_order
 from kinematics.programs.program import Program, ProgramError
@@ -36,6 +38,7 @@ def compile_robot(
     ``extra_force``: nv SymPy expressions in q1…, v1…, tau1… that are added to the generalised
     force: with "aba" they act beside tau; with "rnea" and "bias" they are subtracted from it.
     """
+    check_robot(robot)
     check_what(what)
     content = {
         "robot": robot.to_dict(),
@@ -62,6 +65,7 @@ def robot_program(
     robot: Any, what: str, *, extra_force: Sequence[Any] | None = None, order: str = "auto"
 ) -> Program:
     """The program that `compile_robot` compiles; "fastest" is a question to a machine, not here."""
+    check_robot(robot)
     check_what(what)
     if order not in ORDERS:
         raise ProgramError(
@@ -80,9 +84,10 @@ def robot_program(
             return trace(robot, what, extra_force=extra_force)
         return cheapest_program(robot, order=order, extra_force=extra_force)
     except ZeroDivisionError as error:
+        moving = ", ".join(idle_joints(robot)) or "a joint"
         raise ProgramError(
-            f"{robot.name}: expected inertia at every joint, found a joint that moves none; "
-            "give its body or its rotor some"
+            f"{robot.name}: expected inertia at every joint, found none that {moving} would move "
+            "by itself; give its body or its rotor some"
         ) from error
 
 

@@ -38,6 +38,12 @@ class Graph:
             self._table[key] = node
         return node
 
+    def forget(self) -> None:
+        """Let go of all nodes, so that those nobody holds are freed at once: a graph and its nodes
+        hold each other, and wait for the garbage collector otherwise."""
+        self.nodes.clear()
+        self._table.clear()
+
     def const(self, value: float) -> Node:
         """The node of a number; -0.0 is read as 0.0."""
         return self._node("const", (), float(value) + 0.0)

@@ -1,4 +1,5 @@
-"""Looking for cheaper elimination orders: local search and annealing by operation count.
+"""Looking for cheaper elimination orders by operation count: all of them where they are few, local
+search and annealing where they are not.
 
 A candidate is a complete order (`elimination.Order`); its cost is counted on its traced program,
 so whatever sharing it makes possible is seen. The classical orders are the starting points.
@@ -6,14 +7,16 @@ so whatever sharing it makes possible is seen. The classical orders are the star
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kinematics.programs.elimination import forward_dynamics
+from kinematics.programs.graph import many_nodes
 from kinematics.programs.mechanism import Mechanism, mechanism
 from kinematics.programs.orders import ABOVE, BEFORE, OWN, Order, articulated_order, composite_order
 from kinematics.programs.program import Program
@@ -29,13 +32,27 @@ MOMENTS = ("second moment", "Ixx", "Iyy")
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """The cheapest order met, its count, and the counts of the classical ones."""
+    """The cheapest order met, its count, and the counts of the classical ones.
+
+    ``exact``: "orders" if every place where a joint may be eliminated was tried with every other,
+    "all" if with every way to make constants vanish besides, "" if only some were.
+    """
 
     order: Order
     arithmetic: int
     classical: dict[str, int]
     tried: int
     seconds: float
+    exact: str = ""
+
+    def told(self) -> str:
+        """How much was searched, in words."""
+        kept = {
+            "all": "none is cheaper, however constants are made to vanish",
+            "orders": "every elimination order is among them",
+        }
+        ending = f"; {kept[self.exact]}" if self.exact else ""
+        return f"cheapest of {self.tried:,} orders tried{ending}"
 
 
 def named_order(made: Mechanism, name: str) -> Order:
@@ -79,6 +96,7 @@ def limb_orders(made: Mechanism) -> list[Order]:
     return orders
 
 
+@many_nodes()
 def better_order(
     made: Mechanism,
     *,
@@ -90,14 +108,17 @@ def better_order(
     """The cheapest order found.
 
     ``budget`` is how many operations may be traced in all (about 200,000 a second): a count and
-    not a time, so that the same call always finds the same order.
+    not a time, so that the same call always finds the same order. Where it suffices for every
+    order there is, the answer is exact.
     """
     begin = time.monotonic()
     tried = spent = 0
 
     def cost(order: Order) -> int:
         nonlocal tried, spent
-        count = forward_dynamics(made, order, extra_force).arithmetic
+        program = forward_dynamics(made, order, extra_force)
+        count = program.arithmetic
+        program.graph.forget()
         tried += 1
         spent += count
         return count
@@ -113,7 +134,12 @@ def better_order(
         budget = max(budget, 8 * min(classical.values()))
     best = named_order(made, min(classical, key=lambda n: classical[n]))
     lowest = min(classical.values())
-    limbs = limb_orders(made)
+    exact, every = _every(made, best, (budget - spent) // lowest, hurry=budget <= QUICK)
+    for order in every:
+        count = cost(order)
+        if count < lowest:
+            best, lowest = order, count
+    limbs = [] if exact else limb_orders(made)
     for order in limbs[:3] if short else limbs:
         if not left():
             break
@@ -121,14 +147,15 @@ def better_order(
         if count < lowest:
             best, lowest = order, count
     for candidate in _uniform(made, best):
-        if not left():
+        if exact == "all" or not left():
             break
         merged = _merged(best, Order(places=best.places), candidate)
         count = cost(merged)
         if count < lowest:
             best, lowest = merged, count
-    best, lowest = _descend(made, best, lowest, cost, left)
-    if anneal:
+    if exact != "all":
+        best, lowest = _descend(made, best, lowest, cost, left)
+    if anneal and exact != "all":
         best, lowest = _anneal(made, best, lowest, cost, left, seed)
     return Found(
         order=best,
@@ -136,6 +163,32 @@ def better_order(
         classical=classical,
         tried=tried,
         seconds=time.monotonic() - begin,
+        exact=exact,
+    )
+
+
+def _every(made: Mechanism, start: Order, most: int, *, hurry: bool) -> tuple[str, Iterable[Order]]:
+    """All orders, or (in a hurry at best) all places with the rest as in ``start``, if there are at
+    most so many."""
+    places = [_places(made, b.index) for b in made.bodies]
+    turning = [b.index for b in made.bodies if b.kind in TURNING]
+    orders = math.prod(map(len, places))
+    if orders > most:
+        return "", ()
+    if hurry or orders * (len(REFERENCES) * len(MOMENTS)) ** len(turning) > most:
+        return "orders", (replace(start, places=p, name="") for p in itertools.product(*places))
+    choices = itertools.product(
+        itertools.product(*places),
+        itertools.product(REFERENCES, repeat=len(turning)),
+        itertools.product(MOMENTS, repeat=len(turning)),
+    )
+    return "all", (
+        Order(
+            places=p,
+            reference=dict(zip(turning, r, strict=True)),
+            moments=dict(zip(turning, m, strict=True)),
+        )
+        for p, r, m in choices
     )
 
 
@@ -258,4 +311,5 @@ def cheapest_program(
     found = better_order(
         made, budget=THOROUGH if many else budget, extra_force=extra_force, anneal=many
     )
-    return forward_dynamics(made, found.order, extra_force)
+    program = forward_dynamics(made, found.order, extra_force)
+    return replace(program, passes=f"{program.passes}\n{found.told()}")

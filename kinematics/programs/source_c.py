@@ -29,6 +29,7 @@ def c_source(program: Program, dtype: str = "float64") -> str:
     ]
     arguments = ", ".join(f"const {real} *restrict {p.name}" for p in program.ports)
     size = program.outputs.size
+    used = {n for n in program.nodes if n.op == "input"}
     forward = ", ".join(f"{p.name} + {p.size} * i" for p in program.ports)
     return "\n".join(
         [
@@ -38,6 +39,7 @@ def c_source(program: Program, dtype: str = "float64") -> str:
             account(program),
             f"static inline void {program.name}_one({arguments}, {real} *restrict out)",
             "{",
+            *(f"    (void){p.name};" for p in program.ports if not used & set(p.nodes)),
             *body,
             *outputs,
             "}",

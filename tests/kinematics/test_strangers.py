@@ -33,6 +33,16 @@ MISUSE = {
     "complex q": (lambda: kinematics.crba(PANDA, Q.to(torch.complex128)), "real numbers as q"),
     "no q": (lambda: kinematics.crba(PANDA, None), "found None"),
     "no robot": (lambda: kinematics.crba("panda", Q), "expected a Robot"),
+    "no robot for parameters": (lambda: kinematics.base_parameters("x"), "found str"),
+    "no robot for symbols": (lambda: kinematics.symbolic_base_parameters(None), "found NoneType"),
+    "no robot for states": (lambda: kinematics.random_state("x", 3), "expected a Robot"),
+    "no robot to weigh": (lambda: kinematics.total_mass("x"), "expected a Robot"),
+    "no robot to move": (lambda: kinematics.integrate("x", Q, V), "expected a Robot"),
+    "no robot to compare": (lambda: kinematics.difference("x", Q, Q), "expected a Robot"),
+    "no robot to simulate": (
+        lambda: kinematics.simulate("x", Q, V, None, 0.1, 1),
+        "expected a Robot",
+    ),
     "batches to integrate": (lambda: kinematics.integrate(PANDA, Q, V[:3]), "broadcast together"),
     "batch of dt": (lambda: kinematics.integrate(PANDA, Q, V, torch.ones(3)), "of dt"),
     "batches to compare": (lambda: kinematics.difference(PANDA, Q, Q[:3]), "broadcast together"),
@@ -142,3 +152,26 @@ def test_mujoco_warns_into_the_notes(tmp_path):
     if "settotalmass" in done.stdout:  # older MuJoCos say nothing
         assert done.stdout[2:].startswith("MuJoCo: ")
     assert not glob.glob(str(tmp_path / "*"))
+
+
+SLIDING = (
+    '<mujoco><worldbody><body name="torso"><joint name="x" type="slide" axis="1 0 0"/>'
+    '<joint name="turn" axis="0 1 0"/><geom size=".1"/>'
+    '<body name="leg" pos="0 0 .3"><joint name="hip" axis="0 1 0"/><geom size=".1"/></body>'
+    "</body></worldbody></mujoco>"
+)
+
+
+def test_motions_without_inertia_are_noted():
+    """A free root before joints that move the same way, and a tip of no mass."""
+    with pytest.warns(UserWarning, match="without moving any inertia"):
+        doubled = kinematics.load(SLIDING, root="free")
+    (note,) = doubled.notes
+    assert "x, turn can move" in note
+    assert "hip" not in note.split(" can move")[0]
+    nothing = torch.zeros(doubled.nv, dtype=torch.float64)
+    assert kinematics.aba(doubled, doubled.neutral(), nothing, nothing + 1).isnan().any()
+    tip = urdf(*ARM[:2], '<link name="b"/>', joint("j1", "base", "a"), joint("j2", "a", "b"))
+    with pytest.warns(UserWarning, match="j2 can move"):
+        assert "j2 can move" in kinematics.load(tip).notes[0]
+    assert not kinematics.load(SLIDING).notes  # several joints of one body: massless ones between

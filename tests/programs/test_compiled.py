@@ -109,6 +109,14 @@ def test_wrong_shapes_are_one_line():
         with pytest.raises(ProgramError, match=r"expected q \(B, 7\)") as caught:
             program(*wrong)
         assert "\n" not in str(caught.value)
+    for wrong in [([[1.0, 2.0], [3.0]], v, tau), (q + 0j, v, tau), (q.astype(str), v, tau)]:
+        with pytest.raises(ProgramError, match="expected arrays of real numbers"):
+            program(*wrong)
+    for threads in (0, 1.5, "2", None):
+        with pytest.raises(ProgramError, match="whole number of threads"):
+            compile_robot(robot, "aba", threads=threads)
+    with pytest.raises(kinematics.RobotError, match="expected a Robot first, found str"):
+        kinematics.compile("panda", "aba")
     with pytest.raises(ProgramError, match="expected dtype"):
         compile_robot(robot, "aba", dtype="float16")
     with pytest.raises(ProgramError, match="expected a function"):
@@ -135,6 +143,46 @@ def test_torch_calls_are_differentiable():
     assert worst(program(*tensors).detach(), kinematics.aba(robot, *tensors).detach()) < 1e-12
     assert torch.autograd.gradcheck(program, tensors)
     assert torch.autograd.gradgradcheck(program, [t[:1] for t in tensors])
+
+
+def test_torch_calls_map_and_nest():
+    robot = kinematics.load("double_pendulum")
+    program = compile_robot(robot, "aba")
+    q, v, tau = (torch.tensor(x) for x in draw(robot, 6))
+    reference = kinematics.aba(robot, q, v, tau)
+    assert worst(torch.vmap(program)(q, v, tau), reference) < 1e-13
+    columns = torch.vmap(program, in_dims=(1, None, None), out_dims=1)(q.T, v[0], tau[0])
+    assert worst(columns.T, kinematics.aba(robot, q, v[0], tau[0])) < 1e-13
+    pairs = torch.vmap(program, in_dims=(0, None, None))(q, v[:3], tau[:3])
+    assert worst(pairs, kinematics.aba(robot, q[:, None], v[:3], tau[:3])) < 1e-13
+    slopes = torch.vmap(torch.func.jacrev(program))(q, v, tau)
+    exact = torch.vmap(torch.func.jacrev(lambda *x: kinematics.aba(robot, *x)))(q, v, tau)
+    assert worst(slopes, exact) < 1e-12
+
+    def total(q):
+        return program(q, v[0], tau[0]).square().sum()
+
+    curved = torch.func.jacrev(torch.func.jacrev(total))(q[0])
+    assert worst(curved, torch.autograd.functional.hessian(total, q[0])) < 1e-12
+
+
+def test_tensors_that_are_not_floating_point():
+    robot = kinematics.load("double_pendulum")
+    whole = [torch.ones(2, 2, dtype=torch.int64)] * 3
+    found = compile_robot(robot, "aba")(*whole)
+    assert found.dtype == torch.float64  # and not cut to whole numbers
+    assert worst(found, kinematics.aba(robot, *whole)) < 1e-13
+    with pytest.raises(ProgramError, match="found complex"):
+        compile_robot(robot, "aba")(*(x + 0j for x in whole))
+
+
+def test_energies_of_one_state():
+    robot = kinematics.load("double_pendulum")
+    (q,), (v,), _ = draw(robot, 1)
+    kinetic = compile_robot(robot, "kinetic")(q, v)
+    assert kinetic.shape == ()
+    assert kinetic == pytest.approx(float(kinematics.kinetic_energy(robot, q, v)))
+    assert compile_robot(robot, "potential")(q[None]).shape == (1,)
 
 
 def test_torch_calls_trace_whole():

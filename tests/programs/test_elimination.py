@@ -1,5 +1,8 @@
 """Elimination orders: all right, some cheaper."""
 
+import tracemalloc
+from dataclasses import replace
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -71,6 +74,37 @@ def test_search_beats_both_classical_orders_on_the_panda():
     arrays = draw(robot, 5)
     assert worst(evaluate(program, *arrays), kinematics.aba(robot, *arrays)) < 1e-10
     assert "eliminate" in compile_robot(robot, "aba").passes
+
+
+def test_all_orders_are_tried_where_they_are_few():
+    made = mechanism(tree(2, 0, kinds=("revolute",)))
+    found = better_order(made, budget=200_000)
+    assert found.exact == "all"
+    assert "none is cheaper" in found.told()
+    rng = np.random.default_rng(0)
+    for _ in range(60):  # nothing drawn at random from the same choices is cheaper
+        order = Order(
+            places=tuple(rng.choice(_places(made, j)) for j in range(2)),
+            reference={j: rng.choice(["xy", "yx", "rest"]) for j in range(2)},
+            moments={j: rng.choice(["second moment", "Ixx", "Iyy"]) for j in range(2)},
+        )
+        order = replace(order, places=tuple((int(b), str(s)) for b, s in order.places))
+        assert forward_dynamics(made, order).arithmetic >= found.arithmetic
+    places = better_order(mechanism(tree(3, 0, branching=0, kinds=("revolute",))), budget=24_000)
+    assert places.exact == "orders"
+    assert places.tried >= 28
+    assert better_order(mechanism(kinematics.load("panda")), budget=24_000).exact == ""
+
+
+def test_a_long_search_holds_no_more_memory_than_a_short_one():
+    made = mechanism(tree(4, 1))
+    most = []
+    for budget in (60_000, 400_000):
+        tracemalloc.start()
+        better_order(made, budget=budget, anneal=True)
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert most[1] < 3 * most[0]  # and not in proportion
 
 
 def test_annealing_never_returns_worse():
@@ -174,6 +208,8 @@ def test_bodies_without_inertia_are_refused_in_one_line():
     robot = kinematics.load("double_pendulum", root="free")
     with pytest.raises(ProgramError, match="inertia"):
         kinematics.compile(robot.replace(pi=torch.zeros_like(robot.pi)), "aba", order="aba")
+    with pytest.raises(ProgramError, match="none that root_joint, shoulder, elbow would move"):
+        kinematics.compile(robot, "aba")
 
 
 def test_the_fastest_order_is_measured_and_kept(tmp_path, monkeypatch):

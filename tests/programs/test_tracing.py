@@ -117,8 +117,9 @@ def test_latex_and_c_are_complete(tmp_path):
         return
     (tmp_path / "aba.c").write_text(source)
     library = tmp_path / "aba.so"
-    command = [compiler, "-O2", "-shared", "-fPIC", str(tmp_path / "aba.c"), "-o", str(library)]
-    subprocess.run([*command, "-lm"], check=True)
+    command = [compiler, "-std=c99", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC"]
+    command += [str(tmp_path / "aba.c"), "-o", str(library), "-lm"]
+    subprocess.run(command, check=True)
     function = ctypes.CDLL(str(library)).aba
     function.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_size_t] * 2
     q, v, tau = draw(robot, 9)
