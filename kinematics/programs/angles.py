@@ -1,13 +1,53 @@
-"""The angles of one state in vectors: their sines and cosines at the price of a few."""
+"""Sines and cosines of all angles at once, and of one state's angles at the price of a few."""
 
 from __future__ import annotations
 
 from kinematics.programs.llvm_lines import Lines
 from kinematics.programs.node import Node
 from kinematics.programs.row_access import Rows
+from kinematics.programs.vector_sine import LIMIT, any_lane, sincos_lines
 from kinematics.programs.vector_type import VectorType
 
 TOGETHER = "sincos_together"  # the function that takes any angles
+
+
+def all_at_once(
+    lines: Lines, t: VectorType, angles: list[str], abreast: int
+) -> list[tuple[str, str]]:
+    """Sine and cosine of each of the vectors ``angles``, of any size.
+
+    Their straight-line texts are woven together, ``abreast`` at a time, since each by itself is a
+    chain in which one instruction waits for another. One test serves them all: if the sum of the
+    squared angles is too large for that form, each is done again by the function that takes any.
+    """
+    v = t.type
+    fma = f"call {v} @llvm.fma.{t.suffix}"
+    size = t.const(0.0)
+    fast: list[tuple[str, str]] = []
+    for first in range(0, len(angles), abreast):
+        woven = []
+        for k, x in enumerate(angles[first : first + abreast], first):
+            size = lines.emit(f"{fma}({v} {x}, {v} {x}, {v} {size})")
+            text, sine, cosine = sincos_lines(t, x, f"a{k}.")
+            woven.append(text)
+            fast.append((sine, cosine))
+        lines.lines += [line for same in zip(*woven, strict=True) for line in same]
+    far = lines.emit(f"fcmp ogt {v} {size}, {t.const(LIMIT[t.dtype] ** 2)}")
+    lines.lines += any_lane(t, far, "%any")
+    lines.lines += ["  br i1 %any, label %slow, label %main", "slow:"]
+    slow: list[tuple[str, str]] = []
+    pair = f"{{{v}, {v}}}"
+    name = "sincos" if t is lines.t else TOGETHER
+    for x in angles:
+        both = lines.emit(f"call {pair} @{name}({v} {x})")
+        sine = lines.emit(f"extractvalue {pair} {both}, 0")
+        slow.append((sine, lines.emit(f"extractvalue {pair} {both}, 1")))
+    lines.lines += ["  br label %main", "main:"]
+
+    def either(quick: str, safe: str) -> str:
+        return lines.emit(f"phi {v} [ {quick}, %block ], [ {safe}, %slow ]")
+
+    return [(either(a[0], b[0]), either(a[1], b[1])) for a, b in zip(fast, slow, strict=True)]
 
 
 class AnglesOfOneState:

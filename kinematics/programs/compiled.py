@@ -211,7 +211,6 @@ def compile_program(
     if not isinstance(threads, int) or threads < 1:
         raise ProgramError(f"expected a whole number of threads >= 1, found {threads!r}")
     machine = this_machine()
-    lanes = machine.lanes(dtype)
     name = None
     if content is not None:
         name = disk_cache.key(
@@ -234,7 +233,7 @@ def compile_program(
             )
     with many_nodes():
         program = make()
-        description, codes = _build(program, dtype, lanes)
+        description, codes = _build(program, dtype)
     if name is not None:
         disk_cache.write(name, description, b"".join(codes.values()))
     return CompiledProgram(
@@ -250,21 +249,22 @@ def compile_program(
 
 def _address(array: np.ndarray) -> int:
     """Where an array's numbers lie; three times as fast as ``array.ctypes.data``."""
-    if array.flags.writeable and array.size:
-        buffer: Any = array  # numpy arrays are buffers, which their stubs do not say
+    buffer: Any = array  # numpy arrays are buffers, which their stubs do not say
+    try:
         return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
-    return int(array.ctypes.data)
+    except (TypeError, ValueError):  # read-only, or empty
+        return int(array.ctypes.data)
 
 
 def _shape(array: Any) -> tuple[int, ...]:
     return tuple(array.shape) if hasattr(array, "shape") else np.shape(array)
 
 
-def _build(program: Program, dtype: str, lanes: int) -> tuple[dict[str, Any], dict[int, bytes]]:
+def _build(program: Program, dtype: str) -> tuple[dict[str, Any], dict[int, bytes]]:
     from kinematics.programs.lowering import lower
 
-    steps = lower(program)
     machine = this_machine()
+    steps = lower(program, registers=machine.registers)
     codes = {
         n: object_code(
             llvm_source(
@@ -276,7 +276,7 @@ def _build(program: Program, dtype: str, lanes: int) -> tuple[dict[str, Any], di
                 pack=machine.pack(dtype),
             )
         )
-        for n in sorted({1, lanes})
+        for n in sorted({1, machine.lanes(dtype, steps.count)})
     }
     description = {
         "name": program.name,

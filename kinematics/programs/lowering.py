@@ -7,8 +7,8 @@ Three steps, each of which leaves the meaning alone up to rounding:
    operands alive and costs more loads and stores than it saves.
 2. Products used once are fused into the sums that use them.
 3. Instructions are ordered: sines and cosines first, then greedily by register pressure among
-   the next `WINDOW` instructions, in traced order with a little haste (`HASTE`) for those that
-   a long chain of others waits for (less of it in long programs, which want for registers).
+   the next `WINDOW` instructions, in traced order; where there are registers enough, with a little
+   haste (`HASTE`) for those that a long chain of others waits for (less of it in long programs).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from kinematics.programs.node import Node
 from kinematics.programs.program import TRIG, Program
 
 REACH = 40
-WINDOW = 50
+MANY = 32  # registers
+WINDOW = {MANY: 50, 16: 25}
 HASTE = 0.25
 LONG = 3000  # instructions
 HASTE_WHEN_LONG = 0.1
@@ -40,12 +41,14 @@ class Instructions:
         return sum(n.op not in ("const", "input", "neg") for n in self.order)
 
 
-def lower(program: Program, *, window: int = WINDOW, reach: int = REACH) -> Instructions:
-    """Fused and ordered instructions for ``program``."""
+def lower(program: Program, *, registers: int = MANY, reach: int = REACH) -> Instructions:
+    """Fused instructions for ``program``, in an order for a machine of 16 or 32 ``registers``."""
     graph = Graph()
     outputs = _fuse(program, graph, reach)
     live = reachable(outputs)
-    return Instructions(order=schedule(_hastened(live), outputs, window), outputs=outputs)
+    wanted = _hastened(live) if registers == MANY else live
+    order = schedule(wanted, outputs, WINDOW[registers])
+    return Instructions(order=order, outputs=outputs)
 
 
 def _hastened(live: list[Node]) -> list[Node]:

@@ -53,7 +53,7 @@ class Rows:
                     value[self.wanted[column]] = self.lines.gather(parts, places)
             return
         if t.wide:
-            first = next(k for k in fours(port.size) if k <= at < k + 4)
+            first = next(k for k in starts(port.size, 4) if k <= at < k + 4)
             four = VectorType(t.dtype, 4)
             rows = [
                 self._load(self._pointer(f"%{port.name}", port.size, lane, first), 4, four)
@@ -62,10 +62,11 @@ class Rows:
             for column, turned in zip(
                 columns[first : first + 4], self.lines.columns_of_four(rows), strict=True
             ):
-                if column in self.wanted:  # where two fours overlap, either will do
+                if column in self.wanted:  # where groups overlap, either will do
                     value.setdefault(self.wanted[column], turned)
             return
-        first, width = next(c for c in _chunks(port.size, t.lanes) if c[0] <= at < sum(c))
+        width = min(t.lanes, port.size)
+        first = next(k for k in starts(port.size, width) if k <= at < k + width)
         rows = []
         for lane in range(t.lanes):
             address = self._pointer(f"%{port.name}", port.size, lane, first)
@@ -73,7 +74,7 @@ class Rows:
         square = self.lines.transpose(rows)
         for k in range(first, first + width):
             if columns[k] in self.wanted:
-                value[self.wanted[columns[k]]] = square[k - first]
+                value.setdefault(self.wanted[columns[k]], square[k - first])
 
     def run_of(self, nodes: list[Node], t: VectorType) -> str | None:
         """Inputs that stand side by side, as one vector of the type ``t`` with zeros after them;
@@ -100,13 +101,14 @@ class Rows:
                 self._write(f"store {t.type} {row}, ptr {address}, align {t.bytes}")
             return
         if t.wide:
-            for first in fours(size):
+            for first in starts(size, 4):
                 rows = self.lines.rows_of_four(outputs[first : first + 4])
                 for lane, row in enumerate(rows):
                     address = self._pointer("%out", size, lane, first)
                     self._write(f"store <4 x {t.scalar}> {row}, ptr {address}, align {t.bytes}")
             return
-        for first, width in _chunks(size, t.lanes):
+        width = min(t.lanes, size)
+        for first in starts(size, width):
             if t.lanes == 1:
                 address = self._pointer("%out", size, 0, first)
                 self._write(f"store {t.scalar} {outputs[first]}, ptr {address}, align {t.bytes}")
@@ -194,12 +196,8 @@ def lanes_below(width: int, lanes: int) -> str:
     return "<" + ", ".join(f"i1 {int(k < width)}" for k in range(lanes)) + ">"
 
 
-def fours(size: int) -> list[int]:
-    """Where groups of four columns begin that cover ``size`` of them; the last one reaches back
-    over some of the group before it rather than beyond the end."""
-    return [min(k, size - 4) for k in range(0, size, 4)]
-
-
-def _chunks(size: int, lanes: int) -> list[tuple[int, int]]:
-    """Column ranges (first, width) of at most ``lanes`` columns that cover ``size`` columns."""
-    return [(k, min(lanes, size - k)) for k in range(0, size, lanes)]
+def starts(size: int, width: int) -> list[int]:
+    """Where groups of ``width`` columns begin that cover ``size`` of them; the last one reaches
+    back over some of the group before it rather than beyond the end, since what reads and writes
+    part of a vector takes several times as long on some processors."""
+    return [min(k, size - width) for k in range(0, size, width)]

@@ -8,22 +8,20 @@ batch smaller than a block must be padded by the caller, or go to a one-lane ker
 
 from __future__ import annotations
 
-from kinematics.programs.angles import TOGETHER, AnglesOfOneState
+from kinematics.programs.angles import TOGETHER, AnglesOfOneState, all_at_once
+from kinematics.programs.constants import Constants
 from kinematics.programs.graph import reachable
 from kinematics.programs.llvm_lines import Lines
 from kinematics.programs.lowering import Instructions, lower
 from kinematics.programs.node import Node
 from kinematics.programs.program import TRIG, Program
 from kinematics.programs.row_access import Rows
-from kinematics.programs.vector_sine import (
-    LIMIT,
-    any_lane,
-    declarations,
-    sincos_function,
-    sincos_lines,
-)
+from kinematics.programs.vector_sine import declarations, sincos_function
 from kinematics.programs.vector_tanh import tanh_declarations, tanh_function
 from kinematics.programs.vector_type import VectorType
+
+SIDE_BY_SIDE = 3  # angles whose sines are computed at once where registers are few
+NARROW_BITS = 256  # of a vector, without AVX-512
 
 INTRINSIC = {
     "tan": "tan",
@@ -58,11 +56,12 @@ def llvm_source(
 
     ``wide``: for AVX-512, with sines by table, and reciprocals by the 14-bit estimate and one step
     to the full 53 bits (within 2 units in the last place), which unlike a division leaves the
-    units free.
+    units free. Otherwise registers are few: angles are worked on three at a time, and constants
+    are operands in memory.
     ``pack``: with one lane, how many angles of the state a vector may hold.
     """
     steps = instructions or lower(program)
-    return _Writer(program, steps, VectorType(dtype, lanes, wide=wide), name, pack).text()
+    return _Writer(program, steps, VectorType(dtype, lanes, wide=wide), name, pack, wide).text()
 
 
 class _Writer(Lines):
@@ -73,8 +72,12 @@ class _Writer(Lines):
         t: VectorType,
         name: str,
         pack: int,
+        wide: bool,
     ):
         super().__init__(t)
+        self.abreast = 1 if wide else SIDE_BY_SIDE
+        one_register = 1 < t.lanes <= NARROW_BITS // t.bits
+        self.constants = Constants(self) if one_register and not wide else None
         self.program = program
         self.steps = steps
         self.name = name
@@ -139,6 +142,8 @@ class _Writer(Lines):
             f'attributes #0 = {{ nounwind "frame-pointer"="all" "stackrealign" {width} }}',
             f"attributes #1 = {{ nounwind noinline {width} }}",
         ]
+        if self.constants is not None:
+            functions.append(self.constants.text())
         return "\n".join([*head, *self.lines, *tail, *functions, *needed, *attributes, ""])
 
     def _need(self, node: Node, value: dict[int, str]) -> None:
@@ -199,7 +204,7 @@ class _Writer(Lines):
                     self.rows.load(angle, value)
                 packed[value[key]] = [key]
             g = self.t
-        found = self._all_at_once(g, list(packed))
+        found = all_at_once(self, g, list(packed), self.abreast)
         if g is self.t:
             both = {keys[0]: pair for keys, pair in zip(packed.values(), found, strict=True)}
             for node in turned:
@@ -209,37 +214,14 @@ class _Writer(Lines):
             self.apart.keep(list(packed.values()), found, turned)
         return done | {n.id for n in turned}
 
-    def _all_at_once(self, g: VectorType, angles: list[str]) -> list[tuple[str, str]]:
-        """Sine and cosine of each of the vectors ``angles``, of any size."""
-        v = g.type
-        size = g.const(0.0)
-        fast: list[tuple[str, str]] = []
-        for k, x in enumerate(angles):
-            fma = f"call {v} @llvm.fma.{g.suffix}"
-            size = self.emit(f"{fma}({v} {x}, {v} {x}, {v} {size})")
-            lines, sine, cosine = sincos_lines(g, x, f"a{k}.")
-            self.lines += lines
-            fast.append((sine, cosine))
-        far = self.emit(f"fcmp ogt {v} {size}, {g.const(LIMIT[g.dtype] ** 2)}")
-        self.lines += any_lane(g, far, "%any")
-        self.lines += ["  br i1 %any, label %slow, label %main", "slow:"]
-        slow: list[tuple[str, str]] = []
-        pair = f"{{{v}, {v}}}"
-        name = "sincos" if g is self.t else TOGETHER
-        for x in angles:
-            both = self.emit(f"call {pair} @{name}({v} {x})")
-            sine = self.emit(f"extractvalue {pair} {both}, 0")
-            slow.append((sine, self.emit(f"extractvalue {pair} {both}, 1")))
-        self.lines += ["  br label %main", "main:"]
-
-        def either(quick: str, safe: str) -> str:
-            return self.emit(f"phi {v} [ {quick}, %block ], [ {safe}, %slow ]")
-
-        return [(either(a[0], b[0]), either(a[1], b[1])) for a, b in zip(fast, slow, strict=True)]
+    def _operand(self, node: Node, value: dict[int, str]) -> str:
+        if node.op == "const" and self.constants is not None:
+            return self.constants.load(node.value)
+        return value[node.id]
 
     def _operation(self, node: Node, value: dict[int, str]) -> str:
         v = self.t.type
-        args = [value[a.id] for a in node.args]
+        args = [self._operand(a, value) for a in node.args]
         op = node.op
         if op == "div" and self.t.wide and node.args[0].op == "const":
             one = self._reciprocal(args[1])

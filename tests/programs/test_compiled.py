@@ -1,8 +1,10 @@
 """Compiled programs: right in every shape, type and corner."""
 
+import ctypes
 import math
 import multiprocessing
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +13,16 @@ import torch
 from program_samples import draw, mixed_robot, worst
 
 import kinematics
-from kinematics.programs import ProgramError, compile_robot, compile_trace, disk_cache
+from kinematics.programs import (
+    ProgramError,
+    compile_robot,
+    compile_trace,
+    disk_cache,
+    robot_program,
+)
+from kinematics.programs.lowering import lower
+from kinematics.programs.machine import load_object, object_code, this_machine
+from kinematics.programs.source_llvm import llvm_source
 
 
 @pytest.mark.parametrize("what", ["aba", "rnea", "crba"])
@@ -40,6 +51,34 @@ def test_single_precision():
     found = program(*arrays)
     assert found.dtype == np.float32
     assert worst(found, kinematics.rnea(robot, *[a.astype(float) for a in arrays])) < 1e-5
+
+
+@pytest.mark.parametrize("registers", [16, 32])
+@pytest.mark.parametrize(
+    ("lanes", "dtype"), [(2, "float64"), (4, "float64"), (8, "float64"), (8, "float32")]
+)
+def test_kernels_of_other_machines(robot, lanes, dtype, registers):
+    """Few registers and many, one vector and two side by side: without AVX-512 all run anywhere."""
+    made = robot_program(robot, "aba")
+    source = llvm_source(made, dtype, lanes, instructions=lower(made, registers=registers))
+    assert ("@constants" in source) == (lanes * np.dtype(dtype).itemsize <= 32)
+    pointers = [ctypes.c_void_p] * 4
+    kernel = ctypes.CFUNCTYPE(None, *pointers, ctypes.c_long, ctypes.c_long)(
+        load_object(object_code(source), "kernel")
+    )
+    for count in (lanes, lanes + 1, 37):
+        arrays = [a.astype(dtype) for a in draw(robot, count, seed=count)]
+        out = np.full((count, robot.nv), np.nan, dtype=dtype)
+        kernel(*(a.ctypes.data for a in (*arrays, out)), 0, count)
+        reference = kinematics.aba(robot, *(a.astype(float) for a in arrays))
+        assert worst(out, reference) < (1e-11 if dtype == "float64" else 1e-4)
+
+
+def test_two_vectors_side_by_side_where_registers_are_few():
+    narrow = replace(this_machine(), vector_bits=256, wide=False)
+    assert narrow.lanes("float64", 20) == 8
+    assert narrow.lanes("float64", 2000) == 4
+    assert replace(narrow, vector_bits=512, wide=True).lanes("float64", 20) == 8
 
 
 def test_threads_share_a_batch():
