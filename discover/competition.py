@@ -1,14 +1,13 @@
 """Families of laws compete for a model's answers.
 
 They are fitted to answers inside and out to twice the region, are frozen, and are tested on fresh
-answers further out, together and along each axis; what they leave over is looked at.
+answers further out, together and along each axis; what they leave over is looked at. Few answers
+come first, and laws that somebody listed; where these make the verdict safe no more is asked.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -17,7 +16,6 @@ from discover.conclusion import Finding, conclude
 from discover.departures import (
     cost_of_bodies,
     excess,
-    fit_answers,
     gain_by_axis,
     growth,
     relative_noise,
@@ -27,53 +25,99 @@ from discover.departures import (
 from discover.dynamics import Answers
 from discover.examination import Resolution
 from discover.findings import evidence_from
+from discover.fitted import MAX_TERMS, WIDE, Laws, answers_inside, fitted, left_over, searched
 from discover.interview import AXES, Interview
 from discover.laws import unlisted
-from discover.laws.consistency import complete
+from discover.laws.consistency import Completion, complete
 from discover.laws.fit import Fit
-from discover.laws.selection import description_length, possible, refit, select
-from discover.laws.terms import Term, joint_terms, library
+from discover.laws.selection import refit, select
+from discover.laws.terms import library
 from discover.probes import curvature, inertia, memory, noise, residual
-from discover.probes.reach import EDGES, curves, edge, relative
-from discover.sampling import Batch
+from discover.probes.reach import curves, edge, relative
 from discover.verdict import judge, threshold_of
 
-_WIDE = 2.0  # half-widths out to which laws are fitted when they compete; tested beyond
-_MAX_TERMS = 3
+_FIRST = 0.5  # share of the answers that are asked for at first
+_NOISY = 3  # how many times as many questions answers are worth that do not repeat themselves
+_SURE = 0.85  # confidence at which no more is asked
 _TABLES = 0.1  # relative error far out above which a table is a possibility
-_POOL = 100  # states from which deciding questions are taken
-_MANY = 7  # coordinates beyond which joint terms are not tried one by one
-_ENOUGH = 100  # answers inside that fit robots of many coordinates
-_CERTAIN = 3.0  # standard errors that a joint term must be worth
 _DESCRIBED = 0.1  # relative error inside below which a law describes the model there
+_HELD = 0.3  # and above which there is no law inside either
 _LEFT = 5.0  # times the residual inside: a model that is off by as much has left the law
 _NOWHERE = 0.25  # relative error far out at which no law holds there
+_FROZEN = 0.5  # of tiny steps without an answer: a raw table
+_FLAT = 0.1  # far curvature of what has no law far out
+_SETTLED = 60.0  # growth of the misfit of an inertia that is looked up
+_OF_TABLES = ("frozen steps", "far curvature", "growth of the inertia's misfit")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Laws:
-    """What was fitted: to the region alone, and out to twice it; `sets` are what they answered,
-    `between` those of the answers that lie outside the region and no further than twice it."""
+class _Weighed:
+    """Laws and what was measured on them."""
 
-    local: Fit
-    physics: Fit
-    extended: Fit
-    inside: Answers
-    near: Answers
-    between: list[Answers]
-    tried: tuple[Fit, ...]
-    sets: power.Sets
+    laws: Laws
+    values: dict[str, float]
+    completion: Completion
+    seen: Resolution
+    blur: float
+    notes: list[str]
+
+    @property
+    def answer(self) -> str:
+        return judge(evidence_from(self.values, {})).answer
+
+    def safe(self, floor: float) -> bool:
+        """Whether more answers, or laws that nobody listed, would hardly change the verdict."""
+        verdict = judge(evidence_from(self.values, {}))
+        if verdict.confidence < _SURE or verdict.answer == "undetermined":
+            return False
+        if self.laws.searched:
+            return True
+        if verdict.answer == "lookup table":
+            raw = self.values.get("frozen steps", 0.0) > _FROZEN
+            flat = self.values.get("far curvature", 1.0) < _FLAT
+            looked_up = self.values.get("growth of the inertia's misfit", 1.0) > _SETTLED
+            return raw or flat or looked_up
+        return verdict.answer == "physics" or not left_over(self.laws, floor)
 
 
 def compete(
     interview: Interview, first: Fit, floor: noise.Floor, training_data: tuple | None
 ) -> Finding:
     """Families of laws compete for the answers inside and out to twice the region."""
-    gate = max(floor.rounding, 1e-10)
-    laws = _fitted(interview, first, floor, gate)
+    gate, whole = max(floor.rounding, 1e-10), interview.budget
+    interview.budget = whole.times(_FIRST)
+    weighed = _weigh(interview, fitted(interview, first, floor, gate), floor, gate)
+    if not weighed.safe(max(gate, floor.random)):
+        interview.budget = whole.times(_NOISY) if floor.random > 0 else whole
+        laws = fitted(interview, first, floor, gate)
+        laws = searched(interview, laws, max(gate, floor.random))
+        known = {} if floor.random > 0 else weighed.values
+        weighed = _weigh(interview, laws, floor, gate, known)
+    inner = weighed.laws.local
+    if weighed.values["best law error far out"] > _NOWHERE:
+        interview.budget = replace(
+            interview.budget, inside=max(whole.inside, interview.budget.inside)
+        )
+        inner = _inner(interview, weighed, floor, gate)
+        held = weighed.laws.sets.inside
+        best = min(weighed.values["best law error in the region"], relative(inner, held))
+        weighed.values["best law error in the region"] = best
+    weighed.values.update(
+        remembered(interview, weighed.laws.local, training_data, weighed.laws.sets.inside, floor)
+    )
+    return _told(interview, weighed, inner, floor)
+
+
+def _weigh(
+    interview: Interview,
+    laws: Laws,
+    floor: noise.Floor,
+    gate: float,
+    known: dict[str, float] | None = None,
+) -> _Weighed:
+    """All that the verdict rests on, measured on the laws; `known`: what was measured before."""
     physics, extended, local, inside = laws.physics, laws.extended, laws.local, laws.inside
     held, far_sets = laws.sets.inside, laws.sets.far
-
     fresh = Answers.concat(far_sets)
     noise_far = relative_noise(floor, fresh)
     blur = max(gate, noise_far * (8.0 / (len(far_sets[0]) * interview.robot.nv)) ** 0.25)
@@ -107,43 +151,63 @@ def compete(
             f"What the rigid-body law leaves over can be predicted from little ({where}, "
             f"R² = {predictable:.2f}): there may be a law in it."
         )
-    values |= remembered(interview, local, training_data, held, floor)
-    inner = local
+    if noise_far > 0.01:
+        notes.append(f"Answers repeat to {floor.random:.1%} only; errors are given beyond that.")
     if values["best law error far out"] > _TABLES:
-        values |= _like_a_table(interview, local, held, floor)
-    if values["best law error far out"] > _NOWHERE:
-        inner = select(
-            local, inside, held, library(interview.robot), floor=gate, limit=_MAX_TERMS
-        ).fit
-        values["best law error in the region"] = min(
-            values["best law error in the region"], relative(inner, held)
-        )
-        inner = unlisted.within(
-            local, inner, inside, held, floor=max(gate, floor.random), limit=_MAX_TERMS
-        )
-    wins = judge(evidence_from(values, {})).answer
-    law = {"physics": physics, "alternative law": extended}.get(wins, inner)
-    origin = f"{len(inside)} answers inside the region"
+        before = {k: x for k, x in (known or {}).items() if k in _OF_TABLES}
+        values |= before or _like_a_table(interview, local, held, floor)
+    return _Weighed(
+        laws=laws, values=values, completion=completion, seen=seen, blur=blur, notes=notes
+    )
+
+
+def _inner(interview: Interview, weighed: _Weighed, floor: noise.Floor, gate: float) -> Fit:
+    """The law that a model follows in the region only: of networks and switches there is one."""
+    raw = weighed.values.get("frozen steps", 0.0) > _FROZEN
+    if raw or relative(weighed.laws.local, weighed.laws.sets.inside) > _HELD + 2 * floor.random:
+        return weighed.laws.local
+    inside, held = answers_inside(interview)
+    start = weighed.laws.local
+    local = refit(start, inside, start.family.terms)
+    listed = select(
+        local,
+        inside,
+        held,
+        library(interview.robot),
+        floor=gate,
+        limit=MAX_TERMS,
+        noise=floor.random,
+    ).fit
+    least = max(gate, floor.random)
+    return unlisted.within(local, listed, inside, held, floor=least, limit=MAX_TERMS)
+
+
+def _told(interview: Interview, weighed: _Weighed, inner: Fit, floor: noise.Floor) -> Finding:
+    """The finding, with the law of whatever won."""
+    laws, wins, notes = weighed.laws, weighed.answer, weighed.notes
+    held = laws.sets.inside
+    law = {"physics": laws.physics, "alternative law": laws.extended}.get(wins, inner)
+    origin = f"{len(interview.answers['inside'])} answers inside the region"
     if law is not inner:
-        origin += f" and {len(laws.near)} out to {_WIDE:g} half-widths"
-    if law is not physics:
-        completion = complete(law, inside, interview.robot.pi)
-        seen = _resolution(interview, law, laws, floor, blur)
+        origin = f"{len(laws.inside)} answers inside the region"
+        origin += f" and {len(laws.near)} out to {WIDE:g} half-widths"
+    completion, seen = weighed.completion, weighed.seen
+    if law is not laws.physics:
+        completion = complete(law, laws.inside, interview.robot.pi)
+        seen = _resolution(interview, law, laws, floor, weighed.blur)
     drawn = curves(interview, law, held)
     edges: dict[str, float] = {}
     if wins == "undetermined" and relative(law, held) < _DESCRIBED + 2 * floor.random:
         edges = _ends(interview, law, laws.sets, floor)
         if edges:
             where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
-            notes.append(f"One law inside; something else outside, from {where} on.")
-    if noise_far > 0.01:
-        notes.append(f"Answers repeat to {floor.random:.1%} only; errors are given beyond that.")
+            notes = [*notes, f"One law inside; something else outside, from {where} on."]
     return conclude(
         interview,
         law,
         completion,
         drawn,
-        values,
+        weighed.values,
         floor,
         notes,
         law_from=origin,
@@ -164,71 +228,8 @@ def _ends(interview: Interview, law: Fit, sets: power.Sets, floor: noise.Floor) 
     return {axis: at for axis, at in found.items() if at is not None}
 
 
-def _fitted(interview: Interview, first: Fit, floor: noise.Floor, gate: float) -> _Laws:
-    """Laws in the order of their freedom: bodies, joint terms, listed terms, unlisted terms."""
-    budget, scale, robot = interview.budget, first.scale, interview.robot
-    enough = budget.inside if robot.nv <= _MANY else max(_ENOUGH, budget.inside * _MANY // robot.nv)
-    inside = interview.inside("inside", enough)
-    held = interview.inside("held out", enough // 2)
-    joints = joint_terms(robot)
-    start = refit(first, inside, ())
-    local = _with_joint_terms(start, inside, held, joints, gate)
-
-    near, near_held, between, far = _outside(interview)
-    wide, tested = Answers.concat([inside, near]), Answers.concat([held, near_held])
-    start = fit_answers(interview, local.family, wide, scale, start=local.theta)
-    physics = _with_joint_terms(start, wide, tested, joints, gate)
-    listed = select(physics, wide, tested, library(robot), floor=gate, limit=_MAX_TERMS).fit
-    search = unlisted.beside(
-        physics,
-        listed,
-        wide,
-        tested,
-        floor=max(gate, floor.random),
-        limit=_MAX_TERMS,
-        pool=_unasked(interview),
-        ask=lambda batch: interview.respondent.ask(*batch, strict=False),
-    )
-    return _Laws(
-        local=local,
-        physics=physics,
-        extended=search.best.fit,
-        inside=inside,
-        near=near,
-        between=between,
-        tried=(physics, listed, *(c.fit for c in search.front)),
-        sets=power.Sets(inside=held, tested=tested, far=far),
-    )
-
-
-def _with_joint_terms(
-    start: Fit, answers: Answers, held: Answers, joints: list[Term], gate: float
-) -> Fit:
-    """The rigid body with the joint terms that pay: one by one, or for many joints all at once,
-    those that are nothing beside their uncertainty left out."""
-    if len(answers.v[0]) <= _MANY:
-        return select(start, answers, held, joints, floor=gate, limit=len(joints)).fit
-    whole, k = refit(start, answers, joints), start.family.basis.shape[1]
-    certain = whole.covariance.diagonal()[k:].clamp_min(0).sqrt()
-    kept = [t for t, c, e in zip(joints, whole.theta[k:], certain, strict=True) if c > _CERTAIN * e]
-    fewer = refit(start, answers, kept)
-    choices = len(joints)
-    lengths = {
-        id(f): description_length(f, held, gate, choices) for f in (start, fewer) if possible(f)
-    }
-    return fewer if lengths.get(id(fewer), math.inf) < lengths.get(id(start), math.inf) else start
-
-
-def _unasked(interview: Interview) -> Batch:
-    """States in the region and out to twice it, from which the questions are taken that laws of
-    about the same length would answer most differently."""
-    inside = interview.draw("disputed", _POOL)
-    outside = interview.support.shell("joint", 1.0, _WIDE, _POOL, interview.seed + 83)
-    return Batch(*(torch.cat(pair) for pair in zip(inside, outside, strict=True)))
-
-
 def _resolution(
-    interview: Interview, law: Fit, laws: _Laws, floor: noise.Floor, blur: float
+    interview: Interview, law: Fit, laws: Laws, floor: noise.Floor, blur: float
 ) -> Resolution:
     believed = threshold_of("gain of extra terms") or 2.5
     region, seed = interview.support.region, interview.seed
@@ -238,34 +239,17 @@ def _resolution(
 def _like_a_table(
     interview: Interview, local: Fit, held: Answers, floor: noise.Floor
 ) -> dict[str, float]:
-    """Positive evidence of a lookup table, asked for where no law holds far out."""
-    chords = max(10, interview.budget.shell // 3)
-    bend = curvature.measure(interview, floor.level, local.scale, chords)
-    found = {} if bend.least is None else {"far curvature": bend.least}
-    return found | {
-        "growth of the inertia's misfit": inertia.growth(interview, local, max(floor.level, 1e-9)),
-        "frozen steps": memory.frozen_fraction(interview, held, local.scale),
-    }
-
-
-def _outside(
-    interview: Interview,
-) -> tuple[Answers, Answers, list[Answers], list[Answers]]:
-    """Answers from the edge to _WIDE (for fitting, held out, and these by axis), and fresh ones
-    beyond, by axis."""
-    near, held, far = [], [], []
-    n = interview.budget.shell
-    for axis in AXES:
-        beyond, tested = [], []
-        for lo, hi in pairwise(EDGES):
-            answers = interview.shell(axis, lo, hi, n)
-            finite = answers[torch.isfinite(answers.a).all(-1)]
-            if hi <= _WIDE:
-                half = len(finite) // 2
-                near.append(finite[:half])
-                tested.append(finite[half:])
-            else:
-                beyond.append(answers)
-        held.append(Answers.concat(tested))
-        far.append(Answers.concat(beyond))
-    return Answers.concat(near), Answers.concat(held), [h for h in held if len(h)], far
+    """Positive evidence of a lookup table, asked for where no law holds far out: in the order of
+    what it costs, until a piece of it speaks."""
+    found = {"frozen steps": memory.frozen_fraction(interview, held, local.scale)}
+    if found["frozen steps"] > _FROZEN:
+        return found
+    bend = curvature.measure(
+        interview, floor.level, local.scale, max(10, interview.budget.shell // 3)
+    )
+    if bend.least is not None:
+        found["far curvature"] = bend.least
+        if bend.least < _FLAT:
+            return found
+    misfit = inertia.growth(interview, local, max(floor.level, 1e-9))
+    return found | {"growth of the inertia's misfit": misfit}

@@ -82,6 +82,10 @@ def relative_error(candidate: Tensor, reference: Tensor) -> float:
     return float(((candidate - reference).square().mean(0) / scale).mean().sqrt())
 
 
+class _Raised(ModelError):
+    """The model raised."""
+
+
 class Respondent:
     """Somebody's model under questioning.
 
@@ -120,10 +124,15 @@ class Respondent:
                 self._dtype, self._device = floating[0].dtype, floating[0].device
 
     def ask(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool = True) -> Answers:
-        """The model's answers to a batch; with strict=False answers that are not finite stay."""
+        """The model's answers to a batch.
+
+        With strict=False, as outside the region, answers that are not finite stay, and where the
+        model raises its answer is NaN.
+        """
         started = time.perf_counter()
+        ask = self._ask if strict else self._whatever
         parts = [
-            self._ask(q[i : i + _CHUNK], v[i : i + _CHUNK], tau[i : i + _CHUNK])
+            ask(q[i : i + _CHUNK], v[i : i + _CHUNK], tau[i : i + _CHUNK])
             for i in range(0, len(q), _CHUNK)
         ]
         self.seconds += time.perf_counter() - started
@@ -139,6 +148,26 @@ class Respondent:
             )
         return answers
 
+    def _whatever(self, q: Tensor, v: Tensor, tau: Tensor) -> Answers:
+        """As `_ask`, in halves where the model raises, down to the states that it refuses."""
+        try:
+            return self._ask(q, v, tau)
+        except _Raised:
+            n = len(q)
+            if n == 1:
+                nothing = torch.full_like(v, torch.nan)
+                steps = self.outputs == "next_state"
+                return Answers(
+                    q=q,
+                    v=v,
+                    tau=tau,
+                    a=nothing,
+                    q_next=torch.full_like(q, torch.nan) if steps else None,
+                    v_next=nothing if steps else None,
+                )
+            halves = (slice(None, n // 2), slice(n // 2, None))
+            return Answers.concat([self._whatever(q[i], v[i], tau[i]) for i in halves])
+
     def _ask(self, q: Tensor, v: Tensor, tau: Tensor) -> Answers:
         given = [x.to(device=self._device, dtype=self._dtype, copy=True) for x in (q, v, tau)]
         kept = [x.clone() for x in given]
@@ -146,7 +175,7 @@ class Respondent:
             with torch.no_grad():
                 out = self.model(*given)
         except Exception as error:  # the model is not ours: whatever it raises is its answer
-            raise ModelError(
+            raise _Raised(
                 f"the model raised {type(error).__name__} on a batch of {len(q)} states: "
                 f"{_first_line(error)}"
             ) from error

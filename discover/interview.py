@@ -34,14 +34,9 @@ class Budget:
     shell: int
     local: int
 
-    def times(self, factor: int) -> Budget:
-        """More of everything but the screening, for answers that do not repeat themselves."""
-        return replace(
-            self,
-            inside=factor * self.inside,
-            shell=factor * self.shell,
-            local=factor * self.local,
-        )
+    def times(self, factor: float) -> Budget:
+        """More or fewer answers in the region and in the shells."""
+        return replace(self, inside=round(factor * self.inside), shell=round(factor * self.shell))
 
 
 BUDGETS = {

@@ -22,7 +22,7 @@ from discover.dynamics import Answers
 from discover.examination import Resolution
 from discover.laws.family import evaluation_point
 from discover.laws.fit import Fit, design_of
-from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
+from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES, effective_samples
 from discover.laws.terms import Term, forces, library, symbols
 from discover.probes import noise
 from discover.probes.reach import relative
@@ -69,10 +69,11 @@ def resolution(
         return Resolution(level, max(relative(law, s) for s in sets.far))
     start = [math.hypot(excess(relative(law, s), relative_noise(floor, s)), blur) for s in sets.far]
     needed = math.sqrt(gain**2 - 1)
+    samples = effective_samples(level, floor.random, sets.tested)
     inside, outside = [], []
     for planted in _plant(law, sets, region, seed):
         if planted.listed:
-            size = level * math.sqrt(math.expm1(2 * planted.price / EFFECTIVE_SAMPLES))
+            size = level * math.sqrt(math.expm1(2 * planted.price / samples))
         else:
             size = level * math.sqrt(1 / _UNLISTED**2 - 1)
         shown = [s * needed / f for s, f in zip(start, planted.far, strict=True) if f > 0]

@@ -23,13 +23,10 @@ from discover.laws.selection import possible, rank, refit, select
 from discover.laws.terms import forces, joint_terms, library
 from discover.probes import curvature, noise
 from discover.probes.reach import EDGES, curves, edge, relative, single_joints
-from discover.verdict import judge
 from kinematics import Robot
 
 _EXACT = 1e-7  # a standardised residual that only an exact law leaves, beside rounding
 _FEW = 4  # answers a shell, when the law is exact anyway
-_NOISY = 3  # how many times as many questions answers are worth that do not repeat themselves
-_SURE = 0.85  # confidence at which no more is asked
 _WIDE = 2.0  # half-widths beyond which laws are tested
 _MAX_TERMS = 3
 _BREAK = 1e-3  # a departure (standardised) at which a law that is exact inside has ended
@@ -53,17 +50,7 @@ def investigate(interview: Interview, training_data: tuple | None) -> Finding:
         found, rival = _exact_on(screen[:cut], screen[cut:], first, interview.robot, exact)
         if found is not None:
             return _exact_law(interview, found, screen, floor, rival, training_data)
-    finding = compete(interview, first, floor, training_data)
-    if floor.random > 0 and not _safe(finding):
-        interview.budget = interview.budget.times(_NOISY)
-        finding = compete(interview, first, floor, training_data)
-    return finding
-
-
-def _safe(finding: Finding) -> bool:
-    """Whether more answers of the same kind would hardly change the verdict."""
-    verdict = judge(finding.evidence)
-    return verdict.answer != "undetermined" and verdict.confidence >= _SURE
+    return compete(interview, first, floor, training_data)
 
 
 def _exact_on(

@@ -28,7 +28,7 @@ def calibrate(
 ) -> Path:
     """Examine the zoo (going on where it was cut), score it, write the report; returns its path.
 
-    `share` (0 to 1) takes the first part of the zoo, which mixes robots and mechanisms; `workers`
+    `share` (0 to 1) takes the first part of the zoo, balanced over robots and mechanisms; `workers`
     processes share the work; after `minutes` no model is begun, and the report is of those done.
     `unused` is a folder of example-robot-data's robots (or "installed"): ten of them are examined
     as well, and scored apart with numbers that were fitted on the zoo alone. `adopt` puts the
@@ -48,9 +48,7 @@ def calibrate(
         )
     out = Path(out)
     folder = None if unused is None else folder_of_descriptions(unused)
-    chosen = running.plan(quick=quick, robots=robots, share=share)
-    if folder is not None:
-        chosen += running.plan(quick=quick, share=share, folder=folder)
+    chosen = running.plan(quick=quick, robots=robots, share=share, folder=folder)
     done = running.run(
         chosen,
         out,

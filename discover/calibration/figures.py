@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from discover.calibration.scoring import Judged, Share, reaches, reliability
+from discover.calibration.scoring import NEAR, Judged, Share, reaches, reliability
 from discover.report import style
 
 _COLOURS = {
@@ -29,6 +29,14 @@ def _reliability(rows: Sequence[Judged], directory: Path) -> Path:
     figure = style.new_figure(4.2, 3.8)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=style.FAINT, linewidth=1.2, zorder=0)
+    axes.annotate(
+        "as sure as right",
+        (0.3, 0.3),
+        xytext=(4, -12),
+        textcoords="offset points",
+        fontsize=7.5,
+        color=style.MUTED,
+    )
     for confidence, right in reliability(rows):
         low, high = right.interval
         axes.plot([confidence] * 2, [low, high], color=style.LAW, linewidth=1.2)
@@ -92,21 +100,29 @@ def _mechanisms(rows: Sequence[Judged], directory: Path) -> Path:
 
 
 def _reaches(rows: Sequence[Judged], directory: Path) -> Path:
-    figure = style.new_figure(4.2, 3.8)
+    figure = style.new_figure(4.2, 4.0)
     axes = figure.add_subplot()
-    axes.plot([0.9, 3.1], [0.9, 3.1], color=style.FAINT, linewidth=1.2, zorder=0)
-    colours = {"q": style.MODEL, "v": style.LAW, "tau": "#2b8a5b"}
-    for axis, colour in colours.items():
-        found = [(edge, measured) for _, a, edge, measured in reaches(rows) if a == axis]
-        if found:
-            axes.plot(*zip(*found, strict=True), "o", color=colour, label=axis, alpha=0.6)
-    axes.legend(frameon=False)
+    line = [0.9, 3.1]
+    axes.fill_between(
+        line, [x - NEAR for x in line], [x + NEAR for x in line], color=style.FAINT, linewidth=0
+    )
+    found = reaches(rows)
+    colours = {"q": style.MODEL, "v": style.LAW, "tau": "#2b8a5b", "joint": style.SIMULATOR}
+    for k, (axis, colour) in enumerate(colours.items()):
+        # Edges of several axes are planted at one distance: side by side they are all seen.
+        points = [(edge + 0.012 * (k - 1.5), m) for _, a, edge, m in found if a == axis]
+        if points:
+            name = "all together" if axis == "joint" else axis
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, "o", color=colour, label=name, alpha=0.6, markersize=4)
+    axes.legend(frameon=False, loc="upper left")
+    edges, measured = [edge for _, _, edge, _ in found], [m for *_, m in found]
     axes.set(
-        xlim=(0.9, 2.1),
-        ylim=(-0.1, 3.1),
+        xlim=(min(edges) - 0.15, max(edges) + 0.15),
+        ylim=(min(0.9, *measured) - 0.1, max(2.1, *measured) + 0.1),
         xlabel="planted edge [half-widths]",
         ylabel="measured reach [half-widths]",
-        title="Reach",
+        title=f"Reach (band: {NEAR} half-widths)",
     )
     return style.save(figure, directory / "reach.png")
 

@@ -28,6 +28,7 @@ from discover.zoo.catalogue import Cage
 _INSTRUMENT = (
     "screening.py",
     "competition.py",
+    "fitted.py",
     "conclusion.py",
     "departures.py",
     "power.py",
@@ -146,7 +147,7 @@ def _departure(cage: Cage) -> float | None:
     """Of the model without its noise from the closest rigid body with joint terms."""
     setting, model = cage.setting, cage.planted.model
     model = getattr(model, "model", model)  # a Noisy model keeps the one that it disturbs
-    q, v, tau = setting.samples(max(120, 60 * setting.nv // 2))
+    q, v, tau = setting.samples(max(120, 15 * setting.nv))
     answers = Answers(q=q, v=v, tau=tau, a=model(q, v, tau))
     if not bool(torch.isfinite(answers.a).all()):
         raise ModelError(f"the planted model {cage.name} is not finite in its own region")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -20,8 +22,11 @@ from discover.artifacts import read_json, write_json
 from discover.calibration.records import Record, examine, instrument, slug
 from discover.errors import WorldlawError
 from discover.zoo.catalogue import UNUSED, Cage, cages
+from discover.zoo.planted import Planted
 
 _QUICK = ("double pendulum", "spatial chain of 2")
+_FRESH = 0.35  # share of robots that were never used, where they are examined as well
+_UNLIKE = {"undetermined": 0.6, None: 0.4}  # hybrids and networks: fewer a mechanism
 
 
 def plan(
@@ -31,29 +36,60 @@ def plan(
     share: float = 1.0,
     folder: Path | None = None,
 ) -> list[Cage]:
-    """Which planted models are examined: all of small robots, a spread of those of large ones.
+    """Planted models in the order in which they are examined; `share` (0 to 1) takes the first.
 
-    Noisy copies are thinned, and larger robots are thinned more, by a rule that depends on names
-    alone: every mechanism meets several robots. `share` (0 to 1) takes the first part of the plan,
-    which is in an order that mixes robots and mechanisms. `folder` is that of the unused robots.
+    Any first part is balanced: over robots, of which larger ones, whose examinations take longer,
+    come less often; over mechanisms; over strengths and noise. Robots of `folder`, which were never
+    used, are mixed in. The order depends on names alone.
     """
     names = None if robots is None else list(robots)
-    if names is None and quick and folder is None:
+    if names is None and quick:
         names = list(_QUICK)
-    listed = cages(names, folder)
-    place = {cage.name: _fraction(cage.name) / _share(cage, quick) for cage in listed}
-    kept = [cage for cage in listed if place[cage.name] < share]
-    return sorted(kept, key=lambda cage: place[cage.name])
+    own = _balanced(cages(names))
+    fresh = [] if folder is None else _balanced(cages(None, folder))
+    place = {c.name: k / (1 - _FRESH) for k, c in enumerate(own)}
+    place |= {c.name: k / _FRESH for k, c in enumerate(fresh)}
+    ordered = sorted([*own, *fresh], key=lambda c: place[c.name])
+    return ordered[: math.ceil(share * (0.1 if quick else 1.0) * len(ordered))]
 
 
-def _share(cage: Cage, quick: bool) -> float:
-    nv = cage.setting.nv
-    share = 1.0 if nv <= 3 else 0.3 if nv <= 5 else 0.16 if nv <= 7 else 0.07
-    if cage.robot in UNUSED:
-        share = 0.3 if nv <= 5 else 0.12 if nv <= 7 else 0.06
-    if cage.planted.noise != "clean" and cage.planted.truth != "physics":
-        share *= 0.35
-    return share * (0.25 if quick else 1.0)
+def _balanced(listed: list[Cage]) -> list[Cage]:
+    """One robot after the other, by weight; of each the model whose mechanism was met least so far,
+    then whose noise, then whose strength."""
+    rest: dict[str, list[Cage]] = {}
+    for cage in sorted(listed, key=lambda c: _fraction(c.name)):
+        rest.setdefault(cage.robot, []).append(cage)
+    weight = {robot: _weight(some[0].setting.nv) for robot, some in rest.items()}
+    taken, kinds, noises = Counter[str](), Counter[str](), Counter[tuple]()
+    variants = Counter[tuple]()
+    ordered = []
+
+    def met(cage: Cage) -> tuple[float, float, int]:
+        p = cage.planted
+        noise = noises[p.truth, p.noise] / (2.0 if p.noise == "clean" else 1.0)
+        return kinds[p.kind] / _UNLIKE.get(p.truth, 1.0), noise, variants[_variant(p)]
+
+    while rest:
+        robot = min(rest, key=lambda r: ((taken[r] + 1) / weight[r], _fraction(r)))
+        cage = min(rest[robot], key=met)
+        rest[robot].remove(cage)
+        if not rest[robot]:
+            del rest[robot]
+        p = cage.planted
+        taken[robot] += 1
+        kinds[p.kind] += 1
+        noises[p.truth, p.noise] += 1
+        variants[_variant(p)] += 1
+        ordered.append(cage)
+    return ordered
+
+
+def _variant(p: Planted) -> tuple[str, str, str]:
+    return p.kind, p.strength, p.noise
+
+
+def _weight(nv: int) -> float:
+    return 1.0 if nv <= 3 else 0.6 if nv <= 5 else 0.35 if nv <= 7 else 0.15
 
 
 def _fraction(name: str) -> float:
@@ -102,8 +138,7 @@ def run(
     code, listed = instrument(), list(chosen)
     kept: dict[str, Record] = {}
     tasks: list[Task] = []
-    first = -1 if minutes is None else 1  # the longest first, unless there is an end to it
-    for cage in sorted(listed, key=lambda c: first * c.setting.nv):
+    for cage in listed:
         path = out / "records" / f"{slug(cage.name)}.json"
         record = _kept(path, code, budget, seed)
         if record is not None:
@@ -175,7 +210,7 @@ def carry_out(task: Task) -> Record | str:
     return record
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=32)
 def _cages(robot: str, folder: Path | None) -> dict[str, Cage]:
     return {cage.name: cage for cage in cages([robot], folder)}
 

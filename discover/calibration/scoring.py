@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -16,9 +15,9 @@ import numpy as np
 from discover.calibration.records import Record
 from discover.verdict import ANSWERS
 
-_BINS = (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+_FEWEST = 10  # models in a bin of confidence
 _SURE = 0.9
-_NEAR = 0.15  # half-widths within which a known reach must be measured
+NEAR = 0.15  # half-widths within which a known reach must be measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,13 +126,14 @@ def brier(rows: Sequence[Judged]) -> float:
 
 
 def reliability(rows: Sequence[Judged]) -> list[tuple[float, Share]]:
-    """(mean confidence, share right) in bins of confidence that hold anything."""
+    """(mean confidence, share right) in bins of about as many models each, by confidence."""
+    ordered = sorted(rows, key=lambda r: r.confidence)
+    count = max(1, min(8, len(ordered) // _FEWEST))
     found = []
-    for low, high in pairwise(_BINS):
-        inside = [r for r in rows if low <= r.confidence < high or (high == 1.0 == r.confidence)]
+    for part in np.array_split(np.arange(len(ordered)), count):
+        inside = [ordered[i] for i in part]
         if inside:
-            mean = float(np.mean([r.confidence for r in inside]))
-            found.append((mean, share(inside, lambda r: r.right)))
+            found.append((float(np.mean([r.confidence for r in inside])), share(inside, _right)))
     return found
 
 
@@ -173,13 +173,14 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
     ]
     blind = share(large, lambda r: r.answer == "physics")
     near = reaches(rows)
-    reached = Share(count=sum(abs(m - e) <= _NEAR for _, _, e, m in near), total=len(near))
-    right, open_ = share(decided(rows), lambda r: r.right), share(lawful, lambda r: r.undecided)
-    found = share(hidden, lambda r: r.right)
+    reached = Share(count=sum(abs(m - e) <= NEAR for _, _, e, m in near), total=len(near))
+    right, open_ = share(decided(rows), _right), share(lawful, lambda r: r.undecided)
+    found = share(hidden, _right)
     stated = share(decided(rows), lambda r: r.true_as_stated)
+    apart = [r for r in decided(rows) if r.record.strength != "hidden"]
     honest = share(little, lambda r: r.right or r.undecided)
     clean = [r for r in rows if r.record.noise == "clean"]
-    clean_right = share(decided(clean), lambda r: r.right)
+    clean_right = share(decided(clean), _right)
     clean_open = share(
         [r for r in clean if r.record.truth != "undetermined"], lambda r: r.undecided
     )
@@ -188,6 +189,7 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
     return [
         _most("right among those decided, without noise", clean_right, 0.95),
         _few("undetermined where a truth exists, without noise", clean_open, 0.08),
+        _most("right among those decided, hidden laws apart", share(apart, _right), 0.95),
         _most("right among those decided", right, 0.95),
         _most("right, or true as stated (no departure above x), among those decided", stated, 0.95),
         _few("undetermined where a truth exists", open_, 0.08),
@@ -200,7 +202,7 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
             blind.count,
             str(blind),
         ),
-        _most(f"planted reaches measured within {_NEAR} half-widths", reached, 0.95),
+        _most(f"planted reaches measured within {NEAR} half-widths", reached, 0.95),
         replace(_most("exact physics within 200 queries", exact, 1.0), asked="all"),
         Claim(
             what="all models within 1000 queries",
@@ -209,6 +211,10 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
             met=most.value > 0.5 if most.total else None,
         ),
     ]
+
+
+def _right(row: Judged) -> bool:
+    return row.right
 
 
 def _most(what: str, found: Share, least: float) -> Claim:

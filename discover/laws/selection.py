@@ -2,14 +2,17 @@
 
 A term must pay for itself: the bits that it saves on answers it was not fitted to, at a fixed
 effective sample size, must exceed the bits of writing it down. The sample size is fixed because
-queries are free, and with enough of them n · log(error) would buy any term.
+queries are free, and with enough of them n · log(error) would buy any term: a residual that comes
+again at every question is no independent evidence. Noise does not come again, and where the
+residual is nothing else every answer counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,6 +27,7 @@ EFFECTIVE_SAMPLES = 200
 _ALPHABET = 20  # symbols and operations to choose from, when a shape is written down
 _DEPENDENT = 1e-7  # a column this close to the span of the others adds nothing
 _CANDIDATES = 6  # how many of the best-ranked terms are tried in earnest
+_WORTH = 0.25  # of what a term must explain to be paid, for it to be tried at all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +38,28 @@ class Selection:
     length: float
 
 
-def description_length(fitted: Fit, held_out: Answers, floor: float, choices: int) -> float:
+def effective_samples(error: float, noise: float, answers: Answers) -> float:
+    """How many independent observations the answers are, when a law leaves `error` of which `noise`
+    (both standardised) is new at every question: from EFFECTIVE_SAMPLES to all of them."""
+    share = min(noise / error, 1.0) ** 4 if error > 0 and math.isfinite(error) else 0.0
+    return EFFECTIVE_SAMPLES + share * max(answers.v.numel() - EFFECTIVE_SAMPLES, 0)
+
+
+def description_length(
+    fitted: Fit,
+    held_out: Answers,
+    floor: float,
+    choices: int,
+    samples: float = EFFECTIVE_SAMPLES,
+) -> float:
     """n_eff · log(residual) + ½ k log n_eff + the cost of writing the terms [nats].
 
     The residual is floored at `floor` (standardised), the accuracy below which a gain is no
-    evidence; a term that a robot description can state costs a choice and a number only.
+    evidence; a term that a robot description can state costs a choice and a number only. `samples`
+    is the effective number of observations in the residual.
     """
     error = max(fitted.standardised_error(held_out), floor)
-    cost = EFFECTIVE_SAMPLES * math.log(error) if math.isfinite(error) else math.inf
+    cost = samples * math.log(error) if math.isfinite(error) else math.inf
     cost += 0.5 * fitted.family.size * math.log(EFFECTIVE_SAMPLES)
     for term in fitted.family.terms:
         cost += math.log(max(2, choices))
@@ -59,64 +77,73 @@ def select(
     *,
     floor: float,
     limit: int,
+    noise: float = 0.0,
 ) -> Selection:
     """Add candidates to `base` while the description gets shorter, then take out what is idle.
 
     Physical candidates whose coefficient comes out negative are refused. At most `limit` terms
-    are added.
+    are added. `noise` (standardised) is what the answers do not repeat.
     """
     choices = len(candidates) + len(base.family.terms)
-    best = Selection(fit=base, length=description_length(base, held_out, floor, choices))
+
+    def length(fitted: Fit, samples: float = EFFECTIVE_SAMPLES) -> float:
+        return description_length(fitted, held_out, floor, choices, samples)
+
+    best = base
     for _ in range(limit):
-        if best.fit.standardised_error(held_out) <= floor:
+        error = best.standardised_error(held_out)
+        if error <= floor:
             break
-        step = _best_addition(best, answers, held_out, candidates, floor, choices)
+        samples = effective_samples(error, noise, held_out)
+        worth = _WORTH * -math.expm1(-2 * math.log(max(2, choices)) / samples)
+        step = _best_addition(best, answers, candidates, partial(length, samples=samples), worth)
         if step is None:
             break
         best = step
-    return _prune(best, answers, held_out, floor, choices)
+    samples = effective_samples(best.standardised_error(held_out), noise, held_out)
+    return _prune(best, answers, partial(length, samples=samples))
 
 
 def _best_addition(
-    current: Selection,
+    current: Fit,
     answers: Answers,
-    held_out: Answers,
     candidates: Sequence[Term],
-    floor: float,
-    choices: int,
-) -> Selection | None:
-    present = {t.name for t in current.fit.family.terms}
+    length: Callable[[Fit], float],
+    worth: float,
+) -> Fit | None:
+    present = {t.name for t in current.family.terms}
     rest = [t for t in candidates if t.name not in present]
-    order = rank(current.fit, answers, rest)[:_CANDIDATES]
-    found: Selection | None = None
-    for term in order:
-        trial = refit(current.fit, answers, [*current.fit.family.terms, term])
-        if not possible(trial):
-            continue
-        length = description_length(trial, held_out, floor, choices)
-        if length < (found or current).length:
-            found = Selection(fit=trial, length=length)
+    order = explained(current, answers, rest)[:_CANDIDATES]
+    found, least = None, length(current)
+    for term in (t for t, share in order if share >= worth):
+        trial = refit(current, answers, [*current.family.terms, term])
+        if possible(trial) and (own := length(trial)) < least:
+            found, least = trial, own
     return found
 
 
-def _prune(
-    current: Selection, answers: Answers, held_out: Answers, floor: float, choices: int
-) -> Selection:
-    improved = True
-    while improved and current.fit.family.terms:
+def _prune(current: Fit, answers: Answers, length: Callable[[Fit], float]) -> Selection:
+    least, improved = length(current), True
+    while improved and current.family.terms:
         improved = False
-        terms = current.fit.family.terms
+        terms = current.family.terms
         for k in range(len(terms)):
-            trial = refit(current.fit, answers, [*terms[:k], *terms[k + 1 :]])
-            length = description_length(trial, held_out, floor, choices)
-            if possible(trial) and length <= current.length:
-                current, improved = Selection(fit=trial, length=length), True
+            trial = refit(current, answers, [*terms[:k], *terms[k + 1 :]])
+            if possible(trial) and (own := length(trial)) <= least:
+                current, least, improved = trial, own, True
                 break
-    return current
+    return Selection(fit=current, length=least)
 
 
 def rank(fitted: Fit, answers: Answers, candidates: Sequence[Term]) -> list[Term]:
-    """Candidates by how much of the residual each could explain, best first.
+    """Candidates by how much of the residual each could explain, best first."""
+    return [term for term, _ in explained(fitted, answers, candidates)]
+
+
+def explained(
+    fitted: Fit, answers: Answers, candidates: Sequence[Term]
+) -> list[tuple[Term, float]]:
+    """Candidates with the share of the residual that each could explain, best first.
 
     What the fitted columns span is projected out of both; columns that this leaves (nearly) empty
     are dropped, for they are the rigid body under another name.
@@ -143,7 +170,8 @@ def rank(fitted: Fit, answers: Answers, candidates: Sequence[Term]) -> list[Term
     y = y - Q @ (Q.T @ y)
     gain = torch.where(usable, (new.T @ y).square() / left.square().clamp_min(1e-300), -1.0)
     order = torch.argsort(gain, descending=True, stable=True)
-    return [candidates[i] for i in order.tolist() if gain[i] > 0]
+    share = gain / y.square().sum().clamp_min(1e-300)
+    return [(candidates[i], float(share[i])) for i in order.tolist() if gain[i] > 0]
 
 
 def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:

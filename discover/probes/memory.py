@@ -18,7 +18,7 @@ from discover.interview import Interview
 from discover.laws.fit import Fit
 
 _TINY = 1e-3  # half-widths
-_MAX_ROWS = 2000
+_MAX_ROWS = 400  # training points that are asked again
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,6 +106,10 @@ def edge(interview: Interview, law: Fit, axis: str, tolerance: float) -> float |
     ends = sampling.Batch(*(x[bad] for x in ends))
     rows, low, high = rows[bad], low[bad], high[bad]
     for _ in range(_HALVINGS):
+        # Rays that are the law's for longer than another goes at most are not the nearest.
+        open_ = low * rows < (high * rows).min()
+        ends = sampling.Batch(*(x[open_] for x in ends))
+        rows, low, high = rows[open_], low[open_], high[open_]
         middle = 0.5 * (low + high)
         wrong = _off(law, _ask_at(interview, ends, axis, middle), tolerance)
         low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)

@@ -1,4 +1,4 @@
-"""What a law leaves over: does it grow outside, and can it be predicted from a few variables?
+"""What a law leaves over: can it be predicted from a few variables?
 
 A residual that is bounded and that no small set of variables predicts is imperfection; one that a
 single joint's speed predicts is a law that has not been written down.
@@ -6,20 +6,23 @@ single joint's speed predicts is a law that has not been written down.
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterator
 
 import numpy as np
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import KFold, cross_val_predict
-from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
+import torch
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import SplineTransformer
 
 from discover.dynamics import Answers
 from discover.laws.family import evaluation_point
 from discover.laws.fit import Fit
 
 _FOLDS = 4
+_ROWS = 4  # joints whose residual is looked at
+_KNOTS = 8
+_RIDGES = np.logspace(-6, 1, 4)
+_SMOOTH = 1e-2  # ridge of the kernels
 
 
 def torque_residual(fitted: Fit, answers: Answers) -> np.ndarray:
@@ -33,57 +36,70 @@ def torque_residual(fitted: Fit, answers: Answers) -> np.ndarray:
 def low_dimensional_predictability(fitted: Fit, answers: Answers) -> tuple[float, str]:
     """The best cross-validated R² of the torque residual from a few variables, and which.
 
-    Tried: all of q; of v; of a; of tau (Gaussian kernels), and one joint's q, v, a, tau (splines).
+    Tried: all of q; of v; of the law's a; of tau (Gaussian kernels), and one joint's q, v, a, tau
+    (splines).
     Joints are weighted by the variance of their residual over that of their torque.
     """
     residual = torque_residual(fitted, answers)
+    # Noise in the model's accelerations is in the residual too, and would predict it: the law's.
+    law = torch.nan_to_num(fitted.predict(answers.q, answers.v, answers.tau))
     groups = {
         "q": answers.q.numpy(),
         "v": answers.v.numpy(),
-        "a": answers.a.numpy(),
+        "a": law.numpy(),
         "tau": answers.tau.numpy(),
     }
-    best, what = 0.0, "nothing"
     size = np.square(residual - residual.mean(0)).mean(0)
-    reference = np.square(answers.tau.numpy()).mean(0)
-    weight = size / np.maximum(reference, 1e-300)
-    rows = np.argsort(-weight)[: min(4, len(weight))]
-    for row in rows:
-        if weight[row] < 1e-2 * weight[rows[0]]:
-            continue
-        y = residual[:, row]
-        for name, x in groups.items():
-            score = _score(_kernel(x.shape[1]), x, y)
-            if score > best:
-                best, what = score, f"{name} → joint {row + 1}"
-            for j in range(x.shape[1]):
-                score = _score(_spline(), x[:, j : j + 1], y)
-                if score > best:
-                    best, what = score, f"{name}{j + 1} → joint {row + 1}"
+    weight = size / np.maximum(np.square(answers.tau.numpy()).mean(0), 1e-300)
+    heaviest = np.argsort(-weight)[:_ROWS]
+    rows = [r for r in heaviest if 0 < weight[r] >= 1e-2 * weight[heaviest[0]]]
+    if not rows:
+        return 0.0, "nothing"
+    y, best, what = residual[:, rows], 0.0, "nothing"
+    for name, x in groups.items():
+        x = (x - x.mean(0)) / np.where(x.std(0) > 0, x.std(0), 1.0)
+        tried = {name: _by_kernel(x, y)}
+        tried |= {f"{name}{j + 1}": _by_splines(x[:, [j]], y) for j in range(x.shape[1])}
+        for source, predicted in tried.items():
+            scores = 1.0 - np.square(y - predicted).mean(0) / y.var(0)
+            k = int(np.argmax(scores))
+            if scores[k] > best:
+                best, what = float(scores[k]), f"{source} → joint {rows[k] + 1}"
     return best, what
 
 
-def _score(regressor, x: np.ndarray, y: np.ndarray) -> float:
-    folds = KFold(_FOLDS, shuffle=True, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        predicted = cross_val_predict(regressor, x, y, cv=folds)
-    spread = float(np.square(y - y.mean()).mean())
-    return 1.0 - float(np.square(y - predicted).mean()) / spread if spread > 0 else 0.0
+def _by_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """y (n, m) as a Gaussian kernel of standardised x (n, d) says without having seen it."""
+    K, predicted = rbf_kernel(x, gamma=0.5 / x.shape[1]), np.empty_like(y)
+    for seen, left in _folds(x):
+        inner = K[np.ix_(seen, seen)] + _SMOOTH * np.eye(len(seen))
+        predicted[left] = K[np.ix_(left, seen)] @ np.linalg.solve(inner, y[seen])
+    return predicted
 
 
-def _spline():
-    return make_pipeline(
-        StandardScaler(with_mean=False),
-        make_union(
-            SplineTransformer(n_knots=8, degree=3, extrapolation="linear", knots="quantile"),
-            FunctionTransformer(np.sign),  # friction and its kin jump where the speed turns
-        ),
-        RidgeCV(np.logspace(-6, 1, 4)),
-    )
+def _by_splines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The same by splines of one variable, and by its sign: friction and its kin jump where the
+    speed turns. The ridge is that of the least error left-one-out."""
+    splines = SplineTransformer(_KNOTS, degree=3, extrapolation="linear", knots="quantile")
+    F = np.column_stack([splines.fit_transform(x), np.sign(x)])
+    predicted = np.empty_like(y)
+    for seen, left in _folds(x):
+        middle, offset = F[seen].mean(0), y[seen].mean(0)
+        U, s, Vt = np.linalg.svd(F[seen] - middle, full_matrices=False)
+        target = U.T @ (y[seen] - offset)
+        least = np.full(y.shape[1], np.inf)
+        for ridge in _RIDGES:
+            share = (s**2 / (s**2 + ridge))[:, None]
+            rest = y[seen] - offset - U @ (share * target)
+            leverage = (np.square(U) @ share) + 1.0 / len(seen)
+            error = np.square(rest / (1.0 - leverage).clip(1e-9)).mean(0)
+            slope = Vt.T @ (share * target / s.clip(1e-300)[:, None])
+            better = error < least
+            least = np.where(better, error, least)
+            told = offset + (F[left] - middle) @ slope
+            predicted[np.ix_(left, np.flatnonzero(better))] = told[:, better]
+    return predicted
 
 
-def _kernel(dimensions: int):
-    return make_pipeline(
-        StandardScaler(), KernelRidge(kernel="rbf", gamma=0.5 / dimensions, alpha=1e-2)
-    )
+def _folds(x: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    return KFold(_FOLDS, shuffle=True, random_state=0).split(x)

@@ -15,7 +15,7 @@ from discover.interview import Interview
 
 _TAU_STEP = 1.0  # half-widths: wide, since the error of ∂a/∂tau is 2.5 · noise / step
 _Q_STEP = 1e-2
-_MAX_CHRISTOFFEL = 4  # coordinates up to which all derivatives of H are affordable
+_MAX_CHRISTOFFEL = 3  # coordinates up to which all derivatives of H are affordable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -221,7 +221,7 @@ def size_for(
     low, high = 1e-6, 1e6
     if effect(high) < fraction or effect(low) > fraction:
         return None
-    for _ in range(24):
+    for _ in range(16):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if effect(middle) < fraction else (low, middle)
     size = (low * high) ** 0.5

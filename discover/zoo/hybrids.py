@@ -116,12 +116,21 @@ def zoo(setting: Setting) -> list[Planted]:
     def table() -> Callable:
         return Interpolant(KNeighborsRegressor(5, weights="distance"), setting)
 
+    everywhere = ("joint", "q", "v", "tau")  # what ends at one distance ends there along each axis
     listed = [
-        one("silent outside", lambda: switched(setting, exact, nothing, 1.4, "joint")),
+        one(
+            "silent outside",
+            lambda: switched(setting, exact, nothing, 1.4, "joint"),
+            **dict.fromkeys(everywhere, 1.4),
+        ),
         one(
             "other bodies outside in q", lambda: switched(setting, exact, heavy(), 1.3, "q"), q=1.3
         ),
-        one("table outside", lambda: switched(setting, exact, table(), 1.2, "joint")),
+        one(
+            "table outside",
+            lambda: switched(setting, exact, table(), 1.2, "joint"),
+            **dict.fromkeys(everywhere, 1.2),
+        ),
         one("law outside in v", lambda: switched(setting, exact, lawful(), 1.6, "v"), v=1.6),
         one("speeds stop", lambda: clamped(setting, "v", 1.5), v=1.5),
         one("angles stop", lambda: clamped(setting, "q", 1.3), q=1.3),
@@ -131,15 +140,26 @@ def zoo(setting: Setting) -> list[Planted]:
         one(
             "alternative law, silent outside",
             lambda: switched(setting, lawful(), nothing, 1.4, "joint"),
+            **dict.fromkeys(everywhere, 1.4),
         ),
     ]
-    half = float(setting.half_width("v")[last])
+    half, angle = (float(setting.half_width(g)[last]) for g in ("v", "q"))
     if setting.nv > 1:
         listed += [
             one(
                 "law outside in one joint's speed",
                 lambda: on_one_joint(exact, lawful("drag of power 2"), "v", last, 1.5 * half),
                 v=1.5,
+            ),
+            one(
+                "one joint's force stops",
+                lambda: clamped(setting, "tau", 2.1, [setting.scalar_joints()[0]]),
+                tau=2.1,
+            ),
+            one(
+                "other bodies outside in one joint's angle",
+                lambda: on_one_joint(exact, heavy(), "q", setting.entry(last), 1.8 * angle),
+                q=1.8,
             ),
             one("table of one joint", lambda: one_joint_from(exact, table(), last)),
         ]

@@ -79,3 +79,20 @@ def test_unused_robots_come_from_a_folder_or_not_at_all(tmp_path):
     assert len(names) == 10
     assert not set(names) & set(catalogue.SETTINGS)
     assert names["finger"]().nv == 3
+
+
+def test_any_first_part_of_the_zoo_is_balanced():
+    from collections import Counter
+
+    chosen = running.plan(robots=["one hinge", "double pendulum", "spatial chain of 5"])
+    first = chosen[:60]
+    robots = Counter(c.robot for c in first)
+    assert robots["one hinge"] == pytest.approx(robots["double pendulum"], abs=1)
+    assert robots["one hinge"] > robots["spatial chain of 5"] > 10
+    kinds = Counter(c.planted.kind for c in first)
+    assert max(kinds.values()) <= 2
+    assert {c.planted.truth for c in first} >= {"physics", "lookup table", "alternative law"}
+    assert running.plan(robots=["one hinge"]) != []
+    assert [c.name for c in running.plan(robots=["one hinge"], share=0.2)] == [
+        c.name for c in running.plan(robots=["one hinge"])
+    ][: len(running.plan(robots=["one hinge"], share=0.2))]

@@ -297,3 +297,23 @@ def test_exported_sympy_rebuilds_the_law(exact):
         for x in exact.law.mass_matrix.subs({s: at[s.name] for s in exact.law.symbols["q"]})
     ]
     assert numbers == pytest.approx(own, rel=1e-12)
+
+
+def test_a_model_that_raises_beyond_its_domain_is_examined(pendulum):
+    def guarded(q, v, tau):
+        if bool((v.abs() > 3.0).any()):
+            raise ValueError("expected speeds up to 3 rad/s")
+        return kinematics.aba(pendulum, q, v, tau)
+
+    exam = discover.examine(guarded, pendulum, REGION, mechanism=False)
+    assert exam.verdict == "undetermined"
+    assert exam.reach["v"] == pytest.approx(1.5, abs=0.15)
+
+
+def test_a_safe_verdict_ends_the_questions(pendulum):
+    def still(q, v, tau):
+        return torch.round(2 * (q + v + tau))  # steps: a raw table
+
+    exam = discover.examine(still, pendulum, REGION, mechanism=False)
+    assert exam.verdict == "lookup table"
+    assert exam.queries < 700

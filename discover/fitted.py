@@ -1,0 +1,163 @@
+"""Laws fitted to a model's answers, in the order of their freedom: bodies, joint terms, terms that
+are listed, and terms that nobody listed. Fitted to the region and out to twice it, then frozen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+
+from discover import power
+from discover.departures import fit_answers
+from discover.dynamics import Answers
+from discover.interview import AXES, Interview
+from discover.laws import unlisted
+from discover.laws.fit import Fit
+from discover.laws.selection import description_length, possible, refit, select
+from discover.laws.terms import Term, joint_terms, library
+from discover.probes.noise import Floor
+from discover.probes.reach import EDGES
+from discover.sampling import Batch
+
+WIDE = 2.0  # half-widths out to which laws are fitted when they compete; tested beyond
+MAX_TERMS = 3
+_POOL = 100  # states from which deciding questions are taken
+_MANY = 7  # coordinates beyond which joint terms are not tried one by one
+_ENOUGH = 100  # answers inside that fit robots of many coordinates
+_CERTAIN = 3.0  # standard errors that a joint term must be worth
+_DONE = 1.15  # times the floor: a residual that needs no explaining
+
+
+@dataclass(frozen=True, kw_only=True)
+class Laws:
+    """What was fitted: `local` to the region alone, the others out to twice it.
+
+    physics, extended   bodies with joint terms; and with terms that no description states
+    inside, near, wide  the answers that they were fitted to: in the region, beyond it, and both
+    between             those further answers by axis that were held out
+    sets                the answers that they are tested on
+    tried               all that competed; `searched` says whether unlisted terms did
+    """
+
+    local: Fit
+    physics: Fit
+    extended: Fit
+    inside: Answers
+    near: Answers
+    wide: Answers
+    between: list[Answers]
+    sets: power.Sets
+    tried: tuple[Fit, ...]
+    searched: bool = False
+
+
+def fitted(interview: Interview, first: Fit, floor: Floor, gate: float) -> Laws:
+    """Bodies, joint terms and listed terms, on as many answers as the budget gives."""
+    scale, robot, noise = first.scale, interview.robot, floor.random
+    inside, held = answers_inside(interview)
+    joints = joint_terms(robot)
+    start = refit(first, inside, ())
+    local = _with_joint_terms(start, inside, held, joints, gate, noise)
+    near, near_held, between, far = _outside(interview)
+    wide, tested = Answers.concat([inside, near]), Answers.concat([held, near_held])
+    start = fit_answers(interview, local.family, wide, scale, start=local.theta)
+    physics = _with_joint_terms(start, wide, tested, joints, gate, noise)
+    listed = select(
+        physics, wide, tested, library(robot), floor=gate, limit=MAX_TERMS, noise=noise
+    ).fit
+    return Laws(
+        local=local,
+        physics=physics,
+        extended=listed,
+        inside=inside,
+        near=near,
+        wide=wide,
+        between=between,
+        sets=power.Sets(inside=held, tested=tested, far=far),
+        tried=(physics, listed),
+    )
+
+
+def answers_inside(interview: Interview) -> tuple[Answers, Answers]:
+    """Answers in the region, for fitting and held out: fewer for robots of many coordinates, each
+    of whose answers holds as many numbers."""
+    enough, nv = interview.budget.inside, interview.robot.nv
+    if nv > _MANY:
+        enough = max(_ENOUGH, enough * _MANY // nv)
+    return interview.inside("inside", enough), interview.inside("held out", enough // 2)
+
+
+def left_over(laws: Laws, floor: float) -> bool:
+    """Whether the law of listed terms leaves something that other terms could explain."""
+    error = laws.extended.standardised_error(laws.sets.tested)
+    return error > _DONE * floor or len(laws.extended.family.terms) > (
+        len(laws.physics.family.terms) + 1
+    )
+
+
+def searched(interview: Interview, laws: Laws, floor: float) -> Laws:
+    """The same with terms that nobody listed: the better of both is the extended law."""
+    search = unlisted.beside(
+        laws.physics,
+        laws.extended,
+        laws.wide,
+        laws.sets.tested,
+        floor=floor,
+        limit=MAX_TERMS,
+        pool=_unasked(interview),
+        ask=lambda batch: interview.respondent.ask(*batch, strict=False),
+    )
+    tried = (*laws.tried, *(c.fit for c in search.front))
+    return replace(laws, extended=search.best.fit, tried=tried, searched=True)
+
+
+def _with_joint_terms(
+    start: Fit, answers: Answers, held: Answers, joints: list[Term], gate: float, noise: float
+) -> Fit:
+    """The rigid body with the joint terms that pay: one by one, or for many joints all at once,
+    those that are nothing beside their uncertainty left out."""
+    if len(answers.v[0]) <= _MANY:
+        limit = len(joints)
+        return select(start, answers, held, joints, floor=gate, limit=limit, noise=noise).fit
+    whole, k = refit(start, answers, joints), start.family.basis.shape[1]
+    certain = whole.covariance.diagonal()[k:].clamp_min(0).sqrt()
+    kept = [t for t, c, e in zip(joints, whole.theta[k:], certain, strict=True) if c > _CERTAIN * e]
+    fewer = refit(start, answers, kept)
+    choices = len(joints)
+    lengths = {
+        id(f): description_length(f, held, gate, choices) for f in (start, fewer) if possible(f)
+    }
+    return fewer if lengths.get(id(fewer), math.inf) < lengths.get(id(start), math.inf) else start
+
+
+def _unasked(interview: Interview) -> Batch:
+    """States in the region and out to twice it, from which the questions are taken that laws of
+    about the same length would answer most differently."""
+    inside = interview.draw("disputed", _POOL)
+    outside = interview.support.shell("joint", 1.0, WIDE, _POOL, interview.seed + 83)
+    return Batch(*(torch.cat(pair) for pair in zip(inside, outside, strict=True)))
+
+
+def _outside(
+    interview: Interview,
+) -> tuple[Answers, Answers, list[Answers], list[Answers]]:
+    """Answers from the edge to WIDE (for fitting, held out, and these by axis), and fresh ones
+    beyond, by axis."""
+    near, held, far = [], [], []
+    n = interview.budget.shell
+    for axis in AXES:
+        beyond, tested = [], []
+        for lo, hi in pairwise(EDGES):
+            answers = interview.shell(axis, lo, hi, n)
+            finite = answers[torch.isfinite(answers.a).all(-1)]
+            if hi <= WIDE:
+                half = len(finite) // 2
+                near.append(finite[:half])
+                tested.append(finite[half:])
+            else:
+                beyond.append(answers)
+        held.append(Answers.concat(tested))
+        far.append(Answers.concat(beyond))
+    return Answers.concat(near), Answers.concat(held), [h for h in held if len(h)], far
