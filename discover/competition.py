@@ -41,7 +41,6 @@ _NOISY = 3  # how many times as many questions answers are worth that do not rep
 _SURE = 0.85  # confidence at which no more is asked
 _TABLES = 0.1  # relative error far out above which a table is a possibility
 _DESCRIBED = 0.1  # relative error inside below which a law describes the model there
-_HELD = 0.3  # and above which there is no law inside either
 _LEFT = 5.0  # times the residual inside: a model that is off by as much has left the law
 _NOWHERE = 0.25  # relative error far out at which no law holds there
 _FROZEN = 0.5  # of tiny steps without an answer: a raw table
@@ -85,20 +84,21 @@ def compete(
 ) -> Finding:
     """Families of laws compete for the answers inside and out to twice the region."""
     gate, whole = max(floor.rounding, 1e-10), interview.budget
+    full = whole.times(_NOISY) if floor.random > 0 else whole
     interview.budget = whole.times(_FIRST)
     weighed = _weigh(interview, fitted(interview, first, floor, gate), floor, gate)
     if not weighed.safe(max(gate, floor.random)):
-        interview.budget = whole.times(_NOISY) if floor.random > 0 else whole
-        laws = fitted(interview, first, floor, gate)
-        laws = searched(interview, laws, max(gate, floor.random))
-        known = {} if floor.random > 0 else weighed.values
-        weighed = _weigh(interview, laws, floor, gate, known)
+        interview.budget = full
+        weighed = _weighed_in_full(interview, first, floor, gate, weighed)
     inner = weighed.laws.local
     if weighed.values["best law error far out"] > _NOWHERE:
-        interview.budget = replace(
-            interview.budget, inside=max(whole.inside, interview.budget.inside)
-        )
+        most = max(whole.inside, interview.budget.inside)
+        interview.budget = replace(interview.budget, inside=most)
         inner = _inner(interview, weighed, floor, gate)
+        if not weighed.laws.searched and worst(inner, weighed.laws.sets.far, floor) < _NOWHERE:
+            # What looked like a table far out is a law that flattens there.
+            interview.budget = full
+            weighed = _weighed_in_full(interview, first, floor, gate, weighed)
         held = weighed.laws.sets.inside
         best = min(weighed.values["best law error in the region"], relative(inner, held))
         weighed.values["best law error in the region"] = best
@@ -106,6 +106,14 @@ def compete(
         remembered(interview, weighed.laws.local, training_data, weighed.laws.sets.inside, floor)
     )
     return _told(interview, weighed, inner, floor)
+
+
+def _weighed_in_full(
+    interview: Interview, first: Fit, floor: noise.Floor, gate: float, before: _Weighed
+) -> _Weighed:
+    """With all answers of the budget, and laws that nobody listed."""
+    laws = searched(interview, fitted(interview, first, floor, gate), max(gate, floor.random))
+    return _weigh(interview, laws, floor, gate, {} if floor.random > 0 else before.values)
 
 
 def _weigh(
@@ -163,8 +171,7 @@ def _weigh(
 
 def _inner(interview: Interview, weighed: _Weighed, floor: noise.Floor, gate: float) -> Fit:
     """The law that a model follows in the region only: of networks and switches there is one."""
-    raw = weighed.values.get("frozen steps", 0.0) > _FROZEN
-    if raw or relative(weighed.laws.local, weighed.laws.sets.inside) > _HELD + 2 * floor.random:
+    if weighed.values.get("frozen steps", 0.0) > _FROZEN:
         return weighed.laws.local
     inside, held = answers_inside(interview)
     start = weighed.laws.local

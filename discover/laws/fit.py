@@ -80,10 +80,16 @@ def fit(
     """
     scale = spread(answers) if scale is None else scale
     problem = _Problem(family, answers, scale, integrator, dt)
-    begun = problem.inverse_dynamics(start)
-    if start is not None and problem.cost(start) < problem.cost(begun):
-        begun = start
-    theta, _ = problem.gauss_newton(begun)
+    candidates = [problem.inverse_dynamics(start)]
+    if start is not None:
+        candidates.append(start)
+    best: tuple[Tensor, float] | None = None
+    for candidate in candidates:
+        theta, cost = problem.gauss_newton(candidate)
+        if best is None or cost < best[1]:
+            best = theta, cost
+    assert best is not None
+    theta, _ = best
     r = problem.residual(theta)
     error = float(r.square().mean().sqrt()) if bool(torch.isfinite(r).all()) else float("inf")
     return Fit(
@@ -145,10 +151,6 @@ class _Problem:
                 theta, x.q, x.v, x.tau, self.integrator, self.dt
             )
         return (x.a - predicted) / self.scale
-
-    def cost(self, theta: Tensor) -> float:
-        """What Gauss–Newton would start from."""
-        return _cost(self.residual(theta))
 
     def whitened(self, theta: Tensor, a: Tensor) -> Tensor:
         """H⁻¹ · columns at accelerations a, in units of the scale: (n, nv, p)."""
