@@ -15,7 +15,13 @@ from discover.dynamics import Answers
 from discover.interview import AXES, Interview
 from discover.laws import unlisted
 from discover.laws.fit import Fit
-from discover.laws.selection import description_length, possible, refit, select
+from discover.laws.selection import (
+    description_length,
+    possible,
+    refit,
+    select,
+    well_started,
+)
 from discover.laws.terms import Term, joint_terms, library
 from discover.probes.noise import Floor
 from discover.probes.reach import EDGES
@@ -58,15 +64,17 @@ def fitted(interview: Interview, first: Fit, floor: Floor, gate: float) -> Laws:
     scale, robot, noise = first.scale, interview.robot, floor.random
     inside, held = answers_inside(interview)
     joints = joint_terms(robot)
-    start = refit(first, inside, ())
+    start = well_started(refit(first, inside, ()), inside)
     local = _with_joint_terms(start, inside, held, joints, gate, noise)
     near, near_held, between, far = _outside(interview)
     wide, tested = Answers.concat([inside, near]), Answers.concat([held, near_held])
-    start = fit_answers(interview, local.family, wide, scale, start=local.theta)
+    start = well_started(fit_answers(interview, local.family, wide, scale, start=local.theta), wide)
     physics = _with_joint_terms(start, wide, tested, joints, gate, noise)
     listed = select(
         physics, wide, tested, library(robot), floor=gate, limit=MAX_TERMS, noise=noise
     ).fit
+    if {t.name for t in listed.family.terms} <= {t.name for t in physics.family.terms}:
+        physics = listed  # terms that came and went led to a better fit
     return Laws(
         local=local,
         physics=physics,

@@ -196,6 +196,27 @@ def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:
     )
 
 
+def well_started(fitted: Fit, answers: Answers) -> Fit:
+    """The fit, or the one started from the robot's description where that comes closer.
+
+    A strong force that no body makes can draw least squares to bodies with (nearly) no inertia, and
+    noise on heavy bodies does so too.
+    """
+    family = fitted.family
+    k = family.basis.shape[1]
+    start = torch.zeros_like(fitted.theta)
+    start[:k] = family.basis.T @ family.robot.pi.flatten().to(start)
+    again = fit(
+        family,
+        answers,
+        start=start,
+        scale=fitted.scale,
+        integrator=fitted.integrator,
+        dt=fitted.dt,
+    )
+    return again if again.error < 0.99 * fitted.error else fitted
+
+
 def possible(fitted: Fit) -> bool:
     """Physical terms must have coefficients that are not negative beyond their uncertainty."""
     k = fitted.family.basis.shape[1]

@@ -15,11 +15,11 @@ import torch
 
 from discover.dynamics import Answers
 from discover.laws.engine_shapes import engine_named
-from discover.laws.fit import Fit, fit
+from discover.laws.fit import Fit
 from discover.laws.front import Candidate, apart, candidate, decide, front, near
 from discover.laws.leftover import Pair
 from discover.laws.rounds import Rival, length_of, ranked, rivals_of, shortlist
-from discover.laws.selection import Selection, possible, refit
+from discover.laws.selection import Selection, possible, refit, well_started
 from discover.sampling import Batch
 
 _FITTED, _TESTED = 720, 480  # answers that a search looks at
@@ -105,7 +105,7 @@ def beside(
     out about as good as the best are looked at over `pool` (states that were not asked yet), and
     where they differ there, and `ask` is given, the model is asked: the answers decide.
     """
-    started = _well_started(physics, answers)
+    started = well_started(physics, answers)
     physics, listed = started, (started if listed is physics else listed)
     found = _beside(physics, listed, answers, held, floor, limit, engine)
     plain = [
@@ -172,26 +172,6 @@ def _beside(
     if (new := length_of(fitted, held, floor)) < length:
         return replace(found, best=Selection(fit=fitted, length=new))
     return replace(found, best=best)
-
-
-def _well_started(physics: Fit, answers: Answers) -> Fit:
-    """The fit, or the one started from the robot's description where that comes closer.
-
-    A strong force that no body makes can draw least squares to bodies with (nearly) no inertia.
-    """
-    family = physics.family
-    k = family.basis.shape[1]
-    start = torch.zeros_like(physics.theta)
-    start[:k] = family.basis.T @ family.robot.pi.flatten().to(start)
-    again = fit(
-        family,
-        answers,
-        start=start,
-        scale=physics.scale,
-        integrator=physics.integrator,
-        dt=physics.dt,
-    )
-    return again if again.error < 0.99 * physics.error else physics
 
 
 def _some(answers: Answers, count: int) -> Answers:
