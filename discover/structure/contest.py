@@ -21,8 +21,8 @@ from discover.structure.way import Way, one_way
 
 _CONTEXT = 3  # joints that carry the pair, at most
 _STARTS = 10
-_APART = 1e-5  # misfit of the other order at least; near coaxial joints a right fit ends at 1e-7
-_EXACT, _FAIR = 1e-8, 1.2  # misfits at which an order fits: relative, in deviations
+_EXACT, _APART = 10.0, 1e4  # floors of rounding: a fit, and no fit (near coaxial joints: a hundred)
+_FAIR = 1.2  # misfits at which an order fits: relative, in deviations
 _ODDS = 12.0  # log odds against it, answers with noise
 
 
@@ -36,7 +36,7 @@ class Contest:
     @cached_property
     def tree(self) -> ScrewTree:
         """Kinds and a reference pose; which joint carries which is for the contests to say."""
-        asked = self.prober.at(self.prober.draw(8), replicates=4 if self.prober.noisy else 1)
+        asked = self.prober.at(self.prober.draw(8), replicates=4 if self.prober.scatters else 1)
         return ScrewTree(
             parents=(-1,) * len(self.kinds),
             turning=tuple(kind == "revolute" for kind in self.kinds),
@@ -62,14 +62,15 @@ class Contest:
     def _between(self, j: int, k: int, context: tuple[int, ...]) -> int:
         first, second = (self._fit((*context, *pair)) for pair in ((j, k), (k, j)))
         better, worse = sorted((first, second), key=lambda w: w.error)
-        if self.prober.noisy:
+        if self.prober.scatters:
             odds = 0.5 * better.count * (worse.error**2 - better.error**2)
             if _ODDS < odds < 10 * _ODDS:  # or the worse one only found no better screws
                 again = self._fit((*context, *((k, j) if better is first else (j, k))), 3)
                 odds = 0.5 * better.count * (again.error**2 - better.error**2)
             told = better.error < _FAIR and odds > _ODDS
         else:
-            told = better.error < _EXACT and worse.error > _APART
+            floor = max(better.floor, worse.floor)
+            told = better.error < _EXACT * floor and worse.error > _APART * floor
         return 0 if not told else 1 if better is first else -1
 
     def _fit(self, way: tuple[int, ...], patience: int = 1) -> Way:

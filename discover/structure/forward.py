@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 import kinematics
+from discover.structure.assembly import robot_from_screws
 from discover.structure.floating import BASE_Q, FloatingTree
 from discover.structure.idealised import lean
-from discover.structure.inference import robot_from_screws
 from discover.structure.passes import torch_forces, trace_recursion
 from discover.structure.recursion import Recursion
 from discover.structure.renumbering import configuration_order
@@ -25,9 +25,10 @@ from kinematics.programs.elimination import forward_dynamics
 from kinematics.programs.mechanism import Mechanism, mechanism
 from kinematics.programs.orders import ABOVE, BEFORE, Order
 from kinematics.programs.program import Program
-from kinematics.programs.search import QUICK, better_order, named_order
+from kinematics.programs.search import QUICK, SMALL, better_order, named_order
 
 _SAME = 1e-9
+_PATIENCE = 4  # times what `kinematics.compile` spends on orders of small robots
 _ABOUT = 0.02  # coefficients this close to whole numbers may be those, where answers scatter
 NAMES = {"aba": "articulated bodies", "crba": "composite bodies, LᵀDL"}
 
@@ -68,8 +69,9 @@ def forward(robot: Robot, found: Recursion, described: Robot | None = None) -> F
 
 
 def cheapest(made: Mechanism) -> tuple[Order, Program]:
-    """The cheapest order found in a moment, and its program: what `kinematics.compile` takes."""
-    order = better_order(made, budget=QUICK).order
+    """The cheapest order found in a moment, and its program."""
+    budget = QUICK if made.robot.nv > SMALL else _PATIENCE * QUICK
+    order = better_order(made, budget=budget).order
     return order, forward_dynamics(made, order)
 
 

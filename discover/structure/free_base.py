@@ -15,6 +15,8 @@ import numpy as np
 
 from discover.dynamics import Respondent
 from discover.region import Region
+from discover.structure.assembly import robot_from_screws
+from discover.structure.bodies import answers, in_tidy_frames, with_possible_bodies
 from discover.structure.floating import (
     BASE_V,
     FloatingProber,
@@ -23,7 +25,7 @@ from discover.structure.floating import (
     rotations,
 )
 from discover.structure.geometry import Geometry, is_good
-from discover.structure.inference import Structure, robot_from_screws
+from discover.structure.inference import Structure
 from discover.structure.probing import Local
 from discover.structure.projection import Problem, solve, solve_well
 from discover.structure.recursion import Recursion, search
@@ -60,12 +62,17 @@ def infer_free(respondent: Respondent, region: Region, seed: int = 0) -> Structu
             "missed by the best."
         )
     robot = robot_from_screws(geometry.tree, geometry.screws, geometry.pi, gravity=gravity.tolist())
+    exact = robot
+    if geometry.good:
+        asked, fresh = answers(whole, robot, order)
+        robot = in_tidy_frames(robot, geometry, whole.scatters, asked, fresh)
+        robot, exact = with_possible_bodies(robot, asked)
     return Structure(
         tree=replace(tree, parents=parents),
         geometry=geometry,
         order=order,
         robot=robot,
-        exact=robot,
+        exact=exact,
         equivalent=(),
         notes=tuple(notes),
         queries=respondent.queries - before,
@@ -85,7 +92,7 @@ def free_recursion(
 
 def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
     rng = np.random.default_rng([whole.seed, 37])
-    depth = 24 if whole.noisy else 1
+    depth = 24 if whole.scatters else 1
     reference = held.draw(1, 0.7)[0]
     screws, turning = [], []
     for j, kind in enumerate(tree.kinds):
@@ -108,12 +115,12 @@ def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
         if losses[k] > _ALIKE * loss:
             break
         best, loss = rivals[k], losses[k]
-    problem = Problem.of(best, asked, whitened=whole.noisy)
+    problem = Problem.of(best, asked, whitened=whole.scatters)
     result = solve(problem, all_screws, iterations=30)
     found = problem.parameters(result.screws)
-    test = Problem.of(best, fresh, whitened=whole.noisy)
+    test = Problem.of(best, fresh, whitened=whole.scatters)
     size = 6 * nb + len(found)
-    spread = problem.spread(result.screws, found) if whole.noisy else np.zeros((size, 0))
+    spread = problem.spread(result.screws, found) if whole.scatters else np.zeros((size, 0))
     held_out = test.foreseen_error(result.screws, found, spread)
     return Geometry(
         tree=best,
@@ -122,7 +129,7 @@ def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
         error=result.error,
         held_out=held_out,
         joint=spread @ spread.T,
-        good=is_good(max(result.error, held_out), whole.noisy),
+        good=is_good(max(result.error, held_out), problem),
         joint_terms=False,
         queries=whole.respondent.queries,
     )
@@ -145,7 +152,7 @@ def _one_joint(
     tried: list[tuple[float, Array, bool]] = []
     for turns in kinds:
         piece = FloatingTree.over((-1,), (turns,), reference[[joint]])
-        problem = Problem.of(piece, asked, whitened=held.noisy)
+        problem = Problem.of(piece, asked, whitened=held.scatters)
         for _ in range(_STARTS):
             first = start(piece, rng)
             if turns:
@@ -175,7 +182,7 @@ def _without_weight(asked: Local) -> Local:
 
 def _gravity(whole: FloatingProber) -> tuple[Array, float]:
     """The acceleration of what falls, in the world; and what of the forces at rest it misses."""
-    asked = whole.at(whole.draw(12), replicates=8 if whole.noisy else 1)
+    asked = whole.at(whole.draw(12), replicates=8 if whole.scatters else 1)
     back = rotations(asked.q[:, 3:7]).swapaxes(1, 2)
     rows = -asked.H[:, :, 3:BASE_V] @ back
     size = np.sqrt(np.einsum("nii->ni", asked.H).clip(1e-300))[..., None]

@@ -21,7 +21,8 @@ from discover.structure.rivals import weight_of
 from discover.structure.screws import Array, ScrewTree
 from discover.structure.way import FEWER, STARTS, one_way, start
 
-_EXACT, _FAIR = 1e-7, 1.2  # misfits at which a geometry is good: relative, in deviations
+_EXACT = 100.0  # floors of rounding, and
+_FAIR = 1.2  # deviations, at which a misfit is good
 _PRICE = 4.0  # of chi-square a joint that tidy angles may cost
 
 
@@ -59,9 +60,9 @@ class Geometry:
         return np.sqrt(np.clip(own, 0.0, None)).reshape(self.pi.shape)
 
 
-def is_good(misfit: float, noisy: bool) -> bool:
+def is_good(misfit: float, problem: Problem) -> bool:
     """Whether a misfit, relative or in deviations, is down to rounding or noise."""
-    return misfit <= (_FAIR if noisy else _EXACT)
+    return misfit <= (_FAIR if problem.whitened else _EXACT * problem.floor)
 
 
 def infer_geometry(
@@ -70,9 +71,9 @@ def infer_geometry(
     """Screws of a tree whose parents and joint kinds are given. Deterministic in the seed."""
     before = prober.respondent.queries
     rng = np.random.default_rng([prober.seed, 29])
-    depth = 12 if prober.noisy else 1
+    depth = 12 if prober.scatters else 1
     nv = len(tree.parents)
-    n = max(16, 4 * nv) * (2 if prober.noisy else 1)
+    n = max(16, 4 * nv) * (2 if prober.scatters else 1)
     asked = prober.at(prober.draw(n), replicates=depth)
     held = prober.at(prober.draw(12), replicates=depth)
     if not weight_of(asked):
@@ -86,12 +87,12 @@ def infer_geometry(
             effort = min(effort, FEWER)
         screws = _lay_on(screws, known, found.screws, way)
         known |= set(way)
-    problem = Problem.of(tree, asked, whitened=prober.noisy, joint_terms=joint_terms)
-    result = _settled(problem, screws, prober.noisy)
+    problem = Problem.of(tree, asked, whitened=prober.scatters, joint_terms=joint_terms)
+    result = _settled(problem, screws, prober.scatters)
     best = problem.parameters(result.screws)
-    test = Problem.of(tree, held, whitened=prober.noisy, joint_terms=joint_terms)
+    test = Problem.of(tree, held, whitened=prober.scatters, joint_terms=joint_terms)
     size = 6 * nv + len(best)
-    spread = problem.spread(result.screws, best) if prober.noisy else np.zeros((size, 0))
+    spread = problem.spread(result.screws, best) if prober.scatters else np.zeros((size, 0))
     held_out = test.foreseen_error(result.screws, best, spread)
     return Geometry(
         tree=tree,
@@ -99,7 +100,7 @@ def infer_geometry(
         pi=best[: 10 * nv].reshape(-1, 10),
         error=result.error,
         held_out=held_out,
-        good=is_good(max(result.error, held_out), prober.noisy),
+        good=is_good(max(result.error, held_out), problem),
         joint_terms=joint_terms,
         joint=spread @ spread.T,
         queries=prober.respondent.queries - before,

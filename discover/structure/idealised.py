@@ -10,12 +10,14 @@ that may be done is for the caller to decide, on answers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
 from discover.laws.family import identifiable_basis, without_joint_terms
+from discover.structure.assembly import is_free, kind, label
 from discover.structure.screws import Array, ScrewTree
 from kinematics import Robot
 from kinematics.programs.elimination import forward_dynamics
@@ -36,10 +38,17 @@ _FLAT = 1e-9  # sine below which two axes count as parallel whatever the toleran
 
 
 def tidy_frames(
-    tree: ScrewTree, screws: Array, pi: Array, tolerance: float, name: str = "inferred"
+    tree: ScrewTree,
+    screws: Array,
+    pi: Array,
+    tolerance: float,
+    *,
+    gravity: Sequence[float] | None = None,
+    name: str = "inferred",
 ) -> Robot:
-    """Screws (nv, 6) and parameters (nv, 10) in one frame as a Robot in tidy frames; angles [rad],
-    and offsets over the reach, within `tolerance` of special values are made exact."""
+    """Screws (nb, 6) and parameters (nb, 10) in one frame as a Robot in tidy frames; angles [rad],
+    and offsets over the reach, within `tolerance` of special values are made exact. A free base
+    keeps its frame, in which the model tells its twist."""
     order = tree.order
     turning = np.asarray(tree.turning)
     axes = np.where(turning[:, None], screws[:, :3], screws[:, 3:])
@@ -47,11 +56,15 @@ def tidy_frames(
     reach = max(float(np.ptp(origin, axis=0).max()), 1e-3)
     room = tolerance * reach
     place = {j: k for k, j in enumerate(order)}
-    base = _base(tree, rotation)
+    base = np.eye(3) if is_free(tree, order[0]) else _base(tree, rotation)
     rotations: list[Array] = []
     shifts: list[Array] = []
     for j in order:
         p = tree.parents[j]
+        if is_free(tree, j):
+            rotations.append(np.eye(3))
+            shifts.append(np.zeros(3))
+            continue
         R, t = (rotation[p], origin[p]) if p >= 0 else (base, origin[order[0]])
         relative, offset = R.T @ rotation[j], R.T @ (origin[j] - t)
         if turning[j]:
@@ -63,15 +76,15 @@ def tidy_frames(
     offsets = _alike(np.array(shifts), room)
     return build(
         name,
-        kinds=["revolute" if turning[j] else "prismatic" for j in order],
+        kinds=[kind(tree, j) for j in order],
         parents=[place[tree.parents[j]] if tree.parents[j] >= 0 else -1 for j in order],
-        joint_names=[f"q{j + 1}" for j in order],
-        body_names=[f"link{j + 1}" for j in order],
+        joint_names=[label(tree, j, "q", "base") for j in order],
+        body_names=[label(tree, j, "link", "trunk") for j in order],
         tree_rotation=np.array(rotations),
         tree_offset=offsets,
         axes=np.array([_Z] * len(order)),
         pi=np.array([_seen_from(pi[j], rotation[j], origin[j]) for j in order]),
-        gravity=[0.0, 0.0, -tree.gravity],
+        gravity=[0.0, 0.0, -tree.gravity] if gravity is None else list(gravity),
         notes=("inferred from a black box; the frame's yaw, its origin and a mirror are free",),
     )
 
@@ -82,6 +95,9 @@ def _frames(tree: ScrewTree, screws: Array, axes: Array, tolerance: float) -> tu
     rotation, origin = np.zeros((nv, 3, 3)), np.zeros((nv, 3))
     for j in tree.order:
         p, z = tree.parents[j], axes[j]
+        if is_free(tree, j):
+            rotation[j] = np.eye(3)
+            continue
         above = rotation[p] if p >= 0 else np.eye(3)
         start = origin[p] if p >= 0 else np.zeros(3)
         normal = np.cross(above[:, 2], z)

@@ -111,6 +111,12 @@ class Prober:
         return self.noise > _EXACT
 
     @property
+    def scatters(self) -> bool:
+        """Whether departures are noise, by which answers can be weighed: those of rounding to
+        narrow numbers are the same when asked again, and shared by all answers at a state."""
+        return self.noisy and (self.noise > _NARROW or self.scatter > _SHARE * self.noise)
+
+    @property
     def excused(self) -> bool:
         """Whether departures may be noise: the same question asked twice is answered in two ways,
         or the departures are as small as the rounding of a narrow number format."""

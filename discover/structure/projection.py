@@ -18,6 +18,8 @@ from discover.structure.screws import Array, ScrewTree
 _STEP = 1e-30
 _RIDGE = 1e-9
 _FLOOR = 1e-9
+_ROUNDED = 30.0  # relative misfits of H over those of the answers, by the inversion
+_NARROWEST = 3e-6  # floor of the narrowest number format that passes for exact
 _COARSE = 1e-5
 _LEAST = 1e-14  # variance of a combination over that of the best, no less
 _SHOWN = 1e-6  # of the best shown combination: what is shown less is not known
@@ -109,10 +111,17 @@ class Problem:
             weights, floor = Weights.of_noise(asked, joint_terms or tree.gravity != 0), 1.15
             H = asked.raw
         else:
-            weights, floor = Weights.of_sizes(tree, asked), _FLOOR
+            weights = Weights.of_sizes(tree, asked)
+            rounding = max(asked.misfit, asked.asymmetry)
+            floor = min(max(_FLOOR, _ROUNDED * rounding), _NARROWEST)
             H = asked.H
         y = weights(np.concatenate([H, asked.force[:, :, None]], 2))
         return cls(tree=tree, q=asked.q, y=y, weights=weights, floor=floor, joint_terms=joint_terms)
+
+    @property
+    def whitened(self) -> bool:
+        """Whether misfits are in standard deviations."""
+        return self.weights.left is not None
 
     def design(self, screws: Array) -> Array:
         """Weighted rows (r, p), linear in the 10 nv inertial parameters and the joint terms."""

@@ -25,11 +25,12 @@ FEWER = 6  # starts, once it has shown that no screws fit
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Way:
     """screws (len(way), 6) in the way's order; whether every stage came down to rounding or noise;
-    the last stage's misfit and on how many numbers."""
+    the last stage's misfit, the floor for it, and on how many numbers."""
 
     screws: Array
     reached: bool
     error: float
+    floor: float
     count: int
 
 
@@ -45,8 +46,8 @@ def one_way(
 ) -> Way:
     """Screws of the joints `way`, each carried by the one before. With `hasty` the first stage that
     no screws fit is the last."""
-    m, reached, tidy, depth = len(way), True, True, 24 if prober.noisy else 1
-    error, count = 0.0, 0
+    m, reached, tidy, depth = len(way), True, True, 24 if prober.scatters else 1
+    error, floor, count = 0.0, 0.0, 0
     beam = [start(_piece(tree, way[m - 1 :]), rng)]
     for first in range(m - 2, -1, -1):
         part = way[first:]
@@ -54,7 +55,7 @@ def one_way(
         q = np.repeat(tree.reference[None], 8 + 3 * len(part), 0)
         q[:, part] = prober.draw(len(q))[:, part]
         asked = prober.at(q, replicates=depth).joints(list(part))
-        problem = Problem.of(piece, asked, whitened=prober.noisy, joint_terms=joint_terms)
+        problem = Problem.of(piece, asked, whitened=prober.scatters, joint_terms=joint_terms)
         tried: list[tuple[float, Array]] = []
         for k in range(-len(_TIDY), effort):
             inner = beam[k % len(beam)] if k >= 0 else beam[0]
@@ -80,10 +81,10 @@ def one_way(
             beam = beam[:1]
         else:
             reached, effort = False, min(effort, FEWER)
-        error, count = tried[0][0], len(problem.y)
+        error, floor, count = tried[0][0], problem.floor, len(problem.y)
         if hasty and not reached:
             break
-    return Way(screws=beam[0], reached=reached, error=error, count=count)
+    return Way(screws=beam[0], reached=reached, error=error, floor=floor, count=count)
 
 
 def _tidy_start(screws: Array, direction: str, *, alone: bool) -> None:

@@ -12,9 +12,10 @@ import kinematics
 from discover.bench import inferred_geometry
 from discover.dynamics import Respondent, relative_error
 from discover.errors import RegionError
+from discover.structure.assembly import robot_of
 from discover.structure.floating import FloatingTree
 from discover.structure.geometry import mirror, move
-from discover.structure.inference import infer, robot_of
+from discover.structure.inference import infer
 from discover.structure.projection import Problem
 from discover.structure.screws import ScrewTree
 
@@ -57,6 +58,20 @@ def test_a_random_tree_of_turning_and_sliding_joints_comes_out():
     assert found.geometry.good
     assert found.renumbered
     assert found.geometry.held_out < 1e-9
+
+
+@pytest.mark.parametrize("name", ["double_pendulum", "panda"])
+def test_a_model_in_narrow_numbers_has_a_geometry(name):
+    robot = kinematics.load(name)
+    narrow = robot.to(dtype=torch.float32)
+
+    def model(q, v, tau):
+        return kinematics.aba(narrow, q.float(), v.float(), tau.float()).double()
+
+    found = infer(Respondent(model, robot.nv, robot.nv), REGION)
+    assert list(found.tree.parents) == robot.parents
+    assert found.geometry.good
+    assert found.geometry.held_out < 1e-5
 
 
 def test_gauge_moves_change_no_answer():

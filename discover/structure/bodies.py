@@ -1,0 +1,67 @@
+"""Bodies for a geometry: tidy frames, and inertial parameters that can exist."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from discover.dynamics import Answers
+from discover.laws.consistency import complete
+from discover.laws.family import Family
+from discover.laws.fit import fit
+from discover.structure.geometry import Geometry
+from discover.structure.idealised import tidy_frames
+from discover.structure.probing import Prober
+from discover.structure.renumbering import configuration_order
+from kinematics import Robot
+
+_EXACT_ROOM = (1e-5, 1e-7, 1e-9)  # what counts as a right angle or as nothing, tried in turn
+_NOISY_ROOM = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-7)
+_BALL = 0.1  # radius of stand-in bodies [m]
+
+
+def answers(prober: Prober, robot: Robot, order: tuple[int, ...]) -> tuple[Answers, Answers]:
+    """Answers in the region, to fit bodies to and to hold them against, in the robot's order."""
+    n = max(40, 6 * Family.of(robot).size // robot.nv) * (8 if prober.noisy else 1)
+    states = [prober.draw(n), prober.draw_velocities(n), prober.draw_forces(n)]
+    told = prober.respondent.ask(*(torch.from_numpy(x) for x in states))
+    keep, q_keep = list(order), configuration_order(order, robot.nq)
+    told = Answers(q=told.q[:, q_keep], v=told.v[:, keep], tau=told.tau[:, keep], a=told.a[:, keep])
+    return told[: 4 * n // 5], told[4 * n // 5 :]
+
+
+def in_tidy_frames(
+    robot: Robot, geometry: Geometry, noisy: bool, asked: Answers, held: Answers
+) -> Robot:
+    """The robot with frames in which constants vanish, and with angles and offsets that are special
+    within the largest tolerance that costs nothing on answers that were not fitted."""
+    own = fit(Family.of(robot), asked).standardised_error(held)
+    for tolerance in _NOISY_ROOM if noisy else _EXACT_ROOM:
+        tidy = tidy_frames(
+            geometry.tree,
+            geometry.screws,
+            geometry.pi,
+            tolerance,
+            gravity=robot.gravity.tolist(),
+        )
+        error = fit(Family.of(tidy), asked).standardised_error(held)
+        if error <= max(1.01 * own, own + 1e-10):
+            return tidy
+    return robot
+
+
+def with_possible_bodies(robot: Robot, answers: Answers) -> tuple[Robot, Robot]:
+    """The robot with bodies that can exist and have the base parameters that the answers show, and
+    with the fitted ones of least norm.
+
+    Among all such bodies those nearest to balls of equal mass about the joints. Where none have
+    quite these base parameters, the nearest possible ones.
+    """
+    fitted = fit(Family.of(robot), answers)
+    mass = max(1e-6, float(robot.pi[:, 0].abs().max()))
+    ball = torch.zeros(robot.nb, 10, dtype=torch.float64)
+    ball[:, 0] = mass
+    ball[:, [4, 6, 9]] = 0.4 * mass * _BALL**2
+    completion = complete(fitted, answers, ball)
+    possible = robot.replace(pi=completion.pi) if np.isfinite(completion.cost) else robot
+    return possible, fitted.family.member(fitted.theta)
