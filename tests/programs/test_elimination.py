@@ -14,6 +14,7 @@ from kinematics.programs import ProgramError, compile_robot, evaluate, robot_pro
 from kinematics.programs.elimination import forward_dynamics
 from kinematics.programs.fastest import choose
 from kinematics.programs.mechanism import mechanism
+from kinematics.programs.order_choices import limb_orders, places_of
 from kinematics.programs.orders import (
     Order,
     articulated_order,
@@ -22,7 +23,7 @@ from kinematics.programs.orders import (
     equation_graph,
 )
 from kinematics.programs.regrouping import regrouped
-from kinematics.programs.search import _places, better_order, limb_orders
+from kinematics.programs.search import better_order
 from kinematics.programs.steps import about, is_permutation, zxz
 
 
@@ -38,7 +39,9 @@ def test_any_order_is_forward_dynamics(seed):
     arrays = draw(robot, 4, seed)
     reference = kinematics.aba(robot, *arrays)
     for _ in range(4):
-        places = [_places(made, j)[rng.integers(len(_places(made, j)))] for j in range(robot.nb)]
+        places = [
+            places_of(made, j)[rng.integers(len(places_of(made, j)))] for j in range(robot.nb)
+        ]
         order = Order(
             places=tuple(places),
             reference={j: rng.choice(["xy", "yx", "rest"]) for j in range(robot.nb)},
@@ -84,7 +87,7 @@ def test_all_orders_are_tried_where_they_are_few():
     rng = np.random.default_rng(0)
     for _ in range(60):  # nothing drawn at random from the same choices is cheaper
         order = Order(
-            places=tuple(rng.choice(_places(made, j)) for j in range(2)),
+            places=tuple(rng.choice(places_of(made, j)) for j in range(2)),
             reference={j: rng.choice(["xy", "yx", "rest"]) for j in range(2)},
             moments={j: rng.choice(["second moment", "Ixx", "Iyy"]) for j in range(2)},
         )
@@ -131,7 +134,7 @@ def test_limb_orders_are_well_formed():
     made = mechanism(tree(9, 4))
     for order in limb_orders(made):
         for joint, place in enumerate(order.places):
-            assert place in _places(made, joint)
+            assert place in places_of(made, joint)
 
 
 def test_regrouped_inertia_is_the_same_robot():
