@@ -12,6 +12,7 @@ import sympy
 
 from discover.laws import latex
 from discover.laws.family import without_joint_terms
+from discover.laws.lean_bodies import lean_bodies
 from discover.laws.quantities import needs_mechanics, place_points
 from discover.laws.terms import Term, symbols
 from kinematics import Robot
@@ -225,7 +226,7 @@ def compile_law(robot: Robot, extra: Sequence[Term], dtype: str):
     if not extra:
         import kinematics
 
-        return kinematics.compile(robot, "aba", dtype=dtype)
+        return kinematics.compile(lean_bodies(robot), "aba", dtype=dtype)
     return compile_trace(program(robot, extra), dtype=dtype)
 
 
