@@ -1,8 +1,9 @@
 """Compiled kernels on disk, by content hash; safe for processes that write at the same time.
 
-An entry is one file: a header line of JSON with the checksum of what follows, then the machine
-code. It is written under another name and moved into place, so a reader sees all of it or none.
-An entry that fails its checksum is treated as absent, and is rebuilt by whoever asked.
+An entry is one file: a header line of JSON, which describes the program and holds the checksum of
+this description and of what follows, then the machine code. It is written under another name and
+moved into place, so a reader sees all of it or none. An entry that fails its checksum is treated as
+absent, and is rebuilt by whoever asked.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ def key(**content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _checksum(description: dict[str, Any], code: bytes) -> str:
+    return hashlib.sha256(json.dumps(description).encode() + b"\n" + code).hexdigest()
+
+
 def read(name: str) -> tuple[dict[str, Any], bytes] | None:
     """The entry ``name`` as (description, machine code), or None if absent or damaged."""
     place = folder()
@@ -58,8 +63,8 @@ def read(name: str) -> tuple[dict[str, Any], bytes] | None:
     line, _, code = whole.partition(b"\n")
     try:
         header = json.loads(line)
-        sound = header["checksum"] == hashlib.sha256(code).hexdigest()
         description = header["description"]
+        sound = header["checksum"] == _checksum(description, code)
     except (ValueError, KeyError, TypeError):
         return None
     return (description, code) if sound and isinstance(description, dict) else None
@@ -70,7 +75,7 @@ def write(name: str, description: dict[str, Any], code: bytes) -> None:
     place = folder()
     if place is None:
         return
-    header = {"checksum": hashlib.sha256(code).hexdigest(), "description": description}
+    header = {"checksum": _checksum(description, code), "description": description}
     whole = json.dumps(header).encode() + b"\n" + code
     try:
         place.mkdir(parents=True, exist_ok=True)

@@ -267,7 +267,10 @@ def test_second_call_comes_from_the_cache_and_damage_is_mended(tmp_path):
     assert not compile_robot(robot.replace(pi=robot.pi * 2), "aba").from_cache
     entries = sorted(disk_cache.folder().iterdir())
     assert len(entries) == 2
-    for damage in (b"", b"not a kernel", entries[0].read_bytes()[:-7]):
+    sound = entries[0].read_bytes()
+    header = sound.replace(b'"sizes": [2', b'"sizes": [3', 1)  # one letter of the description
+    assert header != sound
+    for damage in (b"", b"not a kernel", sound[:-7], header):
         for entry in entries:
             entry.write_bytes(damage)
         rebuilt = compile_robot(robot, "aba")
