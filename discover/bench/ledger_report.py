@@ -175,8 +175,8 @@ def orders(held: Held) -> list[str]:
             f"The order found needs {100 * saved:.1f} % fewer operations than the better "
             "classical one. "
         )
-    if times[cheapest] <= times[fastest] * (1 + CLOSE):
-        text += "It is also the fastest, within what can be told apart."
+    if times[cheapest] <= times[fastest] * (1 + CLOSE) or counts[cheapest] == counts[fastest]:
+        text += "None that costs more is faster, within what can be told apart."
     else:
         text += (
             f"**Cheaper is not faster here**: {names[fastest]} takes "

@@ -60,6 +60,17 @@ def test_the_answer_follows_the_numbers(folder: Path, tmp_path: Path) -> None:
     assert "0.500 ns" in "".join(said)
 
 
+def test_cheaper_is_held_against_faster_only_where_it_is_cheaper(folder: Path) -> None:
+    held = read_json(folder / "double_pendulum.json")
+    for row in held["programs"]:
+        row["median_ns"] = 5.0 if row["contender"].startswith("compiled aba") else 9.0
+    counts = held["orders"]["operations"]
+    assert counts["found"] == counts["aba"] < counts["crba"]
+    assert "not faster" not in "".join(ledger_report.orders(held))
+    counts["found"] -= 1
+    assert "**Cheaper is not faster here**" in "".join(ledger_report.orders(held))
+
+
 def test_the_front_joins_those_that_nothing_beats() -> None:
     def point(family: str, time: float, inside: float) -> Point:
         return Point(family=family, kind="model", time=time, inside=inside, outside=1.0)
