@@ -26,6 +26,9 @@ _EFFECTIVE = 200
 _ALPHABET = 20
 _FINALISTS = 8
 _SAME = 1e-9
+_FIRSTS = 24  # blocks that are tried as the first of a pair
+_SEEN = (1e-9, 1e-3)  # of the best shown direction: exact answers, noisy ones
+_WORTH = 1.02  # a direction that explains nothing takes up about this much of what is left
 
 
 def length(error: float, floor: float, blocks: list[Block]) -> float:
@@ -160,3 +163,51 @@ def finalists(
         order = np.argsort(loss)[:_FINALISTS]
         found += [tuple(int(i) for i in index[k]) for k in order]
     return found
+
+
+def unseen(
+    samples: Samples, data: Probes, inertia: Block, root: Block | None, root_vector: Array
+) -> Array:
+    """Orthonormal directions (p, k) of the parameters that neither H nor the forces at rest show,
+    under noise not well; blocks of v² may depend on them."""
+    p = 10 * samples.nb
+    weight = 1.0 / data.H_scale
+    rows = [(samples.block(inertia) * weight[None, :, :, None]).reshape(-1, p)]
+    if root is not None:
+        push = np.einsum("njkp,k->njp", samples.block(root), root_vector)
+        rows.append((push / data.scale[None, :, None]).reshape(-1, p))
+    _, s, vt = np.linalg.svd(np.concatenate(rows), full_matrices=True)
+    shown = int((s > _SEEN[data.floor == 1.0] * s[0]).sum())
+    return vt[shown:].T
+
+
+def looser_finalists(
+    data: Probes, values: list[Array], phi: Array, free: Array
+) -> list[tuple[int, ...]]:
+    """Blocks, and pairs of them, that explain v² best when each may choose the parameters `free`
+    (p, k) by itself: what shares them is for the refit to say."""
+    y = (data.even / data.scale).ravel()
+    groups = []
+    for Y in values:
+        rows = (Y / data.scale[None, :, None]).reshape(len(y), -1)
+        groups.append(_spanned(np.column_stack([rows @ phi, rows @ free]), 1e-9))
+    alone = [float(np.sum((y - g @ (g.T @ y)) ** 2)) for g in groups]
+    order = [int(i) for i in np.argsort(alone)]
+    found: list[tuple[int, ...]] = [(i,) for i in order[:_FINALISTS]]
+    pairs: list[tuple[float, tuple[int, ...]]] = []
+    for i in order[:_FIRSTS]:
+        first = groups[i]
+        left = y - first @ (first.T @ y)
+        for j, other in enumerate(groups):
+            if j != i:
+                more = _spanned(other - first @ (first.T @ other), 1e-7)
+                loss = float(np.sum((left - more @ (more.T @ left)) ** 2))
+                pairs.append((loss * _WORTH ** more.shape[1], (min(i, j), max(i, j))))
+    return found + list(dict.fromkeys(pair for _, pair in sorted(pairs)))[: 3 * _FINALISTS]
+
+
+def _spanned(columns: Array, tolerance: float) -> Array:
+    """Orthonormal columns of the same span; columns are not longer than about one."""
+    size = np.linalg.norm(columns, axis=0)
+    u, s, _ = np.linalg.svd(columns / np.maximum(size, 1e-9), full_matrices=False)
+    return u[:, s > tolerance * max(float(s[0]), 1e-300)] if len(s) else u

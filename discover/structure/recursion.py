@@ -20,7 +20,9 @@ from discover.structure.choosing import (
     finalists,
     inertia_block,
     length,
+    looser_finalists,
     root_block,
+    unseen,
 )
 from discover.structure.degrees import Probes, probe
 from discover.structure.language import Block, Samples, root_blocks, velocity_blocks
@@ -92,6 +94,10 @@ def search(
     if prober.noisy and race.best.error > _FAIR * data.floor:
         # Parameters that explain some of v² show better which blocks explain the rest.
         race.run(finalists(samples, data, values, race.best.phi))
+    if race.best.error > (_FAIR * data.floor if prober.noisy else _EQUIVALENT):
+        # Or the blocks depend on parameters that nothing else shows.
+        free = unseen(samples, data, inertia, root, root_vector)
+        race.run(looser_finalists(data, values, phi, free))
     chosen = tuple(blocks[k] for k in race.winner)
     k = len(blocks)
     count = a_count * len(root_blocks()) * (1 + k + math.comb(k, 2) + math.comb(k, 3))

@@ -20,6 +20,12 @@ def test_a_random_truth_comes_out_of_noisy_torques():
     assert record["right"]
 
 
+@pytest.mark.parametrize(("number", "joints", "noise"), [(8, 5, None), (13, 4, "tau")])
+def test_blocks_that_rest_on_parameters_which_nothing_else_shows(number, joints, noise):
+    trial = {"truth": "random", "number": number, "joints": joints, "noise": noise}
+    assert run_recursion(trial)["right"]
+
+
 def test_trials_are_listed_once_and_reports_come_from_records(tmp_path, monkeypatch):
     for part in structure.parts().values():
         ids = [t["id"] for t in part.trials((0, 1))]
