@@ -13,21 +13,25 @@ from torch import Tensor
 from discover.dynamics import Answers
 from discover.evidence import Evidence
 from discover.examination import Resolution
-from discover.findings import descriptions, evidence_from
+from discover.findings import described, descriptions, evidence_from
 from discover.interview import Interview
 from discover.laws import Domain, RigidBodyLaw, accounts
 from discover.laws.consistency import Completion
 from discover.laws.fit import Fit
-from discover.laws.members import members
+from discover.laws.front import Candidate
+from discover.laws.members import members, nearby
+from discover.laws.quantities import has_points
+from discover.laws.samples import sample
 from discover.laws.selection import refit
 from discover.parameters import parameter_table
-from discover.probes import noise, structure
+from discover.probes import leftover_force, noise, structure
 from discover.probes.reach import EDGES, Curve, reach
 from discover.standing import stand
 
 _TOLERANCE = 0.05  # the relative error at which a law is said to have reached its end
 _FRESH = 2.0  # half-widths beyond which no law was fitted
 _CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
+_PREDICTABLE = 0.5  # R² of what the bodies leave over, from little, that is worth a look
 _KEEP = 0.3  # a law whose relative error inside is above this describes nothing
 
 
@@ -59,11 +63,12 @@ def conclude(
     edges: dict[str, float] | None = None,
     seen: Resolution | None = None,
     tried: Sequence[Fit] = (),
+    near: Sequence[Candidate] = (),
 ) -> Finding:
     """Put the numbers, the law, its curves and its reach together.
 
     `seen` is what could have been seen; without it, what the law leaves over. `tried` are the
-    laws that the one that won was held against.
+    laws that the one that won was held against; `near`, those about as good as the first of them.
     """
     if floor.labels:
         told = f"Its training labels carry noise of {floor.labels:.2g} of the spread of a"
@@ -85,7 +90,7 @@ def conclude(
     kept = inside_error <= max(_KEEP, 3 * floor.random)
     bodied = completion.exact or completion.cost <= _CHEAP * law.error
     pi = completion.pi if bodied and completion.armature is None else None
-    result = _accounted(law, pi, interview, tried).within(domain) if kept else None
+    result = _accounted(law, pi, interview, tried, near).within(domain) if kept else None
     if kept and not bodied:
         notes = [
             *notes,
@@ -95,9 +100,14 @@ def conclude(
     if result is not None:
         result, sentences = stand(result, interview)
         notes = [*notes, *sentences]
+    leftover = {}
+    if result is not None and _leaves_a_force(result, values):
+        seen_force = leftover_force.measure(result, interview)
+        leftover = seen_force.values()
+        notes = [*notes, seen_force.sentence]
     identities = {k: v for k, v in asdict(structure.measure(interview)).items() if v is not None}
     return Finding(
-        evidence=evidence_from(values, bands) + descriptions(identities),
+        evidence=evidence_from(values, bands) + descriptions(identities) + described(leftover),
         law=result,
         reach=domain.reach,
         resolution=seen or Resolution(max(inside_error, floor.level), max(far, floor.level)),
@@ -109,8 +119,18 @@ def conclude(
     )
 
 
+def _leaves_a_force(law: RigidBodyLaw, values: dict[str, float]) -> bool:
+    """Whether there is a force beside the bodies whose structure can be asked for."""
+    plain = law.integrator is None and has_points(law.robot)
+    return plain and (bool(law.extra) or values["low-dimensional predictability"] > _PREDICTABLE)
+
+
 def _accounted(
-    law: Fit, pi: Tensor | None, interview: Interview, tried: Sequence[Fit]
+    law: Fit,
+    pi: Tensor | None,
+    interview: Interview,
+    tried: Sequence[Fit],
+    near: Sequence[Candidate],
 ) -> RigidBodyLaw:
     """The law with the evidence for its parts and the front of all that were tried."""
     asked = interview.answers
@@ -124,10 +144,13 @@ def _accounted(
     if law.family.terms:
         others.append(refit(law, inside, ()))
     front = accounts.tried([law, *others], held, fresh)
+    shown = (("in the region", held), (f"beyond {_FRESH:g} half-widths", fresh))
     return replace(
         RigidBodyLaw.from_fit(law, pi),
         account=accounts.parts(law, inside, held, fresh),
         front=members(front, RigidBodyLaw.from_fit),
+        near=nearby(near, RigidBodyLaw.from_fit),
+        samples=tuple(sample(law, x, where) for where, x in shown if len(x)),
     )
 
 

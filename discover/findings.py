@@ -76,3 +76,11 @@ def descriptions(identities: dict[str, float]) -> list[Evidence]:
         )
         for name, value in identities.items()
     ]
+
+
+def described(values: dict[str, tuple[float, str]]) -> list[Evidence]:
+    """Numbers with their meanings, as evidence that supports nothing by itself."""
+    return [
+        Evidence(name=name, value=value, interval=(value, value), meaning=meaning)
+        for name, (value, meaning) in values.items()
+    ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import sympy
+
 from discover.interview import Interview
-from discover.laws import RigidBodyLaw, helmholtz
+from discover.laws import RigidBodyLaw, helmholtz, lagrangians
 from discover.laws.equivalence import to_rigid_body
 
 _STATES = 240
@@ -36,7 +38,22 @@ def stand(law: RigidBodyLaw, interview: Interview) -> tuple[RigidBodyLaw, list[s
     if _has_conditions(law):
         conditions = helmholtz.conditions(law, *helmholtz.motions(law.robot.nv))
         sentences.append(f"Helmholtz's conditions on the law: {conditions}.")
+        if conditions.exists:
+            law, told = _with_lagrangian(law)
+            sentences.append(told)
     return law, sentences
+
+
+def _with_lagrangian(law: RigidBodyLaw) -> tuple[RigidBodyLaw, str]:
+    """The law with the Lagrangian of its terms, where one was found, and a sentence."""
+    found = lagrangians.fitted(law)
+    if found is None:
+        return law, "A Lagrangian exists, but none was found in closed form."
+    told = sympy.sstr(found.expression.evalf(4))
+    return replace(law, beside=found.expression), (
+        f"Fitted Lagrangian: that of the bodies and `{told}`; its equations give the terms' forces "
+        f"to {found.misfit:.1g} of their size."
+    )
 
 
 def _has_conditions(law: RigidBodyLaw) -> bool:

@@ -33,7 +33,10 @@ _WORTH = 0.15  # times the rigid body's error inside, the error of a law that ha
 _TELLS = 0.2  # times the rigid body's error far out, the error of a table that predicts there
 _FAR = (2.5, 3.0)
 _STATES, _KNOTS = 1200, 40
-_POINT = re.compile(r"a point of body \d+(?: \(\d+\))?")
+_POINT = re.compile(
+    r"a point of body \d+(?: \(\d+\)|, from an anchor|, in a flow|, in axes turned by its \w+"
+    r"|, settled by its \w+)?"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

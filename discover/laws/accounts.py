@@ -94,7 +94,7 @@ def parts(fitted: Fit, answers: Answers, held: Answers, fresh: Answers) -> tuple
     """
     answers, held = _some(answers), _some(held)
     family, k = fitted.family, fitted.family.basis.shape[1]
-    whole = _forces(fitted, answers)
+    whole = term_forces(fitted, answers)
     size = float(answers.tau.square().mean().sqrt()) or 1.0
     error = _error(fitted, fresh)
     floor = max(fitted.standardised_error(held), 1e-9)
@@ -172,7 +172,7 @@ def _error(fitted: Fit, answers: Answers) -> float:
     return relative_error(fitted.predict(answers.q, answers.v, answers.tau), answers.a)
 
 
-def _forces(fitted: Fit, x: Answers) -> Tensor:
+def term_forces(fitted: Fit, x: Answers) -> Tensor:
     """The generalised force of each term at the law's own accelerations (n, nv, terms)."""
     family = fitted.family
     c = fitted.theta[family.basis.shape[1] :]

@@ -108,15 +108,21 @@ def _joint_places(nv: int, parents: tuple[int, ...] | list[int] | None) -> Place
         add(f"acceleration of {on}", column)
         add(f"share of the acceleration of {on}", {i: x * a[j] for i, x in column.items()})
         add(f"damped acceleration of {on}", {i: x * v[j] for i, x in column.items()})
+        add(f"quadratic drag on {on}", {j: v[j] * sympy.Abs(v[j])})
+        add(f"square of its speed on {on}", {j: v[j] ** 2})
     for i, j in near:
         for first, second in ((i, j), (j, i)):
             between = f"joint {second + 1} on joint {first + 1}"
             add(f"speed of {between}", {first: v[second]})
             add(f"inertia of {between}", {first: a[second]})
             add(f"force of {between}", {first: tau[second]})
+            add(f"square of the speed of {between}", {first: v[second] ** 2})
+            add(f"product of speeds with {between}", {first: v[first] * v[second]})
         pair = f"joints {i + 1} and {j + 1}"
         add(f"force between {pair}", {i: one, j: -one})
         add(f"drag between {pair}", {i: v[i] - v[j], j: v[j] - v[i]})
+        if nv > 2:
+            add(f"common force on {pair}", {i: one, j: one})
         add(f"gyroscopic force on {pair}", {i: v[j], j: -v[i]})
         add(f"curl force on {pair}", {i: q[j], j: -q[i]})
     if nv > 1:

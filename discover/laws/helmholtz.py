@@ -1,4 +1,4 @@
-"""Does a law have a Lagrangian? The conditions of Helmholtz (1887), and the Lagrangian itself.
+"""Does a law have a Lagrangian? The conditions of Helmholtz (1887).
 
 Forces E(q, v, a) that move a mechanism as E = tau come from a Lagrangian exactly when
 
@@ -15,16 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import sympy
 import torch
 from torch import Tensor
-
-from discover.laws.terms import symbols
-
-if TYPE_CHECKING:
-    from discover.laws.rigid_body import RigidBodyLaw
 
 _STEP = 1e-3  # of the differences, in rad, rad/s … : errors of 1e-6
 EXISTS = 1e-4  # conditions that hold to this, relative, hold
@@ -112,24 +105,3 @@ def motions(robot_nv: int, n: int = 6, seed: int = 0) -> tuple[Tensor, Tensor, T
     generator = torch.Generator().manual_seed(seed)
     q, v, a, jerk = torch.randn(4, n, robot_nv, generator=generator, dtype=torch.float64)
     return q, v, a, jerk
-
-
-def lagrangian(law: RigidBodyLaw) -> sympy.Expr | None:
-    """The law's whole Lagrangian in SymPy [J], its conservative terms included; None if none is.
-
-    The bodies' own is ½ vᵀHv - V. What the terms add is their integral along rays from the origin
-    (Tonti 1969), U = ∫₀¹ q · f(s q) ds, and needs them to depend on q alone.
-    """
-    robot = law.robot
-    if robot.nq != robot.nv or not conditions(law, *motions(robot.nv)).exists:
-        return None
-    q = symbols(robot.nv)["q"]
-    s = sympy.Symbol("_s", positive=True)
-    added = sympy.Integer(0)
-    for term in law.extra:
-        rows = [row.xreplace({x: s * x for x in q}) for row in term.expression]
-        if term.tables or term.points or not term.names <= {x.name for x in q}:
-            return None
-        work = sum((x * row for x, row in zip(q, rows, strict=True)), sympy.Integer(0))
-        added += sympy.integrate(sympy.expand(work), (s, 0, 1))
-    return law.lagrangian - sympy.simplify(added) if added != 0 else law.lagrangian

@@ -26,6 +26,7 @@ Columns = Callable[[Mechanics, Tensor, Tensor], Tensor]  # (mechanics, a, κ) ->
 _STALLED = 1e-3
 _RIDGE = 1e-11
 _STEP = 1e-6
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,10 @@ class JointProblem:
             step[i] = size
             ahead = columns(mechanics, a, kappa + step) @ c
             behind = columns(mechanics, a, kappa - step) @ c
-            parts.append(((ahead - behind) / (2 * size)).unsqueeze(-1))
+            change, whole = ahead - behind, float(ahead.abs().max())
+            if float(change.abs().max()) < _ROUNDING * whole:
+                change = torch.zeros_like(change)  # a number that does not matter, as off a plane
+            parts.append((change / (2 * size)).unsqueeze(-1))
         rows, info = torch.linalg.solve_ex(J, torch.cat(parts, -1))
         rows = torch.where((info != 0)[:, None, None], 0.0, rows)
         return torch.nan_to_num(rows) / self.scale[:, None]
@@ -129,11 +133,12 @@ class JointProblem:
         r = (self.answers.a - a) / self.scale
         return Joined(theta=theta, coefficients=c, constants=kappa, a=a, residual=r), J
 
-    def solve(self, theta: Tensor, c: Tensor, kappa: Tensor, iterations: int = 12) -> Joined:
-        """Gauss–Newton with Levenberg's damping where a step does not help."""
+    def solve(
+        self, theta: Tensor, c: Tensor, kappa: Tensor, iterations: int = 12, damping: float = 0.0
+    ) -> Joined:
+        """Gauss–Newton with Levenberg's damping, more of it where a step does not help."""
         now, J = self.at(theta, c, kappa)
         cost = _cost(now.residual)
-        damping = 0.0
         for _ in range(iterations):
             if cost == 0.0 or not cost < float("inf"):
                 break

@@ -8,9 +8,10 @@ The best are then fitted together with the bodies, and ranked again by what they
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -25,28 +26,38 @@ from discover.laws.carriers import (
     point_places,
 )
 from discover.laws.family import slope
+from discover.laws.fields import framed_points
 from discover.laws.fit import Fit, design_of, evaluation_point
 from discover.laws.joint_fit import Added, Columns, Joined, JointProblem
-from discover.laws.quantities import Mechanics, Point, needs_mechanics
+from discover.laws.quantities import Mechanics, needs_mechanics
 from discover.laws.splines import Basis
 from discover.laws.terms import Term, forces
 from kinematics import Robot
 
 _COARSE, _FINE = 9, 22  # knots, when ranking and when fitting
+_ROUGH = 4  # knots while a point is looked for
 _COUNTED = 600  # pairs whose symbols are counted
 _ROWS = 1500  # rows (states × joints) that ranking looks at
 _EIGEN = 1e-9
+_STILL = 1e-9
+_CLEAR = 0.97  # a pair that explains this share needs no other look
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """carrier × φ(feature); `explained` is the share of the residual that a flexible φ takes."""
+    """carrier × φ(feature); `explained` is the share of the residual that a flexible φ takes.
+
+    start     the parameters of the law beside which it was seen
+    replaces  the term of the law that it takes the place of, being that term times φ
+    """
 
     carrier: Carrier
     feature: Feature
     explained: float
+    start: Tensor | None = field(default=None, compare=False, repr=False)
+    replaces: Term | None = field(default=None, compare=False, repr=False)
 
-    @property
+    @functools.cached_property
     def cost(self) -> int:
         """Symbols in carrier and feature."""
         return self.carrier.term(self.feature.through(lambda z: z)).symbol_count
@@ -84,6 +95,18 @@ class Whitened:
     a: Tensor
     tau: Tensor
     mechanics: Mechanics
+    theta: Tensor
+
+    @functools.cached_property
+    def rest(self) -> Tensor:
+        """The residual without what is already in the law (n, nv)."""
+        y = self.residual
+        return y - self.known @ torch.einsum("nip,ni->p", self.known, y)
+
+    @property
+    def beyond_known(self) -> float:
+        """The sum of its squares."""
+        return float(self.rest.square().sum())
 
     def evaluate(self, terms: Sequence[Term], robot: Robot) -> Tensor:
         """Columns of terms (n, nv, m) at the law's accelerations."""
@@ -136,25 +159,58 @@ def whiten(fitted: Fit, answers: Answers) -> Whitened:
         a=a,
         tau=answers.tau,
         mechanics=design.mechanics(fitted.theta),
+        theta=fitted.theta,
     )
 
 
-def rank_pairs(fitted: Fit, answers: Answers) -> list[Pair]:
+def rank_pairs(
+    fitted: Fit, answers: Answers, *, beside: Fit | None = None, fields: bool = True
+) -> list[Pair]:
     """All pairs by what a flexible function of the feature explains, best first.
 
+    Shares are of what `beside` leaves over, another fit of the same family; of `fitted` itself by
+    default. With `fields`, points are looked at once more in the frames that fields ask for.
     Of pairs that explain the same within a per cent of what is left, the shorter comes first.
     """
     robot = fitted.family.bodies
-    n = max(80, min(len(answers), _ROWS // robot.nv))
-    seen = whiten(fitted, answers[:n])
-    pairs = _score(seen, robot, joint_places(robot))
+    few = answers[: max(80, min(len(answers), _ROWS // robot.nv))]
+    seen = whiten(fitted, few)
+    total = (seen if beside is None else whiten(beside, few)).beyond_known
+    pairs = _score(seen, robot, joint_places(robot), total)
     for r, point in enumerate(candidate_points(robot)):
         name = f"a point of body {point.body + 1}" + (f" ({r + 1})" if r else "")
-        pairs += _score(seen, robot, point_places(robot.nv, point, name))
+        pairs += _score(seen, robot, point_places(robot.nv, point, name), total)
+    clear = max((p.explained for p in pairs), default=1.0) > _CLEAR
+    for term in fitted.family.terms if fields else ():
+        if not term.physical and not term.tables:
+            own = modulated(robot, term)
+            pairs += [
+                replace(p, replaces=term, start=None) for p in _score(seen, robot, own, total)
+            ]
+    for framed in framed_points(fitted, answers) if fields and not clear else ():
+        places = point_places(robot.nv, framed.point, framed.name)
+        pairs += _score(whiten(replace(fitted, theta=framed.theta), few), robot, places, total)
+    return in_order(pairs)
+
+
+def in_order(pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs by merit, each once: the best that was seen of it."""
+    found: dict[str, Pair] = {}
+    for p in sorted(pairs, key=lambda x: -x.explained):
+        found.setdefault(p.name, p)
+    kept = list(found.values())
     # Counting symbols takes longer than fitting: only for those that could come first.
-    pairs.sort(key=lambda x: -x.explained)
-    first = sorted(pairs[:_COUNTED], key=lambda x: (-_merit(x), x.cost, x.name))
-    return first + pairs[_COUNTED:]
+    first = sorted(kept[:_COUNTED], key=lambda x: (-_merit(x), x.cost, x.name))
+    return first + kept[_COUNTED:]
+
+
+def modulated(robot: Robot, term: Term) -> Places:
+    """A term of the law as a carrier, and what it may be a function of besides."""
+    features = list(joint_places(robot).features)
+    if term.points:
+        features += point_places(robot.nv, term.points[0], "its point").features
+    one = [f for f in features if f.slots == 1]
+    return Places((Carrier(f"({term.name})", term.shape, term.points),), tuple(one))
 
 
 def _merit(pair: Pair) -> float:
@@ -162,15 +218,17 @@ def _merit(pair: Pair) -> float:
     return -math.log(max(1.0 - pair.explained, 1e-7)) - 0.02 * pair.cost
 
 
-def _score(seen: Whitened, robot: Robot, places: Places) -> list[Pair]:
+def _score(seen: Whitened, robot: Robot, places: Places, total: float) -> list[Pair]:
     nv = robot.nv
     rows = torch.nan_to_num(seen.evaluate([c.term() for c in places.carriers], robot))
     alone = [f for f in places.features if f.slots == 1]
     z = torch.nan_to_num(seen.evaluate([f.term(nv) for f in alone], robot)[:, 0])
+    # What does not vary, as the height of a point that moves in a plane, is rounding.
+    varies = z.std(0) > _STILL * z.std(0).max()
+    alone = [f for f, v in zip(alone, varies.tolist(), strict=True) if v]
+    z = z[:, varies]
     pushed = seen.inverse @ rows  # (n, nv, carriers)
-    U, y = seen.known, seen.residual
-    y = y - U @ torch.einsum("nip,ni->p", U, y)
-    total = float(y.square().sum())
+    U, y, own = seen.known, seen.rest, seen.beyond_known
     if total == 0.0:
         return []
     bases = [Basis.over(z[:, f], _COARSE) for f in range(z.shape[1])]
@@ -190,10 +248,11 @@ def _score(seen: Whitened, robot: Robot, places: Places) -> list[Pair]:
         along = torch.einsum("fmk,fm->fk", vectors, target)
         usable = values > _EIGEN
         gain = torch.where(usable, along.square() / values.clamp_min(_EIGEN), 0.0).sum(-1) / size
-        shares, counts = (gain / total).tolist(), usable.sum(-1).tolist()
-        for feature, share, used in zip(features, shares, counts, strict=True):
-            left = max(1.0 - share, 0.0) * n_rows / max(n_rows - used, 1)
-            pairs.append(Pair(carrier=carrier, feature=feature, explained=1.0 - left))
+        rest, counts = ((own - gain) / total).tolist(), usable.sum(-1).tolist()
+        for feature, left, used in zip(features, rest, counts, strict=True):
+            left = max(left, 0.0) * n_rows / max(n_rows - used, 1)
+            share = 1.0 - left
+            pairs.append(Pair(carrier=carrier, feature=feature, explained=share, start=seen.theta))
 
     for k, carrier in enumerate(places.carriers):
         x = pushed[:, :, k]
@@ -204,9 +263,9 @@ def _score(seen: Whitened, robot: Robot, places: Places) -> list[Pair]:
         spanned = torch.einsum("nip,ni->np", U, x).T @ B  # (features, p, width)
         judge(carrier, alone, gram, spanned, torch.einsum("fnm,n->fm", B, (x * y).sum(-1)))
     for feature in (f for f in places.features if f.slots > 1):
-        own = torch.nan_to_num(seen.evaluate([feature.term(nv)], robot)[..., 0])
-        basis = Basis.over(own.flatten(), _COARSE)
-        values = basis(own.flatten()).reshape(*own.shape, -1)  # (n, nv, width)
+        each = torch.nan_to_num(seen.evaluate([feature.term(nv)], robot)[..., 0])
+        basis = Basis.over(each.flatten(), _COARSE)
+        values = basis(each.flatten()).reshape(*each.shape, -1)  # (n, nv, width)
         for k, carrier in enumerate(places.carriers):
             if carrier.alike:
                 columns = (seen.inverse @ (rows[..., k, None] * values)).flatten(0, 1)
@@ -224,8 +283,7 @@ def _score(seen: Whitened, robot: Robot, places: Places) -> list[Pair]:
 def _moved(pair: Pair, place: Tensor) -> Pair:
     """The pair with its point elsewhere on the body."""
     points = pair.carrier.points or pair.feature.points
-    x, y, z = place.tolist()
-    moved = (Point(points[0].body, (x, y, z)),)
+    moved = (points[0].moved(place.tolist()),)
     return replace(
         pair,
         carrier=replace(pair.carrier, points=moved),
@@ -235,7 +293,7 @@ def _moved(pair: Pair, place: Tensor) -> Pair:
 
 def _place(pair: Pair) -> Tensor:
     points = pair.carrier.points or pair.feature.points
-    return torch.tensor([x for p in points for x in p.place], dtype=torch.float64)
+    return torch.tensor([x for p in points for x in p.numbers], dtype=torch.float64)
 
 
 def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
@@ -297,27 +355,21 @@ def fit_pair(
 
     A point on a body is moved to where it fits best; the function is then laid anew.
     """
-    theta, place = fitted.theta, _place(pair)
-    for turn in range(2 if len(place) else 1):
-        basis = _basis(fitted, answers, pair, knots)
-        problem = JointProblem(fitted, answers, _added(fitted, answers, pair, basis))
-        none = theta.new_zeros(0)
-        if len(place) and turn == 0:
-            still = _added(fitted, answers, pair, basis)
-            fixed = replace(still, columns=_held_at(still, place))
-            start = JointProblem(fitted, answers, fixed).solve(
-                theta, theta.new_zeros(basis.size), none, 3
-            )
-            if start.error > 0.9 * fitted.error:
-                break
-            theta, c = start.theta, start.coefficients
-        else:
-            c = theta.new_zeros(basis.size)
-        start = problem.solve(theta, c, place, iterations + 4 * bool(len(place)))
+    theta = fitted.theta if pair.start is None else pair.start
+    fitted = replace(fitted, theta=theta)
+    place, none = _place(pair), theta.new_zeros(0)
+    for count in (_ROUGH, knots) if len(place) else (knots,):
+        basis = _basis(fitted, answers, pair, count)
+        added = _added(fitted, answers, pair, basis)
+        problem, c = JointProblem(fitted, answers, added), theta.new_zeros(basis.size)
         if len(place):
-            place = start.constants
+            fixed = replace(added, columns=_held_at(added, place))
+            start = JointProblem(fitted, answers, fixed).solve(theta, c, none, 3)
+            theta, c = start.theta, start.coefficients
+        start = problem.solve(theta, c, place, iterations + 4 * (len(place) // 3))
+        if len(place):
+            theta, place = start.theta, start.constants
             pair = _moved(pair, place)
-            theta = start.theta
     tested = JointProblem(fitted, held, _added(fitted, held, pair, basis))
     kappa = start.constants if len(start.constants) else place
     result, _ = tested.at(start.theta, start.coefficients, kappa)

@@ -19,7 +19,7 @@ from discover.laws.family import Family
 from discover.laws.fit import Fit
 from discover.laws.joint_fit import Added, JointProblem
 from discover.laws.leftover import Smooth
-from discover.laws.quantities import Mechanics, Point, needs_mechanics
+from discover.laws.quantities import Mechanics, needs_mechanics
 from discover.laws.selection import refit
 from discover.laws.shape_search import Found
 from discover.laws.shapes import Shape
@@ -46,7 +46,7 @@ def polish(base: Fit, answers: Answers, smooth: Smooth, found: Found, size: floa
         templates.append(replace(term, name=name, points=points))
         names += own
         start += list(first)
-    kappa = torch.tensor([*start, *(x for p in points for x in p.place)], dtype=torch.float64)
+    kappa = torch.tensor([*start, *(x for p in points for x in p.numbers)], dtype=torch.float64)
     words = set().union(*(t.names for t in templates))
     robot = family.bodies
 
@@ -54,8 +54,7 @@ def polish(base: Fit, answers: Answers, smooth: Smooth, found: Found, size: floa
         constants = dict(zip(names, values.tolist(), strict=False))
         if not points:
             return templates, constants
-        place = values[len(names) :].tolist()
-        moved = (Point(points[0].body, (place[0], place[1], place[2])),)
+        moved = (points[0].moved(values[len(names) :].tolist()),)
         return [replace(t, points=moved) for t in templates], constants
 
     x = smooth.problem.answers

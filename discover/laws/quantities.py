@@ -13,6 +13,7 @@ differentiated and compiled.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +29,69 @@ DYNAMIC = ("p", "h", "g", "c")
 AXES = ("x", "y", "z")
 
 
+Triple = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class Point:
-    """A point fixed on a body, in the body's frame [m]."""
+    """A point fixed on a body, in the body's frame [m], and the frame that it is seen from.
+
+    That is the base frame, unless it has an `origin` elsewhere [m], moves at a steady `flow` [m/s]
+    or is turned, `turn` being its rotation vector in the base [rad]. Positions, velocities and
+    Jacobians of the point are those in this frame: x = Rᵀ (x_base - origin), dx = Rᵀ (dx_base -
+    flow).
+    """
 
     body: int
-    place: tuple[float, float, float]
+    place: Triple
+    origin: Triple | None = None
+    flow: Triple | None = None
+    turn: Triple | None = None
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """What may be fitted: the place, and of the frame what differs from the base's."""
+        given = (self.place, self.origin, self.flow, self.turn)
+        return tuple(x for part in given if part is not None for x in part)
+
+    def moved(self, numbers: Sequence[float]) -> Point:
+        """The same with other `numbers`."""
+        rest = iter(float(x) for x in numbers)
+
+        def next_for(part: Triple | None) -> Triple | None:
+            return None if part is None else (next(rest), next(rest), next(rest))
+
+        place = next_for(self.place)
+        assert place is not None
+        origin, flow, turn = (next_for(part) for part in (self.origin, self.flow, self.turn))
+        return Point(self.body, place, origin, flow, turn)
+
+    @property
+    def in_words(self) -> str:
+        """Where it is and what it is seen from."""
+
+        def told(x: Triple) -> str:
+            return "(" + ", ".join(f"{c:.4g}" for c in x) + ")"
+
+        words = f"the point {told(self.place)} m of body {self.body + 1}"
+        if self.origin is not None:
+            words += f", seen from the anchor {told(self.origin)} m of the base"
+        if self.flow is not None:
+            words += f", seen from a flow of {told(self.flow)} m/s"
+        if self.turn is not None:
+            words += f", in axes turned by {told(self.turn)} rad"
+        return words
+
+    def to_list(self) -> list:
+        """JSON-able form."""
+        frame = {n: list(getattr(self, n)) for n in ("origin", "flow", "turn") if getattr(self, n)}
+        return [self.body, list(self.place), *([frame] if frame else [])]
+
+    @classmethod
+    def from_list(cls, record: Sequence) -> Point:
+        """The inverse of `to_list`."""
+        frame = {n: tuple(x) for n, x in (record[2] if len(record) > 2 else {}).items()}
+        return cls(record[0], tuple(record[1]), **frame)
 
 
 @functools.lru_cache(maxsize=64)
@@ -141,12 +199,28 @@ def place_points(
                 columns[body] = _cross(axis, arm)
             body = robot.parents[body]
         zero = 0 * v[0]
+        dx = [sum((c[i] * v[j] for j, c in columns.items()), zero) for i in range(3)]
+        if point.origin is not None:
+            x = [x[i] - point.origin[i] for i in range(3)]
+        if point.flow is not None:
+            dx = [dx[i] - point.flow[i] for i in range(3)]
+        if point.turn is not None:
+            x, dx = _seen_turned(point.turn, x), _seen_turned(point.turn, dx)
+            columns = {j: _seen_turned(point.turn, c) for j, c in columns.items()}
         for i, name in enumerate(AXES):
             held[f"{name}{r}"] = x[i] + zero
-            held[f"d{name}{r}"] = sum((c[i] * v[j] for j, c in columns.items()), zero)
+            held[f"d{name}{r}"] = dx[i] + zero
             for j in range(robot.nv):
                 held[f"j{name}{r}_{j + 1}"] = columns[j][i] + zero if j in columns else zero
     return held
+
+
+def _seen_turned(turn: Triple, x: Sequence[Any]) -> list:
+    """A vector of the base in axes that are turned by a rotation vector."""
+    angle = math.sqrt(sum(c * c for c in turn))
+    axis = [c / angle for c in turn] if angle > 0 else [1.0, 0.0, 0.0]
+    R = _turn(axis, math.sin(angle), math.cos(angle))
+    return [sum(R[k][i] * x[k] for k in range(3)) for i in range(3)]
 
 
 def _frames(robot: Robot, q: Sequence[Any], sin: Callable, cos: Callable) -> list[tuple]:

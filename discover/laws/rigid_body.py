@@ -17,10 +17,13 @@ import kinematics
 from discover.laws import formulas, units
 from discover.laws.accounts import Part
 from discover.laws.contract import Complexity, Domain, Law
+from discover.laws.expressions import parse_expression
 from discover.laws.family import Family, without_joint_terms
 from discover.laws.fit import Fit
-from discover.laws.members import Member, member_from_dict
+from discover.laws.members import Member, Near, member_from_dict
 from discover.laws.pass_program import PassProgram
+from discover.laws.quantities import vocabulary
+from discover.laws.samples import Sample
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
 from discover.laws.terms import Term, joint_shapes
 from kinematics import Robot
@@ -38,6 +41,10 @@ class RigidBodyLaw(Law):
     searched      the recursion that was found in the model's own answers, as text, where sought
     front         the laws that were tried, from short to long, each better than all shorter ones
     account       the parts of the law, each with its evidence; see `explain`
+    near          laws about as good, each with the question that would tell it from this one
+    samples       the law beside answers, inside and far out, with the force of each term
+    beside        what `extra` adds to the bodies' Lagrangian [J], where the whole law has one that
+                  was fitted
     """
 
     robot: Robot
@@ -49,6 +56,9 @@ class RigidBodyLaw(Law):
     searched: str | None = None
     front: tuple[Member, ...] = ()
     account: tuple[Part, ...] = ()
+    near: tuple[Near, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    beside: sympy.Expr | None = None
 
     @classmethod
     def from_fit(cls, fitted: Fit, pi: Tensor | None = None) -> RigidBodyLaw:
@@ -152,13 +162,27 @@ class RigidBodyLaw(Law):
 
     @property
     def lagrangian(self) -> sympy.Expr:
-        """½ vᵀ H v - V [J]; friction and `terms` are outside it."""
-        return self._formulas.lagrangian
+        """½ vᵀ H v - V [J], with what `terms` add where the whole law has a Lagrangian.
+
+        Where it has none, friction and `terms` are outside it. Points' words: `points_in_words`.
+        """
+        bodies = self._formulas.lagrangian
+        return bodies if self.beside is None else bodies + self.beside
 
     @property
     def terms(self) -> list[sympy.Expr]:
         """What is not rigid-body physics: generalised forces on the left side, one a term."""
         return [sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape if row != 0]
+
+    @property
+    def points_in_words(self) -> list[str]:
+        """Where the points are that terms name: x1, dx1, jx1_2 … of each."""
+        told = []
+        for term in self.extra:
+            for r, point in enumerate(term.points, 1):
+                words = f"in *{term.name}*, x{r}, y{r}, z{r} are the place of {point.in_words}"
+                told.append(f"{words}; dx{r} … its velocity, jx{r}_1 … its Jacobian")
+        return told
 
     @property
     def forces_beside_bodies(self) -> sympy.Matrix:
@@ -241,6 +265,9 @@ class RigidBodyLaw(Law):
             "searched": self.searched,
             "front": [m.to_dict() for m in self.front],
             "account": [p.to_dict() for p in self.account],
+            "near": [n.to_dict() for n in self.near],
+            "samples": [x.to_dict() for x in self.samples],
+            "beside": None if self.beside is None else sympy.sstr(self.beside, full_prec=True),
         }
 
     @classmethod
@@ -257,10 +284,23 @@ class RigidBodyLaw(Law):
             searched=record.get("searched"),
             front=tuple(member_from_dict(m, cls.from_dict) for m in record.get("front", ())),
             account=tuple(Part.from_dict(p) for p in record.get("account", ())),
+            near=tuple(Near.from_dict(n, cls.from_dict) for n in record.get("near", ())),
+            samples=tuple(Sample.from_dict(x) for x in record.get("samples", ())),
+            beside=_expression(record),
         )
 
     def _repr_markdown_(self) -> str:
         return formulas.markdown(self)
+
+
+def _expression(record: dict) -> sympy.Expr | None:
+    """The stored Lagrangian of the terms, in the law's words; parsed, never executed."""
+    text = record.get("beside")
+    if text is None:
+        return None
+    robot = Robot.from_dict(record["robot"])
+    most = max((len(t.get("points", ())) for t in record["extra"]), default=0)
+    return parse_expression(text, vocabulary(robot.nv, most))
 
 
 def _single_family(robot: Robot, terms: tuple[Term, ...]) -> Family:

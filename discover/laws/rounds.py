@@ -10,7 +10,7 @@ from discover.dynamics import Answers
 from discover.laws.engine_shapes import engine_shapes
 from discover.laws.engines import Engine
 from discover.laws.fit import Fit
-from discover.laws.leftover import Pair, Smooth, fit_pair, rank_pairs
+from discover.laws.leftover import Pair, Smooth, fit_pair, in_order, rank_pairs
 from discover.laws.polish import polish, snap, tabulated
 from discover.laws.selection import (
     _ALPHABET,
@@ -27,11 +27,13 @@ SHAPES = 4  # shapes a pair that are polished with the bodies
 CHOICES = 1500  # about as many pairs as there are to choose from
 _POINTS = 5  # pairs at points that are fitted beside the best
 _HINT = 0.05  # share that a pair at a point must explain, its place being a guess
+_LEAST = 6  # pairs that are fitted however well the first does
 _IMPLICIT = 3  # such pairs fitted in a round
 _WORTH = 0.6  # a flexible function must bring the held-out error below this share
 _CLEAR = 0.97  # a pair that explains this share needs no other look
 _STRONG = 0.05  # a residual that may have pulled the bodies away
 _ENOUGH = 1.3  # times what a table leaves: a formula that needs no better one
+_PLAIN = 1  # numbers in a formula that needs no shorter one
 _KNOTS = 3e-3  # what splines leave of a smooth function
 
 
@@ -46,25 +48,22 @@ class Rival:
     fresh: int = 1
 
 
-def ranked(fitted: Fit, answers: Answers, explainable: float) -> tuple[Fit, list[Pair]]:
-    """The pairs as seen from the fit; or from one to the slow or the inner answers, if clearer.
+def ranked(fitted: Fit, answers: Answers, explainable: float) -> list[Pair]:
+    """The pairs as seen from the fit, and from fits to the slow or the inner answers.
 
     A strong force pulls the bodies away from what they are, and then no pair explains much. Where
     the force is weak they are closer: drag at low speed, springs near the middle.
     """
-    best, pairs = fitted, rank_pairs(fitted, answers)
+    pairs = rank_pairs(fitted, answers)
     if not pairs or pairs[0].explained > _CLEAR * explainable or fitted.error < _STRONG:
-        return best, pairs
+        return pairs
     for size in (answers.v, answers.q - answers.q.mean(0), answers.tau):
         inner = (size / size.square().mean(0).sqrt().clamp_min(1e-300)).square().sum(-1)
         few = answers[inner.argsort(stable=True)[: max(len(answers) // 3, 4 * len(fitted.theta))]]
         other = refit(fitted, few, fitted.family.terms)
-        if not math.isfinite(other.standardised_error(answers)):
-            continue
-        seen = rank_pairs(other, answers)
-        if seen and seen[0].explained > pairs[0].explained:
-            best, pairs = other, seen
-    return best, pairs
+        if math.isfinite(other.standardised_error(answers)):
+            pairs += rank_pairs(other, answers, beside=fitted, fields=False)
+    return in_order(pairs)
 
 
 def shortlist(ranked: Sequence[Pair], count: int = PAIRS) -> list[Pair]:
@@ -102,32 +101,55 @@ def rivals_of(
     """
     smooth: list[Smooth] = []
     implicit = 0
-    for k, pair in enumerate(ranked):
+    enough = max(1.1 * floor, _KNOTS * before)
+    for pair in ranked:
         # Features that hold the acceleration need an equation to be solved at every step.
         implicit += pair.implicit
         if pair.implicit and implicit > _IMPLICIT:
             continue
-        smooth.append(fit_pair(current, answers, held, pair))
-        best = min(s.held_out for s in smooth)
-        if k >= 5 and best <= max(1.1 * floor, _KNOTS * before):
-            break
+        best = min(smooth, key=lambda s: s.held_out) if len(smooth) >= _LEAST else None
+        if best is not None and best.held_out <= enough and not _shorter(pair, best.pair):
+            continue
+        smooth.append(fit_pair(_beside(current, pair), answers, held, pair))
     smooth = [s for s in smooth if s.held_out < _WORTH * before]
     # Below a share of the residual a flexible function is limited by its knots: no evidence.
     level = max(floor, _KNOTS * before)
     smooth.sort(key=lambda s: math.log(max(s.held_out, level)) + 0.03 * s.pair.cost)
     rivals: list[Rival] = []
     for k, s in enumerate(smooth[:FINALISTS]):
-        rivals += _formulas(current, answers, held, s, floor, engine if k == 0 else None)
+        base = _beside(current, s.pair)
+        rivals += _formulas(base, answers, held, s, floor, engine if k == 0 else None)
         reached = min((r.fit.standardised_error(held) for r in rivals), default=math.inf)
-        if reached <= 1.06 * floor:
+        if reached <= 1.06 * floor and _plain(min(rivals, key=lambda r: r.length)):
             break
     for s in smooth[:1]:
-        table = tabulated(current, answers, s)
+        table = tabulated(_beside(current, s.pair), answers, s)
         if not math.isfinite(table.standardised_error(held)):
             continue
         length = length_of(table, held, floor)
         rivals.append(Rival(fit=table, length=length, pair=s.pair, tabulated=True))
     return rivals
+
+
+def _plain(rival: Rival) -> bool:
+    """Whether the formula is so short that those of other pairs are hardly shorter."""
+    return sum(t.number_count for t in rival.fit.family.terms[-rival.fresh :]) <= _PLAIN
+
+
+def _shorter(pair: Pair, other: Pair) -> bool:
+    """Whether it says less of the same feature: few knots may have ranked it too low."""
+    return pair.feature == other.feature and pair.cost < other.cost
+
+
+def _beside(current: Fit, pair: Pair) -> Fit:
+    """The law that the pair is added to: without the term that it takes the place of."""
+    if pair.replaces is None:
+        return current
+    terms, k = current.family.terms, current.family.basis.shape[1]
+    at = next(i for i, t in enumerate(terms) if t is pair.replaces)
+    keep = [i for i in range(current.family.size) if i != k + at]
+    family = current.family.with_terms([t for i, t in enumerate(terms) if i != at])
+    return replace(current, family=family, theta=current.theta[keep])
 
 
 def _formulas(

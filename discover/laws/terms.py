@@ -85,7 +85,8 @@ class Term:
     def number_count(self) -> int:
         """Fitted numbers in the shape, beside the coefficient."""
         floats = set().union(*(row.atoms(sympy.Float) for row in self.shape if row != 0))
-        return len(floats) + 3 * len(self.points) + sum(len(t.z) for t in self.tables)
+        placed = sum(len(p.numbers) for p in self.points)
+        return len(floats) + placed + sum(len(t.z) for t in self.tables)
 
     @property
     def names(self) -> set[str]:
@@ -120,7 +121,7 @@ class Term:
             "shape": [sympy.sstr(whole_numbers(row), full_prec=True) for row in self.shape],
             "coefficient": self.coefficient,
             "joint_term": self.joint_term,
-            "points": [[p.body, list(p.place)] for p in self.points],
+            "points": [p.to_list() for p in self.points],
             "tables": [t.to_dict() for t in self.tables],
         }
 
@@ -128,7 +129,7 @@ class Term:
     def from_dict(cls, record: dict) -> Term:
         """Read back; expressions are parsed by a closed grammar and never executed."""
         nv = len(record["shape"])
-        points = tuple(Point(body, tuple(place)) for body, place in record.get("points", ()))
+        points = tuple(Point.from_list(p) for p in record.get("points", ()))
         tables = tuple(Table.from_dict(t) for t in record.get("tables", ()))
         names = vocabulary(nv, len(points))
         functions = {t.name: t.function for t in tables}

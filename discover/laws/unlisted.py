@@ -26,6 +26,7 @@ _FITTED, _TESTED = 720, 480  # answers that a search looks at
 _MOST = 0.75  # and this share where the model's own error looks like a force
 _OWN_ERROR = 0.02  # share of what bodies leave over that a network's own error hides at least
 _SAME = 1.2  # times the smaller, an error that is the same beside a network's own
+_LOOKED_AT, _CLOSE = 6, 40.0  # rivals, and nats behind the best, that are pruned
 _NOTHING_LEFT = 1.15  # times the noise: a residual that needs no explaining
 _SHARE = 0.35  # the best pair must explain this share of the residual's power beyond noise
 
@@ -69,20 +70,18 @@ def explain(
         if before <= _NOTHING_LEFT * floor:
             break
         explainable = 1.0 - (floor / before) ** 2
-        start, seen = ranked(best.fit, answers, explainable)
-        seen = shortlist(seen)
+        seen = shortlist(ranked(best.fit, answers, explainable))
         first = first or tuple(seen)
         if not seen or seen[0].explained < share * explainable:
             break
-        tried = rivals_of(start, answers, held, seen, floor, before, engine_named(engine))
+        tried = rivals_of(best.fit, answers, held, seen, floor, before, engine_named(engine))
+        tried = _pruned(tried, answers, held, floor)
         rivals += tried
-        if not tried:
-            break
         improved = [r for r in tried if r.length < best.length]
         if not improved:
             break
         winner = min(improved, key=lambda r: r.length)
-        best = _prune(Selection(fit=winner.fit, length=winner.length), answers, held, floor)
+        best = Selection(fit=winner.fit, length=winner.length)
     rivals.sort(key=lambda r: r.length)
     return Explanation(best=best, rivals=tuple(rivals), pairs=first)
 
@@ -181,6 +180,23 @@ def _some(answers: Answers, count: int) -> Answers:
     return answers[torch.linspace(0, len(answers) - 1, count).round().long()]
 
 
+def _pruned(tried: list[Rival], answers: Answers, held: Answers, floor: float) -> list[Rival]:
+    """The rivals that come close to the best of them, without terms that no longer pay.
+
+    Joint terms that stood in for a term that was not there yet go, and what is left may be shorter
+    than what looked best beside them. One that needs them negative is no law.
+    """
+    tried = sorted(tried, key=lambda r: r.length)
+    out = []
+    for k, rival in enumerate(tried):
+        if k < _LOOKED_AT and rival.length < tried[0].length + _CLOSE:
+            one = _prune(Selection(fit=rival.fit, length=rival.length), answers, held, floor)
+            rival = replace(rival, fit=one.fit, length=one.length)
+        if possible(rival.fit):
+            out.append(rival)
+    return out
+
+
 def _prune(current: Selection, answers: Answers, held: Answers, floor: float) -> Selection:
     """Terms that no longer pay are taken out, the latest last."""
     improved = True
@@ -190,7 +206,8 @@ def _prune(current: Selection, answers: Answers, held: Answers, floor: float) ->
         for k in range(len(terms)):
             trial = refit(current.fit, answers, [*terms[:k], *terms[k + 1 :]])
             length = length_of(trial, held, floor)
-            if possible(trial) and length <= current.length:
+            shorter = length <= current.length or not possible(current.fit)
+            if possible(trial) and shorter:
                 current, improved = Selection(fit=trial, length=length), True
                 break
     return current

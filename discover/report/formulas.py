@@ -21,9 +21,10 @@ def stored_formulas(stored: StoredExam) -> dict[str, Any]:
     """What the report prints of the law: formulas, terms, program (each may be empty)."""
     path = stored.directory / FORMULAS
     if path.exists():
-        return {"front": [], **read_json(path, "a law's formulas")}
+        return {"front": [], "near": [], "points": [], **read_json(path, "a law's formulas")}
     if stored.law is None or not stored.law.get("kind"):
-        return {"formulas": [], "terms": [], "program": "", "law_intro": "", "front": []}
+        empty: dict[str, Any] = {k: [] for k in ("formulas", "terms", "front", "near", "points")}
+        return {**empty, "program": "", "law_intro": ""}
     from discover.laws import from_dict
 
     return write_formulas(from_dict(stored.law), stored.directory)
@@ -65,7 +66,17 @@ def derive(law: Any) -> dict[str, Any]:
         + (" with terms beside it." if terms else "."),
         "formulas": formulas,
         "terms": terms,
+        "points": list(getattr(law, "points_in_words", ())),
         "front": [_member(m) for m in getattr(law, "front", ())],
+        "near": [
+            {
+                "formula": n.formula,
+                "bits": number_to_json(n.bits),
+                "question": n.question,
+                "difference": number_to_json(n.difference),
+            }
+            for n in getattr(law, "near", ())
+        ],
         "program": str(getattr(law, "program", "") or ""),
     }
 

@@ -15,6 +15,7 @@ from discover.report import (
     figures,
     law_figure,
     matrix_figures,
+    sample_figure,
     structure,
     style,
     tables,
@@ -27,7 +28,17 @@ from discover.report.pareto import pareto
 from discover.report.stored import STUDY, VERDICT, StoredExam, read_exam, read_study
 
 REPORT = "report.md"
-FIGURES = ("errors", "laws", "forecast", "training", "ledger", "trees", "joints", "zeros")
+FIGURES = (
+    "errors",
+    "laws",
+    "samples",
+    "forecast",
+    "training",
+    "ledger",
+    "trees",
+    "joints",
+    "zeros",
+)
 
 
 def render(directory: Path | str) -> Path:
@@ -83,6 +94,7 @@ def _render_exam(directory: Path) -> Path:
         **stored_formulas(stored),
     }
     context["front_rows"] = tables.front(context["front"])
+    context["near_rows"] = tables.near(context["near"])
     context["figures"] = dict.fromkeys(FIGURES) | _draw_exam(stored, context["front"])
     return write_text(directory / REPORT, _fill("model.md.j2", context))
 
@@ -132,6 +144,9 @@ def _draw_exam(stored: StoredExam, front: Sequence[Mapping[str, Any]]) -> dict[s
     told = law_figure.laws(front, account)
     if told is not None:
         drawn["laws"] = told
+    beside = sample_figure.samples((stored.law or {}).get("samples") or [])
+    if beside is not None:
+        drawn["samples"] = beside
     for name, figure in drawn.items():
         style.save(figure, folder / f"{name}.png")
     return {name: f"figures/{name}.png" for name in drawn}

@@ -130,6 +130,26 @@ def front(members: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
+def near(laws: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Laws about as good as the one that was chosen, and what would tell them apart."""
+    rows = []
+    for law in laws:
+        asked = law["question"]
+        question = "; ".join(
+            f"{'τ' if group == 'tau' else group} = ({', '.join(f'{x:.3g}' for x in row)})"
+            for group, row in asked.items()
+        )
+        rows.append(
+            {
+                "formula": f"`{cell(law['formula'])}`",
+                "bits": f"{number_from_json(law['bits']):+.1f}",
+                "question": question or MISSING,
+                "difference": relative(number_from_json(law["difference"])) if asked else MISSING,
+            }
+        )
+    return rows
+
+
 def _known(x: float) -> float | None:
     return None if math.isnan(x) else x
 

@@ -8,11 +8,12 @@ import torch
 
 import kinematics
 from discover.bench.arms import arm
-from discover.laws import RigidBodyLaw
+from discover.laws import RigidBodyLaw, lagrangians
 from discover.laws.equivalence import to_rigid_body
 from discover.laws.family import Family
 from discover.laws.fit import Fit
-from discover.laws.helmholtz import conditions, lagrangian, motions
+from discover.laws.helmholtz import conditions, motions
+from discover.laws.quantities import Point, vocabulary
 from discover.laws.terms import Term, symbols
 from discover.sampling import Batch
 
@@ -54,12 +55,42 @@ def test_offenders_break_the_condition_that_is_theirs(robot, shape, broken):
     assert "no Lagrangian" in str(told)
 
 
-def test_the_lagrangian_of_conservative_terms_gives_their_forces_back(robot):
-    found = law(robot, (Q1**3, 0), (sympy.sin(Q1), 0))
-    L = lagrangian(found)
-    difference = sympy.expand(found.lagrangian - L).diff(Q1) - 0.4 * (Q1**3 + sympy.sin(Q1))
-    assert abs(float(difference.subs(Q1, 0.7))) < 1e-12
-    assert lagrangian(law(robot, (V1, 0))) is None
+Q, V, A = S["q"], S["v"], S["a"]
+W = vocabulary(2, 1)
+CONSERVATIVE = {
+    "springs": [(Q1**3, 0), (sympy.sin(Q1), 0)],
+    "a potential of two angles": [(Q[1] ** 2, 2 * Q[0] * Q[1])],
+    "an inertia that grows": [(A[0] * (1 + Q1**2) + Q1 * V1**2, 0)],
+    "a gyroscope": [(V[1], -V1)],
+}
+
+
+@pytest.mark.parametrize("shapes", CONSERVATIVE.values(), ids=CONSERVATIVE)
+def test_the_fitted_lagrangian_gives_the_forces_of_the_terms_back(robot, shapes):
+    found = law(robot, *shapes)
+    assert conditions(found, *motions(2)).exists
+    fitted = lagrangians.fitted(found)
+    assert fitted.misfit < 1e-6
+    rows = lagrangians._equations(fitted.expression, 2, 0)
+    wanted = sum((t.expression for t in found.extra), sympy.zeros(2, 1))
+    at = dict(zip((*Q, *V, *A), (0.7, -0.4, 0.3, 1.1, 0.2, 0.5), strict=True))
+    for row, force in zip(rows, wanted, strict=True):
+        assert float(row.subs(at)) == pytest.approx(float(force.subs(at)), abs=1e-6)
+
+
+def test_a_spring_between_a_point_and_an_anchor_has_a_potential_in_its_place(robot):
+    place = Point(1, (0.1, 0.0, -0.4), origin=(0.3, 0.0, -0.5))
+    rows = tuple(sum(W[f"j{x}1_{i}"] * W[f"{x}1"] for x in "xyz") for i in (1, 2))
+    spring = Term(name="spring", shape=rows, coefficient=2.0, points=(place,))
+    found = lagrangians.fitted(replace(law(robot), extra=(spring,)))
+    wanted = -sum(W[f"{x}1"] ** 2 for x in "xyz")
+    slopes = [float(sympy.diff(found.expression - wanted, W[f"{x}1"], 2)) for x in "xyz"]
+    assert slopes == pytest.approx([0, 0, 0], abs=1e-6)
+
+
+def test_a_curl_and_a_drag_have_none(robot):
+    assert lagrangians.fitted(law(robot, (V1, 0))) is None
+    assert lagrangians.fitted(law(robot, (Q[1], 0))) is None
 
 
 def _batch():
