@@ -207,7 +207,7 @@ def _scalar(
     robot = law.robot
     H = kinematics.crba(robot, x.q)
     q, power = x.q[..., coordinates(robot)], (x.tau * x.v).sum(-1)
-    single = {}
+    single: dict[str, Tensor] = {}
     for j in range(nv):
         single |= {f"q{j + 1}": q[:, j], f"v{j + 1}": x.v[:, j], f"tau{j + 1}": x.tau[:, j]}
     scalars = single | {
