@@ -221,6 +221,7 @@ def _told(interview: Interview, weighed: _Weighed, inner: Fit, floor: noise.Floo
         seen=seen,
         edges=edges,
         tried=laws.tried,
+        near=laws.near_laws if law is laws.extended else (),
     )
 
 

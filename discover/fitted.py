@@ -15,6 +15,7 @@ from discover.dynamics import Answers
 from discover.interview import AXES, Interview
 from discover.laws import unlisted
 from discover.laws.fit import Fit
+from discover.laws.front import Candidate
 from discover.laws.selection import (
     description_length,
     possible,
@@ -45,6 +46,7 @@ class Laws:
     between             those further answers by axis that were held out
     sets                the answers that they are tested on
     tried               all that competed; `searched` says whether unlisted terms did
+    near_laws           those about as good as the extended one, after it
     """
 
     local: Fit
@@ -57,6 +59,7 @@ class Laws:
     sets: power.Sets
     tried: tuple[Fit, ...]
     searched: bool = False
+    near_laws: tuple[Candidate, ...] = ()
 
 
 def fitted(interview: Interview, first: Fit, floor: Floor, gate: float) -> Laws:
@@ -118,7 +121,8 @@ def searched(interview: Interview, laws: Laws, floor: float) -> Laws:
         ask=lambda batch: interview.respondent.ask(*batch, strict=False),
     )
     tried = (*laws.tried, *(c.fit for c in search.front))
-    return replace(laws, extended=search.best.fit, tried=tried, searched=True)
+    found = replace(laws, extended=search.best.fit, tried=tried, searched=True)
+    return replace(found, near_laws=search.near)
 
 
 def _with_joint_terms(

@@ -30,6 +30,7 @@ from discover.structure.free_base import infer_free
 from discover.structure.inference import Structure, coordinates_of, infer
 from discover.structure.renumbering import renumbered
 from discover.support import Box, Recorded, Support
+from discover.threads import one_thread
 from discover.verdict import judge
 from kinematics import Robot
 
@@ -37,6 +38,7 @@ _QUICKLY_SEEN = 4  # joints up to which the mechanism is found within a second o
 _SAME = 1e-8  # relative departure in the region below which a law answers for its model
 
 
+@one_thread()
 def examine(
     model: Callable,
     robot: Robot | None,

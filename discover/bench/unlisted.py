@@ -1,7 +1,7 @@
 """Planted laws for `discover bench laws`: which came out, in which form, and what came out instead.
 
-Suites are a file of laws on a robot; the fifteen fresh laws are told apart from the forty, for
-those were looked at while the search was built.
+Suites are a file of laws on a robot; the fifteen fresh laws and the seventeen of strangers are told
+apart from the forty, for those were looked at while the search was built.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ SUITES = {
     "spatial 3R": Suite("Spatial chain of three", "planted_laws", 5, (1e-3,)),
     "fresh 2R": Suite("Fresh laws, double pendulum", "fresh_laws", "double_pendulum"),
     "fresh 3R": Suite("Fresh laws, planar chain of three", "fresh_laws", "planar_3r", (1e-3,)),
+    "strangers 2R": Suite("Strangers' laws, double pendulum", "stranger_laws", "double_pendulum"),
+    "strangers 3R": Suite("Strangers' laws, planar chain", "stranger_laws", "planar_3r", (1e-3,)),
     "arm": Suite("Panda, single laws", "arm_laws", "panda", (1e-3,), ARM),
 }
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import sympy
 import torch
+from sympy.core.function import AppliedUndef
 from torch import Tensor
 
 import kinematics
@@ -22,9 +24,10 @@ from discover.laws.family import Family, without_joint_terms
 from discover.laws.fit import Fit
 from discover.laws.members import Member, Near, member_from_dict
 from discover.laws.pass_program import PassProgram
-from discover.laws.quantities import vocabulary
+from discover.laws.quantities import AXES, Point, vocabulary
 from discover.laws.samples import Sample
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
+from discover.laws.tabulated import Table
 from discover.laws.terms import Term, joint_shapes
 from kinematics import Robot
 
@@ -83,6 +86,37 @@ class RigidBodyLaw(Law):
             integrator=fitted.integrator,
             dt=fitted.dt,
         )
+
+    @classmethod
+    def from_sympy(
+        cls,
+        robot: Robot,
+        terms: Sequence[sympy.Matrix],
+        points: Sequence[Point] = (),
+        tables: Sequence[Table] = (),
+    ) -> RigidBodyLaw:
+        """The law of `robot` with forces beside it, each a column (nv, 1) on the left side.
+
+        They are written in the symbols of `law.symbols` and the words of `discover.laws.quantities`;
+        `points` and `tables` are those that they name (phi1 a SymPy function of that name). The
+        inverse of reading `law.robot` and the `expression` of each of `law.extra`. Raises
+        ValueError for words that a law has not.
+        """
+        known = vocabulary(robot.nv, len(points)).values()
+        extra = []
+        for k, column in enumerate(terms):
+            rows = tuple(sympy.sympify(row) for row in column)
+            strange = set().union(*(row.free_symbols for row in rows)) - set(known)
+            if len(rows) != robot.nv or strange:
+                raise ValueError(
+                    f"expected {robot.nv} rows in the symbols of law.symbols, found {len(rows)}"
+                    + (f" with {', '.join(sorted(map(str, strange)))}" if strange else "")
+                )
+            named = {f.func.__name__ for row in rows for f in row.atoms(AppliedUndef)}
+            placed = tuple(points) if any(_of_points(row) for row in rows) else ()
+            own = tuple(t for t in tables if t.name in named)
+            extra.append(Term(name=f"term {k + 1}", shape=rows, points=placed, tables=own))
+        return cls(robot=robot, extra=tuple(extra), size=robot.pi.numel() + len(extra))
 
     @property
     def family(self) -> str:  # type: ignore[override]
@@ -291,6 +325,11 @@ class RigidBodyLaw(Law):
 
     def _repr_markdown_(self) -> str:
         return formulas.markdown(self)
+
+
+def _of_points(row: sympy.Expr) -> bool:
+    """Whether the expression names the place, velocity or Jacobian of a point."""
+    return any(s.name.lstrip("dj")[0] in AXES for s in row.free_symbols)
 
 
 def _expression(record: dict) -> sympy.Expr | None:

@@ -22,10 +22,13 @@ def expression(node: Node, args: list[str], module: str) -> str:
         return f"-{args[0]}"
     if node.op == "pow":
         return f"{args[0]} ** {args[1]}"
-    function = RENAMED.get(node.op, node.op)
+    function, operands = RENAMED.get(node.op, node.op), list(node.args)
     if node.op in ("min", "max"):
         function = f"{node.op}imum"
-    if module == "torch" and all(a.op == "const" for a in node.args[1:]) and len(node.args) > 1:
+        if operands[0].op == "const":  # torch wants its tensor first
+            operands.reverse()
+            args = args[::-1]
+    if module == "torch" and all(a.op == "const" for a in operands[1:]) and len(operands) > 1:
         args[1:] = [f"torch.as_tensor({a}).to({args[0]})" for a in args[1:]]
     return f"{module}.{function}({', '.join(args)})"
 

@@ -56,7 +56,7 @@ def asked(model, n, seed):
     ("force", "ending", "frame", "wanted"),
     [
         (wind, "in a flow", "flow", (0.7, 0.0, -0.4)),
-        (band, "from an anchor", "origin", (-0.3, 0.0, -0.5)),
+        pytest.param(band, "from an anchor", "origin", (-0.3, 0.0, -0.5), marks=pytest.mark.slow),
         pytest.param(
             leaning_wall, "in axes turned by its place", "turn", None, marks=pytest.mark.slow
         ),
