@@ -97,7 +97,7 @@ class RigidBodyLaw(Law):
     ) -> RigidBodyLaw:
         """The law of `robot` with forces beside it, each a column (nv, 1) on the left side.
 
-        They are written in the symbols of `law.symbols` and the words of `discover.laws.quantities`;
+        They are written in the symbols of `law.symbols` and the words of `laws.quantities`;
         `points` and `tables` are those that they name (phi1 a SymPy function of that name). The
         inverse of reading `law.robot` and the `expression` of each of `law.extra`. Raises
         ValueError for words that a law has not.
