@@ -24,7 +24,7 @@ from discover.laws.quantities import has_points
 from discover.laws.samples import sample
 from discover.laws.selection import refit
 from discover.parameters import parameter_table
-from discover.probes import leftover_force, noise, structure
+from discover.probes import full_circles, leftover_force, noise, structure
 from discover.probes.reach import EDGES, Curve, reach
 from discover.standing import stand
 
@@ -100,14 +100,14 @@ def conclude(
     if result is not None:
         result, sentences = stand(result, interview)
         notes = [*notes, *sentences]
-    leftover = {}
+    measured = full_circles.measure(interview)
     if result is not None and _leaves_a_force(result, values):
         seen_force = leftover_force.measure(result, interview)
-        leftover = seen_force.values()
+        measured |= seen_force.values()
         notes = [*notes, seen_force.sentence]
     identities = {k: v for k, v in asdict(structure.measure(interview)).items() if v is not None}
     return Finding(
-        evidence=evidence_from(values, bands) + descriptions(identities) + described(leftover),
+        evidence=evidence_from(values, bands) + descriptions(identities) + described(measured),
         law=result,
         reach=domain.reach,
         resolution=seen or Resolution(max(inside_error, floor.level), max(far, floor.level)),

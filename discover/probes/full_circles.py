@@ -1,0 +1,46 @@
+"""The mass matrix from all around: is it a trigonometric polynomial of degree two, of which bodies?
+
+Where the region covers full turns of every hinge, the response to unit forces at rest on a grid of
+five angles a joint gives every Fourier coefficient of H, with nothing assumed of the tree. Fresh
+configurations say whether there is anything beyond degree two; the tree, whether bodies make it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from discover.interview import Interview
+from discover.laws.mass_matrix import around, bodies
+
+_MOST = 4  # hinges: 5³ configurations
+_WHOLE = 1e-6  # of a turn, by which a region may fall short of it
+_MEANING = (
+    "what of the mass matrix at fresh angles its Fourier coefficients up to degree 2, from full "
+    "circles, do not give; 0 for mechanics"
+)
+_BODIES = "what of these coefficients no bodies on the tree have; 0 for mechanics"
+
+
+def measure(interview: Interview) -> dict[str, tuple[float, str]]:
+    """(number, meaning) by name; nothing where the region is no torus of few hinges."""
+    robot = interview.robot
+    hinges = all(kind not in ("prismatic", "spherical", "free") for kind in robot.kinds)
+    plain = robot.nq == robot.nv == robot.nb and 2 <= robot.nv <= _MOST
+    if not (plain and hinges):
+        return {}
+    if float(interview.half_widths("q").min()) < math.pi * (1 - _WHOLE):
+        return {}
+
+    def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return interview.ask(q, v, tau).a
+
+    try:
+        found = around(model, robot.nv)
+        _, misfit = bodies(found, robot)
+    except (torch.linalg.LinAlgError, ValueError, ArithmeticError):
+        return {}  # a response to forces that has no inverse is no mass matrix's
+    name = "structure: full circles"
+    return {f"{name}, degree": (found.off_band, _MEANING), f"{name}, bodies": (misfit, _BODIES)}
