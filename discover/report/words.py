@@ -75,6 +75,7 @@ MEANS_NOT = {
 
 EXACT = 1e-6  # a model with a smaller error needs no law to replace it
 USEFUL = 0.1  # a law with a larger error is not worth taking home
+DESCRIBES = 0.1  # relative error in the region of a law that the model follows there
 
 RECORDED_MEANING = (
     "There is no simulator behind recordings of a real machine, so nothing here says how far the "
@@ -94,7 +95,13 @@ def headline(verdict: str) -> str:
 def answer(stored: StoredExam) -> str:
     """The answer in one paragraph."""
     verdict = str(stored.verdict["verdict"])
-    sentences = [_found(stored, verdict), _reach(stored), _taken_home(stored), _unseen(stored)]
+    sentences = [
+        _found(stored, verdict),
+        _inside_only(stored, verdict),
+        _reach(stored),
+        _taken_home(stored),
+        _unseen(stored),
+    ]
     confidence = stored.verdict.get("confidence")
     if confidence is not None:
         sentences.append(f"Confidence in the verdict: {100 * float(confidence):.0f} %.")
@@ -179,6 +186,21 @@ def _found(stored: StoredExam, verdict: str) -> str:
         return f"{text}: {fit}." if fit else f"{text}."
     text = f"{asked} did not settle what {name} has learned"
     return f"{text}: {fit}." if fit else f"{text}."
+
+
+def _inside_only(stored: StoredExam, verdict: str) -> str:
+    """The law that a model follows where it was trained and nowhere else, such as the one that it
+    was taught by: told apart from the verdict, which is about all of its answers."""
+    terms = (stored.verdict.get("law") or {}).get("terms") or []
+    inside = stored.error("law against model", "joint", far=False)
+    if verdict == "alternative law" or not terms or inside is None or not inside < DESCRIBES:
+        return ""
+    told = listing([f"`{t}`" for t in terms[:4]])
+    return (
+        f"*Inside the region* its answers follow rigid bodies with {told} beside them (to "
+        f"{relative(inside)}): that law is offered below and as `exam.law`, though the model does "
+        "not follow it outside."
+    )
 
 
 def _reach(stored: StoredExam) -> str:

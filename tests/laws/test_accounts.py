@@ -13,8 +13,12 @@ from discover.dynamics import Answers
 from discover.laws import RigidBodyLaw, accounts, from_dict
 from discover.laws.family import Family
 from discover.laws.fit import fit
-from discover.laws.members import members
+from discover.laws.front import apart, candidate
+from discover.laws.members import members, nearby
+from discover.laws.samples import sample
 from discover.laws.terms import library
+from discover.report.sample_figure import samples
+from discover.sampling import Batch
 
 DRAG = 0.3
 
@@ -39,8 +43,12 @@ def law():
     right = fit(Family.of(robot, drag), inside)
     both = fit(Family.of(robot, [*drag, *idle]), inside)
     front = accounts.tried([both, right, plain], held, fresh)
+    rivals = [candidate(f, float(k), held) for k, f in enumerate((right, both))]
+    states = Batch(fresh.q, fresh.v, fresh.tau)
     return replace(
         RigidBodyLaw.from_fit(right),
+        near=nearby(apart(rivals, states), RigidBodyLaw.from_fit),
+        samples=(sample(right, held, "inside"), sample(right, fresh, "far")),
         account=accounts.parts(right, inside, held, fresh),
         front=members(front, RigidBodyLaw.from_fit),
     )
@@ -80,6 +88,26 @@ def test_fronts_and_accounts_are_kept_with_the_law(law):
     again = from_dict(record)
     assert json.dumps(again.to_dict()) == json.dumps(record)
     assert str(again.explain("gravity")) == str(law.explain("gravity"))
+
+
+def test_near_laws_are_told_with_the_question_that_tells_them_apart(law):
+    (near,) = law.near
+    assert near.bits == pytest.approx(1 / math.log(2))
+    assert set(near.question) == {"q", "v", "tau"}
+    assert "q2**3" in near.formula
+    assert f"{near.difference:.2g}" in str(near)
+
+
+def test_samples_stand_beside_answers_and_are_drawn(law):
+    for shown in law.samples:
+        torch.testing.assert_close(torch.tensor(shown.law), torch.tensor(shown.model))
+        (drag,) = shown.terms
+        assert (drag["joint"], drag["along"]) == (1, "v1")
+        v = torch.tensor(drag["values"])
+        torch.testing.assert_close(torch.tensor(drag["force"]), DRAG * v * v.abs())
+    figure = samples(law.to_dict()["samples"])
+    assert len(figure.axes) == 3
+    assert samples([]) is None
 
 
 def test_symbols_have_units_and_readable_names(law):

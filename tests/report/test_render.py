@@ -83,6 +83,16 @@ def test_a_lookup_table_is_not_called_physics(tmp_path: Path) -> None:
     assert "rigid-body mechanism" not in text
 
 
+def test_a_law_that_holds_inside_only_is_told_beside_the_verdict(tmp_path: Path) -> None:
+    planted.write_exam(tmp_path, verdict="lookup table")
+    verdict = read_json(tmp_path / "verdict.json", "a verdict")
+    verdict["law"] = {**(verdict.get("law") or {}), "family": "x", "terms": ["0.3*v1*Abs(v1)"]}
+    write_json(tmp_path / "verdict.json", verdict)
+    text = render(tmp_path).read_text()
+    assert "LOOKUP TABLE" in text
+    assert "*Inside the region* its answers follow rigid bodies with `0.3*v1*Abs(v1)`" in text
+
+
 def test_a_law_that_is_wrong_is_not_recommended(tmp_path: Path) -> None:
     planted.write_exam(tmp_path)
     write_json(tmp_path / "accuracy.json", {"curves": planted.curves(law=0.5)})
