@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import sympy
 
-_SAMPLES = 150
+_SAMPLES = 200
 _PAIRED = 3  # variables up to which quotients and products are looked for
 _BETTER = 0.8  # what is simpler must also predict better, by this factor
+_PREDICTED = 0.5  # and not be beyond prediction
 _POWERS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 0.5, -0.5, 1.5, -1.5)
 _SCALES = (0.8, 2.0, 5.0)
 _NUGGETS = (1e-9, 1e-5, 1e-3)
@@ -31,37 +32,42 @@ class Reduced:
     expressions: tuple[sympy.Expr, ...]
 
 
-def predictability(x: np.ndarray, *targets: np.ndarray) -> np.ndarray:
-    """Leave-one-out error of a Gaussian process for each target, over its spread.
+def predictability(
+    x: np.ndarray, y: np.ndarray, factors: Sequence[np.ndarray] | None = None
+) -> np.ndarray:
+    """Leave-one-out error of a Gaussian process for y / factor, each multiplied back [one factor].
 
-    The best of few kernels; targets that are positive are looked at as logarithms.
+    In terms of y itself, over its spread, so that factors can be compared; the best of few kernels.
+    A target of one sign is looked at as a logarithm.
     """
     rows = np.linspace(0, len(x) - 1, min(len(x), _SAMPLES)).round().astype(int)
-    x = x[rows]
-    best = np.full(len(targets), np.inf)
-    columns = []
-    for k, full in enumerate(targets):
-        y = np.log(full[rows]) if (full > 0).all() else full[rows]
-        spread = float(y.std())
-        usable = bool(np.isfinite(y).all()) and bool(np.isfinite(x).all())
-        if usable and spread <= 1e-9 * max(1.0, float(np.abs(y).max())):
-            best[k], usable = 0.0, False
-        columns.append((y - y.mean()) / spread if usable else np.full(len(rows), np.nan))
-    Y = np.stack(columns, 1)
-    asked = np.isfinite(Y).all(0)
+    x, y = x[rows], y[rows]
+    scales = np.stack([f[rows] for f in factors] if factors is not None else [np.ones(len(y))], 1)
+    with np.errstate(all="ignore"):
+        if (y > 0).all() or (y < 0).all():
+            Y = np.log(np.abs(y[:, None] / scales))
+            spread, weight = float(np.log(np.abs(y)).std()), np.ones_like(scales)
+        else:
+            Y, spread, weight = y[:, None] / scales, float(y.std()), np.abs(scales)
+    best = np.full(Y.shape[1], np.inf)
+    usable = np.isfinite(Y).all(0) & (np.isfinite(x).all() and spread > 0)
+    Y = np.where(usable, Y, 0.0)
+    Y = Y - Y.mean(0)
     if x.shape[1] == 0:
-        return np.where(asked, 1.0, best)
-    if not asked.any():
+        error = np.sqrt(np.mean((Y * weight) ** 2, 0)) / (spread or 1.0)
+        return np.where(usable, np.where(error < 1e-9, 0.0, error), best)
+    if not usable.any():
         return best
     z = (x - x.mean(0)) / np.where(x.std(0) > 0, x.std(0), 1.0)
     distance = ((z[:, None] - z[None]) ** 2).sum(-1) / x.shape[1]
     for scale in _SCALES:
         values, vectors = np.linalg.eigh(np.exp(-0.5 * distance / scale**2))
-        along = vectors.T @ Y[:, asked]
+        along = vectors.T @ Y
         for nugget in _NUGGETS:
-            weight = 1 / (np.maximum(values, 0.0) + nugget)
-            error = (vectors @ (weight[:, None] * along)) / ((vectors**2) @ weight)[:, None]
-            best[asked] = np.minimum(best[asked], np.sqrt(np.mean(error**2, axis=0)))
+            inverse = 1 / (np.maximum(values, 0.0) + nugget)
+            left = (vectors @ (inverse[:, None] * along)) / ((vectors**2) @ inverse)[:, None]
+            error = np.sqrt(np.mean((left * weight) ** 2, axis=0)) / spread
+            best = np.where(usable, np.minimum(best, error), best)
     return best
 
 
@@ -74,6 +80,8 @@ def joined(
     (n, k), their expressions, and for each the index of the first variable that it came from.
     """
     columns, names, origin = list(x.T), list(symbols), list(range(x.shape[1]))
+    if len(columns) < 2:
+        return x, names, origin
     unit = {i: k for k, group in enumerate(same) for i in group}
     now = float(predictability(x, y)[0])
     while True:
@@ -86,7 +94,7 @@ def joined(
                     rest = [c for k, c in enumerate(columns) if k not in (i, j)]
                     trial = np.stack([*rest, columns[i] + sign * columns[j]], -1)
                     error = float(predictability(trial, y)[0])
-                    if error < _BETTER * now and (best is None or error < best[0]):
+                    if error < min(_BETTER * now, _PREDICTED) and (best is None or error < best[0]):
                         best = error, i, j, sign
         if best is None:
             return np.stack(columns, -1), names, origin
@@ -103,15 +111,18 @@ def divided(made: Reduced, y: np.ndarray) -> Reduced:
     The variable itself goes, or enters in quotients with (or products by) another only.
     """
     while True:
-        target = y / made.factor
-        now = float(predictability(made.variables, target)[0])
+        now = float(predictability(made.variables, y, [made.factor])[0])
         best: tuple[float, Reduced] | None = None
         for rest, i in _without(made):
             column = made.variables[:, i]
             powers = [p for p in (0, *_POWERS) if p == int(p) or (column > 0).all()]
-            errors = predictability(rest.variables, *(target / column**p for p in powers))
+            with np.errstate(all="ignore"):
+                factors = [made.factor * column**p for p in powers]
+            errors = predictability(rest.variables, y, factors)
             order = int(np.argmin(errors))
-            if errors[order] < _BETTER * now and (best is None or errors[order] < best[0]):
+            if errors[order] < min(_BETTER * now, _PREDICTED) and (
+                best is None or errors[order] < best[0]
+            ):
                 power = powers[order]
                 taken = made.expressions[i] ** sympy.Rational(str(power))
                 factor = made.factor * column**power

@@ -1,13 +1,14 @@
 """Engines behind one contract; PySR by a stand-in, for the real one needs Julia."""
 
+import os
 import sys
-import types
 
 import numpy as np
 import pytest
 import sympy
 
 from discover.errors import RecipeError
+from discover.laws.engine_shapes import engine_named
 from discover.laws.engines import ENGINES, Operon, PySR, Sparse
 
 Z = sympy.Symbol("z", real=True)
@@ -59,38 +60,70 @@ def test_pysr_is_not_imported_to_see_whether_it_is_there(monkeypatch):
     assert "pysr" not in sys.modules
 
 
-def _stand_in(monkeypatch, fit):
-    import pandas as pd
+STAND_IN = """
+import os
+import pandas as pd
+import sympy
 
-    class PySRRegressor:
-        def __init__(self, **options):
-            assert options["random_state"] == 5
+os.environ["JULIA_LEFT_BEHIND"] = "1"
+{at_import}
 
-        def fit(self, x, y, variable_names):
-            fit()
-            x1 = sympy.Symbol(variable_names[0])
-            self.equations_ = pd.DataFrame({"sympy_format": [x1, 2 * x1 + 1], "loss": [1.0, 0.25]})
+class PySRRegressor:
+    def __init__(self, **options):
+        assert options["random_state"] == 5
+        print("chatter")
 
-    monkeypatch.setitem(sys.modules, "pysr", types.SimpleNamespace(PySRRegressor=PySRRegressor))
-    monkeypatch.setenv("PYTHON_JULIAPKG_EXE", "/somewhere/julia")
-    monkeypatch.setattr("discover.laws.engines.pysr.find_spec", lambda name: True)
+    def fit(self, x, y, variable_names):
+        {in_fit}
+        x1 = sympy.Symbol(variable_names[0])
+        self.equations_ = pd.DataFrame(
+            {{"sympy_format": [x1, 2 * sympy.sqrt(x1 ** 2) + 1.5], "loss": [1.0, 0.25]}}
+        )
+"""
 
 
-def test_pysr_adapter_reads_the_table_of_equations(monkeypatch):
-    _stand_in(monkeypatch, lambda: None)
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Puts a module that calls itself pysr where the process finds it."""
+
+    def make(at_import="", in_fit="pass"):
+        (tmp_path / "pysr.py").write_text(STAND_IN.format(at_import=at_import, in_fit=in_fit))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setenv("PYTHON_JULIAPKG_EXE", "/somewhere/julia")
+        return dict(os.environ)
+
+    return make
+
+
+def test_pysr_adapter_reads_the_table_of_equations_and_leaves_no_trace(stand_in):
+    before = stand_in()
     front = PySR().fit(X, X[:, 0], [Z], seed=5)
     assert [m.error for m in front.members] == [1.0, 0.5]
-    assert front[1].expression == 2 * Z + 1
+    assert float(front[1].expression.subs(Z, -0.3)) == pytest.approx(2.1)
+    assert dict(os.environ) == before
+    assert "pysr" not in sys.modules
 
 
-def test_whatever_pysr_raises_becomes_one_line_with_the_mend(monkeypatch):
-    def broken():
-        raise Exception("cannot reach the server\nlong trace")
-
-    _stand_in(monkeypatch, broken)
+@pytest.mark.parametrize("where", ["at_import", "in_fit"])
+def test_whatever_pysr_raises_becomes_one_line_with_the_mend(stand_in, where):
+    before = stand_in(**{where: "raise Exception('cannot reach the server\\nlong trace')"})
     with pytest.raises(RecipeError, match=r"cannot reach the server.*install Julia") as caught:
         PySR().fit(X, X[:, 0], [Z], seed=5)
     assert "\n" not in str(caught.value)
+    assert dict(os.environ) == before
+
+
+def test_pysr_that_does_not_end_is_ended(stand_in):
+    stand_in(at_import="import time; time.sleep(60)")
+    with pytest.raises(RecipeError, match="fewer iterations"):
+        PySR(seconds=1.0).fit(X, X[:, 0], [Z], seed=5)
+
+
+def test_automatic_engines_ask_for_nothing_to_be_fetched(stand_in):
+    stand_in(at_import="raise SystemExit('imported')")
+    assert engine_named("pysr") == PySR()
+    assert not isinstance(engine_named("auto"), PySR)
+    assert "pysr" not in sys.modules
 
 
 @pytest.mark.julia

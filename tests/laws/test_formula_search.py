@@ -1,11 +1,21 @@
 """Units, sums and powers are taken out; what is left is found and its numbers are made round."""
 
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import sympy
+from more_equations import FRESH, SEEN, unit, variables
 
+from discover.laws.building_blocks import building_blocks
+from discover.laws.combinations import Columns
 from discover.laws.dimensions import reductions
-from discover.laws.formula_search import find_formula, polish, reduce
+from discover.laws.fewer_variables import reduce
+from discover.laws.formula_polish import polish
+from discover.laws.formula_search import find_formula
 from discover.laws.symmetries import joined, predictability
 
 RNG = np.random.default_rng(5)
@@ -47,7 +57,6 @@ def test_powers_quotients_and_units_leave_one_variable():
     assert left.expressions[0] in (t / s, s / t)
 
 
-@pytest.mark.slow
 def test_a_formula_of_five_variables_comes_out_exact():
     names = sympy.symbols("n m g h T", positive=True)
     x = RNG.uniform(1, 3, (90, 5))
@@ -69,3 +78,121 @@ def test_numbers_are_made_round_only_where_that_is_free():
     assert found.atoms(sympy.Integer) >= {sympy.Integer(2), sympy.Integer(3)}
     assert [round(float(f), 6) for f in found.atoms(sympy.Float)] == [0.4137]
     assert error < 1e-9
+
+
+def test_pairs_are_found_of_which_neither_explains_much_alone():
+    A = RNG.normal(size=(200, 300))
+    A[:, 7] = A[:, 3] + 0.05 * A[:, 7]
+    found = Columns(A, np.ones(300)).search(A[:, 7] - A[:, 3], keep=5, terms=3)[0]
+    assert found.members == (3, 7)
+    np.testing.assert_allclose(found.coefficients, (-1, 1))
+
+
+def test_blocks_write_down_what_they_compute():
+    x = RNG.uniform(0.5, 2, (30, 2))
+    names = sympy.symbols("a b", positive=True)
+    bank = building_blocks(x, 300)
+    for block in [*bank.summands[::7], *bank.factors[::7], *bank.polynomial]:
+        for free in (False, True):
+            written = sympy.lambdify(names, block.expression(names, free), "numpy")(*x.T)
+            np.testing.assert_allclose(np.broadcast_to(written, 30), block.values, rtol=1e-9)
+
+
+def _asked(equation, seed):
+    """Samples, symbols and units of an equation, and its values over a wider region."""
+    _, text, listed, whole = equation
+    names, low, high, units = variables(listed)
+    symbols = sympy.symbols(names, positive=True)
+    truth = sympy.lambdify(
+        symbols, sympy.sympify(text, locals=dict(zip(names, symbols, strict=True))), "numpy"
+    )
+    x = np.random.default_rng(seed).uniform(low, high, (400, len(names)))
+    if units is not None:  # the list itself: another choice of units changes nothing
+        scales = np.array([1.3, 1.7, 2.1, 0.6, 1.9])
+        other = x * [np.prod(scales ** np.array(u)) for u in units]
+        np.testing.assert_allclose(
+            truth(*other.T), truth(*x.T) * np.prod(scales ** np.array(unit(whole)))
+        )
+    options = {} if units is None else {"units": units, "target": unit(whole)}
+    return x, truth, symbols, options
+
+
+def _right(equation, seed=3):
+    x, truth, symbols, options = _asked(equation, seed)
+    y = truth(*x.T)
+    began = time.process_time()
+    front = find_formula(x, y, symbols, **options)
+    seconds = time.process_time() - began
+    best = front.best(floor=1e-7 * float(y.std()))
+    wider = x.mean(0) + 1.2 * (x - x.mean(0))
+    with np.errstate(all="ignore"):
+        true, found = truth(*wider.T), sympy.lambdify(symbols, best.expression, "numpy")(*wider.T)
+    held = np.isfinite(true)
+    error = np.sqrt(np.mean((found - true)[held] ** 2)) / true[held].std()
+    return bool(error < 1e-4), seconds
+
+
+@pytest.mark.parametrize("name", ["Langmuir", "damped"])
+def test_equations_come_out_exact(name):
+    assert _right(next(e for e in FRESH if e[0] == name))[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("equations", "least"), [(SEEN, 13), (FRESH, 13)])
+def test_most_equations_come_out_within_seconds(equations, least):
+    told = [_right(e) for e in equations]
+    assert sum(right for right, _ in told) >= least
+    assert np.median([seconds for _, seconds in told]) < 10
+
+
+@pytest.mark.parametrize(
+    "y", [np.full(60, 3.0), np.zeros(60), RNG.normal(size=60)], ids=["three", "zero", "noise"]
+)
+def test_what_holds_no_formula_gives_a_front_all_the_same(y):
+    x = np.column_stack([RNG.normal(size=60), np.ones(60)])
+    front = find_formula(x, y, sympy.symbols("a b"), seconds=1.0)
+    assert len(front) >= 1
+    assert front[len(front) - 1].error <= y.std() + 1e-12
+
+
+SCRIPT = """
+import numpy as np, sympy, torch
+from discover.bench.arms import arm
+from discover.laws.engines import Operon
+from discover.laws.entries import Place, fit_entry
+from discover.laws.formula_search import find_formula
+from discover.laws.torque_rows import fit_rows
+import kinematics
+rng = np.random.default_rng(7)
+x = rng.uniform(1, 3, (300, 3))
+names = sympy.symbols("a b c", positive=True)
+y = x[:, 0] * np.exp(-x[:, 1] / x[:, 2]) + 0.01 * rng.normal(size=300)
+print([(sympy.sstr(m.expression), m.error) for m in find_formula(x, y, names, seconds=2.0).members])
+small = Operon(generations=8, population=100)
+print([(sympy.sstr(m.expression), m.error) for m in small.fit(x, y, names, 3).members])
+robot = arm("spatial", 3, 5)
+q = torch.from_numpy(rng.uniform(-2, 2, (500, 3)))
+place = Place(kind="mass matrix", i=0, j=1)
+seen = place.of(robot, q) + 1e-3 * torch.from_numpy(rng.normal(size=500))
+for tree in (robot, None):
+    print(fit_entry(place, q, seen, tree=tree).coefficients.tobytes().hex())
+state = rng.uniform(-2, 2, (3, 500, 3))
+tau = kinematics.rnea(robot, *torch.from_numpy(state)).numpy()
+print([row.coefficients.tobytes().hex() for row in fit_rows(*state, tau)])
+"""
+
+
+def test_the_same_seed_gives_the_same_bytes_on_one_or_two_threads():
+    told = []
+    for threads in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = os.environ | dict.fromkeys(names, threads)
+        told.append(
+            subprocess.run(
+                [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True,
+                env=environment,
+            ).stdout
+        )  # fmt: skip
+    assert told[0] == told[1]
+    assert told[0].count("\n") == 5

@@ -17,6 +17,29 @@ import sympy
 
 from discover.errors import RecipeError
 
+SAMPLES = 200  # that count as evidence, however many there are
+
+
+def symbols_used(expression: sympy.Expr) -> int:
+    """Leaves and operations, as a description counts them.
+
+    A fitted number counts two (half a log n of the samples, beside its place), a whole one as many
+    as it has digits, functions other than powers two, for they are rarer.
+    """
+    return sum(_counted(x) for x in sympy.preorder_traversal(expression))
+
+
+def _counted(x: sympy.Basic) -> int:
+    if isinstance(x, sympy.Rational):
+        half = x.q == 2 and abs(x.p) == 1
+        return 1 if half else len(str(abs(x.p))) + (len(str(x.q)) if x.q != 1 else 0)
+    return 2 if isinstance(x, (sympy.Float, sympy.Function)) else 1
+
+
+def description(error: float, symbols: int, n: float = SAMPLES, alphabet: int = 20) -> float:
+    """Length in nats, of n effective samples' errors and of the formula."""
+    return n * math.log(max(error, 1e-300)) + symbols * math.log(alphabet)
+
 
 @dataclass(frozen=True)
 class Member:
@@ -39,22 +62,18 @@ class Front:
     def __len__(self) -> int:
         return len(self.members)
 
-    def best(self, floor: float, n: int = 200, alphabet: int = 20) -> Member:
+    def best(self, floor: float, n: int = SAMPLES, alphabet: int = 20) -> Member:
         """The shortest description, n effective samples, errors below `floor` no evidence."""
         return min(
             self.members,
-            key=lambda m: (
-                n * math.log(max(m.error, floor, 1e-300)) + m.symbols * math.log(alphabet)
-            ),
+            key=lambda m: description(max(m.error, floor), m.symbols, n, alphabet),
         )
 
     @classmethod
     def of(cls, found: Sequence[tuple[sympy.Expr, float]]) -> Front:
         """Only what is better than everything shorter."""
         members = [
-            Member(e, sum(1 for _ in sympy.preorder_traversal(e)), float(error))
-            for e, error in found
-            if math.isfinite(error)
+            Member(e, symbols_used(e), float(error)) for e, error in found if math.isfinite(error)
         ]
         kept: list[Member] = []
         for m in sorted(members, key=lambda m: (m.symbols, m.error, sympy.sstr(m.expression))):
