@@ -14,7 +14,8 @@ Record = Mapping[str, Any]
 
 _FRAMES = {
     False: "Lines at the pose of the drawing, gravity along −z. The turn of the whole about the "
-    "vertical, its place and\na mirror image cannot be seen in torques.",
+    "vertical, its place and\na mirror image cannot be seen in torques, nor where the line of a "
+    "joint lies if all that it\ncarries is symmetric about it: such distances are guesses.",
     True: "Lines at the pose of the drawing, in the base's own frame, in which the model tells the "
     "base's twist.",
 }
