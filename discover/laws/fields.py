@@ -59,6 +59,8 @@ def framed_points(fitted: Fit, answers: Answers) -> list[Framed]:
         if share < _TOLD:
             continue
         theta, point, x, force = _settled(fitted, answers, start, what)
+        if not bool(torch.isfinite(force).all() & torch.isfinite(theta).all()):
+            continue
         body = f"a point of body {point.body + 1}"
         found.append(Framed(f"{body}, settled by its {what}", point, theta))
         turn = _turn_to(_line(force))
