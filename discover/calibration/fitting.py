@@ -38,12 +38,13 @@ from discover.verdict import (
 
 FEWEST = 8
 _SPREAD = 0.5  # of the prior over bounds, in widths: few data keep the bounds of the file
-_START = (0.0, 0.0, 0.0, 0.0, -3.5, 0.2)  # log sharpness, offsets, logit of the lapse, hiding
+_START = (0.0, 0.0, 0.0, 0.0, -3.5, 0.3)  # log sharpness, offsets, logit of the lapse, hiding
 _FEW = len(_START)
 _SOBER = 0.02  # pull of these numbers towards their start, per squared unit
 # A case whose requirements fail must not win because the zoo holds many of its kind: each truth
-# weighs the same, and no offset is positive.
-_LIMITS = ((-2.0, 1.5), (-1.5, 0.0), (-1.5, 0.0), (-1.5, 0.0), (-6.0, -2.0), (0.0, 0.6))
+# weighs the same, and no offset is positive. And something can always hide below a resolution: at
+# one of a hundredth, physics is never surer than 0.9.
+_LIMITS = ((-2.0, 1.5), (-1.5, 0.0), (-1.5, 0.0), (-1.5, 0.0), (-6.0, -2.0), (0.2, 0.6))
 _SHIFT = (-1.5, 1.5)  # a bound keeps its meaning
 
 

@@ -14,7 +14,7 @@ from discover.calibration.running import Run
 from discover.calibration.scoring import Judged, share
 from discover.manifest import versions
 from discover.verdict import ANSWERS, CASES, Calibration, rules, thresholds
-from discover.zoo.catalogue import DEVELOPMENT, UNUSED
+from discover.zoo.catalogue import DEVELOPMENT, READ, UNUSED
 
 _AXES = ("q", "v", "tau", "joint")
 
@@ -45,7 +45,7 @@ def report(run: Run, out: Path, *, command: str) -> Path:
         + (f"; {len(unused)} models of {len({r.robot for r in unused})} robots more" * bool(unused))
         + ". Written from the records beside this file; never edited by hand.",
         "",
-        *(["Not finished: " + f"{len(run.left)} models are left to examine.", ""] * bool(run.left)),
+        *([_first_part(run), ""] * bool(run.left)),
         "## The protocol",
         "",
         *_PROTOCOL,
@@ -135,11 +135,21 @@ _PROTOCOL = (
     "into probabilities, together, held back by a prior of half a width about the bounds of the "
     "file. Scored, each time with numbers fitted without what is scored: every mechanism "
     "(*families left out*), every robot (*robots left out*), of these the robots that nobody "
-    "looked at while the cases were written (*robots not in view*), and robots that no fit and "
-    "nobody has seen (*unused robots*, judged by the fit to the whole zoo). What no number can "
+    "looked at while the cases were written (*robots not in view*), and robots that no fit has "
+    "seen (*unused robots*, judged by the fit to the whole zoo; the misses of earlier calibrations "
+    f"on {', '.join(READ)} have been read since). What no number can "
     "leave out: the kinds of mechanism were known to those who wrote the search for laws.",
     "",
 )
+
+
+def _first_part(run: Run) -> str:
+    done = len(run.records) + len(run.failed)
+    return (
+        f"These are the first {done} of {done + len(run.left)} planted models, in an order of "
+        "which every first part is balanced over robots, mechanisms and noise; the same command "
+        "goes on with the rest."
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

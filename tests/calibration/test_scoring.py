@@ -185,3 +185,14 @@ def test_the_coarser_the_resolution_the_less_sure_is_physics():
     fine, coarse = (calibration.probabilities(strong, x)["physics"] for x in (1e-9, 1e-2))
     assert fine > 0.99
     assert coarse == pytest.approx(fine * (1 - 0.4 * 0.5))
+
+
+def test_physics_at_a_coarse_resolution_is_never_surer_than_nine_tenths():
+    good = [record(f"p{i}", "physics", physics_like(1e-9)) for i in range(40)]
+    fitted = fitting.fit(good)
+    rows = fitting.predict(
+        fitted, [record("fine", "physics", physics_like(1e-9)),
+                 record("coarse", "physics", physics_like(0.011))]
+    )  # fmt: skip
+    assert rows[0, ANSWERS.index("physics")] > 0.9
+    assert rows[1, ANSWERS.index("physics")] < 0.9
