@@ -25,7 +25,7 @@ from discover.departures import (
 from discover.dynamics import Answers
 from discover.examination import Resolution
 from discover.findings import evidence_from
-from discover.fitted import MAX_TERMS, WIDE, Laws, answers_inside, fitted, left_over, searched
+from discover.fitted import MANY, MAX_TERMS, WIDE, Laws, answers_inside, fitted, left_over, searched
 from discover.interview import AXES, Interview
 from discover.laws import unlisted
 from discover.laws.consistency import Completion, complete
@@ -41,6 +41,7 @@ _NOISY = 3  # how many times as many questions answers are worth that do not rep
 _SURE = 0.85  # confidence at which no more is asked
 _TABLES = 0.1  # relative error far out above which a table is a possibility
 _DESCRIBED = 0.1  # relative error inside below which a law describes the model there
+_HELD = 0.3  # above which robots of many coordinates are asked for no law inside either
 _LEFT = 5.0  # times the residual inside: a model that is off by as much has left the law
 _NOWHERE = 0.25  # relative error far out at which no law holds there
 _FROZEN = 0.5  # of tiny steps without an answer: a raw table
@@ -171,7 +172,9 @@ def _weigh(
 
 def _inner(interview: Interview, weighed: _Weighed, floor: noise.Floor, gate: float) -> Fit:
     """The law that a model follows in the region only: of networks and switches there is one."""
-    if weighed.values.get("frozen steps", 0.0) > _FROZEN:
+    raw = weighed.values.get("frozen steps", 0.0) > _FROZEN
+    lawless = relative(weighed.laws.local, weighed.laws.sets.inside) > _HELD + 2 * floor.random
+    if raw or (lawless and interview.robot.nv > MANY):
         return weighed.laws.local
     inside, held = answers_inside(interview)
     start = weighed.laws.local

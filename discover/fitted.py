@@ -31,7 +31,7 @@ from discover.sampling import Batch
 WIDE = 2.0  # half-widths out to which laws are fitted when they compete; tested beyond
 MAX_TERMS = 3
 _POOL = 100  # states from which deciding questions are taken
-_MANY = 7  # coordinates beyond which joint terms are not tried one by one
+MANY = 7  # coordinates beyond which joint terms are not tried one by one, nor laws for nothing
 _ENOUGH = 100  # answers inside that fit robots of many coordinates
 _CERTAIN = 3.0  # standard errors that a joint term must be worth
 _DONE = 1.15  # times the floor: a residual that needs no explaining
@@ -95,13 +95,16 @@ def answers_inside(interview: Interview) -> tuple[Answers, Answers]:
     """Answers in the region, for fitting and held out: fewer for robots of many coordinates, each
     of whose answers holds as many numbers."""
     enough, nv = interview.budget.inside, interview.robot.nv
-    if nv > _MANY:
-        enough = max(_ENOUGH, enough * _MANY // nv)
+    if nv > MANY:
+        enough = max(_ENOUGH, enough * MANY // nv)
     return interview.inside("inside", enough), interview.inside("held out", enough // 2)
 
 
 def left_over(laws: Laws, floor: float) -> bool:
-    """Whether the law of listed terms leaves something that other terms could explain."""
+    """Whether the law of listed terms leaves something that other terms could explain, of a robot
+    for which a search of minutes is not too long."""
+    if laws.physics.family.robot.nv > MANY:
+        return False
     error = laws.extended.standardised_error(laws.sets.tested)
     return error > _DONE * floor or len(laws.extended.family.terms) > (
         len(laws.physics.family.terms) + 1
@@ -130,7 +133,7 @@ def _with_joint_terms(
 ) -> Fit:
     """The rigid body with the joint terms that pay: one by one, or for many joints all at once,
     those that are nothing beside their uncertainty left out."""
-    if len(answers.v[0]) <= _MANY:
+    if len(answers.v[0]) <= MANY:
         limit = len(joints)
         return select(start, answers, held, joints, floor=gate, limit=limit, noise=noise).fit
     whole, k = refit(start, answers, joints), start.family.basis.shape[1]

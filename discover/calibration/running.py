@@ -206,6 +206,8 @@ def carry_out(task: Task) -> Record | str:
         record = examine(cage, budget=task.budget, seed=task.seed, code=task.code)
     except WorldlawError as error:
         return f"failed: {error}"
+    except Exception as error:  # a fault of ours spoils one model of hundreds, and is reported
+        return f"failed: {type(error).__name__}: {error}"
     write_json(task.path, record.to_dict())
     return record
 
