@@ -59,8 +59,10 @@ def calibrate(
         minutes=minutes,
         say=say,
     )
-    if adopt:
-        known = [r for r in done.records if r.robot in SETTINGS]
+    known = [r for r in done.records if r.robot in SETTINGS]
+    if adopt and sum(r.truth is not None for r in known) < fitting.FEWEST:
+        say(f"nothing adopted: fewer than {fitting.FEWEST} models of the zoo are measured")
+    elif adopt:
         fitting.adopt(
             fitting.fit(known),
             Path(verdict.__file__).parent / "thresholds.toml",
