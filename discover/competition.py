@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from discover import power
-from discover.conclusion import Finding, conclude
+from discover.conclusion import Finding, conclude, spoken_by
 from discover.departures import (
     cost_of_bodies,
     excess,
@@ -46,6 +46,7 @@ _LEFT = 5.0  # times the residual inside: a model that is off by as much has lef
 _NOWHERE = 0.25  # relative error far out at which no law holds there
 _FROZEN = 0.5  # of tiny steps without an answer: a raw table
 _FLAT = 0.1  # far curvature of what has no law far out
+_SAME = 1e-7  # relative error, inside and far out, below which a law speaks for its model
 _SETTLED = 60.0  # growth of the misfit of an inertia that is looked up
 _OF_TABLES = ("frozen steps", "far curvature", "growth of the inertia's misfit")
 
@@ -212,8 +213,11 @@ def _told(interview: Interview, weighed: _Weighed, inner: Fit, floor: noise.Floo
         if edges:
             where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
             notes = [*notes, f"One law inside; something else outside, from {where} on."]
+    asked = interview
+    if max(relative(law, x) for x in (held, *laws.sets.far)) < _SAME and law.integrator is None:
+        asked = replace(interview, respondent=spoken_by(law, interview.respondent))
     return conclude(
-        interview,
+        asked,
         law,
         completion,
         drawn,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discover.dynamics import Answers
+from discover.dynamics import Answers, Respondent
 from discover.evidence import Evidence
 from discover.examination import Resolution
 from discover.findings import described, descriptions, evidence_from
@@ -32,6 +32,7 @@ _TOLERANCE = 0.05  # the relative error at which a law is said to have reached i
 _FRESH = 2.0  # half-widths beyond which no law was fitted
 _CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
 _PREDICTABLE = 0.5  # R² of what the bodies leave over, from little, that is worth a look
+_LAWFUL = 0.25  # relative error far out below which a law holds there
 _KEEP = 0.3  # a law whose relative error inside is above this describes nothing
 
 
@@ -119,10 +120,18 @@ def conclude(
     )
 
 
+def spoken_by(law: Fit, model: Respondent) -> Respondent:
+    """The law in place of a model that it is to the last digit: it tells more for nothing."""
+    return Respondent(law.predict, model.nq, model.nv)
+
+
 def _leaves_a_force(law: RigidBodyLaw, values: dict[str, float]) -> bool:
-    """Whether there is a force beside the bodies whose structure can be asked for."""
+    """Whether there is a force beside the bodies whose structure can be asked for: where no law
+    holds far out there is none."""
     plain = law.integrator is None and has_points(law.robot)
-    return plain and (bool(law.extra) or values["low-dimensional predictability"] > _PREDICTABLE)
+    lawful = values["best law error far out"] < _LAWFUL
+    predictable = values["low-dimensional predictability"] > _PREDICTABLE
+    return plain and lawful and (bool(law.extra) or predictable)
 
 
 def _accounted(

@@ -12,9 +12,9 @@ from itertools import pairwise
 import torch
 
 from discover.competition import compete
-from discover.conclusion import Finding, conclude
+from discover.conclusion import Finding, conclude, spoken_by
 from discover.departures import cost_of_bodies, exact_floor, fit_answers, gain, remembered
-from discover.dynamics import Answers, Respondent
+from discover.dynamics import Answers
 from discover.interview import AXES, Budget, Interview
 from discover.laws.consistency import complete
 from discover.laws.family import Family
@@ -156,7 +156,7 @@ def _exact_law(
     if rival is not None:
         completion = complete(law, screen, interview.robot.pi)
     # A law that is the model to the last digit tells its identities without more questions.
-    asked = replace(small, respondent=_spoken_by(law, interview.respondent), budget=_TOLD)
+    asked = replace(small, respondent=spoken_by(law, interview.respondent), budget=_TOLD)
     return conclude(
         asked,
         law,
@@ -169,10 +169,6 @@ def _exact_law(
         edges=edges,
         tried=() if rival is None else (rival,),
     )
-
-
-def _spoken_by(law: Fit, model: Respondent) -> Respondent:
-    return Respondent(law.predict, model.nq, model.nv)
 
 
 def _breaks(
