@@ -19,6 +19,8 @@ from torch import Tensor
 from discover.bench.arms import SHAPES, arm, smooth_error
 from discover.bench.trials import Part, Record, Trial, share
 from discover.laws.entries import Entry, Place, fit_entry, places
+from discover.laws.fourier import waves
+from discover.laws.terms import symbols
 from kinematics import Robot
 
 SAMPLES = 600
@@ -79,6 +81,7 @@ def run(trial: Trial) -> Record:
     record["tree known"] = judged(lambda: fit_entry(place, q, seen, tree=robot, members=members))
     if trial["shape"] == "planar" or trial["joints"] <= FLAT:
         record["nothing known"] = judged(lambda: fit_entry(place, q, seen, members=members))
+        record["nothing known"]["terms given"] = _terms_given(place, robot, q, seen, far)
     return record
 
 
@@ -122,6 +125,22 @@ def _seen(
         [y + common + smooth_error(q, part, int(rng.integers(2**31))) for _ in range(MEMBERS)]
     )
     return members.mean(0), members
+
+
+def _terms_given(place: Place, robot: Robot, q: Tensor, seen: Tensor, far: Tensor) -> float | None:
+    """The error far out of a fit that is told which waves there are: what the samples hold."""
+    gravity = place.kind == "gravity"
+    which = range(0 if gravity else 1, robot.nv)
+    library = waves(symbols(robot.nv)["q"], which, 1 if gravity else 2)
+    if library.size > len(q) // 2:
+        return None
+    A, true = library.columns(q.numpy()), place.of(robot, q).numpy()
+    exact = np.linalg.lstsq(A, true, rcond=None)[0]
+    told = np.abs(exact) > 1e-9 * np.abs(exact).max()
+    found = np.linalg.lstsq(A[:, told], seen.numpy(), rcond=None)[0]
+    y = place.of(robot, far).numpy()
+    rest = library.columns(far.numpy())[:, told] @ found - y
+    return float(np.sqrt(np.mean(rest**2) / np.mean(y**2)))
 
 
 def _timed(fit: Callable[[], Entry]) -> tuple[Entry, float, float]:
@@ -180,7 +199,7 @@ def report(records: list[Record], folder: Path) -> list[str]:
         lines += [
             f"- {r['id']}: {r['shape']}, {r['joints']} joints, {r['entry']} {r['place']}, "
             f"{'smooth ' if r['smooth'] else ''}noise {r['noise']:g}: errors "
-            f"{r[way]['error inside']:.1e} inside, {r[way]['error far']:.1e} far"
+            f"{r[way]['error inside']:.1e} inside, {r[way]['error far']:.1e} far{_told(r[way])}"
             for r in missed[:12]
         ]
     lines.append("")
@@ -189,6 +208,11 @@ def report(records: list[Record], folder: Path) -> list[str]:
         "of terms. The first fit of a tree also finds its identifiable parameters, once."
     )
     return lines
+
+
+def _told(fit: dict[str, Any]) -> str:
+    given = fit.get("terms given")
+    return "" if given is None else f" (told the true terms, {given:.1e} far)"
 
 
 PARTS = [

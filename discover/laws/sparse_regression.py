@@ -178,8 +178,12 @@ def _backward(
 
 
 def _criterion(left: float, n: int, k: int, p: int) -> float:
-    """The extended BIC: n log(RSS/n) + k log n + 2 γ log C(p, k)."""
-    choices = math.lgamma(p + 1) - math.lgamma(k + 1) - math.lgamma(p - k + 1)
+    """The extended BIC: n log(RSS/n) + k log n + 2 γ log C(p, k).
+
+    Beyond half of the columns C(p, k) falls again, which would make idle terms cheap: it stays.
+    """
+    k_chosen = min(k, p // 2)
+    choices = math.lgamma(p + 1) - math.lgamma(k_chosen + 1) - math.lgamma(p - k_chosen + 1)
     return n * math.log(max(left / n, 1e-300)) + k * math.log(n) + 2 * _GAMMA * choices
 
 
