@@ -15,7 +15,7 @@ import torch
 
 from discover.errors import RecipeError
 from discover.laws.engines import ENGINES, Engine, Operon
-from discover.laws.leftover import Smooth
+from discover.laws.pair_fit import Smooth
 from discover.laws.shape_search import Found, Length, Target, polished
 from discover.laws.shapes import Formulas, Shape
 

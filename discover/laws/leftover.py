@@ -1,9 +1,9 @@
 """What a law leaves over: on which carrier does it act, and of which scalar is it a function?
 
 Every pair carrier × feature is given a flexible function of the feature. The columns are brought to
-acceleration units (whitened by J⁻¹ at the law's own accelerations, so that no tautology scores),
-what the bodies can explain is projected out of them, and pairs are ranked by what they explain.
-The best are then fitted together with the bodies, and ranked again by what they predict.
+acceleration units, what the bodies can explain is projected out of them, and pairs are ranked by
+what they explain. The best are then fitted together with the bodies (`pair_fit`), and ranked again
+by what they predict.
 """
 
 from __future__ import annotations
@@ -25,17 +25,14 @@ from discover.laws.carriers import (
     joint_places,
     point_places,
 )
-from discover.laws.family import slope
 from discover.laws.fields import framed_points
-from discover.laws.fit import Fit, design_of, evaluation_point
-from discover.laws.joint_fit import Added, Columns, Joined, JointProblem
-from discover.laws.quantities import Mechanics, needs_mechanics
+from discover.laws.fit import Fit
 from discover.laws.splines import Basis
-from discover.laws.terms import Term, forces
+from discover.laws.terms import Term
+from discover.laws.whitening import Whitened, whiten
 from kinematics import Robot
 
-_COARSE, _FINE = 9, 22  # knots, when ranking and when fitting
-_ROUGH = 4  # knots while a point is looked for
+_COARSE = 9  # knots
 _COUNTED = 600  # pairs whose symbols are counted
 _ROWS = 1500  # rows (states × joints) that ranking looks at
 _EIGEN = 1e-9
@@ -70,97 +67,6 @@ class Pair:
     @property
     def name(self) -> str:
         return f"{self.carrier.name}, function of {self.feature.name}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Smooth:
-    """A pair with its flexible function, fitted together with the bodies."""
-
-    pair: Pair
-    basis: Basis
-    joined: Joined
-    held_out: float
-    problem: JointProblem
-
-
-@dataclass(frozen=True)
-class Whitened:
-    """A law's residual, its slopes and its words, at a set of answers."""
-
-    residual: Tensor  # (n, nv)
-    known: Tensor  # (n, nv, p), slopes of what is already in the law, orthonormal
-    inverse: Tensor  # (n, nv, nv), J⁻¹ / scale
-    q: Tensor
-    v: Tensor
-    a: Tensor
-    tau: Tensor
-    mechanics: Mechanics
-    theta: Tensor
-
-    @functools.cached_property
-    def rest(self) -> Tensor:
-        """The residual without what is already in the law (n, nv)."""
-        y = self.residual
-        return y - self.known @ torch.einsum("nip,ni->p", self.known, y)
-
-    @property
-    def beyond_known(self) -> float:
-        """The sum of its squares."""
-        return float(self.rest.square().sum())
-
-    def evaluate(self, terms: Sequence[Term], robot: Robot) -> Tensor:
-        """Columns of terms (n, nv, m) at the law's accelerations."""
-        return forces(terms, self.q, self.v, self.a, self.tau, robot, self.mechanics)
-
-
-def whiten(fitted: Fit, answers: Answers) -> Whitened:
-    """The residual of a law and all that is needed to see what explains it."""
-    family, scale = fitted.family, fitted.scale
-    q, v = evaluation_point(answers, family.robot, fitted.integrator, fitted.dt)
-    design = design_of(family, answers, fitted.integrator, fitted.dt)
-    r = fitted.residual(answers)
-    good = torch.isfinite(r).all(-1)
-    r = torch.where(good[:, None], r, 0.0)
-    a = answers.a - r * scale
-    J = design.inertia(fitted.theta)
-    if any(t.nonlinear_in_acceleration for t in family.terms):
-        c = fitted.theta[family.basis.shape[1] :]
-        H = J - torch.zeros_like(J)
-
-        def left(x: Tensor) -> Tensor:
-            return (design.mechanics(fitted.theta).H @ x.unsqueeze(-1)).squeeze(-1) + forces(
-                family.terms, q, v, x, answers.tau, family.bodies
-            ) @ c
-
-        J = slope(left, a) if H is not None else J
-        k = family.basis.shape[1]
-        bodies = design.bias_columns[..., :k] + torch.einsum(
-            "nijp,nj->nip", design.inertia_columns[..., :k], a
-        )
-        own = forces(family.terms, q, v, a, answers.tau, family.bodies)
-        columns = torch.cat([bodies, own], -1)
-    else:
-        columns = design.columns(a)
-    eye = torch.eye(J.shape[-1], dtype=J.dtype).expand_as(J)
-    inverse, info = torch.linalg.solve_ex(J, eye)
-    inverse = torch.where(((info == 0) & good)[:, None, None], inverse, 0.0) / scale[:, None]
-    known = inverse @ columns
-    n, nv, p = known.shape
-    flat = known.reshape(n * nv, p)
-    norms = flat.norm(dim=0).clamp_min(1e-300)
-    U, s, _ = torch.linalg.svd(flat / norms, full_matrices=False)
-    U = U[:, s > 1e-11 * s[0]]
-    return Whitened(
-        residual=r,
-        known=U.reshape(n, nv, -1),
-        inverse=inverse,
-        q=q,
-        v=v,
-        a=a,
-        tau=answers.tau,
-        mechanics=design.mechanics(fitted.theta),
-        theta=fitted.theta,
-    )
 
 
 def rank_pairs(
@@ -278,106 +184,3 @@ def _score(seen: Whitened, robot: Robot, places: Places, total: float) -> list[P
                     (columns.T @ y.flatten())[None],
                 )
     return pairs
-
-
-def _moved(pair: Pair, place: Tensor) -> Pair:
-    """The pair with its point elsewhere on the body."""
-    points = pair.carrier.points or pair.feature.points
-    moved = (points[0].moved(place.tolist()),)
-    return replace(
-        pair,
-        carrier=replace(pair.carrier, points=moved),
-        feature=replace(pair.feature, points=moved),
-    )
-
-
-def _place(pair: Pair) -> Tensor:
-    points = pair.carrier.points or pair.feature.points
-    return torch.tensor([x for p in points for x in p.numbers], dtype=torch.float64)
-
-
-def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
-    """The pair's flexible function as columns; its point, where it has one, as constants."""
-    robot = fitted.family.bodies
-    terms = [pair.carrier.term(), pair.feature.term(robot.nv)]
-    names = terms[0].names | terms[1].names
-    q, v = evaluation_point(answers, fitted.family.robot, fitted.integrator, fitted.dt)
-    moving = any(n[0] in "ah" for n in names)
-    of_bodies = needs_mechanics(names)
-    kept: list[Tensor] = []
-
-    def columns(mechanics: Mechanics, a: Tensor, place: Tensor) -> Tensor:
-        if kept:
-            return kept[0]
-        own = terms
-        if len(place):
-            there = _moved(pair, place)
-            own = [there.carrier.term(), there.feature.term(robot.nv)]
-        x = forces(own, q, v, a, answers.tau, robot, mechanics)
-        z = x[:, : pair.feature.slots, 1]
-        out = x[..., :1] * basis(z.flatten()).reshape(*z.shape, -1)
-        if not moving and not of_bodies and not len(place):
-            kept.append(out)
-        return out
-
-    return Added(
-        columns=columns,
-        size=basis.size,
-        of_bodies=of_bodies,
-        of_acceleration=moving,
-        affine=not any(n[0] in "ah" for n in terms[1].names)
-        and not terms[0].nonlinear_in_acceleration,
-    )
-
-
-def _basis(fitted: Fit, answers: Answers, pair: Pair, knots: int) -> Basis:
-    robot = fitted.family.bodies
-    seen = whiten(fitted, answers)
-    z = seen.evaluate([pair.feature.term(robot.nv)], robot)[:, : pair.feature.slots, 0]
-    return Basis.over(z[torch.isfinite(z)], knots)
-
-
-def _held_at(added: Added, place: Tensor) -> Columns:
-    """The columns with their point where it is."""
-    return lambda mechanics, a, _: added.columns(mechanics, a, place)
-
-
-def fit_pair(
-    fitted: Fit,
-    answers: Answers,
-    held: Answers,
-    pair: Pair,
-    *,
-    knots: int = _FINE,
-    iterations: int = 6,
-) -> Smooth:
-    """The pair's flexible function and the bodies, fitted; and its error on held-out answers.
-
-    A point on a body is moved to where it fits best; the function is then laid anew.
-    """
-    theta = fitted.theta if pair.start is None else pair.start
-    fitted = replace(fitted, theta=theta)
-    place, none = _place(pair), theta.new_zeros(0)
-    for count in (_ROUGH, knots) if len(place) else (knots,):
-        basis = _basis(fitted, answers, pair, count)
-        added = _added(fitted, answers, pair, basis)
-        problem, c = JointProblem(fitted, answers, added), theta.new_zeros(basis.size)
-        if len(place):
-            fixed = replace(added, columns=_held_at(added, place))
-            start = JointProblem(fitted, answers, fixed).solve(theta, c, none, 3)
-            theta, c = start.theta, start.coefficients
-        start = problem.solve(theta, c, place, iterations + 4 * (len(place) // 3))
-        if len(place):
-            theta, place = start.theta, start.constants
-            pair = _moved(pair, place)
-    tested = JointProblem(fitted, held, _added(fitted, held, pair, basis))
-    kappa = start.constants if len(start.constants) else place
-    result, _ = tested.at(start.theta, start.coefficients, kappa)
-    r = torch.nan_to_num(result.residual, nan=float("inf"))
-    return Smooth(
-        pair=pair,
-        basis=basis,
-        joined=replace(start, constants=kappa),
-        held_out=float(r.square().mean().sqrt()),
-        problem=problem,
-    )

@@ -18,7 +18,7 @@ from discover.dynamics import Answers
 from discover.laws.family import Family
 from discover.laws.fit import Fit
 from discover.laws.joint_fit import Added, JointProblem
-from discover.laws.leftover import Smooth
+from discover.laws.pair_fit import Smooth
 from discover.laws.quantities import Mechanics, needs_mechanics
 from discover.laws.selection import refit
 from discover.laws.shape_search import Found

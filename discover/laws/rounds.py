@@ -10,7 +10,8 @@ from discover.dynamics import Answers
 from discover.laws.engine_shapes import engine_shapes
 from discover.laws.engines import Engine
 from discover.laws.fit import Fit
-from discover.laws.leftover import Pair, Smooth, fit_pair, in_order, rank_pairs
+from discover.laws.leftover import Pair, in_order, rank_pairs
+from discover.laws.pair_fit import Smooth, fit_pair
 from discover.laws.polish import polish, snap, tabulated
 from discover.laws.selection import (
     _ALPHABET,

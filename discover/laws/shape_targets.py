@@ -11,7 +11,7 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from discover.laws.leftover import Smooth
+from discover.laws.pair_fit import Smooth
 from discover.laws.shape_search import Target
 from discover.laws.terms import forces
 
