@@ -106,9 +106,7 @@ def to_torch(
         "Min": lambda *xs: _fold(torch.minimum, xs),
         "max": lambda *xs: _fold(torch.maximum, xs),
         "min": lambda *xs: _fold(torch.minimum, xs),
-        "sqrt": _elementwise(torch.sqrt),
-        "exp": _elementwise(torch.exp),
-        "log": _elementwise(torch.log),
+        "sqrt": lambda x: torch.sqrt(torch.as_tensor(x, dtype=torch.float64)),  # of numbers too
         **(functions or {}),
     }
     modules = [known, torch]
@@ -122,7 +120,11 @@ def to_torch(
         }
     )
     function = sympy.lambdify(
-        arguments, list(expressions), modules=modules, printer=printer, cse=True
+        arguments,
+        [_with_numbers(e) for e in expressions],
+        modules=modules,
+        printer=printer,
+        cse=True,
     )
 
     def evaluate(*values: torch.Tensor) -> list[torch.Tensor]:
@@ -130,6 +132,13 @@ def to_torch(
         return [torch.as_tensor(x, dtype=like.dtype).expand_as(like) for x in function(*values)]
 
     return evaluate
+
+
+def _with_numbers(expression: sympy.Expr) -> sympy.Expr:
+    """The same with functions of numbers alone, as tanh(21/10), evaluated: torch's want tensors."""
+    calls = sympy.sympify(expression).atoms(sympy.Function)
+    numbers = {f: f.evalf(17) for f in calls if f.is_number and not f.has(AppliedUndef)}
+    return sympy.sympify(expression).xreplace(numbers)
 
 
 class _Printer(TorchPrinter):
@@ -148,8 +157,3 @@ def _fold(function: Callable, values: Sequence) -> torch.Tensor:
     for value in values[1:]:
         result = function(result, torch.as_tensor(value, dtype=like.dtype))
     return result
-
-
-def _elementwise(function: Callable) -> Callable:
-    """torch functions want tensors; a constant argument is one too."""
-    return lambda x: function(torch.as_tensor(x, dtype=torch.float64))

@@ -212,6 +212,7 @@ def test_numpy_models_and_float32_networks_are_welcome(pendulum):
         return kinematics.aba(pendulum, q, v, tau).numpy()
 
     assert discover.examine(numpy_model, pendulum, REGION, budget="quick").verdict == "physics"
+    torch.manual_seed(7)
     network = torch.nn.Linear(6, 2)
 
     class Model(torch.nn.Module):

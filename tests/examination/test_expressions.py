@@ -45,6 +45,8 @@ def test_torch_function_equals_the_formula():
         X * sympy.Abs(X),
         sympy.sign(X) * sympy.Abs(X) ** sympy.Rational(3, 2),
         X * 0 + 2,
+        X * sympy.tanh(sympy.Rational(21, 10)) + sympy.exp(sympy.sin(3)),
+        sympy.sqrt(2) * sympy.log(7) * sympy.Max(X, sympy.erf(1)),
     ]
     values = torch.linspace(-2, 2, 7, dtype=torch.float64)
     for computed, e in zip(to_torch(expressions, [X])(values), expressions, strict=True):
