@@ -1,4 +1,4 @@
-"""`discover bench structure`: trees, geometries and recursions out of black boxes, counted.
+"""`discover bench structure`: trees, geometries, recursions and forward programs of black boxes.
 
     discover bench structure --out reports/structure [--part trees,…] [--workers N] [--seeds 0,1,…]
 
@@ -18,6 +18,7 @@ MODULES = (
     "discover.bench.inferred_trees",
     "discover.bench.inferred_geometry",
     "discover.bench.inferred_recursions",
+    "discover.bench.inferred_forward",
     "discover.bench.structure_controls",
 )
 
