@@ -123,7 +123,7 @@ def examine(
         found = account(asked, seen, interview.support.region, seed, described)
         told, law = found.account, finding.law
         if law is not None and told.equals and told.forward is not None:
-            law = replace(law, searched=told.inverse)
+            law = replace(law, searched=told.page)
         finding = replace(
             finding,
             law=law,

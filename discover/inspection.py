@@ -9,6 +9,7 @@ from discover.artifacts import read_json
 from discover.errors import OutputError
 from discover.report.numbers import number, relative
 from discover.report.stored import STUDY, VERDICT
+from discover.structure.measures import page
 
 if TYPE_CHECKING:
     from discover.examination import Examination
@@ -141,6 +142,9 @@ def mechanism(account: Account) -> list[str]:
 
     lines = ["the mechanism, inferred from the answers", "  base"]
     lines += [line for root in children.get(-1, ()) for line in below(root, 1)]
+    if account.measures:
+        lines += ["", "its geometry, each number with its standard error"]
+        lines += page(account.measures, seen.names).splitlines()
     if account.inverse:
         holds = "which the model computes" if account.equals else "the closest one; not the model's"
         lines += ["", f"its recursion, {holds}", *account.inverse.splitlines()]

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from discover.report.numbers import listing, number, relative
+from discover.structure.measures import QUANTITIES, Measure, guesses, in_words
 
 Record = Mapping[str, Any]
+_NAMED = 4  # trees that answer the same which are told one by one
 
 
 _FRAMES = {
     False: "Lines at the pose of the drawing, gravity along −z. The turn of the whole about the "
-    "vertical, its place and\na mirror image cannot be seen in torques, nor where the line of a "
-    "joint lies if all that it\ncarries is symmetric about it: such distances are guesses.",
+    "vertical, its place and\na mirror image cannot be seen in torques.",
     True: "Lines at the pose of the drawing, in the base's own frame, in which the model tells the "
     "base's twist.",
 }
@@ -31,7 +32,8 @@ def section(account: Record | None) -> dict[str, Any] | None:
         "equivalent": _equivalent(account),
         "joints": _joints(account),
         "frame": _FRAMES[bool(account["skeleton"].get("free"))],
-        "uncertain": bool(np.asarray(account["uncertainty"]).any()),
+        "measures": _measures(account),
+        "guesses": guesses(_known(account), account["skeleton"]["names"]),
         "zeros": _zeros(account),
         "recursion": _recursion(account),
         "inverse": account["inverse"],
@@ -117,7 +119,7 @@ def _intro(account: Record) -> str:
 def _equivalent(account: Record) -> list[str]:
     names = account["skeleton"]["names"]
     told = []
-    for parents in account["equivalent"][:4]:
+    for parents in account["equivalent"][:_NAMED]:
         hung = [
             f"`{names[j]}` on {'the base' if p < 0 else f'`{names[p]}`'}"
             for j, p in enumerate(parents)
@@ -125,11 +127,15 @@ def _equivalent(account: Record) -> list[str]:
         ]
         if hung:
             told.append(f"{listing(hung)} would answer the same.")
+    if len(account["equivalent"]) > _NAMED:
+        told.append(
+            f"So would {len(account['equivalent']) - _NAMED} other trees that were looked at."
+        )
     return told
 
 
 def _joints(account: Record) -> list[dict[str, str]]:
-    """A row a joint: what carries it, its axis and a point on it, with standard errors."""
+    """A row a joint: what carries it, its axis and a point on it."""
     record = account["skeleton"]
     names, described = record["names"], account["described"]
     rows = []
@@ -141,20 +147,31 @@ def _joints(account: Record) -> list[dict[str, str]]:
             "kind": "turns" if record["turning"][j] else "slides",
             "axis": "–",
             "point": "–",
-            "axis_error": "–",
-            "point_error": "–",
             "described": "–" if described is None else _kin(described, j),
         }
         if record.get("free") and j == 0:
-            row |= {"parent": "nothing", "kind": "is free", "axis": "–"}
-            row |= dict.fromkeys(("point", "axis_error", "point_error"), "–")
+            row |= {"parent": "nothing", "kind": "is free"}
         elif account["good"]:
             row["axis"] = _vector(record["axes"][j])
             row["point"] = _vector(record["points"][j]) if record["turning"][j] else "anywhere"
-            axis, place = account["uncertainty"][j]
-            row["axis_error"], row["point_error"] = number(axis, 2), number(place, 2)
         rows.append(row)
     return rows
+
+
+def _measures(account: Record) -> list[dict[str, str]]:
+    """A row a joint: its line beside that of what carries it, each number with its error."""
+    names = account["skeleton"]["names"]
+    rows: dict[int, dict[str, str]] = {}
+    for m in _known(account):
+        row = rows.setdefault(
+            m.joint, {"name": f"`{names[m.joint]}`"} | dict.fromkeys(QUANTITIES, "–")
+        )
+        row[m.quantity] = in_words(m, [f"`{n}`" for n in names])
+    return list(rows.values())
+
+
+def _known(account: Record) -> list[Measure]:
+    return [Measure.from_dict(m) for m in account.get("measures", ())]
 
 
 def _kin(described: Record, j: int) -> str:

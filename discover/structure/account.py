@@ -6,7 +6,7 @@ An account decides no verdict. It is stored as plain numbers, from which the rep
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from discover.structure.floating import FloatingProber, FloatingTree
 from discover.structure.forward import Forward, forward
 from discover.structure.geometry import laid_on
 from discover.structure.inference import Structure
+from discover.structure.measures import Measure, page
 from discover.structure.page import text
 from discover.structure.probing import Prober
 from discover.structure.recursion import Recursion, search
@@ -42,8 +43,8 @@ class Account:
     equivalent    other parent arrays that answer the same
     good          whether the geometry fits down to rounding or noise; `misfit` is what it misses of
                   H and of the force, relative, or in deviations where answers scatter
-    uncertainty   (nv, 2) standard error of each axis [rad] and of its place [m]; zeros where
-                  answers do not scatter
+    measures      angles and distances between the lines of joints, each with its standard error
+                  and whether any answer depends on it
     sparsity      mass matrix and factors beside the tree's zeros
     inverse       the found recursion as passes over the tree; `recursion` its figures
     forward       the program of forward dynamics derived from it, None where there is none
@@ -56,7 +57,7 @@ class Account:
     good: bool
     misfit: float
     noise: float
-    uncertainty: Array
+    measures: tuple[Measure, ...]
     sparsity: Sparsity | None
     inverse: str
     recursion: dict[str, Any]
@@ -68,6 +69,15 @@ class Account:
         """Whether the model computes the found recursion, as far as was asked."""
         return bool(self.recursion.get("equivalent"))
 
+    @property
+    def page(self) -> str:
+        """The recursion and the geometry that it runs on, to read."""
+        if not self.measures:
+            return self.inverse
+        return f"{self.inverse}\ngeometry, each number with its standard error:\n" + page(
+            self.measures, self.skeleton.names
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
         return {
@@ -78,7 +88,7 @@ class Account:
             "good": self.good,
             "misfit": number_to_json(self.misfit),
             "noise": number_to_json(self.noise),
-            "uncertainty": self.uncertainty.tolist(),
+            "measures": [m.to_dict() for m in self.measures],
             "sparsity": None if self.sparsity is None else self.sparsity.to_dict(),
             "inverse": self.inverse,
             "recursion": self.recursion,
@@ -104,7 +114,7 @@ class Account:
             good=held["good"],
             misfit=number_from_json(held["misfit"]),
             noise=number_from_json(held["noise"]),
-            uncertainty=np.asarray(held["uncertainty"], dtype=float),
+            measures=tuple(Measure.from_dict(m) for m in held.get("measures", ())),
             sparsity=None if held["sparsity"] is None else Sparsity.from_dict(held["sparsity"]),
             inverse=held["inverse"],
             recursion=held["recursion"],
@@ -145,7 +155,7 @@ def account(
     before = respondent.queries
     order = range(respondent.nv) if described is not None else inferred.geometry.tree.order
     names = described.joint_names if described is not None else inferred.robot.joint_names
-    skeleton, uncertainty = _seen(inferred, list(order), names)
+    skeleton, known = _seen(inferred, list(order), names)
     tree, screws = _over(inferred, described)
     prober = _prober(tree)(respondent=respondent, region=region, seed=seed)
     zeros = sparsity(
@@ -160,17 +170,17 @@ def account(
     evidence.append(_finding("factors: predicted zeros", *values))
     beside, comparison = None, None
     if described is not None:
-        beside, comparison = _beside(skeleton, described, inferred, uncertainty)
+        beside, comparison = _beside(skeleton, described, inferred, known)
     return Told(
         account=Account(
             skeleton=skeleton,
             described=beside,
             comparison=comparison,
-            equivalent=inferred.equivalent,
+            equivalent=_renumbered(inferred.equivalent, list(order)),
             good=inferred.geometry.good,
             misfit=inferred.geometry.held_out,
             noise=prober.noise,
-            uncertainty=uncertainty,
+            measures=known,
             sparsity=zeros,
             inverse="" if found is None else text(found),
             recursion={} if found is None else _figures(found),
@@ -217,8 +227,18 @@ def _forward(
     return forward(inferred.exact.replace(joint_names=own), found, described)
 
 
-def _seen(inferred: Structure, order: list[int], names: tuple[str, ...]) -> tuple[Skeleton, Array]:
-    """The inferred mechanism and its uncertainty with joints in the given order."""
+def _renumbered(
+    equivalent: Sequence[tuple[int, ...]], order: list[int]
+) -> tuple[tuple[int, ...], ...]:
+    """Parent arrays of joints in the given order."""
+    place = {j: k for k, j in enumerate(order)} | {-1: -1}
+    return tuple(tuple(place[parents[j]] for j in order) for parents in equivalent)
+
+
+def _seen(
+    inferred: Structure, order: list[int], names: tuple[str, ...]
+) -> tuple[Skeleton, tuple[Measure, ...]]:
+    """The inferred mechanism and how well it is known, with joints in the given order."""
     geometry = inferred.geometry
     whole = Skeleton.of(geometry.tree, geometry.screws, names)
     place = {j: k for k, j in enumerate(order)} | {-1: -1}
@@ -234,15 +254,14 @@ def _seen(inferred: Structure, order: list[int], names: tuple[str, ...]) -> tupl
         points=whole.points[order],
         free=whole.free,
     )
-    own = np.sqrt(np.clip(np.diag(geometry.covariance), 0, None)).reshape(-1, 2, 3)
-    turning = np.asarray(geometry.tree.turning)
-    axis = np.where(turning, *(np.linalg.norm(own[:, k], axis=1) for k in (0, 1)))
-    place_of = np.where(turning, np.linalg.norm(own[:, 1], axis=1), 0.0)
-    return skeleton, np.stack([axis, place_of], 1)[order]
+    return skeleton, tuple(
+        replace(m, joint=place[m.joint], other=place.get(m.other, m.other))
+        for m in geometry.measures
+    )
 
 
 def _beside(
-    skeleton: Skeleton, described: Robot, inferred: Structure, uncertainty: Array
+    skeleton: Skeleton, described: Robot, inferred: Structure, known: Sequence[Measure]
 ) -> tuple[Skeleton, Comparison]:
     """The description at the same pose, laid on what was inferred."""
     tree, screws = screw_tree(described, inferred.geometry.tree.reference)
@@ -252,8 +271,8 @@ def _beside(
     if not inferred.geometry.good:
         bare = Skeleton(names=skeleton.names, parents=skeleton.parents, turning=skeleton.turning)
         return beside, compare(bare, beside, _ROOM)
-    room = max(_ROOM, _SURE * float(uncertainty.max()))
-    return beside, compare(skeleton, beside, room)
+    rooms = {(m.joint, m.quantity): _SURE * m.deviation for m in known}
+    return beside, compare(skeleton, beside, _ROOM, rooms)
 
 
 def _figures(found: Recursion) -> dict[str, Any]:

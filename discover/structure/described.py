@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,9 +75,16 @@ class Comparison:
     sentences: tuple[str, ...]
 
 
-def compare(found: Skeleton, described: Skeleton, room: float) -> Comparison:
+def compare(
+    found: Skeleton,
+    described: Skeleton,
+    room: float,
+    rooms: Mapping[tuple[int, str], float] | None = None,
+) -> Comparison:
     """What differs: parents, kinds, and between lines of neighbours angles [rad] above `room` and
-    distances above `room` times the reach."""
+    distances above `room` times the reach; or above what (joint, "angle" or "distance") may be off
+    by `rooms`, infinite where nothing shows it."""
+    rooms = rooms or {}
     differs, sentences = [], []
     names = described.names
     reach = 1.0
@@ -100,13 +108,15 @@ def compare(found: Skeleton, described: Skeleton, room: float) -> Comparison:
         alike = not own and p >= 0 and found.turning[p] == described.turning[p]
         if lines and alike:
             pairs = [_between(s, p, j) for s in (found, described)]
-            if abs(pairs[0][0] - pairs[1][0]) > room:
+            angle = max(room, rooms.get((j, "angle"), 0.0))
+            distance = max(room * reach, rooms.get((j, "distance"), 0.0))
+            if abs(pairs[0][0] - pairs[1][0]) > angle:
                 own.append("axis")
                 angles = " and ".join(f"{np.degrees(a):.4g}°" for a, _ in pairs)
                 sentences.append(
                     f"The axes of {name} and {names[p]} stand at {angles} (found, described)."
                 )
-            elif abs(pairs[0][1] - pairs[1][1]) > room * reach:
+            elif abs(pairs[0][1] - pairs[1][1]) > distance:
                 own.append("length")
                 apart = " and ".join(f"{d:.4g} m" for _, d in pairs)
                 sentences.append(

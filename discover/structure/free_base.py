@@ -32,6 +32,7 @@ from discover.structure.recursion import Recursion, search
 from discover.structure.rivals import misfit, neighbours
 from discover.structure.screws import Array
 from discover.structure.topology import Tree, infer_tree
+from discover.structure.uncertainty import measures
 from discover.structure.way import start
 
 _STARTS = 16
@@ -122,6 +123,7 @@ def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
     size = 6 * nb + len(found)
     spread = problem.spread(result.screws, found) if whole.scatters else np.zeros((size, 0))
     held_out = test.foreseen_error(result.screws, found, spread)
+    good = is_good(max(result.error, held_out), problem)
     return Geometry(
         tree=best,
         screws=result.screws,
@@ -129,8 +131,9 @@ def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
         error=result.error,
         held_out=held_out,
         joint=spread @ spread.T,
-        good=is_good(max(result.error, held_out), problem),
+        good=good,
         joint_terms=False,
+        measures=measures(problem, result.screws, found) if good else (),
         queries=whole.respondent.queries,
     )
 

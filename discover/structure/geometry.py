@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from discover.structure.measures import Measure
 from discover.structure.probing import Prober
 from discover.structure.projection import Problem, Solution, solve, solve_well
 from discover.structure.rivals import weight_of
 from discover.structure.screws import Array, ScrewTree
+from discover.structure.uncertainty import measures
 from discover.structure.way import FEWER, STARTS, one_way, start
 
 _EXACT = 100.0  # floors of rounding, and
@@ -34,7 +36,8 @@ class Geometry:
     error and held_out: misfit of [H | force], fitted and not fitted, relative or, where answers
     scatter, in standard deviations; `good` whether it is down to rounding or noise; `covariance` of
     the screws (6 nv, 6 nv) where answers scatter, over what can be known, else zero; `joint` that
-    of screws, inertial parameters and joint terms together, (6 nv + p, 6 nv + p).
+    of screws, inertial parameters and joint terms together, (6 nv + p, 6 nv + p); `measures` how
+    well each angle and distance is known, where the geometry is good.
     """
 
     tree: ScrewTree
@@ -45,6 +48,7 @@ class Geometry:
     joint: Array
     good: bool
     joint_terms: bool
+    measures: tuple[Measure, ...] = ()
     queries: int = 0
 
     @property
@@ -80,29 +84,36 @@ def infer_geometry(
         tree = replace(tree, gravity=0.0)
     screws = start(tree, rng)
     known: set[int] = set()
-    for leaf in _leaves(tree):
+    # What slides shows how strong gravity is.
+    for leaf in sorted(_leaves(tree), key=lambda leaf: _turning_only(tree, leaf)):
         way = _way(tree, leaf)
         found = one_way(prober, tree, way, rng, effort=effort, joint_terms=joint_terms)
         if not found.reached:
             effort = min(effort, FEWER)
+        elif tree.seeks_weight and not _turning_only(tree, leaf):
+            tree = replace(tree, gravity=found.gravity)
         screws = _lay_on(screws, known, found.screws, way)
         known |= set(way)
     problem = Problem.of(tree, asked, whitened=prober.scatters, joint_terms=joint_terms)
     result = _settled(problem, screws, prober.scatters)
+    problem = problem.under(result.gravity)
+    tree = problem.tree
     best = problem.parameters(result.screws)
     test = Problem.of(tree, held, whitened=prober.scatters, joint_terms=joint_terms)
-    size = 6 * nv + len(best)
+    size = 6 * nv + len(best) + tree.seeks_weight
     spread = problem.spread(result.screws, best) if prober.scatters else np.zeros((size, 0))
     held_out = test.foreseen_error(result.screws, best, spread)
+    good = is_good(max(result.error, held_out), problem)
     return Geometry(
         tree=tree,
         screws=result.screws,
         pi=best[: 10 * nv].reshape(-1, 10),
         error=result.error,
         held_out=held_out,
-        good=is_good(max(result.error, held_out), problem),
+        good=good,
         joint_terms=joint_terms,
         joint=spread @ spread.T,
+        measures=measures(problem, result.screws, best) if good else (),
         queries=prober.respondent.queries - before,
     )
 
@@ -122,8 +133,9 @@ def _settled(problem: Problem, screws: Array, noisy: bool) -> Solution:
 
     if noisy and allowed(tidy):
         return tidy
+    problem = problem.under(found.gravity)
     soft = solve_well(problem, found.screws, iterations=20, tidy=0.1 if noisy else 1e-5)
-    settled = solve(problem, soft.screws, iterations=40)
+    settled = solve(problem.under(soft.gravity), soft.screws, iterations=40)
     return settled if allowed(settled) else found
 
 
@@ -213,6 +225,10 @@ def _way(tree: ScrewTree, leaf: int) -> tuple[int, ...]:
     while tree.parents[way[-1]] >= 0:
         way.append(tree.parents[way[-1]])
     return tuple(reversed(way))
+
+
+def _turning_only(tree: ScrewTree, leaf: int) -> bool:
+    return all(tree.turning[j] for j in _way(tree, leaf))
 
 
 def _leaves(tree: ScrewTree) -> list[int]:

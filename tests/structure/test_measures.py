@@ -1,0 +1,101 @@
+"""Which numbers of a geometry the answers show, and how well; which are guesses and are named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from black_boxes import REGION, black_box, parents_in, prober, screws_in
+
+import discover
+import kinematics
+from discover.dynamics import Respondent, relative_error
+from discover.inspection import prepare
+from discover.structure.inference import infer
+from discover.structure.measures import Measure
+from discover.structure.projection import Problem
+from discover.structure.uncertainty import measures
+from kinematics.families import random_inertia
+from kinematics.physical import parameters
+from kinematics.tree import build
+
+_PLACE = np.array([0.3, 0.0, 0.1])
+
+
+def wrist(shift=(0.0, 0.0, 0.0)) -> kinematics.Robot:
+    """Three turning joints; the last body is symmetric about its joint, so that this line may lie
+    anywhere parallel if the body before it is made to carry the mass where it was."""
+    rng = np.random.default_rng(0)
+    pi = np.array([random_inertia(rng) for _ in range(3)])
+    pi[2] = parameters(0.7, np.zeros(3), np.diag([0.002, 0.001, 0.001]))
+    moved = _PLACE + np.asarray(shift)
+    nothing = np.zeros((3, 3))
+    pi[1] += parameters(0.7, _PLACE, nothing) - parameters(0.7, moved, nothing)
+    return build(
+        "wrist",
+        kinds=["revolute"] * 3,
+        parents=[-1, 0, 1],
+        tree_rotation=np.array([np.eye(3)] * 3),
+        tree_offset=np.array([[0, 0, 0], [0.1, 0.2, 0.3], moved]),
+        axes=np.array([[0, 0, 1.0], [0, 1.0, 0], [1.0, 0, 0]]),
+        pi=pi,
+    )
+
+
+def test_two_robots_that_answer_the_same_differ_in_what_is_called_free():
+    one, other = wrist(), wrist([0.0, 0.07, 0.05])
+    states = [torch.randn(20, 3, generator=torch.Generator().manual_seed(0)).double()] * 3
+    assert relative_error(kinematics.aba(one, *states), kinematics.aba(other, *states)) < 1e-12
+    found = infer(Respondent(black_box(one), 3, 3), REGION)
+    assert found.geometry.good
+    told = {(m.joint, m.quantity): m for m in found.geometry.measures}
+    free = {key for key, m in told.items() if m.free}
+    assert {(2, "distance"), (2, "offset")} == free
+    assert all(m.deviation < 1e-8 for key, m in told.items() if key not in free)
+    assert any("distance between the axes of q3 and q2" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_called_known_is_right(seed):
+    robot = kinematics.random_tree(4, branching=0.4, seed=seed)
+    asked = prober(black_box(robot), 4)
+    tree, screws = screws_in(robot, range(4), asked.draw(1)[0])
+    problem = Problem.of(tree, asked.at(asked.draw(30)), whitened=False)
+    true = measures(problem, tree.unit(screws), problem.parameters(screws))
+    found = infer(Respondent(black_box(robot), 4, 4), REGION)
+    assert found.tree.parents == parents_in(robot, range(4))
+    values = {(m.joint, m.quantity): abs(m.value) for m in true}
+    for m in found.geometry.measures:
+        if not m.free and m.quantity != "turn":  # the pose is another one
+            assert abs(abs(m.value) - values[m.joint, m.quantity]) < 1e-7
+
+
+def test_under_noise_errors_are_what_deviations_say():
+    robot = kinematics.load("planar_3r")
+    found = infer(Respondent(black_box(robot, noise="tau"), 3, 3), REGION)
+    assert found.geometry.good
+    told = [m for m in found.geometry.measures if m.quantity == "distance" and not m.free]
+    true = robot.tree_offset.norm(dim=1)[1:].numpy()
+    off = [abs(m.value - true[m.joint - 1]) / m.deviation for m in told]
+    assert len(told) == 2
+    assert max(off) < 4
+    assert min(m.deviation for m in told) > 1e-6
+
+
+def test_law_report_and_session_name_what_is_a_guess(tmp_path):
+    exam = discover.examine(black_box(wrist()), None, discover.Region(q=[1.5] * 3, v=2.0, tau=5.0))
+    assert exam.verdict == "physics"
+    for text in (str(exam.law.program), prepare(exam.save(tmp_path))[1]):
+        assert "from q2 (free, no answer depends on it)" in text
+        assert "± " in text
+    told = (tmp_path / "report.md").read_text()
+    assert "No answer depends on the distance between the axes of q3 and q2" in told
+    again = discover.load(tmp_path)
+    assert again.account.measures == exam.account.measures
+    assert all(isinstance(m, Measure) for m in again.account.measures)
+
+
+def test_a_free_distance_is_no_difference_from_a_description():
+    region = discover.Region(q=[1.5] * 3, v=2.0, tau=5.0)
+    exam = discover.examine(black_box(wrist()), wrist([0.0, 0.07, 0.05]), region, mechanism=True)
+    assert exam.account.comparison.differs == ((), (), ())
