@@ -10,17 +10,22 @@ from discover.errors import RegionError
 from discover.region import Region
 from discover.structure.assembly import robot_of
 from discover.structure.bodies import answers, in_tidy_frames, with_possible_bodies
+from discover.structure.equivalence import equivalents
 from discover.structure.geometry import Geometry, infer_geometry
+from discover.structure.measures import guesses
 from discover.structure.probing import Prober
-from discover.structure.rivals import equivalents
 from discover.structure.screws import ScrewTree
+from discover.structure.signs import CLEAR
 from discover.structure.topology import Tree, infer_tree
+from discover.structure.units import in_metres, in_own_units, metres_a_unit, robot_in_own_units
 from discover.structure.way import STARTS
 from kinematics import Robot
 
 _HOPELESS = 0.2  # share of the answers that is not affine in tau at which no bodies are sought
 _BRIEF = 4  # starts of the search for screws, where it need not be long
-_MOST_RIVALS = 7  # joints up to which all neighbouring trees are tried
+_MOST_RIVALS = 24  # trees that answer the same which are looked for
+_NAMED = 4  # of those that are told one by one
+_SAME = 1e-8  # relative misfit within which trees answer the same
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,14 +68,20 @@ def infer(
     started, before = time.perf_counter(), respondent.queries
     prober = Prober(respondent=respondent, region=region, seed=seed)
     tree = infer_tree(prober)
+    scale = metres_a_unit(prober, tree.kinds)
+    if scale != 1.0:
+        prober = in_metres(prober, tree.kinds, scale)
     geometry = _geometry(prober, tree, brief)
-    equivalent = _equivalent(prober, geometry)
+    equivalent = _equivalent(prober, tree, geometry)
     order = geometry.tree.order
     robot = exact = robot_of(geometry)
     if geometry.good:
         asked, held = answers(prober, robot, order)
         robot = in_tidy_frames(robot, geometry, prober.noisy, asked, held)
         robot, exact = with_possible_bodies(robot, asked)
+    if scale != 1.0:
+        geometry = in_own_units(geometry, scale)
+        robot, exact = (robot_in_own_units(r, scale) for r in (robot, exact))
     return Structure(
         tree=replace(tree, equivalent=equivalent),
         geometry=geometry,
@@ -97,38 +108,58 @@ def coordinates_of(region: Region) -> int:
 def _geometry(prober: Prober, tree: Tree, brief: bool) -> Geometry:
     """Screws for the kinds that the tree names; where a kind is open, the one that fits better."""
     reference = prober.draw(1, 0.7)[0]
-    screws = ScrewTree(
-        parents=tree.parents,
-        turning=tuple(kind == "revolute" for kind in tree.kinds),
-        reference=reference,
-    )
+    screws = ScrewTree(parents=tree.parents, turning=_turning(tree), reference=reference)
     if prober.noise > _HOPELESS:
         return infer_geometry(prober, screws, effort=1)
     best = infer_geometry(prober, screws, effort=_BRIEF if brief else STARTS)
-    if best.good or brief:
-        return best
-    best = min(
-        (best, infer_geometry(prober, screws, joint_terms=True, effort=8)), key=lambda g: g.held_out
-    )
-    if best.good:
-        return best
     for j in (j for j, kind in enumerate(tree.kinds) if kind == "either"):
+        if best.good:
+            return best
         turning = tuple(not t if i == j else t for i, t in enumerate(screws.turning))
         trial = infer_geometry(prober, replace(screws, turning=turning), effort=6)
         if trial.held_out < 0.5 * best.held_out:
             best, screws = trial, replace(screws, turning=turning)
+    if best.good or brief:
+        return best
+    trials = [(screws, True)]
+    if not all(screws.turning):
+        # Bodies may fall otherwise than on Earth.
+        trials.append((replace(screws, weight_open=True), False))
+    for trial_screws, joint_terms in trials:
+        trial = infer_geometry(prober, trial_screws, joint_terms=joint_terms, effort=8)
+        best = min((best, trial), key=lambda g: g.held_out)
         if best.good:
             break
     return best
 
 
-def _equivalent(prober: Prober, geometry: Geometry) -> tuple[tuple[int, ...], ...]:
-    """Neighbouring trees that answer the same, from fits with these screws."""
+def _turning(tree: Tree) -> tuple[bool, ...]:
+    """Which coordinates turn, with a guess for those that change nothing: a symmetric body's turn
+    shares inertia with the turns that carry it, and a slide along a turn's axis shares none."""
+    turning = [kind == "revolute" for kind in tree.kinds]
+    for j in tree.order:
+        if tree.kinds[j] == "either":
+            turning[j] = any(
+                turning[i] and tree.signs.coupled[i, j] > CLEAR for i in tree.path(j)[:-1]
+            )
+    return tuple(turning)
+
+
+def _equivalent(prober: Prober, tree: Tree, geometry: Geometry) -> tuple[tuple[int, ...], ...]:
+    """Other trees that answer the same, from fits with these screws."""
     nv = len(geometry.tree.parents)
-    if not geometry.good or prober.scatters or nv > _MOST_RIVALS or geometry.joint_terms:
+    if not geometry.good or prober.scatters or geometry.joint_terms:
         return ()
     asked, held = prober.at(prober.draw(max(20, 5 * nv))), prober.at(prober.draw(12))
-    return equivalents(geometry.tree, geometry.screws, asked, held, 1e-8)
+    return equivalents(
+        geometry.tree,
+        geometry.screws,
+        asked,
+        held,
+        _SAME,
+        allowed=tree.signs.allow,
+        most=_MOST_RIVALS,
+    )
 
 
 def _notes(
@@ -147,8 +178,12 @@ def _notes(
             "No geometry of this tree fits the model at rest: "
             f"{geometry.held_out:.2g} of H and force (or as many deviations) is missed by the best."
         )
-    for other in equivalent[:4]:
+    notes += guesses(geometry.measures, [f"q{j + 1}" for j in range(len(tree.parents))])
+    for other in equivalent[:_NAMED]:
         notes.append(f"Parents {_listed(other)} would answer the same.")
+    if len(equivalent) > _NAMED:
+        least = "at least " if len(equivalent) >= _MOST_RIVALS else ""
+        notes.append(f"So would {least}{len(equivalent) - _NAMED} other trees.")
     if order != tuple(range(len(order))):
         named = ", ".join(f"q{j + 1}" for j in order)
         notes.append(

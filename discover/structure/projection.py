@@ -27,10 +27,12 @@ _SHOWN = 1e-6  # of the best shown combination: what is shown less is not known
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Solution:
-    """Unit screws (nv, 6) and the root mean square of the weighted residual."""
+    """Unit screws (nv, 6), the root mean square of the weighted residual, and the gravity [m/s²]
+    that goes with both."""
 
     screws: Array
     error: float
+    gravity: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -165,11 +167,27 @@ class Problem:
         slope = self.weights(self.tree.sensitivity(screws, pi, self.q)).T
         return -(slope - basis @ (basis.T @ slope))
 
+    def under(self, gravity: float) -> Problem:
+        """The same where bodies fall otherwise [m/s²]."""
+        if gravity == self.tree.gravity:
+            return self
+        return replace(self, tree=replace(self.tree, gravity=gravity))
+
+    def weight_slope(self, screws: Array, pi: Array) -> Array:
+        """d prediction / d log gravity (r,)."""
+        weight = self.tree.forces(screws, pi, self.q)
+        weight[..., :-1] = 0.0
+        return self.weights(weight)
+
     def slopes(self, screws: Array, parameters: Array) -> Array:
-        """d prediction / d (raw screws, parameters): (r, 6 nv + p), in weighted units."""
+        """d prediction / d (raw screws, parameters): (r, 6 nv + p), in weighted units; where the
+        size of gravity is sought, that by its logarithm is the last column."""
         pi = parameters[: 10 * len(screws)].reshape(-1, 10)
         nothing = np.zeros((len(self.y), 0))
-        return np.hstack([-self.jacobian(screws, pi, nothing), self.design(screws)])
+        columns = [-self.jacobian(screws, pi, nothing), self.design(screws)]
+        if self.tree.seeks_weight:
+            columns.append(self.weight_slope(screws, pi)[:, None])
+        return np.hstack(columns)
 
     def spread(self, screws: Array, parameters: Array) -> Array:
         """(6 nv + p, k) whose product with its transpose is the covariance of screws and parameters
@@ -199,7 +217,8 @@ def solve_well(problem: Problem, start: Array, *, iterations: int, tidy: float =
     found = solve(coarse, start, iterations=iterations, tidy=tidy)
     if found.error < problem.floor:
         return found
-    finer = solve(problem, found.screws, iterations=max(20, iterations // 2), tidy=tidy)
+    fine = problem.under(found.gravity)
+    finer = solve(fine, found.screws, iterations=max(20, iterations // 2), tidy=tidy)
     return finer if finer.error < 0.9 * found.error else found
 
 
@@ -219,7 +238,8 @@ def untidiness(tree: ScrewTree, screws: Array) -> Array:
 
 
 def solve(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0) -> Solution:
-    """Levenberg-Marquardt on the screws from one start.
+    """Levenberg-Marquardt on the screws, and on the size of gravity where that is sought, from one
+    start.
 
     With `tidy` there is a price on untidy angles: where the answers leave screws open, the tidy
     ones are taken. The error returned is that of the answers alone.
@@ -227,37 +247,45 @@ def solve(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0)
     nv = len(start)
     weight = tidy * np.sqrt(len(problem.y) / max(1, 3 * nv))
 
-    def missed(screws: Array) -> tuple[Array, Array, Array, float]:
+    def missed(problem: Problem, screws: Array) -> tuple[Array, Array, Array, float]:
         r, pi, basis = problem.residual(screws)
         extra = weight * untidiness(problem.tree, screws) if tidy else np.zeros(0)
         return np.concatenate([r, extra]), pi, basis, float(r @ r)
 
-    def slope(screws: Array, pi: Array, basis: Array) -> Array:
+    def slope(problem: Problem, screws: Array, pi: Array, basis: Array) -> Array:
         J = problem.jacobian(screws, pi, basis)
+        if problem.tree.seeks_weight:
+            more = problem.weight_slope(screws, pi)
+            J = np.column_stack([J, basis @ (basis.T @ more) - more])
         if not tidy:
             return J
         moved = np.repeat(screws[None].astype(complex), 6 * nv, 0)
         index = np.arange(6 * nv)
         moved[index, index // 6, index % 6] += 1j * _STEP
         extra = untidiness(problem.tree, problem.tree.unit(moved)).imag.T / _STEP
+        extra = np.pad(extra, ((0, 0), (0, J.shape[1] - extra.shape[1])))
         return np.concatenate([J, weight * extra])
 
     screws = problem.tree.unit(start)
-    r, pi, basis, own = missed(screws)
+    r, pi, basis, own = missed(problem, screws)
     cost = float(r @ r)
     count = len(problem.y)
     damping, slow = 1e-2, 0
     for _ in range(iterations):
         if np.sqrt(cost / count) < 1e-14:
             break
-        J = slope(screws, pi, basis)
+        J = slope(problem, screws, pi, basis)
         gradient, hessian = J.T @ r, J.T @ J
         top = float(np.trace(hessian)) / len(hessian) + 1e-300
         better = False
         for _ in range(6):
             step = -np.linalg.solve(hessian + damping * top * np.eye(len(hessian)), gradient)
-            trial = problem.tree.unit(screws + step.reshape(-1, 6))
-            r_new, pi_new, basis_new, own_new = missed(trial)
+            trial = problem.tree.unit(screws + step[: 6 * nv].reshape(-1, 6))
+            moved = problem
+            if len(step) > 6 * nv:
+                heavier = float(np.exp(np.clip(step[-1], -1.0, 1.0)))
+                moved = problem.under(problem.tree.gravity * heavier)
+            r_new, pi_new, basis_new, own_new = missed(moved, trial)
             cost_new = float(r_new @ r_new)
             if cost_new < cost:
                 better = True
@@ -267,7 +295,9 @@ def solve(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0)
             break
         slow = slow + 1 if cost_new > 0.9 * cost else 0
         screws, r, pi, basis, cost, own = trial, r_new, pi_new, basis_new, cost_new, own_new
+        problem = moved
         damping = max(damping / 8, 1e-14)
         if slow > 8:
             break
-    return Solution(screws=screws, error=float(np.sqrt(own / count)))
+    error = float(np.sqrt(own / count))
+    return Solution(screws=screws, error=error, gravity=problem.tree.gravity)

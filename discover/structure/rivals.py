@@ -6,8 +6,6 @@ least-squares fit; whether it agrees is judged on answers that were not fitted.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from discover.structure.probing import Local
@@ -100,19 +98,6 @@ def neighbours(parents: tuple[int, ...]) -> list[tuple[int, ...]]:
                     alone[c] = k
             found[tuple(alone)] = None
     return list(found)
-
-
-def equivalents(
-    tree: ScrewTree, screws: Array, asked: Local, held: Local, tolerance: float
-) -> tuple[tuple[int, ...], ...]:
-    """Neighbouring trees that fit held-out answers within `tolerance` of this one's misfit."""
-    own = misfit(tree, screws, asked, held)
-    found = []
-    for parents in neighbours(tree.parents):
-        rival = replace(tree, parents=parents)
-        if misfit(rival, screws, asked, held) <= max(2 * own, tolerance):
-            found.append(parents)
-    return tuple(found)
 
 
 def _carried(parents: tuple[int, ...], joint: int) -> set[int]:

@@ -26,12 +26,19 @@ GRAVITY = 9.81  # the scale of lengths rests on it: m g l and m l² are what tor
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScrewTree:
     """parents (nv,), in any order; turning (nv,) bool; reference (nv,) configuration;
-    gravity [m/s²] along -z of the reference frame, zero where nothing weighs on the joints."""
+    gravity [m/s²] along -z of the reference frame, zero where nothing weighs on the joints;
+    `weight_open` whether its size is to be found, which only sliding joints show."""
 
     parents: tuple[int, ...]
     turning: tuple[bool, ...]
     reference: Array
     gravity: float = GRAVITY
+    weight_open: bool = False
+
+    @property
+    def seeks_weight(self) -> bool:
+        """Whether the size of gravity is one of the unknowns."""
+        return self.weight_open and self.gravity != 0 and not all(self.turning)
 
     @cached_property
     def order(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,21 @@ class Signs:
             pushed=excess(pushed, bases),
             coupled=excess(coupled, len(asked)),
         )
+
+    def allow(self, parents: Sequence[int], clear: float = CLEAR) -> bool:
+        """Whether no answer clearly speaks against a tree: what moves H_jj or H_jk is carried by j,
+        and of two joints that share inertia one carries the other."""
+        nv = len(parents)
+        above = np.zeros((nv, nv), dtype=bool)
+        for k in range(nv):
+            j = parents[k]
+            while j >= 0:
+                above[j, k] = True
+                j = parents[j]
+        carried = (self.moves > clear) & (self.moves > self.moves.T)
+        shared = self.coupled > clear
+        np.fill_diagonal(shared, False)
+        return not ((carried & ~above).any() or (shared & ~(above | above.T)).any())
 
     @property
     def moves(self) -> Array:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from discover.structure.probing import Prober
-from discover.structure.projection import Problem, solve_well
+from discover.structure.projection import Problem, Solution, solve_well
 from discover.structure.screws import Array, ScrewTree
 
 STARTS = 24
@@ -24,10 +24,12 @@ FEWER = 6  # starts, once it has shown that no screws fit
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Way:
-    """screws (len(way), 6) in the way's order; whether every stage came down to rounding or noise;
-    the last stage's misfit, the floor for it, and on how many numbers."""
+    """screws (len(way), 6) in the way's order, and the gravity [m/s²] that goes with them; whether
+    every stage came down to rounding or noise; the last stage's misfit, the floor for it, and on
+    how many numbers."""
 
     screws: Array
+    gravity: float
     reached: bool
     error: float
     floor: float
@@ -48,7 +50,7 @@ def one_way(
     no screws fit is the last."""
     m, reached, tidy, depth = len(way), True, True, 24 if prober.scatters else 1
     error, floor, count = 0.0, 0.0, 0
-    beam = [start(_piece(tree, way[m - 1 :]), rng)]
+    beam = [(tree.gravity, start(_piece(tree, way[m - 1 :]), rng))]
     for first in range(m - 2, -1, -1):
         part = way[first:]
         piece = _piece(tree, part)
@@ -56,9 +58,9 @@ def one_way(
         q[:, part] = prober.draw(len(q))[:, part]
         asked = prober.at(q, replicates=depth).joints(list(part))
         problem = Problem.of(piece, asked, whitened=prober.scatters, joint_terms=joint_terms)
-        tried: list[tuple[float, Array]] = []
+        tried: list[Solution] = []
         for k in range(-len(_TIDY), effort):
-            inner = beam[k % len(beam)] if k >= 0 else beam[0]
+            gravity, inner = beam[k % len(beam)] if k >= 0 else beam[0]
             if k < 0 and not tidy:
                 continue
             fresh = start(piece, rng)
@@ -70,21 +72,25 @@ def one_way(
                 centre = _near(inner, rng)
                 fresh[0, 3:] = np.cross(centre, fresh[0, :3])
             price = 1.0 if k < 0 else 0.0
-            result = solve_well(problem, fresh, iterations=_ITERATIONS, tidy=price)
-            tried.append((result.error, result.screws))
+            from_here = problem.under(gravity)
+            result = solve_well(from_here, fresh, iterations=_ITERATIONS, tidy=price)
+            tried.append(result)
             if result.error < problem.floor:
                 tidy = k < 0
                 break
-        tried.sort(key=lambda t: t[0])
-        beam = [s for _, s in tried[:_BEAM]]
-        if tried[0][0] < problem.floor:
+        tried.sort(key=lambda t: t.error)
+        beam = [(t.gravity, t.screws) for t in tried[:_BEAM]]
+        if tried[0].error < problem.floor:
             beam = beam[:1]
         else:
             reached, effort = False, min(effort, FEWER)
-        error, floor, count = tried[0][0], problem.floor, len(problem.y)
+        error, floor, count = tried[0].error, problem.floor, len(problem.y)
         if hasty and not reached:
             break
-    return Way(screws=beam[0], reached=reached, error=error, floor=floor, count=count)
+    gravity, screws = beam[0]
+    return Way(
+        screws=screws, gravity=gravity, reached=reached, error=error, floor=floor, count=count
+    )
 
 
 def _tidy_start(screws: Array, direction: str, *, alone: bool) -> None:
@@ -133,4 +139,5 @@ def _piece(tree: ScrewTree, part: tuple[int, ...]) -> ScrewTree:
         turning=tuple(tree.turning[j] for j in part),
         reference=tree.reference[list(part)],
         gravity=tree.gravity,
+        weight_open=tree.weight_open,
     )
