@@ -16,13 +16,14 @@ from discover.examination import Resolution
 from discover.findings import described, descriptions, evidence_from
 from discover.interview import Interview
 from discover.laws import Domain, RigidBodyLaw, accounts
-from discover.laws.consistency import Completion
+from discover.laws.consistency import Completion, complete
 from discover.laws.fit import Fit
 from discover.laws.front import Candidate
 from discover.laws.members import members, nearby
 from discover.laws.quantities import has_points
 from discover.laws.samples import sample
 from discover.laws.selection import refit
+from discover.laws.zeros import with_zeros
 from discover.parameters import parameter_table
 from discover.probes import full_circles, leftover_force, noise, structure
 from discover.probes.reach import EDGES, Curve, reach
@@ -33,6 +34,7 @@ _FRESH = 2.0  # half-widths beyond which no law was fitted
 _CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
 _PREDICTABLE = 0.5  # R² of what the bodies leave over, from little, that is worth a look
 _LAWFUL = 0.25  # relative error far out below which a law holds there
+_ROUNDING = 1e-9  # standardised: what a law to the last digit leaves over
 _KEEP = 0.3  # a law whose relative error inside is above this describes nothing
 
 
@@ -89,9 +91,17 @@ def conclude(
         "law error in the region": (drawn["joint"].low[0], drawn["joint"].high[0]),
     }
     kept = inside_error <= max(_KEEP, 3 * floor.random)
+    slim, completion, dropped = _slimmed(law, completion, interview)
     bodied = completion.exact or completion.cost <= _CHEAP * law.error
     pi = completion.pi if bodied and completion.armature is None else None
-    result = _accounted(law, pi, interview, tried, near).within(domain) if kept else None
+    result = _accounted(slim, pi, interview, tried, near).within(domain) if kept else None
+    if result is not None and dropped:
+        result = replace(result, size=result.size - dropped)
+        notes = [
+            *notes,
+            f"{dropped} of {len(slim.theta)} parameters are zero within their uncertainty, and so "
+            "in the law.",
+        ]
     if kept and not bodied:
         notes = [
             *notes,
@@ -118,6 +128,18 @@ def conclude(
         notes=notes,
         law_from=law_from,
     )
+
+
+def _slimmed(law: Fit, completion: Completion, interview: Interview) -> tuple[Fit, Completion, int]:
+    """The law with zeros where it may have them, unless possible bodies then cost something."""
+    slim, dropped = with_zeros(law) if law.error > _ROUNDING else (law, 0)
+    if not dropped:
+        return law, completion, 0
+    answers = interview.answers.get("inside", interview.answers["screen"])
+    fitting = complete(slim, answers, interview.robot.pi)
+    if completion.exact and not fitting.exact:
+        return law, completion, 0
+    return slim, fitting, dropped
 
 
 def spoken_by(law: Fit, model: Respondent) -> Respondent:
