@@ -112,6 +112,7 @@ def examine(
         label_noise=_noise_of_labels(label_noise, body.nv),
     )
     finding = investigate(interview, training_data)
+    judged_by = respondent.queries + (inferred.queries if inferred else 0)
     seen = inferred
     asked: Respondent | None = respondent
     if inferred is None:
@@ -130,6 +131,13 @@ def examine(
             evidence=[*finding.evidence, *found.evidence],
         )
     verdict = judge(finding.evidence)
+    queries = respondent.queries + (inferred.queries if inferred else 0)
+    counted = []
+    if queries > judged_by:
+        told_of = "tree, geometry and recursion"
+        counted = [
+            f"{judged_by:,} questions led to the verdict, {queries - judged_by:,} to {told_of}."
+        ]
     return Examination(
         verdict=verdict.answer,
         confidence=verdict.confidence,
@@ -138,7 +146,7 @@ def examine(
         resolution=finding.resolution,
         law=finding.law,
         evidence=finding.evidence,
-        queries=respondent.queries + (inferred.queries if inferred else 0),
+        queries=queries,
         seconds=time.perf_counter() - started,
         seed=seed,
         budget=budget,
@@ -157,6 +165,7 @@ def examine(
         law_from=finding.law_from,
         notes=[
             *(inferred.notes if inferred else ()),
+            *counted,
             *finding.notes,
             *explain(verdict.answer, verdict.weakest, finding),
         ],
