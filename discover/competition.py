@@ -161,6 +161,11 @@ def _weigh(
             f"What the rigid-body law leaves over can be predicted from little ({where}, "
             f"R² = {predictable:.2f}): there may be a law in it."
         )
+    if laws.short:
+        notes.append(
+            f"The search for terms that no library lists was cut short: of {interview.robot.nv} "
+            "coordinates it tries fewer, and a law that it missed may be in what is left over."
+        )
     if noise_far > 0.01:
         notes.append(f"Answers repeat to {floor.random:.1%} only; errors are given beyond that.")
     if values["best law error far out"] > _TABLES:

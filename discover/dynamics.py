@@ -58,6 +58,15 @@ class Answers:
             v_next=pick(self.v_next),
         )
 
+    def spaced(self, count: int) -> Tensor:
+        """The numbers of at most so many rows, spaced evenly."""
+        n = len(self)
+        return torch.linspace(0, n - 1, min(count, n)).round().long()
+
+    def evenly(self, count: int) -> Answers:
+        """At most so many rows, spaced evenly; these answers where they are as few."""
+        return self if len(self) <= count else self[self.spaced(count)]
+
     @staticmethod
     def concat(parts: list[Answers]) -> Answers:
         """All rows of `parts`, in order."""

@@ -45,7 +45,8 @@ class Laws:
     inside, near, wide  the answers that they were fitted to: in the region, beyond it, and both
     between             those further answers by axis that were held out
     sets                the answers that they are tested on
-    tried               all that competed; `searched` says whether unlisted terms did
+    tried               all that competed; `searched` says whether unlisted terms did, `short`
+                        whether that search ended for the number of candidates that it may try
     near_laws           those about as good as the extended one, after it
     """
 
@@ -59,6 +60,7 @@ class Laws:
     sets: power.Sets
     tried: tuple[Fit, ...]
     searched: bool = False
+    short: bool = False
     near_laws: tuple[Candidate, ...] = ()
 
 
@@ -124,7 +126,7 @@ def searched(interview: Interview, laws: Laws, floor: float) -> Laws:
         ask=lambda batch: interview.respondent.ask(*batch, strict=False),
     )
     tried = (*laws.tried, *(c.fit for c in search.front))
-    found = replace(laws, extended=search.best.fit, tried=tried, searched=True)
+    found = replace(laws, extended=search.best.fit, tried=tried, searched=True, short=search.short)
     return replace(found, near_laws=search.near)
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from discover.departures import excess, relative_noise
 from discover.dynamics import Answers
 from discover.examination import Resolution
+from discover.laws import least_squares
 from discover.laws.family import evaluation_point
 from discover.laws.fit import Fit, design_of
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES, effective_samples
@@ -105,7 +106,7 @@ def _plant(law: Fit, sets: Sets, region: Region, seed: int) -> list[_Planted]:
     if not terms:  # a lone free body has no joint to plant anything on
         return []
     columns, new = _effect(law, sets.tested, terms)
-    absorbed = torch.linalg.pinv(columns, rtol=1e-10) @ new
+    absorbed = least_squares.solve(columns, new, 1e-10)
     beyond = new - columns @ absorbed
     size, whole = beyond.square().mean(0).sqrt(), new.square().mean(0).sqrt()
     inside = _rest(law, sets.inside, terms, absorbed).square().mean(0).sqrt()

@@ -82,8 +82,9 @@ def _exact_with_terms(
     terms, current = library(robot), rigid
     for _ in range(_MAX_TERMS if robot.nv <= _SMALL else 1):
         listed = current.family.terms
-        rest = [t for t in terms if t.name not in {x.name for x in listed}]
-        trials = [refit(current, answers, [*listed, t]) for t in rank(current, answers, rest)[:4]]
+        names = {x.name for x in listed}
+        rest = [t for t in rank(current, answers, terms) if t.name not in names][:4]
+        trials = [refit(current, answers, [*listed, t]) for t in rest]
         if not trials:
             return None
         current = min(trials, key=lambda f: f.standardised_error(held))

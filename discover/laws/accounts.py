@@ -92,7 +92,7 @@ def parts(fitted: Fit, answers: Answers, held: Answers, fresh: Answers) -> tuple
 
     `answers` are what it was fitted to, `held` others of the kind, `fresh` others further out.
     """
-    answers, held = _some(answers), _some(held)
+    answers, held = answers.evenly(_ANSWERS), held.evenly(_ANSWERS)
     family, k = fitted.family, fitted.family.basis.shape[1]
     whole = term_forces(fitted, answers)
     size = float(answers.tau.square().mean().sqrt()) or 1.0
@@ -158,12 +158,6 @@ def _error_less(fitted: Fit, name: str, answers: Answers) -> float:
     force = _bodies(fitted, x)[name]
     a = _acceleration(fitted, x) + torch.linalg.solve(H, force.unsqueeze(-1)).squeeze(-1)
     return relative_error(a, x.a)
-
-
-def _some(answers: Answers) -> Answers:
-    if len(answers) <= _ANSWERS:
-        return answers
-    return answers[torch.linspace(0, len(answers) - 1, _ANSWERS).round().long()]
 
 
 def _error(fitted: Fit, answers: Answers) -> float:

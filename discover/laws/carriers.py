@@ -15,10 +15,11 @@ from itertools import combinations
 import sympy
 
 from discover.laws.quantities import AXES, Point, has_points, vocabulary
-from discover.laws.terms import Term
+from discover.laws.terms import Term, scalar_coordinates
 from kinematics import Robot
 
-SMALL = 4  # joints up to which all pairs of joints are looked at
+SMALL = 4  # coordinates up to which all pairs of them are looked at
+MANY = 7  # and beyond which only those that matter are looked at at all
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,24 @@ class Places:
     features: tuple[Feature, ...]
 
 
-def joint_places(robot: Robot) -> Places:
-    """Carriers and features of joints, and of the whole body."""
-    return _joint_places(robot.nv, tuple(robot.parents))
+def joint_places(robot: Robot, first: Sequence[int] = ()) -> Places:
+    """Carriers and features of joints, and of the whole body.
+
+    first  coordinates in the order of how much they matter, where that is known. Pairs are those of
+           neighbours and, of more than SMALL coordinates, those of the SMALL first; of more than
+           MANY only the MANY first are looked at, so that their number does not grow without end.
+    """
+    plain = tuple(scalar_coordinates(robot))
+    chosen = tuple(first) or tuple(range(robot.nv))
+    return _joint_places(robot.nv, plain, chosen[:MANY], chosen[:SMALL] if first else ())
 
 
-@functools.lru_cache(maxsize=16)
-def _joint_places(nv: int, parents: tuple[int, ...] | list[int] | None) -> Places:
+@functools.lru_cache(maxsize=64)
+def _joint_places(
+    nv: int, plain: tuple[int, ...], chosen: tuple[int, ...], coupled: tuple[int, ...]
+) -> Places:
+    """`plain` are the coordinates that q has an entry for, `coupled` those paired with each
+    other."""
     w = vocabulary(nv)
     q, v, a, tau, p, h, g, c = (
         [w[f"{n}{i + 1}"] for i in range(nv)] for n in ("q", "v", "a", "tau", "p", "h", "g", "c")
@@ -93,14 +105,16 @@ def _joint_places(nv: int, parents: tuple[int, ...] | list[int] | None) -> Place
     def add(name: str, rows: dict[int, sympy.Expr], alike: bool = False) -> None:
         carriers.append(Carrier(name, tuple(rows.get(j, zero) for j in range(nv)), alike=alike))
 
-    pairs = list(combinations(range(nv), 2))
-    near = pairs if nv <= SMALL else [(i, i + 1) for i in range(nv - 1)]
-    for j in range(nv):
+    looked_at = sorted(chosen)
+    pairs = set(combinations(looked_at if nv <= SMALL else sorted(coupled), 2))
+    near = sorted(pairs | {(i, i + 1) for i in looked_at if i + 1 in chosen})
+    for j in looked_at:
         on = f"joint {j + 1}"
         add(f"force on {on}", {j: one})
         add(f"drag on {on}", {j: v[j]})
         add(f"friction on {on}", {j: sympy.sign(v[j])})
-        add(f"spring on {on}", {j: q[j]})
+        if j in plain:
+            add(f"spring on {on}", {j: q[j]})
         add(f"inertia of {on}", {j: a[j]})
         add(f"share of the force on {on}", {j: tau[j]})
         add(f"inertia force on {on}", {j: h[j]})
@@ -124,7 +138,8 @@ def _joint_places(nv: int, parents: tuple[int, ...] | list[int] | None) -> Place
         if nv > 2:
             add(f"common force on {pair}", {i: one, j: one})
         add(f"gyroscopic force on {pair}", {i: v[j], j: -v[i]})
-        add(f"curl force on {pair}", {i: q[j], j: -q[i]})
+        if i in plain and j in plain:
+            add(f"curl force on {pair}", {i: q[j], j: -q[i]})
     if nv > 1:
         for name, vector in (
             ("drag on all joints", v),
@@ -133,7 +148,7 @@ def _joint_places(nv: int, parents: tuple[int, ...] | list[int] | None) -> Place
             ("force on all joints", [one] * nv),
             ("inertia of all joints", a),
         ):
-            add(name, dict(enumerate(vector)), alike=True)
+            add(name, {j: vector[j] for j in plain}, alike=True)
     for name, vector in (
         ("drag by momentum", p),
         ("inertia force", h),
@@ -147,32 +162,54 @@ def _joint_places(nv: int, parents: tuple[int, ...] | list[int] | None) -> Place
     def see(name: str, expression: sympy.Expr) -> None:
         features.append(Feature(name, expression))
 
-    for j in range(nv):
-        for x in (q[j], v[j], tau[j], a[j]):
+    for j in looked_at:
+        for x in (q[j], v[j], tau[j], a[j]) if j in plain else (v[j], tau[j], a[j]):
             see(str(x), x)
         see(f"power of joint {j + 1}", tau[j] * v[j])
         see(f"momentum of joint {j + 1}", p[j])
-        see(f"q{j + 1} v{j + 1}", q[j] * v[j])
+        if j in plain:
+            see(f"q{j + 1} v{j + 1}", q[j] * v[j])
     for i, j in near:
-        for x in (q, v):
+        for x in (q, v) if i in plain and j in plain else (v,):
             see(f"{x[i]} + {x[j]}", x[i] + x[j])
             see(f"{x[i]} - {x[j]}", x[i] - x[j])
             see(f"{x[i]} {x[j]}", x[i] * x[j])
             see(f"|({x[i]}, {x[j]})|", sympy.sqrt(x[i] ** 2 + x[j] ** 2))
-        see(f"q{i + 1} v{j + 1}", q[i] * v[j])
-        see(f"q{j + 1} v{i + 1}", q[j] * v[i])
+        for at, moving in ((i, j), (j, i)):
+            if at in plain:
+                see(f"q{at + 1} v{moving + 1}", q[at] * v[moving])
     if nv > 1:
-        for n in range(3, nv + 1):
+        for n in range(3, nv + 1 if nv <= MANY else 0):
             see(f"q1 + … + q{n}", sum(q[:n], zero))
             see(f"v1 + … + v{n}", sum(v[:n], zero))
-        for name, x in (("v", v), ("q", q), ("tau", tau), ("a", a)):
-            if nv > 2 or name in ("tau", "a"):
+        for name, x in (("v", v), ("q", [q[j] for j in plain]), ("tau", tau), ("a", a)):
+            if x and (nv > 2 or name in ("tau", "a")):
                 see(f"|{name}|", sympy.sqrt(sum(y**2 for y in x)))
         for x in (q, v, tau, a):
-            features.append(Feature(f"each joint's own {str(x[0])[:-1]}", x[0], rows=tuple(x)))
+            own = tuple(zero if x is q and j not in plain else x[j] for j in range(nv))
+            if plain:
+                name = f"each joint's own {str(x[0])[:-1]}"
+                features.append(Feature(name, x[plain[0]], rows=own))
     see("kinetic energy", w["T"])
     see("power", sum((x * y for x, y in zip(tau, v, strict=True)), zero))
     return Places(tuple(carriers), tuple(features))
+
+
+@functools.lru_cache(maxsize=16)
+def single_places(nv: int, plain: tuple[int, ...]) -> tuple[Places, dict[str, int]]:
+    """A force on each coordinate, as a function of each by itself; and which coordinate a carrier's
+    or a feature's name speaks of."""
+    w = vocabulary(nv)
+    told: dict[str, int] = {}
+    carriers, features = [], []
+    for j in range(nv):
+        rows = tuple(sympy.Integer(i == j) for i in range(nv))
+        carriers.append(Carrier(f"force on joint {j + 1}", rows))
+        groups = ("q", "v", "tau", "a") if j in plain else ("v", "tau", "a")
+        names = [f"{group}{j + 1}" for group in groups]
+        features += [Feature(name, w[name]) for name in names]
+        told |= dict.fromkeys((carriers[-1].name, *names), j)
+    return Places(tuple(carriers), tuple(features)), told
 
 
 def candidate_points(robot: Robot) -> list[Point]:

@@ -9,7 +9,7 @@ its inertial parameters are not used for anything but a starting guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +18,8 @@ from torch import Tensor
 
 import kinematics
 from discover.dynamics import Answers
+from discover.laws.design import Design
+from discover.laws.newton import newton, solved
 from discover.laws.quantities import Mechanics, needs_mechanics
 from discover.laws.terms import Term, forces
 from kinematics import Robot
@@ -84,6 +86,10 @@ class Family:
             bias_columns=bias, inertia_columns=torch.stack(inertia, 2), rest_columns=at_rest
         )
 
+    def design(self, rigid: Design, q: Tensor, v: Tensor, tau: Tensor) -> Design:
+        """That of the bodies at states (q, v), with the columns of the terms beside."""
+        return rigid.beside(*self._term_columns(q, v, tau)) if self.terms else rigid
+
     def inertia_and_bias(
         self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -119,7 +125,7 @@ class Family:
         if any(t.nonlinear_in_acceleration for t in self.terms):
             return self._implicit_acceleration(theta, q, v, tau)
         H, b = self.inertia_and_bias(theta, q, v, tau)
-        return _solved(H, tau - b)
+        return solved(H, tau - b)
 
     def _implicit_acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Newton's method from the bodies' own acceleration, for terms not linear in a."""
@@ -131,7 +137,7 @@ class Family:
             own = forces(self.terms, q, v, a, tau, self.bodies, mechanics) @ c
             return (H @ a.unsqueeze(-1)).squeeze(-1) + b + own - tau
 
-        return newton(left, _solved(H, tau - b))
+        return newton(left, solved(H, tau - b))
 
     def effective_acceleration(
         self,
@@ -166,58 +172,6 @@ class Family:
         k3, a3 = slope(0.5 * dt * k2, v + 0.5 * dt * a2)
         k4, a4 = slope(dt * k3, v + dt * a3)
         return (k1 + 2 * k2 + 2 * k3 + k4) / 6, (a1 + 2 * a2 + 2 * a3 + a4) / 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Design:
-    """The left side of a family at n states, H(theta) a + b(theta), linear in its p parameters.
-
-    bias_columns (n, nv, p) at a = 0; inertia_columns (n, nv, nv, p), the second nv being a's;
-    rest_columns (n, nv, k), the bodies' share at v = 0 too: gravity.
-    """
-
-    bias_columns: Tensor
-    inertia_columns: Tensor
-    rest_columns: Tensor
-
-    def with_terms(self, family: Family, q: Tensor, v: Tensor, tau: Tensor) -> Design:
-        """The same with the columns of the family's terms beside those of the bodies."""
-        if not family.terms:
-            return self
-        still, moving, columns = family._term_columns(q, v, tau)
-        inertia = torch.zeros(*still.shape[:2], v.shape[-1], still.shape[-1], dtype=v.dtype)
-        inertia[..., moving] = columns
-        return Design(
-            bias_columns=torch.cat([self.bias_columns, still], -1),
-            inertia_columns=torch.cat([self.inertia_columns, inertia], -1),
-            rest_columns=self.rest_columns,
-        )
-
-    def mechanics(self, theta: Tensor) -> Mechanics:
-        """What the words of the terms mean for the bodies theta (the potential left out)."""
-        k = self.rest_columns.shape[-1]
-        beta = theta[:k]
-        gravity = self.rest_columns @ beta
-        return Mechanics(
-            H=self.inertia_columns[..., :k] @ beta,
-            gravity=gravity,
-            velocity=self.bias_columns[..., :k] @ beta - gravity,
-            potential=None,
-        )
-
-    def inertia(self, theta: Tensor) -> Tensor:
-        """H (n, nv, nv)."""
-        return self.inertia_columns @ theta
-
-    def columns(self, a: Tensor) -> Tensor:
-        """d(left side) / d(theta) at accelerations a: (n, nv, p)."""
-        return self.bias_columns + torch.einsum("nijp,nj->nip", self.inertia_columns, a)
-
-    def acceleration(self, theta: Tensor, tau: Tensor) -> Tensor:
-        """Forward dynamics (n, nv); NaN where H is singular."""
-        rest = tau - self.bias_columns @ theta
-        solution, info = torch.linalg.solve_ex(self.inertia(theta), rest.unsqueeze(-1))
-        return torch.where((info != 0)[..., None], torch.nan, solution.squeeze(-1))
 
 
 def evaluation_point(answers: Answers, robot: Robot, integrator: str | None, dt: float | None):
@@ -282,56 +236,3 @@ def mechanics_for(terms: Sequence[Term], robot: Robot, q: Tensor, v: Tensor) -> 
     """What the terms' words need of the bodies, computed once; None where they need nothing."""
     names = set().union(*(t.names for t in terms)) if terms else set()
     return Mechanics.of(robot, q, v, names) if needs_mechanics(names) else None
-
-
-_NEWTON_STEPS = 25
-
-
-def newton(left: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
-    """The accelerations at which `left` (n, nv) vanishes, near a; NaN where it finds none.
-
-    Steps are halved where they do not help; slopes by central differences.
-    """
-    n = a.shape[-1]
-    value = left(a)
-    size = value.norm(dim=-1)
-    tolerance = 1e-12 * (1.0 + size)
-    for _ in range(_NEWTON_STEPS):
-        open_ = size > tolerance
-        if not bool(open_.any()):
-            break
-        J = slope(left, a)
-        step = _solved(J, value)
-        step = torch.nan_to_num(step)
-        share = torch.ones_like(size)
-        for _ in range(6):
-            trial = a - share.unsqueeze(-1) * step
-            new = left(trial)
-            new_size = new.norm(dim=-1)
-            worse = ~(new_size < size) & open_
-            if not bool(worse.any()):
-                break
-            share = torch.where(worse, 0.4 * share, share)
-        better = (new_size < size)[..., None]
-        a, value = torch.where(better, trial, a), torch.where(better, new, value)
-        size = value.norm(dim=-1)
-        if not bool(better.any()):
-            break
-    good = size <= 1e-6 * (1.0 + left(torch.zeros_like(a)).norm(dim=-1))
-    return torch.where(good[..., None].expand(*a.shape[:-1], n), a, torch.nan)
-
-
-def slope(left: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
-    """d(left)/d(a) (n, nv, nv) by central differences."""
-    h = 1e-6 * a.abs().mean(0).clamp_min(1e-3)
-    columns = []
-    for j in range(a.shape[-1]):
-        move = torch.zeros_like(a)
-        move[..., j] = h[j]
-        columns.append((left(a + move) - left(a - move)) / (2 * h[j]))
-    return torch.stack(columns, dim=-1)
-
-
-def _solved(H: Tensor, rest: Tensor) -> Tensor:
-    solution, info = torch.linalg.solve_ex(H, rest.unsqueeze(-1))
-    return torch.where((info != 0)[..., None], torch.nan, solution.squeeze(-1))

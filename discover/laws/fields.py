@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
+from discover.laws import least_squares
 from discover.laws.carriers import Carrier, Places, point_places
 from discover.laws.fit import Fit, design_of, evaluation_point
 from discover.laws.joint_fit import Added, JointProblem
@@ -83,7 +84,7 @@ def _promise(fitted: Fit, answers: Answers, body: int, what: str) -> tuple[float
     r = torch.nan_to_num(law.residual(answers))
     known = design.columns(answers.a - r * law.scale)
     inverse = torch.linalg.pinv(torch.nan_to_num(design.inertia(law.theta))) / law.scale[:, None]
-    U = _orthonormal((inverse @ known).flatten(0, 1))
+    U = least_squares.orthonormal((inverse @ known).flatten(0, 1))
     y = r.flatten()
     y = y - U @ (U.T @ y)
     total = float(y.square().sum())
@@ -240,9 +241,3 @@ def _solved(A: Tensor, b: Tensor, cut: float = _CUT) -> Tensor:
     left, s, right = torch.linalg.svd(A / norms, full_matrices=False)
     keep = s > cut * s[0].clamp_min(1e-300)
     return (right[keep].T @ ((left[:, keep].T @ b) / s[keep])) / norms
-
-
-def _orthonormal(A: Tensor) -> Tensor:
-    norms = A.norm(dim=0).clamp_min(1e-300)
-    U, s, _ = torch.linalg.svd(A / norms, full_matrices=False)
-    return U[:, s > 1e-11 * s[0]]

@@ -15,11 +15,14 @@ import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
-from discover.laws.family import INTEGRATORS, Design, Family, evaluation_point
+from discover.laws import least_squares
+from discover.laws.design import Design
+from discover.laws.family import INTEGRATORS, Family, evaluation_point
+from discover.laws.newton import solved
 
 _ITERATIONS = 12
 _THROUGH_STEPS = 48  # the derivative is that of one instant: each step of dt converges linearly
-_TRUNCATION = 1e-11  # relative singular value under which a direction is left alone
+_NEAR = 0.05  # standardised: a start this close lies in the valley of the minimum
 _HUBER = 3.0  # residuals beyond this many robust deviations weigh less
 _STALLED = 1e-3
 
@@ -72,24 +75,21 @@ def fit(
     scale: Tensor | None = None,
     integrator: str | None = None,
     dt: float | None = None,
+    alone: bool = False,
 ) -> Fit:
     """The member of `family` that comes closest to the answers.
 
-    Starts from weighted inverse dynamics and, where given, from `start`; goes on from the better
-    by Gauss–Newton with halved steps until it stalls.
+    Starts from `start`, where given, and from weighted inverse dynamics; goes on from each by
+    Gauss–Newton with halved steps until it stalls, and keeps the better. `start` is enough by
+    itself where it is close already: a residual that small has not pulled the bodies away, and the
+    second start would end where the first does. `alone` says so of any start.
     """
     scale = spread(answers) if scale is None else scale
     problem = _Problem(family, answers, scale, integrator, dt)
-    candidates = [problem.inverse_dynamics(start)]
-    if start is not None:
-        candidates.append(start)
-    best: tuple[Tensor, float] | None = None
-    for candidate in candidates:
-        theta, cost = problem.gauss_newton(candidate)
-        if best is None or cost < best[1]:
-            best = theta, cost
-    assert best is not None
-    theta, _ = best
+    found = [] if start is None else [problem.gauss_newton(start)]
+    if not found or not (alone or problem.near(found[0][0])):
+        found.append(problem.gauss_newton(problem.inverse_dynamics(start)))
+    theta, _ = min(found, key=lambda f: f[1])
     r = problem.residual(theta)
     error = float(r.square().mean().sqrt()) if bool(torch.isfinite(r).all()) else float("inf")
     return Fit(
@@ -124,7 +124,7 @@ def design_of(
     key = (id(family.basis), integrator, dt)
     if key not in kept:
         kept[key] = family.rigid_design(q, v)
-    return kept[key].with_terms(family, q, v, answers.tau)
+    return family.design(kept[key], q, v, answers.tau)
 
 
 class _Problem:
@@ -141,40 +141,52 @@ class _Problem:
         self.family, self.answers, self.scale = family, answers, scale
         self.integrator, self.dt = integrator, dt
         self.design = design_of(family, answers, integrator, dt)
+        self._inertia: tuple[Tensor, Tensor] | None = None
+
+    def inertia(self, theta: Tensor) -> Tensor:
+        """H (n, nv, nv); the last one is kept, for it takes as long as the rest of a step."""
+        if self._inertia is None or self._inertia[0] is not theta:
+            self._inertia = theta, self.design.inertia(theta)
+        return self._inertia[1]
 
     def residual(self, theta: Tensor) -> Tensor:
         x = self.answers
         if self.integrator in (None, "euler"):
-            predicted = self.design.acceleration(theta, x.tau)
+            predicted = solved(self.inertia(theta), x.tau - self.design.bias_columns @ theta)
         else:
             predicted = self.family.effective_acceleration(
                 theta, x.q, x.v, x.tau, self.integrator, self.dt
             )
         return (x.a - predicted) / self.scale
 
+    def near(self, theta: Tensor) -> bool:
+        """Whether what theta leaves over is small."""
+        size = float(self.residual(theta).square().mean().sqrt())
+        return size < _NEAR
+
     def whitened(self, theta: Tensor, a: Tensor) -> Tensor:
         """H⁻¹ · columns at accelerations a, in units of the scale: (n, nv, p)."""
-        solved, info = torch.linalg.solve_ex(self.design.inertia(theta), self.design.columns(a))
-        solved = torch.where((info != 0)[:, None, None], 0.0, solved)
-        return solved / self.scale[:, None]
+        rows, info = torch.linalg.solve_ex(self.inertia(theta), self.design.columns(a))
+        rows = torch.where((info != 0)[:, None, None], 0.0, rows)
+        return rows / self.scale[:, None]
 
     def inverse_dynamics(self, start: Tensor | None) -> Tensor:
         """tau = columns · theta, first as it stands, then twice with rows weighted by H⁻¹."""
         x = self.answers
         columns = self.design.columns(x.a)
         weight = columns.square().mean((0, 2)).sqrt().clamp_min(1e-300)
-        theta = _least_squares(
+        theta = least_squares.solve(
             (columns / weight[:, None]).flatten(0, 1), (x.tau / weight).flatten()
         )
         for _ in range(2):
-            H = self.design.inertia(theta)
+            H = self.inertia(theta)
             if not bool((torch.linalg.eigvalsh(0.5 * (H + H.mT)) > 0).all()):
                 if start is None:
                     return theta
-                H = self.design.inertia(start)
+                H = self.inertia(start)
             rows = torch.linalg.solve(H, torch.cat([columns, x.tau.unsqueeze(-1)], -1))
             rows = rows / self.scale[:, None]
-            theta = _least_squares(rows[..., :-1].flatten(0, 1), rows[..., -1].flatten())
+            theta = least_squares.solve(rows[..., :-1].flatten(0, 1), rows[..., -1].flatten())
         return theta
 
     def gauss_newton(self, theta: Tensor) -> tuple[Tensor, float]:
@@ -188,7 +200,7 @@ class _Problem:
             a = self.answers.a - r * self.scale
             J = self.whitened(theta, a)
             weights = _huber_weights(r)
-            step = _least_squares(
+            step = least_squares.solve(
                 (J * weights.unsqueeze(-1)).flatten(0, 1), (-r * weights).flatten()
             )
             size = 1.0
@@ -213,12 +225,8 @@ class _Problem:
         if not bool(torch.isfinite(r).all()):
             return torch.full((p, p), float("inf"), dtype=theta.dtype)
         J = self.whitened(theta, self.answers.a - r * self.scale).flatten(0, 1)
-        norms = J.norm(dim=0).clamp_min(1e-300)
-        _, s, Vh = torch.linalg.svd(J / norms, full_matrices=False)
-        keep = s > _TRUNCATION * s[0]
-        inverse = (Vh[keep].T / s[keep].square()) @ Vh[keep]
         variance = r.square().sum() / max(1, r.numel() - p)
-        return variance * inverse / norms[:, None] / norms
+        return variance * least_squares.information(J)
 
 
 def _cost(r: Tensor) -> float:
@@ -234,12 +242,3 @@ def _huber_weights(r: Tensor) -> Tensor:
     size = r.abs()
     limit = _HUBER * 1.4826 * size.median() + 1e-300
     return (limit / size.clamp_min(1e-300)).clamp(max=1.0).sqrt()
-
-
-def _least_squares(A: Tensor, b: Tensor) -> Tensor:
-    """Least squares of least norm with columns brought to equal length and small directions cut."""
-    norms = A.norm(dim=0)
-    norms = torch.where(norms > 0, norms, torch.ones_like(norms))
-    U, s, Vh = torch.linalg.svd(A / norms, full_matrices=False)
-    keep = s > _TRUNCATION * s[0]
-    return (Vh[keep].T @ ((U[:, keep].T @ b) / s[keep])) / norms

@@ -17,8 +17,11 @@ import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
-from discover.laws.family import Design, Family, newton, slope
+from discover.laws import least_squares
+from discover.laws.design import Design
+from discover.laws.family import Family
 from discover.laws.fit import Fit, _cost, _huber_weights, design_of, evaluation_point
+from discover.laws.newton import newton, slope, solved
 from discover.laws.quantities import Mechanics, needs_mechanics
 from discover.laws.terms import Term, forces
 
@@ -80,7 +83,7 @@ class JointProblem:
         columns, zero = self.added.columns, torch.zeros_like(tau)
         if not self.added.of_acceleration:
             rest = tau - b - columns(mechanics, zero, kappa) @ c
-            return _solve(H, rest), H
+            return solved(H, rest), H
         if self.added.affine:
             still = columns(mechanics, zero, kappa) @ c
             J = H.clone()
@@ -88,13 +91,13 @@ class JointProblem:
                 unit = zero.clone()
                 unit[..., j] = 1.0
                 J[..., j] += columns(mechanics, unit, kappa) @ c - still
-            return _solve(J, tau - b - still), J
+            return solved(J, tau - b - still), J
 
         def left(a: Tensor) -> Tensor:
             own = columns(mechanics, a, kappa) @ c
             return (H @ a.unsqueeze(-1)).squeeze(-1) + b + own - tau
 
-        a = newton(left, _solve(H, tau - b))
+        a = newton(left, solved(H, tau - b))
         return a, slope(left, torch.nan_to_num(a))
 
     def slopes(self, theta: Tensor, c: Tensor, kappa: Tensor, a: Tensor, J: Tensor) -> Tensor:
@@ -106,10 +109,10 @@ class JointProblem:
             k = self.design.rest_columns.shape[-1]
             moved, size = [], _STEP * float(theta[:k].abs().max())
             for i in range(k):
-                step = torch.zeros_like(theta)
-                step[i] = size
-                ahead = columns(self.design.mechanics(theta + step), a, kappa) @ c
-                behind = columns(self.design.mechanics(theta - step), a, kappa) @ c
+                ahead, behind = (
+                    columns(self.design.moved(mechanics, i, s * size), a, kappa) @ c
+                    for s in (1.0, -1.0)
+                )
                 moved.append((ahead - behind) / (2 * size))
             parts[0] = parts[0].clone()
             parts[0][..., :k] += torch.stack(moved, -1)
@@ -145,9 +148,10 @@ class JointProblem:
             w = _huber_weights(now.residual)
             rows = self.slopes(now.theta, now.coefficients, now.constants, now.a, J)
             rows = (rows * w.unsqueeze(-1)).flatten(0, 1)
-            target = (-now.residual * w).flatten()
+            norms = least_squares.lengths(rows)
+            R, d = least_squares.reduced(rows / norms, (-now.residual * w).flatten())
             for _ in range(7):
-                step = _damped(rows, target, damping)
+                step = least_squares.damped(R, d, damping) / norms
                 parts = step.split([len(theta), len(c), len(kappa)])
                 old = (now.theta, now.coefficients, now.constants)
                 trial, J_trial = self.at(*(x + s for x, s in zip(old, parts, strict=True)))
@@ -199,11 +203,9 @@ def fit_implicit(family: Family, answers: Answers, start: Tensor, like: Fit) -> 
     J = slope_of(problem, joined)
     columns_in_order = [*range(k), *(k + i for i in plain), *(k + i for i in others)]
     covariance = start.new_zeros(len(start), len(start))
-    norms = J.norm(dim=0).clamp_min(1e-300)
-    inverse = torch.linalg.pinv((J / norms).T @ (J / norms), rtol=1e-12, hermitian=True)
     r = torch.nan_to_num(joined.residual)
     variance = r.square().sum() / max(1, r.numel() - len(start))
-    found = variance * inverse / norms[:, None] / norms
+    found = variance * least_squares.information(J, 1e-6)
     covariance[torch.tensor(columns_in_order)[:, None], torch.tensor(columns_in_order)] = found
     reference = family.member(theta) if added.of_bodies else family.reference
     return replace(
@@ -226,19 +228,3 @@ def slope_of(problem: JointProblem, joined: Joined) -> Tensor:
 
 def _implicit(term: Term) -> bool:
     return term.nonlinear_in_acceleration
-
-
-def _damped(A: Tensor, b: Tensor, damping: float) -> Tensor:
-    """Least squares with columns brought to equal length and `damping` on the diagonal."""
-    norms = A.norm(dim=0)
-    norms = torch.where(norms > 0, norms, torch.ones_like(norms))
-    scaled = A / norms
-    m = scaled.shape[1]
-    rows = torch.cat([scaled, torch.eye(m, dtype=A.dtype) * (damping + 1e-22) ** 0.5])
-    b = torch.cat([b, b.new_zeros(m)])
-    return torch.linalg.lstsq(rows, b.unsqueeze(-1), driver="gelsd").solution.squeeze(-1) / norms
-
-
-def _solve(H: Tensor, rest: Tensor) -> Tensor:
-    solution, info = torch.linalg.solve_ex(H, rest.unsqueeze(-1))
-    return torch.where((info != 0)[..., None], torch.nan, solution.squeeze(-1))

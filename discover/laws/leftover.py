@@ -18,17 +18,19 @@ from torch import Tensor
 
 from discover.dynamics import Answers
 from discover.laws.carriers import (
+    SMALL,
     Carrier,
     Feature,
     Places,
     candidate_points,
     joint_places,
     point_places,
+    single_places,
 )
 from discover.laws.fields import framed_points
 from discover.laws.fit import Fit
 from discover.laws.splines import Basis
-from discover.laws.terms import Term
+from discover.laws.terms import Term, scalar_coordinates
 from discover.laws.whitening import Whitened, whiten
 from kinematics import Robot
 
@@ -82,14 +84,15 @@ def rank_pairs(
     few = answers[: max(80, min(len(answers), _ROWS // robot.nv))]
     seen = whiten(fitted, few)
     total = (seen if beside is None else whiten(beside, few)).beyond_known
-    pairs = _score(seen, robot, joint_places(robot), total)
+    first = coordinates_that_matter(seen, robot)
+    pairs = _score(seen, robot, joint_places(robot, first), total)
     for r, point in enumerate(candidate_points(robot)):
         name = f"a point of body {point.body + 1}" + (f" ({r + 1})" if r else "")
         pairs += _score(seen, robot, point_places(robot.nv, point, name), total)
     clear = max((p.explained for p in pairs), default=1.0) > _CLEAR
     for term in fitted.family.terms if fields else ():
         if not term.physical and not term.tables:
-            own = modulated(robot, term)
+            own = modulated(robot, term, first)
             pairs += [
                 replace(p, replaces=term, start=None) for p in _score(seen, robot, own, total)
             ]
@@ -110,9 +113,30 @@ def in_order(pairs: Sequence[Pair]) -> list[Pair]:
     return first + kept[_COUNTED:]
 
 
-def modulated(robot: Robot, term: Term) -> Places:
+def coordinates_that_matter(seen: Whitened, robot: Robot) -> tuple[int, ...]:
+    """All coordinates, those first that a force acts on, or is a function of, by first sight; ()
+    for the few of which all pairs are looked at.
+
+    On how much a force of any kind could explain there, beyond what a direction at random would;
+    and on what functions of one variable do.
+    """
+    nv = robot.nv
+    if nv <= SMALL:
+        return ()
+    y, total = seen.rest, max(seen.beyond_known, 1e-300)
+    along = torch.einsum("nij,ni->nj", seen.inverse, y).square()
+    share = (along / seen.inverse.square().sum(1).clamp_min(1e-300)).sum(0) / total
+    merit = ((share - 1.0 / nv) / (1.0 - 1.0 / nv)).tolist()
+    places, told = single_places(nv, tuple(scalar_coordinates(robot)))
+    for p in _score(seen, robot, places, total):
+        for name in (p.carrier.name, p.feature.name):
+            merit[told[name]] = max(merit[told[name]], p.explained)
+    return tuple(sorted(range(nv), key=lambda j: -merit[j]))
+
+
+def modulated(robot: Robot, term: Term, first: Sequence[int] = ()) -> Places:
     """A term of the law as a carrier, and what it may be a function of besides."""
-    features = list(joint_places(robot).features)
+    features = list(joint_places(robot, first).features)
     if term.points:
         features += point_places(robot.nv, term.points[0], "its point").features
     one = [f for f in features if f.slots == 1]

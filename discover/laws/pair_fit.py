@@ -16,7 +16,9 @@ from discover.laws.splines import Basis
 from discover.laws.terms import forces
 from discover.laws.whitening import whiten
 
+STEPS = 6  # of a fit that goes to its end
 _FINE = 22  # knots
+PAIR_COLUMNS = _FINE + 2  # with the jump and the kink
 _ROUGH = 4  # knots while a point is looked for
 
 
@@ -100,7 +102,7 @@ def fit_pair(
     pair: Pair,
     *,
     knots: int = _FINE,
-    iterations: int = 6,
+    iterations: int = STEPS,
 ) -> Smooth:
     """The pair's flexible function and the bodies, fitted; and its error on held-out answers.
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from discover.dynamics import Answers
+from discover.laws.allowance import Allowance
 from discover.laws.engine_shapes import engine_shapes
 from discover.laws.engines import Engine
 from discover.laws.fit import Fit
 from discover.laws.leftover import Pair, in_order, rank_pairs
-from discover.laws.pair_fit import Smooth, fit_pair
+from discover.laws.pair_fit import STEPS, Smooth, fit_pair
 from discover.laws.polish import polish, snap, tabulated
 from discover.laws.selection import (
     _ALPHABET,
@@ -22,9 +23,6 @@ from discover.laws.selection import (
 from discover.laws.shape_search import Found, search
 from discover.laws.shape_targets import targets
 
-PAIRS = 14  # pairs that are fitted with a flexible function
-FINALISTS = 3  # pairs whose function is looked up
-SHAPES = 4  # shapes a pair that are polished with the bodies
 CHOICES = 1500  # about as many pairs as there are to choose from
 _POINTS = 5  # pairs at points that are fitted beside the best
 _HINT = 0.05  # share that a pair at a point must explain, its place being a guess
@@ -67,7 +65,7 @@ def ranked(fitted: Fit, answers: Answers, explainable: float) -> list[Pair]:
     return in_order(pairs)
 
 
-def shortlist(ranked: Sequence[Pair], count: int = PAIRS) -> list[Pair]:
+def shortlist(ranked: Sequence[Pair], count: int) -> list[Pair]:
     """The best pairs, and of every kind of force at a point the best: its place is still a guess.
 
     Where a point is wrong the feature that suits best may be wrong too; a point's own speed and
@@ -94,11 +92,13 @@ def rivals_of(
     ranked: Sequence[Pair],
     floor: float,
     before: float,
+    allowance: Allowance,
     engine: Engine | None = None,
 ) -> list[Rival]:
     """The laws that one more term makes of `current`; `before` is its held-out error.
 
-    `engine` is asked for shapes where the catalogue has none that does what a table can.
+    `engine` is asked for shapes where the catalogue has none that does what a table can. Where not
+    all pairs may be fitted to the end, those are that have come furthest by the first step.
     """
     smooth: list[Smooth] = []
     implicit = 0
@@ -111,15 +111,23 @@ def rivals_of(
         best = min(smooth, key=lambda s: s.held_out) if len(smooth) >= _LEAST else None
         if best is not None and best.held_out <= enough and not _shorter(pair, best.pair):
             continue
-        smooth.append(fit_pair(_beside(current, pair), answers, held, pair))
+        steps = 1 if allowance.short else STEPS
+        smooth.append(fit_pair(_beside(current, pair), answers, held, pair, iterations=steps))
+    if allowance.short:
+        smooth.sort(key=lambda s: s.held_out)
+        smooth = [
+            fit_pair(_beside(current, s.pair), answers, held, s.pair)
+            for s in smooth[: allowance.whole]
+        ]
     smooth = [s for s in smooth if s.held_out < _WORTH * before]
     # Below a share of the residual a flexible function is limited by its knots: no evidence.
     level = max(floor, _KNOTS * before)
     smooth.sort(key=lambda s: math.log(max(s.held_out, level)) + 0.03 * s.pair.cost)
     rivals: list[Rival] = []
-    for k, s in enumerate(smooth[:FINALISTS]):
+    for k, s in enumerate(smooth[: allowance.finalists]):
         base = _beside(current, s.pair)
-        rivals += _formulas(base, answers, held, s, floor, engine if k == 0 else None)
+        own = engine if k == 0 else None
+        rivals += _formulas(base, answers, held, s, floor, allowance.shapes, own)
         reached = min((r.fit.standardised_error(held) for r in rivals), default=math.inf)
         if reached <= 1.06 * floor and _plain(min(rivals, key=lambda r: r.length)):
             break
@@ -159,6 +167,7 @@ def _formulas(
     held: Answers,
     smooth: Smooth,
     floor: float,
+    shapes: int,
     engine: Engine | None,
 ) -> list[Rival]:
     """The shapes of a flexible function, each polished with the bodies."""
@@ -170,17 +179,17 @@ def _formulas(
 
     rivals: list[Rival] = []
 
-    def try_out(shapes: Sequence[Found]) -> None:
-        for found in shapes:
+    def try_out(some: Sequence[Found]) -> None:
+        for found in some:
             fitted = polish(base, answers, smooth, found, fine.size)
             if fitted is not None:
                 own, fresh = length_of(fitted, held, floor), len(found.shapes)
                 rivals.append(Rival(fit=fitted, length=own, pair=smooth.pair, fresh=fresh))
 
-    try_out(search(coarse, fine, length, SHAPES))
+    try_out(search(coarse, fine, length, shapes))
     reached = min((r.fit.standardised_error(held) for r in rivals), default=math.inf)
     if engine is not None and reached > _ENOUGH * max(floor, smooth.held_out):
-        try_out(engine_shapes(engine, smooth, fine, length, SHAPES))
+        try_out(engine_shapes(engine, smooth, fine, length, shapes))
     rivals.sort(key=lambda r: r.length)
     snapped = []
     for r in rivals[:2]:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from discover.dynamics import Answers
+from discover.laws import least_squares
 from discover.laws.family import evaluation_point
 from discover.laws.fit import Fit, design_of, fit
 from discover.laws.joint_fit import fit_implicit
@@ -28,6 +28,8 @@ _ALPHABET = 20  # symbols and operations to choose from, when a shape is written
 _DEPENDENT = 1e-7  # a column this close to the span of the others adds nothing
 _CANDIDATES = 6  # how many of the best-ranked terms are tried in earnest
 _WORTH = 0.25  # of what a term must explain to be paid, for it to be tried at all
+_IDLE = 4.0  # times its price: a term that is worth more by its deviation is not tried without
+_ROWS = 4000  # answers × coordinates by which candidates are ranked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +62,16 @@ def description_length(
     """
     error = max(fitted.standardised_error(held_out), floor)
     cost = samples * math.log(error) if math.isfinite(error) else math.inf
-    cost += 0.5 * fitted.family.size * math.log(EFFECTIVE_SAMPLES)
-    for term in fitted.family.terms:
-        cost += math.log(max(2, choices))
-        if not term.physical:
-            cost += term.symbol_count * math.log(_ALPHABET)
-            cost += 0.5 * term.number_count * math.log(EFFECTIVE_SAMPLES)
+    cost += 0.5 * fitted.family.basis.shape[1] * math.log(EFFECTIVE_SAMPLES)
+    return cost + sum(_price(term, choices) for term in fitted.family.terms)
+
+
+def _price(term: Term, choices: int) -> float:
+    """What writing a term down costs [nats]: its choice, its numbers, its symbols."""
+    cost = math.log(max(2, choices)) + 0.5 * math.log(EFFECTIVE_SAMPLES)
+    if not term.physical:
+        cost += term.symbol_count * math.log(_ALPHABET)
+        cost += 0.5 * term.number_count * math.log(EFFECTIVE_SAMPLES)
     return cost
 
 
@@ -101,7 +107,8 @@ def select(
             break
         best = step
     samples = effective_samples(best.standardised_error(held_out), noise, held_out)
-    return _prune(best, answers, partial(length, samples=samples))
+    price = partial(_price, choices=choices)
+    return _prune(best, answers, partial(length, samples=samples), price, floor)
 
 
 def _best_addition(
@@ -112,8 +119,9 @@ def _best_addition(
     worth: float,
 ) -> Fit | None:
     present = {t.name for t in current.family.terms}
-    rest = [t for t in candidates if t.name not in present]
-    order = explained(current, answers, rest)[:_CANDIDATES]
+    # All of them, for the same columns are compiled once; those that are there explain nothing.
+    order = [x for x in explained(current, answers, candidates) if x[0].name not in present]
+    order = order[:_CANDIDATES]
     found, least = None, length(current)
     for term in (t for t, share in order if share >= worth):
         trial = refit(current, answers, [*current.family.terms, term])
@@ -122,17 +130,44 @@ def _best_addition(
     return found
 
 
-def _prune(current: Fit, answers: Answers, length: Callable[[Fit], float]) -> Selection:
+def _prune(
+    current: Fit,
+    answers: Answers,
+    length: Callable[[Fit], float],
+    price: Callable[[Term], float],
+    floor: float,
+) -> Selection:
     least, improved = length(current), True
     while improved and current.family.terms:
         improved = False
         terms = current.family.terms
-        for k in range(len(terms)):
+        for k in _doubtful(current, answers, price, floor):
             trial = refit(current, answers, [*terms[:k], *terms[k + 1 :]])
             if possible(trial) and (own := length(trial)) <= least:
                 current, least, improved = trial, own, True
                 break
     return Selection(fit=current, length=least)
+
+
+def _doubtful(
+    current: Fit, answers: Answers, price: Callable[[Term], float], floor: float
+) -> list[int]:
+    """The terms that may be idle, the least certain first: by what their deviation says that the
+    answers lose without them, which costs no fit."""
+    k, rows = current.family.basis.shape[1], answers.v.numel()
+    terms, error = current.family.terms, current.error
+    if not possible(current) or not math.isfinite(error):
+        return list(range(len(terms)))
+    c, variance = current.theta[k:], current.covariance.diagonal()[k:]
+    # What no answer shows has no variance either: such a term is idle.
+    worth = torch.where(variance > 0, c.square() / variance.clamp_min(1e-300), 0.0)
+    grown = (1.0 + worth / max(1, rows - current.family.size)).sqrt().tolist()
+
+    def loss(i: int) -> float:
+        return EFFECTIVE_SAMPLES * math.log(max(error * grown[i], floor) / max(error, floor))
+
+    order = sorted(range(len(terms)), key=lambda i: grown[i])
+    return [i for i in order if loss(i) < _IDLE * price(terms[i])]
 
 
 def rank(fitted: Fit, answers: Answers, candidates: Sequence[Term]) -> list[Term]:
@@ -151,9 +186,11 @@ def explained(
     if not candidates:
         return []
     family, scale = fitted.family, fitted.scale
-    q, v = evaluation_point(answers, family.robot, fitted.integrator, fitted.dt)
     design = design_of(family, answers, fitted.integrator, fitted.dt)
     r = fitted.residual(answers)
+    some = answers.spaced(max(_ROWS, 4 * family.size) // family.robot.nv)
+    answers, design, r = answers[some], design[some], r[some]
+    q, v = evaluation_point(answers, family.robot, fitted.integrator, fitted.dt)
     a = answers.a - r * scale
     H = design.inertia(fitted.theta)
     extra = forces(candidates, q, v, a, answers.tau, family.bodies)
@@ -161,7 +198,7 @@ def explained(
     rows = (torch.linalg.solve(H, columns) / scale[:, None]).flatten(0, 1)
     rows = torch.nan_to_num(rows)
     known, new = rows[:, : family.size], rows[:, family.size :]
-    Q = _orthonormal(known)
+    Q = least_squares.orthonormal(known)
     size = new.norm(dim=0)
     new = new - Q @ (Q.T @ new)
     left = new.norm(dim=0)
@@ -213,6 +250,7 @@ def well_started(fitted: Fit, answers: Answers) -> Fit:
         scale=fitted.scale,
         integrator=fitted.integrator,
         dt=fitted.dt,
+        alone=True,
     )
     return again if again.error < 0.99 * fitted.error else fitted
 
@@ -225,9 +263,3 @@ def possible(fitted: Fit) -> bool:
     return all(
         c >= 0 for t, c in zip(fitted.family.terms, lowest.tolist(), strict=True) if t.physical
     )
-
-
-def _orthonormal(A: Tensor) -> Tensor:
-    norms = A.norm(dim=0)
-    U, s, _ = torch.linalg.svd(A / torch.where(norms > 0, norms, 1.0), full_matrices=False)
-    return U[:, s > 1e-12 * s[0]] if len(s) else U

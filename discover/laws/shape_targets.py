@@ -11,6 +11,7 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from discover.laws import least_squares
 from discover.laws.pair_fit import Smooth
 from discover.laws.shape_search import Target
 from discover.laws.terms import forces
@@ -37,9 +38,7 @@ def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
     if any(w.startswith("tau") for w in terms[0].names | terms[1].names):
         # tau = H a + b + φ: with the bodies' scale free, tau itself is φ, and so is anything.
         columns = columns @ _across(joined.theta, columns)
-    known = (inverse @ columns).flatten(0, 1)
-    U, s, _ = torch.linalg.svd(known / known.norm(dim=0).clamp_min(1e-300), full_matrices=False)
-    U = U[:, s > 1e-11 * s[0]]
+    U = least_squares.orthonormal((inverse @ columns).flatten(0, 1))
     shaped = (len(feature), slots, -1)
     own = (pushed @ smooth.basis(feature.flatten()).reshape(shaped)).flatten(0, 1)
     r = torch.nan_to_num(joined.residual).flatten()

@@ -247,7 +247,7 @@ def joint_terms(robot: Robot) -> list[Term]:
     """
     s = symbols(robot.nv)
     terms = []
-    for j in _scalar_coordinates(robot):
+    for j in scalar_coordinates(robot):
         shapes = {
             "armature": s["a"][j],
             "damping": s["v"][j],
@@ -263,7 +263,7 @@ def joint_shapes(robot: Robot) -> list[tuple[int, sympy.Expr]]:
     """(coordinate, force on the left side) of every joint term that the robot states."""
     s = symbols(robot.nv)
     out = []
-    for j in _scalar_coordinates(robot):
+    for j in scalar_coordinates(robot):
         q, v, a = s["q"][j], s["v"][j], s["a"][j]
         stretch = q - sympy.Float(float(robot.spring_reference[j]))
         shapes = {
@@ -283,7 +283,7 @@ def library(robot: Robot) -> list[Term]:
     """Shapes that are *not* rigid bodies: drag powers, springs, altered inertia, couplings."""
     s = symbols(robot.nv)
     q, v, a, tau = (s[g] for g in ("q", "v", "a", "tau"))
-    joints = _scalar_coordinates(robot)
+    joints = scalar_coordinates(robot)
     terms = []
 
     def add(name: str, j: int, shape: sympy.Expr) -> None:
@@ -326,7 +326,7 @@ def _single(name: str, j: int, shape: sympy.Expr, nv: int, field: str | None) ->
     return Term(name=name, shape=rows, joint_term=field)
 
 
-def _scalar_coordinates(robot: Robot) -> list[int]:
+def scalar_coordinates(robot: Robot) -> list[int]:
     """Velocity coordinates of the joints that have exactly one."""
     slices = [robot.v_slice(name) for name in robot.joint_names]
     return [s.start for s in slices if s.stop - s.start == 1]

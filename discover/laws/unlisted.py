@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import torch
-
 from discover.dynamics import Answers
+from discover.laws.allowance import Allowance, answers_for
 from discover.laws.engine_shapes import engine_named
 from discover.laws.fit import Fit
 from discover.laws.front import Candidate, apart, candidate, decide, front, near
 from discover.laws.leftover import Pair
+from discover.laws.pair_fit import PAIR_COLUMNS
 from discover.laws.rounds import Rival, length_of, ranked, rivals_of, shortlist
 from discover.laws.selection import Selection, possible, refit, well_started
 from discover.sampling import Batch
@@ -37,6 +37,7 @@ class Explanation:
 
     front  the laws tried, from short to long, each better on held-out answers than all shorter ones
     near   the best law and those about as good, each with the question that tells it from the best
+    short  whether the search ended, with something left over, for having tried all that it may
     """
 
     best: Selection
@@ -44,6 +45,7 @@ class Explanation:
     pairs: tuple[Pair, ...]
     front: tuple[Candidate, ...] = ()
     near: tuple[Candidate, ...] = ()
+    short: bool = False
 
 
 def explain(
@@ -65,16 +67,19 @@ def explain(
     best = Selection(fit=base, length=length_of(base, held, floor))
     rivals: list[Rival] = []
     first: tuple[Pair, ...] = ()
-    for _ in range(limit):
+    columns = base.family.size + PAIR_COLUMNS
+    allowance = Allowance.of(answers.v.numel(), columns, limit)
+    for _ in range(allowance.rounds):
         before = best.fit.standardised_error(held)
         if before <= _NOTHING_LEFT * floor:
             break
         explainable = 1.0 - (floor / before) ** 2
-        seen = shortlist(ranked(best.fit, answers, explainable))
+        seen = shortlist(ranked(best.fit, answers, explainable), allowance.pairs)
         first = first or tuple(seen)
         if not seen or seen[0].explained < share * explainable:
             break
-        tried = rivals_of(best.fit, answers, held, seen, floor, before, engine_named(engine))
+        asked = engine_named(engine)
+        tried = rivals_of(best.fit, answers, held, seen, floor, before, allowance, asked)
         tried = _pruned(tried, answers, held, floor)
         rivals += tried
         improved = [r for r in tried if r.length < best.length]
@@ -83,7 +88,9 @@ def explain(
         winner = min(improved, key=lambda r: r.length)
         best = Selection(fit=winner.fit, length=winner.length)
     rivals.sort(key=lambda r: r.length)
-    return Explanation(best=best, rivals=tuple(rivals), pairs=first)
+    left = best.fit.standardised_error(held) > _NOTHING_LEFT * floor
+    short = allowance.short and left and bool(first)
+    return Explanation(best=best, rivals=tuple(rivals), pairs=first, short=short)
 
 
 def beside(
@@ -163,7 +170,9 @@ def _beside(
     done = listed.standardised_error(held) <= _NOTHING_LEFT * floor
     if done and len(listed.family.terms) <= len(physics.family.terms) + 1:
         return nothing
-    fewer, tested = _some(answers, _FITTED), _some(held, _TESTED)
+    nv, columns = physics.family.robot.nv, physics.family.size + PAIR_COLUMNS
+    fewer = answers.evenly(answers_for(nv, columns, _FITTED))
+    tested = held.evenly(answers_for(nv, columns, _TESTED))
     found = explain(physics, fewer, tested, floor=floor, limit=limit, engine=engine)
     if not found.rivals or found.best.fit is physics:
         return replace(found, best=best)
@@ -171,13 +180,6 @@ def _beside(
     if (new := length_of(fitted, held, floor)) < length:
         return replace(found, best=Selection(fit=fitted, length=new))
     return replace(found, best=best)
-
-
-def _some(answers: Answers, count: int) -> Answers:
-    """At most so many answers, drawn evenly over their order."""
-    if len(answers) <= count:
-        return answers
-    return answers[torch.linspace(0, len(answers) - 1, count).round().long()]
 
 
 def _pruned(tried: list[Rival], answers: Answers, held: Answers, floor: float) -> list[Rival]:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
-from discover.laws.family import slope
+from discover.laws import least_squares
 from discover.laws.fit import Fit, design_of, evaluation_point
+from discover.laws.newton import slope
 from discover.laws.quantities import Mechanics
 from discover.laws.terms import Term, forces
 from kinematics import Robot
@@ -71,11 +72,8 @@ def whiten(fitted: Fit, answers: Answers) -> Whitened:
 
         J = slope(left, a)
         k = family.basis.shape[1]
-        bodies = design.bias_columns[..., :k] + torch.einsum(
-            "nijp,nj->nip", design.inertia_columns[..., :k], a
-        )
         own = forces(family.terms, q, v, a, answers.tau, family.bodies)
-        columns = torch.cat([bodies, own], -1)
+        columns = torch.cat([design.columns(a)[..., :k], own], -1)
     else:
         columns = design.columns(a)
     eye = torch.eye(J.shape[-1], dtype=J.dtype).expand_as(J)
@@ -83,10 +81,7 @@ def whiten(fitted: Fit, answers: Answers) -> Whitened:
     inverse = torch.where(((info == 0) & good)[:, None, None], inverse, 0.0) / scale[:, None]
     known = inverse @ columns
     n, nv, p = known.shape
-    flat = known.reshape(n * nv, p)
-    norms = flat.norm(dim=0).clamp_min(1e-300)
-    U, s, _ = torch.linalg.svd(flat / norms, full_matrices=False)
-    U = U[:, s > 1e-11 * s[0]]
+    U = least_squares.orthonormal(known.reshape(n * nv, p))
     return Whitened(
         residual=r,
         known=U.reshape(n, nv, -1),

@@ -1,0 +1,91 @@
+"""Least squares by reduction, and fits that begin from one start where one is enough."""
+
+import numpy as np
+import pytest
+import torch
+
+import kinematics
+from discover import sampling
+from discover.dynamics import Answers
+from discover.laws import least_squares
+from discover.laws.family import Family
+from discover.laws.fit import _NEAR, _Problem, fit
+from discover.laws.terms import library
+from discover.region import Region
+
+REGION = Region(q=1.0, v=2.0, tau=5.0)
+
+
+def matrix(rows=400, columns=12, decades=9.0, seed=0):
+    rng = np.random.default_rng(seed)
+    U, _ = np.linalg.qr(rng.normal(size=(rows, columns)))
+    V, _ = np.linalg.qr(rng.normal(size=(columns, columns)))
+    A = U @ np.diag(np.logspace(0, -decades, columns)) @ V
+    return torch.from_numpy(A), torch.from_numpy(rng.normal(size=rows))
+
+
+def test_a_reduced_problem_has_the_same_residual_up_to_a_constant():
+    A, b = matrix(decades=2.0)
+    R, d = least_squares.reduced(A, b)
+    assert R.shape == (12, 12)
+    x = torch.randn(3, 12, dtype=torch.float64)
+    whole = torch.stack([(A @ y - b).square().sum() for y in x])
+    small = torch.stack([(R @ y - d).square().sum() for y in x])
+    torch.testing.assert_close(whole - small, (whole - small)[:1].expand(3), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("decades", [1.0, 5.0, 9.0])
+def test_the_solution_predicts_as_an_svd_of_the_whole_does(decades):
+    A, b = matrix(decades=decades)
+    x = least_squares.solve(A, b)
+    y = np.linalg.lstsq(A.numpy(), b.numpy(), rcond=1e-13)[0]
+    torch.testing.assert_close(A @ x, torch.from_numpy(A.numpy() @ y), rtol=0, atol=1e-6)
+    both = least_squares.solve(A, torch.stack([b, 2 * b], 1))
+    torch.testing.assert_close(A @ both[:, 1], 2 * (A @ x), rtol=0, atol=1e-6)
+
+
+def test_directions_that_no_row_shows_are_left_alone():
+    A, b = matrix(decades=1.0)
+    twice = torch.cat([A, A[:, :1]], 1)
+    x = least_squares.solve(twice, b)
+    torch.testing.assert_close(x[0], x[-1])
+    assert least_squares.orthonormal(twice).shape[1] == 12
+    known = least_squares.information(twice)
+    torch.testing.assert_close(
+        twice @ known @ twice.T @ twice, twice, rtol=0, atol=1e-9
+    )  # a generalised inverse
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_start_that_is_near_ends_where_two_do(seed):
+    """Random trees with a small unlisted force and noise: the fit with one more term, begun at the
+    fit without it, is that of the start by inverse dynamics."""
+    robot = kinematics.random_tree(2 + seed % 3, 0.4, seed)
+    q, v, tau = sampling.sample(REGION.resolve(robot.nv), robot, 250, seed)
+    drag = torch.zeros_like(v)
+    drag[:, -1] = 0.1 * v[:, -1] * v[:, -1].abs()
+    a = kinematics.aba(robot, q, v, tau - drag)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(a.shape, generator=generator, dtype=a.dtype)
+    answers = Answers(q=q, v=v, tau=tau, a=a + 0.01 * a.square().mean(0).sqrt() * noise)
+    plain = fit(Family.of(robot), answers)
+    term = next(t for t in library(robot) if t.name == f"quadratic drag, joint {robot.nv}")
+    family = plain.family.with_terms([term])
+    start = torch.cat([plain.theta, plain.theta.new_zeros(1)])
+    problem = _Problem(family, answers, plain.scale, None, None)
+    one = problem.gauss_newton(start)
+    assert problem.near(one[0]), "the case is one of those in which one start is taken"
+    two = problem.gauss_newton(problem.inverse_dynamics(None))
+    assert one[1] == pytest.approx(two[1], rel=2e-3)
+    assert fit(family, answers, start=start, scale=plain.scale).error < _NEAR
+
+
+def test_a_start_that_is_far_is_not_trusted_alone():
+    """Bodies of no use, from which Gauss–Newton does not find back, do no harm."""
+    robot = kinematics.load("double_pendulum")
+    q, v, tau = sampling.sample(REGION.resolve(2), robot, 200, 1)
+    answers = Answers(q=q, v=v, tau=tau, a=kinematics.aba(robot, q, v, tau))
+    family = Family.of(robot)
+    bad = -family.basis.T @ robot.pi.flatten()
+    assert fit(family, answers, start=bad, alone=True).error > 0.1
+    assert fit(family, answers, start=bad).error < 1e-9
