@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from discover.bench.parts import collect, run_chosen, tell
-from discover.bench.trials import Part
+from discover.bench.parts import measure
 
+TITLE = "Finding laws: what comes out, and what it takes"
 MODULES = (
     "discover.bench.entries",
     "discover.bench.rows",
@@ -23,11 +23,6 @@ MODULES = (
     "discover.bench.taught",
     "discover.bench.nothing",
 )
-
-
-def parts() -> dict[str, Part]:
-    """All parts by name, in the order in which they are told."""
-    return collect(MODULES)
 
 
 def main(
@@ -39,11 +34,4 @@ def main(
 ) -> None:
     """Run the trials that are missing and write the report. Raises RecipeError."""
     folder = Path(out or "runs/laws")
-    known = parts()
-    run_chosen("laws", known, folder, part=part, workers=workers, seeds=seeds, say=say)
-    say(f"report: {write_report(folder, known)}")
-
-
-def write_report(folder: Path, known: dict[str, Part]) -> Path:
-    """report.md of all parts of which anything is kept."""
-    return tell("laws", "Finding laws: what comes out, and what it takes", folder, known)
+    measure("laws", TITLE, MODULES, folder, part=part, workers=workers, seeds=seeds, say=say)

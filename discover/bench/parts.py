@@ -13,6 +13,26 @@ from discover.bench.trials import Part, kept, machine, run_part
 from discover.errors import RecipeError
 
 
+def measure(
+    bench: str,
+    title: str,
+    modules: Sequence[str],
+    folder: Path,
+    *,
+    part: str,
+    workers: int,
+    seeds: Sequence[int],
+    say: Callable[[str], None],
+) -> None:
+    """Run the trials of `part` that are missing, and write the report of all that are kept.
+
+    Raises RecipeError.
+    """
+    known = collect(modules)
+    run_chosen(bench, known, folder, part=part, workers=workers, seeds=seeds, say=say)
+    say(f"report: {tell(bench, title, folder, known)}")
+
+
 def collect(modules: Sequence[str]) -> dict[str, Part]:
     """The parts of some modules, each a list PARTS, by name and in the order given."""
     return {part.name: part for m in modules for part in import_module(m).PARTS}

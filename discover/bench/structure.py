@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from discover.bench.parts import collect, run_chosen, tell
-from discover.bench.trials import Part
+from discover.bench.parts import measure
 
+TITLE = "Structure out of black boxes: trees, geometry, recursions"
 MODULES = (
     "discover.bench.inferred_trees",
     "discover.bench.inferred_geometry",
@@ -21,11 +21,6 @@ MODULES = (
     "discover.bench.inferred_forward",
     "discover.bench.structure_controls",
 )
-
-
-def parts() -> dict[str, Part]:
-    """All parts by name, in the order in which they are told."""
-    return collect(MODULES)
 
 
 def main(
@@ -37,13 +32,4 @@ def main(
 ) -> None:
     """Run the trials that are missing and write the report. Raises RecipeError."""
     folder = Path(out or "runs/structure")
-    known = parts()
-    run_chosen("structure", known, folder, part=part, workers=workers, seeds=seeds, say=say)
-    say(f"report: {write_report(folder, known)}")
-
-
-def write_report(folder: Path, known: dict[str, Part]) -> Path:
-    """report.md of all parts of which anything is kept."""
-    return tell(
-        "structure", "Structure out of black boxes: trees, geometry, recursions", folder, known
-    )
+    measure("structure", TITLE, MODULES, folder, part=part, workers=workers, seeds=seeds, say=say)

@@ -3,7 +3,7 @@
 import pytest
 
 from discover import cli
-from discover.bench import laws
+from discover.bench.parts import tell
 from discover.bench.trials import Part, run_part, share, turns
 
 RUN = []
@@ -39,7 +39,7 @@ def test_trials_are_kept_and_resumed(tmp_path):
     assert RUN == ["0-0", "0-1", "0-2", "0-2"]
     assert [r["square"] for r in records] == [0, 1, 4]
     assert told == ["squares: 2 of 3 trials are kept"]
-    path = laws.write_report(tmp_path, {"squares": PART})
+    path = tell("laws", "Laws", tmp_path, {"squares": PART})
     assert "## Squares\n\n2 of 3 (66.7 %)" in path.read_text()
     assert "trials were run" not in path.read_text()  # none is missing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from discover.bench import structure
+from discover.bench import parts, structure
 from discover.bench.inferred_recursions import run as run_recursion
 from discover.bench.structure_controls import CONTROLS, control_robot
 from discover.errors import RecipeError
@@ -27,15 +27,15 @@ def test_blocks_that_rest_on_parameters_which_nothing_else_shows(number, joints,
 
 
 def test_trials_are_listed_once_and_reports_come_from_records(tmp_path, monkeypatch):
-    for part in structure.parts().values():
+    for part in parts.collect(structure.MODULES).values():
         ids = [t["id"] for t in part.trials((0, 1))]
         assert len(ids) == len(set(ids))
-    part = structure.parts()["trees"]
+    part = parts.collect(structure.MODULES)["trees"]
     two = [t for t in part.trials((0,)) if t["id"] in ("known_None_0", "fresh_tau_1000")]
     small = part.__class__(
         name="trees", title=part.title, trials=lambda seeds: two, run=part.run, report=part.report
     )
-    monkeypatch.setattr(structure, "parts", lambda: {"trees": small})
+    monkeypatch.setattr(parts, "collect", lambda modules: {"trees": small})
     told = []
     structure.main(tmp_path, told.append)
     structure.main(tmp_path, told.append)
