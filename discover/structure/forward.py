@@ -55,7 +55,7 @@ def forward(robot: Robot, found: Recursion, described: Robot | None = None) -> F
     if not rigid(found):
         program = trace_recursion(found, "aba")
         return Forward(text=_COLUMNS, operations={"this one": program.operations})
-    made = _prepared(robot)
+    made = lean(robot)
     order, program = cheapest(made)
     operations = {"this one": program.operations}
     for name, words in NAMES.items():
@@ -77,12 +77,7 @@ def cheapest(made: Mechanism) -> tuple[Order, Program]:
 
 def forward_program(robot: Robot) -> Program:
     """The forward program of an inferred mechanism."""
-    return cheapest(_prepared(robot))[1]
-
-
-def _prepared(robot: Robot) -> Mechanism:
-    """The mechanism for programs; all parameters of a free base show, so nothing there is bare."""
-    return lean(robot) if robot.nq == robot.nv else mechanism(robot)
+    return cheapest(lean(robot))[1]
 
 
 def rigid(found: Recursion) -> bool:

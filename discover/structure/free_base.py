@@ -37,6 +37,7 @@ from discover.structure.way import start
 
 _STARTS = 16
 _STATES = 24  # each shows all of H, base included
+_CLEAR = 5.0  # deviations from which a component of gravity is one
 _ALIKE = 0.5  # a neighbouring tree is taken where it misses less than this share
 
 
@@ -191,5 +192,8 @@ def _gravity(whole: FloatingProber) -> tuple[Array, float]:
     size = np.sqrt(np.einsum("nii->ni", asked.H).clip(1e-300))[..., None]
     rows, right = (rows / size).reshape(-1, 3), (asked.force / size[..., 0]).ravel()
     found = np.linalg.lstsq(rows, right, rcond=None)[0]
-    missed = np.linalg.norm(rows @ found - right) / (np.linalg.norm(right) + 1e-300)
-    return found, float(missed)
+    left = rows @ found - right
+    missed = float(np.linalg.norm(left) / (np.linalg.norm(right) + 1e-300))
+    inverse = np.diag(np.linalg.pinv(rows.T @ rows)).clip(0.0)
+    deviation = np.sqrt(inverse * (left @ left) / max(1, len(left) - 3))
+    return np.where(np.abs(found) < _CLEAR * deviation, 0.0, found), missed

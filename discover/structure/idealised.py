@@ -231,15 +231,16 @@ def lean(robot: Robot, tolerance: float = 1e-11) -> Mechanism:
 
     Base parameters that no torque shows in this geometry (of links that move in a plane, of upright
     roots) are zero, and so are those below `tolerance` of their size. The dynamics stays what it
-    was; the bodies need not be possible ones. Joints of one coordinate.
+    was; the bodies need not be possible ones. Joints of one coordinate, or a free base with such.
     """
     made, base = mechanism(robot), _bare(robot)
     seen = identifiable_basis(without_joint_terms(robot)).numpy()
     hidden = np.linalg.svd(seen, full_matrices=True)[0][:, seen.shape[1] :]
-    moved = _map(robot) @ hidden
+    mapped = _map(robot)
+    moved = mapped @ hidden
     room = tolerance * _sizes(robot)
     length = np.linalg.norm(moved, axis=1)
-    free = length > 1e-9 * max(length.max(), 1e-300)
+    free = length > 1e-9 * np.abs(mapped).max()
     tried = [_emptied(base, moved, free, room, squares) for squares in _SQUARES]
     held = [_with_moments(made, x) for x in tried]
     return min(held, key=lambda m: forward_dynamics(m, named_order(m, "aba")).arithmetic)
