@@ -25,8 +25,18 @@ from discover.departures import (
 from discover.dynamics import Answers
 from discover.examination import Resolution
 from discover.findings import evidence_from
-from discover.fitted import MANY, MAX_TERMS, WIDE, Laws, answers_inside, fitted, left_over, searched
-from discover.interview import AXES, Interview
+from discover.fitted import (
+    MANY,
+    MAX_TERMS,
+    WIDE,
+    Laws,
+    answers_inside,
+    behind_channels,
+    fitted,
+    left_over,
+    searched,
+)
+from discover.interview import AXES, Budget, Interview
 from discover.laws import unlisted
 from discover.laws.consistency import Completion, complete
 from discover.laws.fit import Fit
@@ -66,6 +76,11 @@ class _Weighed:
     def answer(self) -> str:
         return judge(evidence_from(self.values, {})).answer
 
+    @property
+    def raw(self) -> bool:
+        """Whether tiny steps change nothing: a raw table."""
+        return self.values.get("frozen steps", 0.0) > _FROZEN
+
     def safe(self, floor: float) -> bool:
         """Whether more answers, or laws that nobody listed, would hardly change the verdict."""
         verdict = judge(evidence_from(self.values, {}))
@@ -74,10 +89,9 @@ class _Weighed:
         if self.laws.searched:
             return True
         if verdict.answer == "lookup table":
-            raw = self.values.get("frozen steps", 0.0) > _FROZEN
             flat = self.values.get("far curvature", 1.0) < _FLAT
             looked_up = self.values.get("growth of the inertia's misfit", 1.0) > _SETTLED
-            return raw or flat or looked_up
+            return self.raw or flat or looked_up
         return verdict.answer == "physics" or not left_over(self.laws, floor)
 
 
@@ -92,6 +106,8 @@ def compete(
     if not weighed.safe(max(gate, floor.random)):
         interview.budget = full
         weighed = _weighed_in_full(interview, first, floor, gate, weighed)
+    elif weighed.answer == "lookup table" and not weighed.raw:
+        weighed = _weighed_behind_channels(interview, first, floor, gate, weighed, full)
     inner = weighed.laws.local
     if weighed.values["best law error far out"] > _NOWHERE:
         most = max(whole.inside, interview.budget.inside)
@@ -116,6 +132,28 @@ def _weighed_in_full(
     """With all answers of the budget, and laws that nobody listed."""
     laws = searched(interview, fitted(interview, first, floor, gate), max(gate, floor.random))
     return _weigh(interview, laws, floor, gate, {} if floor.random > 0 else before.values)
+
+
+def _weighed_behind_channels(
+    interview: Interview,
+    first: Fit,
+    floor: noise.Floor,
+    gate: float,
+    before: _Weighed,
+    full: Budget,
+) -> _Weighed:
+    """Answers that are limited are flat far out, as a table's are: where bodies behind channels
+    go on describing the model there, all is weighed again with all answers of the budget."""
+    level = max(gate, floor.random)
+    laws = behind_channels(before.laws, level)
+    if laws is before.laws or worst(laws.extended, laws.sets.far, floor) > _NOWHERE:
+        return before
+    interview.budget = full
+    laws = behind_channels(fitted(interview, first, floor, gate), level)
+    weighed = _weigh(interview, replace(laws, searched=True), floor, gate)
+    if weighed.safe(level):
+        return weighed
+    return _weighed_in_full(interview, first, floor, gate, weighed)
 
 
 def _weigh(
@@ -178,9 +216,8 @@ def _weigh(
 
 def _inner(interview: Interview, weighed: _Weighed, floor: noise.Floor, gate: float) -> Fit:
     """The law that a model follows in the region only: of networks and switches there is one."""
-    raw = weighed.values.get("frozen steps", 0.0) > _FROZEN
     lawless = relative(weighed.laws.local, weighed.laws.sets.inside) > _HELD + 2 * floor.random
-    if raw or (lawless and interview.robot.nv > MANY):
+    if weighed.raw or (lawless and interview.robot.nv > MANY):
         return weighed.laws.local
     inside, held = answers_inside(interview)
     start = weighed.laws.local
@@ -209,7 +246,7 @@ def _told(interview: Interview, weighed: _Weighed, inner: Fit, floor: noise.Floo
         origin += f" and {len(laws.near)} out to {WIDE:g} half-widths"
     completion, seen = weighed.completion, weighed.seen
     if law is not laws.physics:
-        completion = complete(law, laws.inside, interview.robot.pi)
+        completion = complete(*law.bare(laws.inside), interview.robot.pi)
         seen = _resolution(interview, law, laws, floor, weighed.blur)
     drawn = curves(interview, law, held)
     edges: dict[str, float] = {}

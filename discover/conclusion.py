@@ -15,7 +15,7 @@ from discover.evidence import Evidence
 from discover.examination import Resolution
 from discover.findings import described, descriptions, evidence_from
 from discover.interview import Interview
-from discover.laws import Domain, RigidBodyLaw, accounts
+from discover.laws import ConstantLaw, Domain, RigidBodyLaw, accounts
 from discover.laws.consistency import Completion, complete
 from discover.laws.fit import Fit
 from discover.laws.front import Candidate
@@ -43,7 +43,7 @@ class Finding:
     """What an inquiry ends with; the fields are those of `Examination`."""
 
     evidence: list[Evidence]
-    law: RigidBodyLaw | None
+    law: RigidBodyLaw | ConstantLaw | None
     reach: dict[str, float]
     resolution: Resolution
     curves: list[Curve]
@@ -136,7 +136,7 @@ def _slimmed(law: Fit, completion: Completion, interview: Interview) -> tuple[Fi
     if not dropped:
         return law, completion, 0
     answers = interview.answers.get("inside", interview.answers["screen"])
-    fitting = complete(slim, answers, interview.robot.pi)
+    fitting = complete(*slim.bare(answers), interview.robot.pi)
     if completion.exact and not fitting.exact:
         return law, completion, 0
     return slim, fitting, dropped
@@ -150,7 +150,7 @@ def spoken_by(law: Fit, model: Respondent) -> Respondent:
 def _leaves_a_force(law: RigidBodyLaw, values: dict[str, float]) -> bool:
     """Whether there is a force beside the bodies whose structure can be asked for: where no law
     holds far out there is none."""
-    plain = law.integrator is None and has_points(law.robot)
+    plain = law.integrator is None and has_points(law.robot) and not law.channels
     lawful = values["best law error far out"] < _LAWFUL
     predictable = values["low-dimensional predictability"] > _PREDICTABLE
     return plain and lawful and (bool(law.extra) or predictable)
@@ -172,8 +172,8 @@ def _accounted(
     fresh = Answers.concat(far) if far else held[:0]
     fresh = fresh[torch.isfinite(fresh.a).all(-1)]
     others = [f for f in tried if f.integrator == law.integrator]
-    if law.family.terms:
-        others.append(refit(law, inside, ()))
+    if law.family.terms or law.family.channels:
+        others.append(refit(replace(law, family=law.family.bare), inside, ()))
     front = accounts.tried([law, *others], held, fresh)
     shown = (("in the region", held), (f"beyond {_FRESH:g} half-widths", fresh))
     return replace(

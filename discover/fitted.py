@@ -13,7 +13,7 @@ from discover import power
 from discover.departures import fit_answers
 from discover.dynamics import Answers
 from discover.interview import AXES, Interview
-from discover.laws import unlisted
+from discover.laws import channel_search, unlisted
 from discover.laws.fit import Fit
 from discover.laws.front import Candidate
 from discover.laws.selection import (
@@ -127,7 +127,20 @@ def searched(interview: Interview, laws: Laws, floor: float) -> Laws:
     )
     tried = (*laws.tried, *(c.fit for c in search.front))
     found = replace(laws, extended=search.best.fit, tried=tried, searched=True, short=search.short)
-    return replace(found, near_laws=search.near)
+    return behind_channels(replace(found, near_laws=search.near), floor)
+
+
+def behind_channels(laws: Laws, floor: float) -> Laws:
+    """The same, with bodies behind channels as the extended law where that is the shorter one."""
+    if laws.physics.family.robot.nv > MANY:
+        return laws
+    found = channel_search.explain(
+        laws.physics, laws.extended, laws.wide, laws.sets.tested, floor=floor
+    )
+    if found is None:
+        return laws
+    fit = refit(found.fit, laws.wide, found.fit.family.terms)
+    return replace(laws, extended=fit, tried=(*laws.tried, fit), near_laws=())
 
 
 def _with_joint_terms(

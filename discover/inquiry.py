@@ -23,6 +23,7 @@ from discover.dynamics import Respondent
 from discover.errors import ModelError, RegionError
 from discover.examination import Examination
 from discover.interview import BUDGETS, Interview
+from discover.laws import ConstantLaw, RigidBodyLaw
 from discover.region import Region
 from discover.screening import investigate
 from discover.structure.account import Account, account, worth_an_account
@@ -116,14 +117,15 @@ def examine(
     seen = inferred
     asked: Respondent | None = respondent
     if inferred is None:
-        asked = _asked_for_mechanism(mechanism, respondent, finding, budget)
+        bodied = not isinstance(finding.law, ConstantLaw)
+        asked = _asked_for_mechanism(mechanism, respondent, finding, budget) if bodied else None
         if asked is not None and worth_an_account(body, finding.law, budget, within):
             seen = infer(asked, interview.support.region, seed, brief=True)
     told: Account | None = None
     if seen is not None and asked is not None:
         found = account(asked, seen, interview.support.region, seed, described)
         told, law = found.account, finding.law
-        if law is not None and told.equals and told.forward is not None:
+        if isinstance(law, RigidBodyLaw) and told.equals and told.forward is not None:
             law = replace(law, searched=told.page)
         finding = replace(
             finding,

@@ -18,6 +18,7 @@ import kinematics
 from discover import accuracy, contenders, forecast, ledger
 from discover.artifacts import write_arrays, write_json
 from discover.dynamics import Dynamics, Respondent, relative_error
+from discover.laws import RigidBodyLaw
 from discover.recipes import Recipe
 from discover.region import Region
 from discover.sampling import Batch
@@ -182,7 +183,7 @@ def on_recordings(
         part = rows.select(rows.trajectory == index)
         assert part.a is not None  # recordings are data sets of accelerations
         forces = {"description": kinematics.rnea(robot, part.q, part.v, part.a)}
-        if law is not None:
+        if isinstance(law, RigidBodyLaw):  # a constant has no bodies, and no forces
             H = kinematics.crba(law.robot, part.q)
             gap = (part.a - law(part.q, part.v, part.tau)).unsqueeze(-1)
             forces = {"law": part.tau + (H @ gap).squeeze(-1), **forces}

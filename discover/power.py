@@ -66,7 +66,8 @@ def resolution(
     blur   what noise leaves uncertain of a far error (relative)
     """
     level = max(law.standardised_error(sets.tested), floor.rounding, 1e-15)
-    if any(t.nonlinear_in_acceleration for t in law.family.terms) or not math.isfinite(level):
+    implicit = any(t.nonlinear_in_acceleration for t in law.family.terms)
+    if implicit or law.family.channels or not math.isfinite(level):
         return Resolution(level, max(relative(law, s) for s in sets.far))
     start = [math.hypot(excess(relative(law, s), relative_noise(floor, s)), blur) for s in sets.far]
     needed = math.sqrt(gain**2 - 1)

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import torch
 
+from discover import constancy
 from discover.competition import compete
 from discover.conclusion import Finding, conclude, spoken_by
 from discover.departures import cost_of_bodies, exact_floor, fit_answers, gain, remembered
@@ -44,6 +45,9 @@ def investigate(interview: Interview, training_data: tuple | None) -> Finding:
     cut = len(screen) * 4 // 5
     scale = spread(screen)
     floor = noise.measure(interview, screen, scale)
+    still = constancy.investigate(interview, screen, floor)
+    if still is not None:
+        return still
     first = fit_answers(interview, plain, screen[:cut], scale)
     exact = max(_EXACT, 10 * floor.rounding)
     if floor.random == 0.0:

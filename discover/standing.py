@@ -18,7 +18,7 @@ _JOINTS = 4  # up to which the conditions of a Lagrangian take a fraction of a s
 
 def stand(law: RigidBodyLaw, interview: Interview) -> tuple[RigidBodyLaw, list[str]]:
     """The law, or the rigid body that it turns out to be; and what was found, in sentences."""
-    if not law.extra or law.integrator is not None:
+    if not (law.extra or law.channels) or law.integrator is not None:
         return law, []
     inner = interview.draw("standing", _STATES)
     outer = interview.support.shell("joint", 1.0, _DISTANCE, _STATES, interview.seed + 7)
@@ -59,6 +59,11 @@ def _with_lagrangian(law: RigidBodyLaw) -> tuple[RigidBodyLaw, str]:
 def _has_conditions(law: RigidBodyLaw) -> bool:
     """Whether the forces that the law demands for an acceleration can be read off its answers."""
     plain = law.robot.nq == law.robot.nv <= _JOINTS
-    return plain and not any(
-        t.nonlinear_in_acceleration or any(n.startswith("tau") for n in t.names) for t in law.extra
+    return (
+        plain
+        and not law.channels
+        and not any(
+            t.nonlinear_in_acceleration or any(n.startswith("tau") for n in t.names)
+            for t in law.extra
+        )
     )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from discover.errors import CheckpointError
+from discover.laws.constant import ConstantLaw
 from discover.laws.contract import Complexity, Domain, Law
 from discover.laws.rigid_body import RigidBodyLaw
 
-__all__ = ["Complexity", "Domain", "Law", "RigidBodyLaw", "from_dict"]
+__all__ = ["Complexity", "ConstantLaw", "Domain", "Law", "RigidBodyLaw", "from_dict"]
 
-_KINDS: dict[str, type[RigidBodyLaw]] = {"rigid body": RigidBodyLaw}
+_KINDS: dict[str, Callable[[dict], Law]] = {
+    "rigid body": RigidBodyLaw.from_dict,
+    "constant": ConstantLaw.from_dict,
+}
 
 
 def from_dict(record: dict) -> Law:
@@ -20,6 +26,6 @@ def from_dict(record: dict) -> Law:
             "was law.json written by another version?"
         )
     try:
-        return _KINDS[kind].from_dict(record)
+        return _KINDS[kind](record)
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"expected a whole law, found one without {error}") from error

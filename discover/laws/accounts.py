@@ -19,6 +19,7 @@ from torch import Tensor
 import kinematics
 from discover.dynamics import Answers, relative_error
 from discover.evidence import number_from_json, number_to_json
+from discover.laws.channels import answered
 from discover.laws.family import Family, mechanics_for
 from discover.laws.fit import Fit
 from discover.laws.front import Candidate, candidate, front
@@ -94,13 +95,14 @@ def parts(fitted: Fit, answers: Answers, held: Answers, fresh: Answers) -> tuple
     """
     answers, held = answers.evenly(_ANSWERS), held.evenly(_ANSWERS)
     family, k = fitted.family, fitted.family.basis.shape[1]
-    whole = term_forces(fitted, answers)
+    inner, seen = fitted.bare(answers)
+    whole = term_forces(inner, seen)
     size = float(answers.tau.square().mean().sqrt()) or 1.0
     error = _error(fitted, fresh)
     floor = max(fitted.standardised_error(held), 1e-9)
     choices = max(2, len(family.terms))
     out = []
-    for name, column in _bodies(fitted, answers).items():
+    for name, column in _bodies(inner, seen).items():
         out.append(_part(name, "", column, size, error, _error_less(fitted, name, fresh)))
     lengths = description_length(fitted, held, floor, choices)
     spreads = _spreads(fitted, answers)
@@ -116,7 +118,22 @@ def parts(fitted: Fit, answers: Answers, held: Answers, fresh: Answers) -> tuple
         text = _written(term.with_coefficient(float(fitted.theta[k + i])))
         made = _part(term.name, text, whole[..., i], size, error, _error(without, fresh))
         out.append(replace(made, gain=gain / math.log(2), spread=spreads[i], refitted=again))
+    if family.channels:
+        without = refit(replace(fitted, family=family.bare), answers, family.terms)
+        gain = description_length(without, held, floor, choices) - lengths
+        text = "; ".join(c.in_words for c in family.channels)
+        force = _force_of_channels(fitted, answers)
+        made = _part("channels", text, force, size, error, _error(without, fresh))
+        out.append(replace(made, gain=gain / math.log(2), refitted=True))
     return tuple(out)
+
+
+def _force_of_channels(fitted: Fit, x: Answers) -> Tensor:
+    """The generalised force (n, nv) that would do to the bodies alone what the channels do."""
+    bare = fitted.family.bare
+    H, _ = bare.inertia_and_bias(fitted.theta, x.q, x.v, x.tau)
+    change = fitted.predict(x.q, x.v, x.tau) - bare.acceleration(fitted.theta, x.q, x.v, x.tau)
+    return torch.nan_to_num(H @ change.unsqueeze(-1)).squeeze(-1)
 
 
 def tried(fits: Sequence[Fit], held: Answers, fresh: Answers) -> tuple[Candidate, ...]:
@@ -153,11 +170,12 @@ def _error_less(fitted: Fit, name: str, answers: Answers) -> float:
     """The error of the law with one force of its bodies left out; NaN for inertia's."""
     if name == "inertia" or not len(answers):
         return math.nan
-    x, family = answers, fitted.family
-    H, _ = family.inertia_and_bias(fitted.theta, x.q, x.v, x.tau)
-    force = _bodies(fitted, x)[name]
-    a = _acceleration(fitted, x) + torch.linalg.solve(H, force.unsqueeze(-1)).squeeze(-1)
-    return relative_error(a, x.a)
+    inner, x = fitted.bare(answers)
+    H, _ = inner.family.inertia_and_bias(inner.theta, x.q, x.v, x.tau)
+    force = _bodies(inner, x)[name]
+    a = _acceleration(inner, x) + torch.linalg.solve(H, force.unsqueeze(-1)).squeeze(-1)
+    told = answered(fitted.family.channels, answers.q, answers.v, answers.tau, a)
+    return relative_error(told, answers.a)
 
 
 def _error(fitted: Fit, answers: Answers) -> float:

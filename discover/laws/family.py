@@ -10,7 +10,7 @@ its inertial parameters are not used for anything but a starting guess.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 import kinematics
 from discover.dynamics import Answers
+from discover.laws.channels import Channel, answered, felt
 from discover.laws.design import Design
 from discover.laws.newton import newton, solved
 from discover.laws.quantities import Mechanics, needs_mechanics
@@ -35,12 +36,14 @@ class Family:
 
     `robot` carries no joint terms of its own (they are Terms here); `basis` (10 nb, k).
     `reference`: the bodies whose momentum, energy … the terms speak of; `robot` where it is None.
+    `channels`: what bodies and terms together are asked through, and answer through.
     """
 
     robot: Robot
     basis: Tensor
     terms: tuple[Term, ...] = ()
     reference: Robot | None = None
+    channels: tuple[Channel, ...] = ()
 
     @classmethod
     def of(cls, robot: Robot, terms: Sequence[Term] = ()) -> Family:
@@ -55,7 +58,13 @@ class Family:
             basis=self.basis,
             terms=tuple(terms),
             reference=reference or self.reference,
+            channels=self.channels,
         )
+
+    @property
+    def bare(self) -> Family:
+        """The same without channels."""
+        return replace(self, channels=()) if self.channels else self
 
     @property
     def bodies(self) -> Robot:
@@ -122,6 +131,9 @@ class Family:
 
     def acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Forward dynamics of the member theta (n, nv); NaN where its H is singular."""
+        if self.channels:
+            a = self.bare.acceleration(theta, *felt(self.channels, q, v, tau))
+            return answered(self.channels, q, v, tau, a)
         if any(t.nonlinear_in_acceleration for t in self.terms):
             return self._implicit_acceleration(theta, q, v, tau)
         H, b = self.inertia_and_bias(theta, q, v, tau)

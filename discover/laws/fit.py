@@ -8,7 +8,7 @@ cause in a regressor (errors in variables).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from discover.dynamics import Answers
 from discover.laws import least_squares
+from discover.laws.channels import felt
 from discover.laws.design import Design
 from discover.laws.family import INTEGRATORS, Family, evaluation_point
 from discover.laws.newton import solved
@@ -23,7 +24,7 @@ from discover.laws.newton import solved
 _ITERATIONS = 12
 _THROUGH_STEPS = 48  # the derivative is that of one instant: each step of dt converges linearly
 _NEAR = 0.05  # standardised: a start this close lies in the valley of the minimum
-_HUBER = 3.0  # residuals beyond this many robust deviations weigh less
+HUBER = 3.0  # residuals beyond this many robust deviations weigh less
 _STALLED = 1e-3
 
 
@@ -50,10 +51,23 @@ class Fit:
     def residual(self, answers: Answers) -> Tensor:
         """a_model - a_law in units of `scale` (n, nv)."""
         implicit = any(t.nonlinear_in_acceleration for t in self.family.terms)
-        if answers in _RIGID and self.integrator in (None, "euler") and not implicit:
+        direct = not implicit and not self.family.channels
+        if answers in _RIGID and self.integrator in (None, "euler") and direct:
             design = design_of(self.family, answers, self.integrator, self.dt)
             return (answers.a - design.acceleration(self.theta, answers.tau)) / self.scale
         return (answers.a - self.predict(answers.q, answers.v, answers.tau)) / self.scale
+
+    def bare(self, answers: Answers) -> tuple[Fit, Answers]:
+        """The law without channels, and the questions as they come to it, with its own answers.
+
+        Without channels, both as they are.
+        """
+        channels = self.family.channels
+        if not channels:
+            return self, answers
+        inner = replace(self, family=self.family.bare)
+        q, v, tau = felt(channels, answers.q, answers.v, answers.tau)
+        return inner, Answers(q=q, v=v, tau=tau, a=inner.predict(q, v, tau))
 
     def standardised_error(self, answers: Answers) -> float:
         """Root mean square of the residual; infinite where the law or the model is not finite."""
@@ -192,7 +206,7 @@ class _Problem:
     def gauss_newton(self, theta: Tensor) -> tuple[Tensor, float]:
         """Minimise the (Huber) residual; returns the parameters and their cost."""
         r = self.residual(theta)
-        cost = _cost(r)
+        cost = robust_cost(r)
         direct = self.integrator in (None, "euler")
         for _ in range(_ITERATIONS if direct else _THROUGH_STEPS):
             if not torch.isfinite(torch.tensor(cost)) or cost == 0.0:
@@ -207,7 +221,7 @@ class _Problem:
             for _ in range(8):
                 trial = theta + size * step
                 r_trial = self.residual(trial)
-                cost_trial = _cost(r_trial)
+                cost_trial = robust_cost(r_trial)
                 if cost_trial < cost:
                     break
                 size *= 0.5
@@ -229,16 +243,16 @@ class _Problem:
         return variance * least_squares.information(J)
 
 
-def _cost(r: Tensor) -> float:
+def robust_cost(r: Tensor) -> float:
     """Mean Huber loss with a threshold from the residual's own median: outliers weigh less."""
     if not bool(torch.isfinite(r).all()):
         return float("inf")
     size = r.abs()
-    limit = _HUBER * 1.4826 * size.median() + 1e-300
+    limit = HUBER * 1.4826 * size.median() + 1e-300
     return float(torch.where(size < limit, size.square(), limit * (2 * size - limit)).mean())
 
 
 def _huber_weights(r: Tensor) -> Tensor:
     size = r.abs()
-    limit = _HUBER * 1.4826 * size.median() + 1e-300
+    limit = HUBER * 1.4826 * size.median() + 1e-300
     return (limit / size.clamp_min(1e-300)).clamp(max=1.0).sqrt()

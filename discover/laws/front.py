@@ -61,15 +61,16 @@ class Candidate:
     @property
     def size(self) -> int:
         """Symbols and fitted numbers in the terms; what a robot description states counts one."""
-        return sum(
-            1 if t.physical else 1 + t.symbol_count + t.number_count for t in self.fit.family.terms
-        )
+        family = self.fit.family
+        terms = sum(1 if t.physical else 1 + t.symbol_count + t.number_count for t in family.terms)
+        return terms + sum(1 + c.symbol_count + c.number_count for c in family.channels)
 
 
 def candidate(fitted: Fit, length: float, held: Answers) -> Candidate:
     """A fit with its error on `held`."""
     error = relative_error(fitted.predict(held.q, held.v, held.tau), held.a)
-    tabulated = any(t.tables for t in fitted.family.terms)
+    family = fitted.family
+    tabulated = any(t.tables for t in family.terms) or any(c.tables for c in family.channels)
     return Candidate(fit=fitted, length=length, inside=error, tabulated=tabulated)
 
 
@@ -153,4 +154,6 @@ def decide(
 
 
 def _text(c: Candidate) -> str:
-    return " + ".join(sympy.sstr(t.shape) for t in c.fit.family.terms)
+    family = c.fit.family
+    texts = [sympy.sstr(t.shape) for t in family.terms]
+    return " + ".join(texts + [x.in_words for x in family.channels])

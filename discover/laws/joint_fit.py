@@ -20,7 +20,7 @@ from discover.dynamics import Answers
 from discover.laws import least_squares
 from discover.laws.design import Design
 from discover.laws.family import Family
-from discover.laws.fit import Fit, _cost, _huber_weights, design_of, evaluation_point
+from discover.laws.fit import Fit, _huber_weights, design_of, evaluation_point, robust_cost
 from discover.laws.newton import newton, slope, solved
 from discover.laws.quantities import Mechanics, needs_mechanics
 from discover.laws.terms import Term, forces
@@ -141,7 +141,7 @@ class JointProblem:
     ) -> Joined:
         """Gauss–Newton with Levenberg's damping, more of it where a step does not help."""
         now, J = self.at(theta, c, kappa)
-        cost = _cost(now.residual)
+        cost = robust_cost(now.residual)
         for _ in range(iterations):
             if cost == 0.0 or not cost < float("inf"):
                 break
@@ -155,7 +155,7 @@ class JointProblem:
                 parts = step.split([len(theta), len(c), len(kappa)])
                 old = (now.theta, now.coefficients, now.constants)
                 trial, J_trial = self.at(*(x + s for x, s in zip(old, parts, strict=True)))
-                new = _cost(trial.residual)
+                new = robust_cost(trial.residual)
                 if new < cost:
                     damping = damping / 10 if damping > 1e-9 else 0.0
                     break

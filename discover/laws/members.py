@@ -89,7 +89,8 @@ def in_one_line(law: RigidBodyLaw) -> str:
     """The bodies and what stands beside them, numbers rounded."""
     beside = [row for row in law.forces_beside_bodies if row != 0]
     words = " ; ".join(sympy.sstr(row.evalf(4)) for row in beside)
-    return "bodies" + (f" + [{words}]" if beside else "")
+    told = "bodies" + (f" + [{words}]" if beside else "")
+    return "; ".join([told, *(c.in_words for c in law.channels)])
 
 
 @dataclass(frozen=True, kw_only=True)

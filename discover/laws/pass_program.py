@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from discover.laws import formulas
+from discover.laws import straight_line
+from discover.laws.channels import Channel
 from discover.laws.terms import Term
 from kinematics import Robot
 from kinematics.programs import CompiledProgram, Program, compile_program, trace
@@ -18,13 +19,20 @@ class PassProgram(str):
 
     robot: Robot
     extra: tuple[Term, ...]
+    channels: tuple[Channel, ...]
     found: bool
 
     def __new__(
-        cls, text: str, robot: Robot, extra: tuple[Term, ...] = (), *, found: bool = False
+        cls,
+        text: str,
+        robot: Robot,
+        extra: tuple[Term, ...] = (),
+        channels: tuple[Channel, ...] = (),
+        *,
+        found: bool = False,
     ) -> PassProgram:
         self = super().__new__(cls, text)
-        self.robot, self.extra, self.found = robot, extra, found
+        self.robot, self.extra, self.channels, self.found = robot, extra, channels, found
         return self
 
     @property
@@ -35,8 +43,8 @@ class PassProgram(str):
     @property
     def forward(self) -> Program:
         """(q, v, tau) -> a, straight-line: joints eliminated in the cheapest order found."""
-        if not self.found or self.extra:
-            return formulas.program(self.robot, self.extra)
+        if not self.found or self.extra or self.channels:
+            return straight_line.program(self.robot, self.extra, self.channels)
         from discover.structure.forward import forward_program
 
         return forward_program(self.robot)
@@ -47,5 +55,6 @@ class PassProgram(str):
             "program": str(self),
             "robot": self.robot.to_dict(),
             "extra": [t.to_dict() for t in self.extra],
+            "channels": [c.to_dict() for c in self.channels],
         }
         return compile_program(lambda: self.forward, content=content, dtype=dtype, threads=threads)

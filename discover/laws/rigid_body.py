@@ -16,8 +16,9 @@ from sympy.core.function import AppliedUndef
 from torch import Tensor
 
 import kinematics
-from discover.laws import formulas, units
+from discover.laws import formulas, straight_line, units
 from discover.laws.accounts import Part
+from discover.laws.channels import Channel
 from discover.laws.contract import Complexity, Domain, Law
 from discover.laws.expressions import parse_expression
 from discover.laws.family import Family, without_joint_terms
@@ -38,6 +39,7 @@ class RigidBodyLaw(Law):
 
     robot         the tree with the identified inertial parameters and joint terms
     extra         terms that no robot description can state; empty for pure physics
+    channels      what bodies and terms are asked through, and answer through; mostly none
     size          number of identified parameters
     domain        where the law describes the model it was taken from
     integrator    the step that the model takes, for models that answer with next states
@@ -52,6 +54,7 @@ class RigidBodyLaw(Law):
 
     robot: Robot
     extra: tuple[Term, ...] = ()
+    channels: tuple[Channel, ...] = ()
     size: int
     domain: Domain | None = None
     integrator: str | None = None
@@ -82,6 +85,7 @@ class RigidBodyLaw(Law):
         return cls(
             robot=robot,
             extra=tuple(extra),
+            channels=family.channels,
             size=family.size,
             integrator=fitted.integrator,
             dt=fitted.dt,
@@ -120,8 +124,9 @@ class RigidBodyLaw(Law):
 
     @property
     def family(self) -> str:  # type: ignore[override]
-        """ "rigid body", or "rigid body + terms"."""
-        return "rigid body + terms" if self.extra else "rigid body"
+        """ "rigid body", with "+ terms" and "+ channels" where the law has them."""
+        parts = ("terms" if self.extra else "", "channels" if self.channels else "")
+        return " + ".join(["rigid body", *(p for p in parts if p)])
 
     def within(self, domain: Domain) -> RigidBodyLaw:
         """The same law with its domain stated."""
@@ -133,17 +138,17 @@ class RigidBodyLaw(Law):
         """Joint accelerations (…, nv); numpy arrays are accepted."""
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
         robot = self._robot_for(q.dtype, q.device)
-        if not self.extra:
+        if not self.extra and not self.channels:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
-        family = _single_family(robot, self.extra)
+        family = _single_family(robot, self.extra, self.channels)
         return family.acceleration(self._coefficients.to(q), q, v, tau)
 
     def step(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
         """The next state (q', v') as a model with this law and `integrator` would answer it."""
         if self.integrator is None or self.dt is None:
             raise ValueError("this law was taken from accelerations: use kinematics.simulate")
-        family = _single_family(self.robot, self.extra)
+        family = _single_family(self.robot, self.extra, self.channels)
         coefficients = self._coefficients.to(q)
         rate, a = family.mean_rates(coefficients, q, v, tau, self.integrator, self.dt)
         return kinematics.integrate(self.robot, q, rate, self.dt), v + self.dt * a
@@ -205,8 +210,12 @@ class RigidBodyLaw(Law):
 
     @property
     def terms(self) -> list[sympy.Expr]:
-        """What is not rigid-body physics: generalised forces on the left side, one a term."""
-        return [sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape if row != 0]
+        """What is not rigid-body physics: generalised forces on the left side, one a term, and
+        equations for what the bodies feel and what is answered for them, one an altered joint."""
+        forces = [
+            sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape if row != 0
+        ]
+        return forces + [e for c in self.channels for e in c.equations]
 
     @property
     def points_in_words(self) -> list[str]:
@@ -263,26 +272,30 @@ class RigidBodyLaw(Law):
     @property
     def program(self) -> PassProgram:
         """The structured program: the passes over the tree, as text that compiles."""
-        told = self.searched or formulas.passes(self.robot, self.extra)
-        return PassProgram(told, self.robot, self.extra, found=self.searched is not None)
+        told = self.searched or formulas.passes(self.robot, self.extra, self.channels)
+        found = self.searched is not None
+        return PassProgram(told, self.robot, self.extra, self.channels, found=found)
 
     @functools.cached_property
     def complexity(self) -> Complexity:
         """Description length in bits at the fixed effective sample size, and operations."""
         nats = 0.5 * self.size * math.log(EFFECTIVE_SAMPLES)
         nats += sum(t.symbol_count * math.log(_ALPHABET) for t in self.extra)
-        operations = formulas.operations(self.robot, self.extra)
+        for c in self.channels:
+            nats += c.symbol_count * math.log(_ALPHABET)
+            nats += 0.5 * c.number_count * math.log(EFFECTIVE_SAMPLES)
+        operations = straight_line.operations(self.robot, self.extra, self.channels)
         return Complexity(bits=nats / math.log(2), operations=operations)
 
     def export(self, target: str) -> str:
         """The law as text: "sympy", "python", "torch", "c" or "latex"."""
-        return formulas.export(self.robot, self.extra, target)
+        return formulas.export(self.robot, self.extra, target, self.channels)
 
     def compile(self, dtype: str = "float64"):
         """The law as a compiled program (q, v, tau) -> a on numpy arrays."""
-        if self.searched is not None and not self.extra:
+        if self.searched is not None and not self.extra and not self.channels:
             return self.program.compile(dtype)
-        return formulas.compile_law(self.robot, self.extra, dtype)
+        return straight_line.compile_law(self.robot, self.extra, dtype, self.channels)
 
     # ---- to be kept --------------------------------------------------------------------------
 
@@ -292,6 +305,7 @@ class RigidBodyLaw(Law):
             "kind": "rigid body",
             "robot": self.robot.to_dict(),
             "extra": [t.to_dict() for t in self.extra],
+            "channels": [c.to_dict() for c in self.channels],
             "size": self.size,
             "domain": None if self.domain is None else self.domain.to_dict(),
             "integrator": self.integrator,
@@ -311,6 +325,7 @@ class RigidBodyLaw(Law):
         return cls(
             robot=Robot.from_dict(record["robot"]),
             extra=tuple(Term.from_dict(t) for t in record["extra"]),
+            channels=tuple(Channel.from_dict(c) for c in record.get("channels", ())),
             size=record["size"],
             domain=None if domain is None else Domain.from_dict(domain),
             integrator=record["integrator"],
@@ -342,9 +357,15 @@ def _expression(record: dict) -> sympy.Expr | None:
     return parse_expression(text, vocabulary(robot.nv, most))
 
 
-def _single_family(robot: Robot, terms: tuple[Term, ...]) -> Family:
+def _single_family(
+    robot: Robot, terms: tuple[Term, ...], channels: tuple[Channel, ...] = ()
+) -> Family:
     return Family(
-        robot=robot, basis=_no_basis(robot), terms=terms, reference=without_joint_terms(robot)
+        robot=robot,
+        basis=_no_basis(robot),
+        terms=terms,
+        reference=without_joint_terms(robot),
+        channels=channels,
     )
 
 

@@ -51,7 +51,7 @@ def sample(fitted: Fit, answers: Answers, where: str) -> Sample:
     if n > _ROWS:
         answers = answers[torch.linspace(0, n - 1, _ROWS).round().long()]
     own = fitted.predict(answers.q, answers.v, answers.tau)
-    each = torch.nan_to_num(term_forces(fitted, answers))
+    each = torch.nan_to_num(term_forces(*fitted.bare(answers)))
     terms = []
     for i, term in enumerate(fitted.family.terms):
         joint = int(each[..., i].square().mean(0).argmax())

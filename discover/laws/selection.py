@@ -18,6 +18,7 @@ import torch
 
 from discover.dynamics import Answers
 from discover.laws import least_squares
+from discover.laws.channel_fit import fit_behind
 from discover.laws.family import evaluation_point
 from discover.laws.fit import Fit, design_of, fit
 from discover.laws.joint_fit import fit_implicit
@@ -63,7 +64,11 @@ def description_length(
     error = max(fitted.standardised_error(held_out), floor)
     cost = samples * math.log(error) if math.isfinite(error) else math.inf
     cost += 0.5 * fitted.family.basis.shape[1] * math.log(EFFECTIVE_SAMPLES)
-    return cost + sum(_price(term, choices) for term in fitted.family.terms)
+    cost += sum(_price(term, choices) for term in fitted.family.terms)
+    for channel in fitted.family.channels:
+        cost += math.log(max(2, choices)) + channel.symbol_count * math.log(_ALPHABET)
+        cost += 0.5 * channel.number_count * math.log(EFFECTIVE_SAMPLES)
+    return cost
 
 
 def _price(term: Term, choices: int) -> float:
@@ -221,6 +226,8 @@ def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:
     zero = previous.theta.new_zeros(())
     c = [old.get((t.name, t.shape), by_name.get(t.name, zero)) for t in terms]
     start = torch.cat([previous.theta[:k], torch.stack(c)]) if c else previous.theta[:k]
+    if family.channels:
+        return fit_behind(family, answers, start, previous)
     if any(t.nonlinear_in_acceleration for t in terms):
         return fit_implicit(family, answers, start, previous)
     return fit(

@@ -67,8 +67,10 @@ def _shapes() -> tuple[Shape, ...]:
 Length = Callable[[float, int, int], float]
 
 
-def search(coarse: Target, fine: Target, length: Length, keep: int) -> list[Found]:
-    """The shapes with the shortest descriptions, best first.
+def search(
+    coarse: Target, fine: Target, length: Length, keep: int, summands: int = 2
+) -> list[Found]:
+    """The shapes, and sums of up to `summands` of them, with the shortest descriptions, best first.
 
     `coarse` is the function on a grid, `fine` the same at the states themselves;
     `length(error, symbols, numbers)` is the description length in nats.
@@ -82,8 +84,15 @@ def search(coarse: Target, fine: Target, length: Length, keep: int) -> list[Foun
     firsts = [f for f in found if f.name in ("1", "u")]
     if found and found[0].error > 1.3 * max(coarse.floor, fine.floor):
         firsts += [f for f in found[:_SECOND] if f.name not in ("1", "u")]
-    found += _pairs(coarse, u, firsts, dictionary, length)
+    found += _sums(coarse, u, firsts, dictionary, length)
     found.sort(key=lambda f: f.length)
+    if summands > 2 and found and found[0].error > 1.3 * max(coarse.floor, fine.floor):
+        pairs = [f for f in found if len(f.shapes) == 2][:_SECOND]
+        found += _sums(coarse, u, pairs, dictionary, length)
+        found.sort(key=lambda f: f.length)
+        # Beside a function known roughly, sums of many look best: some of each size go on.
+        sizes = [[f for f in found if len(f.shapes) == k] for k in range(1, summands + 1)]
+        found = [f for some in sizes for f in some[: _AGAIN // summands]]
     again = [_polish(fine, f.shapes, f.constants, length) for f in found[:_AGAIN]]
     again.sort(key=lambda f: f.length)
     return [replace(f, coefficients=_coefficients(fine, f)) for f in again[:keep]]
@@ -253,19 +262,20 @@ def _bounds(shapes: tuple[Shape, ...]) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def _pairs(
+def _sums(
     target: Target, u: np.ndarray, firsts: list[Found], dictionary: _Dictionary, length: Length
 ) -> list[Found]:
-    """Sums of two shapes: the best seconds to each of the firsts."""
+    """Sums of shapes: the best to be added to each of the firsts, which are one shape or more."""
     out = []
     for first in firsts:
-        f = target.push(np.nan_to_num(first.shapes[0].values(u, first.constants[0]))[:, None])[:, 0]
-        size = float(f @ f)
-        if size <= 0:
+        pairs = zip(first.shapes, first.constants, strict=True)
+        f = target.push(np.stack([np.nan_to_num(s.values(u, k)) for s, k in pairs], 1))
+        if not (f**2).sum(0).all():
             continue
-        y = target.y - f * (float(f @ target.y) / size)
-        # A second shape counts for what is new in it beside the first.
-        norm = dictionary.norm - (f @ dictionary.pushed) ** 2 / size
+        along = np.linalg.qr(f)[0]
+        y = target.y - along @ (along.T @ target.y)
+        # Another shape counts for what is new in it beside the first.
+        norm = dictionary.norm - ((along.T @ dictionary.pushed) ** 2).sum(0)
         fresh = _Dictionary(
             dictionary.blocks,
             dictionary.pushed,

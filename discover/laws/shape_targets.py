@@ -37,12 +37,25 @@ def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
     columns = problem.design.columns(a)
     if any(w.startswith("tau") for w in terms[0].names | terms[1].names):
         # tau = H a + b + φ: with the bodies' scale free, tau itself is φ, and so is anything.
-        columns = columns @ _across(joined.theta, columns)
-    U = least_squares.orthonormal((inverse @ columns).flatten(0, 1))
+        columns = columns @ across(joined.theta, columns)
+    value = (smooth.basis(feature.flatten()) @ joined.coefficients).reshape(feature.shape)
+    r = torch.nan_to_num(joined.residual)
+    return laid_beside(pushed, feature, value, inverse @ columns, r, floor)
+
+
+def laid_beside(
+    pushed: Tensor, feature: Tensor, value: Tensor, known: Tensor, residual: Tensor, floor: float
+) -> tuple[Target, Target]:
+    """A function that takes `value` at `feature`, each (n, slots), on a grid and at the states.
+
+    pushed    (n, nv, slots): a change of its values by d changes the residual (n, nv) by pushed d
+    known     (n, nv, p): what else could make such a change
+    """
+    slots = feature.shape[1]
+    U = least_squares.orthonormal(known.flatten(0, 1))
     shaped = (len(feature), slots, -1)
-    own = (pushed @ smooth.basis(feature.flatten()).reshape(shaped)).flatten(0, 1)
-    r = torch.nan_to_num(joined.residual).flatten()
-    y = own @ joined.coefficients - r
+    r = residual.flatten()
+    y = (pushed @ value.unsqueeze(-1)).flatten() - r
     y = y - U @ (U.T @ y)
     left = r - U @ (U.T @ r)
     # A formula may leave less than the flexible function did; what limits it is the linearisation.
@@ -85,7 +98,7 @@ def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
     return coarse, fine
 
 
-def _across(theta: Tensor, columns: Tensor) -> Tensor:
+def across(theta: Tensor, columns: Tensor) -> Tensor:
     """Directions of the parameters that are orthogonal to their own, each in units of its column.
 
     (p, p - 1): what is left of the bodies' freedom where their common scale is held.

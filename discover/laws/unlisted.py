@@ -192,14 +192,14 @@ def _pruned(tried: list[Rival], answers: Answers, held: Answers, floor: float) -
     out = []
     for k, rival in enumerate(tried):
         if k < _LOOKED_AT and rival.length < tried[0].length + _CLOSE:
-            one = _prune(Selection(fit=rival.fit, length=rival.length), answers, held, floor)
+            one = prune(Selection(fit=rival.fit, length=rival.length), answers, held, floor)
             rival = replace(rival, fit=one.fit, length=one.length)
         if possible(rival.fit):
             out.append(rival)
     return out
 
 
-def _prune(current: Selection, answers: Answers, held: Answers, floor: float) -> Selection:
+def prune(current: Selection, answers: Answers, held: Answers, floor: float) -> Selection:
     """Terms that no longer pay are taken out, the latest last."""
     improved = True
     while improved:

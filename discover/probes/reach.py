@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -43,7 +44,14 @@ class Curve:
     high: list[float]
 
 
-def curves(interview: Interview, law: Fit, inside: Answers) -> dict[str, Curve]:
+class Predicts(Protocol):
+    """A law, fitted or kept."""
+
+    def predict(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """Accelerations (n, nv)."""
+
+
+def curves(interview: Interview, law: Predicts, inside: Answers) -> dict[str, Curve]:
     """The law's error on the model, relative to the model's own spread in each shell."""
     result = {}
     for axis in AXES:
@@ -160,7 +168,7 @@ def _ask_at(interview: Interview, ends: sampling.Batch, axis: str, share: Tensor
     return interview.ask(q, moved["v"], moved["tau"])
 
 
-def error_rows(law: Fit, answers: Answers) -> Tensor:
+def error_rows(law: Predicts, answers: Answers) -> Tensor:
     """Squared error of each answer, each joint over its mean square in this set, averaged: (n,)."""
     predicted = law.predict(answers.q, answers.v, answers.tau)
     ok = torch.isfinite(answers.a).all(-1)
@@ -170,12 +178,12 @@ def error_rows(law: Fit, answers: Answers) -> Tensor:
     return torch.nan_to_num(rows, nan=float("inf"), posinf=float("inf"))
 
 
-def relative(law: Fit, answers: Answers) -> float:
+def relative(law: Predicts, answers: Answers) -> float:
     """The relative error of the law on these answers (see `discover.dynamics.relative_error`)."""
     return float(error_rows(law, answers).mean().sqrt())
 
 
-def _banded(law: Fit, answers: Answers, seed: int) -> tuple[float, float, float]:
+def _banded(law: Predicts, answers: Answers, seed: int) -> tuple[float, float, float]:
     rows = error_rows(law, answers).numpy()
     value = float(np.sqrt(rows.mean()))
     if not np.isfinite(value):

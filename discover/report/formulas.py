@@ -63,7 +63,7 @@ def derive(law: Any) -> dict[str, Any]:
     terms = [f"${sympy.latex(_short(term))}$" for term in getattr(law, "terms", ())]
     return {
         "law_intro": f"{law.family[:1].upper()}{law.family[1:]}: H(q) a + bias(q, v) = τ"
-        + (" with terms beside it." if terms else "."),
+        + (" with what stands beside it." if terms else "."),
         "formulas": formulas,
         "terms": terms,
         "points": list(getattr(law, "points_in_words", ())),
@@ -87,9 +87,12 @@ def _member(member: Any) -> dict[str, Any]:
 
     rows = [(i, _short(row, 4)) for i, row in enumerate(member.expression) if row != 0]
     latex = [rf"${sympy.latex(row)}$ on joint {i + 1}" for i, row in rows]
+    through = [e for c in getattr(member.law, "channels", ()) for e in c.equations]
+    latex += [f"${sympy.latex(_short(e, 4))}$" for e in through]
     return {
         "words": ", ".join(latex) or "bodies alone",
-        "text": "; ".join(sympy.sstr(row) for _, row in rows) or "bodies alone",
+        "text": "; ".join(sympy.sstr(row) for row in (*(r for _, r in rows), *through))
+        or "bodies alone",
         "size": member.size,
         "inside": number_to_json(member.error_inside),
         "far": number_to_json(member.error_far),

@@ -1,0 +1,304 @@
+"""Are the bodies asked, or do they answer, through a function that nobody listed?
+
+Where bodies with any force beside them leave something over, every channel is given a flexible
+function: of itself, or a factor that is a function of another coordinate of its joint. The kind
+that predicts held-out answers best goes on: which joints have a function of their own, which share
+one; then the formula of each is looked for, as for forces; where none is found it stays a table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import sympy
+import torch
+from torch import Tensor
+
+from discover.dynamics import Answers
+from discover.laws.channel_fit import ChannelProblem, Function, Group, Kind
+from discover.laws.channel_functions import Formula, Splined
+from discover.laws.channels import Channel
+from discover.laws.fit import Fit, robust_cost
+from discover.laws.quantities import has_points, vocabulary
+from discover.laws.rounds import length_of
+from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES, Selection, refit
+from discover.laws.shape_search import search
+from discover.laws.shape_targets import across, laid_beside
+from discover.laws.splines import Basis
+from discover.laws.unlisted import prune
+
+KINDS = (
+    Kind("a", "a"),
+    Kind("a", "v"),
+    Kind("a", "q"),
+    Kind("tau", "tau"),
+    Kind("tau", "v"),
+    Kind("tau", "q"),
+    Kind("v", "v"),
+    Kind("q", "q"),
+)
+_FEW, _SOME, _MANY = 200, 480, 720  # answers of the screening, of the search, held out
+_ROUGH, _FINE = 8, 18  # knots
+_PROMISING = 0.6  # of what laws without channels leave, for a kind to be looked at
+_CLOSE = 1.5  # times the least, a kind that is looked at too
+_ALIKE = 1.15  # times what functions of their own leave, and joints share one
+_SEEN, _SHAPES = 12, 2  # formulas seen for a function, and tried of each number of summands
+_NOTHING_LEFT = 1.15
+_FELT = 0.3  # of its most, what is felt near the middle for it to be the unit there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flexible:
+    """One kind of channel with its functions, fitted; `held_out` is its error elsewhere."""
+
+    kind: Kind
+    problem: ChannelProblem
+    x: Tensor
+    held_out: float
+
+
+def explain(
+    base: Fit, best: Fit, answers: Answers, held: Answers, *, floor: float
+) -> Selection | None:
+    """The law behind a channel that describes held-out answers more shortly than `best`, or None.
+
+    `base` is the rigid body with its joint terms, fitted to `answers`, `best` the best law found
+    without channels.
+    """
+    robot = base.family.robot
+    if not has_points(robot) or base.integrator is not None:
+        return None
+    finite = torch.isfinite(answers.a).all(-1)
+    answers = answers[finite].evenly(_MANY)
+    held = held[torch.isfinite(held.a).all(-1)].evenly(_SOME)
+    before = best.standardised_error(held)
+    if before <= _NOTHING_LEFT * floor:
+        return None
+    length, chosen = length_of(best, held, floor), None
+    for rough in _promising(base, answers, held, before, floor):
+        found = _law(base, rough, answers, held, floor)
+        if found is not None and found.length < length:
+            length, chosen = found.length, found
+    return chosen
+
+
+def _promising(
+    base: Fit, answers: Answers, held: Answers, before: float, floor: float
+) -> list[Flexible]:
+    """The kinds whose rough functions leave clearly less than laws without channels, best first."""
+    few, tested = answers.evenly(_FEW), held.evenly(_FEW)
+    every = [(j,) for j in range(base.family.robot.nv)]
+    found = []
+    for kind in KINDS:
+        starts = (_centred(base, few, kind), base.theta)
+        tried = [_fitted(base, s, few, tested, kind, every, _ROUGH, 8) for s in starts]
+        found.append(min(tried, key=lambda f: f.held_out))
+    found.sort(key=lambda f: f.held_out)
+    limit = min(_PROMISING * before, _CLOSE * max(found[0].held_out, floor))
+    return [f for f in found if f.held_out <= limit][:2]
+
+
+def _centred(base: Fit, answers: Answers, kind: Kind) -> Tensor:
+    """Bodies fitted to answers where the channel is near the middle of what was seen.
+
+    There a function that bends far out is nearly straight.
+    """
+    x = {"q": answers.q, "v": answers.v, "tau": answers.tau, "a": answers.a}[kind.feature]
+    x = x - x.median(0).values
+    size = (x / x.square().mean(0).sqrt().clamp_min(1e-300)).abs().amax(-1)
+    count = max(len(answers) // 3, 4 * base.family.size // base.family.robot.nv)
+    few = answers[size.argsort(stable=True)[:count]]
+    found = refit(base, few, base.family.terms)
+    return found.theta if math.isfinite(found.error) else base.theta
+
+
+def _fitted(
+    base: Fit,
+    theta: Tensor,
+    answers: Answers,
+    held: Answers,
+    kind: Kind,
+    joints: Sequence[tuple[int, ...]],
+    knots: int,
+    evaluations: int,
+) -> Flexible:
+    """Bodies from `theta` and splines from nothing altered, one for each of the groups `joints`."""
+    empty = ChannelProblem(base, answers, kind, ())
+    z = torch.nan_to_num(empty.bodies(theta)[1])
+    before: list[tuple[Function, Tensor]] | None = None
+    for _ in range(2 if kind.feature == "a" else 1):
+        groups, start = [], []
+        for n, group in enumerate(joints):
+            function = Splined(Basis.over(z[:, list(group)], knots))
+            at = torch.from_numpy(function.basis.knots)
+            values = torch.ones_like(at) if kind.factor else at
+            if before is not None:
+                values = before[n][0](at, before[n][1])
+            groups.append(Group(group, function))
+            start.append(function.like(values.numpy()))
+        problem = ChannelProblem(base, answers, kind, groups)
+        x = problem.solve(torch.cat([theta, *start]), evaluations)
+        theta, *c = x.split(problem.split)
+        before = [(g.function, y) for g, y in zip(groups, c, strict=True)]
+        z = torch.nan_to_num(problem.bodies(x)[1])  # the bodies' own answer has moved with them
+    return Flexible(kind=kind, problem=problem, x=x, held_out=_error(base, held, kind, groups, x))
+
+
+def _error(base: Fit, held: Answers, kind: Kind, groups: Sequence[Group], x: Tensor) -> float:
+    r = ChannelProblem(base, held, kind, groups).residual(x)
+    return math.sqrt(robust_cost(r))
+
+
+def _law(
+    base: Fit, rough: Flexible, answers: Answers, held: Answers, floor: float
+) -> Selection | None:
+    """The law of one kind with the shortest description: formulas, or tables where none does."""
+    flexible = _grouped(base, rough, answers, held, floor)
+    found: list[Selection] = []
+    for each in (flexible, _formulas(base, flexible, held, floor)):
+        law = _as_fit(base, each)
+        law = refit(law, answers, law.family.terms)
+        if math.isfinite(law.standardised_error(held)):
+            kept = Selection(fit=law, length=length_of(law, held, floor))
+            found.append(prune(kept, answers, held, floor))
+    return min(found, key=lambda s: s.length, default=None)
+
+
+def _grouped(base: Fit, rough: Flexible, answers: Answers, held: Answers, floor: float) -> Flexible:
+    """Flexible functions of the fewest joints: one that all share, or of those that need one."""
+    joints, kind = range(base.family.robot.nv), rough.kind
+    start = rough.x[: base.family.size]
+
+    def fitted(groups: Sequence[tuple[int, ...]], theta: Tensor) -> Flexible:
+        return _fitted(base, theta, answers, held, kind, groups, _FINE, 15)
+
+    best = fitted([(j,) for j in joints], start)
+    theta = best.x[: base.family.size]
+    enough = _ALIKE * max(best.held_out, floor)
+    if len(joints) > 1:
+        alike = fitted([tuple(joints)], theta)
+        if alike.held_out <= enough:
+            return alike
+    groups = [(j,) for j in joints]
+    for j in joints:
+        fewer = [g for g in groups if g != (j,)]
+        if fewer and (one := fitted(fewer, theta)).held_out <= enough:
+            best, groups = one, fewer
+    return best
+
+
+def _formulas(base: Fit, flexible: Flexible, held: Answers, floor: float) -> Flexible:
+    """The functions one after the other as formulas, all else fitted along with each."""
+    now = flexible
+    for n in range(len(flexible.problem.groups)):
+        seen = _shapes_of(now, n, floor)
+        tried: list[Flexible] = []
+        for formula in seen:  # the fewest summands first
+            trial = _replaced(base, now, n, formula, held)
+            tried += [] if trial is None else [trial]
+            if trial is not None and trial.held_out <= 1.03 * max(now.held_out, floor):
+                break
+        enough = [t for t in tried if t.held_out < 1.5 * max(now.held_out, floor)]
+        if enough:
+            now = min(enough, key=lambda t: length_of(_as_fit(base, t), held, floor))
+    return now
+
+
+def _shapes_of(now: Flexible, n: int, floor: float) -> list[tuple[Formula, Tensor]]:
+    """Formulas that come close to the n-th function, by what they make of the answers."""
+    problem, x = now.problem, now.x
+    theta, *c = x.split(problem.split)
+    seen = problem.at(x)
+    group = problem.groups[n]
+    joints = list(group.joints)
+    feature = seen.z[:, joints]
+    bodies = seen.slopes
+    if problem.kind.place == "tau":
+        bodies = bodies @ across(theta, bodies)  # forces twice as large on bodies twice as heavy
+    slopes = problem.function_slopes(seen, c)
+    others = [s for m, s in enumerate(slopes) if m != n]
+    coarse, fine = laid_beside(
+        -seen.pushed[..., joints],
+        feature,
+        group.function(feature, c[n]),
+        torch.cat([bodies, *others], -1),
+        torch.nan_to_num(seen.residual),
+        floor,
+    )
+
+    def length(error: float, symbols: int, numbers: int) -> float:
+        bits = EFFECTIVE_SAMPLES * math.log(max(error, fine.floor))
+        return bits + symbols * math.log(_ALPHABET) + 0.5 * numbers * math.log(EFFECTIVE_SAMPLES)
+
+    # A limit has two ends, and they need not be alike.
+    found = search(coarse, fine, length, _SEEN, summands=3)
+    sizes = [[f for f in found if len(f.shapes) == k][:_SHAPES] for k in (1, 2, 3)]
+    return [Formula.of(f, fine.size) for some in sizes for f in some]
+
+
+def _replaced(
+    base: Fit, now: Flexible, n: int, formula: tuple[Formula, Tensor], held: Answers
+) -> Flexible | None:
+    """The n-th function replaced by a formula, everything fitted together again."""
+    problem = now.problem
+    theta, *c = now.x.split(problem.split)
+    groups = list(problem.groups)
+    groups[n], c[n] = Group(groups[n].joints, formula[0]), formula[1]
+    own = ChannelProblem(base, problem.answers, now.kind, groups)
+    start = torch.cat([theta, *c])
+    if not bool(torch.isfinite(own.residual(start)).all()):
+        return None
+    x = own.solve(start, 12)
+    error = _error(base, held, now.kind, groups, x)
+    return Flexible(kind=now.kind, problem=own, x=x, held_out=error) if error < math.inf else None
+
+
+def _as_fit(base: Fit, flexible: Flexible) -> Fit:
+    """The bodies behind the channel as it was found."""
+    problem, kind = flexible.problem, flexible.kind
+    nv = base.family.robot.nv
+    theta, *c = _in_scale(flexible)
+    words = vocabulary(nv)
+    rows: list[sympy.Expr] = [words[f"{kind.place}{j + 1}"] for j in range(nv)]
+    tables: list = []
+    for n, (group, x) in enumerate(zip(problem.groups, c, strict=True), 1):
+        for j in group.joints:
+            z = words[f"{kind.feature}{j + 1}"]
+            written, named = group.function.written(z, x, f"phi{n}")  # type: ignore[attr-defined]
+            rows[j] = rows[j] * written if kind.factor else written
+        tables += named
+    channel = Channel(place=kind.place, rows=tuple(rows), tables=tuple(tables))
+    family = replace(base.family, channels=(channel,))
+    return replace(base, family=family, theta=theta)
+
+
+def _in_scale(flexible: Flexible) -> tuple[Tensor, ...]:
+    """The parameters, with forces in the unit of those that were asked.
+
+    Forces twice as large on bodies twice as heavy are the same law. What is felt shall be what is
+    asked: near the middle, or where nothing is felt there, where most of it is.
+    """
+    problem = flexible.problem
+    theta, *c = flexible.x.split(problem.split)
+    if problem.kind.place != "tau":
+        return theta, *c
+    slopes = []
+    for group, x in zip(problem.groups, c, strict=True):
+        z = problem.given[problem.kind.feature][:, list(group.joints)].flatten()
+        if problem.kind.factor:
+            middle, most = group.function(z.median()[None], x)[0], group.function(z, x).max()
+        else:
+            h = 0.02 * z.abs().max()
+            slope = (group.function(z + h, x) - group.function(z - h, x)) / (2 * h)
+            middle, most = slope[z.abs().argmin()], slope.quantile(0.98)
+        slopes.append(float(middle if middle > _FELT * most else most))
+    unit = sum(slopes) / len(slopes)
+    if not unit > 0 or not math.isfinite(unit):
+        return theta, *c
+    linear = [torch.ones_like(x) for x in c]
+    for group, own in zip(problem.groups, linear, strict=True):
+        if isinstance(group.function, Formula):
+            own[len(group.function.shapes) :] = unit  # constants stay
+    return theta / unit, *(x * k / unit for x, k in zip(c, linear, strict=True))

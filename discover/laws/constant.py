@@ -1,0 +1,92 @@
+"""The simplest law there is: the same accelerations whatever is asked. It has no bodies."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sympy
+import torch
+from torch import Tensor
+
+from discover.laws import latex
+from discover.laws.contract import Complexity, Domain, Law
+from discover.laws.selection import EFFECTIVE_SAMPLES
+from kinematics.programs import Graph, Program, compile_trace, make_program
+
+TARGETS = ("sympy", "python", "torch", "c", "latex")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantLaw(Law):
+    """a = values [rad/s² | m/s²], a number a joint coordinate."""
+
+    values: tuple[float, ...]
+    domain: Domain | None = None
+    family = "constant"
+
+    def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """Joint accelerations (…, nv); numpy arrays are accepted."""
+        v = torch.as_tensor(v)
+        return torch.tensor(self.values, dtype=v.dtype, device=v.device).expand(v.shape).clone()
+
+    predict = __call__
+
+    def within(self, domain: Domain) -> ConstantLaw:
+        """The same law with its domain stated."""
+        return replace(self, domain=domain)
+
+    @property
+    def terms(self) -> list[sympy.Eq]:
+        """One equation a joint."""
+        return [
+            sympy.Eq(sympy.Symbol(f"a{j + 1}"), sympy.Float(x) if x else 0, evaluate=False)
+            for j, x in enumerate(self.values)
+        ]
+
+    @functools.cached_property
+    def complexity(self) -> Complexity:
+        """Half a logarithm of the effective sample size for every number that is not zero."""
+        numbers = sum(1 for x in self.values if x)
+        bits = 0.5 * numbers * math.log2(EFFECTIVE_SAMPLES)
+        return Complexity(bits=bits, operations=self.program.operations)
+
+    @property
+    def program(self) -> Program:
+        """The law as a straight-line program."""
+        graph = Graph()
+        ports = {name: graph.inputs(name, len(self.values)) for name in ("q", "v", "tau")}
+        return make_program("law", graph, ports, [graph.const(x) for x in self.values])
+
+    def export(self, target: str) -> str:
+        """The law as text: "sympy", "python", "torch", "c" or "latex". Raises ValueError."""
+        if target not in TARGETS:
+            raise ValueError(f"expected a target of {TARGETS}, found {target!r}")
+        if target == "latex":
+            return latex.aligned("a", sympy.Matrix(self.values))
+        if target == "sympy":
+            return f"from sympy import *\n\na = Matrix({list(self.values)})\n"
+        return self.program.source(target)
+
+    def compile(self, dtype: str = "float64") -> Any:
+        """The law as a compiled program (q, v, tau) -> a on numpy arrays."""
+        return compile_trace(self.program, dtype=dtype)
+
+    def to_dict(self) -> dict:
+        """JSON-able form; read back by `discover.laws.from_dict`."""
+        domain = None if self.domain is None else self.domain.to_dict()
+        return {"kind": "constant", "values": list(self.values), "domain": domain}
+
+    @classmethod
+    def from_dict(cls, record: dict) -> ConstantLaw:
+        """The inverse of `to_dict`."""
+        domain = record["domain"]
+        return cls(
+            values=tuple(float(x) for x in record["values"]),
+            domain=None if domain is None else Domain.from_dict(domain),
+        )
+
+    def _repr_markdown_(self) -> str:
+        return f"**constant**\n\n${latex.aligned('a', sympy.Matrix(self.values))}$"

@@ -1,0 +1,125 @@
+"""Bodies that are asked, or answer, through a function that nobody listed."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import sympy
+import torch
+
+import discover
+import kinematics
+from discover import sampling
+from discover.dynamics import Answers, relative_error
+from discover.laws import RigidBodyLaw, channel_search, from_dict
+from discover.laws.channels import Channel
+from discover.laws.family import Family
+from discover.laws.fit import fit
+from discover.laws.selection import refit
+from discover.laws.terms import symbols
+from discover.zoo.planted import Setting
+from discover.zoo.tables import zoo as tables_of
+
+REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
+NOISE = 1e-3
+
+
+@pytest.fixture(scope="module")
+def pendulum():
+    return kinematics.load("double_pendulum")
+
+
+def with_noise(model, robot, seed=3):
+    generator = torch.Generator().manual_seed(seed)
+    scale = NOISE * model(*sampling.sample(REGION, robot, 256, 0)).square().mean(0).sqrt()
+
+    def noisy(q, v, tau):
+        a = model(q, v, tau)
+        return a + scale * torch.randn(a.shape, generator=generator, dtype=a.dtype)
+
+    return noisy
+
+
+def asked(model, batch):
+    return Answers(q=batch.q, v=batch.v, tau=batch.tau, a=model(*batch))
+
+
+def out_to_twice(model, robot, n, seed):
+    inside = sampling.sample(REGION, robot, n, seed)
+    outside = sampling.shell(REGION, robot, n, 1.0, 2.0, axis="joint", seed=seed + 1)
+    return Answers.concat([asked(model, inside), asked(model, outside)])
+
+
+def searched(model, robot):
+    """(the law behind channels or None, its relative error far out on clean answers)"""
+    noisy = with_noise(model, robot)
+    wide, held = out_to_twice(noisy, robot, 160, 1), out_to_twice(noisy, robot, 90, 7)
+    physics = fit(Family.of(robot), wide)
+    found = channel_search.explain(physics, physics, wide, held, floor=NOISE)
+    if found is None:
+        return None, float("nan")
+    far = asked(model, sampling.shell(REGION, robot, 200, 2.0, 3.0, axis="joint", seed=9))
+    return found.fit, relative_error(found.fit.predict(far.q, far.v, far.tau), far.a)
+
+
+@pytest.mark.parametrize(
+    ("place", "alter"),
+    [
+        ("a", lambda robot, q, v, tau: 30 * torch.tanh(kinematics.aba(robot, q, v, tau) / 30)),
+        ("a", lambda robot, q, v, tau: kinematics.aba(robot, q, v, tau) / (1 + (v / 4) ** 2)),
+        ("q", lambda robot, q, v, tau: kinematics.aba(robot, q.clamp(-1.4, 1.4), v, tau)),
+    ],
+    ids=["answer limited", "answer fading with speed", "angles that stop"],
+)
+def test_the_channel_and_its_function_are_found(pendulum, place, alter):
+    law, far = searched(lambda q, v, tau: alter(pendulum, q, v, tau), pendulum)
+    assert law is not None
+    assert [c.place for c in law.family.channels] == [place]
+    assert far < 0.03
+
+
+def test_nothing_is_found_in_rigid_bodies(pendulum):
+    law, _ = searched(lambda q, v, tau: kinematics.aba(pendulum, q, v, tau), pendulum)
+    assert law is None
+
+
+def test_what_is_found_in_a_table_does_not_hold_far_out(pendulum):
+    setting = Setting(robot=pendulum, region=REGION.resolve(2))
+    table = next(p for p in tables_of(setting) if "nearest" in p.kind).build()
+    law, far = searched(table, pendulum)
+    assert law is None or far > 0.25
+
+
+def channelled(robot):
+    s = symbols(robot.nv)
+    rows = tuple(25 * sympy.tanh(a / 25) for a in s["a"])
+    felt = (s["tau"][0] * (1 - s["v"][0] ** 2 / 50), s["tau"][1])
+    return (Channel(place="a", rows=rows), Channel(place="tau", rows=felt))
+
+
+def test_a_law_behind_channels_answers_stores_and_compiles(pendulum):
+    law = RigidBodyLaw(robot=pendulum, channels=channelled(pendulum), size=1)
+    q, v, tau = sampling.sample(REGION, pendulum, 40, 2)
+    felt = torch.stack([tau[:, 0] * (1 - v[:, 0] ** 2 / 50), tau[:, 1]], -1)
+    expected = 25 * torch.tanh(kinematics.aba(pendulum, q, v, felt) / 25)
+    assert torch.allclose(law(q, v, tau), expected, rtol=1e-9)
+    again = from_dict(json.loads(json.dumps(law.to_dict())))
+    assert torch.equal(again(q, v, tau), law(q, v, tau))
+    compiled = law.compile()(q.numpy(), v.numpy(), tau.numpy())
+    assert torch.allclose(torch.from_numpy(compiled), expected, rtol=1e-9)
+    assert law.family == "rigid body + channels"
+    assert [str(e.lhs) for e in law.terms] == ["a1_answered", "a2_answered", "tau1_felt"]
+    assert all("tanh" in law.export(target) for target in ("sympy", "python", "latex"))
+
+
+def test_bodies_behind_known_channels_are_found_again(pendulum):
+    channels = channelled(pendulum)
+    law = RigidBodyLaw(robot=pendulum, channels=channels, size=1)
+    answers = out_to_twice(law, pendulum, 100, 3)
+    weaker = out_to_twice(
+        lambda q, v, tau: kinematics.aba(pendulum, q, v, 0.9 * tau), pendulum, 100, 5
+    )
+    rough = fit(Family.of(pendulum), weaker)
+    start = replace(rough, family=replace(rough.family, channels=channels))
+    assert start.standardised_error(answers) > 1e-3
+    assert refit(start, answers, ()).error < 1e-8
