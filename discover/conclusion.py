@@ -22,7 +22,6 @@ from discover.laws.front import Candidate
 from discover.laws.members import members, nearby
 from discover.laws.quantities import has_points
 from discover.laws.samples import sample
-from discover.laws.selection import refit
 from discover.laws.zeros import with_zeros
 from discover.parameters import parameter_table
 from discover.probes import full_circles, leftover_force, noise, structure
@@ -151,6 +150,7 @@ def _leaves_a_force(law: RigidBodyLaw, values: dict[str, float]) -> bool:
     """Whether there is a force beside the bodies whose structure can be asked for: where no law
     holds far out there is none."""
     plain = law.integrator is None and has_points(law.robot) and not law.channels
+    plain = plain and law.turns is None
     lawful = values["best law error far out"] < _LAWFUL
     predictable = values["low-dimensional predictability"] > _PREDICTABLE
     return plain and lawful and (bool(law.extra) or predictable)
@@ -172,8 +172,8 @@ def _accounted(
     fresh = Answers.concat(far) if far else held[:0]
     fresh = fresh[torch.isfinite(fresh.a).all(-1)]
     others = [f for f in tried if f.integrator == law.integrator]
-    if law.family.terms or law.family.channels:
-        others.append(refit(replace(law, family=law.family.bare), inside, ()))
+    if law.family.terms or law.family.around:
+        others.append(accounts.plainly(law, inside))
     front = accounts.tried([law, *others], held, fresh)
     shown = (("in the region", held), (f"beyond {_FRESH:g} half-widths", fresh))
     return replace(

@@ -13,7 +13,7 @@ from discover import power
 from discover.departures import fit_answers
 from discover.dynamics import Answers
 from discover.interview import AXES, Interview
-from discover.laws import channel_search, unlisted
+from discover.laws import channel_search, turn_search, unlisted
 from discover.laws.fit import Fit
 from discover.laws.front import Candidate
 from discover.laws.selection import (
@@ -131,16 +131,16 @@ def searched(interview: Interview, laws: Laws, floor: float) -> Laws:
 
 
 def behind_channels(laws: Laws, floor: float) -> Laws:
-    """The same, with bodies behind channels as the extended law where that is the shorter one."""
+    """The same, with bodies behind channels, or turned by other functions than sine and cosine, as
+    the extended law where that is the shorter one."""
     if laws.physics.family.robot.nv > MANY:
         return laws
-    found = channel_search.explain(
-        laws.physics, laws.extended, laws.wide, laws.sets.tested, floor=floor
-    )
-    if found is None:
-        return laws
-    fit = refit(found.fit, laws.wide, found.fit.family.terms)
-    return replace(laws, extended=fit, tried=(*laws.tried, fit), near_laws=())
+    for explain in (channel_search.explain, turn_search.explain):
+        found = explain(laws.physics, laws.extended, laws.wide, laws.sets.tested, floor=floor)
+        if found is not None:
+            fit = refit(found.fit, laws.wide, found.fit.family.terms)
+            laws = replace(laws, extended=fit, tried=(*laws.tried, fit), near_laws=())
+    return laws
 
 
 def _with_joint_terms(

@@ -18,7 +18,7 @@ _JOINTS = 4  # up to which the conditions of a Lagrangian take a fraction of a s
 
 def stand(law: RigidBodyLaw, interview: Interview) -> tuple[RigidBodyLaw, list[str]]:
     """The law, or the rigid body that it turns out to be; and what was found, in sentences."""
-    if not (law.extra or law.channels) or law.integrator is not None:
+    if law.family == "rigid body" or law.integrator is not None:
         return law, []
     inner = interview.draw("standing", _STATES)
     outer = interview.support.shell("joint", 1.0, _DISTANCE, _STATES, interview.seed + 7)
@@ -62,6 +62,7 @@ def _has_conditions(law: RigidBodyLaw) -> bool:
     return (
         plain
         and not law.channels
+        and law.turns is None
         and not any(
             t.nonlinear_in_acceleration or any(n.startswith("tau") for n in t.names)
             for t in law.extra

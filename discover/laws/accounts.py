@@ -16,7 +16,6 @@ import sympy
 import torch
 from torch import Tensor
 
-import kinematics
 from discover.dynamics import Answers, relative_error
 from discover.evidence import number_from_json, number_to_json
 from discover.laws.channels import answered
@@ -118,19 +117,29 @@ def parts(fitted: Fit, answers: Answers, held: Answers, fresh: Answers) -> tuple
         text = _written(term.with_coefficient(float(fitted.theta[k + i])))
         made = _part(term.name, text, whole[..., i], size, error, _error(without, fresh))
         out.append(replace(made, gain=gain / math.log(2), spread=spreads[i], refitted=again))
-    if family.channels:
-        without = refit(replace(fitted, family=family.bare), answers, family.terms)
+    if family.around:
+        without = plainly(fitted, answers, family.terms)
         gain = description_length(without, held, floor, choices) - lengths
-        text = "; ".join(c.in_words for c in family.channels)
+        text = "; ".join(x.in_words for x in family.around)
         force = _force_of_channels(fitted, answers)
-        made = _part("channels", text, force, size, error, _error(without, fresh))
+        name = "channels" if family.channels else "turns"
+        made = _part(name, text, force, size, error, _error(without, fresh))
         out.append(replace(made, gain=gain / math.log(2), refitted=True))
     return tuple(out)
 
 
+def plainly(fitted: Fit, answers: Answers, terms: Sequence[Term] = ()) -> Fit:
+    """The rigid body with `terms` that comes closest to the answers: its bodies turn by sine and
+    cosine, and nothing stands between them and the question."""
+    old, plain = fitted.family, Family.of(fitted.family.robot)
+    bodies = plain.basis.T @ (old.basis @ fitted.theta[: old.basis.shape[1]])
+    start = replace(fitted, family=plain, theta=bodies)
+    return refit(start, answers, terms)
+
+
 def _force_of_channels(fitted: Fit, x: Answers) -> Tensor:
-    """The generalised force (n, nv) that would do to the bodies alone what the channels do."""
-    bare = fitted.family.bare
+    """The generalised force (n, nv) that would do to plain bodies what channels or turns do."""
+    bare = replace(fitted.family.bare, turns=None)
     H, _ = bare.inertia_and_bias(fitted.theta, x.q, x.v, x.tau)
     change = fitted.predict(x.q, x.v, x.tau) - bare.acceleration(fitted.theta, x.q, x.v, x.tau)
     return torch.nan_to_num(H @ change.unsqueeze(-1)).squeeze(-1)
@@ -202,12 +211,12 @@ def _acceleration(fitted: Fit, x: Answers) -> Tensor:
 def _bodies(fitted: Fit, x: Answers) -> dict[str, Tensor]:
     """The forces of the bodies by what they stand for."""
     family: Family = fitted.family
-    member, zero = family.member(fitted.theta), torch.zeros_like(x.v)
     a = torch.nan_to_num(_acceleration(fitted, x))
-    gravity = kinematics.bias(member, x.q, zero)
+    _, gravity = family.bodies_at(fitted.theta, x.q, torch.zeros_like(x.v))
+    H, b = family.bodies_at(fitted.theta, x.q, x.v)
     return {
-        "inertia": (kinematics.crba(member, x.q) @ a.unsqueeze(-1)).squeeze(-1),
-        "velocity forces": kinematics.bias(member, x.q, x.v) - gravity,
+        "inertia": (H @ a.unsqueeze(-1)).squeeze(-1),
+        "velocity forces": b - gravity,
         "gravity": gravity,
     }
 

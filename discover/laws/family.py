@@ -23,6 +23,8 @@ from discover.laws.design import Design
 from discover.laws.newton import newton, solved
 from discover.laws.quantities import Mechanics, needs_mechanics
 from discover.laws.terms import Term, forces
+from discover.laws.turns import Turns
+from discover.laws.turns import columns as turned
 from kinematics import Robot
 from kinematics.simulate import chart_rate
 
@@ -37,6 +39,7 @@ class Family:
     `robot` carries no joint terms of its own (they are Terms here); `basis` (10 nb, k).
     `reference`: the bodies whose momentum, energy … the terms speak of; `robot` where it is None.
     `channels`: what bodies and terms together are asked through, and answer through.
+    `turns`: what the bodies turn by in place of sine and cosine; None where by these.
     """
 
     robot: Robot
@@ -44,6 +47,7 @@ class Family:
     terms: tuple[Term, ...] = ()
     reference: Robot | None = None
     channels: tuple[Channel, ...] = ()
+    turns: Turns | None = None
 
     @classmethod
     def of(cls, robot: Robot, terms: Sequence[Term] = ()) -> Family:
@@ -59,7 +63,13 @@ class Family:
             terms=tuple(terms),
             reference=reference or self.reference,
             channels=self.channels,
+            turns=self.turns,
         )
+
+    @property
+    def around(self) -> tuple[Channel | Turns, ...]:
+        """What no force beside the bodies can say."""
+        return self.channels if self.turns is None else (*self.channels, self.turns)
 
     @property
     def bare(self) -> Family:
@@ -83,6 +93,11 @@ class Family:
 
     def rigid_design(self, q: Tensor, v: Tensor) -> Design:
         """The part of the left side that the bodies make, at states (q, v)."""
+        if self.turns is not None:
+            made = turned(self.robot, self.turns, self.basis, q, v)
+            return Design(
+                bias_columns=made.bias, inertia_columns=made.inertia, rest_columns=made.rest
+            )
         robot, zero = self.robot, torch.zeros_like(v)
         at_rest = kinematics.regressor(robot, q, zero, zero) @ self.basis
         units = torch.eye(robot.nv, dtype=v.dtype)
@@ -99,12 +114,21 @@ class Family:
         """That of the bodies at states (q, v), with the columns of the terms beside."""
         return rigid.beside(*self._term_columns(q, v, tau)) if self.terms else rigid
 
+    def bodies_at(self, theta: Tensor, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """(H, bias) of the bodies, with the joint terms that the robot itself states."""
+        member = self.member(theta)
+        if self.turns is None:
+            return kinematics.crba(member, q), kinematics.bias(member, q, v)
+        made = turned(member, self.turns, member.pi.reshape(-1, 1), q, v)
+        beside = kinematics.joint_forces(member, q, v, torch.zeros_like(v))
+        return made.inertia[..., 0] + torch.diag(member.armature), made.bias[..., 0] + beside
+
     def inertia_and_bias(
         self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(H, b) with H a + b = tau: terms that are linear in a have gone into H."""
-        member, c = self.member(theta), theta[self.basis.shape[1] :]
-        H, b = kinematics.crba(member, q), kinematics.bias(member, q, v)
+        c = theta[self.basis.shape[1] :]
+        H, b = self.bodies_at(theta, q, v)
         if self.terms:
             still, moving, columns = self._term_columns(q, v, tau)
             b = b + still @ c

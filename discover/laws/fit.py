@@ -135,7 +135,7 @@ def design_of(
     """
     q, v = evaluation_point(answers, family.robot, integrator, dt)
     kept = _RIGID.setdefault(answers, {})
-    key = (id(family.basis), integrator, dt)
+    key = (id(family.basis), family.turns, integrator, dt)
     if key not in kept:
         kept[key] = family.rigid_design(q, v)
     return family.design(kept[key], q, v, answers.tau)

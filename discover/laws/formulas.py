@@ -12,6 +12,7 @@ from discover.laws import latex
 from discover.laws.channels import Channel
 from discover.laws.straight_line import program
 from discover.laws.terms import Term, symbols
+from discover.laws.turns import Turns
 from kinematics import Robot
 from kinematics.programs import trace
 
@@ -35,12 +36,14 @@ class Formulas:
     lagrangian: sympy.Expr
 
 
-def derive(robot: Robot) -> Formulas:
+def derive(robot: Robot, turns: Turns | None = None) -> Formulas:
     """H, bias, potential and Lagrangian of `robot`, flat up to three joints.
 
     Beyond that the flat forms explode (a 6R arm's mass matrix has 1,913 Fourier terms): there the
     entries are written in `intermediates`.
     """
+    if turns is not None:
+        return _derive_turned(robot, turns)
     # Quaternions make more coordinates than velocities.
     names = symbols(robot.nv) | {"q": symbols(robot.nq)["q"]}
     flat = robot.nv <= FLAT_JOINTS and robot.nq == robot.nv
@@ -70,6 +73,23 @@ def derive(robot: Robot) -> Formulas:
     )
 
 
+def _derive_turned(robot: Robot, turns: Turns) -> Formulas:
+    """The same of bodies that turn by other functions: these have no potential, nor Lagrangian."""
+    names = symbols(robot.nv)
+    v, a = sympy.Matrix(names["v"]), sympy.Matrix(names["a"])
+    forces = turns.written(trace(robot, "rnea").sympy().substituted()).applyfunc(sympy.expand)
+    H = turns.written(trace(robot, "crba").sympy().substituted()).applyfunc(sympy.expand)
+    still = dict.fromkeys(a, 0)
+    return Formulas(
+        symbols=names,
+        intermediates=[],
+        mass_matrix=H if turns.composites else forces.jacobian(a).subs(dict.fromkeys(v, 0)),
+        bias=forces.subs(still),
+        potential=sympy.nan,
+        lagrangian=sympy.nan,
+    )
+
+
 def tidy(expression: sympy.Expr) -> sympy.Expr:
     """Leave out summands whose coefficient is rounding beside the largest."""
     parts = [t.as_coeff_Mul() for t in sympy.Add.make_args(sympy.expand(expression))]
@@ -78,21 +98,27 @@ def tidy(expression: sympy.Expr) -> sympy.Expr:
 
 
 def export(
-    robot: Robot, extra: Sequence[Term], target: str, channels: Sequence[Channel] = ()
+    robot: Robot,
+    extra: Sequence[Term],
+    target: str,
+    channels: Sequence[Channel] = (),
+    turns: Turns | None = None,
 ) -> str:
     """The law as text. Raises ValueError for an unknown target."""
     if target not in TARGETS:
         raise ValueError(f"expected a target of {TARGETS}, found {target!r}")
     if target == "sympy":
-        return _sympy_source(robot, extra, channels)
+        return _sympy_source(robot, extra, channels, turns)
     if target == "latex":
-        return _latex(robot, extra, channels)
-    return program(robot, extra, channels).source(target)
+        return _latex(robot, extra, channels, turns)
+    return program(robot, extra, channels, turns).source(target)
 
 
-def _sympy_source(robot: Robot, extra: Sequence[Term], channels: Sequence[Channel]) -> str:
+def _sympy_source(
+    robot: Robot, extra: Sequence[Term], channels: Sequence[Channel], turns: Turns | None
+) -> str:
     """A Python module that builds the SymPy objects of the law."""
-    held = derive(robot)
+    held = derive(robot, turns)
     every = [s for group in held.symbols.values() for s in group]
     lines = [
         "from sympy import *",
@@ -112,8 +138,10 @@ def _sympy_source(robot: Robot, extra: Sequence[Term], channels: Sequence[Channe
     return "\n".join(lines) + "\n"
 
 
-def _latex(robot: Robot, extra: Sequence[Term], channels: Sequence[Channel]) -> str:
-    held = derive(robot)
+def _latex(
+    robot: Robot, extra: Sequence[Term], channels: Sequence[Channel], turns: Turns | None
+) -> str:
+    held = derive(robot, turns)
     lines = [r"\tau &= H(q)\,a + b(q, v)" + (r" + f(q, v, a, \tau)" if extra else "")]
     for s, e in held.intermediates:
         lines += latex.equation(sympy.latex(s), e)
@@ -130,7 +158,12 @@ def _latex(robot: Robot, extra: Sequence[Term], channels: Sequence[Channel]) -> 
     return "\\allowdisplaybreaks\n\\begin{align*}\n" + body + "\n\\end{align*}\n"
 
 
-def passes(robot: Robot, extra: Sequence[Term], channels: Sequence[Channel] = ()) -> str:
+def passes(
+    robot: Robot,
+    extra: Sequence[Term],
+    channels: Sequence[Channel] = (),
+    turns: Turns | None = None,
+) -> str:
     """The law as passes over its tree. The recursion is the family's own, not a finding."""
     lines = ["tree:"]
     for i, (name, kind, parent) in enumerate(
@@ -150,6 +183,8 @@ def passes(robot: Robot, extra: Sequence[Term], channels: Sequence[Channel] = ()
     if extra:
         lines.append("beside the tree:")
         lines += [f"  {t.name}: {sympy.sstr(t.expression.T.evalf(6))}" for t in extra]
+    if turns is not None:
+        lines.append(f"turns: {turns.in_words}")
     if channels:
         lines.append("between the bodies and the question:")
         lines += [f"  {c.in_words}" for c in channels]

@@ -63,7 +63,7 @@ class Candidate:
         """Symbols and fitted numbers in the terms; what a robot description states counts one."""
         family = self.fit.family
         terms = sum(1 if t.physical else 1 + t.symbol_count + t.number_count for t in family.terms)
-        return terms + sum(1 + c.symbol_count + c.number_count for c in family.channels)
+        return terms + sum(1 + x.symbol_count + x.number_count for x in family.around)
 
 
 def candidate(fitted: Fit, length: float, held: Answers) -> Candidate:
@@ -156,4 +156,4 @@ def decide(
 def _text(c: Candidate) -> str:
     family = c.fit.family
     texts = [sympy.sstr(t.shape) for t in family.terms]
-    return " + ".join(texts + [x.in_words for x in family.channels])
+    return " + ".join(texts + [x.in_words for x in family.around])

@@ -90,7 +90,7 @@ def in_one_line(law: RigidBodyLaw) -> str:
     beside = [row for row in law.forces_beside_bodies if row != 0]
     words = " ; ".join(sympy.sstr(row.evalf(4)) for row in beside)
     told = "bodies" + (f" + [{words}]" if beside else "")
-    return "; ".join([told, *(c.in_words for c in law.channels)])
+    return "; ".join([told, *(x.in_words for x in law.around)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 from discover.laws import straight_line
 from discover.laws.channels import Channel
 from discover.laws.terms import Term
+from discover.laws.turns import Turns
 from kinematics import Robot
 from kinematics.programs import CompiledProgram, Program, compile_program, trace
 
@@ -20,6 +21,7 @@ class PassProgram(str):
     robot: Robot
     extra: tuple[Term, ...]
     channels: tuple[Channel, ...]
+    turns: Turns | None
     found: bool
 
     def __new__(
@@ -28,11 +30,13 @@ class PassProgram(str):
         robot: Robot,
         extra: tuple[Term, ...] = (),
         channels: tuple[Channel, ...] = (),
+        turns: Turns | None = None,
         *,
         found: bool = False,
     ) -> PassProgram:
         self = super().__new__(cls, text)
-        self.robot, self.extra, self.channels, self.found = robot, extra, channels, found
+        self.robot, self.extra, self.channels, self.turns = robot, extra, channels, turns
+        self.found = found
         return self
 
     @property
@@ -43,8 +47,8 @@ class PassProgram(str):
     @property
     def forward(self) -> Program:
         """(q, v, tau) -> a, straight-line: joints eliminated in the cheapest order found."""
-        if not self.found or self.extra or self.channels:
-            return straight_line.program(self.robot, self.extra, self.channels)
+        if not self.found or self.extra or self.channels or self.turns is not None:
+            return straight_line.program(self.robot, self.extra, self.channels, self.turns)
         from discover.structure.forward import forward_program
 
         return forward_program(self.robot)
@@ -56,5 +60,6 @@ class PassProgram(str):
             "robot": self.robot.to_dict(),
             "extra": [t.to_dict() for t in self.extra],
             "channels": [c.to_dict() for c in self.channels],
+            "turns": None if self.turns is None else self.turns.to_dict(),
         }
         return compile_program(lambda: self.forward, content=content, dtype=dtype, threads=threads)

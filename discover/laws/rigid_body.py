@@ -30,6 +30,7 @@ from discover.laws.samples import Sample
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
 from discover.laws.tabulated import Table
 from discover.laws.terms import Term, joint_shapes
+from discover.laws.turns import Turns
 from kinematics import Robot
 
 
@@ -40,6 +41,7 @@ class RigidBodyLaw(Law):
     robot         the tree with the identified inertial parameters and joint terms
     extra         terms that no robot description can state; empty for pure physics
     channels      what bodies and terms are asked through, and answer through; mostly none
+    turns         what bodies turn by in place of sine and cosine; None where by these
     size          number of identified parameters
     domain        where the law describes the model it was taken from
     integrator    the step that the model takes, for models that answer with next states
@@ -55,6 +57,7 @@ class RigidBodyLaw(Law):
     robot: Robot
     extra: tuple[Term, ...] = ()
     channels: tuple[Channel, ...] = ()
+    turns: Turns | None = None
     size: int
     domain: Domain | None = None
     integrator: str | None = None
@@ -86,6 +89,7 @@ class RigidBodyLaw(Law):
             robot=robot,
             extra=tuple(extra),
             channels=family.channels,
+            turns=family.turns,
             size=family.size,
             integrator=fitted.integrator,
             dt=fitted.dt,
@@ -124,9 +128,9 @@ class RigidBodyLaw(Law):
 
     @property
     def family(self) -> str:  # type: ignore[override]
-        """ "rigid body", with "+ terms" and "+ channels" where the law has them."""
-        parts = ("terms" if self.extra else "", "channels" if self.channels else "")
-        return " + ".join(["rigid body", *(p for p in parts if p)])
+        """ "rigid body", with "+ terms", "+ channels", "+ turns" where the law has them."""
+        parts = {"terms": self.extra, "channels": self.channels, "turns": self.turns}
+        return " + ".join(["rigid body", *(name for name, has in parts.items() if has)])
 
     def within(self, domain: Domain) -> RigidBodyLaw:
         """The same law with its domain stated."""
@@ -138,10 +142,10 @@ class RigidBodyLaw(Law):
         """Joint accelerations (…, nv); numpy arrays are accepted."""
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
         robot = self._robot_for(q.dtype, q.device)
-        if not self.extra and not self.channels:
+        if not self.extra and not self.channels and self.turns is None:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
-        family = _single_family(robot, self.extra, self.channels)
+        family = replace(_single_family(robot, self.extra, self.channels), turns=self.turns)
         return family.acceleration(self._coefficients.to(q), q, v, tau)
 
     def step(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,7 +176,7 @@ class RigidBodyLaw(Law):
 
     @functools.cached_property
     def _formulas(self) -> formulas.Formulas:
-        return formulas.derive(self.robot)
+        return formulas.derive(self.robot, self.turns)
 
     @property
     def symbols(self) -> dict[str, tuple[sympy.Symbol, ...]]:
@@ -215,7 +219,12 @@ class RigidBodyLaw(Law):
         forces = [
             sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape if row != 0
         ]
-        return forces + [e for c in self.channels for e in c.equations]
+        return forces + [e for x in self.around for e in x.equations]
+
+    @property
+    def around(self) -> tuple[Channel | Turns, ...]:
+        """What no force beside the bodies can say: channels and turns."""
+        return self.channels if self.turns is None else (*self.channels, self.turns)
 
     @property
     def points_in_words(self) -> list[str]:
@@ -272,30 +281,31 @@ class RigidBodyLaw(Law):
     @property
     def program(self) -> PassProgram:
         """The structured program: the passes over the tree, as text that compiles."""
-        told = self.searched or formulas.passes(self.robot, self.extra, self.channels)
+        told = self.searched or formulas.passes(self.robot, self.extra, self.channels, self.turns)
         found = self.searched is not None
-        return PassProgram(told, self.robot, self.extra, self.channels, found=found)
+        return PassProgram(told, self.robot, self.extra, self.channels, self.turns, found=found)
 
     @functools.cached_property
     def complexity(self) -> Complexity:
         """Description length in bits at the fixed effective sample size, and operations."""
         nats = 0.5 * self.size * math.log(EFFECTIVE_SAMPLES)
         nats += sum(t.symbol_count * math.log(_ALPHABET) for t in self.extra)
-        for c in self.channels:
-            nats += c.symbol_count * math.log(_ALPHABET)
-            nats += 0.5 * c.number_count * math.log(EFFECTIVE_SAMPLES)
-        operations = straight_line.operations(self.robot, self.extra, self.channels)
+        for x in self.around:
+            nats += x.symbol_count * math.log(_ALPHABET)
+            nats += 0.5 * x.number_count * math.log(EFFECTIVE_SAMPLES)
+        operations = straight_line.operations(self.robot, self.extra, self.channels, self.turns)
         return Complexity(bits=nats / math.log(2), operations=operations)
 
     def export(self, target: str) -> str:
         """The law as text: "sympy", "python", "torch", "c" or "latex"."""
-        return formulas.export(self.robot, self.extra, target, self.channels)
+        return formulas.export(self.robot, self.extra, target, self.channels, self.turns)
 
     def compile(self, dtype: str = "float64"):
         """The law as a compiled program (q, v, tau) -> a on numpy arrays."""
-        if self.searched is not None and not self.extra and not self.channels:
+        plain = not self.extra and not self.channels and self.turns is None
+        if self.searched is not None and plain:
             return self.program.compile(dtype)
-        return straight_line.compile_law(self.robot, self.extra, dtype, self.channels)
+        return straight_line.compile_law(self.robot, self.extra, dtype, self.channels, self.turns)
 
     # ---- to be kept --------------------------------------------------------------------------
 
@@ -306,6 +316,7 @@ class RigidBodyLaw(Law):
             "robot": self.robot.to_dict(),
             "extra": [t.to_dict() for t in self.extra],
             "channels": [c.to_dict() for c in self.channels],
+            "turns": None if self.turns is None else self.turns.to_dict(),
             "size": self.size,
             "domain": None if self.domain is None else self.domain.to_dict(),
             "integrator": self.integrator,
@@ -326,6 +337,7 @@ class RigidBodyLaw(Law):
             robot=Robot.from_dict(record["robot"]),
             extra=tuple(Term.from_dict(t) for t in record["extra"]),
             channels=tuple(Channel.from_dict(c) for c in record.get("channels", ())),
+            turns=Turns.from_dict(record["turns"]) if record.get("turns") else None,
             size=record["size"],
             domain=None if domain is None else Domain.from_dict(domain),
             integrator=record["integrator"],

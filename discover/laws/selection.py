@@ -65,9 +65,9 @@ def description_length(
     cost = samples * math.log(error) if math.isfinite(error) else math.inf
     cost += 0.5 * fitted.family.basis.shape[1] * math.log(EFFECTIVE_SAMPLES)
     cost += sum(_price(term, choices) for term in fitted.family.terms)
-    for channel in fitted.family.channels:
-        cost += math.log(max(2, choices)) + channel.symbol_count * math.log(_ALPHABET)
-        cost += 0.5 * channel.number_count * math.log(EFFECTIVE_SAMPLES)
+    for part in fitted.family.around:
+        cost += math.log(max(2, choices)) + part.symbol_count * math.log(_ALPHABET)
+        cost += 0.5 * part.number_count * math.log(EFFECTIVE_SAMPLES)
     return cost
 
 

@@ -13,17 +13,23 @@ from discover.laws.channels import Channel
 from discover.laws.family import without_joint_terms
 from discover.laws.lean_bodies import lean_bodies
 from discover.laws.quantities import needs_mechanics, place_points
-from discover.laws.terms import Term
+from discover.laws.terms import Term, joint_shapes
+from discover.laws.turns import ANGLE, Angle, Turns
 from kinematics import Robot
 from kinematics.crba import crba
 from kinematics.programs import Graph, Program, compile_trace, make_program, robot_program
 from kinematics.programs.from_sympy import nodes_from_sympy
-from kinematics.rnea import bias
+from kinematics.rnea import bias, rnea
 
 
-def program(robot: Robot, extra: Sequence[Term], channels: Sequence[Channel] = ()) -> Program:
+def program(
+    robot: Robot,
+    extra: Sequence[Term],
+    channels: Sequence[Channel] = (),
+    turns: Turns | None = None,
+) -> Program:
     """Forward dynamics of the law as one straight-line program."""
-    if not extra and not channels:
+    if not extra and not channels and turns is None:
         return robot_program(robot, "aba")
     graph = Graph()
     inputs = {
@@ -41,7 +47,7 @@ def program(robot: Robot, extra: Sequence[Term], channels: Sequence[Channel] = (
     for channel in channels:
         if channel.place in ports:
             ports[channel.place] = through(channel, named)
-    a = _accelerations(robot, extra, graph, ports)
+    a = _accelerations(robot, extra, graph, ports, turns)
     for channel in channels:
         if channel.place not in ports:
             a = through(channel, named | {f"a{i + 1}": x for i, x in enumerate(a)})
@@ -49,11 +55,18 @@ def program(robot: Robot, extra: Sequence[Term], channels: Sequence[Channel] = (
 
 
 def _accelerations(
-    robot: Robot, extra: Sequence[Term], graph: Graph, ports: dict[str, np.ndarray]
+    robot: Robot,
+    extra: Sequence[Term],
+    graph: Graph,
+    ports: dict[str, np.ndarray],
+    turns: Turns | None,
 ) -> np.ndarray:
     """Nodes of the accelerations of bodies and terms."""
-    H = crba(robot, ports["q"])
-    rest = ports["tau"] - bias(robot, ports["q"], ports["v"])
+    if turns is None:
+        H, b = crba(robot, ports["q"]), bias(robot, ports["q"], ports["v"])
+    else:
+        H, b = _turned(robot, turns, graph, ports)
+    rest = ports["tau"] - b
     named = {f"{n}{i + 1}": x for n, nodes in ports.items() for i, x in enumerate(nodes)}
     size = robot.nv
 
@@ -92,6 +105,33 @@ def _accelerations(
                     J[:, j] = J[:, j] + slopes * factor
         a = a - _solve(J, left)
     return a
+
+
+def _turned(
+    robot: Robot, turns: Turns, graph: Graph, ports: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """H and bias of bodies that turn by other functions than sine and cosine."""
+    bare, zero = without_joint_terms(robot), np.array([graph.const(0.0)] * robot.nv, dtype=object)
+    angles = np.empty(robot.nv, dtype=object)
+    for j, q in enumerate(ports["q"]):
+        sides = [elementary(turns.sine), elementary(turns.cosine)]
+        angles[j] = Angle(*nodes_from_sympy(sides, graph, {ANGLE.name: q}))
+    b = bias(bare, angles, ports["v"])
+    if turns.composites:
+        H = crba(bare, angles)
+    else:
+        rest = rnea(bare, angles, zero, zero)
+        units = [np.array([graph.const(x) for x in e], dtype=object) for e in np.eye(robot.nv)]
+        H = np.stack([rnea(bare, angles, zero, e) - rest for e in units], 1)
+    unit = {f"a{j + 1}": graph.const(1.0) for j in range(robot.nv)}
+    named = {f"{n}{i + 1}": x for n, nodes in ports.items() for i, x in enumerate(nodes)} | unit
+    for j, shape in joint_shapes(robot):
+        (node,) = nodes_from_sympy([shape], graph, named)
+        if shape.has(sympy.Symbol(f"a{j + 1}", real=True)):
+            H[j, j] = H[j, j] + node
+        else:
+            b[j] = b[j] + node
+    return H, b
 
 
 _STEPS = 8  # of Newton's method, where the acceleration stands inside a term
@@ -176,16 +216,25 @@ def _solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def operations(
-    robot: Robot, extra: Sequence[Term], channels: Sequence[Channel] = ()
+    robot: Robot,
+    extra: Sequence[Term],
+    channels: Sequence[Channel] = (),
+    turns: Turns | None = None,
 ) -> dict[str, int]:
     """Scalar operations of one evaluation."""
-    return program(robot, extra, channels).operations
+    return program(robot, extra, channels, turns).operations
 
 
-def compile_law(robot: Robot, extra: Sequence[Term], dtype: str, channels: Sequence[Channel] = ()):
+def compile_law(
+    robot: Robot,
+    extra: Sequence[Term],
+    dtype: str,
+    channels: Sequence[Channel] = (),
+    turns: Turns | None = None,
+):
     """The law through the same door as `kinematics.compile`."""
-    if not extra and not channels:
+    if not extra and not channels and turns is None:
         import kinematics
 
         return kinematics.compile(lean_bodies(robot), "aba", dtype=dtype)
-    return compile_trace(program(robot, extra, channels), dtype=dtype)
+    return compile_trace(program(robot, extra, channels, turns), dtype=dtype)

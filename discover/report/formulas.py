@@ -87,7 +87,7 @@ def _member(member: Any) -> dict[str, Any]:
 
     rows = [(i, _short(row, 4)) for i, row in enumerate(member.expression) if row != 0]
     latex = [rf"${sympy.latex(row)}$ on joint {i + 1}" for i, row in rows]
-    through = [e for c in getattr(member.law, "channels", ()) for e in c.equations]
+    through = [e for x in getattr(member.law, "around", ()) for e in x.equations]
     latex += [f"${sympy.latex(_short(e, 4))}$" for e in through]
     return {
         "words": ", ".join(latex) or "bodies alone",

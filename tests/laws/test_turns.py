@@ -1,0 +1,90 @@
+"""Bodies that turn by other functions than sine and cosine."""
+
+import json
+
+import pytest
+import sympy
+import torch
+
+import discover
+import kinematics
+from discover import sampling
+from discover.dynamics import Answers, relative_error
+from discover.laws import RigidBodyLaw, from_dict, turn_search
+from discover.laws.family import Family
+from discover.laws.fit import fit
+from discover.laws.turns import ANGLE, Turns, columns
+from discover.zoo.truncated import with_truncated_trigonometry
+
+REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
+
+
+@pytest.fixture(scope="module")
+def pendulum():
+    return kinematics.load("double_pendulum")
+
+
+def asked(model, robot, seed):
+    inside = sampling.sample(REGION, robot, 150, seed)
+    outside = sampling.shell(REGION, robot, 150, 1.0, 2.0, axis="joint", seed=seed + 1)
+    q, v, tau = (torch.cat(x) for x in zip(inside, outside, strict=True))
+    return Answers(q=q, v=v, tau=tau, a=model(q, v, tau))
+
+
+@pytest.mark.parametrize("composites", [False, True])
+def test_turned_by_sine_and_cosine_they_are_the_bodies(composites):
+    robot = kinematics.load("planar_3r")
+    q, v, _ = sampling.sample(REGION, robot, 20, 1)
+    turns = Turns(sympy.sin(ANGLE), sympy.cos(ANGLE), composites)
+    made = columns(robot, turns, robot.pi.reshape(-1, 1), q, v)
+    assert torch.allclose(made.inertia[..., 0], kinematics.crba(robot, q))
+    assert torch.allclose(made.bias[..., 0], kinematics.bias(robot, q, v))
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_truncated_series_are_found(pendulum, order):
+    model = with_truncated_trigonometry(pendulum, order)
+    wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
+    physics = fit(Family.of(pendulum), wide)
+    found = turn_search.explain(physics, physics, wide, held, floor=1e-9)
+    assert found is not None
+    turns = found.fit.family.turns
+    cubic = ANGLE - ANGLE**3 / 6 if order == 3 else ANGLE
+    assert float(abs((turns.sine - cubic).subs(ANGLE, 1.3))) < 1e-6
+    far = sampling.shell(REGION, pendulum, 100, 2.0, 3.0, axis="joint", seed=9)
+    assert relative_error(found.fit.predict(*far), model(*far)) < 1e-6
+
+
+def test_nothing_is_found_in_what_does_not_turn_so(pendulum):
+    def model(q, v, tau):
+        return kinematics.aba(pendulum, q, v, tau - 2 * v * v.abs())
+
+    wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
+    physics = fit(Family.of(pendulum), wide)
+    assert turn_search.explain(physics, physics, wide, held, floor=1e-9) is None
+
+
+@pytest.mark.parametrize("composites", [False, True])
+def test_a_turned_law_answers_stores_and_compiles(pendulum, composites):
+    damped = pendulum.replace(
+        damping=torch.tensor([0.3, 0.1]), armature=torch.tensor([0.0, 0.02]),
+        stiffness=torch.tensor([0.0, 1.5]),
+    )  # fmt: skip
+    turns = Turns(ANGLE - ANGLE**3 / 6, 1 - ANGLE**2 / sympy.Float(2.1), composites)
+    law = RigidBodyLaw(robot=damped, turns=turns, size=1)
+    q, v, tau = sampling.sample(REGION, pendulum, 30, 2)
+    told = law(q, v, tau)
+    assert relative_error(kinematics.aba(damped, q, v, tau), told) > 1e-3
+    again = from_dict(json.loads(json.dumps(law.to_dict())))
+    assert torch.allclose(again(q, v, tau), told, rtol=1e-12)
+    compiled = torch.from_numpy(law.compile()(q.numpy(), v.numpy(), tau.numpy()))
+    assert torch.allclose(compiled, told, rtol=1e-9)
+    s = law.symbols
+    at = dict(zip((*s["q"], *s["v"]), (*q[0].tolist(), *v[0].tolist()), strict=True))
+    H, b = (
+        torch.tensor(sympy.matrix2numpy(x.subs(at)).astype(float))
+        for x in (law.mass_matrix, law.bias)
+    )
+    assert torch.allclose(H @ told[0] + b[:, 0], tau[0], rtol=1e-6, atol=1e-8)
+    assert law.family == "rigid body + turns"
+    assert len(law.terms) == 2
