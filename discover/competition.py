@@ -42,8 +42,9 @@ from discover.laws.consistency import Completion, complete
 from discover.laws.fit import Fit
 from discover.laws.selection import refit, select
 from discover.laws.terms import library
-from discover.probes import curvature, inertia, memory, noise, residual
+from discover.probes import curvature, grain, inertia, memory, noise, residual
 from discover.probes.reach import curves, edge, relative
+from discover.probes.single_joints import law_of_the_others
 from discover.verdict import judge, threshold_of
 
 _FIRST = 0.5  # share of the answers that are asked for at first
@@ -54,6 +55,8 @@ _DESCRIBED = 0.1  # relative error inside below which a law describes the model 
 _HELD = 0.3  # above which robots of many coordinates are asked for no law inside either
 _LEFT = 5.0  # times the residual inside: a model that is off by as much has left the law
 _NOWHERE = 0.25  # relative error far out at which no law holds there
+_GAINS = 1.5  # times a smaller error far out, from which another law is a possibility
+_COARSE = 0.1  # share of a residual that no smooth departure has as grain
 _FROZEN = 0.5  # of tiny steps without an answer: a raw table
 _FLAT = 0.1  # far curvature of what has no law far out
 _SAME = 1e-7  # relative error, inside and far out, below which a law speaks for its model
@@ -194,6 +197,14 @@ def _weigh(
         "repeatability": floor.random,
     }
     notes = []
+    if values["extended law error far out"] < _NOWHERE and values["gain of extra terms"] > _GAINS:
+        coarse = grain.share(interview, extended, floor, held)
+        values["grain of what is left over"] = coarse
+        if coarse > _COARSE:
+            notes.append(
+                f"{coarse:.0%} of what the best law leaves over changes from place to place, as "
+                "answers between remembered samples do, and is no noise: it may be a table's."
+            )
     if predictable > 0.5:
         notes.append(
             f"What the rigid-body law leaves over can be predicted from little ({where}, "
@@ -209,6 +220,14 @@ def _weigh(
     if values["best law error far out"] > _TABLES:
         before = {k: x for k, x in (known or {}).items() if k in _OF_TABLES}
         values |= before or _like_a_table(interview, local, held, floor)
+        if floor.random == 0.0 and values.get("frozen steps", 0.0) <= _FROZEN:
+            others = law_of_the_others(local, inside, held)
+            if others is not None and others.error < _SAME:
+                values["best law error in the region"] = others.error
+                notes.append(
+                    f"All joints but joint {others.joint + 1} follow one law in the region, to "
+                    f"{others.error:.1g}; the answers of joint {others.joint + 1} follow none."
+                )
     return _Weighed(
         laws=laws, values=values, completion=completion, seen=seen, blur=blur, notes=notes
     )

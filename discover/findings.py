@@ -14,6 +14,8 @@ _MEANING = {
     "gain of extra terms": "far error of the physics law over that of the law with other terms",
     "cost of possible parameters": "1 + what physically possible bodies cost, over the law's error",
     "best law error in the region": "the best law of all that were fitted, on held-out answers",
+    "grain of what is left over": "share of the best law's residual that changes within a fraction "
+    "of a half-width, as between remembered samples, beyond noise",
     "resolution": "departures from the law that could have hidden in noise and residual",
     "extended law error far out": "the best law with other terms, frozen, at 2–3 half-widths",
     "best law error far out": "the best of all laws at 2–3 half-widths, worst axis",

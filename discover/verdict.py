@@ -46,7 +46,8 @@ def thresholds() -> dict[str, Any]:
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """One requirement of a case: the evidence, the bound that it starts from, which side is right
-    (+1 below, -1 above), how wide the change is, whether decades count; `any`: one of a group."""
+    (+1 below, -1 above), how wide the change is, whether decades count; `any`: one of a group;
+    `optional`: nothing against the case where it was not measured."""
 
     case: str
     evidence: str
@@ -55,6 +56,7 @@ class Rule:
     width: float
     log: bool
     any: bool
+    optional: bool = False
 
     @property
     def name(self) -> str:
@@ -82,6 +84,7 @@ def rules() -> tuple[Rule, ...]:
                     width=rule["width"],
                     log=rule["scale"] == "log",
                     any=several,
+                    optional=rule.get("optional", False),
                 )
             )
     return tuple(found)
@@ -207,7 +210,7 @@ def _soft_least(margins: dict[str, float]) -> float:
 def _margin(rule: Rule, value: float | None, bounds: dict[str, float]) -> float:
     """Signed distance to the threshold in widths; evidence that is missing never helps a case."""
     if value is None or math.isnan(value):
-        return -LIMIT
+        return LIMIT if rule.optional else -LIMIT
     bound = rule.coordinate(bounds.get(rule.name, rule.bound))
     gap = rule.side * (bound - rule.coordinate(value)) / rule.width
     return max(-LIMIT, min(LIMIT, gap))

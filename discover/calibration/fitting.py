@@ -128,7 +128,7 @@ def adopt(calibration: Calibration, path: Path, *, command: str, models: int, co
 
 
 def _margins(records: Sequence[Record]) -> Tensor:
-    """Margins (n, rules) at the bounds of the file; NaN where evidence is missing."""
+    """Margins (n, rules) at the bounds of the file; NaN where needed evidence is missing."""
     rows = []
     for record in records:
         values = record.values
@@ -136,6 +136,9 @@ def _margins(records: Sequence[Record]) -> Tensor:
         for rule in rules():
             value = values.get(rule.evidence)
             missing = value is None or value != value
+            if missing and rule.optional:
+                row.append(LIMIT)
+                continue
             at = float("nan") if missing else rule.coordinate(value)  # type: ignore[arg-type]
             row.append(rule.side * (rule.coordinate(rule.bound) - at) / rule.width)
         rows.append(row)
