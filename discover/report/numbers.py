@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MISSING = "–"
@@ -91,3 +92,14 @@ def listing(words: list[str], joint: str = "and") -> str:
 
 def count(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def short_formula(text: str, digits: int = 5) -> str:
+    """A formula as text, its decimals rounded to what a reader can take in."""
+
+    def rounded(found: re.Match[str]) -> str:
+        return f"{float(found.group()):.{digits}g}"
+
+    told = re.sub(r"(?<![\w.])\d+\.\d+(?:e[+-]?\d+)?", rounded, text)
+    equation = re.fullmatch(r"Eq\((\w+), (.*)\)", told)
+    return f"{equation[1]} = {equation[2]}" if equation else told

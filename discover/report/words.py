@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from discover.report.numbers import distance, half_widths, listing, number, relative
+from discover.report.numbers import distance, half_widths, listing, number, relative, short_formula
 from discover.report.stored import StoredExam
 
 AXIS_WORDS = {
@@ -181,7 +181,7 @@ def _found(stored: StoredExam, verdict: str) -> str:
         return f"{text}: fitted in the region, {fit}." if fit else f"{text}."
     if verdict == "alternative law":
         terms = (stored.verdict.get("law") or {}).get("terms") or []
-        extra = f" with {listing([f'`{t}`' for t in terms[:4]])}" if terms else ""
+        extra = f" with {listing([f'`{short_formula(t)}`' for t in terms[:4]])}" if terms else ""
         text = f"Asked {asked}, {name} follows a law of the family *{family or 'unknown'}*{extra}"
         return f"{text}: {fit}." if fit else f"{text}."
     text = f"{asked} did not settle what {name} has learned"
@@ -195,7 +195,7 @@ def _inside_only(stored: StoredExam, verdict: str) -> str:
     inside = stored.error("law against model", "joint", far=False)
     if verdict == "alternative law" or not terms or inside is None or not inside < DESCRIBES:
         return ""
-    told = listing([f"`{t}`" for t in terms[:4]])
+    told = listing([f"`{short_formula(t)}`" for t in terms[:4]])
     return (
         f"*Inside the region* its answers follow rigid bodies with {told} beside them (to "
         f"{relative(inside)}): that law is offered below and as `exam.law`, though the model does "

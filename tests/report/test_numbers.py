@@ -65,3 +65,16 @@ def test_labels_keep_their_order_and_their_distance(places: list[float], gap: fl
 
 def test_labels_that_do_not_collide_stay() -> None:
     assert spread([0.1, 0.5, 0.9], 0.1) == [0.1, 0.5, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("0.29999999999999999*tanh(2*v1)", "0.3*tanh(2*v1)"),
+        ("Eq(a1_answered, 30.000000000000021*tanh(a1))", "a1_answered = 30*tanh(a1)"),
+        ("q10**2.5000000001 + 1.23456789e-12", "q10**2.5 + 1.2346e-12"),
+        ("phi1(v2)", "phi1(v2)"),
+    ],
+)
+def test_formulas_as_text_are_short(text, told):
+    assert numbers.short_formula(text) == told
