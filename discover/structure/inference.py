@@ -14,7 +14,7 @@ from discover.structure.equivalence import equivalents
 from discover.structure.geometry import Geometry, infer_geometry
 from discover.structure.measures import guesses
 from discover.structure.probing import Prober
-from discover.structure.screws import ScrewTree
+from discover.structure.screws import GRAVITY, ScrewTree
 from discover.structure.signs import CLEAR
 from discover.structure.topology import Tree, infer_tree
 from discover.structure.units import in_metres, in_own_units, metres_a_unit, robot_in_own_units
@@ -123,8 +123,8 @@ def _geometry(prober: Prober, tree: Tree, brief: bool) -> Geometry:
         return best
     trials = [(screws, True)]
     if not all(screws.turning):
-        # Bodies may fall otherwise than on Earth.
-        trials.append((replace(screws, weight_open=True), False))
+        # Bodies may fall otherwise than on Earth: one unknown, where terms of joints are many.
+        trials.insert(0, (replace(screws, weight_open=True), False))
     for trial_screws, joint_terms in trials:
         trial = infer_geometry(prober, trial_screws, joint_terms=joint_terms, effort=8)
         best = min((best, trial), key=lambda g: g.held_out)
@@ -189,6 +189,11 @@ def _notes(
         notes.append(
             f"The model numbers a joint before one that carries it: the law's coordinates are the "
             f"model's {named}."
+        )
+    if geometry.tree.gravity not in (0.0, GRAVITY):
+        notes.append(
+            f"What slides shows a gravity of {geometry.tree.gravity:.6g} in the model's own unit "
+            "of length: metres where this is m/s²."
         )
     if not geometry.tree.gravity:
         notes.append("Nothing weighs on the joints: the scale of lengths is a guess.")

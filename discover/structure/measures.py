@@ -91,5 +91,8 @@ def guesses(told: Sequence[Measure], names: Sequence[str]) -> list[str]:
         if m.free:
             other = {-1: "the base", VERTICAL: "the vertical"}.get(m.other) or names[m.other]
             what = words[m.quantity].format(names[m.joint], other)
-            out.append(f"No answer depends on {what}: the number given is a guess.")
+            rest = ""
+            if m.other == VERTICAL and any(x.quantity == "distance" for x in told):
+                rest = ", and the scale of all lengths rests on it"
+            out.append(f"No answer depends on {what}: the number given is a guess{rest}.")
     return out

@@ -16,12 +16,15 @@ import numpy as np
 
 from discover.structure.floating import FloatingTree
 from discover.structure.measures import VERTICAL, Measure
-from discover.structure.projection import Problem
+from discover.structure.projection import Problem, solve
 from discover.structure.screws import Array, ScrewTree
 
 _STEP = 1e-30  # of derivatives by a complex step
 _KERNEL = 1e-11  # of the best shown combination: what is shown less is not shown at all
 _MOVED = 1e-3  # of a number's slopes along unshown combinations: no rounding
+_FAR = 0.1  # a finite step: radians, or of the reach
+_FOLLOWING = 20  # steps in which screws follow it
+_SAME = 1.02  # times the misfit that passes for the same, under noise
 _PARALLEL = 1e-6  # sine below which two axes count as parallel
 _VERTICAL = np.array([0.0, 0.0, 1.0])
 
@@ -42,17 +45,43 @@ def measures(problem: Problem, screws: Array, parameters: Array) -> tuple[Measur
     moved[index, index // 6, index % 6] += 1j * _STEP
     moved = tree.unit(moved)
     out = []
-    for joint, other, quantity, value, of in _quantities(tree, screws):
+    for k, (joint, other, quantity, value, of) in enumerate(_quantities(tree, screws)):
         slope = np.zeros((of(screws[None]).shape[-1], J.shape[1]))
         slope[:, : screws.size] = of(moved).imag.T / _STEP
         along = (slope / size) @ vt.T
         total = float(np.linalg.norm(along))
         free = float(np.linalg.norm(along[:, ~shown])) > _MOVED * total > 0
-        deviation = np.inf if free else float(sigma * np.linalg.norm(along[:, shown] / s[shown]))
+        deviation = float(sigma * np.linalg.norm(along[:, shown] / s[shown]))
+        if free:
+            row = along[np.argmax(np.linalg.norm(along[:, ~shown], axis=1))]
+            move = (vt[~shown].T @ row[~shown]) / size
+            move = move[: screws.size].reshape(screws.shape)
+            deviation = _second_order(problem, screws, k, move / (row[~shown] @ row[~shown]))
         out.append(
             Measure(joint=joint, other=other, quantity=quantity, value=value, deviation=deviation)
         )
     return tuple(out)
+
+
+def _second_order(problem: Problem, screws: Array, k: int, move: Array) -> float:
+    """Deviation of the number k, which no answer shows to first order, where `move` (nb, 6) changes
+    it by one: in a plane, what leaves the plane is seen by its square alone. Infinite if a finite
+    step, screws and bodies free to follow it, changes no answer either."""
+    tree = problem.tree
+    told = _quantities(tree, screws)[k]
+    step = _FAR * (_Lines(tree, screws).reach or 1.0 if told[2] in ("distance", "offset") else 1.0)
+    own = float(np.sqrt(np.mean(problem.residual(screws)[0] ** 2)))
+    moved = tree.unit(screws + step * move)
+    left = float(np.sqrt(np.mean(problem.residual(moved)[0] ** 2)))
+    chi_square = len(problem.y) * max(0.0, left**2 - own**2) / max(own, 1e-300) ** 2
+    limit = _SAME * own if problem.whitened else problem.floor
+    if left > limit:
+        found = solve(problem, moved, iterations=_FOLLOWING)
+        again = _quantities(tree, found.screws)
+        kept = len(again) > k and abs(abs(again[k][3]) - abs(told[3])) > 0.3 * step
+        if found.error > limit or not kept:
+            return step * max(chi_square, 1.0) ** -0.25
+    return np.inf
 
 
 Function = Callable[[Array], Array]  # unit screws (m, nb, 6), complex or not, to (m, k)
