@@ -62,8 +62,7 @@ def derive(law: Any) -> dict[str, Any]:
             formulas += intermediates
     terms = [f"${sympy.latex(_short(term))}$" for term in getattr(law, "terms", ())]
     return {
-        "law_intro": f"{law.family[:1].upper()}{law.family[1:]}: H(q) a + bias(q, v) = τ"
-        + (" with what stands beside it." if terms else "."),
+        "law_intro": _introduced(law, bool(terms)),
         "formulas": formulas,
         "terms": terms,
         "points": list(getattr(law, "points_in_words", ())),
@@ -77,8 +76,18 @@ def derive(law: Any) -> dict[str, Any]:
             }
             for n in getattr(law, "near", ())
         ],
-        "program": str(getattr(law, "program", "") or ""),
+        "program": str(law.program) if isinstance(getattr(law, "program", None), str) else "",
     }
+
+
+def _introduced(law: Any, with_terms: bool) -> str:
+    """The family, and the equation that all else is read into."""
+    family = f"{law.family[:1].upper()}{law.family[1:]}"
+    if getattr(law, "robot", None) is None:
+        return f"{family}."
+    return f"{family}: H(q) a + bias(q, v) = τ" + (
+        " with what stands beside it." if with_terms else "."
+    )
 
 
 def _member(member: Any) -> dict[str, Any]:
