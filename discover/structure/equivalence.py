@@ -17,7 +17,7 @@ from discover.structure.rivals import misfit, neighbours
 from discover.structure.screws import Array, ScrewTree
 
 _ITERATIONS = 30
-_FITS = 60  # trees that are given screws of their own
+_FITS, _SMALL = 60, 6  # trees that are given screws of their own; of more joints, fewer
 
 
 def equivalents(
@@ -35,6 +35,7 @@ def equivalents(
     """
     limit = max(2 * misfit(tree, screws, asked, held), tolerance)
     seen, found, at, fits = {tree.parents}, [(tree.parents, screws)], 0, 0
+    most_fits = int(_FITS * min(1.0, _SMALL / len(screws)) ** 4)
     while at < len(found):
         parents, own = found[at]
         for other in neighbours(parents):
@@ -43,7 +44,7 @@ def equivalents(
             rival = replace(tree, parents=other)
             loss = misfit(rival, own, asked, held)
             fitted = own
-            if loss > limit and fits < _FITS:
+            if loss > limit and fits < most_fits:
                 fits += 1
                 problem = Problem.of(rival, asked, whitened=False)
                 fitted = solve_well(problem, own, iterations=_ITERATIONS).screws

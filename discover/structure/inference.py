@@ -147,10 +147,9 @@ def _turning(tree: Tree) -> tuple[bool, ...]:
 
 def _equivalent(prober: Prober, tree: Tree, geometry: Geometry) -> tuple[tuple[int, ...], ...]:
     """Other trees that answer the same, from fits with these screws."""
-    nv = len(geometry.tree.parents)
     if not geometry.good or prober.scatters or geometry.joint_terms:
         return ()
-    asked, held = prober.at(prober.draw(max(20, 5 * nv))), prober.at(prober.draw(12))
+    asked, held = prober.at(prober.draw(20)), prober.at(prober.draw(12))
     return equivalents(
         geometry.tree,
         geometry.screws,
