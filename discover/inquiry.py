@@ -30,6 +30,7 @@ from discover.structure.account import Account, account, worth_an_account
 from discover.structure.free_base import infer_free
 from discover.structure.inference import Structure, coordinates_of, infer
 from discover.structure.renumbering import renumbered
+from discover.structure.stepping import infer_from_steps
 from discover.support import Box, Recorded, Support
 from discover.threads import one_thread
 from discover.verdict import judge
@@ -98,7 +99,8 @@ def examine(
         nv = coordinates_of(region)
         box = region.resolve(nv)
         bare = Respondent(model, nv + (root == "free"), nv, outputs=outputs, dt=dt)
-        inferred = (infer_free if root == "free" else infer)(bare, box, seed)
+        steps = infer_from_steps if outputs == "next_state" else infer
+        inferred = (infer_free if root == "free" else steps)(bare, box, seed)
         body = inferred.robot
         model, region, training_data = renumbered(model, region, training_data, inferred.order)
     else:
