@@ -14,6 +14,7 @@ from discover.departures import fit_answers
 from discover.dynamics import Answers
 from discover.interview import AXES, Interview
 from discover.laws import channel_search, turn_search, unlisted
+from discover.laws.channels import ends_at_edge
 from discover.laws.fit import Fit
 from discover.laws.front import Candidate
 from discover.laws.selection import (
@@ -137,9 +138,10 @@ def behind_channels(laws: Laws, floor: float) -> Laws:
         return laws
     for explain in (channel_search.explain, turn_search.explain):
         found = explain(laws.physics, laws.extended, laws.wide, laws.sets.tested, floor=floor)
-        if found is not None:
-            fit = refit(found.fit, laws.wide, found.fit.family.terms)
-            laws = replace(laws, extended=fit, tried=(*laws.tried, fit), near_laws=())
+        if found is None or ends_at_edge(found.fit.family.channels, laws.inside):
+            continue
+        fit = refit(found.fit, laws.wide, found.fit.family.terms)
+        laws = replace(laws, extended=fit, tried=(*laws.tried, fit), near_laws=())
     return laws
 
 

@@ -211,14 +211,14 @@ class ChannelProblem:
         parts = [seen.slopes, *self.function_slopes(seen, x.split(self.split)[1:])]
         return -torch.nan_to_num(torch.cat(parts, -1), posinf=0.0, neginf=0.0)
 
-    def solve(self, x: Tensor, evaluations: int) -> Tensor:
-        """The parameters of least squares from x, then with outliers weighing less.
+    def solve(self, x: Tensor, evaluations: int, rough: bool = False) -> Tensor:
+        """Least squares from x, then, unless `rough`, with outliers weighing less.
 
         What a flexible function cannot follow, as a kink, shows in few answers.
         """
         x = _least_squares(self.residual, self.jacobian, x, evaluations)
         r = torch.nan_to_num(self.residual(x))
-        if robust_cost(r) > _EVEN * float(r.square().mean()):
+        if rough or robust_cost(r) > _EVEN * float(r.square().mean()):
             return x
         limit = HUBER * 1.4826 * float(r.abs().median())
         return _least_squares(self.residual, self.jacobian, x, evaluations, limit)

@@ -39,6 +39,7 @@ KINDS = (
     Kind("v", "v"),
     Kind("q", "q"),
 )
+_CHEAP = ("a", "tau")  # places whose bodies are laid out once
 _FEW, _SOME, _MANY = 200, 480, 720  # answers of the screening, of the search, held out
 _ROUGH, _FINE = 8, 18  # knots
 _PROMISING = 0.6  # of what laws without channels leave, for a kind to be looked at
@@ -46,6 +47,7 @@ _CLOSE = 1.5  # times the least, a kind that is looked at too
 _ALIKE = 1.15  # times what functions of their own leave, and joints share one
 _SEEN, _SHAPES = 12, 2  # formulas seen for a function, and tried of each number of summands
 _NOTHING_LEFT = 1.15
+_HOLDS, _LEFT = 0.02, 1.5  # what a law may leave (standardised), and in units of the floor
 _FELT = 0.3  # of its most, what is felt near the middle for it to be the unit there
 
 
@@ -79,7 +81,9 @@ def explain(
     length, chosen = length_of(best, held, floor), None
     for rough in _promising(base, answers, held, before, floor):
         found = _law(base, rough, answers, held, floor)
-        if found is not None and found.length < length:
+        if found is None or found.fit.standardised_error(held) > max(_HOLDS, _LEFT * floor):
+            continue
+        if found.length < length:
             length, chosen = found.length, found
     return chosen
 
@@ -92,7 +96,8 @@ def _promising(
     every = [(j,) for j in range(base.family.robot.nv)]
     found = []
     for kind in KINDS:
-        starts = (_centred(base, few, kind), base.theta)
+        starts = [_centred(base, few, kind)]
+        starts += [base.theta] if kind.place in _CHEAP else []
         tried = [_fitted(base, s, few, tested, kind, every, _ROUGH, 8) for s in starts]
         found.append(min(tried, key=lambda f: f.held_out))
     found.sort(key=lambda f: f.held_out)
@@ -139,7 +144,8 @@ def _fitted(
             groups.append(Group(group, function))
             start.append(function.like(values.numpy()))
         problem = ChannelProblem(base, answers, kind, groups)
-        x = problem.solve(torch.cat([theta, *start]), evaluations)
+        rough = knots <= _ROUGH
+        x = problem.solve(torch.cat([theta, *start]), evaluations, rough)
         theta, *c = x.split(problem.split)
         before = [(g.function, y) for g, y in zip(groups, c, strict=True)]
         z = torch.nan_to_num(problem.bodies(x)[1])  # the bodies' own answer has moved with them

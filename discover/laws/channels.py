@@ -20,6 +20,7 @@ import sympy
 import torch
 from torch import Tensor
 
+from discover.dynamics import Answers
 from discover.laws.expressions import parse_expression, to_torch
 from discover.laws.quantities import vocabulary
 from discover.laws.tabulated import Table, write_out
@@ -135,6 +136,33 @@ def answered(channels: Sequence[Channel], q: Tensor, v: Tensor, tau: Tensor, a: 
         if channel.place == _ANSWER:
             a = channel.values(q, v, tau, a)
     return a
+
+
+_NEAR, _BEYOND = 0.9, 1.5  # half-widths
+_SAME = 0.05  # of a half-width: what is felt inside is what is asked
+_FLAT = 0.3  # of the slope inside, that beyond the edge
+
+
+def ends_at_edge(channels: Sequence[Channel], inside: Answers) -> bool:
+    """Whether what bodies feel of a joint is what is asked in the region, and stops at its edge.
+
+    So does a table of what the bodies' coefficients are in there: that is no law, but where the
+    questions that it was made from came from.
+    """
+    given = {"q": inside.q, "v": inside.v, "tau": inside.tau}
+    for channel in (c for c in channels if c.place in given):
+        x = given[channel.place]
+        middle, width = 0.5 * (x.amax(0) + x.amin(0)), 0.5 * (x.amax(0) - x.amin(0))
+        rest = {n: y.mean(0, keepdim=True) for n, y in given.items()}
+
+        for sign in (1.0, -1.0):
+            asked = [(middle + sign * s * width)[None] for s in (_NEAR, 1.0, _BEYOND)]
+            near, edge, far = [channel.values(**{**rest, channel.place: x})[0] for x in asked]
+            same = (near - middle - sign * _NEAR * width).abs() < _SAME * width
+            flat = (far - edge).abs() < _FLAT * (_BEYOND - 1.0) * width
+            if bool((same & flat)[channel.altered].any()):
+                return True
+    return False
 
 
 def alters_answers(channels: Sequence[Channel]) -> bool:

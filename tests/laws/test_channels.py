@@ -12,7 +12,7 @@ import kinematics
 from discover import sampling
 from discover.dynamics import Answers, relative_error
 from discover.laws import RigidBodyLaw, channel_search, from_dict
-from discover.laws.channels import Channel
+from discover.laws.channels import Channel, ends_at_edge
 from discover.laws.family import Family
 from discover.laws.fit import fit
 from discover.laws.selection import refit
@@ -83,11 +83,24 @@ def test_nothing_is_found_in_rigid_bodies(pendulum):
     assert law is None
 
 
-def test_what_is_found_in_a_table_does_not_hold_far_out(pendulum):
+@pytest.mark.parametrize("kind", ["nearest neighbour", "table of H and bias"])
+def test_no_law_behind_channels_is_accepted_in_a_table(pendulum, kind):
     setting = Setting(robot=pendulum, region=REGION.resolve(2))
-    table = next(p for p in tables_of(setting) if "nearest" in p.kind).build()
+    table = next(p for p in tables_of(setting) if p.kind == kind).build()
     law, far = searched(table, pendulum)
-    assert law is None or far > 0.25
+    inside = asked(table, sampling.sample(REGION, pendulum, 100, 1))
+    assert law is None or far > 0.25 or ends_at_edge(law.family.channels, inside)
+
+
+@pytest.mark.parametrize(("stop", "at_edge"), [(1.0, True), (1.4, False), (0.6, False)])
+def test_what_stops_at_the_edge_of_the_region_is_told(pendulum, stop, at_edge):
+    q = symbols(2)["q"]
+    rows = (sympy.Max(-stop, sympy.Min(stop, q[0])), q[1])
+    inside = asked(
+        lambda q, v, tau: kinematics.aba(pendulum, q, v, tau),
+        sampling.sample(REGION, pendulum, 400, 1),
+    )
+    assert ends_at_edge((Channel(place="q", rows=rows),), inside) is at_edge
 
 
 def channelled(robot):
