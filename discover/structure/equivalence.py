@@ -17,6 +17,7 @@ from discover.structure.rivals import misfit, neighbours
 from discover.structure.screws import Array, ScrewTree
 
 _ITERATIONS = 30
+_ODDS = 12.0  # log odds at which answers that scatter speak clearly against a tree
 _FITS, _SMALL = 60, 6  # trees that are given screws of their own; of more joints, fewer
 
 
@@ -29,11 +30,22 @@ def equivalents(
     *,
     allowed: Callable[[tuple[int, ...]], bool],
     most: int,
+    whitened: bool = False,
 ) -> tuple[tuple[int, ...], ...]:
     """Trees that fit held-out answers within `tolerance` of this one's misfit, `most` of them: its
     neighbours, those of all that are found, and so on. Trees that are not `allowed` are not tried.
+
+    `whitened`: the answers scatter; trees are those against which they do not speak clearly.
     """
-    limit = max(2 * misfit(tree, screws, asked, held), tolerance)
+
+    def missed(rival: ScrewTree, own: Array) -> float:
+        if not whitened:
+            return misfit(rival, own, asked, held)
+        residual = Problem.of(rival, asked, whitened=True).residual(own)[0]
+        return 0.5 * float(residual @ residual)
+
+    first = missed(tree, screws)
+    limit = first + _ODDS if whitened else max(2 * first, tolerance)
     seen, found, at, fits = {tree.parents}, [(tree.parents, screws)], 0, 0
     most_fits = int(_FITS * min(1.0, _SMALL / len(screws)) ** 4)
     while at < len(found):
@@ -42,13 +54,13 @@ def equivalents(
             if other in seen or not allowed(other):
                 continue
             rival = replace(tree, parents=other)
-            loss = misfit(rival, own, asked, held)
+            loss = missed(rival, own)
             fitted = own
             if loss > limit and fits < most_fits:
                 fits += 1
-                problem = Problem.of(rival, asked, whitened=False)
+                problem = Problem.of(rival, asked, whitened=whitened)
                 fitted = solve_well(problem, own, iterations=_ITERATIONS).screws
-                loss = misfit(rival, fitted, asked, held)
+                loss = missed(rival, fitted)
             if loss <= limit:
                 seen.add(other)
                 found.append((other, fitted))

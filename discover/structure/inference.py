@@ -24,6 +24,7 @@ from kinematics import Robot
 _HOPELESS = 0.2  # share of the answers that is not affine in tau at which no bodies are sought
 _BRIEF = 4  # starts of the search for screws, where it need not be long
 _MOST_RIVALS = 24  # trees that answer the same which are looked for
+_NOISELESS = 1e-9  # relative misfit of the answers
 _NAMED = 4  # of those that are told one by one
 _SAME = 1e-8  # relative misfit within which trees answer the same
 
@@ -147,9 +148,10 @@ def _turning(tree: Tree) -> tuple[bool, ...]:
 
 def _equivalent(prober: Prober, tree: Tree, geometry: Geometry) -> tuple[tuple[int, ...], ...]:
     """Other trees that answer the same, from fits with these screws."""
-    if not geometry.good or prober.scatters or geometry.joint_terms:
+    if not geometry.good or geometry.joint_terms:
         return ()
-    asked, held = prober.at(prober.draw(20)), prober.at(prober.draw(12))
+    depth = 12 if prober.scatters else 1
+    asked, held = (prober.at(prober.draw(n), replicates=depth) for n in (20, 12))
     return equivalents(
         geometry.tree,
         geometry.screws,
@@ -158,6 +160,7 @@ def _equivalent(prober: Prober, tree: Tree, geometry: Geometry) -> tuple[tuple[i
         _SAME,
         allowed=tree.signs.allow,
         most=_MOST_RIVALS,
+        whitened=prober.scatters,
     )
 
 
@@ -178,8 +181,9 @@ def _notes(
             f"{geometry.held_out:.2g} of H and force (or as many deviations) is missed by the best."
         )
     notes += guesses(geometry.measures, [f"q{j + 1}" for j in range(len(tree.parents))])
+    noise = " up to the noise" if tree.noise > _NOISELESS else ""
     for other in equivalent[:_NAMED]:
-        notes.append(f"Parents {_listed(other)} would answer the same.")
+        notes.append(f"Parents {_listed(other)} would answer the same{noise}.")
     if len(equivalent) > _NAMED:
         least = "at least " if len(equivalent) >= _MOST_RIVALS else ""
         notes.append(f"So would {least}{len(equivalent) - _NAMED} other trees.")

@@ -66,3 +66,14 @@ def test_a_joint_between_massless_links():
 def test_a_random_tree_has_no_equal():
     robot = kinematics.random_tree(5, branching=0.5, seed=2, kinds=("revolute",))
     assert trees_of(robot) == {tuple(robot.parents)}
+
+
+def test_under_noise_a_coupling_that_is_not_seen_leaves_both_trees():
+    """Two slides almost at right angles: noise hides which carries which."""
+    axes = [[1, 0, 0], [0.0005, 1, 0], [0, 0, 1]]
+    robot = made(["prismatic", "prismatic", "revolute"], axes, parents=[-1, 0, 0])
+    model = black_box(robot, noise="tau")
+    found = infer(Respondent(model, 3, 3), REGION)
+    trees = {found.tree.parents, *found.equivalent}
+    assert len(trees) > 1
+    assert (-1, 0, 0) in trees
