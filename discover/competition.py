@@ -42,7 +42,7 @@ from discover.laws.consistency import Completion, complete
 from discover.laws.fit import Fit
 from discover.laws.selection import refit, select
 from discover.laws.terms import library
-from discover.probes import curvature, grain, inertia, memory, noise, residual
+from discover.probes import grain, lookup, noise, residual
 from discover.probes.reach import curves, edge, relative
 from discover.probes.single_joints import law_of_the_others
 from discover.verdict import judge, threshold_of
@@ -57,11 +57,8 @@ _LEFT = 5.0  # times the residual inside: a model that is off by as much has lef
 _NOWHERE = 0.25  # relative error far out at which no law holds there
 _GAINS = 1.5  # times a smaller error far out, from which another law is a possibility
 _COARSE = 0.1  # share of a residual that no smooth departure has as grain
-_FROZEN = 0.5  # of tiny steps without an answer: a raw table
-_FLAT = 0.1  # far curvature of what has no law far out
 _SAME = 1e-7  # relative error, inside and far out, below which a law speaks for its model
 _SETTLED = 60.0  # growth of the misfit of an inertia that is looked up
-_OF_TABLES = ("frozen steps", "far curvature", "growth of the inertia's misfit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +79,7 @@ class _Weighed:
     @property
     def raw(self) -> bool:
         """Whether tiny steps change nothing: a raw table."""
-        return self.values.get("frozen steps", 0.0) > _FROZEN
+        return self.values.get("frozen steps", 0.0) > lookup.FROZEN
 
     def safe(self, floor: float) -> bool:
         """Whether more answers, or laws that nobody listed, would hardly change the verdict."""
@@ -92,7 +89,7 @@ class _Weighed:
         if self.laws.searched:
             return True
         if verdict.answer == "lookup table":
-            flat = self.values.get("far curvature", 1.0) < _FLAT
+            flat = self.values.get("far curvature", 1.0) < lookup.FLAT
             looked_up = self.values.get("growth of the inertia's misfit", 1.0) > _SETTLED
             return self.raw or flat or looked_up
         return verdict.answer == "physics" or not left_over(self.laws, floor)
@@ -218,16 +215,13 @@ def _weigh(
     if noise_far > 0.01:
         notes.append(f"Answers repeat to {floor.random:.1%} only; errors are given beyond that.")
     if values["best law error far out"] > _TABLES:
-        before = {k: x for k, x in (known or {}).items() if k in _OF_TABLES}
-        values |= before or _like_a_table(interview, local, held, floor)
-        if floor.random == 0.0 and values.get("frozen steps", 0.0) <= _FROZEN:
+        before = {k: x for k, x in (known or {}).items() if k in lookup.SIGNS}
+        values |= before or lookup.signs(interview, local, held, floor)
+        if floor.random == 0.0 and values.get("frozen steps", 0.0) <= lookup.FROZEN:
             others = law_of_the_others(local, inside, held)
             if others is not None and others.error < _SAME:
                 values["best law error in the region"] = others.error
-                notes.append(
-                    f"All joints but joint {others.joint + 1} follow one law in the region, to "
-                    f"{others.error:.1g}; the answers of joint {others.joint + 1} follow none."
-                )
+                notes.append(others.sentence)
     return _Weighed(
         laws=laws, values=values, completion=completion, seen=seen, blur=blur, notes=notes
     )
@@ -310,22 +304,3 @@ def _resolution(
     believed = threshold_of("gain of extra terms") or 2.5
     region, seed = interview.support.region, interview.seed
     return power.resolution(law, laws.sets, region, floor, gain=believed, blur=blur, seed=seed)
-
-
-def _like_a_table(
-    interview: Interview, local: Fit, held: Answers, floor: noise.Floor
-) -> dict[str, float]:
-    """Positive evidence of a lookup table, asked for where no law holds far out: in the order of
-    what it costs, until a piece of it speaks."""
-    found = {"frozen steps": memory.frozen_fraction(interview, held, local.scale)}
-    if found["frozen steps"] > _FROZEN:
-        return found
-    bend = curvature.measure(
-        interview, floor.level, local.scale, max(10, interview.budget.shell // 3)
-    )
-    if bend.least is not None:
-        found["far curvature"] = bend.least
-        if bend.least < _FLAT:
-            return found
-    misfit = inertia.growth(interview, local, max(floor.level, 1e-9))
-    return found | {"growth of the inertia's misfit": misfit}

@@ -19,11 +19,11 @@ from discover.probes.noise import Floor
 from discover.sampling import Batch
 
 _STATES = 24
-_STEP = 0.03  # half-widths
+_STEP = 0.01  # half-widths: between the knots of a tabulated function all is still smooth
 _SQUARES = 6.0  # of the weights 1, -2, 1 of a second difference
 _DOUBT = 3.0  # standard errors of a variance
 _BEYOND = 3.0  # times the precision of the answers, below which there is nothing left over
-_EXACT = 1e-7  # standardised, below which there is nothing either
+_ENOUGH = 1e-3  # standardised: a law that leaves no more describes the model, whatever is left
 
 
 def share(interview: Interview, law: Fit, floor: Floor, held: Answers) -> float:
@@ -31,10 +31,10 @@ def share(interview: Interview, law: Fit, floor: Floor, held: Answers) -> float:
     in q, or in v, beyond noise: 0 for smooth departures, near 1 for tables.
 
     Medians over states count: a kink or a jump of another law is met by few of them. Nothing is
-    asked where nothing is left over on the answers `held`.
+    asked where (nearly) nothing is left over on the answers `held`.
     """
     left = law.standardised_error(held)
-    if not math.isfinite(left) or left <= _BEYOND * max(floor.level, _EXACT):
+    if not math.isfinite(left) or left <= _BEYOND * max(floor.level, _ENOUGH / _BEYOND):
         return 0.0
     states = interview.draw("grain", _STATES)
     middle = _residual(interview, law, states)

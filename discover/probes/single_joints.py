@@ -25,6 +25,13 @@ class Others:
     joint: int
     error: float
 
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        alone = f"joint {self.joint + 1}"
+        told = f"All joints but {alone} follow one law in the region, to {self.error:.1g}"
+        return f"{told}; the answers of {alone} follow none."
+
 
 def law_of_the_others(law: Fit, answers: Answers, held: Answers) -> Others | None:
     """The best law of all joints but one; None for a lone joint, or where nothing is finite."""

@@ -1,0 +1,32 @@
+"""Positive evidence of a lookup table, for models that no law describes far out."""
+
+from __future__ import annotations
+
+from discover.dynamics import Answers
+from discover.interview import Interview
+from discover.laws.fit import Fit
+from discover.probes import curvature, inertia, memory
+from discover.probes.noise import Floor
+
+FROZEN = 0.5  # of tiny steps without an answer: a raw table
+FLAT = 0.1  # far curvature of what has no law far out
+SIGNS = ("frozen steps", "far curvature", "growth of the inertia's misfit")
+
+
+def signs(interview: Interview, local: Fit, held: Answers, floor: Floor) -> dict[str, float]:
+    """What speaks for a table, by name, in the order of what it costs, until a piece of it speaks.
+
+    `local` is the law fitted to the region, `held` are answers in it.
+    """
+    found = {"frozen steps": memory.frozen_fraction(interview, held, local.scale)}
+    if found["frozen steps"] > FROZEN:
+        return found
+    bend = curvature.measure(
+        interview, floor.level, local.scale, max(10, interview.budget.shell // 3)
+    )
+    if bend.least is not None:
+        found["far curvature"] = bend.least
+        if bend.least < FLAT:
+            return found
+    misfit = inertia.growth(interview, local, max(floor.level, 1e-9))
+    return found | {"growth of the inertia's misfit": misfit}
