@@ -23,6 +23,7 @@ from discover.stages import simulator
 from kinematics import Robot
 from kinematics.programs import CompiledProgram
 
+ROOM_FOR_NETWORKS = 256  # compiled versions of one `forward`
 UNEXPORTABLE = (torch.onnx.errors.OnnxExporterError, RuntimeError, WorldlawError)
 
 
@@ -105,6 +106,10 @@ def networks(
     note = type(model).__name__
     found = [from_torch(name, model, dtype=dtype, note=note, **more)]
     if torch_compile:
+        # All networks share one `forward`, whose versions torch counts together: beyond eight it
+        # would silently run the next network eagerly.
+        limit = torch._dynamo.config.recompile_limit
+        torch._dynamo.config.recompile_limit = max(limit, ROOM_FOR_NETWORKS)
         compiled = torch.compile(model)
         found.append(from_torch(f"{name}, torch.compile", compiled, dtype=dtype, note=note, **more))
     if find_spec("onnxruntime") is not None and find_spec("onnxscript") is not None:

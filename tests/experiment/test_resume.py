@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import studies
 
 from discover import experiment
@@ -36,6 +37,7 @@ def test_killed_in_the_act_of_writing(whole: tuple[Path, Path], tmp_path: Path) 
     assert not list(out.rglob(f"*{PART}"))
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(whole: tuple[Path, Path], tmp_path: Path) -> None:
     recipe, reference = whole
     out = tmp_path / "out"

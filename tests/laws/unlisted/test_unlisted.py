@@ -22,6 +22,7 @@ SOME = {
     "wall at a point": {"x1", "jx1_2"},
     "inertia with energy": {"T", "h1"},
 }
+SLOW = ("log² drag", "cos³ 2q", "wall at a point")
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +32,7 @@ def robot():
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name in ("log² drag", "cos³ 2q") else name
-        for name in SOME
-    ],
+    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SOME],
 )
 def test_a_planted_law_is_written_down_and_holds_far_out(robot, name):
     planted = next(x for x in planted_laws.laws(robot) if x.name == name)
