@@ -8,7 +8,7 @@ which a model can misbehave into one clear `ModelError`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -101,6 +101,8 @@ class Respondent:
     model(q, v, tau) -> a, or -> (q_next, v_next) when outputs="next_state" with a step dt [s].
     Inputs are handed over as copies in the model's own dtype and on its own device; answers come
     back as float64 on the CPU. `queries` counts the rows asked, `seconds` the time they took.
+    `remembers`: "row" or "call" where an answer depends on the question before; `ask` then puts
+    every question `settling` times in a row and keeps the last answer.
     """
 
     def __init__(
@@ -125,6 +127,8 @@ class Respondent:
             )
         self.model, self.nq, self.nv, self.outputs, self.dt = model, nq, nv, outputs, dt
         self.queries, self.seconds = 0, 0.0
+        self.remembers: str | None = None
+        self.settling = 2
         self._dtype, self._device = torch.float64, torch.device("cpu")
         if isinstance(model, torch.nn.Module):
             held: list[Tensor] = [*model.parameters(), *model.buffers()]
@@ -138,6 +142,11 @@ class Respondent:
         With strict=False, as outside the region, answers that are not finite stay, and where the
         model raises its answer is NaN.
         """
+        if self.remembers is not None:
+            return self.after((q, v, tau), None, strict=strict)[0]
+        return self._put(q, v, tau, strict=strict)
+
+    def _put(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool) -> Answers:
         started = time.perf_counter()
         ask = self._ask if strict else self._whatever
         parts = [
@@ -156,6 +165,20 @@ class Respondent:
                 "check the model's scaling, or narrow the region"
             )
         return answers
+
+    def after(
+        self, before: Sequence[Tensor], now: Sequence[Tensor] | None, *, strict: bool = True
+    ) -> tuple[Answers, Answers]:
+        """(answers to `before`, settled, answers to `now`), each of `now` right after its `before`:
+        after it in the batch, or in the call before, as `remembers` says."""
+        more = [] if now is None else [now]
+        asked = [*([before] * self.settling), *more]
+        if self.remembers == "call":
+            told = [self._put(*x, strict=strict) for x in asked]
+            return told[self.settling - 1], told[-1]
+        rows = (torch.stack(x, 1).flatten(0, 1) for x in zip(*asked, strict=True))
+        answers, n = self._put(*rows, strict=strict), len(asked)
+        return answers[self.settling - 1 :: n], answers[n - 1 :: n]
 
     def _whatever(self, q: Tensor, v: Tensor, tau: Tensor) -> Answers:
         """As `_ask`, in halves where the model raises, down to the states that it refuses."""

@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch
 
 from discover import constancy
+from discover.after_effects import with_memory
 from discover.competition import compete
 from discover.conclusion import Finding, conclude, spoken_by
 from discover.departures import cost_of_bodies, exact_floor, fit_answers, gain, remembered
@@ -22,7 +23,7 @@ from discover.laws.family import Family
 from discover.laws.fit import Fit, spread
 from discover.laws.selection import possible, rank, refit, select
 from discover.laws.terms import forces, joint_terms, library
-from discover.probes import curvature, noise
+from discover.probes import curvature, noise, preceding
 from discover.probes.reach import EDGES, curves, edge, relative, single_joints
 from kinematics import Robot
 
@@ -44,6 +45,12 @@ def investigate(interview: Interview, training_data: tuple | None) -> Finding:
     screen = interview.inside("screen", max(interview.budget.screen, rows_needed))
     cut = len(screen) * 4 // 5
     scale = spread(screen)
+    remembers = preceding.measure(interview, screen, scale)
+    if remembers.kind is not None and interview.respondent.remembers is None:
+        interview.respondent.remembers = remembers.kind
+        preceding.settle(interview, screen, scale)
+        interview.answers.clear()
+        return with_memory(investigate(interview, training_data), interview, remembers)
     floor = noise.measure(interview, screen, scale)
     still = constancy.investigate(interview, screen, floor)
     if still is not None:

@@ -232,3 +232,25 @@ def _spreads(fitted: Fit, answers: Answers) -> list[float]:
     some = [refit(fitted, answers[i::_QUARTERS], family.terms) for i in range(_QUARTERS)]
     c = torch.stack([f.theta[k:] for f in some])
     return (c.std(0) / fitted.theta[k:].abs().clamp_min(1e-300)).tolist()
+
+
+def find_part(
+    account: Sequence[Part], extra: Sequence[Term], wanted: int | str | sympy.Expr
+) -> Part:
+    """The part by its place, its name (or how that begins), or a row of its term's expression."""
+    names = [p.name for p in account]
+    if isinstance(wanted, int) and not isinstance(wanted, bool):
+        if -len(names) <= wanted < len(names):
+            return account[wanted]
+    elif isinstance(wanted, str):
+        exact = [p for p in account if p.name == wanted]
+        begun = [p for p in account if p.name.startswith(wanted)]
+        if len(exact or begun) == 1:
+            return (exact or begun)[0]
+    else:
+        for own in extra:
+            rows = [sympy.Float(own.coefficient) * row for row in own.shape if row != 0]
+            if any(sympy.simplify(row - wanted) == 0 for row in rows):
+                return find_part(account, extra, own.name)
+    told = "; ".join(names) or "none: this law was not examined"
+    raise ValueError(f"expected a part of this law ({told}), found {wanted!r}")

@@ -12,24 +12,25 @@ from dataclasses import dataclass, replace
 
 import sympy
 import torch
-from sympy.core.function import AppliedUndef
 from torch import Tensor
 
 import kinematics
 from discover.laws import formulas, straight_line, units
-from discover.laws.accounts import Part
+from discover.laws.accounts import Part, find_part
 from discover.laws.channels import Channel
 from discover.laws.contract import Complexity, Domain, Law
 from discover.laws.expressions import parse_expression
 from discover.laws.family import Family, without_joint_terms
 from discover.laws.fit import Fit
+from discover.laws.hand_written import written_by_hand
 from discover.laws.members import Member, Near, member_from_dict
+from discover.laws.memory import MemoryLaw, Question
 from discover.laws.pass_program import PassProgram
-from discover.laws.quantities import AXES, Point, vocabulary
+from discover.laws.quantities import Point, vocabulary
 from discover.laws.samples import Sample
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
 from discover.laws.tabulated import Table
-from discover.laws.terms import Term, joint_shapes
+from discover.laws.terms import Term, coordinates, joint_shapes
 from discover.laws.turns import Turns
 from kinematics import Robot
 
@@ -52,6 +53,7 @@ class RigidBodyLaw(Law):
     samples       the law beside answers, inside and far out, with the force of each term
     beside        what `extra` adds to the bodies' Lagrangian [J], where the whole law has one that
                   was fitted
+    memory        what the question before adds, for a model that remembers it; see `after`
     """
 
     robot: Robot
@@ -68,6 +70,7 @@ class RigidBodyLaw(Law):
     near: tuple[Near, ...] = ()
     samples: tuple[Sample, ...] = ()
     beside: sympy.Expr | None = None
+    memory: MemoryLaw | None = None
 
     @classmethod
     def from_fit(cls, fitted: Fit, pi: Tensor | None = None) -> RigidBodyLaw:
@@ -110,26 +113,14 @@ class RigidBodyLaw(Law):
         inverse of reading `law.robot` and the `expression` of each of `law.extra`. Raises
         ValueError for words that a law has not.
         """
-        known = vocabulary(robot.nv, len(points)).values()
-        extra = []
-        for k, column in enumerate(terms):
-            rows = tuple(sympy.sympify(row) for row in column)
-            strange = set().union(*(row.free_symbols for row in rows)) - set(known)
-            if len(rows) != robot.nv or strange:
-                raise ValueError(
-                    f"expected {robot.nv} rows in the symbols of law.symbols, found {len(rows)}"
-                    + (f" with {', '.join(sorted(map(str, strange)))}" if strange else "")
-                )
-            named = {f.func.__name__ for row in rows for f in row.atoms(AppliedUndef)}
-            placed = tuple(points) if any(_of_points(row) for row in rows) else ()
-            own = tuple(t for t in tables if t.name in named)
-            extra.append(Term(name=f"term {k + 1}", shape=rows, points=placed, tables=own))
-        return cls(robot=robot, extra=tuple(extra), size=robot.pi.numel() + len(extra))
+        extra = written_by_hand(robot, terms, points, tables)
+        return cls(robot=robot, extra=extra, size=robot.pi.numel() + len(extra))
 
     @property
     def family(self) -> str:  # type: ignore[override]
-        """ "rigid body", with "+ terms", "+ channels", "+ turns" where the law has them."""
-        parts = {"terms": self.extra, "channels": self.channels, "turns": self.turns}
+        """ "rigid body", with "+ terms", "+ channels", "+ turns", "+ memory" where it has them."""
+        parts: dict[str, object] = {"terms": self.extra, "channels": self.channels}
+        parts |= {"turns": self.turns, "memory": self.memory}
         return " + ".join(["rigid body", *(name for name, has in parts.items() if has)])
 
     def within(self, domain: Domain) -> RigidBodyLaw:
@@ -147,6 +138,22 @@ class RigidBodyLaw(Law):
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
         family = replace(_single_family(robot, self.extra, self.channels), turns=self.turns)
         return family.acceleration(self._coefficients.to(q), q, v, tau)
+
+    def after(
+        self,
+        before: tuple[Tensor, Tensor, Tensor, Tensor],
+        q: Tensor,
+        v: Tensor,
+        tau: Tensor,
+    ) -> Tensor:
+        """Accelerations (…, nv) where `before` = (q, v, tau, a) was the question before."""
+        if self.memory is None:
+            return self(q, v, tau)
+        at = coordinates(self.robot)
+        a = self(q, v, tau)
+        was = Question(q=before[0][..., at], v=before[1], tau=before[2], a=before[3])
+        added = self.memory(was, Question(q=q[..., at], v=v, tau=tau, a=a))
+        return self(q, v, tau - added) if self.memory.is_force else a + added
 
     def step(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
         """The next state (q', v') as a model with this law and `integrator` would answer it."""
@@ -216,10 +223,9 @@ class RigidBodyLaw(Law):
     def terms(self) -> list[sympy.Expr]:
         """What is not rigid-body physics: generalised forces on the left side, one a term, and
         equations for what the bodies feel and what is answered for them, one an altered joint."""
-        forces = [
-            sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape if row != 0
-        ]
-        return forces + [e for x in self.around for e in x.equations]
+        rows = [sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape]
+        rows += self.memory.rows if self.memory else ()
+        return [row for row in rows if row != 0] + [e for x in self.around for e in x.equations]
 
     @property
     def around(self) -> tuple[Channel | Turns, ...]:
@@ -228,13 +234,13 @@ class RigidBodyLaw(Law):
 
     @property
     def points_in_words(self) -> list[str]:
-        """Where the points are that terms name: x1, dx1, jx1_2 … of each."""
+        """Where the points are that terms name: x1, dx1, jx1_2 … of each; what memory acts on."""
         told = []
         for term in self.extra:
             for r, point in enumerate(term.points, 1):
                 words = f"in *{term.name}*, x{r}, y{r}, z{r} are the place of {point.in_words}"
                 told.append(f"{words}; dx{r} … its velocity, jx{r}_1 … its Jacobian")
-        return told
+        return told + ([] if self.memory is None else [self.memory.in_words])
 
     @property
     def forces_beside_bodies(self) -> sympy.Matrix:
@@ -251,22 +257,7 @@ class RigidBodyLaw(Law):
 
         Raises ValueError, one line, for a part that the law has not.
         """
-        names = [p.name for p in self.account]
-        if isinstance(term, int) and not isinstance(term, bool):
-            if -len(names) <= term < len(names):
-                return self.account[term]
-        elif isinstance(term, str):
-            exact = [p for p in self.account if p.name == term]
-            begun = [p for p in self.account if p.name.startswith(term)]
-            if len(exact or begun) == 1:
-                return (exact or begun)[0]
-        else:
-            for own in self.extra:
-                rows = [sympy.Float(own.coefficient) * row for row in own.shape if row != 0]
-                if any(sympy.simplify(row - term) == 0 for row in rows):
-                    return self.explain(own.name)
-        told = "; ".join(names) or "none: this law was not examined"
-        raise ValueError(f"expected a part of this law ({told}), found {term!r}")
+        return find_part(self.account, self.extra, term)
 
     @property
     def units(self) -> dict[str, str]:
@@ -290,6 +281,7 @@ class RigidBodyLaw(Law):
         """Description length in bits at the fixed effective sample size, and operations."""
         nats = 0.5 * self.size * math.log(EFFECTIVE_SAMPLES)
         nats += sum(t.symbol_count * math.log(_ALPHABET) for t in self.extra)
+        nats += (self.memory.symbol_count if self.memory else 0) * math.log(_ALPHABET)
         for x in self.around:
             nats += x.symbol_count * math.log(_ALPHABET)
             nats += 0.5 * x.number_count * math.log(EFFECTIVE_SAMPLES)
@@ -327,6 +319,7 @@ class RigidBodyLaw(Law):
             "near": [n.to_dict() for n in self.near],
             "samples": [x.to_dict() for x in self.samples],
             "beside": None if self.beside is None else sympy.sstr(self.beside, full_prec=True),
+            "memory": None if self.memory is None else self.memory.to_dict(),
         }
 
     @classmethod
@@ -348,15 +341,11 @@ class RigidBodyLaw(Law):
             near=tuple(Near.from_dict(n, cls.from_dict) for n in record.get("near", ())),
             samples=tuple(Sample.from_dict(x) for x in record.get("samples", ())),
             beside=_expression(record),
+            memory=MemoryLaw.from_dict(record["memory"]) if record.get("memory") else None,
         )
 
     def _repr_markdown_(self) -> str:
         return formulas.markdown(self)
-
-
-def _of_points(row: sympy.Expr) -> bool:
-    """Whether the expression names the place, velocity or Jacobian of a point."""
-    return any(s.name.lstrip("dj")[0] in AXES for s in row.free_symbols)
 
 
 def _expression(record: dict) -> sympy.Expr | None:
