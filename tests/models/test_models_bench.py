@@ -16,7 +16,12 @@ ROBOTS = {
     "fixed": kinematics.load("double_pendulum"),
     "free": kinematics.random_tree(1, seed=3, kinds=("revolute",), root="free"),
 }
-QUICK = ("table", "MLP", "DeLaN")  # the others are run by `make test-all`
+QUICK = {
+    ("table", "fixed"),
+    ("table", "free"),
+    ("MLP", "fixed"),
+    ("DeLaN", "free"),
+}  # the others are run by `make test-all`
 
 
 @pytest.fixture
@@ -38,10 +43,13 @@ def arena(base: str, **changes) -> families.Arena:
     return families.Arena(**{**told, **changes})
 
 
-@pytest.mark.parametrize("base", ROBOTS)
 @pytest.mark.parametrize(
-    "family",
-    [f if f in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in families.FAMILIES],
+    ("family", "base"),
+    [
+        pytest.param(f, base, marks=() if (f, base) in QUICK else pytest.mark.slow)
+        for f in families.FAMILIES
+        for base in ROBOTS
+    ],
 )
 def test_every_family_trains_and_is_examined_on_either_base(small, base, family):
     found = families.measure(arena(base), family, train_s=0.2)
