@@ -16,12 +16,8 @@ ROBOTS = {
     "fixed": kinematics.load("double_pendulum"),
     "free": kinematics.random_tree(1, seed=3, kinds=("revolute",), root="free"),
 }
-QUICK = {
-    ("table", "fixed"),
-    ("table", "free"),
-    ("MLP", "fixed"),
-    ("DeLaN", "free"),
-}  # the others are run by `make test-all`
+# The others are run by `make test-all`.
+QUICK = {("table", "fixed"), ("table", "free"), ("MLP", "fixed"), ("DeLaN", "free")}
 
 
 @pytest.fixture
