@@ -183,6 +183,7 @@ print([row.coefficients.tobytes().hex() for row in fit_rows(*state, tau)])
 """
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_on_one_or_two_threads():
     told = []
     for threads in ("1", "2"):

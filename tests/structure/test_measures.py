@@ -82,6 +82,7 @@ def test_under_noise_errors_are_what_deviations_say():
     assert min(m.deviation for m in told) > 1e-6
 
 
+@pytest.mark.slow
 def test_law_report_and_session_name_what_is_a_guess(tmp_path):
     exam = discover.examine(black_box(wrist()), None, discover.Region(q=[1.5] * 3, v=2.0, tau=5.0))
     assert exam.verdict == "physics"
