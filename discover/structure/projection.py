@@ -20,7 +20,7 @@ _RIDGE = 1e-9
 _FLOOR = 1e-9
 _ROUNDED = 30.0  # relative misfits of H over those of the answers, by the inversion
 _NARROWEST = 3e-6  # floor of the narrowest number format that passes for exact
-_COARSE = 1e-5
+COARSE = 1e-5
 _LEAST = 1e-14  # variance of a combination over that of the best, no less
 _SHOWN = 1e-6  # of the best shown combination: what is shown less is not known
 
@@ -213,7 +213,7 @@ class Problem:
 
 def solve_well(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0) -> Solution:
     """With well-shown parameters only; if that does not fit, from there with all of them."""
-    coarse = replace(problem, cut=_COARSE)
+    coarse = replace(problem, cut=COARSE)
     found = solve(coarse, start, iterations=iterations, tidy=tidy)
     if found.error < problem.floor:
         return found
