@@ -71,6 +71,10 @@ def run(
     elif overrides:
         raise RecipeError("overrides: expected a recipe's file beside them, found a Recipe object")
     directory = Path(out) if out is not None else Path("runs") / recipe.study.name
+    # Ctrl-C while a compiled package is being imported can end in a segmentation fault: they are
+    # loaded before there is anything to interrupt.
+    from discover import dataset, measure, train  # noqa: F401
+
     study = _Study(recipe, directory, device, say, progress)
     study.open(resume, command)
     return study.run()
