@@ -13,7 +13,6 @@ from torch import Tensor
 import kinematics
 from discover.conclusion import Finding
 from discover.dynamics import Answers, relative_error
-from discover.evidence import Evidence
 from discover.findings import evidence_from
 from discover.interview import Interview
 from discover.laws import RigidBodyLaw
@@ -109,20 +108,9 @@ def _question(law: RigidBodyLaw, x: Answers) -> Question:
 def _judged(finding: Finding, inside: float, far: float, best: float, best_far: float) -> Finding:
     """The evidence as it is for questions in sequence: no law is better than it is there."""
     values = {e.name: e.value for e in finding.evidence}
-
-    def worse(name: str, error: float) -> None:
-        if name in values:
-            changed[name] = max(values[name], error)
-
-    changed: dict[str, float] = {}
-    for name in _BODIES:
-        worse(name, far)
-    worse("law error in the region", inside)
-    for name in _WITH_MORE:
-        worse(name, best_far)
-    worse("best law error in the region", best)
-    worse("gain of extra terms", far / max(best_far, 1e-12))
-    bands: dict[str, tuple[float, float]] = {}
-    new = {e.name: e for e in evidence_from(changed, bands)}
-    evidence: list[Evidence] = [new.get(e.name, e) for e in finding.evidence]
-    return replace(finding, evidence=evidence)
+    errors = dict.fromkeys(_BODIES, far) | dict.fromkeys(_WITH_MORE, best_far)
+    errors |= {"law error in the region": inside, "best law error in the region": best}
+    errors |= {"gain of extra terms": far / max(best_far, 1e-12)}
+    changed = {n: max(values[n], error) for n, error in errors.items() if n in values}
+    new = {e.name: e for e in evidence_from(changed, {})}
+    return replace(finding, evidence=[new.get(e.name, e) for e in finding.evidence])

@@ -21,7 +21,7 @@ from discover.probes.noise import Floor
 from discover.probes.reach import curves, reach
 
 _ROUNDING = 1e-12  # of the answers, their spread where it is nothing else
-_AS_NOISE = 1.8  # times the noise that spread may be: two estimates from about forty answers differ
+_AS_NOISE = 1.8  # times the noise: spreads of forty and fifty answers differ by so much by chance
 _STANDS_OUT = 0.3  # noise over the answers themselves, above which no constant shows
 _HOLDS = 0.01  # relative error far out, beyond noise, at which it has ended
 _TOLERANCE = 0.05

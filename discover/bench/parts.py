@@ -24,31 +24,10 @@ def measure(
     seeds: Sequence[int],
     say: Callable[[str], None],
 ) -> None:
-    """Run the trials of `part` that are missing, and write the report of all that are kept.
-
-    Raises RecipeError.
+    """Run the trials of `part` (names with commas between, or all) that are missing, and write the
+    report of all that are kept. Raises RecipeError.
     """
     known = collect(modules)
-    run_chosen(bench, known, folder, part=part, workers=workers, seeds=seeds, say=say)
-    say(f"report: {tell(bench, title, folder, known)}")
-
-
-def collect(modules: Sequence[str]) -> dict[str, Part]:
-    """The parts of some modules, each a list PARTS, by name and in the order given."""
-    return {part.name: part for m in modules for part in import_module(m).PARTS}
-
-
-def run_chosen(
-    bench: str,
-    known: dict[str, Part],
-    folder: Path,
-    *,
-    part: str,
-    workers: int,
-    seeds: Sequence[int],
-    say: Callable[[str], None],
-) -> None:
-    """Run the missing trials of `part`: names with commas between, or all. Raises RecipeError."""
     chosen = list(known) if part == "all" else part.split(",")
     for name in chosen:
         if name not in known:
@@ -62,6 +41,12 @@ def run_chosen(
         )
     for name in chosen:
         run_part(known[name], folder, seeds, workers, say)
+    say(f"report: {tell(bench, title, folder, known)}")
+
+
+def collect(modules: Sequence[str]) -> dict[str, Part]:
+    """The parts of some modules, each a list PARTS, by name and in the order given."""
+    return {part.name: part for m in modules for part in import_module(m).PARTS}
 
 
 def tell(bench: str, title: str, folder: Path, known: dict[str, Part]) -> Path:

@@ -22,6 +22,7 @@ from discover.laws.channels import Channel, answered, felt
 from discover.laws.design import Design
 from discover.laws.newton import newton, solved
 from discover.laws.quantities import Mechanics, needs_mechanics
+from discover.laws.robot_key import RobotKey
 from discover.laws.terms import Term, forces
 from discover.laws.turns import Turns
 from discover.laws.turns import columns as turned
@@ -232,27 +233,11 @@ def identifiable_basis(robot: Robot) -> Tensor:
     From the regressor at generic states, by singular values (Gautier 1991). Depends on the tree,
     its geometry and gravity, never on the inertial parameters.
     """
-    return _identifiable_basis(_Key(robot))
-
-
-class _Key:
-    """A robot hashed by what the regressor depends on."""
-
-    def __init__(self, robot: Robot):
-        record = robot.to_dict()
-        for field in ("pi", "name", "notes"):
-            record.pop(field, None)
-        self.robot, self.text = robot, repr(record)
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.text == self.text
+    return _identifiable_basis(RobotKey(robot))
 
 
 @lru_cache(maxsize=32)
-def _identifiable_basis(key: _Key) -> Tensor:
+def _identifiable_basis(key: RobotKey) -> Tensor:
     robot = key.robot
     generator = torch.Generator().manual_seed(0)
     n = max(40, 4 * 10 * robot.nb // robot.nv)

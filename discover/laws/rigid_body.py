@@ -289,11 +289,13 @@ class RigidBodyLaw(Law):
         return Complexity(bits=nats / math.log(2), operations=operations)
 
     def export(self, target: str) -> str:
-        """The law as text: "sympy", "python", "torch", "c" or "latex"."""
+        """The law as text: "sympy", "python", "torch", "c" or "latex"; without its memory, so for
+        questions that follow themselves."""
         return formulas.export(self.robot, self.extra, target, self.channels, self.turns)
 
     def compile(self, dtype: str = "float64"):
-        """The law as a compiled program (q, v, tau) -> a on numpy arrays."""
+        """The law as a compiled program (q, v, tau) -> a on numpy arrays; without its memory, so
+        for questions that follow themselves."""
         plain = not self.extra and not self.channels and self.turns is None
         if self.searched is not None and plain:
             return self.program.compile(dtype)

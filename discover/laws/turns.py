@@ -21,6 +21,7 @@ from torch import Tensor
 
 import kinematics
 from discover.laws.expressions import parse_expression
+from discover.laws.robot_key import RobotKey
 from discover.laws.terms import whole_numbers
 from kinematics import Robot
 from kinematics.programs import Graph, Program, evaluate, make_program, trace
@@ -117,7 +118,7 @@ class Columns:
 
 def columns(robot: Robot, turns: Turns, basis: Tensor, q: Tensor, v: Tensor) -> Columns:
     """Of bodies that are turned so. Hinges only; joint terms of `robot` are left out."""
-    regressor, composites = _programs(_Key(robot))
+    regressor, composites = _programs(RobotKey(robot))
     nv, B, at_q = robot.nv, basis.numpy(), q.detach().numpy()
 
     def at(v: np.ndarray, a: np.ndarray) -> np.ndarray:
@@ -136,11 +137,11 @@ def columns(robot: Robot, turns: Turns, basis: Tensor, q: Tensor, v: Tensor) -> 
 
 def identifiable(robot: Robot, turns: Turns) -> Tensor:
     """Orthonormal columns that span what torques can show of bodies turned so: (10 nb, rank)."""
-    return _identifiable(_Key(robot), turns)
+    return _identifiable(RobotKey(robot), turns)
 
 
 @functools.lru_cache(maxsize=256)
-def _identifiable(key: _Key, turns: Turns) -> Tensor:
+def _identifiable(key: RobotKey, turns: Turns) -> Tensor:
     robot, generator = key.robot, torch.Generator().manual_seed(0)
     n = max(40, 40 * robot.nb // robot.nv)
     q, v, a = (torch.randn(n, robot.nv, generator=generator, dtype=torch.float64) for _ in "qva")
@@ -154,24 +155,8 @@ def _identifiable(key: _Key, turns: Turns) -> Tensor:
 _RANK = 1e-9
 
 
-class _Key:
-    """A robot hashed by all but its inertial parameters."""
-
-    def __init__(self, robot: Robot):
-        record = robot.to_dict()
-        for name in ("pi", "name", "notes"):
-            record.pop(name, None)
-        self.robot, self.text = robot, repr(record)
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.text == self.text
-
-
 @functools.lru_cache(maxsize=16)
-def _programs(key: _Key) -> tuple[Program, Program]:
+def _programs(key: RobotKey) -> tuple[Program, Program]:
     """(the regressor of (q, v, a), the mass matrix of (q, pi)) as straight lines."""
     robot, graph = key.robot, Graph()
     still = torch.zeros_like(robot.armature)

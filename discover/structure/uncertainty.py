@@ -27,6 +27,7 @@ _FAR = 0.1  # a finite step: radians, or of the reach
 _FOLLOWING = 20  # steps in which screws follow it
 _SAME = 1.02  # times the misfit that passes for the same, under noise
 _SEEN = 1e-6  # relative singular value of slopes along which screws follow
+_FOLLOWED = 1e-3  # of a step's misfit: what is left of it is the search's, not the answers'
 _PARALLEL = 1e-6  # sine below which two axes count as parallel
 _VERTICAL = np.array([0.0, 0.0, 1.0])
 
@@ -76,9 +77,12 @@ def _second_order(problem: Problem, screws: Array, k: int, move: Array) -> float
     own = float(np.sqrt(np.mean(problem.residual(screws)[0] ** 2)))
     moved = tree.unit(screws + step * move)
     left = float(np.sqrt(np.mean(problem.residual(moved)[0] ** 2)))
-    limit = _SAME * own if problem.whitened else problem.floor
-    # Bodies that are hardly shown come and go; without them the misfit falls smoothly.
+    limit = _SAME * own if problem.whitened else max(problem.floor, _FOLLOWED * left)
+    # Bodies that are hardly shown come and go: without them the misfit falls smoothly, though not
+    # always to the end.
     found, error = _followed(replace(problem, cut=COARSE), moved, k, limit)
+    if error > limit:
+        found, error = _followed(problem, found, k, limit)
     again = _quantities(tree, found)
     kept = len(again) > k and abs(abs(again[k][3]) - abs(told[3])) > 0.3 * step
     if error > limit or not kept:

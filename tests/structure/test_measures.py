@@ -100,3 +100,31 @@ def test_a_free_distance_is_no_difference_from_a_description():
     region = discover.Region(q=[1.5] * 3, v=2.0, tau=5.0)
     exam = discover.examine(black_box(wrist()), wrist([0.0, 0.07, 0.05]), region, mechanism=True)
     assert exam.account.comparison.differs == ((), (), ())
+
+
+def leaning(robot: kinematics.Robot, lean: float) -> kinematics.Robot:
+    """The double pendulum in a plane that leans against gravity, with a shorter upper arm and
+    bodies that make up for it."""
+    c = np.cos(lean)
+    pi = robot.pi.clone()
+    arm = robot.tree_offset[1].clone()
+    m = pi[1, 0]
+    pi[1, 1:4] /= c
+    pi[0, 1:4] = (pi[0, 1:4] + m * arm) / c - m * c * arm
+    pi[0, 6] += m * float(arm @ arm) * (1 - c**2)  # Iyy, about the hinge
+    gravity = robot.gravity.norm() * torch.tensor([0.0, np.sin(lean), -c], dtype=torch.float64)
+    offset = robot.tree_offset.clone()
+    offset[1] = c * arm
+    return robot.replace(pi=pi, gravity=gravity, tree_offset=offset)
+
+
+def test_a_plane_of_hinges_may_lean_and_its_tilt_is_told_as_free():
+    robot = kinematics.load("double_pendulum")
+    other = leaning(robot, 0.3)
+    states = kinematics.random_state(robot, 50, seed=2)
+    assert relative_error(kinematics.rnea(other, *states), kinematics.rnea(robot, *states)) < 1e-12
+    found = infer(Respondent(black_box(robot), 2, 2), REGION)
+    told = {(m.joint, m.quantity): m for m in found.geometry.measures}
+    assert told[0, "angle"].free
+    assert not told[1, "angle"].free
+    assert told[1, "distance"].deviation < 1e-8  # of a plane that stands upright
