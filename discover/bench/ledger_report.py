@@ -124,7 +124,8 @@ def costs(held: Held) -> list[str]:
     text += f"{seconds(max(own['sampling_seconds'] for own in held['training']))}."
     text += distilling(held["law"])
     text += (
-        f" From the robot to machine code: {seconds(held['compile']['anew'])} the first time, "
+        f" From the robot to machine code in a new process, the loading of LLVM included: "
+        f"{seconds(held['compile']['anew'])} the first time, "
         f"{seconds(held['compile']['cached'])} from the cache (processor time)."
     )
     return [text]

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -29,6 +28,7 @@ import kinematics
 from discover import contenders, engines, ledger, models
 from discover.artifacts import read_json, write_json
 from discover.bench import ledger_report
+from discover.bench.compile_times import compile_times
 from discover.bench.ledger_subjects import SUBJECTS, Subject, load, region_of
 from discover.bench.programs import compiled_timings, operation_counts
 from discover.descent import TrainingConfig
@@ -43,7 +43,6 @@ from discover.sampling import Batch, sample
 from discover.simulated import generate
 from discover.train import train
 from kinematics import Robot
-from kinematics.programs import disk_cache
 
 Say = Callable[[str], None]
 
@@ -65,6 +64,7 @@ class Effort:
     training: float = 1.0  # times what each subject asks for
     epochs: int = 60
     rounds: int = 11
+    processes: int = 5  # whose waiting for machine code is timed
     batches: tuple[int, ...] = ledger.BATCHES
     torch_compile: bool = True  # of networks, where there is a C++ compiler
     few_joints: int = 4  # velocities: torch.compile takes minutes over the simulator of more
@@ -130,7 +130,7 @@ def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
     law, distilled = None, None
     if effort.law:
         law, distilled = distil(subject, networks, robot, region)
-    compiling = compile_times(robot)
+    compiling = compile_times(robot, effort.processes)
     for network in networks.values():
         network.float()
     with_torch_compile = (
@@ -253,25 +253,6 @@ def fitted_law(robot: Robot, region: Region) -> RigidBodyLaw:
     batch = sample(region, robot, ANSWERS, 1)
     answers = Answers(q=batch.q, v=batch.v, tau=batch.tau, a=kinematics.aba(robot, *batch))
     return RigidBodyLaw.from_fit(fit(Family.of(robot), answers))
-
-
-def compile_times(robot: Robot) -> dict[str, float]:
-    """Processor seconds from the robot to machine code, made anew and read from the cache."""
-    found = {}
-    before = os.environ.get(disk_cache.VARIABLE)
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ[disk_cache.VARIABLE] = folder
-        try:
-            for name in ("anew", "cached"):
-                begin = time.process_time()
-                kinematics.compile(robot, "aba")
-                found[name] = time.process_time() - begin
-        finally:
-            if before is None:
-                del os.environ[disk_cache.VARIABLE]
-            else:
-                os.environ[disk_cache.VARIABLE] = before
-    return found
 
 
 def reference_of(robot: Robot) -> tuple[Callable[[Batch], np.ndarray], str]:

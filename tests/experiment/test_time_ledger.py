@@ -12,7 +12,7 @@ from discover.bench import ledger_report, time_ledger
 from discover.report.pareto import Point, front, points
 
 QUICK = time_ledger.Effort(
-    samples=400, epochs=5, rounds=2, batches=(1, 64), torch_compile=False, law=False
+    samples=400, epochs=5, rounds=2, processes=1, batches=(1, 64), torch_compile=False, law=False
 )
 PENDULUM = replace(time_ledger.SUBJECTS[0], networks=("mlp 2×32",))
 
