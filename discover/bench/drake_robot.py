@@ -22,9 +22,9 @@ Array = np.ndarray
 
 def drake(robot: Robot) -> list[Contender]:
     """Drake's accelerations state by state; none where joints are of kinds not mapped here."""
-    if any(kind == "spherical" for kind in robot.kinds) or any(
-        kind == "free" and parent >= 0
-        for kind, parent in zip(robot.kinds, robot.parents, strict=True)
+    if any(
+        kind == "spherical" or (kind == "free" and (parent >= 0 or robot.armature[at].any()))
+        for kind, parent, at in zip(robot.kinds, robot.parents, robot.v_slices, strict=True)
     ):
         return []
     plant, order_q, order_v = _plant(robot)
@@ -107,6 +107,10 @@ def _plant(robot: Robot) -> tuple[Any, list[int], list[int]]:
         else:
             joint = RevoluteJoint(name, frame, own, robot.axes[i].numpy())
         joints.append(plant.AddJoint(joint))
+        if robot.armature[robot.v_slices[i]].any():  # a rotor turned as fast as the joint
+            rotor = plant.AddJointActuator(f"rotor of {name}", joints[-1])
+            rotor.set_default_rotor_inertia(float(robot.armature[robot.v_slices[i]][0]))
+            rotor.set_default_gear_ratio(1.0)
     plant.Finalize()
     order_q, order_v = [0] * robot.nq, [0] * robot.nv
     for i, joint in enumerate(joints):

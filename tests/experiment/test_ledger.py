@@ -68,9 +68,23 @@ def free_quadruped() -> kinematics.Robot:
     return kinematics.load(f"{robots}/{SOLO}", root="free")
 
 
-@pytest.mark.parametrize("name", ["double_pendulum", "panda", "planar_branched", "solo12"])
+def with_rotors(robot: kinematics.Robot) -> kinematics.Robot:
+    return robot.replace(armature=torch.linspace(0.1, 0.5, robot.nv, dtype=torch.float64))
+
+
+SUBJECTS = {
+    "double_pendulum": lambda: kinematics.load("double_pendulum"),
+    "panda": lambda: kinematics.load("panda"),
+    "planar_branched": lambda: kinematics.load("planar_branched"),
+    "panda with rotors": lambda: with_rotors(kinematics.load("panda")),
+    "solo12": free_quadruped,
+}
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
 def test_the_engines_simulate_the_same_robot(name: str) -> None:
-    robot = free_quadruped() if name == "solo12" else kinematics.load(name)
+    """Drake and OpenSim take part where they are installed; they are no part of the extras."""
+    robot = SUBJECTS[name]()
     batch = sample(REGION, robot, 9, 0)
     true = simulator(robot)(*batch).numpy()
     assert np.allclose(engines.pinocchio_reference(robot)(batch), true, rtol=1e-9, atol=1e-9)
