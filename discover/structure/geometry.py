@@ -17,7 +17,7 @@ import numpy as np
 
 from discover.structure.measures import Measure
 from discover.structure.probing import Prober
-from discover.structure.projection import Problem, Solution, solve, solve_well
+from discover.structure.projection import JOINT_TERMS, Problem, Solution, solve, solve_well
 from discover.structure.rivals import weight_of
 from discover.structure.screws import Array, ScrewTree
 from discover.structure.uncertainty import measures
@@ -74,6 +74,7 @@ def infer_geometry(
 ) -> Geometry:
     """Screws of a tree whose parents and joint kinds are given. Deterministic in the seed."""
     before = prober.respondent.queries
+    terms = JOINT_TERMS if joint_terms else ()
     rng = np.random.default_rng([prober.seed, 29])
     depth = 12 if prober.scatters else 1
     nv = len(tree.parents)
@@ -87,19 +88,19 @@ def infer_geometry(
     # What slides shows how strong gravity is.
     for leaf in sorted(_leaves(tree), key=lambda leaf: _turning_only(tree, leaf)):
         way = _way(tree, leaf)
-        found = one_way(prober, tree, way, rng, effort=effort, joint_terms=joint_terms)
+        found = one_way(prober, tree, way, rng, effort=effort, joint_terms=terms)
         if not found.reached:
             effort = min(effort, FEWER)
         elif tree.seeks_weight and not _turning_only(tree, leaf):
             tree = replace(tree, gravity=found.gravity)
         screws = _lay_on(screws, known, found.screws, way)
         known |= set(way)
-    problem = Problem.of(tree, asked, whitened=prober.scatters, joint_terms=joint_terms)
+    problem = Problem.of(tree, asked, whitened=prober.scatters, joint_terms=terms)
     result = _settled(problem, screws, prober.scatters)
     problem = problem.under(result.gravity)
     tree = problem.tree
     best = problem.parameters(result.screws)
-    test = Problem.of(tree, held, whitened=prober.scatters, joint_terms=joint_terms)
+    test = Problem.of(tree, held, whitened=prober.scatters, joint_terms=terms)
     size = 6 * nv + len(best) + tree.seeks_weight
     spread = problem.spread(result.screws, best) if prober.scatters else np.zeros((size, 0))
     held_out = test.foreseen_error(result.screws, best, spread)

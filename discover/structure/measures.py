@@ -1,7 +1,8 @@
 """The numbers of a geometry, each with its standard error, in words.
 
 Lines of joints are told beside those of the joints that carry them, in ways that are the same in
-every frame; a number on which no answer depends is free, and whatever is given for it a guess.
+every frame; a number on which no answer depends is free, and whatever is given for it a guess. Two links that
+turn about level lines can stand askew if a rotor's inertia makes up for it: such numbers say so.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Measure:
     quantity   "angle" [rad] between the lines, "distance" [m] of them, "offset" [m] along and
                "turn" [rad] about the other's line, from the common normal before to this one
     deviation  standard error; infinite where no answer depends on the number
+    rotorless  whether it is known only if no joint has a rotor, whose inertia would make up for it
     """
 
     joint: int
@@ -34,6 +36,7 @@ class Measure:
     quantity: str
     value: float
     deviation: float
+    rotorless: bool = False
 
     @property
     def free(self) -> bool:
@@ -65,6 +68,8 @@ def in_words(m: Measure, names: Sequence[str]) -> str:
     turning = m.quantity in ("angle", "turn")
     unit, scale = ("°", 180 / np.pi) if turning else (" m", 1.0)
     error = "free, no answer depends on it" if m.free else f"± {m.deviation * scale:.1g}{unit}"
+    if m.rotorless:
+        error += ", free if joints have rotors"
     if m.other == -1:
         return f"{'direction' if turning else 'place'} in the base's frame {error}"
     least = max(1e-9, m.deviation if not m.free else 0.0)
@@ -88,9 +93,15 @@ def guesses(told: Sequence[Measure], names: Sequence[str]) -> list[str]:
     }
     out = []
     for m in told:
-        if m.free:
+        if m.free or m.rotorless:
             other = {-1: "the base", VERTICAL: "the vertical"}.get(m.other) or names[m.other]
             what = words[m.quantity].format(names[m.joint], other)
+            if m.rotorless:
+                out.append(
+                    f"Answers depend on {what} only if no joint has a rotor, whose inertia could "
+                    "make up for it."
+                )
+                continue
             rest = ""
             if m.other == VERTICAL and any(x.quantity == "distance" for x in told):
                 rest = ", and the scale of all lengths rests on it"

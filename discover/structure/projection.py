@@ -15,6 +15,7 @@ from discover.structure.probing import Local
 from discover.structure.rivals import scales, truncated
 from discover.structure.screws import Array, ScrewTree
 
+JOINT_TERMS = ("armature", "spring", "constant force")
 _STEP = 1e-30
 _RIDGE = 1e-9
 _FLOOR = 1e-9
@@ -90,8 +91,7 @@ class Problem:
     """[H | force] of a tree at configurations q, weighted.
 
     y (r,): what was answered, weighted. `floor`: the misfit at which nothing is left to explain.
-    With `joint_terms` each joint may have an armature, a spring and a constant force of its own
-    beside its bodies.
+    `joint_terms`: what each joint may have of its own beside its bodies, of `JOINT_TERMS`.
     `cut`: combinations of parameters that the answers show less than this are not used. A coarse
     cut keeps the search from nearly degenerate screws with huge parameters that make up for them.
     """
@@ -101,16 +101,16 @@ class Problem:
     y: Array
     weights: Weights
     floor: float
-    joint_terms: bool = False
+    joint_terms: tuple[str, ...] = ()
     cut: float = _RIDGE
 
     @classmethod
     def of(
-        cls, tree: ScrewTree, asked: Local, *, whitened: bool, joint_terms: bool = False
+        cls, tree: ScrewTree, asked: Local, *, whitened: bool, joint_terms: tuple[str, ...] = ()
     ) -> Problem:
         """Weights from the covariance of the answers if they scatter, else from their size."""
         if whitened:
-            weights, floor = Weights.of_noise(asked, joint_terms or tree.gravity != 0), 1.15
+            weights, floor = Weights.of_noise(asked, bool(joint_terms) or tree.gravity != 0), 1.15
             H = asked.raw
         else:
             weights = Weights.of_sizes(tree, asked)
@@ -133,14 +133,16 @@ class Problem:
         return self.weights(np.moveaxis(columns, -1, 0)).T
 
     def _own_terms(self) -> Array:
-        """Armature, spring and constant force of each joint: (n, nv, nv + 1, 3 nv)."""
+        """The k terms of each joint, kind by kind: (n, nv, nv + 1, k nv)."""
         n, nv = self.q.shape
-        out = np.zeros((n, nv, nv + 1, 3, nv))
-        for j in range(nv):
-            out[:, j, j, 0, j] = 1.0
-            out[:, j, nv, 1, j] = self.q[:, j]
-            out[:, j, nv, 2, j] = 1.0
-        return out.reshape(n, nv, nv + 1, 3 * nv)
+        out = np.zeros((n, nv, nv + 1, len(self.joint_terms), nv))
+        for k, term in enumerate(self.joint_terms):
+            for j in range(nv):
+                if term == "armature":
+                    out[:, j, j, k, j] = 1.0
+                else:
+                    out[:, j, nv, k, j] = self.q[:, j] if term == "spring" else 1.0
+        return out.reshape(n, nv, nv + 1, -1)
 
     def parameters(self, screws: Array) -> Array:
         """Inertial parameters, then joint terms if any, (p,), of least norm."""

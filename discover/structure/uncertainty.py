@@ -22,7 +22,8 @@ from discover.structure.screws import Array, ScrewTree
 
 _STEP = 1e-30  # of derivatives by a complex step
 _KERNEL = 1e-11  # of the best shown combination: what is shown less is not shown at all
-_MOVED = 1e-3  # of a number's slopes along unshown combinations: no rounding
+_ROUNDING = 1e-12  # times the condition of what is shown: of a number's slopes along the rest
+_MOVED = 1e-3  # the most that passes for rounding
 _FAR = 0.1  # a finite step: radians, or of the reach
 _FOLLOWING = 20  # steps in which screws follow it
 _SAME = 1.02  # times the misfit that passes for the same, under noise
@@ -34,6 +35,24 @@ _VERTICAL = np.array([0.0, 0.0, 1.0])
 
 def measures(problem: Problem, screws: Array, parameters: Array) -> tuple[Measure, ...]:
     """All numbers of a geometry (screws (nb, 6), parameters (p,)) that fits a problem's answers."""
+    told = _quantities(problem.tree, screws)
+    deviations = _deviations(problem, screws, parameters)
+    rotorless = [False] * len(told)
+    if not problem.joint_terms:
+        rotors = replace(problem, joint_terms=("armature",))
+        with_none = np.append(parameters, np.zeros(len(screws)))
+        allowed = _deviations(rotors, screws, with_none)
+        rotorless = [b == np.inf > a for a, b in zip(deviations, allowed, strict=True)]
+    return tuple(
+        Measure(joint=j, other=k, quantity=what, value=value, deviation=deviation, rotorless=needs)
+        for (j, k, what, value, _), deviation, needs in zip(
+            told, deviations, rotorless, strict=True
+        )
+    )
+
+
+def _deviations(problem: Problem, screws: Array, parameters: Array) -> list[float]:
+    """Standard error of each of the numbers, infinite where no answer shows it."""
     tree = problem.tree
     J = problem.slopes(screws, parameters)
     size = np.linalg.norm(J, axis=0)
@@ -41,26 +60,25 @@ def measures(problem: Problem, screws: Array, parameters: Array) -> tuple[Measur
     _, s, vt = np.linalg.svd(np.linalg.qr(J / size, mode="r"), full_matrices=True)
     s = np.append(s, np.zeros(len(vt) - len(s)))
     shown = s > _KERNEL * s[0]
+    blurred = min(_MOVED, _ROUNDING * s[0] / s[shown].min())
     left = problem.y - problem.design(screws) @ parameters
     sigma = np.sqrt(left @ left / max(1, len(left) - int(shown.sum())))
     moved = _moved(tree, screws)
     out = []
-    for k, (joint, other, quantity, value, of) in enumerate(_quantities(tree, screws)):
+    for k, (*_, of) in enumerate(_quantities(tree, screws)):
         slope = np.zeros((of(screws[None]).shape[-1], J.shape[1]))
         slope[:, : screws.size] = of(moved).imag.T / _STEP
         along = (slope / size) @ vt.T
         total = float(np.linalg.norm(along))
-        free = float(np.linalg.norm(along[:, ~shown])) > _MOVED * total > 0
+        free = float(np.linalg.norm(along[:, ~shown])) > blurred * total > 0
         deviation = float(sigma * np.linalg.norm(along[:, shown] / s[shown]))
         if free:
             row = along[np.argmax(np.linalg.norm(along[:, ~shown], axis=1))]
             move = (vt[~shown].T @ row[~shown]) / size
             move = move[: screws.size].reshape(screws.shape)
             deviation = _second_order(problem, screws, k, move / (row[~shown] @ row[~shown]))
-        out.append(
-            Measure(joint=joint, other=other, quantity=quantity, value=value, deviation=deviation)
-        )
-    return tuple(out)
+        out.append(deviation)
+    return out
 
 
 def _second_order(problem: Problem, screws: Array, k: int, move: Array) -> float:

@@ -43,7 +43,7 @@ def one_way(
     rng: np.random.Generator,
     *,
     effort: int = STARTS,
-    joint_terms: bool = False,
+    joint_terms: tuple[str, ...] = (),
     hasty: bool = False,
 ) -> Way:
     """Screws of the joints `way`, each carried by the one before. With `hasty` the first stage that
