@@ -7,6 +7,7 @@ come first, and laws that somebody listed; where these make the verdict safe no 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,6 +32,7 @@ from discover.fitted import (
     WIDE,
     Laws,
     answers_inside,
+    apart,
     behind_channels,
     fitted,
     left_over,
@@ -164,14 +166,17 @@ def _weigh(
     known: dict[str, float] | None = None,
 ) -> _Weighed:
     """All that the verdict rests on, measured on the laws; `known`: what was measured before."""
-    physics, extended, local, inside = laws.physics, laws.extended, laws.local, laws.inside
     held, far_sets = laws.sets.inside, laws.sets.far
     fresh = Answers.concat(far_sets)
     noise_far = relative_noise(floor, fresh)
     blur = max(gate, noise_far * (8.0 / (len(far_sets[0]) * interview.robot.nv)) ** 0.25)
+    if gain_by_axis(laws.physics, laws.extended, far_sets, floor, blur) > _GAINS:
+        laws = apart(interview, laws)
+    physics, extended, local, inside = laws.physics, laws.extended, laws.local, laws.inside
     far_physics, far_extended, drift = (
         worst(law, far_sets, floor) for law in (physics, extended, local)
     )
+    far_both = math.inf if laws.beyond is None else worst(laws.beyond, far_sets, floor)
     inside_error = relative(physics, held)
     predictable, where = residual.low_dimensional_predictability(physics, inside)
     completion = complete(physics, inside, interview.robot.pi)
@@ -188,7 +193,7 @@ def _weigh(
         ),
         # A law that holds inside and far out, and not between, is none.
         "extended law error far out": max(far_extended, worst(extended, laws.between, floor)),
-        "best law error far out": min(far_physics, far_extended, drift),
+        "best law error far out": min(far_physics, far_extended, drift, far_both),
         "best law error in the region": min(relative(f, held) for f in (local, physics, extended)),
         "resolution": seen.region,
         "repeatability": floor.random,
@@ -202,6 +207,9 @@ def _weigh(
                 f"{coarse:.0%} of what the best law leaves over changes from place to place, as "
                 "answers between remembered samples do, and is no noise: it may be a table's."
             )
+    if laws.onset is not None and laws.beyond is not None:
+        around = "; ".join(c.in_words for c in laws.beyond.family.around)
+        notes.append(laws.onset.sentence + (f" All of them follow {around}." if around else ""))
     if predictable > 0.5:
         notes.append(
             f"What the rigid-body law leaves over can be predicted from little ({where}, "

@@ -19,7 +19,8 @@ _MEANING = {
     "resolution": "departures from the law that could have hidden in noise and residual",
     "extended law error far out": "the best law with other terms, frozen, at 2–3 half-widths",
     "best law error far out": "the best of all laws at 2–3 half-widths, worst axis",
-    "far curvature": "second difference at 9–11 half-widths over inside, the lesser of q and v",
+    "far curvature": "second difference at 9–11 half-widths over inside, the lesser of q and v; 0 "
+    "where that in v has nothing to do with the one at twice the distance",
     "growth of the inertia's misfit": "misfit of the response to tau, outside over inside",
     "frozen steps": "fraction of steps of 1/1000 half-width that change nothing",
     "kept label noise": "correlation of label noise with the model's answers at training points",

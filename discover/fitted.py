@@ -25,6 +25,7 @@ from discover.laws.selection import (
     well_started,
 )
 from discover.laws.terms import Term, joint_terms, library
+from discover.probes import onset
 from discover.probes.noise import Floor
 from discover.probes.reach import EDGES
 from discover.sampling import Batch
@@ -49,6 +50,8 @@ class Laws:
     tried               all that competed; `searched` says whether unlisted terms did, `short`
                         whether that search ended for the number of candidates that it may try
     near_laws           those about as good as the extended one, after it
+    onset, beyond       where another law begins outside the region, and the law of both, which is
+                        then no extended one
     """
 
     local: Fit
@@ -63,6 +66,8 @@ class Laws:
     searched: bool = False
     short: bool = False
     near_laws: tuple[Candidate, ...] = ()
+    onset: onset.Onset | None = None
+    beyond: Fit | None = None
 
 
 def fitted(interview: Interview, first: Fit, floor: Floor, gate: float) -> Laws:
@@ -143,6 +148,16 @@ def behind_channels(laws: Laws, floor: float) -> Laws:
         fit = refit(found.fit, laws.wide, found.fit.family.terms)
         laws = replace(laws, extended=fit, tried=(*laws.tried, fit), near_laws=())
     return laws
+
+
+def apart(interview: Interview, laws: Laws) -> Laws:
+    """The same, with an extended law that begins outside the region taken for two laws."""
+    if laws.extended is laws.physics or laws.extended.integrator is not None:
+        return laws
+    begins = onset.measure(interview, laws.extended, laws.local, laws.sets.inside)
+    if begins is None:
+        return laws
+    return replace(laws, extended=laws.physics, onset=begins, beyond=laws.extended, near_laws=())
 
 
 def _with_joint_terms(

@@ -3,6 +3,10 @@
 The laws of mechanics are trigonometric in angles and quadratic in velocities: their second
 differences do not die out. Networks go straight or saturate, tables stay constant: theirs do. The
 statistic is the size of the second difference far out over the size inside.
+
+Interpolants of waves, as of random Fourier features, bend far out as much as inside, but never the
+same way twice; a square of velocities bends there as it does everywhere. So bends in v that have
+nothing to do with each other, at a distance and at twice the distance, count for none.
 """
 
 from __future__ import annotations
@@ -14,8 +18,10 @@ from torch import Tensor
 
 from discover.interview import Interview
 
+FLAT = 0.1  # far curvature of what has no law far out
 _NEAR, _FAR = 0.0, 10.0  # centres of the chords, in half-widths
 _STEP = 1.0  # half-widths
+_AGREE = 0.5  # mean cosine of bends in v at _FAR and at twice _FAR, below which they are unrelated
 _BLIND = 1e-6  # relative second differences below this are no curvature
 
 
@@ -34,23 +40,28 @@ class Curvature:
 
 
 def measure(interview: Interview, floor: float, scale: Tensor, n: int) -> Curvature:
-    """Second differences on n random chords along q and along v, at 5–7 half-widths and inside."""
+    """Second differences on n random chords along q and along v, at 9–11 half-widths and inside."""
     ratios: dict[str, float | None] = {}
     noise = 6**0.5 * floor  # what noise alone makes of a second difference
+    bends = {}
     for axis in ("q", "v"):
+        bends[axis] = _bends(interview, axis, _FAR, scale, n)
         near, far = (
-            max(_second_difference(interview, axis, c, scale, n) ** 2 - noise**2, 0.0) ** 0.5
-            for c in (_NEAR, _FAR)
+            max(_typical(b) ** 2 - noise**2, 0.0) ** 0.5
+            for b in (_bends(interview, axis, _NEAR, scale, n), bends[axis])
         )
         blind = max(_BLIND, 5 * floor)
         ratios[axis] = None if near < blind else far / near
+    known = [x for x in ratios.values() if x is not None]
+    if ratios["v"] is not None and min(known) > FLAT:
+        beyond = _bends(interview, "v", 2 * _FAR, scale, n)
+        if _agreement(bends["v"], beyond) < _AGREE:
+            ratios["v"] = 0.0
     return Curvature(q=ratios["q"], v=ratios["v"])
 
 
-def _second_difference(
-    interview: Interview, axis: str, centre: float, scale: Tensor, n: int
-) -> float:
-    """Median size of a(c + h) - 2 a(c) + a(c - h), standardised, along random directions."""
+def _bends(interview: Interview, axis: str, centre: float, scale: Tensor, n: int) -> Tensor:
+    """a(c + h) - 2 a(c) + a(c - h), standardised, along n random directions (n, nv)."""
     batch = interview.draw("curvature", n)
     generator = torch.Generator().manual_seed(interview.seed + 29)
     nv = interview.robot.nv
@@ -66,6 +77,18 @@ def _second_difference(
             v = v + (centre + offset) * unit
         answers.append(interview.ask(q, v, batch.tau).a)
     low, middle, high = answers
-    bend = ((high - 2 * middle + low) / scale).square().mean(-1).sqrt()
-    bend = bend[torch.isfinite(bend)]
-    return float(bend.median()) if len(bend) else float("inf")
+    return (high - 2 * middle + low) / scale
+
+
+def _typical(bends: Tensor) -> float:
+    """Their median size."""
+    size = bends.square().mean(-1).sqrt()
+    size = size[torch.isfinite(size)]
+    return float(size.median()) if len(size) else float("inf")
+
+
+def _agreement(bends: Tensor, others: Tensor) -> float:
+    """The mean cosine of the angles between them; 1 where nothing can be said."""
+    cosine = torch.nn.functional.cosine_similarity(bends, others, dim=-1)
+    cosine = cosine[torch.isfinite(cosine)]
+    return float(cosine.mean()) if len(cosine) else 1.0

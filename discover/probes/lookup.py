@@ -9,7 +9,7 @@ from discover.probes import curvature, inertia, memory
 from discover.probes.noise import Floor
 
 FROZEN = 0.5  # of tiny steps without an answer: a raw table
-FLAT = 0.1  # far curvature of what has no law far out
+FLAT = curvature.FLAT
 SIGNS = ("frozen steps", "far curvature", "growth of the inertia's misfit")
 
 

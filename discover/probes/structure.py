@@ -29,7 +29,7 @@ class Structure:
     quadratic_bias   part of the bias odd in v and cubic or higher, over its size
     gravity_curl     antisymmetric part of ∂(gravity force)/∂q over all of it
     power            vᵀ(c - ½ Ḣ v) over |v||c|: does inertia do no work of its own?
-    christoffel      c - Γ(∂H/∂q)(v, v) over c
+    christoffel      c - Γ(∂H/∂q)(v, v) over the larger of both
     """
 
     tau_affinity: float
@@ -117,9 +117,8 @@ def _velocity_and_gravity(interview: Interview, q: Tensor, v: Tensor, H: Tensor)
         result["power"] = _median(work / strength)
         if nv <= _MAX_CHRISTOFFEL:
             expected = _christoffel_force(interview, q, v)
-            result["christoffel"] = _median(
-                (c - expected).norm(dim=-1) / c.norm(dim=-1).clamp_min(1e-300)
-            )
+            size = torch.maximum(c.norm(dim=-1), expected.norm(dim=-1)).clamp_min(1e-300)
+            result["christoffel"] = _median((c - expected).norm(dim=-1) / size)
     return result
 
 
