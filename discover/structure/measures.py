@@ -1,8 +1,9 @@
 """The numbers of a geometry, each with its standard error, in words.
 
 Lines of joints are told beside those of the joints that carry them, in ways that are the same in
-every frame; a number on which no answer depends is free, and whatever is given for it a guess. Two links that
-turn about level lines can stand askew if a rotor's inertia makes up for it: such numbers say so.
+every frame; a number on which no answer depends is free, and whatever is given for it a guess. Two
+links that turn about level lines can stand askew if a rotor's inertia makes up for it: such numbers
+say so.
 """
 
 from __future__ import annotations
