@@ -150,7 +150,7 @@ class ChannelProblem:
         a = design.acceleration(theta, asked["tau"])
         z, out = self._answered(a, c)
         a, z = torch.nan_to_num(a), torch.nan_to_num(z)
-        slopes = -_solved(design.inertia(theta), design.columns(a))
+        slopes = -solved_columns(design.inertia(theta), design.columns(a))
         if self.kind.place == "a":
             gain = self._gain(a, z, c)
             slopes = gain.unsqueeze(-1) * slopes
@@ -178,7 +178,7 @@ class ChannelProblem:
         """d(the bodies' answer) / d(what they feel of joint j) (n, nv, nv)."""
         n, nv = asked["v"].shape
         if self.kind.place == "tau":
-            return _solved(
+            return solved_columns(
                 design.inertia(theta), torch.eye(nv, dtype=theta.dtype).expand(n, -1, -1)
             )
         place, columns = self.kind.place, []
@@ -216,15 +216,15 @@ class ChannelProblem:
 
         What a flexible function cannot follow, as a kink, shows in few answers.
         """
-        x = _least_squares(self.residual, self.jacobian, x, evaluations)
+        x = least_squares_from(self.residual, self.jacobian, x, evaluations)
         r = torch.nan_to_num(self.residual(x))
         if rough or robust_cost(r) > _EVEN * float(r.square().mean()):
             return x
         limit = HUBER * 1.4826 * float(r.abs().median())
-        return _least_squares(self.residual, self.jacobian, x, evaluations, limit)
+        return least_squares_from(self.residual, self.jacobian, x, evaluations, limit)
 
 
-def _least_squares(
+def least_squares_from(
     residual: Callable[[Tensor], Tensor],
     jacobian: Callable[[Tensor], Tensor],
     x: Tensor,
@@ -251,7 +251,8 @@ def _least_squares(
     return torch.from_numpy(found.x)
 
 
-def _solved(H: Tensor, columns: Tensor) -> Tensor:
+def solved_columns(H: Tensor, columns: Tensor) -> Tensor:
+    """H⁻¹ columns, zero where H is singular."""
     solution, info = torch.linalg.solve_ex(H, columns)
     return torch.where((info != 0)[:, None, None], 0.0, solution)
 
@@ -277,9 +278,9 @@ def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fi
             answered(channels, answers.q, answers.v, answers.tau, a + s * h) for s in (1.0, -1.0)
         )
         gain = ((ahead - behind) / (2 * h) / like.scale).unsqueeze(-1)
-        return torch.nan_to_num(gain * _solved(design.inertia(theta), design.columns(a)))
+        return torch.nan_to_num(gain * solved_columns(design.inertia(theta), design.columns(a)))
 
-    theta = _least_squares(residual, jacobian, start, _EVALUATIONS)
+    theta = least_squares_from(residual, jacobian, start, _EVALUATIONS)
     r, J = torch.nan_to_num(residual(theta), nan=_WILD), jacobian(theta).flatten(0, 1)
     variance = r.square().sum() / max(1, r.numel() - len(theta))
     norms = J.norm(dim=0).clamp_min(1e-300)

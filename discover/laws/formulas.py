@@ -77,14 +77,23 @@ def _derive_turned(robot: Robot, turns: Turns) -> Formulas:
     """The same of bodies that turn by other functions: these have no potential, nor Lagrangian."""
     names = symbols(robot.nv)
     v, a = sympy.Matrix(names["v"]), sympy.Matrix(names["a"])
-    forces = turns.written(trace(robot, "rnea").sympy().substituted()).applyfunc(sympy.expand)
-    H = turns.written(trace(robot, "crba").sympy().substituted()).applyfunc(sympy.expand)
-    still = dict.fromkeys(a, 0)
+    plain = trace(robot, "rnea").sympy().substituted()
+    forces = turns.written(plain)
+    still, rest = dict.fromkeys(a, 0), dict.fromkeys([*a, *v], 0)
+
+    def of(part: str) -> Any:
+        return forces if part in turns.parts else plain
+
+    gravity, moving = of("gravity").subs(rest), of("velocity").subs(still)
+    H = of("inertia").jacobian(a).subs(dict.fromkeys(v, 0))
+    if turns.composites and "inertia" in turns.parts:
+        H = turns.written(trace(robot, "crba").sympy().substituted())
+    b = gravity + moving - of("velocity").subs(rest)
     return Formulas(
         symbols=names,
         intermediates=[],
-        mass_matrix=H if turns.composites else forces.jacobian(a).subs(dict.fromkeys(v, 0)),
-        bias=forces.subs(still),
+        mass_matrix=H.applyfunc(sympy.expand),
+        bias=b.applyfunc(sympy.expand),
         potential=sympy.nan,
         lagrangian=sympy.nan,
     )

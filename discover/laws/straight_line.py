@@ -113,16 +113,24 @@ def _turned(
     """H and bias of bodies that turn by other functions than sine and cosine."""
     bare, zero = without_joint_terms(robot), np.array([graph.const(0.0)] * robot.nv, dtype=object)
     angles = np.empty(robot.nv, dtype=object)
+    sides = [elementary(side) for side in turns.written_out()]
     for j, q in enumerate(ports["q"]):
-        sides = [elementary(turns.sine), elementary(turns.cosine)]
         angles[j] = Angle(*nodes_from_sympy(sides, graph, {ANGLE.name: q}))
-    b = bias(bare, angles, ports["v"])
-    if turns.composites:
-        H = crba(bare, angles)
+
+    def of(part: str) -> np.ndarray:
+        return angles if part in turns.parts else ports["q"]
+
+    at = of("velocity")
+    b = bias(bare, at, ports["v"])
+    if of("gravity") is not at:
+        b = b + (bias(bare, of("gravity"), zero) - bias(bare, at, zero))
+    at = of("inertia")
+    if turns.composites or "inertia" not in turns.parts:
+        H = crba(bare, at)
     else:
-        rest = rnea(bare, angles, zero, zero)
+        still = rnea(bare, at, zero, zero)
         units = [np.array([graph.const(x) for x in e], dtype=object) for e in np.eye(robot.nv)]
-        H = np.stack([rnea(bare, angles, zero, e) - rest for e in units], 1)
+        H = np.stack([rnea(bare, at, zero, e) - still for e in units], 1)
     unit = {f"a{j + 1}": graph.const(1.0) for j in range(robot.nv)}
     named = {f"{n}{i + 1}": x for n, nodes in ports.items() for i, x in enumerate(nodes)} | unit
     for j, shape in joint_shapes(robot):

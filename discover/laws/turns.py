@@ -10,7 +10,7 @@ computed makes a difference: column by column through inverse dynamics, or by co
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,27 +20,43 @@ import torch
 from torch import Tensor
 
 import kinematics
-from discover.laws.expressions import parse_expression
+from discover.laws.expressions import parse_expression, to_torch
 from discover.laws.robot_key import RobotKey
+from discover.laws.tabulated import Table, write_out
 from discover.laws.terms import whole_numbers
 from kinematics import Robot
-from kinematics.programs import Graph, Program, evaluate, make_program, trace
+from kinematics.crba import crba
+from kinematics.programs import Graph, Program, evaluate, make_program
+from kinematics.programs.tracing import PARAMETERS
+from kinematics.rnea import rnea
 
 ANGLE = sympy.Symbol("q", real=True)
+PARTS = ("gravity", "velocity", "inertia")
 
 
 @dataclass(frozen=True)
 class Turns:
-    """What stands for sin q and cos q, in the symbol q; `composites`: how H is computed."""
+    """What stands for sin q and cos q, in the symbol q.
+
+    composites  how H is computed
+    parts       those of the equations of motion in which it does, of PARTS in their order
+    tables      functions in the two that have no formula
+    """
 
     sine: sympy.Expr
     cosine: sympy.Expr
     composites: bool = False
+    parts: tuple[str, ...] = PARTS
+    tables: tuple[Table, ...] = ()
 
-    @property
-    def functions(self) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-        """Over numpy arrays, by the name of what they replace."""
-        return _compiled(self.sine, self.cosine)
+    def at(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """What stands for sin q and cos q, each of the shape of q."""
+        sine, cosine = _compiled(self.sine, self.cosine, self.tables)(q)
+        return sine, cosine
+
+    def written_out(self) -> tuple[sympy.Expr, sympy.Expr]:
+        """The two with tables written in elementary functions."""
+        return write_out(self.sine, self.tables), write_out(self.cosine, self.tables)
 
     @property
     def equations(self) -> list[sympy.Eq]:
@@ -52,19 +68,26 @@ class Turns:
     def in_words(self) -> str:
         """In one line."""
         sine, cosine = (sympy.sstr(x.evalf(4)) for x in (self.sine, self.cosine))
+        told = f"for sin q: {sine}, for cos q: {cosine}"
+        if self.parts != PARTS:
+            told += f", in {_PARTS_IN_WORDS[self.parts]} alone"
+        if "inertia" not in self.parts:
+            return told
         way = "composite bodies" if self.composites else "columns of inverse dynamics"
-        return f"for sin q: {sine}, for cos q: {cosine}; mass matrix by {way}"
+        return f"{told}; mass matrix by {way}"
 
     @property
     def symbol_count(self) -> int:
         """Symbols and operations."""
-        parts = (self.sine, self.cosine)
-        return sum(sum(1 for _ in sympy.preorder_traversal(x)) for x in parts)
+        sides = (self.sine, self.cosine)
+        symbols = sum(sum(1 for _ in sympy.preorder_traversal(x)) for x in sides)
+        return symbols + (self.parts != PARTS)
 
     @property
     def number_count(self) -> int:
         """Fitted numbers."""
-        return len(self.sine.atoms(sympy.Float) | self.cosine.atoms(sympy.Float))
+        floats = self.sine.atoms(sympy.Float) | self.cosine.atoms(sympy.Float)
+        return len(floats) + sum(len(t.z) for t in self.tables)
 
     def written(self, expression: Any) -> Any:
         """An expression with what stands for sines and cosines put in."""
@@ -76,19 +99,37 @@ class Turns:
         """JSON-able form."""
         sides = (("sine", self.sine), ("cosine", self.cosine))
         told = {name: sympy.sstr(whole_numbers(x), full_prec=True) for name, x in sides}
-        return {**told, "composites": self.composites}
+        tables = [t.to_dict() for t in self.tables]
+        how = {"composites": self.composites, "parts": list(self.parts), "tables": tables}
+        return {**told, **how}
 
     @classmethod
     def from_dict(cls, record: dict) -> Turns:
         """Read back by a closed grammar, never executed."""
-        sine, cosine = (parse_expression(record[k], {"q": ANGLE}) for k in ("sine", "cosine"))
-        return cls(sine, cosine, record["composites"])
+        tables = tuple(Table.from_dict(t) for t in record.get("tables", ()))
+        known = {t.name: t.function for t in tables}
+        sine, cosine = (
+            parse_expression(record[k], {"q": ANGLE}, known) for k in ("sine", "cosine")
+        )
+        parts = tuple(record.get("parts", PARTS))
+        return cls(sine, cosine, record["composites"], parts, tables)
 
 
-@functools.lru_cache(maxsize=64)
-def _compiled(sine: sympy.Expr, cosine: sympy.Expr) -> dict[str, Callable]:
-    both = sympy.lambdify([ANGLE], [sine + 0 * ANGLE, cosine], modules="numpy")
-    return {"sin": lambda x: both(x)[0], "cos": lambda x: both(x)[1] + 0 * x}
+_PARTS_IN_WORDS = {
+    ("gravity",): "gravity",
+    ("velocity",): "the velocity forces",
+    ("inertia",): "the mass matrix",
+    ("gravity", "velocity"): "gravity and the velocity forces",
+    ("gravity", "inertia"): "gravity and the mass matrix",
+    ("velocity", "inertia"): "the mass matrix and the velocity forces",
+}
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(
+    sine: sympy.Expr, cosine: sympy.Expr, tables: tuple[Table, ...]
+) -> Callable[[Tensor], list[Tensor]]:
+    return to_torch([sine, cosine], [ANGLE], {t.name: t for t in tables})
 
 
 class Angle:
@@ -115,24 +156,77 @@ class Columns:
     bias: Tensor
     inertia: Tensor
 
+    def of_parts(self, parts: Sequence[str]) -> Columns:
+        """These parts alone, the others zero."""
+        rest = self.rest if "gravity" in parts else torch.zeros_like(self.rest)
+        moving = self.bias - self.rest if "velocity" in parts else torch.zeros_like(rest)
+        inertia = self.inertia if "inertia" in parts else torch.zeros_like(self.inertia)
+        return Columns(rest=rest, bias=rest + moving, inertia=inertia)
+
+    def with_parts(self, parts: Sequence[str], other: Columns) -> Columns:
+        """These with the `parts` of others in place of their own."""
+        own = self.of_parts([part for part in PARTS if part not in parts])
+        new = other.of_parts(parts)
+        return Columns(own.rest + new.rest, own.bias + new.bias, own.inertia + new.inertia)
+
 
 def columns(robot: Robot, turns: Turns, basis: Tensor, q: Tensor, v: Tensor) -> Columns:
     """Of bodies that are turned so. Hinges only; joint terms of `robot` are left out."""
-    regressor, composites = _programs(RobotKey(robot))
-    nv, B, at_q = robot.nv, basis.numpy(), q.detach().numpy()
+    turned = columns_at(robot, *turns.at(q), v, basis, turns.composites)
+    if turns.parts == PARTS:
+        return turned
+    plain = columns_at(robot, q.sin(), q.cos(), v, basis, composites=False)
+    return plain.with_parts(turns.parts, turned)
+
+
+def columns_at(
+    robot: Robot, sine: Tensor, cosine: Tensor, v: Tensor, basis: Tensor, composites: bool
+) -> Columns:
+    """Of bodies whose angles have these for sine and cosine, each (n, nv), in all parts."""
+    key, B = RobotKey(robot), basis.detach().numpy()
+    turned = [x.detach().numpy() for x in (sine, cosine)]
+    zero, moving = np.zeros(v.shape), v.detach().numpy()
 
     def at(v: np.ndarray, a: np.ndarray) -> np.ndarray:
-        return evaluate(regressor, at_q, v, a, functions=turns.functions) @ B
+        return evaluate(_regressor(key), *turned, v, a) @ B
 
-    zero = np.zeros(at_q.shape)
     rest = at(zero, zero)
-    if turns.composites:
-        own = [evaluate(composites, at_q, column, functions=turns.functions) for column in B.T]
+    if composites:
+        own = [evaluate(_mass_matrix(key), *turned, column) for column in B.T]
         inertia = np.stack(own, -1)
     else:
-        inertia = np.stack([at(zero, zero + e) - rest for e in np.eye(nv)], -2)
-    parts = (rest, at(v.detach().numpy(), zero), inertia)
+        inertia = np.stack([at(zero, zero + e) - rest for e in np.eye(robot.nv)], -2)
+    parts = (rest, at(moving, zero), inertia)
     return Columns(*(torch.from_numpy(np.ascontiguousarray(x)) for x in parts))
+
+
+def left_side(
+    robot: Robot,
+    turned: tuple[Tensor, Tensor],
+    v: Tensor,
+    a: Tensor,
+    pi: Tensor,
+    parts: Sequence[str],
+    composites: bool,
+) -> Tensor:
+    """The share of `parts` in the joint forces (…, nv) of the bodies pi (10 nb,), turned so."""
+    key, bodies = RobotKey(robot), pi.numpy()
+    sides = [x.numpy() for x in turned]
+    still, moving, faster = np.zeros_like(v.numpy()), v.numpy(), a.numpy()
+
+    def at(v: np.ndarray, a: np.ndarray) -> np.ndarray:
+        return evaluate(_inverse_dynamics(key), *sides, v, a, bodies)
+
+    rest = at(still, still)
+    total = rest if "gravity" in parts else np.zeros_like(rest)
+    if "velocity" in parts:
+        total = total + (at(moving, still) - rest)
+    if "inertia" in parts and composites:
+        H = evaluate(_mass_matrix(key), *sides, bodies)
+        total = total + (H @ faster[..., None])[..., 0]
+    elif "inertia" in parts:
+        total = total + (at(still, faster) - rest)
+    return torch.from_numpy(total)
 
 
 def identifiable(robot: Robot, turns: Turns) -> Tensor:
@@ -155,15 +249,51 @@ def _identifiable(key: RobotKey, turns: Turns) -> Tensor:
 _RANK = 1e-9
 
 
-@functools.lru_cache(maxsize=16)
-def _programs(key: RobotKey) -> tuple[Program, Program]:
-    """(the regressor of (q, v, a), the mass matrix of (q, pi)) as straight lines."""
-    robot, graph = key.robot, Graph()
+def _bodies(robot: Robot) -> Robot:
     still = torch.zeros_like(robot.armature)
-    robot = robot.replace(armature=still, damping=still, friction=still, stiffness=still)
-    ports = {name: graph.inputs(name, robot.nv) for name in ("q", "v", "a")}
-    regressor = kinematics.regressor(robot, *ports.values())
-    return (
-        make_program("regressor", graph, ports, regressor),
-        trace(robot, "crba", symbolic_parameters=True),
-    )
+    return robot.replace(armature=still, damping=still, friction=still, stiffness=still)
+
+
+def _turned_inputs(robot: Robot, graph: Graph) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Input nodes of what stands for sine and cosine, and the angles that they make."""
+    ports = {name: graph.inputs(name, robot.nv) for name in ("s", "c")}
+    angles = np.empty(robot.nv, dtype=object)
+    for j, (sine, cosine) in enumerate(zip(ports["s"], ports["c"], strict=True)):
+        angles[j] = Angle(sine, cosine)
+    return ports, angles
+
+
+@functools.lru_cache(maxsize=16)
+def _regressor(key: RobotKey) -> Program:
+    """Of (s, c, v, a), without joint terms."""
+    robot, graph = _bodies(key.robot), Graph()
+    ports, angles = _turned_inputs(robot, graph)
+    ports |= {name: graph.inputs(name, robot.nv) for name in ("v", "a")}
+    regressor = kinematics.regressor(robot, angles, ports["v"], ports["a"])
+    return make_program("regressor", graph, ports, regressor)
+
+
+@functools.lru_cache(maxsize=16)
+def _mass_matrix(key: RobotKey) -> Program:
+    """By composite bodies, of (s, c, pi)."""
+    robot, graph = _bodies(key.robot), Graph()
+    ports, angles = _turned_inputs(robot, graph)
+    ports["pi"] = _parameters(robot, graph)
+    H = crba(robot.replace(pi=ports["pi"].reshape(-1, 10)), angles)
+    return make_program("crba", graph, ports, H)
+
+
+@functools.lru_cache(maxsize=16)
+def _inverse_dynamics(key: RobotKey) -> Program:
+    """Joint forces of (s, c, v, a, pi), without joint terms."""
+    robot, graph = _bodies(key.robot), Graph()
+    ports, angles = _turned_inputs(robot, graph)
+    ports |= {name: graph.inputs(name, robot.nv) for name in ("v", "a")}
+    ports["pi"] = _parameters(robot, graph)
+    bodies = robot.replace(pi=ports["pi"].reshape(-1, 10))
+    return make_program("rnea", graph, ports, rnea(bodies, angles, ports["v"], ports["a"]))
+
+
+def _parameters(robot: Robot, graph: Graph) -> np.ndarray:
+    names = [f"{name}{body + 1}" for body in range(robot.nb) for name in PARAMETERS]
+    return np.array([graph.input(name) for name in names], dtype=object)

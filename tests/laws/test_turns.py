@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import sympy
 import torch
@@ -13,8 +14,9 @@ from discover.dynamics import Answers, relative_error
 from discover.laws import RigidBodyLaw, from_dict, turn_search
 from discover.laws.family import Family
 from discover.laws.fit import fit
-from discover.laws.turns import ANGLE, Turns, columns
+from discover.laws.turns import ANGLE, PARTS, Turns, columns
 from discover.zoo.truncated import with_truncated_trigonometry
+from kinematics.programs import trace
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
 
@@ -55,6 +57,75 @@ def test_truncated_series_are_found(pendulum, order):
     assert relative_error(found.fit.predict(*far), model(*far)) < 1e-6
 
 
+def altered(robot, parts, sine, cosine):
+    """The dynamics of `robot` with other functions for sine and cosine in some parts."""
+    names = [sympy.Symbol(f"{g}{j + 1}") for g in "qv" for j in range(robot.nv)]
+    other = {"sin": sine, "cos": cosine}
+
+    def of(what, functions):
+        form = trace(robot, what).sympy()
+        inputs = [form.symbols.get(n.name, n) for n in names]
+        function = sympy.lambdify(inputs, list(form.substituted()), modules=[functions, "numpy"])
+
+        def columns(q, v):
+            rows = function(*q.numpy().T, *v.numpy().T)
+            return torch.from_numpy(np.stack([np.broadcast_to(x, len(q)) for x in rows], -1))
+
+        return columns
+
+    def part(what, name):
+        return of(what, other if name in parts else {})
+
+    H, moving, still = part("crba", "inertia"), part("bias", "velocity"), part("bias", "gravity")
+
+    def model(q, v, tau):
+        zero = torch.zeros_like(v)
+        b = still(q, zero) + moving(q, v) - moving(q, zero)
+        mass = H(q, v).reshape(-1, robot.nv, robot.nv)
+        return torch.linalg.solve(mass, (tau - b).unsqueeze(-1)).squeeze(-1)
+
+    return model
+
+
+@pytest.mark.parametrize("parts", [("gravity",), ("velocity",), ("inertia",)])
+def test_series_in_one_part_alone_are_found_there(pendulum, parts):
+    model = altered(pendulum, parts, lambda x: x - x**3 / 6, lambda x: 1 - x**2 / 2)
+    wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
+    physics = fit(Family.of(pendulum), wide)
+    found = turn_search.explain(physics, physics, wide, held, floor=1e-9)
+    assert found is not None
+    # The mass matrix of a double pendulum has no sine, its velocity forces have no cosine.
+    assert (found.fit.family.turns.parts == ("gravity",)) == (parts == ("gravity",))
+    far = sampling.shell(REGION, pendulum, 100, 2.0, 3.0, axis="joint", seed=9)
+    assert relative_error(found.fit.predict(*far), model(*far)) < 1e-6
+
+
+@pytest.mark.slow
+def test_functions_that_are_no_polynomials_are_found(pendulum):
+    model = altered(pendulum, PARTS, np.tanh, lambda x: np.exp(-0.6 * x**2))
+    wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
+    physics = fit(Family.of(pendulum), wide)
+    found = turn_search.explain(physics, physics, wide, held, floor=1e-6)
+    assert found is not None
+    inside = sampling.sample(REGION, pendulum, 100, 3)
+    assert relative_error(found.fit.predict(*inside), model(*inside)) < 2e-2
+    far = sampling.shell(REGION, pendulum, 100, 2.0, 2.5, axis="joint", seed=9)
+    own, bodies = (relative_error(f.predict(*far), model(*far)) for f in (found.fit, physics))
+    assert own < 0.2 * bodies
+
+
+def test_nothing_is_found_in_rigid_bodies(pendulum):
+    generator = torch.Generator().manual_seed(0)
+
+    def model(q, v, tau):
+        a = kinematics.aba(pendulum, q, v, tau)
+        return a + 0.3 * torch.randn(a.shape, generator=generator, dtype=a.dtype)
+
+    wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
+    physics = fit(Family.of(pendulum), wide)
+    assert turn_search.explain(physics, physics, wide, held, floor=1e-9) is None
+
+
 def test_nothing_is_found_in_what_does_not_turn_so(pendulum):
     def model(q, v, tau):
         return kinematics.aba(pendulum, q, v, tau - 2 * v * v.abs())
@@ -64,13 +135,17 @@ def test_nothing_is_found_in_what_does_not_turn_so(pendulum):
     assert turn_search.explain(physics, physics, wide, held, floor=1e-9) is None
 
 
-@pytest.mark.parametrize("composites", [False, True])
-def test_a_turned_law_answers_stores_and_compiles(pendulum, composites):
+@pytest.mark.parametrize(
+    ("composites", "parts"),
+    [(False, PARTS), (True, PARTS), (False, ("gravity",)), (True, ("inertia",)),
+     (False, ("velocity", "inertia"))],
+)  # fmt: skip
+def test_a_turned_law_answers_stores_and_compiles(pendulum, composites, parts):
     damped = pendulum.replace(
         damping=torch.tensor([0.3, 0.1]), armature=torch.tensor([0.0, 0.02]),
         stiffness=torch.tensor([0.0, 1.5]),
     )  # fmt: skip
-    turns = Turns(ANGLE - ANGLE**3 / 6, 1 - ANGLE**2 / sympy.Float(2.1), composites)
+    turns = Turns(ANGLE - ANGLE**3 / 6, 1 - ANGLE**2 / sympy.Float(2.1), composites, parts)
     law = RigidBodyLaw(robot=damped, turns=turns, size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 30, 2)
     told = law(q, v, tau)
