@@ -43,6 +43,7 @@ _CHEAP = ("a", "tau")  # places whose bodies are laid out once
 _FEW, _SOME, _MANY = 200, 480, 720  # answers of the screening, of the search, held out
 _ROUGH, _FINE = 8, 18  # knots
 _PROMISING = 0.6  # of what laws without channels leave, for a kind to be looked at
+_EXPLAINED = 0.25  # of what bodies leave: few knots follow no corner, as a fine table does
 _CLOSE = 1.5  # times the least, a kind that is looked at too
 _ALIKE = 1.15  # times what functions of their own leave, and joints share one
 _SEEN, _SHAPES = 12, 2  # formulas seen for a function, and tried of each number of summands
@@ -91,7 +92,8 @@ def explain(
 def _promising(
     base: Fit, answers: Answers, held: Answers, before: float, floor: float
 ) -> list[Flexible]:
-    """The kinds whose rough functions leave clearly less than laws without channels, best first."""
+    """The kinds whose rough functions leave clearly less than laws without channels, or hardly
+    anything of what bodies alone leave, best first."""
     few, tested = answers.evenly(_FEW), held.evenly(_FEW)
     every = [(j,) for j in range(base.family.robot.nv)]
     found = []
@@ -101,7 +103,8 @@ def _promising(
         tried = [_fitted(base, s, few, tested, kind, every, _ROUGH, 8) for s in starts]
         found.append(min(tried, key=lambda f: f.held_out))
     found.sort(key=lambda f: f.held_out)
-    limit = min(_PROMISING * before, _CLOSE * max(found[0].held_out, floor))
+    worth = max(_PROMISING * before, _EXPLAINED * base.standardised_error(held))
+    limit = min(worth, _CLOSE * max(found[0].held_out, floor))
     return [f for f in found if f.held_out <= limit][:2]
 
 

@@ -84,6 +84,7 @@ def search(
     firsts = [f for f in found if f.name in ("1", "u")]
     if found and found[0].error > 1.3 * max(coarse.floor, fine.floor):
         firsts += [f for f in found[:_SECOND] if f.name not in ("1", "u")]
+        found += _lopsided(coarse, best, length)
     found += _sums(coarse, u, firsts, dictionary, length)
     found.sort(key=lambda f: f.length)
     if summands > 2 and found and found[0].error > 1.3 * max(coarse.floor, fine.floor):
@@ -131,7 +132,7 @@ class _Dictionary:
         one_sided = u.min() >= 0 or u.max() <= 0
         blocks, parts, start = [], [], 0
         for shape in _shapes():
-            if one_sided and "sign" in shape.name:
+            if one_sided and (shape.side or "sign" in shape.name):
                 continue
             grid = np.array(list(product(*shape.grids))).T if shape.grids else np.zeros((0, 1))
             values = shape.values(u[:, None], grid[:, None, :])
@@ -260,6 +261,22 @@ def _bounds(shapes: tuple[Shape, ...]) -> tuple[np.ndarray, np.ndarray]:
     low = np.array([g.min() - 0.5 * abs(g.min()) for g in grids])
     high = np.array([g.max() + 0.5 * abs(g.max()) for g in grids])
     return low, high
+
+
+def _lopsided(
+    target: Target, best: list[tuple[float, Shape, tuple[float, ...]]], length: Length
+) -> list[Found]:
+    """An atom on either side of zero, with constants and coefficients of its own on each.
+
+    Half of such a law is no good description by itself, so that sums of the best would miss it.
+    """
+    above = {s.atom: (s, k) for _, s, k in best if s.side > 0}
+    below = {s.atom: (s, k) for _, s, k in best if s.side < 0}
+    out = []
+    for atom in sorted(above.keys() & below.keys()):
+        shapes, constants = zip(above[atom], below[atom], strict=True)
+        out.append(_polish(target, shapes, constants, length))
+    return out
 
 
 def _sums(

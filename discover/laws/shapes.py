@@ -57,7 +57,7 @@ Function = Callable[..., Any]  # (functions, u, constants...) -> value
 class Shape:
     """name; function(m, u, *constants); where each constant is first looked for; symbols used.
 
-    parity: 1 even, -1 odd, 0 neither.
+    parity: 1 even, -1 odd, 0 neither. side: 1, -1 where it is zero for u < 0, for u > 0; else 0.
     """
 
     name: str
@@ -65,6 +65,8 @@ class Shape:
     grids: tuple[tuple[float, ...], ...] = ()
     cost: int = 1
     parity: int = 0
+    side: int = 0
+    atom: str = ""
 
     def values(self, u: np.ndarray, constants: Any) -> np.ndarray:
         """On samples u (n,), constants (k,) or (k, m) -> (n,) or (n, m)."""
@@ -122,6 +124,22 @@ def _after(inner: Shape) -> list[Shape]:
         Shape(f"√|{inner.name}|", lambda m, u, *k: m.sqrt(m.abs(f(m, u, *k))), grids, c + 2, p * p),
         Shape(f"|{inner.name}|", lambda m, u, *k: m.abs(f(m, u, *k)), grids, c + 1, p * p),
     ]
+
+
+def _one_sided(inner: Shape) -> list[Shape]:
+    """An atom on one side of zero and nothing on the other: a law need not treat both signs alike.
+
+    It is continuous at zero; a jump there is a sign beside it.
+    """
+
+    def made(side: str, sign: int) -> Shape:
+        def f(m: Any, u: Any, *k: Any) -> Any:
+            own = m.maximum(0 * u, sign * u)
+            return inner.function(m, own, *k) - inner.function(m, 0 * u, *k)
+
+        return Shape(f"{inner.name} {side}", f, inner.grids, inner.cost + 1, 0, sign, inner.name)
+
+    return [made("above 0", 1), made("below 0", -1)]
 
 
 def _around(inner: Shape) -> list[Shape]:
@@ -201,6 +219,10 @@ def catalogue() -> list[Shape]:
         shapes += _after(s)
     shapes += [_product(bare[n], s) for n in ("u", "|u|", "sign u", "u²") for s in free]
     shapes += _phased()
+    # On one side of zero |u| and u are the same.
+    alike = ("1", "u", "sign u", "u|u|", "|u|³", "sign(u)|u|^p")
+    for s in atoms:
+        shapes += _one_sided(s) if s.parity and s.name not in alike else []
     base = [s for s in atoms if s.name not in ("1", "u", "|u|", "sign u", "u⁴", "|u|³", "u|u|")]
     for s in base:
         shapes += _around(s)
