@@ -15,6 +15,7 @@ from discover.dynamics import Answers
 from discover.interview import AXES, Interview
 from discover.laws import channel_search, turn_search, unlisted
 from discover.laws.channels import ends_at_edge
+from discover.laws.drive_terms import as_felt
 from discover.laws.fit import Fit
 from discover.laws.front import Candidate
 from discover.laws.selection import (
@@ -141,6 +142,9 @@ def behind_channels(laws: Laws, floor: float) -> Laws:
     the extended law where that is the shorter one."""
     if laws.physics.family.robot.nv > MANY:
         return laws
+    told = as_felt(laws.extended, laws.wide, laws.sets.tested, floor)
+    if told is not None:
+        laws = replace(laws, extended=told.fit, tried=(*laws.tried, told.fit), near_laws=())
     for explain in (channel_search.explain, turn_search.explain):
         found = explain(laws.physics, laws.extended, laws.wide, laws.sets.tested, floor=floor)
         if found is None or ends_at_edge(found.fit.family.channels, laws.inside):

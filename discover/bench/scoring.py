@@ -2,8 +2,9 @@
 
 *Structure*: some functions of the found features, on the found carriers, make up the planted force
 (what bodies can do aside), and the law predicts inside. So a law that says the same in other words
-counts, and a right place with a function that is off does too. *Closed form*: no function without a
-formula, and the planted simulator is predicted far out to two parts in a thousand.
+counts, and a right place with a function that is off does too; of a law that no force beside the
+bodies can say (channels, turns), one that predicts inside and far does. *Closed form*: no function
+without a formula, and the planted simulator is predicted far out to two parts in a thousand.
 """
 
 from __future__ import annotations
@@ -84,18 +85,22 @@ def score(law: Callable | None, truth: Callable, robot: Robot, region: Region) -
         extra = tuple(getattr(law, "extra", ()))
         if extra:
             spanned = span(robot, extra, inner, plain)
-    tabulated = any(t.tables for t in extra)
-    closed = bool(extra) and not tabulated and far < CLOSED and inside < CLOSED
-    good = spanned >= _SPANNED and inside <= _WORTH * errors["bodies_inside"]
+    around = tuple(getattr(law, "around", ()))
+    tabulated = any(x.tables for x in (*extra, *around))
+    altered = bool(extra or around)
+    closed = altered and not tabulated and far < CLOSED and inside < CLOSED
+    predictive = altered and far <= _TELLS * errors["bodies_far"]
+    placed = predictive if around else spanned >= _SPANNED
+    good = placed and inside <= _WORTH * errors["bodies_inside"]
     return Score(
         structure=closed or good,
         closed=closed,
         tabulated=tabulated,
-        predictive=bool(extra) and far <= _TELLS * errors["bodies_far"],
+        predictive=predictive,
         spanned=spanned,
         inside=inside,
         far=far,
-        found=[told(t) for t in extra],
+        found=[*(told(t) for t in extra), *(x.in_words for x in around)],
         **errors,
     )
 

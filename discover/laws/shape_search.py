@@ -274,8 +274,8 @@ def _lopsided(
     below = {s.atom: (s, k) for _, s, k in best if s.side < 0}
     out = []
     for atom in sorted(above.keys() & below.keys()):
-        shapes, constants = zip(above[atom], below[atom], strict=True)
-        out.append(_polish(target, shapes, constants, length))
+        (first, k), (second, m) = above[atom], below[atom]
+        out.append(_polish(target, (first, second), (k, m), length))
     return out
 
 

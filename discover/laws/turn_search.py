@@ -66,7 +66,8 @@ class Flexible:
             written, named = function.written(ANGLE, k, f"phi_{name}")  # type: ignore[attr-defined]
             sides.append(written)
             tables += named
-        return Turns(*sides, problem.composites, problem.parts, tuple(tables))
+        sine, cosine = sides
+        return Turns(sine, cosine, problem.composites, problem.parts, tuple(tables))
 
 
 def explain(

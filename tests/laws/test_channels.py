@@ -13,10 +13,11 @@ from discover import sampling
 from discover.dynamics import Answers, relative_error
 from discover.laws import RigidBodyLaw, channel_search, from_dict
 from discover.laws.channels import Channel, ends_at_edge
+from discover.laws.drive_terms import as_felt
 from discover.laws.family import Family
 from discover.laws.fit import fit
 from discover.laws.selection import refit
-from discover.laws.terms import symbols
+from discover.laws.terms import Term, symbols
 from discover.zoo.planted import Setting
 from discover.zoo.tables import zoo as tables_of
 
@@ -123,6 +124,28 @@ def test_a_law_behind_channels_answers_stores_and_compiles(pendulum):
     assert law.family == "rigid body + channels"
     assert [str(e.lhs) for e in law.terms] == ["a1_answered", "a2_answered", "tau1_felt"]
     assert all("tanh" in law.export(target) for target in ("sympy", "python", "latex"))
+
+
+def test_forces_of_tau_beside_bodies_of_any_size_are_told_as_what_is_felt(pendulum):
+    tau = symbols(2)["tau"]
+    limited = Term(name="limited", shape=tuple(sympy.tanh(x / 3) for x in tau))
+    family, heavy = Family.of(pendulum, [limited]), 1e9
+    bodies = family.basis.T @ pendulum.pi.flatten()
+    answers = out_to_twice(
+        lambda q, v, tau: kinematics.aba(pendulum, q, v, 3 * torch.tanh(tau / 3)), pendulum, 100, 3
+    )
+    law = replace(
+        fit(Family.of(pendulum), answers),
+        family=family,
+        theta=torch.cat([heavy * bodies, torch.tensor([-3 * heavy])]),
+    )
+    found = as_felt(law, answers, answers, 1e-6)
+    assert found is not None
+    assert [c.place for c in found.fit.family.channels] == ["tau"]
+    assert found.fit.error < 1e-6
+    assert torch.allclose(found.fit.theta, bodies, rtol=1e-2)
+    light = replace(law, theta=torch.cat([bodies, torch.tensor([-0.5])]))
+    assert as_felt(light, answers, answers, 1e-6) is None
 
 
 def test_bodies_behind_known_channels_are_found_again(pendulum):
