@@ -43,12 +43,13 @@ _ROUGH, _FINE = 8, 14  # knots
 _PROMISING = 0.6
 _CLOSE = 1.5  # times the least, parts that are looked at too
 _KNOTS = 0.05  # of what is left over without them, what knots and few steps leave
+_MOST = 3  # parts that are looked at beside the best
 _NOTHING_LEFT = 1.15
 _SHAPES = 4  # formulas tried for a function
 _TURNING = {"revolute", "continuous"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Flexible:
     """Functions in place of sine and cosine, fitted; `held_out` is their error elsewhere."""
 
@@ -85,13 +86,21 @@ def explain(
     if before <= _NOTHING_LEFT * floor:
         return None
     found: list[Selection] = []
-    for rough in _promising(base, answers, held, before, floor):
-        for law in _laws(base, rough, answers, held, floor):
-            if law.standardised_error(held) <= _PROMISING * before:
-                kept = Selection(fit=law, length=length_of(law, held, floor))
-                found.append(prune(kept, answers, held, floor))
-        if found and min(s.fit.standardised_error(held) for s in found) <= _NOTHING_LEFT * floor:
-            break
+
+    def told(law: Fit) -> bool:
+        """Whether it leaves nothing over; kept where it leaves clearly less than without it."""
+        error = law.standardised_error(held)
+        if error <= _PROMISING * before:
+            kept = Selection(fit=law, length=length_of(law, held, floor))
+            found.append(prune(kept, answers, held, floor))
+        return error <= _NOTHING_LEFT * floor
+
+    promising = _promising(base, answers, held, before, floor)
+    series = (_series_in(base, rough, answers, held, floor) for rough in promising)
+    if not any(told(law) for law in series):
+        for rough in sorted(promising, key=lambda f: f.held_out)[:1]:
+            for law in _free_in(base, rough, answers, held, floor):
+                told(law)
     shortest = min(found, key=lambda s: s.length, default=None)
     if shortest is None or shortest.length >= length_of(best, held, floor):
         return None
@@ -108,7 +117,9 @@ def _promising(
     tried = [_splined(base, few, tested, parts, by, _ROUGH, 8) for parts, by in ways]
     least = max(min(f.held_out for f in tried), floor)
     limit = min(_PROMISING * before, max(_CLOSE * least, _KNOTS * before))
-    return [f for f in tried if f.held_out <= limit][:2]
+    good = [f for f in tried if f.held_out <= limit]
+    best = min(tried, key=lambda f: f.held_out)
+    return [f for f in good if f in good[:_MOST] or f is best]
 
 
 def _splined(
@@ -142,20 +153,27 @@ def _tested(base: Fit, problem: TurnProblem, x: Tensor, held: Answers) -> Flexib
     return Flexible(problem=problem, x=x, held_out=error)
 
 
-def _laws(base: Fit, rough: Flexible, answers: Answers, held: Answers, floor: float) -> list[Fit]:
-    """Polynomials, other formulas and tables in the parts of one rough fit."""
-    parts, composites = rough.problem.parts, rough.problem.composites
-    how = Turns(ANGLE, sympy.Integer(1), composites, parts)
+def _series_in(base: Fit, rough: Flexible, answers: Answers, held: Answers, floor: float) -> Fit:
+    """Polynomials in the parts of a rough fit."""
+    problem = rough.problem
+    how = Turns(ANGLE, sympy.Integer(1), problem.composites, problem.parts)
     tried = [(_turned(base, _polynomials(_series(n), n, how), answers), n) for n in ORDERS]
     law, order = min(tried, key=lambda t: t[0].standardised_error(held))
-    law, numbers = _polished(law, _series(order), answers)
-    law = _rounded(law, numbers, answers, held, floor)
-    if law.standardised_error(held) <= _NOTHING_LEFT * floor:
-        return [law]
-    fine = _splined(base, answers, held, parts, composites, _FINE, 12)
+    numbers = _series(order)
+    if law.standardised_error(held) > _NOTHING_LEFT * floor:
+        law, numbers = _polished(law, numbers, answers)
+    return _rounded(law, numbers, answers, held, floor)
+
+
+def _free_in(
+    base: Fit, rough: Flexible, answers: Answers, held: Answers, floor: float
+) -> list[Fit]:
+    """Tables and formulas in the parts of a rough fit."""
+    problem = rough.problem
+    fine = _splined(base, answers, held, problem.parts, problem.composites, _FINE, 12)
     formula = _formulas(base, fine, held, floor)
     flexible = [f for f in (fine, formula) if math.isfinite(f.held_out)]
-    return [law, *(_turned(base, f.turns, answers, f) for f in flexible)]
+    return [_turned(base, f.turns, answers, f) for f in flexible]
 
 
 # ---- polynomials -------------------------------------------------------------------------------

@@ -87,7 +87,14 @@ def altered(robot, parts, sine, cosine):
     return model
 
 
-@pytest.mark.parametrize("parts", [("gravity",), ("velocity",), ("inertia",)])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("gravity",),
+        pytest.param(("velocity",), marks=pytest.mark.slow),
+        pytest.param(("inertia",), marks=pytest.mark.slow),
+    ],
+)
 def test_series_in_one_part_alone_are_found_there(pendulum, parts):
     model = altered(pendulum, parts, lambda x: x - x**3 / 6, lambda x: 1 - x**2 / 2)
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
