@@ -112,9 +112,12 @@ def conclude(
         notes = [*notes, *sentences]
     measured = full_circles.measure(interview)
     if result is not None and _leaves_a_force(result, values):
-        seen_force = leftover_force.measure(result, interview)
-        measured |= seen_force.values()
-        notes = [*notes, seen_force.sentence]
+        if floor.random > 0 and leftover_force.drowned(result, interview, floor.sigma):
+            notes = [*notes, "What its bodies leave over is too close to noise to be described."]
+        else:
+            seen_force = leftover_force.measure(result, interview)
+            measured |= seen_force.values()
+            notes = [*notes, seen_force.sentence]
     identities = {k: v for k, v in asdict(structure.measure(interview)).items() if v is not None}
     return Finding(
         evidence=evidence_from(values, bands) + descriptions(identities) + described(measured),

@@ -96,6 +96,18 @@ class Structure:
         return out
 
 
+def drowned(law: RigidBodyLaw, interview: Interview, sigma: Tensor) -> bool:
+    """Whether so much of what the bodies leave over is noise, of deviation sigma (nv,) in the
+    answers, that it would be taken for a dependence on everything. Asks _STATES questions."""
+    x = interview.draw("leftover force", _STATES)
+    H, a = kinematics.crba(law.robot, x.q), interview.ask(*x).a
+    inverse = torch.linalg.inv(H)
+    free = (inverse @ (x.tau - kinematics.bias(law.robot, x.q, x.v)).unsqueeze(-1)).squeeze(-1)
+    weight = 1.0 / a.square().mean(0).clamp_min(1e-300)
+    left = torch.nan_to_num(a - free).square().mean(0)
+    return bool((weight * sigma.square()).sum() > _MATTERS * (weight * left).sum())
+
+
 def measure(law: RigidBodyLaw, interview: Interview) -> Structure:
     """Asks about _STATES (3 nv + 12) questions; for hinges and sliders, whose q is a list."""
     robot, bodies = interview.robot, law.robot

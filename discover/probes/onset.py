@@ -56,7 +56,7 @@ def measure(interview: Interview, law: Fit, bodies: Fit, inside: Answers) -> Ons
         return None
     found = []
     for axis in ("q", "v", "tau"):
-        sizes = [_departure(interview, law, own, axis, radius) for radius in _RADII]
+        sizes = _departures(interview, law, own, axis)
         least = _ROUNDING
         for (before, radius), (size, beyond) in zip(pairwise(_RADII), pairwise(sizes), strict=True):
             least = max(least, size)
@@ -67,9 +67,13 @@ def measure(interview: Interview, law: Fit, bodies: Fit, inside: Answers) -> Ons
     return min(found, key=lambda o: o.at, default=None)
 
 
-def _departure(interview: Interview, law: Fit, own: Fit, axis: str, radius: float) -> float:
-    """Root mean square distance of the two at `radius` along an axis, standardised."""
-    x = interview.support.shell(axis, radius, radius + _THIN, _STATES, interview.seed + 103)
+def _departures(interview: Interview, law: Fit, own: Fit, axis: str) -> list[float]:
+    """Root mean square distance of the two at each radius along an axis, standardised."""
+    shells = [
+        interview.support.shell(axis, radius, radius + _THIN, _STATES, interview.seed + 103)
+        for radius in _RADII
+    ]
+    x = [torch.cat(group) for group in zip(*shells, strict=True)]
     r = (law.predict(*x) - own.predict(*x)) / own.scale
-    size = float(r.square().mean().sqrt())
-    return size if math.isfinite(size) else math.inf
+    sizes = r.square().mean(-1).reshape(len(_RADII), _STATES).mean(-1).sqrt()
+    return torch.nan_to_num(sizes, nan=math.inf, posinf=math.inf).tolist()

@@ -59,3 +59,21 @@ def test_a_force_by_energy_follows_the_energy():
     found = seen(by_energy)
     assert found.scalar == "kinetic energy"
     assert found.told > 0.9
+
+
+@pytest.mark.parametrize(("noise", "lost"), [(0.02, False), (1.0, True)])
+def test_a_force_as_small_as_the_noise_is_not_described(noise, lost):
+    robot = kinematics.load("double_pendulum")
+    model = plant(robot, PlantedLaw("x", "force", lambda q, v, H: on_first(v[:, 0] ** 3)), REGION)
+    generator = torch.Generator().manual_seed(0)
+    sigma = torch.full((2,), noise, dtype=torch.float64)
+
+    def noisy(q, v, tau):
+        a = model(q, v, tau)
+        return a + sigma * torch.randn(a.shape, generator=generator, dtype=a.dtype)
+
+    interview = Interview(
+        respondent=Respondent(noisy, 2, 2), robot=robot, budget=BUDGETS["quick"], seed=0,
+        support=Box(robot=robot, region=REGION.resolve(2)),
+    )  # fmt: skip
+    assert leftover_force.drowned(RigidBodyLaw(robot=robot, size=7), interview, sigma) is lost
