@@ -1,22 +1,26 @@
 """Which blocks a program is made of: each degree of tau picks the shortest that explain it.
 
 The block of a comes by least squares, the root vector from the forces at rest, the drag from what
-is odd in v; for v² all subsets of up to three blocks are tried, and the best of each size kept.
+is odd in v; rotors and springs beside them where bodies alone leave something; for v² all subsets
+of up to three blocks are tried, and the best of each size kept.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 
 from discover.structure.degrees import Probes
 from discover.structure.language import (
+    SOURCES,
     Block,
+    Own,
     Samples,
     acceleration_blocks,
-    drag_blocks,
+    own_blocks,
     root_blocks,
 )
 from discover.structure.rivals import above_noise, truncated
@@ -28,6 +32,8 @@ _FINALISTS = 8
 _SAME = 1e-9
 _FIRSTS = 24  # blocks that are tried as the first of a pair
 _SEEN = (1e-9, 1e-3)  # of the best shown direction: exact answers, noisy ones
+_LEFT = 3.0  # floors: a misfit that leaves something to explain
+_RIVALS = 3  # blocks of a that are tried with rotors
 _WORTH = 1.02  # a direction that explains nothing takes up about this much of what is left
 
 
@@ -39,12 +45,13 @@ def length(error: float, floor: float, blocks: list[Block]) -> float:
     return cost
 
 
-def inertia_block(samples: Samples, data: Probes) -> tuple[Block, int]:
-    """The block of a that H shows, by least squares over all distinct ones."""
+def inertia_block(samples: Samples, data: Probes) -> tuple[Block, Block | None, int]:
+    """The block of a that H shows, by least squares over all distinct ones, with rotors where
+    bodies alone do not explain it."""
     weight = 1.0 / data.H_scale
     y = (data.H * weight).ravel()
     found: list[tuple[float, Block]] = []
-    seen, explained = 0, False
+    seen, explained, least = 0, False, math.inf
     marks: list[Array] = []
     probe_phi = np.random.default_rng(3).normal(size=10 * samples.nb)
     for b in acceleration_blocks():
@@ -59,8 +66,30 @@ def inertia_block(samples: Samples, data: Probes) -> tuple[Block, int]:
         x = truncated(rows, y)
         loss = float(np.sqrt(np.mean((rows @ x - y) ** 2)))
         explained = loss <= data.rounding
+        least = min(loss, least)
         found.append((length(loss, data.rounding, [b]), b))
-    return min(found, key=lambda f: f[0])[1], seen
+    found.sort(key=lambda f: f[0])
+    best: tuple[float, Block, Block | None] = (*found[0], None)
+    if least <= _LEFT * data.floor:
+        return best[1], None, seen
+    rotors, values = distinct(samples, own_blocks("rotor"))
+    shown = [(Y * weight[None, :, :, None]).reshape(len(y), -1) for Y in values]
+
+    def beside(b: Block, k: int) -> tuple[float, Block, Block]:
+        bodies = (samples.block(b) * weight[None, :, :, None]).reshape(len(y), -1)
+        rows = np.hstack([bodies, shown[k]])
+        x = truncated(rows, y)
+        loss = float(np.sqrt(np.mean((rows @ x - y) ** 2)))
+        value = length(loss, data.rounding, [b, rotors[k]])
+        return value, b, rotors[k]
+
+    # The shortest rotors with every block of a, the others with the best of these.
+    short = sum(r.size == rotors[0].size for r in rotors)
+    pairs = [beside(b, k) for _, b in found for k in range(short)]
+    pairs.sort(key=lambda f: f[0])
+    pairs += [beside(b, k) for _, b, _ in pairs[:_RIVALS] for k in range(short, len(rotors))]
+    best = min([best, *pairs], key=lambda f: f[0])
+    return best[1], best[2], seen * (1 + len(rotors))
 
 
 def _known(mark: Array, marks: list[Array]) -> bool:
@@ -76,66 +105,127 @@ def _known(mark: Array, marks: list[Array]) -> bool:
 
 
 def distinct(samples: Samples, blocks: list[Block]) -> tuple[list[Block], list[Array]]:
-    """Blocks that differ by more than a factor, the shortest of each; values (n, nv, p)."""
+    """Blocks that differ by more than a factor, the shortest of each; values (n, nv, k, p)."""
     kept: list[Block] = []
     values: list[Array] = []
     marks: list[Array] = []
-    probe_phi = np.random.default_rng(4).normal(size=10 * samples.nb)
+    generator = np.random.default_rng(4)
+    numbers = [generator.normal(size=n) for n in (samples.parameters, samples.nb)]
     for b in blocks:
-        Y = samples.block(b)[:, :, 0]
-        if not _known((Y @ probe_phi).ravel(), marks):
+        Y = samples.block(b)
+        if not _known((Y @ numbers[b.form in SOURCES]).ravel(), marks):
             kept.append(b)
             values.append(Y)
     return kept, values
 
 
-def root_block(samples: Samples, data: Probes, inertia: Block) -> tuple[Block | None, Array, Array]:
-    """The carried root vector that the forces at rest show, with parameters fitted to both."""
+def root_block(
+    samples: Samples, data: Probes, inertia: Block
+) -> tuple[Block | None, Array, Array, Own | None]:
+    """The carried root vector that the forces at rest show, with parameters (p,) fitted to them and
+    to H; and springs, where no root vector explains these forces."""
     weight = 1.0 / data.H_scale
-    rows = (samples.block(inertia) * weight[None, :, :, None]).reshape(-1, 10 * samples.nb)
+    rows = (samples.block(inertia) * weight[None, :, :, None]).reshape(-1, samples.parameters)
     y = (data.H * weight).ravel()
     solved = truncated if data.floor < 1.0 else above_noise
     phi = solved(rows, y)
     push = data.rest / data.scale
     if np.sqrt(np.mean(push**2)) <= 3 * data.floor:
-        return None, np.zeros(6), phi
-    best: tuple[float, Block | None, Array, Array] = (np.inf, None, np.zeros(6), phi)
-    for b in root_blocks():
-        Y = samples.block(b) / data.scale[None, :, None, None]  # (n, nv, 6, p)
-        # From the parameters that H shows, then from weight along each axis.
-        shown = np.linalg.lstsq((Y @ phi).reshape(-1, 6), push.ravel(), rcond=1e-9)[0]
-        for start in (shown, *(9.81 * np.eye(6)[3:])):
-            root, x = start, phi
-            loss = np.inf
-            for _ in range(25):
-                new = np.einsum("njkp,k->njp", Y, root).reshape(-1, Y.shape[-1])
-                x = solved(np.concatenate([rows, new]), np.concatenate([y, push.ravel()]))
-                J = (Y @ x).reshape(-1, 6)
-                root = np.linalg.lstsq(J, push.ravel(), rcond=1e-9)[0]
-                left = np.concatenate([J @ root - push.ravel(), rows @ x - y])
-                last, loss = loss, float(np.sqrt(np.mean(left**2)))
-                if loss > 0.9 * last or loss < data.rounding:
+        return None, np.zeros(6), phi, None
+    rest = _AtRest(rows, y, push.ravel(), phi, solved, data.rounding)
+    bare = [(b, samples.block(b) / data.scale[None, :, None, None]) for b in root_blocks()]
+    nothing = np.zeros((push.size, 0))
+    value, block, root, x = rest.best(bare, nothing, [])
+    if rest.least <= _LEFT * data.floor:
+        return block, root, x[: len(phi)], None
+    chosen: Own | None = None
+    springs, values = distinct(samples, own_blocks("spring"))
+    for k, (spring, Y) in enumerate(zip(springs, values, strict=True)):
+        K = (Y[:, :, 0] / data.scale[None, :, None]).reshape(push.size, -1)
+        alone = rest.alone(K, spring)
+        # The first is tried with every way to carry the root vector, the others with the best.
+        tried = bare if k == 0 else [(b, Z) for b, Z in bare if b == block]
+        for found in (alone, rest.best(tried, K, [spring])):
+            if found[0] < value - 1e-9:
+                value, block, root, x = found
+                chosen = Own(spring, x[len(phi) :])
+    return block, root, x[: len(phi)], chosen
+
+
+_Weighed = tuple[float, Block | None, Array, Array]
+
+
+class _AtRest:
+    """Fits of H and the forces at rest together: parameters, a root vector, numbers of springs."""
+
+    def __init__(
+        self,
+        rows: Array,
+        y: Array,
+        push: Array,
+        phi: Array,
+        solved: Callable[[Array, Array], Array],
+        rounding: float,
+    ):
+        self.rows, self.y, self.push, self.phi = rows, y, push, phi
+        self.solved, self.rounding = solved, rounding
+        self.least = np.inf
+
+    def best(self, blocks: list[tuple[Block, Array]], K: Array, others: list[Block]) -> _Weighed:
+        """The root block (values (n, nv, 6, p)) of least description length, beside K (r, k)."""
+        best: _Weighed = (np.inf, None, np.zeros(6), self.phi)
+        for b, Y in blocks:
+            # From the parameters that H shows, then from weight along each axis.
+            shown = np.linalg.lstsq((Y @ self.phi).reshape(-1, 6), self.push, rcond=1e-9)[0]
+            for start in (shown, *(9.81 * np.eye(6)[3:])):
+                loss, root, x = self._from(start, Y, K)
+                self.least = min(self.least, loss)
+                value = length(loss, self.rounding, [b, *others])
+                if value < best[0] - 1e-9:
+                    best = (value, b, root, x)
+                if loss < self.rounding:
                     break
-            value = length(loss, data.rounding, [b])
-            if value < best[0] - 1e-9:
-                best = (value, b, root, x)
-            if loss < data.rounding:
+        return best
+
+    def alone(self, K: Array, spring: Block) -> _Weighed:
+        """Springs without a root vector."""
+        k = self.solved(K, self.push)
+        left = np.concatenate([K @ k - self.push, self.rows @ self.phi - self.y])
+        value = length(float(np.sqrt(np.mean(left**2))), self.rounding, [spring])
+        return value, None, np.zeros(6), np.concatenate([self.phi, k])
+
+    def _from(self, root: Array, Y: Array, K: Array) -> tuple[float, Array, Array]:
+        """Parameters and springs, then the root vector, in turns: (misfit, root, x (p + k,))."""
+        p = len(self.phi)
+        x = np.zeros(p + K.shape[1])
+        loss = np.inf
+        above = np.hstack([self.rows, np.zeros((len(self.y), K.shape[1]))])
+        for _ in range(25):
+            new = np.einsum("njkp,k->njp", Y, root).reshape(-1, p)
+            design = np.concatenate([above, np.hstack([new, K])])
+            x = self.solved(design, np.concatenate([self.y, self.push]))
+            J, pulled = (Y @ x[:p]).reshape(-1, 6), K @ x[p:] - self.push
+            root = np.linalg.lstsq(J, -pulled, rcond=1e-9)[0]
+            left = np.concatenate([J @ root + pulled, self.rows @ x[:p] - self.y])
+            last, loss = loss, float(np.sqrt(np.mean(left**2)))
+            if loss > 0.9 * last or loss < self.rounding:
                 break
-    return best[1], best[2], best[3]
+        return loss, root, x
 
 
-def drag_block(samples: Samples, data: Probes) -> tuple[Block | None, Array]:
+def drag_block(samples: Samples, data: Probes) -> Own | None:
+    """The block of first degree in v that what is odd in v shows."""
     y = (data.odd / data.scale).ravel()
     if np.sqrt(np.mean(y**2)) <= 3 * data.floor:
-        return None, np.zeros(samples.nb)
-    best: tuple[float, Block | None, Array] = (np.inf, None, np.zeros(samples.nb))
-    for b in drag_blocks():
+        return None
+    best: tuple[float, Own | None] = (np.inf, None)
+    for b in own_blocks("drag"):
         rows = (samples.block(b)[:, :, 0] / data.scale[None, :, None]).reshape(-1, samples.nb)
         x = truncated(rows, y)
         value = length(float(np.sqrt(np.mean((rows @ x - y) ** 2))), data.rounding, [b])
         if value < best[0] - 1e-9:
-            best = (value, b, x)
-    return best[1], best[2]
+            best = (value, Own(b, x))
+    return best[1]
 
 
 def finalists(
@@ -170,7 +260,7 @@ def unseen(
 ) -> Array:
     """Orthonormal directions (p, k) of the parameters that neither H nor the forces at rest show,
     under noise not well; blocks of v² may depend on them."""
-    p = 10 * samples.nb
+    p = samples.parameters
     weight = 1.0 / data.H_scale
     rows = [(samples.block(inertia) * weight[None, :, :, None]).reshape(-1, p)]
     if root is not None:

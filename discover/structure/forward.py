@@ -17,6 +17,7 @@ import kinematics
 from discover.structure.assembly import robot_from_screws
 from discover.structure.floating import BASE_Q, FloatingTree
 from discover.structure.idealised import lean
+from discover.structure.language import SOURCES, Block, joint
 from discover.structure.passes import torch_forces, trace_recursion
 from discover.structure.recursion import Recursion
 from discover.structure.renumbering import configuration_order
@@ -30,6 +31,7 @@ from kinematics.programs.search import QUICK, SMALL, better_order, named_order
 _SAME = 1e-9
 _PATIENCE = 4  # times what `kinematics.compile` spends on orders of small robots
 _ABOUT = 0.02  # coefficients this close to whole numbers may be those, where answers scatter
+_FIELDS = {"rotor": "armature", "drag": "damping", "spring": "stiffness"}
 NAMES = {"aba": "articulated bodies", "crba": "composite bodies, LᵀDL"}
 
 
@@ -86,16 +88,23 @@ def rigid(found: Recursion) -> bool:
     gravity = -np.asarray(found.root_vector)[3:]
     if np.abs(found.root_vector[:3]).max() > 1e-6 * max(1.0, float(np.abs(gravity).max())):
         return False
-    if found.drag is not None and np.abs(found.drags).max() > 0:
-        return False
     robot = robot_from_screws(tree, found.screws, found.parameters, gravity=gravity.tolist())
+    # The robot's bodies stand parents first; so do its coordinates.
+    order = [i for body in tree.order for i, b in enumerate(tree.body_of) if b == body]
+    for own in found.own:
+        form = own.block.form
+        if own.block != Block(form, (joint(SOURCES[form]),), 0):
+            return False  # not a joint's own
+        numbers = own.numbers * (found.screws**2).sum(-1)
+        if isinstance(tree, FloatingTree) and abs(numbers[0]) > _SAME * np.abs(numbers).max():
+            return False
+        told = torch.from_numpy(numbers[list(tree.body_of)][order])
+        robot = robot.replace(**{_FIELDS[form]: told})
     rng = np.random.default_rng(0)
     v, a = (torch.from_numpy(rng.normal(size=(8, robot.nv))) for _ in range(2))
     q = torch.from_numpy(rng.normal(size=(8, robot.nq)))
     if isinstance(tree, FloatingTree):
         q[:, 3:BASE_Q] /= q[:, 3:BASE_Q].norm(dim=1, keepdim=True)
-    # The robot's bodies stand parents first; so do its coordinates.
-    order = [i for body in tree.order for i, b in enumerate(tree.body_of) if b == body]
     back = [order.index(i) for i in range(robot.nv)]
     expected = kinematics.rnea(robot, q, v, a)[:, back]
     told = torch_forces(found, q[:, configuration_order(back, robot.nq)], v[:, back], a[:, back])

@@ -16,7 +16,12 @@ import numpy as np
 from discover.dynamics import Respondent
 from discover.region import Region
 from discover.structure.assembly import robot_from_screws
-from discover.structure.bodies import answers, in_tidy_frames, with_possible_bodies
+from discover.structure.bodies import (
+    answers,
+    in_tidy_frames,
+    joint_terms_of,
+    with_possible_bodies,
+)
 from discover.structure.floating import (
     BASE_V,
     FloatingProber,
@@ -68,7 +73,8 @@ def infer_free(respondent: Respondent, region: Region, seed: int = 0) -> Structu
     if geometry.good:
         asked, fresh = answers(whole, robot, order)
         robot = in_tidy_frames(robot, geometry, whole.scatters, asked, fresh)
-        robot, exact = with_possible_bodies(robot, asked)
+        terms = joint_terms_of(robot, asked, fresh)
+        robot, exact = with_possible_bodies(robot, asked, terms)
     return Structure(
         tree=replace(tree, parents=parents),
         geometry=geometry,

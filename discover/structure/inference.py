@@ -9,7 +9,12 @@ from discover.dynamics import Respondent
 from discover.errors import RegionError
 from discover.region import Region
 from discover.structure.assembly import robot_of
-from discover.structure.bodies import answers, in_tidy_frames, with_possible_bodies
+from discover.structure.bodies import (
+    answers,
+    in_tidy_frames,
+    joint_terms_of,
+    with_possible_bodies,
+)
 from discover.structure.equivalence import equivalents
 from discover.structure.geometry import Geometry, infer_geometry
 from discover.structure.measures import guesses
@@ -79,7 +84,8 @@ def infer(
     if geometry.good:
         asked, held = answers(prober, robot, order)
         robot = in_tidy_frames(robot, geometry, prober.noisy, asked, held)
-        robot, exact = with_possible_bodies(robot, asked)
+        terms = joint_terms_of(robot, asked, held)
+        robot, exact = with_possible_bodies(robot, asked, terms)
     if scale != 1.0:
         geometry = in_own_units(geometry, scale)
         robot, exact = (robot_in_own_units(r, scale) for r in (robot, exact))

@@ -1,15 +1,17 @@
 """The language of passes over a tree: typed terms, and their values on samples.
 
-Outward, a body has motions: its joint's own, S s with s one of the joints' v or a; what its parent
-has; sums carried outward with either sign; products x × y. Inward, wrenches: I m, the rate
-x ×* I y, a drag d m; each stays with its body or is carried inward with either sign, and tau is
-Sᵀ of what arrives. Types are motion and wrench, each with its degree in v and in a. A block is one
-carried wrench: what it adds to tau is linear in the bodies' parameters.
+Outward, a body has motions: its joint's own, S s with s one of the joints' q, v or a; what its
+parent has; sums carried outward with either sign; products x × y. Inward, wrenches: I m, the rate
+x ×* I y, and a number times a motion (a rotor r m, a drag d m, a spring k m); each stays with its
+body or is carried inward with either sign, and tau is Sᵀ of what arrives. Types are motion and
+wrench, each with its degree in v and in a. A block is one carried wrench: what it adds to tau is
+linear in the bodies' parameters, or in its own numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,6 +20,8 @@ import numpy as np
 from discover.structure.screws import Array, ScrewTree, pair_features
 
 CARRIES = (1, -1, 0)
+SOURCES = {"rotor": "a", "drag": "v", "spring": "q"}
+"""What the motion of each form with one number a body is linear in."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ class Motion:
 
 @dataclass(frozen=True)
 class Block:
-    """A wrench and how it is carried inward: ("inertia", (m,)), ("rate", (x, y)) or
-    ("drag", (m,))."""
+    """A wrench and how it is carried inward: ("inertia", (m,)), ("rate", (x, y)), or one of
+    `SOURCES` with (m,)."""
 
     form: str
     motions: tuple[Motion, ...]
@@ -59,6 +63,14 @@ class Block:
     @cached_property
     def size(self) -> int:
         return 2 + sum(m.size for m in self.motions) + (self.carry < 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """A block of one number a body, with its numbers (nb,)."""
+
+    block: Block
+    numbers: Array
 
 
 def joint(source: str) -> Motion:
@@ -123,16 +135,16 @@ def root_blocks() -> list[Block]:
     return list(blocks_of([*motions, *(inherited(m) for m in motions)]))
 
 
-def drag_blocks() -> list[Block]:
-    """All blocks of first degree in v."""
-    return sorted(blocks_of(linear_motions("v"), "drag"), key=lambda b: b.size)
+def own_blocks(form: str) -> list[Block]:
+    """All blocks of a form that has one number a body, the short ones first."""
+    return sorted(blocks_of(linear_motions(SOURCES[form]), form), key=lambda b: b.size)
 
 
 class Samples:
     """Values of motions and blocks at states (q, v) of a tree with given screws.
 
-    Motions are (n, nb, 6, k): k = 1 for those of v, nv for those of a (unit accelerations), 6 for
-    those of the root (unit vectors).
+    Motions are (n, nb, 6, k): k = 1 for those of q and v, nv for those of a (unit accelerations),
+    6 for those of the root (unit vectors).
     """
 
     def __init__(self, tree: ScrewTree, screws: Array, q: Array, v: Array):
@@ -148,6 +160,19 @@ class Samples:
             for c in CARRIES
         }
         self._kept: dict[Motion, Array] = {}
+        self._rotors: tuple[Block, Block] | None = None
+
+    def with_rotors(self, inertia: Block, rotor: Block) -> Samples:
+        """The same where bodies have one more parameter each, after all others: that of the rotors,
+        which add to the block of a."""
+        other = copy(self)
+        other._rotors = (inertia, rotor)
+        return other
+
+    @property
+    def parameters(self) -> int:
+        """How many the bodies have together."""
+        return (10 if self._rotors is None else 11) * self.nb
 
     def motion(self, m: Motion) -> Array:
         """The values of a motion, kept once made."""
@@ -157,8 +182,9 @@ class Samples:
 
     def _motion(self, m: Motion) -> Array:
         if m.kind == "joint":
-            if m.source == "v":
-                return self.tree.own_motions(self.screws, self.v)[..., None]
+            if m.source != "a":
+                rates = self.v if m.source == "v" else self._turned()
+                return self.tree.own_motions(self.screws, rates)[..., None]
             units = self.tree.own_units(self.screws)
             return np.broadcast_to(units, (self.n, *units.shape))
         if m.kind == "root":
@@ -179,6 +205,13 @@ class Samples:
             summed[:, j] = m.sign * self.X[:, j] @ onto + local[:, j]
         return summed
 
+    def _turned(self) -> Array:
+        """(n, nv): the coordinates of the joints, nothing for a free base."""
+        joints = self.nb - (len(self.tree.body_of) > self.nb)
+        out = np.zeros_like(self.v)
+        out[:, out.shape[1] - joints :] = self.q[:, self.q.shape[1] - joints :]
+        return out
+
     def _base(self, m: Motion, local: Array) -> Array:
         """What the base itself has: nothing, but for the free vector."""
         rooted = m.kind == "root" or (m.kind == "carried" and m.parts[0].kind == "root")
@@ -187,10 +220,10 @@ class Samples:
         return np.zeros((self.n, 6, local.shape[-1]))
 
     def block(self, b: Block) -> Array:
-        """(n, nv, k, p): what a block adds to tau, by unit of each parameter (10 a body; for a
-        drag one a body)."""
+        """(n, nv, k, p): what a block adds to tau, by unit of each parameter (10 a body; one a body
+        for the forms of `SOURCES`)."""
         factor = self._factor[b.carry].T[None, :, :]  # (1, nv, nb)
-        if b.form == "drag":
+        if b.form in SOURCES:
             m = self.motion(b.motions[0])
             return np.einsum("nbij,nbik,zjb->njkb", self.J, m, factor)
         left, right = self.J, self.motion(b.motions[-1])
@@ -199,7 +232,12 @@ class Samples:
         f = pair_features(left, right)  # (n, nb, 10, nv, k)
         f = f * self._factor[b.carry][None, :, None, :, None]
         n, nb, ten, nv, k = f.shape
-        return np.moveaxis(f, (3, 4), (1, 2)).reshape(n, nv, k, nb * ten)
+        found = np.moveaxis(f, (3, 4), (1, 2)).reshape(n, nv, k, nb * ten)
+        if self._rotors is None:
+            return found
+        inertia, rotor = self._rotors
+        more = self.block(rotor) if b == inertia else np.zeros((n, nv, k, nb))
+        return np.concatenate([found, more], -1)
 
 
 def cross_motion(x: Array, y: Array) -> Array:

@@ -13,7 +13,8 @@ import numpy as np
 from discover.structure.language import Block, Motion
 from discover.structure.recursion import Recursion
 
-_NAMES = {"a": "A", "v": "T", "root": "G"}
+_NAMES = {"a": "A", "v": "T", "q": "Q", "root": "G"}
+_FACTORS = {"inertia": "I", "rotor": "r", "drag": "d", "spring": "k"}
 _ONE = 5e-8  # coefficients this close to one are one
 _TAILS = {1: " + Σ_children Xᵀ F", -1: " - Σ_children Xᵀ N", 0: ""}
 Weighted = list[tuple[float, Block]]
@@ -37,8 +38,7 @@ class _Page:
         if self.found.root is not None:
             blocks.append((1.0, self.found.root))
         blocks += list(zip(self.found.coefficients.tolist(), self.found.velocity, strict=True))
-        if self.found.drag is not None:
-            blocks.append((1.0, self.found.drag))
+        blocks += [(1.0, own.block) for own in self.found.own]
         inward, arrived = [], []
         for carry, letter in ((1, "F"), (-1, "N"), (0, "W")):
             own = self._wrenches([(c, b) for c, b in blocks if b.carry == carry])
@@ -70,7 +70,7 @@ class _Page:
             if b.form == "rate":
                 told.append((c, f"{self.name(b.motions[0])} ×* I {last}"))
             else:
-                told.append((c, f"{'I' if b.form == 'inertia' else 'd'} {last}"))
+                told.append((c, f"{_FACTORS[b.form]} {last}"))
         return told
 
     def _together(self, sums: Weighted, sign: int) -> str:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from discover.structure.floating import BASE_Q, BASE_V, FloatingTree
-from discover.structure.language import Block, Motion
+from discover.structure.language import SOURCES, Block, Motion
 from discover.structure.page import text
 from discover.structure.recursion import Recursion
 from discover.structure.scalars import Place, cross, cross3, dot, down, plus, times, up
@@ -44,7 +44,9 @@ def joint_forces(found: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
 
     def make(m: Motion) -> list[list[Any]]:
         if m.kind == "joint":
-            s = {"v": v, "a": a}[m.source]
+            # A free base has no coordinates to turn by.
+            turned = [0.0] * BASE_V + list(q[BASE_Q:]) if len(q) > len(v) else q
+            s = {"q": turned, "v": v, "a": a}[m.source]
             return [
                 list(s[:BASE_V]) if len(own) > 1 else [times(c, s[own[0]]) for c in screw]
                 for screw, own in zip(found.screws, rows, strict=True)
@@ -70,8 +72,7 @@ def joint_forces(found: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
     terms = [(1.0, found.inertia), *zip(found.coefficients.tolist(), found.velocity, strict=True)]
     if found.root is not None:
         terms.append((1.0, found.root))
-    if found.drag is not None:
-        terms.append((1.0, found.drag))
+    terms += [(1.0, own.block) for own in found.own]
     for carry in (1, -1, 0):
         mine = [(c, b) for c, b in terms if b.carry == carry]
         if not mine:
@@ -100,8 +101,9 @@ def joint_forces(found: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
 def wrench(found: Recursion, b: Block, c: float, j: int, motion: Any, inertias: Any) -> list[Any]:
     """The wrench of one block on body j, times c."""
     last = motion(b.motions[-1])[j]
-    if b.form == "drag":
-        return [times(c * found.drags[j], x) for x in last]
+    if b.form in SOURCES:
+        (numbers,) = (own.numbers for own in found.own if own.block == b)
+        return [times(c * numbers[j], x) for x in last]
     f = [dot(c * row, last) for row in inertias[j]]
     if b.form == "inertia":
         return f
@@ -161,7 +163,8 @@ def compile_recursion(
 
 
 def _without_rest(found: Recursion) -> Recursion:
-    return replace(found, root=None, velocity=(), coefficients=np.zeros(0), drag=None)
+    rotors = tuple(own for own in found.own if own.block.form == "rotor")
+    return replace(found, root=None, velocity=(), coefficients=np.zeros(0), own=rotors)
 
 
 def _rooted(m: Motion) -> bool:

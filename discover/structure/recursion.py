@@ -2,8 +2,9 @@
 
 tau is split by degree with wide probes: what is linear in a, what is left at rest, what is even
 and what is odd in v. The block of a comes by least squares, the root vector from the forces at
-rest, the blocks of v² from all subsets of up to three with free real coefficients; the best of
-each size are refitted jointly (parameters, root, coefficients); the shortest description wins.
+rest, rotors, drags and springs where bodies leave something, the blocks of v² from all subsets of
+up to three with free real coefficients; the best of each size are refitted jointly (parameters,
+root, coefficients); the shortest description wins.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from discover.structure.choosing import (
     unseen,
 )
 from discover.structure.degrees import Probes, probe
-from discover.structure.language import Block, Samples, root_blocks, velocity_blocks
+from discover.structure.language import Block, Own, Samples, root_blocks, velocity_blocks
 from discover.structure.probing import Prober
 from discover.structure.refit import Fit, refit
 from discover.structure.screws import Array, ScrewTree
@@ -39,9 +40,10 @@ _MORE = 0.95
 class Recursion:
     """A program of the language with its numbers.
 
-    inertia, root, drag   one block each (drag None where nothing is odd in v)
+    inertia, root         one block each
     velocity              blocks of v² with `coefficients`
-    parameters (nb, 10); root_vector (6,); drags (nb,)
+    own                   rotors, drags, springs, where bodies alone leave something
+    parameters (nb, 10); root_vector (6,)
     error, held_out       relative misfit of tau, fitted and in the shell beyond
     """
 
@@ -50,11 +52,10 @@ class Recursion:
     inertia: Block
     root: Block | None
     velocity: tuple[Block, ...]
-    drag: Block | None
+    own: tuple[Own, ...]
     coefficients: Array
     parameters: Array
     root_vector: Array
-    drags: Array
     error: float
     held_out: float
     by_degree: dict[str, float]
@@ -85,10 +86,17 @@ def search(
     nv = len(tree.parents)
     data = probe(prober, max(states, 3 * min(nv, 8)))
     samples = Samples(tree, screws, data.q, data.v)
-    inertia, a_count = inertia_block(samples, data)
-    root, root_vector, phi = root_block(samples, data, inertia)
-    drag, drags = drag_block(samples, data)
+    inertia, rotor, a_count = inertia_block(samples, data)
+    if rotor is not None:
+        samples = samples.with_rotors(inertia, rotor)
+    root, root_vector, phi, spring = root_block(samples, data, inertia)
+    if spring is not None:
+        data = replace(
+            data, rest=data.rest - (samples.block(spring.block) @ spring.numbers)[..., 0]
+        )
+    drag = drag_block(samples, data)
     blocks, values = distinct(samples, velocity_blocks())
+    values = [Y[:, :, 0] for Y in values]
     race = _Race(samples, data, inertia, root, root_vector, blocks, values)
     race.run(finalists(samples, data, values, phi))
     if prober.noisy and race.best.error > _FAIR * data.floor:
@@ -99,6 +107,8 @@ def search(
         free = unseen(samples, data, inertia, root, root_vector)
         race.run(looser_finalists(data, values, phi, free))
     chosen = tuple(blocks[k] for k in race.winner)
+    bodies, numbers = np.split(race.best.phi, [10 * samples.nb])
+    rotors = None if rotor is None else Own(rotor, numbers)
     k = len(blocks)
     count = a_count * len(root_blocks()) * (1 + k + math.comb(k, 2) + math.comb(k, 3))
     found = Recursion(
@@ -107,11 +117,10 @@ def search(
         inertia=inertia,
         root=root,
         velocity=chosen,
-        drag=drag,
+        own=tuple(own for own in (rotors, drag, spring) if own is not None),
         coefficients=race.best.coefficients,
-        parameters=race.best.phi.reshape(-1, 10),
+        parameters=bodies.reshape(-1, 10),
         root_vector=race.best.root,
-        drags=drags,
         error=race.best.error,
         held_out=np.inf,
         by_degree={},
@@ -199,19 +208,21 @@ def misfits(found: Recursion, data: Probes) -> dict[str, float]:
     """Relative misfit of each part of tau at other states."""
     samples = Samples(found.tree, found.screws, data.q, data.v)
     phi = found.parameters.ravel()
-    H_size, own = data.sizes
-    H = samples.block(found.inertia) @ phi
+    H_size, size = data.sizes
+    own = {"rotor": np.zeros_like(data.H), "drag": np.zeros_like(data.odd)[..., None]}
+    own["spring"] = own["drag"].copy()
+    for other in found.own:
+        own[other.block.form] = samples.block(other.block) @ other.numbers
+    H = samples.block(found.inertia) @ phi + own["rotor"]
     result = {"a": float(np.sqrt(np.mean(((H - data.H) / H_size) ** 2)))}
     even = np.zeros_like(data.even)
     for c, b in zip(found.coefficients, found.velocity, strict=True):
         even = even + c * (samples.block(b) @ phi)[..., 0]
-    rest = np.zeros_like(data.rest)
+    rest = own["spring"][..., 0]
     if found.root is not None:
-        rest = (samples.block(found.root) @ phi) @ found.root_vector
-    odd = np.zeros_like(data.odd)
-    if found.drag is not None:
-        odd = (samples.block(found.drag) @ found.drags)[..., 0]
+        rest = rest + (samples.block(found.root) @ phi) @ found.root_vector
+    odd = own["drag"][..., 0]
     parts = (("v²", even, data.even), ("rest", rest, data.rest), ("v", odd, data.odd))
     for name, mine, its in parts:
-        result[name] = float(np.sqrt(np.mean(((mine - its) / own) ** 2)))
+        result[name] = float(np.sqrt(np.mean(((mine - its) / size) ** 2)))
     return result

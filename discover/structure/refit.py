@@ -16,7 +16,7 @@ _PROGRESS = 0.98  # a step that leaves more of the misfit than this is a slow on
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
-    """phi (10 nb,), the coefficients of the v² blocks, the root vector (6,), and the misfit."""
+    """phi (p,), the coefficients of the v² blocks, the root vector (6,), and the misfit."""
 
     phi: Array
     coefficients: Array
@@ -34,7 +34,7 @@ def refit(
 ) -> Fit:
     """Parameters, root vector and coefficients together, by Gauss-Newton on the whole of tau."""
     weight = 1.0 / data.H_scale
-    p = 10 * samples.nb
+    p = samples.parameters
     A = (samples.block(inertia) * weight[None, :, :, None]).reshape(-1, p)
     R = None
     if root is not None:

@@ -13,7 +13,8 @@ from discover.bench import black_boxes as impostors
 from discover.dynamics import relative_error
 from discover.structure.described import screw_tree
 from discover.structure.factorisation import factor_program, factors, sparsity
-from discover.structure.language import Block, Samples, carried, joint, product
+from discover.structure.forward import rigid
+from discover.structure.language import SOURCES, Block, Samples, carried, joint, product
 from discover.structure.page import text
 from discover.structure.passes import compile_recursion, torch_dynamics, trace_recursion
 from discover.structure.recursion import search
@@ -47,6 +48,42 @@ def test_the_simulators_recursion_comes_out_of_a_million_programs(branched):
     assert set(found.velocity) == {GYROSCOPIC, CORIOLIS}
     assert np.abs(found.coefficients - 1).max() < 1e-8
     assert np.abs(found.root_vector - [0, 0, 0, 0, 0, 9.81]).max() < 1e-6
+
+
+OWN = {"armature": "rotor", "damping": "drag", "stiffness": "spring"}
+
+
+@pytest.mark.parametrize("fields", [*((name,) for name in OWN), tuple(OWN)])
+def test_what_joints_have_beside_their_bodies_comes_out(fields):
+    generator = torch.Generator().manual_seed(0)
+    numbers = {n: 0.2 + torch.rand(4, generator=generator, dtype=torch.float64) for n in fields}
+    robot = kinematics.random_tree(4, branching=0.5, seed=3).replace(**numbers)
+    found = _found(robot)
+    assert found.equivalent
+    assert {own.block.form for own in found.own} == {OWN[name] for name in fields}
+    assert set(found.velocity) == {GYROSCOPIC, CORIOLIS}
+    q, v, tau = _states(robot.nv)
+    exact = kinematics.aba(robot, q, v, tau)
+    assert relative_error(torch_dynamics(found, q, v, tau), exact) < 1e-9
+    for own in found.own:
+        assert own.block == Block(own.block.form, (joint(SOURCES[own.block.form]),), 0)
+        if own.block.form != "rotor":  # those of bodies that turn with them are in the bodies
+            told = own.numbers * (found.screws**2).sum(-1)
+            (name,) = (n for n in fields if OWN[n] == own.block.form)
+            assert np.abs(told - numbers[name].numpy()).max() < 1e-9
+    assert rigid(found)
+
+
+def test_a_mechanism_with_rotors_is_inferred_with_its_forward_program():
+    numbers = {name: torch.tensor([0.3, 0.1, 0.2], dtype=torch.float64) for name in OWN}
+    robot = kinematics.random_tree(3, branching=0.0, seed=5, kinds=("revolute",)).replace(**numbers)
+    region = discover.Region(q=[1.5] * 3, v=[2.0] * 3, tau=[5.0] * 3)
+    exam = discover.examine(black_box(robot), None, region)
+    assert exam.verdict == "physics"
+    assert exam.account.recursion["equivalent"]
+    own, *classical = exam.account.forward.arithmetic.values()
+    assert len(classical) == 2
+    assert own <= min(classical)
 
 
 def test_the_program_reads_runs_and_compiles(branched):
