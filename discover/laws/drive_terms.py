@@ -23,7 +23,6 @@ from discover.laws.rounds import length_of
 from discover.laws.selection import Selection
 
 _ALIKE = 5.0  # times larger or smaller than what was asked, forces and bodies that may stay
-_NOTHING = 1e-6  # of what is felt, a share of the force itself that is rounding
 _FELT = 0.3  # of its most, what is felt near no force for it to be the unit there
 _SAME = 1.1  # times the error, in other words
 
@@ -51,18 +50,21 @@ def as_felt(law: Fit, answers: Answers, held: Answers, floor: float) -> Selectio
     unit = _unit(channel, answers)
     if unit is None or 1 / _ALIKE < unit < _ALIKE:
         return None
-    rows = []
-    for x, row in zip(asked, felt, strict=True):
-        share = x / sympy.Float(unit, 17) if abs(1 / unit) > _NOTHING else sympy.Integer(0)
-        rows.append(x if row == x else share + sympy.expand((row - x) / sympy.Float(unit, 17)))
     kept = [k + i for i, mine in enumerate(drive) if not mine]
     bare = family.with_terms([t for t in family.terms if t.physical])
-    channel = replace(channel, rows=tuple(rows))
     start = law.theta[[*range(k), *kept]] / unit
-    fitted = fit_behind(replace(bare, channels=(channel,)), answers, start, law)
-    if fitted.standardised_error(held) > _SAME * max(law.standardised_error(held), floor):
-        return None
-    return Selection(fit=fitted, length=length_of(fitted, held, floor))
+    limit = _SAME * max(law.standardised_error(held), floor)
+    found = []
+    for share in (sympy.Float(1 / unit, 17), sympy.Integer(0)):
+        rows = tuple(
+            share * x + sympy.expand((row - x) / sympy.Float(unit, 17))
+            for x, row in zip(asked, felt, strict=True)
+        )
+        behind = replace(bare, channels=(replace(channel, rows=rows),))
+        fitted = fit_behind(behind, answers, start, law)
+        if fitted.standardised_error(held) <= limit:
+            found.append(Selection(fit=fitted, length=length_of(fitted, held, floor)))
+    return min(found, key=lambda s: s.length, default=None)
 
 
 def _unit(channel: Channel, answers: Answers) -> float | None:

@@ -135,6 +135,11 @@ def _sympy_source(
         f"{', '.join(s.name for s in every)} = symbols("
         f"'{' '.join(s.name for s in every)}', real=True)",
     ]
+    parts = (*extra, *channels, *(() if turns is None else (turns,)))
+    for table in dict.fromkeys(t for part in parts for t in part.tables):
+        samples = list(zip(table.z, table.values, strict=True))
+        lines.append(f"{table.name} = Function({table.name!r}, real=True)")
+        lines.append(f"{table.name}_samples = {samples}  # a cubic spline, straight beyond them")
     lines += [f"{s} = {sympy.sstr(e, full_prec=True)}" for s, e in held.intermediates]
     for name in ("mass_matrix", "bias", "potential", "lagrangian"):
         lines.append(f"{name} = {sympy.sstr(getattr(held, name), full_prec=True)}")

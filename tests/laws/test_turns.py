@@ -14,6 +14,7 @@ from discover.dynamics import Answers, relative_error
 from discover.laws import RigidBodyLaw, from_dict, turn_search
 from discover.laws.family import Family
 from discover.laws.fit import fit
+from discover.laws.tabulated import Table
 from discover.laws.turns import ANGLE, PARTS, Turns, columns
 from discover.zoo.truncated import with_truncated_trigonometry
 from kinematics.programs import trace
@@ -170,3 +171,21 @@ def test_a_turned_law_answers_stores_and_compiles(pendulum, composites, parts):
     assert torch.allclose(H @ told[0] + b[:, 0], tau[0], rtol=1e-6, atol=1e-8)
     assert law.family == "rigid body + turns"
     assert len(law.terms) == 2
+
+
+def test_a_law_turned_by_tables_answers_stores_and_compiles(pendulum):
+    z = np.linspace(-1.2, 1.2, 25)
+    tables = [Table(n, tuple(z.tolist()), tuple(f(z).tolist())) for n, f in (("phi_s", np.sin), ("phi_c", np.cos))]
+    turns = Turns(*(t.function(ANGLE) for t in tables), tables=tuple(tables))
+    law = RigidBodyLaw(robot=pendulum, turns=turns, size=1)
+    q, v, tau = sampling.sample(REGION, pendulum, 30, 2)
+    told = law(q, v, tau)
+    assert relative_error(told, kinematics.aba(pendulum, q, v, tau)) < 1e-3
+    again = from_dict(json.loads(json.dumps(law.to_dict())))
+    assert torch.allclose(again(q, v, tau), told, rtol=1e-12)
+    compiled = torch.from_numpy(law.compile()(q.numpy(), v.numpy(), tau.numpy()))
+    assert torch.allclose(compiled, told, rtol=1e-9)
+    assert law.mass_matrix.has(tables[1].function)
+    written: dict = {}
+    exec(law.export("sympy"), written)
+    assert written["mass_matrix"].has(written["phi_c"])
