@@ -175,7 +175,10 @@ def test_a_turned_law_answers_stores_and_compiles(pendulum, composites, parts):
 
 def test_a_law_turned_by_tables_answers_stores_and_compiles(pendulum):
     z = np.linspace(-1.2, 1.2, 25)
-    tables = [Table(n, tuple(z.tolist()), tuple(f(z).tolist())) for n, f in (("phi_s", np.sin), ("phi_c", np.cos))]
+    tables = [
+        Table(name, tuple(z.tolist()), tuple(f(z).tolist()))
+        for name, f in (("phi_s", np.sin), ("phi_c", np.cos))
+    ]
     turns = Turns(*(t.function(ANGLE) for t in tables), tables=tuple(tables))
     law = RigidBodyLaw(robot=pendulum, turns=turns, size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 30, 2)
