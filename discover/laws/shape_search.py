@@ -32,7 +32,7 @@ class Target:
     total  the squares that no values could explain, to be added to |push(f) - y|²
     count  how many rows an error is averaged over
     floor  root mean square below which a smaller error is no evidence
-    size   the largest |z|
+    size   the unit of z in shapes: the largest |z|, of few large ones less
     """
 
     z: np.ndarray

@@ -6,6 +6,8 @@ could make up for.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
@@ -17,6 +19,7 @@ from discover.laws.shape_search import Target
 from discover.laws.terms import forces
 
 _GRID = 41
+_TAIL = 4.0  # times the median, the size of a feature at most
 
 
 def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
@@ -69,7 +72,8 @@ def laid_beside(
     keep = values > 1e-13 * values.max()
     root = (vectors[:, keep] * values[keep].sqrt()).T
     short = (vectors[:, keep] / values[keep].sqrt()).T @ (rows.T @ y)
-    size = float(feature.abs().max())
+    # Few answers reach far out on products and energies; constants are looked for where most are.
+    size = min(float(feature.abs().max()), _TAIL * float(feature.abs().median()) or math.inf)
     L = root.numpy()
     coarse = Target(
         z=grid.numpy(),
