@@ -124,7 +124,6 @@ def _joint_places(
         add(f"damped acceleration of {on}", {i: x * v[j] for i, x in column.items()})
         add(f"quadratic drag on {on}", {j: v[j] * sympy.Abs(v[j])})
         add(f"square of its speed on {on}", {j: v[j] ** 2})
-        add(f"size of its speed on {on}", {j: sympy.Abs(v[j])})
     for i, j in near:
         for first, second in ((i, j), (j, i)):
             between = f"joint {second + 1} on joint {first + 1}"

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import sympy
+
 from discover.dynamics import Answers
 from discover.laws.allowance import Allowance
 from discover.laws.engine_shapes import engine_shapes
@@ -141,8 +143,13 @@ def rivals_of(
 
 
 def _plain(rival: Rival) -> bool:
-    """Whether the formula is so short that those of other pairs are hardly shorter."""
-    return sum(t.number_count for t in rival.fit.family.terms[-rival.fresh :]) <= _PLAIN
+    """Whether the formula is so short that those of other pairs are hardly shorter.
+
+    A fraction is a number too: three constants made round let many a wrong formula look plain.
+    """
+    rows = [row for t in rival.fit.family.terms[-rival.fresh :] for row in t.shape]
+    numbers = set().union(*(row.atoms(sympy.Number) for row in rows))
+    return sum(1 for x in numbers if not x.is_integer) <= _PLAIN
 
 
 def _shorter(pair: Pair, other: Pair) -> bool:
