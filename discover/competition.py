@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import torch
-
 from discover import power
 from discover.conclusion import Finding, conclude, spoken_by
 from discover.departures import (
     cost_of_bodies,
+    ends,
     excess,
     gain_by_axis,
     growth,
@@ -35,17 +34,18 @@ from discover.fitted import (
     apart,
     behind_channels,
     fitted,
+    joined,
     left_over,
     searched,
 )
-from discover.interview import AXES, Budget, Interview
+from discover.interview import Budget, Interview
 from discover.laws import unlisted
 from discover.laws.consistency import Completion, complete
 from discover.laws.fit import Fit
 from discover.laws.selection import refit, select
 from discover.laws.terms import library
 from discover.probes import grain, lookup, noise, residual
-from discover.probes.reach import curves, edge, relative
+from discover.probes.reach import curves, relative
 from discover.probes.single_joints import law_of_the_others
 from discover.verdict import judge, threshold_of
 
@@ -55,7 +55,6 @@ _SURE = 0.85  # confidence at which no more is asked
 _TABLES = 0.1  # relative error far out above which a table is a possibility
 _DESCRIBED = 0.1  # relative error inside below which a law describes the model there
 _HELD = 0.3  # above which robots of many coordinates are asked for no law inside either
-_LEFT = 5.0  # times the residual inside: a model that is off by as much has left the law
 _NOWHERE = 0.25  # relative error far out at which no law holds there
 _GAINS = 1.5  # times a smaller error far out, from which another law is a possibility
 _COARSE = 0.1  # share of a residual that no smooth departure has as grain
@@ -115,10 +114,14 @@ def compete(
         most = max(whole.inside, interview.budget.inside)
         interview.budget = replace(interview.budget, inside=most)
         inner = _inner(interview, weighed, floor, gate)
-        if not weighed.laws.searched and worst(inner, weighed.laws.sets.far, floor) < _NOWHERE:
-            # What looked like a table far out is a law that flattens there.
-            interview.budget = full
-            weighed = _weighed_in_full(interview, first, floor, gate, weighed)
+        if worst(inner, weighed.laws.sets.far, floor) < _NOWHERE:
+            # What looked like a table far out is a law, and perhaps one that flattens there.
+            if not weighed.laws.searched:
+                interview.budget = full
+                weighed = _weighed_in_full(interview, first, floor, gate, weighed)
+            laws = joined(weighed.laws, inner)
+            if laws is not weighed.laws:
+                weighed = _weigh(interview, laws, floor, gate, weighed.values)
         held = weighed.laws.sets.inside
         best = min(weighed.values["best law error in the region"], relative(inner, held))
         weighed.values["best law error in the region"] = best
@@ -272,7 +275,7 @@ def _told(interview: Interview, weighed: _Weighed, inner: Fit, floor: noise.Floo
     drawn = curves(interview, law, held)
     edges: dict[str, float] = {}
     if wins == "undetermined" and relative(law, held) < _DESCRIBED + 2 * floor.random:
-        edges = _ends(interview, law, laws.sets, floor)
+        edges = ends(interview, law, held, laws.sets.far, floor)
         if edges:
             where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
             notes = [*notes, f"One law inside; something else outside, from {where} on."]
@@ -293,17 +296,6 @@ def _told(interview: Interview, weighed: _Weighed, inner: Fit, floor: noise.Floo
         tried=laws.tried,
         near=laws.near_laws if law is laws.extended else (),
     )
-
-
-def _ends(interview: Interview, law: Fit, sets: power.Sets, floor: noise.Floor) -> dict[str, float]:
-    """Along each axis, where the model leaves a law that describes it inside."""
-    level = max(law.standardised_error(sets.inside), floor.own)
-    found = {}
-    for axis, far in zip(AXES, sets.far, strict=True):
-        rows = law.residual(far).square().mean(-1).sqrt()
-        if bool((rows.median() > _LEFT * level) | ~torch.isfinite(rows).all()):
-            found[axis] = edge(interview, law, axis, _LEFT * level)
-    return {axis: at for axis, at in found.items() if at is not None}
 
 
 def _resolution(

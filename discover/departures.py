@@ -11,16 +11,17 @@ import torch
 import kinematics
 from discover.dynamics import Answers
 from discover.errors import ModelError
-from discover.interview import Interview
+from discover.interview import AXES, Interview
 from discover.laws.consistency import Completion
 from discover.laws.family import Family
 from discover.laws.fit import Fit, fit, fit_step_map
 from discover.probes import memory, noise
-from discover.probes.reach import relative
+from discover.probes.reach import edge, relative
 from kinematics import Robot
 
 _BODILESS = 1e-6  # share of a joint's inertia below which it moves no bodies
 _SOME = 32
+_LEFT = 5.0  # times the residual inside: a model that is off by as much has left the law
 _NO_WORSE = 0.8  # a gain above this on every axis is no loss anywhere
 
 
@@ -94,6 +95,19 @@ def growth(law: Fit, inside: Answers, outside: Answers, floor: noise.Floor) -> f
     rows = law.residual(outside).square().mean(-1).sqrt()
     outer = float(rows.median()) if bool(torch.isfinite(rows).all()) else float("inf")
     return max(outer, level) / inner
+
+
+def ends(
+    interview: Interview, law: Fit, inside: Answers, far: list[Answers], floor: noise.Floor
+) -> dict[str, float]:
+    """Along each axis, where the model leaves a law that describes it inside [half-widths]."""
+    level = max(law.standardised_error(inside), floor.own)
+    found = {}
+    for axis, answers in zip(AXES, far, strict=True):
+        rows = law.residual(answers).square().mean(-1).sqrt()
+        if bool((rows.median() > _LEFT * level) | ~torch.isfinite(rows).all()):
+            found[axis] = edge(interview, law, axis, _LEFT * level)
+    return {axis: at for axis, at in found.items() if at is not None}
 
 
 def exact_floor(floor: noise.Floor) -> float:

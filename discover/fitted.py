@@ -13,7 +13,7 @@ from discover import power
 from discover.departures import fit_answers
 from discover.dynamics import Answers
 from discover.interview import AXES, Interview
-from discover.laws import channel_search, turn_search, unlisted
+from discover.laws import channel_search, turn_search, turns, unlisted
 from discover.laws.channels import ends_at_edge
 from discover.laws.drive_terms import as_felt
 from discover.laws.fit import Fit
@@ -149,9 +149,27 @@ def behind_channels(laws: Laws, floor: float) -> Laws:
         found = explain(laws.physics, laws.extended, laws.wide, laws.sets.tested, floor=floor)
         if found is None or ends_at_edge(found.fit.family.channels, laws.inside):
             continue
+        turned = found.fit.family.turns
+        if turned is not None and turns.ends_at_edge(turned, laws.inside.q):
+            continue
         fit = refit(found.fit, laws.wide, found.fit.family.terms)
         laws = replace(laws, extended=fit, tried=(*laws.tried, fit), near_laws=())
     return laws
+
+
+def joined(laws: Laws, inner: Fit) -> Laws:
+    """The same, with a law that was found in the region alone as the extended one, where it is
+    closer than that one to answers out to WIDE that neither was fitted to.
+
+    Far outside a force may be all there is, and bodies are hard to see beside it: inside, where
+    both matter, the search can succeed that failed on all answers.
+    """
+    tested = laws.sets.tested
+    again = refit(inner, laws.wide, inner.family.terms)
+    best = min((laws.extended, inner, again), key=lambda f: f.standardised_error(tested))
+    if best is laws.extended:
+        return laws
+    return replace(laws, extended=best, tried=(*laws.tried, best), near_laws=())
 
 
 def apart(interview: Interview, laws: Laws) -> Laws:

@@ -229,6 +229,20 @@ def left_side(
     return torch.from_numpy(total)
 
 
+def ends_at_edge(turns: Turns, q: Tensor) -> bool:
+    """Whether what stands for sine and cosine stops changing where the angles q (n, nv) of the
+    region end, as what is looked up among samples of the region does."""
+    middle, width = 0.5 * (q.amax(0) + q.amin(0)), 0.5 * (q.amax(0) - q.amin(0))
+    for sign in (1.0, -1.0):
+        before, edge, beyond = (
+            torch.stack(turns.at(middle + sign * s * width)) for s in (0.5, 1.0, 1.5)
+        )
+        inside, outside = (edge - before).norm(dim=0), (beyond - edge).norm(dim=0)
+        if bool((outside < _FLAT * inside).any()):
+            return True
+    return False
+
+
 def identifiable(robot: Robot, turns: Turns) -> Tensor:
     """Orthonormal columns that span what torques can show of bodies turned so: (10 nb, rank)."""
     return _identifiable(RobotKey(robot), turns)
@@ -239,14 +253,17 @@ def _identifiable(key: RobotKey, turns: Turns) -> Tensor:
     robot, generator = key.robot, torch.Generator().manual_seed(0)
     n = max(40, 40 * robot.nb // robot.nv)
     q, v, a = (torch.randn(n, robot.nv, generator=generator, dtype=torch.float64) for _ in "qva")
-    made = columns(robot, turns, torch.eye(10 * robot.nb, dtype=torch.float64), q, v)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        made = columns(robot, turns, torch.eye(10 * robot.nb, dtype=torch.float64), q, v)
     Y = made.bias + torch.einsum("nijp,nj->nip", made.inertia, 3.0 * a)
-    Y = Y.flatten(0, 1)
-    _, s, Vh = torch.linalg.svd(Y / Y.square().mean().sqrt(), full_matrices=False)
+    Y = torch.nan_to_num(Y, posinf=0.0, neginf=0.0).flatten(0, 1)  # where they are defined
+    size = Y.square().mean().sqrt().clamp_min(1e-300)
+    _, s, Vh = torch.linalg.svd(Y / size, full_matrices=False)
     return Vh[: int((s > _RANK * s[0]).sum())].T.contiguous()
 
 
 _RANK = 1e-9
+_FLAT = 0.3  # of the change as far inside the edge, that beyond it
 
 
 def _bodies(robot: Robot) -> Robot:

@@ -15,7 +15,7 @@ from discover.laws import RigidBodyLaw, from_dict, turn_search
 from discover.laws.family import Family
 from discover.laws.fit import fit
 from discover.laws.tabulated import Table
-from discover.laws.turns import ANGLE, PARTS, Turns, columns
+from discover.laws.turns import ANGLE, PARTS, Turns, columns, ends_at_edge, identifiable
 from discover.zoo.truncated import with_truncated_trigonometry
 from kinematics.programs import trace
 
@@ -192,3 +192,22 @@ def test_a_law_turned_by_tables_answers_stores_and_compiles(pendulum):
     written: dict = {}
     exec(law.export("sympy"), written)
     assert written["mass_matrix"].has(written["phi_c"])
+
+
+@pytest.mark.parametrize(
+    ("sine", "cosine", "stops"),
+    [
+        (sympy.sin(ANGLE), sympy.cos(ANGLE), False),
+        (ANGLE, sympy.Integer(1), False),
+        (ANGLE - ANGLE**3 / 6, 1 - ANGLE**2 / 2, False),
+        (sympy.sin(sympy.Min(sympy.Max(ANGLE, -0.9), 0.9)), sympy.Integer(1), True),
+    ],
+)
+def test_functions_that_stop_where_the_region_ends_are_known(sine, cosine, stops):
+    q = torch.linspace(-0.85, 0.85, 50, dtype=torch.float64)[:, None].expand(-1, 2)
+    assert ends_at_edge(Turns(sine, cosine), q) is stops
+
+
+def test_functions_that_are_not_defined_everywhere_do_not_stop_a_search():
+    turns = Turns(sympy.sqrt(ANGLE), sympy.Integer(1))
+    assert bool(torch.isfinite(identifiable(kinematics.load("double_pendulum"), turns)).all())
