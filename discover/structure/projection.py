@@ -133,16 +133,18 @@ class Problem:
         return self.weights(np.moveaxis(columns, -1, 0)).T
 
     def _own_terms(self) -> Array:
-        """The k terms of each joint, kind by kind: (n, nv, nv + 1, k nv)."""
-        n, nv = self.q.shape
-        out = np.zeros((n, nv, nv + 1, len(self.joint_terms), nv))
+        """The k terms of each joint, kind by kind: (n, nv, nv + 1, k nv); none of a free base's
+        six coordinates."""
+        nv, nb = len(self.tree.body_of), len(self.tree.parents)
+        out = np.zeros((len(self.q), nv, nv + 1, len(self.joint_terms), nv))
+        own = self.q[:, self.q.shape[1] - nv :]  # a placement has one number more than a twist
         for k, term in enumerate(self.joint_terms):
-            for j in range(nv):
+            for j in range(nv - nb + (nv > nb), nv):
                 if term == "armature":
                     out[:, j, j, k, j] = 1.0
                 else:
-                    out[:, j, nv, k, j] = self.q[:, j] if term == "spring" else 1.0
-        return out.reshape(n, nv, nv + 1, -1)
+                    out[:, j, nv, k, j] = own[:, j] if term == "spring" else 1.0
+        return out.reshape(*out.shape[:3], -1)
 
     def parameters(self, screws: Array) -> Array:
         """Inertial parameters, then joint terms if any, (p,), of least norm."""

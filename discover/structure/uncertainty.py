@@ -40,7 +40,7 @@ def measures(problem: Problem, screws: Array, parameters: Array) -> tuple[Measur
     rotorless = [False] * len(told)
     if not problem.joint_terms:
         rotors = replace(problem, joint_terms=("armature",))
-        with_none = np.append(parameters, np.zeros(len(screws)))
+        with_none = np.append(parameters, np.zeros(len(problem.tree.body_of)))
         allowed = _deviations(rotors, screws, with_none)
         rotorless = [b == np.inf > a for a, b in zip(deviations, allowed, strict=True)]
     return tuple(
