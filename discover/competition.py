@@ -193,7 +193,9 @@ def _weigh(
         "gain of extra terms": gain_by_axis(physics, extended, far_sets, floor, blur),
         "cost of possible parameters": cost_of_bodies(
             physics, completion, held, max(physics.standardised_error(held), 1e-6)
-        ),
+        )
+        if interview.geometry_known
+        else 1.0,
         # A law that holds inside and far out, and not between, is none.
         "extended law error far out": max(far_extended, worst(extended, laws.between, floor)),
         "best law error far out": min(far_physics, far_extended, drift, far_both),

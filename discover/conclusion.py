@@ -105,7 +105,8 @@ def conclude(
         notes = [
             *notes,
             "No physically possible bodies have exactly these base parameters; moving to the "
-            f"nearest possible ones costs {completion.cost:.2g} of the spread of a.",
+            f"nearest possible ones costs {completion.cost:.2g} of the spread of a"
+            + ("." if interview.geometry_known else ", in a geometry some of which is a guess."),
         ]
     if result is not None:
         result, sentences = stand(result, interview)

@@ -113,6 +113,7 @@ def examine(
         budget=BUDGETS[budget],
         seed=seed,
         label_noise=_noise_of_labels(label_noise, body.nv),
+        geometry_known=inferred is None or inferred.geometry.known,
     )
     finding = investigate(interview, training_data)
     judged_by = respondent.queries + (inferred.queries if inferred else 0)

@@ -56,6 +56,8 @@ class Interview:
     answers     what was asked so far, by the name of the set
     label_noise (nv,) standard deviation of the noise in the accelerations that the model was
                 trained on, where it is known
+    geometry_known  False where the robot's geometry was inferred and some of it is a guess: other
+                guesses may have possible bodies where this one has none
     """
 
     respondent: Respondent
@@ -65,6 +67,7 @@ class Interview:
     seed: int
     answers: dict[str, Answers] = field(default_factory=dict)
     label_noise: Tensor | None = None
+    geometry_known: bool = True
 
     def inside(self, name: str, n: int) -> Answers:
         """n questions inside the support, kept under `name`; only what is missing is asked."""

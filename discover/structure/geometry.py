@@ -52,6 +52,11 @@ class Geometry:
     queries: int = 0
 
     @property
+    def known(self) -> bool:
+        """Whether no number of it is a guess, whatever joints may have beside their bodies."""
+        return self.good and not any(m.free or m.rotorless for m in self.measures)
+
+    @property
     def covariance(self) -> Array:
         """Covariance (6 nv, 6 nv) of the screws."""
         count = self.screws.size

@@ -128,3 +128,19 @@ def test_a_plane_of_hinges_may_lean_and_its_tilt_is_told_as_free():
     assert told[0, "angle"].free
     assert not told[1, "angle"].free
     assert told[1, "distance"].deviation < 1e-8  # of a plane that stands upright
+
+
+def test_where_a_rotor_could_make_up_for_an_angle_it_says_so():
+    """A level arm of two links: askew axes, a heavier second link and no rotor answer the same."""
+    arm = kinematics.load("double_pendulum")
+    arm = arm.replace(
+        gravity=torch.zeros(3, dtype=torch.float64),
+        armature=torch.tensor([0.0, 1.0], dtype=torch.float64),
+    )
+    found = infer(Respondent(black_box(arm), 2, 2), REGION)
+    (angle,) = (m for m in found.geometry.measures if (m.joint, m.quantity) == (1, "angle"))
+    assert angle.free or angle.rotorless
+    assert not found.geometry.known
+    spatial = kinematics.random_tree(4, branching=0.0, seed=1, kinds=("revolute",))
+    found = infer(Respondent(black_box(spatial), 4, 4), REGION)
+    assert found.geometry.known
