@@ -137,6 +137,15 @@ def _joint_places(
         add(f"drag between {pair}", {i: v[i] - v[j], j: v[j] - v[i]})
         if nv > 2:
             add(f"common force on {pair}", {i: one, j: one})
+        for sign in (1, -1):
+            add(
+                f"force on joint {i + 1}, {sign * 2} times on joint {j + 1}",
+                {i: one, j: 2 * sign * one},
+            )
+            add(
+                f"force on joint {j + 1} and {sign * 2} times on joint {i + 1}",
+                {j: one, i: 2 * sign * one},
+            )
         add(f"gyroscopic force on {pair}", {i: v[j], j: -v[i]})
         if i in plain and j in plain:
             add(f"curl force on {pair}", {i: q[j], j: -q[i]})
@@ -175,6 +184,10 @@ def _joint_places(
             see(f"{x[i]} - {x[j]}", x[i] - x[j])
             see(f"{x[i]} {x[j]}", x[i] * x[j])
             see(f"|({x[i]}, {x[j]})|", sympy.sqrt(x[i] ** 2 + x[j] ** 2))
+        if i in plain and j in plain:
+            for once, twice in ((i, j), (j, i)):
+                see(f"{q[once]} + 2 {q[twice]}", q[once] + 2 * q[twice])
+                see(f"{q[once]} - 2 {q[twice]}", q[once] - 2 * q[twice])
         for at, moving in ((i, j), (j, i)):
             if at in plain:
                 see(f"q{at + 1} v{moving + 1}", q[at] * v[moving])
