@@ -1,14 +1,13 @@
 """Which blocks a program is made of: each degree of tau picks the shortest that explain it.
 
-The block of a comes by least squares, the root vector from the forces at rest, the drag from what
-is odd in v; rotors and springs beside them where bodies alone leave something; for v² all subsets
-of up to three blocks are tried, and the best of each size kept.
+The block of a comes by least squares, with rotors where bodies alone leave something, and the drag
+from what is odd in v; for v² all subsets of up to three blocks are tried, and the best of each size
+kept. What is there at rest is read by `at_rest`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -21,9 +20,8 @@ from discover.structure.language import (
     Samples,
     acceleration_blocks,
     own_blocks,
-    root_blocks,
 )
-from discover.structure.rivals import above_noise, truncated
+from discover.structure.rivals import truncated
 from discover.structure.screws import Array
 
 _EFFECTIVE = 200
@@ -32,7 +30,7 @@ _FINALISTS = 8
 _SAME = 1e-9
 _FIRSTS = 24  # blocks that are tried as the first of a pair
 _SEEN = (1e-9, 1e-3)  # of the best shown direction: exact answers, noisy ones
-_LEFT = 3.0  # floors: a misfit that leaves something to explain
+LEFT = 3.0  # floors: a misfit that leaves something to explain
 _RIVALS = 3  # blocks of a that are tried with rotors
 _WORTH = 1.02  # a direction that explains nothing takes up about this much of what is left
 
@@ -70,7 +68,7 @@ def inertia_block(samples: Samples, data: Probes) -> tuple[Block, Block | None, 
         found.append((length(loss, data.rounding, [b]), b))
     found.sort(key=lambda f: f[0])
     best: tuple[float, Block, Block | None] = (*found[0], None)
-    if least <= _LEFT * data.floor:
+    if least <= LEFT * data.floor:
         return best[1], None, seen
     rotors, values = distinct(samples, own_blocks("rotor"))
     shown = [(Y * weight[None, :, :, None]).reshape(len(y), -1) for Y in values]
@@ -117,100 +115,6 @@ def distinct(samples: Samples, blocks: list[Block]) -> tuple[list[Block], list[A
             kept.append(b)
             values.append(Y)
     return kept, values
-
-
-def root_block(
-    samples: Samples, data: Probes, inertia: Block
-) -> tuple[Block | None, Array, Array, Own | None]:
-    """The carried root vector that the forces at rest show, with parameters (p,) fitted to them and
-    to H; and springs, where no root vector explains these forces."""
-    weight = 1.0 / data.H_scale
-    rows = (samples.block(inertia) * weight[None, :, :, None]).reshape(-1, samples.parameters)
-    y = (data.H * weight).ravel()
-    solved = truncated if data.floor < 1.0 else above_noise
-    phi = solved(rows, y)
-    push = data.rest / data.scale
-    if np.sqrt(np.mean(push**2)) <= 3 * data.floor:
-        return None, np.zeros(6), phi, None
-    rest = _AtRest(rows, y, push.ravel(), phi, solved, data.rounding)
-    bare = [(b, samples.block(b) / data.scale[None, :, None, None]) for b in root_blocks()]
-    nothing = np.zeros((push.size, 0))
-    value, block, root, x = rest.best(bare, nothing, [])
-    if rest.least <= _LEFT * data.floor:
-        return block, root, x[: len(phi)], None
-    chosen: Own | None = None
-    springs, values = distinct(samples, own_blocks("spring"))
-    for k, (spring, Y) in enumerate(zip(springs, values, strict=True)):
-        K = (Y[:, :, 0] / data.scale[None, :, None]).reshape(push.size, -1)
-        alone = rest.alone(K, spring)
-        # The first is tried with every way to carry the root vector, the others with the best.
-        tried = bare if k == 0 else [(b, Z) for b, Z in bare if b == block]
-        for found in (alone, rest.best(tried, K, [spring])):
-            if found[0] < value - 1e-9:
-                value, block, root, x = found
-                chosen = Own(spring, x[len(phi) :])
-    return block, root, x[: len(phi)], chosen
-
-
-_Weighed = tuple[float, Block | None, Array, Array]
-
-
-class _AtRest:
-    """Fits of H and the forces at rest together: parameters, a root vector, numbers of springs."""
-
-    def __init__(
-        self,
-        rows: Array,
-        y: Array,
-        push: Array,
-        phi: Array,
-        solved: Callable[[Array, Array], Array],
-        rounding: float,
-    ):
-        self.rows, self.y, self.push, self.phi = rows, y, push, phi
-        self.solved, self.rounding = solved, rounding
-        self.least = np.inf
-
-    def best(self, blocks: list[tuple[Block, Array]], K: Array, others: list[Block]) -> _Weighed:
-        """The root block (values (n, nv, 6, p)) of least description length, beside K (r, k)."""
-        best: _Weighed = (np.inf, None, np.zeros(6), self.phi)
-        for b, Y in blocks:
-            # From the parameters that H shows, then from weight along each axis.
-            shown = np.linalg.lstsq((Y @ self.phi).reshape(-1, 6), self.push, rcond=1e-9)[0]
-            for start in (shown, *(9.81 * np.eye(6)[3:])):
-                loss, root, x = self._from(start, Y, K)
-                self.least = min(self.least, loss)
-                value = length(loss, self.rounding, [b, *others])
-                if value < best[0] - 1e-9:
-                    best = (value, b, root, x)
-                if loss < self.rounding:
-                    break
-        return best
-
-    def alone(self, K: Array, spring: Block) -> _Weighed:
-        """Springs without a root vector."""
-        k = self.solved(K, self.push)
-        left = np.concatenate([K @ k - self.push, self.rows @ self.phi - self.y])
-        value = length(float(np.sqrt(np.mean(left**2))), self.rounding, [spring])
-        return value, None, np.zeros(6), np.concatenate([self.phi, k])
-
-    def _from(self, root: Array, Y: Array, K: Array) -> tuple[float, Array, Array]:
-        """Parameters and springs, then the root vector, in turns: (misfit, root, x (p + k,))."""
-        p = len(self.phi)
-        x = np.zeros(p + K.shape[1])
-        loss = np.inf
-        above = np.hstack([self.rows, np.zeros((len(self.y), K.shape[1]))])
-        for _ in range(25):
-            new = np.einsum("njkp,k->njp", Y, root).reshape(-1, p)
-            design = np.concatenate([above, np.hstack([new, K])])
-            x = self.solved(design, np.concatenate([self.y, self.push]))
-            J, pulled = (Y @ x[:p]).reshape(-1, 6), K @ x[p:] - self.push
-            root = np.linalg.lstsq(J, -pulled, rcond=1e-9)[0]
-            left = np.concatenate([J @ root + pulled, self.rows @ x[:p] - self.y])
-            last, loss = loss, float(np.sqrt(np.mean(left**2)))
-            if loss > 0.9 * last or loss < self.rounding:
-                break
-        return loss, root, x
 
 
 def drag_block(samples: Samples, data: Probes) -> Own | None:

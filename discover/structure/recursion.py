@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from discover.structure.at_rest import root_block
 from discover.structure.choosing import (
     distinct,
     drag_block,
@@ -22,7 +23,6 @@ from discover.structure.choosing import (
     inertia_block,
     length,
     looser_finalists,
-    root_block,
     unseen,
 )
 from discover.structure.degrees import Probes, probe

@@ -2,7 +2,7 @@
 """Fifteen laws written down before the search had seen any of them, and never tuned on.
 
 They are told apart from the forty in `discover bench laws`. Some are outside what carriers and
-features can say at all (a magnetic force at a point, an angle q1 + 2 q2): there a table or nothing
+features can say at all (a magnetic force at a point, an angle q1 + 3 q2): there a table or nothing
 is the honest answer.
 """
 
