@@ -192,10 +192,8 @@ def _weigh(
         "low-dimensional predictability": predictable if inside_error > 10 * gate else 0.0,
         "gain of extra terms": gain_by_axis(physics, extended, far_sets, floor, blur),
         "cost of possible parameters": cost_of_bodies(
-            physics, completion, held, max(physics.standardised_error(held), 1e-6)
-        )
-        if interview.geometry_known
-        else 1.0,
+            interview, physics, completion, held, max(physics.standardised_error(held), 1e-6)
+        ),
         # A law that holds inside and far out, and not between, is none.
         "extended law error far out": max(far_extended, worst(extended, laws.between, floor)),
         "best law error far out": min(far_physics, far_extended, drift, far_both),

@@ -72,12 +72,17 @@ def relative_noise(floor: noise.Floor, answers: Answers) -> float:
     return float((floor.sigma.square() / ok.square().mean(0).clamp_min(1e-300)).mean().sqrt())
 
 
-def cost_of_bodies(law: Fit, completion: Completion, answers: Answers, level: float) -> float:
-    """1 + what physically possible bodies cost, over `level` (standardised).
+def cost_of_bodies(
+    interview: Interview, law: Fit, completion: Completion, answers: Answers, level: float
+) -> float:
+    """1 + what physically possible bodies cost, over `level` (standardised); 1 where this cannot be
+    said, since some of the geometry is a guess.
 
     A joint that moves no inertia but that of its own rotor is possible on paper only: such a law is
     one of joints, not of bodies in a tree.
     """
+    if not interview.geometry_known:
+        return 1.0
     cost = 1.0 + completion.cost / level
     if not any(t.joint_term == "armature" for t in law.family.terms):
         return cost

@@ -147,7 +147,7 @@ def _exact_law(
         "low-dimensional predictability": 0.0,
         "gain of extra terms": gain(far_body, far, rounding),
         "cost of possible parameters": cost_of_bodies(
-            body, completion, screen, max(level, 10 * _EXACT)
+            interview, body, completion, screen, max(level, 10 * _EXACT)
         ),
         "extended law error far out": far,
         "best law error far out": far,

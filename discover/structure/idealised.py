@@ -35,6 +35,7 @@ _SQUARES = [
     for k in (0, 1)
 ]
 _FLAT = 1e-9  # sine below which two axes count as parallel whatever the tolerance
+_ASKEW = 1e-4  # and below which their common normal, which may be anywhere, places no frame
 
 
 def tidy_frames(
@@ -101,7 +102,7 @@ def _frames(tree: ScrewTree, screws: Array, axes: Array, tolerance: float) -> tu
         above = rotation[p] if p >= 0 else np.eye(3)
         start = origin[p] if p >= 0 else np.zeros(3)
         normal = np.cross(above[:, 2], z)
-        parallel = np.linalg.norm(normal) < max(tolerance, _FLAT)
+        parallel = np.linalg.norm(normal) < max(tolerance, _ASKEW)
         if not parallel:
             x = normal / np.linalg.norm(normal)
         else:
@@ -120,7 +121,7 @@ def _frames(tree: ScrewTree, screws: Array, axes: Array, tolerance: float) -> tu
                 # Where the common normal of the two axes meets this one.
                 w = above[:, 2]
                 gap, c = start - foot, float(w @ z)
-                along = (gap @ z - c * (gap @ w)) / (1 - c * c)
+                along = (gap @ z - c * (gap @ w)) / float(normal @ normal)
             origin[j] = foot + z * along
     return rotation, origin
 

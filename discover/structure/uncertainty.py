@@ -256,8 +256,8 @@ class _Lines:
     def _stand(self, s: Array, k: int, j: int) -> Array:
         """Where the common normal of lines k and j meets k, (m, 3)."""
         w, z = self.direction(s, k), self.direction(s, j)
-        gap, c = self.foot(s, k) - self.foot(s, j), _dot(w, z)
-        t = (c * _dot(z, gap) - _dot(w, gap)) / (1 - c * c)
+        gap, normal = self.foot(s, k) - self.foot(s, j), np.cross(w, z)
+        t = (_dot(w, z) * _dot(z, gap) - _dot(w, gap)) / _dot(normal, normal)
         return self.foot(s, k) + t[:, None] * w
 
     def turn(self, j: int, k: int, above: int) -> list[Quantity]:
