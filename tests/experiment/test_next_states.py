@@ -63,6 +63,7 @@ def test_a_map_that_is_off_is_found_out_over_time():
     assert told["subjects"]["wrong"]["energy_drift"] > 0.5
 
 
+@pytest.mark.slow
 def test_the_recipe_of_next_states_runs_to_its_report(tmp_path):
     small = ["data.dt=0.05", "data.samples=800", "examine.budget=quick", "report.ledger=false"]
     small += ["report.rollout_s=1.0"]

@@ -74,6 +74,7 @@ def test_what_joints_have_beside_their_bodies_comes_out(fields):
     assert rigid(found)
 
 
+@pytest.mark.slow
 def test_a_mechanism_with_rotors_is_inferred_with_its_forward_program():
     numbers = {name: torch.tensor([0.3, 0.1, 0.2], dtype=torch.float64) for name in OWN}
     robot = kinematics.random_tree(3, branching=0.0, seed=5, kinds=("revolute",)).replace(**numbers)

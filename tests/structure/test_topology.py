@@ -62,6 +62,7 @@ def test_a_slide_along_a_turning_axis_is_ordered_by_a_fit(slide_first):
     assert not tree.guessed
 
 
+@pytest.mark.slow
 def test_machine_like_trees_come_out_or_one_that_answers_the_same():
     right = 0
     robots = [r for r in trial_trees(20) if r.name.startswith("machine")]

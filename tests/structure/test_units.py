@@ -23,6 +23,7 @@ def arm():
     return kinematics.random_tree(3, branching=0.0, seed=18)  # a slide that carries two turns
 
 
+@pytest.mark.slow
 def test_millimetres_are_metres_a_thousandfold(arm):
     slides = np.array([kind == "prismatic" for kind in arm.kinds])
     masses = torch.tensor([1.0, *[1e3] * 3, *[1e6] * 6]).double()
