@@ -39,7 +39,7 @@ class Resolution(float):
         return f"{self.region:.2g} in the region, {self.far:.2g} far out"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Examination:
     """What was found out about one model.
 
@@ -174,6 +174,8 @@ class Examination:
 
     def __str__(self) -> str:
         return self._summary.replace("**", "")
+
+    __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
         rows = ["| evidence | value | supports |", "|---|---|---|"]

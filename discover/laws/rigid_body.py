@@ -35,7 +35,7 @@ from discover.laws.turns import Turns
 from kinematics import Robot
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RigidBodyLaw(Law):
     """Rigid bodies on a tree, their joint terms, and whatever else the model showed.
 
@@ -344,6 +344,13 @@ class RigidBodyLaw(Law):
             samples=tuple(Sample.from_dict(x) for x in record.get("samples", ())),
             beside=_expression(record),
             memory=MemoryLaw.from_dict(record["memory"]) if record.get("memory") else None,
+        )
+
+    def __repr__(self) -> str:
+        beside = "".join(f"; {term.evalf(4)}" for term in self.terms)
+        return (
+            f"RigidBodyLaw({self.family} of {self.robot.name}, {self.robot.nv} velocities, "
+            f"{self.size} parameters{beside})"
         )
 
     def _repr_markdown_(self) -> str:

@@ -67,3 +67,7 @@ def test_notebooks_show_the_examination_and_the_law(folder: Path) -> None:
     assert "physics" in exam._repr_markdown_()
     assert exam.law is not None
     assert exam.law._repr_markdown_()  # type: ignore[attr-defined]
+    for told in (repr(exam), repr(exam.law)):  # what a session prints is a line
+        assert "\n" not in told
+        assert len(told) < 300
+    assert "rigid body of" in repr(exam.law)
