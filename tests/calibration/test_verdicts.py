@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import discover
-from discover.zoo import catalogue, hybrids, physics, tables
+from discover.zoo import alternatives, catalogue, hybrids, physics, tables
 
 
 def examine(setting, planted):
@@ -47,6 +47,16 @@ def test_rotors_at_the_base_of_an_arm_are_possible_physics():
     arm = catalogue.SETTINGS["Panda"]()
     planted = next(p for p in physics.zoo(arm) if p.kind == "joint terms")
     assert examine(arm, planted).verdict == "physics"
+
+
+def test_a_small_law_is_looked_for_however_well_physics_describes_the_model():
+    chain = catalogue.SETTINGS["spatial chain of 2"]()
+    planted = next(
+        p
+        for p in alternatives.zoo(chain)
+        if p.kind == "weight unlike inertia" and p.hidden and p.noise == "clean"
+    )
+    assert examine(chain, planted).verdict == "alternative law"
 
 
 @pytest.mark.slow
