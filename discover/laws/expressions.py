@@ -18,6 +18,7 @@ from discover.errors import CheckpointError
 
 FUNCTIONS: dict[str, Callable] = {
     "Abs": sympy.Abs,
+    "Heaviside": sympy.Heaviside,
     "Max": sympy.Max,
     "Min": sympy.Min,
     "Rational": sympy.Rational,
@@ -101,6 +102,9 @@ def to_torch(
     known: dict[str, Callable] = {
         "Abs": torch.abs,
         "sign": torch.sign,
+        # SymPy's derivatives of Max, of |x| and of sign(x):
+        "Heaviside": lambda x: 0.5 * (1.0 + torch.sign(x)),
+        "DiracDelta": torch.zeros_like,
         "erf": torch.erf,
         "Max": lambda *xs: _fold(torch.maximum, xs),
         "Min": lambda *xs: _fold(torch.minimum, xs),
@@ -143,6 +147,12 @@ def _with_numbers(expression: sympy.Expr) -> sympy.Expr:
 
 class _Printer(TorchPrinter):
     """SymPy's printer for torch, that lets functions of our own stand."""
+
+    def _print_Heaviside(self, expr: sympy.Expr) -> str:
+        return f"Heaviside({self._print(expr.args[0])})"
+
+    def _print_DiracDelta(self, expr: sympy.Expr) -> str:
+        return f"DiracDelta({self._print(expr.args[0])})"
 
     def _print_Function(self, expr: sympy.Expr) -> str:
         name = type(expr).__name__

@@ -48,7 +48,10 @@ def test_torch_function_equals_the_formula():
         X * sympy.tanh(sympy.Rational(21, 10)) + sympy.exp(sympy.sin(3)),
         sympy.sqrt(2) * sympy.log(7) * sympy.Max(X, sympy.erf(1)),
     ]
-    values = torch.linspace(-2, 2, 7, dtype=torch.float64)
+    # Derivatives of functions with corners and jumps, away from these.
+    corners = (sympy.Max(0, X - 1) ** 2, sympy.Max(0, X - 1), sympy.Abs(X) * X, 2 * sympy.sign(X))
+    expressions += [sympy.diff(e, X) for e in corners]
+    values = torch.linspace(-2, 2, 8, dtype=torch.float64)
     for computed, e in zip(to_torch(expressions, [X])(values), expressions, strict=True):
         expected = [float(e.subs(X, sympy.Float(x))) for x in values.tolist()]
         torch.testing.assert_close(computed, torch.tensor(expected, dtype=torch.float64))
