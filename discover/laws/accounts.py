@@ -22,6 +22,7 @@ from discover.laws.channels import answered
 from discover.laws.family import Family, mechanics_for
 from discover.laws.fit import Fit
 from discover.laws.front import Candidate, candidate, front
+from discover.laws.newton import solved_columns
 from discover.laws.selection import description_length, refit
 from discover.laws.terms import Term, forces
 
@@ -182,7 +183,7 @@ def _error_less(fitted: Fit, name: str, answers: Answers) -> float:
     inner, x = fitted.bare(answers)
     H, _ = inner.family.inertia_and_bias(inner.theta, x.q, x.v, x.tau)
     force = _bodies(inner, x)[name]
-    a = _acceleration(inner, x) + torch.linalg.solve(H, force.unsqueeze(-1)).squeeze(-1)
+    a = _acceleration(inner, x) + solved_columns(H, force.unsqueeze(-1)).squeeze(-1)
     told = answered(fitted.family.channels, answers.q, answers.v, answers.tau, a)
     return relative_error(told, answers.a)
 

@@ -21,6 +21,7 @@ from discover.laws.channels import alters_answers, answered, felt
 from discover.laws.design import Design
 from discover.laws.family import Family
 from discover.laws.fit import HUBER, Fit, design_of, fit, robust_cost
+from discover.laws.newton import solved_columns
 
 _STEP = 1e-6
 _EVEN = 0.97  # of the squares, what outliers that weigh less must take away to count as some
@@ -249,12 +250,6 @@ def least_squares_from(
         gtol=1e-12,
     )
     return torch.from_numpy(found.x)
-
-
-def solved_columns(H: Tensor, columns: Tensor) -> Tensor:
-    """H⁻¹ columns, zero where H is singular."""
-    solution, info = torch.linalg.solve_ex(H, columns)
-    return torch.where((info != 0)[:, None, None], 0.0, solution)
 
 
 def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:

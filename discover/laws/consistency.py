@@ -17,6 +17,7 @@ from torch import Tensor
 
 from discover.dynamics import Answers
 from discover.laws.fit import Fit, design_of
+from discover.laws.newton import solved_columns
 from discover.laws.terms import forces, joint_terms
 
 _MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
@@ -130,9 +131,9 @@ def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
     design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
     a = fitted.predict(answers.q, answers.v, answers.tau)
     columns = design.columns(a)[..., : fitted.family.basis.shape[1]]
-    rows = (
-        torch.linalg.solve(design.inertia(fitted.theta), columns) / fitted.scale[:, None]
-    ).flatten(0, 1)
+    rows = (solved_columns(design.inertia(fitted.theta), columns) / fitted.scale[:, None]).flatten(
+        0, 1
+    )
     return torch.linalg.qr(rows / len(rows) ** 0.5).R
 
 

@@ -19,7 +19,7 @@ from discover.laws import least_squares
 from discover.laws.channels import felt
 from discover.laws.design import Design
 from discover.laws.family import INTEGRATORS, Family, evaluation_point
-from discover.laws.newton import solved
+from discover.laws.newton import solved, solved_columns
 
 _ITERATIONS = 12
 _THROUGH_STEPS = 48  # the derivative is that of one instant: each step of dt converges linearly
@@ -180,9 +180,7 @@ class _Problem:
 
     def whitened(self, theta: Tensor, a: Tensor) -> Tensor:
         """H⁻¹ · columns at accelerations a, in units of the scale: (n, nv, p)."""
-        rows, info = torch.linalg.solve_ex(self.inertia(theta), self.design.columns(a))
-        rows = torch.where((info != 0)[:, None, None], 0.0, rows)
-        return rows / self.scale[:, None]
+        return solved_columns(self.inertia(theta), self.design.columns(a)) / self.scale[:, None]
 
     def inverse_dynamics(self, start: Tensor | None) -> Tensor:
         """tau = columns · theta, first as it stands, then twice with rows weighted by H⁻¹."""
@@ -198,7 +196,7 @@ class _Problem:
                 if start is None:
                     return theta
                 H = self.inertia(start)
-            rows = torch.linalg.solve(H, torch.cat([columns, x.tau.unsqueeze(-1)], -1))
+            rows = solved_columns(H, torch.cat([columns, x.tau.unsqueeze(-1)], -1))
             rows = rows / self.scale[:, None]
             theta = least_squares.solve(rows[..., :-1].flatten(0, 1), rows[..., -1].flatten())
         return theta

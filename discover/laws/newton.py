@@ -59,3 +59,9 @@ def solved(H: Tensor, rest: Tensor) -> Tensor:
     """H⁻¹ rest (n, nv); NaN where H (n, nv, nv) is singular."""
     solution, info = torch.linalg.solve_ex(H, rest.unsqueeze(-1))
     return torch.where((info != 0)[..., None], torch.nan, solution.squeeze(-1))
+
+
+def solved_columns(H: Tensor, columns: Tensor) -> Tensor:
+    """H⁻¹ columns (n, nv, p); zero where H (n, nv, nv) is singular: such a state counts nothing."""
+    solution, info = torch.linalg.solve_ex(H, columns)
+    return torch.where((info != 0)[:, None, None], 0.0, solution)

@@ -22,6 +22,7 @@ from discover.laws.channel_fit import fit_behind
 from discover.laws.family import evaluation_point
 from discover.laws.fit import Fit, design_of, fit
 from discover.laws.joint_fit import fit_implicit
+from discover.laws.newton import solved_columns
 from discover.laws.terms import Term, forces
 
 EFFECTIVE_SAMPLES = 200
@@ -200,7 +201,7 @@ def explained(
     H = design.inertia(fitted.theta)
     extra = forces(candidates, q, v, a, answers.tau, family.bodies)
     columns = torch.cat([design.columns(a), extra], dim=-1)
-    rows = (torch.linalg.solve(H, columns) / scale[:, None]).flatten(0, 1)
+    rows = (solved_columns(H, columns) / scale[:, None]).flatten(0, 1)
     rows = torch.nan_to_num(rows)
     known, new = rows[:, : family.size], rows[:, family.size :]
     Q = least_squares.orthonormal(known)

@@ -60,6 +60,15 @@ def test_a_small_law_is_looked_for_however_well_physics_describes_the_model():
 
 
 @pytest.mark.slow
+def test_bodies_without_inertia_at_some_states_end_no_examination():
+    chain = catalogue.SETTINGS["planar 3R"]()
+    planted = next(
+        p for p in alternatives.zoo(chain) if p.kind == "first-order motion" and p.noise == "clean"
+    )
+    assert examine(chain, planted).verdict == "alternative law"
+
+
+@pytest.mark.slow
 def test_a_table_is_told_by_a_thousand_questions(setting):
     planted = next(p for p in tables.zoo(setting) if p.kind == "smoothed neighbours")
     exam = examine(setting, planted)
