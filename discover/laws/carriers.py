@@ -137,15 +137,10 @@ def _joint_places(
         add(f"drag between {pair}", {i: v[i] - v[j], j: v[j] - v[i]})
         if nv > 2:
             add(f"common force on {pair}", {i: one, j: one})
-        for sign in (1, -1):
-            add(
-                f"force on joint {i + 1}, {sign * 2} times on joint {j + 1}",
-                {i: one, j: 2 * sign * one},
-            )
-            add(
-                f"force on joint {j + 1} and {sign * 2} times on joint {i + 1}",
-                {j: one, i: 2 * sign * one},
-            )
+        for twice in (2 * one, -2 * one):
+            for first, second in ((i, j), (j, i)):
+                name = f"force on joint {first + 1}, {twice} times on joint {second + 1}"
+                add(name, {first: one, second: twice})
         add(f"gyroscopic force on {pair}", {i: v[j], j: -v[i]})
         if i in plain and j in plain:
             add(f"curl force on {pair}", {i: q[j], j: -q[i]})

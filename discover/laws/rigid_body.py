@@ -19,14 +19,14 @@ from discover.laws import formulas, straight_line, units
 from discover.laws.accounts import Part, find_part
 from discover.laws.channels import Channel
 from discover.laws.contract import Complexity, Domain, Law
-from discover.laws.expressions import parse_expression
 from discover.laws.family import Family, without_joint_terms
 from discover.laws.fit import Fit
 from discover.laws.hand_written import written_by_hand
-from discover.laws.members import Member, Near, member_from_dict
+from discover.laws.members import Member, Near
 from discover.laws.memory import MemoryLaw, Question
 from discover.laws.pass_program import PassProgram
-from discover.laws.quantities import Point, vocabulary
+from discover.laws.quantities import Point
+from discover.laws.rigid_body_json import describe, fields_of
 from discover.laws.samples import Sample
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES
 from discover.laws.tabulated import Table
@@ -305,46 +305,12 @@ class RigidBodyLaw(Law):
 
     def to_dict(self) -> dict:
         """JSON-able form; read back by `discover.laws.from_dict`."""
-        return {
-            "kind": "rigid body",
-            "robot": self.robot.to_dict(),
-            "extra": [t.to_dict() for t in self.extra],
-            "channels": [c.to_dict() for c in self.channels],
-            "turns": None if self.turns is None else self.turns.to_dict(),
-            "size": self.size,
-            "domain": None if self.domain is None else self.domain.to_dict(),
-            "integrator": self.integrator,
-            "dt": self.dt,
-            "searched": self.searched,
-            "front": [m.to_dict() for m in self.front],
-            "account": [p.to_dict() for p in self.account],
-            "near": [n.to_dict() for n in self.near],
-            "samples": [x.to_dict() for x in self.samples],
-            "beside": None if self.beside is None else sympy.sstr(self.beside, full_prec=True),
-            "memory": None if self.memory is None else self.memory.to_dict(),
-        }
+        return describe(self)
 
     @classmethod
     def from_dict(cls, record: dict) -> RigidBodyLaw:
         """The inverse of `to_dict`."""
-        domain = record["domain"]
-        return cls(
-            robot=Robot.from_dict(record["robot"]),
-            extra=tuple(Term.from_dict(t) for t in record["extra"]),
-            channels=tuple(Channel.from_dict(c) for c in record.get("channels", ())),
-            turns=Turns.from_dict(record["turns"]) if record.get("turns") else None,
-            size=record["size"],
-            domain=None if domain is None else Domain.from_dict(domain),
-            integrator=record["integrator"],
-            dt=record["dt"],
-            searched=record.get("searched"),
-            front=tuple(member_from_dict(m, cls.from_dict) for m in record.get("front", ())),
-            account=tuple(Part.from_dict(p) for p in record.get("account", ())),
-            near=tuple(Near.from_dict(n, cls.from_dict) for n in record.get("near", ())),
-            samples=tuple(Sample.from_dict(x) for x in record.get("samples", ())),
-            beside=_expression(record),
-            memory=MemoryLaw.from_dict(record["memory"]) if record.get("memory") else None,
-        )
+        return cls(**fields_of(record, cls.from_dict))
 
     def __repr__(self) -> str:
         beside = "".join(f"; {term.evalf(4)}" for term in self.terms)
@@ -355,16 +321,6 @@ class RigidBodyLaw(Law):
 
     def _repr_markdown_(self) -> str:
         return formulas.markdown(self)
-
-
-def _expression(record: dict) -> sympy.Expr | None:
-    """The stored Lagrangian of the terms, in the law's words; parsed, never executed."""
-    text = record.get("beside")
-    if text is None:
-        return None
-    robot = Robot.from_dict(record["robot"])
-    most = max((len(t.get("points", ())) for t in record["extra"]), default=0)
-    return parse_expression(text, vocabulary(robot.nv, most))
 
 
 def _single_family(

@@ -37,11 +37,15 @@ def answers(prober: Prober, robot: Robot, order: tuple[int, ...]) -> tuple[Answe
 
 
 def in_tidy_frames(
-    robot: Robot, geometry: Geometry, noisy: bool, asked: Answers, held: Answers
+    robot: Robot,
+    geometry: Geometry,
+    noisy: bool,
+    asked: Answers,
+    held: Answers,
+    terms: Sequence[Term],
 ) -> Robot:
     """The robot with frames in which constants vanish, and with angles and offsets that are special
     within the largest tolerance that costs nothing on answers that were not fitted."""
-    terms = joint_terms_of(robot, asked, held)
     own = fit(Family.of(robot, terms), asked).standardised_error(held)
     for tolerance in _NOISY_ROOM if noisy else _EXACT_ROOM:
         tidy = tidy_frames(

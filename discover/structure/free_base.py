@@ -72,8 +72,8 @@ def infer_free(respondent: Respondent, region: Region, seed: int = 0) -> Structu
     exact = robot
     if geometry.good:
         asked, fresh = answers(whole, robot, order)
-        robot = in_tidy_frames(robot, geometry, whole.scatters, asked, fresh)
         terms = joint_terms_of(robot, asked, fresh)
+        robot = in_tidy_frames(robot, geometry, whole.scatters, asked, fresh, terms)
         robot, exact = with_possible_bodies(robot, asked, terms)
     return Structure(
         tree=replace(tree, parents=parents),

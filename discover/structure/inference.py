@@ -83,8 +83,8 @@ def infer(
     robot = exact = robot_of(geometry)
     if geometry.good:
         asked, held = answers(prober, robot, order)
-        robot = in_tidy_frames(robot, geometry, prober.noisy, asked, held)
         terms = joint_terms_of(robot, asked, held)
+        robot = in_tidy_frames(robot, geometry, prober.noisy, asked, held, terms)
         robot, exact = with_possible_bodies(robot, asked, terms)
     if scale != 1.0:
         geometry = in_own_units(geometry, scale)
