@@ -7,6 +7,7 @@ their answer with what they feel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
+from discover.laws import least_squares
 from discover.laws.channels import alters_answers, answered, felt
 from discover.laws.design import Design
 from discover.laws.family import Family
@@ -224,6 +226,10 @@ class ChannelProblem:
         limit = HUBER * 1.4826 * float(r.abs().median())
         return least_squares_from(self.residual, self.jacobian, x, evaluations, limit)
 
+    def promises(self, x: Tensor) -> float:
+        """The error that one step from x promises to leave."""
+        return error_after_a_step(self.residual, self.jacobian, x)
+
 
 def least_squares_from(
     residual: Callable[[Tensor], Tensor],
@@ -250,6 +256,19 @@ def least_squares_from(
         gtol=1e-12,
     )
     return torch.from_numpy(found.x)
+
+
+def error_after_a_step(
+    residual: Callable[[Tensor], Tensor], jacobian: Callable[[Tensor], Tensor], x: Tensor
+) -> float:
+    """What one step of Gauss and Newton from x promises to leave (root mean square), the numbers
+    that it may choose paid for: a first sight of a problem that may not be worth solving."""
+    r, J = residual(x).flatten(), jacobian(x).flatten(0, 1)
+    r = torch.nan_to_num(r, nan=_WILD, posinf=_WILD, neginf=-_WILD)
+    J = torch.nan_to_num(J, posinf=0.0, neginf=0.0)
+    U = least_squares.orthonormal(J / J.norm(dim=0).clamp_min(1e-300))
+    rest = r - U @ (U.T @ r)
+    return math.sqrt(float(rest.square().sum()) / max(len(r) - U.shape[1], 1))
 
 
 def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:

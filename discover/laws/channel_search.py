@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
-from discover.laws.channel_fit import ChannelProblem, Function, Group, Kind
+from discover.laws.channel_fit import ChannelProblem, Group, Kind
 from discover.laws.channel_functions import Formula, Splined
 from discover.laws.channels import Channel
 from discover.laws.fit import Fit, robust_cost
@@ -45,6 +45,7 @@ _ROUGH, _FINE = 8, 18  # knots
 _PROMISING = 0.6  # of what laws without channels leave, for a kind to be looked at
 _EXPLAINED = 0.25  # of what bodies leave: few knots follow no corner, as a fine table does
 _CLOSE = 1.5  # times the least, a kind that is looked at too
+_HOPELESS = 1.3  # times what a kind may leave, that a first step promises to leave
 _ALIKE = 1.15  # times what functions of their own leave, and joints share one
 _SEEN, _SHAPES = 12, 2  # formulas seen for a function, and tried of each number of summands
 _NOTHING_LEFT = 1.15
@@ -96,14 +97,19 @@ def _promising(
     anything of what bodies alone leave, best first."""
     few, tested = answers.evenly(_FEW), held.evenly(_FEW)
     every = [(j,) for j in range(base.family.robot.nv)]
+    worth = max(_PROMISING * before, _EXPLAINED * base.standardised_error(held))
     found = []
     for kind in KINDS:
         starts = [_centred(base, few, kind)]
         starts += [base.theta] if kind.place in _CHEAP else []
+        problems = [_problem(base, s, few, kind, every, _ROUGH) for s in starts]
+        if min(problem.promises(x) for problem, x in problems) > _HOPELESS * worth:
+            continue
         tried = [_fitted(base, s, few, tested, kind, every, _ROUGH, 8) for s in starts]
         found.append(min(tried, key=lambda f: f.held_out))
+    if not found:
+        return []
     found.sort(key=lambda f: f.held_out)
-    worth = max(_PROMISING * before, _EXPLAINED * base.standardised_error(held))
     limit = min(worth, _CLOSE * max(found[0].held_out, floor))
     return [f for f in found if f.held_out <= limit][:2]
 
@@ -133,26 +139,39 @@ def _fitted(
     evaluations: int,
 ) -> Flexible:
     """Bodies from `theta` and splines from nothing altered, one for each of the groups `joints`."""
-    empty = ChannelProblem(base, answers, kind, ())
-    z = torch.nan_to_num(empty.bodies(theta)[1])
-    before: list[tuple[Function, Tensor]] | None = None
-    for _ in range(2 if kind.feature == "a" else 1):
-        groups, start = [], []
-        for n, group in enumerate(joints):
-            function = Splined(Basis.over(z[:, list(group)], knots))
-            at = torch.from_numpy(function.basis.knots)
-            values = torch.ones_like(at) if kind.factor else at
-            if before is not None:
-                values = before[n][0](at, before[n][1])
-            groups.append(Group(group, function))
-            start.append(function.like(values.numpy()))
-        problem = ChannelProblem(base, answers, kind, groups)
-        rough = knots <= _ROUGH
-        x = problem.solve(torch.cat([theta, *start]), evaluations, rough)
-        theta, *c = x.split(problem.split)
-        before = [(g.function, y) for g, y in zip(groups, c, strict=True)]
-        z = torch.nan_to_num(problem.bodies(x)[1])  # the bodies' own answer has moved with them
-    return Flexible(kind=kind, problem=problem, x=x, held_out=_error(base, held, kind, groups, x))
+    problem, x = _problem(base, theta, answers, kind, joints, knots)
+    x = problem.solve(x, evaluations, knots <= _ROUGH)
+    if kind.feature == "a":  # the bodies' own answer has moved with them
+        problem, x = _problem(base, x[: len(theta)], answers, kind, joints, knots, (problem, x))
+        x = problem.solve(x, evaluations, knots <= _ROUGH)
+    return Flexible(
+        kind=kind, problem=problem, x=x, held_out=_error(base, held, kind, problem.groups, x)
+    )
+
+
+def _problem(
+    base: Fit,
+    theta: Tensor,
+    answers: Answers,
+    kind: Kind,
+    joints: Sequence[tuple[int, ...]],
+    knots: int,
+    before: tuple[ChannelProblem, Tensor] | None = None,
+) -> tuple[ChannelProblem, Tensor]:
+    """That of splines for the groups `joints`, and its start: bodies `theta`, and nothing altered
+    or the functions of a problem `before`."""
+    z = torch.nan_to_num(ChannelProblem(base, answers, kind, ()).bodies(theta)[1])
+    groups, start = [], []
+    for n, group in enumerate(joints):
+        function = Splined(Basis.over(z[:, list(group)], knots))
+        at = torch.from_numpy(function.basis.knots)
+        values = torch.ones_like(at) if kind.factor else at
+        if before is not None:
+            problem, x = before
+            values = problem.groups[n].function(at, x.split(problem.split)[1 + n])
+        groups.append(Group(group, function))
+        start.append(function.like(values.numpy()))
+    return ChannelProblem(base, answers, kind, groups), torch.cat([theta, *start])
 
 
 def _error(base: Fit, held: Answers, kind: Kind, groups: Sequence[Group], x: Tensor) -> float:

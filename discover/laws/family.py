@@ -100,15 +100,15 @@ class Family:
                 bias_columns=made.bias, inertia_columns=made.inertia, rest_columns=made.rest
             )
         robot, zero = self.robot, torch.zeros_like(v)
-        at_rest = kinematics.regressor(robot, q, zero, zero) @ self.basis
         units = torch.eye(robot.nv, dtype=v.dtype)
-        inertia = [
-            kinematics.regressor(robot, q, zero, e.expand_as(v)) @ self.basis - at_rest
-            for e in units
-        ]
-        bias = kinematics.regressor(robot, q, v, zero) @ self.basis
+        moving = torch.stack([zero, v, *(zero for _ in units)])
+        faster = torch.stack([zero, zero, *(e.expand_as(v) for e in units)])
+        at_once = kinematics.regressor(robot, q.expand(len(moving), *q.shape), moving, faster)
+        at_rest, bias, *inertia = at_once @ self.basis
         return Design(
-            bias_columns=bias, inertia_columns=torch.stack(inertia, 2), rest_columns=at_rest
+            bias_columns=bias,
+            inertia_columns=torch.stack([column - at_rest for column in inertia], 2),
+            rest_columns=at_rest,
         )
 
     def design(self, rigid: Design, q: Tensor, v: Tensor, tau: Tensor) -> Design:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
-from discover.laws.channel_fit import Function, least_squares_from
+from discover.laws.channel_fit import Function, error_after_a_step, least_squares_from
 from discover.laws.design import Design
 from discover.laws.fit import Fit
 from discover.laws.newton import solved_columns
@@ -135,3 +135,7 @@ class TurnProblem:
     def solve(self, x: Tensor, evaluations: int) -> Tensor:
         """Least squares from x."""
         return least_squares_from(self.residual, self.jacobian, x, evaluations)
+
+    def promises(self, x: Tensor) -> float:
+        """The error that one step from x promises to leave."""
+        return error_after_a_step(self.residual, self.jacobian, x)

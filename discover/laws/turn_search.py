@@ -42,6 +42,7 @@ _FEW, _FITTED, _TESTED = 160, 480, 360  # answers of the screening, of the searc
 _ROUGH, _FINE = 8, 14  # knots
 _PROMISING = 0.6
 _CLOSE = 1.5  # times the least, parts that are looked at too
+_HOPEFUL = 3.0  # times the least that a first step promises, parts that are fitted
 _KNOTS = 0.05  # of what is left over without them, what knots and few steps leave
 _MOST = 3  # parts that are looked at beside the best
 _NOTHING_LEFT = 1.15
@@ -114,7 +115,13 @@ def _promising(
     few, tested = answers.evenly(_FEW), held.evenly(_FEW)
     chosen = [parts for k in (1, 2, 3) for parts in combinations(PARTS, k)]
     ways = [(parts, by) for parts in chosen for by in (False, True) if "inertia" in parts or not by]
-    tried = [_splined(base, few, tested, parts, by, _ROUGH, 8) for parts, by in ways]
+    problems = [_problem(base, few, parts, by, _ROUGH) for parts, by in ways]
+    promised = [min(p.promises(x) for x in starts) for p, starts in problems]
+    worth = min(_PROMISING * before, max(_HOPEFUL * min(promised), _KNOTS * before))
+    hopeful = [own for own, left in zip(problems, promised, strict=True) if left <= worth]
+    tried = [_solved(base, *own, tested, 8) for own in hopeful]
+    if not tried:
+        return []
     least = max(min(f.held_out for f in tried), floor)
     limit = min(_PROMISING * before, max(_CLOSE * least, _KNOTS * before))
     good = [f for f in tried if f.held_out <= limit]
@@ -123,15 +130,18 @@ def _promising(
 
 
 def _splined(
-    base: Fit,
-    answers: Answers,
-    held: Answers,
-    parts: Sequence[str],
-    composites: bool,
-    knots: int,
-    evaluations: int,
+    base: Fit, answers: Answers, held: Answers, like: TurnProblem, knots: int, evaluations: int
 ) -> Flexible:
-    """Splines in place of sine and cosine, from these or from what they are for small angles."""
+    """Splines in place of sine and cosine, in the parts of another problem."""
+    own = _problem(base, answers, like.parts, like.composites, knots)
+    return _solved(base, *own, held, evaluations)
+
+
+def _problem(
+    base: Fit, answers: Answers, parts: Sequence[str], composites: bool, knots: int
+) -> tuple[TurnProblem, list[Tensor]]:
+    """That of splines in place of sine and cosine, and where to start: from these, and from what
+    they are for small angles."""
     basis = Basis.over(answers.q.flatten(), knots)
     function, at = Splined(replace(basis, kinks=False)), basis.knots
     problem = TurnProblem(base, answers, parts, composites, (function, function))
@@ -140,10 +150,17 @@ def _splined(
         (base, np.sin(at), np.cos(at)),
         (_turned(base, small, answers), at, np.ones_like(at)),
     ]
-    tried = []
-    for law, sine, cosine in starts:
-        x = problem.start(law, (function.like(sine), function.like(cosine)))
-        tried.append(_tested(base, problem, problem.solve(x, evaluations), held))
+    return problem, [
+        problem.start(law, (function.like(sine), function.like(cosine)))
+        for law, sine, cosine in starts
+    ]
+
+
+def _solved(
+    base: Fit, problem: TurnProblem, starts: Sequence[Tensor], held: Answers, evaluations: int
+) -> Flexible:
+    """The best that is reached from the starts."""
+    tried = [_tested(base, problem, problem.solve(x, evaluations), held) for x in starts]
     return min(tried, key=lambda f: f.held_out)
 
 
@@ -170,7 +187,7 @@ def _free_in(
 ) -> list[Fit]:
     """Tables and formulas in the parts of a rough fit."""
     problem = rough.problem
-    fine = _splined(base, answers, held, problem.parts, problem.composites, _FINE, 12)
+    fine = _splined(base, answers, held, problem, _FINE, 12)
     formula = _formulas(base, fine, held, floor)
     flexible = [f for f in (fine, formula) if math.isfinite(f.held_out)]
     return [_turned(base, f.turns, answers, f) for f in flexible]

@@ -185,18 +185,18 @@ def columns_at(
     """Of bodies whose angles have these for sine and cosine, each (n, nv), in all parts."""
     key, B = RobotKey(robot), basis.detach().numpy()
     turned = [x.detach().numpy() for x in (sine, cosine)]
-    zero, moving = np.zeros(v.shape), v.detach().numpy()
-
-    def at(v: np.ndarray, a: np.ndarray) -> np.ndarray:
-        return evaluate(_regressor(key), *turned, v, a) @ B
-
-    rest = at(zero, zero)
+    zero, moving, units = np.zeros(v.shape), v.detach().numpy(), np.eye(robot.nv)
+    # All that is asked of one program at once: reading it takes longer than the numbers do.
+    asked = [(zero, zero), (moving, zero)]
+    asked += [(zero, zero + e) for e in units if not composites]
+    rest, bias, *inertia = (
+        evaluate(_regressor(key), *turned, *(np.stack(x) for x in zip(*asked, strict=True))) @ B
+    )
     if composites:
         own = [evaluate(_mass_matrix(key), *turned, column) for column in B.T]
-        inertia = np.stack(own, -1)
+        parts = (rest, bias, np.stack(own, -1))
     else:
-        inertia = np.stack([at(zero, zero + e) - rest for e in np.eye(robot.nv)], -2)
-    parts = (rest, at(moving, zero), inertia)
+        parts = (rest, bias, np.stack([column - rest for column in inertia], -2))
     return Columns(*(torch.from_numpy(np.ascontiguousarray(x)) for x in parts))
 
 
@@ -214,18 +214,17 @@ def left_side(
     sides = [x.numpy() for x in turned]
     still, moving, faster = np.zeros_like(v.numpy()), v.numpy(), a.numpy()
 
-    def at(v: np.ndarray, a: np.ndarray) -> np.ndarray:
-        return evaluate(_inverse_dynamics(key), *sides, v, a, bodies)
-
-    rest = at(still, still)
-    total = rest if "gravity" in parts else np.zeros_like(rest)
+    asked = [(still, still)]
     if "velocity" in parts:
-        total = total + (at(moving, still) - rest)
+        asked.append((moving, still))
+    if "inertia" in parts and not composites:
+        asked.append((still, faster))
+    both = (np.stack(x) for x in zip(*asked, strict=True))
+    rest, *more = evaluate(_inverse_dynamics(key), *sides, *both, bodies)
+    total = sum((x - rest for x in more), rest if "gravity" in parts else np.zeros_like(rest))
     if "inertia" in parts and composites:
         H = evaluate(_mass_matrix(key), *sides, bodies)
         total = total + (H @ faster[..., None])[..., 0]
-    elif "inertia" in parts:
-        total = total + (at(still, faster) - rest)
     return torch.from_numpy(total)
 
 

@@ -159,34 +159,36 @@ def evaluate(
     for port, array in zip(program.ports, arrays, strict=True):
         for k, node in enumerate(port.nodes):
             values[node.id] = np.asarray(array, dtype=float)[..., k]
-    plain: dict[str, Callable[..., Any]] = {
-        "add": np.add,
-        "sub": np.subtract,
-        "mul": np.multiply,
-        "div": np.divide,
-        "neg": np.negative,
-        "fma": lambda a, b, c: a * b + c,
-        "fms": lambda a, b, c: a * b - c,
-        "fnma": lambda a, b, c: c - a * b,
-        "pow": np.power,
-        "atan2": np.arctan2,
-        "min": np.minimum,
-        "max": np.maximum,
-    }
-    names = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "abs": "absolute"}
-    for key in UNARY:
-        plain[key] = getattr(np, names.get(key, key))
-    plain |= functions or {}
+    known = _OPERATIONS | functions if functions else _OPERATIONS
     for node in program.nodes:
         if node.op == "const":
             values[node.id] = node.value
         elif node.op != "input":
-            values[node.id] = plain[node.op](*(values[a.id] for a in node.args))
+            values[node.id] = known[node.op](*[values[a.id] for a in node.args])
+    outputs = program.outputs.ravel()
     batch = np.broadcast_shapes(*(np.shape(a)[:-1] for a in arrays))
-    flat = [np.broadcast_to(values[n.id], batch) for n in program.outputs.ravel()]
-    if not flat:
-        return np.zeros((*batch, *program.outputs.shape))
-    return np.stack(flat, axis=-1).reshape(*batch, *program.outputs.shape)
+    flat = np.empty((len(outputs), *batch))
+    for k, node in enumerate(outputs):
+        flat[k] = values[node.id]
+    return np.moveaxis(flat, 0, -1).reshape(*batch, *program.outputs.shape)
+
+
+_NAMES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "abs": "absolute"}
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "fma": lambda a, b, c: a * b + c,
+    "fms": lambda a, b, c: a * b - c,
+    "fnma": lambda a, b, c: c - a * b,
+    "pow": np.power,
+    "atan2": np.arctan2,
+    "min": np.minimum,
+    "max": np.maximum,
+    **{key: getattr(np, _NAMES.get(key, key)) for key in UNARY},
+}
 
 
 def check_arguments(program: Program, arrays: tuple[Any, ...]) -> None:
