@@ -183,11 +183,11 @@ def place_points(
 
     q, v: one scalar a coordinate. Only trees of hinges and sliders have them.
     """
-    frames = _frames(robot, q, sin, cos)
+    frames = _frames(robot, {p.body for p in points}, q, sin, cos)
     held: dict[str, Any] = {}
     for r, point in enumerate(points, 1):
         turn, origin, _ = frames[point.body]
-        x = [origin[i] + sum(turn[i][k] * point.place[k] for k in range(3)) for i in range(3)]
+        x = _moved(origin, turn, point.place)
         columns: dict[int, list] = {}
         body = point.body
         while body >= 0:
@@ -223,10 +223,19 @@ def _seen_turned(turn: Triple, x: Sequence[Any]) -> list:
     return [sum(R[k][i] * x[k] for k in range(3)) for i in range(3)]
 
 
-def _frames(robot: Robot, q: Sequence[Any], sin: Callable, cos: Callable) -> list[tuple]:
-    """(rotation, origin, joint axis) of every body in the base frame, as lists of scalars."""
-    out: list[tuple] = []
-    for k, parent in enumerate(robot.parents):
+def _frames(
+    robot: Robot, bodies: Iterable[int], q: Sequence[Any], sin: Callable, cos: Callable
+) -> dict[int, tuple]:
+    """(rotation, origin, joint axis) in the base frame, as lists of scalars, of some bodies and of
+    those that carry them."""
+    carrying: set[int] = set()
+    for body in bodies:
+        while body >= 0:
+            carrying.add(body)
+            body = robot.parents[body]
+    out: dict[int, tuple] = {}
+    for k in sorted(carrying):
+        parent = robot.parents[k]
         turn0 = robot.tree_rotation[k].tolist()
         offset = robot.tree_offset[k].tolist()
         axis = robot.axes[k].tolist()
@@ -235,13 +244,13 @@ def _frames(robot: Robot, q: Sequence[Any], sin: Callable, cos: Callable) -> lis
         else:
             above, at, _ = out[parent]
             turn = _matmul(above, turn0)
-            origin = [at[i] + sum(above[i][m] * offset[m] for m in range(3)) for i in range(3)]
-        world = [sum(turn[i][m] * axis[m] for m in range(3)) for i in range(3)]
+            origin = _moved(at, above, offset)
+        world = _moved([0.0, 0.0, 0.0], turn, axis)
         if robot.kinds[k] == "prismatic":
             origin = [origin[i] + world[i] * q[k] for i in range(3)]
         else:
             turn = _matmul(turn, _turn(axis, sin(q[k]), cos(q[k])))
-        out.append((turn, origin, world))
+        out[k] = turn, origin, world
     return out
 
 
@@ -250,16 +259,33 @@ def _turn(axis: Sequence[float], s: Any, c: Any) -> list[list]:
     x, y, z = axis
     skew = [[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]
     return [
-        [
-            (1.0 if i == j else 0.0) * c + skew[i][j] * s + axis[i] * axis[j] * (1 - c)
-            for j in range(3)
-        ]
+        [_dot((1.0 * (i == j), skew[i][j], axis[i] * axis[j]), (c, s, 1 - c)) for j in range(3)]
         for i in range(3)
     ]
 
 
 def _matmul(A: list[list], B: list[list]) -> list[list]:
-    return [[sum(A[i][k] * B[k][j] for k in range(3)) for j in range(3)] for i in range(3)]
+    columns = list(zip(*B, strict=True))
+    return [[_dot(row, column) for column in columns] for row in A]
+
+
+def _moved(start: Sequence[Any], turn: list[list], by: Sequence[float]) -> list[Any]:
+    """start + turn @ by."""
+    return [x + _dot(row, by) for x, row in zip(start, turn, strict=True)]
+
+
+def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
+    """Σ a_i b_i, what is nothing or one left out: most numbers of a description are."""
+    total: Any = 0.0
+    for x, y in zip(a, b, strict=True):
+        if not (_is(x, 0.0) or _is(y, 0.0)):
+            own = y if _is(x, 1.0) else x if _is(y, 1.0) else x * y
+            total = own if _is(total, 0.0) else total + own
+    return total
+
+
+def _is(x: Any, number: float) -> bool:
+    return isinstance(x, float) and x == number
 
 
 def _cross(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
