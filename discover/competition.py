@@ -45,7 +45,7 @@ from discover.laws.fit import Fit
 from discover.laws.selection import refit, select
 from discover.laws.terms import library
 from discover.probes import grain, lookup, noise, residual
-from discover.probes.reach import curves, relative
+from discover.probes.reach import curves, reach, relative, tolerance
 from discover.probes.single_joints import law_of_the_others
 from discover.verdict import judge, threshold_of
 
@@ -59,6 +59,7 @@ _NOWHERE = 0.25  # relative error far out at which no law holds there
 _GAINS = 1.5  # times a smaller error far out, from which another law is a possibility
 _COARSE = 0.1  # share of a residual that no smooth departure has as grain
 _SAME = 1e-7  # relative error, inside and far out, below which a law speaks for its model
+_PAST = 1.25  # half-widths, from which a law ends past the edge of the region
 _SETTLED = 60.0  # growth of the misfit of an inertia that is looked up
 
 
@@ -126,6 +127,7 @@ def compete(
         held = weighed.laws.sets.inside
         best = min(weighed.values["best law error in the region"], relative(inner, held))
         weighed.values["best law error in the region"] = best
+        weighed.values["end of the law inside"] = _end(interview, inner, floor)
     weighed.values.update(
         remembered(interview, weighed.laws.local, training_data, weighed.laws.sets.inside, floor)
     )
@@ -260,6 +262,17 @@ def _inner(interview: Interview, weighed: _Weighed, floor: noise.Floor, gate: fl
     return unlisted.within(local, listed, inside, held, floor=least, limit=MAX_TERMS)
 
 
+def _end(interview: Interview, inner: Fit, floor: noise.Floor) -> float:
+    """How far the law of the region goes on, along the axis that it ends on first [half-widths];
+    0 where there is none.
+
+    What was interpolated between samples ends where they do, on some axis by itself. With all axes
+    at once there are corners, where surfaces that have nothing to do with the region come nearer.
+    """
+    drawn = curves(interview, inner, answers_inside(interview)[1])
+    return min(reach(c, tolerance(floor))[0] for axis, c in drawn.items() if axis != "joint")
+
+
 def _told(interview: Interview, weighed: _Weighed, inner: Fit, floor: noise.Floor) -> Finding:
     """The finding, with the law of whatever won."""
     laws, wins, notes = weighed.laws, weighed.answer, weighed.notes
@@ -273,6 +286,14 @@ def _told(interview: Interview, weighed: _Weighed, inner: Fit, floor: noise.Floo
     if law is not laws.physics:
         completion = complete(*law.bare(laws.inside), interview.robot.pi)
         seen = _resolution(interview, law, laws, floor, weighed.blur)
+    if wins == "undetermined" and weighed.values.get("end of the law inside", 0.0) > _PAST:
+        end = weighed.values["end of the law inside"]
+        notes = [
+            *notes,
+            f"The law of the region goes on past its edge, to {end:.2f} half-widths on the axis "
+            "where it ends first. Answers that are flat further out are no sign of a table then: "
+            "they became so elsewhere than where samples would end.",
+        ]
     drawn = curves(interview, law, held)
     edges: dict[str, float] = {}
     if wins == "undetermined" and relative(law, held) < _DESCRIBED + 2 * floor.random:

@@ -25,10 +25,9 @@ from discover.laws.samples import sample
 from discover.laws.zeros import with_zeros
 from discover.parameters import parameter_table
 from discover.probes import full_circles, leftover_force, noise, structure
-from discover.probes.reach import EDGES, Curve, reach
+from discover.probes.reach import EDGES, Curve, reach, tolerance
 from discover.standing import stand
 
-_TOLERANCE = 0.05  # the relative error at which a law is said to have reached its end
 _FRESH = 2.0  # half-widths beyond which no law was fitted
 _CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
 _PREDICTABLE = 0.5  # R² of what the bodies leave over, from little, that is worth a look
@@ -76,13 +75,13 @@ def conclude(
         told = f"Its training labels carry noise of {floor.labels:.2g} of the spread of a"
         notes = [*notes, f"{told}: smaller departures are not held against it."]
     inside_error = drawn["joint"].error[0]
-    tolerance = _TOLERANCE + 3 * floor.random
-    reached = {axis: reach(c, tolerance) for axis, c in drawn.items()}
+    end = tolerance(floor)
+    reached = {axis: reach(c, end) for axis, c in drawn.items()}
     for axis, at in (edges or {}).items():
         reached[axis] = (min(at, EDGES[-1]), False)
     domain = Domain(
         reach={axis: r for axis, (r, _) in reached.items()},
-        tolerance=tolerance,
+        tolerance=end,
         at_least=tuple(axis for axis, (_, whole) in reached.items() if whole),
     )
     far = max(c.error[-1] for c in drawn.values())

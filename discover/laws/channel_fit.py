@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 import scipy.optimize
+import sympy
 import torch
 from torch import Tensor
 
@@ -34,8 +35,9 @@ _WILD = 1e6  # a standardised residual in place of one that is not finite
 class Kind:
     """Which channel is altered, and what its function is one of.
 
-    The function is of the channel itself (place == feature), or it is a factor on the channel,
-    a function of another coordinate of the same joint.
+    The function is of the channel itself (place == feature), or it is a factor on the channel:
+    a function of another coordinate of the same joint, or of the size of a whole vector ("|v|", the
+    root of the sum of squares over all joints), as where motion ends at a total speed.
     """
 
     place: str
@@ -45,6 +47,22 @@ class Kind:
     def factor(self) -> bool:
         """Whether the function multiplies the channel."""
         return self.place != self.feature
+
+    @property
+    def quantity(self) -> str:
+        """The coordinates that the function is one of: "q", "v", "tau" or "a"."""
+        return self.feature.strip("|")
+
+    @property
+    def whole(self) -> bool:
+        """Whether the function is of the size of a whole vector."""
+        return self.feature != self.quantity
+
+    def variable(self, j: int, words: dict[str, sympy.Symbol], nv: int) -> sympy.Expr:
+        """What the function of joint j is one of."""
+        if not self.whole:
+            return words[f"{self.quantity}{j + 1}"]
+        return sympy.sqrt(sum(words[f"{self.quantity}{i + 1}"] ** 2 for i in range(nv)))
 
     @property
     def name(self) -> str:
@@ -118,10 +136,16 @@ class ChannelProblem:
                 out[j] = own[:, j] * value if self.kind.factor else value
         return torch.stack(out, -1)
 
+    def feature(self, a: Tensor | None = None) -> Tensor:
+        """What the functions are of (n, nv), where the bodies answer `a`."""
+        z = self.given.get(self.kind.quantity, a)
+        assert z is not None, "a function of the answer needs the answer"
+        return z.norm(dim=-1, keepdim=True).expand_as(z) if self.kind.whole else z
+
     def _felt(self, c: Sequence[Tensor]) -> dict[str, Tensor]:
         place, felt_ = self.kind.place, dict(self.given)
         if place in felt_:
-            felt_[place] = self.values(felt_[place], self.given[self.kind.feature], c)
+            felt_[place] = self.values(felt_[place], self.feature(), c)
         return felt_
 
     def _design(self, asked: dict[str, Tensor]) -> Design:
@@ -138,7 +162,7 @@ class ChannelProblem:
         return a, *self._answered(a, c)
 
     def _answered(self, a: Tensor, c: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        z = a if self.kind.feature == "a" else self.given[self.kind.feature]
+        z = self.feature(a)
         return z, self.values(a, z, c) if self.kind.place == "a" else a
 
     def residual(self, x: Tensor) -> Tensor:
@@ -155,8 +179,7 @@ class ChannelProblem:
         a, z = torch.nan_to_num(a), torch.nan_to_num(z)
         slopes = -solved_columns(design.inertia(theta), design.columns(a))
         if self.kind.place == "a":
-            gain = self._gain(a, z, c)
-            slopes = gain.unsqueeze(-1) * slopes
+            slopes = self._gain(a, z, c) @ slopes
             pushed = torch.diag_embed(a if self.kind.factor else torch.ones_like(a))
         else:
             pushed = self._sensitivity(theta, asked, design)
@@ -171,11 +194,10 @@ class ChannelProblem:
         )
 
     def _gain(self, a: Tensor, z: Tensor, c: Sequence[Tensor]) -> Tensor:
-        """d(altered answer) / d(the bodies' own), joint by joint (n, nv)."""
-        if self.kind.factor:
-            return self.values(torch.ones_like(a), z, c)
-        h = _STEP * a.abs().mean(0).clamp_min(1e-9)
-        return (self.values(a + h, z + h, c) - self.values(a - h, z - h, c)) / (2 * h)
+        """d(altered answer) / d(the bodies' own) (n, nv, nv)."""
+        if self.kind.quantity != "a":
+            return torch.diag_embed(self.values(torch.ones_like(a), z, c))
+        return _slopes(lambda near: self._answered(near, c)[1], a)
 
     def _sensitivity(self, theta: Tensor, asked: dict[str, Tensor], design: Design) -> Tensor:
         """d(the bodies' answer) / d(what they feel of joint j) (n, nv, nv)."""
@@ -287,12 +309,9 @@ def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fi
 
     def jacobian(theta: Tensor) -> Tensor:
         a = torch.nan_to_num(design.acceleration(theta, tau))
-        h = _STEP * a.abs().mean(0).clamp_min(1e-9)
-        ahead, behind = (
-            answered(channels, answers.q, answers.v, answers.tau, a + s * h) for s in (1.0, -1.0)
-        )
-        gain = ((ahead - behind) / (2 * h) / like.scale).unsqueeze(-1)
-        return torch.nan_to_num(gain * solved_columns(design.inertia(theta), design.columns(a)))
+        asked = (answers.q, answers.v, answers.tau)
+        gain = _slopes(lambda near: answered(channels, *asked, near), a) / like.scale[:, None]
+        return torch.nan_to_num(gain @ solved_columns(design.inertia(theta), design.columns(a)))
 
     theta = least_squares_from(residual, jacobian, start, _EVALUATIONS)
     r, J = torch.nan_to_num(residual(theta), nan=_WILD), jacobian(theta).flatten(0, 1)
@@ -306,6 +325,13 @@ def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fi
         covariance=variance * inverse / norms[:, None] / norms,
         error=float(r.square().mean().sqrt()),
     )
+
+
+def _slopes(altered: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
+    """d(altered) / d(a) at a (n, nv), by central differences: (n, nv, nv)."""
+    steps = torch.diag(_STEP * a.abs().mean(0).clamp_min(1e-9))
+    columns = [(altered(a + h) - altered(a - h)) / (2 * h.max()) for h in steps]
+    return torch.nan_to_num(torch.stack(columns, -1))
 
 
 _EVALUATIONS = 20

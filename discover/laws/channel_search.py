@@ -1,7 +1,8 @@
 """Are the bodies asked, or do they answer, through a function that nobody listed?
 
 Where bodies with any force beside them leave something over, every channel is given a flexible
-function: of itself, or a factor that is a function of another coordinate of its joint. The kind
+function: of itself, or a factor that is a function of another coordinate of its joint, or of the
+size of a whole vector, as where everything stops at a total speed. The kind
 that predicts held-out answers best goes on: which joints have a function of their own, which share
 one; then the formula of each is looked for, as for forces; where none is found it stays a table.
 """
@@ -38,6 +39,11 @@ KINDS = (
     Kind("tau", "q"),
     Kind("v", "v"),
     Kind("q", "q"),
+    Kind("a", "|v|"),
+    Kind("a", "|q|"),
+    Kind("a", "|a|"),
+    Kind("tau", "|v|"),
+    Kind("tau", "|tau|"),
 )
 _CHEAP = ("a", "tau")  # places whose bodies are laid out once
 _FEW, _SOME, _MANY = 200, 480, 720  # answers of the screening, of the search, held out
@@ -99,7 +105,7 @@ def _promising(
     every = [(j,) for j in range(base.family.robot.nv)]
     worth = max(_PROMISING * before, _EXPLAINED * base.standardised_error(held))
     found = []
-    for kind in KINDS:
+    for kind in (k for k in KINDS if not k.whole or len(every) > 1):
         starts = [_centred(base, few, kind)]
         starts += [base.theta] if kind.place in _CHEAP else []
         problems = [_problem(base, s, few, kind, every, _ROUGH) for s in starts]
@@ -119,7 +125,7 @@ def _centred(base: Fit, answers: Answers, kind: Kind) -> Tensor:
 
     There a function that bends far out is nearly straight.
     """
-    x = {"q": answers.q, "v": answers.v, "tau": answers.tau, "a": answers.a}[kind.feature]
+    x = {"q": answers.q, "v": answers.v, "tau": answers.tau, "a": answers.a}[kind.quantity]
     x = x - x.median(0).values
     size = (x / x.square().mean(0).sqrt().clamp_min(1e-300)).abs().amax(-1)
     count = max(len(answers) // 3, 4 * base.family.size // base.family.robot.nv)
@@ -141,7 +147,7 @@ def _fitted(
     """Bodies from `theta` and splines from nothing altered, one for each of the groups `joints`."""
     problem, x = _problem(base, theta, answers, kind, joints, knots)
     x = problem.solve(x, evaluations, knots <= _ROUGH)
-    if kind.feature == "a":  # the bodies' own answer has moved with them
+    if kind.quantity == "a":  # the bodies' own answer has moved with them
         problem, x = _problem(base, x[: len(theta)], answers, kind, joints, knots, (problem, x))
         x = problem.solve(x, evaluations, knots <= _ROUGH)
     return Flexible(
@@ -293,7 +299,7 @@ def _as_fit(base: Fit, flexible: Flexible) -> Fit:
     tables: list = []
     for n, (group, x) in enumerate(zip(problem.groups, c, strict=True), 1):
         for j in group.joints:
-            z = words[f"{kind.feature}{j + 1}"]
+            z = kind.variable(j, words, nv)
             written, named = group.function.written(z, x, f"phi{n}")  # type: ignore[attr-defined]
             rows[j] = rows[j] * written if kind.factor else written
         tables += named
@@ -314,7 +320,7 @@ def _in_scale(flexible: Flexible) -> tuple[Tensor, ...]:
         return theta, *c
     slopes = []
     for group, x in zip(problem.groups, c, strict=True):
-        z = problem.given[problem.kind.feature][:, list(group.joints)].flatten()
+        z = problem.feature()[:, list(group.joints)].flatten()
         if problem.kind.factor:
             middle, most = group.function(z.median()[None], x)[0], group.function(z, x).max()
         else:

@@ -84,10 +84,14 @@ class Channel:
         return len(floats) + sum(len(t.z) for t in self.tables)
 
     def _anonymous(self, j: int) -> sympy.Expr:
-        """The row of a joint with the joint's number left out."""
-        names = {f"{g}{j + 1}": sympy.Symbol(g) for g in PLACES}
+        """The row of a joint with the joint's number left out, where it is of that joint alone."""
         row = self.rows[j]
-        return row.xreplace({s: names[s.name] for s in row.free_symbols if s.name in names})
+        by_group: dict[str, set[sympy.Symbol]] = {g: set() for g in PLACES}
+        for s in row.free_symbols:
+            by_group[s.name.rstrip("0123456789")].add(s)
+        alone = [s for group in by_group.values() if len(group) == 1 for s in group]
+        own = {s for s in alone if s.name.endswith(str(j + 1))}
+        return row.xreplace({s: sympy.Symbol(s.name.rstrip("0123456789")) for s in own})
 
     def values(self, q: Tensor, v: Tensor, tau: Tensor, a: Tensor | None = None) -> Tensor:
         """The rows at states (n, nv); `a` is the bodies' own answer."""

@@ -19,9 +19,11 @@ from discover import sampling
 from discover.dynamics import Answers
 from discover.interview import AXES, Interview
 from discover.laws.fit import Fit
+from discover.probes.noise import Floor
 
 EDGES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
 FARTHEST = EDGES[-1]
+_TOLERANCE = 0.05
 _RESAMPLES = 200
 _RAYS = 12
 _FEW_ROWS = 4
@@ -69,6 +71,11 @@ def curves(interview: Interview, law: Predicts, inside: Answers) -> dict[str, Cu
             high=high,
         )
     return result
+
+
+def tolerance(floor: Floor) -> float:
+    """The relative error at which a law is said to have reached its end."""
+    return _TOLERANCE + 3 * floor.random
 
 
 def reach(curve: Curve, tolerance: float) -> tuple[float, bool]:

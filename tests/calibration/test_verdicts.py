@@ -4,6 +4,8 @@ import pytest
 import torch
 
 import discover
+from discover.bench import unlisted
+from discover.bench.planting import laws_of, plant, with_noise
 from discover.zoo import alternatives, catalogue, hybrids, physics, tables
 
 
@@ -33,6 +35,17 @@ def test_exact_inside_and_broken_outside_is_undetermined_with_its_edge(setting, 
 def test_a_law_to_the_last_digit_with_nothing_outside_is_no_table(setting):
     planted = next(p for p in hybrids.zoo(setting) if p.kind == "silent outside")
     assert examine(setting, planted).verdict == "undetermined"
+
+
+@pytest.mark.slow
+def test_what_stops_at_a_total_speed_is_a_law():
+    suite = unlisted.SUITES["strangers 2R"]
+    robot = unlisted.robot_of(suite)
+    law = next(x for x in laws_of(suite.laws)(robot) if x.name == "speed limit")
+    model = with_noise(plant(robot, law, suite.region), robot, suite.region, 1e-3, 1000)
+    exam = discover.examine(model, robot, suite.region)
+    assert exam.verdict == "alternative law"
+    assert [c.place for c in exam.law.channels] == ["a"]
 
 
 @pytest.mark.parametrize("kind", ["exact", "joint terms", "RK4 steps of 0.05 s", "quantised"])
@@ -74,6 +87,15 @@ def test_a_table_is_told_by_a_thousand_questions(setting):
     exam = examine(setting, planted)
     assert exam.verdict == "lookup table"
     assert exam.queries <= 1000
+
+
+@pytest.mark.slow
+def test_what_is_interpolated_ends_where_its_samples_do(setting):
+    planted = next(p for p in tables.zoo(setting) if p.kind == "local splines")
+    exam = examine(setting, planted)
+    assert exam.verdict == "lookup table"
+    ends = next(e for e in exam.evidence if e.name == "end of the law inside")
+    assert ends.value < 1.25
 
 
 def test_joints_that_move_no_bodies_are_no_physics_of_the_tree(setting):

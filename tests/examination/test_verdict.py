@@ -67,6 +67,20 @@ def test_lookup_needs_positive_evidence_and_not_only_the_absence_of_laws():
     assert judge(evidence(**nothing, **{"frozen steps": 1.0})).answer == "lookup table"
 
 
+def test_flat_answers_far_from_where_a_law_ends_are_no_table():
+    flat = {
+        "refit error far out": 1.0,
+        "extended law error far out": 1.0,
+        "best law error far out": 1.0,
+        "best law error in the region": 1e-3,
+        "far curvature": 0.0,
+    }
+    assert judge(evidence(**flat, **{"end of the law inside": 1.1})).answer == "lookup table"
+    past = judge(evidence(**flat, **{"end of the law inside": 1.7}))
+    assert past.answer == "undetermined"
+    assert past.weakest["lookup table"] == "end of the law inside"
+
+
 def test_a_law_to_many_digits_inside_is_no_table_whatever_it_is_outside():
     broken = {
         "refit error far out": 1.0,

@@ -63,20 +63,36 @@ def searched(model, robot):
     return found.fit, relative_error(found.fit.predict(far.q, far.v, far.tau), far.a)
 
 
+def stopping(a, v):
+    """Everything stops at a total speed, which is no edge of the region."""
+    return a * (1 - v.square().sum(-1, keepdim=True) / 80).clamp_min(0) ** 1.5
+
+
 @pytest.mark.parametrize(
-    ("place", "alter"),
+    ("place", "alter", "error"),
     [
-        ("a", lambda robot, q, v, tau: 30 * torch.tanh(kinematics.aba(robot, q, v, tau) / 30)),
-        ("a", lambda robot, q, v, tau: kinematics.aba(robot, q, v, tau) / (1 + (v / 4) ** 2)),
-        ("q", lambda robot, q, v, tau: kinematics.aba(robot, q.clamp(-1.4, 1.4), v, tau)),
+        (
+            "a",
+            lambda robot, q, v, tau: 30 * torch.tanh(kinematics.aba(robot, q, v, tau) / 30),
+            0.03,
+        ),
+        ("a", lambda robot, q, v, tau: kinematics.aba(robot, q, v, tau) / (1 + (v / 4) ** 2), 0.03),
+        ("q", lambda robot, q, v, tau: kinematics.aba(robot, q.clamp(-1.4, 1.4), v, tau), 0.03),
+        # Its formula is in no list, and what far answers are compared with is nearly nothing.
+        pytest.param(
+            "a",
+            lambda robot, q, v, tau: stopping(kinematics.aba(robot, q, v, tau), v),
+            0.1,
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["answer limited", "answer fading with speed", "angles that stop"],
+    ids=["answer limited", "answer fading with speed", "angles that stop", "stops at a speed"],
 )
-def test_the_channel_and_its_function_are_found(pendulum, place, alter):
+def test_the_channel_and_its_function_are_found(pendulum, place, alter, error):
     law, far = searched(lambda q, v, tau: alter(pendulum, q, v, tau), pendulum)
     assert law is not None
     assert [c.place for c in law.family.channels] == [place]
-    assert far < 0.03
+    assert far < error
 
 
 def test_nothing_is_found_in_rigid_bodies(pendulum):
@@ -102,6 +118,41 @@ def test_what_stops_at_the_edge_of_the_region_is_told(pendulum, stop, at_edge):
         sampling.sample(REGION, pendulum, 400, 1),
     )
     assert ends_at_edge((Channel(place="q", rows=rows),), inside) is at_edge
+
+
+def test_a_function_of_a_whole_size_is_paid_once_and_fits_again(pendulum):
+    s = symbols(2)
+    size = sympy.sqrt(sum(x**2 for x in s["v"]))
+    channel = Channel(place="a", rows=tuple(a * sympy.cos(0.2 * size) for a in s["a"]))
+    one = Channel(place="a", rows=(channel.rows[0], s["a"][1]))
+    assert channel.symbol_count == one.symbol_count + 1
+    answers = out_to_twice(
+        lambda q, v, tau: (
+            kinematics.aba(pendulum, q, v, tau) * torch.cos(0.2 * v.norm(dim=-1, keepdim=True))
+        ),
+        pendulum,
+        100,
+        3,
+    )
+    plain = fit(Family.of(pendulum), answers)
+    start = replace(plain, family=replace(plain.family, channels=(channel,)))
+    assert refit(start, answers, ()).error < 1e-8
+
+
+def test_bodies_are_fitted_behind_answers_that_depend_on_each_other(pendulum):
+    """An acceleration that is limited in size as a whole: each row depends on all joints."""
+    s = symbols(2)
+    size = sympy.sqrt(sum(x**2 for x in s["a"]))
+    channel = Channel(place="a", rows=tuple(a / sympy.sqrt(1 + (size / 15) ** 2) for a in s["a"]))
+
+    def limited(q, v, tau):
+        a = kinematics.aba(pendulum, q, v, tau)
+        return a / (1 + (a.norm(dim=-1, keepdim=True) / 15) ** 2).sqrt()
+
+    answers = out_to_twice(limited, pendulum, 100, 3)
+    plain = fit(Family.of(pendulum), answers)
+    start = replace(plain, family=replace(plain.family, channels=(channel,)))
+    assert refit(start, answers, ()).error < 1e-8
 
 
 def channelled(robot):
