@@ -98,8 +98,11 @@ def _promise(fitted: Fit, answers: Answers, body: int, what: str) -> tuple[float
         values, vectors = torch.linalg.eigh(gram)
         keep = values > _CUT * values[-1].clamp_min(1e-300)
         gain = float(((vectors[:, keep].T @ along).square() / values[keep]).sum())
-        if total > 0 and gain / total > best[0] + _SAME:
-            best = gain / total, point
+        # As many columns as a field has explain something of anything: they are paid for.
+        free = max(len(y) - U.shape[1], 1)
+        left = (total - gain) * free / max(free - int(keep.sum()), 1)
+        if total > 0 and 1.0 - left / total > best[0] + _SAME:
+            best = 1.0 - left / total, point
     return best
 
 

@@ -33,6 +33,7 @@ _IMPLICIT = 3  # such pairs fitted in a round
 _WORTH = 0.6  # a flexible function must bring the held-out error below this share
 _CLEAR = 0.97  # a pair that explains this share needs no other look
 _STRONG = 0.05  # a residual that may have pulled the bodies away
+_CLOSER = 0.75  # of what they leave of few answers, bodies fitted to these alone must leave
 _ENOUGH = 1.3  # times what a table leaves: a formula that needs no better one
 _PLAIN = 1  # numbers in a formula that needs no shorter one
 _KNOTS = 3e-3  # what splines leave of a smooth function
@@ -53,7 +54,8 @@ def ranked(fitted: Fit, answers: Answers, explainable: float) -> list[Pair]:
     """The pairs as seen from the fit, and from fits to the slow or the inner answers.
 
     A strong force pulls the bodies away from what they are, and then no pair explains much. Where
-    the force is weak they are closer: drag at low speed, springs near the middle.
+    the force is weak they are closer: drag at low speed, springs near the middle. Where they are
+    not, nothing pulls, and no other look is taken.
     """
     pairs = rank_pairs(fitted, answers)
     if not pairs or pairs[0].explained > _CLEAR * explainable or fitted.error < _STRONG:
@@ -62,7 +64,8 @@ def ranked(fitted: Fit, answers: Answers, explainable: float) -> list[Pair]:
         inner = (size / size.square().mean(0).sqrt().clamp_min(1e-300)).square().sum(-1)
         few = answers[inner.argsort(stable=True)[: max(len(answers) // 3, 4 * len(fitted.theta))]]
         other = refit(fitted, few, fitted.family.terms)
-        if math.isfinite(other.standardised_error(answers)):
+        closer = other.standardised_error(few) < _CLOSER * fitted.standardised_error(few)
+        if closer and math.isfinite(other.standardised_error(answers)):
             pairs += rank_pairs(other, answers, beside=fitted, fields=False)
     return in_order(pairs)
 
