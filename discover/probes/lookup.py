@@ -22,7 +22,7 @@ def signs(interview: Interview, local: Fit, held: Answers, floor: Floor) -> dict
     if found["frozen steps"] > FROZEN:
         return found
     bend = curvature.measure(
-        interview, floor.level, local.scale, max(10, interview.budget.shell // 3)
+        interview, floor.level, local.scale, max(10, interview.budget.shell // 3), local
     )
     if bend.least is not None:
         found["far curvature"] = bend.least

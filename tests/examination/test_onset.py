@@ -90,6 +90,29 @@ def test_waves_bend_far_out_but_never_the_same_way_twice(setting):
     assert told[1] == pytest.approx(1.0, abs=0.3)
 
 
+def test_friction_that_bends_most_inside_makes_no_axis_flat_far_out(setting):
+    robot = setting.robot
+
+    def rubbing(q, v, tau):
+        return kinematics.aba(robot, q, v, tau - 20 * torch.tanh(v / 0.2))
+
+    def settled(q, v, tau):
+        """The same, with speeds that end at the edge of the region, as a table's do."""
+        return rubbing(q, v.clamp(-2.0, 2.0), tau)
+
+    told = []
+    for model in (rubbing, settled):
+        interview = interviewed(setting, model)
+        inside = interview.inside("inside", 120)
+        law = fit(Family.of(robot), inside)
+        plain = curvature.measure(interview, 0.0, law.scale, 12).v
+        told.append((plain, curvature.measure(interview, 0.0, law.scale, 12, law).v))
+    (alone, beside), (_, flat) = told
+    assert alone < 0.2
+    assert beside >= 1.0
+    assert flat < 0.2
+
+
 @pytest.mark.slow
 def test_angles_that_stop_outside_are_two_laws_under_noise(setting):
     planted = next(p for p in hybrids.zoo(setting) if p.name == "angles stop, 1 % bias and noise")
