@@ -286,13 +286,14 @@ def _told(interview: Interview, weighed: _Weighed, inner: Fit, floor: noise.Floo
     if law is not laws.physics:
         completion = complete(*law.bare(laws.inside), interview.robot.pi)
         seen = _resolution(interview, law, laws, floor, weighed.blur)
-    if wins == "undetermined" and weighed.values.get("end of the law inside", 0.0) > _PAST:
-        end = weighed.values["end of the law inside"]
+    flat = weighed.values.get("far curvature", 1.0) < lookup.FLAT
+    end = weighed.values.get("end of the law inside", 0.0)
+    if wins == "undetermined" and flat and end > _PAST:
         notes = [
             *notes,
-            f"The law of the region goes on past its edge, to {end:.2f} half-widths on the axis "
-            "where it ends first. Answers that are flat further out are no sign of a table then: "
-            "they became so elsewhere than where samples would end.",
+            "Answers far out are flat, but that is no sign of a table: along q, v and tau, each by "
+            f"itself, the law of the region goes on past the region's edge, to {end:.2f} "
+            "half-widths at least.",
         ]
     drawn = curves(interview, law, held)
     edges: dict[str, float] = {}
