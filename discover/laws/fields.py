@@ -21,8 +21,8 @@ from discover.laws import least_squares
 from discover.laws.carriers import Carrier, Places, point_places
 from discover.laws.fit import Fit, design_of, evaluation_point
 from discover.laws.joint_fit import Added, JointProblem
-from discover.laws.quantities import AXES, Mechanics, Point, Triple, has_points
-from discover.laws.terms import forces
+from discover.laws.quantities import AXES, Frames, Mechanics, Point, Triple, has_points
+from discover.laws.terms import forces, frames_at
 from kinematics import Robot
 
 _DEGREE, _HIGH = 3, {1: 7, 2: 5, 3: 4}  # of fields; of those of places, by varying components
@@ -89,9 +89,10 @@ def _promise(fitted: Fit, answers: Answers, body: int, what: str) -> tuple[float
     y = y - U @ (U.T @ y)
     total = float(y.square().sum())
     best = (0.0, Point(body, (0.0, 0.0, 0.0)))
+    frames = _frames(law, answers, best[1])
     for place in _grid(family.bodies, body):
         point = Point(body, place)
-        x, pulls = _seen(law, answers, point, what)
+        x, pulls = _seen(law, answers, point, what, frames)
         columns = _columns(inverse @ pulls, _Monomials.over(x, what, _DEGREE)(x)).flatten(0, 1)
         columns = columns - U @ (U.T @ columns)
         gram, along = columns.T @ columns, columns.T @ y
@@ -121,10 +122,11 @@ def _settled(
     fitted: Fit, answers: Answers, point: Point, what: str
 ) -> tuple[Tensor, Point, Tensor, Tensor]:
     """Bodies, place and field fitted: (theta, the point, its x or dx (n, 3), the forces (n, 3))."""
-    monomials = _Monomials.over(_seen(fitted, answers, point, what)[0], what)
+    frames = _frames(fitted, answers, point)
+    monomials = _Monomials.over(_seen(fitted, answers, point, what, frames)[0], what)
 
     def columns(_: Mechanics, a: Tensor, place: Tensor) -> Tensor:
-        x, pulls = _seen(fitted, answers, point.moved(place.tolist()), what)
+        x, pulls = _seen(fitted, answers, point.moved(place.tolist()), what, frames)
         return _columns(pulls, monomials(x))
 
     size = 3 * monomials(torch.zeros(1, 3, dtype=torch.float64)).shape[1]
@@ -137,11 +139,18 @@ def _settled(
     both = [problem.solve(theta, none, x, _TURNS, damping=_DAMPING) for x in (place, -place)]
     joined = min(both, key=lambda j: j.error)
     point = point.moved(joined.constants.tolist())
-    x, _ = _seen(fitted, answers, point, what)
+    x, _ = _seen(fitted, answers, point, what, frames)
     return joined.theta, point, x, monomials(x) @ joined.coefficients.reshape(3, -1).T
 
 
-def _seen(law: Fit, answers: Answers, point: Point, what: str) -> tuple[Tensor, Tensor]:
+def _frames(law: Fit, answers: Answers, point: Point) -> Frames:
+    q, _ = evaluation_point(answers, law.family.robot, law.integrator, law.dt)
+    return frames_at(law.family.bodies, [point], q)
+
+
+def _seen(
+    law: Fit, answers: Answers, point: Point, what: str, frames: Frames
+) -> tuple[Tensor, Tensor]:
     """A point's place or velocity (n, 3), and the joint forces of unit forces there (n, nv, 3)."""
     robot = law.family.bodies
     q, v = evaluation_point(answers, law.family.robot, law.integrator, law.dt)
@@ -151,7 +160,8 @@ def _seen(law: Fit, answers: Answers, point: Point, what: str) -> tuple[Tensor, 
     before = "speed along " if what == "velocity" else ""
     terms += [features[f"{before}{n} of a point"].term(robot.nv) for n in AXES]
     terms = [replace(t, points=(point,)) for t in terms]
-    values = forces(terms, q, v, torch.zeros_like(v), answers.tau, robot)
+    zero = torch.zeros_like(v)
+    values = forces(terms, q, v, zero, answers.tau, robot, frames=frames)
     return values[:, 0, 3:], values[..., :3]
 
 

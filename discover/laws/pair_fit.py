@@ -11,9 +11,9 @@ from discover.dynamics import Answers
 from discover.laws.fit import Fit, evaluation_point
 from discover.laws.joint_fit import Added, Columns, Joined, JointProblem
 from discover.laws.leftover import Pair
-from discover.laws.quantities import Mechanics, needs_mechanics
+from discover.laws.quantities import Mechanics, Point, needs_mechanics
 from discover.laws.splines import Basis
-from discover.laws.terms import forces
+from discover.laws.terms import forces, frames_at
 from discover.laws.whitening import whiten
 
 STEPS = 6  # of a fit that goes to its end
@@ -35,8 +35,7 @@ class Smooth:
 
 def _moved(pair: Pair, place: Tensor) -> Pair:
     """The pair with its point elsewhere on the body."""
-    points = pair.carrier.points or pair.feature.points
-    moved = (points[0].moved(place.tolist()),)
+    moved = (_points(pair)[0].moved(place.tolist()),)
     return replace(
         pair,
         carrier=replace(pair.carrier, points=moved),
@@ -44,9 +43,12 @@ def _moved(pair: Pair, place: Tensor) -> Pair:
     )
 
 
+def _points(pair: Pair) -> tuple[Point, ...]:
+    return pair.carrier.points or pair.feature.points
+
+
 def _place(pair: Pair) -> Tensor:
-    points = pair.carrier.points or pair.feature.points
-    return torch.tensor([x for p in points for x in p.numbers], dtype=torch.float64)
+    return torch.tensor([x for p in _points(pair) for x in p.numbers], dtype=torch.float64)
 
 
 def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
@@ -57,6 +59,7 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
     q, v = evaluation_point(answers, fitted.family.robot, fitted.integrator, fitted.dt)
     moving = any(n[0] in "ah" for n in names)
     of_bodies = needs_mechanics(names)
+    frames = frames_at(robot, _points(pair), q)
     kept: list[Tensor] = []
 
     def columns(mechanics: Mechanics, a: Tensor, place: Tensor) -> Tensor:
@@ -66,7 +69,7 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
         if len(place):
             there = _moved(pair, place)
             own = [there.carrier.term(), there.feature.term(robot.nv)]
-        x = forces(own, q, v, a, answers.tau, robot, mechanics)
+        x = forces(own, q, v, a, answers.tau, robot, mechanics, frames=frames)
         z = x[:, : pair.feature.slots, 1]
         out = x[..., :1] * basis(z.flatten()).reshape(*z.shape, -1)
         if not moving and not of_bodies and not len(place):

@@ -30,6 +30,7 @@ AXES = ("x", "y", "z")
 
 
 Triple = tuple[float, float, float]
+Frames = dict[int, tuple[list, list, list]]  # of a body: rotation, origin, joint axis in the base
 
 
 @dataclass(frozen=True)
@@ -178,12 +179,15 @@ def place_points(
     v: Sequence[Any],
     sin: Callable,
     cos: Callable,
+    frames: Frames | None = None,
 ) -> dict[str, Any]:
     """Positions, velocities and Jacobians of points, by name; scalars of any algebra.
 
-    q, v: one scalar a coordinate. Only trees of hinges and sliders have them.
+    q, v: one scalar a coordinate. Only trees of hinges and sliders have them. `frames` are those
+    of the bodies that carry the points, where they are known.
     """
-    frames = _frames(robot, {p.body for p in points}, q, sin, cos)
+    if frames is None:
+        frames = frames_of(robot, {p.body for p in points}, q, sin, cos)
     held: dict[str, Any] = {}
     for r, point in enumerate(points, 1):
         turn, origin, _ = frames[point.body]
@@ -223,9 +227,9 @@ def _seen_turned(turn: Triple, x: Sequence[Any]) -> list:
     return [sum(R[k][i] * x[k] for k in range(3)) for i in range(3)]
 
 
-def _frames(
+def frames_of(
     robot: Robot, bodies: Iterable[int], q: Sequence[Any], sin: Callable, cos: Callable
-) -> dict[int, tuple]:
+) -> Frames:
     """(rotation, origin, joint axis) in the base frame, as lists of scalars, of some bodies and of
     those that carry them."""
     carrying: set[int] = set()
@@ -233,7 +237,7 @@ def _frames(
         while body >= 0:
             carrying.add(body)
             body = robot.parents[body]
-    out: dict[int, tuple] = {}
+    out: Frames = {}
     for k in sorted(carrying):
         parent = robot.parents[k]
         turn0 = robot.tree_rotation[k].tolist()

@@ -19,8 +19,10 @@ from torch import Tensor
 
 from discover.laws.expressions import parse_expression, to_torch
 from discover.laws.quantities import (
+    Frames,
     Mechanics,
     Point,
+    frames_of,
     needs_mechanics,
     place_points,
     values,
@@ -161,11 +163,13 @@ def forces(
     robot: Robot,
     mechanics: Mechanics | None = None,
     constants: Mapping[str, float] | None = None,
+    frames: Frames | None = None,
 ) -> Tensor:
     """The columns of all terms, coefficient left out: (n, nv, number of terms).
 
     q (n, nq); `robot` gives the geometry and, unless `mechanics` does, the bodies' inertia;
-    `constants` are the values of symbols in the shapes that are not words of the vocabulary.
+    `frames` (see `frames_at`) are those of the bodies on which the terms' points are; `constants`
+    are the values of symbols in the shapes that are not words of the vocabulary.
     """
     columns = torch.zeros(*v.shape, len(terms), dtype=v.dtype, device=v.device)
     if not terms:
@@ -184,13 +188,20 @@ def forces(
         at = q[..., coordinates(robot)]
         placed = {n: v.new_tensor(c).expand(v.shape[:-1]) for n, c in (constants or {}).items()}
         if group[0][1].points:
+            points = group[0][1].points
             placed |= place_points(
-                robot, group[0][1].points, at.unbind(-1), v.unbind(-1), torch.sin, torch.cos
+                robot, points, at.unbind(-1), v.unbind(-1), torch.sin, torch.cos, frames
             )
         given = values(rows.names, at, v, a, tau, mechanics, placed)
         for (index, row), value in zip(rows.places, rows(given, v[..., 0]), strict=True):
             columns[..., row, group[index][0]] = value
     return columns
+
+
+def frames_at(robot: Robot, points: Sequence[Point], q: Tensor) -> Frames:
+    """The frames, at q (n, nq), of the bodies on which some points are."""
+    at = q[..., coordinates(robot)].unbind(-1)
+    return frames_of(robot, {p.body for p in points}, at, torch.sin, torch.cos)
 
 
 @dataclass(frozen=True)

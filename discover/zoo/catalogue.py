@@ -93,7 +93,7 @@ UNUSED = {  # scored apart; no number was ever set with them in view
     "Solo 12": Description(path="solo_description/robots/solo12.urdf", root="free", q=0.5, v=1.0),
 }
 # Of these, robots whose misses in earlier calibrations have been read since.
-READ = ("TwoDofs", "finger", "Borinot arm", "Hextilt arm")
+READ = ("TwoDofs", "finger", "Borinot arm", "Hextilt arm", "Z1", "xArm 7")
 _INSTALLED = "cmeel.prefix/share/example-robot-data/robots"
 
 
