@@ -82,12 +82,13 @@ class Examination:
     reach_limit: float = FARTHEST
     law_from: str = ""
 
-    def save(self, directory: str | Path) -> Path:
-        """Write verdict.json, law.json, evidence.json, exam.json, figures and report.md.
+    def save(self, directory: str | Path, *, report: bool = True) -> Path:
+        """Write verdict.json, law.json, evidence.json, exam.json and, with `report`, report.md and
+        its figures (`discover report` writes these later just the same).
 
         Returns the directory. Raises OutputError where it cannot be written.
         """
-        from discover import report
+        from discover.report import render
 
         directory = Path(directory)
         try:
@@ -102,7 +103,8 @@ class Examination:
         write_json(directory / "exam.json", self._exam_record())
         # Last, for a verdict.json says that the examination is whole.
         write_json(directory / "verdict.json", self.verdict_record())
-        report.render(directory)
+        if report:
+            render(directory)
         return directory
 
     def verdict_record(self) -> dict[str, Any]:

@@ -240,7 +240,7 @@ class _Study:
         started = time.perf_counter()
         exam = stages.examine_model(self.recipe, entry.name, model, robot, dataset)
         (folder / FORMULAS).unlink(missing_ok=True)  # those of the law that was there before
-        exam.save(folder)
+        exam.save(folder, report=False)  # drawn once, when all is measured
         took = time.perf_counter() - started
         self.manifest.record(stage, inputs, [folder / name for name in EXAM], took)
         self.say(
