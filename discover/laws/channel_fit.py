@@ -84,6 +84,9 @@ class Function(Protocol):
     def slopes(self, z: Tensor, c: Tensor) -> Tensor:
         """d(value) / d(c): (*z.shape, size)."""
 
+    def scaled(self, c: Tensor, factor: float) -> Tensor:
+        """The parameters of `factor` times the function."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -118,9 +121,13 @@ class ChannelProblem:
     """The least-squares problem of bodies behind one channel, on one set of answers."""
 
     def __init__(self, fitted: Fit, answers: Answers, kind: Kind, groups: Sequence[Group]):
-        self.family, self.scale = fitted.family.bare, fitted.scale
+        self.fitted, self.family, self.scale = fitted, fitted.family.bare, fitted.scale
         self.answers, self.kind, self.groups = answers, kind, tuple(groups)
         self.given = {"q": answers.q, "v": answers.v, "tau": answers.tau}
+
+    def with_groups(self, groups: Sequence[Group]) -> ChannelProblem:
+        """The same with other functions."""
+        return ChannelProblem(self.fitted, self.answers, self.kind, groups)
 
     @property
     def split(self) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
@@ -20,33 +20,73 @@ _STEP = 1e-6
 
 @dataclass(frozen=True)
 class Splined:
-    """A cubic spline by its values at knots, a jump and a kink at zero beside it."""
+    """A cubic spline by its values at knots, a jump and a kink at zero and corners beside it.
+
+    Parameters: those of the basis, then the heights of |z - k| and the places k of `corners`.
+    """
 
     basis: Basis
+    corners: int = 0
 
     @property
     def size(self) -> int:
         """Number of parameters."""
-        return self.basis.size
+        return self.basis.size + 2 * self.corners
+
+    def _split(self, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(of the basis, heights, places)."""
+        own, heights, places = c.split([self.basis.size, self.corners, self.corners])
+        return own, heights, places
 
     def like(self, values: np.ndarray) -> Tensor:
-        """The parameters of a function without jump or kink that has these values at the knots."""
+        """The parameters of a function without jump, kink or corner that has these values at the
+        knots."""
         c = torch.zeros(self.size, dtype=torch.float64)
         c[: len(values)] = torch.as_tensor(values, dtype=torch.float64)
         return c
 
+    def moved(self, basis: Basis, c: Tensor) -> tuple[Splined, Tensor]:
+        """About the same function on other knots, with its corners and without jump or kink."""
+        _, heights, places = self._split(c)
+        at = torch.from_numpy(basis.knots)
+        smooth = self(at, c) - (at.unsqueeze(-1) - places).abs() @ heights
+        own = torch.cat([smooth, c.new_zeros(basis.size - len(at))])
+        return replace(self, basis=basis), torch.cat([own, heights, places])
+
+    def with_corner(self) -> Splined:
+        """With one corner more."""
+        return replace(self, corners=self.corners + 1)
+
+    def started(self, c: Tensor, place: float) -> Tensor:
+        """Parameters `c` of the function with one corner fewer, and one of no height at `place`."""
+        own, heights, places = replace(self, corners=self.corners - 1)._split(c)
+        return torch.cat([own, heights, c.new_zeros(1), places, c.new_tensor([place])])
+
     def __call__(self, z: Tensor, c: Tensor) -> Tensor:
         """The value at z, of any shape."""
-        return (self.basis(z.flatten()) @ c).reshape(z.shape)
+        own, heights, places = self._split(c)
+        smooth = (self.basis(z.flatten()) @ own).reshape(z.shape)
+        return smooth + (z.unsqueeze(-1) - places).abs() @ heights
 
     def slopes(self, z: Tensor, c: Tensor) -> Tensor:
         """d(value) / d(c): (*z.shape, size)."""
-        return self.basis(z.flatten()).reshape(*z.shape, -1)
+        _, heights, places = self._split(c)
+        away = z.unsqueeze(-1) - places
+        smooth = self.basis(z.flatten()).reshape(*z.shape, -1)
+        return torch.cat([smooth, away.abs(), -heights * away.sign()], -1)
+
+    def scaled(self, c: Tensor, factor: float) -> Tensor:
+        """The parameters of `factor` times the function."""
+        own, heights, places = self._split(c)
+        return torch.cat([own * factor, heights * factor, places])
 
     def written(self, z: sympy.Expr, c: Tensor, name: str) -> tuple[sympy.Expr, tuple[Table, ...]]:
         """As SymPy, with the table that it names."""
-        table, jump, kink = self.basis.table(name, c)
+        own, heights, places = self._split(c)
+        table, jump, kink = self.basis.table(name, own)
         beside = sympy.Float(jump, 17) * sympy.sign(z) + sympy.Float(kink, 17) * sympy.Abs(z)
+        for height, place in zip(heights.tolist(), places.tolist(), strict=True):
+            beside += sympy.Float(height, 17) * sympy.Abs(z - sympy.Float(place, 17))
         return table.function(z) + beside, (table,)
 
 
@@ -90,6 +130,11 @@ class Formula:
             step[i] = _STEP * max(abs(float(c[i])), 1e-2)
             columns.append((self(z, c + step) - self(z, c - step)) / (2 * step[i]))
         return torch.stack(columns, -1)
+
+    def scaled(self, c: Tensor, factor: float) -> Tensor:
+        """The parameters of `factor` times the function."""
+        k = len(self.shapes)
+        return torch.cat([c[:k] * factor, c[k:]])
 
     def written(self, z: sympy.Expr, c: Tensor, name: str) -> tuple[sympy.Expr, tuple[Table, ...]]:
         """As SymPy; names no table."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
+from discover.laws.channel_corners import corners_of, with_corners
 from discover.laws.channel_fit import ChannelProblem, Group, Kind
 from discover.laws.channel_functions import Formula, Splined
 from discover.laws.channels import Channel
@@ -50,12 +51,14 @@ _FEW, _SOME, _MANY = 200, 480, 720  # answers of the screening, of the search, h
 _ROUGH, _FINE = 8, 18  # knots
 _PROMISING = 0.6  # of what laws without channels leave, for a kind to be looked at
 _EXPLAINED = 0.25  # of what bodies leave: few knots follow no corner, as a fine table does
+_CORNERS, _SHARPER = 2, 0.8  # of a function at most; of the error before, what one may leave
 _CLOSE = 1.5  # times the least, a kind that is looked at too
 _HOPELESS = 1.3  # times what a kind may leave, that a first step promises to leave
 _ALIKE = 1.15  # times what functions of their own leave, and joints share one
 _SEEN, _SHAPES = 12, 2  # formulas seen for a function, and tried of each number of summands
 _NOTHING_LEFT = 1.15
 _HOLDS, _LEFT = 0.02, 1.5  # what a law may leave (standardised), and in units of the floor
+_INNER = 0.1  # of the sizes of a vector, those near its middle
 _FELT = 0.3  # of its most, what is felt near the middle for it to be the unit there
 
 
@@ -126,8 +129,11 @@ def _centred(base: Fit, answers: Answers, kind: Kind) -> Tensor:
     There a function that bends far out is nearly straight.
     """
     x = {"q": answers.q, "v": answers.v, "tau": answers.tau, "a": answers.a}[kind.quantity]
-    x = x - x.median(0).values
-    size = (x / x.square().mean(0).sqrt().clamp_min(1e-300)).abs().amax(-1)
+    if kind.whole:
+        size = x.norm(dim=-1)
+    else:
+        x = x - x.median(0).values
+        size = (x / x.square().mean(0).sqrt().clamp_min(1e-300)).abs().amax(-1)
     count = max(len(answers) // 3, 4 * base.family.size // base.family.robot.nv)
     few = answers[size.argsort(stable=True)[:count]]
     found = refit(base, few, base.family.terms)
@@ -144,8 +150,12 @@ def _fitted(
     knots: int,
     evaluations: int,
 ) -> Flexible:
-    """Bodies from `theta` and splines from nothing altered, one for each of the groups `joints`."""
+    """Bodies from `theta` and splines from nothing altered, one for each of the groups `joints`.
+
+    A corner is put in at once: bodies are led astray by a spline that cannot follow one.
+    """
     problem, x = _problem(base, theta, answers, kind, joints, knots)
+    problem, x = with_corners(problem, x) or (problem, x)
     x = problem.solve(x, evaluations, knots <= _ROUGH)
     if kind.quantity == "a":  # the bodies' own answer has moved with them
         problem, x = _problem(base, x[: len(theta)], answers, kind, joints, knots, (problem, x))
@@ -169,14 +179,16 @@ def _problem(
     z = torch.nan_to_num(ChannelProblem(base, answers, kind, ()).bodies(theta)[1])
     groups, start = [], []
     for n, group in enumerate(joints):
-        function = Splined(Basis.over(z[:, list(group)], knots))
+        function = Splined(Basis.over(z[:, list(group)], knots, tails=kind.whole))
         at = torch.from_numpy(function.basis.knots)
-        values = torch.ones_like(at) if kind.factor else at
+        own = function.like((torch.ones_like(at) if kind.factor else at).numpy())
         if before is not None:
             problem, x = before
-            values = problem.groups[n].function(at, x.split(problem.split)[1 + n])
+            was = problem.groups[n].function
+            assert isinstance(was, Splined)
+            function, own = was.moved(function.basis, x.split(problem.split)[1 + n])
         groups.append(Group(group, function))
-        start.append(function.like(values.numpy()))
+        start.append(own)
     return ChannelProblem(base, answers, kind, groups), torch.cat([theta, *start])
 
 
@@ -206,7 +218,12 @@ def _grouped(base: Fit, rough: Flexible, answers: Answers, held: Answers, floor:
     start = rough.x[: base.family.size]
 
     def fitted(groups: Sequence[tuple[int, ...]], theta: Tensor) -> Flexible:
-        return _fitted(base, theta, answers, held, kind, groups, _FINE, 15)
+        # Few answers reach far out in size, and many knots there have nothing to hold them.
+        tried = [
+            _sharpened(_fitted(base, theta, answers, held, kind, groups, knots, 15), base, held)
+            for knots in ((_FINE, _ROUGH) if kind.whole else (_FINE,))
+        ]
+        return min(tried, key=lambda f: f.held_out)
 
     best = fitted([(j,) for j in joints], start)
     theta = best.x[: base.family.size]
@@ -221,6 +238,21 @@ def _grouped(base: Fit, rough: Flexible, answers: Answers, held: Answers, floor:
         if fewer and (one := fitted(fewer, theta)).held_out <= enough:
             best, groups = one, fewer
     return best
+
+
+def _sharpened(smooth: Flexible, base: Fit, held: Answers) -> Flexible:
+    """The same with corners in its functions, as long as held-out answers show them clearly."""
+    now = smooth
+    for _ in range(_CORNERS - corners_of(smooth.problem)):
+        bent = with_corners(now.problem, now.x)
+        if bent is None:
+            break
+        problem, x = bent[0], bent[0].solve(bent[1], 15)
+        error = _error(base, held, now.kind, problem.groups, x)
+        if not error < _SHARPER * now.held_out:
+            break
+        now = replace(now, problem=problem, x=x, held_out=error)
+    return now
 
 
 def _formulas(base: Fit, flexible: Flexible, held: Answers, floor: float) -> Flexible:
@@ -311,28 +343,30 @@ def _as_fit(base: Fit, flexible: Flexible) -> Fit:
 def _in_scale(flexible: Flexible) -> tuple[Tensor, ...]:
     """The parameters, with forces in the unit of those that were asked.
 
-    Forces twice as large on bodies twice as heavy are the same law. What is felt shall be what is
-    asked: near the middle, or where nothing is felt there, where most of it is.
+    Forces twice as large on bodies twice as heavy, or the other way round in sign, are the same
+    law, unless some joint feels what it is asked. What is felt shall be what is asked: near the
+    middle, or where nothing is felt there, where most of it is.
     """
-    problem = flexible.problem
+    problem, kind = flexible.problem, flexible.problem.kind
     theta, *c = flexible.x.split(problem.split)
-    if problem.kind.place != "tau":
+    altered = sum(len(group.joints) for group in problem.groups)
+    if kind.place != "tau" or altered < problem.family.robot.nv:
         return theta, *c
-    slopes = []
+    gains = []
     for group, x in zip(problem.groups, c, strict=True):
         z = problem.feature()[:, list(group.joints)].flatten()
-        if problem.kind.factor:
-            middle, most = group.function(z.median()[None], x)[0], group.function(z, x).max()
+        if kind.factor:
+            gain = group.function(z, x)
+            middle = group.function(z.quantile(_INNER if kind.whole else 0.5)[None], x)[0]
         else:
             h = 0.02 * z.abs().max()
-            slope = (group.function(z + h, x) - group.function(z - h, x)) / (2 * h)
-            middle, most = slope[z.abs().argmin()], slope.quantile(0.98)
-        slopes.append(float(middle if middle > _FELT * most else most))
-    unit = sum(slopes) / len(slopes)
-    if not unit > 0 or not math.isfinite(unit):
+            gain = (group.function(z + h, x) - group.function(z - h, x)) / (2 * h)
+            middle = gain[z.abs().argmin()]
+        size = gain.abs()
+        most = gain[(size - size.quantile(0.98)).abs().argmin()]
+        gains.append(float(middle if middle.abs() > _FELT * most.abs() else most))
+    unit = sum(gains) / len(gains)
+    if unit == 0 or not math.isfinite(unit):
         return theta, *c
-    linear = [torch.ones_like(x) for x in c]
-    for group, own in zip(problem.groups, linear, strict=True):
-        if isinstance(group.function, Formula):
-            own[len(group.function.shapes) :] = unit  # constants stay
-    return theta / unit, *(x * k / unit for x, k in zip(c, linear, strict=True))
+    scaled = (g.function.scaled(x, 1 / unit) for g, x in zip(problem.groups, c, strict=True))
+    return theta / unit, *scaled

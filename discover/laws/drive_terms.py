@@ -1,6 +1,6 @@
-"""Forces that are functions of the joint force alone, told as what the bodies feel of it.
+"""Forces that are functions of the joint forces alone, told as what the bodies feel of it.
 
-    H a + b + Σ c φ_j(tau_j) = tau     is     H a + b = tau_j - Σ c φ_j(tau_j)
+    H a + b + Σ c φ_j(tau) = tau_j     is     H a + b = tau_j - Σ c φ_j(tau)
 
 The same law may stand beside bodies of any size: where tau_j itself is nothing beside the functions
 of it, bodies come out heavier without end. What the bodies feel has the unit of what was asked.
@@ -37,7 +37,7 @@ def as_felt(law: Fit, answers: Answers, held: Answers, floor: float) -> Selectio
         return None
     words = vocabulary(family.robot.nv)
     asked = [words[f"tau{j + 1}"] for j in range(family.robot.nv)]
-    if any(not row.free_symbols <= {x} for t in own for row, x in zip(t.shape, asked, strict=True)):
+    if any(not row.free_symbols <= set(asked) for t in own for row in t.shape):
         return None
     tables = [table for t in own for table in t.tables]
     if len({t.name for t in tables}) < len(tables):
@@ -73,9 +73,10 @@ def _unit(channel: Channel, answers: Answers) -> float | None:
     holds the bodies to their size."""
     tau = answers.tau
     h = 0.02 * tau.abs().amax(0)
-    ahead, behind = (channel.values(answers.q, answers.v, tau + s * h) for s in (1.0, -1.0))
-    slopes = (ahead - behind) / (2 * h)
-    middle = slopes.gather(0, tau.abs().argmin(0, keepdim=True))[0]
+    asked = torch.cat([torch.zeros_like(tau[:1]), tau])
+    q, v = (torch.cat([x[:1], x]) for x in (answers.q, answers.v))
+    ahead, behind = (channel.values(q, v, asked + s * h) for s in (1.0, -1.0))
+    middle, *_ = slopes = (ahead - behind) / (2 * h)
     most = slopes.quantile(0.98, dim=0)
     chosen = torch.where(middle > _FELT * most, middle, most)
     unit = float(chosen.mean())

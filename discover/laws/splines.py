@@ -14,6 +14,8 @@ from torch import Tensor
 
 from discover.laws.tabulated import Table
 
+_TAIL = 1.0  # times the median size, from where on knots are further and further apart
+
 
 @dataclass(frozen=True)
 class Basis:
@@ -24,13 +26,21 @@ class Basis:
     kinks: bool
 
     @classmethod
-    def over(cls, z: Tensor, size: int) -> Basis:
-        """`size` knots over the sample z, half evenly spaced and half where the sample is."""
+    def over(cls, z: Tensor, size: int, tails: bool = False) -> Basis:
+        """`size` knots over the sample z, half evenly spaced and half where the sample is.
+
+        With `tails` their distance grows with that from zero, for samples that reach far out.
+        """
         x = np.sort(z.detach().numpy().ravel())
         low, high = x[0], x[-1]
         if not high - low > 1e-12 * max(abs(low), abs(high)):
             high = low + max(1e-9, abs(low))
         even = np.linspace(low, high, size)
+        if tails:
+            unit = max(_TAIL * float(np.median(np.abs(x))), 1e-9 * (high - low))
+            even = unit * np.sinh(
+                np.linspace(np.arcsinh(low / unit), np.arcsinh(high / unit), size)
+            )
         dense = np.quantile(x, np.linspace(0, 1, size))
         knots = 0.6 * even + 0.4 * dense
         knots = np.maximum.accumulate(knots + 1e-9 * (high - low) * np.arange(size))

@@ -12,11 +12,15 @@ import kinematics
 from discover import sampling
 from discover.dynamics import Answers, relative_error
 from discover.laws import RigidBodyLaw, channel_search, from_dict
+from discover.laws.channel_fit import ChannelProblem, Group, Kind
+from discover.laws.channel_functions import Splined
+from discover.laws.channel_search import Flexible
 from discover.laws.channels import Channel, ends_at_edge
 from discover.laws.drive_terms import as_felt
 from discover.laws.family import Family
 from discover.laws.fit import fit
 from discover.laws.selection import refit
+from discover.laws.splines import Basis
 from discover.laws.terms import Term, symbols
 from discover.zoo.planted import Setting
 from discover.zoo.tables import zoo as tables_of
@@ -68,6 +72,11 @@ def stopping(a, v):
     return a * (1 - v.square().sum(-1, keepdim=True) / 80).clamp_min(0) ** 1.5
 
 
+def clipped(a):
+    """Limited in size as a whole: nothing bends but at one corner."""
+    return a * (37 / a.norm(dim=-1, keepdim=True)).clamp_max(1)
+
+
 @pytest.mark.parametrize(
     ("place", "alter", "error"),
     [
@@ -78,6 +87,12 @@ def stopping(a, v):
         ),
         ("a", lambda robot, q, v, tau: kinematics.aba(robot, q, v, tau) / (1 + (v / 4) ** 2), 0.03),
         ("q", lambda robot, q, v, tau: kinematics.aba(robot, q.clamp(-1.4, 1.4), v, tau), 0.03),
+        pytest.param(
+            "a",
+            lambda robot, q, v, tau: clipped(kinematics.aba(robot, q, v, tau)),
+            0.01,
+            marks=pytest.mark.slow,
+        ),
         # Its formula is in no list, and what far answers are compared with is nearly nothing.
         pytest.param(
             "a",
@@ -86,7 +101,13 @@ def stopping(a, v):
             marks=pytest.mark.slow,
         ),
     ],
-    ids=["answer limited", "answer fading with speed", "angles that stop", "stops at a speed"],
+    ids=[
+        "answer limited",
+        "answer fading with speed",
+        "angles that stop",
+        "size limited",
+        "stops at a speed",
+    ],
 )
 def test_the_channel_and_its_function_are_found(pendulum, place, alter, error):
     law, far = searched(lambda q, v, tau: alter(pendulum, q, v, tau), pendulum)
@@ -177,13 +198,25 @@ def test_a_law_behind_channels_answers_stores_and_compiles(pendulum):
     assert all("tanh" in law.export(target) for target in ("sympy", "python", "latex"))
 
 
-def test_forces_of_tau_beside_bodies_of_any_size_are_told_as_what_is_felt(pendulum):
+@pytest.mark.parametrize(
+    ("felt", "shape"),
+    [
+        (lambda tau: 3 * torch.tanh(tau / 3), lambda x, size: sympy.tanh(x / 3)),
+        (
+            lambda tau: 3 * tau / (9 + tau.square().sum(-1, keepdim=True)).sqrt(),
+            lambda x, size: x / sympy.sqrt(9 + size**2),
+        ),
+    ],
+    ids=["each", "as a whole"],
+)
+def test_forces_of_tau_beside_bodies_of_any_size_are_told_as_what_is_felt(pendulum, felt, shape):
     tau = symbols(2)["tau"]
-    limited = Term(name="limited", shape=tuple(sympy.tanh(x / 3) for x in tau))
+    size = sympy.sqrt(sum(x**2 for x in tau))
+    limited = Term(name="limited", shape=tuple(shape(x, size) for x in tau))
     family, heavy = Family.of(pendulum, [limited]), 1e9
     bodies = family.basis.T @ pendulum.pi.flatten()
     answers = out_to_twice(
-        lambda q, v, tau: kinematics.aba(pendulum, q, v, 3 * torch.tanh(tau / 3)), pendulum, 100, 3
+        lambda q, v, tau: kinematics.aba(pendulum, q, v, felt(tau)), pendulum, 100, 3
     )
     law = replace(
         fit(Family.of(pendulum), answers),
@@ -210,3 +243,65 @@ def test_bodies_behind_known_channels_are_found_again(pendulum):
     start = replace(rough, family=replace(rough.family, channels=channels))
     assert start.standardised_error(answers) > 1e-3
     assert refit(start, answers, ()).error < 1e-8
+
+
+def bent_at(corner):
+    """Forces that grow on more slowly beyond a corner that is no edge and no level of a shape."""
+    return lambda tau: tau - 0.6 * (tau - corner).clamp_min(0)
+
+
+@pytest.mark.parametrize("corner", [1.7, -0.9])
+def test_a_corner_is_placed_where_the_function_bends(pendulum, corner):
+    answers, held = (
+        out_to_twice(
+            lambda q, v, tau: kinematics.aba(pendulum, q, v, bent_at(corner)(tau)), pendulum, 80, n
+        )
+        for n in (1, 7)
+    )
+    base, kind = fit(Family.of(pendulum), answers), Kind("tau", "tau")
+    problem, x = channel_search._problem(base, base.theta, answers, kind, [(0, 1)], 10)
+    smooth = channel_search._error(base, held, kind, problem.groups, problem.solve(x, 30))
+    sharp = channel_search._fitted(base, base.theta, answers, held, kind, [(0, 1)], 10, 30)
+    assert sharp.held_out < 1e-4 < 1e-3 < smooth
+    assert sharp.problem.groups[0].function.corners == 1
+    assert float(sharp.x[-1]) == pytest.approx(corner, abs=1e-3)
+
+
+def test_no_corner_is_put_where_nothing_bends(pendulum):
+    answers, held = (
+        out_to_twice(
+            lambda q, v, tau: kinematics.aba(pendulum, q, v, 4 * torch.tanh(tau / 4)),
+            pendulum,
+            80,
+            n,
+        )
+        for n in (1, 7)
+    )
+    base, kind = fit(Family.of(pendulum), answers), Kind("tau", "tau")
+    smooth = channel_search._fitted(base, base.theta, answers, held, kind, [(0, 1)], 18, 15)
+    assert smooth.held_out < 0.02
+    sharp = channel_search._sharpened(smooth, base, held)
+    assert sharp.problem.groups[0].function.corners == 0
+
+
+@pytest.mark.parametrize("unit", [1.0, -3e19])
+@pytest.mark.parametrize("size", ["|tau|", "|v|"])
+def test_what_is_felt_has_the_unit_of_what_is_asked(pendulum, size, unit):
+    """A factor that is 1 near the middle, on bodies of any scale and sign."""
+    answers = out_to_twice(lambda q, v, tau: kinematics.aba(pendulum, q, v, tau), pendulum, 40, 1)
+    base, kind = fit(Family.of(pendulum), answers), Kind("tau", size)
+    z = ChannelProblem(base, answers, kind, ()).feature()
+    function = Splined(Basis.over(z, 8), 1)
+    at = torch.from_numpy(function.basis.knots)
+    fading = unit * (1 - 0.2 * (at / at.max()) ** 2)
+    x = torch.cat([function.like(fading.numpy())[:-2], torch.tensor([-0.1 * unit, 5.0])])
+    problem = ChannelProblem(base, answers, kind, [Group((0, 1), function)])
+    whole = torch.cat([unit * base.theta, x])
+    found = Flexible(kind=kind, problem=problem, x=whole, held_out=0.0)
+    theta, c = channel_search._in_scale(found)
+    inner = z.flatten().quantile(0.1)
+    assert float(function(inner[None], c)) == pytest.approx(1)
+    same = problem.bodies(torch.cat([theta, c]))[2]
+    assert torch.allclose(same, problem.bodies(whole)[2], rtol=1e-6)
+    one = replace(found, problem=problem.with_groups([Group((1,), function)]))
+    assert torch.equal(channel_search._in_scale(one)[1], x)  # joint 1 feels what it is asked
