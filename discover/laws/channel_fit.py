@@ -7,28 +7,24 @@ their answer with what they feel.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-import scipy.optimize
 import sympy
 import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
-from discover.laws import least_squares
 from discover.laws.channels import alters_answers, answered, felt
 from discover.laws.design import Design
 from discover.laws.family import Family
 from discover.laws.fit import HUBER, Fit, design_of, fit, robust_cost
 from discover.laws.newton import solved_columns
+from discover.laws.nonlinear_fit import WILD, error_after_a_step, least_squares_from
 
 _STEP = 1e-6
 _EVEN = 0.97  # of the squares, what outliers that weigh less must take away to count as some
-_WILD = 1e6  # a standardised residual in place of one that is not finite
 
 
 @dataclass(frozen=True)
@@ -260,46 +256,6 @@ class ChannelProblem:
         return error_after_a_step(self.residual, self.jacobian, x)
 
 
-def least_squares_from(
-    residual: Callable[[Tensor], Tensor],
-    jacobian: Callable[[Tensor], Tensor],
-    x: Tensor,
-    evaluations: int,
-    limit: float | None = None,
-) -> Tensor:
-    """The minimiser near x; residuals beyond `limit` count by their size, not its square."""
-
-    def flat(own: Tensor) -> np.ndarray:
-        return torch.nan_to_num(own, nan=_WILD, posinf=_WILD, neginf=-_WILD).flatten().numpy()
-
-    found = scipy.optimize.least_squares(
-        lambda p: flat(residual(torch.from_numpy(p))),
-        x.numpy(),
-        jac=lambda p: jacobian(torch.from_numpy(p)).flatten(0, 1).numpy(),
-        x_scale="jac",
-        loss="huber" if limit else "linear",
-        f_scale=limit or 1.0,
-        max_nfev=evaluations,
-        ftol=1e-9,
-        xtol=1e-12,
-        gtol=1e-12,
-    )
-    return torch.from_numpy(found.x)
-
-
-def error_after_a_step(
-    residual: Callable[[Tensor], Tensor], jacobian: Callable[[Tensor], Tensor], x: Tensor
-) -> float:
-    """What one step of Gauss and Newton from x promises to leave (root mean square), the numbers
-    that it may choose paid for: a first sight of a problem that may not be worth solving."""
-    r, J = residual(x).flatten(), jacobian(x).flatten(0, 1)
-    r = torch.nan_to_num(r, nan=_WILD, posinf=_WILD, neginf=-_WILD)
-    J = torch.nan_to_num(J, posinf=0.0, neginf=0.0)
-    U = least_squares.orthonormal(J / J.norm(dim=0).clamp_min(1e-300))
-    rest = r - U @ (U.T @ r)
-    return math.sqrt(float(rest.square().sum()) / max(len(r) - U.shape[1], 1))
-
-
 def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
     """The fit of bodies and terms behind the family's channels, as they stand, from `start`."""
     channels, bare = family.channels, family.bare
@@ -321,7 +277,7 @@ def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fi
         return torch.nan_to_num(gain @ solved_columns(design.inertia(theta), design.columns(a)))
 
     theta = least_squares_from(residual, jacobian, start, _EVALUATIONS)
-    r, J = torch.nan_to_num(residual(theta), nan=_WILD), jacobian(theta).flatten(0, 1)
+    r, J = torch.nan_to_num(residual(theta), nan=WILD), jacobian(theta).flatten(0, 1)
     variance = r.square().sum() / max(1, r.numel() - len(theta))
     norms = J.norm(dim=0).clamp_min(1e-300)
     inverse = torch.linalg.pinv((J / norms).T @ (J / norms), rtol=1e-12, hermitian=True)

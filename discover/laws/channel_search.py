@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import sympy
 import torch
 from torch import Tensor
 
@@ -21,9 +20,9 @@ from discover.dynamics import Answers
 from discover.laws.channel_corners import corners_of, with_corners
 from discover.laws.channel_fit import ChannelProblem, Group, Kind
 from discover.laws.channel_functions import Formula, Splined
-from discover.laws.channels import Channel
+from discover.laws.channel_laws import Flexible, as_fit
 from discover.laws.fit import Fit, robust_cost
-from discover.laws.quantities import has_points, vocabulary
+from discover.laws.quantities import has_points
 from discover.laws.rounds import length_of
 from discover.laws.selection import _ALPHABET, EFFECTIVE_SAMPLES, Selection, refit
 from discover.laws.shape_search import search
@@ -58,18 +57,6 @@ _ALIKE = 1.15  # times what functions of their own leave, and joints share one
 _SEEN, _SHAPES = 12, 2  # formulas seen for a function, and tried of each number of summands
 _NOTHING_LEFT = 1.15
 _HOLDS, _LEFT = 0.02, 1.5  # what a law may leave (standardised), and in units of the floor
-_INNER = 0.1  # of the sizes of a vector, those near its middle
-_FELT = 0.3  # of its most, what is felt near the middle for it to be the unit there
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flexible:
-    """One kind of channel with its functions, fitted; `held_out` is its error elsewhere."""
-
-    kind: Kind
-    problem: ChannelProblem
-    x: Tensor
-    held_out: float
 
 
 def explain(
@@ -204,7 +191,7 @@ def _law(
     flexible = _grouped(base, rough, answers, held, floor)
     found: list[Selection] = []
     for each in (flexible, _formulas(base, flexible, held, floor)):
-        law = _as_fit(base, each)
+        law = as_fit(base, each)
         law = refit(law, answers, law.family.terms)
         if math.isfinite(law.standardised_error(held)):
             kept = Selection(fit=law, length=length_of(law, held, floor))
@@ -268,7 +255,7 @@ def _formulas(base: Fit, flexible: Flexible, held: Answers, floor: float) -> Fle
                 break
         enough = [t for t in tried if t.held_out < 1.5 * max(now.held_out, floor)]
         if enough:
-            now = min(enough, key=lambda t: length_of(_as_fit(base, t), held, floor))
+            now = min(enough, key=lambda t: length_of(as_fit(base, t), held, floor))
     return now
 
 
@@ -319,54 +306,3 @@ def _replaced(
     x = own.solve(start, 12)
     error = _error(base, held, now.kind, groups, x)
     return Flexible(kind=now.kind, problem=own, x=x, held_out=error) if error < math.inf else None
-
-
-def _as_fit(base: Fit, flexible: Flexible) -> Fit:
-    """The bodies behind the channel as it was found."""
-    problem, kind = flexible.problem, flexible.kind
-    nv = base.family.robot.nv
-    theta, *c = _in_scale(flexible)
-    words = vocabulary(nv)
-    rows: list[sympy.Expr] = [words[f"{kind.place}{j + 1}"] for j in range(nv)]
-    tables: list = []
-    for n, (group, x) in enumerate(zip(problem.groups, c, strict=True), 1):
-        for j in group.joints:
-            z = kind.variable(j, words, nv)
-            written, named = group.function.written(z, x, f"phi{n}")  # type: ignore[attr-defined]
-            rows[j] = rows[j] * written if kind.factor else written
-        tables += named
-    channel = Channel(place=kind.place, rows=tuple(rows), tables=tuple(tables))
-    family = replace(base.family, channels=(channel,))
-    return replace(base, family=family, theta=theta)
-
-
-def _in_scale(flexible: Flexible) -> tuple[Tensor, ...]:
-    """The parameters, with forces in the unit of those that were asked.
-
-    Forces twice as large on bodies twice as heavy, or the other way round in sign, are the same
-    law, unless some joint feels what it is asked. What is felt shall be what is asked: near the
-    middle, or where nothing is felt there, where most of it is.
-    """
-    problem, kind = flexible.problem, flexible.problem.kind
-    theta, *c = flexible.x.split(problem.split)
-    altered = sum(len(group.joints) for group in problem.groups)
-    if kind.place != "tau" or altered < problem.family.robot.nv:
-        return theta, *c
-    gains = []
-    for group, x in zip(problem.groups, c, strict=True):
-        z = problem.feature()[:, list(group.joints)].flatten()
-        if kind.factor:
-            gain = group.function(z, x)
-            middle = group.function(z.quantile(_INNER if kind.whole else 0.5)[None], x)[0]
-        else:
-            h = 0.02 * z.abs().max()
-            gain = (group.function(z + h, x) - group.function(z - h, x)) / (2 * h)
-            middle = gain[z.abs().argmin()]
-        size = gain.abs()
-        most = gain[(size - size.quantile(0.98)).abs().argmin()]
-        gains.append(float(middle if middle.abs() > _FELT * most.abs() else most))
-    unit = sum(gains) / len(gains)
-    if unit == 0 or not math.isfinite(unit):
-        return theta, *c
-    scaled = (g.function.scaled(x, 1 / unit) for g, x in zip(problem.groups, c, strict=True))
-    return theta / unit, *scaled

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from discover.dynamics import Answers
-from discover.laws.channel_fit import Function, error_after_a_step, least_squares_from
+from discover.laws.channel_fit import Function
 from discover.laws.design import Design
 from discover.laws.fit import Fit
 from discover.laws.newton import solved_columns
+from discover.laws.nonlinear_fit import error_after_a_step, least_squares_from
 from discover.laws.turns import ANGLE, Columns, Turns, columns_at, identifiable, left_side
 
 _GENERIC = Turns(ANGLE, 1 - ANGLE**2 / 3)

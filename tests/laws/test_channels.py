@@ -11,10 +11,10 @@ import discover
 import kinematics
 from discover import sampling
 from discover.dynamics import Answers, relative_error
-from discover.laws import RigidBodyLaw, channel_search, from_dict
+from discover.laws import RigidBodyLaw, channel_laws, channel_search, from_dict
 from discover.laws.channel_fit import ChannelProblem, Group, Kind
 from discover.laws.channel_functions import Splined
-from discover.laws.channel_search import Flexible
+from discover.laws.channel_laws import Flexible
 from discover.laws.channels import Channel, ends_at_edge
 from discover.laws.drive_terms import as_felt
 from discover.laws.family import Family
@@ -298,10 +298,10 @@ def test_what_is_felt_has_the_unit_of_what_is_asked(pendulum, size, unit):
     problem = ChannelProblem(base, answers, kind, [Group((0, 1), function)])
     whole = torch.cat([unit * base.theta, x])
     found = Flexible(kind=kind, problem=problem, x=whole, held_out=0.0)
-    theta, c = channel_search._in_scale(found)
+    theta, c = channel_laws._in_scale(found)
     inner = z.flatten().quantile(0.1)
     assert float(function(inner[None], c)) == pytest.approx(1)
     same = problem.bodies(torch.cat([theta, c]))[2]
     assert torch.allclose(same, problem.bodies(whole)[2], rtol=1e-6)
     one = replace(found, problem=problem.with_groups([Group((1,), function)]))
-    assert torch.equal(channel_search._in_scale(one)[1], x)  # joint 1 feels what it is asked
+    assert torch.equal(channel_laws._in_scale(one)[1], x)  # joint 1 feels what it is asked
