@@ -47,6 +47,7 @@ from discover.laws.terms import library
 from discover.probes import grain, lookup, noise, residual
 from discover.probes.reach import curves, reach, relative, tolerance
 from discover.probes.single_joints import law_of_the_others
+from discover.probes.standstill import standstill
 from discover.verdict import judge, threshold_of
 
 _FIRST = 0.5  # share of the answers that are asked for at first
@@ -127,7 +128,8 @@ def compete(
         held = weighed.laws.sets.inside
         best = min(weighed.values["best law error in the region"], relative(inner, held))
         weighed.values["best law error in the region"] = best
-        weighed.values["end of the law inside"] = _end(interview, inner, floor)
+        if not weighed.raw and standstill(interview, inner.scale, floor.level):
+            weighed.values["end of the law inside"] = _end(interview, inner, floor)
     weighed.values.update(
         remembered(interview, weighed.laws.local, training_data, weighed.laws.sets.inside, floor)
     )
@@ -291,8 +293,8 @@ def _told(interview: Interview, weighed: _Weighed, inner: Fit, floor: noise.Floo
     if wins == "undetermined" and flat and end > _PAST:
         notes = [
             *notes,
-            "Answers far out are flat, but that is no sign of a table: along q, v and tau, each by "
-            f"itself, the law of the region goes on past the region's edge, to {end:.2f} "
+            "Far out all answers are one, but that is no sign of a table: along q, v and tau, each "
+            f"by itself, the law of the region goes on past the region's edge, to {end:.2f} "
             "half-widths at least.",
         ]
     drawn = curves(interview, law, held)

@@ -14,8 +14,8 @@ _MEANING = {
     "gain of extra terms": "far error of the physics law over that of the law with other terms",
     "cost of possible parameters": "1 + what physically possible bodies cost, over the law's error",
     "best law error in the region": "the best law of all that were fitted, on held-out answers",
-    "end of the law inside": "half-widths to which the law of the region goes on, on the one of "
-    "q, v and tau that it ends on first; 0 where there is none",
+    "end of the law inside": "of a model that stands still far out: half-widths to which the law "
+    "of the region goes on, on the one of q, v and tau that it ends on first",
     "grain of what is left over": "share of the best law's residual that changes within a fraction "
     "of a half-width, as between remembered samples, beyond noise",
     "resolution": "departures from the law that could have hidden in noise and residual",
