@@ -27,9 +27,11 @@ from discover.bench import families, networks_report
 from discover.bench.trials import kept, machine, run_trials
 from discover.descent import TrainingConfig
 from discover.errors import WorldlawError
+from discover.evidence import number_to_json
 from discover.recipe_tables import Data
 from discover.region import Region
 from discover.train import choose_device, device_name, train
+from discover.verdict import rules
 from kinematics import Robot
 
 FOLDER = Path("reports") / "networks"
@@ -96,6 +98,7 @@ def main(
 def settings() -> dict[str, Any]:
     """What decides a measurement besides the trial's own words."""
     return {
+        "kept": "evidence",  # no verdicts: the report judges by the thresholds of its day
         "families": FAMILIES,
         "coverage": COVERAGE,
         "epochs": EPOCHS,
@@ -123,6 +126,11 @@ def _trials(seeds: Sequence[int], device: str, budget: float) -> list[dict[str, 
                         identity = value_hash([settings(), told])
                         found.append({"id": name, **told, "device": device, "identity": identity})
     return found
+
+
+def asked_for() -> set[str]:
+    """The names of the evidence that a verdict rests on."""
+    return {rule.evidence for rule in rules()}
 
 
 @cache
@@ -182,9 +190,9 @@ def _measure(trial: dict[str, Any]) -> dict[str, Any]:
         "train_error": result.metrics["train_error"],
         "validation_error": result.metrics["validation_error"],
         "trained_on": device_name(place),
-        "verdict": exam.verdict,
-        "confidence": exam.confidence,
-        "probabilities": exam.probabilities,
+        "evidence": {
+            e.name: number_to_json(e.value) for e in exam.evidence if e.name in asked_for()
+        },
         "reach": exam.reach,
         "reach_limit": exam.reach_limit,
         "resolution": [exam.resolution.region, exam.resolution.far],

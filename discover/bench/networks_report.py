@@ -11,8 +11,10 @@ import numpy as np
 from scipy.stats import binom
 
 from discover.calibration.scoring import Share
+from discover.evidence import Evidence, number_from_json
 from discover.report import style
 from discover.report.numbers import number
+from discover.verdict import judge
 
 VERDICTS = {
     "physics": style.LAW,
@@ -26,7 +28,7 @@ Rows = Sequence[dict[str, Any]]
 
 def write(rows: Rows, asked: int, folder: Path) -> str:
     """Markdown with figures drawn into `folder`; rows are the records kept, of `asked` trials."""
-    good = [row for row in rows if "refused" not in row]
+    good = [judged(row) for row in rows if "refused" not in row]
     machines = sorted({row["machine"] for row in rows})
     lines = [
         "# What trained networks have learned",
@@ -63,6 +65,13 @@ def write(rows: Rows, asked: int, folder: Path) -> str:
         lines += ["", f"{len(refused)} networks could not be trained or examined:", ""]
         lines += [f"- {row['id']}: {row['refused']}" for row in refused]
     return "\n".join(lines) + "\n"
+
+
+def judged(row: dict[str, Any]) -> dict[str, Any]:
+    """A record with the verdict that its evidence has by the thresholds of today."""
+    values = {name: number_from_json(x) for name, x in row["evidence"].items()}
+    said = judge(Evidence(name=n, value=x, interval=(x, x)) for n, x in values.items())
+    return {**row, "verdict": said.answer, "confidence": said.confidence}
 
 
 def _crossing(rows: Rows) -> list[str]:

@@ -15,10 +15,16 @@ def test_networks_are_examined_and_kept(monkeypatch, tmp_path):
     few = (("MLP",), ("narrow box",), (400,), 1, 1.0)
     monkeypatch.setattr(networks.families, "QUESTIONS", 16)
     monkeypatch.setattr(networks, "STUDIES", {"double_pendulum": few})
+    examine, exams = networks.discover.examine, []
+    monkeypatch.setattr(
+        networks.discover, "examine", lambda *a, **k: exams.append(examine(*a, **k)) or exams[-1]
+    )
     networks.main(out=tmp_path, say=lambda line: None, budget=0.3)
     path = tmp_path / "records" / "networks.json"
     (told,) = json.loads(path.read_text()).values()
-    assert told["verdict"] in networks_report.VERDICTS
+    again = networks_report.judged(told)
+    assert again["verdict"] == exams[0].verdict
+    assert again["confidence"] == pytest.approx(exams[0].confidence)
     assert set(told["reach"]) == {"joint", "q", "v", "tau"}
     report = (tmp_path / "report.md").read_text()
     assert "1 of 1 networks" in report
