@@ -5,6 +5,10 @@ Shared by the screening and the competition of laws; each measure is one number 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -16,12 +20,14 @@ from discover.laws.consistency import Completion
 from discover.laws.family import Family
 from discover.laws.fit import Fit, fit, fit_step_map
 from discover.probes import memory, noise
-from discover.probes.reach import edge, relative
+from discover.probes.reach import EDGES, curves, edge, reach, relative, tolerance
 from kinematics import Robot
 
 _BODILESS = 1e-6  # share of a joint's inertia below which it moves no bodies
 _SOME = 32
 _LEFT = 5.0  # times the residual inside: a model that is off by as much has left the law
+_LITTLE = 1.5  # times the noise, below which what a law leaves over in the region is noise
+_BEYOND = 0.05  # relative error beyond noise at which a law has ended
 _NO_WORSE = 0.8  # a gain above this on every axis is no loss anywhere
 
 
@@ -113,6 +119,43 @@ def ends(
         if bool((rows.median() > _LEFT * level) | ~torch.isfinite(rows).all()):
             found[axis] = edge(interview, law, axis, _LEFT * level)
     return {axis: at for axis, at in found.items() if at is not None}
+
+
+def goes_on(interview: Interview, law: Fit, inside: Answers, floor: noise.Floor) -> float:
+    """How far the law of the region goes on, along the axis that it ends on first [half-widths];
+    0 where there is none.
+
+    What was interpolated between samples ends where they do, on some axis by itself. With all axes
+    at once there are corners, where surfaces that have nothing to do with the region come nearer.
+    """
+    drawn = curves(interview, law, inside)
+    return min(reach(c, tolerance(floor))[0] for axis, c in drawn.items() if axis != "joint")
+
+
+def goes_on_beyond_noise(
+    interview: Interview, laws: Sequence[Fit], inside: Answers, floor: noise.Floor
+) -> float | None:
+    """The same of laws that leave nothing but noise over in the region, with their errors beyond
+    noise: of the law that goes on furthest. None where none of them leaves so little.
+    """
+    level = relative_noise(floor, inside)
+    little = [law for law in laws if excess(relative(law, inside), level) < _LITTLE * level]
+    if not little:
+        return None
+    return max(min(_past_the_edge(interview, law, inside, floor)) for law in little)
+
+
+def _past_the_edge(
+    interview: Interview, law: Fit, inside: Answers, floor: noise.Floor
+) -> Iterator[float]:
+    """Along each axis by itself, how far the law goes on [half-widths]."""
+    for axis, curve in curves(interview, law, inside).items():
+        if axis == "joint":
+            continue
+        asked = [interview.shell(axis, lo, hi, 1) for lo, hi in pairwise(EDGES)]
+        levels = [relative_noise(floor, x) for x in (inside, *asked)]
+        beyond = [excess(e, level) for e, level in zip(curve.error, levels, strict=True)]
+        yield reach(replace(curve, error=beyond), _BEYOND)[0]
 
 
 def exact_floor(floor: noise.Floor) -> float:

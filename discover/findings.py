@@ -16,6 +16,8 @@ _MEANING = {
     "best law error in the region": "the best law of all that were fitted, on held-out answers",
     "end of the law inside": "of a model that stands still far out: half-widths to which the law "
     "of the region goes on, on the one of q, v and tau that it ends on first",
+    "end of the law up to noise": "the same of a model that is a law up to noise inside: where its "
+    "error beyond noise crosses a twentieth",
     "grain of what is left over": "share of the best law's residual that changes within a fraction "
     "of a half-width, as between remembered samples, beyond noise",
     "resolution": "departures from the law that could have hidden in noise and residual",

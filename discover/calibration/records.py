@@ -28,6 +28,7 @@ from discover.zoo.catalogue import Cage
 _INSTRUMENT = (
     "screening.py",
     "competition.py",
+    "weighing.py",
     "fitted.py",
     "conclusion.py",
     "departures.py",

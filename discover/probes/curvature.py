@@ -29,6 +29,7 @@ _AGREE = 0.5  # mean cosine of bends in v at _FAR and at twice _FAR, below which
 _FOLLOWS = 0.9  # mean cosine with the bends of the law of the region, from which they are its own
 _ALIKE = 2.0  # times as large or as small, at most, that bends of the same law are
 _BLIND = 1e-6  # relative second differences below this are no curvature
+_BLUR = 3.0  # times the noise, below which they are not known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ def measure(
             max(_typical(b) ** 2 - noise**2, 0.0) ** 0.5
             for b in (_bends(interview, axis, _NEAR, scale, n), bends[axis])
         )
-        blind = max(_BLIND, 5 * floor)
+        blind = max(_BLIND, _BLUR * floor)
         ratios[axis] = None if near < blind else far / near
         if law is not None and ratios[axis] is not None:
             own = _bends(interview, axis, _FAR, scale, n, law)

@@ -10,6 +10,7 @@ from discover.probes.noise import Floor
 
 FROZEN = 0.5  # of tiny steps without an answer: a raw table
 FLAT = curvature.FLAT
+_CHORDS, _CHORDS_IN_NOISE = 10, 40  # along which it is asked whether the model bends
 SIGNS = ("frozen steps", "far curvature", "growth of the inertia's misfit")
 
 
@@ -21,9 +22,9 @@ def signs(interview: Interview, local: Fit, held: Answers, floor: Floor) -> dict
     found = {"frozen steps": memory.frozen_fraction(interview, held, local.scale)}
     if found["frozen steps"] > FROZEN:
         return found
-    bend = curvature.measure(
-        interview, floor.level, local.scale, max(10, interview.budget.shell // 3), local
-    )
+    chords = _CHORDS if floor.random == 0 else _CHORDS_IN_NOISE
+    chords = max(chords, interview.budget.shell // 3)
+    bend = curvature.measure(interview, floor.level, local.scale, chords, local)
     if bend.least is not None:
         found["far curvature"] = bend.least
         if bend.least < FLAT:

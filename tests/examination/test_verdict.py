@@ -79,6 +79,10 @@ def test_flat_answers_far_from_where_a_law_ends_are_no_table():
     past = judge(evidence(**flat, **{"end of the law inside": 1.7}))
     assert past.answer == "undetermined"
     assert past.weakest["lookup table"] == "end of the law inside"
+    noisy = {**flat, "best law error in the region": 1e-2, "repeatability": 1e-2}
+    assert judge(evidence(**noisy, **{"end of the law up to noise": 1.05})).answer == "lookup table"
+    past = judge(evidence(**noisy, **{"end of the law up to noise": 1.4}))
+    assert past.answer == "undetermined"
 
 
 def test_a_law_to_many_digits_inside_is_no_table_whatever_it_is_outside():
