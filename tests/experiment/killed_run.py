@@ -3,7 +3,7 @@
     python killed_run.py RECIPE OUT FIRST
 
 Every child resumes where the one before was killed, and is killed (SIGKILL, no goodbye) at its n-th
-write, n growing from FIRST: in turns just before the file gets its name, just after, and half way
+write, n doubling from FIRST: in turns just before the file gets its name, just after, and half way
 through its bytes. The last child finishes. Prints how many were killed.
 """
 
@@ -73,7 +73,7 @@ def child(recipe: str, out: str, every: int, place: str) -> int:
 def main(recipe: str, out: str, first: int) -> None:
     torch.set_num_threads(1)
     killed = 0
-    while child(recipe, out, first + killed, PLACES[killed % len(PLACES)]) == signal.SIGKILL:
+    while child(recipe, out, first << killed, PLACES[killed % len(PLACES)]) == signal.SIGKILL:
         killed += 1
         if killed > 60:
             sys.exit("resuming makes no progress")
