@@ -182,6 +182,8 @@ def _measure(trial: dict[str, Any]) -> dict[str, Any]:
     )
     started = time.perf_counter()
     exam = discover.examine(result.model, robot, region, budget="quick", seed=seed)
+    exam_s = time.perf_counter() - started
+    errors = families.errors(result.model, robot, region, seed=seed)
     return {
         "kind": kind,
         "parameters": result.metrics["parameters"],
@@ -197,6 +199,11 @@ def _measure(trial: dict[str, Any]) -> dict[str, Any]:
         "reach_limit": exam.reach_limit,
         "resolution": [exam.resolution.region, exam.resolution.far],
         "queries": exam.queries,
-        "exam_s": time.perf_counter() - started,
-        "errors": families.errors(result.model, robot, region, seed=seed),
+        "exam_s": exam_s,
+        "errors": {axis: _short(curve["error"]) for axis, curve in errors.items()},
     }
+
+
+def _short(numbers: Sequence[float]) -> list[float]:
+    """Four digits of each: hundreds of networks are kept."""
+    return [float(f"{x:.4g}") for x in numbers]

@@ -118,7 +118,7 @@ def _table(rows: Rows) -> list[str]:
         said = ", ".join(f"{n} {verdict}" for n, verdict in sorted(counts, reverse=True) if n)
         cells = [family, coverage, f"{samples:,}", str(len(mine)), said]
         cells.append(_percent(_share(mine, "physics")))
-        cells.append(_middle([100 * r["errors"]["joint"]["error"][0] for r in mine], " %"))
+        cells.append(_middle([100 * r["errors"]["joint"][0] for r in mine], " %"))
         cells += [_middle([r["reach"].get(axis) for r in mine], "") for axis in AXES]
         lines.append(f"| {' | '.join(cells)} |")
     return lines

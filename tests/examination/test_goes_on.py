@@ -3,18 +3,16 @@ behind noise as well."""
 
 from __future__ import annotations
 
+import asking
 import pytest
 
 import discover
 import kinematics
 from discover.departures import goes_on, goes_on_beyond_noise
-from discover.dynamics import Respondent
 from discover.fitted import answers_inside
-from discover.interview import BUDGETS, Interview
 from discover.laws.family import Family
 from discover.laws.fit import fit
 from discover.probes import noise
-from discover.support import Box
 from discover.zoo import hybrids, tables
 from discover.zoo.physics import simulator
 from discover.zoo.planted import Noisy, Setting
@@ -28,13 +26,7 @@ def asked(model, level):
     """An interview, the bodies that describe the region best, answers there, and the noise."""
     if level:
         model = Noisy(model, SETTING, level)
-    interview = Interview(
-        respondent=Respondent(model, 3, 3),
-        robot=ROBOT,
-        support=Box(robot=ROBOT, region=REGION),
-        budget=BUDGETS["standard"],
-        seed=0,
-    )
+    interview = asking.interview(model, ROBOT, REGION)
     inside, held = answers_inside(interview)
     law = fit(Family.of(ROBOT), inside)
     return interview, law, held, noise.measure(interview, held, law.scale)

@@ -1,14 +1,12 @@
 """Models that stand still far out, and models that are flat there but go on answering."""
 
+import asking
 import pytest
 import torch
 
 import discover
 import kinematics
-from discover.dynamics import Respondent
-from discover.interview import BUDGETS, Interview
 from discover.probes.standstill import standstill
-from discover.support import Box
 
 ROBOT = kinematics.load("double_pendulum")
 REGION = discover.Region(q=0.8, v=2.0, tau=5.0).resolve(2)
@@ -54,11 +52,5 @@ def test_what_stands_still_is_told_from_what_is_flat(model, still, noise):
         a = model(q, v, tau)
         return a + noise * scale * torch.randn(a.shape, generator=generator, dtype=a.dtype)
 
-    interview = Interview(
-        respondent=Respondent(asked, 2, 2),
-        robot=ROBOT,
-        support=Box(robot=ROBOT, region=REGION),
-        budget=BUDGETS["standard"],
-        seed=0,
-    )
+    interview = asking.interview(asked, ROBOT, REGION)
     assert standstill(interview, scale, noise) is still
