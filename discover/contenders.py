@@ -18,6 +18,7 @@ from discover import engines
 from discover.dynamics import Dynamics
 from discover.errors import WorldlawError
 from discover.ledger import Contender, from_torch, name_of
+from discover.models.onnx_session import open_session
 from discover.sampling import Batch
 from discover.stages import simulator
 from kinematics import Robot
@@ -129,8 +130,6 @@ def networks(
 
 def onnx_session(model: torch.nn.Module, robot: Robot, dtype: torch.dtype) -> Any | None:
     """The model in ONNX Runtime on one thread; None where it cannot be exported."""
-    import onnxruntime
-
     states = [torch.zeros(2, n, dtype=dtype) + 0.1 for n in (robot.nq, robot.nv, robot.nv)]
     batch = torch.export.Dim("batch")
     names = ("q", "v", "tau")
@@ -147,12 +146,7 @@ def onnx_session(model: torch.nn.Module, robot: Robot, dtype: torch.dtype) -> An
         if told is None:
             return None
         told.save(cast(Any, written))  # a file is as good as a path
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(
-            written.getvalue(), options, providers=["CPUExecutionProvider"]
-        )
+        session = open_session(written.getvalue(), threads=1)
         # Some models export for the batch of the example only: the axis is then a number.
         free = [isinstance(port.shape[0], str) for port in session.get_inputs()]
         return session if free == [True] * len(names) else None

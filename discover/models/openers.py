@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.archives import safe_pt2
+from discover.models.onnx_session import open_session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,19 +72,11 @@ def open_torchscript(path: Path) -> Opened:
 
 def open_onnx(path: Path) -> Opened:
     try:
-        import onnxruntime
+        session = open_session(str(path))
     except ImportError as error:
         raise ModelError("ONNX models need onnxruntime: pip install 'worldlaw[onnx]'") from error
-    try:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime raises classes of its own without a common base
-        raise ModelError(
-            f"{path} could not be read by onnxruntime ({_line(error)}); export it again"
-        ) from error
+    except ModelError as error:
+        raise ModelError(f"{path} {error}") from error
     inputs = session.get_inputs()
     types = {"tensor(float)": torch.float32, "tensor(double)": torch.float64}
     if not inputs or inputs[0].type not in types:

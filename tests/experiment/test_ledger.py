@@ -157,3 +157,32 @@ def test_a_model_that_exports_for_one_batch_only_is_left_out_of_onnx() -> None:
         for size in (1, 5):
             few = {n: x[:size].numpy() for n, x in zip(("q", "v", "tau"), state, strict=True)}
             assert session.run(None, few)[0].shape == (size, 2)
+
+
+def test_a_runtime_without_a_fused_kernel_runs_the_plain_operators(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As versions before 1.31 are with SiLU in float64."""
+    import onnxruntime
+
+    every, basic = (
+        getattr(onnxruntime.GraphOptimizationLevel, f"ORT_ENABLE_{name}")
+        for name in ("ALL", "BASIC")
+    )
+    started = onnxruntime.InferenceSession
+    lacking: set[Any] = {every}
+
+    def session(model: Any, options: Any, **more: Any) -> Any:
+        if options.graph_optimization_level in lacking:
+            raise Exception("NOT_IMPLEMENTED: no kernel for QuickGelu")
+        return started(model, options, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    robot = kinematics.load("double_pendulum")
+    model = models.build("mlp", 2, 2, {"width": 16, "depth": 1}).double()
+    found = contenders.onnx_session(model, robot, torch.float64)
+    q, v, tau = kinematics.random_state(robot, 5, seed=0)
+    given = {"q": q.numpy(), "v": v.numpy(), "tau": tau.numpy()}
+    torch.testing.assert_close(torch.from_numpy(found.run(None, given)[0]), model(q, v, tau))
+    lacking.add(basic)
+    assert contenders.onnx_session(model, robot, torch.float64) is None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_models import GRADIENT, OPTIONS, ask_double_pendulum, small
 from small_systems import dataset, double_pendulum, pendulum, rows, step, trajectories
 
 import discover.models
@@ -20,42 +21,11 @@ from discover.models.windows import stretches
 from discover.train import samples, train
 
 SMALL = TrainingConfig(epochs=15, batch=128, lr=5e-3)
-OPTIONS = {
-    "mlp": {"width": 32, "depth": 1},
-    "delan": {"width": 32, "depth": 1},
-    "hnn": {"width": 32, "depth": 1},
-    "lnn": {"width": 32, "depth": 1},
-    "gnn": {"width": 24, "rounds": 2},
-    "transformer": {"width": 24, "depth": 1, "heads": 2},
-    "neural_ode": {"width": 32, "depth": 1},
-    "recurrent": {"width": 24, "history": 4},
-    "ensemble": {"width": 24, "depth": 1, "members": 2},
-    "forest": {"trees": 10},
-    "gaussian_process": {"samples": 400, "scale_samples": 100},
-}
-GRADIENT = sorted(k for k, f in models.FAMILIES.items() if f.trained_by == "gradient")
 TREES = {  # a chain, a branched tree, and one with a free base and a ball
     "chain": (("revolute", "prismatic"), (-1, 0)),
     "branched": (("continuous", "revolute", "revolute"), (-1, 0, 0)),
     "floating": (("free", "revolute", "spherical"), (-1, 0, 0)),
 }
-
-
-def small(kind: str, nv: int, **context):
-    family = models.FAMILIES[kind]
-    if "acceleration" not in family.may_answer:
-        context = {"outputs": "next_state", "dt": 0.05, **context}
-    if family.needs_robot:
-        context["robot"] = kinematics.load("double_pendulum").to_dict()
-    return models.build(kind, nv, nv, OPTIONS.get(kind, {}), **context)
-
-
-def ask_double_pendulum(kind: str):
-    """The system a family is tried on; the control has its own masses and lengths to find."""
-    if not models.FAMILIES[kind].needs_robot:
-        return double_pendulum
-    robot = kinematics.load("double_pendulum")
-    return lambda q, v, tau: kinematics.aba(robot, q, v, tau)
 
 
 @pytest.mark.parametrize("kind", GRADIENT)

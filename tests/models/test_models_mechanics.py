@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from small_models import OPTIONS
 from small_systems import Rows, Split, dataset, double_pendulum, rows
-from test_models_families import OPTIONS
 from torch import nn
 from torch.func import hessian, jacrev, jvp, vjp, vmap
 

@@ -4,7 +4,10 @@ import ctypes
 import math
 import multiprocessing
 import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +82,27 @@ def test_two_vectors_side_by_side_where_registers_are_few():
     assert narrow.lanes("float64", 20) == 8
     assert narrow.lanes("float64", 2000) == 4
     assert replace(narrow, vector_bits=512, wide=True).lanes("float64", 20) == 8
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux's memory map")
+@pytest.mark.parametrize("gap", [2**14, 2**18], ids=["16K", "256K"])
+def test_any_place_in_memory(gap):
+    """Where the free places lie gigabytes apart, code still finds its constants."""
+    script = Path(__file__).with_name("scattered.py")
+    found = subprocess.run(
+        [sys.executable, script, str(gap)], capture_output=True, text=True, check=True
+    )
+    assert float(found.stdout) < 1e-14
+
+
+def test_an_object_without_the_function_is_told():
+    code = object_code(llvm_source(robot_program(kinematics.load("panda"), "rnea"), "float64"))
+    for name in ("nowhere", "nowhere", "kernel"):
+        if name == "kernel":
+            assert load_object(code, name)
+            continue
+        with pytest.raises(ValueError, match="expected an object file with a function nowhere"):
+            load_object(code, name)
 
 
 def test_threads_share_a_batch():
