@@ -107,17 +107,13 @@ def networks(
     note = type(model).__name__
     found = [from_torch(name, model, dtype=dtype, note=note, **more)]
     if torch_compile:
-        # All networks share one `forward`, whose versions torch counts together: beyond eight it
-        # would silently run the next network eagerly.
-        limit = torch._dynamo.config.recompile_limit
-        torch._dynamo.config.recompile_limit = max(limit, ROOM_FOR_NETWORKS)
-        compiled = torch.compile(model)
+        compiled = compiled_network(model)
         found.append(from_torch(f"{name}, torch.compile", compiled, dtype=dtype, note=note, **more))
     if find_spec("onnxruntime") is not None and find_spec("onnxscript") is not None:
         session = onnx_session(model, robot, dtype)
         if session is not None:
-            more["note"] = note
-            found.append(_from_session(f"{name}, ONNX Runtime", session, name_of(dtype), more))
+            told = {**more, "note": note}
+            found.append(_from_session(f"{name}, ONNX Runtime", session, name_of(dtype), told))
     if torch.cuda.is_available() and next(model.parameters(), None) is not None:
         import copy
 
@@ -126,6 +122,14 @@ def networks(
             from_torch(f"{name}, CUDA", moved, dtype=dtype, device="cuda", note=note, **more)
         )
     return found
+
+
+def compiled_network(model: torch.nn.Module) -> Callable[..., Tensor]:
+    """A network through `torch.compile`, however many there are: all share one `forward`, whose
+    versions torch counts together, and beyond eight it would silently run the next one eagerly."""
+    limit = torch._dynamo.config.recompile_limit
+    torch._dynamo.config.recompile_limit = max(limit, ROOM_FOR_NETWORKS)
+    return cast(Callable[..., Tensor], torch.compile(model))
 
 
 def onnx_session(model: torch.nn.Module, robot: Robot, dtype: torch.dtype) -> Any | None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import kinematics
-from discover.contenders import dtype_of
+from discover.contenders import compiled_network, dtype_of
 from discover.dynamics import Dynamics
 from discover.ledger import Contender, from_torch, name_of
 from discover.sampling import Batch
@@ -129,7 +129,7 @@ def networks(
     if graphed:
         found.append(graph(f"{name}, CUDA graph", moved, dtype, **more))
     if torch_compile:
-        fused = torch.compile(moved)
+        fused = compiled_network(moved)
         found.append(
             from_torch(f"{name}, torch.compile", fused, dtype=dtype, device=DEVICE, **more)
         )

@@ -101,7 +101,10 @@ def _promising(
         problems = [_problem(base, s, few, kind, every, _ROUGH) for s in starts]
         if min(problem.promises(x) for problem, x in problems) > _HOPELESS * worth:
             continue
-        tried = [_fitted(base, s, few, tested, kind, every, _ROUGH, 8) for s in starts]
+        tried = [
+            _fitted(base, start, few, tested, kind, every, _ROUGH, 8, begun)
+            for start, begun in zip(starts, problems, strict=True)
+        ]
         found.append(min(tried, key=lambda f: f.held_out))
     if not found:
         return []
@@ -136,12 +139,14 @@ def _fitted(
     joints: Sequence[tuple[int, ...]],
     knots: int,
     evaluations: int,
+    begun: tuple[ChannelProblem, Tensor] | None = None,
 ) -> Flexible:
-    """Bodies from `theta` and splines from nothing altered, one for each of the groups `joints`.
+    """Bodies from `theta` and splines from nothing altered, one for each of the groups `joints`,
+    or the problem `begun` from these.
 
     A corner is put in at once: bodies are led astray by a spline that cannot follow one.
     """
-    problem, x = _problem(base, theta, answers, kind, joints, knots)
+    problem, x = begun or _problem(base, theta, answers, kind, joints, knots)
     problem, x = with_corners(problem, x) or (problem, x)
     x = problem.solve(x, evaluations, knots <= _ROUGH)
     if kind.quantity == "a":  # the bodies' own answer has moved with them

@@ -38,7 +38,7 @@ def solve(A: Tensor, b: Tensor, cut: float = TRUNCATION) -> Tensor:
     norms = lengths(A)
     R, d = reduced(A / norms, b)
     U, s, Vh = torch.linalg.svd(R, full_matrices=False)
-    keep = s > cut * s[0]
+    keep = s > cut * s[:1]  # none of none
     if b.ndim > 1:
         return (Vh[keep].T @ ((U[:, keep].T @ d) / s[keep, None])) / norms[:, None]
     return (Vh[keep].T @ ((U[:, keep].T @ d) / s[keep])) / norms
@@ -58,7 +58,7 @@ def information(A: Tensor, cut: float = TRUNCATION) -> Tensor:
     scaled = A / norms
     R = torch.linalg.qr(scaled, mode="r").R
     _, s, Vh = torch.linalg.svd(R, full_matrices=False)
-    keep = s > cut * s[0]
+    keep = s > cut * s[:1]  # none of none
     return (Vh[keep].T / s[keep].square()) @ Vh[keep] / norms[:, None] / norms
 
 

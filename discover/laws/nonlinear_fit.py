@@ -27,18 +27,19 @@ def least_squares_from(
     def flat(own: Tensor) -> np.ndarray:
         return torch.nan_to_num(own, nan=WILD, posinf=WILD, neginf=-WILD).flatten().numpy()
 
-    found = scipy.optimize.least_squares(
-        lambda p: flat(residual(torch.from_numpy(p))),
-        x.numpy(),
-        jac=lambda p: jacobian(torch.from_numpy(p)).flatten(0, 1).numpy(),
-        x_scale="jac",
-        loss="huber" if limit else "linear",
-        f_scale=limit or 1.0,
-        max_nfev=evaluations,
-        ftol=1e-9,
-        xtol=1e-12,
-        gtol=1e-12,
-    )
+    with np.errstate(over="ignore"):  # a step too far is refused, however far
+        found = scipy.optimize.least_squares(
+            lambda p: flat(residual(torch.from_numpy(p))),
+            x.numpy(),
+            jac=lambda p: jacobian(torch.from_numpy(p)).flatten(0, 1).numpy(),
+            x_scale="jac",
+            loss="huber" if limit else "linear",
+            f_scale=limit or 1.0,
+            max_nfev=evaluations,
+            ftol=1e-9,
+            xtol=1e-12,
+            gtol=1e-12,
+        )
     return torch.from_numpy(found.x)
 
 
@@ -49,7 +50,6 @@ def error_after_a_step(
     that it may choose paid for: a first sight of a problem that may not be worth solving."""
     r, J = residual(x).flatten(), jacobian(x).flatten(0, 1)
     r = torch.nan_to_num(r, nan=WILD, posinf=WILD, neginf=-WILD)
-    J = torch.nan_to_num(J, posinf=0.0, neginf=0.0)
-    U = least_squares.orthonormal(J / J.norm(dim=0).clamp_min(1e-300))
+    U = least_squares.orthonormal(torch.nan_to_num(J, posinf=0.0, neginf=0.0))
     rest = r - U @ (U.T @ r)
     return math.sqrt(float(rest.square().sum()) / max(len(r) - U.shape[1], 1))

@@ -313,4 +313,6 @@ def _replaced(
     if not bool(torch.isfinite(own.residual(start)).all()):
         return None
     found = _tested(base, own, own.solve(start, 10), held)
-    return found if found.held_out < math.inf else None
+    # What is defined within the region alone may show no bodies where these are identified.
+    shown = found.held_out < math.inf and identifiable(base.family.robot, found.turns).shape[1] > 0
+    return found if shown else None

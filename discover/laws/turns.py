@@ -194,7 +194,8 @@ def columns_at(
     )
     if composites:
         own = [evaluate(_mass_matrix(key), *turned, column) for column in B.T]
-        parts = (rest, bias, np.stack(own, -1))
+        inertia = np.stack(own, -1) if own else np.zeros((*v.shape, robot.nv, 0))
+        parts = (rest, bias, inertia)
     else:
         parts = (rest, bias, np.stack([column - rest for column in inertia], -2))
     return Columns(*(torch.from_numpy(np.ascontiguousarray(x)) for x in parts))
@@ -256,7 +257,10 @@ def _identifiable(key: RobotKey, turns: Turns) -> Tensor:
         made = columns(robot, turns, torch.eye(10 * robot.nb, dtype=torch.float64), q, v)
     Y = made.bias + torch.einsum("nijp,nj->nip", made.inertia, 3.0 * a)
     Y = torch.nan_to_num(Y, posinf=0.0, neginf=0.0).flatten(0, 1)  # where they are defined
-    size = Y.square().mean().sqrt().clamp_min(1e-300)
+    # A formula found near rest may grow without bounds away from it: large rows count no more than
+    # others, and those of rounding alone remain small.
+    size = Y.abs().amax(-1, keepdim=True)
+    size = torch.maximum(size, size.median()).clamp_min(1e-300)
     _, s, Vh = torch.linalg.svd(Y / size, full_matrices=False)
     return Vh[: int((s > _RANK * s[0]).sum())].T.contiguous()
 

@@ -29,6 +29,7 @@ COLOURS = {"simulator": INK, "engine": SIMULATOR, "model": MODEL, "law": LAW}
 FLOOR = 1e-16
 EXACT = 1e-12  # errors below this are rounding: none is better than another
 NAMED_BELOW = 1e-10  # so exact that the names would lie on one line
+ROOM_FOR_A_NAME = 0.37  # of a panel's width
 Ledger = Mapping[str, Any]
 
 
@@ -106,7 +107,11 @@ def _panel(axes: Axes, found: list[Point], title: str) -> None:
     # Room above for whatever may lie furthest out, and below for the names of the exact.
     log_errors(axes, FLOOR, max(10.0, *(p.outside for p in found)))
     low, high = found[0].time, found[-1].time
-    axes.set_xlim(low / 2.5, high * 6)
+    room = ROOM_FOR_A_NAME / (1 - ROOM_FOR_A_NAME)
+    start = low / 2.5
+    for point in _named_on_the_left(found):
+        start = min(start, point.time * (point.time / (high * 6)) ** room)
+    axes.set_xlim(start, high * 6)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: seconds(x)))
     axes.grid(axis="x", color=FAINT, linewidth=0.6, zorder=0)
     for point in found:
@@ -121,16 +126,26 @@ def _panel(axes: Axes, found: list[Point], title: str) -> None:
     _names(axes, found)
 
 
+def _named_on_the_left(found: list[Point]) -> list[Point]:
+    """Where the next point is near, and engines: to the right of one that is not quite exact stand
+    slanted names."""
+    rest = [p for p in found if p.inside >= NAMED_BELOW]
+    lefts = []
+    for k, point in enumerate(rest):
+        near = k + 1 < len(rest) and rest[k + 1].time < 5 * point.time
+        taken = k > 0 and point.time < 5 * rest[k - 1].time
+        if point.kind == "engine" or (near and not taken):
+            lefts.append(point)
+    return lefts
+
+
 def _names(axes: Axes, found: list[Point]) -> None:
     """Names beside the points; those of the exact answers are stacked on slanted leads."""
     exact = [p for p in found if p.inside < NAMED_BELOW]
     rest = [p for p in found if p not in exact]
-    for k, point in enumerate(rest):
-        # Where the next point is near, the name goes to the left.
-        near = k + 1 < len(rest) and rest[k + 1].time < 5 * point.time
-        taken = k > 0 and point.time < 5 * rest[k - 1].time
-        # Slanted names stand to the right of an engine that is not quite exact.
-        left = point.kind == "engine" or (near and not taken)
+    lefts = _named_on_the_left(found)
+    for point in rest:
+        left = point in lefts
         axes.annotate(
             point.family,
             (point.time, point.inside),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import kinematics
-from discover import contenders, engines, ledger, models
+from discover import contenders, contenders_cuda, engines, ledger, models
 from discover.region import Region
 from discover.sampling import Batch, sample
 from discover.stages import simulator
@@ -186,3 +186,20 @@ def test_a_runtime_without_a_fused_kernel_runs_the_plain_operators(
     torch.testing.assert_close(torch.from_numpy(found.run(None, given)[0]), model(q, v, tau))
     lacking.add(basic)
     assert contenders.onnx_session(model, robot, torch.float64) is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_line_up_beside_a_card() -> None:
+    robot = kinematics.load("double_pendulum")
+    network = models.build("mlp", 2, 2, {"width": 16, "depth": 1}).double()
+    batch = sample(REGION, robot, 20, 0)
+    for line in (
+        contenders.line_up(robot, {"mlp": network}, None),
+        contenders_cuda.on_the_card(robot, {"mlp": network}, plain=["mlp"], threads=2),
+    ):
+        found = {c.name: torch.as_tensor(c.prepare(batch)()).cpu().double() for c in line}
+        assert any("CUDA" in name for name in found)
+        for name, answer in found.items():
+            exact = network(*batch) if name.startswith("mlp") else kinematics.aba(robot, *batch)
+            assert (answer - exact).norm() < 1e-5 * exact.norm(), name

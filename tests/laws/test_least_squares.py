@@ -89,3 +89,13 @@ def test_a_start_that_is_far_is_not_trusted_alone():
     bad = -family.basis.T @ robot.pi.flatten()
     assert fit(family, answers, start=bad, alone=True).error > 0.1
     assert fit(family, answers, start=bad).error < 1e-9
+
+
+def test_nothing_to_choose():
+    b = torch.randn(5, dtype=torch.float64)
+    for x in (b, torch.stack([b, b], 1)):
+        assert least_squares.solve(torch.zeros(5, 0, dtype=torch.float64), x).shape == (
+            0,
+            *x.shape[1:],
+        )
+    assert least_squares.information(torch.zeros(5, 0, dtype=torch.float64)).shape == (0, 0)

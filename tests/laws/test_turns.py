@@ -208,6 +208,25 @@ def test_functions_that_stop_where_the_region_ends_are_known(sine, cosine, stops
     assert ends_at_edge(Turns(sine, cosine), q) is stops
 
 
-def test_functions_that_are_not_defined_everywhere_do_not_stop_a_search():
-    turns = Turns(sympy.sqrt(ANGLE), sympy.Integer(1))
-    assert bool(torch.isfinite(identifiable(kinematics.load("double_pendulum"), turns)).all())
+@pytest.mark.parametrize("composites", [False, True])
+@pytest.mark.parametrize(
+    ("sine", "cosine"),
+    [
+        (sympy.sqrt(ANGLE), sympy.Integer(1)),
+        (ANGLE + sympy.exp(200 * ANGLE**2 - 300), sympy.Integer(1)),  # its square is infinite
+        (sympy.sinh(40 * ANGLE), sympy.cosh(40 * ANGLE)),
+        (sympy.sqrt(-1 - ANGLE**2), sympy.Integer(1)),  # defined nowhere
+    ],
+    ids=["half", "explodes", "grows", "nowhere"],
+)
+def test_functions_that_are_not_defined_everywhere_do_not_stop_a_search(
+    pendulum, sine, cosine, composites
+):
+    turns = Turns(sine, cosine, composites)
+    basis = identifiable(pendulum, turns)
+    assert bool(torch.isfinite(basis).all())
+    q, v, _ = sampling.sample(discover.Region(q=0.1, v=1.0, tau=1.0), pendulum, 30, 0)
+    told = columns(pendulum, turns, basis, q, v)
+    assert told.inertia.shape[-1] == told.bias.shape[-1] == basis.shape[1]
+    if sine.has(sympy.exp, sympy.sinh):
+        assert basis.shape[1] >= 3  # two inertias and a coupling, and the weights

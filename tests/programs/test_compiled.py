@@ -107,9 +107,9 @@ def test_an_object_without_the_function_is_told():
 
 def test_threads_share_a_batch():
     robot = kinematics.load("double_pendulum")
-    arrays = draw(robot, 2000)
+    arrays = draw(robot, 50_000)
     alone = compile_robot(robot, "aba")(*arrays)
-    shared = compile_robot(robot, "aba", threads=2)(*arrays)
+    shared = compile_robot(robot, "aba", threads=3)(*arrays)
     assert np.abs(alone - shared).max() < 1e-12 * np.abs(alone).max()
 
 
