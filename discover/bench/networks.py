@@ -157,7 +157,7 @@ def region_of(robot: Robot, whole: Region, coverage: str) -> Region:
 def measure(trial: dict[str, Any]) -> dict[str, Any]:
     """One network trained and examined; where that cannot be done, why."""
     try:
-        return _measure(trial) | {"machine": machine()}
+        return _short(_measure(trial)) | {"machine": machine()}
     except (WorldlawError, RuntimeError) as error:  # torch raises RuntimeError
         return {"refused": " ".join(str(error).split()), "machine": machine()}
 
@@ -200,10 +200,14 @@ def _measure(trial: dict[str, Any]) -> dict[str, Any]:
         "resolution": [exam.resolution.region, exam.resolution.far],
         "queries": exam.queries,
         "exam_s": exam_s,
-        "errors": {axis: _short(curve["error"]) for axis, curve in errors.items()},
+        "errors": {axis: curve["error"] for axis, curve in errors.items()},
     }
 
 
-def _short(numbers: Sequence[float]) -> list[float]:
-    """Four digits of each: hundreds of networks are kept."""
-    return [float(f"{x:.4g}") for x in numbers]
+def _short(told: Any) -> Any:
+    """Four digits of each number that is not whole: hundreds of networks are kept."""
+    if isinstance(told, dict):
+        return {key: _short(value) for key, value in told.items()}
+    if isinstance(told, list):
+        return [_short(value) for value in told]
+    return float(f"{told:.4g}") if isinstance(told, float) else told
