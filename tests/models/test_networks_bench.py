@@ -24,7 +24,7 @@ def test_networks_are_examined_and_kept(monkeypatch, tmp_path):
     (told,) = json.loads(path.read_text()).values()
     again = networks_report.judged(told)
     assert again["verdict"] == exams[0].verdict
-    assert again["confidence"] == pytest.approx(exams[0].confidence)
+    assert again["confidence"] == pytest.approx(exams[0].confidence, rel=1e-2)  # of four digits
     assert set(told["reach"]) == {"joint", "q", "v", "tau"}
     report = (tmp_path / "report.md").read_text()
     assert "1 of 1 networks" in report
