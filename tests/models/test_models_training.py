@@ -49,29 +49,25 @@ def test_same_seed_same_weights_and_another_seed_others():
     assert not torch.equal(weights[0], weights[2])
 
 
+LONG = TrainingConfig(epochs=50, batch=64, checkpoint_s=0.0, patience=0)
 CHILD = """
 import sys
 sys.path.insert(0, {here!r})
-import torch
-torch.set_num_threads(1)
-from small_systems import dataset, pendulum
-from discover import models
-from discover.descent import TrainingConfig
-from discover.train import train
-model = models.build("mlp", 1, 1, {{"width": 32, "depth": 1}})
-config = TrainingConfig(epochs=120, batch=64, checkpoint_s=0.0, patience=0)
-train(model, dataset(pendulum, 1, 512), out={out!r}, config=config, resume=True)
+import test_models_training as here
+here.train_long({out!r})
 """
 
 
-def child(out: Path) -> list[str]:
-    text = textwrap.dedent(CHILD).format(here=str(Path(__file__).parent), out=str(out))
-    return [sys.executable, "-c", text]
+def train_long(out):
+    train(pendulum_mlp(), dataset(pendulum, 1, 512), out=out, config=LONG, resume=True)
 
 
 def test_killed_run_resumes_to_the_same_weights(tmp_path):
-    subprocess.run(child(tmp_path / "whole"), check=True)
-    cut = subprocess.Popen(child(tmp_path / "cut"))
+    script = textwrap.dedent(CHILD).format(
+        here=str(Path(__file__).parent), out=str(tmp_path / "cut")
+    )
+    train_long(tmp_path / "whole")
+    cut = subprocess.Popen([sys.executable, "-c", script])
     state = tmp_path / "cut" / "training.safetensors"
     deadline = time.monotonic() + 60
     while not state.exists() and time.monotonic() < deadline:
@@ -80,9 +76,9 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path):
     assert cut.wait() == -signal.SIGKILL
     assert state.exists(), "the run was killed before it stored a state"
     assert not (tmp_path / "cut" / "model.safetensors").exists()
-    subprocess.run(child(tmp_path / "cut"), check=True)
+    train_long(tmp_path / "cut")
     a, b = (models.load(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
-    assert len(b.card["history"]) == 120
+    assert len(b.card["history"]) == 50
     for name, tensor in a.state_dict().items():
         assert torch.equal(tensor, b.state_dict()[name]), name
 
