@@ -62,6 +62,7 @@ def test_rotors_at_the_base_of_an_arm_are_possible_physics():
     assert examine(arm, planted).verdict == "physics"
 
 
+@pytest.mark.slow
 def test_a_small_law_is_looked_for_however_well_physics_describes_the_model():
     chain = catalogue.SETTINGS["spatial chain of 2"]()
     planted = next(

@@ -73,7 +73,9 @@ def friction_of_change(q, v, tau):
         (lag, {"tau1", "tau1_before", "tau2", "tau2_before"}),
         (NoisyLag(), {"tau1", "tau1_before", "tau2", "tau2_before"}),
         (LagByCall(), {"tau1", "tau1_before", "tau2", "tau2_before"}),
-        (SmoothedAnswers(), {"a1", "a1_before", "a2", "a2_before"}),
+        pytest.param(
+            SmoothedAnswers(), {"a1", "a1_before", "a2", "a2_before"}, marks=pytest.mark.slow
+        ),
         (friction_of_change, {"v2", "v2_before"}),
     ],
     ids=["lag", "noisy lag", "by call", "answers", "a formula"],

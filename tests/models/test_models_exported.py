@@ -115,7 +115,7 @@ def in_python(exported, theirs) -> dict[str, discover.Examination]:
 
 
 @pytest.mark.parametrize("name", ["net", "mechanics"])
-@pytest.mark.parametrize("suffix", ["pt2", "onnx"])
+@pytest.mark.parametrize("suffix", ["pt2", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_an_exported_model_gets_the_verdict_and_the_law_of_its_module(
     exported, in_python, tmp_path, name, suffix
 ):

@@ -113,6 +113,7 @@ def test_forest_answers_as_scikit_learn_does():
     torch.testing.assert_close(ours, torch.as_tensor(expected))
 
 
+@pytest.mark.slow
 def test_white_box_finds_the_parameters_that_can_be_found():
     robot = kinematics.load("double_pendulum")
     model = small("white_box", 2)
@@ -125,6 +126,7 @@ def test_white_box_finds_the_parameters_that_can_be_found():
     assert (found - true).norm() < 0.01 * true.norm()
 
 
+@pytest.mark.slow
 def test_rollout_training_beats_one_step_training_on_rollouts():
     data = trajectories(pendulum, 1, 40, 20, dt=0.1)
     errors = {}

@@ -5,7 +5,6 @@ CUDA reserves address space in this manner. Run as a script, since the wrong lin
 
 import ctypes
 import mmap
-import sys
 
 import kinematics
 
@@ -34,9 +33,9 @@ def scatter(gap: int) -> None:
 
 
 if __name__ == "__main__":
-    tree = kinematics.random_tree(40, branching=0.3, seed=0, kinds=("revolute",))
+    tree = kinematics.random_tree(20, branching=0.3, seed=0, kinds=("revolute",))
     q = kinematics.random_state(tree, 5, seed=0)[0]
     expected = kinematics.crba(tree, q)
-    scatter(int(sys.argv[1]))
+    scatter(2**14)  # the constants fit, the code does not
     found = kinematics.compile(tree, "crba", order="traced")(q)
     print(float((found - expected).abs().max() / expected.abs().max()))

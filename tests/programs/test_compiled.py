@@ -85,13 +85,10 @@ def test_two_vectors_side_by_side_where_registers_are_few():
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux's memory map")
-@pytest.mark.parametrize("gap", [2**14, 2**18], ids=["16K", "256K"])
-def test_any_place_in_memory(gap):
+def test_any_place_in_memory():
     """Where the free places lie gigabytes apart, code still finds its constants."""
     script = Path(__file__).with_name("scattered.py")
-    found = subprocess.run(
-        [sys.executable, script, str(gap)], capture_output=True, text=True, check=True
-    )
+    found = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert float(found.stdout) < 1e-14
 
 

@@ -10,7 +10,7 @@ import torch
 from program_samples import draw, mixed_robot, worst
 
 import kinematics
-from kinematics.programs import compile_robot, compile_trace
+from kinematics.programs import compile_robot, compile_trace, robot_program
 from kinematics.programs.source_cuda import threads_a_block
 
 STAND_IN = """
@@ -47,9 +47,9 @@ def test_the_kernel_as_plain_code(kind, tmp_path):
 
 
 def test_blocks_fit_the_shared_memory():
-    assert threads_a_block(compile_robot(kinematics.load("panda"), "aba").program) == 128
+    assert threads_a_block(robot_program(kinematics.load("panda"), "aba")) == 128
     tree = kinematics.random_tree(40, branching=0.3, seed=0, kinds=("revolute",))
-    wide = compile_robot(tree, "crba", order="traced").program
+    wide = robot_program(tree, "crba", order="traced")
     assert threads_a_block(wide) == 32  # 1600 answers: no rows are staged
     assert "__shared__" not in wide.source("cuda")
 

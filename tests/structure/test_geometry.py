@@ -60,7 +60,7 @@ def test_a_random_tree_of_turning_and_sliding_joints_comes_out():
     assert found.geometry.held_out < 1e-9
 
 
-@pytest.mark.parametrize("name", ["double_pendulum", "panda"])
+@pytest.mark.parametrize("name", ["double_pendulum", pytest.param("panda", marks=pytest.mark.slow)])
 def test_a_model_in_narrow_numbers_has_a_geometry(name):
     robot = kinematics.load(name)
     narrow = robot.to(dtype=torch.float32)
@@ -124,6 +124,7 @@ def test_a_tree_with_wrong_parents_does_not_fit():
     assert np.sqrt(np.mean(problem.residual(screws)[0] ** 2)) > 1e-3
 
 
+@pytest.mark.slow
 def test_noise_on_torque_leaves_a_geometry_within_its_deviations():
     found = _structure(kinematics.load("planar_branched"), noise="tau")
     assert found.geometry.good

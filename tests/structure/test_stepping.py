@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 import discover
@@ -21,6 +22,7 @@ def stepper(robot: kinematics.Robot):
     return model
 
 
+@pytest.mark.slow
 def test_steps_of_runge_and_kutta_are_physics():
     robot = kinematics.load("double_pendulum")
     region = discover.Region(q=[1.5, 1.5], v=2.0, tau=5.0)

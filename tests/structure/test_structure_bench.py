@@ -20,7 +20,10 @@ def test_a_random_truth_comes_out_of_noisy_torques():
     assert record["right"]
 
 
-@pytest.mark.parametrize(("number", "joints", "noise"), [(8, 5, None), (13, 4, "tau")])
+@pytest.mark.parametrize(
+    ("number", "joints", "noise"),
+    [(8, 5, None), pytest.param(13, 4, "tau", marks=pytest.mark.slow)],
+)
 def test_blocks_that_rest_on_parameters_which_nothing_else_shows(number, joints, noise):
     trial = {"truth": "random", "number": number, "joints": joints, "noise": noise}
     assert run_recursion(trial)["right"]

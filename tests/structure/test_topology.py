@@ -13,7 +13,7 @@ from discover.structure.topology import infer_tree
 from discover.structure.trees import trial_trees
 
 
-@pytest.mark.parametrize("noise", [None, "tau", "a"])
+@pytest.mark.parametrize("noise", [None, "tau", pytest.param("a", marks=pytest.mark.slow)])
 def test_random_trees_of_any_numbering_come_out(noise):
     for seed, nb in enumerate((2, 4, 5, 7, 12)):
         robot = kinematics.random_tree(nb, branching=0.4, seed=seed)

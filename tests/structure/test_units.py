@@ -53,6 +53,7 @@ def test_slides_show_another_gravity(arm):
     assert any("gravity of 1.635" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_a_chain_of_slides_elsewhere_is_physics():
     axes = [[0.6, 0, 0.8], [0, 0.8, 0.6], [0.6, 0.8, 0]]
     robot = made(["prismatic"] * 3, axes)
