@@ -20,7 +20,7 @@ ROBOTS = {
 }
 
 
-@pytest.mark.parametrize("dt", [0.01, 0.05])
+@pytest.mark.parametrize("dt", [0.01, pytest.param(0.05, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("base", ROBOTS)
 def test_the_simulators_step_map_is_physics_and_the_law_steps_as_it_does(base, dt):
     robot = ROBOTS[base]()

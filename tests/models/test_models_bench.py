@@ -17,7 +17,7 @@ ROBOTS = {
     "free": kinematics.random_tree(1, seed=3, kinds=("revolute",), root="free"),
 }
 # The others are run by `make test-all`.
-QUICK = {("table", "fixed"), ("table", "free"), ("MLP", "fixed"), ("DeLaN", "free")}
+QUICK = {("table", "fixed"), ("table", "free"), ("MLP", "fixed")}
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ class Knows(Engine):
         return Front.of([(u, 1.0), (u / (0.06 + (u**2 - 0.05) ** 2 * 1.1), 0.1)])
 
 
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("known", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_an_engine_is_asked_where_the_catalogue_fails_and_only_there(monkeypatch, known):
     robot = kinematics.load("double_pendulum")
 
