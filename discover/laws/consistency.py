@@ -20,6 +20,7 @@ from discover.laws.fit import Fit, design_of
 from discover.laws.newton import solved_columns
 from discover.laws.terms import forces, joint_terms
 
+_STEPS = 5000  # of the second solver, a third of a second
 _MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
 
 
@@ -157,11 +158,13 @@ def _solve(
     nearest = _minimise(cp.Problem(cp.Minimize(cp.norm(misfit)), constraints), x)
     if nearest is None:
         return None
+    start = reference.flatten() / units
     value = float(np.linalg.norm(misfit.value))
-    allowed = 1.02 * value + 1e-7 * float(np.linalg.norm(J @ beta))
+    allowed = 1.02 * value + 1e-7 * float(np.linalg.norm(J @ beta)) + 1e-300
     tie = cp.Problem(
-        cp.Minimize(cp.sum_squares(x - reference.flatten() / units)),
-        [*constraints, cp.norm(misfit) <= allowed],
+        cp.Minimize(cp.sum_squares((x - start) / max(np.linalg.norm(nearest - start), 1e-9))),
+        # In units of what is allowed: a bound of a millionth is below what solvers tell apart.
+        [*constraints, cp.norm(misfit / allowed) <= 1.0],
     )
     added = np.zeros(0) if extra is None else np.array(extra.value)
     chosen = _minimise(tie, x)
@@ -229,16 +232,21 @@ def _units(reference: np.ndarray) -> tuple[float, float]:
 
 
 def _minimise(problem, x) -> np.ndarray | None:
-    """The minimiser x, or None where both solvers give up."""
+    """The minimiser x, or None where both solvers give up.
+
+    The second is of the first order and needs many steps; what it calls inaccurate may be far from
+    anything possible.
+    """
     import cvxpy as cp
 
-    for solver in (cp.CLARABEL, cp.SCS):
+    for solver, options in ((cp.CLARABEL, {}), (cp.SCS, {"max_iters": _STEPS})):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                problem.solve(solver=solver)
+                problem.solve(solver=solver, **options)
         except cp.error.SolverError:
             continue
-        if x.value is not None and np.isfinite(x.value).all():
+        good = solver == cp.CLARABEL or problem.status == cp.OPTIMAL
+        if good and x.value is not None and np.isfinite(x.value).all():
             return x.value.copy()
     return None

@@ -61,13 +61,15 @@ class Design:
             potential=None,
         )
 
-    def moved(self, mechanics: Mechanics, i: int, size: float) -> Mechanics:
-        """`mechanics` of the bodies with `size` more of their i-th parameter: all is linear."""
-        gravity = self.rest_columns[..., i]
+    def moved(self, mechanics: Mechanics, size: float) -> Mechanics:
+        """`mechanics` with `size` more of one parameter, each in turn (k, n, …): all is linear."""
+        k = self.rest_columns.shape[-1]
+        gravity = self.rest_columns.movedim(-1, 0)
+        bias = self.bias_columns[..., :k].movedim(-1, 0)
         return Mechanics(
-            H=mechanics.H + size * self.inertia_columns[..., i],
+            H=mechanics.H + size * self.inertia_columns.movedim(-1, 0),
             gravity=mechanics.gravity + size * gravity,
-            velocity=mechanics.velocity + size * (self.bias_columns[..., i] - gravity),
+            velocity=mechanics.velocity + size * (bias - gravity),
             potential=mechanics.potential,
         )
 
@@ -80,11 +82,12 @@ class Design:
 
     def columns(self, a: Tensor) -> Tensor:
         """d(left side) / d(theta) at accelerations a: (n, nv, p)."""
-        out, k = self.bias_columns.clone(), self.inertia_columns.shape[-1]
-        row = a[:, None, None, :]
-        out[..., :k] += (row @ self.inertia_columns).squeeze(-2)
+        out, (*_, nv, k) = self.bias_columns.clone(), self.inertia_columns.shape
+        row = a[:, None, :]
+        # Inertia is symmetric: summed over its first index, which is one product a state.
+        out[..., :k] += (row @ self.inertia_columns.flatten(2)).reshape(-1, nv, k)
         if self.term_inertia is not None:
-            out[..., list(self.moving)] += (row @ self.term_inertia).squeeze(-2)
+            out[..., list(self.moving)] += (row[:, None] @ self.term_inertia).squeeze(-2)
         return out
 
     def acceleration(self, theta: Tensor, tau: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ _ROUNDING = 1e-12
 class Added:
     """Columns beside a family: how many, what they depend on.
 
-    columns  (mechanics, a, κ) -> (n, nv, size)
+    columns  (mechanics, a, κ) -> (n, nv, size); (k, n, nv, size) of k bodies' mechanics at once
     of_bodies, of_acceleration   whether they change with θ, with a
     affine   whether they are at most linear in a
     """
@@ -107,15 +107,12 @@ class JointProblem:
         parts = [self.design.columns(a), columns(mechanics, a, kappa)]
         if self.added.of_bodies and len(c):
             k = self.design.rest_columns.shape[-1]
-            moved, size = [], _STEP * float(theta[:k].abs().max())
-            for i in range(k):
-                ahead, behind = (
-                    columns(self.design.moved(mechanics, i, s * size), a, kappa) @ c
-                    for s in (1.0, -1.0)
-                )
-                moved.append((ahead - behind) / (2 * size))
+            size = _STEP * float(theta[:k].abs().max())
+            ahead, behind = (
+                columns(self.design.moved(mechanics, s * size), a, kappa) @ c for s in (1.0, -1.0)
+            )
             parts[0] = parts[0].clone()
-            parts[0][..., :k] += torch.stack(moved, -1)
+            parts[0][..., :k] += ((ahead - behind) / (2 * size)).movedim(0, -1)
         for i in range(len(kappa)):
             size = _STEP * max(float(kappa[i].abs()), 1e-2)
             step = torch.zeros_like(kappa)
@@ -150,8 +147,9 @@ class JointProblem:
             rows = (rows * w.unsqueeze(-1)).flatten(0, 1)
             norms = least_squares.lengths(rows)
             R, d = least_squares.reduced(rows / norms, (-now.residual * w).flatten())
+            steps = least_squares.damped(R, d)
             for _ in range(7):
-                step = least_squares.damped(R, d, damping) / norms
+                step = steps(damping) / norms
                 parts = step.split([len(theta), len(c), len(kappa)])
                 old = (now.theta, now.coefficients, now.constants)
                 trial, J_trial = self.at(*(x + s for x, s in zip(old, parts, strict=True)))

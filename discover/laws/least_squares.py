@@ -7,6 +7,8 @@ equal length; directions that the rows (nearly) do not show are left alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -44,12 +46,16 @@ def solve(A: Tensor, b: Tensor, cut: float = TRUNCATION) -> Tensor:
     return (Vh[keep].T @ ((U[:, keep].T @ d) / s[keep])) / norms
 
 
-def damped(R: Tensor, d: Tensor, damping: float) -> Tensor:
-    """x (p,) that minimises |R x - d|² + damping |x|², the least of several."""
-    p = R.shape[1]
-    rows = torch.cat([R, torch.eye(p, dtype=R.dtype) * (damping + 1e-22) ** 0.5])
-    b = torch.cat([d, d.new_zeros(p)])
-    return torch.linalg.lstsq(rows, b.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
+def damped(R: Tensor, d: Tensor, cut: float = TRUNCATION) -> Callable[[float], Tensor]:
+    """damping -> x (p,) that minimises |R x - d|² + damping |x|², the least of several.
+
+    Without damping too a direction that R does not show is left alone: divided by the rounding
+    that its singular value is, it would lead anywhere.
+    """
+    U, s, Vh = torch.linalg.svd(R, full_matrices=False)
+    keep = s > cut * s[:1]  # none of none
+    s, V, along = s[keep], Vh[keep].T, U[:, keep].T @ d
+    return lambda damping: V @ (along * s / (s.square() + damping))
 
 
 def information(A: Tensor, cut: float = TRUNCATION) -> Tensor:

@@ -37,7 +37,9 @@ from kinematics import Robot
 _COARSE = 9  # knots
 _COUNTED = 600  # pairs whose symbols are counted
 _ROWS = 1500  # rows (states × joints) that ranking looks at
-_EIGEN = 1e-9
+_AT_ONCE = 32  # carriers
+_EIGEN = 1e-9  # of the largest column: what is smaller is left alone
+_SPANNED = 1e-13  # share of a column that rounding leaves of one that is known
 _STILL = 1e-9
 _CLEAR = 0.97  # a pair that explains this share needs no other look
 
@@ -161,37 +163,36 @@ def _score(seen: Whitened, robot: Robot, places: Places, total: float) -> list[P
     U, y, own = seen.known, seen.rest, seen.beyond_known
     if total == 0.0:
         return []
-    bases = [Basis.over(z[:, f], _COARSE) for f in range(z.shape[1])]
-    width = _COARSE + 2
-    B = z.new_zeros(len(bases), len(z), width)
-    for f, basis in enumerate(bases):
-        B[f, :, : basis.size] = basis(z[:, f])
     n_rows = y.numel() - U.shape[-1]
     pairs = []
 
     def judge(
         carrier: Carrier, features: Sequence[Feature], gram: Tensor, spanned: Tensor, target: Tensor
     ) -> None:
-        gram = gram - spanned.mT @ spanned
-        size = gram.diagonal(dim1=1, dim2=2).amax(-1).clamp_min(1e-300)
-        values, vectors = torch.linalg.eigh(gram / size[:, None, None])
-        along = torch.einsum("fmk,fm->fk", vectors, target)
-        usable = values > _EIGEN
-        gain = torch.where(usable, along.square() / values.clamp_min(_EIGEN), 0.0).sum(-1) / size
-        rest, counts = ((own - gain) / total).tolist(), usable.sum(-1).tolist()
-        for feature, left, used in zip(features, rest, counts, strict=True):
-            left = max(left, 0.0) * n_rows / max(n_rows - used, 1)
-            share = 1.0 - left
-            pairs.append(Pair(carrier=carrier, feature=feature, explained=share, start=seen.theta))
+        gain, used = _gains(gram, spanned, target)
+        lefts = (own - gain).clamp_min(0.0) / total * n_rows / (n_rows - used).clamp_min(1)
+        for feature, left in zip(features, lefts.tolist(), strict=True):
+            pairs.append(
+                Pair(carrier=carrier, feature=feature, explained=1.0 - left, start=seen.theta)
+            )
 
-    for k, carrier in enumerate(places.carriers):
-        x = pushed[:, :, k]
-        weight = x.square().sum(-1)
-        if float(weight.sum()) <= 0:
-            continue
-        gram = (B * weight[:, None]).mT @ B
-        spanned = torch.einsum("nip,ni->np", U, x).T @ B  # (features, p, width)
-        judge(carrier, alone, gram, spanned, torch.einsum("fnm,n->fm", B, (x * y).sum(-1)))
+    B = _flexible(z)
+    flat, width = B.flatten(1), B.shape[-1]
+    i, j = torch.triu_indices(width, width)
+    products = (B[..., i] * B[..., j]).flatten(1)
+    full = torch.zeros(width, width, dtype=torch.long)
+    full[i, j] = full[j, i] = torch.arange(len(i))
+    weights = pushed.square().sum(1)  # (n, carriers)
+    targets = torch.einsum("nik,ni->kn", pushed, y) @ flat
+    for some in torch.arange(len(places.carriers)).split(_AT_ONCE):
+        # One large product in place of one a pair, which are too small to be fast.
+        packed = (weights[:, some].T @ products).reshape(len(some), len(alone), -1)
+        for k, half in zip(some.tolist(), packed, strict=True):
+            if float(weights[:, k].sum()) > 0:
+                held = (pushed[:, None, :, k] @ U).squeeze(1)  # (n, p)
+                spanned = (held.T @ flat).reshape(-1, len(alone), width).transpose(0, 1)
+                target = targets[k].reshape(len(alone), width)
+                judge(places.carriers[k], alone, half[:, full], spanned, target)
     for feature in (f for f in places.features if f.slots > 1):
         each = torch.nan_to_num(seen.evaluate([feature.term(nv)], robot)[..., 0])
         basis = Basis.over(each.flatten(), _COARSE)
@@ -208,3 +209,30 @@ def _score(seen: Whitened, robot: Robot, places: Places, total: float) -> list[P
                     (columns.T @ y.flatten())[None],
                 )
     return pairs
+
+
+def _flexible(z: Tensor) -> Tensor:
+    """A flexible function of each column of z (n, features), as columns: (n, features, width)."""
+    B = z.new_zeros(*z.shape, _COARSE + 2)
+    for f in range(z.shape[1]):
+        basis = Basis.over(z[:, f], _COARSE)
+        B[:, f, : basis.size] = basis(z[:, f])
+    return B
+
+
+def _gains(gram: Tensor, spanned: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """What the columns of each feature explain beside what is known, and how many count: (m,) each.
+
+    gram (m, width, width), spanned (m, p, width) their parts along what is known, and target
+    (m, width). Columns that the others or the known ones (nearly) span explain nothing.
+    """
+    whole = gram.diagonal(dim1=1, dim2=2).amax(-1)
+    gram = gram - spanned.mT @ spanned
+    size = gram.diagonal(dim1=1, dim2=2).amax(-1)
+    size = torch.where(size > _SPANNED * whole, size, torch.inf)  # else it is rounding
+    ridge = _EIGEN * torch.eye(gram.shape[-1], dtype=gram.dtype)
+    L, info = torch.linalg.cholesky_ex(gram / size[:, None, None] + ridge)
+    along = torch.linalg.solve_triangular(L, target.unsqueeze(-1), upper=False).squeeze(-1)
+    gain = torch.where(info == 0, along.square().sum(-1) / size, 0.0)
+    used = (L.diagonal(dim1=1, dim2=2).square() > 10 * _EIGEN).sum(-1)
+    return gain, used

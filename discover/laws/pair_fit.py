@@ -70,7 +70,7 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
             there = _moved(pair, place)
             own = [there.carrier.term(), there.feature.term(robot.nv)]
         x = forces(own, q, v, a, answers.tau, robot, mechanics, frames=frames)
-        z = x[:, : pair.feature.slots, 1]
+        z = x[..., : pair.feature.slots, 1]
         out = x[..., :1] * basis(z.flatten()).reshape(*z.shape, -1)
         if not moving and not of_bodies and not len(place):
             kept.append(out)

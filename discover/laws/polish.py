@@ -23,7 +23,7 @@ from discover.laws.quantities import Mechanics, needs_mechanics
 from discover.laws.selection import refit
 from discover.laws.shape_search import Found
 from discover.laws.shapes import Shape
-from discover.laws.terms import Term, forces, whole_numbers
+from discover.laws.terms import Term, forces, frames_at, whole_numbers
 
 Length = Callable[[Fit], float]
 
@@ -58,10 +58,11 @@ def polish(base: Fit, answers: Answers, smooth: Smooth, found: Found, size: floa
         return [replace(t, points=moved) for t in templates], constants
 
     x = smooth.problem.answers
+    frames = frames_at(robot, points, x.q)
 
     def columns(mechanics: Mechanics, a: Tensor, values: Tensor) -> Tensor:
         terms, constants = at(values)
-        return forces(terms, x.q, x.v, a, x.tau, robot, mechanics, constants)
+        return forces(terms, x.q, x.v, a, x.tau, robot, mechanics, constants, frames)
 
     added = Added(
         columns=columns,

@@ -167,11 +167,13 @@ def forces(
 ) -> Tensor:
     """The columns of all terms, coefficient left out: (n, nv, number of terms).
 
-    q (n, nq); `robot` gives the geometry and, unless `mechanics` does, the bodies' inertia;
+    q (n, nq); `robot` gives the geometry and, unless `mechanics` does, the bodies' inertia, or that
+    of k robots at once, which gives (k, n, nv, number of terms);
     `frames` (see `frames_at`) are those of the bodies on which the terms' points are; `constants`
     are the values of symbols in the shapes that are not words of the vocabulary.
     """
-    columns = torch.zeros(*v.shape, len(terms), dtype=v.dtype, device=v.device)
+    lead = v.shape[:-1] if mechanics is None else mechanics.H.shape[:-2]
+    columns = v.new_zeros(*lead, v.shape[-1], len(terms))
     if not terms:
         return columns
     groups: dict[tuple[Point, ...], list[tuple[int, Term]]] = {}
@@ -193,7 +195,7 @@ def forces(
                 robot, points, at.unbind(-1), v.unbind(-1), torch.sin, torch.cos, frames
             )
         given = values(rows.names, at, v, a, tau, mechanics, placed)
-        for (index, row), value in zip(rows.places, rows(given, v[..., 0]), strict=True):
+        for (index, row), value in zip(rows.places, rows(given, columns[..., 0, 0]), strict=True):
             columns[..., row, group[index][0]] = value
     return columns
 

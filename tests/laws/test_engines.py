@@ -127,6 +127,7 @@ def test_automatic_engines_ask_for_nothing_to_be_fetched(stand_in):
 
 
 @pytest.mark.julia
+@pytest.mark.skipif(not PySR.available(), reason="needs PySR and a Julia")
 def test_pysr_itself():
     y = np.sin(X[:, 0])
     assert PySR().fit(X, y, [Z]).best(floor=1e-3).error < 0.1

@@ -99,3 +99,21 @@ def test_nothing_to_choose():
             *x.shape[1:],
         )
     assert least_squares.information(torch.zeros(5, 0, dtype=torch.float64)).shape == (0, 0)
+
+
+@pytest.mark.parametrize("damping", [1e-6, 1e-2])
+def test_damped_steps_minimise_what_they_say(damping):
+    A, b = matrix(decades=3.0)
+    x = least_squares.damped(*least_squares.reduced(A, b))(damping)
+    ridge = A.T @ A + damping * torch.eye(12, dtype=A.dtype)
+    torch.testing.assert_close(x, torch.linalg.solve(ridge, A.T @ b), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-16, 1e-14, 1e-12])
+def test_a_direction_that_no_row_shows_is_left_alone(rounding):
+    """Two columns that are one: a step along their difference says nothing and may be as long as
+    rounding makes it."""
+    A, b = matrix(decades=1.0)
+    A[:, 5] = A[:, 4] * (1.0 + rounding * torch.linspace(-1, 1, len(A), dtype=A.dtype))
+    x = least_squares.damped(*least_squares.reduced(A, b))(0.0)
+    assert float((x[4] - x[5]).abs()) < 1e-3 * float(x.norm())
