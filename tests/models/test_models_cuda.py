@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import shutil
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ import discover
 import kinematics
 from discover import models
 from discover.descent import TrainingConfig
-from discover.train import train
+from discover.train import STATE_FILE, train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -81,27 +82,40 @@ def test_ways_of_training(change):
     assert result.metrics["validation_error"] < 0.5 * result.history[0]["validation"]
 
 
-def test_a_killed_training_goes_on_there(tmp_path):
-    """Cut after some epochs and resumed, it ends near where it would have ended uncut."""
-    data = dataset(double_pendulum, 2, 1024)
-    config = replace(SHORT, checkpoint_s=0.0)
-    whole = train(small("mlp", 2), data, config=config, device=DEVICE)
+def stopped_after(model: models.WorldModel, batches: float) -> list[int]:
+    """Has a model's training cut after so many batches; the list counts those it came to."""
+    loss_of, asked = model.rollout_loss, [0]
 
-    class Cut(Exception):
-        pass
-
-    cut = small("mlp", 2)
-    loss_of, asked = cut.rollout_loss, iter(range(8 * 7))
-
-    def until(held):
-        if next(asked, None) is None:
+    def counted(held):
+        if asked[0] >= batches:
             raise Cut
+        asked[0] += 1
         return loss_of(held)
 
-    cut.rollout_loss = until  # type: ignore[method-assign]
+    model.rollout_loss = counted  # type: ignore[method-assign]
+    return asked
+
+
+class Cut(Exception):
+    """What stops a training in the middle."""
+
+
+def test_a_killed_training_goes_on_there(tmp_path):
+    """Cut after some epochs and resumed, it does what was left, and ends near where it would have
+    ended uncut."""
+    data = dataset(double_pendulum, 2, 1024)
+    config = replace(SHORT, checkpoint_s=0.0)
+    uncut, cut, again = (small("mlp", 2) for _ in range(3))
+    batches = stopped_after(uncut, math.inf)
+    whole = train(uncut, data, config=config, device=DEVICE)
+    each = batches[0] // len(whole.history)
+    stopped_after(cut, 7 * each)
     with pytest.raises(Cut):
         train(cut, data, config=config, device=DEVICE, out=tmp_path)
-    resumed = train(small("mlp", 2), data, config=config, device=DEVICE, out=tmp_path, resume=True)
+    assert (tmp_path / STATE_FILE).exists()
+    left = stopped_after(again, math.inf)
+    resumed = train(again, data, config=config, device=DEVICE, out=tmp_path, resume=True)
+    assert left[0] == batches[0] - 7 * each
     assert len(resumed.history) == len(whole.history)
     ended = [r.metrics["validation_error"] for r in (whole, resumed)]
     assert ended[1] == pytest.approx(ended[0], rel=1e-2)

@@ -1,13 +1,6 @@
 """Compiled programs: right in every shape, type and corner."""
 
-import ctypes
 import math
-import multiprocessing
-import os
-import subprocess
-import sys
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,12 +13,7 @@ from kinematics.programs import (
     ProgramError,
     compile_robot,
     compile_trace,
-    disk_cache,
-    robot_program,
 )
-from kinematics.programs.lowering import lower
-from kinematics.programs.machine import load_object, object_code, this_machine
-from kinematics.programs.source_llvm import llvm_source
 
 
 @pytest.mark.parametrize("what", ["aba", "rnea", "crba"])
@@ -54,52 +42,6 @@ def test_single_precision():
     found = program(*arrays)
     assert found.dtype == np.float32
     assert worst(found, kinematics.rnea(robot, *[a.astype(float) for a in arrays])) < 1e-5
-
-
-@pytest.mark.parametrize("registers", [16, 32])
-@pytest.mark.parametrize(
-    ("lanes", "dtype"), [(2, "float64"), (4, "float64"), (8, "float64"), (8, "float32")]
-)
-def test_kernels_of_other_machines(robot, lanes, dtype, registers):
-    """Few registers and many, one vector and two side by side: without AVX-512 all run anywhere."""
-    made = robot_program(robot, "aba")
-    source = llvm_source(made, dtype, lanes, instructions=lower(made, registers=registers))
-    assert ("@constants" in source) == (lanes * np.dtype(dtype).itemsize <= 32)
-    pointers = [ctypes.c_void_p] * 4
-    kernel = ctypes.CFUNCTYPE(None, *pointers, ctypes.c_long, ctypes.c_long)(
-        load_object(object_code(source), "kernel")
-    )
-    for count in (lanes, lanes + 1, 37):
-        arrays = [a.astype(dtype) for a in draw(robot, count, seed=count)]
-        out = np.full((count, robot.nv), np.nan, dtype=dtype)
-        kernel(*(a.ctypes.data for a in (*arrays, out)), 0, count)
-        reference = kinematics.aba(robot, *(a.astype(float) for a in arrays))
-        assert worst(out, reference) < (1e-11 if dtype == "float64" else 1e-4)
-
-
-def test_two_vectors_side_by_side_where_registers_are_few():
-    narrow = replace(this_machine(), vector_bits=256, wide=False)
-    assert narrow.lanes("float64", 20) == 8
-    assert narrow.lanes("float64", 2000) == 4
-    assert replace(narrow, vector_bits=512, wide=True).lanes("float64", 20) == 8
-
-
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux's memory map")
-def test_any_place_in_memory():
-    """Where the free places lie gigabytes apart, code still finds its constants."""
-    script = Path(__file__).with_name("scattered.py")
-    found = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    assert float(found.stdout) < 1e-14
-
-
-def test_an_object_without_the_function_is_told():
-    code = object_code(llvm_source(robot_program(kinematics.load("panda"), "rnea"), "float64"))
-    for name in ("nowhere", "nowhere", "kernel"):
-        if name == "kernel":
-            assert load_object(code, name)
-            continue
-        with pytest.raises(ValueError, match="expected an object file with a function nowhere"):
-            load_object(code, name)
 
 
 def test_threads_share_a_batch():
@@ -273,61 +215,6 @@ def test_extra_force_acts_beside_tau():
         compile_robot(robot, "aba", extra_force=terms[:1])
     with pytest.raises(ProgramError, match="found z"):
         compile_robot(robot, "aba", extra_force=[sympy.Symbol("z"), 0])
-
-
-def test_second_call_comes_from_the_cache_and_damage_is_mended(tmp_path):
-    robot = kinematics.load("double_pendulum")
-    arrays = draw(robot, 9)
-    first = compile_robot(robot, "aba")
-    assert not first.from_cache
-    again = compile_robot(robot, "aba")
-    assert again.from_cache
-    np.testing.assert_array_equal(first(*arrays), again(*arrays))
-    assert again.operations == first.operations
-    assert "define void @kernel" in again.source("llvm")
-    assert not compile_robot(robot.replace(pi=robot.pi * 2), "aba").from_cache
-    entries = sorted(disk_cache.folder().iterdir())
-    assert len(entries) == 2
-    sound = entries[0].read_bytes()
-    header = sound.replace(b'"sizes": [2', b'"sizes": [3', 1)  # one letter of the description
-    assert header != sound
-    for damage in (b"", b"not a kernel", sound[:-7], header):
-        for entry in entries:
-            entry.write_bytes(damage)
-        rebuilt = compile_robot(robot, "aba")
-        assert not rebuilt.from_cache
-        np.testing.assert_array_equal(first(*arrays), rebuilt(*arrays))
-        assert compile_robot(robot, "aba").from_cache
-
-
-def _compile_in_child(folder, results):
-    os.environ["WORLDLAW_CACHE"] = folder
-    robot = kinematics.load("double_pendulum")
-    arrays = draw(robot, 16)
-    results.put(compile_robot(robot, "aba")(*arrays).tolist())
-
-
-def test_processes_may_compile_at_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    workers = [
-        context.Process(target=_compile_in_child, args=(str(tmp_path / "shared"), results))
-        for _ in range(2)
-    ]
-    for w in workers:
-        w.start()
-    answers = [results.get(timeout=120) for _ in workers]
-    for w in workers:
-        w.join()
-    assert answers[0] == answers[1]
-    assert len(list((tmp_path / "shared").iterdir())) == 1  # nothing half-written is left
-
-
-def test_no_cache_where_it_is_switched_off(monkeypatch):
-    monkeypatch.setenv("WORLDLAW_CACHE", "off")
-    robot = kinematics.load("double_pendulum")
-    assert not compile_robot(robot, "crba").from_cache
-    assert not compile_robot(robot, "crba").from_cache
 
 
 def test_sources():
