@@ -229,18 +229,23 @@ def test_a_place_that_cannot_be_written(
     assert "another --out" in complaint("run", recipe, "--out", "/proc/discover")
 
 
-def test_a_full_disk(recipe: Path, tmp_path: Path) -> None:
-    """The data set does not fit; what was written before stays whole, and resuming finishes."""
-    out = tmp_path / "out"
+def on_a_full_disk(recipe: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """A run whose files may not grow beyond 16 kB: the data set does not fit."""
 
     def small_disk() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))
 
     command = [sys.executable, "-m", "discover", "run", str(recipe), "--out", str(out)]
-    done = subprocess.run(
+    return subprocess.run(
         command, preexec_fn=small_disk, capture_output=True, text=True, env=ENVIRONMENT
     )
+
+
+def test_a_full_disk(recipe: Path, tmp_path: Path) -> None:
+    """One line says what did not fit, and what was written before stays whole."""
+    out = tmp_path / "out"
+    done = on_a_full_disk(recipe, out)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert "dataset.h5" in done.stderr
@@ -249,6 +254,12 @@ def test_a_full_disk(recipe: Path, tmp_path: Path) -> None:
         "manifest.json",
         "robot.json",
     ]
+
+
+@pytest.mark.slow
+def test_resuming_finishes_where_the_disk_was_full(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    on_a_full_disk(recipe, out)
     assert cli.main(["run", str(recipe), "--out", str(out), "--resume"]) == 0
 
 

@@ -48,6 +48,7 @@ def test_a_study_opens_the_model_that_is_asked_for(folder: Path) -> None:
         inspection.find(folder, "mlp")
 
 
+@pytest.mark.slow
 def test_the_session_itself(folder: Path) -> None:
     """A real IPython, fed from a pipe."""
     done = subprocess.run(

@@ -20,6 +20,7 @@ DRIVER = Path(__file__).with_name("killed_run.py")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.slow
 def test_killed_in_the_act_of_writing(whole: tuple[Path, Path], tmp_path: Path) -> None:
     recipe, reference = whole
     out = tmp_path / "out"
