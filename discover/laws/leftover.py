@@ -163,6 +163,7 @@ def _score(seen: Whitened, robot: Robot, places: Places, total: float) -> list[P
     U, y, own = seen.known, seen.rest, seen.beyond_known
     if total == 0.0:
         return []
+    count = len(alone)
     n_rows = y.numel() - U.shape[-1]
     pairs = []
 
@@ -186,12 +187,12 @@ def _score(seen: Whitened, robot: Robot, places: Places, total: float) -> list[P
     targets = torch.einsum("nik,ni->kn", pushed, y) @ flat
     for some in torch.arange(len(places.carriers)).split(_AT_ONCE):
         # One large product in place of one a pair, which are too small to be fast.
-        packed = (weights[:, some].T @ products).reshape(len(some), len(alone), -1)
+        packed = (weights[:, some].T @ products).reshape(len(some), count, len(i))
         for k, half in zip(some.tolist(), packed, strict=True):
             if float(weights[:, k].sum()) > 0:
                 held = (pushed[:, None, :, k] @ U).squeeze(1)  # (n, p)
-                spanned = (held.T @ flat).reshape(-1, len(alone), width).transpose(0, 1)
-                target = targets[k].reshape(len(alone), width)
+                spanned = (held.T @ flat).reshape(U.shape[-1], count, width).transpose(0, 1)
+                target = targets[k].reshape(count, width)
                 judge(places.carriers[k], alone, half[:, full], spanned, target)
     for feature in (f for f in places.features if f.slots > 1):
         each = torch.nan_to_num(seen.evaluate([feature.term(nv)], robot)[..., 0])

@@ -199,6 +199,10 @@ def _phased() -> list[Shape]:
         Shape("|sin(bu+d)|", lambda m, u, b, d: m.abs(m.sin(b * u + d)), (WAVES[::2], phases), 7),
         Shape("exp -b(u-d)²", lambda m, u, b, d: m.exp(-b * (u - d) ** 2), (coarse, places), 8),
         Shape("tanh b(u-d)", lambda m, u, b, d: m.tanh(b * (u - d)), (coarse, places), 6),
+        Shape("atan b(u-d)", lambda m, u, b, d: m.atan(b * (u - d)), (coarse, places), 6),
+        Shape("erf b(u-d)", lambda m, u, b, d: m.erf(b * (u - d)), (coarse, places), 6),
+        Shape("asinh b(u-d)", lambda m, u, b, d: m.asinh(b * (u - d)), (coarse, places), 6),
+        Shape("exp -b|u-d|", lambda m, u, b, d: m.exp(-b * m.abs(u - d)), (coarse, places), 7),
         Shape("1/(1+b(u-d)²)", lambda m, u, b, d: 1 / (1 + b * (u - d) ** 2), (coarse, places), 9),
         Shape("|u-d|^p", lambda m, u, p, d: m.power(u - d, p), (POWERS, places), 6),
         Shape(

@@ -94,3 +94,36 @@ def test_laws_for_the_bench_are_beside_the_tests_and_differ_by_name():
         assert len(set(names)) == count
     assert len(laws_of("arm_laws")(arm)) == 14
     assert score(None, lambda *x: kinematics.aba(pendulum, *x), pendulum, REGION).found == []
+
+
+def test_a_body_whose_end_stands_still_is_no_obstacle():
+    """Of arms on a turntable: where the second joint is on the first's axis, nothing there varies."""
+    robot = kinematics.random_tree(3, branching=0.0, seed=5, kinds=("revolute",))
+    axes, offset, rotation = (
+        x.clone() for x in (robot.axes, robot.tree_offset, robot.tree_rotation)
+    )
+    axes[0] = torch.tensor([0.0, 0.0, 1.0])
+    offset[:2] = 0.25 * axes[0]
+    rotation[0] = torch.eye(3)
+    robot = robot.replace(axes=axes, tree_offset=offset, tree_rotation=rotation)
+
+    def drag(q, v, H):
+        out = torch.zeros_like(v)
+        out[:, 1] = torch.sign(v[:, 1]) * v[:, 1].abs() ** 1.4
+        return out
+
+    (term,) = searched(robot, PlantedLaw("x", "force", drag)).family.terms
+    assert term.names == {"v2"}
+
+
+def test_a_saturating_spring_with_a_rest_position_comes_out_closed():
+    robot = kinematics.load("double_pendulum")
+
+    def spring(q, v, H):
+        out = torch.zeros_like(q)
+        out[:, 1] = torch.atan(3 * (q[:, 1] - 0.2))
+        return out
+
+    (term,) = searched(robot, PlantedLaw("x", "force", spring)).family.terms
+    assert term.names == {"q2"}
+    assert not term.tables
