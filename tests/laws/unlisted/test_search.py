@@ -97,7 +97,7 @@ def test_laws_for_the_bench_are_beside_the_tests_and_differ_by_name():
 
 
 def test_a_body_whose_end_stands_still_is_no_obstacle():
-    """Of arms on a turntable: where the second joint is on the first's axis, nothing there varies."""
+    """Arms on turntables: where the second joint is on the axis of the first, nothing varies."""
     robot = kinematics.random_tree(3, branching=0.0, seed=5, kinds=("revolute",))
     axes, offset, rotation = (
         x.clone() for x in (robot.axes, robot.tree_offset, robot.tree_rotation)
