@@ -335,6 +335,7 @@ def test_interrupted_while_python_executes_a_string(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (130, "discover: interrupted\n")
 
 
+@pytest.mark.slow
 def test_interrupted(recipe: Path, tmp_path: Path) -> None:
     """Ctrl-C ends with status 130 and a line that says how to go on; what was finished stays."""
     out = tmp_path / "out"

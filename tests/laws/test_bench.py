@@ -44,6 +44,7 @@ def test_trials_are_kept_and_resumed(tmp_path):
     assert "trials were run" not in path.read_text()  # none is missing
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_records(tmp_path):
     RUN.clear()
     part = Part(name="s", title="S", trials=_trials, run=_double, report=PART.report)

@@ -58,6 +58,7 @@ def test_every_family_trains_and_is_examined_on_either_base(small, base, family)
         assert found["errors"]["joint"]["error"][0] < 0.5
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_goes_on_where_it_stood(small, monkeypatch, tmp_path):
     for name in list(families.FAMILIES):
         if name not in ("table", "MLP", "DeLaN"):

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 
 import numpy as np
+import pytest
 from program_samples import draw
 
 import kinematics
@@ -42,6 +43,7 @@ def _compile_in_child(folder, results):
     results.put(compile_robot(robot, "aba")(*arrays).tolist())
 
 
+@pytest.mark.slow
 def test_processes_may_compile_at_once(tmp_path):
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
