@@ -159,8 +159,8 @@ class _Maker:
             frame_parameters=None if plain else self.number(to_frame),
             fall=self.number(np.concatenate((np.zeros(3), -gravity))[None, :, None]),
             dof_columns=self.columns(rows.dof_columns),
-            parameter_columns=self.columns(rows.parameter_columns),
-            parameter_frame=None if plain else self.number(np.stack([t.T for t in to_frame])),
+            frame_back=None if plain else self.number(np.swapaxes(self.frames, 1, 2)),
+            axis_rows=self.index(rows.axis_rows.ravel()),
         )
 
     def component(self, body: int, k: int) -> int:

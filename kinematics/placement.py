@@ -258,6 +258,22 @@ class Placement:
                 total = carry(level, sent, parts[level.number - 1])
         return kept[::-1]
 
+    def axes(self) -> list[Array]:
+        """The motions (n, 6, k, B) that each level's bodies have at unit speed of one joint.
+
+        Columns: the slots of the levels from the root on, zero where a body has no such velocity.
+        """
+        xp = self.read.xp
+
+        def step(level: Level, parent: Array | None) -> Array:
+            own = xp.stack([slot.motion for slot in level.slots], axis=2)
+            own = xp.broadcast(own, (*own.shape[:3], self.batch))
+            if parent is None:
+                return own
+            return xp.concat((self.motion_down(level, parent), own), axis=2)
+
+        return self.outward(step)
+
     def project_columns(self, columns: Columns, own: Array) -> Array:
         """Carry columns of wrenches to the base, dotting them with every joint axis on the way.
 

@@ -76,8 +76,8 @@ class Reading:
     frame_parameters: Array | None  # (nb, 10, 10)
     fall: Array  # (1, 6, 1): acceleration of a base that is held against gravity
     dof_columns: Columns
-    parameter_columns: Columns
-    parameter_frame: Array | None  # (nb, 10, 10): transposes of ``frame_parameters``
+    frame_back: Array | None  # (nb, 3, 3): canonical frame to body frame
+    axis_rows: Array  # (nv·nb): rows of ``Placement.axes`` for each velocity and each body
 
     def dofs(self, x: Array) -> Array:
         """(B, nv) in the robot's order to (nv, B) in level order."""
@@ -98,6 +98,14 @@ class Reading:
         if self.frame_parameters is None:
             return rows
         return self.xp.linear(self.frame_parameters, rows)
+
+    def own_frames(self, motions: Array, bodies: slice) -> Array:
+        """Motions (n, 6, k, B) of some bodies, from canonical frames to the bodies' own."""
+        if self.frame_back is None:
+            return motions
+        back = self.frame_back[bodies]
+        parts = (self.xp.linear(back, motions[:, :3]), self.xp.linear(back, motions[:, 3:]))
+        return self.xp.concat(parts, axis=1)
 
     def wrenches(self, f: Array) -> Array:
         """Wrenches on bodies (B, nb, 6) as (nb, 6, B) in canonical frames."""

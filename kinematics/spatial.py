@@ -45,7 +45,11 @@ def skew(a: Array) -> Array:
 
 def multiply(a: Array, b: Array) -> Array:
     """Products of matrices, (n, i, j, B) and (n, j, k, B)."""
-    return (a[:, :, :, None] * b[:, None]).sum(2)
+    xp = namespace(a)
+    out = a[:, :, 0, None] * b[:, None, 0]
+    for k in range(1, a.shape[2]):
+        out = xp.add_product(out, a[:, :, k, None], b[:, None, k])
+    return out
 
 
 def transpose(a: Array) -> Array:

@@ -48,7 +48,7 @@ class Topology:
     dof_body: list[int]  # row of the body (level order) of each velocity (level order)
     levels: list[LevelRows]
     dof_columns: ColumnRows
-    parameter_columns: ColumnRows
+    axis_rows: np.ndarray
 
 
 def topology(robot: Robot) -> Topology:
@@ -95,21 +95,35 @@ def topology(robot: Robot) -> Topology:
             )
         )
         start += len(bodies)
-    parameter_body = [body for body in range(robot.nb) for _ in range(10)]
     return Topology(
         body_order=body_order,
         dof_order=dof_order,
         dof_body=dof_body,
         levels=levels,
         dof_columns=_columns(levels, dof_body, dof_order, robot.nv),
-        parameter_columns=_columns(
-            levels,
-            parameter_body,
-            [10 * body_order[b] + k for b in range(robot.nb) for k in range(10)],
-            robot.nv,
-            dof_order,
-        ),
+        axis_rows=_axis_rows(levels, body_order, dof_order),
     )
+
+
+def _axis_rows(levels: list[LevelRows], body_order: list[int], dof_order: list[int]) -> np.ndarray:
+    nv = len(dof_order)
+    moved: list[list[int]] = []  # for each body of the level above, the velocities that move it
+    at: dict[tuple[int, int], int] = {}
+    count = 0
+    for level in levels:
+        n = level.bodies.stop - level.bodies.start
+        above = moved if level.parents is None else [moved[row] for row in level.parents]
+        own = [[slot[row] for slot in level.slots] for row in range(n)]
+        moved = [a + o for a, o in zip(above or [[]] * n, own, strict=True)]
+        for row, dofs in enumerate(moved):
+            for dof in dofs:
+                at[dof, level.bodies.start + row] = count
+                count += 1
+    rows = np.full((nv, len(body_order)), count, dtype=np.int64)
+    for (dof, body), row in at.items():
+        if dof < nv:
+            rows[dof_order[dof], body_order[body]] = row
+    return rows
 
 
 def _columns(

@@ -21,6 +21,7 @@ from discover.laws.newton import solved_columns
 from discover.laws.terms import forces, joint_terms
 
 _STEPS = 5000  # of the second solver, a third of a second
+_VIOLATION = 1e-6  # of a constraint, relative to the largest unknown, in a typical body's units
 _MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
 
 
@@ -160,7 +161,7 @@ def _solve(
         return None
     start = reference.flatten() / units
     value = float(np.linalg.norm(misfit.value))
-    allowed = 1.02 * value + 1e-7 * float(np.linalg.norm(J @ beta)) + 1e-300
+    allowed = 1.02 * value + 1e-7 * float(np.linalg.norm(J @ beta))
     tie = cp.Problem(
         cp.Minimize(cp.sum_squares((x - start) / max(np.linalg.norm(nearest - start), 1e-9))),
         # In units of what is allowed: a bound of a millionth is below what solvers tell apart.
@@ -234,8 +235,8 @@ def _units(reference: np.ndarray) -> tuple[float, float]:
 def _minimise(problem, x) -> np.ndarray | None:
     """The minimiser x, or None where both solvers give up.
 
-    The second is of the first order and needs many steps; what it calls inaccurate may be far from
-    anything possible.
+    What a solver calls inaccurate may be good, or far from anything possible (the second is of the
+    first order and may run out of steps): x is held against the constraints, whatever it is called.
     """
     import cvxpy as cp
 
@@ -246,7 +247,9 @@ def _minimise(problem, x) -> np.ndarray | None:
                 problem.solve(solver=solver, **options)
         except cp.error.SolverError:
             continue
-        good = solver == cp.CLARABEL or problem.status == cp.OPTIMAL
-        if good and x.value is not None and np.isfinite(x.value).all():
+        if x.value is None or not np.isfinite(x.value).all():
+            continue
+        allowed = _VIOLATION * max(1.0, float(np.abs(x.value).max(initial=0.0)))
+        if all(np.max(c.violation()) < allowed for c in problem.constraints):
             return x.value.copy()
     return None

@@ -66,13 +66,10 @@ class Place:
             return [(1.0, zero, unit[self.j]), (-1.0, zero, zero)]
         if self.j == self.k:
             return [(1.0, unit[self.j], zero), (-1.0, zero, zero)]
-        both = unit[self.j] + unit[self.k]
-        return [
-            (1.0, both, zero),
-            (-1.0, unit[self.j], zero),
-            (-1.0, unit[self.k], zero),
-            (1.0, zero, zero),
-        ]
+        # Velocity forces are a quadratic form: half of what the sum and the difference of the two
+        # motions ask for, one less the other, is the factor of both; gravity cancels.
+        one, other = unit[self.j], unit[self.k]
+        return [(0.5, one + other, zero), (-0.5, one - other, zero)]
 
 
 def _forces(robot: Robot, q: Tensor, v: Tensor, a: Tensor) -> Tensor:

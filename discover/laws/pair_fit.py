@@ -10,8 +10,8 @@ from torch import Tensor
 from discover.dynamics import Answers
 from discover.laws.fit import Fit, evaluation_point
 from discover.laws.joint_fit import Added, Columns, Joined, JointProblem
-from discover.laws.leftover import Pair
 from discover.laws.quantities import Mechanics, Point, needs_mechanics
+from discover.laws.ranking import Pair
 from discover.laws.splines import Basis
 from discover.laws.terms import forces, frames_at
 from discover.laws.whitening import whiten

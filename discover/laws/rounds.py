@@ -13,9 +13,10 @@ from discover.laws.allowance import Allowance
 from discover.laws.engine_shapes import engine_shapes
 from discover.laws.engines import Engine
 from discover.laws.fit import Fit
-from discover.laws.leftover import Pair, in_order, rank_pairs
+from discover.laws.leftover import in_order, rank_pairs
 from discover.laws.pair_fit import STEPS, Smooth, fit_pair
 from discover.laws.polish import polish, snap, tabulated
+from discover.laws.ranking import Pair
 from discover.laws.selection import (
     _ALPHABET,
     EFFECTIVE_SAMPLES,

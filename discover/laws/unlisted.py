@@ -16,8 +16,8 @@ from discover.laws.allowance import Allowance, answers_for
 from discover.laws.engine_shapes import engine_named
 from discover.laws.fit import Fit
 from discover.laws.front import Candidate, apart, candidate, decide, front, near
-from discover.laws.leftover import Pair
 from discover.laws.pair_fit import PAIR_COLUMNS
+from discover.laws.ranking import Pair
 from discover.laws.rounds import Rival, length_of, ranked, rivals_of, shortlist
 from discover.laws.selection import Selection, possible, refit, well_started
 from discover.sampling import Batch
