@@ -65,14 +65,14 @@ def description_length(
     error = max(fitted.standardised_error(held_out), floor)
     cost = samples * math.log(error) if math.isfinite(error) else math.inf
     cost += 0.5 * fitted.family.basis.shape[1] * math.log(EFFECTIVE_SAMPLES)
-    cost += sum(_price(term, choices) for term in fitted.family.terms)
+    cost += sum(price_of(term, choices) for term in fitted.family.terms)
     for part in fitted.family.around:
         cost += math.log(max(2, choices)) + part.symbol_count * math.log(_ALPHABET)
         cost += 0.5 * part.number_count * math.log(EFFECTIVE_SAMPLES)
     return cost
 
 
-def _price(term: Term, choices: int) -> float:
+def price_of(term: Term, choices: int) -> float:
     """What writing a term down costs [nats]: its choice, its numbers, its symbols."""
     cost = math.log(max(2, choices)) + 0.5 * math.log(EFFECTIVE_SAMPLES)
     if not term.physical:
@@ -113,7 +113,7 @@ def select(
             break
         best = step
     samples = effective_samples(best.standardised_error(held_out), noise, held_out)
-    price = partial(_price, choices=choices)
+    price = partial(price_of, choices=choices)
     return _prune(best, answers, partial(length, samples=samples), price, floor)
 
 
@@ -147,7 +147,7 @@ def _prune(
     while improved and current.family.terms:
         improved = False
         terms = current.family.terms
-        for k in _doubtful(current, answers, price, floor):
+        for k in doubtful(current, answers, price, floor):
             trial = refit(current, answers, [*terms[:k], *terms[k + 1 :]])
             if possible(trial) and (own := length(trial)) <= least:
                 current, least, improved = trial, own, True
@@ -155,7 +155,7 @@ def _prune(
     return Selection(fit=current, length=least)
 
 
-def _doubtful(
+def doubtful(
     current: Fit, answers: Answers, price: Callable[[Term], float], floor: float
 ) -> list[int]:
     """The terms that may be idle, the least certain first: by what their deviation says that the

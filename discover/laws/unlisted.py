@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from discover.dynamics import Answers
 from discover.laws.allowance import Allowance, answers_for
@@ -18,8 +19,8 @@ from discover.laws.fit import Fit
 from discover.laws.front import Candidate, apart, candidate, decide, front, near
 from discover.laws.pair_fit import PAIR_COLUMNS
 from discover.laws.ranking import Pair
-from discover.laws.rounds import Rival, length_of, ranked, rivals_of, shortlist
-from discover.laws.selection import Selection, possible, refit, well_started
+from discover.laws.rounds import CHOICES, Rival, length_of, ranked, rivals_of, shortlist
+from discover.laws.selection import Selection, doubtful, possible, price_of, refit, well_started
 from discover.sampling import Batch
 
 _FITTED, _TESTED = 720, 480  # answers that a search looks at
@@ -205,7 +206,8 @@ def prune(current: Selection, answers: Answers, held: Answers, floor: float) -> 
     while improved:
         improved = False
         terms = current.fit.family.terms
-        for k in range(len(terms)):
+        price = partial(price_of, choices=CHOICES)
+        for k in sorted(doubtful(current.fit, answers, price, floor)):
             trial = refit(current.fit, answers, [*terms[:k], *terms[k + 1 :]])
             length = length_of(trial, held, floor)
             shorter = length <= current.length or not possible(current.fit)

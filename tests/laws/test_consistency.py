@@ -1,5 +1,7 @@
 """Bodies that a fit asks for and that cannot exist: the nearest that can."""
 
+import cvxpy as cp
+import numpy as np
 import pytest
 import torch
 from scipy.optimize import least_squares
@@ -7,7 +9,7 @@ from scipy.optimize import least_squares
 import kinematics
 from discover import sampling
 from discover.dynamics import Answers
-from discover.laws.consistency import _sensitivity, complete, pseudo_inertia
+from discover.laws.consistency import _minimise, _sensitivity, complete, pseudo_inertia
 from discover.laws.family import Family, without_joint_terms
 from discover.laws.fit import fit
 from discover.region import Region
@@ -59,3 +61,18 @@ def test_no_descent_over_bodies_that_exist_comes_nearer():
     reached = least_squares(misfit, L.flatten().numpy()).fun
     assert found.cost > 0.0
     assert found.cost < 1.05 * float((reached**2).sum() ** 0.5)
+
+
+def test_what_a_solver_returns_is_held_against_what_was_asked(monkeypatch):
+    """A solver may call bodies inaccurate, or optimal, that cannot exist."""
+    x = cp.Variable(2)
+    problem = cp.Problem(cp.Minimize(cp.sum(x)), [cp.diag(x) >> 0, x >= 1.0])
+
+    def answers(solver, **options):
+        x.value = {cp.CLARABEL: np.array([1.0, -0.5]), cp.SCS: after}[solver]
+
+    monkeypatch.setattr(problem, "solve", answers)
+    after = np.array([1.0, 1.0])
+    assert _minimise(problem, x).tolist() == [1.0, 1.0]
+    after = np.array([1.0, 0.9])
+    assert _minimise(problem, x) is None
