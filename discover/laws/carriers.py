@@ -135,6 +135,8 @@ def _joint_places(
         pair = f"joints {i + 1} and {j + 1}"
         add(f"force between {pair}", {i: one, j: -one})
         add(f"drag between {pair}", {i: v[i] - v[j], j: v[j] - v[i]})
+        add(f"inertia shared by {pair}", {i: a[j], j: a[i]})
+        add(f"inertia between {pair}", {i: a[i] - a[j], j: a[j] - a[i]})
         if nv > 2:
             add(f"common force on {pair}", {i: one, j: one})
         for twice in (2 * one, -2 * one):
@@ -246,6 +248,7 @@ def point_places(nv: int, point: Point, name: str) -> Places:
     w = vocabulary(nv, 1)
     J = {x: [w[f"j{x}1_{i + 1}"] for i in range(nv)] for x in AXES}
     at, moving = [w[f"{x}1"] for x in AXES], [w[f"d{x}1"] for x in AXES]
+    carried = [sum((J[x][i] * w[f"a{i + 1}"] for i in range(nv)), sympy.Integer(0)) for x in AXES]
 
     def pulled(force: Sequence[sympy.Expr]) -> tuple[sympy.Expr, ...]:
         return tuple(
@@ -260,6 +263,7 @@ def point_places(nv: int, point: Point, name: str) -> Places:
     carriers += [
         Carrier(f"drag at {name}", pulled(moving), (point,)),
         Carrier(f"central force at {name}", pulled(at), (point,)),
+        Carrier(f"added mass at {name}", pulled(carried), (point,)),
     ]
     speed = sympy.sqrt(sum(x**2 for x in moving))
     distance = sympy.sqrt(sum(x**2 for x in at))

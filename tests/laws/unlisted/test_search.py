@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from planted_laws import tip
 
 import kinematics
 from discover import Region, sampling
@@ -48,6 +49,34 @@ def test_a_drive_that_saturates_is_found_though_tau_makes_up_anything():
     error = found.predict(*states) - plant(robot, law, REGION)(*states)
     assert float(error.abs().max()) < 0.05
     assert found.family.terms[0].names == {"tau1", "tau2"}
+
+
+def test_an_inertia_that_two_joints_share_is_found():
+    """An entry beside the diagonal, as of a rotor that one joint carries and another turns."""
+    robot = kinematics.load("planar_3r")
+
+    def added(q, v, H):
+        M = torch.zeros_like(H)
+        M[:, 0, 2] = M[:, 2, 0] = 0.3 / (1 + v[:, 1] ** 2)
+        return M
+
+    (term,) = searched(robot, PlantedLaw("x", "inertia", added)).family.terms
+    assert term.names == {"a1", "a3", "v2"}
+    assert not term.tables
+
+
+def test_a_load_whose_mass_depends_on_where_it_is_is_found():
+    robot = kinematics.load("double_pendulum")
+
+    def load(q, v, H):
+        x, _, J = tip(robot, q, v, (0.1, 0.0, 0.4))
+        return (J.mT @ J) * torch.exp(-3 * x[:, 0] ** 2)[:, None, None]
+
+    (term,) = searched(robot, PlantedLaw("x", "inertia", load)).family.terms
+    assert not term.tables
+    assert {"x1", "a1", "a2"} <= term.names
+    (point,) = term.points
+    assert (point.place[0], point.place[2]) == pytest.approx((0.1, 0.4), abs=0.01)
 
 
 def _smooth_error(a, q, v, tau):
