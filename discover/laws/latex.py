@@ -32,8 +32,18 @@ def equation(name: str, value: Any, limit: int = WIDE) -> list[str]:
             for j in range(i if symmetric else 0, value.cols)
             for line in equation(_entry(base, i, j, value.cols), value[i, j], limit)
         ]
-    if width(whole) <= limit or not isinstance(value, sympy.Add):
+    if width(whole) <= limit:
         return [f"{name} &= {whole}"]
+    if isinstance(value, sympy.Mul):
+        return _product(name, value, limit)
+    if not isinstance(value, sympy.Add):
+        return [f"{name} &= {whole}"]
+    first, *others = _sum(value, limit)
+    return [f"{name} &= {first}", *(rf"&\quad {line}" for line in others)]
+
+
+def _sum(value: sympy.Add, limit: int) -> list[str]:
+    """The terms of a sum, as many a line as fit."""
     lines, current = [], ""
     for term in value.as_ordered_terms():
         text = sympy.latex(term)
@@ -43,8 +53,19 @@ def equation(name: str, value: Any, limit: int = WIDE) -> list[str]:
             current = ""
         current = f"{current} {signed}".strip()
     lines.append(current)
-    first = lines[0].removeprefix("+ ")
-    return [f"{name} &= {first}", *(rf"&\quad {line}" for line in lines[1:])]
+    return [lines[0].removeprefix("+ "), *lines[1:]]
+
+
+def _product(name: str, value: sympy.Mul, limit: int) -> list[str]:
+    """A product whose widest factor is a sum that takes several lines, in brackets."""
+    sums = [x for x in value.args if isinstance(x, sympy.Add)]
+    if not sums:
+        return [f"{name} &= {sympy.latex(value)}"]
+    widest = max(sums, key=lambda x: width(sympy.latex(x)))
+    rest = sympy.latex(value / widest)
+    lines = _sum(widest, limit - width(rest))
+    opened = [rf"{name} &= {rest} \bigl({lines[0]}", *(rf"&\quad {x}" for x in lines[1:])]
+    return [*opened[:-1], rf"{opened[-1]}\bigr)"]
 
 
 def aligned(name: str, value: Any, limit: int = WIDE) -> str:

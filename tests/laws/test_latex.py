@@ -28,6 +28,17 @@ def test_long_sums_are_broken_and_nothing_is_lost():
     assert aligned("f", S["q"][0]) == "f = q_{1}"
 
 
+def test_a_long_sum_that_is_a_factor_is_broken_in_brackets():
+    x = sympy.symbols("x1:22")
+    sums = [sum(a * b for a, b in zip(x[k : k + 7], x, strict=False)) for k in (0, 7, 14)]
+    value = 2.5 * sympy.exp(-x[0]) * sum(x[k] * s for k, s in enumerate(sums))
+    lines = equation("f", value)
+    assert len(lines) > 1
+    assert all(width(line) <= WIDE for line in lines)
+    assert "".join(lines).count(r"\bigl(") == "".join(lines).count(r"\bigr)") == 1
+    assert sum(line.count("x_{") for line in lines) == sympy.latex(value).count("x_{")
+
+
 def test_wide_matrices_become_entries():
     row = sum(k * sympy.cos(S["q"][k % 3] * k) for k in range(1, 9))
     lines = equation("H(q)", sympy.Matrix([[row, row, 1], [row, 2, 3], [1, 3, row]]))
