@@ -41,7 +41,11 @@ class ColumnRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Topology:
-    """Level order of a robot's bodies and velocities."""
+    """Level order of a robot's bodies and velocities.
+
+    ``axis_rows`` (nv, nb): where the motion that a velocity gives to a body stands among those of
+    ``Placement.axes``, level by level, or one past their end where it gives none.
+    """
 
     body_order: list[int]
     dof_order: list[int]
@@ -100,7 +104,7 @@ def topology(robot: Robot) -> Topology:
         dof_order=dof_order,
         dof_body=dof_body,
         levels=levels,
-        dof_columns=_columns(levels, dof_body, dof_order, robot.nv),
+        dof_columns=_dof_columns(levels, dof_body, dof_order),
         axis_rows=_axis_rows(levels, body_order, dof_order),
     )
 
@@ -126,19 +130,9 @@ def _axis_rows(levels: list[LevelRows], body_order: list[int], dof_order: list[i
     return rows
 
 
-def _columns(
-    levels: list[LevelRows],
-    owner: Sequence[int],
-    public: Sequence[int],
-    nv: int,
-    dof_order: Sequence[int] | None = None,
-) -> ColumnRows:
-    """Where columns travel; ``owner`` is the body row of each column, ``public`` its final place.
-
-    Columns of velocities fill both triangles of a symmetric matrix.
-    """
-    symmetric = dof_order is None
-    rows_public = public if dof_order is None else dof_order
+def _dof_columns(levels: list[LevelRows], dof_body: list[int], dof_order: list[int]) -> ColumnRows:
+    """A column for each velocity, owned by the body that it moves; both triangles are filled."""
+    nv = len(dof_order)
     bodies: list[list[int]] = [[] for _ in levels]
     alive: list[tuple[int, int]] = []  # (column, row within the level)
     values: list[tuple[int, int]] = []  # (velocity row, column) of each product, in order
@@ -146,7 +140,7 @@ def _columns(
         level = levels[d]
         own = [
             (c, b - level.bodies.start)
-            for c, b in enumerate(owner)
+            for c, b in enumerate(dof_body)
             if level.bodies.start <= b < level.bodies.stop
         ]
         alive = own + alive
@@ -155,13 +149,11 @@ def _columns(
             values.extend((slot[row], column) for column, row in alive)
         if level.parents is not None:
             alive = [(c, level.parents[row]) for c, row in alive]
-    gather = np.full((nv, len(owner)), len(values), dtype=np.int64)
+    gather = np.full((nv, nv), len(values), dtype=np.int64)
     for at, (dof, column) in enumerate(values):
-        if dof == nv:
-            continue
-        gather[rows_public[dof], public[column]] = at
-        if symmetric:
-            gather[public[column], rows_public[dof]] = at
+        if dof < nv:
+            row, other = dof_order[dof], dof_order[column]
+            gather[row, other] = gather[other, row] = at
     return ColumnRows(bodies=bodies, gather=gather)
 
 
