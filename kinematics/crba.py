@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kinematics import spatial, terms
+from kinematics import terms
 from kinematics.arrays import Array
 from kinematics.inputs import Inputs, enter
 from kinematics.placement import Placement, concat_levels
@@ -22,17 +22,10 @@ def crba(robot: Robot, q: Any) -> Array:
 
 def mass_matrix(given: Inputs, place: Placement) -> Array:
     """The mass matrix (nv, nv, B) in the robot's order."""
-    read = given.read
-    composite = composites(given, place)
-    own = []
-    for level in read.levels:
-        held = composite[level.bodies]
-        columns = [
-            spatial.momentum(held, given.xp.broadcast(slot.motion, (*slot.motion.shape[:2], 1)))
-            for slot in level.slots
-        ]
-        own.append(_unpack(given.xp, columns, level.unpack))
-    matrix = place.project_columns(read.dof_columns, concat_levels(given.xp, own))
+    read, xp = given.read, given.xp
+    held = xp.take(composites(given, place), read.dof_body)
+    own = xp.linear(read.axis_momentum, held)
+    matrix = place.project_columns(read.dof_columns, own)
     if given.robot.mimic:
         matrix = given.rows(given.rows(matrix).swapaxes(0, 1)).swapaxes(0, 1)
     armature = terms.present(given, "armature")
@@ -42,11 +35,6 @@ def mass_matrix(given: Inputs, place: Placement) -> Array:
 def composites(given: Inputs, place: Placement) -> Array:
     """Inertial parameters (nb, 10, B) of each body with all that it carries, in its frame."""
     return concat_levels(given.xp, place.inward(given.pi, place.carry_parameters))
-
-
-def _unpack(xp: Any, columns: list[Array], order: Array | None) -> Array:
-    """Columns of a level's slots as rows of its velocities."""
-    return columns[0] if order is None else xp.take(xp.concat(columns), order)
 
 
 def _diagonal(xp: Any, x: Array) -> Array:

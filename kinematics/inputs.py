@@ -22,10 +22,12 @@ from kinematics.tree import Robot
 _TAIL = {"f_ext": 2}  # trailing axes that are not batch; one elsewhere
 
 # Batches of up to SMALL states run over numpy, whose calls cost a third of torch's, when nothing
-# is differentiated or traced (measured: up to twice as fast at 64 states, on all of our trees);
+# is differentiated or traced and the intermediates fit the cache (measured on trees of 2 to 30
+# bodies: twice as fast at 64 states, and as fast where SMALL or SMALL_BODIES is reached);
 # batches on a CPU are cut into pieces of up to PIECE states, which keep the intermediates in cache.
 # The recursions and their results are the same.
-SMALL = 64
+SMALL = 512
+SMALL_BODIES = 4096  # states times bodies
 PIECE = 1024
 
 
@@ -188,7 +190,9 @@ def enter(
     pi = pi[None] if pi.ndim == 2 else _flatten(pi, batch, 2)
     if not symbolic and robot.quaternion_slices:
         public["q"] = normalise(robot, public["q"])
-    if not symbolic and public["q"].shape[0] <= SMALL and plain([*public.values(), pi]):
+    count = public["q"].shape[0]
+    small = count <= SMALL and count * robot.nb <= SMALL_BODIES
+    if not symbolic and small and plain([*public.values(), pi]):
         back = public["q"].dtype
         public = {name: x.numpy() for name, x in public.items()}
         pi = pi.numpy()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kinematics import joints, maps
+from kinematics import joints, maps, spatial
 from kinematics.arrays import NUMPY, TORCH, Array, untransformed
 from kinematics.reading import Columns, Level, Placed, Reading, Slot
 from kinematics.topology import ColumnRows, Topology, identity, topology
@@ -60,6 +60,15 @@ def _prepare_now(trace: Any) -> None:
             robot.unmimicked if robot.mimic else robot,
             torch.empty(0, dtype=like.dtype, device=like.device),
         )
+
+
+# For each of the six unit motions: inertial parameters -> momentum, (6, 6, 10).
+_MOMENTUM = np.stack(
+    [
+        spatial.momentum(np.eye(10)[..., None], np.eye(6)[k][None, :, None])[..., 0].T
+        for k in range(6)
+    ]
+)
 
 
 class _Maker:
@@ -152,6 +161,8 @@ class _Maker:
             placed=self.placed(placed_bodies, starts),
             velocity_rows=self.index(velocity_rows.ravel()),
             dof_rows=self.index(dof_rows),
+            dof_body=self.index(rows.dof_body),
+            axis_momentum=self.number([_MOMENTUM[row % 6] for row in dof_rows]),
             dof_order=self.permutation(rows.dof_order),
             dof_return=self.permutation(np.argsort(rows.dof_order).tolist()),
             body_order=self.permutation(self.order),

@@ -69,6 +69,8 @@ class Reading:
     placed: Placed
     velocity_rows: Array  # (nb·6): which velocity makes each component of S v; nv for none
     dof_rows: Array  # (nv): rows of (nb·6, B) that the joint forces are
+    dof_body: Array  # (nv): the body that each velocity moves
+    axis_momentum: Array  # (nv, 6, 10): inertial parameters -> momentum of that body at unit speed
     dof_order: Array | None
     dof_return: Array | None
     body_order: Array | None
