@@ -65,6 +65,7 @@ def test_an_inertia_that_two_joints_share_is_found():
     assert not term.tables
 
 
+@pytest.mark.slow
 def test_a_load_whose_mass_depends_on_where_it_is_is_found():
     robot = kinematics.load("double_pendulum")
 
