@@ -11,14 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from discover.dataset import Dataset
-    from discover.evidence import Evidence
-    from discover.examination import Examination, load
-    from discover.inquiry import examine
-    from discover.recipes import Recipe
-    from discover.recipes import load as load_recipe
-    from discover.region import Region
-    from discover.stages import (
+    from discover.blackbox.region import Region
+    from discover.data.dataset import Dataset
+    from discover.examination.examine import examine
+    from discover.examination.result import Examination, load
+    from discover.judgement.evidence import Evidence
+    from discover.study.recipes import Recipe
+    from discover.study.recipes import load as load_recipe
+    from discover.study.stages import (
         examine_model,
         load_robot,
         sample_dataset,
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 # Where each name lives. Read on first use, so that `import discover` starts nothing.
 _HOMES = {
-    "Dataset": ("discover.dataset", "Dataset"),
-    "Evidence": ("discover.evidence", "Evidence"),
-    "Examination": ("discover.examination", "Examination"),
-    "Recipe": ("discover.recipes", "Recipe"),
-    "Region": ("discover.region", "Region"),
-    "examine": ("discover.inquiry", "examine"),
-    "examine_model": ("discover.stages", "examine_model"),
-    "load": ("discover.examination", "load"),
-    "load_recipe": ("discover.recipes", "load"),
-    "load_robot": ("discover.stages", "load_robot"),
-    "sample_dataset": ("discover.stages", "sample_dataset"),
-    "train_model": ("discover.stages", "train_model"),
-    "write_report": ("discover.stages", "write_report"),
+    "Dataset": ("discover.data.dataset", "Dataset"),
+    "Evidence": ("discover.judgement.evidence", "Evidence"),
+    "Examination": ("discover.examination.result", "Examination"),
+    "Recipe": ("discover.study.recipes", "Recipe"),
+    "Region": ("discover.blackbox.region", "Region"),
+    "examine": ("discover.examination.examine", "examine"),
+    "examine_model": ("discover.study.stages", "examine_model"),
+    "load": ("discover.examination.result", "load"),
+    "load_recipe": ("discover.study.recipes", "load"),
+    "load_robot": ("discover.study.stages", "load_robot"),
+    "sample_dataset": ("discover.study.stages", "sample_dataset"),
+    "train_model": ("discover.study.stages", "train_model"),
+    "write_report": ("discover.study.stages", "write_report"),
 }
 
 __all__ = [

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from discover.errors import OutputError, RecipeError, RegionError, WorldlawError
-from discover.listing import Kind, listing
+from discover.study.listing import Kind, listing
 
 app = typer.Typer(
     name="discover",
@@ -66,7 +66,7 @@ def run(
     ] = None,
 ) -> None:
     """Load, sample, train, examine and report, as a recipe says."""
-    from discover import experiment
+    from discover.study import experiment
 
     try:
         outcome = experiment.run(
@@ -120,7 +120,7 @@ def examine(
 ) -> None:
     """Ask a model of your own what it has learned."""
     import discover
-    from discover import stages
+    from discover.study import stages
 
     _must_be_free(out)
     body = None if robot is None else discover.load_robot(robot)
@@ -167,7 +167,7 @@ def inspect(
     model: Annotated[str | None, typer.Option(help="Which model of a study [the last].")] = None,
 ) -> None:
     """Open an IPython session with the law's formulas in scope."""
-    from discover.inspection import open_session
+    from discover.report.inspection import open_session
 
     open_session(directory, model)
 
@@ -256,7 +256,7 @@ def bench(
     """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,
     laws), world models on three robots (models), those against published figures (published), or
     what many networks have learned (networks), or which structure they hold to (distilled)."""
-    from discover.bench.door import measure
+    from discover.bench.subjects import measure
 
     options = {
         "part": part,

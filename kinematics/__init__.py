@@ -8,30 +8,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from kinematics.base_parameters import BaseParameters, base_parameters
-from kinematics.coupling import Mimic
-from kinematics.crba import crba
-from kinematics.energy import (
+from kinematics.algorithms.base_parameters import BaseParameters, base_parameters
+from kinematics.algorithms.crba import crba
+from kinematics.algorithms.energy import (
     centre_of_mass,
     kinetic_energy,
     momentum,
     potential_energy,
     total_mass,
 )
+from kinematics.algorithms.forward import aba
+from kinematics.algorithms.hamiltonian import joint_momentum, momentum_rate
+from kinematics.algorithms.manifold import difference, integrate
+from kinematics.algorithms.regressor import regressor
+from kinematics.algorithms.rnea import bias, rnea
+from kinematics.algorithms.simulate import Trajectory, simulate
+from kinematics.algorithms.symbolic_base import SymbolicBaseParameters, symbolic_base_parameters
+from kinematics.algorithms.terms import joint_forces
 from kinematics.errors import RobotError, WorldlawError
-from kinematics.families import family, random_tree
-from kinematics.forward import aba
-from kinematics.hamiltonian import joint_momentum, momentum_rate
-from kinematics.load import bundled, load
-from kinematics.log_cholesky import from_log_cholesky, to_log_cholesky
-from kinematics.manifold import difference, integrate
-from kinematics.regressor import regressor
-from kinematics.rnea import bias, rnea
-from kinematics.simulate import Trajectory, simulate
-from kinematics.states import random_state
-from kinematics.symbolic_base import SymbolicBaseParameters, symbolic_base_parameters
-from kinematics.terms import joint_forces
-from kinematics.tree import Robot
+from kinematics.loading import bundled, load
+from kinematics.robot.coupling import Mimic
+from kinematics.robot.families import family, random_tree
+from kinematics.robot.log_cholesky import from_log_cholesky, to_log_cholesky
+from kinematics.robot.states import random_state
+from kinematics.robot.tree import Robot
 
 __all__ = [
     "BaseParameters",

@@ -55,12 +55,26 @@ def test_no_trainable_model_knows_the_simulator():
 
 def test_the_verdict_needs_numbers_only():
     heavy = {"torch", "kinematics", "sklearn", "scipy", "matplotlib"}
-    for name in ("discover.verdict", "discover.evidence", "discover.findings"):
+    for name in (
+        "discover.judgement.verdict",
+        "discover.judgement.evidence",
+        "discover.judgement.catalogue",
+    ):
         assert not heavy & {i.split(".")[0] for i in imported(MODULES[name])}, name
 
 
-ORDER = ["discover.cli", "discover.experiment", "discover.report", "discover.inquiry"]
-BELOW = ["discover.probes", "discover.laws", "discover.interview", "discover.dynamics"]
+ORDER = [
+    "discover.cli",
+    "discover.study.experiment",
+    "discover.report",
+    "discover.examination.examine",
+]
+BELOW = [
+    "discover.probes",
+    "discover.laws",
+    "discover.blackbox.session",
+    "discover.blackbox.contract",
+]
 
 
 @pytest.mark.parametrize("low", BELOW)

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from kinematics import Robot
-from kinematics.programs import disk_cache
+from kinematics.programs.compiler import disk_cache
 
 _CHILD = """
 import json, sys, time

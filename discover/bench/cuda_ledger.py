@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import kinematics
-from discover import contenders_cuda, ledger
 from discover.bench import time_ledger
+from discover.evaluation import contenders_cuda, ledger
 from kinematics import Robot
 
 if TYPE_CHECKING:

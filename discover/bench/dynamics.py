@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 import kinematics
-from discover import ledger
 from discover.artifacts import write_json
 from discover.bench.programs import interleaved, sample_states
+from discover.evaluation import ledger
 
 SIZES = (4, 8, 16, 32, 64, 128, 256)
 BATCH = 512

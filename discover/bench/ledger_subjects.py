@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import kinematics
-from discover import recipes
 from discover.artifacts import read_json, write_json
-from discover.region import Region
+from discover.blackbox.region import Region
+from discover.study import recipes
 from kinematics import Robot
 
 ROBOTS = "robots"  # the folder of descriptions

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 import kinematics
-from discover.bench.pinocchio_robot import coordinates, pinocchio_model
+from discover.evaluation.simulators.pinocchio import coordinates, pinocchio_model
 from kinematics.programs import CompiledProgram, compile_robot
-from kinematics.programs.elimination import forward_dynamics
-from kinematics.programs.mechanism import mechanism
-from kinematics.programs.search import named_order
+from kinematics.programs.elimination.elimination import forward_dynamics
+from kinematics.programs.elimination.mechanism import mechanism
+from kinematics.programs.elimination.search import named_order
 
 TURN = 3e-3  # seconds
 

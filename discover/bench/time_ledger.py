@@ -25,23 +25,25 @@ import torch
 
 import discover
 import kinematics
-from discover import contenders, engines, ledger, models
+from discover import models
 from discover.artifacts import read_json, write_json
 from discover.bench import ledger_report
 from discover.bench.compile_times import compile_times
 from discover.bench.ledger_subjects import SUBJECTS, Subject, load, region_of
 from discover.bench.programs import compiled_timings, operation_counts
-from discover.descent import TrainingConfig
-from discover.dynamics import Answers
+from discover.blackbox.contract import Answers
+from discover.blackbox.region import Region
+from discover.blackbox.sampling import Batch, sample
+from discover.data.simulated import generate
 from discover.errors import WorldlawError
-from discover.laws.family import Family
-from discover.laws.fit import fit
-from discover.laws.rigid_body import RigidBodyLaw
-from discover.recipe_tables import Data
-from discover.region import Region
-from discover.sampling import Batch, sample
-from discover.simulated import generate
-from discover.train import train
+from discover.evaluation import contenders, ledger
+from discover.evaluation.simulators import contender as engines
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
+from discover.laws.rigid_body.law import RigidBodyLaw
+from discover.study.recipe_tables import Data
+from discover.training.loop import TrainingConfig
+from discover.training.train import train
 from kinematics import Robot
 
 Say = Callable[[str], None]

@@ -15,10 +15,10 @@ from statistics import median
 
 from discover.artifacts import write_text
 from discover.calibration import running
+from discover.calibration.planted.catalogue import SETTINGS, cages
 from discover.calibration.records import Record
 from discover.calibration.reporting import table
-from discover.manifest import versions
-from discover.zoo.catalogue import SETTINGS, cages
+from discover.study.manifest import versions
 
 KINDS = ("exact", "1 % bias", "drag of power 2", "drag growing with angle", "nearest neighbour")
 # (largest number of velocity coordinates, seconds within which the median verdict is asked for)

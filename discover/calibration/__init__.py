@@ -36,10 +36,10 @@ def calibrate(
     Raises RecipeError for a setting that the zoo does not have, RobotError for a folder without
     the robots.
     """
-    from discover import verdict
     from discover.calibration import fitting, records, reporting, running
+    from discover.calibration.planted.catalogue import SETTINGS, folder_of_descriptions
     from discover.errors import RecipeError
-    from discover.zoo.catalogue import SETTINGS, folder_of_descriptions
+    from discover.judgement import verdict
 
     unknown = [r for r in robots or () if r not in SETTINGS]
     if unknown:

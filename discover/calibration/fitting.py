@@ -21,11 +21,11 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from discover import verdict
 from discover.artifacts import write_text
 from discover.calibration.records import Record
 from discover.errors import RecipeError
-from discover.verdict import (
+from discover.judgement import verdict
+from discover.judgement.verdict import (
     ALTERNATIVE,
     ANSWERS,
     CASES,

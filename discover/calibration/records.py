@@ -17,29 +17,15 @@ import torch
 
 import discover
 from discover.artifacts import read_json
-from discover.dynamics import Answers
+from discover.blackbox.contract import Answers
+from discover.calibration.planted.catalogue import Cage
 from discover.errors import ModelError
-from discover.evidence import Evidence, number_from_json, number_to_json
-from discover.laws.family import Family
-from discover.laws.fit import fit
-from discover.laws.terms import joint_terms
-from discover.zoo.catalogue import Cage
+from discover.judgement.evidence import Evidence, number_from_json, number_to_json
+from discover.laws.extensions.terms import joint_terms
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
 
-_INSTRUMENT = (
-    "screening.py",
-    "competition.py",
-    "weighing.py",
-    "fitted.py",
-    "conclusion.py",
-    "departures.py",
-    "power.py",
-    "findings.py",
-    "interview.py",
-    "sampling.py",
-    "support.py",
-    "dynamics.py",
-)
-_PARTS = ("probes", "laws")
+_INSTRUMENT = ("blackbox", "probes", "laws", "examination")  # the rooms that measure evidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,9 +146,7 @@ def _departure(cage: Cage) -> float | None:
 def instrument() -> str:
     """A hash of the code that measures evidence; thresholds are no part of it."""
     root = Path(discover.__file__).parent
-    paths = [root / name for name in _INSTRUMENT]
-    for part in _PARTS:
-        paths += sorted((root / part).rglob("*.py"))
+    paths = [p for room in _INSTRUMENT for p in sorted((root / room).rglob("*.py"))]
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())

@@ -9,12 +9,12 @@ from discover.artifacts import write_json, write_text
 from discover.calibration import figures, scoring
 from discover.calibration.figures import percent
 from discover.calibration.fitting import FEWEST, fit, left_out, predict
+from discover.calibration.planted.catalogue import DEVELOPMENT, READ, UNUSED
 from discover.calibration.records import Record, instrument
 from discover.calibration.running import Run
 from discover.calibration.scoring import Judged, share
-from discover.manifest import versions
-from discover.verdict import ANSWERS, CASES, Calibration, rules, thresholds
-from discover.zoo.catalogue import DEVELOPMENT, READ, UNUSED
+from discover.judgement.verdict import ANSWERS, CASES, Calibration, rules, thresholds
+from discover.study.manifest import versions
 
 _AXES = ("q", "v", "tau", "joint")
 

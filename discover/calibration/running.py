@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 
 from discover.artifacts import read_json, write_json
+from discover.calibration.planted.catalogue import UNUSED, Cage, cages
+from discover.calibration.planted.contract import Planted
 from discover.calibration.records import Record, examine, instrument, slug
 from discover.errors import WorldlawError
-from discover.zoo.catalogue import UNUSED, Cage, cages
-from discover.zoo.planted import Planted
 
 _QUICK = ("double pendulum", "spatial chain of 2")
 _FRESH = 0.35  # share of robots that were never used, where they are examined as well

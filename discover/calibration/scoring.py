@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 
 from discover.calibration.records import Record
-from discover.verdict import ANSWERS
+from discover.judgement.verdict import ANSWERS
 
 _FEWEST = 10  # models in a bin of confidence
 _SURE = 0.9

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from discover.errors import CheckpointError
 from discover.laws.constant import ConstantLaw
 from discover.laws.contract import Complexity, Domain, Law
-from discover.laws.rigid_body import RigidBodyLaw
+from discover.laws.rigid_body.law import RigidBodyLaw
 
 __all__ = ["Complexity", "ConstantLaw", "Domain", "Law", "RigidBodyLaw", "from_dict"]
 

@@ -11,9 +11,9 @@ import sympy
 import torch
 from torch import Tensor
 
-from discover.laws import latex
 from discover.laws.contract import Complexity, Domain, Law
-from discover.laws.selection import EFFECTIVE_SAMPLES
+from discover.laws.export import latex
+from discover.laws.search.selection import EFFECTIVE_SAMPLES
 from kinematics.programs import Graph, Program, compile_trace, make_program
 
 TARGETS = ("sympy", "python", "torch", "c", "latex")

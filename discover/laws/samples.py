@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discover.dynamics import Answers
-from discover.evidence import number_from_json, number_to_json
-from discover.laws.accounts import term_forces
-from discover.laws.fit import Fit
-from discover.laws.terms import coordinates
+from discover.blackbox.contract import Answers
+from discover.judgement.evidence import number_from_json, number_to_json
+from discover.laws.extensions.terms import coordinates
+from discover.laws.parts import term_forces
+from discover.laws.rigid_body.fit import Fit
 
 _ROWS = 120
 

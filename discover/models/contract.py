@@ -150,7 +150,7 @@ class WorldModel(nn.Module, ABC):
         """Learn in one go: families with trained_by = "fit". ModelError for all others."""
         raise ModelError(
             f"expected a family that learns in one go, found {self.kind!r}, which learns by "
-            "gradient: use discover.train"
+            "gradient: use discover.training.train"
         )
 
     # ---- what all share -------------------------------------------------------------------

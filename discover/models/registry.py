@@ -9,20 +9,20 @@ import torch
 
 from discover.errors import ModelError
 from discover.models.contract import Outputs, WorldModel, read_config
-from discover.models.delan import DeLaN
-from discover.models.ensemble import Ensemble
-from discover.models.forest import Forest
-from discover.models.gaussian_process import GaussianProcess
-from discover.models.gnn import GNN
-from discover.models.hnn import HNN
-from discover.models.lagrangian import LNN
+from discover.models.families.delan import DeLaN
+from discover.models.families.ensemble import Ensemble
+from discover.models.families.forest import Forest
+from discover.models.families.gaussian_process import GaussianProcess
+from discover.models.families.gnn import GNN
+from discover.models.families.hnn import HNN
+from discover.models.families.lagrangian import LNN
+from discover.models.families.mlp import MLP
+from discover.models.families.neural_ode import NeuralODE
+from discover.models.families.recurrent import Recurrent
+from discover.models.families.table import Table
+from discover.models.families.transformer import Transformer
+from discover.models.families.white_box import WhiteBox
 from discover.models.layout import Layout
-from discover.models.mlp import MLP
-from discover.models.neural_ode import NeuralODE
-from discover.models.recurrent import Recurrent
-from discover.models.table import Table
-from discover.models.transformer import Transformer
-from discover.models.white_box import WhiteBox
 
 FAMILIES: Mapping[str, type[WorldModel]] = {
     family.kind: family

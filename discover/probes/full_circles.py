@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor
 
-from discover.interview import Interview
-from discover.laws.mass_matrix import around, bodies
+from discover.blackbox.session import Interview
+from discover.laws.regression.mass_matrix import around, bodies
 
 _MOST = 4  # hinges: 5³ configurations
 _WHOLE = 1e-6  # of a turn, by which a region may fall short of it

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from discover.interview import Interview
-from discover.laws.fit import Fit
+from discover.blackbox.session import Interview
+from discover.laws.rigid_body.fit import Fit
 
 _SHELL = (2.0, 3.0)
 _FAR = 10.0  # half-widths at which a table has settled

@@ -13,9 +13,9 @@ from scipy.spatial import cKDTree
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from discover.dynamics import Answers
-from discover.interview import Interview
-from discover.laws.fit import Fit
+from discover.blackbox.contract import Answers
+from discover.blackbox.session import Interview
+from discover.laws.rigid_body.fit import Fit
 
 _TINY = 1e-3  # half-widths
 _MAX_ROWS = 400  # training points that are asked again

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from discover.dynamics import Answers
-from discover.interview import Interview
+from discover.blackbox.contract import Answers
+from discover.blackbox.session import Interview
 
 _ONCE = 4  # states asked a second time, to see whether answers repeat at all
 _REPEATS = 6

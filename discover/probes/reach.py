@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 import kinematics
-from discover import sampling
-from discover.dynamics import Answers
-from discover.interview import AXES, Interview
-from discover.laws.fit import Fit
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers
+from discover.blackbox.session import AXES, Interview
+from discover.laws.rigid_body.fit import Fit
 from discover.probes.noise import Floor
 
 EDGES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
@@ -186,7 +186,7 @@ def error_rows(law: Predicts, answers: Answers) -> Tensor:
 
 
 def relative(law: Predicts, answers: Answers) -> float:
-    """The relative error of the law on these answers (see `discover.dynamics.relative_error`)."""
+    """The relative error of the law on these answers (`blackbox.contract.relative_error`)."""
     return float(error_rows(law, answers).mean().sqrt())
 
 

@@ -14,9 +14,9 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import SplineTransformer
 
-from discover.dynamics import Answers
-from discover.laws.family import evaluation_point
-from discover.laws.fit import Fit
+from discover.blackbox.contract import Answers
+from discover.laws.rigid_body.family import evaluation_point
+from discover.laws.rigid_body.fit import Fit
 
 _FOLDS = 4
 _ROWS = 4  # joints whose residual is looked at

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from discover.artifacts import read_json, write_json
-from discover.evidence import number_to_json
+from discover.judgement.evidence import number_to_json
 from discover.report.stored import StoredExam
 
 FORMULAS = "formulas.json"
@@ -41,7 +41,7 @@ def derive(law: Any) -> dict[str, Any]:
     """Formulas in LaTeX for small robots; terms and the program for all."""
     import sympy
 
-    from discover.laws.latex import aligned
+    from discover.laws.export.latex import aligned
 
     formulas = []
     robot = getattr(law, "robot", None)

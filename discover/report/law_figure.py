@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from discover.evidence import number_from_json
+from discover.judgement.evidence import number_from_json
 from discover.report.style import FAINT, INK, LAW, MODEL, MUTED, house_style, log_errors, new_figure
 
 _FLOOR = 1e-16

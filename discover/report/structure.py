@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from discover.mechanism.geometry.measures import QUANTITIES, Measure, guesses, in_words
 from discover.report.numbers import listing, number, relative
-from discover.structure.measures import QUANTITIES, Measure, guesses, in_words
 
 Record = Mapping[str, Any]
 _NAMED = 4  # trees that answer the same which are told one by one

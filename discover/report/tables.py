@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from discover.evidence import number_from_json
+from discover.judgement.evidence import number_from_json
 from discover.report.numbers import (
     MISSING,
     distance,

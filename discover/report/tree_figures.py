@@ -11,15 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from discover.report.style import (
-    INK,
-    LAW,
-    MODEL,
-    MUTED,
-    house_style,
-    new_figure,
-    short_names,
-)
+from discover.report.style import INK, LAW, MODEL, MUTED, house_style, new_figure, short_names
 
 Array = NDArray[np.float64]
 Record = Mapping[str, Any]

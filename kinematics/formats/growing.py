@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from kinematics import joints, physical
 from kinematics.errors import RobotError
-from kinematics.tree import Robot, build
+from kinematics.robot import joints, physical
+from kinematics.robot.tree import Robot, build
 
 TERMS = ("armature", "damping", "friction", "stiffness", "spring_reference")
 

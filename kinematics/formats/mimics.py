@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from kinematics.coupling import Mimic
 from kinematics.errors import RobotError
+from kinematics.robot.coupling import Mimic
 
 
 def resolved(

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from kinematics import joints, physical
+from kinematics.arrays.rotations import clean, log_quaternion
 from kinematics.errors import RobotError
 from kinematics.formats.growing import Growing
-from kinematics.rotations import clean, log_quaternion
-from kinematics.tree import Robot
+from kinematics.robot import joints, physical
+from kinematics.robot.tree import Robot
 
 GRAVITY = 1 << 7  # mjDSBL_GRAVITY
 KINDS = {0: "free", 1: "spherical", 2: "prismatic", 3: "revolute"}

@@ -9,13 +9,13 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from kinematics import physical
-from kinematics.coupling import Mimic
+from kinematics.arrays.rotations import clean
 from kinematics.formats import mimics, urdf_links
 from kinematics.formats.growing import Growing
 from kinematics.formats.urdf_checks import KINDS, validate
-from kinematics.rotations import clean
-from kinematics.tree import Robot
+from kinematics.robot import physical
+from kinematics.robot.coupling import Mimic
+from kinematics.robot.tree import Robot
 
 
 def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool) -> Robot:

@@ -1,8 +1,8 @@
 """Straight-line programs: trace the recursions, count, print, minimise and compile them."""
 
-from kinematics.programs.compiled import CompiledProgram, compile_program
+from kinematics.programs.compile import compile_robot, compile_trace, robot_program
+from kinematics.programs.compiler.compiled import CompiledProgram, compile_program
 from kinematics.programs.derivative import pullback
-from kinematics.programs.door import compile_robot, compile_trace, robot_program
 from kinematics.programs.graph import Graph
 from kinematics.programs.node import Node
 from kinematics.programs.program import Program, ProgramError, evaluate, make_program

@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 
 from kinematics.programs.program import Program
-from kinematics.programs.source_python import expression, number
+from kinematics.programs.source.python import expression, number
 
 
 def lean_function(program: Program, module: str) -> Callable[..., list[Any]]:

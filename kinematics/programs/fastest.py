@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from kinematics.programs import disk_cache
-from kinematics.programs.compiled import CompiledProgram
-from kinematics.programs.machine import compiler_version, this_machine
+from kinematics.programs.compiler import disk_cache
+from kinematics.programs.compiler.compiled import CompiledProgram
+from kinematics.programs.compiler.machine import compiler_version, this_machine
 
 CANDIDATES = ("auto", "aba", "crba")
 NEAR = 1.1  # a candidate with more than so many times the fewest operations is not tried

@@ -82,13 +82,13 @@ class Program:
 
     def numpy(self) -> Callable[..., np.ndarray]:
         """A function of numpy arrays (…, columns), one a port; returns (…, *output shape)."""
-        from kinematics.programs.source_python import numpy_function
+        from kinematics.programs.source.python import numpy_function
 
         return numpy_function(self)
 
     def torch(self) -> Callable[..., Any]:
         """A function of torch tensors (…, columns); differentiable, any dtype and device."""
-        from kinematics.programs.source_python import torch_function
+        from kinematics.programs.source.python import torch_function
 
         return torch_function(self)
 
@@ -100,13 +100,11 @@ class Program:
 
     def source(self, language: str = "c", dtype: str = "float64") -> str:
         """The program's source: "python" (numpy), "torch", "c", "cuda", "llvm" or "latex"."""
-        from kinematics.programs import (
-            source_c,
-            source_cuda,
-            source_llvm,
-            source_python,
-            symbolic_form,
-        )
+        from kinematics.programs import symbolic_form
+        from kinematics.programs.source import c as source_c
+        from kinematics.programs.source import cuda as source_cuda
+        from kinematics.programs.source import llvm as source_llvm
+        from kinematics.programs.source import python as source_python
 
         writers: dict[str, Callable[[], str]] = {
             "python": lambda: source_python.numpy_source(self),

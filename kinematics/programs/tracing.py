@@ -38,10 +38,10 @@ def make_inputs(graph: Graph, robot: Any, what: str) -> dict[str, np.ndarray]:
 
 
 def _recursion(what: str) -> Callable[..., Any]:
-    from kinematics.aba import aba
-    from kinematics.crba import crba
-    from kinematics.energy import kinetic_energy, potential_energy
-    from kinematics.rnea import bias, rnea
+    from kinematics.algorithms.aba import aba
+    from kinematics.algorithms.crba import crba
+    from kinematics.algorithms.energy import kinetic_energy, potential_energy
+    from kinematics.algorithms.rnea import bias, rnea
 
     found: dict[str, Callable[..., Any]] = {
         "rnea": rnea,
@@ -107,7 +107,7 @@ def trace_coupled(robot: Any, *, extra_force: Sequence[Any] | None = None) -> Pr
     mass matrix from inverse dynamics, then a sparse LᵀDL; (q, v, tau) to accelerations."""
     import torch
 
-    from kinematics.rnea import bias, rnea
+    from kinematics.algorithms.rnea import bias, rnea
 
     graph = Graph()
     ports = make_inputs(graph, robot, "aba")

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from discover.calibration import records, running
+from discover.calibration.planted import catalogue
 from discover.calibration.records import Record
 from discover.errors import ModelError
-from discover.verdict import judge
-from discover.zoo import catalogue
+from discover.judgement.verdict import judge
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from discover.calibration import fitting, scoring
 from discover.calibration.records import Record
 from discover.calibration.running import _fraction
-from discover.evidence import Evidence
-from discover.verdict import ANSWERS, Calibration, judge, strengths
+from discover.judgement.evidence import Evidence
+from discover.judgement.verdict import ANSWERS, Calibration, judge, strengths
 
 
 def evidence(**values: float) -> list[Evidence]:
@@ -87,7 +87,7 @@ def test_what_is_left_out_is_not_seen():
 def test_adopted_calibration_is_read_back(tmp_path):
     from pathlib import Path
 
-    from discover import verdict
+    from discover.judgement import verdict
 
     path = tmp_path / "thresholds.toml"
     path.write_text((Path(verdict.__file__).parent / "thresholds.toml").read_text())
@@ -145,7 +145,7 @@ def test_strengths_are_what_the_verdict_uses():
 
 
 def test_bounds_are_fitted_and_move_no_further_than_their_meaning():
-    from discover.verdict import rules
+    from discover.judgement.verdict import rules
 
     name = "physics: refit error far out"
     rule = next(r for r in rules() if r.name == name)

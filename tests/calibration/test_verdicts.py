@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import discover
-from discover.bench import unlisted
-from discover.bench.planting import laws_of, plant, with_noise
-from discover.zoo import alternatives, catalogue, hybrids, physics, tables
+from discover.calibration.planted import alternatives, catalogue, hybrids, physics, tables
+from tests.bench.laws import planted as unlisted
+from tests.bench.laws.planting import laws_of, plant, with_noise
 
 
 def examine(setting, planted):

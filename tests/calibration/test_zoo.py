@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import kinematics
-from discover.dynamics import relative_error
-from discover.zoo import alternatives, catalogue, hybrids, physics, tables
-from discover.zoo.planted import TRUTHS
+from discover.blackbox.contract import relative_error
+from discover.calibration.planted import alternatives, catalogue, hybrids, physics, tables
+from discover.calibration.planted.contract import TRUTHS
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,10 @@ def test_strong_and_hidden_laws_are_as_strong_as_they_say(setting, plain):
 
 
 def test_laws_are_no_rigid_bodies_of_any_parameters(setting):
-    from discover.dynamics import Answers
-    from discover.laws.family import Family
-    from discover.laws.fit import fit
-    from discover.laws.terms import joint_terms
+    from discover.blackbox.contract import Answers
+    from discover.laws.extensions.terms import joint_terms
+    from discover.laws.rigid_body.family import Family
+    from discover.laws.rigid_body.fit import fit
 
     q, v, tau = setting.samples(200)
     family = Family.of(setting.robot, joint_terms(setting.robot))
@@ -56,7 +56,7 @@ def test_laws_are_no_rigid_bodies_of_any_parameters(setting):
 
 
 def test_hybrids_are_exact_inside_and_something_else_outside(setting):
-    from discover import sampling
+    from discover.blackbox import sampling
 
     states = setting.samples(100)
     for planted in hybrids.zoo(setting):
@@ -79,7 +79,7 @@ def test_noise_is_of_the_size_that_it_says(setting, plain):
 
 
 def test_tables_are_good_inside_and_know_nothing_outside(setting):
-    from discover import sampling
+    from discover.blackbox import sampling
 
     far = sampling.shell(setting.region, setting.robot, 100, 2.9, 3.0, seed=1)
     truth = kinematics.aba(setting.robot, *far)
@@ -89,7 +89,7 @@ def test_tables_are_good_inside_and_know_nothing_outside(setting):
 
 
 def test_truncated_trigonometry_converges_to_the_robot(setting, plain):
-    from discover.zoo.truncated import with_truncated_trigonometry
+    from discover.calibration.planted.truncated import with_truncated_trigonometry
 
     states, a = plain
     errors = [

@@ -239,7 +239,7 @@ def test_a_failure_of_ours_is_one_line_and_debug_shows_more(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from discover import experiment
+    from discover.study import experiment
 
     def broken(*given: object, **named: object) -> None:
         raise ZeroDivisionError("division by zero")

@@ -12,10 +12,10 @@ import torch
 
 import discover
 import kinematics
-from discover import inspection
 from discover.artifacts import write_json
 from discover.errors import OutputError
-from discover.stages import simulator
+from discover.report import inspection
+from discover.study.stages import simulator
 
 
 @pytest.fixture(scope="module")

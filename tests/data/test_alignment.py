@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import kinematics
-from discover import recordings
-from discover.alignment import Motion, align
-from discover.recipe_tables import Recording
+from discover.data import recordings
+from discover.data.alignment import Motion, align
+from discover.study.recipe_tables import Recording
 
 OFFSET = np.array([0.4, -0.15])
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from discover import recipes, stages
-from discover.sampling import Batch, distance
+from discover.blackbox.sampling import Batch, distance
+from discover.study import recipes, stages
 
 
 @pytest.mark.parametrize("design", ["hole", "box", "sobol", "full_circle", "trajectories"])

@@ -11,7 +11,7 @@ import h5py
 import pytest
 import torch
 
-from discover.dataset import Dataset, describe, load
+from discover.data.dataset import Dataset, describe, load
 from discover.errors import DatasetError, OutputError
 
 

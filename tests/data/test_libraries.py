@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import kinematics
-from discover import recordings
+from discover.data import recordings
 from discover.errors import DatasetError
-from discover.recipe_tables import Recording
+from discover.study.recipe_tables import Recording
 
 N, STEP = 400, 0.01
 

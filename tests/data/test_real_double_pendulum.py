@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import kinematics
-from discover import recipes
-from discover.collect import collect, region_of
+from discover.study import recipes
+from discover.study.collect import collect, region_of
 
 # The lab's published model (see the robot's card): inertia about the joint, mass, centre, friction.
 I1, I2, M1, M2, R1, R2, L1 = 0.02671076, 0.05387813, 0.64169378, 0.56393595, 0.2, 0.32126699, 0.2

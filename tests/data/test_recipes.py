@@ -5,10 +5,10 @@ from dataclasses import fields
 
 import pytest
 
-from discover import recipes
 from discover.errors import RecipeError
-from discover.recipe_tables import Train
-from discover.tomltext import override, write
+from discover.study import recipes
+from discover.study.recipe_tables import Train
+from discover.study.tomltext import override, write
 
 BUNDLED = ["double_pendulum", "panda", "planar_3r", "real_double_pendulum"]
 
@@ -184,7 +184,7 @@ def test_recordings_are_split_by_file():
 
 
 def test_recipes_and_the_training_loop_know_the_same_options():
-    from discover.descent import TrainingConfig
+    from discover.training.loop import TrainingConfig
 
     offered = set(Train.model_fields) - {"device", "devices", "budget_s", "tensorboard"}
     assert offered <= {field.name for field in fields(TrainingConfig)}

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from scipy.signal import savgol_filter
 
-from discover import recordings
+from discover.data import recordings
+from discover.data.smoothing import savitzky_golay
 from discover.errors import DatasetError
-from discover.recipe_tables import Recording
-from discover.smoothing import savitzky_golay
+from discover.study.recipe_tables import Recording
 
 COLUMNS = {"time": "t", "q": ["q1", "q2"], "v": ["v1", "v2"], "tau": ["f1", "f2"]}
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discover.blackbox.region import Region
 from discover.errors import RegionError
-from discover.region import Region
 
 
 def sides(region, group, nv=2):
@@ -85,7 +85,7 @@ extents = st.one_of(
 
 @given(q=extents, v=extents, tau=extents)
 def test_a_region_survives_its_dictionary_and_toml(q, v, tau, tmp_path_factory):
-    from discover.tomltext import write
+    from discover.study.tomltext import write
 
     region = Region(q=q, v=v, tau=tau)
     assert Region.from_dict(region.to_dict()) == region

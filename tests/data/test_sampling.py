@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from discover.blackbox.region import Region
+from discover.blackbox.sampling import AXES, Batch, distance, sample, shell
 from discover.errors import RegionError
-from discover.region import Region
-from discover.sampling import AXES, Batch, distance, sample, shell
 
 REGION = Region(q=(0.5, 2.5), v=[2.0, 3.0, 4.0], tau=([-1.0, -2.0, -3.0], 5.0))
 

@@ -6,15 +6,14 @@ import pytest
 import torch
 
 import kinematics
-from discover import recipes
-from discover.collect import collect, region_of
-from discover.dataset import load
+from discover.blackbox.region import Region
+from discover.blackbox.sampling import DESIGNS, distance, rollouts, sample, shell
+from discover.data.dataset import load
+from discover.data.simulated import generate
 from discover.errors import RegionError
-from discover.recipe_tables import Data
-from discover.region import Region
-from discover.rollouts import rollouts
-from discover.sampling import DESIGNS, distance, sample, shell
-from discover.simulated import generate
+from discover.study import recipes
+from discover.study.collect import collect, region_of
+from discover.study.recipe_tables import Data
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from discover.dynamics import Respondent
-from discover.interview import BUDGETS, Interview
-from discover.region import Region
-from discover.support import Box
+from discover.blackbox.contract import Respondent
+from discover.blackbox.region import Region
+from discover.blackbox.session import BUDGETS, Interview
+from discover.blackbox.support import Box
 from kinematics import Robot
 
 

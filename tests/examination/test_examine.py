@@ -6,10 +6,10 @@ import torch
 
 import discover
 import kinematics
-from discover.dynamics import relative_error
+from discover.blackbox.contract import relative_error
+from discover.calibration.planted import alternatives, physics, tables
+from discover.calibration.planted.contract import Setting
 from discover.errors import ModelError, RegionError
-from discover.zoo import alternatives, physics, tables
-from discover.zoo.planted import Setting
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
 
@@ -29,7 +29,7 @@ def setting(robot):
 
 
 def far_states(robot, region, n=200):
-    from discover import sampling
+    from discover.blackbox import sampling
 
     return sampling.shell(region, robot, n, 2.9, 3.0, axis="joint", seed=5)
 
@@ -130,7 +130,7 @@ def test_same_seed_same_law_byte_for_byte(pendulum):
 def test_memory_needs_training_data_and_finds_the_noise_that_a_table_keeps(pendulum):
     from sklearn.neighbors import KNeighborsRegressor
 
-    from discover.zoo.tables import Interpolant
+    from discover.calibration.planted.tables import Interpolant
 
     q, v, tau = setting(pendulum).samples(2000)
     a = kinematics.aba(pendulum, q, v, tau)
@@ -238,7 +238,7 @@ def test_saved_and_loaded_examination_is_the_same(exact, tmp_path):
 
 
 def test_verdict_can_be_judged_again_from_stored_numbers(exact, tmp_path):
-    from discover.verdict import judge
+    from discover.judgement.verdict import judge
 
     exact.save(tmp_path)
     judged = judge(discover.load(tmp_path).evidence)

@@ -4,11 +4,11 @@ import math
 
 import kinematics
 from discover import Region
-from discover.bench.planting import PlantedLaw, plant
-from discover.dynamics import Respondent
-from discover.interview import BUDGETS, Interview
+from discover.blackbox.contract import Respondent
+from discover.blackbox.session import BUDGETS, Interview
+from discover.blackbox.support import Box
 from discover.probes import full_circles
-from discover.support import Box
+from tests.bench.laws.planting import PlantedLaw, plant
 
 ROBOT = kinematics.load("double_pendulum")
 WHOLE = Region(q=math.pi, v=2.0, tau=5.0)

@@ -8,14 +8,14 @@ import pytest
 
 import discover
 import kinematics
-from discover.departures import goes_on, goes_on_beyond_noise
-from discover.fitted import answers_inside
-from discover.laws.family import Family
-from discover.laws.fit import fit
+from discover.calibration.planted import hybrids, tables
+from discover.calibration.planted.contract import Noisy, Setting
+from discover.calibration.planted.physics import simulator
+from discover.examination.hypotheses import answers_inside
+from discover.examination.metrics import goes_on, goes_on_beyond_noise
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
 from discover.probes import noise
-from discover.zoo import hybrids, tables
-from discover.zoo.physics import simulator
-from discover.zoo.planted import Noisy, Setting
 
 ROBOT = kinematics.load("planar_3r")
 REGION = discover.Region(q=0.8, v=2.0, tau=5.0).resolve(3)

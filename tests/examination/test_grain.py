@@ -5,9 +5,9 @@ import torch
 
 import discover
 import kinematics
-from discover.zoo import alternatives, hybrids, physics, tables
-from discover.zoo.catalogue import folder_of_descriptions, settings
-from discover.zoo.planted import Setting
+from discover.calibration.planted import alternatives, hybrids, physics, tables
+from discover.calibration.planted.catalogue import folder_of_descriptions, settings
+from discover.calibration.planted.contract import Setting
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
 GRAIN = "grain of what is left over"
@@ -39,12 +39,13 @@ def test_a_table_that_a_law_nearly_describes_is_not_called_that_law():
 
 def test_grain_is_told_from_noise_and_from_what_is_smooth(pendulum, setting):
     """Asked of the right law, beside a remembered, a smooth and a noisy departure of one size."""
-    from discover.dynamics import Respondent
-    from discover.interview import BUDGETS, Interview
-    from discover.laws.family import Family
-    from discover.laws.fit import fit
-    from discover.probes import grain, noise
-    from discover.support import Box
+    from discover.blackbox.contract import Respondent
+    from discover.blackbox.session import BUDGETS, Interview
+    from discover.blackbox.support import Box
+    from discover.laws.rigid_body.family import Family
+    from discover.laws.rigid_body.fit import fit
+    from discover.probes import noise
+    from discover.probes import roughness as grain
 
     exact = physics.simulator(pendulum)
     size = 0.02 * exact(*setting.samples(256)).square().mean(0).sqrt()

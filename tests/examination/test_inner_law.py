@@ -4,14 +4,15 @@ import torch
 
 import discover
 import kinematics
-from discover import power, sampling
-from discover.dynamics import Answers
-from discover.fitted import Laws, joined
-from discover.laws.family import Family
-from discover.laws.fit import fit
-from discover.laws.selection import refit
-from discover.laws.terms import library
-from discover.zoo.alternatives import with_force
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers
+from discover.calibration.planted.alternatives import with_force
+from discover.examination import resolution as power
+from discover.examination.hypotheses import Laws, joined
+from discover.laws.extensions.terms import library
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
+from discover.laws.search.selection import refit
 
 ROBOT = kinematics.load("double_pendulum")
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0).resolve(2)

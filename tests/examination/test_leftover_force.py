@@ -5,12 +5,12 @@ import torch
 
 import kinematics
 from discover import Region
-from discover.bench.planting import PlantedLaw, plant
-from discover.dynamics import Respondent
-from discover.interview import BUDGETS, Interview
+from discover.blackbox.contract import Respondent
+from discover.blackbox.session import BUDGETS, Interview
+from discover.blackbox.support import Box
 from discover.laws import RigidBodyLaw
-from discover.probes import leftover_force
-from discover.support import Box
+from discover.probes import residual_force as leftover_force
+from tests.bench.laws.planting import PlantedLaw, plant
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 

@@ -8,16 +8,17 @@ import torch
 
 import discover
 import kinematics
-from discover.dynamics import Respondent
-from discover.interview import BUDGETS, Interview
-from discover.laws.channels import Channel
-from discover.laws.family import Family
-from discover.laws.fit import fit
-from discover.laws.quantities import vocabulary
-from discover.probes import curvature, onset
-from discover.support import Box
-from discover.zoo import hybrids, physics
-from discover.zoo.planted import Setting
+from discover.blackbox.contract import Respondent
+from discover.blackbox.session import BUDGETS, Interview
+from discover.blackbox.support import Box
+from discover.calibration.planted import hybrids, physics
+from discover.calibration.planted.contract import Setting
+from discover.laws.extensions.io_nonlinearity import Channel
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
+from discover.laws.search.variables import vocabulary
+from discover.probes import far_curvature as curvature
+from discover.probes import regime_switch as onset
 
 HALF = 0.8
 

@@ -5,14 +5,14 @@ import torch
 
 import discover
 import kinematics
-from discover import power
-from discover.dynamics import Answers
-from discover.laws.family import Family
-from discover.laws.fit import fit, spread
-from discover.laws.selection import description_length, refit
-from discover.laws.terms import library
+from discover.blackbox.contract import Answers
+from discover.blackbox.sampling import sample, shell
+from discover.examination import resolution as power
+from discover.laws.extensions.terms import library
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit, spread
+from discover.laws.search.selection import description_length, refit
 from discover.probes.noise import Floor
-from discover.sampling import sample, shell
 
 NOISE = 0.02
 

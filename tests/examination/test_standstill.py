@@ -6,7 +6,7 @@ import torch
 
 import discover
 import kinematics
-from discover.probes.standstill import standstill
+from discover.probes.far_constancy import standstill
 
 ROBOT = kinematics.load("double_pendulum")
 REGION = discover.Region(q=0.8, v=2.0, tau=5.0).resolve(2)

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from discover.evidence import Evidence
-from discover.verdict import ANSWERS, judge
+from discover.judgement.evidence import Evidence
+from discover.judgement.verdict import ANSWERS, judge
 
 PHYSICS = {
     "law error in the region": 1e-3,

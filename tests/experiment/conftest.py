@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import studies
 
-from discover import experiment
+from discover.study import experiment
 
 
 @pytest.fixture(scope="session")

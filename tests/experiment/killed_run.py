@@ -16,11 +16,13 @@ from pathlib import Path
 
 import torch
 
+import discover.evaluation.measure
+
 # Loaded here once, so that the children need not.
-import discover.inquiry
-import discover.measure
+import discover.examination.examine
 import discover.report.rendering  # noqa: F401
-from discover import artifacts, experiment
+from discover import artifacts
+from discover.study import experiment
 
 PLACES = ("before", "after", "half")
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from discover import accuracy
-from discover.dynamics import relative_error
+from discover.blackbox.contract import relative_error
+from discover.blackbox.region import Region
 from discover.errors import ModelError
-from discover.region import Region
+from discover.evaluation import accuracy
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import studies
 
-from discover import experiment, measure, stages
 from discover.artifacts import read_json
 from discover.errors import ModelError, OutputError, RecipeError
+from discover.evaluation import measure
 from discover.report import rendering
+from discover.study import experiment, stages
 
 
 class Counter:
@@ -167,7 +168,7 @@ def test_a_model_that_misbehaves_is_named_and_the_others_are_kept(
 
 
 def test_an_unknown_model_is_named(tmp_path: Path) -> None:
-    from discover.recipes import load
+    from discover.study.recipes import load
 
     recipe = load(studies.write_recipe(tmp_path))
     with pytest.raises(RecipeError, match="expected a model of simulator, found 'gnn'"):

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 import kinematics
-from discover import forecast
-from discover.region import Region
-from discover.sampling import sample
-from discover.stages import simulator
+from discover.blackbox.region import Region
+from discover.blackbox.sampling import sample
+from discover.evaluation import forecast
+from discover.study.stages import simulator
 
 REGION = Region(q=0.5, v=0.5, tau=1.0)
 

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 import kinematics
-from discover import contenders, contenders_cuda, engines, ledger, models
-from discover.region import Region
-from discover.sampling import Batch, sample
-from discover.stages import simulator
+from discover import models
+from discover.blackbox.region import Region
+from discover.blackbox.sampling import Batch, sample
+from discover.evaluation import contenders, contenders_cuda, ledger
+from discover.evaluation.simulators import contender as engines
+from discover.study.stages import simulator
 
 REGION = Region(q=1.0, v=1.0, tau=1.0)
 SOLO = "solo_description/robots/solo12.urdf"

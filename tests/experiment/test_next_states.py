@@ -9,9 +9,10 @@ import torch
 
 import discover
 import kinematics
-from discover import experiment, forecast, recipes
-from discover.sampling import sample
-from discover.stages import simulator
+from discover.blackbox.sampling import sample
+from discover.evaluation import forecast
+from discover.study import experiment, recipes
+from discover.study.stages import simulator
 
 REGION = discover.Region(q=0.5, v=1.0, tau=2.0)
 ROBOTS = {

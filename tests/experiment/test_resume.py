@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import studies
 
-from discover import experiment
 from discover.artifacts import PART
+from discover.study import experiment
 
 DRIVER = Path(__file__).with_name("killed_run.py")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

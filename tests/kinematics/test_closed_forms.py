@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kinematics
-from kinematics.tree import build
+from kinematics.robot.tree import build
 
 G = 9.81
 
@@ -28,7 +28,7 @@ def test_double_pendulum_by_hand():
 
 
 def free_body(inertia, mass=1.0, gravity=(0.0, 0.0, 0.0), kind="free", com=(0.0, 0.0, 0.0)):
-    from kinematics import physical
+    from kinematics.robot import physical
 
     diagonal = torch.diag(torch.tensor(inertia, dtype=torch.float64)).numpy()
     pi = physical.parameters(mass, torch.tensor(com, dtype=torch.float64).numpy(), diagonal)

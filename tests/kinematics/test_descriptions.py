@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import kinematics
 from kinematics import RobotError
-from kinematics.load import robots_folder
+from kinematics.loading import robots_folder
 
 INERTIAL = (
     '<inertial><mass value="1"/><origin xyz="0 0 -1"/>'

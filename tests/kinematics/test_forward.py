@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import kinematics
-from kinematics import forward
-from kinematics.aba import aba as recursion
-from kinematics.forward import COLUMN, LARGE, WIDE
+from kinematics.algorithms import forward
+from kinematics.algorithms.aba import aba as recursion
+from kinematics.algorithms.forward import COLUMN, LARGE, WIDE
 
 
 def warm(robot, count):

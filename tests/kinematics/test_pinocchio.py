@@ -7,7 +7,7 @@ from pinocchio_oracle import example_urdfs
 from pinocchio_table import EXACT, errors
 
 import kinematics
-from kinematics.load import robots_folder
+from kinematics.loading import robots_folder
 
 NAMES = [
     "panda", "ur5_robot", "xarm7", "solo12", "anymal", "g1_29dof_rev_1_0", "talos_full_v2",

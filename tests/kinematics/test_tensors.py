@@ -6,7 +6,7 @@ import torch
 from kinematic_samples import mimicking, sample_robots, worst
 
 import kinematics
-from kinematics import inputs
+from kinematics.arrays import inputs
 
 ROBOTS = sample_robots()
 by_robot = pytest.mark.parametrize("robot", ROBOTS, ids=lambda r: f"{r.name}-{r.nv}")
@@ -149,7 +149,7 @@ def test_compiled_graph_is_whole_and_right(name, first):
 def test_number_of_torch_calls_does_not_grow_with_branches(monkeypatch):
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    from kinematics.aba import aba as recursion
+    from kinematics.algorithms.aba import aba as recursion
 
     monkeypatch.setattr(inputs, "SMALL", 0)
 

@@ -9,16 +9,17 @@ import sympy
 import torch
 
 import kinematics
-from discover.dynamics import Answers
-from discover.laws import RigidBodyLaw, accounts, from_dict
-from discover.laws.family import Family
-from discover.laws.fit import fit
-from discover.laws.front import apart, candidate
-from discover.laws.members import members, nearby
+from discover.blackbox.contract import Answers
+from discover.blackbox.sampling import Batch
+from discover.laws import RigidBodyLaw, from_dict
+from discover.laws import parts as accounts
+from discover.laws.extensions.terms import library
+from discover.laws.near_ties import members, nearby
+from discover.laws.pareto import apart, candidate
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
 from discover.laws.samples import sample
-from discover.laws.terms import library
 from discover.report.sample_figure import samples
-from discover.sampling import Batch
 
 DRAG = 0.3
 

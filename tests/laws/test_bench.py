@@ -3,8 +3,8 @@
 import pytest
 
 from discover import cli
-from discover.bench.parts import tell
-from discover.bench.trials import Part, run_part, share, turns
+from tests.bench.parts import tell
+from tests.bench.trials import Part, run_part, share, turns
 
 RUN = []
 

@@ -9,21 +9,22 @@ import torch
 
 import discover
 import kinematics
-from discover import sampling
-from discover.dynamics import Answers, relative_error
-from discover.laws import RigidBodyLaw, channel_laws, channel_search, from_dict
-from discover.laws.channel_fit import ChannelProblem, Group, Kind
-from discover.laws.channel_functions import Splined
-from discover.laws.channel_laws import Flexible
-from discover.laws.channels import Channel, ends_at_edge
-from discover.laws.drive_terms import as_felt
-from discover.laws.family import Family
-from discover.laws.fit import fit
-from discover.laws.selection import refit
-from discover.laws.splines import Basis
-from discover.laws.terms import Term, symbols
-from discover.zoo.planted import Setting
-from discover.zoo.tables import zoo as tables_of
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers, relative_error
+from discover.calibration.planted.contract import Setting
+from discover.calibration.planted.tables import zoo as tables_of
+from discover.laws import RigidBodyLaw, from_dict
+from discover.laws.extensions.io_nonlinearity import Channel, ends_at_edge
+from discover.laws.extensions.tabulated import Basis
+from discover.laws.extensions.terms import Term, symbols
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
+from discover.laws.search.nonlinearities import io_functions as channel_laws
+from discover.laws.search.nonlinearities import io_search as channel_search
+from discover.laws.search.nonlinearities.drive_terms import as_felt
+from discover.laws.search.nonlinearities.io_fit import ChannelProblem, Group, Kind
+from discover.laws.search.nonlinearities.io_functions import Flexible, Splined
+from discover.laws.search.selection import refit
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
 NOISE = 1e-3

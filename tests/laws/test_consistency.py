@@ -7,12 +7,12 @@ import torch
 from scipy.optimize import least_squares
 
 import kinematics
-from discover import sampling
-from discover.dynamics import Answers
-from discover.laws.consistency import _minimise, _sensitivity, complete, pseudo_inertia
-from discover.laws.family import Family, without_joint_terms
-from discover.laws.fit import fit
-from discover.region import Region
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers
+from discover.blackbox.region import Region
+from discover.laws.rigid_body.consistency import _minimise, _sensitivity, complete, pseudo_inertia
+from discover.laws.rigid_body.family import Family, without_joint_terms
+from discover.laws.rigid_body.fit import fit
 
 REGION = Region(q=1.0, v=1.5, tau=8.0)
 

@@ -8,8 +8,8 @@ import pytest
 import sympy
 
 from discover.errors import RecipeError
-from discover.laws.engine_shapes import engine_named
-from discover.laws.engines import ENGINES, Operon, PySR, Sparse
+from discover.laws.regression.engines import ENGINES, Operon, PySR, Sparse
+from discover.laws.search.engine_basis import engine_named
 
 Z = sympy.Symbol("z", real=True)
 X = np.linspace(-2, 2, 240)[:, None]

@@ -6,13 +6,13 @@ import sympy
 import torch
 
 import kinematics
-from discover.bench.arms import arm
-from discover.laws.entries import Place, fit_entry, places
-from discover.laws.fourier import grid, products, transform, waves
-from discover.laws.mass_matrix import around, bodies, mass_matrix_program
-from discover.laws.sparse_regression import select_columns
-from discover.laws.terms import symbols
-from discover.laws.torque_rows import fit_rows
+from discover.laws.extensions.terms import symbols
+from discover.laws.regression.entries import Place, fit_entry, places
+from discover.laws.regression.fourier import grid, products, transform, waves
+from discover.laws.regression.mass_matrix import around, bodies, mass_matrix_program
+from discover.laws.regression.sparse_regression import select_columns
+from discover.laws.regression.torque_rows import fit_rows
+from tests.bench.laws.arms import arm
 
 RNG = np.random.default_rng(0)
 

@@ -10,13 +10,12 @@ import pytest
 import sympy
 from more_equations import FRESH, SEEN, unit, variables
 
-from discover.laws.building_blocks import building_blocks
-from discover.laws.combinations import Columns
-from discover.laws.dimensions import reductions
-from discover.laws.fewer_variables import reduce
-from discover.laws.formula_polish import polish
-from discover.laws.formula_search import find_formula
-from discover.laws.symmetries import joined, predictability
+from discover.laws.regression.beam_search import Columns
+from discover.laws.regression.constant_optimisation import polish
+from discover.laws.regression.dimensional_analysis import reductions
+from discover.laws.regression.expression_library import building_blocks
+from discover.laws.regression.formula_search import find_formula
+from discover.laws.regression.variable_reduction import joined, predictability, reduce
 
 RNG = np.random.default_rng(5)
 

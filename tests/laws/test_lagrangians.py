@@ -7,15 +7,16 @@ import sympy
 import torch
 
 import kinematics
-from discover.bench.arms import arm
-from discover.laws import RigidBodyLaw, lagrangians
-from discover.laws.equivalence import to_rigid_body
-from discover.laws.family import Family
-from discover.laws.fit import Fit
-from discover.laws.helmholtz import conditions, motions
-from discover.laws.quantities import Point, vocabulary
-from discover.laws.terms import Term, symbols
-from discover.sampling import Batch
+from discover.blackbox.sampling import Batch
+from discover.laws import RigidBodyLaw
+from discover.laws.extensions.terms import Term, symbols
+from discover.laws.rigid_body import lagrangian as lagrangians
+from discover.laws.rigid_body.equivalence import to_rigid_body
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import Fit
+from discover.laws.rigid_body.lagrangian import conditions, motions
+from discover.laws.search.variables import Point, vocabulary
+from tests.bench.laws.arms import arm
 
 S = symbols(2)
 Q1, V1 = S["q"][0], S["v"][0]

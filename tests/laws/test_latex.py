@@ -11,9 +11,9 @@ import torch
 
 import kinematics
 from discover.laws import RigidBodyLaw, from_dict
+from discover.laws.export.latex import WIDE, aligned, equation, width
 from discover.laws.expressions import parse_expression, to_torch
-from discover.laws.latex import WIDE, aligned, equation, width
-from discover.laws.terms import Term, symbols
+from discover.laws.extensions.terms import Term, symbols
 
 S = symbols(3)
 

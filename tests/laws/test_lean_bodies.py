@@ -4,8 +4,8 @@ import torch
 
 import kinematics
 from discover.bench.time_ledger import fitted_law
-from discover.laws.lean_bodies import lean_bodies
-from discover.region import Region
+from discover.blackbox.region import Region
+from discover.laws.rigid_body.sparsity import lean_bodies
 from kinematics.programs import compile_robot
 
 PENDULUM = kinematics.load("double_pendulum")

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 import kinematics
-from discover import sampling
-from discover.dynamics import Answers
-from discover.laws import least_squares
-from discover.laws.family import Family
-from discover.laws.fit import _NEAR, _Problem, fit
-from discover.laws.terms import library
-from discover.region import Region
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers
+from discover.blackbox.region import Region
+from discover.laws import solvers as least_squares
+from discover.laws.extensions.terms import library
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import _NEAR, _Problem, fit
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 

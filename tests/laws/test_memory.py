@@ -9,8 +9,8 @@ import torch
 
 import discover
 import kinematics
-from discover import sampling
-from discover.dynamics import relative_error
+from discover.blackbox import sampling
+from discover.blackbox.contract import relative_error
 from discover.laws import from_dict
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)

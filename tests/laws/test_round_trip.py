@@ -7,9 +7,9 @@ import torch
 
 import kinematics
 from discover.laws import RigidBodyLaw
-from discover.laws.quantities import Point, vocabulary
-from discover.laws.tabulated import Table
-from discover.laws.terms import Term, symbols
+from discover.laws.extensions.tabulated import Table
+from discover.laws.extensions.terms import Term, symbols
+from discover.laws.search.variables import Point, vocabulary
 
 ROBOT = kinematics.load("double_pendulum")
 S, W = symbols(2), vocabulary(2, 1)

@@ -9,14 +9,22 @@ import torch
 
 import discover
 import kinematics
-from discover import sampling
-from discover.dynamics import Answers, relative_error
-from discover.laws import RigidBodyLaw, from_dict, turn_search
-from discover.laws.family import Family
-from discover.laws.fit import fit
-from discover.laws.tabulated import Table
-from discover.laws.turns import ANGLE, PARTS, Turns, columns, ends_at_edge, identifiable
-from discover.zoo.truncated import with_truncated_trigonometry
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers, relative_error
+from discover.calibration.planted.truncated import with_truncated_trigonometry
+from discover.laws import RigidBodyLaw, from_dict
+from discover.laws.extensions.surrogate_trigonometry import (
+    ANGLE,
+    PARTS,
+    Turns,
+    columns,
+    ends_at_edge,
+    identifiable,
+)
+from discover.laws.extensions.tabulated import Table
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
+from discover.laws.search.nonlinearities import trigonometry_search as turn_search
 from kinematics.programs import trace
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)

@@ -8,7 +8,7 @@ import torch
 
 import discover
 import kinematics
-from discover.dynamics import relative_error
+from discover.blackbox.contract import relative_error
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
 

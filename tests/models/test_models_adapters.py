@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from discover import models
-from discover.dynamics import unchanged
+from discover.blackbox.contract import unchanged
 from discover.errors import CheckpointError, ModelError
 
 EXPORTER = '''

@@ -9,8 +9,10 @@ import torch
 import discover
 import kinematics
 from discover.artifacts import read_json, write_json
-from discover.bench import characters, families, published, swinging
-from discover.bench import models as tables
+from tests.bench.models import families, published
+from tests.bench.models import handwriting as characters
+from tests.bench.models import pendulum_energy as swinging
+from tests.bench.models import suite as tables
 
 ROBOTS = {
     "fixed": kinematics.load("double_pendulum"),
@@ -128,7 +130,7 @@ def test_the_energy_error_is_that_of_the_truth():
         heavy = robot.replace(gravity=1.1 * robot.gravity)
         return kinematics.aba(heavy, q, v, tau)
 
-    from discover import forecast
+    from discover.evaluation import forecast
 
     path = forecast.forecast(falling_up, robot, start, zero, dt=0.01, steps=100)
     own = forecast.forecast(

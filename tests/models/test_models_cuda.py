@@ -16,8 +16,8 @@ from torch import nn
 import discover
 import kinematics
 from discover import models
-from discover.descent import TrainingConfig
-from discover.train import STATE_FILE, train
+from discover.training.loop import TrainingConfig
+from discover.training.train import STATE_FILE, train
 
 pytestmark = [
     pytest.mark.gpu,

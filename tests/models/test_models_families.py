@@ -14,11 +14,10 @@ from small_systems import dataset, double_pendulum, pendulum, rows, step, trajec
 import discover.models
 import kinematics
 from discover import models
-from discover.descent import TrainingConfig
 from discover.errors import DatasetError, ModelError
 from discover.models.layout import Layout, advance, displacement
-from discover.models.windows import stretches
-from discover.train import samples, train
+from discover.training.loop import TrainingConfig
+from discover.training.train import samples, stretches, train
 
 SMALL = TrainingConfig(epochs=15, batch=128, lr=5e-3)
 TREES = {  # a chain, a branched tree, and one with a free base and a ball

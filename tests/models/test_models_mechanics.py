@@ -11,10 +11,10 @@ from torch.func import hessian, jacrev, jvp, vjp, vmap
 
 import kinematics
 from discover import models
-from discover.descent import TrainingConfig
+from discover.models.families.smooth_net import SMOOTH, SmoothNet, Tape
 from discover.models.layout import Layout, advance, features, left_derivatives
-from discover.models.smooth_net import SMOOTH, SmoothNet, Tape
-from discover.train import train
+from discover.training.loop import TrainingConfig
+from discover.training.train import train
 
 
 def states(n: int = 6):

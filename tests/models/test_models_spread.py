@@ -10,9 +10,9 @@ import torch
 from small_systems import dataset, pendulum
 
 from discover import models
-from discover.descent import TrainingConfig
 from discover.errors import ModelError
-from discover.train import train
+from discover.training.loop import TrainingConfig
+from discover.training.train import train
 
 
 def mlp():

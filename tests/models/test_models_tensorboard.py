@@ -7,9 +7,9 @@ import pytest
 from small_systems import dataset, pendulum
 
 from discover import models
-from discover.descent import TrainingConfig
 from discover.errors import ModelError
-from discover.train import train
+from discover.training.loop import TrainingConfig
+from discover.training.train import train
 
 SMALL = TrainingConfig(epochs=3, batch=128)
 

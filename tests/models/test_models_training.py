@@ -15,9 +15,9 @@ import torch
 from small_systems import dataset, double_pendulum, pendulum
 
 from discover import models
-from discover.descent import TrainingConfig
 from discover.errors import CheckpointError, DatasetError, ModelError
-from discover.train import train
+from discover.training.loop import TrainingConfig
+from discover.training.train import train
 
 SMALL = TrainingConfig(epochs=12, batch=256, lr=3e-3)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from discover.bench import networks, networks_report
+from tests.bench.models import networks, networks_report
 
 
 def test_networks_are_examined_and_kept(monkeypatch, tmp_path):

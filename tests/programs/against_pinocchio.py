@@ -22,8 +22,8 @@ import pinocchio
 from program_samples import draw, worst
 
 import kinematics
-from discover.bench.pinocchio_robot import coordinates, pinocchio_model
 from discover.bench.programs import operation_counts
+from discover.evaluation.simulators.pinocchio import coordinates, pinocchio_model
 from kinematics.programs import compile_robot
 
 ROBOTS = {

@@ -26,7 +26,7 @@ def worst(found, reference):
 
 def mixed_robot(seed=3):
     """A branched tree with every kind of joint and all joint terms."""
-    from kinematics.tree import build
+    from kinematics.robot.tree import build
 
     rng = np.random.default_rng(seed)
     kinds = ["free", "revolute", "prismatic", "spherical", "revolute", "continuous", "prismatic"]

@@ -9,11 +9,7 @@ import torch
 from program_samples import draw, mixed_robot, worst
 
 import kinematics
-from kinematics.programs import (
-    ProgramError,
-    compile_robot,
-    compile_trace,
-)
+from kinematics.programs import ProgramError, compile_robot, compile_trace
 
 
 @pytest.mark.parametrize("what", ["aba", "rnea", "crba"])
@@ -225,7 +221,7 @@ def test_sources():
 
 
 def test_coupled_joints():
-    from kinematics.tree import Mimic
+    from kinematics.robot.tree import Mimic
 
     whole = kinematics.load("panda")
     kept = torch.arange(7) != 4

@@ -11,20 +11,20 @@ from program_samples import draw, mixed_robot, worst
 
 import kinematics
 from kinematics.programs import ProgramError, compile_robot, evaluate, robot_program
-from kinematics.programs.elimination import forward_dynamics
-from kinematics.programs.fastest import choose
-from kinematics.programs.mechanism import mechanism
-from kinematics.programs.order_choices import limb_orders, places_of
-from kinematics.programs.orders import (
+from kinematics.programs.elimination.elimination import forward_dynamics
+from kinematics.programs.elimination.mechanism import mechanism
+from kinematics.programs.elimination.order_choices import limb_orders, places_of
+from kinematics.programs.elimination.orders import (
     Order,
     articulated_order,
     composite_order,
     describe,
     equation_graph,
 )
-from kinematics.programs.regrouping import regrouped
-from kinematics.programs.search import better_order
-from kinematics.programs.steps import about, is_permutation, zxz
+from kinematics.programs.elimination.regrouping import regrouped
+from kinematics.programs.elimination.search import better_order
+from kinematics.programs.elimination.steps import about, is_permutation, zxz
+from kinematics.programs.fastest import choose
 
 
 def tree(nb, seed, **options):
@@ -177,7 +177,7 @@ def test_equation_graph_is_the_trees():
 def test_against_pinocchio_at_large_angles(root):
     import pinocchio
 
-    from discover.bench.pinocchio_robot import coordinates, pinocchio_model
+    from discover.evaluation.simulators.pinocchio import coordinates, pinocchio_model
 
     robot = kinematics.load("panda", root=root) if root else kinematics.load("panda")
     model = pinocchio_model(robot)

@@ -8,7 +8,8 @@ import pytest
 from program_samples import draw
 
 import kinematics
-from kinematics.programs import compile_robot, disk_cache
+from kinematics.programs import compile_robot
+from kinematics.programs.compiler import disk_cache
 
 
 def test_second_call_comes_from_the_cache_and_damage_is_mended(tmp_path):

@@ -11,7 +11,7 @@ from program_samples import draw, mixed_robot, worst
 
 import kinematics
 from kinematics.programs import compile_robot, compile_trace, robot_program
-from kinematics.programs.source_cuda import threads_a_block
+from kinematics.programs.source.cuda import threads_a_block
 
 STAND_IN = """
 #include <cmath>

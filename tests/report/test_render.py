@@ -32,7 +32,8 @@ def test_no_model_law_or_oracle_is_loaded(tmp_path: Path) -> None:
     program = (
         "import sys, discover.report\n"
         f"discover.report.render({str(tmp_path)!r})\n"
-        "absent = ('discover.models', 'discover.laws', 'discover.inquiry', 'sympy', 'pinocchio')\n"
+        "absent = ('discover.models', 'discover.laws', 'discover.examination.examine', 'sympy', "
+        "'pinocchio')\n"
         "sys.exit(f'{found}' if (found := [m for m in absent if m in sys.modules]) else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

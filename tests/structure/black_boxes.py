@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 import kinematics
-from discover.dynamics import Respondent
-from discover.region import Region
-from discover.structure.described import screw_tree
-from discover.structure.probing import Prober
+from discover.blackbox.contract import Respondent
+from discover.blackbox.region import Region
+from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.probing import Prober
 
 REGION = Region(q=1.5, v=2.0, tau=5.0)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from discover.bench.distilled import robots, structure_of
-from discover.bench.distilled_report import report, sentence
-from discover.region import Region
-from discover.stages import simulator
+from discover.blackbox.region import Region
+from discover.study.stages import simulator
+from tests.bench.models.distilled import robots, structure_of
+from tests.bench.models.distilled_report import report, sentence
 
 
 def test_what_is_mechanics_and_what_is_not(tmp_path):

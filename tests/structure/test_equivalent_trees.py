@@ -7,10 +7,10 @@ import pytest
 from black_boxes import REGION, black_box
 
 import kinematics
-from discover.dynamics import Respondent
-from discover.structure.inference import infer
-from kinematics.families import random_inertia
-from kinematics.tree import build
+from discover.blackbox.contract import Respondent
+from discover.mechanism.inference import infer
+from kinematics.robot.families import random_inertia
+from kinematics.robot.tree import build
 
 
 def made(kinds, axes, offsets=None, parents=None, seed=0) -> kinematics.Robot:

@@ -11,19 +11,19 @@ from black_boxes import black_box, prober
 
 import discover
 import kinematics
-from discover.dynamics import Respondent, relative_error
-from discover.structure.described import screw_tree
-from discover.structure.forward import forward, forward_program, rigid
-from discover.structure.free_base import infer_free
-from discover.structure.idealised import lean, tidy_frames
-from discover.structure.inference import infer
-from discover.structure.recursion import search
-from discover.structure.trees import machine_like
-from kinematics.families import random_inertia
-from kinematics.programs.elimination import forward_dynamics
-from kinematics.programs.mechanism import mechanism
-from kinematics.programs.search import named_order
-from kinematics.tree import build
+from discover.blackbox.contract import Respondent, relative_error
+from discover.mechanism.free_base import infer_free
+from discover.mechanism.geometry.canonical import lean, tidy_frames
+from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.inference import infer
+from discover.mechanism.recursion.forward import forward, forward_program, rigid
+from discover.mechanism.recursion.search import search
+from kinematics.programs.elimination.elimination import forward_dynamics
+from kinematics.programs.elimination.mechanism import mechanism
+from kinematics.programs.elimination.search import named_order
+from kinematics.robot.families import random_inertia
+from kinematics.robot.tree import build
+from tests.bench.structure.tree_families import machine_like
 
 ROBOTS = {
     "double_pendulum": lambda: kinematics.load("double_pendulum"),

@@ -8,14 +8,14 @@ import torch
 
 import discover
 import kinematics
-from discover.dynamics import Respondent, relative_error
+from discover.blackbox.contract import Respondent, relative_error
 from discover.errors import ModelError
-from discover.structure.account import Account
-from discover.structure.floating import FloatingTree, quaternions, rotations
-from discover.structure.free_base import free_recursion, infer_free
-from discover.structure.page import text
-from discover.structure.passes import torch_dynamics, torch_forces, trace_recursion
-from discover.structure.renumbering import Renumbered
+from discover.mechanism.description import Account
+from discover.mechanism.free_base import free_recursion, infer_free
+from discover.mechanism.recursion.passes import torch_dynamics, torch_forces, trace_recursion
+from discover.mechanism.recursion.pretty_printing import text
+from discover.mechanism.renumbering import Renumbered
+from discover.mechanism.tree.floating import FloatingTree, quaternions, rotations
 
 
 def _states(robot, n=20):

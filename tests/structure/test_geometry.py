@@ -9,15 +9,15 @@ from black_boxes import REGION, black_box, parents_in, prober, screws_in
 
 import discover
 import kinematics
-from discover.bench import inferred_geometry
-from discover.dynamics import Respondent, relative_error
+from discover.blackbox.contract import Respondent, relative_error
 from discover.errors import RegionError
-from discover.structure.assembly import robot_of
-from discover.structure.floating import FloatingTree
-from discover.structure.geometry import mirror, move
-from discover.structure.inference import infer
-from discover.structure.projection import Problem
-from discover.structure.screws import ScrewTree
+from discover.mechanism.geometry.assembly import robot_of
+from discover.mechanism.geometry.geometry import mirror, move
+from discover.mechanism.geometry.projection import Problem
+from discover.mechanism.geometry.screws import ScrewTree
+from discover.mechanism.inference import infer
+from discover.mechanism.tree.floating import FloatingTree
+from tests.bench.structure import geometry as inferred_geometry
 
 
 def _structure(robot, order=None, noise=None):

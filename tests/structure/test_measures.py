@@ -9,15 +9,15 @@ from black_boxes import REGION, black_box, parents_in, prober, screws_in
 
 import discover
 import kinematics
-from discover.dynamics import Respondent, relative_error
-from discover.inspection import prepare
-from discover.structure.inference import infer
-from discover.structure.measures import Measure
-from discover.structure.projection import Problem
-from discover.structure.uncertainty import measures
-from kinematics.families import random_inertia
-from kinematics.physical import parameters
-from kinematics.tree import build
+from discover.blackbox.contract import Respondent, relative_error
+from discover.mechanism.geometry.measures import Measure
+from discover.mechanism.geometry.projection import Problem
+from discover.mechanism.geometry.uncertainty import measures
+from discover.mechanism.inference import infer
+from discover.report.inspection import prepare
+from kinematics.robot.families import random_inertia
+from kinematics.robot.physical import parameters
+from kinematics.robot.tree import build
 
 _PLACE = np.array([0.3, 0.0, 0.1])
 

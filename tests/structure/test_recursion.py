@@ -9,15 +9,15 @@ from black_boxes import black_box, prober
 
 import discover
 import kinematics
-from discover.bench import black_boxes as impostors
-from discover.dynamics import relative_error
-from discover.structure.described import screw_tree
-from discover.structure.factorisation import factor_program, factors, sparsity
-from discover.structure.forward import rigid
-from discover.structure.language import SOURCES, Block, Samples, carried, joint, product
-from discover.structure.page import text
-from discover.structure.passes import compile_recursion, torch_dynamics, trace_recursion
-from discover.structure.recursion import search
+from discover.blackbox.contract import relative_error
+from discover.mechanism.factorisation import factor_program, factors, sparsity
+from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.recursion.forward import rigid
+from discover.mechanism.recursion.grammar import SOURCES, Block, Samples, carried, joint, product
+from discover.mechanism.recursion.passes import compile_recursion, torch_dynamics, trace_recursion
+from discover.mechanism.recursion.pretty_printing import text
+from discover.mechanism.recursion.search import search
+from tests.bench.structure import black_boxes as impostors
 
 TWIST = carried(joint("v"), 1)
 GYROSCOPIC = Block("rate", (TWIST, TWIST), 1)

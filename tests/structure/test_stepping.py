@@ -7,9 +7,9 @@ import torch
 
 import discover
 import kinematics
-from discover.dynamics import Respondent
-from discover.structure.inference import infer
-from discover.structure.stepping import infer_from_steps
+from discover.blackbox.contract import Respondent
+from discover.mechanism.inference import infer
+from discover.mechanism.stepping import infer_from_steps
 
 DT = 0.01
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from discover.bench import parts, structure
-from discover.bench.inferred_recursions import run as run_recursion
-from discover.bench.structure_controls import CONTROLS, control_robot
 from discover.errors import RecipeError
+from tests.bench import parts
+from tests.bench.structure import suite as structure
+from tests.bench.structure.controls import CONTROLS, control_robot
+from tests.bench.structure.recursions import run as run_recursion
 
 
 @pytest.mark.parametrize("name", list(CONTROLS))

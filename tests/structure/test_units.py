@@ -10,8 +10,8 @@ from test_equivalent_trees import made
 
 import discover
 import kinematics
-from discover.dynamics import Respondent, relative_error
-from discover.structure.inference import infer
+from discover.blackbox.contract import Respondent, relative_error
+from discover.mechanism.inference import infer
 
 
 def distances(found) -> np.ndarray:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import torch
 from planted_laws import _on, tip
 
-from discover.bench.planting import PlantedLaw
 from kinematics import Robot
+from tests.bench.laws.planting import PlantedLaw
 
 
 def laws(robot: Robot) -> list[PlantedLaw]:

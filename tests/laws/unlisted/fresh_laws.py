@@ -12,8 +12,8 @@ import torch
 from planted_laws import _on, tip
 from torch import Tensor
 
-from discover.bench.planting import PlantedLaw
 from kinematics import Robot
+from tests.bench.laws.planting import PlantedLaw
 
 
 def laws(robot: Robot) -> list[PlantedLaw]:

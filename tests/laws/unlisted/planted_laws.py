@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from discover.bench.planting import PlantedLaw
 from kinematics import Robot
+from tests.bench.laws.planting import PlantedLaw
 
 
 def _on(j: int, value: Tensor, nv: int) -> Tensor:

@@ -12,8 +12,8 @@ from planted_laws import _on, tip
 from torch import Tensor
 
 import kinematics
-from discover.bench.planting import PlantedLaw
 from kinematics import Robot
+from tests.bench.laws.planting import PlantedLaw
 
 PLACE = (0.1, 0.0, -0.45)
 F, M, D, A = "force", "inertia", "drive", "answer"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from planted_laws import _on
 
-from discover.bench.planting import PlantedLaw
 from kinematics import Robot
+from tests.bench.laws.planting import PlantedLaw
 
 
 def laws(robot: Robot) -> list[PlantedLaw]:

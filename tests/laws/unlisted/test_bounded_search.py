@@ -4,17 +4,17 @@ import pytest
 import torch
 
 import kinematics
-from discover import sampling
-from discover.dynamics import Answers
-from discover.laws import allowance, unlisted
-from discover.laws.allowance import Allowance, answers_for
-from discover.laws.carriers import joint_places
-from discover.laws.family import Family
-from discover.laws.fit import fit
-from discover.laws.leftover import coordinates_that_matter, rank_pairs
-from discover.laws.whitening import whiten
-from discover.region import Region
-from discover.zoo.quadruped import quadruped
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers
+from discover.blackbox.region import Region
+from discover.calibration.planted.quadruped import quadruped
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit, whiten
+from discover.laws.search import additive as unlisted
+from discover.laws.search import rounds as allowance
+from discover.laws.search.force_directions import joint_places
+from discover.laws.search.residual import coordinates_that_matter, rank_pairs
+from discover.laws.search.rounds import Allowance, answers_for
 
 
 def test_places_of_a_quadruped_are_about_as_many_as_those_of_an_arm():

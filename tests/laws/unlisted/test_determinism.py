@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 import discover
 import kinematics
-from discover.bench.planting import plant, with_noise
+from tests.bench.laws.planting import plant, with_noise
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
 

@@ -8,15 +8,16 @@ import sympy
 import torch
 
 import kinematics
-from discover import Region, sampling
-from discover.bench.planting import PlantedLaw, plant
-from discover.dynamics import Answers
+from discover import Region
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers
 from discover.errors import RecipeError
-from discover.laws import unlisted
-from discover.laws.engine_shapes import engine_named, shape_of
-from discover.laws.engines import Engine, Front
-from discover.laws.family import Family
-from discover.laws.fit import fit
+from discover.laws.regression.engines import Engine, Front
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
+from discover.laws.search import additive as unlisted
+from discover.laws.search.engine_basis import engine_named, shape_of
+from tests.bench.laws.planting import PlantedLaw, plant
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 U = sympy.Symbol("u", real=True)

@@ -6,15 +6,16 @@ import torch
 from planted_laws import tip
 
 import kinematics
-from discover import Region, sampling
-from discover.bench.planting import PlantedLaw, plant
-from discover.dynamics import Answers
-from discover.laws.family import Family
-from discover.laws.fields import framed_points
-from discover.laws.fit import fit
-from discover.laws.quantities import Point
-from discover.laws.terms import Term
-from discover.laws.unlisted import explain
+from discover import Region
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers
+from discover.laws.extensions.terms import Term
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
+from discover.laws.search.additive import explain
+from discover.laws.search.point_forces import framed_points
+from discover.laws.search.variables import Point
+from tests.bench.laws.planting import PlantedLaw, plant
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 PLACE = (0.15, 0.0, -0.55)

@@ -7,14 +7,15 @@ import sympy
 import torch
 
 import kinematics
-from discover import Region, sampling
-from discover.dynamics import Answers
-from discover.laws.carriers import joint_places
-from discover.laws.family import Family
-from discover.laws.fit import fit
-from discover.laws.front import apart, candidate, decide, front, near, seen_far
-from discover.laws.selection import refit
-from discover.laws.terms import symbols
+from discover import Region
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers
+from discover.laws.extensions.terms import symbols
+from discover.laws.pareto import apart, candidate, decide, front, near, seen_far
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
+from discover.laws.search.force_directions import joint_places
+from discover.laws.search.selection import refit
 
 REGION = Region(q=1.0, v=2.0, tau=5.0).resolve(2)
 ROBOT = kinematics.load("double_pendulum")

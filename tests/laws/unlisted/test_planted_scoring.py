@@ -8,12 +8,13 @@ import sympy
 import torch
 
 import kinematics
-from discover import Region, sampling
-from discover.bench.planting import plant, with_noise
-from discover.bench.scoring import score
+from discover import Region
+from discover.blackbox import sampling
 from discover.laws import RigidBodyLaw
-from discover.laws.carriers import joint_places
-from discover.laws.terms import symbols
+from discover.laws.extensions.terms import symbols
+from discover.laws.search.force_directions import joint_places
+from tests.bench.laws.planting import plant, with_noise
+from tests.bench.laws.scoring import score
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 

@@ -5,14 +5,15 @@ import torch
 from planted_laws import tip
 
 import kinematics
-from discover import Region, sampling
-from discover.bench import taught
-from discover.bench.planting import PlantedLaw, laws_of, plant
-from discover.bench.scoring import score
-from discover.dynamics import Answers
-from discover.laws.family import Family
-from discover.laws.fit import fit
-from discover.laws.unlisted import explain, within
+from discover import Region
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
+from discover.laws.search.additive import explain, within
+from tests.bench.laws import distilled as taught
+from tests.bench.laws.planting import PlantedLaw, laws_of, plant
+from tests.bench.laws.scoring import score
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 

@@ -9,10 +9,10 @@ import torch
 
 import discover
 import kinematics
-from discover import sampling
-from discover.bench.planting import plant
-from discover.dynamics import relative_error
+from discover.blackbox import sampling
+from discover.blackbox.contract import relative_error
 from discover.laws import from_dict
+from tests.bench.laws.planting import plant
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
 SOME = {
@@ -75,7 +75,7 @@ def test_nothing_is_found_in_rigid_bodies_under_noise(robot, seed):
 
 
 def test_a_table_stands_in_formulas_by_its_name_and_is_written_out_exactly():
-    from discover.laws.tabulated import Table
+    from discover.laws.extensions.tabulated import Table
 
     table = Table("phi1", (-1.0, -0.2, 0.1, 0.8, 2.0), (0.3, -0.4, 0.2, 1.0, -1.0))
     z = sympy.Symbol("z", real=True)
@@ -88,10 +88,10 @@ def test_a_table_stands_in_formulas_by_its_name_and_is_written_out_exactly():
 
 def test_a_tautology_scores_nothing(robot):
     """tau · 1 beside a rigid body is 0 = 0 in disguise: it must not be ranked as an explanation."""
-    from discover.dynamics import Answers
-    from discover.laws.family import Family
-    from discover.laws.fit import fit
-    from discover.laws.leftover import rank_pairs
+    from discover.blackbox.contract import Answers
+    from discover.laws.rigid_body.family import Family
+    from discover.laws.rigid_body.fit import fit
+    from discover.laws.search.residual import rank_pairs
 
     q, v, tau = sampling.sample(REGION.resolve(2), robot, 300, 3)
     a = kinematics.aba(robot, q, v, tau - torch.stack([torch.tanh(2 * v[:, 0]), 0 * v[:, 0]], -1))

@@ -1,0 +1,176 @@
+"""How wrong one `Dynamics` is about another, and how fast that grows with distance from the region.
+
+Any two answers can be compared: a model with the simulator, a law with the simulator, a law with
+the model it was taken from. Errors are relative (root mean square over the spread of the reference,
+joint by joint), distances are in half-widths of the region, bands are bootstrapped over states.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from discover.blackbox.contract import Dynamics
+from discover.blackbox.region import Region
+from discover.blackbox.sampling import AXES, Batch, sample, shell
+from discover.errors import ModelError
+
+if TYPE_CHECKING:
+    from kinematics import Robot
+
+
+Array = NDArray[np.float64]
+
+SHELLS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)  # outer radii; the first is the region itself
+BAND = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorCurve:
+    """Relative error against distance along one axis.
+
+    `distance` are the outer radii of the shells in half-widths (1.0: inside the region, uniformly);
+    `error` the relative errors there, `low` and `high` their bootstrapped 95 % band. An error is
+    infinite where the candidate did not answer with finite numbers.
+    """
+
+    axis: str
+    subject: str
+    distance: list[float]
+    error: list[float]
+    low: list[float]
+    high: list[float]
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class States:
+    """One shell's worth of questions: axis, outer radius, states (B, ...)."""
+
+    axis: str
+    outer: float
+    batch: Batch
+
+
+def shells(
+    region: Region,
+    robot: Robot | int,
+    *,
+    axes: Sequence[str] = AXES,
+    radii: Sequence[float] = SHELLS,
+    samples: int = 512,
+    seed: int = 0,
+) -> list[States]:
+    """The states at which curves are measured: the region, then shell after shell, per axis."""
+    inside = sample(region, robot, samples, seed)
+    found: list[States] = []
+    for number, axis in enumerate(axes):
+        found.append(States(axis=axis, outer=radii[0], batch=inside))
+        for step, (inner, outer) in enumerate(itertools.pairwise(radii), start=1):
+            draw = seed + 1 + number * len(radii) + step
+            batch = shell(region, robot, samples, inner, outer, axis, draw)
+            found.append(States(axis=axis, outer=outer, batch=batch))
+    return found
+
+
+def answers(dynamics: Dynamics, questions: Sequence[States]) -> list[Array]:
+    """What `dynamics` says to each of the questions, as (B, nv) float64 arrays."""
+    return [ask(dynamics, states.batch) for states in questions]
+
+
+def ask(dynamics: Dynamics, batch: Batch) -> Array:
+    """One batch of accelerations (B, nv) as float64. Raises ModelError where the shape is wrong."""
+    with torch.no_grad():
+        answer = torch.as_tensor(dynamics(batch.q.clone(), batch.v.clone(), batch.tau.clone()))
+    if answer.shape != batch.v.shape:
+        raise ModelError(
+            f"expected accelerations of shape {tuple(batch.v.shape)}, found {tuple(answer.shape)}"
+        )
+    return answer.to(device="cpu", dtype=torch.float64).numpy()
+
+
+def compare(
+    candidate: Sequence[Array],
+    reference: Sequence[Array],
+    questions: Sequence[States],
+    *,
+    subject: str,
+    seed: int = 0,
+) -> list[ErrorCurve]:
+    """Curves, one an axis, from two sets of answers to the same questions."""
+    curves = []
+    for axis in dict.fromkeys(states.axis for states in questions):
+        rows = [
+            (states.outer, *banded_error(said, true, seed=seed))
+            for said, true, states in zip(candidate, reference, questions, strict=True)
+            if states.axis == axis
+        ]
+        distance, error, low, high = (list(column) for column in zip(*rows, strict=True))
+        curves.append(
+            ErrorCurve(
+                axis=axis,
+                subject=subject,
+                distance=distance,
+                error=error,
+                low=low,
+                high=high,
+                samples=len(candidate[0]),
+            )
+        )
+    return curves
+
+
+def error_curves(
+    candidate: Dynamics,
+    reference: Dynamics,
+    robot: Robot | int,
+    region: Region,
+    *,
+    subject: str = "candidate against reference",
+    axes: Sequence[str] = AXES,
+    radii: Sequence[float] = SHELLS,
+    samples: int = 512,
+    seed: int = 0,
+) -> list[ErrorCurve]:
+    """How the candidate's error grows away from the region, one curve an axis."""
+    questions = shells(region, robot, axes=axes, radii=radii, samples=samples, seed=seed)
+    return compare(
+        answers(candidate, questions),
+        answers(reference, questions),
+        questions,
+        subject=subject,
+        seed=seed,
+    )
+
+
+def banded_error(
+    said: Array, true: Array, *, resamples: int = 200, seed: int = 0
+) -> tuple[float, float, float]:
+    """Relative error with its bootstrapped band: (error, low, high).
+
+    The error is sqrt(mean over joints of (mean square error / mean square of the reference)), for
+    arrays (B, nv); the bootstrap redraws the B rows.
+    """
+    if not np.isfinite(said).all():
+        return math.inf, math.inf, math.inf
+    wrong, spread = (said - true) ** 2, true**2
+    error = _relative(wrong.mean(0), spread.mean(0))
+    rng = np.random.default_rng(seed)
+    rows = len(said)
+    weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=resamples) / rows
+    draws = _relative(weights @ wrong, weights @ spread)
+    low, high = np.quantile(draws, [(1 - BAND) / 2, (1 + BAND) / 2])
+    return float(error), float(low), float(high)
+
+
+def _relative(wrong: Array, spread: Array) -> Any:
+    """(..., nv) mean squares to (...) relative errors; a joint that never moves counts as it is."""
+    scale = np.where(spread > 0, spread, 1.0)
+    return np.sqrt((wrong / scale).mean(-1))

@@ -1,0 +1,221 @@
+"""What a report shows beside the verdict, measured after it: errors, forecasts, times, test data.
+
+The verdict never sees any of this: here the simulator, or recordings that were kept aside, may be
+asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import kinematics
+from discover.artifacts import write_arrays, write_json
+from discover.blackbox.contract import Dynamics, Respondent, relative_error
+from discover.blackbox.region import Region
+from discover.blackbox.sampling import Batch
+from discover.evaluation import accuracy, contenders, forecast, ledger
+from discover.laws import RigidBodyLaw
+from discover.study.recipes import Recipe
+from discover.study.stages import simulator
+from kinematics import Robot
+
+if TYPE_CHECKING:
+    from discover.data.dataset import Dataset
+
+FILES = ("accuracy.json", "forecast.json", "forecast.npz", "ledger.json", "recordings.json")
+STEPS, LEAST_DT = 400, 0.005  # a forecast has at most so many steps, none shorter [s]
+
+
+def measure(
+    recipe: Recipe,
+    model: Callable[..., Any],
+    law: Any | None,
+    robot: Robot,
+    region: Region,
+    dataset: Dataset,
+    out: Path,
+) -> list[Path]:
+    """Measure what the recipe's `[report]` asks for and write it to `out`; returns the files."""
+    steps = dataset.outputs == "next_state"
+    dt = dataset.dt if steps else None
+    answered = accelerations(model, robot, outputs=dataset.outputs, dt=dt)
+    seed = recipe.study.seed
+    written = []
+    if recipe.recording is not None:
+        told = on_recordings(answered, law, robot, dataset)
+        written.append(write_json(out / "recordings.json", told))
+    else:
+        reference = accelerations(
+            simulator(robot, outputs=dataset.outputs, dt=dt), robot, outputs=dataset.outputs, dt=dt
+        )
+        curves = error_curves(answered, law, reference, robot, region, dt=dt, seed=seed)
+        written.append(write_json(out / "accuracy.json", {"curves": curves}))
+        told, drawn = forecasts(
+            model, law, robot, region, dt=dt, seconds=recipe.report.rollout_s, seed=seed
+        )
+        told["coordinates"] = coordinates(robot)
+        written.append(write_json(out / "forecast.json", told))
+        written.append(write_arrays(out / "forecast.npz", **drawn))
+    if recipe.report.ledger:
+        runners = contenders.line_up(robot, model, law)
+        timings = ledger.measure(runners, robot, region, seed=seed)
+        held: dict[str, Any] = {"machine": ledger.machine(), "timings": timings}
+        if recipe.recording is None:  # of recordings nobody knows what is true outside
+            true = kinematics.compile(robot, "aba")
+
+            def answer(batch: Batch) -> np.ndarray:
+                return np.asarray(true(*(x.numpy() for x in batch)))
+
+            held["accuracy"] = ledger.errors(runners, answer, robot, region, seed=seed)
+        written.append(write_json(out / "ledger.json", held))
+    return written
+
+
+def error_curves(
+    model: Dynamics,
+    law: Dynamics | None,
+    reference: Dynamics,
+    robot: Robot,
+    region: Region,
+    *,
+    dt: float | None = None,
+    seed: int = 0,
+) -> list[accuracy.ErrorCurve]:
+    """Model, law and simulator on the same states, each against each."""
+    questions = accuracy.shells(region, robot, seed=seed)
+    true = accuracy.answers(reference, questions)
+    said = accuracy.answers(model, questions)
+    curves = accuracy.compare(said, true, questions, subject="model against simulator", seed=seed)
+    if law is not None:
+        own = accelerations(law.step, robot, outputs="next_state", dt=dt) if dt else law  # type: ignore[attr-defined]
+        laid = accuracy.answers(own, questions)
+        for other, subject in ((true, "law against simulator"), (said, "law against model")):
+            curves += accuracy.compare(laid, other, questions, subject=subject, seed=seed)
+    return curves
+
+
+def forecasts(
+    model: Callable[..., Any],
+    law: Any | None,
+    robot: Robot,
+    region: Region,
+    *,
+    dt: float | None,
+    seconds: float,
+    seed: int = 0,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Model and law against the simulator over time; with dt they are maps of next states, and
+    stand against the simulator's own map."""
+    if dt is not None:
+        maps = {"model": step_map(model, robot, dt)}
+        if law is not None:
+            maps["law"] = law.step
+        control = simulator(robot, outputs="next_state", dt=dt)
+        return forecast.compare_step_maps(
+            maps, control, robot, region, dt=dt, seconds=seconds, seed=seed
+        )
+    subjects = {"model": accelerations(model, robot, outputs="acceleration", dt=None)}
+    if law is not None:
+        subjects["law"] = compiled(law.compile())
+    return forecast.compare_forecasts(
+        subjects,
+        compiled(kinematics.compile(robot, "aba")),
+        robot,
+        region,
+        seconds=seconds,
+        dt=max(seconds / STEPS, LEAST_DT),
+        seed=seed,
+    )
+
+
+def step_map(model: Callable[..., Any], robot: Robot, dt: float) -> forecast.StepMap:
+    """Somebody's model of next states, asked with the care of a `Respondent`."""
+    respondent = Respondent(model, robot.nq, robot.nv, outputs="next_state", dt=dt)
+
+    def step(q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
+        told = respondent.ask(q, v, tau, strict=False)
+        assert told.q_next is not None  # a respondent of next states gives both
+        assert told.v_next is not None
+        return told.q_next, told.v_next
+
+    return step
+
+
+def accelerations(
+    model: Callable[..., Any], robot: Robot, *, outputs: str, dt: float | None
+) -> Dynamics:
+    """Any model as accelerations: a step map answers with its change of velocity over dt."""
+    respondent = Respondent(model, robot.nq, robot.nv, outputs=outputs, dt=dt)
+
+    def answer(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return respondent.ask(q, v, tau, strict=False).a
+
+    return answer
+
+
+def compiled(program: Callable[..., Any]) -> Dynamics:
+    """A compiled program on NumPy arrays as a `Dynamics`: what long forecasts can afford."""
+
+    def answer(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return torch.from_numpy(program(q.numpy(), v.numpy(), tau.numpy()))
+
+    return answer
+
+
+def on_recordings(
+    model: Dynamics, law: Any | None, robot: Robot, dataset: Dataset
+) -> dict[str, Any]:
+    """Errors on each test trajectory: the model's accelerations, the laws' joint forces.
+
+    A law's joint force at the recorded acceleration is tau + H_law (a - a_law(q, v, tau)), which
+    is its inverse dynamics wherever its terms do not depend on a or tau.
+    """
+    rows = dataset.part("test")
+    files = list(dataset.metadata.get("files", {}))
+    trajectories: list[dict[str, Any]] = []
+    for index in rows.trajectory.unique(sorted=True).tolist():
+        part = rows.select(rows.trajectory == index)
+        assert part.a is not None  # recordings are data sets of accelerations
+        forces = {"description": kinematics.rnea(robot, part.q, part.v, part.a)}
+        if isinstance(law, RigidBodyLaw):  # a constant has no bodies, and no forces
+            H = kinematics.crba(law.robot, part.q)
+            gap = (part.a - law(part.q, part.v, part.tau)).unsqueeze(-1)
+            forces = {"law": part.tau + (H @ gap).squeeze(-1), **forces}
+        trajectories.append(
+            {
+                "name": files[index] if index < len(files) else f"trajectory {index}",
+                "samples": len(part),
+                "model_error": relative_error(model(part.q, part.v, part.tau), part.a),
+                "law_error": None
+                if law is None
+                else relative_error(law(part.q, part.v, part.tau), part.a),
+                "torque_errors": {who: _rms(x - part.tau) for who, x in forces.items()},
+                "torque_size": _rms(part.tau),
+            }
+        )
+    return {
+        "joints": coordinates(robot),
+        "torque_subjects": list(trajectories[0]["torque_errors"]) if trajectories else [],
+        "trajectories": trajectories,
+        "processing": dataset.metadata.get("processing", []),
+    }
+
+
+def coordinates(robot: Robot) -> list[str]:
+    """A name for each position coordinate: the joint's, with a number where it has several."""
+    names = []
+    for joint in robot.joint_names:
+        at = robot.q_slice(joint)
+        size = at.stop - at.start
+        names += [joint] if size == 1 else [f"{joint}[{k}]" for k in range(size)]
+    return names
+
+
+def _rms(x: Tensor) -> list[float]:
+    return np.sqrt(torch.mean(x.double().square(), 0).numpy()).tolist()

@@ -1,0 +1,233 @@
+"""A robot as a MuJoCo model, states in MuJoCo's coordinates, and its smooth pipeline in one loop.
+
+MuJoCo's free joint has its linear velocity in the world's frame and its angular velocity in the
+body's, linear first; quaternions are wxyz, as ours.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LEAST_INERTIA = 1e-9  # kg·m²
+JOINTS = {"revolute": "hinge", "continuous": "hinge", "prismatic": "slide", "spherical": "ball"}
+PIPELINE = ("mj_kinematics", "mj_comPos", "mj_makeM", "mj_factorM", "mj_comVel")
+
+Array = np.ndarray
+
+
+def mujoco_xml(robot: Any) -> str:
+    """The robot's tree, inertias and armature as MJCF; contacts, limits and constraints off."""
+    children: dict[int, list[int]] = {}
+    for i, parent in enumerate(robot.parents):
+        children.setdefault(parent, []).append(i)
+
+    def body(i: int) -> str:
+        return (
+            f'<body pos="{_numbers(robot.tree_offset[i])}" quat="{_quaternion(robot, i)}">'
+            + _inertial(robot.pi[i].numpy())
+            + _joint(robot, i)
+            + "".join(body(child) for child in children.get(i, ()))
+            + "</body>"
+        )
+
+    tree = "".join(body(i) for i in children.get(-1, ()))
+    return (
+        '<mujoco><compiler angle="radian" balanceinertia="false" boundmass="0"/>'
+        f'<option gravity="{_numbers(robot.gravity)}">'
+        '<flag contact="disable" constraint="disable"/>'
+        f"</option><worldbody>{tree}</worldbody></mujoco>"
+    )
+
+
+def _numbers(values: Any) -> str:
+    return " ".join(repr(float(x)) for x in np.ravel(values))
+
+
+def _quaternion(robot: Any, i: int) -> str:
+    import mujoco
+
+    quaternion = np.zeros(4)
+    mujoco.mju_mat2Quat(quaternion, robot.tree_rotation[i].numpy().ravel())
+    return _numbers(quaternion)
+
+
+def _inertial(pi: Array) -> str:
+    mass, centre, inertia = about_centre(pi)
+    # MuJoCo wants some inertia about every axis, even where nothing can turn.
+    inertia = inertia + max(0.0, LEAST_INERTIA - np.linalg.eigvalsh(inertia)[0]) * np.eye(3)
+    full = [inertia[k] for k in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
+    return f'<inertial mass="{mass!r}" pos="{_numbers(centre)}" fullinertia="{_numbers(full)}"/>'
+
+
+def _joint(robot: Any, i: int) -> str:
+    kind = robot.kinds[i]
+    if kind == "free":
+        return "<freejoint/>"
+    armature = _numbers(robot.armature[robot.v_slices[i]][:1])
+    axis = "" if kind == "spherical" else f' axis="{_numbers(robot.axes[i])}"'
+    return f'<joint type="{JOINTS[kind]}"{axis} armature="{armature}"/>'
+
+
+def about_centre(pi: Array) -> tuple[float, Array, Array]:
+    """Mass, centre of mass and inertia about it, from the ten parameters about the origin."""
+    mass = float(pi[0])
+    centre = pi[1:4] / mass if mass > 0 else np.zeros(3)
+    xx, xy, yy, xz, yz, zz = pi[4:]
+    about_origin = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    shift = mass * (centre @ centre * np.eye(3) - np.outer(centre, centre))
+    return mass, centre, about_origin - shift
+
+
+def mujoco_model(robot: Any) -> Any | None:
+    """The `mujoco.MjModel` of ``robot``; None where MuJoCo refuses it (inertias that break the
+    triangle inequality, a free joint that does not sit in the world's frame)."""
+    import mujoco
+
+    for i, kind in enumerate(robot.kinds):
+        placed = robot.parents[i] >= 0 or not np.allclose(robot.tree_rotation[i], np.eye(3))
+        if kind == "free" and (placed or np.any(robot.tree_offset[i].numpy())):
+            return None
+    try:
+        return mujoco.MjModel.from_xml_string(mujoco_xml(robot))
+    except ValueError:
+        return None
+
+
+def coordinates(
+    robot: Any, q: Array, v: Array, tau: Array
+) -> tuple[Array, Array, Array, Callable[[Array], Array]]:
+    """Our states (B, n) in MuJoCo's coordinates, and MuJoCo's accelerations in ours."""
+    v_theirs, tau_theirs = v.copy(), tau.copy()
+    turned = []
+    for kind, at_q, at_v in zip(robot.kinds, robot.q_slices, robot.v_slices, strict=True):
+        if kind != "free":
+            continue
+        R = rotations(q[:, at_q][:, 3:])
+        angular, linear = slice(at_v.start, at_v.start + 3), slice(at_v.start + 3, at_v.stop)
+        turned.append((R, angular, linear))
+        for ours, theirs in ((v, v_theirs), (tau, tau_theirs)):
+            # Theirs has the linear part first, so it stands where ours has the angular one.
+            theirs[:, angular] = np.einsum("bij,bj->bi", R, ours[:, linear])
+            theirs[:, linear] = ours[:, angular]
+
+    def back(a: Array) -> Array:
+        out = a.copy()
+        for R, angular, linear in turned:
+            rotated = np.einsum("bji,bj->bi", R, a[:, angular])
+            out[:, linear] = rotated - np.cross(v[:, angular], v[:, linear])
+            out[:, angular] = a[:, linear]
+        return out
+
+    return np.ascontiguousarray(q), v_theirs, tau_theirs, back
+
+
+def rotations(quaternions: Array) -> Array:
+    """(B, 4) wxyz to (B, 3, 3), body to world."""
+    w, x, y, z = quaternions.T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+class SmoothPipeline:
+    """MuJoCo's forward dynamics without anything but dynamics, state after state in machine code.
+
+    Per state: positions, mass matrix and its factors, velocities, bias force, and one solve; no
+    collisions, sensors, constraints or actuators, and no Python between states.
+    """
+
+    def __init__(self, model: Any) -> None:
+        import mujoco
+
+        self.model, self.data = model, mujoco.MjData(model)
+        mujoco.mj_forward(model, self.data)  # fills what the pipeline takes as given
+        self._loop = _loop(_library(Path(mujoco.__file__).parent))
+        self._room = np.zeros(model.nv)
+
+    def on(self, q: Array, v: Array, tau: Array, out: Array) -> Callable[[], None]:
+        """The call that fills ``out`` (B, nv) from contiguous (B, n) arrays in MuJoCo's
+        coordinates."""
+        m, d = self.model, self.data
+        arrays = (d.qpos, d.qvel, d.qfrc_bias, self._room, q, v, tau, out)
+        pointers = [ctypes.c_void_p(x.ctypes.data) for x in arrays]
+        sizes = (m.nq, m.nv, len(q))
+        loop = self._loop
+
+        def fill(_kept: Any = arrays) -> None:  # addresses alone would not keep the arrays
+            loop(m._address, d._address, *pointers, *sizes)
+
+        return fill
+
+
+def _library(folder: Path) -> ctypes.CDLL:
+    found = sorted(folder.glob("libmujoco*.so*")) + sorted(folder.glob("libmujoco*.dylib"))
+    found += sorted(folder.glob("mujoco.dll"))
+    return ctypes.CDLL(str(found[0]))
+
+
+@lru_cache(maxsize=1)
+def _loop(library: ctypes.CDLL) -> Callable[..., None]:
+    from kinematics.programs.compiler.machine import load_object, object_code
+
+    def at(name: str) -> str:
+        address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+        return f"inttoptr (i64 {address} to ptr)"
+
+    def copy(target: str, source: str, size: str) -> str:
+        return f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 0)"
+
+    steps = "\n".join(f"  call void {at(name)}(ptr %m, ptr %d)" for name in PIPELINE)
+    pointers = ["qpos", "qvel", "bias", "room", "q", "v", "tau", "out"]
+    arguments = ", ".join(f"ptr %{name}" for name in ("m", "d", *pointers))
+    source = f"""
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+define void @loop({arguments}, i64 %nq, i64 %nv, i64 %count) {{
+entry:
+  %q_bytes = mul i64 %nq, 8
+  %v_bytes = mul i64 %nv, 8
+  br label %state
+state:
+  %i = phi i64 [ 0, %entry ], [ %next, %leave ]
+  %q_shift = mul i64 %i, %q_bytes
+  %v_shift = mul i64 %i, %v_bytes
+  %own_q = getelementptr i8, ptr %q, i64 %q_shift
+  %own_v = getelementptr i8, ptr %v, i64 %v_shift
+  %own_tau = getelementptr i8, ptr %tau, i64 %v_shift
+  %own_out = getelementptr i8, ptr %out, i64 %v_shift
+  {copy("%qpos", "%own_q", "%q_bytes")}
+  {copy("%qvel", "%own_v", "%v_bytes")}
+{steps}
+  call void {at("mj_rne")}(ptr %m, ptr %d, i32 0, ptr %bias)
+  br label %force
+force:
+  %k = phi i64 [ 0, %state ], [ %k_next, %force ]
+  %tau_k = getelementptr double, ptr %own_tau, i64 %k
+  %bias_k = getelementptr double, ptr %bias, i64 %k
+  %room_k = getelementptr double, ptr %room, i64 %k
+  %t = load double, ptr %tau_k
+  %b = load double, ptr %bias_k
+  %f = fsub double %t, %b
+  store double %f, ptr %room_k
+  %k_next = add i64 %k, 1
+  %more_k = icmp slt i64 %k_next, %nv
+  br i1 %more_k, label %force, label %leave
+leave:
+  call void {at("mj_solveM")}(ptr %m, ptr %d, ptr %own_out, ptr %room, i32 1)
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %count
+  br i1 %more, label %state, label %done
+done:
+  ret void
+}}
+"""
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 10, *[ctypes.c_int64] * 3)
+    return kind(load_object(object_code(source), "loop"))

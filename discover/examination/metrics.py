@@ -1,0 +1,197 @@
+"""How far a model is from a law: relative errors beyond noise, growth, gain, what it remembers.
+
+Shared by the screening and the competition of laws; each measure is one number of the evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+import kinematics
+from discover.blackbox.contract import Answers
+from discover.blackbox.session import AXES, Interview
+from discover.errors import ModelError
+from discover.laws.rigid_body.consistency import Completion
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import Fit, fit, fit_step_map
+from discover.probes import memory, noise
+from discover.probes.reach import EDGES, curves, edge, reach, relative, tolerance
+from kinematics import Robot
+
+_BODILESS = 1e-6  # share of a joint's inertia below which it moves no bodies
+_SOME = 32
+_LEFT = 5.0  # times the residual inside: a model that is off by as much has left the law
+_LITTLE = 1.5  # times the noise, below which what a law leaves over in the region is noise
+_BEYOND = 0.05  # relative error beyond noise at which a law has ended
+_NO_WORSE = 0.8  # a gain above this on every axis is no loss anywhere
+
+
+def fit_answers(interview: Interview, family: Family, answers: Answers, scale, start=None) -> Fit:
+    """The member of a family closest to the answers: through an integrator for step models."""
+    if interview.respondent.outputs == "next_state":
+        assert interview.respondent.dt is not None
+        return fit_step_map(family, answers, interview.respondent.dt, scale=scale, start=start)
+    return fit(family, answers, scale=scale, start=start)
+
+
+def worst(law: Fit, sets: list[Answers], floor: noise.Floor) -> float:
+    """The largest relative error over the sets, beyond the model's own noise."""
+    return max(excess(relative(law, s), relative_noise(floor, s)) for s in sets)
+
+
+def gain_by_axis(
+    before: Fit, after: Fit, sets: list[Answers], floor: noise.Floor, blur: float
+) -> float:
+    """How many times smaller the far error became: along the axis that shows it best, unless
+    another axis became worse; then the worst axis of each counts."""
+    errors = [
+        tuple(excess(relative(law, s), relative_noise(floor, s)) for law in (before, after))
+        for s in sets
+    ]
+    ratios = [gain(b, a, blur) for b, a in errors]
+    if min(ratios) >= _NO_WORSE:
+        return max(ratios)
+    return gain(max(b for b, _ in errors), max(a for _, a in errors), blur)
+
+
+def gain(before: float, after: float, blur: float) -> float:
+    """How many times smaller an error became, both blurred by what noise leaves uncertain."""
+    if not np.isfinite(before) or not np.isfinite(after):
+        return 1.0 if before == after else before / max(after, blur)
+    return float(np.hypot(before, blur) / np.hypot(after, blur))
+
+
+def excess(error: float, noise_level: float) -> float:
+    """What of an error is not noise; both relative."""
+    return float(np.sqrt(max(error**2 - noise_level**2, 0.0))) if np.isfinite(error) else error
+
+
+def relative_noise(floor: noise.Floor, answers: Answers) -> float:
+    ok = answers.a[torch.isfinite(answers.a).all(-1)]
+    if not len(ok):
+        return 0.0
+    return float((floor.sigma.square() / ok.square().mean(0).clamp_min(1e-300)).mean().sqrt())
+
+
+def cost_of_bodies(
+    interview: Interview, law: Fit, completion: Completion, answers: Answers, level: float
+) -> float:
+    """1 + what physically possible bodies cost, over `level` (standardised); 1 where this cannot be
+    said, since some of the geometry is a guess.
+
+    A joint that moves no inertia but that of its own rotor is possible on paper only: such a law is
+    one of joints, not of bodies in a tree.
+    """
+    if not interview.geometry_known:
+        return 1.0
+    cost = 1.0 + completion.cost / level
+    if not any(t.joint_term == "armature" for t in law.family.terms):
+        return cost
+    some = answers[:_SOME]
+    H, _ = law.family.inertia_and_bias(law.theta, some.q, some.v, some.tau)
+    bodies = kinematics.crba(law.family.member(law.theta), some.q)
+    share = (bodies / H).diagonal(dim1=-2, dim2=-1).median(0).values.min()
+    return max(cost, _BODILESS / max(float(share), 1e-12) * cost)
+
+
+def growth(law: Fit, inside: Answers, outside: Answers, floor: noise.Floor) -> float:
+    """Residual outside over inside, in absolute terms, never below the noise floor."""
+    level = max(floor.level, 1e-9)
+    inner = max(law.standardised_error(inside), level)
+    rows = law.residual(outside).square().mean(-1).sqrt()
+    outer = float(rows.median()) if bool(torch.isfinite(rows).all()) else float("inf")
+    return max(outer, level) / inner
+
+
+def ends(
+    interview: Interview, law: Fit, inside: Answers, far: list[Answers], floor: noise.Floor
+) -> dict[str, float]:
+    """Along each axis, where the model leaves a law that describes it inside [half-widths]."""
+    level = max(law.standardised_error(inside), floor.own)
+    found = {}
+    for axis, answers in zip(AXES, far, strict=True):
+        rows = law.residual(answers).square().mean(-1).sqrt()
+        if bool((rows.median() > _LEFT * level) | ~torch.isfinite(rows).all()):
+            found[axis] = edge(interview, law, axis, _LEFT * level)
+    return {axis: at for axis, at in found.items() if at is not None}
+
+
+def goes_on(interview: Interview, law: Fit, inside: Answers, floor: noise.Floor) -> float:
+    """How far the law of the region goes on, along the axis that it ends on first [half-widths];
+    0 where there is none.
+
+    What was interpolated between samples ends where they do, on some axis by itself. With all axes
+    at once there are corners, where surfaces that have nothing to do with the region come nearer.
+    """
+    drawn = curves(interview, law, inside)
+    return min(reach(c, tolerance(floor))[0] for axis, c in drawn.items() if axis != "joint")
+
+
+def goes_on_beyond_noise(
+    interview: Interview, laws: Sequence[Fit], inside: Answers, floor: noise.Floor
+) -> float | None:
+    """The same of laws that leave nothing but noise over in the region, with their errors beyond
+    noise: of the law that goes on furthest. None where none of them leaves so little.
+    """
+    level = relative_noise(floor, inside)
+    little = [law for law in laws if excess(relative(law, inside), level) < _LITTLE * level]
+    if not little:
+        return None
+    return max(min(_past_the_edge(interview, law, inside, floor)) for law in little)
+
+
+def _past_the_edge(
+    interview: Interview, law: Fit, inside: Answers, floor: noise.Floor
+) -> Iterator[float]:
+    """Along each axis by itself, how far the law goes on [half-widths]."""
+    for axis, curve in curves(interview, law, inside).items():
+        if axis == "joint":
+            continue
+        asked = [interview.shell(axis, lo, hi, 1) for lo, hi in pairwise(EDGES)]
+        levels = [relative_noise(floor, x) for x in (inside, *asked)]
+        beyond = [excess(e, level) for e, level in zip(curve.error, levels, strict=True)]
+        yield reach(replace(curve, error=beyond), _BEYOND)[0]
+
+
+def exact_floor(floor: noise.Floor) -> float:
+    """The relative error below which growth is rounding."""
+    return max(1e-9, 10 * floor.rounding)
+
+
+def remembered(
+    interview: Interview,
+    law: Fit,
+    training_data: tuple | None,
+    fresh: Answers,
+    floor: noise.Floor,
+) -> dict[str, float]:
+    """What the model remembers of its training data, where they are given."""
+    if training_data is None:
+        return {}
+    found = memory.measure(
+        interview, law, training_answers(training_data, interview.robot), fresh, floor.own
+    )
+    return {
+        "kept label noise": found.kept_noise,
+        "train/fresh gap": found.gap,
+        "error against distance to training data": found.distance_link,
+    }
+
+
+def training_answers(data: tuple, robot: Robot) -> Answers:
+    """(q, v, tau, a) as somebody gave them, checked. Raises ModelError."""
+    if len(data) != 4:
+        raise ModelError(f"expected training_data as (q, v, tau, a), found {len(data)} arrays")
+    q, v, tau, a = (torch.as_tensor(x, dtype=torch.float64) for x in data)
+    nq, nv = robot.nq, robot.nv
+    if q.shape[-1] != nq or any(x.shape != (len(q), nv) for x in (v, tau, a)):
+        raise ModelError(
+            f"expected training_data of shapes (n, {nq}), (n, {nv}), (n, {nv}), (n, {nv}), found "
+            f"{', '.join(str(tuple(x.shape)) for x in (q, v, tau, a))}"
+        )
+    return Answers(q=q, v=v, tau=tau, a=a)

@@ -1,0 +1,184 @@
+"""What could have been seen: the smallest departure from a law that the tests would have found.
+
+Other laws are planted on the fitted one, at the noise and the residual that were measured: terms
+that the library lists, and shapes that it does not. Each is made larger until the very rules of the
+inquiry would have taken notice - the selection by description length, and the gain far out. What
+nine of ten planted laws have shown by then is the resolution; what is smaller could have hidden.
+Nothing larger than what the law leaves over can hide in it: that is the resolution at most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy
+import torch
+from torch import Tensor
+
+from discover.blackbox.contract import Answers
+from discover.blackbox.region import Region
+from discover.examination.metrics import excess, relative_noise
+from discover.examination.result import Resolution
+from discover.laws import solvers as least_squares
+from discover.laws.extensions.terms import Term, forces, library, symbols
+from discover.laws.rigid_body.family import evaluation_point
+from discover.laws.rigid_body.fit import Fit, design_of
+from discover.laws.search.selection import _ALPHABET, EFFECTIVE_SAMPLES, effective_samples
+from discover.probes import noise
+from discover.probes.reach import relative
+from kinematics import Robot
+
+_LISTED = 24  # terms of the library that are planted
+_UNLISTED = 0.6  # share of the error that a search without a list must leave, or less
+_SHOWN = 0.9  # of the planted laws
+_ABSORBED = 1e-6  # a law that bodies imitate to this share is none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sets:
+    """The answers that the tests looked at: in the region, out to where laws are fitted, and the
+    fresh ones far out, one set an axis."""
+
+    inside: Answers
+    tested: Answers
+    far: list[Answers]
+
+
+@dataclass(frozen=True)
+class _Planted:
+    """A law's effect on standardised accelerations, beyond what the bodies absorb, by set."""
+
+    inside: float
+    tested: float
+    far: list[float]
+    listed: bool
+    price: float
+
+
+def resolution(
+    law: Fit, sets: Sets, region: Region, floor: noise.Floor, *, gain: float, blur: float, seed: int
+) -> Resolution:
+    """The departure in the region, and far out, that nine of ten planted laws would have shown.
+
+    gain   factor by which the far error must shrink before another law is believed
+    blur   what noise leaves uncertain of a far error (relative)
+    """
+    level = max(law.standardised_error(sets.tested), floor.rounding, 1e-15)
+    implicit = any(t.nonlinear_in_acceleration for t in law.family.terms)
+    if implicit or law.family.around or not math.isfinite(level):
+        return Resolution(level, max(relative(law, s) for s in sets.far))
+    start = [math.hypot(excess(relative(law, s), relative_noise(floor, s)), blur) for s in sets.far]
+    needed = math.sqrt(gain**2 - 1)
+    samples = effective_samples(level, floor.random, sets.tested)
+    inside, outside = [], []
+    for planted in _plant(law, sets, region, seed):
+        if planted.listed:
+            size = level * math.sqrt(math.expm1(2 * planted.price / samples))
+        else:
+            size = level * math.sqrt(1 / _UNLISTED**2 - 1)
+        shown = [s * needed / f for s, f in zip(start, planted.far, strict=True) if f > 0]
+        if not shown:
+            continue
+        factor = max(size / planted.tested, min(shown))
+        inside.append(factor * planted.inside)
+        outside.append(factor * max(planted.far))
+    if not inside:
+        return Resolution(level, max(start))
+    least = floor.level if floor.random == 0 else floor.labels
+    whole = relative(law, sets.inside), max(relative(law, s) for s in sets.far)
+    return Resolution(
+        *(max(min(_quantile(x), w), least) for x, w in zip((inside, outside), whole, strict=True))
+    )
+
+
+def _quantile(values: list[float]) -> float:
+    ordered = sorted(values)
+    return ordered[min(int(_SHOWN * len(ordered)), len(ordered) - 1)]
+
+
+def _plant(law: Fit, sets: Sets, region: Region, seed: int) -> list[_Planted]:
+    robot = law.family.bodies
+    listed = [t for t in library(robot) if t.name not in {x.name for x in law.family.terms}]
+    order = torch.randperm(len(listed), generator=torch.Generator().manual_seed(seed + 71))
+    known = [listed[i] for i in order[:_LISTED].tolist()]
+    terms = known + _unlisted(robot, region)
+    if not terms:  # a lone free body has no joint to plant anything on
+        return []
+    columns, new = _effect(law, sets.tested, terms)
+    absorbed = least_squares.solve(columns, new, 1e-10)
+    beyond = new - columns @ absorbed
+    size, whole = beyond.square().mean(0).sqrt(), new.square().mean(0).sqrt()
+    inside = _rest(law, sets.inside, terms, absorbed).square().mean(0).sqrt()
+    far = []
+    for answers in sets.far:
+        nv = answers.v.shape[-1]
+        rest = _rest(law, answers, terms, absorbed).reshape(-1, nv, len(terms))
+        spread = (answers.a / law.scale).square()
+        spread = torch.nan_to_num(spread, nan=0.0, posinf=0.0).mean(0).clamp_min(1e-300)
+        far.append((rest.square().mean(0) / spread[:, None]).mean(0).sqrt())
+    found = []
+    for k, term in enumerate(terms):
+        if not bool(size[k] > _ABSORBED * whole[k]) or not float(inside[k]) > 0:
+            continue
+        found.append(
+            _Planted(
+                inside=float(inside[k]),
+                tested=float(size[k]),
+                far=[float(x[k]) for x in far],
+                listed=k < len(known),
+                price=_price(term, len(listed)),
+            )
+        )
+    return found
+
+
+def _price(term: Term, choices: int) -> float:
+    """What writing a term down costs in the selection [nats]."""
+    numbers = 1 + term.number_count
+    return (
+        math.log(max(2, choices))
+        + 0.5 * numbers * math.log(EFFECTIVE_SAMPLES)
+        + term.symbol_count * math.log(_ALPHABET)
+    )
+
+
+def _unlisted(robot: Robot, region: Region) -> list[Term]:
+    """Laws that no library has, on the first and the last joint."""
+    s = symbols(robot.nv)
+    slices = [robot.v_slice(name) for name in robot.joint_names]
+    joints = [x.start for x in slices if x.stop - x.start == 1]
+    terms: list[Term] = []
+    for j in dict.fromkeys((joints[0], joints[-1])) if joints else ():
+        q, v, a = s["q"][j], s["v"][j], s["a"][j]
+        width = {g: sympy.Float(float(getattr(region, g).half_width[j])) for g in ("q", "v")}
+        for name, shape in (
+            ("periodic force", sympy.sin(3 * q / width["q"])),
+            ("saturating drag", sympy.tanh(2 * v / width["v"])),
+            ("drag with the coordinate", v * q**2),
+            ("inertia with the coordinate", a * sympy.cos(3 * q / width["q"])),
+        ):
+            rows = tuple(shape if i == j else sympy.Integer(0) for i in range(robot.nv))
+            terms.append(Term(name=f"{name}, joint {j + 1}", shape=rows))
+    return terms
+
+
+def _effect(law: Fit, answers: Answers, terms: Sequence[Term]) -> tuple[Tensor, Tensor]:
+    """(slopes of the law's own parameters, effects of the terms), rows (n·nv), standardised."""
+    family = law.family
+    q, v = evaluation_point(answers, family.robot, law.integrator, law.dt)
+    design = design_of(family, answers, law.integrator, law.dt)
+    r = torch.nan_to_num(law.residual(answers), nan=0.0, posinf=0.0, neginf=0.0)
+    a = torch.nan_to_num(answers.a - r * law.scale, nan=0.0, posinf=0.0, neginf=0.0)
+    extra = forces(terms, q, v, a, answers.tau, family.bodies)
+    both = torch.cat([design.columns(a), extra], -1)
+    rows, info = torch.linalg.solve_ex(design.inertia(law.theta), both)
+    rows = torch.where((info != 0)[:, None, None], 0.0, rows) / law.scale[:, None]
+    rows = torch.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0).flatten(0, 1)
+    return rows[:, : family.size], rows[:, family.size :]
+
+
+def _rest(law: Fit, answers: Answers, terms: Sequence[Term], absorbed: Tensor) -> Tensor:
+    columns, new = _effect(law, answers, terms)
+    return new - columns @ absorbed

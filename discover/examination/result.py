@@ -1,0 +1,245 @@
+"""The result of an examination: verdict, evidence, law, reach; stored as plain JSON.
+
+`save` writes a folder that `load` reads back and that `discover report` renders again, without the
+model, the simulator or the training data.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from discover.artifacts import read_json, write_json
+from discover.blackbox.region import Region
+from discover.errors import OutputError
+from discover.judgement.evidence import Evidence, number_from_json, number_to_json
+from discover.laws import Law, from_dict
+from discover.mechanism.description import Account
+from discover.probes.reach import FARTHEST, Curve
+from kinematics import Robot
+
+
+class Resolution(float):
+    """The smallest relative departure from the verdict that the queries could have shown.
+
+    As a number, the coarser of the two; `region` is what could be seen inside, `far` outside.
+    """
+
+    region: float
+    far: float
+
+    def __new__(cls, region: float, far: float) -> Resolution:
+        self = super().__new__(cls, max(region, far))
+        self.region, self.far = region, far
+        return self
+
+    def __repr__(self) -> str:
+        return f"{self.region:.2g} in the region, {self.far:.2g} far out"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Examination:
+    """What was found out about one model.
+
+    verdict, confidence   the answer and its probability (`probabilities` has all four)
+    reach                 half-widths along q, v, tau and all together ("joint") up to which the
+                          law describes the model; searched to `reach_limit`
+    resolution            see Resolution
+    law                   the best law found, or None
+    evidence, curves      what the verdict rests on, and error against distance
+    parameters            identified base parameters beside those of the description
+    structure             local identities, descriptive only
+    account               the tree, geometry, factors and recursion that the answers show, where
+                          they were looked for
+    notes                 plain sentences for the reader
+    law_from              which answers the law was fitted to, in words
+    """
+
+    verdict: str
+    confidence: float
+    probabilities: dict[str, float]
+    reach: dict[str, float]
+    resolution: Resolution
+    law: Law | None
+    evidence: list[Evidence]
+    queries: int
+    seconds: float
+    seed: int
+    budget: str
+    region: Region
+    robot: Robot
+    model: str
+    outputs: str
+    dt: float | None
+    versions: dict[str, str]
+    curves: list[Curve] = field(default_factory=list)
+    parameters: list[dict[str, Any]] = field(default_factory=list)
+    structure: dict[str, float] = field(default_factory=dict)
+    account: Account | None = None
+    notes: list[str] = field(default_factory=list)
+    reach_limit: float = FARTHEST
+    law_from: str = ""
+
+    def save(self, directory: str | Path, *, report: bool = True) -> Path:
+        """Write verdict.json, law.json, evidence.json, exam.json and, with `report`, report.md and
+        its figures (`discover report` writes these later just the same).
+
+        Returns the directory. Raises OutputError where it cannot be written.
+        """
+        from discover.report import render
+
+        directory = Path(directory)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"expected a writable directory, found {directory}: {error.strerror}"
+            ) from error
+        (directory / "formulas.json").unlink(missing_ok=True)  # those of an earlier law
+        write_json(directory / "law.json", self._law_record())
+        write_json(directory / "evidence.json", [e.to_dict() for e in self.evidence])
+        write_json(directory / "exam.json", self._exam_record())
+        # Last, for a verdict.json says that the examination is whole.
+        write_json(directory / "verdict.json", self.verdict_record())
+        if report:
+            render(directory)
+        return directory
+
+    def verdict_record(self) -> dict[str, Any]:
+        """The content of verdict.json."""
+        law = None
+        if self.law is not None:
+            law = {
+                "family": self.law.family,
+                "complexity_bits": self.law.complexity.bits,
+                "terms": [str(t) for t in getattr(self.law, "terms", [])],
+                "parameters": {row["name"]: row["value"] for row in self.parameters},
+            }
+        return {
+            "verdict": self.verdict,
+            "confidence": self.confidence,
+            "probabilities": self.probabilities,
+            "resolution": number_to_json(float(self.resolution)),
+            "resolution_by_place": {
+                "region": number_to_json(self.resolution.region),
+                "far": number_to_json(self.resolution.far),
+            },
+            "reach": self.reach,
+            "robot": self.robot.name,
+            "model": self.model,
+            "region": self.region.to_dict(),
+            "law": law,
+            "evidence": [e.to_dict() for e in self.evidence],
+            "queries": self.queries,
+            "seconds": self.seconds,
+            "versions": self.versions,
+            "seed": self.seed,
+        }
+
+    def _law_record(self) -> dict[str, Any] | None:
+        if self.law is None:
+            return None
+        return {
+            **self.law.to_dict(),
+            "family": self.law.family,
+            "complexity": asdict(self.law.complexity),
+        }
+
+    def _exam_record(self) -> dict[str, Any]:
+        return {
+            "budget": self.budget,
+            "outputs": self.outputs,
+            "dt": self.dt,
+            "reach_limit": self.reach_limit,
+            "robot": self.robot.to_dict(),
+            "curves": [_curve_record(c) for c in self.curves],
+            "parameters": self.parameters,
+            "structure": {k: number_to_json(v) for k, v in self.structure.items()},
+            "account": None if self.account is None else self.account.to_dict(),
+            "notes": self.notes,
+            "law_from": self.law_from,
+        }
+
+    @functools.cached_property
+    def _summary(self) -> str:
+        reach = ", ".join(
+            f"{axis} {'≥ ' if r >= self.reach_limit else ''}{r:.2g}×"
+            for axis, r in self.reach.items()
+        )
+        return (
+            f"**{self.model}**: {self.verdict} (confidence {self.confidence:.2f}); "
+            f"reach {reach}; resolution {self.resolution!r}; {self.queries} queries in "
+            f"{self.seconds:.1f} s"
+        )
+
+    def __str__(self) -> str:
+        return self._summary.replace("**", "")
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        rows = ["| evidence | value | supports |", "|---|---|---|"]
+        rows += [f"| {e.name} | {e.value:.3g} | {', '.join(e.supports)} |" for e in self.evidence]
+        return "\n".join([self._summary, "", *rows, "", *self.notes])
+
+
+def load(directory: str | Path) -> Examination:
+    """The examination that `save` wrote. Raises OutputError or CheckpointError, one line each."""
+    directory = Path(directory)
+    verdict = read_json(directory / "verdict.json", "a verdict")
+    exam = read_json(directory / "exam.json", "an examination")
+    law = read_json(directory / "law.json", "a law")
+    evidence = read_json(directory / "evidence.json", "evidence")
+    try:
+        place = verdict["resolution_by_place"]
+        return Examination(
+            verdict=verdict["verdict"],
+            confidence=verdict["confidence"],
+            probabilities=verdict["probabilities"],
+            reach=verdict["reach"],
+            resolution=Resolution(*(number_from_json(place[k]) for k in ("region", "far"))),
+            law=None if law is None else from_dict(law),
+            evidence=[Evidence.from_dict(e) for e in evidence],
+            queries=verdict["queries"],
+            seconds=verdict["seconds"],
+            seed=verdict["seed"],
+            budget=exam["budget"],
+            region=Region.from_dict(verdict["region"]),
+            robot=Robot.from_dict(exam["robot"]),
+            model=verdict["model"],
+            outputs=exam["outputs"],
+            dt=exam["dt"],
+            versions=verdict["versions"],
+            curves=[_curve_from(c) for c in exam["curves"]],
+            parameters=exam["parameters"],
+            structure={k: number_from_json(v) for k, v in exam["structure"].items()},
+            account=_account_from(exam.get("account")),
+            notes=exam["notes"],
+            reach_limit=exam["reach_limit"],
+            law_from=exam["law_from"],
+        )
+    except (KeyError, TypeError) as error:
+        raise OutputError(
+            f"expected a whole examination in {directory}, found one without {error}: "
+            "examine the model again"
+        ) from error
+
+
+def _account_from(record: dict[str, Any] | None) -> Account | None:
+    return None if record is None else Account.from_dict(record)
+
+
+def _curve_record(curve: Curve) -> dict[str, Any]:
+    record = asdict(curve)
+    for name in ("error", "low", "high"):
+        record[name] = [number_to_json(x) for x in record[name]]
+    return record
+
+
+def _curve_from(record: dict[str, Any]) -> Curve:
+    numbers = {n: [number_from_json(x) for x in record[n]] for n in ("error", "low", "high")}
+    return Curve(
+        axis=record["axis"], subject=record["subject"], distance=record["distance"], **numbers
+    )

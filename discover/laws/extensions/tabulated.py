@@ -1,0 +1,148 @@
+"""A function of one variable that has no formula: a cubic spline with a name.
+
+In formulas it stands as a named SymPy function; torch evaluates its samples; programs and exports
+get it written out as truncated powers, max(0, z - z_k)³. Beyond its samples it goes on straight.
+At the ends it is not made to: a spline without curvature there misses what grows like a power.
+
+Functions of one variable that are linear in their values at knots, and jumps and kinks at zero.
+
+What a law leaves over is first described by such a basis, before any formula is looked for.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy
+import torch
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Table:
+    """name, and samples (z, value) with z increasing; at least four."""
+
+    name: str
+    z: tuple[float, ...]
+    values: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {"name": self.name, "z": list(self.z), "values": list(self.values)}
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Table:
+        """The inverse of `to_dict`."""
+        return cls(record["name"], tuple(record["z"]), tuple(record["values"]))
+
+    @property
+    def function(self) -> Any:
+        """The SymPy function of this name."""
+        return sympy.Function(self.name, real=True)
+
+    @functools.cached_property
+    def _pieces(self) -> tuple[np.ndarray, np.ndarray]:
+        """Knots, and coefficients of the cubic on each piece, ends straight: (k + 1, 4)."""
+        spline = CubicSpline(self.z, self.values)
+        low = [0.0, 0.0, float(spline(self.z[0], 1)), self.values[0]]
+        high = [0.0, 0.0, float(spline(self.z[-1], 1)), self.values[-1]]
+        return np.array(self.z), np.vstack([low, spline.c.T, high])
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """The value at z, of any shape."""
+        knots, pieces = self._pieces
+        at = torch.as_tensor(knots, dtype=z.dtype, device=z.device)
+        c = torch.as_tensor(pieces, dtype=z.dtype, device=z.device)
+        piece = torch.searchsorted(at, z.detach().contiguous())
+        start = torch.cat([at[:1], at])[piece]
+        x, own = z - start, c[piece]
+        return ((own[..., 0] * x + own[..., 1]) * x + own[..., 2]) * x + own[..., 3]
+
+    def written_out(self, z: sympy.Expr) -> sympy.Expr:
+        """The same function in elementary ones: a straight line, truncated squares and cubes."""
+        knots, pieces = self._pieces
+        jump = np.diff(pieces[:, 0])
+        last = knots[-1] - knots[-2]
+        curved = (pieces[1, 1], -(pieces[-2, 1] + 3 * pieces[-2, 0] * last))
+        out = sympy.Float(pieces[0, 3]) + sympy.Float(pieces[0, 2]) * (z - sympy.Float(knots[0]))
+        for at, size in zip(knots, jump, strict=True):
+            if size != 0:
+                out += sympy.Float(size) * sympy.Max(0, z - sympy.Float(at)) ** 3
+        for at, size in zip((knots[0], knots[-1]), curved, strict=True):
+            if size != 0:
+                out += sympy.Float(size) * sympy.Max(0, z - sympy.Float(at)) ** 2
+        return out
+
+
+def write_out(expression: sympy.Expr, tables: tuple[Table, ...]) -> sympy.Expr:
+    """The expression with every named table replaced by elementary functions."""
+    for table in tables:
+        expression = expression.replace(table.function, table.written_out)
+    return expression
+
+
+_TAIL = 1.0  # times the median size, from where on knots are further and further apart
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Cubic splines through unit vectors at the knots; sign(z) and |z| if `kinks`."""
+
+    knots: np.ndarray
+    pieces: Tensor  # (knots + 1, 4, knots)
+    kinks: bool
+
+    @classmethod
+    def over(cls, z: Tensor, size: int, tails: bool = False) -> Basis:
+        """`size` knots over the sample z, half evenly spaced and half where the sample is.
+
+        With `tails` their distance grows with that from zero, for samples that reach far out.
+        """
+        x = np.sort(z.detach().numpy().ravel())
+        low, high = x[0], x[-1]
+        if not high - low > 1e-12 * max(abs(low), abs(high)):
+            high = low + max(1e-9, abs(low))
+        even = np.linspace(low, high, size)
+        if tails:
+            unit = max(_TAIL * float(np.median(np.abs(x))), 1e-9 * (high - low))
+            even = unit * np.sinh(
+                np.linspace(np.arcsinh(low / unit), np.arcsinh(high / unit), size)
+            )
+        dense = np.quantile(x, np.linspace(0, 1, size))
+        knots = 0.6 * even + 0.4 * dense
+        knots = np.maximum.accumulate(knots + 1e-9 * (high - low) * np.arange(size))
+        spline = CubicSpline(knots, np.eye(size))
+        line = np.zeros((2, 4, size))
+        for row, end in ((0, 0), (1, -1)):
+            line[row, 2] = spline(knots[end], 1)
+            line[row, 3] = np.eye(size)[end]
+        pieces = np.concatenate([line[:1], spline.c.transpose(1, 0, 2), line[1:]])
+        return cls(knots, torch.from_numpy(pieces), bool(low < 0 < high))
+
+    @property
+    def size(self) -> int:
+        """Number of functions."""
+        return len(self.knots) + 2 * self.kinks
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """(n,) to (n, size)."""
+        z = torch.nan_to_num(z)
+        at = torch.from_numpy(self.knots)
+        piece = torch.searchsorted(at, z.contiguous())
+        x = (z - torch.cat([at[:1], at])[piece]).unsqueeze(-1)
+        c = self.pieces[piece]
+        values = ((c[:, 0] * x + c[:, 1]) * x + c[:, 2]) * x + c[:, 3]
+        if self.kinks:
+            values = torch.cat([values, z.sign().unsqueeze(-1), z.abs().unsqueeze(-1)], -1)
+        return values
+
+    def table(self, name: str, coefficients: Tensor) -> tuple[Table, float, float]:
+        """The function as a table, and the heights of sign(z) and of |z| beside it."""
+        k = len(self.knots)
+        smooth = Table(name, tuple(self.knots.tolist()), tuple(coefficients[:k].tolist()))
+        jump, kink = coefficients[k:].tolist() if self.kinks else (0.0, 0.0)
+        return smooth, jump, kink

@@ -1,0 +1,229 @@
+"""A formula of several variables from samples: fewer variables first, evolution for what is left.
+
+Units take out what they can, differences and sums what they can, powers of single variables what
+they can. What remains is searched by exhaustion, in several views of the target; for what that does
+not explain there is the catalogue of shapes in one variable and an evolutionary engine in several.
+What is found is polished in double precision, its numbers made round where nothing is lost, and
+kept as a front.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+
+from discover.laws.regression.constant_optimisation import polish, refitted
+from discover.laws.regression.dimensional_analysis import Unit
+from discover.laws.regression.engines import ENGINES, Engine, Front, Operon, Sparse
+from discover.laws.regression.engines.contract import description, symbols_used
+from discover.laws.regression.exhaustive import Candidate, candidates
+from discover.laws.regression.target_transforms import VIEWS
+from discover.laws.regression.variable_reduction import Reduced, predictability, reduce
+from discover.threads import one_thread
+
+SECONDS = 10.0  # of one processor
+EXACT = 1e-10  # relative error at which nothing more is looked for
+NOTHING_LEFT = 0.97  # of the rest's spread remains when the rest is predicted
+_EVOLVED = 2  # ways of reducing the variables that an engine is given
+_FEW_VARIABLES = 3  # up to which the short expressions are few enough
+_FREED = 10  # candidates of each way whose inner numbers are fitted, too
+_SCANNED = 10  # candidates with numbers from a grid inside, beside the others
+_REFITTED = 20  # candidates of each way
+_POLISHED = 3  # members of an engine's front that are refitted
+_LISTED = 20  # formulas that a front is made from
+_FINALISTS = 10  # formulas whose numbers are made round
+_BEYOND = 1.5  # times the samples' range over which a law should have values
+_MORE = 1.05  # the error over that of a law that does not
+_FLOOR = 1e-9  # relative error below which a smaller one is no evidence
+_FEW = 300  # samples that are searched with; all are polished with
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """What fits into a budget: fixed beforehand, so that the same seed gives the same formulas.
+
+    blocks       short expressions whose pairs are tried
+    evaluations  of an evolutionary engine, in all
+    """
+
+    blocks: int
+    evaluations: int
+
+    @classmethod
+    def within(cls, seconds: float) -> Effort:
+        """For about `seconds` of one processor, as processors were about 2024."""
+        return cls(
+            blocks=int(min(4000, 1260 * seconds**0.5)), evaluations=int(_SPEED * 0.25 * seconds)
+        )
+
+
+_SPEED = 4_000  # evaluations of an engine in a second
+
+
+@one_thread()
+def find_formula(
+    x: np.ndarray,
+    y: np.ndarray,
+    symbols: Sequence[sympy.Symbol],
+    *,
+    units: Sequence[Unit] | None = None,
+    target: Unit | None = None,
+    seed: int = 0,
+    engine: Engine | None = None,
+    seconds: float = SECONDS,
+) -> Front:
+    """The front of y (n,) as formulas of x (n, d).
+
+    units, target  exponents of base units of every variable and of y, where they are known
+    engine         for what exhaustion leaves unexplained [Operon where it is installed]
+    seconds        of one processor that the search may take, about
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    ENGINES["sparse"]().check(x[:, :1], y, symbols[:1])
+    if float(np.ptp(y)) == 0.0:
+        return Front.of([(sympy.Float(float(y[0]), 17), 0.0)])
+    moving = np.ptp(x, axis=0) > 0
+    if not moving.all():
+        x, symbols = x[:, moving], [s for s, m in zip(symbols, moving, strict=True) if m]
+        units = units if units is None else [u for u, m in zip(units, moving, strict=True) if m]
+    effort = Effort.within(seconds)
+    rows = np.linspace(0, len(y) - 1, min(len(y), _FEW)).round().astype(int)
+    search = _Search(x[rows], y[rows], tuple(symbols))
+    ways = reduce(x, y, symbols, units, target)
+    for way in ways:
+        search.exhaust(way, rows, effort)
+        if search.settled(way, rows):
+            break
+    else:
+        for number, way in enumerate(ways[:_EVOLVED]):
+            search.evolve(way, rows, effort, seed + number, engine)
+            if search.exact:
+                break
+    found = search.sorted()
+    polished = [polish(f, x, y, symbols) for f, _ in found[:_FINALISTS]]
+    return Front.of([*(p for p in polished if p is not None), *found[_FINALISTS:_LISTED]])
+
+
+class _Search:
+    """The formulas found so far, refitted on the few samples."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, symbols: tuple[sympy.Symbol, ...]):
+        self.x, self.y, self.symbols = x, y, symbols
+        self.scale = float(np.sqrt(np.mean(y**2))) or 1.0
+        self.found: list[tuple[sympy.Expr, float]] = []
+        self.ending: list[tuple[sympy.Expr, float]] = []
+        middle = 0.5 * (x.max(0) + x.min(0))
+        signs = np.where((x > 0).all(0) | (x < 0).all(0), np.sign(x), 0.0)
+        beyond = middle + _BEYOND * (x - middle)
+        self.beyond = np.where(signs * beyond < 0, x, beyond)
+
+    def add(self, formula: sympy.Expr) -> None:
+        """Refit a formula and keep it."""
+        formula, error = refitted(formula, self.x, self.y, self.symbols)
+        if math.isfinite(error):
+            (self.found if self._holds(formula) else self.ending).append((formula, error))
+
+    def _holds(self, formula: sympy.Expr) -> bool:
+        """Whether the formula has values beyond the samples, too."""
+        with np.errstate(all="ignore"):
+            values = sympy.lambdify(self.symbols, formula, ["scipy", "numpy"])(*self.beyond.T)
+            return bool(np.isfinite(values).all())
+
+    def sorted(self) -> list[tuple[sympy.Expr, float]]:
+        """Shortest descriptions first; those that end at the samples only if they say more."""
+        least = min((e for _, e in self.found), default=math.inf)
+        say = [f for f in self.ending if max(f[1], EXACT * self.scale) < least / _MORE]
+        return sorted([*self.found, *say], key=lambda f: _length(f[0], f[1] / self.scale))
+
+    @property
+    def exact(self) -> bool:
+        """Whether anything describes the samples to rounding."""
+        return min((error for _, error in self.found), default=math.inf) < EXACT * self.scale
+
+    def settled(self, way: Reduced, rows: np.ndarray) -> bool:
+        """Whether the best leaves nothing that its variables could still predict."""
+        ordered = self.sorted()
+        if not ordered or self.exact:
+            return bool(ordered)
+        best, _ = ordered[0]
+        with np.errstate(all="ignore"):
+            rest = self.y - sympy.lambdify(self.symbols, best, ["scipy", "numpy"])(*self.x.T)
+        if not np.isfinite(rest).all():
+            return False
+        left = [predictability(v, rest)[0] for v in (self.x, way.variables[rows])]
+        return float(min(left)) >= NOTHING_LEFT
+
+    def exhaust(self, way: Reduced, rows: np.ndarray, effort: Effort) -> None:
+        """Everything short in the variables of `way`."""
+        rest = (self.y / way.factor[rows]).astype(float)
+        if not np.isfinite(rest).all():
+            return
+        if way.variables.shape[1] == 0:
+            self.add(way.factor_expression * sympy.Float(float(rest.mean()), 17))
+            return
+        blocks = effort.blocks // (1 if way.variables.shape[1] <= _FEW_VARIABLES else 2)
+        made = candidates(way.variables[rows], rest, blocks)
+        scale = float(np.sqrt(np.mean(rest**2)))
+        # Numbers from a grid are not yet what they will be: they would lose to long series.
+        scanned = _shortest([c for c in made if c.scanned], scale)[:_SCANNED]
+        for place, one in enumerate([*_shortest(made, scale), *scanned]):
+            # Others that are exact as they stand may be shorter, or better behaved far away.
+            if self.exact and one.error > EXACT * scale:
+                return
+            for free in (False, True)[: 2 if place < _FREED else 1]:
+                self.add(way.factor_expression * one.expression(way.expressions, free))
+                if self.exact:
+                    break
+
+    def evolve(
+        self,
+        way: Reduced,
+        rows: np.ndarray,
+        effort: Effort,
+        seed: int,
+        engine: Engine | None,
+    ) -> None:
+        """What an engine finds in the first views, as it is and otherwise."""
+        rest = self.y / way.factor[rows]
+        k = way.variables.shape[1]
+        views = [v for v in VIEWS if v.usual and v.sees(rest)][: 2 if k > 1 else None]
+        if k == 0 or not np.isfinite(rest).all():
+            return
+        chosen: list[Engine] = [Sparse()] if k == 1 else []
+        if engine is not None:
+            chosen.append(engine)
+        elif Operon.available():
+            share = effort.evaluations / (_EVOLVED * len(views))
+            chosen.append(Operon(generations=max(1, round(share / 300)), population=300, length=20))
+        own = sympy.symbols(f"_z1:{k + 1}", real=True)
+        inner = dict(zip(own, way.expressions, strict=True))
+        for one, view in itertools.product(chosen, views):
+            y = view.forward(rest)
+            front = one.fit(way.variables[rows], y, own, seed)
+            spread = float(y.std()) or 1.0
+            best = sorted(front.members, key=lambda m: _length(m.expression, m.error / spread))
+            for m in best[:_POLISHED]:
+                self.add(way.factor_expression * view.back(m.expression.xreplace(inner)))
+            if self.exact:
+                return
+
+
+def _shortest(made: Sequence[Candidate], scale: float) -> list[Candidate]:
+    """Those with the shortest descriptions, of equal ones only the first."""
+
+    def nats(c: Candidate) -> float:
+        return description(max(c.error / scale, _FLOOR), c.symbols)
+
+    out: dict[float, Candidate] = {}
+    for c in sorted(made, key=nats):
+        out.setdefault(round(nats(c), 4), c)
+    return list(out.values())[:_REFITTED]
+
+
+def _length(formula: sympy.Expr, error: float) -> float:
+    return description(max(error, _FLOOR), symbols_used(formula))

@@ -1,0 +1,255 @@
+"""Can bodies with these parameters exist? The nearest physically possible inertial parameters.
+
+A body's ten numbers belong to a distribution of mass exactly when its 4×4 pseudo-inertia
+[[Σ, h], [hᵀ, m]], Σ = ½ tr(I) 1 - I, is positive semidefinite (Wensing, Kim & Slotine 2018).
+Torques show only base parameters, so the question is whether *some* parameters with those base
+parameters are possible: a semidefinite program.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from discover.blackbox.contract import Answers
+from discover.laws.extensions.terms import forces, joint_terms
+from discover.laws.rigid_body.fit import Fit, design_of
+from discover.laws.solvers import solved_columns
+
+_STEPS = 5000  # of the second solver, a third of a second
+_VIOLATION = 1e-6  # of a constraint, relative to the largest unknown, in a typical body's units
+_MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """Physically possible parameters close to a fit.
+
+    pi        (nb, 10), possible, with base parameters as close to the fitted ones as can be
+    cost      the error in acceleration (standardised) that moving to them costs in the region;
+              NaN where the solver gave up
+    exact     whether pi has the fitted base parameters themselves (cost zero)
+    armature  (m,) what the rotors of joints must add for pi to be possible, where the motion of a
+              rotor cannot be told from that of bodies; None where no rotor is needed
+    """
+
+    pi: Tensor
+    cost: float
+    exact: bool
+    armature: Tensor | None = None
+
+
+def pseudo_inertia(pi: Tensor) -> Tensor:
+    """The 4×4 pseudo-inertia of ten parameters m, h, Ixx, Ixy, Iyy, Ixz, Iyz, Izz: (…, 4, 4)."""
+    m, h = pi[..., 0], pi[..., 1:4]
+    xx, xy, yy, xz, yz, zz = pi[..., 4:].unbind(-1)
+    half = 0.5 * (xx + yy + zz)
+    rows = [
+        torch.stack([half - xx, -xy, -xz, h[..., 0]], -1),
+        torch.stack([-xy, half - yy, -yz, h[..., 1]], -1),
+        torch.stack([-xz, -yz, half - zz, h[..., 2]], -1),
+        torch.stack([h[..., 0], h[..., 1], h[..., 2], m], -1),
+    ]
+    return torch.stack(rows, -2)
+
+
+def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
+    """The physically possible parameters closest to `reference` among those nearest to the fit.
+
+    reference (nb, 10): parameters of the robot's description, the tie-break for all that torques
+    cannot show. If the reference with the fitted base parameters put in is possible, it is taken
+    as it stands; otherwise possible bodies with exactly these base parameters are looked for, and
+    only where there are none those that come nearest, with or without rotors.
+    """
+    V = fitted.family.basis
+    beta = fitted.theta[: V.shape[1]]
+    shifted = _with_base(reference, V, beta)
+    if _possible(shifted, reference):
+        return Completion(pi=shifted, cost=0.0, exact=True)
+    inside = _with_exactly(V.numpy(), shifted.numpy(), reference.numpy())
+    if inside is not None:
+        exact = _with_base(torch.from_numpy(inside), V, beta)
+        if _possible(exact, reference):
+            return Completion(pi=exact, cost=0.0, exact=True)
+    J = _sensitivity(fitted, answers)
+    bare = np.zeros((len(beta), 0))
+    found = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), bare)
+    if found is None:
+        return Completion(pi=reference, cost=float("nan"), exact=False)
+    near = torch.from_numpy(found[0])
+    exact = _with_base(near, V, beta)
+    if _possible(exact, reference):
+        return Completion(pi=exact, cost=0.0, exact=True)
+    cost = float((J @ (V.T @ near.flatten() - beta)).norm())
+    rotors = _rotors(fitted, answers)
+    if rotors.shape[1]:
+        # Bodies alone cannot do it: with rotors that turn as the bodies do, perhaps they can.
+        helped = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), rotors.numpy())
+        if helped is not None:
+            pi, armature = (torch.from_numpy(x) for x in helped)
+            shifted = _with_base(pi, V, beta - rotors @ armature)
+            if _possible(shifted, reference):
+                return Completion(pi=shifted, cost=0.0, exact=True, armature=armature)
+            rest = float((J @ (V.T @ pi.flatten() + rotors @ armature - beta)).norm())
+            if rest < 0.5 * cost:
+                return Completion(pi=pi, cost=rest, exact=False, armature=armature)
+    return Completion(pi=near, cost=cost, exact=False)
+
+
+def _rotors(fitted: Fit, answers: Answers) -> Tensor:
+    """Base parameters of a unit armature of each joint whose rotor moves as bodies do: (k, m)."""
+    robot, k = fitted.family.robot, fitted.family.basis.shape[1]
+    rotors = [t for t in joint_terms(robot) if t.joint_term == "armature"]
+    if not rotors:
+        return fitted.theta.new_zeros(k, 0)
+    design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
+    a = answers.a
+    bodies = design.columns(a)[..., :k].flatten(0, 1)
+    x = forces(rotors, answers.q, answers.v, a, answers.tau, robot).flatten(0, 1)
+    size = bodies.norm(dim=0).clamp_min(1e-300)
+    D = torch.linalg.lstsq(bodies / size, x, driver="gelsd").solution / size[:, None]
+    same = (bodies @ D - x).norm(dim=0) < 1e-6 * x.norm(dim=0)
+    return D[:, same]
+
+
+def _with_base(pi: Tensor, V: Tensor, beta: Tensor) -> Tensor:
+    """pi moved by the least amount so that its base parameters are beta."""
+    flat = pi.flatten()
+    return (flat + V @ (beta - V.T @ flat)).reshape(-1, 10)
+
+
+def _possible(pi: Tensor, reference: Tensor) -> bool:
+    """Whether no pseudo-inertia has a negative eigenvalue, up to rounding."""
+    scale = pseudo_inertia(reference).abs().amax()
+    return bool((torch.linalg.eigvalsh(pseudo_inertia(pi)) >= -1e-9 * scale).all())
+
+
+def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
+    """A square root of the information on the base parameters, per answer (k, k)."""
+    design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
+    a = fitted.predict(answers.q, answers.v, answers.tau)
+    columns = design.columns(a)[..., : fitted.family.basis.shape[1]]
+    rows = (solved_columns(design.inertia(fitted.theta), columns) / fitted.scale[:, None]).flatten(
+        0, 1
+    )
+    return torch.linalg.qr(rows / len(rows) ** 0.5).R
+
+
+def _solve(
+    J: np.ndarray, V: np.ndarray, beta: np.ndarray, reference: np.ndarray, rotors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The two programs, in units of a typical mass and length so that the solver sees ones."""
+    import cvxpy as cp
+
+    nb = len(reference)
+    mass, length = _units(reference)
+    units = _unit_vector(mass, length, nb)
+    J = J / max(np.linalg.norm(J @ V.T * units, 2), 1e-300)
+    x = cp.Variable(10 * nb)
+    constraints = [P >> _MARGIN * np.eye(4) for P in _pseudo_inertias(x, nb)]
+    turning = mass * length**2
+    misfit = (J @ V.T * units) @ x - J @ beta
+    extra = cp.Variable(rotors.shape[1], nonneg=True) if rotors.shape[1] else None
+    if extra is not None:
+        misfit = misfit + (J @ rotors * turning) @ extra
+    nearest = _minimise(cp.Problem(cp.Minimize(cp.norm(misfit)), constraints), x)
+    if nearest is None:
+        return None
+    start = reference.flatten() / units
+    value = float(np.linalg.norm(misfit.value))
+    allowed = 1.02 * value + 1e-7 * float(np.linalg.norm(J @ beta))
+    tie = cp.Problem(
+        cp.Minimize(cp.sum_squares((x - start) / max(np.linalg.norm(nearest - start), 1e-9))),
+        # In units of what is allowed: a bound of a millionth is below what solvers tell apart.
+        [*constraints, cp.norm(misfit / allowed) <= 1.0],
+    )
+    added = np.zeros(0) if extra is None else np.array(extra.value)
+    chosen = _minimise(tie, x)
+    if chosen is None:
+        chosen = nearest
+    elif extra is not None:
+        added = np.array(extra.value)
+    return (chosen * units).reshape(nb, 10), added * turning
+
+
+def _with_exactly(V: np.ndarray, start: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
+    """Possible parameters that differ from `start` only where torques cannot see it, or None.
+
+    Minimising a misfit finds base parameters to the solver's tolerance, which light last links
+    magnify into accelerations a thousand times as large. Moving in the null space keeps them
+    exactly: first as far inside the possible bodies as can be, then as near to the reference as
+    half of that room allows.
+    """
+    import cvxpy as cp
+
+    nb = len(reference)
+    mass, length = _units(reference)
+    units = _unit_vector(mass, length, nb)
+    scaled = V.T * units
+    hidden = np.linalg.svd(scaled)[2][np.linalg.matrix_rank(scaled) :].T
+    if hidden.shape[1] == 0:
+        return None
+    z, room = cp.Variable(hidden.shape[1]), cp.Variable()
+    x = start.flatten() / units + hidden @ z
+    bodies = _pseudo_inertias(x, nb)
+    inside = cp.Problem(cp.Maximize(room), [*(P >> room * np.eye(4) for P in bodies), room <= 1.0])
+    deepest = _minimise(inside, z)
+    if deepest is None or room.value is None or float(room.value) <= 0.0:
+        return None
+    half = 0.5 * float(room.value)
+    tie = cp.Problem(
+        cp.Minimize(cp.sum_squares(x - reference.flatten() / units)),
+        [P >> half * np.eye(4) for P in bodies],
+    )
+    chosen = _minimise(tie, z)
+    z_found = deepest if chosen is None else chosen
+    return ((start.flatten() / units + hidden @ z_found) * units).reshape(nb, 10)
+
+
+def _pseudo_inertias(x, nb: int) -> list:
+    """The 4×4 pseudo-inertia of each body as cvxpy expressions of x (10 nb)."""
+    import cvxpy as cp
+
+    # One product with a constant a body: cvxpy takes much longer over blocks put together.
+    units = pseudo_inertia(torch.eye(10, dtype=torch.float64))
+    entries = units.permute(1, 2, 0).reshape(16, 10).numpy()
+    return [cp.reshape(entries @ x[10 * i : 10 * i + 10], (4, 4), order="C") for i in range(nb)]
+
+
+def _unit_vector(mass: float, length: float, nb: int) -> np.ndarray:
+    """The units of the ten parameters of each body: (10 nb,)."""
+    return np.tile(mass * np.array([1.0] + 3 * [length] + 6 * [length**2]), nb)
+
+
+def _units(reference: np.ndarray) -> tuple[float, float]:
+    """A typical mass [kg] and radius of gyration [m] of the described bodies."""
+    mass = max(float(np.abs(reference[:, 0]).mean()), 1e-9)
+    second = float(np.abs(reference[:, [4, 6, 9]]).mean())
+    return mass, max((second / mass) ** 0.5, 1e-6)
+
+
+def _minimise(problem, x) -> np.ndarray | None:
+    """The minimiser x, or None where both solvers give up.
+
+    What a solver calls inaccurate may be good, or far from anything possible (the second is of the
+    first order and may run out of steps): x is held against the constraints, whatever it is called.
+    """
+    import cvxpy as cp
+
+    for solver, options in ((cp.CLARABEL, {}), (cp.SCS, {"max_iters": _STEPS})):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                problem.solve(solver=solver, **options)
+        except cp.error.SolverError:
+            continue
+        if x.value is None or not np.isfinite(x.value).all():
+            continue
+        allowed = _VIOLATION * max(1.0, float(np.abs(x.value).max(initial=0.0)))
+        if all(np.max(c.violation()) < allowed for c in problem.constraints):
+            return x.value.copy()
+    return None

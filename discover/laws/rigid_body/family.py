@@ -1,0 +1,343 @@
+"""The left side of a family of laws at a set of states, linear in its parameters.
+
+The rigid-body family of a tree, with extra terms: linear in its parameters.
+
+    H(q) a + bias(q, v) + Σ c_k φ_k(q, v, a, tau) = tau,       H a + bias = Y(q, v, a) V β
+
+β are coordinates of the identifiable subspace of the bodies' inertial parameters (V has orthonormal
+columns), c the coefficients of the terms. The tree's topology and joint axes come with the robot;
+its inertial parameters are not used for anything but a starting guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+import kinematics
+from discover.blackbox.contract import Answers
+from discover.laws.extensions.io_nonlinearity import Channel, answered, felt
+from discover.laws.extensions.surrogate_trigonometry import Turns
+from discover.laws.extensions.surrogate_trigonometry import columns as turned
+from discover.laws.extensions.terms import RobotKey, Term, forces
+from discover.laws.search.variables import Mechanics, needs_mechanics
+from discover.laws.solvers import newton, solved
+from kinematics import Robot
+from kinematics.algorithms.simulate import chart_rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """The left side of a family at n states, H(theta) a + b(theta), linear in its p parameters.
+
+    bias_columns (n, nv, p) at a = 0; inertia_columns (n, nv, nv, k) of the bodies, the second nv
+    being a's, and term_inertia (n, nv, nv, m) of the terms that move with a, which are the
+    parameters `moving`; rest_columns (n, nv, k), the bodies' share at v = 0 too: gravity.
+    """
+
+    bias_columns: Tensor
+    inertia_columns: Tensor
+    rest_columns: Tensor
+    term_inertia: Tensor | None = None
+    moving: tuple[int, ...] = ()
+
+    def __getitem__(self, rows: Tensor) -> Design:
+        moving = None if self.term_inertia is None else self.term_inertia[rows]
+        return Design(
+            bias_columns=self.bias_columns[rows],
+            inertia_columns=self.inertia_columns[rows],
+            rest_columns=self.rest_columns[rows],
+            term_inertia=moving,
+            moving=self.moving,
+        )
+
+    def beside(self, still: Tensor, moving: Sequence[int], columns: Tensor) -> Design:
+        """The same with terms beside the bodies: `still` (n, nv, m) at a = 0, those that move with
+        a by their numbers, and how, `columns` (n, nv, nv, moving)."""
+        k = self.bias_columns.shape[-1]
+        return Design(
+            bias_columns=torch.cat([self.bias_columns, still], -1),
+            inertia_columns=self.inertia_columns,
+            rest_columns=self.rest_columns,
+            term_inertia=columns if moving else None,
+            moving=tuple(k + i for i in moving),
+        )
+
+    def mechanics(self, theta: Tensor) -> Mechanics:
+        """What the words of the terms mean for the bodies theta (the potential left out)."""
+        k = self.rest_columns.shape[-1]
+        beta = theta[:k]
+        gravity = self.rest_columns @ beta
+        return Mechanics(
+            H=self.inertia_columns @ beta,
+            gravity=gravity,
+            velocity=self.bias_columns[..., :k] @ beta - gravity,
+            potential=None,
+        )
+
+    def moved(self, mechanics: Mechanics, size: float) -> Mechanics:
+        """`mechanics` with `size` more of one parameter, each in turn (k, n, …): all is linear."""
+        k = self.rest_columns.shape[-1]
+        gravity = self.rest_columns.movedim(-1, 0)
+        bias = self.bias_columns[..., :k].movedim(-1, 0)
+        return Mechanics(
+            H=mechanics.H + size * self.inertia_columns.movedim(-1, 0),
+            gravity=mechanics.gravity + size * gravity,
+            velocity=mechanics.velocity + size * (bias - gravity),
+            potential=mechanics.potential,
+        )
+
+    def inertia(self, theta: Tensor) -> Tensor:
+        """H (n, nv, nv)."""
+        H = self.inertia_columns @ theta[: self.inertia_columns.shape[-1]]
+        if self.term_inertia is None:
+            return H
+        return H + self.term_inertia @ theta[list(self.moving)]
+
+    def columns(self, a: Tensor) -> Tensor:
+        """d(left side) / d(theta) at accelerations a: (n, nv, p)."""
+        out, (*_, nv, k) = self.bias_columns.clone(), self.inertia_columns.shape
+        row = a[:, None, :]
+        # Inertia is symmetric: summed over its first index, which is one product a state.
+        out[..., :k] += (row @ self.inertia_columns.flatten(2)).reshape(-1, nv, k)
+        if self.term_inertia is not None:
+            out[..., list(self.moving)] += (row[:, None] @ self.term_inertia).squeeze(-2)
+        return out
+
+    def acceleration(self, theta: Tensor, tau: Tensor) -> Tensor:
+        """Forward dynamics (n, nv); NaN where H is singular."""
+        return solved(self.inertia(theta), tau - self.bias_columns @ theta)
+
+
+INTEGRATORS = ("euler", "midpoint", "rk4")
+_RANK_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A tree and the terms that are allowed besides its rigid bodies.
+
+    `robot` carries no joint terms of its own (they are Terms here); `basis` (10 nb, k).
+    `reference`: the bodies whose momentum, energy … the terms speak of; `robot` where it is None.
+    `channels`: what bodies and terms together are asked through, and answer through.
+    `turns`: what the bodies turn by in place of sine and cosine; None where by these.
+    """
+
+    robot: Robot
+    basis: Tensor
+    terms: tuple[Term, ...] = ()
+    reference: Robot | None = None
+    channels: tuple[Channel, ...] = ()
+    turns: Turns | None = None
+
+    @classmethod
+    def of(cls, robot: Robot, terms: Sequence[Term] = ()) -> Family:
+        """The family of `robot`'s tree."""
+        bare = without_joint_terms(robot)
+        return cls(robot=bare, basis=identifiable_basis(bare), terms=tuple(terms))
+
+    def with_terms(self, terms: Sequence[Term], reference: Robot | None = None) -> Family:
+        """The same tree with other terms."""
+        return Family(
+            robot=self.robot,
+            basis=self.basis,
+            terms=tuple(terms),
+            reference=reference or self.reference,
+            channels=self.channels,
+            turns=self.turns,
+        )
+
+    @property
+    def around(self) -> tuple[Channel | Turns, ...]:
+        """What no force beside the bodies can say."""
+        return self.channels if self.turns is None else (*self.channels, self.turns)
+
+    @property
+    def bare(self) -> Family:
+        """The same without channels."""
+        return replace(self, channels=()) if self.channels else self
+
+    @property
+    def bodies(self) -> Robot:
+        """The bodies that the terms speak of."""
+        return self.reference or self.robot
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return self.basis.shape[1] + len(self.terms)
+
+    def member(self, theta: Tensor) -> Robot:
+        """The robot with the inertial parameters V β (of least norm, not necessarily possible)."""
+        k = self.basis.shape[1]
+        return self.robot.replace(pi=(self.basis @ theta[:k]).reshape(-1, 10))
+
+    def rigid_design(self, q: Tensor, v: Tensor) -> Design:
+        """The part of the left side that the bodies make, at states (q, v)."""
+        if self.turns is not None:
+            made = turned(self.robot, self.turns, self.basis, q, v)
+            return Design(
+                bias_columns=made.bias, inertia_columns=made.inertia, rest_columns=made.rest
+            )
+        robot, zero = self.robot, torch.zeros_like(v)
+        units = torch.eye(robot.nv, dtype=v.dtype)
+        moving = torch.stack([zero, v, *(zero for _ in units)])
+        faster = torch.stack([zero, zero, *(e.expand_as(v) for e in units)])
+        at_once = kinematics.regressor(robot, q.expand(len(moving), *q.shape), moving, faster)
+        at_rest, bias, *inertia = at_once @ self.basis
+        return Design(
+            bias_columns=bias,
+            inertia_columns=torch.stack([column - at_rest for column in inertia], 2),
+            rest_columns=at_rest,
+        )
+
+    def design(self, rigid: Design, q: Tensor, v: Tensor, tau: Tensor) -> Design:
+        """That of the bodies at states (q, v), with the columns of the terms beside."""
+        return rigid.beside(*self._term_columns(q, v, tau)) if self.terms else rigid
+
+    def bodies_at(self, theta: Tensor, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """(H, bias) of the bodies, with the joint terms that the robot itself states."""
+        member = self.member(theta)
+        if self.turns is None:
+            return kinematics.crba(member, q), kinematics.bias(member, q, v)
+        made = turned(member, self.turns, member.pi.reshape(-1, 1), q, v)
+        beside = kinematics.joint_forces(member, q, v, torch.zeros_like(v))
+        return made.inertia[..., 0] + torch.diag(member.armature), made.bias[..., 0] + beside
+
+    def inertia_and_bias(
+        self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(H, b) with H a + b = tau: terms that are linear in a have gone into H."""
+        c = theta[self.basis.shape[1] :]
+        H, b = self.bodies_at(theta, q, v)
+        if self.terms:
+            still, moving, columns = self._term_columns(q, v, tau)
+            b = b + still @ c
+            if moving:
+                H = H + columns @ c[moving]
+        return H, b
+
+    def _term_columns(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, list[int], Tensor]:
+        """Columns of the terms at rest of a (n, nv, m), which of them move with a, and how."""
+        zero, nv = torch.zeros_like(v), v.shape[-1]
+        mechanics = mechanics_for(self.terms, self.bodies, q, v)
+        still = forces(self.terms, q, v, zero, tau, self.bodies, mechanics)
+        moving = [k for k, t in enumerate(self.terms) if t.moves_with_acceleration]
+        some, columns = [self.terms[k] for k in moving], []
+        for j in range(nv if moving else 0):
+            unit = zero.clone()
+            unit[..., j] = 1.0
+            columns.append(
+                forces(some, q, v, unit, tau, self.bodies, mechanics) - still[..., moving]
+            )
+        if not columns:
+            return still, moving, still.new_zeros(*v.shape, nv, 0)
+        return still, moving, torch.stack(columns, dim=-2)
+
+    def acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """Forward dynamics of the member theta (n, nv); NaN where its H is singular."""
+        if self.channels:
+            a = self.bare.acceleration(theta, *felt(self.channels, q, v, tau))
+            return answered(self.channels, q, v, tau, a)
+        if any(t.nonlinear_in_acceleration for t in self.terms):
+            return self._implicit_acceleration(theta, q, v, tau)
+        H, b = self.inertia_and_bias(theta, q, v, tau)
+        return solved(H, tau - b)
+
+    def _implicit_acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """Newton's method from the bodies' own acceleration, for terms not linear in a."""
+        member, c = self.member(theta), theta[self.basis.shape[1] :]
+        H, b = kinematics.crba(member, q), kinematics.bias(member, q, v)
+        mechanics = mechanics_for(self.terms, self.bodies, q, v)
+
+        def left(a: Tensor) -> Tensor:
+            own = forces(self.terms, q, v, a, tau, self.bodies, mechanics) @ c
+            return (H @ a.unsqueeze(-1)).squeeze(-1) + b + own - tau
+
+        return newton(left, solved(H, tau - b))
+
+    def effective_acceleration(
+        self,
+        theta: Tensor,
+        q: Tensor,
+        v: Tensor,
+        tau: Tensor,
+        integrator: str | None,
+        dt: float | None,
+    ) -> Tensor:
+        """What an observer of steps sees, (v' - v) / dt; without an integrator, a itself."""
+        if integrator is None or integrator == "euler":
+            return self.acceleration(theta, q, v, tau)
+        assert dt is not None
+        return self.mean_rates(theta, q, v, tau, integrator, dt)[1]
+
+    def mean_rates(
+        self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor, integrator: str, dt: float
+    ) -> tuple[Tensor, Tensor]:
+        """(q' ⊖ q) / dt and (v' - v) / dt of one step, as `kinematics.simulate` makes it."""
+
+        def slope(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+            there = kinematics.integrate(self.robot, q, x, 1.0)
+            return chart_rate(self.robot, x, w), self.acceleration(theta, there, w, tau)
+
+        k1, a1 = slope(torch.zeros_like(v), v)
+        if integrator == "euler":
+            return v + dt * a1, a1
+        k2, a2 = slope(0.5 * dt * k1, v + 0.5 * dt * a1)
+        if integrator == "midpoint":
+            return k2, a2
+        k3, a3 = slope(0.5 * dt * k2, v + 0.5 * dt * a2)
+        k4, a4 = slope(dt * k3, v + dt * a3)
+        return (k1 + 2 * k2 + 2 * k3 + k4) / 6, (a1 + 2 * a2 + 2 * a3 + a4) / 6
+
+
+def evaluation_point(answers: Answers, robot: Robot, integrator: str | None, dt: float | None):
+    """(q, v) at which the law's acceleration is closest to what the answers show, to O(dt²)."""
+    if integrator is None or integrator == "euler" or dt is None:
+        return answers.q, answers.v
+    v_mean = answers.v + 0.5 * dt * answers.a
+    return kinematics.integrate(robot, answers.q, answers.v + 0.25 * dt * answers.a, 0.5 * dt), (
+        v_mean
+    )
+
+
+def without_joint_terms(robot: Robot) -> Robot:
+    """The bodies alone: no armature, damping, friction or springs."""
+    zero = torch.zeros_like(robot.armature)
+    return robot.replace(armature=zero, damping=zero, friction=zero, stiffness=zero)
+
+
+def identifiable_basis(robot: Robot) -> Tensor:
+    """Orthonormal columns that span the inertial parameters torques can show: (10 nb, rank).
+
+    From the regressor at generic states, by singular values (Gautier 1991). Depends on the tree,
+    its geometry and gravity, never on the inertial parameters.
+    """
+    return _identifiable_basis(RobotKey(robot))
+
+
+@lru_cache(maxsize=32)
+def _identifiable_basis(key: RobotKey) -> Tensor:
+    robot = key.robot
+    generator = torch.Generator().manual_seed(0)
+    n = max(40, 4 * 10 * robot.nb // robot.nv)
+
+    def draw(spread: float) -> Tensor:
+        return spread * torch.randn(n, robot.nv, generator=generator, dtype=torch.float64)
+
+    neutral = robot.neutral().to(torch.float64).expand(n, -1)
+    q = kinematics.integrate(robot, neutral, draw(1.5), 1.0)
+    Y = kinematics.regressor(robot, q, draw(2.0), draw(5.0)).reshape(-1, 10 * robot.nb)
+    _, s, Vh = torch.linalg.svd(Y / Y.square().mean().sqrt(), full_matrices=False)
+    rank = int((s > _RANK_TOLERANCE * s[0]).sum())
+    return Vh[:rank].T.contiguous()
+
+
+def mechanics_for(terms: Sequence[Term], robot: Robot, q: Tensor, v: Tensor) -> Mechanics | None:
+    """What the terms' words need of the bodies, computed once; None where they need nothing."""
+    names = set().union(*(t.names for t in terms)) if terms else set()
+    return Mechanics.of(robot, q, v, names) if needs_mechanics(names) else None

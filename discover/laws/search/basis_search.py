@@ -1,0 +1,306 @@
+"""Which shape is this? The unknown function of one variable, against a catalogue.
+
+The flexible fit gives the function at knots z, and with them a metric: how much a change of the
+function changes the accelerations beyond what the bodies could make up for. In that metric every
+shape of the catalogue is laid beside the function on a grid of its constants, all at once; the
+best are polished. The metric makes shapes that differ by a rigid-body force the same, as they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from discover.laws.search.basis_functions import Shape, catalogue
+
+_KEPT = 50  # shapes that are polished on the grid
+_PLAIN = 7  # symbols up to which a shape of one constant is always polished
+_AGAIN = 12  # shapes that are polished at the states
+_SECOND = 6  # shapes that a second one is added to
+
+
+@dataclass(frozen=True)
+class Target:
+    """The function at z (k,): values f leave push(f) - y of it, in rows of acceleration.
+
+    push   (k, m) -> (rows, m), linear
+    total  the squares that no values could explain, to be added to |push(f) - y|²
+    count  how many rows an error is averaged over
+    floor  root mean square below which a smaller error is no evidence
+    size   the unit of z in shapes: the largest |z|, of few large ones less
+    """
+
+    z: np.ndarray
+    push: Callable[[np.ndarray], np.ndarray]
+    y: np.ndarray
+    rest: float
+    count: int
+    floor: float
+    size: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """Σ coefficients · shapes(z / size; constants), its error (rms) and its length in nats."""
+
+    shapes: tuple[Shape, ...]
+    constants: tuple[tuple[float, ...], ...]
+    error: float
+    length: float
+    coefficients: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return " + ".join(s.name for s in self.shapes)
+
+
+@functools.lru_cache(maxsize=1)
+def _shapes() -> tuple[Shape, ...]:
+    return tuple(catalogue())
+
+
+Length = Callable[[float, int, int], float]
+
+
+def search(
+    coarse: Target, fine: Target, length: Length, keep: int, summands: int = 2
+) -> list[Found]:
+    """The shapes, and sums of up to `summands` of them, with the shortest descriptions, best first.
+
+    `coarse` is the function on a grid, `fine` the same at the states themselves;
+    `length(error, symbols, numbers)` is the description length in nats.
+    """
+    u = coarse.z / coarse.size
+    dictionary = _Dictionary.of(coarse, u)
+    best = dictionary.best(coarse.y, float(coarse.y @ coarse.y) + coarse.rest, coarse, length)
+    plain = [x for x in best[_KEPT:] if x[1].cost <= _PLAIN and len(x[1].grids) <= 1]
+    found = [_polish(coarse, (s,), (k,), length) for _, s, k in [*best[:_KEPT], *plain]]
+    found.sort(key=lambda f: f.length)
+    firsts = [f for f in found if f.name in ("1", "u")]
+    if found and found[0].error > 1.3 * max(coarse.floor, fine.floor):
+        firsts += [f for f in found[:_SECOND] if f.name not in ("1", "u")]
+        found += _lopsided(coarse, best, length)
+    found += _sums(coarse, u, firsts, dictionary, length)
+    found.sort(key=lambda f: f.length)
+    if summands > 2 and found and found[0].error > 1.3 * max(coarse.floor, fine.floor):
+        pairs = [f for f in found if len(f.shapes) == 2][:_SECOND]
+        found += _sums(coarse, u, pairs, dictionary, length)
+        found.sort(key=lambda f: f.length)
+        # Beside a function known roughly, sums of many look best: some of each size go on.
+        sizes = [[f for f in found if len(f.shapes) == k] for k in range(1, summands + 1)]
+        found = [f for some in sizes for f in some[: _AGAIN // summands]]
+    again = [_polish(fine, f.shapes, f.constants, length) for f in found[:_AGAIN]]
+    again.sort(key=lambda f: f.length)
+    return [replace(f, coefficients=_coefficients(fine, f)) for f in again[:keep]]
+
+
+def polished(
+    target: Target,
+    shapes: tuple[Shape, ...],
+    constants: tuple[tuple[float, ...], ...],
+    length: Length,
+) -> Found:
+    """The shapes with constants and coefficients fitted, from the constants given."""
+    found = _polish(target, shapes, constants, length)
+    return replace(found, coefficients=_coefficients(target, found))
+
+
+def _coefficients(target: Target, found: Found) -> tuple[float, ...]:
+    u = target.z / target.size
+    pairs = zip(found.shapes, found.constants, strict=True)
+    columns = np.stack([np.nan_to_num(s.values(u, k)) for s, k in pairs], 1)
+    c, *_ = np.linalg.lstsq(target.push(columns), target.y, rcond=1e-12)
+    return tuple(float(x) for x in c)
+
+
+@dataclass(frozen=True)
+class _Dictionary:
+    """All shapes on all their grids of constants, pushed to rows and measured."""
+
+    blocks: list[tuple[Shape, np.ndarray, slice]]
+    pushed: np.ndarray  # (rows, columns)
+    norm: np.ndarray
+    usable: np.ndarray
+
+    @classmethod
+    def of(cls, target: Target, u: np.ndarray) -> _Dictionary:
+        one_sided = u.min() >= 0 or u.max() <= 0
+        blocks, parts, start = [], [], 0
+        for shape in _shapes():
+            if one_sided and (shape.side or "sign" in shape.name):
+                continue
+            grid = np.array(list(product(*shape.grids))).T if shape.grids else np.zeros((0, 1))
+            values = shape.values(u[:, None], grid[:, None, :])
+            values = np.broadcast_to(values, (len(u), grid.shape[1]))
+            blocks.append((shape, grid, slice(start, start + grid.shape[1])))
+            parts.append(values)
+            start += grid.shape[1]
+        columns = np.concatenate(parts, axis=1)
+        good = np.isfinite(columns).all(0) & (np.abs(columns).max(0) < 1e6)
+        columns = np.where(good, columns, 0.0)
+        pushed = target.push(columns)
+        norm = np.einsum("ij,ij->j", pushed, pushed)
+        # What pushing takes almost whole away is a rigid body's own force.
+        share = norm / np.maximum(np.einsum("ij,ij->j", columns, columns), 1e-300)
+        usable = good & (share > 1e-10 * share.max(initial=0.0)) & (norm > 0)
+        return cls(blocks, pushed, norm, usable)
+
+    def best(
+        self, y: np.ndarray, total: float, target: Target, length: Length, simple: bool = False
+    ) -> list[tuple[float, Shape, tuple[float, ...]]]:
+        """For every shape its best constants: (hopeful length, shape, constants), best first."""
+        gain = np.where(
+            self.usable, (y @ self.pushed) ** 2 / np.where(self.norm > 0, self.norm, 1.0), -1.0
+        )
+        out = []
+        for shape, grid, columns in self.blocks:
+            if simple and (len(shape.grids) > 1 or shape.cost > 10):
+                continue
+            at = int(np.argmax(gain[columns]))
+            if gain[columns][at] < 0:
+                continue
+            error = _rms(total - gain[columns][at], target)
+            # The constants are polished later; the more a shape has, the more it may improve.
+            hopeful = max(error * 0.35 ** len(grid), target.floor)
+            hopeful = length(hopeful, shape.cost, len(grid) + 1)
+            out.append((hopeful, shape, tuple(float(x) for x in grid[:, at])))
+        return sorted(out, key=lambda x: x[0])
+
+
+def _rms(left: float, target: Target) -> float:
+    return math.sqrt(max(left, 0.0) / target.count)
+
+
+def _polish(
+    target: Target,
+    shapes: tuple[Shape, ...],
+    constants: tuple[tuple[float, ...], ...],
+    length: Length,
+) -> Found:
+    """Gauss–Newton on the constants, coefficients projected out."""
+    y, u = target.y, target.z / target.size
+    k = np.array([c for group in constants for c in group])
+    sizes = [len(group) for group in constants]
+    low, high = _bounds(shapes)
+
+    def columns(x: np.ndarray) -> np.ndarray:
+        parts, start = [], 0
+        for shape, count in zip(shapes, sizes, strict=True):
+            parts.append(shape.values(u, x[start : start + count]))
+            start += count
+        return np.stack(parts, 1)
+
+    def residual(x: np.ndarray) -> np.ndarray:
+        B = target.push(np.nan_to_num(columns(x), posinf=1e8, neginf=-1e8))
+        if B.shape[1] == 1:
+            size = float(B[:, 0] @ B[:, 0])
+            return y - B[:, 0] * (float(B[:, 0] @ y) / size if size > 0 else 0.0)
+        c, *_ = np.linalg.lstsq(B, y, rcond=1e-12)
+        return y - B @ c
+
+    with np.errstate(all="ignore"):
+        return _descend(target, shapes, sizes, k, (low, high), residual, length)
+
+
+def _descend(
+    target: Target,
+    shapes: tuple[Shape, ...],
+    sizes: list[int],
+    k: np.ndarray,
+    bounds: tuple[np.ndarray, np.ndarray],
+    residual: Callable[[np.ndarray], np.ndarray],
+    length: Length,
+) -> Found:
+    """Levenberg–Marquardt on the constants k within bounds."""
+    low, high = bounds
+    r = residual(k)
+    cost, damping = float(r @ r), 1e-3
+    for _ in range(30 if len(k) else 0):
+        J = np.empty((len(r), len(k)))
+        for i in range(len(k)):
+            h = 1e-6 * max(abs(k[i]), 1e-2)
+            up, down = k.copy(), k.copy()
+            up[i] += h
+            down[i] -= h
+            J[:, i] = (residual(up) - residual(down)) / (2 * h)
+        A, g = J.T @ J, J.T @ r
+        improved = False
+        for _ in range(6):
+            step = np.linalg.lstsq(A + damping * np.diag(np.diag(A) + 1e-300), -g, rcond=None)[0]
+            step = np.clip(step, -0.5 * np.abs(k) - 0.2, 0.5 * np.abs(k) + 0.2)
+            trial = np.clip(k + step, low, high)
+            r_new = residual(trial)
+            new = float(r_new @ r_new)
+            if np.isfinite(new) and new < cost:
+                improved, damping = True, max(damping / 5, 1e-12)
+                break
+            damping *= 8
+        if not improved:
+            break
+        gain = 1 - new / cost
+        k, r, cost = trial, r_new, new
+        if gain < 1e-5:
+            break
+    error = math.sqrt(max(cost + target.rest, 0.0) / target.count)
+    groups, start = [], 0
+    for count in sizes:
+        groups.append(tuple(float(x) for x in k[start : start + count]))
+        start += count
+    symbols = sum(s.cost for s in shapes) + 2 * (len(shapes) - 1)
+    return Found(shapes, tuple(groups), error, length(error, symbols, len(k) + len(shapes)))
+
+
+def _bounds(shapes: tuple[Shape, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Constants stay near their grids: beyond, a shape is another, simpler one in disguise."""
+    grids = [np.array(g) for s in shapes for g in s.grids]
+    low = np.array([g.min() - 0.5 * abs(g.min()) for g in grids])
+    high = np.array([g.max() + 0.5 * abs(g.max()) for g in grids])
+    return low, high
+
+
+def _lopsided(
+    target: Target, best: list[tuple[float, Shape, tuple[float, ...]]], length: Length
+) -> list[Found]:
+    """An atom on either side of zero, with constants and coefficients of its own on each.
+
+    Half of such a law is no good description by itself, so that sums of the best would miss it.
+    """
+    above = {s.atom: (s, k) for _, s, k in best if s.side > 0}
+    below = {s.atom: (s, k) for _, s, k in best if s.side < 0}
+    out = []
+    for atom in sorted(above.keys() & below.keys()):
+        (first, k), (second, m) = above[atom], below[atom]
+        out.append(_polish(target, (first, second), (k, m), length))
+    return out
+
+
+def _sums(
+    target: Target, u: np.ndarray, firsts: list[Found], dictionary: _Dictionary, length: Length
+) -> list[Found]:
+    """Sums of shapes: the best to be added to each of the firsts, which are one shape or more."""
+    out = []
+    for first in firsts:
+        pairs = zip(first.shapes, first.constants, strict=True)
+        f = target.push(np.stack([np.nan_to_num(s.values(u, k)) for s, k in pairs], 1))
+        if not (f**2).sum(0).all():
+            continue
+        along = np.linalg.qr(f)[0]
+        y = target.y - along @ (along.T @ target.y)
+        # Another shape counts for what is new in it beside the first.
+        norm = dictionary.norm - ((along.T @ dictionary.pushed) ** 2).sum(0)
+        fresh = _Dictionary(
+            dictionary.blocks,
+            dictionary.pushed,
+            norm,
+            dictionary.usable & (norm > 1e-7 * dictionary.norm),
+        )
+        seconds = fresh.best(y, float(y @ y) + target.rest, target, length, simple=True)
+        for _, shape, constants in seconds[:4]:
+            shapes = (*first.shapes, shape)
+            out.append(_polish(target, shapes, (*first.constants, constants), length))
+    return out

@@ -1,0 +1,104 @@
+"""Shapes from an engine of symbolic regression, where the catalogue has none that will do.
+
+The flexible function is sampled, the engine writes a front of formulas, and their numbers become
+free constants: what an engine finds is a start, to be polished like any shape of the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import sympy
+import torch
+
+from discover.errors import RecipeError
+from discover.laws.regression.engines import ENGINES, Engine, Operon
+from discover.laws.search.basis_functions import Formulas, Shape
+from discover.laws.search.basis_search import Found, Length, Target, polished
+from discover.laws.search.pair_fit import Smooth
+
+_SAMPLES = 250
+_SYMBOLS, _CONSTANTS = 34, 5  # of a formula that is still one
+_TRIED = 6  # formulas of a front that are polished
+_IDLE = 1e-5  # a summand this small beside the largest is rounding
+_U = sympy.Symbol("u", real=True)
+
+
+def engine_named(name: str) -> Engine | None:
+    """The engine beside the catalogue: "auto" is Operon where it is installed, "sparse" is none.
+
+    Raises RecipeError for a name that is no engine. "auto" starts no download.
+    """
+    if name == "auto":
+        return Operon(generations=40, population=500, length=26) if Operon.available() else None
+    if name not in ENGINES:
+        raise RecipeError(f"expected an engine of auto, {', '.join(ENGINES)}, found {name!r}")
+    return None if name == "sparse" else ENGINES[name]()
+
+
+def engine_shapes(
+    engine: Engine, smooth: Smooth, fine: Target, length: Length, keep: int, seed: int = 0
+) -> list[Found]:
+    """The engine's formulas for the flexible function, constants polished, shortest first."""
+    z = np.unique(fine.z)
+    z = z[np.linspace(0, len(z) - 1, min(len(z), _SAMPLES)).round().astype(int)]
+    y = (smooth.basis(torch.from_numpy(z)) @ smooth.joined.coefficients).numpy()
+    size = float(np.abs(y).max())
+    if not np.isfinite(size) or size == 0.0:
+        return []
+    found = engine.fit((z / fine.size)[:, None], y / size, [_U], seed)
+    shapes = [shape_of(m.expression) for m in found.members if m.symbols <= _SYMBOLS]
+    usable = [s for s in shapes if s is not None][-_TRIED:]
+    out = []
+    for shape, constants in usable:
+        one = polished(fine, (shape,), (constants,), length)
+        if np.isfinite(one.length):
+            out.append(one)
+    return sorted(out, key=lambda f: f.length)[:keep]
+
+
+def shape_of(formula: sympy.Expr) -> tuple[Shape, tuple[float, ...]] | None:
+    """A formula in u as a shape, its numbers as constants; None where it is none of its own."""
+    formula = _tidy(formula)
+    _, formula = formula.as_coeff_Mul()  # the coefficient is fitted with the bodies
+    numbers = sorted(formula.atoms(sympy.Float), key=sympy.default_sort_key)
+    if not formula.has(_U) or len(numbers) > _CONSTANTS or formula.has(sympy.I, sympy.zoo):
+        return None
+    names = [sympy.Symbol(f"k{i}", real=True) for i in range(len(numbers))]
+    template = formula.xreplace(dict(zip(numbers, names, strict=True)))
+    evaluate = sympy.lambdify((_U, *names), template, "numpy")
+    constants = tuple(float(x) for x in numbers)
+    shape = Shape(
+        name=str(template),
+        function=_reading(template, names, evaluate),
+        grids=tuple((c,) for c in constants),
+        cost=sum(1 for _ in sympy.preorder_traversal(template)),
+    )
+    return shape, constants
+
+
+def _reading(
+    template: sympy.Expr, names: list[sympy.Symbol], evaluate: Callable[..., Any]
+) -> Callable[..., Any]:
+    def function(m: Any, u: Any, *constants: Any) -> Any:
+        if m is Formulas:
+            return template.xreplace({_U: u, **dict(zip(names, constants, strict=True))})
+        return evaluate(u, *constants)
+
+    return function
+
+
+def _tidy(formula: sympy.Expr) -> sympy.Expr:
+    """Summands that are rounding left out, numbers that are whole made so."""
+    parts = sympy.Add.make_args(formula)
+    sizes = [abs(float(p.as_coeff_Mul()[0])) for p in parts]
+    kept = [p for p, s in zip(parts, sizes, strict=True) if s > _IDLE * max(sizes)]
+    formula = sympy.Add(*kept)
+    whole = {
+        x: sympy.Integer(round(float(x)))
+        for x in formula.atoms(sympy.Float)
+        if abs(float(x) - round(float(x))) < 1e-6 and round(float(x)) != 0
+    }
+    return formula.xreplace(whole)

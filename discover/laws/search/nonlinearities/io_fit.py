@@ -1,0 +1,298 @@
+"""Bodies fitted behind channels: known ones, and ones whose functions are still being fitted.
+
+What is minimised is the error of the answer. Its slopes are those of the bodies, seen through the
+channels: gain · H⁻¹ Y for their parameters, and for a function before the bodies the change of
+their answer with what they feel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import sympy
+import torch
+from torch import Tensor
+
+from discover.blackbox.contract import Answers
+from discover.laws.extensions.io_nonlinearity import alters_answers, answered, felt
+from discover.laws.rigid_body.family import Design, Family
+from discover.laws.rigid_body.fit import HUBER, Fit, design_of, fit, robust_cost
+from discover.laws.solvers import WILD, error_after_a_step, least_squares_from, solved_columns
+
+_STEP = 1e-6
+_EVEN = 0.97  # of the squares, what outliers that weigh less must take away to count as some
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Which channel is altered, and what its function is one of.
+
+    The function is of the channel itself (place == feature), or it is a factor on the channel:
+    a function of another coordinate of the same joint, or of the size of a whole vector ("|v|", the
+    root of the sum of squares over all joints), as where motion ends at a total speed.
+    """
+
+    place: str
+    feature: str
+
+    @property
+    def factor(self) -> bool:
+        """Whether the function multiplies the channel."""
+        return self.place != self.feature
+
+    @property
+    def quantity(self) -> str:
+        """The coordinates that the function is one of: "q", "v", "tau" or "a"."""
+        return self.feature.strip("|")
+
+    @property
+    def whole(self) -> bool:
+        """Whether the function is of the size of a whole vector."""
+        return self.feature != self.quantity
+
+    def variable(self, j: int, words: dict[str, sympy.Symbol], nv: int) -> sympy.Expr:
+        """What the function of joint j is one of."""
+        if not self.whole:
+            return words[f"{self.quantity}{j + 1}"]
+        return sympy.sqrt(sum(words[f"{self.quantity}{i + 1}"] ** 2 for i in range(nv)))
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return f"{self.place} times a function of {self.feature}" if self.factor else (
+            f"a function of {self.place}"
+        )  # fmt: skip
+
+
+class Function(Protocol):
+    """A function of one variable with `size` parameters."""
+
+    @property
+    def size(self) -> int: ...
+
+    def __call__(self, z: Tensor, c: Tensor) -> Tensor:
+        """z of any shape, c (size,)."""
+
+    def slopes(self, z: Tensor, c: Tensor) -> Tensor:
+        """d(value) / d(c): (*z.shape, size)."""
+
+    def scaled(self, c: Tensor, factor: float) -> Tensor:
+        """The parameters of `factor` times the function."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Joints that share a function; joints in no group have their channel as it is."""
+
+    joints: tuple[int, ...]
+    function: Function
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The problem at some parameters: residual (n, nv), the bodies' answer a, the features z
+    (n, nv) of the functions, and what a change of their values makes of the answer.
+
+    slopes    d(answer) / d(θ), (n, nv, p)
+    pushed    d(answer) / d(value of the function of joint j), (n, nv, nv)
+    """
+
+    residual: Tensor
+    a: Tensor
+    z: Tensor
+    slopes: Tensor
+    pushed: Tensor
+
+    @property
+    def error(self) -> float:
+        """Root mean square of the residual."""
+        return float(self.residual.square().mean().sqrt())
+
+
+class ChannelProblem:
+    """The least-squares problem of bodies behind one channel, on one set of answers."""
+
+    def __init__(self, fitted: Fit, answers: Answers, kind: Kind, groups: Sequence[Group]):
+        self.fitted, self.family, self.scale = fitted, fitted.family.bare, fitted.scale
+        self.answers, self.kind, self.groups = answers, kind, tuple(groups)
+        self.given = {"q": answers.q, "v": answers.v, "tau": answers.tau}
+
+    def with_groups(self, groups: Sequence[Group]) -> ChannelProblem:
+        """The same with other functions."""
+        return ChannelProblem(self.fitted, self.answers, self.kind, groups)
+
+    @property
+    def split(self) -> list[int]:
+        """How many parameters the bodies and each function have."""
+        return [self.family.size, *(g.function.size for g in self.groups)]
+
+    def values(self, own: Tensor, z: Tensor, c: Sequence[Tensor]) -> Tensor:
+        """The altered channel (n, nv)."""
+        out = list(own.unbind(-1))
+        for group, x in zip(self.groups, c, strict=True):
+            for j in group.joints:
+                value = group.function(z[:, j], x)
+                out[j] = own[:, j] * value if self.kind.factor else value
+        return torch.stack(out, -1)
+
+    def feature(self, a: Tensor | None = None) -> Tensor:
+        """What the functions are of (n, nv), where the bodies answer `a`."""
+        z = self.given.get(self.kind.quantity, a)
+        assert z is not None, "a function of the answer needs the answer"
+        return z.norm(dim=-1, keepdim=True).expand_as(z) if self.kind.whole else z
+
+    def _felt(self, c: Sequence[Tensor]) -> dict[str, Tensor]:
+        place, felt_ = self.kind.place, dict(self.given)
+        if place in felt_:
+            felt_[place] = self.values(felt_[place], self.feature(), c)
+        return felt_
+
+    def _design(self, asked: dict[str, Tensor]) -> Design:
+        if self.kind.place in ("q", "v"):
+            bodies = self.family.rigid_design(asked["q"], asked["v"])
+            return self.family.design(bodies, asked["q"], asked["v"], asked["tau"])
+        return design_of(self.family, self.answers)
+
+    def bodies(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(the bodies' answer, the features of the functions, the altered answer), each (n, nv)."""
+        theta, *c = x.split(self.split)
+        asked = self._felt(c)
+        a = self._design(asked).acceleration(theta, asked["tau"])
+        return a, *self._answered(a, c)
+
+    def _answered(self, a: Tensor, c: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        z = self.feature(a)
+        return z, self.values(a, z, c) if self.kind.place == "a" else a
+
+    def residual(self, x: Tensor) -> Tensor:
+        """(a_model - a_law) in units of the scale (n, nv)."""
+        return (self.answers.a - self.bodies(x)[2]) / self.scale
+
+    def at(self, x: Tensor) -> Seen:
+        """The problem seen from x, with its slopes."""
+        theta, *c = x.split(self.split)
+        asked = self._felt(c)
+        design = self._design(asked)
+        a = design.acceleration(theta, asked["tau"])
+        z, out = self._answered(a, c)
+        a, z = torch.nan_to_num(a), torch.nan_to_num(z)
+        slopes = -solved_columns(design.inertia(theta), design.columns(a))
+        if self.kind.place == "a":
+            slopes = self._gain(a, z, c) @ slopes
+            pushed = torch.diag_embed(a if self.kind.factor else torch.ones_like(a))
+        else:
+            pushed = self._sensitivity(theta, asked, design)
+            if self.kind.factor:
+                pushed = pushed * self.given[self.kind.place].unsqueeze(-2)
+        return Seen(
+            residual=(self.answers.a - out) / self.scale,
+            a=a,
+            z=z,
+            slopes=slopes / self.scale[:, None],
+            pushed=pushed / self.scale[:, None],
+        )
+
+    def _gain(self, a: Tensor, z: Tensor, c: Sequence[Tensor]) -> Tensor:
+        """d(altered answer) / d(the bodies' own) (n, nv, nv)."""
+        if self.kind.quantity != "a":
+            return torch.diag_embed(self.values(torch.ones_like(a), z, c))
+        return _slopes(lambda near: self._answered(near, c)[1], a)
+
+    def _sensitivity(self, theta: Tensor, asked: dict[str, Tensor], design: Design) -> Tensor:
+        """d(the bodies' answer) / d(what they feel of joint j) (n, nv, nv)."""
+        n, nv = asked["v"].shape
+        if self.kind.place == "tau":
+            return solved_columns(
+                design.inertia(theta), torch.eye(nv, dtype=theta.dtype).expand(n, -1, -1)
+            )
+        place, columns = self.kind.place, []
+        for j in range(nv):
+            move = torch.zeros(nv, dtype=theta.dtype)
+            move[j] = 1e-5 * float(asked[place][:, j].abs().mean().clamp_min(1e-6))
+            ahead, behind = (
+                self.family.acceleration(
+                    theta, *({**asked, place: asked[place] + s * move}).values()
+                )
+                for s in (1.0, -1.0)
+            )
+            columns.append((ahead - behind) / (2 * move[j]))
+        return torch.nan_to_num(torch.stack(columns, -1))
+
+    def function_slopes(self, seen: Seen, c: Sequence[Tensor]) -> list[Tensor]:
+        """d(answer) / d(parameters of each function), each (n, nv, size), in units of the scale."""
+        out = []
+        for group, x in zip(self.groups, c, strict=True):
+            total = seen.z.new_zeros(*seen.z.shape, group.function.size)
+            for j in group.joints:
+                own = group.function.slopes(seen.z[:, j], x)
+                total = total + seen.pushed[:, :, j, None] * own.unsqueeze(1)
+            out.append(total)
+        return out
+
+    def jacobian(self, x: Tensor) -> Tensor:
+        """d(residual) / d(all parameters) (n, nv, p)."""
+        seen = self.at(x)
+        parts = [seen.slopes, *self.function_slopes(seen, x.split(self.split)[1:])]
+        return -torch.nan_to_num(torch.cat(parts, -1), posinf=0.0, neginf=0.0)
+
+    def solve(self, x: Tensor, evaluations: int, rough: bool = False) -> Tensor:
+        """Least squares from x, then, unless `rough`, with outliers weighing less.
+
+        What a flexible function cannot follow, as a kink, shows in few answers.
+        """
+        x = least_squares_from(self.residual, self.jacobian, x, evaluations)
+        r = torch.nan_to_num(self.residual(x))
+        if rough or robust_cost(r) > _EVEN * float(r.square().mean()):
+            return x
+        limit = HUBER * 1.4826 * float(r.abs().median())
+        return least_squares_from(self.residual, self.jacobian, x, evaluations, limit)
+
+    def promises(self, x: Tensor) -> float:
+        """The error that one step from x promises to leave."""
+        return error_after_a_step(self.residual, self.jacobian, x)
+
+
+def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
+    """The fit of bodies and terms behind the family's channels, as they stand, from `start`."""
+    channels, bare = family.channels, family.bare
+    q, v, tau = felt(channels, answers.q, answers.v, answers.tau)
+    inner = Answers(q=q, v=v, tau=tau, a=answers.a)
+    if not alters_answers(channels):
+        found = fit(bare, inner, start=start, scale=like.scale)
+        return replace(found, family=family)
+    design = design_of(bare, inner)
+
+    def residual(theta: Tensor) -> Tensor:
+        a = design.acceleration(theta, tau)
+        return (answers.a - answered(channels, answers.q, answers.v, answers.tau, a)) / like.scale
+
+    def jacobian(theta: Tensor) -> Tensor:
+        a = torch.nan_to_num(design.acceleration(theta, tau))
+        asked = (answers.q, answers.v, answers.tau)
+        gain = _slopes(lambda near: answered(channels, *asked, near), a) / like.scale[:, None]
+        return torch.nan_to_num(gain @ solved_columns(design.inertia(theta), design.columns(a)))
+
+    theta = least_squares_from(residual, jacobian, start, _EVALUATIONS)
+    r, J = torch.nan_to_num(residual(theta), nan=WILD), jacobian(theta).flatten(0, 1)
+    variance = r.square().sum() / max(1, r.numel() - len(theta))
+    norms = J.norm(dim=0).clamp_min(1e-300)
+    inverse = torch.linalg.pinv((J / norms).T @ (J / norms), rtol=1e-12, hermitian=True)
+    return replace(
+        like,
+        family=family,
+        theta=theta,
+        covariance=variance * inverse / norms[:, None] / norms,
+        error=float(r.square().mean().sqrt()),
+    )
+
+
+def _slopes(altered: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
+    """d(altered) / d(a) at a (n, nv), by central differences: (n, nv, nv)."""
+    steps = torch.diag(_STEP * a.abs().mean(0).clamp_min(1e-9))
+    columns = [(altered(a + h) - altered(a - h)) / (2 * h.max()) for h in steps]
+    return torch.nan_to_num(torch.stack(columns, -1))
+
+
+_EVALUATIONS = 20

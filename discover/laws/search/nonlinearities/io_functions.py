@@ -1,0 +1,275 @@
+"""The functions of channels: flexible ones on knots, and formulas with their constants.
+
+Corners of flexible functions: a limit, a dead zone, a clip has one at a place nobody listed.
+
+No spline of few knots follows a corner. Beside one, a corner |z - k| is put where it explains the
+most of what is left; its place is then fitted along with all else.
+
+A channel with the functions that were fitted for it, and the law that it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sympy
+import torch
+from torch import Tensor
+
+from discover.laws import solvers as least_squares
+from discover.laws.extensions.io_nonlinearity import Channel
+from discover.laws.extensions.tabulated import Basis, Table
+from discover.laws.rigid_body.fit import Fit
+from discover.laws.search.basis_functions import Shape
+from discover.laws.search.basis_search import Found
+from discover.laws.search.nonlinearities.io_fit import ChannelProblem, Group, Kind
+from discover.laws.search.variables import vocabulary
+
+_STEP = 1e-6
+
+
+@dataclass(frozen=True)
+class Splined:
+    """A cubic spline by its values at knots, a jump and a kink at zero and corners beside it.
+
+    Parameters: those of the basis, then the heights of |z - k| and the places k of `corners`.
+    """
+
+    basis: Basis
+    corners: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return self.basis.size + 2 * self.corners
+
+    def _split(self, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(of the basis, heights, places)."""
+        own, heights, places = c.split([self.basis.size, self.corners, self.corners])
+        return own, heights, places
+
+    def like(self, values: np.ndarray) -> Tensor:
+        """The parameters of a function without jump, kink or corner that has these values at the
+        knots."""
+        c = torch.zeros(self.size, dtype=torch.float64)
+        c[: len(values)] = torch.as_tensor(values, dtype=torch.float64)
+        return c
+
+    def moved(self, basis: Basis, c: Tensor) -> tuple[Splined, Tensor]:
+        """About the same function on other knots, with its corners and without jump or kink."""
+        _, heights, places = self._split(c)
+        at = torch.from_numpy(basis.knots)
+        smooth = self(at, c) - (at.unsqueeze(-1) - places).abs() @ heights
+        own = torch.cat([smooth, c.new_zeros(basis.size - len(at))])
+        return replace(self, basis=basis), torch.cat([own, heights, places])
+
+    def with_corner(self) -> Splined:
+        """With one corner more."""
+        return replace(self, corners=self.corners + 1)
+
+    def started(self, c: Tensor, place: float) -> Tensor:
+        """Parameters `c` of the function with one corner fewer, and one of no height at `place`."""
+        own, heights, places = replace(self, corners=self.corners - 1)._split(c)
+        return torch.cat([own, heights, c.new_zeros(1), places, c.new_tensor([place])])
+
+    def __call__(self, z: Tensor, c: Tensor) -> Tensor:
+        """The value at z, of any shape."""
+        own, heights, places = self._split(c)
+        smooth = (self.basis(z.flatten()) @ own).reshape(z.shape)
+        return smooth + (z.unsqueeze(-1) - places).abs() @ heights
+
+    def slopes(self, z: Tensor, c: Tensor) -> Tensor:
+        """d(value) / d(c): (*z.shape, size)."""
+        _, heights, places = self._split(c)
+        away = z.unsqueeze(-1) - places
+        smooth = self.basis(z.flatten()).reshape(*z.shape, -1)
+        return torch.cat([smooth, away.abs(), -heights * away.sign()], -1)
+
+    def scaled(self, c: Tensor, factor: float) -> Tensor:
+        """The parameters of `factor` times the function."""
+        own, heights, places = self._split(c)
+        return torch.cat([own * factor, heights * factor, places])
+
+    def written(self, z: sympy.Expr, c: Tensor, name: str) -> tuple[sympy.Expr, tuple[Table, ...]]:
+        """As SymPy, with the table that it names."""
+        own, heights, places = self._split(c)
+        table, jump, kink = self.basis.table(name, own)
+        beside = sympy.Float(jump, 17) * sympy.sign(z) + sympy.Float(kink, 17) * sympy.Abs(z)
+        for height, place in zip(heights.tolist(), places.tolist(), strict=True):
+            beside += sympy.Float(height, 17) * sympy.Abs(z - sympy.Float(place, 17))
+        return table.function(z) + beside, (table,)
+
+
+@dataclass(frozen=True)
+class Formula:
+    """Σ coefficient · shape(z / unit; constants): parameters are the coefficients, then the
+    constants of one shape after the other."""
+
+    shapes: tuple[Shape, ...]
+    unit: float
+
+    @classmethod
+    def of(cls, found: Found, unit: float) -> tuple[Formula, Tensor]:
+        """The function that a search found, and its parameters."""
+        numbers = [*found.coefficients, *(x for group in found.constants for x in group)]
+        return cls(found.shapes, unit), torch.tensor(numbers, dtype=torch.float64)
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return len(self.shapes) + sum(len(s.grids) for s in self.shapes)
+
+    def _parts(self, c: np.ndarray) -> list[tuple[float, Shape, np.ndarray]]:
+        k, out = len(self.shapes), []
+        for coefficient, shape in zip(c, self.shapes, strict=False):
+            out.append((coefficient, shape, c[k : k + len(shape.grids)]))
+            k += len(shape.grids)
+        return out
+
+    def __call__(self, z: Tensor, c: Tensor) -> Tensor:
+        """The value at z, of any shape."""
+        u = z.numpy().ravel() / self.unit
+        total = sum(x * shape.values(u, k) for x, shape, k in self._parts(c.numpy()))
+        return torch.from_numpy(np.asarray(total)).reshape(z.shape)
+
+    def slopes(self, z: Tensor, c: Tensor) -> Tensor:
+        """d(value) / d(c) by central differences: (*z.shape, size)."""
+        columns = []
+        for i in range(len(c)):
+            step = torch.zeros_like(c)
+            step[i] = _STEP * max(abs(float(c[i])), 1e-2)
+            columns.append((self(z, c + step) - self(z, c - step)) / (2 * step[i]))
+        return torch.stack(columns, -1)
+
+    def scaled(self, c: Tensor, factor: float) -> Tensor:
+        """The parameters of `factor` times the function."""
+        k = len(self.shapes)
+        return torch.cat([c[:k] * factor, c[k:]])
+
+    def written(self, z: sympy.Expr, c: Tensor, name: str) -> tuple[sympy.Expr, tuple[Table, ...]]:
+        """As SymPy; names no table."""
+        u = z / sympy.Float(self.unit, 17)
+        whole = functools.reduce(
+            lambda total, part: (
+                total
+                + sympy.Float(float(part[0]), 17)
+                * part[1].expression(u, [sympy.Float(float(x), 17) for x in part[2]])
+            ),
+            self._parts(c.numpy()),
+            sympy.Integer(0),
+        )
+        return whole, ()
+
+
+_PLACES = 48  # where a corner is tried, where the sample is
+_END = 0.02  # of the sample, in which no corner is told from the slope of an end
+_WORTH = 0.8  # of what was left, what corners may leave for them to be fitted
+_ALONE = 1e-4  # of a corner, what no spline and no body can do for it
+
+
+def with_corners(problem: ChannelProblem, x: Tensor) -> tuple[ChannelProblem, Tensor] | None:
+    """The problem with one more corner in each function, and x with corners of no height where
+    they promise the most; None where they do not promise much."""
+    theta, *c = x.split(problem.split)
+    seen = problem.at(x)
+    J = torch.cat([seen.slopes, *problem.function_slopes(seen, c)], -1).flatten(0, 1)
+    U = least_squares.orthonormal(torch.nan_to_num(J, posinf=0.0, neginf=0.0))
+    left = torch.nan_to_num(seen.residual).flatten()
+    left = left - U @ (U.T @ left)
+    before, groups, start = float(left.norm()), [], []
+    for group, own in zip(problem.groups, c, strict=True):
+        if not isinstance(group.function, Splined):
+            return None
+        joints = list(group.joints)
+        z = seen.z[:, joints]
+        places = z.flatten().quantile(torch.linspace(_END, 1 - _END, _PLACES, dtype=z.dtype))
+        bent = (z.unsqueeze(-1) - places).abs()  # (n, joints, places)
+        columns = torch.nan_to_num(seen.pushed[..., joints] @ bent).flatten(0, 1)
+        columns = columns / least_squares.lengths(columns)
+        columns = columns - U @ (U.T @ columns)
+        size = columns.norm(dim=0)
+        gain = torch.where(size > _ALONE, (columns.T @ left / size.clamp_min(_ALONE)).square(), 0.0)
+        best = int(gain.argmax())
+        if gain[best] > 0:
+            new = columns[:, best] / size[best]
+            left, U = left - new * (new @ left), torch.cat([U, new[:, None]], 1)
+        function = group.function.with_corner()
+        groups.append(Group(group.joints, function))
+        start.append(function.started(own, float(places[best])))
+    if float(left.norm()) > _WORTH * before:
+        return None
+    return problem.with_groups(groups), torch.cat([theta, *start])
+
+
+def corners_of(problem: ChannelProblem) -> int:
+    """How many corners its functions have at most."""
+    functions = [g.function for g in problem.groups]
+    return max((f.corners for f in functions if isinstance(f, Splined)), default=0)
+
+
+_INNER = 0.1  # of the sizes of a vector, those near its middle
+_FELT = 0.3  # of its most, what is felt near the middle for it to be the unit there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flexible:
+    """One kind of channel with its functions, fitted; `held_out` is its error elsewhere."""
+
+    kind: Kind
+    problem: ChannelProblem
+    x: Tensor
+    held_out: float
+
+
+def as_fit(base: Fit, flexible: Flexible) -> Fit:
+    """The bodies behind the channel as it was found."""
+    problem, kind = flexible.problem, flexible.kind
+    nv = base.family.robot.nv
+    theta, *c = _in_scale(flexible)
+    words = vocabulary(nv)
+    rows: list[sympy.Expr] = [words[f"{kind.place}{j + 1}"] for j in range(nv)]
+    tables: list = []
+    for n, (group, x) in enumerate(zip(problem.groups, c, strict=True), 1):
+        for j in group.joints:
+            z = kind.variable(j, words, nv)
+            written, named = group.function.written(z, x, f"phi{n}")  # type: ignore[attr-defined]
+            rows[j] = rows[j] * written if kind.factor else written
+        tables += named
+    channel = Channel(place=kind.place, rows=tuple(rows), tables=tuple(tables))
+    family = replace(base.family, channels=(channel,))
+    return replace(base, family=family, theta=theta)
+
+
+def _in_scale(flexible: Flexible) -> tuple[Tensor, ...]:
+    """The parameters, with forces in the unit of those that were asked.
+
+    Forces twice as large on bodies twice as heavy, or the other way round in sign, are the same
+    law, unless some joint feels what it is asked. What is felt shall be what is asked: near the
+    middle, or where nothing is felt there, where most of it is.
+    """
+    problem, kind = flexible.problem, flexible.problem.kind
+    theta, *c = flexible.x.split(problem.split)
+    altered = sum(len(group.joints) for group in problem.groups)
+    if kind.place != "tau" or altered < problem.family.robot.nv:
+        return theta, *c
+    gains = []
+    for group, x in zip(problem.groups, c, strict=True):
+        z = problem.feature()[:, list(group.joints)].flatten()
+        if kind.factor:
+            gain = group.function(z, x)
+            middle = group.function(z.quantile(_INNER if kind.whole else 0.5)[None], x)[0]
+        else:
+            h = 0.02 * z.abs().max()
+            gain = (group.function(z + h, x) - group.function(z - h, x)) / (2 * h)
+            middle = gain[z.abs().argmin()]
+        size = gain.abs()
+        most = gain[(size - size.quantile(0.98)).abs().argmin()]
+        gains.append(float(middle if middle.abs() > _FELT * most.abs() else most))
+    unit = sum(gains) / len(gains)
+    if unit == 0 or not math.isfinite(unit):
+        return theta, *c
+    scaled = (g.function.scaled(x, 1 / unit) for g, x in zip(problem.groups, c, strict=True))
+    return theta / unit, *scaled

@@ -1,0 +1,138 @@
+"""A pair carrier × feature, its flexible function fitted together with the bodies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from discover.blackbox.contract import Answers
+from discover.laws.extensions.tabulated import Basis
+from discover.laws.extensions.terms import forces, frames_at
+from discover.laws.rigid_body.fit import Fit, evaluation_point, whiten
+from discover.laws.rigid_body.joint_fit import Added, Columns, Joined, JointProblem
+from discover.laws.search.ranking import Pair
+from discover.laws.search.variables import Mechanics, Point, needs_mechanics
+
+STEPS = 6  # of a fit that goes to its end
+_FINE = 22  # knots
+PAIR_COLUMNS = _FINE + 2  # with the jump and the kink
+_ROUGH = 4  # knots while a point is looked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smooth:
+    """A pair with its flexible function, fitted together with the bodies."""
+
+    pair: Pair
+    basis: Basis
+    joined: Joined
+    held_out: float
+    problem: JointProblem
+
+
+def _moved(pair: Pair, place: Tensor) -> Pair:
+    """The pair with its point elsewhere on the body."""
+    moved = (_points(pair)[0].moved(place.tolist()),)
+    return replace(
+        pair,
+        carrier=replace(pair.carrier, points=moved),
+        feature=replace(pair.feature, points=moved),
+    )
+
+
+def _points(pair: Pair) -> tuple[Point, ...]:
+    return pair.carrier.points or pair.feature.points
+
+
+def _place(pair: Pair) -> Tensor:
+    return torch.tensor([x for p in _points(pair) for x in p.numbers], dtype=torch.float64)
+
+
+def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
+    """The pair's flexible function as columns; its point, where it has one, as constants."""
+    robot = fitted.family.bodies
+    terms = [pair.carrier.term(), pair.feature.term(robot.nv)]
+    names = terms[0].names | terms[1].names
+    q, v = evaluation_point(answers, fitted.family.robot, fitted.integrator, fitted.dt)
+    moving = any(n[0] in "ah" for n in names)
+    of_bodies = needs_mechanics(names)
+    frames = frames_at(robot, _points(pair), q)
+    kept: list[Tensor] = []
+
+    def columns(mechanics: Mechanics, a: Tensor, place: Tensor) -> Tensor:
+        if kept:
+            return kept[0]
+        own = terms
+        if len(place):
+            there = _moved(pair, place)
+            own = [there.carrier.term(), there.feature.term(robot.nv)]
+        x = forces(own, q, v, a, answers.tau, robot, mechanics, frames=frames)
+        z = x[..., : pair.feature.slots, 1]
+        out = x[..., :1] * basis(z.flatten()).reshape(*z.shape, -1)
+        if not moving and not of_bodies and not len(place):
+            kept.append(out)
+        return out
+
+    return Added(
+        columns=columns,
+        size=basis.size,
+        of_bodies=of_bodies,
+        of_acceleration=moving,
+        affine=not any(n[0] in "ah" for n in terms[1].names)
+        and not terms[0].nonlinear_in_acceleration,
+    )
+
+
+def _basis(fitted: Fit, answers: Answers, pair: Pair, knots: int) -> Basis:
+    robot = fitted.family.bodies
+    seen = whiten(fitted, answers)
+    z = seen.evaluate([pair.feature.term(robot.nv)], robot)[:, : pair.feature.slots, 0]
+    return Basis.over(z[torch.isfinite(z)], knots)
+
+
+def _held_at(added: Added, place: Tensor) -> Columns:
+    """The columns with their point where it is."""
+    return lambda mechanics, a, _: added.columns(mechanics, a, place)
+
+
+def fit_pair(
+    fitted: Fit,
+    answers: Answers,
+    held: Answers,
+    pair: Pair,
+    *,
+    knots: int = _FINE,
+    iterations: int = STEPS,
+) -> Smooth:
+    """The pair's flexible function and the bodies, fitted; and its error on held-out answers.
+
+    A point on a body is moved to where it fits best; the function is then laid anew.
+    """
+    theta = fitted.theta if pair.start is None else pair.start
+    fitted = replace(fitted, theta=theta)
+    place, none = _place(pair), theta.new_zeros(0)
+    for count in (_ROUGH, knots) if len(place) else (knots,):
+        basis = _basis(fitted, answers, pair, count)
+        added = _added(fitted, answers, pair, basis)
+        problem, c = JointProblem(fitted, answers, added), theta.new_zeros(basis.size)
+        if len(place):
+            fixed = replace(added, columns=_held_at(added, place))
+            start = JointProblem(fitted, answers, fixed).solve(theta, c, none, 3)
+            theta, c = start.theta, start.coefficients
+        start = problem.solve(theta, c, place, iterations + 4 * (len(place) // 3))
+        if len(place):
+            theta, place = start.theta, start.constants
+            pair = _moved(pair, place)
+    tested = JointProblem(fitted, held, _added(fitted, held, pair, basis))
+    kappa = start.constants if len(start.constants) else place
+    result, _ = tested.at(start.theta, start.coefficients, kappa)
+    r = torch.nan_to_num(result.residual, nan=float("inf"))
+    return Smooth(
+        pair=pair,
+        basis=basis,
+        joined=replace(start, constants=kappa),
+        held_out=float(r.square().mean().sqrt()),
+        problem=problem,
+    )

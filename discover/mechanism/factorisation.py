@@ -1,0 +1,192 @@
+"""The mass matrix in factors, H = Lᵀ D L, taken from the leaves to the base.
+
+In this order the factors keep the tree's zeros: L[i, j] differs from zero only where j is i or
+carries it, and H[i, j] only where one of the two carries the other. The zeros are predictions of
+the tree, to be held against a model that was never told of it. Featherstone (2005).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from discover.mechanism.geometry.screws import Array
+from discover.mechanism.probing import Local
+from kinematics import Robot
+from kinematics.programs import Graph, Program, make_program, trace
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sparsity:
+    """What the tree says must vanish, and what the model's own factors have there.
+
+    allowed (nv, nv): where H may differ from zero; `lower`: where L may. H, L (nv, nv): root mean
+    square of the model's entries over the geometric mean of the diagonal. `zeros` how many entries
+    of H are predicted to vanish (below the diagonal), `violation` the largest of those; `chance`
+    the size that noise alone gives them. `indefinite` the share of states at which H is not
+    positive definite; `misfit` of the positive definite factors where they had to be fitted.
+    """
+
+    allowed: Array
+    lower: Array
+    H: Array
+    L: Array
+    zeros: int
+    violation: float
+    chance: float
+    indefinite: float = 0.0
+    misfit: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {k: x.tolist() if isinstance(x, np.ndarray) else x for k, x in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Sparsity:
+        """The inverse of `to_dict`."""
+        held: dict[str, Any] = {
+            k: np.asarray(x) if isinstance(x, list) else x for k, x in record.items()
+        }
+        return cls(**held)
+
+
+_CLEAN = 1e-9  # deviations of H over its diagonal below which factors need no fit
+
+
+def factors(H: Array, parents: Sequence[int]) -> tuple[Array, Array]:
+    """(L (…, nv, nv), D (…, nv)) with Lᵀ D L = H and unit diagonal, along a tree whose parents have
+    any number; entries that the tree forbids are never touched."""
+    order = _order(parents)
+    rest = np.array(H, dtype=float, copy=True)
+    L = np.broadcast_to(np.eye(len(parents)), rest.shape).copy()
+    D = np.zeros(rest.shape[:-1])
+    for k in reversed(order):
+        D[..., k] = rest[..., k, k]
+        over = _over(parents, k)
+        for i in over:
+            L[..., k, i] = rest[..., k, i] / D[..., k]
+        for i in over:
+            for j in over:
+                rest[..., i, j] -= L[..., k, i] * D[..., k] * L[..., k, j]
+    return L, D
+
+
+def positive_factors(
+    H: Array, deviation: Array, parents: Sequence[int]
+) -> tuple[Array, Array, Array]:
+    """(L (n, nv, nv), D (n, nv), misfit (n,)): factors with D > 0 whose Lᵀ D L, zero wherever the
+    tree forbids, comes closest to noisy matrices, entry by entry in standard deviations.
+
+    misfit is in deviations for each entry that the tree forbids: about one, or below, where the
+    tree and noise are all there is.
+    """
+    nv = len(parents)
+    pattern = [(k, i) for k in range(nv) for i in _over(parents, k)]
+    rows, columns = ([p[x] for p in pattern] for x in (0, 1))
+    upper = np.triu_indices(nv)
+    known = pattern_of(parents)[0]
+    spare = max(1, int((~known).sum()) // 2)
+    L, D = np.broadcast_to(np.eye(nv), H.shape).copy(), np.ones(H.shape[:2])
+    missed = np.zeros(len(H))
+    for n, (matrix, sigma) in enumerate(zip(H, deviation, strict=True)):
+        size = np.sqrt(np.abs(np.diag(matrix))) + 1e-300
+        weight = np.outer(size, size) / np.maximum(sigma, 1e-12 * np.outer(size, size))
+        target = matrix / np.outer(size, size)
+        scaled = np.where(known, target, 0.0)
+        lift = max(0.0, 1e-3 - float(np.linalg.eigvalsh(scaled).min()))
+        first, pivots = factors(scaled + lift * np.eye(nv), parents)
+
+        def whole(x: Array) -> tuple[Array, Array]:
+            lower = np.eye(nv)
+            lower[rows, columns] = x[nv:]
+            return lower, np.exp(x[:nv])
+
+        def left(x: Array, target: Array = target, weight: Array = weight) -> Array:
+            lower, d = whole(x)
+            return ((lower.T @ (d[:, None] * lower) - target) * weight)[upper]
+
+        start = np.concatenate([np.log(np.maximum(pivots, 1e-4)), first[rows, columns]])
+        found = least_squares(left, start, x_scale="jac", max_nfev=60)
+        lower, d = whole(found.x)
+        # Back in the units of H: H = S (Lᵀ D L) S with S diagonal.
+        L[n], D[n] = lower * size / size[:, None], d * size**2
+        missed[n] = float(np.sqrt(np.sum(found.fun**2) / spare))
+    return L, D, missed
+
+
+def pattern_of(parents: Sequence[int]) -> tuple[Array, Array]:
+    """(nv, nv) where H, and where L, may differ from zero."""
+    nv = len(parents)
+    lower = np.eye(nv, dtype=bool)
+    for k in range(nv):
+        lower[k, _over(parents, k)] = True
+    return lower | lower.T, lower
+
+
+def sparsity(asked: Local, parents: Sequence[int]) -> Sparsity:
+    """The tree's zeros held against the mass matrices of a model."""
+    allowed, lower = pattern_of(parents)
+    own = np.sqrt(np.abs(np.einsum("nii->ni", asked.H)).mean(0)) + 1e-300
+    H = np.sqrt((asked.H**2).mean(0)) / np.outer(own, own)
+    noise = np.sqrt((asked.H_deviation**2).mean(0)) / np.outer(own, own)
+    direct, pivots = factors(asked.H, parents)
+    broken = ~np.isfinite(direct).all((1, 2)) | (pivots <= 0).any(1)
+    misfit = 0.0
+    if float((asked.H_deviation / np.outer(own, own)).max()) > _CLEAN or broken.any():
+        direct, _, missed = positive_factors(asked.H, asked.H_deviation, parents)
+        misfit = float(np.sqrt(np.mean(missed**2)))
+    L = np.sqrt((direct**2).mean(0)) * own[:, None] / own
+    forbidden = ~allowed
+    return Sparsity(
+        allowed=allowed,
+        lower=lower,
+        H=H,
+        L=L,
+        zeros=int(forbidden.sum()) // 2,
+        violation=float(H[forbidden].max()) if forbidden.any() else 0.0,
+        chance=float(noise[forbidden].max()) if forbidden.any() else 0.0,
+        indefinite=float(broken.mean()),
+        misfit=misfit,
+    )
+
+
+def factor_program(robot: Robot) -> Program:
+    """q -> [L below the diagonal where the tree allows it, row by row; then D], straight-line.
+
+    `.sympy()`, `.source(...)` and compilation as of any program. Joints of one velocity only.
+    """
+    traced = trace(robot, "crba")
+    graph: Graph = traced.graph
+    rest: dict[tuple[int, int], Any] = {
+        (i, j): traced.outputs[i, j] for i in range(robot.nv) for j in range(robot.nv)
+    }
+    entries, diagonal = {}, {}
+    for k in reversed(range(robot.nv)):
+        diagonal[k] = rest[k, k]
+        pivot = graph.one / rest[k, k]
+        over = _over(robot.parents, k)
+        for i in over:
+            entries[k, i] = rest[k, i] * pivot
+        for i in over:
+            for j in over:
+                rest[i, j] = rest[i, j] - entries[k, i] * rest[k, j]
+    outputs = [entries[key] for key in sorted(entries)] + [diagonal[k] for k in range(robot.nv)]
+    names = ", ".join(f"L[{k}, {i}]" for k, i in sorted(entries))
+    ports = {port.name: np.array(port.nodes, dtype=object) for port in traced.ports}
+    return make_program("factors", graph, ports, outputs, notes=(f"{names}, then D",))
+
+
+def _over(parents: Sequence[int], joint: int) -> list[int]:
+    over = []
+    while parents[joint] >= 0:
+        joint = parents[joint]
+        over.append(joint)
+    return over
+
+
+def _order(parents: Sequence[int]) -> list[int]:
+    return sorted(range(len(parents)), key=lambda j: len(_over(parents, j)))

@@ -1,0 +1,248 @@
+"""The geometry of a black box: the screw of every joint, up to what no torque can show.
+
+Answers at rest are enough. Along one way from the root to a leaf, with everything else held still
+at the reference pose, the outermost joints come first: their block of H and their forces need only
+their own screws, with gravity along -z at the reference. Each joint further in adds one line (four
+numbers) or one direction (two), tried from several starts; inertial parameters are eliminated
+(variable projection), for H and forces are linear in them. Ways that share joints are then laid on
+one another, and all screws are refined on answers with everything moving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from discover.mechanism.geometry.alternatives import weight_of
+from discover.mechanism.geometry.measures import Measure
+from discover.mechanism.geometry.projection import JOINT_TERMS, Problem, Solution, solve, solve_well
+from discover.mechanism.geometry.screws import Array, ScrewTree
+from discover.mechanism.geometry.serial_chain import FEWER, STARTS, one_way, start
+from discover.mechanism.geometry.uncertainty import measures
+from discover.mechanism.probing import Prober
+
+_EXACT = 100.0  # floors of rounding, and
+_FAIR = 1.2  # deviations, at which a misfit is good
+_PRICE = 4.0  # of chi-square a joint that tidy angles may cost
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Geometry:
+    """Screws at a reference pose, in a frame with gravity along -z.
+
+    screws (nv, 6) unit; pi (nv, 10) inertial parameters of least norm in the reference frame;
+    error and held_out: misfit of [H | force], fitted and not fitted, relative or, where answers
+    scatter, in standard deviations; `good` whether it is down to rounding or noise; `covariance` of
+    the screws (6 nv, 6 nv) where answers scatter, over what can be known, else zero; `joint` that
+    of screws, inertial parameters and joint terms together, (6 nv + p, 6 nv + p); `measures` how
+    well each angle and distance is known, where the geometry is good.
+    """
+
+    tree: ScrewTree
+    screws: Array
+    pi: Array
+    error: float
+    held_out: float
+    joint: Array
+    good: bool
+    joint_terms: bool
+    measures: tuple[Measure, ...] = ()
+    queries: int = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether no number of it is a guess, whatever joints may have beside their bodies."""
+        return self.good and not any(m.free or m.rotorless for m in self.measures)
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance (6 nv, 6 nv) of the screws."""
+        count = self.screws.size
+        return self.joint[:count, :count]
+
+    @property
+    def pi_deviation(self) -> Array:
+        """Standard deviations (nv, 10) of the inertial parameters, of what can be known of them."""
+        own = np.diag(self.joint)[self.screws.size :][: self.pi.size]
+        return np.sqrt(np.clip(own, 0.0, None)).reshape(self.pi.shape)
+
+
+def is_good(misfit: float, problem: Problem) -> bool:
+    """Whether a misfit, relative or in deviations, is down to rounding or noise."""
+    return misfit <= (_FAIR if problem.whitened else _EXACT * problem.floor)
+
+
+def infer_geometry(
+    prober: Prober, tree: ScrewTree, *, effort: int = STARTS, joint_terms: bool = False
+) -> Geometry:
+    """Screws of a tree whose parents and joint kinds are given. Deterministic in the seed."""
+    before = prober.respondent.queries
+    terms = JOINT_TERMS if joint_terms else ()
+    rng = np.random.default_rng([prober.seed, 29])
+    depth = 12 if prober.scatters else 1
+    nv = len(tree.parents)
+    n = max(16, 4 * nv) * (2 if prober.scatters else 1)
+    asked = prober.at(prober.draw(n), replicates=depth)
+    held = prober.at(prober.draw(12), replicates=depth)
+    if not weight_of(asked):
+        tree = replace(tree, gravity=0.0)
+    screws = start(tree, rng)
+    known: set[int] = set()
+    # What slides shows how strong gravity is.
+    for leaf in sorted(_leaves(tree), key=lambda leaf: _turning_only(tree, leaf)):
+        way = _way(tree, leaf)
+        found = one_way(prober, tree, way, rng, effort=effort, joint_terms=terms)
+        if not found.reached:
+            effort = min(effort, FEWER)
+        elif tree.seeks_weight and not _turning_only(tree, leaf):
+            tree = replace(tree, gravity=found.gravity)
+        screws = _lay_on(screws, known, found.screws, way)
+        known |= set(way)
+    problem = Problem.of(tree, asked, whitened=prober.scatters, joint_terms=terms)
+    result = _settled(problem, screws, prober.scatters)
+    problem = problem.under(result.gravity)
+    tree = problem.tree
+    best = problem.parameters(result.screws)
+    test = Problem.of(tree, held, whitened=prober.scatters, joint_terms=terms)
+    size = 6 * nv + len(best) + tree.seeks_weight
+    spread = problem.spread(result.screws, best) if prober.scatters else np.zeros((size, 0))
+    held_out = test.foreseen_error(result.screws, best, spread)
+    good = is_good(max(result.error, held_out), problem)
+    return Geometry(
+        tree=tree,
+        screws=result.screws,
+        pi=best[: 10 * nv].reshape(-1, 10),
+        error=result.error,
+        held_out=held_out,
+        good=good,
+        joint_terms=joint_terms,
+        joint=spread @ spread.T,
+        measures=measures(problem, result.screws, best) if good else (),
+        queries=prober.respondent.queries - before,
+    )
+
+
+def _settled(problem: Problem, screws: Array, noisy: bool) -> Solution:
+    """The refined fit, with axes upright, level, parallel or square where the answers allow it."""
+    tidy = solve_well(problem, screws, iterations=60, tidy=1.0)
+    if not noisy and tidy.error < problem.floor:
+        return tidy
+    if not noisy:
+        # A base that stands a little askew is tidy but for that.
+        near = solve_well(problem, tidy.screws, iterations=60)
+        if near.error < problem.floor:
+            return near
+    found = solve_well(problem, screws, iterations=80)
+
+    def allowed(other: Solution) -> bool:
+        if not noisy:
+            return other.error <= 1.005 * found.error + 1e-10
+        worse = len(problem.y) * (other.error**2 - found.error**2)
+        return worse <= _PRICE * len(screws)
+
+    if noisy and allowed(tidy):
+        return tidy
+    problem = problem.under(found.gravity)
+    soft = solve_well(problem, found.screws, iterations=20, tidy=0.1 if noisy else 1e-5)
+    settled = solve(problem.under(soft.gravity), soft.screws, iterations=40)
+    return settled if allowed(settled) else found
+
+
+def _lay_on(screws: Array, known: set[int], found: Array, way: tuple[int, ...]) -> Array:
+    """The screws of a way, laid on what is known of the joints it shares with others."""
+    shared = [k for k, j in enumerate(way) if j in known]
+    if shared:
+        found = laid_on(found, screws[[way[k] for k in shared]], shared)
+    result = screws.copy()
+    for k, j in enumerate(way):
+        if j not in known:
+            result[j] = found[k]
+    return result
+
+
+def laid_on(screws: Array, target: Array, shared: Sequence[int] | None = None) -> Array:
+    """Screws (nv, 6) turned about the vertical, moved and perhaps mirrored, such that those of
+    `shared`, all unless given, come closest to `target`: what no torque can show is taken from
+    there."""
+    rows = list(range(len(screws)) if shared is None else shared)
+    tried = [_alignment(candidate[rows], target) for candidate in (screws, mirror(screws))]
+    k = min((0, 1), key=lambda i: tried[i][0])
+    return move((screws, mirror(screws))[k], *tried[k][1:])
+
+
+def _alignment(screws: Array, target: Array) -> tuple[float, float, Array]:
+    """(misfit, yaw, shift) of the turn about the vertical and the shift that bring screws closest
+    to the target.
+
+    Seen from the turned frame the shift is linear with a design that knows no yaw, and what it
+    leaves is of the form |a + b cos + c sin|².
+    """
+    w = screws[:, :3]
+    across = np.concatenate([np.cross(e, w).ravel()[:, None] for e in np.eye(3)], 1)
+    u, s, vt = np.linalg.svd(across, full_matrices=False)
+    keep = s > 1e-9
+    u, inverse = u[:, keep], (vt[keep].T / s[keep]) @ u[:, keep].T
+
+    def seen(of: Array) -> Array:
+        """The target's parts (upright, along cos, along sin) turned back."""
+        x, y, z = of.T
+        o = np.zeros_like(x)
+        parts = [np.stack(p, 1) for p in ((o, o, z), (x, y, o), (y, -x, o))]
+        return np.stack([p.ravel() for p in parts], 1)
+
+    far, near = -seen(target[:, 3:]), -seen(target[:, :3])
+    far[:, 0] += screws[:, 3:].ravel()
+    near[:, 0] += w.ravel()
+    left = np.concatenate([near, far - u @ (u.T @ far)])
+    form = left.T @ left
+
+    def basis(yaw: Array | float) -> Array:
+        return np.array([np.ones_like(yaw), np.cos(yaw), np.sin(yaw)])
+
+    yaw = np.linspace(0, 2 * np.pi, 360, endpoint=False)
+    first = yaw[np.argmin(np.einsum("iy,ij,jy->y", basis(yaw), form, basis(yaw)))]
+    for _ in range(8):  # Newton
+        c = basis(first)
+        slope, bend = np.array([0.0, -c[2], c[1]]), np.array([0.0, -c[1], -c[2]])
+        curvature = slope @ form @ slope + bend @ form @ c
+        if curvature <= 0:
+            break
+        first -= (slope @ form @ c) / curvature
+    c = basis(first)
+    turned = -inverse @ far @ c
+    cosine, sine = c[1], c[2]
+    shift = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1.0]]) @ turned
+    return float(np.sum((left @ c) ** 2)), float(first), shift
+
+
+def move(screws: Array, yaw: float, shift: Array) -> Array:
+    """Screws turned about the vertical through the origin, then shifted."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+    w, u = screws[:, :3] @ turn.T, screws[:, 3:] @ turn.T
+    return np.concatenate([w, u + np.cross(shift, w)], 1)
+
+
+def mirror(screws: Array) -> Array:
+    """Screws seen in the mirror x -> -x: turning reverses sense as mirrors do."""
+    flip = np.array([-1.0, 1.0, 1.0])
+    return np.concatenate([-screws[:, :3] * flip, screws[:, 3:] * flip], 1)
+
+
+def _way(tree: ScrewTree, leaf: int) -> tuple[int, ...]:
+    way = [leaf]
+    while tree.parents[way[-1]] >= 0:
+        way.append(tree.parents[way[-1]])
+    return tuple(reversed(way))
+
+
+def _turning_only(tree: ScrewTree, leaf: int) -> bool:
+    return all(tree.turning[j] for j in _way(tree, leaf))
+
+
+def _leaves(tree: ScrewTree) -> list[int]:
+    """Leaves, the deepest first."""
+    leaves = [j for j in range(len(tree.parents)) if j not in tree.parents]
+    return sorted(leaves, key=lambda j: -len(_way(tree, j)))

@@ -1,0 +1,110 @@
+"""The numbers of a geometry, each with its standard error, in words.
+
+Lines of joints are told beside those of the joints that carry them, in ways that are the same in
+every frame; a number on which no answer depends is free, and whatever is given for it a guess. Two
+links that turn about level lines can stand askew if a rotor's inertia makes up for it: such numbers
+say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from discover.judgement.evidence import number_from_json, number_to_json
+
+VERTICAL = -2  # stands for the vertical where a measure names another joint
+QUANTITIES = ("angle", "distance", "offset", "turn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One number of a geometry.
+
+    joint      coordinate whose line it is about; `other` the joint it is told beside, -1 for the
+               frame of a free base, VERTICAL for the vertical
+    quantity   "angle" [rad] between the lines, "distance" [m] of them, "offset" [m] along and
+               "turn" [rad] about the other's line, from the common normal before to this one
+    deviation  standard error; infinite where no answer depends on the number
+    rotorless  whether it is known only if no joint has a rotor, whose inertia would make up for it
+    """
+
+    joint: int
+    other: int
+    quantity: str
+    value: float
+    deviation: float
+    rotorless: bool = False
+
+    @property
+    def free(self) -> bool:
+        """Whether the number is a guess."""
+        return not np.isfinite(self.deviation)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {**vars(self), "deviation": number_to_json(self.deviation)}
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Measure:
+        """The inverse of `to_dict`."""
+        return cls(**{**record, "deviation": number_from_json(record["deviation"])})
+
+
+def page(told: Sequence[Measure], names: Sequence[str]) -> str:
+    """A line a joint; names by coordinate."""
+    lines = []
+    for j in dict.fromkeys(m.joint for m in told):
+        own = [m for m in told if m.joint == j]
+        lines.append(f"    {names[j]}: " + "; ".join(in_words(m, names) for m in own))
+    return "\n".join(lines)
+
+
+def in_words(m: Measure, names: Sequence[str]) -> str:
+    """The number, what it is, and its standard error."""
+    other = {-1: "the base", VERTICAL: "the vertical"}.get(m.other) or names[m.other]
+    turning = m.quantity in ("angle", "turn")
+    unit, scale = ("°", 180 / np.pi) if turning else (" m", 1.0)
+    error = "free, no answer depends on it" if m.free else f"± {m.deviation * scale:.1g}{unit}"
+    if m.rotorless:
+        error += ", free if joints have rotors"
+    if m.other == -1:
+        return f"{'direction' if turning else 'place'} in the base's frame {error}"
+    least = max(1e-9, m.deviation if not m.free else 0.0)
+    value = 0.0 if abs(m.value) < least else m.value
+    words = {
+        "angle": f"axis at {{}} to {other}",
+        "distance": f"{{}} from {other}",
+        "offset": f"{{}} along {other}",
+        "turn": f"{{}} about {other}",
+    }[m.quantity]
+    return f"{words.format(f'{value * scale:.6g}{unit}')} ({error})"
+
+
+def guesses(told: Sequence[Measure], names: Sequence[str]) -> list[str]:
+    """A sentence for each number that no answer shows."""
+    words = {
+        "angle": "the angle between the axes of {} and {}",
+        "distance": "the distance between the axes of {} and {}",
+        "offset": "how far along its axis {1} carries {0}",
+        "turn": "the zero of {1}'s angle beside {0}",
+    }
+    out = []
+    for m in told:
+        if m.free or m.rotorless:
+            other = {-1: "the base", VERTICAL: "the vertical"}.get(m.other) or names[m.other]
+            what = words[m.quantity].format(names[m.joint], other)
+            if m.rotorless:
+                out.append(
+                    f"Answers depend on {what} only if no joint has a rotor, whose inertia could "
+                    "make up for it."
+                )
+                continue
+            rest = ""
+            if m.other == VERTICAL and any(x.quantity == "distance" for x in told):
+                rest = ", and the scale of all lengths rests on it"
+            out.append(f"No answer depends on {what}: the number given is a guess{rest}.")
+    return out

@@ -1,0 +1,108 @@
+"""A model in other units of length: one whose bodies fall as they do on Earth in metres.
+
+What slides falls with an acceleration that a model in millimetres tells as 9810. The search for
+screws starts from lengths of tenths of a metre; so such a model is asked in metres, and what is
+found is told in its own units again. Angles, torques and moments of inertia stay as they are: a
+mass is then in units of torque over acceleration and length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from discover.blackbox.contract import Answers, Respondent
+from discover.blackbox.region import GROUPS, Region
+from discover.mechanism.geometry.geometry import Geometry
+from discover.mechanism.geometry.screws import GRAVITY, Array
+from discover.mechanism.probing import Prober
+from kinematics import Robot
+
+_SURELY = 1.01  # times gravity on Earth that nothing falls there
+
+
+class InMetres(Respondent):
+    """A respondent whose sliding coordinates are told in units of 1/`scale` of its own."""
+
+    def __init__(self, asked: Respondent, slides: Sequence[bool], scale: float):
+        super().__init__(asked.model, asked.nq, asked.nv, outputs=asked.outputs, dt=asked.dt)
+        self.asked = asked
+        self.factor = torch.where(torch.tensor(slides), scale, 1.0).double()
+
+    def ask(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool = True) -> Answers:
+        """The model's answers; forces along a coordinate change as it does not."""
+        factor = self.factor
+        told = self.asked.ask(q / factor, v / factor, tau * factor, strict=strict)
+        self.queries = self.asked.queries
+        return replace(told, q=q, v=v, tau=tau, a=told.a * factor, q_next=None, v_next=None)
+
+
+def metres_a_unit(prober: Prober, kinds: Sequence[str]) -> float:
+    """One, or less where something that slides falls faster than anything does on Earth."""
+    slides = [j for j, kind in enumerate(kinds) if kind == "prismatic"]
+    asked = prober.at(prober.draw(12), replicates=4 if prober.scatters else 1)
+    falls = np.abs(asked.force[:, slides]) / np.einsum("nii->ni", asked.H)[:, slides].clip(1e-300)
+    clear = np.abs(asked.force[:, slides]) > 10 * asked.force_deviation[:, slides]
+    fastest = float(np.where(clear, falls, 0.0).max(initial=0.0))
+    return 1.0 if fastest <= _SURELY * GRAVITY else GRAVITY / fastest
+
+
+def in_metres(prober: Prober, kinds: Sequence[str], scale: float) -> Prober:
+    """The prober with sliding coordinates told in metres, `scale` of them a unit."""
+    slides = [kind == "prismatic" for kind in kinds]
+    asked = InMetres(prober.respondent, slides, scale)
+    sides = {}
+    for group in GROUPS:
+        factor = 1 / asked.factor if group == "tau" else asked.factor
+        low, high = getattr(prober.region, group)
+        sides[group] = (low * factor, high * factor)
+    return Prober(respondent=asked, region=Region(**sides), seed=prober.seed)
+
+
+def in_own_units(geometry: Geometry, scale: float) -> Geometry:
+    """A geometry in metres told in units of which one has `scale` metres."""
+    tree = geometry.tree
+    turning = np.asarray(tree.turning)
+    lengths = np.ones((len(turning), 6))
+    lengths[turning, 3:] = 1 / scale
+    masses = np.tile(_masses(scale), len(turning))
+    rest = np.ones(len(geometry.joint) - lengths.size - masses.size)
+    if geometry.joint_terms:
+        own = np.where(turning, 1.0, scale)
+        rest[: 3 * len(turning)] = np.concatenate([own**2, own**2, own])
+    size = np.concatenate([lengths.ravel(), masses, rest])
+    along = {"distance", "offset"}
+    return replace(
+        geometry,
+        tree=replace(
+            tree,
+            reference=np.where(turning, tree.reference, tree.reference / scale),
+            gravity=tree.gravity / scale,
+        ),
+        screws=geometry.screws * lengths,
+        pi=geometry.pi * _masses(scale),
+        joint=geometry.joint * size[:, None] * size,
+        measures=tuple(
+            replace(m, value=m.value / scale, deviation=m.deviation / scale)
+            if m.quantity in along
+            else m
+            for m in geometry.measures
+        ),
+    )
+
+
+def robot_in_own_units(robot: Robot, scale: float) -> Robot:
+    """The same of a robot."""
+    return robot.replace(
+        tree_offset=robot.tree_offset / scale,
+        pi=robot.pi * torch.from_numpy(_masses(scale)),
+        gravity=robot.gravity / scale,
+    )
+
+
+def _masses(scale: float) -> Array:
+    return np.array([scale**2, *[scale] * 3, *[1.0] * 6])

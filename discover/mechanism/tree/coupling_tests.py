@@ -1,0 +1,153 @@
+"""What moves what, and what hangs together: how clearly the answers show it.
+
+Which coordinates turn and which slide, by the form in which they enter H and the force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discover.mechanism.probing import Local, Prober
+
+Array = NDArray[np.float64]
+
+CLEAR = 7.0  # deviations from chance at which a change counts as one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signs:
+    """How clearly things move and hang together, in deviations from what chance would show.
+
+    moved    (k, j, l): H_jl, when coordinate k is moved
+    pushed   (k, j): the force on j at rest, when coordinate k is moved
+    coupled  (j, l): H_jl is not zero
+    """
+
+    moved: Array
+    pushed: Array
+    coupled: Array
+
+    @classmethod
+    def of(cls, asked: Local, bases: int) -> Signs:
+        """From answers at `bases` configurations, each followed by one move of each coordinate."""
+        nv = asked.q.shape[1]
+        H, H_sd, f, f_sd = (
+            x.reshape(bases, nv + 1, *x.shape[1:])
+            for x in (asked.H, asked.H_deviation, asked.force, asked.force_deviation)
+        )
+        moved = ((H[:, 1:] - H[:, :1]) ** 2 / (H_sd[:, 1:] ** 2 + H_sd[:, :1] ** 2)).sum(0)
+        pushed = ((f[:, 1:] - f[:, :1]) ** 2 / (f_sd[:, 1:] ** 2 + f_sd[:, :1] ** 2)).sum(0)
+        coupled = (asked.H**2 / np.maximum(asked.H_deviation, 1e-300) ** 2).sum(0)
+        return cls(
+            moved=excess(moved, bases),
+            pushed=excess(pushed, bases),
+            coupled=excess(coupled, len(asked)),
+        )
+
+    def allow(self, parents: Sequence[int], clear: float = CLEAR) -> bool:
+        """Whether no answer clearly speaks against a tree: what moves H_jj or H_jk is carried by j,
+        and of two joints that share inertia one carries the other."""
+        nv = len(parents)
+        above = np.zeros((nv, nv), dtype=bool)
+        for k in range(nv):
+            j = parents[k]
+            while j >= 0:
+                above[j, k] = True
+                j = parents[j]
+        carried = (self.moves > clear) & (self.moves > self.moves.T)
+        shared = self.coupled > clear
+        np.fill_diagonal(shared, False)
+        return not ((carried & ~above).any() or (shared & ~(above | above.T)).any())
+
+    @property
+    def moves(self) -> Array:
+        """(j, k): how clearly joint k lies below joint j by H_jj and H_jk alone."""
+        nv = len(self.coupled)
+        index = np.arange(nv)
+        own = self.moved[:, index, index].T
+        shared = self.moved[index[:, None], index[None, :], index[:, None]].T
+        result = np.maximum(own, shared)
+        np.fill_diagonal(result, -np.inf)
+        return result
+
+
+def excess(chi_square: Any, freedom: int) -> Any:
+    """Deviations above chance, by the square-root approximation of chi-square."""
+    return np.sqrt(2 * chi_square) - np.sqrt(2 * freedom - 1)
+
+
+Array_of_kinds = NDArray[np.float64]
+
+_LINE = 9  # points along a coordinate
+_LINES = 4
+
+
+def joint_kinds(prober: Prober, replicates: int) -> tuple[str, ...]:
+    """How each coordinate enters H and the force: as sines and cosines, or as a parabola.
+
+    Both forms are fitted to answers along the coordinate. A sliding joint moves no entry of its
+    own row of H, and H_jl of others as a parabola, their forces as a line; a turning joint moves
+    all of them as a circle does. "either" where the coordinate changes nothing.
+    """
+    nv = prober.nv
+    low, high = prober._side("q", 1.0)
+    bases = prober.draw(_LINES)
+    spread = np.zeros(nv)
+    votes = np.zeros(nv)
+    for k in range(nv):
+        x = low[k] + (high[k] - low[k]) * (0.5 - 0.5 * np.cos(np.pi * np.linspace(0, 1, _LINE)))
+        q = np.repeat(bases, _LINE, 0)
+        q[:, k] = np.tile(x, len(bases))
+        asked = prober.at(q, replicates=replicates)
+        y = np.concatenate([asked.H, asked.force[:, :, None]], 2)
+        sd = np.concatenate([asked.H_deviation, asked.force_deviation[:, :, None]], 2)
+        y, sd = (z.reshape(len(bases), _LINE, nv, nv + 1) for z in (y, sd))
+        y = y / np.sqrt((sd**2).mean(1, keepdims=True))  # one weight an entry and line
+        votes[k] = _turning_against_sliding(x, y, k)
+        # A sliding joint's own inertia is a mass: it is the same in every configuration.
+        own, error = asked.H[:, k, k], asked.H_deviation[:, k, k]
+        spread[k] = excess((((own - own.mean()) / error) ** 2).sum(), len(own) - 1)
+    votes = np.where(spread > CLEAR, np.maximum(votes, 0) + spread**2, votes)
+    return tuple("either" if v == 0 else "revolute" if v > 0 else "prismatic" for v in votes)
+
+
+def _turning_against_sliding(x: Array_of_kinds, y: Array_of_kinds, k: int) -> float:
+    """Squared error of the sliding forms less that of the turning forms, over what moves.
+
+    x (n,) along the coordinate k; y (lines, n, nv, nv + 1): H and the force, over their deviations.
+    """
+    one = np.ones_like(x)
+    circle = np.stack([one, np.cos(x), np.sin(x)], 1)
+    double = np.column_stack([circle, np.cos(2 * x), np.sin(2 * x)])
+    forms = {
+        "others": (double, np.stack([one, x, x**2], 1)),
+        "own": (circle, circle[:, :1]),
+        "force": (circle, np.stack([one, x], 1)),
+        "own force": (np.column_stack([circle, x]), np.stack([one, x], 1)),
+    }
+    nv = y.shape[2]
+    total = 0.0
+    for j in range(nv):
+        for other in range(j, nv + 1):
+            entry = y[:, :, j, other].T
+            if other == nv:
+                turn, slide = forms["own force" if j == k else "force"]
+            else:
+                turn, slide = forms["own" if k in (j, other) else "others"]
+            flat, turned, slid = (_misfit(b, entry) for b in (circle[:, :1], turn, slide))
+            freedom = entry.size - entry.shape[1]
+            if excess(flat, freedom) > CLEAR / 2 and flat - min(turned, slid) > CLEAR**2:
+                more = (turn.shape[1] - slide.shape[1]) * entry.shape[1]
+                total += slid - turned - 2 * more
+    return total
+
+
+def _misfit(basis: Array_of_kinds, y: Array_of_kinds) -> float:
+    """Squared error of the least-squares fit of columns y."""
+    orthonormal = np.linalg.qr(basis)[0]
+    return float(((y - orthonormal @ (orthonormal.T @ y)) ** 2).sum())

@@ -1,0 +1,175 @@
+"""A tree whose base is free: six coordinates of a body that nothing carries, then the joints.
+
+The base has body coordinates of its own (a placement and a body-frame twist), so nothing of its
+geometry is free to choose: H between base and joints shows every joint's screw in the base's frame,
+one joint at a time. With the base held still the joints are a mechanism on a fixed base, which is
+how the tree is found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from discover.mechanism.geometry.screws import Array, ScrewTree, _carry
+from discover.mechanism.probing import Local, Prober
+
+BASE_Q, BASE_V = 7, 6  # position and quaternion wxyz; angular and linear velocity
+_DUMMY = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+
+
+class FloatingTree(ScrewTree):
+    """Body 0 is the base, at parents[0] = -1; its row of the screws means nothing.
+
+    Configurations are (n, nb), the base held at the origin and upright, the first column idle; or
+    (n, 7 + joints) as the model has them.
+    """
+
+    @classmethod
+    def over(cls, parents: tuple[int, ...], turning: tuple[bool, ...], reference: Array):
+        """From parents, kinds and reference of the joints alone; -1 stands for the base."""
+        return cls(
+            parents=(-1, *(p + 1 for p in parents)),
+            turning=(False, *turning),
+            reference=np.concatenate([[0.0], reference]),
+            gravity=0.0,
+        )
+
+    @property
+    def carriers(self) -> tuple[int, ...]:
+        """The coordinate that carries each one; a free base's six are one on the other."""
+        bodies = (p + BASE_V - 1 for p in self.parents[1:])
+        return (*range(-1, BASE_V - 1), *bodies)
+
+    @property
+    def body_of(self) -> tuple[int, ...]:
+        """Six coordinates of the base, one of each joint."""
+        return (0,) * BASE_V + tuple(range(1, len(self.parents)))
+
+    def sorted(self) -> FloatingTree:
+        """The same with bodies numbered parents first."""
+        place = {-1: -1} | {j: k for k, j in enumerate(self.order)}
+        return replace(
+            self,
+            parents=tuple(place[self.parents[j]] for j in self.order),
+            turning=tuple(self.turning[j] for j in self.order),
+            reference=np.asarray(self.reference)[list(self.order)],
+        )
+
+    def with_base(self, screws: Array) -> Array:
+        """Screws (nb, 6) from those of the joints."""
+        return np.concatenate([[_DUMMY], screws])
+
+    def columns(self, screws: Array, q: Array) -> Array:
+        """Motions (..., n, nb, 6, nv + 1) as of a fixed tree; base coordinates come first. The last
+        column, gravity's, is zero: H with the base says all that the forces at rest would."""
+        nb, lead = len(self.parents), screws.shape[:-2]
+        out = np.zeros((*lead, len(q), nb, 6, BASE_V + nb), dtype=screws.dtype)
+        for j in self.order:
+            out[..., j, :, :] = self.motions(screws[..., j, :], j, out, q)
+        return out
+
+    def motions(self, screw: Array, j: int, columns: Array, q: Array) -> Array:
+        """The columns (..., n, 6, nv + 1) of body j with this screw, from its carrier's."""
+        if j == 0:
+            moved = np.zeros((*screw.shape[:-1], len(q), 6, columns.shape[-1]))
+            moved[..., :BASE_V] = np.eye(6)
+            return moved
+        angle = self._joints(q)[:, j] - self.reference[j]
+        moved = _carry(screw, angle, self.turning[j], columns[..., self.parents[j], :, :])
+        moved[..., :, BASE_V - 1 + j] = screw[..., None, :]
+        return moved
+
+    def placements(self, screws: Array, q: Array) -> Array:
+        """Motion transforms (n, nb, 6, 6), the base's from the world."""
+        X = super().placements(screws, self._joints(q))
+        if q.shape[1] == len(self.parents):
+            X[:, 0] = np.eye(6)
+            return X
+        rotation, position = rotations(q[:, 3:BASE_Q]), q[:, :3]
+        back = rotation.swapaxes(1, 2)
+        x, y, z = position.T
+        o = np.zeros_like(x)
+        cross = np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(-1, 3, 3)
+        X[:, 0] = 0.0
+        X[:, 0, :3, :3] = X[:, 0, 3:, 3:] = back
+        X[:, 0, 3:, :3] = -back @ cross
+        return X
+
+    def own_motions(self, screws: Array, v: Array) -> Array:
+        """(n, nb, 6): the base's twist, each joint's screw times its rate."""
+        return np.concatenate([v[:, None, :BASE_V], screws[None, 1:] * v[:, BASE_V:, None]], 1)
+
+    def own_units(self, screws: Array) -> Array:
+        """(nb, 6, nv)."""
+        nb = len(self.parents)
+        out = np.zeros((nb, 6, BASE_V - 1 + nb))
+        out[0, :, :BASE_V] = np.eye(6)
+        for j in range(1, nb):
+            out[j, :, BASE_V - 1 + j] = screws[j]
+        return out
+
+    def _joints(self, q: Array) -> Array:
+        nb = len(self.parents)
+        if q.shape[1] == nb:
+            return q
+        return np.concatenate([np.zeros((len(q), 1)), q[:, BASE_Q:]], 1)
+
+
+class FloatingProber(Prober):
+    """Questions to a model with a free base: offsets of the region's q are a rotation vector and a
+    position of the base, then joint coordinates."""
+
+    def draw(self, n: int, width: float = 1.0) -> Array:
+        """n configurations (n, 7 + joints)."""
+        offset = super().draw(n, width)
+        return np.concatenate(
+            [offset[:, 3:BASE_V], quaternions(offset[:, :3]), offset[:, BASE_V:]], 1
+        )
+
+
+class HeldProber(Prober):
+    """The joints of a model with a free base, the base at rest at the origin and upright."""
+
+    def __init__(self, whole: FloatingProber):
+        self.whole, self.respondent, self.seed = whole, whole.respondent, whole.seed
+        self.nv = whole.nv - BASE_V
+        self.region, self.stretch, self._rng = whole.region, whole.stretch, whole._rng
+        self.noise, self.scatter = whole.noise, whole.scatter
+
+    def draw(self, n: int, width: float = 1.0) -> Array:
+        """n configurations of the joints."""
+        low, high = self._side("q", width)
+        return self._rng.uniform(low, high, (n, self.nv))
+
+    def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
+        """H and force of the joints; v (n, joints)."""
+        q = np.atleast_2d(q)
+        seen = self.with_base(q, v, replicates).joints(list(range(BASE_V, BASE_V + self.nv)))
+        return replace(seen, q=q)
+
+    def with_base(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
+        """H and force of base and joints at configurations of the joints."""
+        base = np.tile([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], (len(q), 1))
+        full = None if v is None else np.concatenate([np.zeros((len(q), BASE_V)), v], 1)
+        return self.whole.at(np.concatenate([base, q], 1), full, replicates)
+
+    def _side(self, group: str, width: float) -> tuple[Array, Array]:
+        low, high = super()._side(group, width)
+        return low[BASE_V:], high[BASE_V:]
+
+
+def quaternions(vectors: Array) -> Array:
+    """Unit quaternions wxyz (n, 4) of rotation vectors (n, 3)."""
+    angle = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.concatenate([np.cos(angle / 2), vectors * np.sinc(angle / (2 * np.pi)) / 2], 1)
+
+
+def rotations(quaternion: Array) -> Array:
+    """Rotation matrices (n, 3, 3), body to world, of unit quaternions wxyz (n, 4)."""
+    w, u = quaternion[:, :1, None], quaternion[:, 1:]
+    x, y, z = u.T
+    o = np.zeros_like(x)
+    k = np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(-1, 3, 3)
+    return np.eye(3) + 2 * w * k + 2 * k @ k

@@ -1,0 +1,167 @@
+"""A session of ONNX Runtime on the processor, for users' models and for the time ledger alike.
+
+One function a file format: from a file to a callable on tensors, and what the file tells.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from discover.errors import ModelError
+from discover.models.external.archives import safe_pt2
+
+QUIET = 3  # errors only
+
+
+def open_session(model: str | bytes, threads: int | None = None) -> Any:
+    """The model of a file, or its bytes, ready to run; on so many threads, else as it likes.
+
+    Where a model cannot be started with all optimisations it is with the basic ones: versions
+    before 1.31 fuse x·sigmoid(x) into a kernel that there is not in float64. ModelError where it
+    cannot be started at all, ImportError without onnxruntime.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = QUIET
+    if threads is not None:
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+    providers = ["CPUExecutionProvider"]
+    with suppress(Exception):  # onnxruntime raises classes of its own without a common base
+        return onnxruntime.InferenceSession(model, options, providers=providers)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=providers)
+    except Exception as error:
+        told = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise ModelError(f"could not be read by onnxruntime ({told}); export it again") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A model as its file gives it. names, dtype, batch: what the file tells, else None."""
+
+    call: Callable[..., Any]
+    source: str
+    names: tuple[str, ...] | None = None
+    dtype: torch.dtype | None = None
+    batch: int | None = None
+    """The only batch size it takes, where it was exported with a fixed one."""
+
+
+def open_pt2(path: Path) -> Opened:
+    content = safe_pt2(path)
+    try:
+        program = torch.export.load(content)
+        call = program.module()
+    except (RuntimeError, ValueError, AssertionError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path} could not be read by torch.export ({_line(error)}); export it again with "
+            f"PyTorch {torch.__version__.split('+')[0]}"
+        ) from error
+    given = set(program.graph_signature.user_inputs)
+    inputs = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in given]
+    values = [node.meta["val"] for node in inputs]
+    first = values[0].shape[0] if values and values[0].ndim > 1 else None
+    return Opened(
+        call=call,
+        source=path.name,
+        names=tuple(node.name for node in inputs),
+        dtype=values[0].dtype if values else None,
+        batch=first if isinstance(first, int) else None,
+    )
+
+
+def open_torchscript(path: Path) -> Opened:
+    try:
+        module = torch.jit.load(str(path), map_location="cpu").eval()
+        arguments = [a.name for a in module.forward.schema.arguments[1:]]
+    except (RuntimeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{path} could not be read as TorchScript ({_line(error)}); export it again"
+        ) from error
+    weights = [p for p in module.parameters() if p.is_floating_point()]
+    return Opened(
+        call=module,
+        source=path.name,
+        names=tuple(arguments),
+        dtype=weights[0].dtype if weights else None,
+    )
+
+
+def open_onnx(path: Path) -> Opened:
+    try:
+        session = open_session(str(path))
+    except ImportError as error:
+        raise ModelError("ONNX models need onnxruntime: pip install 'worldlaw[onnx]'") from error
+    except ModelError as error:
+        raise ModelError(f"{path} {error}") from error
+    inputs = session.get_inputs()
+    types = {"tensor(float)": torch.float32, "tensor(double)": torch.float64}
+    if not inputs or inputs[0].type not in types:
+        raise ModelError(
+            f"{path}: expected float or double inputs, found "
+            f"{inputs[0].type if inputs else 'none'}; export it with floating-point inputs"
+        )
+    names = [item.name for item in inputs]
+
+    def call(*given: Tensor) -> tuple[Tensor, ...]:
+        feed = {name: np.ascontiguousarray(x.numpy()) for name, x in zip(names, given, strict=True)}
+        return tuple(torch.from_numpy(np.asarray(y)) for y in session.run(None, feed))
+
+    first = inputs[0].shape[0] if len(inputs[0].shape) > 1 else None
+    return Opened(
+        call=call,
+        source=path.name,
+        names=tuple(names),
+        dtype=types[inputs[0].type],
+        batch=first if isinstance(first, int) else None,
+    )
+
+
+def open_factory(path: Path, factory: str) -> Opened:
+    if not path.is_file():
+        raise ModelError(f"expected a Python file at {path}, found none")
+    name = f"_model_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # given for every .py file
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look their module up here
+    try:
+        spec.loader.exec_module(module)
+        if factory not in vars(module):
+            raise ModelError(f"{path} has no '{factory}'; name a function that gives the model")
+        model = vars(module)[factory]()
+    except ModelError:
+        raise
+    except Exception as error:  # the user's code may raise anything: name it and where it was
+        raise ModelError(
+            f"{path}:{factory} raised {type(error).__name__}: {_line(error)}; "
+            "it is called without arguments and must give the model"
+        ) from error
+    if not callable(model):
+        raise ModelError(
+            f"{path}:{factory} gave {type(model).__name__}; expected a callable (q, v, tau) -> a"
+        )
+    dtype: torch.dtype | None = torch.float64
+    if isinstance(model, nn.Module):
+        model.eval()
+        weights = [p for p in model.parameters() if p.is_floating_point()]
+        dtype = weights[0].dtype if weights else None
+    return Opened(call=model, source=f"{path.name}:{factory}", dtype=dtype)
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__

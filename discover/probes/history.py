@@ -1,0 +1,112 @@
+"""Does an answer depend on the question before? A model may keep a state beside (q, v, tau).
+
+Such a model is no function of its questions. It is unmasked by asking the same states after others:
+what repeats in the same order, and not in another, is a memory and no noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from discover.blackbox.contract import Answers
+from discover.blackbox.session import Interview
+
+_FEW = 4  # states that tell whether answers repeat at all
+_STATES = 8
+# (rounds, times the variance of repeats that an effect must have): a look, and a second one
+_LOOKS = ((1, 2.0), (4, 3.0))
+_SETTLING = (2, 6, 18)
+_NO_BETTER = 0.5
+_ROUNDING = 1e-5  # standardised: below this it is sums in another order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preceding:
+    """What the question before changes.
+
+    by_row, by_call   root mean square change of the answers, in units of each joint's spread, when
+                      the row before in the batch is another, and when the same row of the call
+                      before is another; zero where nothing was seen
+    """
+
+    by_row: float = 0.0
+    by_call: float = 0.0
+
+    @property
+    def kind(self) -> str | None:
+        """Which question is remembered: that of the row before, of the call before, or none."""
+        if max(self.by_row, self.by_call) == 0:
+            return None
+        return "row" if self.by_row >= self.by_call else "call"
+
+
+def measure(interview: Interview, answers: Answers, scale: Tensor) -> Preceding:
+    """Ask states of `answers` again, in their order and in another; little where all repeats."""
+    few = answers[:_FEW]
+    orders = torch.arange(len(few)), torch.arange(len(few) - 1, -1, -1)
+    changes = [(_asked(interview, few[order]) - few.a[order]) / scale for order in orders]
+    if all(float(x.square().mean()) < _ROUNDING**2 for x in changes):
+        return Preceding()
+    found = Preceding()
+    for rounds, above in _LOOKS:
+        found = _look(interview, answers[:_STATES], scale, rounds, above)
+        if found.kind is None:
+            break
+    return found
+
+
+def settle(interview: Interview, answers: Answers, scale: Tensor) -> None:
+    """Find how often a question is to be put until its answer no longer changes.
+
+    Two answers in a row after other questions are enough for a model that remembers one question;
+    one that remembers its answers forgets little by little.
+    """
+    few, respondent = answers[:_FEW], interview.respondent
+    for times in _SETTLING:
+        respondent.settling = times
+        first = _asked(interview, few)
+        turned = few[torch.arange(len(few) - 1, -1, -1)]
+        change = (_asked(interview, turned).flip(0) - first) / scale
+        size = float(change.square().mean().sqrt())
+        if times == _SETTLING[0]:
+            start = size
+        # Noise does not become less by asking again.
+        if size < _ROUNDING or (times > _SETTLING[0] and size > _NO_BETTER * start):
+            break
+    if size > _ROUNDING and size > _NO_BETTER * start:
+        respondent.settling = _SETTLING[0]
+
+
+def _look(interview: Interview, x: Answers, scale: Tensor, rounds: int, above: float) -> Preceding:
+    n = len(x)
+    generator = torch.Generator().manual_seed(interview.seed + 59)
+    _asked(interview, x)
+    repeats = torch.stack([_asked(interview, x) for _ in range(rounds + 1)])  # each after itself
+    base, noise = repeats.mean(0), float((repeats.var(0) / scale.square()).mean())
+    others = interview.draw("questions before", rounds * n)
+    calls, rows = [], []
+    for k in range(rounds):
+        interview.ask(*(t[k * n : (k + 1) * n] for t in others))
+        calls.append(_asked(interview, x) - base)
+        order = torch.randperm(n, generator=generator)
+        _asked(interview, x[order])
+        rows.append(_asked(interview, x[order]) - base[order])
+    expected = noise * (1.0 + 1.0 / (rounds + 1))
+    return Preceding(
+        by_row=_beyond(rows, scale, expected, above), by_call=_beyond(calls, scale, expected, above)
+    )
+
+
+def _asked(interview: Interview, x: Answers) -> Tensor:
+    return interview.ask(x.q, x.v, x.tau).a
+
+
+def _beyond(changes: list[Tensor], scale: Tensor, expected: float, above: float) -> float:
+    """The size of the changes beyond what noise makes; zero where they are no larger."""
+    size = float((torch.stack(changes) / scale).square().mean())
+    if not size > max(above * expected, _ROUNDING**2):
+        return 0.0
+    return (size - expected) ** 0.5

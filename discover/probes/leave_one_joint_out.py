@@ -1,0 +1,57 @@
+"""Does a law hold on all joints but one?
+
+A joint whose answers are remembered spoils a fit of all joints together, and then a model seems to
+follow no law anywhere. Fitted again without that joint's answers, the law of the others shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from discover.blackbox.contract import Answers
+from discover.laws.rigid_body.fit import Fit, fit
+
+_SUSPECTS = 2  # joints whose answers are left out in turn, those that are furthest from the law
+_UNSEEN = 1e12  # times a joint's spread: its residual counts for nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Others:
+    """The law of all joints but `joint`, and its error (standardised) on their held-out answers."""
+
+    law: Fit
+    joint: int
+    error: float
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        alone = f"joint {self.joint + 1}"
+        told = f"All joints but {alone} follow one law in the region, to {self.error:.1g}"
+        return f"{told}; the answers of {alone} follow none."
+
+
+def law_of_the_others(law: Fit, answers: Answers, held: Answers) -> Others | None:
+    """The best law of all joints but one; None for a lone joint, or where nothing is finite."""
+    nv = answers.v.shape[-1]
+    size = law.residual(held).square().mean(0)
+    if nv < 2 or not bool(torch.isfinite(size).all()):
+        return None
+    found = []
+    for j in torch.argsort(size, descending=True, stable=True)[:_SUSPECTS].tolist():
+        scale = law.scale.clone()
+        scale[j] *= _UNSEEN
+        again = fit(
+            law.family,
+            answers,
+            start=law.theta,
+            scale=scale,
+            integrator=law.integrator,
+            dt=law.dt,
+        )
+        r = again.residual(held)[:, [i for i in range(nv) if i != j]]
+        error = float(r.square().mean().sqrt()) if bool(torch.isfinite(r).all()) else float("inf")
+        found.append(Others(law=replace(again, scale=law.scale), joint=j, error=error))
+    return min(found, key=lambda f: f.error)

@@ -1,0 +1,312 @@
+"""A study from its recipe to its report, in a folder, so that it can be cut at any moment.
+
+Each stage writes its results whole or not at all, and is then noted in manifest.json with the hash
+of what went in and of what came out. Resuming redoes a stage only if one of these no longer holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discover.artifacts import (
+    disk_errors,
+    file_hash,
+    sweep_parts,
+    value_hash,
+    write_json,
+    write_text,
+)
+from discover.errors import OutputError, RecipeError
+from discover.report.formulas import FORMULAS
+from discover.study import manifest as manifests
+from discover.study import stages
+from discover.study.manifest import Manifest, stage_inputs
+from discover.study.recipes import ModelEntry, Recipe
+from discover.study.recipes import load as load_recipe
+
+if TYPE_CHECKING:
+    from discover.data.dataset import Dataset
+    from discover.examination.result import Examination
+    from kinematics import Robot
+
+ROBOT, DATASET, RECIPE, STUDY = "robot.json", "dataset.h5", "experiment.toml", "study.json"
+EXAM = ("verdict.json", "law.json", "evidence.json", "exam.json")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a study ended with: its folder, the report, and each model's examination."""
+
+    directory: Path
+    report: Path
+    exams: dict[str, Examination]
+
+
+def run(
+    recipe: Recipe | Path | str,
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    overrides: Iterable[str] = (),
+    command: str = "",
+    say: Say = print,
+    progress: bool | None = None,
+) -> Outcome:
+    """Load, sample, train, examine, report; everything ends up in `out`.
+
+    Without `out` the folder is runs/<study>. With `resume` only what is missing or was cut is done;
+    without it a folder of the same study is done again, and a folder with anything else in it is
+    refused. `overrides` are settings such as "train.epochs=50". Raises a WorldlawError, one line,
+    for bad input.
+    """
+    overrides = list(overrides)
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe, overrides)
+    elif overrides:
+        raise RecipeError("overrides: expected a recipe's file beside them, found a Recipe object")
+    directory = Path(out) if out is not None else Path("runs") / recipe.study.name
+    # Ctrl-C while a compiled package is being imported can end in a segmentation fault: they are
+    # loaded before there is anything to interrupt.
+
+    study = _Study(recipe, directory, device, say, progress)
+    study.open(resume, command)
+    return study.run()
+
+
+class _Study:
+    """One run of one recipe in one folder."""
+
+    def __init__(
+        self, recipe: Recipe, out: Path, device: str, say: Say, progress: bool | None
+    ) -> None:
+        self.recipe, self.out, self.device, self.say = recipe, out, device, say
+        self.progress = progress
+        self.seed = recipe.study.seed
+        self.manifest = Manifest(directory=out, study=recipe.study.name)
+        self.resume = False
+
+    def open(self, resume: bool, command: str) -> None:
+        """Take the folder, or refuse it; start or continue its manifest."""
+        with disk_errors(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+            sweep_parts(self.out)
+            occupied = any(self.out.iterdir())
+        held = Manifest.read(self.out)
+        if held is None and occupied:
+            raise OutputError(
+                f"expected an empty folder or a study of ours in {self.out}, found other files; "
+                "choose another --out"
+            )
+        if held is not None and held.study != self.recipe.study.name:
+            raise OutputError(
+                f"expected the study {self.recipe.study.name!r} in {self.out}, found "
+                f"{held.study!r}; choose another --out"
+            )
+        self.resume = resume
+        self.manifest.recipe = self.recipe.to_dict()
+        self.manifest.seed = self.seed
+        self.manifest.command = command
+        self.manifest.versions = manifests.versions()
+        self.manifest.source = manifests.source_hash()
+        self.manifest.commit = manifests.commit()
+        if held is not None and resume:
+            self.manifest.stages = held.stages
+            self.manifest.dataset = held.dataset
+            self.manifest.command = held.command or command
+            if held.stages and held.source != self.manifest.source:
+                self.say("the program has changed since; stages that are finished are kept")
+        self.manifest.write()
+        write_text(self.out / RECIPE, self.recipe.to_toml())
+
+    def run(self) -> Outcome:
+        robot = self._robot()
+        dataset = self._dataset(robot)
+        exams = {}
+        for entry in self.recipe.model:
+            model = self._model(entry, robot, dataset)
+            exams[entry.name] = self._exam(entry, model, robot, dataset)
+            self._measures(entry, model, exams[entry.name], robot, dataset)
+        return Outcome(directory=self.out, report=self._report(robot), exams=exams)
+
+    def _robot(self) -> Robot:
+        started = time.perf_counter()
+        robot = stages.load_robot(self.recipe)
+        inputs = stage_inputs("load", robot=robot.to_dict())
+        if not self.manifest.finished("load", inputs):
+            path = write_json(self.out / ROBOT, robot.to_dict())
+            self.manifest.record("load", inputs, [path], time.perf_counter() - started)
+        joints = f"{robot.nb} joint{'s' if robot.nb > 1 else ''}"
+        self.say(f"robot    {robot.name}, {joints}")
+        for note in robot.notes:
+            self.say(f"         {note}")
+        return robot
+
+    def _dataset(self, robot: Robot) -> Dataset:
+        from discover.data import dataset as datasets
+
+        recipe = self.recipe
+        inputs = stage_inputs(
+            "sample",
+            robot=self.manifest.outputs("load"),
+            data=recipe.data and recipe.data.model_dump(mode="json"),
+            region=recipe.region and recipe.region.model_dump(mode="json"),
+            recording=_recording_identity(recipe),
+            seed=self.seed,
+        )
+        path = self.out / DATASET
+        if self.manifest.finished("sample", inputs):
+            dataset = datasets.load(path)
+            self.say(f"data     {len(dataset):,} samples, kept")
+            return dataset
+        started = time.perf_counter()
+        dataset = stages.sample_dataset(recipe, robot)
+        dataset.save(path)
+        self.manifest.dataset = dataset.hash
+        took = time.perf_counter() - started
+        self.manifest.record("sample", inputs, [path], took)
+        self.say(f"data     {len(dataset):,} samples in {took:.1f} s")
+        return dataset
+
+    def _model(self, entry: ModelEntry, robot: Robot, dataset: Dataset) -> Callable[..., Any]:
+        """The entry's model; trained ones are kept in the study's folder."""
+        if entry.kind in (stages.CONTROL, stages.FILE):
+            return stages.train_model(self.recipe, entry.name, robot, dataset)
+        from discover import models
+        from discover.training.train import MODEL_FILE
+
+        folder = self.out / entry.name
+        stage = f"train {entry.name}"
+        aside = {"device", "devices", "tensorboard"}
+        settings = self.recipe.training(entry.name).model_dump(exclude=aside)
+        inputs = stage_inputs(
+            "train",
+            entry=entry.model_dump(mode="json", exclude={"train"}),
+            settings=settings,
+            robot=self.manifest.outputs("load"),
+            dataset=self.manifest.dataset,
+            seed=self.seed,
+        )
+        if self.manifest.finished(stage, inputs):
+            self.say(f"model    {entry.name}, kept")
+            return models.load(folder / MODEL_FILE)
+        started = time.perf_counter()
+        model = stages.train_model(
+            self.recipe,
+            entry.name,
+            robot,
+            dataset,
+            out=folder,
+            device=self.device if self.device != "auto" else None,
+            resume=self.resume,
+            progress=self.progress,
+        )
+        card = getattr(model, "card", {})
+        kept = {name: card.get(name) for name in ("history", "metrics", "notes", "training")}
+        told = write_json(folder / "training.json", kept)
+        took = time.perf_counter() - started
+        self.manifest.record(stage, inputs, [folder / MODEL_FILE, told], took)
+        error = (card.get("metrics") or {}).get("validation_error")
+        shown = "" if error is None else f", validation error {100 * error:.2g} %"
+        self.say(f"model    {entry.name} trained in {took:.1f} s{shown}")
+        return model
+
+    def _exam(
+        self, entry: ModelEntry, model: Callable[..., Any], robot: Robot, dataset: Dataset
+    ) -> Examination:
+        import discover
+
+        folder = self.out / entry.name
+        stage = f"examine {entry.name}"
+        inputs = stage_inputs(
+            "examine",
+            examine=self.recipe.examine.model_dump(mode="json"),
+            region=stages.region_of(self.recipe, robot, dataset).to_dict(),
+            robot=self.manifest.outputs("load"),
+            dataset=self.manifest.dataset,
+            model=self._model_identity(entry),
+            seed=self.seed,
+        )
+        if self.manifest.finished(stage, inputs):
+            exam = discover.load(folder)
+            self.say(f"verdict  {entry.name}: {exam.verdict}, kept")
+            return exam
+        started = time.perf_counter()
+        exam = stages.examine_model(self.recipe, entry.name, model, robot, dataset)
+        (folder / FORMULAS).unlink(missing_ok=True)  # those of the law that was there before
+        exam.save(folder, report=False)  # drawn once, when all is measured
+        took = time.perf_counter() - started
+        self.manifest.record(stage, inputs, [folder / name for name in EXAM], took)
+        self.say(
+            f"verdict  {entry.name}: {exam.verdict} (confidence {exam.confidence:.2f}) "
+            f"in {took:.1f} s"
+        )
+        return exam
+
+    def _measures(
+        self,
+        entry: ModelEntry,
+        model: Callable[..., Any],
+        exam: Examination,
+        robot: Robot,
+        dataset: Dataset,
+    ) -> None:
+        from discover.evaluation.measure import measure
+
+        folder = self.out / entry.name
+        stage = f"measure {entry.name}"
+        inputs = stage_inputs(
+            "measure",
+            report=self.recipe.report.model_dump(mode="json"),
+            exam=self.manifest.outputs(f"examine {entry.name}"),
+            model=self._model_identity(entry),
+        )
+        if self.manifest.finished(stage, inputs):
+            return
+        started = time.perf_counter()
+        region = stages.region_of(self.recipe, robot, dataset)
+        files = measure(self.recipe, model, exam.law, robot, region, dataset, folder)
+        took = time.perf_counter() - started
+        self.manifest.record(stage, inputs, files, took)
+        self.say(f"         errors, forecasts and times measured in {took:.1f} s")
+
+    def _report(self, robot: Robot) -> Path:
+        from discover.report import render
+
+        started = time.perf_counter()
+        summary = {
+            "name": self.recipe.study.name,
+            "title": self.recipe.study.title,
+            "robot": robot.name,
+            "models": [{"name": m.name, "kind": m.kind} for m in self.recipe.model],
+        }
+        write_json(self.out / STUDY, summary)
+        report = render(self.out)
+        reports = [report, *(self.out / m.name / report.name for m in self.recipe.model)]
+        inputs = stage_inputs("report", stages=value_hash(self.manifest.stages))
+        self.manifest.record("report", inputs, reports, time.perf_counter() - started)
+        self.say(f"report   {report}")
+        return report
+
+    def _model_identity(self, entry: ModelEntry) -> Any:
+        if entry.kind == stages.FILE:
+            return file_hash(str(entry.path))
+        if entry.kind == stages.CONTROL:
+            return entry.kind
+        return self.manifest.outputs(f"train {entry.name}")
+
+
+def _recording_identity(recipe: Recipe) -> Any:
+    """The recording's table and the hashes of its files: where they lie does not matter."""
+    recording = recipe.recording
+    if recording is None:
+        return None
+    folder = Path(recording.folder).expanduser()
+    names: Sequence[str] = (*recording.train, *recording.test)
+    found = {name: file_hash(folder / name) for name in names if (folder / name).is_file()}
+    return {"table": recording.model_dump(mode="json", exclude={"folder"}), "files": found}

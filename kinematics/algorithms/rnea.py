@@ -1,0 +1,79 @@
+"""Inverse dynamics by the recursive Newton-Euler algorithm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kinematics.algorithms import terms
+from kinematics.arrays import spatial
+from kinematics.arrays.inputs import Inputs, enter
+from kinematics.arrays.operations import Array
+from kinematics.arrays.placement import Placement, concat_levels
+from kinematics.arrays.reading import Level
+from kinematics.robot.tree import Robot
+
+
+def rnea(robot: Robot, q: Any, v: Any, a: Any, f_ext: Any = None) -> Array:
+    """Inverse dynamics: tau = H(q) a + bias(q, v, f_ext).
+
+    q (..., nq) [rad | m], v (..., nv) [rad/s | m/s], a (..., nv) [rad/s² | m/s²];
+    f_ext (..., nb, 6) is the wrench on each body, in that body's frame about its origin,
+    moment then force [N·m, N]. Returns joint forces (..., nv) [N·m | N]. Gravity enters as a base
+    acceleration of -g. Featherstone (2008), table 5.1. Raises RobotError on wrong shapes.
+    """
+    return enter(robot, q, v, a, f_ext=f_ext).run(_forces)
+
+
+def bias(robot: Robot, q: Any, v: Any, f_ext: Any = None) -> Array:
+    """Joint forces (..., nv) [N·m | N] that hold a = 0: velocity terms, gravity, joint terms."""
+    return enter(robot, q, v, f_ext=f_ext).run(_forces)
+
+
+def _forces(given: Inputs) -> Array:
+    tau = rigid_forces(given, Placement(given.read, given.q))
+    return terms.add_forces(given, tau)
+
+
+def rigid_forces(given: Inputs, place: Placement) -> Array:
+    """The rigid-body part of the joint forces (nv, B) in the robot's order; a = 0 if not given."""
+    wrench = body_wrenches(given, place)
+    total = concat_levels(given.xp, place.inward(wrench, place.carry_wrench))
+    return given.forces(given.read.joint_forces(total))
+
+
+def body_wrenches(given: Inputs, place: Placement) -> Array:
+    """The wrench (nb, 6, B) each body needs to move as the joints say, less external ones."""
+    wrench = spatial.body_wrench(given.pi, motions(given, place))
+    return wrench if given.f_ext is None else wrench - given.f_ext
+
+
+def motions(given: Inputs, place: Placement) -> Array:
+    """Twist and acceleration (less gravity) of every body, (nb, 6, 2, B), root to leaf."""
+    read, xp = given.read, given.xp
+    joint_v = xp.split(read.joint_motion(given.v), read.body_sizes)
+    joint_a = None if given.a is None else xp.split(read.joint_motion(given.a), read.body_sizes)
+
+    def step(level: Level, parent: Array | None) -> Array:
+        own = joint_v[level.number]
+        if parent is None:
+            twist = own
+            acceleration = place.motion_down(level, read.fall)
+        else:
+            carried = place.motion_down(level, parent)
+            twist = carried[:, :, 0] + own
+            acceleration = velocity_product(given, level, carried[:, :, 0], own, carried[:, :, 1])
+        if joint_a is not None:
+            acceleration = acceleration + joint_a[level.number]
+        return xp.stack((twist, acceleration), axis=2)
+
+    return concat_levels(xp, place.outward(step))
+
+
+def velocity_product(
+    given: Inputs, level: Level, carried: Array, own: Array, acceleration: Array
+) -> Array:
+    """acceleration + twist × S v; the twist may lack S v, whose product with itself is zero."""
+    if level.sorted is None:
+        return acceleration + spatial.motion_cross(carried, own)
+    crossed = given.xp.linear(level.velocity_product, carried)
+    return given.xp.add_product(acceleration, crossed, given.v[level.dofs][:, None])

@@ -1,0 +1,123 @@
+"""From a description to a robot."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from kinematics.algorithms.idle import idle_joints
+from kinematics.errors import RobotError
+from kinematics.formats import mjcf_checks, xml_safety
+from kinematics.formats.mjcf import robot_from_mjcf
+from kinematics.formats.urdf import robot_from_urdf
+from kinematics.robot.tree import Robot
+
+
+def load(
+    source: str | os.PathLike[str],
+    root: str | None = None,
+    *,
+    joint_terms: bool | None = None,
+    tree_only: bool = False,
+) -> Robot:
+    """The robot of a URDF or MJCF file, of XML text, or of a bundled robot's name.
+
+    ``root="free"`` puts the root body on a free joint (URDF alone says: fixed). ``joint_terms``
+    applies the armature, damping, friction and springs of the description: by default those of an
+    MJCF are applied and those of a URDF are not, as MuJoCo and Pinocchio do. ``tree_only`` leaves
+    out of an MJCF what is no tree of rigid bodies (loops, springy tendons) instead of refusing it.
+    Raises RobotError.
+    """
+    if root not in (None, "fixed", "free"):
+        raise RobotError(f'expected root="free" or "fixed", found {root!r}; choose one')
+    text, label, path = _text(source)
+    element = xml_safety.parse(text, label)
+    free = root == "free"
+    if element.tag == "robot":
+        robot = robot_from_urdf(element, label, free=free, joint_terms=bool(joint_terms))
+        return _noted(robot, free)
+    if element.tag == "mujoco":
+        mjcf_checks.validate(element, label)
+        terms = joint_terms is not False
+        robot = robot_from_mjcf(
+            text, path, label, free=free, joint_terms=terms, tree_only=tree_only
+        )
+        return _noted(robot, free)
+    raise RobotError(
+        f"expected a URDF (<robot>) or an MJCF (<mujoco>), found <{element.tag}> in {label}; "
+        "convert it"
+    )
+
+
+def _noted(robot: Robot, free: bool) -> Robot:
+    """The robot with a note, also given as a warning, if some of its motions move no inertia."""
+    idle = idle_joints(robot)
+    if not idle:
+        return robot
+    mend = "give a body there some inertia, or the joint armature"
+    if free:
+        mend += "; a base without mass needs no free root"
+    note = (
+        f"{robot.name}: {', '.join(idle)} can move without moving any inertia, so forward dynamics "
+        f"has no answer there (aba gives nan); {mend}"
+    )
+    warnings.warn(note, stacklevel=3)
+    return robot.replace(notes=(*robot.notes, note))
+
+
+def bundled() -> tuple[str, ...]:
+    """Names of the robots that come with the project."""
+    folder = robots_folder()
+    if folder is None:
+        return ()
+    return tuple(sorted(p.name for p in folder.iterdir() if (p / f"{p.name}.urdf").is_file()))
+
+
+def robots_folder() -> Path | None:
+    """Where the bundled descriptions lie: in the installed package, or in a checkout."""
+    top = Path(__file__).resolve().parent.parent
+    installed = top / "discover" / "_datasets" / "robots"
+    if installed.is_dir():
+        return installed
+    checkout = top / "datasets" / "robots"
+    return checkout if checkout.is_dir() and (top / "pyproject.toml").is_file() else None
+
+
+def _text(source: Any) -> tuple[bytes, str, Path | None]:
+    if isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("<"):
+        return (
+            source.lstrip("\ufeff \t\r\n").encode(errors="surrogatepass"),
+            "the given XML text",
+            None,
+        )
+    if not isinstance(source, str | os.PathLike):
+        raise RobotError(
+            f"expected a path, XML text or a bundled robot's name, found {type(source).__name__}; "
+            "pass one of these"
+        )
+    name = os.fspath(source)
+    folder = robots_folder()
+    if folder is not None and name in bundled():
+        path = folder / name / f"{name}.urdf"
+    else:
+        path = Path(name)
+    try:
+        if not path.is_file():
+            raise RobotError(
+                f"expected a file, XML text or a bundled robot ({', '.join(bundled())}), "
+                f"found {name[:120]!r}; check the path"
+            )
+        if path.stat().st_size > xml_safety.MAX_BYTES:
+            raise RobotError(
+                f"expected a description of at most {xml_safety.MAX_BYTES >> 20} MiB, found "
+                f"{path.stat().st_size / 2**20:.0f} MiB in {path.name}; strip what is not dynamics"
+            )
+        return path.read_bytes(), path.name, path
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RobotError(
+            f"expected a readable file, found {name[:120]!r} ({reason}); "
+            "check the path and its permissions"
+        ) from error

@@ -1,0 +1,307 @@
+"""Compiled programs: machine code for a program, called with numpy arrays or torch tensors."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from kinematics.programs.compiler import disk_cache
+from kinematics.programs.compiler.machine import (
+    compiler_version,
+    load_object,
+    object_code,
+    this_machine,
+)
+from kinematics.programs.graph import many_nodes
+from kinematics.programs.program import Program, ProgramError
+from kinematics.programs.source.llvm import llvm_source
+
+if TYPE_CHECKING:
+    from kinematics.programs.compiler.cuda import CudaKernel
+
+DTYPES = {"float64": np.float64, "float32": np.float32}
+SMALLEST_SHARE = 2**22  # instructions, some 300 µs: of 16 threads, some took 100 µs to wake
+
+
+class CompiledProgram:
+    """A straight-line program as machine code.
+
+    Call it with one array an input, each (B, columns) or (columns,), row-major; numpy arrays give
+    a numpy array, torch tensors a torch tensor, computed where they are (on a graphics card by
+    the same program in CUDA). ``operations`` counts the arithmetic of one evaluation,
+    ``source("c" | "cuda" | "llvm" | "python" | "torch" | "latex")`` is the program as text,
+    ``passes`` the algorithm as passes over the tree, where it is known.
+    """
+
+    registry: ClassVar[list[CompiledProgram]] = []
+
+    def __init__(
+        self,
+        *,
+        description: dict[str, Any],
+        codes: dict[int, bytes],
+        make: Callable[[], Program],
+        dtype: str,
+        threads: int,
+        from_cache: bool,
+        content: dict[str, Any] | None = None,
+    ):
+        self.content = content
+        self.derivative: CompiledProgram | None = None
+        self.handle = len(self.registry)  # torch's operator knows programs by number
+        self.registry.append(self)
+        self.name: str = description["name"]
+        self.operations: dict[str, int] = dict(description["operations"])
+        self.passes: str = description["passes"]
+        self.input_names: tuple[str, ...] = tuple(description["inputs"])
+        self.input_sizes: tuple[int, ...] = tuple(description["sizes"])
+        self.output_shape: tuple[int, ...] = tuple(description["output_shape"])
+        self.instructions: int = description["instructions"]
+        self.dtype = dtype
+        self.threads = threads
+        self.lanes = max(codes)
+        self.from_cache = from_cache
+        self._make = make
+        self._type = DTYPES[dtype]
+        kind = ctypes.CFUNCTYPE(
+            None, *([ctypes.c_void_p] * (len(self.input_sizes) + 1)), ctypes.c_long, ctypes.c_long
+        )
+        self._kernels = {n: kind(load_object(code, "kernel")) for n, code in codes.items()}
+        self._outputs = math.prod(self.output_shape)
+        self._pool: ThreadPoolExecutor | None = None
+
+    @cached_property
+    def program(self) -> Program:
+        """The program behind the machine code (traced again if it came from the cache)."""
+        return self._make()
+
+    @cached_property
+    def cuda(self) -> CudaKernel:
+        """The same program as a kernel of the graphics card; built when it is first called."""
+        from kinematics.programs.compiler.cuda import CudaKernel
+
+        return CudaKernel(self.program, self.dtype)
+
+    @property
+    def arithmetic(self) -> int:
+        """mul + add + div of one evaluation."""
+        return sum(self.operations[k] for k in ("mul", "add", "div"))
+
+    def source(self, language: str = "llvm") -> str:
+        """The program as text: "c", "cuda", "llvm", "python", "torch" or "latex"."""
+        if language == "llvm":
+            return llvm_source(self.program, self.dtype, self.lanes, wide=this_machine().wide)
+        return self.program.source(language, self.dtype)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(
+            f"{n} (B, {s})" for n, s in zip(self.input_names, self.input_sizes, strict=True)
+        )
+        return f"CompiledProgram({self.name}: {inputs} -> (B, {self._outputs}), {self.dtype})"
+
+    def __call__(self, *arrays: Any) -> Any:
+        if any(type(a).__module__.startswith("torch") for a in arrays):
+            from kinematics.programs.compiler.torch_operator import call_with_tensors
+
+            return call_with_tensors(self, arrays)
+        return self.call_numpy(*arrays)
+
+    def call_numpy(self, *arrays: Any) -> np.ndarray:
+        """The program on numpy arrays (B, columns) or (columns,); any further leading axes."""
+        ready = [self._numbers(a) for a in arrays]
+        self.check(ready)
+        batch = ready[0].shape[:-1]
+        if any(a.shape[:-1] != batch for a in ready[1:]):
+            try:
+                batch = np.broadcast_shapes(*(a.shape[:-1] for a in ready))
+            except ValueError:
+                raise ProgramError(self.complaint(arrays)) from None
+            ready = [np.ascontiguousarray(np.broadcast_to(a, (*batch, a.shape[-1]))) for a in ready]
+        out = np.empty((*batch, self._outputs), dtype=self._type)
+        self.run(ready, out, math.prod(batch))
+        return out.reshape((*batch, *self.output_shape))
+
+    def _numbers(self, given: Any) -> np.ndarray:
+        """A contiguous array of the program's type."""
+        if type(given) is np.ndarray and given.dtype == self._type and given.flags.c_contiguous:
+            return given
+        try:
+            array = np.asarray(given)
+            if array.dtype.kind not in "biufO":
+                raise TypeError(array.dtype.name)
+            return np.ascontiguousarray(array, dtype=self._type)
+        except (TypeError, ValueError) as error:
+            raise ProgramError(
+                f"{self.name}: expected arrays of real numbers, found {type(given).__name__} "
+                f"({' '.join(str(error).split())[:80]}); convert it first"
+            ) from error
+
+    def check(self, arrays: Any) -> None:
+        """Raise a one-line `ProgramError` unless there is one array an input, as wide as it."""
+        shapes = [_shape(a) for a in arrays]
+        widths = [s[-1] if s else None for s in shapes]
+        if widths != list(self.input_sizes):
+            raise ProgramError(self.complaint(arrays))
+
+    def complaint(self, arrays: Any) -> str:
+        """What was expected of arguments, and what was found."""
+        expected = ", ".join(
+            f"{n} (B, {s})" for n, s in zip(self.input_names, self.input_sizes, strict=True)
+        )
+        found = ", ".join(str(_shape(a)) for a in arrays)
+        return f"{self.name}: expected {expected} with one B; found shapes {found}"
+
+    def run(self, ready: list[np.ndarray], out: np.ndarray, count: int) -> None:
+        """Fill ``out`` from contiguous arrays of the right type, ``count`` states."""
+        pointers = [_address(a) for a in ready]
+        target = _address(out)
+        if count < self.lanes:
+            self._kernels[1](*pointers, target, 0, count)
+            return
+        kernel = self._kernels[self.lanes]
+        shares = min(self.threads, count * self.instructions // SMALLEST_SHARE)
+        if shares < 2:
+            kernel(*pointers, target, 0, count)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads - 1)
+        bounds = [count * k // shares for k in range(shares + 1)]
+        others = [
+            self._pool.submit(kernel, *pointers, target, bounds[k], bounds[k + 1])
+            for k in range(1, shares)
+        ]
+        kernel(*pointers, target, 0, bounds[1])  # this thread's own share
+        for other in others:
+            other.result()
+
+    def run_one_by_one(self, ready: list[np.ndarray], out: np.ndarray, count: int) -> None:
+        """The same, one state at a time: what a controller that has one state would wait for."""
+        pointers = [_address(a) for a in ready]
+        self._kernels[1](*pointers, _address(out), 0, count)
+
+
+def pullback_of(program: CompiledProgram) -> CompiledProgram:
+    """The compiled vector-Jacobian product of a compiled program; made once."""
+    from kinematics.programs.derivative import pullback
+
+    if program.derivative is None:
+        content = program.content
+        program.derivative = compile_program(
+            lambda: pullback(program.program),
+            content=None if content is None else {"pullback": content},
+            dtype=program.dtype,
+            threads=program.threads,
+        )
+    return program.derivative
+
+
+def compile_program(
+    make: Callable[[], Program],
+    *,
+    content: dict[str, Any] | None = None,
+    dtype: str = "float64",
+    threads: int = 1,
+) -> CompiledProgram:
+    """Machine code for the program that ``make`` returns.
+
+    ``content`` says everything the program depends on; with it the kernel is looked up on disk
+    first and ``make`` is called only if it is absent. ``threads`` is how many share a batch.
+    """
+    if dtype not in DTYPES:
+        raise ProgramError(f"expected dtype among {', '.join(DTYPES)}, found {dtype!r}; choose one")
+    if not isinstance(threads, int) or threads < 1:
+        raise ProgramError(f"expected a whole number of threads >= 1, found {threads!r}")
+    machine = this_machine()
+    name = None
+    if content is not None:
+        name = disk_cache.key(
+            content=content,
+            dtype=dtype,
+            machine=repr(machine),
+            compiler=compiler_version(),
+        )
+        entry = disk_cache.read(name)
+        if entry is not None:
+            description, whole = entry
+            return CompiledProgram(
+                description=description,
+                codes=_split(whole, description["lengths"]),
+                make=make,
+                dtype=dtype,
+                threads=threads,
+                from_cache=True,
+                content=content,
+            )
+    with many_nodes():
+        program = make()
+        description, codes = _build(program, dtype)
+    if name is not None:
+        disk_cache.write(name, description, b"".join(codes.values()))
+    return CompiledProgram(
+        description=description,
+        codes=codes,
+        make=lambda: program,
+        dtype=dtype,
+        threads=threads,
+        from_cache=False,
+        content=content,
+    )
+
+
+def _address(array: np.ndarray) -> int:
+    """Where an array's numbers lie; three times as fast as ``array.ctypes.data``."""
+    buffer: Any = array  # numpy arrays are buffers, which their stubs do not say
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+    except (TypeError, ValueError):  # read-only, or empty
+        return int(array.ctypes.data)
+
+
+def _shape(array: Any) -> tuple[int, ...]:
+    return tuple(array.shape) if hasattr(array, "shape") else np.shape(array)
+
+
+def _build(program: Program, dtype: str) -> tuple[dict[str, Any], dict[int, bytes]]:
+    from kinematics.programs.compiler.lowering import lower
+
+    machine = this_machine()
+    steps = lower(program, registers=machine.registers)
+    codes = {
+        n: object_code(
+            llvm_source(
+                program,
+                dtype,
+                n,
+                instructions=steps,
+                wide=machine.wide,
+                pack=machine.pack(dtype),
+            )
+        )
+        for n in sorted({1, machine.lanes(dtype, steps.count)})
+    }
+    description = {
+        "name": program.name,
+        "operations": program.operations,
+        "passes": program.passes,
+        "inputs": [p.name for p in program.ports],
+        "sizes": [p.size for p in program.ports],
+        "output_shape": list(program.outputs.shape),
+        "instructions": steps.count,
+        "lengths": {str(n): len(code) for n, code in codes.items()},
+    }
+    return description, codes
+
+
+def _split(whole: bytes, lengths: dict[str, int]) -> dict[int, bytes]:
+    codes = {}
+    start = 0
+    for lanes, length in lengths.items():
+        codes[int(lanes)] = whole[start : start + length]
+        start += length
+    return codes

@@ -1,0 +1,83 @@
+"""A robot as plain lists and words that JSON keeps exactly, and back."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from kinematics.errors import RobotError
+from kinematics.robot.coupling import Mimic
+from kinematics.robot.fields import ARRAYS
+
+if TYPE_CHECKING:
+    from kinematics.robot.tree import Robot
+
+
+def describe(robot: Robot) -> dict[str, Any]:
+    """The fields of ``robot`` as lists, words and numbers."""
+    out: dict[str, Any] = {}
+    for f in fields(robot):
+        if not f.init:
+            continue
+        value = getattr(robot, f.name)
+        if isinstance(value, Tensor):
+            value = _encode(value.detach().cpu().to(torch.float64).tolist())
+        if f.name == "mimic":
+            value = [asdict(m) for m in value]
+        out[f.name] = list(value) if isinstance(value, tuple) else value
+    return out
+
+
+def fields_of(cls: type[Robot], description: dict[str, Any]) -> dict[str, Any]:
+    """The fields that ``describe`` wrote down; RobotError where it did not write this."""
+    if not isinstance(description, dict):
+        raise RobotError(
+            f"expected a dictionary of a Robot's fields, found {type(description).__name__}; "
+            "write the description with Robot.to_dict"
+        )
+    known = {f.name: f for f in fields(cls) if f.init}
+    unknown = [name for name in description if name not in known]
+    if unknown:
+        raise RobotError(
+            f"expected the fields of a Robot, found unknown {', '.join(map(str, unknown))}; "
+            "write the description with Robot.to_dict"
+        )
+    missing = [n for n, f in known.items() if n not in description and f.default is MISSING]
+    if missing:
+        raise RobotError(
+            f"expected every field of a Robot, found none of {', '.join(missing)}; "
+            "write the description with Robot.to_dict"
+        )
+    return {name: _field(name, value) for name, value in description.items()}
+
+
+def _field(name: str, value: Any) -> Any:
+    try:
+        if name in ARRAYS:
+            return torch.tensor(_decode(value), dtype=torch.float64)
+        if name in ("joint_names", "body_names", "kinds", "notes"):
+            return tuple(str(x) for x in value)
+        if name == "parents":
+            return [int(x) for x in value]
+        if name == "mimic":
+            return tuple(Mimic(**m) for m in value)
+        return float(value) if name == "friction_speed" else str(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RobotError(
+            f"expected {name} as Robot.to_dict writes it, found one that cannot be read "
+            f"({' '.join(str(error).split())[:120]}); write it again"
+        ) from error
+
+
+def _encode(value: Any) -> Any:
+    """Infinities as strings: strict JSON has no number for them."""
+    if isinstance(value, list):
+        return [_encode(x) for x in value]
+    return str(value) if value in (float("inf"), float("-inf")) else value
+
+
+def _decode(value: Any) -> Any:
+    return [_decode(x) for x in value] if isinstance(value, list) else float(value)

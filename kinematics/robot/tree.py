@@ -1,0 +1,281 @@
+"""The robot: a constant tree, and inertial parameters as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import torch
+from torch import Tensor
+
+from kinematics.errors import RobotError
+from kinematics.robot import joints
+from kinematics.robot import serialization as robot_json
+from kinematics.robot.coupling import Coupling, Mimic, coupling
+from kinematics.robot.fields import ARRAYS, NOT_GEOMETRY, PER_POSITION, PER_VELOCITY, check
+from kinematics.robot.graph import graph_of
+from kinematics.robot.lazy import lazy
+
+PARAMETERS = ("m", "mx", "my", "mz", "Ixx", "Ixy", "Iyy", "Ixz", "Iyz", "Izz")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Robot:
+    """A tree of rigid bodies, one joint a body, in depth-first order of the description.
+
+    ``parents[i]`` is the joint whose body carries joint i, -1 for the base. ``tree_rotation``
+    (nb, 3, 3) and ``tree_offset`` (nb, 3) [m] place joint i, at its zero, in its parent's frame.
+    ``axes`` (nb, 3) are unit vectors in the body frame. ``pi`` (..., nb, 10) holds m [kg],
+    m·c [kg·m], Ixx, Ixy, Iyy, Ixz, Iyz, Izz [kg·m²] about the body frame's origin; leading axes
+    give each batch element its own parameters, and gradients flow to it. ``gravity`` (3,) [m/s²].
+
+    Joint terms (nv,): armature, damping (viscous), friction (Coulomb, smoothed), stiffness about
+    ``spring_reference`` (a rotation vector, then a position, for joints that turn freely; see
+    `kinematics.algorithms.springs`). Limits are infinite where the description is silent.
+    ``friction_speed`` [rad/s | m/s] is the width of the smoothed Coulomb step tanh(v / speed).
+    """
+
+    name: str
+    joint_names: tuple[str, ...]
+    body_names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    parents: list[int]
+    tree_rotation: Tensor
+    tree_offset: Tensor
+    axes: Tensor
+    pi: Any
+    gravity: Tensor
+    armature: Tensor
+    damping: Tensor
+    friction: Tensor
+    stiffness: Tensor
+    spring_reference: Tensor
+    lower: Tensor
+    upper: Tensor
+    velocity_limit: Tensor
+    effort_limit: Tensor
+    mimic: tuple[Mimic, ...] = ()
+    base_name: str = "base"
+    friction_speed: float = 1e-2
+    notes: tuple[str, ...] = ()
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def __repr__(self) -> str:
+        return f"Robot({self.name!r}, nb={self.nb}, nq={self.nq}, nv={self.nv})"
+
+    @property
+    def nb(self) -> int:
+        """Number of moving bodies, which is the number of joints."""
+        return len(self.kinds)
+
+    @lazy
+    def nq(self) -> int:
+        """Number of configuration coordinates."""
+        return max(at.stop for at in self.q_slices)
+
+    @lazy
+    def nv(self) -> int:
+        """Number of velocity coordinates."""
+        return max(at.stop for at in self.v_slices)
+
+    @lazy
+    def q_slices(self) -> tuple[slice, ...]:
+        """Where each joint's coordinates lie in q."""
+        return self._slices(joints.NQ)
+
+    @lazy
+    def v_slices(self) -> tuple[slice, ...]:
+        """Where each joint's velocities lie in v."""
+        return self._slices(joints.NV)
+
+    def _slices(self, sizes: dict[str, int]) -> tuple[slice, ...]:
+        driver = {m.joint: m.driver for m in self.mimic}
+        found: dict[str, slice] = {}
+        at = 0
+        for name, kind in zip(self.joint_names, self.kinds, strict=True):
+            if name not in driver:
+                found[name] = slice(at, at + sizes[kind])
+                at += sizes[kind]
+        return tuple(found[driver.get(name, name)] for name in self.joint_names)
+
+    @lazy
+    def coupling(self) -> Coupling:
+        """How the coordinates drive the full tree, where joints mimic others."""
+        return coupling(self)
+
+    @lazy
+    def active_terms(self) -> frozenset[str]:
+        """The joint terms that are not zero throughout, or that are differentiated."""
+        names = ("armature", "damping", "friction", "stiffness")
+        values = {name: getattr(self, name) for name in names}
+        return frozenset(k for k, x in values.items() if x.requires_grad or bool((x != 0).any()))
+
+    @lazy
+    def turning_springs(self) -> tuple[int, ...]:
+        """The ball and free joints that have a spring."""
+        active = self.stiffness != 0 if not self.stiffness.requires_grad else [True] * self.nv
+        return tuple(
+            joint
+            for joint, (kind, dof) in enumerate(zip(self.kinds, self.v_slices, strict=True))
+            if kind in joints.QUATERNION and any(bool(x) for x in active[dof])
+        )
+
+    @lazy
+    def unmimicked(self) -> Robot:
+        """The full tree: every mimic joint independent, without joint terms and limits."""
+        nq = sum(joints.NQ[kind] for kind in self.kinds)
+        nv = sum(joints.NV[kind] for kind in self.kinds)
+        zero = self.axes.new_zeros
+        sized: dict[str, Any] = {name: zero(nv) for name in PER_VELOCITY}
+        sized |= {name: zero(nq) for name in PER_POSITION}
+        return replace(self, mimic=(), **sized)
+
+    @lazy
+    def quaternion_slices(self) -> tuple[slice, ...]:
+        """Where the unit quaternions lie in q."""
+        return tuple(
+            slice(at.stop - 4, at.stop)
+            for at, kind in zip(self.q_slices, self.kinds, strict=True)
+            if kind in joints.QUATERNION
+        )
+
+    def q_slice(self, name: str) -> slice:
+        """Where the coordinates of the joint ``name`` lie in q."""
+        return self.q_slices[self._joint(name)]
+
+    def v_slice(self, name: str) -> slice:
+        """Where the velocities of the joint ``name`` lie in v."""
+        return self.v_slices[self._joint(name)]
+
+    def _joint(self, name: str) -> int:
+        try:
+            return self.joint_names.index(name)
+        except ValueError:
+            raise RobotError(
+                f"expected a joint of {self.name}, found {name!r}; "
+                f"its joints are {', '.join(self.joint_names)}"
+            ) from None
+
+    def neutral(self) -> Tensor:
+        """The zero configuration (nq,): all coordinates zero, unit quaternions."""
+        mimicking = {m.joint for m in self.mimic}
+        values = [
+            x
+            for name, kind in zip(self.joint_names, self.kinds, strict=True)
+            if name not in mimicking
+            for x in joints.neutral(kind)
+        ]
+        return torch.tensor(values, dtype=self.axes.dtype, device=self.axes.device)
+
+    @lazy
+    def graph(self) -> nx.DiGraph:
+        """One node a moving body, edges parent to child, with joint names and inertias."""
+        return graph_of(self)
+
+    def replace(self, **changes: Any) -> Robot:
+        """A copy with some fields changed; arrays are converted, shapes checked."""
+        unknown = set(changes) - {f.name for f in fields(self) if f.init}
+        if unknown:
+            raise RobotError(
+                f"expected fields of a Robot, found {', '.join(sorted(unknown))}; "
+                f"the fields are {', '.join(f.name for f in fields(self) if f.init)}"
+            )
+        for name in set(changes) & set(ARRAYS):
+            value = changes[name]
+            symbolic = isinstance(value, np.ndarray) and value.dtype.hasobject
+            if not isinstance(value, Tensor) and not symbolic:
+                changes[name] = self._tensor(name, value)
+        changed = replace(self, **changes)
+        if set(changes) <= NOT_GEOMETRY:
+            # readings depend on tree and gravity alone: identification loops replace pi only
+            kept = ("topology", "reading")
+            changed._cache.update({k: x for k, x in self._cache.items() if k[0] in kept})
+        return changed
+
+    def _tensor(self, name: str, value: Any) -> Tensor:
+        try:
+            return torch.as_tensor(value, dtype=self.axes.dtype, device=self.axes.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise RobotError(
+                f"expected {name} as an array of numbers, found {str(value)[:60]!r} "
+                f"({' '.join(str(error).split())[:80]}); convert it first"
+            ) from error
+
+    def to(
+        self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> Robot:
+        """A copy whose tensors have this dtype and live on this device."""
+        if dtype is not None and not dtype.is_floating_point:
+            raise RobotError(
+                f"expected a floating-point dtype, found {dtype}; take torch.float64 or float32"
+            )
+        moved: dict[str, Any] = {
+            name: value.to(dtype=dtype, device=device)
+            for name in ARRAYS
+            if isinstance(value := getattr(self, name), Tensor)
+        }
+        return replace(self, **moved)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able description; ``from_dict`` restores it exactly."""
+        return robot_json.describe(self)
+
+    @classmethod
+    def from_dict(cls, description: dict[str, Any]) -> Robot:
+        """The robot that ``to_dict`` described."""
+        return cls(**robot_json.fields_of(cls, description))
+
+
+def build(
+    label: str,
+    *,
+    kinds: list[str],
+    parents: list[int],
+    joint_names: list[str] | None = None,
+    body_names: list[str] | None = None,
+    tree_rotation: Any,
+    tree_offset: Any,
+    axes: Any,
+    pi: Any,
+    **optional: Any,
+) -> Robot:
+    """A robot from plain arrays; what is left out is neutral (no joint terms, no limits)."""
+    nb = len(kinds)
+    mimicking = {m.joint for m in optional.get("mimic", ())}
+    joint_names = joint_names or [f"joint{i}" for i in range(nb)]
+    own = [
+        kind
+        for name, kind in zip(joint_names, kinds, strict=True)
+        if kind in joints.KINDS and name not in mimicking
+    ]
+    nv = sum(joints.NV[kind] for kind in own)
+    nq = sum(joints.NQ[kind] for kind in own)
+
+    def tensor(x: Any) -> Tensor:
+        return torch.as_tensor(x, dtype=torch.float64)
+
+    defaults: dict[str, Any] = {key: torch.zeros(nv, dtype=torch.float64) for key in PER_VELOCITY}
+    defaults["velocity_limit"] = defaults["effort_limit"] = torch.full((nv,), torch.inf).double()
+    defaults["lower"] = torch.full((nq,), -torch.inf).double()
+    defaults["upper"] = torch.full((nq,), torch.inf).double()
+    defaults["gravity"] = tensor([0.0, 0.0, -9.81])
+    for key in set(optional) & set(defaults):
+        defaults[key] = tensor(optional.pop(key))
+    return Robot(
+        name=label,
+        kinds=tuple(kinds),
+        parents=list(parents),
+        joint_names=tuple(joint_names),
+        body_names=tuple(body_names or (f"body{i}" for i in range(nb))),
+        tree_rotation=tensor(tree_rotation),
+        tree_offset=tensor(tree_offset),
+        axes=tensor(axes),
+        pi=tensor(pi),
+        **defaults,
+        **optional,
+    )

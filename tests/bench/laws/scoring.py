@@ -1,0 +1,174 @@
+"""Is the law that came out the one that was planted? By numbers alone, on fresh states.
+
+*Structure*: some functions of the found features, on the found carriers, make up the planted force
+(what bodies can do aside), and the law predicts inside. So a law that says the same in other words
+counts, and a right place with a function that is off does too; of a law that no force beside the
+bodies can say (channels, turns), one that predicts inside and far does. *Closed form*: no function
+without a formula, and the planted simulator is predicted far out to two parts in a thousand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+import kinematics
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers, relative_error
+from discover.blackbox.region import Region
+from discover.laws.extensions.tabulated import Basis
+from discover.laws.extensions.terms import Term, forces, joint_terms
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import fit
+from discover.laws.search.force_directions import Carrier, Feature, joint_places, point_places
+from discover.laws.search.variables import Mechanics
+from kinematics import Robot
+
+CLOSED = 2e-3  # relative error far out of a law in closed form
+_SPANNED = 0.99  # share of the planted force that the found structure must be able to make up
+_WORTH = 0.15  # times the rigid body's error inside, the error of a law that has the structure
+_TELLS = 0.2  # times the rigid body's error far out, the error of a table that predicts there
+_FAR = (2.5, 3.0)
+_STATES, _KNOTS = 1200, 40
+_POINT = re.compile(
+    r"a point of body \d+(?: \(\d+\)|, from an anchor|, in a flow|, in axes turned by its \w+"
+    r"|, settled by its \w+)?"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What came out: errors are relative, on noise-free answers that nobody was asked for before.
+
+    spanned    share of the planted force that the found carriers and features can make up
+    inside, far          errors of the law in the region, and at 2.5 to 3 half-widths
+    bodies_inside, bodies_far   the same of the best rigid body
+    """
+
+    structure: bool
+    closed: bool
+    tabulated: bool
+    predictive: bool
+    spanned: float
+    inside: float
+    far: float
+    bodies_inside: float
+    bodies_far: float
+    found: list[str]
+
+    def record(self) -> dict:
+        """JSON-able."""
+        return asdict(self)
+
+
+def score(law: Callable | None, truth: Callable, robot: Robot, region: Region) -> Score:
+    """Of `law`, an exam's law or None, against the noise-free simulator `truth`."""
+    box = region.resolve(robot.nv)
+    inner = _answers(truth, sampling.sample(box, robot, _STATES, 90210))
+    outer = _answers(truth, sampling.shell(box, robot, 300, *_FAR, axis="joint", seed=90211))
+    plain = Family.of(robot, joint_terms(robot))
+    bodies = fit(plain, inner[:600])
+    errors = {
+        "bodies_inside": relative_error(bodies.predict(inner.q, inner.v, inner.tau), inner.a),
+        "bodies_far": relative_error(bodies.predict(outer.q, outer.v, outer.tau), outer.a),
+    }
+    inside = far = float("inf")
+    extra: tuple[Term, ...] = ()
+    spanned = 0.0
+    if law is not None:
+        inside = relative_error(law(inner.q, inner.v, inner.tau), inner.a)
+        far = relative_error(law(outer.q, outer.v, outer.tau), outer.a)
+        extra = tuple(getattr(law, "extra", ()))
+        if extra:
+            spanned = span(robot, extra, inner, plain)
+    around = tuple(getattr(law, "around", ()))
+    tabulated = any(x.tables for x in (*extra, *around))
+    altered = bool(extra or around)
+    closed = altered and not tabulated and far < CLOSED and inside < CLOSED
+    predictive = altered and far <= _TELLS * errors["bodies_far"]
+    placed = predictive if around else spanned >= _SPANNED
+    good = placed and inside <= _WORTH * errors["bodies_inside"]
+    return Score(
+        structure=closed or good,
+        closed=closed,
+        tabulated=tabulated,
+        predictive=predictive,
+        spanned=spanned,
+        inside=inside,
+        far=far,
+        found=[*(told(t) for t in extra), *(x.in_words for x in around)],
+        **errors,
+    )
+
+
+def span(robot: Robot, extra: tuple[Term, ...], answers: Answers, plain: Family) -> float:
+    """The share of the planted force that carriers × functions of features make up.
+
+    Forces are weighted as they change accelerations, and what bodies and joint terms can make up is
+    taken out of both sides.
+    """
+    x = answers
+    H = kinematics.crba(robot, x.q)
+    scale = x.a.square().mean(0).sqrt()
+    rest = x.tau - (H @ x.a.unsqueeze(-1)).squeeze(-1) - kinematics.bias(robot, x.q, x.v)
+
+    def white(columns: Tensor) -> Tensor:
+        out = torch.linalg.solve(H, columns) / scale[:, None]
+        return torch.nan_to_num(out).flatten(0, 1)
+
+    Y = kinematics.regressor(robot, x.q, x.v, x.a) @ plain.basis
+    joints = forces(plain.terms, x.q, x.v, x.a, x.tau, robot)
+    U = _orthonormal(white(torch.cat([Y, joints], -1)))
+    y = white(rest.unsqueeze(-1))[:, 0]
+    y = y - U @ (U.T @ y)
+    parts = []
+    for term in extra:
+        carrier, feature = structure_of(term, robot)
+        words = [carrier.term(), feature.term(robot.nv)]
+        mechanics = Mechanics.of(robot, x.q, x.v, words[0].names | words[1].names)
+        both = forces(words, x.q, x.v, x.a, x.tau, robot, mechanics)
+        z = torch.nan_to_num(both[:, : feature.slots, 1])
+        values = Basis.over(z.flatten(), _KNOTS)(z.flatten()).reshape(*z.shape, -1)
+        parts.append(both[..., :1] * values)
+    own = white(torch.cat(parts, -1))
+    own = _orthonormal(own - U @ (U.T @ own))
+    left = y - own @ (own.T @ y)
+    return 1.0 - float(left.square().sum() / y.square().sum().clamp_min(1e-300))
+
+
+def structure_of(term: Term, robot: Robot) -> tuple[Carrier, Feature]:
+    """Carrier and feature of a found term, by its name; of a listed term, the term itself."""
+    nv = robot.nv
+    itself = Carrier(term.name, tuple(term.shape), term.points)
+    constant = Feature("1", sum(x for row in term.shape for x in row.free_symbols) * 0)
+    if term.points:
+        point = _POINT.search(term.name)
+        places = point_places(nv, term.points[0], point.group() if point else "a point")
+    else:
+        places = joint_places(robot)
+    carriers = {c.name: c for c in places.carriers}
+    features = {f.name: f for f in places.features}
+    carrier, _, feature = term.name.partition(", function of ")
+    if carrier in carriers and feature in features:
+        return carriers[carrier], features[feature]
+    return carriers.get(term.name, itself), constant
+
+
+def told(term: Term) -> str:
+    """A term in words and, rounded, as a formula."""
+    rows = [str(row.evalf(4)) for row in term.shape if row != 0]
+    return f"{term.name}: {term.coefficient:.4g} · {rows[0]}"
+
+
+def _answers(truth: Callable, states: sampling.Batch) -> Answers:
+    return Answers(q=states.q, v=states.v, tau=states.tau, a=truth(*states))
+
+
+def _orthonormal(A: Tensor) -> Tensor:
+    norms = A.norm(dim=0)
+    U, s, _ = torch.linalg.svd(A / torch.where(norms > 0, norms, 1.0), full_matrices=False)
+    return U[:, s > 1e-7 * s[0]] if len(s) and float(s[0]) > 0 else U[:, :0]

@@ -1,0 +1,170 @@
+"""`discover bench distilled`: what structure networks hold to that were trained on wide coverage.
+
+    discover bench distilled --out reports/distilled [--workers N] [--budget SECONDS]
+
+A Lagrangian network, a graph network and a plain one, a nearest-neighbour table and the simulator
+itself answer as black boxes: what tree, what factors, what recursion do they hold to, and how well?
+Questions stay within what was trained on, the far shell of the recursion included. Nothing is told
+to the search; the robot's own tree and screws are held beside it afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import kinematics
+from discover import models
+from discover.artifacts import value_hash, write_text
+from discover.blackbox.contract import Respondent
+from discover.blackbox.region import Region
+from discover.data.simulated import generate
+from discover.mechanism.factorisation import sparsity
+from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.geometry.screws import Array
+from discover.mechanism.inference import infer
+from discover.mechanism.probing import Prober
+from discover.mechanism.recursion.pretty_printing import text
+from discover.mechanism.recursion.search import Recursion, search
+from discover.study.recipe_tables import Data
+from discover.study.stages import simulator
+from discover.training.loop import TrainingConfig
+from discover.training.train import train
+from kinematics import Robot
+from tests.bench.models.distilled_report import report
+from tests.bench.trials import Record, Trial, run_trials
+
+FOLDER = Path("reports") / "distilled"
+COVERAGE = {"q": 3.0, "v": 4.5, "tau": 9.0}  # half-widths that were trained on
+SHARE = 3.0  # of which questions take this part: the far shell ends where the training data end
+SAMPLES, TRAIN_S = 60_000, 60.0
+KEPT = 6_000  # of a table, whose neighbours are looked for in many dimensions
+CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "simulator": ("simulator", {}),
+    "Lagrangian network": ("delan", {"width": 96, "depth": 2, "trig": True}),
+    "graph network": ("gnn", {"width": 64, "trig": True}),
+    "plain network": ("mlp", {"width": 192, "trig": True}),
+    "table": ("table", {}),
+}
+
+
+def robots() -> dict[str, Robot]:
+    """A chain of two and a branched tree of four turning joints."""
+    branched = kinematics.random_tree(4, branching=0.9, seed=3, kinds=("revolute",))
+    return {"double pendulum": kinematics.load("double_pendulum"), "branched": branched}
+
+
+def main(
+    out: Path | None = None,
+    say: Callable[[str], None] = print,
+    workers: int = 1,
+    budget: float = TRAIN_S,
+) -> None:
+    """Train and question what is not kept yet, and write the report. budget: seconds a network."""
+    folder = Path(out) if out is not None else FOLDER
+    rows = run_trials(_trials(budget, [0]), measure, folder, workers, say)
+    write_text(folder / "report.md", report(rows, folder))
+    say(f"report: {folder / 'report.md'}")
+
+
+def _trials(budget: float, seeds: Sequence[int]) -> list[Trial]:
+    return [
+        {
+            "id": f"{robot}.{name}.{seed}".replace(" ", "_"),
+            "robot": robot,
+            "name": name,
+            "seed": seed,
+            "budget": budget,
+            "identity": value_hash(
+                [name, CONTENDERS[name], COVERAGE, SHARE, SAMPLES, KEPT, budget]
+            ),
+        }
+        for seed in seeds
+        for robot in robots()
+        for name in CONTENDERS
+    ]
+
+
+def measure(trial: Trial) -> Record:
+    """One model of one robot: trained, then asked."""
+    robot = robots()[trial["robot"]]
+    model, trained = _model(robot, trial["name"], trial["budget"], trial["seed"])
+    region = Region(**{k: [x / SHARE] * robot.nv for k, x in COVERAGE.items()})
+    return {**trained, **structure_of(model, robot, region, trial["seed"])}
+
+
+def _model(
+    robot: Robot, name: str, budget: float, seed: int
+) -> tuple[Callable, dict[str, float | None]]:
+    kind, options = CONTENDERS[name]
+    if kind == "simulator":
+        return simulator(robot), {"validation_error": 0.0, "train_s": 0.0, "parameters": 0}
+    data = generate(
+        Data(samples=KEPT if kind == "table" else SAMPLES), Region(**COVERAGE), robot, seed
+    )
+    built = models.build(
+        kind, robot.nq, robot.nv, options, kinds=robot.kinds, parents=robot.parents, seed=seed
+    )
+    config = TrainingConfig(epochs=400, batch=512, patience=0)
+    done = train(built, data, seed=seed, device="cpu", budget_s=budget, config=config)
+    return done.model, {
+        "validation_error": done.metrics["validation_error"],
+        "train_s": done.metrics["seconds"],
+        "parameters": done.model.parameter_count(),
+    }
+
+
+def structure_of(model: Callable, robot: Robot, region: Region, seed: int) -> Record:
+    """What a black box holds to, by itself and beside the robot's own tree and screws."""
+    respondent = Respondent(model, robot.nv, robot.nv)
+    found = infer(respondent, region, seed, brief=True)
+    prober = Prober(respondent=respondent, region=region, seed=seed)
+    seen = prober.at(prober.draw(24))
+    zeros = sparsity(seen, robot.parents)
+    alone = search(prober, found.geometry.tree, found.geometry.screws)
+    described, screws = screw_tree(robot, np.zeros(robot.nv))
+    beside = search(prober, described, screws)
+    return {
+        "names": list(robot.joint_names),
+        "described": list(robot.parents),
+        "parents": list(found.tree.parents),
+        "kinds": list(found.tree.kinds),
+        "affine": prober.noise,
+        "asymmetry": seen.asymmetry,
+        "definite": float((np.linalg.eigvalsh(_symmetric(seen.A)).min(1) > 0).mean()),
+        "H error": _apart(seen.H, robot, seen.q),
+        "zeros": zeros.to_dict(),
+        "geometry": {
+            "good": found.geometry.good,
+            "misfit": found.geometry.held_out,
+            "in deviations": prober.noisy,
+        },
+        "alone": _told(alone),
+        "beside": _told(beside),
+        "queries": respondent.queries,
+    }
+
+
+def _symmetric(A: Array) -> Array:
+    return 0.5 * (A + A.swapaxes(1, 2))
+
+
+def _apart(H: Array, robot: Robot, q: Array) -> float:
+    """Error of the model's H over the robot's, entries over the diagonal."""
+    exact = kinematics.crba(robot, torch.from_numpy(q)).numpy()
+    own = np.sqrt(np.einsum("nii->ni", exact).mean(0))
+    return float(np.sqrt(np.mean(((H - exact) / np.outer(own, own)) ** 2)))
+
+
+def _told(found: Recursion) -> dict[str, Any]:
+    return {
+        "equivalent": bool(found.equivalent),
+        "by_degree": {k: float(x) for k, x in found.by_degree.items()},
+        "departure": {k: float(x) for k, x in found.departure.items()},
+        "programs": int(found.programs),
+        "text": text(found),
+    }
