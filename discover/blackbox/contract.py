@@ -95,7 +95,7 @@ class _Raised(ModelError):
     """The model raised."""
 
 
-class Respondent:
+class BlackBox:
     """Somebody's model under questioning.
 
     model(q, v, tau) -> a, or -> (q_next, v_next) when outputs="next_state" with a step dt [s].

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import kinematics
-from discover.blackbox.contract import Answers, Respondent
+from discover.blackbox.contract import Answers, BlackBox
 from discover.blackbox.sampling import Batch
 from discover.blackbox.support import Support
 from kinematics import Robot
@@ -48,7 +48,7 @@ AXES = ("joint", "q", "v", "tau")
 
 
 @dataclass(kw_only=True)
-class Interview:
+class QuerySession:
     """One model under questioning.
 
     respondent  the model; robot, the tree it is held against; support, where it was trained
@@ -60,7 +60,7 @@ class Interview:
                 guesses may have possible bodies where this one has none
     """
 
-    respondent: Respondent
+    blackbox: BlackBox
     robot: Robot
     support: Support
     budget: Budget
@@ -73,7 +73,7 @@ class Interview:
         """n questions inside the support, kept under `name`; only what is missing is asked."""
 
         def ask(stream: str, count: int) -> Answers:
-            return self.respondent.ask(*self.draw(stream, count))
+            return self.blackbox.ask(*self.draw(stream, count))
 
         return self._grown(name, n, ask)
 
@@ -85,7 +85,7 @@ class Interview:
 
         def ask(stream: str, count: int) -> Answers:
             batch = self.support.shell(axis, inner, outer, count, self._stream(stream))
-            return self.respondent.ask(*batch, strict=False)
+            return self.blackbox.ask(*batch, strict=False)
 
         return self._grown(f"{axis} {inner:g}-{outer:g}", n, ask)
 
@@ -105,7 +105,7 @@ class Interview:
 
     def ask(self, q: Tensor, v: Tensor, tau: Tensor) -> Answers:
         """Questions of a probe's own, not kept."""
-        return self.respondent.ask(q, v, tau, strict=False)
+        return self.blackbox.ask(q, v, tau, strict=False)
 
     def move(self, q: Tensor, offset: Tensor) -> Tensor:
         """q moved by `offset` (…, nv) in the tangent space: for hinges, q + offset."""

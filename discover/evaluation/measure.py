@@ -16,7 +16,7 @@ from torch import Tensor
 
 import kinematics
 from discover.artifacts import write_arrays, write_json
-from discover.blackbox.contract import Dynamics, Respondent, relative_error
+from discover.blackbox.contract import BlackBox, Dynamics, relative_error
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import Batch
 from discover.evaluation import accuracy, contenders, forecast, ledger
@@ -136,10 +136,10 @@ def forecasts(
 
 def step_map(model: Callable[..., Any], robot: Robot, dt: float) -> forecast.StepMap:
     """Somebody's model of next states, asked with the care of a `Respondent`."""
-    respondent = Respondent(model, robot.nq, robot.nv, outputs="next_state", dt=dt)
+    blackbox = BlackBox(model, robot.nq, robot.nv, outputs="next_state", dt=dt)
 
     def step(q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
-        told = respondent.ask(q, v, tau, strict=False)
+        told = blackbox.ask(q, v, tau, strict=False)
         assert told.q_next is not None  # a respondent of next states gives both
         assert told.v_next is not None
         return told.q_next, told.v_next
@@ -151,10 +151,10 @@ def accelerations(
     model: Callable[..., Any], robot: Robot, *, outputs: str, dt: float | None
 ) -> Dynamics:
     """Any model as accelerations: a step map answers with its change of velocity over dt."""
-    respondent = Respondent(model, robot.nq, robot.nv, outputs=outputs, dt=dt)
+    blackbox = BlackBox(model, robot.nq, robot.nv, outputs=outputs, dt=dt)
 
     def answer(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        return respondent.ask(q, v, tau, strict=False).a
+        return blackbox.ask(q, v, tau, strict=False).a
 
     return answer
 

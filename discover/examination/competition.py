@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from discover.blackbox.session import Budget, Interview
+from discover.blackbox.session import Budget, QuerySession
 from discover.examination.description import Finding, conclude, spoken_by
 from discover.examination.hypotheses import (
     MANY,
@@ -41,51 +41,51 @@ _PAST = 1.25  # half-widths, from which a law ends past the edge of the region
 
 
 def compete(
-    interview: Interview, first: Fit, floor: noise.Floor, training_data: tuple | None
+    session: QuerySession, first: Fit, floor: noise.Floor, training_data: tuple | None
 ) -> Finding:
     """Families of laws compete for the answers inside and out to twice the region."""
-    gate, whole = max(floor.rounding, 1e-10), interview.budget
+    gate, whole = max(floor.rounding, 1e-10), session.budget
     full = whole.times(_NOISY) if floor.random > 0 else whole
-    interview.budget = whole.times(_FIRST)
-    weighed = weigh(interview, fitted(interview, first, floor, gate), floor, gate)
+    session.budget = whole.times(_FIRST)
+    weighed = weigh(session, fitted(session, first, floor, gate), floor, gate)
     if not weighed.safe(max(gate, floor.random)):
-        interview.budget = full
-        weighed = _weighed_in_full(interview, first, floor, gate, weighed)
+        session.budget = full
+        weighed = _weighed_in_full(session, first, floor, gate, weighed)
     elif weighed.answer == "lookup table" and not weighed.raw:
-        weighed = _weighed_behind_channels(interview, first, floor, gate, weighed, full)
+        weighed = _weighed_behind_channels(session, first, floor, gate, weighed, full)
     inner = weighed.laws.local
     if weighed.values["best law error far out"] > NOWHERE:
-        most = max(whole.inside, interview.budget.inside)
-        interview.budget = replace(interview.budget, inside=most)
-        inner = _inner(interview, weighed, floor, gate)
+        most = max(whole.inside, session.budget.inside)
+        session.budget = replace(session.budget, inside=most)
+        inner = _inner(session, weighed, floor, gate)
         if worst(inner, weighed.laws.sets.far, floor) < NOWHERE:
             # What looked like a table far out is a law, and perhaps one that flattens there.
             if not weighed.laws.searched:
-                interview.budget = full
-                weighed = _weighed_in_full(interview, first, floor, gate, weighed)
+                session.budget = full
+                weighed = _weighed_in_full(session, first, floor, gate, weighed)
             laws = joined(weighed.laws, inner)
             if laws is not weighed.laws:
-                weighed = weigh(interview, laws, floor, gate, weighed.values)
+                weighed = weigh(session, laws, floor, gate, weighed.values)
         held = weighed.laws.sets.inside
         best = min(weighed.values["best law error in the region"], relative(inner, held))
         weighed.values["best law error in the region"] = best
-        weighed.values.update(_goes_on(interview, weighed, inner, floor))
+        weighed.values.update(_goes_on(session, weighed, inner, floor))
     weighed.values.update(
-        remembered(interview, weighed.laws.local, training_data, weighed.laws.sets.inside, floor)
+        remembered(session, weighed.laws.local, training_data, weighed.laws.sets.inside, floor)
     )
-    return _told(interview, weighed, inner, floor)
+    return _told(session, weighed, inner, floor)
 
 
 def _weighed_in_full(
-    interview: Interview, first: Fit, floor: noise.Floor, gate: float, before: Weighed
+    session: QuerySession, first: Fit, floor: noise.Floor, gate: float, before: Weighed
 ) -> Weighed:
     """With all answers of the budget, and laws that nobody listed."""
-    laws = searched(interview, fitted(interview, first, floor, gate), max(gate, floor.random))
-    return weigh(interview, laws, floor, gate, {} if floor.random > 0 else before.values)
+    laws = searched(session, fitted(session, first, floor, gate), max(gate, floor.random))
+    return weigh(session, laws, floor, gate, {} if floor.random > 0 else before.values)
 
 
 def _weighed_behind_channels(
-    interview: Interview,
+    session: QuerySession,
     first: Fit,
     floor: noise.Floor,
     gate: float,
@@ -98,27 +98,27 @@ def _weighed_behind_channels(
     laws = behind_channels(before.laws, level)
     if laws is before.laws or worst(laws.extended, laws.sets.far, floor) > NOWHERE:
         return before
-    interview.budget = full
-    laws = behind_channels(fitted(interview, first, floor, gate), level)
-    weighed = weigh(interview, replace(laws, searched=True), floor, gate)
+    session.budget = full
+    laws = behind_channels(fitted(session, first, floor, gate), level)
+    weighed = weigh(session, replace(laws, searched=True), floor, gate)
     if weighed.safe(level):
         return weighed
-    return _weighed_in_full(interview, first, floor, gate, weighed)
+    return _weighed_in_full(session, first, floor, gate, weighed)
 
 
-def _inner(interview: Interview, weighed: Weighed, floor: noise.Floor, gate: float) -> Fit:
+def _inner(session: QuerySession, weighed: Weighed, floor: noise.Floor, gate: float) -> Fit:
     """The law that a model follows in the region only: of networks and switches there is one."""
     lawless = relative(weighed.laws.local, weighed.laws.sets.inside) > _HELD + 2 * floor.random
-    if weighed.raw or (lawless and interview.robot.nv > MANY):
+    if weighed.raw or (lawless and session.robot.nv > MANY):
         return weighed.laws.local
-    inside, held = answers_inside(interview)
+    inside, held = answers_inside(session)
     start = weighed.laws.local
     local = refit(start, inside, start.family.terms)
     listed = select(
         local,
         inside,
         held,
-        library(interview.robot),
+        library(session.robot),
         floor=gate,
         limit=MAX_TERMS,
         noise=floor.random,
@@ -128,36 +128,36 @@ def _inner(interview: Interview, weighed: Weighed, floor: noise.Floor, gate: flo
 
 
 def _goes_on(
-    interview: Interview, weighed: Weighed, inner: Fit, floor: noise.Floor
+    session: QuerySession, weighed: Weighed, inner: Fit, floor: noise.Floor
 ) -> dict[str, float]:
     """How far the law of the region goes on past its edge, of a model whose flat answers may have
     another reason than a table's: it stands still far out, or is a law up to noise inside."""
-    held = answers_inside(interview)[1]
+    held = answers_inside(session)[1]
     if weighed.raw:
         return {}
-    if standstill(interview, inner.scale, floor.level):
-        return {"end of the law inside": goes_on(interview, inner, held, floor)}
+    if standstill(session, inner.scale, floor.level):
+        return {"end of the law inside": goes_on(session, inner, held, floor)}
     if floor.random > 0:
         laws = (inner, weighed.laws.local)
-        past = goes_on_beyond_noise(interview, laws, held, floor)
+        past = goes_on_beyond_noise(session, laws, held, floor)
         if past is not None:
             return {"end of the law up to noise": past}
     return {}
 
 
-def _told(interview: Interview, weighed: Weighed, inner: Fit, floor: noise.Floor) -> Finding:
+def _told(session: QuerySession, weighed: Weighed, inner: Fit, floor: noise.Floor) -> Finding:
     """The finding, with the law of whatever won."""
     laws, wins, notes = weighed.laws, weighed.answer, weighed.notes
     held = laws.sets.inside
     law = {"physics": laws.physics, "alternative law": laws.extended}.get(wins, inner)
-    origin = f"{len(interview.answers['inside'])} answers inside the region"
+    origin = f"{len(session.answers['inside'])} answers inside the region"
     if law is not inner:
         origin = f"{len(laws.inside)} answers inside the region"
         origin += f" and {len(laws.near)} out to {WIDE:g} half-widths"
     completion, seen = weighed.completion, weighed.seen
     if law is not laws.physics:
-        completion = complete(*law.bare(laws.inside), interview.robot.pi)
-        seen = resolution(interview, law, laws, floor, weighed.blur)
+        completion = complete(*law.bare(laws.inside), session.robot.pi)
+        seen = resolution(session, law, laws, floor, weighed.blur)
     flat = weighed.values.get("far curvature", 1.0) < lookup.FLAT
     end = weighed.values.get("end of the law inside", 0.0)
     if wins == "undetermined" and flat and end > _PAST:
@@ -175,16 +175,16 @@ def _told(interview: Interview, weighed: Weighed, inner: Fit, floor: noise.Floor
             f"by itself, it goes on to {past:.2f} half-widths at least: what comes after it is no "
             "sign of a table.",
         ]
-    drawn = curves(interview, law, held)
+    drawn = curves(session, law, held)
     edges: dict[str, float] = {}
     if wins == "undetermined" and relative(law, held) < _DESCRIBED + 2 * floor.random:
-        edges = ends(interview, law, held, laws.sets.far, floor)
+        edges = ends(session, law, held, laws.sets.far, floor)
         if edges:
             where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
             notes = [*notes, f"One law inside; something else outside, from {where} on."]
-    asked = interview
+    asked = session
     if max(relative(law, x) for x in (held, *laws.sets.far)) < SAME and law.integrator is None:
-        asked = replace(interview, respondent=spoken_by(law, interview.respondent))
+        asked = replace(session, blackbox=spoken_by(law, session.blackbox))
     return conclude(
         asked,
         law,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers, relative_error
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.examination.description import Finding
 from discover.examination.metrics import gain, relative_noise
 from discover.examination.result import Resolution
@@ -27,7 +27,7 @@ _HOLDS = 0.01  # relative error far out, beyond noise, at which it has ended
 _TOLERANCE = 0.05
 
 
-def investigate(interview: Interview, screen: Answers, floor: Floor) -> Finding | None:
+def investigate(session: QuerySession, screen: Answers, floor: Floor) -> Finding | None:
     """What is found out about a model whose answers do not change, inside and far out; else None.
 
     screen  answers in the region
@@ -36,13 +36,13 @@ def investigate(interview: Interview, screen: Answers, floor: Floor) -> Finding 
     if values is None:
         return None
     law = ConstantLaw(values=tuple(values.tolist()))
-    drawn = curves(interview, law, screen)
+    drawn = curves(session, law, screen)
     far = max(c.error[-1] for c in drawn.values())
     inside, noise = drawn["joint"].error[0], relative_noise(floor, screen)
     if max(e for c in drawn.values() for e in c.error) > _HOLDS + _AS_NOISE * noise:
         return None
     described = relative_error(
-        kinematics.aba(interview.robot, screen.q, screen.v, screen.tau), screen.a
+        kinematics.aba(session.robot, screen.q, screen.v, screen.tau), screen.a
     )
     resolution = Resolution(max(inside, floor.level), max(far, floor.level))
     values_ = {

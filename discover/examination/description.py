@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discover.blackbox.contract import Answers, Respondent
-from discover.blackbox.session import Interview
+from discover.blackbox.contract import Answers, BlackBox
+from discover.blackbox.session import QuerySession
 from discover.examination.parameters import parameter_table
 from discover.examination.post_checks import stand
 from discover.examination.result import Resolution
@@ -55,7 +55,7 @@ class Finding:
 
 
 def conclude(
-    interview: Interview,
+    session: QuerySession,
     law: Fit,
     completion: Completion,
     drawn: dict[str, Curve],
@@ -92,10 +92,10 @@ def conclude(
         "law error in the region": (drawn["joint"].low[0], drawn["joint"].high[0]),
     }
     kept = inside_error <= max(_KEEP, 3 * floor.random)
-    slim, completion, dropped = _slimmed(law, completion, interview)
+    slim, completion, dropped = _slimmed(law, completion, session)
     bodied = completion.exact or completion.cost <= _CHEAP * law.error
     pi = completion.pi if bodied and completion.armature is None else None
-    result = _accounted(slim, pi, interview, tried, near).within(domain) if kept else None
+    result = _accounted(slim, pi, session, tried, near).within(domain) if kept else None
     if result is not None and dropped:
         result = replace(result, size=result.size - dropped)
         notes = [
@@ -108,55 +108,57 @@ def conclude(
             *notes,
             "No physically possible bodies have exactly these base parameters; moving to the "
             f"nearest possible ones costs {completion.cost:.2g} of the spread of a"
-            + ("." if interview.geometry_known else ", in a geometry some of which is a guess."),
+            + ("." if session.geometry_known else ", in a geometry some of which is a guess."),
         ]
     if result is not None:
-        result, sentences = stand(result, interview)
+        result, sentences = stand(result, session)
         notes = [*notes, *sentences]
-    measured = full_circles.measure(interview)
+    measured = full_circles.measure(session)
     if result is not None and _leaves_a_force(result, values):
-        if floor.random > 0 and leftover_force.drowned(result, interview, floor.sigma):
+        if floor.random > 0 and leftover_force.drowned(result, session, floor.sigma):
             notes = [*notes, "What its bodies leave over is too close to noise to be described."]
         else:
-            seen_force = leftover_force.measure(result, interview)
+            seen_force = leftover_force.measure(result, session)
             measured |= seen_force.values()
             notes = [*notes, seen_force.sentence]
-    identities = {k: v for k, v in asdict(structure.measure(interview)).items() if v is not None}
+    identities = {k: v for k, v in asdict(structure.measure(session)).items() if v is not None}
     return Finding(
         evidence=evidence_from(values, bands) + descriptions(identities) + described(measured),
         law=result,
         reach=domain.reach,
         resolution=seen or Resolution(max(inside_error, floor.level), max(far, floor.level)),
         curves=list(drawn.values()),
-        parameters=parameter_table(law, interview.robot) if kept else [],
+        parameters=parameter_table(law, session.robot) if kept else [],
         structure=identities,
         notes=notes,
         law_from=law_from,
     )
 
 
-def _slimmed(law: Fit, completion: Completion, interview: Interview) -> tuple[Fit, Completion, int]:
+def _slimmed(
+    law: Fit, completion: Completion, session: QuerySession
+) -> tuple[Fit, Completion, int]:
     """The law with zeros where it may have them, unless possible bodies then cost something."""
     slim, dropped = with_zeros(law) if law.error > _ROUNDING else (law, 0)
     if not dropped:
         return law, completion, 0
-    answers = interview.answers.get("inside", interview.answers["screen"])
-    fitting = complete(*slim.bare(answers), interview.robot.pi)
+    answers = session.answers.get("inside", session.answers["screen"])
+    fitting = complete(*slim.bare(answers), session.robot.pi)
     if completion.exact and not fitting.exact:
         return law, completion, 0
     return slim, fitting, dropped
 
 
-def spoken_by(law: Fit, model: Respondent) -> Respondent:
+def spoken_by(law: Fit, model: BlackBox) -> BlackBox:
     """The law in place of a model that it is to the last digit: it tells more for nothing."""
-    return Respondent(law.predict, model.nq, model.nv)
+    return BlackBox(law.predict, model.nq, model.nv)
 
 
 def _leaves_a_force(law: RigidBodyLaw, values: dict[str, float]) -> bool:
     """Whether there is a force beside the bodies whose structure can be asked for: where no law
     holds far out there is none."""
-    plain = law.integrator is None and has_points(law.robot) and not law.channels
-    plain = plain and law.turns is None
+    plain = law.integrator is None and has_points(law.robot) and not law.nonlinearities
+    plain = plain and law.trigonometry is None
     lawful = values["best law error far out"] < _LAWFUL
     predictable = values["low-dimensional predictability"] > _PREDICTABLE
     return plain and lawful and (bool(law.extra) or predictable)
@@ -165,12 +167,12 @@ def _leaves_a_force(law: RigidBodyLaw, values: dict[str, float]) -> bool:
 def _accounted(
     law: Fit,
     pi: Tensor | None,
-    interview: Interview,
+    session: QuerySession,
     tried: Sequence[Fit],
     near: Sequence[Candidate],
 ) -> RigidBodyLaw:
     """The law with the evidence for its parts and the front of all that were tried."""
-    asked = interview.answers
+    asked = session.answers
     inside = asked["inside"] if "inside" in asked else asked["screen"]
     held = asked.get("held out", inside)
     outer = [f"joint {lo:g}-{hi:g}" for lo, hi in pairwise(EDGES) if lo >= _FRESH]

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 
 from discover.blackbox.contract import Answers
-from discover.blackbox.session import AXES, Budget, Interview
+from discover.blackbox.session import AXES, Budget, QuerySession
 from discover.examination import constant_model as constancy
 from discover.examination.competition import compete
 from discover.examination.description import Finding, conclude, spoken_by
@@ -39,31 +39,31 @@ _TOLD = Budget(screen=0, inside=0, shell=0, local=2)
 _SMALL = 4  # coordinates up to which pairs of unlisted terms are looked for among few answers
 
 
-def investigate(interview: Interview, training_data: tuple | None) -> Finding:
+def investigate(session: QuerySession, training_data: tuple | None) -> Finding:
     """All that is found out about one model, from its first answer on."""
-    plain = Family.of(interview.robot)
-    terms = joint_terms(interview.robot)
-    rows_needed = 3 * (plain.size + len(terms)) // interview.robot.nv
-    screen = interview.inside("screen", max(interview.budget.screen, rows_needed))
+    plain = Family.of(session.robot)
+    terms = joint_terms(session.robot)
+    rows_needed = 3 * (plain.size + len(terms)) // session.robot.nv
+    screen = session.inside("screen", max(session.budget.screen, rows_needed))
     cut = len(screen) * 4 // 5
     scale = spread(screen)
-    remembers = preceding.measure(interview, screen, scale)
-    if remembers.kind is not None and interview.respondent.remembers is None:
-        interview.respondent.remembers = remembers.kind
-        preceding.settle(interview, screen, scale)
-        interview.answers.clear()
-        return with_memory(investigate(interview, training_data), interview, remembers)
-    floor = noise.measure(interview, screen, scale)
-    still = constancy.investigate(interview, screen, floor)
+    remembers = preceding.measure(session, screen, scale)
+    if remembers.kind is not None and session.blackbox.remembers is None:
+        session.blackbox.remembers = remembers.kind
+        preceding.settle(session, screen, scale)
+        session.answers.clear()
+        return with_memory(investigate(session, training_data), session, remembers)
+    floor = noise.measure(session, screen, scale)
+    still = constancy.investigate(session, screen, floor)
     if still is not None:
         return still
-    first = fit_answers(interview, plain, screen[:cut], scale)
+    first = fit_answers(session, plain, screen[:cut], scale)
     exact = max(_EXACT, 10 * floor.rounding)
     if floor.random == 0.0:
-        found, rival = _exact_on(screen[:cut], screen[cut:], first, interview.robot, exact)
+        found, rival = _exact_on(screen[:cut], screen[cut:], first, session.robot, exact)
         if found is not None:
-            return _exact_law(interview, found, screen, floor, rival, training_data)
-    return compete(interview, first, floor, training_data)
+            return _exact_law(session, found, screen, floor, rival, training_data)
+    return compete(session, first, floor, training_data)
 
 
 def _exact_on(
@@ -115,7 +115,7 @@ def _term_sizes(fitted: Fit, answers: Answers) -> torch.Tensor:
 
 
 def _exact_law(
-    interview: Interview,
+    session: QuerySession,
     law: Fit,
     screen: Answers,
     floor: noise.Floor,
@@ -126,15 +126,15 @@ def _exact_law(
 
     `rival` is the best rigid body, where the law has terms that no description lists.
     """
-    few = max(_FEW, interview.budget.shell // 10)
-    small = replace(interview, budget=Budget(screen=0, inside=0, shell=few, local=1))
+    few = max(_FEW, session.budget.shell // 10)
+    small = replace(session, budget=Budget(screen=0, inside=0, shell=few, local=1))
     drawn = curves(small, law, screen)
     far = max(e for c in drawn.values() for e in c.error[1:])
-    if interview.robot.nv <= _SMALL:
+    if session.robot.nv <= _SMALL:
         # Shells move all joints at once; what changes for one alone shows best alone.
         far = max(far, *(relative(law, single_joints(small, axis)) for axis in AXES[1:]))
     body = law if rival is None else rival
-    completion = complete(body, screen, interview.robot.pi)
+    completion = complete(body, screen, session.robot.pi)
     level = max(floor.level, body.standardised_error(screen), 1e-15)
     inside_error, rounding = drawn["joint"].error[0], exact_floor(floor)
     far_body, body_error = far, inside_error
@@ -149,7 +149,7 @@ def _exact_law(
         "low-dimensional predictability": 0.0,
         "gain of extra terms": gain(far_body, far, rounding),
         "cost of possible parameters": cost_of_bodies(
-            interview, body, completion, screen, max(level, 10 * _EXACT)
+            session, body, completion, screen, max(level, 10 * _EXACT)
         ),
         "extended law error far out": far,
         "best law error far out": far,
@@ -157,20 +157,20 @@ def _exact_law(
         "resolution": max(inside_error, floor.level),
         "repeatability": floor.random,
     }
-    values |= remembered(interview, law, training_data, screen, floor)
+    values |= remembered(session, law, training_data, screen, floor)
     notes: list[str] = []
     edges: dict[str, float] = {}
     if far > 1e3 * exact_floor(floor):
         # Exact inside and something else outside: no verdict of physics, whatever it is out there.
-        bend = curvature.measure(interview, floor.level, law.scale, 12)
+        bend = curvature.measure(session, floor.level, law.scale, 12)
         if bend.least is not None:
             values["far curvature"] = bend.least
         notes, edges = _breaks(small, law, floor)
     origin = f"{len(screen) * 4 // 5} answers inside the region"
     if rival is not None:
-        completion = complete(law, screen, interview.robot.pi)
+        completion = complete(law, screen, session.robot.pi)
     # A law that is the model to the last digit tells its identities without more questions.
-    asked = replace(small, respondent=spoken_by(law, interview.respondent), budget=_TOLD)
+    asked = replace(small, blackbox=spoken_by(law, session.blackbox), budget=_TOLD)
     return conclude(
         asked,
         law,
@@ -186,17 +186,17 @@ def _exact_law(
 
 
 def _breaks(
-    interview: Interview, law: Fit, floor: noise.Floor
+    session: QuerySession, law: Fit, floor: noise.Floor
 ) -> tuple[list[str], dict[str, float]]:
     """Where a law that is exact inside stops being the model: sentences, and the edge by axis."""
     tolerance = max(_BREAK, 100 * exact_floor(floor))
-    found = {axis: edge(interview, law, axis, tolerance) for axis in AXES}
+    found = {axis: edge(session, law, axis, tolerance) for axis in AXES}
     edges = {axis: at for axis, at in found.items() if at is not None}
     where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
     return [f"A law to the last digit inside; something else outside, from {where} on."], edges
 
 
-def _asked(interview: Interview, axis: str) -> list[Answers]:
+def _asked(session: QuerySession, axis: str) -> list[Answers]:
     """The outer shells of an axis, as asked."""
     edges = [e for e in pairwise(EDGES) if e[0] >= _WIDE]
-    return [interview.shell(axis, lo, hi, interview.budget.shell) for lo, hi in edges]
+    return [session.shell(axis, lo, hi, session.budget.shell) for lo, hi in edges]

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 import kinematics
-from discover.blackbox.contract import Respondent
+from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.blackbox.session import BUDGETS, Interview
+from discover.blackbox.session import BUDGETS, QuerySession
 from discover.blackbox.support import Box, Recorded, Support
 from discover.errors import ModelError, RegionError
 from discover.examination.description import Finding, explain
@@ -98,16 +98,16 @@ def examine(
     if described is None:
         nv = coordinates_of(region)
         box = region.resolve(nv)
-        bare = Respondent(model, nv + (root == "free"), nv, outputs=outputs, dt=dt)
+        bare = BlackBox(model, nv + (root == "free"), nv, outputs=outputs, dt=dt)
         steps = infer_from_steps if outputs == "next_state" else infer
         inferred = (infer_free if root == "free" else steps)(bare, box, seed)
         body = inferred.robot
         model, region, training_data = renumbered(model, region, training_data, inferred.order)
     else:
         body = described
-    respondent = Respondent(model, body.nq, body.nv, outputs=outputs, dt=dt)
-    interview = Interview(
-        respondent=respondent,
+    blackbox = BlackBox(model, body.nq, body.nv, outputs=outputs, dt=dt)
+    session = QuerySession(
+        blackbox=blackbox,
         robot=body,
         support=_support(within, body, region, training_data),
         budget=BUDGETS[budget],
@@ -115,18 +115,18 @@ def examine(
         label_noise=_noise_of_labels(label_noise, body.nv),
         geometry_known=inferred is None or inferred.geometry.known,
     )
-    finding = investigate(interview, training_data)
-    judged_by = respondent.queries + (inferred.queries if inferred else 0)
+    finding = investigate(session, training_data)
+    judged_by = blackbox.queries + (inferred.queries if inferred else 0)
     seen = inferred
-    asked: Respondent | None = respondent
+    asked: BlackBox | None = blackbox
     if inferred is None:
         bodied = not isinstance(finding.law, ConstantLaw)
-        asked = _asked_for_mechanism(mechanism, respondent, finding, budget) if bodied else None
+        asked = _asked_for_mechanism(mechanism, blackbox, finding, budget) if bodied else None
         if asked is not None and worth_an_account(body, finding.law, budget, within):
-            seen = infer(asked, interview.support.region, seed, brief=True)
+            seen = infer(asked, session.support.region, seed, brief=True)
     told: Account | None = None
     if seen is not None and asked is not None:
-        found = account(asked, seen, interview.support.region, seed, described)
+        found = account(asked, seen, session.support.region, seed, described)
         told, law = found.account, finding.law
         if isinstance(law, RigidBodyLaw) and told.equals and told.forward is not None:
             law = replace(law, searched=told.page)
@@ -136,7 +136,7 @@ def examine(
             evidence=[*finding.evidence, *found.evidence],
         )
     verdict = judge(finding.evidence)
-    queries = respondent.queries + (inferred.queries if inferred else 0)
+    queries = blackbox.queries + (inferred.queries if inferred else 0)
     counted = []
     if queries > judged_by:
         told_of = "tree, geometry and recursion"
@@ -155,7 +155,7 @@ def examine(
         seconds=time.perf_counter() - started,
         seed=seed,
         budget=budget,
-        region=interview.support.region,
+        region=session.support.region,
         robot=body,
         model=name,
         outputs=outputs,
@@ -178,15 +178,15 @@ def examine(
 
 
 def _asked_for_mechanism(
-    wanted: bool | None, model: Respondent, finding: Finding, budget: str
-) -> Respondent | None:
+    wanted: bool | None, model: BlackBox, finding: Finding, budget: str
+) -> BlackBox | None:
     """Who answers the questions about tree and geometry: the model, its law, or nobody."""
     exact = finding.law is not None and finding.resolution.region < _SAME
     if wanted or (wanted is None and budget == "thorough" and not exact):
         return model
     if wanted is None and exact and model.nv <= _QUICKLY_SEEN:
         assert finding.law is not None
-        return Respondent(finding.law, model.nq, model.nv)
+        return BlackBox(finding.law, model.nq, model.nv)
     return None
 
 

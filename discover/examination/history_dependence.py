@@ -12,7 +12,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers, relative_error
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.examination.description import Finding
 from discover.judgement.catalogue import evidence_from
 from discover.laws import RigidBodyLaw
@@ -30,29 +30,29 @@ _BODIES = ("refit error far out", "self-extrapolation error")
 _WITH_MORE = ("extended law error far out", "best law error far out")
 
 
-def with_memory(finding: Finding, interview: Interview, seen: Preceding) -> Finding:
+def with_memory(finding: Finding, session: QuerySession, seen: Preceding) -> Finding:
     """The finding on a model that remembers: law with memory, and evidence in sequence."""
     place = "row of the batch" if seen.kind == "row" else "call"
     size = max(seen.by_row, seen.by_call)
     said = f"Its answers depend on the question before (the {place}): {size:.2g} of the spread of a"
     law = finding.law
-    stepping = interview.respondent.outputs != "acceleration"
+    stepping = session.blackbox.outputs != "acceleration"
     if not isinstance(law, RigidBodyLaw) or stepping or law.integrator is not None:
         note = f"{said}; no law of that was sought: all else holds for questions that are repeated."
         return _judged(replace(finding, notes=[*finding.notes, note]), size, size, size, size)
-    before, now = _pairs(interview, "memory", _PAIRS, None)
+    before, now = _pairs(session, "memory", _PAIRS, None)
     was, then = _question(law, before), _question(law, now)
     then = replace(then, a=law(now.q, now.v, now.tau))
-    still = interview.inside("memory, still", _FRESH)
+    still = session.inside("memory, still", _FRESH)
     floor = relative_error(law(still.q, still.v, still.tau), still.a)
-    inside = _pairs(interview, "memory, fresh", _FRESH, None)
-    far = _pairs(interview, "memory, far", _FRESH, _FAR)
+    inside = _pairs(session, "memory, fresh", _FRESH, None)
+    far = _pairs(session, "memory, far", _FRESH, _FAR)
     whole, least = law, _error(law, *inside)
     ways = [(False, now.a - then.a, still.a - law(still.q, still.v, still.tau))]
     if not law.around:  # what bodies feel is what was asked: forces can be read off
         ways.insert(0, (True, now.tau - demanded(law, now), still.tau - demanded(law, still)))
     for is_force, wanted, left in ways:
-        rows = search(was, then, wanted, left.square().mean(0).sqrt(), interview.seed)
+        rows = search(was, then, wanted, left.square().mean(0).sqrt(), session.seed)
         trial = replace(law, memory=MemoryLaw(rows=rows, is_force=is_force))
         error = _error(trial, *inside)
         if error < least:
@@ -88,15 +88,15 @@ def demanded(law: RigidBodyLaw, x: Answers) -> Tensor:
 
 
 def _pairs(
-    interview: Interview, name: str, n: int, shell: tuple[float, float] | None
+    session: QuerySession, name: str, n: int, shell: tuple[float, float] | None
 ) -> tuple[Answers, Answers]:
     """(answers before, answers after) to n pairs of states."""
     if shell is None:
-        batch = interview.draw(name, 2 * n)
+        batch = session.draw(name, 2 * n)
     else:
-        seed = interview.seed + sum(map(ord, name))
-        batch = interview.support.shell("joint", *shell, 2 * n, seed)
-    return interview.respondent.after(
+        seed = session.seed + sum(map(ord, name))
+        batch = session.support.shell("joint", *shell, 2 * n, seed)
+    return session.blackbox.after(
         [x[:n] for x in batch], [x[n:] for x in batch], strict=shell is None
     )
 

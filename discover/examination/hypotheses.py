@@ -11,10 +11,10 @@ import torch
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.sampling import Batch
-from discover.blackbox.session import AXES, Interview
+from discover.blackbox.session import AXES, QuerySession
 from discover.examination import resolution as power
 from discover.examination.metrics import fit_answers
-from discover.laws.extensions import surrogate_trigonometry as turns
+from discover.laws.extensions import surrogate_trigonometry as trigonometry
 from discover.laws.extensions.io_nonlinearity import ends_at_edge
 from discover.laws.extensions.terms import Term, joint_terms, library
 from discover.laws.pareto import Candidate
@@ -68,16 +68,16 @@ class Laws:
     beyond: Fit | None = None
 
 
-def fitted(interview: Interview, first: Fit, floor: Floor, gate: float) -> Laws:
+def fitted(session: QuerySession, first: Fit, floor: Floor, gate: float) -> Laws:
     """Bodies, joint terms and listed terms, on as many answers as the budget gives."""
-    scale, robot, noise = first.scale, interview.robot, floor.random
-    inside, held = answers_inside(interview)
+    scale, robot, noise = first.scale, session.robot, floor.random
+    inside, held = answers_inside(session)
     joints = joint_terms(robot)
     start = well_started(refit(first, inside, ()), inside)
     local = _with_joint_terms(start, inside, held, joints, gate, noise)
-    near, near_held, between, far = _outside(interview)
+    near, near_held, between, far = _outside(session)
     wide, tested = Answers.concat([inside, near]), Answers.concat([held, near_held])
-    start = well_started(fit_answers(interview, local.family, wide, scale, start=local.theta), wide)
+    start = well_started(fit_answers(session, local.family, wide, scale, start=local.theta), wide)
     physics = _with_joint_terms(start, wide, tested, joints, gate, noise)
     listed = select(
         physics, wide, tested, library(robot), floor=gate, limit=MAX_TERMS, noise=noise
@@ -97,13 +97,13 @@ def fitted(interview: Interview, first: Fit, floor: Floor, gate: float) -> Laws:
     )
 
 
-def answers_inside(interview: Interview) -> tuple[Answers, Answers]:
+def answers_inside(session: QuerySession) -> tuple[Answers, Answers]:
     """Answers in the region, for fitting and held out: fewer for robots of many coordinates, each
     of whose answers holds as many numbers."""
-    enough, nv = interview.budget.inside, interview.robot.nv
+    enough, nv = session.budget.inside, session.robot.nv
     if nv > MANY:
         enough = max(_ENOUGH, enough * MANY // nv)
-    return interview.inside("inside", enough), interview.inside("held out", enough // 2)
+    return session.inside("inside", enough), session.inside("held out", enough // 2)
 
 
 def left_over(laws: Laws, floor: float) -> bool:
@@ -117,7 +117,7 @@ def left_over(laws: Laws, floor: float) -> bool:
     )
 
 
-def searched(interview: Interview, laws: Laws, floor: float) -> Laws:
+def searched(session: QuerySession, laws: Laws, floor: float) -> Laws:
     """The same with terms that nobody listed: the better of both is the extended law."""
     search = unlisted.beside(
         laws.physics,
@@ -126,8 +126,8 @@ def searched(interview: Interview, laws: Laws, floor: float) -> Laws:
         laws.sets.tested,
         floor=floor,
         limit=MAX_TERMS,
-        pool=_unasked(interview),
-        ask=lambda batch: interview.respondent.ask(*batch, strict=False),
+        pool=_unasked(session),
+        ask=lambda batch: session.blackbox.ask(*batch, strict=False),
     )
     tried = (*laws.tried, *(c.fit for c in search.front))
     found = replace(laws, extended=search.best.fit, tried=tried, searched=True, short=search.short)
@@ -144,10 +144,10 @@ def behind_channels(laws: Laws, floor: float) -> Laws:
         laws = replace(laws, extended=told.fit, tried=(*laws.tried, told.fit), near_laws=())
     for explain in (channel_search.explain, turn_search.explain):
         found = explain(laws.physics, laws.extended, laws.wide, laws.sets.tested, floor=floor)
-        if found is None or ends_at_edge(found.fit.family.channels, laws.inside):
+        if found is None or ends_at_edge(found.fit.family.nonlinearities, laws.inside):
             continue
-        turned = found.fit.family.turns
-        if turned is not None and turns.ends_at_edge(turned, laws.inside.q):
+        turned = found.fit.family.trigonometry
+        if turned is not None and trigonometry.ends_at_edge(turned, laws.inside.q):
             continue
         fit = refit(found.fit, laws.wide, found.fit.family.terms)
         laws = replace(laws, extended=fit, tried=(*laws.tried, fit), near_laws=())
@@ -169,11 +169,11 @@ def joined(laws: Laws, inner: Fit) -> Laws:
     return replace(laws, extended=best, tried=(*laws.tried, best), near_laws=())
 
 
-def apart(interview: Interview, laws: Laws) -> Laws:
+def apart(session: QuerySession, laws: Laws) -> Laws:
     """The same, with an extended law that begins outside the region taken for two laws."""
     if laws.extended is laws.physics or laws.extended.integrator is not None:
         return laws
-    begins = onset.measure(interview, laws.extended, laws.local, laws.sets.inside)
+    begins = onset.measure(session, laws.extended, laws.local, laws.sets.inside)
     if begins is None:
         return laws
     return replace(laws, extended=laws.physics, onset=begins, beyond=laws.extended, near_laws=())
@@ -198,25 +198,25 @@ def _with_joint_terms(
     return fewer if lengths.get(id(fewer), math.inf) < lengths.get(id(start), math.inf) else start
 
 
-def _unasked(interview: Interview) -> Batch:
+def _unasked(session: QuerySession) -> Batch:
     """States in the region and out to twice it, from which the questions are taken that laws of
     about the same length would answer most differently."""
-    inside = interview.draw("disputed", _POOL)
-    outside = interview.support.shell("joint", 1.0, WIDE, _POOL, interview.seed + 83)
+    inside = session.draw("disputed", _POOL)
+    outside = session.support.shell("joint", 1.0, WIDE, _POOL, session.seed + 83)
     return Batch(*(torch.cat(pair) for pair in zip(inside, outside, strict=True)))
 
 
 def _outside(
-    interview: Interview,
+    session: QuerySession,
 ) -> tuple[Answers, Answers, list[Answers], list[Answers]]:
     """Answers from the edge to WIDE (for fitting, held out, and these by axis), and fresh ones
     beyond, by axis."""
     near, held, far = [], [], []
-    n = interview.budget.shell
+    n = session.budget.shell
     for axis in AXES:
         beyond, tested = [], []
         for lo, hi in pairwise(EDGES):
-            answers = interview.shell(axis, lo, hi, n)
+            answers = session.shell(axis, lo, hi, n)
             finite = answers[torch.isfinite(answers.a).all(-1)]
             if hi <= WIDE:
                 half = len(finite) // 2

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from discover.blackbox.contract import Answers
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.examination import resolution as power
 from discover.examination.hypotheses import Laws, apart, left_over
 from discover.examination.metrics import (
@@ -73,7 +73,7 @@ class Weighed:
 
 
 def weigh(
-    interview: Interview,
+    session: QuerySession,
     laws: Laws,
     floor: noise.Floor,
     gate: float,
@@ -83,9 +83,9 @@ def weigh(
     held, far_sets = laws.sets.inside, laws.sets.far
     fresh = Answers.concat(far_sets)
     noise_far = relative_noise(floor, fresh)
-    blur = max(gate, noise_far * (8.0 / (len(far_sets[0]) * interview.robot.nv)) ** 0.25)
+    blur = max(gate, noise_far * (8.0 / (len(far_sets[0]) * session.robot.nv)) ** 0.25)
     if gain_by_axis(laws.physics, laws.extended, far_sets, floor, blur) > _GAINS:
-        laws = apart(interview, laws)
+        laws = apart(session, laws)
     physics, extended, local, inside = laws.physics, laws.extended, laws.local, laws.inside
     far_physics, far_extended, drift = (
         worst(law, far_sets, floor) for law in (physics, extended, local)
@@ -93,8 +93,8 @@ def weigh(
     far_both = math.inf if laws.beyond is None else worst(laws.beyond, far_sets, floor)
     inside_error = relative(physics, held)
     predictable, where = residual.low_dimensional_predictability(physics, inside)
-    completion = complete(physics, inside, interview.robot.pi)
-    seen = resolution(interview, physics, laws, floor, blur)
+    completion = complete(physics, inside, session.robot.pi)
+    seen = resolution(session, physics, laws, floor, blur)
     values = {
         "law error in the region": excess(inside_error, relative_noise(floor, held)),
         "refit error far out": far_physics,
@@ -103,7 +103,7 @@ def weigh(
         "low-dimensional predictability": predictable if inside_error > 10 * gate else 0.0,
         "gain of extra terms": gain_by_axis(physics, extended, far_sets, floor, blur),
         "cost of possible parameters": cost_of_bodies(
-            interview, physics, completion, held, max(physics.standardised_error(held), 1e-6)
+            session, physics, completion, held, max(physics.standardised_error(held), 1e-6)
         ),
         # A law that holds inside and far out, and not between, is none.
         "extended law error far out": max(far_extended, worst(extended, laws.between, floor)),
@@ -114,7 +114,7 @@ def weigh(
     }
     notes = []
     if values["extended law error far out"] < NOWHERE and values["gain of extra terms"] > _GAINS:
-        coarse = grain.share(interview, extended, floor, held)
+        coarse = grain.share(session, extended, floor, held)
         values["grain of what is left over"] = coarse
         if coarse > _COARSE:
             notes.append(
@@ -131,14 +131,14 @@ def weigh(
         )
     if laws.short:
         notes.append(
-            f"The search for terms that no library lists was cut short: of {interview.robot.nv} "
+            f"The search for terms that no library lists was cut short: of {session.robot.nv} "
             "coordinates it tries fewer, and a law that it missed may be in what is left over."
         )
     if noise_far > 0.01:
         notes.append(f"Answers repeat to {floor.random:.1%} only; errors are given beyond that.")
     if values["best law error far out"] > _TABLES:
         before = {k: x for k, x in (known or {}).items() if k in lookup.SIGNS}
-        values |= before or lookup.signs(interview, local, held, floor)
+        values |= before or lookup.signs(session, local, held, floor)
         if floor.random == 0.0 and values.get("frozen steps", 0.0) <= lookup.FROZEN:
             others = law_of_the_others(local, inside, held)
             if others is not None and others.error < SAME:
@@ -150,8 +150,8 @@ def weigh(
 
 
 def resolution(
-    interview: Interview, law: Fit, laws: Laws, floor: noise.Floor, blur: float
+    session: QuerySession, law: Fit, laws: Laws, floor: noise.Floor, blur: float
 ) -> Resolution:
     believed = threshold_of("gain of extra terms") or 2.5
-    region, seed = interview.support.region, interview.seed
+    region, seed = session.support.region, session.seed
     return power.resolution(law, laws.sets, region, floor, gain=believed, blur=blur, seed=seed)

@@ -14,7 +14,7 @@ import torch
 
 import kinematics
 from discover.blackbox.contract import Answers
-from discover.blackbox.session import AXES, Interview
+from discover.blackbox.session import AXES, QuerySession
 from discover.errors import ModelError
 from discover.laws.rigid_body.consistency import Completion
 from discover.laws.rigid_body.family import Family
@@ -31,11 +31,11 @@ _BEYOND = 0.05  # relative error beyond noise at which a law has ended
 _NO_WORSE = 0.8  # a gain above this on every axis is no loss anywhere
 
 
-def fit_answers(interview: Interview, family: Family, answers: Answers, scale, start=None) -> Fit:
+def fit_answers(session: QuerySession, family: Family, answers: Answers, scale, start=None) -> Fit:
     """The member of a family closest to the answers: through an integrator for step models."""
-    if interview.respondent.outputs == "next_state":
-        assert interview.respondent.dt is not None
-        return fit_step_map(family, answers, interview.respondent.dt, scale=scale, start=start)
+    if session.blackbox.outputs == "next_state":
+        assert session.blackbox.dt is not None
+        return fit_step_map(family, answers, session.blackbox.dt, scale=scale, start=start)
     return fit(family, answers, scale=scale, start=start)
 
 
@@ -79,7 +79,7 @@ def relative_noise(floor: noise.Floor, answers: Answers) -> float:
 
 
 def cost_of_bodies(
-    interview: Interview, law: Fit, completion: Completion, answers: Answers, level: float
+    session: QuerySession, law: Fit, completion: Completion, answers: Answers, level: float
 ) -> float:
     """1 + what physically possible bodies cost, over `level` (standardised); 1 where this cannot be
     said, since some of the geometry is a guess.
@@ -87,7 +87,7 @@ def cost_of_bodies(
     A joint that moves no inertia but that of its own rotor is possible on paper only: such a law is
     one of joints, not of bodies in a tree.
     """
-    if not interview.geometry_known:
+    if not session.geometry_known:
         return 1.0
     cost = 1.0 + completion.cost / level
     if not any(t.joint_term == "armature" for t in law.family.terms):
@@ -109,7 +109,7 @@ def growth(law: Fit, inside: Answers, outside: Answers, floor: noise.Floor) -> f
 
 
 def ends(
-    interview: Interview, law: Fit, inside: Answers, far: list[Answers], floor: noise.Floor
+    session: QuerySession, law: Fit, inside: Answers, far: list[Answers], floor: noise.Floor
 ) -> dict[str, float]:
     """Along each axis, where the model leaves a law that describes it inside [half-widths]."""
     level = max(law.standardised_error(inside), floor.own)
@@ -117,23 +117,23 @@ def ends(
     for axis, answers in zip(AXES, far, strict=True):
         rows = law.residual(answers).square().mean(-1).sqrt()
         if bool((rows.median() > _LEFT * level) | ~torch.isfinite(rows).all()):
-            found[axis] = edge(interview, law, axis, _LEFT * level)
+            found[axis] = edge(session, law, axis, _LEFT * level)
     return {axis: at for axis, at in found.items() if at is not None}
 
 
-def goes_on(interview: Interview, law: Fit, inside: Answers, floor: noise.Floor) -> float:
+def goes_on(session: QuerySession, law: Fit, inside: Answers, floor: noise.Floor) -> float:
     """How far the law of the region goes on, along the axis that it ends on first [half-widths];
     0 where there is none.
 
     What was interpolated between samples ends where they do, on some axis by itself. With all axes
     at once there are corners, where surfaces that have nothing to do with the region come nearer.
     """
-    drawn = curves(interview, law, inside)
+    drawn = curves(session, law, inside)
     return min(reach(c, tolerance(floor))[0] for axis, c in drawn.items() if axis != "joint")
 
 
 def goes_on_beyond_noise(
-    interview: Interview, laws: Sequence[Fit], inside: Answers, floor: noise.Floor
+    session: QuerySession, laws: Sequence[Fit], inside: Answers, floor: noise.Floor
 ) -> float | None:
     """The same of laws that leave nothing but noise over in the region, with their errors beyond
     noise: of the law that goes on furthest. None where none of them leaves so little.
@@ -142,17 +142,17 @@ def goes_on_beyond_noise(
     little = [law for law in laws if excess(relative(law, inside), level) < _LITTLE * level]
     if not little:
         return None
-    return max(min(_past_the_edge(interview, law, inside, floor)) for law in little)
+    return max(min(_past_the_edge(session, law, inside, floor)) for law in little)
 
 
 def _past_the_edge(
-    interview: Interview, law: Fit, inside: Answers, floor: noise.Floor
+    session: QuerySession, law: Fit, inside: Answers, floor: noise.Floor
 ) -> Iterator[float]:
     """Along each axis by itself, how far the law goes on [half-widths]."""
-    for axis, curve in curves(interview, law, inside).items():
+    for axis, curve in curves(session, law, inside).items():
         if axis == "joint":
             continue
-        asked = [interview.shell(axis, lo, hi, 1) for lo, hi in pairwise(EDGES)]
+        asked = [session.shell(axis, lo, hi, 1) for lo, hi in pairwise(EDGES)]
         levels = [relative_noise(floor, x) for x in (inside, *asked)]
         beyond = [excess(e, level) for e, level in zip(curve.error, levels, strict=True)]
         yield reach(replace(curve, error=beyond), _BEYOND)[0]
@@ -164,7 +164,7 @@ def exact_floor(floor: noise.Floor) -> float:
 
 
 def remembered(
-    interview: Interview,
+    session: QuerySession,
     law: Fit,
     training_data: tuple | None,
     fresh: Answers,
@@ -174,7 +174,7 @@ def remembered(
     if training_data is None:
         return {}
     found = memory.measure(
-        interview, law, training_answers(training_data, interview.robot), fresh, floor.own
+        session, law, training_answers(training_data, session.robot), fresh, floor.own
     )
     return {
         "kept label noise": found.kept_noise,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import sympy
 
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.laws import RigidBodyLaw
 from discover.laws.rigid_body import lagrangian as helmholtz
 from discover.laws.rigid_body import lagrangian as lagrangians
@@ -18,15 +18,15 @@ _DISTANCE = 3.0  # half-widths over which laws are compared
 _JOINTS = 4  # up to which the conditions of a Lagrangian take a fraction of a second
 
 
-def stand(law: RigidBodyLaw, interview: Interview) -> tuple[RigidBodyLaw, list[str]]:
+def stand(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw, list[str]]:
     """The law, or the rigid body that it turns out to be; and what was found, in sentences."""
     if law.family == "rigid body" or law.integrator is not None:
         return law, []
-    inner = interview.draw("standing", _STATES)
-    outer = interview.support.shell("joint", 1.0, _DISTANCE, _STATES, interview.seed + 7)
+    inner = session.draw("standing", _STATES)
+    outer = session.support.shell("joint", 1.0, _DISTANCE, _STATES, session.seed + 7)
     notes = []
     for batch, where in ((outer, f"out to {_DISTANCE:g} half-widths"), (inner, "in the region")):
-        found = to_rigid_body(law, interview.robot, batch)
+        found = to_rigid_body(law, session.robot, batch)
         if found.rigid:
             same = replace(
                 RigidBodyLaw.from_fit(found.closest),
@@ -63,8 +63,8 @@ def _has_conditions(law: RigidBodyLaw) -> bool:
     plain = law.robot.nq == law.robot.nv <= _JOINTS
     return (
         plain
-        and not law.channels
-        and law.turns is None
+        and not law.nonlinearities
+        and law.trigonometry is None
         and not any(
             t.nonlinear_in_acceleration or any(n.startswith("tau") for n in t.names)
             for t in law.extra

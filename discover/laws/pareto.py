@@ -70,7 +70,7 @@ def candidate(fitted: Fit, length: float, held: Answers) -> Candidate:
     """A fit with its error on `held`."""
     error = relative_error(fitted.predict(held.q, held.v, held.tau), held.a)
     family = fitted.family
-    tabulated = any(t.tables for t in family.terms) or any(c.tables for c in family.channels)
+    tabulated = any(t.tables for t in family.terms) or any(c.tables for c in family.nonlinearities)
     return Candidate(fit=fitted, length=length, inside=error, tabulated=tabulated)
 
 

@@ -123,7 +123,7 @@ def parts(fitted: Fit, answers: Answers, held: Answers, fresh: Answers) -> tuple
         gain = description_length(without, held, floor, choices) - lengths
         text = "; ".join(x.in_words for x in family.around)
         force = _force_of_channels(fitted, answers)
-        name = "channels" if family.channels else "turns"
+        name = "channels" if family.nonlinearities else "turns"
         made = _part(name, text, force, size, error, _error(without, fresh))
         out.append(replace(made, gain=gain / math.log(2), refitted=True))
     return tuple(out)
@@ -140,7 +140,7 @@ def plainly(fitted: Fit, answers: Answers, terms: Sequence[Term] = ()) -> Fit:
 
 def _force_of_channels(fitted: Fit, x: Answers) -> Tensor:
     """The generalised force (n, nv) that would do to plain bodies what channels or turns do."""
-    bare = replace(fitted.family.bare, turns=None)
+    bare = replace(fitted.family.bare, trigonometry=None)
     H, _ = bare.inertia_and_bias(fitted.theta, x.q, x.v, x.tau)
     change = fitted.predict(x.q, x.v, x.tau) - bare.acceleration(fitted.theta, x.q, x.v, x.tau)
     return torch.nan_to_num(H @ change.unsqueeze(-1)).squeeze(-1)
@@ -184,7 +184,7 @@ def _error_less(fitted: Fit, name: str, answers: Answers) -> float:
     H, _ = inner.family.inertia_and_bias(inner.theta, x.q, x.v, x.tau)
     force = _bodies(inner, x)[name]
     a = _acceleration(inner, x) + solved_columns(H, force.unsqueeze(-1)).squeeze(-1)
-    told = answered(fitted.family.channels, answers.q, answers.v, answers.tau, a)
+    told = answered(fitted.family.nonlinearities, answers.q, answers.v, answers.tau, a)
     return relative_error(told, answers.a)
 
 

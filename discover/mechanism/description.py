@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from discover.blackbox.contract import Respondent
+from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.judgement.evidence import Evidence, number_from_json, number_to_json
 from discover.mechanism.factorisation import Sparsity, sparsity
@@ -142,7 +142,7 @@ def worth_an_account(robot: Robot, law: object, budget: str, within: str) -> boo
 
 
 def account(
-    respondent: Respondent,
+    blackbox: BlackBox,
     inferred: Structure,
     region: Region,
     seed: int,
@@ -152,12 +152,12 @@ def account(
 
     respondent   in the coordinates of `described`; without one, in those of inferred.robot
     """
-    before = respondent.queries
-    order = range(respondent.nv) if described is not None else inferred.geometry.tree.order
+    before = blackbox.queries
+    order = range(blackbox.nv) if described is not None else inferred.geometry.tree.order
     names = described.joint_names if described is not None else inferred.robot.joint_names
     skeleton, known = _seen(inferred, list(order), names)
     tree, screws = _over(inferred, described)
-    prober = _prober(tree)(respondent=respondent, region=region, seed=seed)
+    prober = _prober(tree)(blackbox=blackbox, region=region, seed=seed)
     zeros = sparsity(
         prober.at(prober.draw(12), replicates=16 if prober.noisy else 1), tree.carriers
     )
@@ -185,7 +185,7 @@ def account(
             inverse="" if found is None else text(found),
             recursion={} if found is None else _figures(found),
             forward=_forward(found, inferred, names, described),
-            queries=inferred.queries + respondent.queries - before,
+            queries=inferred.queries + blackbox.queries - before,
         ),
         evidence=evidence,
         recursion=found,

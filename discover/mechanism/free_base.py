@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from discover.blackbox.contract import Respondent
+from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.mechanism.geometry.alternatives import misfit, neighbours
 from discover.mechanism.geometry.assembly import robot_from_screws
@@ -46,10 +46,10 @@ _CLEAR = 5.0  # deviations from which a component of gravity is one
 _ALIKE = 0.5  # a neighbouring tree is taken where it misses less than this share
 
 
-def infer_free(respondent: Respondent, region: Region, seed: int = 0) -> Structure:
+def infer_free(blackbox: BlackBox, region: Region, seed: int = 0) -> Structure:
     """Tree and geometry of a model with a free base, of which nothing else is known."""
-    began, before = time.perf_counter(), respondent.queries
-    whole = FloatingProber(respondent=respondent, region=region, seed=seed)
+    began, before = time.perf_counter(), blackbox.queries
+    whole = FloatingProber(blackbox=blackbox, region=region, seed=seed)
     held = HeldProber(whole)
     tree = infer_tree(held)
     geometry = _geometry(whole, held, tree)
@@ -83,18 +83,18 @@ def infer_free(respondent: Respondent, region: Region, seed: int = 0) -> Structu
         exact=exact,
         equivalent=(),
         notes=tuple(notes),
-        queries=respondent.queries - before,
+        queries=blackbox.queries - before,
         seconds=time.perf_counter() - began,
     )
 
 
 def free_recursion(
-    respondent: Respondent, found: Structure, region: Region, seed: int = 0
+    blackbox: BlackBox, found: Structure, region: Region, seed: int = 0
 ) -> Recursion | None:
     """The recursion over an inferred tree with a free base; None where no geometry fits."""
     if not found.geometry.good:
         return None
-    prober = FloatingProber(respondent=respondent, region=region, seed=seed)
+    prober = FloatingProber(blackbox=blackbox, region=region, seed=seed)
     return search(prober, found.geometry.tree, found.geometry.screws, states=_STATES)
 
 
@@ -104,9 +104,9 @@ def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
     reference = held.draw(1, 0.7)[0]
     screws, turning = [], []
     for j, kind in enumerate(tree.kinds):
-        screw, turns = _one_joint(held, j, kind, reference, depth, rng)
+        screw, trigonometry = _one_joint(held, j, kind, reference, depth, rng)
         screws.append(screw)
-        turning.append(turns)
+        turning.append(trigonometry)
     nb = len(turning) + 1
     asked = _without_weight(_asked(held, held.draw(max(16, 2 * nb)), depth))
     fresh = _without_weight(_asked(held, held.draw(12), depth))
@@ -141,7 +141,7 @@ def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
         good=good,
         joint_terms=False,
         measures=measures(problem, result.screws, found) if good else (),
-        queries=whole.respondent.queries,
+        queries=whole.blackbox.queries,
     )
 
 
@@ -160,19 +160,19 @@ def _one_joint(
     asked = _without_weight(_asked(held, q, depth)).joints(keep, [0, joint + 1])
     kinds = {"revolute": (True,), "prismatic": (False,)}.get(kind, (True, False))
     tried: list[tuple[float, Array, bool]] = []
-    for turns in kinds:
-        piece = FloatingTree.over((-1,), (turns,), reference[[joint]])
+    for trigonometry in kinds:
+        piece = FloatingTree.over((-1,), (trigonometry,), reference[[joint]])
         problem = Problem.of(piece, asked, whitened=held.scatters)
         for _ in range(_STARTS):
             first = start(piece, rng)
-            if turns:
+            if trigonometry:
                 first[1, 3:] = np.cross(0.3 * rng.normal(size=3), first[1, :3])
             found = solve_well(problem, first, iterations=60)
-            tried.append((found.error, found.screws[1], turns))
+            tried.append((found.error, found.screws[1], trigonometry))
             if found.error < problem.floor:
-                return found.screws[1], turns
-    _, screw, turns = min(tried, key=lambda t: t[0])
-    return screw, turns
+                return found.screws[1], trigonometry
+    _, screw, trigonometry = min(tried, key=lambda t: t[0])
+    return screw, trigonometry
 
 
 def _asked(held: HeldProber, q: Array, depth: int) -> Local:

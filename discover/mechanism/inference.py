@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from discover.blackbox.contract import Respondent
+from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.errors import RegionError
 from discover.mechanism.geometry.assembly import robot_of
@@ -69,15 +69,13 @@ class Structure:
         return self.order != tuple(range(len(self.order)))
 
 
-def infer(
-    respondent: Respondent, region: Region, seed: int = 0, *, brief: bool = False
-) -> Structure:
+def infer(blackbox: BlackBox, region: Region, seed: int = 0, *, brief: bool = False) -> Structure:
     """Tree and geometry of a model of which nothing is known but nv and a region.
 
     `brief`: give up sooner where no geometry fits, for models that are described besides.
     """
-    started, before = time.perf_counter(), respondent.queries
-    prober = Prober(respondent=respondent, region=region, seed=seed)
+    started, before = time.perf_counter(), blackbox.queries
+    prober = Prober(blackbox=blackbox, region=region, seed=seed)
     tree = infer_tree(prober)
     scale = metres_a_unit(prober, tree.kinds)
     if scale != 1.0:
@@ -102,7 +100,7 @@ def infer(
         exact=exact,
         equivalent=equivalent,
         notes=_notes(tree, geometry, equivalent, order),
-        queries=respondent.queries - before,
+        queries=blackbox.queries - before,
         seconds=time.perf_counter() - started,
     )
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import hadamard
 
-from discover.blackbox.contract import Respondent
+from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 
 Array = NDArray[Any]
@@ -93,13 +93,13 @@ class Prober:
     the answers, measured once, and `replicates` the number of designs asked at each state.
     """
 
-    respondent: Respondent
+    blackbox: BlackBox
     region: Region
     seed: int = 0
     stretch: float = 1.0
 
     def __post_init__(self) -> None:
-        self.nv = self.respondent.nv
+        self.nv = self.blackbox.nv
         self.region = self.region.resolve(self.nv)
         self._rng = np.random.default_rng([self.seed, 17])
         self.noise = self._measure_noise()
@@ -226,7 +226,7 @@ class Prober:
 
     def _ask(self, q: Array, v: Array, tau: Array) -> Array:
         tensors = [torch.from_numpy(np.ascontiguousarray(x)) for x in (q, v, tau)]
-        return self.respondent.ask(*tensors).a.numpy()
+        return self.blackbox.ask(*tensors).a.numpy()
 
 
 def _scatter(left: Array, freedom: int) -> Array:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from discover.blackbox.contract import Answers, Respondent
+from discover.blackbox.contract import Answers, BlackBox
 from discover.blackbox.region import Region
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, fit_step_map
@@ -25,13 +25,13 @@ _BETTER = 0.5  # of the misfit of a = A tau + c, that a round must leave at most
 _EXACT, _ROUGH = 1e-9, 0.05  # misfits with nothing left to correct, and too large for it
 
 
-class Instantaneous(Respondent):
+class Instantaneous(BlackBox):
     """A respondent of steps asked for accelerations, by a law of its steps.
 
     order   the model's coordinate behind each of the law's
     """
 
-    def __init__(self, asked: Respondent, law: Fit, order: tuple[int, ...]):
+    def __init__(self, asked: BlackBox, law: Fit, order: tuple[int, ...]):
         super().__init__(asked.model, asked.nq, asked.nv, outputs=asked.outputs, dt=asked.dt)
         self.asked, self.law, self.order = asked, law, list(order)
 
@@ -51,18 +51,18 @@ class Instantaneous(Respondent):
         return replace(told, a=a)
 
 
-def infer_from_steps(respondent: Respondent, region: Region, seed: int = 0) -> Structure:
+def infer_from_steps(blackbox: BlackBox, region: Region, seed: int = 0) -> Structure:
     """Tree and geometry of a model that answers with next states."""
-    found = infer(respondent, region, seed)
+    found = infer(blackbox, region, seed)
     for _ in range(_ROUNDS):
         if not _EXACT < found.tree.noise < _ROUGH:
             break
-        prober = Prober(respondent=respondent, region=region, seed=seed + 1)
+        prober = Prober(blackbox=blackbox, region=region, seed=seed + 1)
         asked, _ = answers(prober, found.exact, found.order)
-        assert respondent.dt is not None
-        law = fit_step_map(Family.of(found.exact), asked, respondent.dt)
-        again = infer(Instantaneous(respondent, law, found.order), region, seed)
+        assert blackbox.dt is not None
+        law = fit_step_map(Family.of(found.exact), asked, blackbox.dt)
+        again = infer(Instantaneous(blackbox, law, found.order), region, seed)
         if again.tree.noise > _BETTER * found.tree.noise:
             break
         found = again
-    return replace(found, queries=respondent.queries)
+    return replace(found, queries=blackbox.queries)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 
 _FAR = (9.0, 11.0)  # half-widths, as for the curvature
 _ASKED = 24
@@ -17,13 +17,13 @@ _MOST = 0.5  # of the answers, that are one where a model stands still
 _ALIKE = 1e-3  # of the spread in the region, beyond noise
 
 
-def standstill(interview: Interview, scale: Tensor, floor: float) -> bool:
+def standstill(session: QuerySession, scale: Tensor, floor: float) -> bool:
     """Whether most answers far out along q or along v are one, whatever the rest of the question.
 
     scale (nv,) of accelerations in the region; `floor` is the noise in units of it.
     """
     for axis in ("q", "v"):
-        a = interview.shell(axis, *_FAR, _ASKED).a
+        a = session.shell(axis, *_FAR, _ASKED).a
         away = (a - a.median(0).values).abs() / scale
         if float((away < _ALIKE + 3 * floor).all(-1).double().mean()) > _MOST:
             return True

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.probes.reach import Predicts
 
 FLAT = 0.1  # far curvature of what has no law far out
@@ -47,7 +47,7 @@ class Curvature:
 
 
 def measure(
-    interview: Interview, floor: float, scale: Tensor, n: int, law: Predicts | None = None
+    session: QuerySession, floor: float, scale: Tensor, n: int, law: Predicts | None = None
 ) -> Curvature:
     """Second differences on n random chords along q and along v, at 9–11 half-widths and inside.
 
@@ -57,27 +57,27 @@ def measure(
     noise = 6**0.5 * floor  # what noise alone makes of a second difference
     bends = {}
     for axis in ("q", "v"):
-        bends[axis] = _bends(interview, axis, _FAR, scale, n)
+        bends[axis] = _bends(session, axis, _FAR, scale, n)
         near, far = (
             max(_typical(b) ** 2 - noise**2, 0.0) ** 0.5
-            for b in (_bends(interview, axis, _NEAR, scale, n), bends[axis])
+            for b in (_bends(session, axis, _NEAR, scale, n), bends[axis])
         )
         blind = max(_BLIND, _BLUR * floor)
         ratios[axis] = None if near < blind else far / near
         if law is not None and ratios[axis] is not None:
-            own = _bends(interview, axis, _FAR, scale, n, law)
+            own = _bends(session, axis, _FAR, scale, n, law)
             if _follows(bends[axis], own):
                 ratios[axis] = max(far / near, 1.0)
     known = [x for x in ratios.values() if x is not None]
     if ratios["v"] is not None and min(known) > FLAT:
-        beyond = _bends(interview, "v", 2 * _FAR, scale, n)
+        beyond = _bends(session, "v", 2 * _FAR, scale, n)
         if _agreement(bends["v"], beyond) < _AGREE:
             ratios["v"] = 0.0
     return Curvature(q=ratios["q"], v=ratios["v"])
 
 
 def _bends(
-    interview: Interview,
+    session: QuerySession,
     axis: str,
     centre: float,
     scale: Tensor,
@@ -86,21 +86,21 @@ def _bends(
 ) -> Tensor:
     """a(c + h) - 2 a(c) + a(c - h), standardised, along n random directions (n, nv), of the model
     or of a law."""
-    batch = interview.draw("curvature", n)
-    generator = torch.Generator().manual_seed(interview.seed + 29)
-    nv = interview.robot.nv
+    batch = session.draw("curvature", n)
+    generator = torch.Generator().manual_seed(session.seed + 29)
+    nv = session.robot.nv
     direction = torch.randn(n, nv, generator=generator, dtype=torch.float64)
     direction = direction / direction.abs().amax(-1, keepdim=True)
-    unit = direction * interview.half_widths(axis)
+    unit = direction * session.half_widths(axis)
     answers = []
     for offset in (-_STEP, 0.0, _STEP):
         q, v = batch.q, batch.v
         if axis == "q":
-            q = interview.move(q, (centre + offset) * unit)
+            q = session.move(q, (centre + offset) * unit)
         else:
             v = v + (centre + offset) * unit
         asked = (q, v, batch.tau)
-        answers.append(interview.ask(*asked).a if law is None else law.predict(*asked))
+        answers.append(session.ask(*asked).a if law is None else law.predict(*asked))
     low, middle, high = answers
     return (high - 2 * middle + low) / scale
 

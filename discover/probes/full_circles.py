@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.laws.regression.mass_matrix import around, bodies
 
 _MOST = 4  # hinges: 5³ configurations
@@ -24,18 +24,18 @@ _MEANING = (
 _BODIES = "what of these coefficients no bodies on the tree have; 0 for mechanics"
 
 
-def measure(interview: Interview) -> dict[str, tuple[float, str]]:
+def measure(session: QuerySession) -> dict[str, tuple[float, str]]:
     """(number, meaning) by name; nothing where the region is no torus of few hinges."""
-    robot = interview.robot
+    robot = session.robot
     hinges = all(kind not in ("prismatic", "spherical", "free") for kind in robot.kinds)
     plain = robot.nq == robot.nv == robot.nb and 2 <= robot.nv <= _MOST
     if not (plain and hinges):
         return {}
-    if float(interview.half_widths("q").min()) < math.pi * (1 - _WHOLE):
+    if float(session.half_widths("q").min()) < math.pi * (1 - _WHOLE):
         return {}
 
     def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        return interview.ask(q, v, tau).a
+        return session.ask(q, v, tau).a
 
     try:
         found = around(model, robot.nv)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 
 _FEW = 4  # states that tell whether answers repeat at all
 _STATES = 8
@@ -43,33 +43,33 @@ class Preceding:
         return "row" if self.by_row >= self.by_call else "call"
 
 
-def measure(interview: Interview, answers: Answers, scale: Tensor) -> Preceding:
+def measure(session: QuerySession, answers: Answers, scale: Tensor) -> Preceding:
     """Ask states of `answers` again, in their order and in another; little where all repeats."""
     few = answers[:_FEW]
     orders = torch.arange(len(few)), torch.arange(len(few) - 1, -1, -1)
-    changes = [(_asked(interview, few[order]) - few.a[order]) / scale for order in orders]
+    changes = [(_asked(session, few[order]) - few.a[order]) / scale for order in orders]
     if all(float(x.square().mean()) < _ROUNDING**2 for x in changes):
         return Preceding()
     found = Preceding()
     for rounds, above in _LOOKS:
-        found = _look(interview, answers[:_STATES], scale, rounds, above)
+        found = _look(session, answers[:_STATES], scale, rounds, above)
         if found.kind is None:
             break
     return found
 
 
-def settle(interview: Interview, answers: Answers, scale: Tensor) -> None:
+def settle(session: QuerySession, answers: Answers, scale: Tensor) -> None:
     """Find how often a question is to be put until its answer no longer changes.
 
     Two answers in a row after other questions are enough for a model that remembers one question;
     one that remembers its answers forgets little by little.
     """
-    few, respondent = answers[:_FEW], interview.respondent
+    few, blackbox = answers[:_FEW], session.blackbox
     for times in _SETTLING:
-        respondent.settling = times
-        first = _asked(interview, few)
+        blackbox.settling = times
+        first = _asked(session, few)
         turned = few[torch.arange(len(few) - 1, -1, -1)]
-        change = (_asked(interview, turned).flip(0) - first) / scale
+        change = (_asked(session, turned).flip(0) - first) / scale
         size = float(change.square().mean().sqrt())
         if times == _SETTLING[0]:
             start = size
@@ -77,31 +77,31 @@ def settle(interview: Interview, answers: Answers, scale: Tensor) -> None:
         if size < _ROUNDING or (times > _SETTLING[0] and size > _NO_BETTER * start):
             break
     if size > _ROUNDING and size > _NO_BETTER * start:
-        respondent.settling = _SETTLING[0]
+        blackbox.settling = _SETTLING[0]
 
 
-def _look(interview: Interview, x: Answers, scale: Tensor, rounds: int, above: float) -> Preceding:
+def _look(session: QuerySession, x: Answers, scale: Tensor, rounds: int, above: float) -> Preceding:
     n = len(x)
-    generator = torch.Generator().manual_seed(interview.seed + 59)
-    _asked(interview, x)
-    repeats = torch.stack([_asked(interview, x) for _ in range(rounds + 1)])  # each after itself
+    generator = torch.Generator().manual_seed(session.seed + 59)
+    _asked(session, x)
+    repeats = torch.stack([_asked(session, x) for _ in range(rounds + 1)])  # each after itself
     base, noise = repeats.mean(0), float((repeats.var(0) / scale.square()).mean())
-    others = interview.draw("questions before", rounds * n)
+    others = session.draw("questions before", rounds * n)
     calls, rows = [], []
     for k in range(rounds):
-        interview.ask(*(t[k * n : (k + 1) * n] for t in others))
-        calls.append(_asked(interview, x) - base)
+        session.ask(*(t[k * n : (k + 1) * n] for t in others))
+        calls.append(_asked(session, x) - base)
         order = torch.randperm(n, generator=generator)
-        _asked(interview, x[order])
-        rows.append(_asked(interview, x[order]) - base[order])
+        _asked(session, x[order])
+        rows.append(_asked(session, x[order]) - base[order])
     expected = noise * (1.0 + 1.0 / (rounds + 1))
     return Preceding(
         by_row=_beyond(rows, scale, expected, above), by_call=_beyond(calls, scale, expected, above)
     )
 
 
-def _asked(interview: Interview, x: Answers) -> Tensor:
-    return interview.ask(x.q, x.v, x.tau).a
+def _asked(session: QuerySession, x: Answers) -> Tensor:
+    return session.ask(x.q, x.v, x.tau).a
 
 
 def _beyond(changes: list[Tensor], scale: Tensor, expected: float, above: float) -> float:

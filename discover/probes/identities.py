@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 
 _TAU_STEP = 1.0  # half-widths: wide, since the error of ∂a/∂tau is 2.5 · noise / step
 _Q_STEP = 1e-2
@@ -42,14 +42,14 @@ class Structure:
     christoffel: float | None = None
 
 
-def measure(interview: Interview) -> Structure:
+def measure(session: QuerySession) -> Structure:
     """All identities at a few random states of the region (medians)."""
-    n = interview.budget.local
-    states = interview.draw("structure", n)
+    n = session.budget.local
+    states = session.draw("structure", n)
     q, v = states.q, states.v
     still = torch.zeros_like(v)
-    A, bend = force_response(interview, q, v)
-    A_still, _ = force_response(interview, q, still)
+    A, bend = force_response(session, q, v)
+    A_still, _ = force_response(session, q, still)
     symmetric = 0.5 * (A + A.mT)
     size = A.flatten(1).norm(dim=1)
     eigenvalues = torch.linalg.eigvalsh(symmetric)
@@ -62,16 +62,16 @@ def measure(interview: Interview) -> Structure:
     if not bool((torch.linalg.cond(A_still) < 1e12).all()):
         return Structure(**common)
     H = torch.linalg.inv(A_still)
-    return Structure(**common, **_velocity_and_gravity(interview, q, v, H))
+    return Structure(**common, **_velocity_and_gravity(session, q, v, H))
 
 
-def force_response(interview: Interview, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+def force_response(session: QuerySession, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """(∂a/∂tau by central differences (n, nv, nv), relative second difference (n,))."""
-    nv, n = interview.robot.nv, len(q)
-    step = _TAU_STEP * interview.half_widths("tau")
+    nv, n = session.robot.nv, len(q)
+    step = _TAU_STEP * session.half_widths("tau")
     offsets = torch.cat([torch.diag(step), -torch.diag(step), torch.zeros(1, nv).to(step)])
     rows = len(offsets)
-    answers = interview.ask(
+    answers = session.ask(
         q.repeat_interleave(rows, 0), v.repeat_interleave(rows, 0), offsets.repeat(n, 1)
     ).a.reshape(n, rows, nv)
     plus, minus, centre = answers[:, :nv], answers[:, nv : 2 * nv], answers[:, 2 * nv :]
@@ -81,12 +81,12 @@ def force_response(interview: Interview, q: Tensor, v: Tensor) -> tuple[Tensor, 
     return (slope / step[:, None]).mT, relative
 
 
-def _velocity_and_gravity(interview: Interview, q: Tensor, v: Tensor, H: Tensor) -> dict:
+def _velocity_and_gravity(session: QuerySession, q: Tensor, v: Tensor, H: Tensor) -> dict:
     nv = v.shape[-1]
     zero = torch.zeros_like(v)
 
     def rest(at: Tensor, w: Tensor) -> Tensor:
-        return interview.ask(at, w, torch.zeros_like(w)).a
+        return session.ask(at, w, torch.zeros_like(w)).a
 
     still = rest(q, zero)
     forward, backward, double = (rest(q, s * v) for s in (1.0, -1.0, 2.0))
@@ -99,8 +99,8 @@ def _velocity_and_gravity(interview: Interview, q: Tensor, v: Tensor, H: Tensor)
         odd = (forward - backward).norm(dim=-1)
         quadratic = _median((wide - 4 * bend).norm(dim=-1) / (4 * size) + odd / size)
     result: dict[str, float | None] = {"quadratic_bias": quadratic}
-    several = interview.budget.local > 1 or nv <= _MAX_CHRISTOFFEL
-    gradient = _gravity_gradient(interview, q) if several else None
+    several = session.budget.local > 1 or nv <= _MAX_CHRISTOFFEL
+    gradient = _gravity_gradient(session, q) if several else None
     if gradient is not None:
         total = gradient.flatten(1).norm(dim=1)
         if bool((total > 1e-9).all()):
@@ -108,7 +108,7 @@ def _velocity_and_gravity(interview: Interview, q: Tensor, v: Tensor, H: Tensor)
                 (gradient - gradient.mT).flatten(1).norm(dim=1) / (2 * total)
             )
     c = -(H @ (0.5 * bend).unsqueeze(-1)).squeeze(-1)
-    dH = _inertia_derivative(interview, q, v)
+    dH = _inertia_derivative(session, q, v)
     work = (v * (c - 0.5 * (dH @ v.unsqueeze(-1)).squeeze(-1))).sum(-1).abs()
     strength = v.norm(dim=-1) * torch.maximum(
         c.norm(dim=-1), (dH @ v.unsqueeze(-1)).squeeze(-1).norm(dim=-1)
@@ -116,56 +116,56 @@ def _velocity_and_gravity(interview: Interview, q: Tensor, v: Tensor, H: Tensor)
     if bool((strength > 1e-12).all()):
         result["power"] = _median(work / strength)
         if nv <= _MAX_CHRISTOFFEL:
-            expected = _christoffel_force(interview, q, v)
+            expected = _christoffel_force(session, q, v)
             size = torch.maximum(c.norm(dim=-1), expected.norm(dim=-1)).clamp_min(1e-300)
             result["christoffel"] = _median((c - expected).norm(dim=-1) / size)
     return result
 
 
-def _inertia(interview: Interview, q: Tensor) -> Tensor:
-    A, _ = force_response(interview, q, torch.zeros(len(q), interview.robot.nv).to(q))
+def _inertia(session: QuerySession, q: Tensor) -> Tensor:
+    A, _ = force_response(session, q, torch.zeros(len(q), session.robot.nv).to(q))
     return torch.linalg.pinv(A)
 
 
-def _inertia_derivative(interview: Interview, q: Tensor, v: Tensor) -> Tensor:
+def _inertia_derivative(session: QuerySession, q: Tensor, v: Tensor) -> Tensor:
     """dH/dt along v (n, nv, nv)."""
-    h = _Q_STEP * interview.half_widths("q").mean() / v.abs().amax(-1, keepdim=True)
-    ahead, behind = (interview.move(q, s * h * v) for s in (1.0, -1.0))
-    return (_inertia(interview, ahead) - _inertia(interview, behind)) / (2 * h[..., None])
+    h = _Q_STEP * session.half_widths("q").mean() / v.abs().amax(-1, keepdim=True)
+    ahead, behind = (session.move(q, s * h * v) for s in (1.0, -1.0))
+    return (_inertia(session, ahead) - _inertia(session, behind)) / (2 * h[..., None])
 
 
-def _christoffel_force(interview: Interview, q: Tensor, v: Tensor) -> Tensor:
+def _christoffel_force(session: QuerySession, q: Tensor, v: Tensor) -> Tensor:
     """The velocity-product force that follows from H alone, for coordinates that are lengths or
     angles: c_k = Σ (∂_i H_kj - ½ ∂_k H_ij) v_i v_j."""
     n, nv = v.shape
     derivatives = []
     for i in range(nv):
-        h = float(_Q_STEP * interview.half_widths("q")[i])
+        h = float(_Q_STEP * session.half_widths("q")[i])
         unit = torch.zeros(n, nv, dtype=torch.float64)
         unit[:, i] = h
-        ahead, behind = interview.move(q, unit), interview.move(q, -unit)
-        derivatives.append((_inertia(interview, ahead) - _inertia(interview, behind)) / (2 * h))
+        ahead, behind = session.move(q, unit), session.move(q, -unit)
+        derivatives.append((_inertia(session, ahead) - _inertia(session, behind)) / (2 * h))
     dH = torch.stack(derivatives, 1)  # n, i, j, k
     return torch.einsum("nikj,ni,nj->nk", dH, v, v) - 0.5 * torch.einsum("nkij,ni,nj->nk", dH, v, v)
 
 
-def _gravity_gradient(interview: Interview, q: Tensor) -> Tensor | None:
+def _gravity_gradient(session: QuerySession, q: Tensor) -> Tensor | None:
     """∂(H a(q, 0, 0))/∂q (n, nv, nv), for robots whose coordinates are lengths and angles."""
-    robot = interview.robot
+    robot = session.robot
     if robot.nq != robot.nv:
         return None
     n, nv = len(q), robot.nv
     zero = torch.zeros(n, nv, dtype=torch.float64)
     columns = []
     for i in range(nv):
-        h = float(_Q_STEP * interview.half_widths("q")[i])
+        h = float(_Q_STEP * session.half_widths("q")[i])
         unit = zero.clone()
         unit[:, i] = h
         sides = []
         for s in (1.0, -1.0):
-            at = interview.move(q, s * unit)
-            a = interview.ask(at, zero, zero).a
-            sides.append((_inertia(interview, at) @ a.unsqueeze(-1)).squeeze(-1))
+            at = session.move(q, s * unit)
+            a = session.ask(at, zero, zero).a
+            sides.append((_inertia(session, at) @ a.unsqueeze(-1)).squeeze(-1))
         columns.append((sides[0] - sides[1]) / (2 * h))
     return torch.stack(columns, -1)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.laws.rigid_body.fit import Fit
 
 _SHELL = (2.0, 3.0)
@@ -20,47 +20,47 @@ _SETTLED = 0.25  # relative change from there to twice the distance, below which
 _SILENT = 1e-6  # of the response inside: below this there is none
 
 
-def growth(interview: Interview, law: Fit, floor: float) -> float:
+def growth(session: QuerySession, law: Fit, floor: float) -> float:
     """The misfit of the response to forces at 2–3 half-widths in q over the same inside (medians),
     where the response settles far out; 1 where it goes on changing.
 
     `floor` is the relative size of noise, below which a misfit says nothing.
     """
-    n = max(8, 2 * interview.budget.local)
-    inside = interview.draw("inertia", n)
-    far = interview.support.shell("q", *_SHELL, n, interview.seed + 61)
-    near, out = (_misfit(interview, law, x.q, inside.tau) for x in (inside, far))
+    n = max(8, 2 * session.budget.local)
+    inside = session.draw("inertia", n)
+    far = session.support.shell("q", *_SHELL, n, session.seed + 61)
+    near, out = (_misfit(session, law, x.q, inside.tau) for x in (inside, far))
     grown = max(out, floor) / max(near, floor)
-    return grown if _settles(interview, inside.q, inside.tau) else min(grown, 1.0)
+    return grown if _settles(session, inside.q, inside.tau) else min(grown, 1.0)
 
 
-def _response(interview: Interview, q: Tensor, tau: Tensor) -> Tensor:
+def _response(session: QuerySession, q: Tensor, tau: Tensor) -> Tensor:
     """∂a/∂tau · tau at rest (n, nv), by a central difference of full size."""
     still = torch.zeros_like(tau)
-    answers = interview.ask(torch.cat([q, q]), torch.cat([still, still]), torch.cat([tau, -tau])).a
+    answers = session.ask(torch.cat([q, q]), torch.cat([still, still]), torch.cat([tau, -tau])).a
     return (answers[: len(q)] - answers[len(q) :]) / 2
 
 
-def _misfit(interview: Interview, law: Fit, q: Tensor, tau: Tensor) -> float:
+def _misfit(session: QuerySession, law: Fit, q: Tensor, tau: Tensor) -> float:
     still = torch.zeros_like(tau)
     H, _ = law.family.inertia_and_bias(law.theta, q, still, still)
-    force = (H @ _response(interview, q, tau).unsqueeze(-1)).squeeze(-1)
-    size = interview.half_widths("tau")
+    force = (H @ _response(session, q, tau).unsqueeze(-1)).squeeze(-1)
+    size = session.half_widths("tau")
     return _median(((force - tau) / size).norm(dim=-1) / (tau / size).norm(dim=-1))
 
 
-def _settles(interview: Interview, q: Tensor, tau: Tensor) -> bool:
+def _settles(session: QuerySession, q: Tensor, tau: Tensor) -> bool:
     """Whether the response is the same at twice the distance, far out in q.
 
     A table's is, and a network's that has saturated; a law's goes on turning with the angles, or
     dies away as a power of them.
     """
-    generator = torch.Generator().manual_seed(interview.seed + 67)
-    nv = interview.robot.nv
+    generator = torch.Generator().manual_seed(session.seed + 67)
+    nv = session.robot.nv
     direction = torch.randn(len(q), nv, generator=generator, dtype=torch.float64)
-    unit = direction / direction.abs().amax(-1, keepdim=True) * interview.half_widths("q")
+    unit = direction / direction.abs().amax(-1, keepdim=True) * session.half_widths("q")
     near, there, beyond = (
-        _response(interview, interview.move(q, far * unit), tau) for far in (0.0, _FAR, 2 * _FAR)
+        _response(session, session.move(q, far * unit), tau) for far in (0.0, _FAR, 2 * _FAR)
     )
     size = there.norm(dim=-1).clamp_min(_SILENT * _median(near.norm(dim=-1)))
     return _median((beyond - there).norm(dim=-1) / size) < _SETTLED

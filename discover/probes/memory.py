@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.laws.rigid_body.fit import Fit
 
 _TINY = 1e-3  # half-widths
@@ -37,52 +37,50 @@ class Memory:
     distance_link: float
 
 
-def frozen_fraction(interview: Interview, answers: Answers, scale: Tensor) -> float:
+def frozen_fraction(session: QuerySession, answers: Answers, scale: Tensor) -> float:
     """The fraction of tiny steps in (q, v, tau) to which the model does not respond at all."""
     n = min(16, len(answers))
-    generator = torch.Generator().manual_seed(interview.seed + 41)
-    nv = interview.robot.nv
+    generator = torch.Generator().manual_seed(session.seed + 41)
+    nv = session.robot.nv
 
     def step(group: str) -> Tensor:
         return (
             _TINY
-            * interview.half_widths(group)
+            * session.half_widths(group)
             * torch.randn(n, nv, generator=generator, dtype=torch.float64)
         )
 
     few = answers[:n]
-    moved = interview.ask(
-        interview.move(few.q, step("q")), few.v + step("v"), few.tau + step("tau")
-    )
+    moved = session.ask(session.move(few.q, step("q")), few.v + step("v"), few.tau + step("tau"))
     still = (moved.a - few.a).abs() <= 1e-12 * scale
     return float(still.all(-1).double().mean())
 
 
 def measure(
-    interview: Interview, law: Fit, training: Answers, fresh: Answers, floor: float
+    session: QuerySession, law: Fit, training: Answers, fresh: Answers, floor: float
 ) -> Memory:
     """Compare model, labels and law at training points and at fresh points of the region."""
-    generator = torch.Generator().manual_seed(interview.seed + 43)
+    generator = torch.Generator().manual_seed(session.seed + 43)
     rows = torch.randperm(len(training), generator=generator)[:_MAX_ROWS]
     seen = training[rows]
-    at_seen = interview.ask(seen.q, seen.v, seen.tau)
+    at_seen = session.ask(seen.q, seen.v, seen.tau)
     label = law.residual(seen)
     answer = law.residual(at_seen)
     kept = _correlation(label, answer) if float(label.square().mean().sqrt()) > 3 * floor else 0.0
     fresh_error = law.residual(fresh).square().mean(-1).sqrt()
     seen_error = answer.square().mean(-1).sqrt()
     gap = float(torch.log10((fresh_error.median() + 1e-15) / (seen_error.median() + 1e-15)))
-    tree = cKDTree(_coordinates(interview, training))
-    distance, _ = tree.query(_coordinates(interview, fresh))
+    tree = cKDTree(_coordinates(session, training))
+    distance, _ = tree.query(_coordinates(session, fresh))
     usable = bool(torch.isfinite(fresh_error).all()) and float(np.ptp(distance)) > 0
     link = float(spearmanr(distance, fresh_error.numpy()).statistic) if usable else 0.0
     return Memory(kept_noise=kept, gap=gap, distance_link=0.0 if np.isnan(link) else link)
 
 
-def _coordinates(interview: Interview, x: Answers) -> np.ndarray:
+def _coordinates(session: QuerySession, x: Answers) -> np.ndarray:
     """States in half-widths."""
-    h = [interview.half_widths(g) for g in ("v", "tau")]
-    width = interview.half_widths("q")
+    h = [session.half_widths(g) for g in ("v", "tau")]
+    width = session.half_widths("q")
     q = x.q / width if x.q.shape[-1] == len(width) else x.q / width.mean()
     return torch.cat([q, x.v / h[0], x.tau / h[1]], -1).numpy()
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 
 _ONCE = 4  # states asked a second time, to see whether answers repeat at all
 _REPEATS = 6
@@ -47,14 +47,14 @@ class Floor:
         return max(self.own, self.labels)
 
 
-def measure(interview: Interview, inside: Answers, scale: Tensor) -> Floor:
+def measure(session: QuerySession, inside: Answers, scale: Tensor) -> Floor:
     """Repeats at a few states, the grid of the answers, and their precision."""
-    rounding, labels = _rounding(inside, scale), _label_noise(interview, scale)
-    if _repeats_itself(interview, inside[:_ONCE]):
+    rounding, labels = _rounding(inside, scale), _label_noise(session, scale)
+    if _repeats_itself(session, inside[:_ONCE]):
         still = torch.zeros_like(scale)
         return Floor(random=0.0, rounding=rounding, sigma=still, labels=labels)
     few = inside[:_POINTS]
-    answers = interview.ask(
+    answers = session.ask(
         few.q.repeat(_REPEATS, 1), few.v.repeat(_REPEATS, 1), few.tau.repeat(_REPEATS, 1)
     ).a.reshape(_REPEATS, len(few), -1)
     sigma = answers.var(0).mean(0).sqrt()
@@ -66,15 +66,15 @@ def measure(interview: Interview, inside: Answers, scale: Tensor) -> Floor:
     return Floor(random=random, rounding=rounding, sigma=sigma, labels=labels)
 
 
-def _label_noise(interview: Interview, scale: Tensor) -> float:
+def _label_noise(session: QuerySession, scale: Tensor) -> float:
     """What was known of the labels beforehand, standardised; zero where nothing was."""
-    if interview.label_noise is None:
+    if session.label_noise is None:
         return 0.0
-    return float((interview.label_noise / scale).square().mean().sqrt())
+    return float((session.label_noise / scale).square().mean().sqrt())
 
 
-def _repeats_itself(interview: Interview, few: Answers) -> bool:
-    again = interview.ask(few.q, few.v, few.tau)
+def _repeats_itself(session: QuerySession, few: Answers) -> bool:
+    again = session.ask(few.q, few.v, few.tau)
     return torch.equal(again.a, few.a)
 
 

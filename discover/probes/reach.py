@@ -17,7 +17,7 @@ from torch import Tensor
 import kinematics
 from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
-from discover.blackbox.session import AXES, Interview
+from discover.blackbox.session import AXES, QuerySession
 from discover.laws.rigid_body.fit import Fit
 from discover.probes.noise import Floor
 
@@ -53,14 +53,14 @@ class Predicts(Protocol):
         """Accelerations (n, nv)."""
 
 
-def curves(interview: Interview, law: Predicts, inside: Answers) -> dict[str, Curve]:
+def curves(session: QuerySession, law: Predicts, inside: Answers) -> dict[str, Curve]:
     """The law's error on the model, relative to the model's own spread in each shell."""
     result = {}
     for axis in AXES:
-        errors = [_banded(law, inside, interview.seed)]
+        errors = [_banded(law, inside, session.seed)]
         for lo, hi in pairwise(EDGES):
-            far = interview.shell(axis, lo, hi, interview.budget.shell)
-            errors.append(_banded(law, far, interview.seed))
+            far = session.shell(axis, lo, hi, session.budget.shell)
+            errors.append(_banded(law, far, session.seed))
         value, low, high = (list(x) for x in zip(*errors, strict=True))
         result[axis] = Curve(
             axis=axis,
@@ -96,26 +96,26 @@ def reach(curve: Curve, tolerance: float) -> tuple[float, bool]:
     return FARTHEST, True
 
 
-def edge(interview: Interview, law: Fit, axis: str, tolerance: float) -> float | None:
+def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float | None:
     """The distance at which the model leaves a law that is exact inside; None if it never does.
 
     Bisects along rays: from the centre through answers that are off by more than `tolerance`
     (standardised), and along single joints, both ways. The nearest crossing counts.
     """
-    robot, region = interview.robot, interview.support.region
-    far = Answers.concat([interview.shell(axis, lo, hi, _FEW_ROWS) for lo, hi in pairwise(EDGES)])
+    robot, region = session.robot, session.support.region
+    far = Answers.concat([session.shell(axis, lo, hi, _FEW_ROWS) for lo, hi in pairwise(EDGES)])
     distance = getattr(sampling.distance(region, robot, _states(far)), axis)
     order = torch.argsort(distance)
     off = [i for i in order.tolist() if _off(law, far[[i]], tolerance)]
     rays = [_states(far[off[:_RAYS]])] if off else []
     if axis != "joint":
-        rays.append(_single_joint_rays(interview, axis))
+        rays.append(_single_joint_rays(session, axis))
     if not rays:
         return None
     ends = sampling.Batch(*(torch.cat(x) for x in zip(*rays, strict=True)))
     rows = getattr(sampling.distance(region, robot, ends), axis)
     low, high = 1.0 / rows, torch.ones_like(rows)
-    bad = _off(law, _ask_at(interview, ends, axis, high), tolerance)
+    bad = _off(law, _ask_at(session, ends, axis, high), tolerance)
     if not bool(bad.any()):
         return None
     ends = sampling.Batch(*(x[bad] for x in ends))
@@ -126,7 +126,7 @@ def edge(interview: Interview, law: Fit, axis: str, tolerance: float) -> float |
         ends = sampling.Batch(*(x[open_] for x in ends))
         rows, low, high = rows[open_], low[open_], high[open_]
         middle = 0.5 * (low + high)
-        wrong = _off(law, _ask_at(interview, ends, axis, middle), tolerance)
+        wrong = _off(law, _ask_at(session, ends, axis, middle), tolerance)
         low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
     return float((0.5 * (low + high) * rows).min())
 
@@ -141,38 +141,38 @@ def _off(law: Fit, answers: Answers, tolerance: float) -> Tensor:
     return ~(size <= tolerance)
 
 
-def _single_joint_rays(interview: Interview, axis: str) -> sampling.Batch:
+def _single_joint_rays(session: QuerySession, axis: str) -> sampling.Batch:
     """Ends of rays along each joint alone, both ways, from random states of the region."""
-    nv = interview.robot.nv
-    start = interview.draw("rays", 2 * nv)
+    nv = session.robot.nv
+    start = session.draw("rays", 2 * nv)
     unit = torch.cat([torch.eye(nv), -torch.eye(nv)]).to(torch.float64)
-    neutral = interview.robot.neutral().to(torch.float64).expand(2 * nv, -1)
-    moved = {"q": kinematics.difference(interview.robot, neutral, start.q)}
+    neutral = session.robot.neutral().to(torch.float64).expand(2 * nv, -1)
+    moved = {"q": kinematics.difference(session.robot, neutral, start.q)}
     moved |= {"v": start.v, "tau": start.tau}
-    side = getattr(interview.support.region, axis)
+    side = getattr(session.support.region, axis)
     inside = ((moved[axis] - side.centre) / side.half_width).clamp(-1.0, 1.0)
     offset = torch.where(unit != 0, FARTHEST * unit, inside / FARTHEST)
     moved[axis] = side.centre + side.half_width * offset
-    q = kinematics.integrate(interview.robot, neutral, moved["q"], 1.0)
+    q = kinematics.integrate(session.robot, neutral, moved["q"], 1.0)
     return sampling.Batch(q, moved["v"], moved["tau"])
 
 
-def single_joints(interview: Interview, axis: str) -> Answers:
+def single_joints(session: QuerySession, axis: str) -> Answers:
     """Answers with one joint alone far out along an axis ("q", "v", "tau"), both ways."""
-    ends = _single_joint_rays(interview, axis)
-    return interview.ask(ends.q, ends.v, ends.tau)
+    ends = _single_joint_rays(session, axis)
+    return session.ask(ends.q, ends.v, ends.tau)
 
 
-def _ask_at(interview: Interview, ends: sampling.Batch, axis: str, share: Tensor) -> Answers:
+def _ask_at(session: QuerySession, ends: sampling.Batch, axis: str, share: Tensor) -> Answers:
     """Answers at a share (n,) of the way from the centre to the ends, in the axis' group."""
-    robot, region = interview.robot, interview.support.region
+    robot, region = session.robot, session.support.region
     neutral = robot.neutral().to(torch.float64).expand(len(share), -1)
     moved = {"q": kinematics.difference(robot, neutral, ends.q), "v": ends.v, "tau": ends.tau}
     for group in ("q", "v", "tau") if axis == "joint" else (axis,):
         centre = getattr(region, group).centre
         moved[group] = centre + share[:, None] * (moved[group] - centre)
     q = kinematics.integrate(robot, neutral, moved["q"], 1.0)
-    return interview.ask(q, moved["v"], moved["tau"])
+    return session.ask(q, moved["v"], moved["tau"])
 
 
 def error_rows(law: Predicts, answers: Answers) -> Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from discover.blackbox.contract import Answers
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.selection import refit
 
@@ -44,7 +44,7 @@ class Onset:
         )
 
 
-def measure(interview: Interview, law: Fit, bodies: Fit, inside: Answers) -> Onset | None:
+def measure(session: QuerySession, law: Fit, bodies: Fit, inside: Answers) -> Onset | None:
     """Where `law` begins to be another than bodies; None where it is one in the region, or grows as
     laws do. `bodies` were fitted to the answers `inside`, in the region."""
     q, v, tau = inside.q, inside.v, inside.tau
@@ -56,7 +56,7 @@ def measure(interview: Interview, law: Fit, bodies: Fit, inside: Answers) -> Ons
         return None
     found = []
     for axis in ("q", "v", "tau"):
-        sizes = _departures(interview, law, own, axis)
+        sizes = _departures(session, law, own, axis)
         least = _ROUNDING
         for (before, radius), (size, beyond) in zip(pairwise(_RADII), pairwise(sizes), strict=True):
             least = max(least, size)
@@ -67,10 +67,10 @@ def measure(interview: Interview, law: Fit, bodies: Fit, inside: Answers) -> Ons
     return min(found, key=lambda o: o.at, default=None)
 
 
-def _departures(interview: Interview, law: Fit, own: Fit, axis: str) -> list[float]:
+def _departures(session: QuerySession, law: Fit, own: Fit, axis: str) -> list[float]:
     """Root mean square distance of the two at each radius along an axis, standardised."""
     shells = [
-        interview.support.shell(axis, radius, radius + _THIN, _STATES, interview.seed + 103)
+        session.support.shell(axis, radius, radius + _THIN, _STATES, session.seed + 103)
         for radius in _RADII
     ]
     x = [torch.cat(group) for group in zip(*shells, strict=True)]

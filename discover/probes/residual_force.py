@@ -17,7 +17,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.sampling import Batch
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.laws import RigidBodyLaw
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import coordinates
@@ -96,11 +96,11 @@ class Structure:
         return out
 
 
-def drowned(law: RigidBodyLaw, interview: Interview, sigma: Tensor) -> bool:
+def drowned(law: RigidBodyLaw, session: QuerySession, sigma: Tensor) -> bool:
     """Whether so much of what the bodies leave over is noise, of deviation sigma (nv,) in the
     answers, that it would be taken for a dependence on everything. Asks _STATES questions."""
-    x = interview.draw("leftover force", _STATES)
-    H, a = kinematics.crba(law.robot, x.q), interview.ask(*x).a
+    x = session.draw("leftover force", _STATES)
+    H, a = kinematics.crba(law.robot, x.q), session.ask(*x).a
     inverse = torch.linalg.inv(H)
     free = (inverse @ (x.tau - kinematics.bias(law.robot, x.q, x.v)).unsqueeze(-1)).squeeze(-1)
     weight = 1.0 / a.square().mean(0).clamp_min(1e-300)
@@ -108,30 +108,30 @@ def drowned(law: RigidBodyLaw, interview: Interview, sigma: Tensor) -> bool:
     return bool((weight * sigma.square()).sum() > _MATTERS * (weight * left).sum())
 
 
-def measure(law: RigidBodyLaw, interview: Interview) -> Structure:
+def measure(law: RigidBodyLaw, session: QuerySession) -> Structure:
     """Asks about _STATES (3 nv + 12) questions; for hinges and sliders, whose q is a list."""
-    robot, bodies = interview.robot, law.robot
+    robot, bodies = session.robot, law.robot
     nv = robot.nv
 
     def force(x: Batch) -> Tensor:
         """What the bodies leave over, as it changes accelerations: H^-½ (tau - H a - bias)."""
-        a = interview.ask(*x).a
+        a = session.ask(*x).a
         H = kinematics.crba(bodies, x.q)
         rest = x.tau - (H @ a.unsqueeze(-1)).squeeze(-1) - kinematics.bias(bodies, x.q, x.v)
         return torch.nan_to_num(rest)
 
-    base = interview.draw("leftover force", _STATES)
+    base = session.draw("leftover force", _STATES)
     own, H = force(base), kinematics.crba(bodies, base.q)
     inverse = torch.linalg.inv(H)
     changes = (inverse @ torch.diag_embed(own)).square().sum((0, 1))
     acts = changes / changes.sum().clamp_min(1e-300)
     # Forces on joints are compared by what they do to accelerations.
     weight = inverse.square().sum(1).mean(0).sqrt()
-    other = interview.draw("leftover force, other", _STATES)
+    other = session.draw("leftover force, other", _STATES)
     depends = _dependence(base, other, own, weight, force)
     turned = force(Batch(base.q, -base.v, base.tau))
     even, odd = (((own + s * turned) * weight).square().sum() for s in (1.0, -1.0))
-    rank_one, additive = _grid(interview, base, depends, weight, force)
+    rank_one, additive = _grid(session, base, depends, weight, force)
     strong = {w.rstrip("0123456789") for w, share in depends.items() if share > _MATTERS}
     powers = _powers(base, own, weight, [g for g in ("q", "v", "tau") if g in strong], force)
     scalar, told = _scalar(law, base, other, weight, force, nv)
@@ -167,19 +167,19 @@ def _dependence(
 
 
 def _grid(
-    interview: Interview, base: Batch, depends: dict[str, float], weight: Tensor, force: Force
+    session: QuerySession, base: Batch, depends: dict[str, float], weight: Tensor, force: Force
 ) -> tuple[float, float]:
     """(best product, best sum) on a grid of the two strongest coordinates."""
     words = [w for w, share in sorted(depends.items(), key=lambda x: -x[1]) if share > _MATTERS]
     if len(words) < 2:
         return math.nan, math.nan
-    middle = [getattr(interview.support.region, g).centre for g in ("q", "v", "tau")]
+    middle = [getattr(session.support.region, g).centre for g in ("q", "v", "tau")]
     rows = [m.repeat(_GRID * _GRID, 1) for m in middle]
     for at, word in enumerate(words[:2]):
         group, j = word.rstrip("0123456789"), int(word.lstrip("qvtau")) - 1
         k = ("q", "v", "tau").index(group)
         steps = torch.linspace(-0.9, 0.9, _GRID, dtype=torch.float64)
-        steps = steps * interview.half_widths(group)[j] + middle[k][j]
+        steps = steps * session.half_widths(group)[j] + middle[k][j]
         grid = steps.repeat_interleave(_GRID) if at == 0 else steps.repeat(_GRID)
         rows[k][:, j] = grid
     values = force(Batch(*rows)) * weight

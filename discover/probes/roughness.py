@@ -14,7 +14,7 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.sampling import Batch
-from discover.blackbox.session import Interview
+from discover.blackbox.session import QuerySession
 from discover.laws.rigid_body.fit import Fit
 from discover.probes.noise import Floor
 
@@ -26,7 +26,7 @@ _BEYOND = 3.0  # times the precision of the answers, below which there is nothin
 _ENOUGH = 1e-3  # standardised: a law that leaves no more describes the model, whatever is left
 
 
-def share(interview: Interview, law: Fit, floor: Floor, held: Answers) -> float:
+def share(session: QuerySession, law: Fit, floor: Floor, held: Answers) -> float:
     """The share of what the law leaves over in the region that does not last for _STEP half-widths
     in q, or in v, beyond noise: 0 for smooth departures, near 1 for tables.
 
@@ -36,19 +36,18 @@ def share(interview: Interview, law: Fit, floor: Floor, held: Answers) -> float:
     left = law.standardised_error(held)
     if not math.isfinite(left) or left <= _BEYOND * max(floor.level, _ENOUGH / _BEYOND):
         return 0.0
-    states = interview.draw("grain", _STATES)
-    middle = _residual(interview, law, states)
+    states = session.draw("grain", _STATES)
+    middle = _residual(session, law, states)
     whole = _typical(middle)
-    generator = torch.Generator().manual_seed(interview.seed + 97)
+    generator = torch.Generator().manual_seed(session.seed + 97)
     signs = torch.randn(states.v.shape, generator=generator, dtype=torch.float64).sign()
     noise = float((floor.sigma / law.scale).square().mean())
     noise *= 1.0 + _DOUBT * math.sqrt(2.0 / middle.numel())
     found = [0.0]
     for group in ("q", "v"):
-        step = _STEP * interview.half_widths(group) * signs
+        step = _STEP * session.half_widths(group) * signs
         ahead, behind = (
-            _residual(interview, law, _moved(interview, states, group, s * step))
-            for s in (1.0, -1.0)
+            _residual(session, law, _moved(session, states, group, s * step)) for s in (1.0, -1.0)
         )
         bend = _typical(ahead - 2 * middle + behind) / _SQUARES
         found.append(math.sqrt(max(bend - noise, 0.0) / max(whole, 1e-300)))
@@ -60,11 +59,11 @@ def _typical(r: Tensor) -> float:
     return float(torch.nan_to_num(r).square().mean(-1).median())
 
 
-def _moved(interview: Interview, states: Batch, group: str, step: Tensor) -> Batch:
+def _moved(session: QuerySession, states: Batch, group: str, step: Tensor) -> Batch:
     if group == "q":
-        return Batch(interview.move(states.q, step), states.v, states.tau)
+        return Batch(session.move(states.q, step), states.v, states.tau)
     return Batch(states.q, states.v + step, states.tau)
 
 
-def _residual(interview: Interview, law: Fit, states: Batch) -> Tensor:
-    return law.residual(interview.ask(*states))
+def _residual(session: QuerySession, law: Fit, states: Batch) -> Tensor:
+    return law.residual(session.ask(*states))

@@ -274,8 +274,8 @@ def _view(points: Array, axes: Array) -> Array:
         shown = np.linalg.norm(axes @ rows(turn).T, axis=1).min()
         return float((flat**2).sum()) * (0.3 + shown)
 
-    turns = np.linspace(0, np.pi, 36, endpoint=False)
-    return rows(float(max(turns, key=seen)))
+    trigonometry = np.linspace(0, np.pi, 36, endpoint=False)
+    return rows(float(max(trigonometry, key=seen)))
 
 
 def _scale_bar(panel: Axes, size: float) -> None:

@@ -33,12 +33,12 @@ class Placement:
         """For turning and for sliding joints: rows of maps.ONE ... maps.ZERO, (n, 1, B) each."""
         xp, columns = self.read.xp, self.q.T
         out: list[tuple[Array, ...]] = []
-        for rows, turns in ((self.read.turning_q, True), (self.read.sliding_q, False)):
+        for rows, trigonometry in ((self.read.turning_q, True), (self.read.sliding_q, False)):
             if not len(rows):
                 continue
             x = xp.take(columns, rows)[:, None]
             zero = xp.zeros(x.shape, like=x)
-            if turns:
+            if trigonometry:
                 s, c = xp.sin(x), xp.cos(x)
                 s2 = s * c
                 out.append((zero + 1.0, c, s, c * c - s * s, s2 + s2, zero))
@@ -104,25 +104,25 @@ class Placement:
     def _placed(self) -> tuple[Array, Array]:
         """(R, p) of the bodies of levels with spherical or free joints."""
         xp, at, columns = self.read.xp, self.read.placed, self.q.T
-        turns, slides = [], []
+        trigonometry, slides = [], []
         if len(at.scalar_q):
             x = xp.take(columns, at.scalar_q)[:, None]
             angle = x[:, None] * at.turning
             s, c, zero = xp.sin(angle), xp.cos(angle), xp.zeros(angle.shape, like=angle)
             rows = ((c, -s, zero), (s, c, zero), (zero, zero, zero + 1.0))
-            turns.append(xp.concat([xp.concat(row, axis=2) for row in rows], axis=1))
+            trigonometry.append(xp.concat([xp.concat(row, axis=2) for row in rows], axis=1))
             shift = x * (1 - at.turning[:, 0])
             nothing = xp.zeros(x.shape, like=x)
             slides.append(xp.concat((nothing, nothing, shift), axis=1))
         if len(at.quaternion_q):
             quaternion = xp.take(columns, at.quaternion_q).reshape(-1, 4, self.batch)
-            turns.append(matrix_of_quaternion(quaternion))
+            trigonometry.append(matrix_of_quaternion(quaternion))
             nothing = xp.zeros((1, 3, self.batch), like=quaternion)
             if len(at.position_q):
                 moved = xp.take(columns, at.position_q).reshape(-1, 3, self.batch)
                 nothing = xp.concat((nothing, moved))
             slides.append(xp.take(nothing, at.position_rows))
-        turn, slide = xp.concat(turns), xp.concat(slides)
+        turn, slide = xp.concat(trigonometry), xp.concat(slides)
         if at.order is not None:
             turn, slide = xp.take(turn, at.order), xp.take(slide, at.order)
         return (

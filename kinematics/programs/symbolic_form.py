@@ -84,18 +84,18 @@ def fourier(expression: Any, angles: list[Any]) -> Any:
     """A polynomial in sines and cosines of ``angles`` as a sum over sums of angles."""
     import sympy
 
-    turns = {a: sympy.Symbol(f"_z{k}", nonzero=True) for k, a in enumerate(angles)}
+    trigonometry = {a: sympy.Symbol(f"_z{k}", nonzero=True) for k, a in enumerate(angles)}
     half = sympy.Rational(1, 2)
     swap = {}
-    for a, z in turns.items():
+    for a, z in trigonometry.items():
         swap[sympy.cos(a)] = half * (z + 1 / z)
         swap[sympy.sin(a)] = -half * sympy.I * (z - 1 / z)
     expanded = sympy.expand(expression.xreplace(swap))
     harmonics: dict[tuple[int, ...], Any] = {}
     for term in sympy.Add.make_args(expanded):
         powers = term.as_powers_dict()
-        key = tuple(int(powers.get(z, 0)) for z in turns.values())
-        rest = term / sympy.prod([z**k for z, k in zip(turns.values(), key, strict=True)])
+        key = tuple(int(powers.get(z, 0)) for z in trigonometry.values())
+        rest = term / sympy.prod([z**k for z, k in zip(trigonometry.values(), key, strict=True)])
         harmonics[key] = harmonics.get(key, 0) + rest
     total = sympy.Integer(0)
     for key, coefficient in harmonics.items():

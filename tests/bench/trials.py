@@ -158,7 +158,7 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def turns(groups: Sequence[Sequence[Trial]]) -> list[Trial]:
+def trigonometry(groups: Sequence[Sequence[Trial]]) -> list[Trial]:
     """One of each group in turn, until all are empty."""
     longest = max((len(g) for g in groups), default=0)
     return [g[k] for k in range(longest) for g in groups if k < len(g)]

@@ -45,7 +45,7 @@ def test_what_stops_at_a_total_speed_is_a_law():
     model = with_noise(plant(robot, law, suite.region), robot, suite.region, 1e-3, 1000)
     exam = discover.examine(model, robot, suite.region)
     assert exam.verdict == "alternative law"
-    assert [c.place for c in exam.law.channels] == ["a"]
+    assert [c.place for c in exam.law.nonlinearities] == ["a"]
 
 
 @pytest.mark.parametrize("kind", ["exact", "joint terms", "RK4 steps of 0.05 s", "quantised"])

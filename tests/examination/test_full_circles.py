@@ -4,8 +4,8 @@ import math
 
 import kinematics
 from discover import Region
-from discover.blackbox.contract import Respondent
-from discover.blackbox.session import BUDGETS, Interview
+from discover.blackbox.contract import BlackBox
+from discover.blackbox.session import BUDGETS, QuerySession
 from discover.blackbox.support import Box
 from discover.probes import full_circles
 from tests.bench.laws.planting import PlantedLaw, plant
@@ -15,11 +15,11 @@ WHOLE = Region(q=math.pi, v=2.0, tau=5.0)
 
 
 def measured(model, region=WHOLE):
-    interview = Interview(
-        respondent=Respondent(model, 2, 2), robot=ROBOT, budget=BUDGETS["quick"], seed=0,
+    session = QuerySession(
+        blackbox=BlackBox(model, 2, 2), robot=ROBOT, budget=BUDGETS["quick"], seed=0,
         support=Box(robot=ROBOT, region=region.resolve(2)),
     )  # fmt: skip
-    return {name: value for name, (value, _) in full_circles.measure(interview).items()}
+    return {name: value for name, (value, _) in full_circles.measure(session).items()}
 
 
 def test_rigid_bodies_are_of_degree_two_and_made_of_bodies():
@@ -29,9 +29,9 @@ def test_rigid_bodies_are_of_degree_two_and_made_of_bodies():
 
 
 def test_an_inertia_of_degree_three_and_one_that_no_body_has_are_seen():
-    def grown(turns):
+    def grown(trigonometry):
         law = PlantedLaw(
-            "x", "inertia", lambda q, v, H: H * (1 + (turns * q[:, 1]).cos())[:, None, None]
+            "x", "inertia", lambda q, v, H: H * (1 + (trigonometry * q[:, 1]).cos())[:, None, None]
         )
         return measured(plant(ROBOT, law, WHOLE))
 

@@ -26,10 +26,10 @@ def asked(model, level):
     """An interview, the bodies that describe the region best, answers there, and the noise."""
     if level:
         model = Noisy(model, SETTING, level)
-    interview = asking.interview(model, ROBOT, REGION)
-    inside, held = answers_inside(interview)
+    session = asking.session(model, ROBOT, REGION)
+    inside, held = answers_inside(session)
     law = fit(Family.of(ROBOT), inside)
-    return interview, law, held, noise.measure(interview, held, law.scale)
+    return session, law, held, noise.measure(session, held, law.scale)
 
 
 def table(kind):
@@ -39,29 +39,29 @@ def table(kind):
 @pytest.mark.parametrize("level", [0.01, 0.05])
 @pytest.mark.parametrize(("group", "at"), [("q", 1.3), ("q", 1.5), ("v", 1.4), ("tau", 1.4)])
 def test_what_stops_past_the_edge_is_seen_to_go_on_behind_noise(group, at, level):
-    interview, law, held, floor = asked(hybrids.clamped(SETTING, group, at), level)
-    past = goes_on_beyond_noise(interview, (law,), held, floor)
+    session, law, held, floor = asked(hybrids.clamped(SETTING, group, at), level)
+    past = goes_on_beyond_noise(session, (law,), held, floor)
     assert at - 0.1 < past < at + 0.4
 
 
 @pytest.mark.parametrize("level", [0.01, 0.05])
 def test_tables_end_at_the_edge_or_are_no_law_inside(level):
-    interview, law, held, floor = asked(table("table of H and gravity"), level)
-    past = goes_on_beyond_noise(interview, (law,), held, floor)
+    session, law, held, floor = asked(table("table of H and gravity"), level)
+    past = goes_on_beyond_noise(session, (law,), held, floor)
     assert past is None or past < 1.15
-    interview, law, held, floor = asked(table("smoothed neighbours"), level)
-    assert goes_on_beyond_noise(interview, (law,), held, floor) is None
+    session, law, held, floor = asked(table("smoothed neighbours"), level)
+    assert goes_on_beyond_noise(session, (law,), held, floor) is None
 
 
 def test_physics_goes_on_to_the_end():
     for level in (0.0, 0.05):
-        interview, law, held, floor = asked(simulator(ROBOT), level)
-        assert goes_on(interview, law, held, floor) == 3.0
+        session, law, held, floor = asked(simulator(ROBOT), level)
+        assert goes_on(session, law, held, floor) == 3.0
     # Fitted to such noise, it is itself off by a twentieth somewhere further out.
-    assert goes_on_beyond_noise(interview, (law,), held, floor) > 1.6
+    assert goes_on_beyond_noise(session, (law,), held, floor) > 1.6
 
 
 def test_without_noise_too():
-    interview, law, held, floor = asked(hybrids.clamped(SETTING, "q", 1.3), 0.0)
+    session, law, held, floor = asked(hybrids.clamped(SETTING, "q", 1.3), 0.0)
     assert floor.random == 0.0
-    assert 1.2 < goes_on(interview, law, held, floor) < 1.5
+    assert 1.2 < goes_on(session, law, held, floor) < 1.5

@@ -39,8 +39,8 @@ def test_a_table_that_a_law_nearly_describes_is_not_called_that_law():
 
 def test_grain_is_told_from_noise_and_from_what_is_smooth(pendulum, setting):
     """Asked of the right law, beside a remembered, a smooth and a noisy departure of one size."""
-    from discover.blackbox.contract import Respondent
-    from discover.blackbox.session import BUDGETS, Interview
+    from discover.blackbox.contract import BlackBox
+    from discover.blackbox.session import BUDGETS, QuerySession
     from discover.blackbox.support import Box
     from discover.laws.rigid_body.family import Family
     from discover.laws.rigid_body.fit import fit
@@ -62,17 +62,17 @@ def test_grain_is_told_from_noise_and_from_what_is_smooth(pendulum, setting):
 
     told = []
     for extra in (remembered, smooth, noisy):
-        respondent = Respondent(lambda *x, e=extra: exact(*x) + e(*x), 2, 2)
-        interview = Interview(
-            respondent=respondent,
+        blackbox = BlackBox(lambda *x, e=extra: exact(*x) + e(*x), 2, 2)
+        session = QuerySession(
+            blackbox=blackbox,
             robot=pendulum,
             support=Box(robot=pendulum, region=setting.region),
             budget=BUDGETS["standard"],
             seed=0,
         )
-        law = fit(Family.of(pendulum), interview.inside("inside", 120))
-        held = interview.inside("held out", 60)
-        told.append(grain.share(interview, law, noise.measure(interview, held, law.scale), held))
+        law = fit(Family.of(pendulum), session.inside("inside", 120))
+        held = session.inside("held out", 60)
+        told.append(grain.share(session, law, noise.measure(session, held, law.scale), held))
     assert told[0] > 0.5
     assert told[1] < 0.05
     assert told[2] < 0.05

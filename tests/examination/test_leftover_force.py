@@ -5,8 +5,8 @@ import torch
 
 import kinematics
 from discover import Region
-from discover.blackbox.contract import Respondent
-from discover.blackbox.session import BUDGETS, Interview
+from discover.blackbox.contract import BlackBox
+from discover.blackbox.session import BUDGETS, QuerySession
 from discover.blackbox.support import Box
 from discover.laws import RigidBodyLaw
 from discover.probes import residual_force as leftover_force
@@ -18,11 +18,11 @@ REGION = Region(q=1.0, v=2.0, tau=5.0)
 def seen(shape, kind="force"):
     robot = kinematics.load("double_pendulum")
     model = plant(robot, PlantedLaw("x", kind, shape), REGION)
-    interview = Interview(
-        respondent=Respondent(model, 2, 2), robot=robot, budget=BUDGETS["quick"], seed=0,
+    session = QuerySession(
+        blackbox=BlackBox(model, 2, 2), robot=robot, budget=BUDGETS["quick"], seed=0,
         support=Box(robot=robot, region=REGION.resolve(2)),
     )  # fmt: skip
-    return leftover_force.measure(RigidBodyLaw(robot=robot, size=7), interview)
+    return leftover_force.measure(RigidBodyLaw(robot=robot, size=7), session)
 
 
 def on_first(x):
@@ -72,8 +72,8 @@ def test_a_force_as_small_as_the_noise_is_not_described(noise, lost):
         a = model(q, v, tau)
         return a + sigma * torch.randn(a.shape, generator=generator, dtype=a.dtype)
 
-    interview = Interview(
-        respondent=Respondent(noisy, 2, 2), robot=robot, budget=BUDGETS["quick"], seed=0,
+    session = QuerySession(
+        blackbox=BlackBox(noisy, 2, 2), robot=robot, budget=BUDGETS["quick"], seed=0,
         support=Box(robot=robot, region=REGION.resolve(2)),
     )  # fmt: skip
-    assert leftover_force.drowned(RigidBodyLaw(robot=robot, size=7), interview, sigma) is lost
+    assert leftover_force.drowned(RigidBodyLaw(robot=robot, size=7), session, sigma) is lost

@@ -8,12 +8,12 @@ import torch
 
 import discover
 import kinematics
-from discover.blackbox.contract import Respondent
-from discover.blackbox.session import BUDGETS, Interview
+from discover.blackbox.contract import BlackBox
+from discover.blackbox.session import BUDGETS, QuerySession
 from discover.blackbox.support import Box
 from discover.calibration.planted import hybrids, physics
 from discover.calibration.planted.contract import Setting
-from discover.laws.extensions.io_nonlinearity import Channel
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 from discover.laws.search.variables import vocabulary
@@ -30,8 +30,8 @@ def setting():
 
 
 def interviewed(setting, model):
-    return Interview(
-        respondent=Respondent(model, 2, 2),
+    return QuerySession(
+        blackbox=BlackBox(model, 2, 2),
         robot=setting.robot,
         support=Box(robot=setting.robot, region=setting.region),
         budget=BUDGETS["standard"],
@@ -53,18 +53,18 @@ def test_a_function_that_begins_outside_is_told_from_one_that_grows(setting, pla
     exact = physics.simulator(setting.robot)
     generator = torch.Generator().manual_seed(0)
     own = [vocabulary(2)[f"{place}{j + 1}"] for j in range(2)]
-    channel = Channel(place=place, rows=tuple(felt(x) for x in own))
+    nonlinearity = StaticNonlinearity(place=place, rows=tuple(felt(x) for x in own))
 
     def model(q, v, tau):
-        asked = {"q": q, "v": v, "tau": tau} | {place: channel.values(q, v, tau)}
+        asked = {"q": q, "v": v, "tau": tau} | {place: nonlinearity.values(q, v, tau)}
         a = exact(**asked)
         return a + 0.01 * torch.randn(a.shape, generator=generator, dtype=a.dtype)
 
-    interview = interviewed(setting, model)
-    inside = interview.inside("inside", 120)
+    session = interviewed(setting, model)
+    inside = session.inside("inside", 120)
     bodies = fit(Family.of(setting.robot), inside)
-    law = replace(bodies, family=replace(bodies.family, channels=(channel,)))
-    found = onset.measure(interview, law, bodies, inside)
+    law = replace(bodies, family=replace(bodies.family, nonlinearities=(nonlinearity,)))
+    found = onset.measure(session, law, bodies, inside)
     assert (found is None) is (at is None)
     if found is not None:
         assert found.axis == place
@@ -84,9 +84,9 @@ def test_waves_bend_far_out_but_never_the_same_way_twice(setting):
     exact = physics.simulator(setting.robot)
     told = []
     for model in (waves, exact):
-        interview = interviewed(setting, model)
-        scale = interview.inside("inside", 60).a.std(0)
-        told.append(curvature.measure(interview, 0.0, scale, 12).v)
+        session = interviewed(setting, model)
+        scale = session.inside("inside", 60).a.std(0)
+        told.append(curvature.measure(session, 0.0, scale, 12).v)
     assert told[0] == 0.0
     assert told[1] == pytest.approx(1.0, abs=0.3)
 
@@ -103,11 +103,11 @@ def test_friction_that_bends_most_inside_makes_no_axis_flat_far_out(setting):
 
     told = []
     for model in (rubbing, settled):
-        interview = interviewed(setting, model)
-        inside = interview.inside("inside", 120)
+        session = interviewed(setting, model)
+        inside = session.inside("inside", 120)
         law = fit(Family.of(robot), inside)
-        plain = curvature.measure(interview, 0.0, law.scale, 12).v
-        told.append((plain, curvature.measure(interview, 0.0, law.scale, 12, law).v))
+        plain = curvature.measure(session, 0.0, law.scale, 12).v
+        told.append((plain, curvature.measure(session, 0.0, law.scale, 12, law).v))
     (alone, beside), (_, flat) = told
     assert alone < 0.2
     assert beside >= 1.0

@@ -52,5 +52,5 @@ def test_what_stands_still_is_told_from_what_is_flat(model, still, noise):
         a = model(q, v, tau)
         return a + noise * scale * torch.randn(a.shape, generator=generator, dtype=a.dtype)
 
-    interview = asking.interview(asked, ROBOT, REGION)
-    assert standstill(interview, scale, noise) is still
+    session = asking.session(asked, ROBOT, REGION)
+    assert standstill(session, scale, noise) is still

@@ -9,8 +9,8 @@ def test_contenders_take_turns():
     order = []
     calls = {name: (lambda n=name: order.append(n)) for name in "ab"}
     assert set(programs.interleaved(calls, 3)) == {"a", "b"}
-    turns = "".join(name for name, _ in groupby(order))
-    assert turns == "ab" * 4  # once to see how long they take, then the three rounds
+    trigonometry = "".join(name for name, _ in groupby(order))
+    assert trigonometry == "ab" * 4  # once to see how long they take, then the three rounds
 
 
 def test_scaling_is_drawn(tmp_path):

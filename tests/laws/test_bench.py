@@ -4,7 +4,7 @@ import pytest
 
 from discover import cli
 from tests.bench.parts import tell
-from tests.bench.trials import Part, run_part, share, turns
+from tests.bench.trials import Part, run_part, share, trigonometry
 
 RUN = []
 
@@ -59,7 +59,7 @@ def _double(trial):
 
 def test_groups_take_turns():
     groups = [[{"id": "a"}, {"id": "b"}], [{"id": "c"}]]
-    assert [t["id"] for t in turns(groups)] == ["a", "c", "b"]
+    assert [t["id"] for t in trigonometry(groups)] == ["a", "c", "b"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from discover.blackbox.contract import Answers, relative_error
 from discover.calibration.planted.contract import Setting
 from discover.calibration.planted.tables import zoo as tables_of
 from discover.laws import RigidBodyLaw, from_dict
-from discover.laws.extensions.io_nonlinearity import Channel, ends_at_edge
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity, ends_at_edge
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import Term, symbols
 from discover.laws.rigid_body.family import Family
@@ -113,7 +113,7 @@ def clipped(a):
 def test_the_channel_and_its_function_are_found(pendulum, place, alter, error):
     law, far = searched(lambda q, v, tau: alter(pendulum, q, v, tau), pendulum)
     assert law is not None
-    assert [c.place for c in law.family.channels] == [place]
+    assert [c.place for c in law.family.nonlinearities] == [place]
     assert far < error
 
 
@@ -128,7 +128,7 @@ def test_no_law_behind_channels_is_accepted_in_a_table(pendulum, kind):
     table = next(p for p in tables_of(setting) if p.kind == kind).build()
     law, far = searched(table, pendulum)
     inside = asked(table, sampling.sample(REGION, pendulum, 100, 1))
-    assert law is None or far > 0.25 or ends_at_edge(law.family.channels, inside)
+    assert law is None or far > 0.25 or ends_at_edge(law.family.nonlinearities, inside)
 
 
 @pytest.mark.parametrize(("stop", "at_edge"), [(1.0, True), (1.4, False), (0.6, False)])
@@ -139,15 +139,17 @@ def test_what_stops_at_the_edge_of_the_region_is_told(pendulum, stop, at_edge):
         lambda q, v, tau: kinematics.aba(pendulum, q, v, tau),
         sampling.sample(REGION, pendulum, 400, 1),
     )
-    assert ends_at_edge((Channel(place="q", rows=rows),), inside) is at_edge
+    assert ends_at_edge((StaticNonlinearity(place="q", rows=rows),), inside) is at_edge
 
 
 def test_a_function_of_a_whole_size_is_paid_once_and_fits_again(pendulum):
     s = symbols(2)
     size = sympy.sqrt(sum(x**2 for x in s["v"]))
-    channel = Channel(place="a", rows=tuple(a * sympy.cos(0.2 * size) for a in s["a"]))
-    one = Channel(place="a", rows=(channel.rows[0], s["a"][1]))
-    assert channel.symbol_count == one.symbol_count + 1
+    nonlinearity = StaticNonlinearity(
+        place="a", rows=tuple(a * sympy.cos(0.2 * size) for a in s["a"])
+    )
+    one = StaticNonlinearity(place="a", rows=(nonlinearity.rows[0], s["a"][1]))
+    assert nonlinearity.symbol_count == one.symbol_count + 1
     answers = out_to_twice(
         lambda q, v, tau: (
             kinematics.aba(pendulum, q, v, tau) * torch.cos(0.2 * v.norm(dim=-1, keepdim=True))
@@ -157,7 +159,7 @@ def test_a_function_of_a_whole_size_is_paid_once_and_fits_again(pendulum):
         3,
     )
     plain = fit(Family.of(pendulum), answers)
-    start = replace(plain, family=replace(plain.family, channels=(channel,)))
+    start = replace(plain, family=replace(plain.family, nonlinearities=(nonlinearity,)))
     assert refit(start, answers, ()).error < 1e-8
 
 
@@ -165,7 +167,9 @@ def test_bodies_are_fitted_behind_answers_that_depend_on_each_other(pendulum):
     """An acceleration that is limited in size as a whole: each row depends on all joints."""
     s = symbols(2)
     size = sympy.sqrt(sum(x**2 for x in s["a"]))
-    channel = Channel(place="a", rows=tuple(a / sympy.sqrt(1 + (size / 15) ** 2) for a in s["a"]))
+    nonlinearity = StaticNonlinearity(
+        place="a", rows=tuple(a / sympy.sqrt(1 + (size / 15) ** 2) for a in s["a"])
+    )
 
     def limited(q, v, tau):
         a = kinematics.aba(pendulum, q, v, tau)
@@ -173,7 +177,7 @@ def test_bodies_are_fitted_behind_answers_that_depend_on_each_other(pendulum):
 
     answers = out_to_twice(limited, pendulum, 100, 3)
     plain = fit(Family.of(pendulum), answers)
-    start = replace(plain, family=replace(plain.family, channels=(channel,)))
+    start = replace(plain, family=replace(plain.family, nonlinearities=(nonlinearity,)))
     assert refit(start, answers, ()).error < 1e-8
 
 
@@ -181,11 +185,11 @@ def channelled(robot):
     s = symbols(robot.nv)
     rows = tuple(25 * sympy.tanh(a / 25) for a in s["a"])
     felt = (s["tau"][0] * (1 - s["v"][0] ** 2 / 50), s["tau"][1])
-    return (Channel(place="a", rows=rows), Channel(place="tau", rows=felt))
+    return (StaticNonlinearity(place="a", rows=rows), StaticNonlinearity(place="tau", rows=felt))
 
 
 def test_a_law_behind_channels_answers_stores_and_compiles(pendulum):
-    law = RigidBodyLaw(robot=pendulum, channels=channelled(pendulum), size=1)
+    law = RigidBodyLaw(robot=pendulum, nonlinearities=channelled(pendulum), size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 40, 2)
     felt = torch.stack([tau[:, 0] * (1 - v[:, 0] ** 2 / 50), tau[:, 1]], -1)
     expected = 25 * torch.tanh(kinematics.aba(pendulum, q, v, felt) / 25)
@@ -226,7 +230,7 @@ def test_forces_of_tau_beside_bodies_of_any_size_are_told_as_what_is_felt(pendul
     )
     found = as_felt(law, answers, answers, 1e-6)
     assert found is not None
-    assert [c.place for c in found.fit.family.channels] == ["tau"]
+    assert [c.place for c in found.fit.family.nonlinearities] == ["tau"]
     assert found.fit.error < 1e-6
     assert torch.allclose(found.fit.theta, bodies, rtol=1e-2)
     light = replace(law, theta=torch.cat([bodies, torch.tensor([-0.5])]))
@@ -234,14 +238,14 @@ def test_forces_of_tau_beside_bodies_of_any_size_are_told_as_what_is_felt(pendul
 
 
 def test_bodies_behind_known_channels_are_found_again(pendulum):
-    channels = channelled(pendulum)
-    law = RigidBodyLaw(robot=pendulum, channels=channels, size=1)
+    nonlinearities = channelled(pendulum)
+    law = RigidBodyLaw(robot=pendulum, nonlinearities=nonlinearities, size=1)
     answers = out_to_twice(law, pendulum, 100, 3)
     weaker = out_to_twice(
         lambda q, v, tau: kinematics.aba(pendulum, q, v, 0.9 * tau), pendulum, 100, 5
     )
     rough = fit(Family.of(pendulum), weaker)
-    start = replace(rough, family=replace(rough.family, channels=channels))
+    start = replace(rough, family=replace(rough.family, nonlinearities=nonlinearities))
     assert start.standardised_error(answers) > 1e-3
     assert refit(start, answers, ()).error < 1e-8
 

@@ -16,7 +16,7 @@ from discover.laws import RigidBodyLaw, from_dict
 from discover.laws.extensions.surrogate_trigonometry import (
     ANGLE,
     PARTS,
-    Turns,
+    SurrogateTrigonometry,
     columns,
     ends_at_edge,
     identifiable,
@@ -46,8 +46,8 @@ def asked(model, robot, seed):
 def test_turned_by_sine_and_cosine_they_are_the_bodies(composites):
     robot = kinematics.load("planar_3r")
     q, v, _ = sampling.sample(REGION, robot, 20, 1)
-    turns = Turns(sympy.sin(ANGLE), sympy.cos(ANGLE), composites)
-    made = columns(robot, turns, robot.pi.reshape(-1, 1), q, v)
+    trigonometry = SurrogateTrigonometry(sympy.sin(ANGLE), sympy.cos(ANGLE), composites)
+    made = columns(robot, trigonometry, robot.pi.reshape(-1, 1), q, v)
     assert torch.allclose(made.inertia[..., 0], kinematics.crba(robot, q))
     assert torch.allclose(made.bias[..., 0], kinematics.bias(robot, q, v))
 
@@ -59,9 +59,9 @@ def test_truncated_series_are_found(pendulum, order):
     physics = fit(Family.of(pendulum), wide)
     found = turn_search.explain(physics, physics, wide, held, floor=1e-9)
     assert found is not None
-    turns = found.fit.family.turns
+    trigonometry = found.fit.family.trigonometry
     cubic = ANGLE - ANGLE**3 / 6 if order == 3 else ANGLE
-    assert float(abs((turns.sine - cubic).subs(ANGLE, 1.3))) < 1e-6
+    assert float(abs((trigonometry.sine - cubic).subs(ANGLE, 1.3))) < 1e-6
     far = sampling.shell(REGION, pendulum, 100, 2.0, 3.0, axis="joint", seed=9)
     assert relative_error(found.fit.predict(*far), model(*far)) < 1e-6
 
@@ -111,7 +111,7 @@ def test_series_in_one_part_alone_are_found_there(pendulum, parts):
     found = turn_search.explain(physics, physics, wide, held, floor=1e-9)
     assert found is not None
     # The mass matrix of a double pendulum has no sine, its velocity forces have no cosine.
-    assert (found.fit.family.turns.parts == ("gravity",)) == (parts == ("gravity",))
+    assert (found.fit.family.trigonometry.parts == ("gravity",)) == (parts == ("gravity",))
     far = sampling.shell(REGION, pendulum, 100, 2.0, 3.0, axis="joint", seed=9)
     assert relative_error(found.fit.predict(*far), model(*far)) < 1e-6
 
@@ -161,8 +161,10 @@ def test_a_turned_law_answers_stores_and_compiles(pendulum, composites, parts):
         damping=torch.tensor([0.3, 0.1]), armature=torch.tensor([0.0, 0.02]),
         stiffness=torch.tensor([0.0, 1.5]),
     )  # fmt: skip
-    turns = Turns(ANGLE - ANGLE**3 / 6, 1 - ANGLE**2 / sympy.Float(2.1), composites, parts)
-    law = RigidBodyLaw(robot=damped, turns=turns, size=1)
+    trigonometry = SurrogateTrigonometry(
+        ANGLE - ANGLE**3 / 6, 1 - ANGLE**2 / sympy.Float(2.1), composites, parts
+    )
+    law = RigidBodyLaw(robot=damped, trigonometry=trigonometry, size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 30, 2)
     told = law(q, v, tau)
     assert relative_error(kinematics.aba(damped, q, v, tau), told) > 1e-3
@@ -187,8 +189,8 @@ def test_a_law_turned_by_tables_answers_stores_and_compiles(pendulum):
         Table(name, tuple(z.tolist()), tuple(f(z).tolist()))
         for name, f in (("phi_s", np.sin), ("phi_c", np.cos))
     ]
-    turns = Turns(*(t.function(ANGLE) for t in tables), tables=tuple(tables))
-    law = RigidBodyLaw(robot=pendulum, turns=turns, size=1)
+    trigonometry = SurrogateTrigonometry(*(t.function(ANGLE) for t in tables), tables=tuple(tables))
+    law = RigidBodyLaw(robot=pendulum, trigonometry=trigonometry, size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 30, 2)
     told = law(q, v, tau)
     assert relative_error(told, kinematics.aba(pendulum, q, v, tau)) < 1e-3
@@ -213,7 +215,7 @@ def test_a_law_turned_by_tables_answers_stores_and_compiles(pendulum):
 )
 def test_functions_that_stop_where_the_region_ends_are_known(sine, cosine, stops):
     q = torch.linspace(-0.85, 0.85, 50, dtype=torch.float64)[:, None].expand(-1, 2)
-    assert ends_at_edge(Turns(sine, cosine), q) is stops
+    assert ends_at_edge(SurrogateTrigonometry(sine, cosine), q) is stops
 
 
 @pytest.mark.parametrize("composites", [False, True])
@@ -230,11 +232,11 @@ def test_functions_that_stop_where_the_region_ends_are_known(sine, cosine, stops
 def test_functions_that_are_not_defined_everywhere_do_not_stop_a_search(
     pendulum, sine, cosine, composites
 ):
-    turns = Turns(sine, cosine, composites)
-    basis = identifiable(pendulum, turns)
+    trigonometry = SurrogateTrigonometry(sine, cosine, composites)
+    basis = identifiable(pendulum, trigonometry)
     assert bool(torch.isfinite(basis).all())
     q, v, _ = sampling.sample(discover.Region(q=0.1, v=1.0, tau=1.0), pendulum, 30, 0)
-    told = columns(pendulum, turns, basis, q, v)
+    told = columns(pendulum, trigonometry, basis, q, v)
     assert told.inertia.shape[-1] == told.bias.shape[-1] == basis.shape[1]
     if sine.has(sympy.exp, sympy.sinh):
         assert basis.shape[1] >= 3  # two inertias and a coupling, and the weights

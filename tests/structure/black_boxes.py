@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import kinematics
-from discover.blackbox.contract import Respondent
+from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.mechanism.geometry.comparison import screw_tree
 from discover.mechanism.probing import Prober
@@ -43,7 +43,7 @@ def black_box(
 
 def prober(model: Callable, nv: int, region: Region = REGION, seed: int = 0) -> Prober:
     """Questions to a model of nv joints."""
-    return Prober(respondent=Respondent(model, nv, nv), region=region, seed=seed)
+    return Prober(blackbox=BlackBox(model, nv, nv), region=region, seed=seed)
 
 
 def parents_in(robot: kinematics.Robot, order: Sequence[int]) -> tuple[int, ...]:

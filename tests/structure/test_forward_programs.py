@@ -11,7 +11,7 @@ from black_boxes import black_box, prober
 
 import discover
 import kinematics
-from discover.blackbox.contract import Respondent, relative_error
+from discover.blackbox.contract import BlackBox, relative_error
 from discover.mechanism.free_base import infer_free
 from discover.mechanism.geometry.canonical import lean, tidy_frames
 from discover.mechanism.geometry.comparison import screw_tree
@@ -50,7 +50,7 @@ def _states(robot, n=40):
 def test_at_least_as_cheap_as_both_classical_orders_on_the_description(name):
     robot = ROBOTS[name]()
     region = discover.Region(q=[1.5] * robot.nv, v=2.0, tau=5.0)
-    found = infer(Respondent(black_box(robot), robot.nv, robot.nv), region)
+    found = infer(BlackBox(black_box(robot), robot.nv, robot.nv), region)
     program = forward_program(found.exact)
     made = mechanism(robot)
     best = min(forward_dynamics(made, named_order(made, o)).arithmetic for o in ("aba", "crba"))
@@ -78,7 +78,7 @@ def test_a_free_base_is_as_cheap_as_both_classical_orders_on_the_description():
     )
     model = lambda q, v, tau: kinematics.aba(robot, q, v, tau)  # noqa: E731
     region = discover.Region(q=[1.0] * 9, v=2.0, tau=5.0)
-    found = infer_free(Respondent(model, 10, 9), region)
+    found = infer_free(BlackBox(model, 10, 9), region)
     made = mechanism(robot)
     best = min(forward_dynamics(made, named_order(made, o)).arithmetic for o in ("aba", "crba"))
     assert forward_program(found.exact).arithmetic <= best
@@ -106,7 +106,7 @@ def test_the_law_of_an_unknown_robot_compiles_to_that_program():
 def test_as_fast_as_the_compiled_description():
     robot = kinematics.load("panda")
     region = discover.Region(q=[1.5] * 7, v=2.0, tau=5.0)
-    found = infer(Respondent(black_box(robot), 7, 7), region)
+    found = infer(BlackBox(black_box(robot), 7, 7), region)
     programs = [kinematics.programs.compile_trace(forward_program(found.exact))]
     programs.append(kinematics.compile(robot, "aba"))
     states = [x.numpy() for x in _states(robot, 4096)]
@@ -149,7 +149,7 @@ def test_a_tolerance_that_bends_the_robot_is_not_taken():
     rotation[1] = rotation[1] @ torch.tensor([[1, 0, 0], [0, c, -s], [0, s, c]]).double()
     bent = robot.replace(tree_rotation=rotation, pi=kinematics.random_tree(2, seed=1).pi)
     region = discover.Region(q=[1.5, 1.5], v=2.0, tau=5.0)
-    found = infer(Respondent(black_box(bent), 2, 2), region)
+    found = infer(BlackBox(black_box(bent), 2, 2), region)
     q, v, tau = _states(bent)
     assert (
         relative_error(kinematics.aba(found.exact, q, v, tau), kinematics.aba(bent, q, v, tau))

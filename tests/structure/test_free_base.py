@@ -8,7 +8,7 @@ import torch
 
 import discover
 import kinematics
-from discover.blackbox.contract import Respondent, relative_error
+from discover.blackbox.contract import BlackBox, relative_error
 from discover.errors import ModelError
 from discover.mechanism.description import Account
 from discover.mechanism.free_base import free_recursion, infer_free
@@ -31,7 +31,7 @@ def _model(robot):
 def test_the_floating_tree_is_the_simulator():
     robot = kinematics.random_tree(5, branching=0.5, seed=2, root="free")
     found = infer_free(
-        Respondent(_model(robot), robot.nq, robot.nv),
+        BlackBox(_model(robot), robot.nq, robot.nv),
         discover.Region(q=[0.8] * robot.nv, v=1.5, tau=5.0),
     )
     assert found.geometry.good
@@ -76,9 +76,9 @@ def test_examine_of_a_free_base_without_a_robot(tmp_path):
 
 def test_the_recursion_of_a_free_base_runs_and_is_traced():
     robot = kinematics.random_tree(3, branching=0.5, seed=1, root="free", kinds=("revolute",))
-    respondent = Respondent(_model(robot), robot.nq, robot.nv)
+    blackbox = BlackBox(_model(robot), robot.nq, robot.nv)
     region = discover.Region(q=[0.8] * robot.nv, v=1.5, tau=5.0)
-    found = free_recursion(respondent, infer_free(respondent, region), region)
+    found = free_recursion(blackbox, infer_free(blackbox, region), region)
     q, v, tau = _states(robot)
     assert relative_error(torch_forces(found, q, v, tau), kinematics.rnea(robot, q, v, tau)) < 1e-9
     assert relative_error(torch_dynamics(found, q, v, tau), _model(robot)(q, v, tau)) < 1e-9

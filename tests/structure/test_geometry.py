@@ -9,7 +9,7 @@ from black_boxes import REGION, black_box, parents_in, prober, screws_in
 
 import discover
 import kinematics
-from discover.blackbox.contract import Respondent, relative_error
+from discover.blackbox.contract import BlackBox, relative_error
 from discover.errors import RegionError
 from discover.mechanism.geometry.assembly import robot_of
 from discover.mechanism.geometry.geometry import mirror, move
@@ -23,7 +23,7 @@ from tests.bench.structure import geometry as inferred_geometry
 def _structure(robot, order=None, noise=None):
     order = list(range(robot.nv)) if order is None else order
     model = black_box(robot, order, noise=noise)
-    return infer(Respondent(model, robot.nv, robot.nv), REGION)
+    return infer(BlackBox(model, robot.nv, robot.nv), REGION)
 
 
 def test_the_screw_model_is_the_simulator():
@@ -68,7 +68,7 @@ def test_a_model_in_narrow_numbers_has_a_geometry(name):
     def model(q, v, tau):
         return kinematics.aba(narrow, q.float(), v.float(), tau.float()).double()
 
-    found = infer(Respondent(model, robot.nv, robot.nv), REGION)
+    found = infer(BlackBox(model, robot.nv, robot.nv), REGION)
     assert list(found.tree.parents) == robot.parents
     assert found.geometry.good
     assert found.geometry.held_out < 1e-5

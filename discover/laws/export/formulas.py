@@ -10,8 +10,8 @@ import sympy
 
 from discover.laws.export import latex
 from discover.laws.export.straight_line import program
-from discover.laws.extensions.io_nonlinearity import Channel
-from discover.laws.extensions.surrogate_trigonometry import Turns
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
+from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.terms import Term, symbols
 from kinematics import Robot
 from kinematics.programs import trace
@@ -36,14 +36,14 @@ class Formulas:
     lagrangian: sympy.Expr
 
 
-def derive(robot: Robot, turns: Turns | None = None) -> Formulas:
+def derive(robot: Robot, trigonometry: SurrogateTrigonometry | None = None) -> Formulas:
     """H, bias, potential and Lagrangian of `robot`, flat up to three joints.
 
     Beyond that the flat forms explode (a 6R arm's mass matrix has 1,913 Fourier terms): there the
     entries are written in `intermediates`.
     """
-    if turns is not None:
-        return _derive_turned(robot, turns)
+    if trigonometry is not None:
+        return _derive_turned(robot, trigonometry)
     # Quaternions make more coordinates than velocities.
     names = symbols(robot.nv) | {"q": symbols(robot.nq)["q"]}
     flat = robot.nv <= FLAT_JOINTS and robot.nq == robot.nv
@@ -73,21 +73,21 @@ def derive(robot: Robot, turns: Turns | None = None) -> Formulas:
     )
 
 
-def _derive_turned(robot: Robot, turns: Turns) -> Formulas:
+def _derive_turned(robot: Robot, trigonometry: SurrogateTrigonometry) -> Formulas:
     """The same of bodies that turn by other functions: these have no potential, nor Lagrangian."""
     names = symbols(robot.nv)
     v, a = sympy.Matrix(names["v"]), sympy.Matrix(names["a"])
     plain = trace(robot, "rnea").sympy().substituted()
-    forces = turns.written(plain)
+    forces = trigonometry.written(plain)
     still, rest = dict.fromkeys(a, 0), dict.fromkeys([*a, *v], 0)
 
     def of(part: str) -> Any:
-        return forces if part in turns.parts else plain
+        return forces if part in trigonometry.parts else plain
 
     gravity, moving = of("gravity").subs(rest), of("velocity").subs(still)
     H = of("inertia").jacobian(a).subs(dict.fromkeys(v, 0))
-    if turns.composites and "inertia" in turns.parts:
-        H = turns.written(trace(robot, "crba").sympy().substituted())
+    if trigonometry.composites and "inertia" in trigonometry.parts:
+        H = trigonometry.written(trace(robot, "crba").sympy().substituted())
     b = gravity + moving - of("velocity").subs(rest)
     return Formulas(
         symbols=names,
@@ -110,24 +110,27 @@ def export(
     robot: Robot,
     extra: Sequence[Term],
     target: str,
-    channels: Sequence[Channel] = (),
-    turns: Turns | None = None,
+    nonlinearities: Sequence[StaticNonlinearity] = (),
+    trigonometry: SurrogateTrigonometry | None = None,
 ) -> str:
     """The law as text. Raises ValueError for an unknown target."""
     if target not in TARGETS:
         raise ValueError(f"expected a target of {TARGETS}, found {target!r}")
     if target == "sympy":
-        return _sympy_source(robot, extra, channels, turns)
+        return _sympy_source(robot, extra, nonlinearities, trigonometry)
     if target == "latex":
-        return _latex(robot, extra, channels, turns)
-    return program(robot, extra, channels, turns).source(target)
+        return _latex(robot, extra, nonlinearities, trigonometry)
+    return program(robot, extra, nonlinearities, trigonometry).source(target)
 
 
 def _sympy_source(
-    robot: Robot, extra: Sequence[Term], channels: Sequence[Channel], turns: Turns | None
+    robot: Robot,
+    extra: Sequence[Term],
+    nonlinearities: Sequence[StaticNonlinearity],
+    trigonometry: SurrogateTrigonometry | None,
 ) -> str:
     """A Python module that builds the SymPy objects of the law."""
-    held = derive(robot, turns)
+    held = derive(robot, trigonometry)
     every = [s for group in held.symbols.values() for s in group]
     lines = [
         "from sympy import *",
@@ -135,7 +138,7 @@ def _sympy_source(
         f"{', '.join(s.name for s in every)} = symbols("
         f"'{' '.join(s.name for s in every)}', real=True)",
     ]
-    parts = (*extra, *channels, *(() if turns is None else (turns,)))
+    parts = (*extra, *nonlinearities, *(() if trigonometry is None else (trigonometry,)))
     for table in dict.fromkeys(t for part in parts for t in part.tables):
         samples = list(zip(table.z, table.values, strict=True))
         lines.append(f"{table.name} = Function({table.name!r}, real=True)")
@@ -145,7 +148,7 @@ def _sympy_source(
         lines.append(f"{name} = {sympy.sstr(getattr(held, name), full_prec=True)}")
     terms = ", ".join(sympy.sstr(t.expression, full_prec=True) for t in extra)
     lines.append(f"terms = [{terms}]  # added to mass_matrix * a + bias = tau, on the left")
-    for c in channels:
+    for c in nonlinearities:
         rows = sympy.sstr(list(c.rows), full_prec=True)
         told = "answered for a" if c.place == "a" else f"felt of {c.place}"
         lines.append(f"{c.place}_channel = {rows}  # what is {told}")
@@ -153,9 +156,12 @@ def _sympy_source(
 
 
 def _latex(
-    robot: Robot, extra: Sequence[Term], channels: Sequence[Channel], turns: Turns | None
+    robot: Robot,
+    extra: Sequence[Term],
+    nonlinearities: Sequence[StaticNonlinearity],
+    trigonometry: SurrogateTrigonometry | None,
 ) -> str:
-    held = derive(robot, turns)
+    held = derive(robot, trigonometry)
     lines = [r"\tau &= H(q)\,a + b(q, v)" + (r" + f(q, v, a, \tau)" if extra else "")]
     for s, e in held.intermediates:
         lines += latex.equation(sympy.latex(s), e)
@@ -165,7 +171,7 @@ def _latex(
     if extra:
         force = sum((t.expression for t in extra), sympy.zeros(robot.nv, 1))
         lines += latex.equation(r"f(q, v, a, \tau)", force)
-    for equation in (e for c in channels for e in c.equations):
+    for equation in (e for c in nonlinearities for e in c.equations):
         lines += latex.equation(sympy.latex(equation.lhs), equation.rhs)
     # Long derivations go over pages: align* may break between its lines.
     body = " \\\\\n".join(lines)
@@ -175,8 +181,8 @@ def _latex(
 def passes(
     robot: Robot,
     extra: Sequence[Term],
-    channels: Sequence[Channel] = (),
-    turns: Turns | None = None,
+    nonlinearities: Sequence[StaticNonlinearity] = (),
+    trigonometry: SurrogateTrigonometry | None = None,
 ) -> str:
     """The law as passes over its tree. The recursion is the family's own, not a finding."""
     lines = ["tree:"]
@@ -197,11 +203,11 @@ def passes(
     if extra:
         lines.append("beside the tree:")
         lines += [f"  {t.name}: {sympy.sstr(t.expression.T.evalf(6))}" for t in extra]
-    if turns is not None:
-        lines.append(f"turns: {turns.in_words}")
-    if channels:
+    if trigonometry is not None:
+        lines.append(f"turns: {trigonometry.in_words}")
+    if nonlinearities:
         lines.append("between the bodies and the question:")
-        lines += [f"  {c.in_words}" for c in channels]
+        lines += [f"  {c.in_words}" for c in nonlinearities]
     return "\n".join(lines)
 
 

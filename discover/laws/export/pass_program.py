@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from discover.laws.export import straight_line
-from discover.laws.extensions.io_nonlinearity import Channel
-from discover.laws.extensions.surrogate_trigonometry import Turns
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
+from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.terms import Term
 from kinematics import Robot
 from kinematics.programs import CompiledProgram, Program, compile_program, trace
@@ -20,8 +20,8 @@ class PassProgram(str):
 
     robot: Robot
     extra: tuple[Term, ...]
-    channels: tuple[Channel, ...]
-    turns: Turns | None
+    nonlinearities: tuple[StaticNonlinearity, ...]
+    trigonometry: SurrogateTrigonometry | None
     found: bool
 
     def __new__(
@@ -29,13 +29,18 @@ class PassProgram(str):
         text: str,
         robot: Robot,
         extra: tuple[Term, ...] = (),
-        channels: tuple[Channel, ...] = (),
-        turns: Turns | None = None,
+        nonlinearities: tuple[StaticNonlinearity, ...] = (),
+        trigonometry: SurrogateTrigonometry | None = None,
         *,
         found: bool = False,
     ) -> PassProgram:
         self = super().__new__(cls, text)
-        self.robot, self.extra, self.channels, self.turns = robot, extra, channels, turns
+        self.robot, self.extra, self.nonlinearities, self.trigonometry = (
+            robot,
+            extra,
+            nonlinearities,
+            trigonometry,
+        )
         self.found = found
         return self
 
@@ -47,8 +52,10 @@ class PassProgram(str):
     @property
     def forward(self) -> Program:
         """(q, v, tau) -> a, straight-line: joints eliminated in the cheapest order found."""
-        if not self.found or self.extra or self.channels or self.turns is not None:
-            return straight_line.program(self.robot, self.extra, self.channels, self.turns)
+        if not self.found or self.extra or self.nonlinearities or self.trigonometry is not None:
+            return straight_line.program(
+                self.robot, self.extra, self.nonlinearities, self.trigonometry
+            )
         from discover.mechanism.recursion.forward import forward_program
 
         return forward_program(self.robot)
@@ -59,7 +66,7 @@ class PassProgram(str):
             "program": str(self),
             "robot": self.robot.to_dict(),
             "extra": [t.to_dict() for t in self.extra],
-            "channels": [c.to_dict() for c in self.channels],
-            "turns": None if self.turns is None else self.turns.to_dict(),
+            "channels": [c.to_dict() for c in self.nonlinearities],
+            "turns": None if self.trigonometry is None else self.trigonometry.to_dict(),
         }
         return compile_program(lambda: self.forward, content=content, dtype=dtype, threads=threads)

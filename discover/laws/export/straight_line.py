@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import sympy
 
-from discover.laws.extensions.io_nonlinearity import Channel
-from discover.laws.extensions.surrogate_trigonometry import ANGLE, Angle, Turns
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
+from discover.laws.extensions.surrogate_trigonometry import ANGLE, Angle, SurrogateTrigonometry
 from discover.laws.extensions.terms import Term, joint_shapes
 from discover.laws.rigid_body.family import without_joint_terms
 from discover.laws.rigid_body.sparsity import lean_bodies
@@ -25,11 +25,11 @@ from kinematics.programs.from_sympy import nodes_from_sympy
 def program(
     robot: Robot,
     extra: Sequence[Term],
-    channels: Sequence[Channel] = (),
-    turns: Turns | None = None,
+    nonlinearities: Sequence[StaticNonlinearity] = (),
+    trigonometry: SurrogateTrigonometry | None = None,
 ) -> Program:
     """Forward dynamics of the law as one straight-line program."""
-    if not extra and not channels and turns is None:
+    if not extra and not nonlinearities and trigonometry is None:
         return robot_program(robot, "aba")
     graph = Graph()
     inputs = {
@@ -39,18 +39,18 @@ def program(
     }
     named = {f"{n}{i + 1}": x for n, nodes in inputs.items() for i, x in enumerate(nodes)}
 
-    def through(channel: Channel, named: dict[str, Any]) -> np.ndarray:
-        rows = [elementary(row) for row in channel.written_out()]
+    def through(nonlinearity: StaticNonlinearity, named: dict[str, Any]) -> np.ndarray:
+        rows = [elementary(row) for row in nonlinearity.written_out()]
         return np.array(nodes_from_sympy(rows, graph, named), dtype=object)
 
     ports = dict(inputs)
-    for channel in channels:
-        if channel.place in ports:
-            ports[channel.place] = through(channel, named)
-    a = _accelerations(robot, extra, graph, ports, turns)
-    for channel in channels:
-        if channel.place not in ports:
-            a = through(channel, named | {f"a{i + 1}": x for i, x in enumerate(a)})
+    for nonlinearity in nonlinearities:
+        if nonlinearity.place in ports:
+            ports[nonlinearity.place] = through(nonlinearity, named)
+    a = _accelerations(robot, extra, graph, ports, trigonometry)
+    for nonlinearity in nonlinearities:
+        if nonlinearity.place not in ports:
+            a = through(nonlinearity, named | {f"a{i + 1}": x for i, x in enumerate(a)})
     return make_program("law", graph, inputs, a)
 
 
@@ -59,13 +59,13 @@ def _accelerations(
     extra: Sequence[Term],
     graph: Graph,
     ports: dict[str, np.ndarray],
-    turns: Turns | None,
+    trigonometry: SurrogateTrigonometry | None,
 ) -> np.ndarray:
     """Nodes of the accelerations of bodies and terms."""
-    if turns is None:
+    if trigonometry is None:
         H, b = crba(robot, ports["q"]), bias(robot, ports["q"], ports["v"])
     else:
-        H, b = _turned(robot, turns, graph, ports)
+        H, b = _turned(robot, trigonometry, graph, ports)
     rest = ports["tau"] - b
     named = {f"{n}{i + 1}": x for n, nodes in ports.items() for i, x in enumerate(nodes)}
     size = robot.nv
@@ -108,24 +108,24 @@ def _accelerations(
 
 
 def _turned(
-    robot: Robot, turns: Turns, graph: Graph, ports: dict[str, np.ndarray]
+    robot: Robot, trigonometry: SurrogateTrigonometry, graph: Graph, ports: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """H and bias of bodies that turn by other functions than sine and cosine."""
     bare, zero = without_joint_terms(robot), np.array([graph.const(0.0)] * robot.nv, dtype=object)
     angles = np.empty(robot.nv, dtype=object)
-    sides = [elementary(side) for side in turns.written_out()]
+    sides = [elementary(side) for side in trigonometry.written_out()]
     for j, q in enumerate(ports["q"]):
         angles[j] = Angle(*nodes_from_sympy(sides, graph, {ANGLE.name: q}))
 
     def of(part: str) -> np.ndarray:
-        return angles if part in turns.parts else ports["q"]
+        return angles if part in trigonometry.parts else ports["q"]
 
     at = of("velocity")
     b = bias(bare, at, ports["v"])
     if of("gravity") is not at:
         b = b + (bias(bare, of("gravity"), zero) - bias(bare, at, zero))
     at = of("inertia")
-    if turns.composites or "inertia" not in turns.parts:
+    if trigonometry.composites or "inertia" not in trigonometry.parts:
         H = crba(bare, at)
     else:
         still = rnea(bare, at, zero, zero)
@@ -226,23 +226,23 @@ def _solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
 def operations(
     robot: Robot,
     extra: Sequence[Term],
-    channels: Sequence[Channel] = (),
-    turns: Turns | None = None,
+    nonlinearities: Sequence[StaticNonlinearity] = (),
+    trigonometry: SurrogateTrigonometry | None = None,
 ) -> dict[str, int]:
     """Scalar operations of one evaluation."""
-    return program(robot, extra, channels, turns).operations
+    return program(robot, extra, nonlinearities, trigonometry).operations
 
 
 def compile_law(
     robot: Robot,
     extra: Sequence[Term],
     dtype: str,
-    channels: Sequence[Channel] = (),
-    turns: Turns | None = None,
+    nonlinearities: Sequence[StaticNonlinearity] = (),
+    trigonometry: SurrogateTrigonometry | None = None,
 ):
     """The law through the same door as `kinematics.compile`."""
-    if not extra and not channels and turns is None:
+    if not extra and not nonlinearities and trigonometry is None:
         import kinematics
 
         return kinematics.compile(lean_bodies(robot), "aba", dtype=dtype)
-    return compile_trace(program(robot, extra, channels, turns), dtype=dtype)
+    return compile_trace(program(robot, extra, nonlinearities, trigonometry), dtype=dtype)

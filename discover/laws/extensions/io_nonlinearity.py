@@ -32,7 +32,7 @@ _WORDS = {"q": "felt", "v": "felt", "tau": "felt", "a": "answered"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Channel:
+class StaticNonlinearity:
     """One altered channel of the bodies.
 
     place   "q", "v", "tau": what the bodies feel in its place; "a": what is answered for them
@@ -115,7 +115,7 @@ class Channel:
         }
 
     @classmethod
-    def from_dict(cls, record: dict) -> Channel:
+    def from_dict(cls, record: dict) -> StaticNonlinearity:
         """Read back; expressions are parsed by a closed grammar and never executed."""
         tables = tuple(Table.from_dict(t) for t in record["tables"])
         names, functions = vocabulary(len(record["rows"])), {t.name: t.function for t in tables}
@@ -124,21 +124,23 @@ class Channel:
 
 
 def felt(
-    channels: Sequence[Channel], q: Tensor, v: Tensor, tau: Tensor
+    nonlinearities: Sequence[StaticNonlinearity], q: Tensor, v: Tensor, tau: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What the bodies feel of (q, v, tau), each (n, nv)."""
     asked = {"q": q, "v": v, "tau": tau}
-    for channel in channels:
-        if channel.place != _ANSWER:
-            asked[channel.place] = channel.values(q, v, tau)
+    for nonlinearity in nonlinearities:
+        if nonlinearity.place != _ANSWER:
+            asked[nonlinearity.place] = nonlinearity.values(q, v, tau)
     return asked["q"], asked["v"], asked["tau"]
 
 
-def answered(channels: Sequence[Channel], q: Tensor, v: Tensor, tau: Tensor, a: Tensor) -> Tensor:
+def answered(
+    nonlinearities: Sequence[StaticNonlinearity], q: Tensor, v: Tensor, tau: Tensor, a: Tensor
+) -> Tensor:
     """What is answered where the bodies would answer a (n, nv)."""
-    for channel in channels:
-        if channel.place == _ANSWER:
-            a = channel.values(q, v, tau, a)
+    for nonlinearity in nonlinearities:
+        if nonlinearity.place == _ANSWER:
+            a = nonlinearity.values(q, v, tau, a)
     return a
 
 
@@ -147,31 +149,33 @@ _SAME = 0.05  # of a half-width: what is felt inside is what is asked
 _FLAT = 0.3  # of the slope inside, that beyond the edge
 
 
-def ends_at_edge(channels: Sequence[Channel], inside: Answers) -> bool:
+def ends_at_edge(nonlinearities: Sequence[StaticNonlinearity], inside: Answers) -> bool:
     """Whether what bodies feel of a joint is what is asked in the region, and stops at its edge.
 
     So does a table of what the bodies' coefficients are in there: that is no law, but where the
     questions that it was made from came from.
     """
     given = {"q": inside.q, "v": inside.v, "tau": inside.tau}
-    for channel in (c for c in channels if c.place in given):
-        x = given[channel.place]
+    for nonlinearity in (c for c in nonlinearities if c.place in given):
+        x = given[nonlinearity.place]
         middle, width = 0.5 * (x.amax(0) + x.amin(0)), 0.5 * (x.amax(0) - x.amin(0))
         rest = {n: y.mean(0, keepdim=True) for n, y in given.items()}
 
         for sign in (1.0, -1.0):
             asked = [(middle + sign * s * width)[None] for s in (_NEAR, 1.0, _BEYOND)]
-            near, edge, far = [channel.values(**{**rest, channel.place: x})[0] for x in asked]
+            near, edge, far = [
+                nonlinearity.values(**{**rest, nonlinearity.place: x})[0] for x in asked
+            ]
             same = (near - middle - sign * _NEAR * width).abs() < _SAME * width
             flat = (far - edge).abs() < _FLAT * (_BEYOND - 1.0) * width
-            if bool((same & flat)[channel.altered].any()):
+            if bool((same & flat)[nonlinearity.altered].any()):
                 return True
     return False
 
 
-def alters_answers(channels: Sequence[Channel]) -> bool:
+def alters_answers(nonlinearities: Sequence[StaticNonlinearity]) -> bool:
     """Whether any of them stands behind the bodies."""
-    return any(c.place == _ANSWER for c in channels)
+    return any(c.place == _ANSWER for c in nonlinearities)
 
 
 @functools.lru_cache(maxsize=128)

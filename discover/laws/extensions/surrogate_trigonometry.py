@@ -34,7 +34,7 @@ PARTS = ("gravity", "velocity", "inertia")
 
 
 @dataclass(frozen=True)
-class Turns:
+class SurrogateTrigonometry:
     """What stands for sin q and cos q, in the symbol q.
 
     composites  how H is computed
@@ -103,7 +103,7 @@ class Turns:
         return {**told, **how}
 
     @classmethod
-    def from_dict(cls, record: dict) -> Turns:
+    def from_dict(cls, record: dict) -> SurrogateTrigonometry:
         """Read back by a closed grammar, never executed."""
         tables = tuple(Table.from_dict(t) for t in record.get("tables", ()))
         known = {t.name: t.function for t in tables}
@@ -169,13 +169,15 @@ class Columns:
         return Columns(own.rest + new.rest, own.bias + new.bias, own.inertia + new.inertia)
 
 
-def columns(robot: Robot, turns: Turns, basis: Tensor, q: Tensor, v: Tensor) -> Columns:
+def columns(
+    robot: Robot, trigonometry: SurrogateTrigonometry, basis: Tensor, q: Tensor, v: Tensor
+) -> Columns:
     """Of bodies that are turned so. Hinges only; joint terms of `robot` are left out."""
-    turned = columns_at(robot, *turns.at(q), v, basis, turns.composites)
-    if turns.parts == PARTS:
+    turned = columns_at(robot, *trigonometry.at(q), v, basis, trigonometry.composites)
+    if trigonometry.parts == PARTS:
         return turned
     plain = columns_at(robot, q.sin(), q.cos(), v, basis, composites=False)
-    return plain.with_parts(turns.parts, turned)
+    return plain.with_parts(trigonometry.parts, turned)
 
 
 def columns_at(
@@ -228,13 +230,13 @@ def left_side(
     return torch.from_numpy(total)
 
 
-def ends_at_edge(turns: Turns, q: Tensor) -> bool:
+def ends_at_edge(trigonometry: SurrogateTrigonometry, q: Tensor) -> bool:
     """Whether what stands for sine and cosine stops changing where the angles q (n, nv) of the
     region end, as what is looked up among samples of the region does."""
     middle, width = 0.5 * (q.amax(0) + q.amin(0)), 0.5 * (q.amax(0) - q.amin(0))
     for sign in (1.0, -1.0):
         before, edge, beyond = (
-            torch.stack(turns.at(middle + sign * s * width)) for s in (0.5, 1.0, 1.5)
+            torch.stack(trigonometry.at(middle + sign * s * width)) for s in (0.5, 1.0, 1.5)
         )
         inside, outside = (edge - before).norm(dim=0), (beyond - edge).norm(dim=0)
         if bool((outside < _FLAT * inside).any()):
@@ -242,18 +244,18 @@ def ends_at_edge(turns: Turns, q: Tensor) -> bool:
     return False
 
 
-def identifiable(robot: Robot, turns: Turns) -> Tensor:
+def identifiable(robot: Robot, trigonometry: SurrogateTrigonometry) -> Tensor:
     """Orthonormal columns that span what torques can show of bodies turned so: (10 nb, rank)."""
-    return _identifiable(RobotKey(robot), turns)
+    return _identifiable(RobotKey(robot), trigonometry)
 
 
 @functools.lru_cache(maxsize=256)
-def _identifiable(key: RobotKey, turns: Turns) -> Tensor:
+def _identifiable(key: RobotKey, trigonometry: SurrogateTrigonometry) -> Tensor:
     robot, generator = key.robot, torch.Generator().manual_seed(0)
     n = max(40, 40 * robot.nb // robot.nv)
     q, v, a = (torch.randn(n, robot.nv, generator=generator, dtype=torch.float64) for _ in "qva")
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        made = columns(robot, turns, torch.eye(10 * robot.nb, dtype=torch.float64), q, v)
+        made = columns(robot, trigonometry, torch.eye(10 * robot.nb, dtype=torch.float64), q, v)
     Y = made.bias + torch.einsum("nijp,nj->nip", made.inertia, 3.0 * a)
     Y = torch.nan_to_num(Y, posinf=0.0, neginf=0.0).flatten(0, 1)  # where they are defined
     # A formula found near rest may grow without bounds away from it: large rows count no more than

@@ -20,8 +20,8 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers
-from discover.laws.extensions.io_nonlinearity import Channel, answered, felt
-from discover.laws.extensions.surrogate_trigonometry import Turns
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity, answered, felt
+from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.surrogate_trigonometry import columns as turned
 from discover.laws.extensions.terms import RobotKey, Term, forces
 from discover.laws.search.variables import Mechanics, needs_mechanics
@@ -131,8 +131,8 @@ class Family:
     basis: Tensor
     terms: tuple[Term, ...] = ()
     reference: Robot | None = None
-    channels: tuple[Channel, ...] = ()
-    turns: Turns | None = None
+    nonlinearities: tuple[StaticNonlinearity, ...] = ()
+    trigonometry: SurrogateTrigonometry | None = None
 
     @classmethod
     def of(cls, robot: Robot, terms: Sequence[Term] = ()) -> Family:
@@ -147,19 +147,23 @@ class Family:
             basis=self.basis,
             terms=tuple(terms),
             reference=reference or self.reference,
-            channels=self.channels,
-            turns=self.turns,
+            nonlinearities=self.nonlinearities,
+            trigonometry=self.trigonometry,
         )
 
     @property
-    def around(self) -> tuple[Channel | Turns, ...]:
+    def around(self) -> tuple[StaticNonlinearity | SurrogateTrigonometry, ...]:
         """What no force beside the bodies can say."""
-        return self.channels if self.turns is None else (*self.channels, self.turns)
+        return (
+            self.nonlinearities
+            if self.trigonometry is None
+            else (*self.nonlinearities, self.trigonometry)
+        )
 
     @property
     def bare(self) -> Family:
         """The same without channels."""
-        return replace(self, channels=()) if self.channels else self
+        return replace(self, nonlinearities=()) if self.nonlinearities else self
 
     @property
     def bodies(self) -> Robot:
@@ -178,8 +182,8 @@ class Family:
 
     def rigid_design(self, q: Tensor, v: Tensor) -> Design:
         """The part of the left side that the bodies make, at states (q, v)."""
-        if self.turns is not None:
-            made = turned(self.robot, self.turns, self.basis, q, v)
+        if self.trigonometry is not None:
+            made = turned(self.robot, self.trigonometry, self.basis, q, v)
             return Design(
                 bias_columns=made.bias, inertia_columns=made.inertia, rest_columns=made.rest
             )
@@ -202,9 +206,9 @@ class Family:
     def bodies_at(self, theta: Tensor, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """(H, bias) of the bodies, with the joint terms that the robot itself states."""
         member = self.member(theta)
-        if self.turns is None:
+        if self.trigonometry is None:
             return kinematics.crba(member, q), kinematics.bias(member, q, v)
-        made = turned(member, self.turns, member.pi.reshape(-1, 1), q, v)
+        made = turned(member, self.trigonometry, member.pi.reshape(-1, 1), q, v)
         beside = kinematics.joint_forces(member, q, v, torch.zeros_like(v))
         return made.inertia[..., 0] + torch.diag(member.armature), made.bias[..., 0] + beside
 
@@ -240,9 +244,9 @@ class Family:
 
     def acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Forward dynamics of the member theta (n, nv); NaN where its H is singular."""
-        if self.channels:
-            a = self.bare.acceleration(theta, *felt(self.channels, q, v, tau))
-            return answered(self.channels, q, v, tau, a)
+        if self.nonlinearities:
+            a = self.bare.acceleration(theta, *felt(self.nonlinearities, q, v, tau))
+            return answered(self.nonlinearities, q, v, tau, a)
         if any(t.nonlinear_in_acceleration for t in self.terms):
             return self._implicit_acceleration(theta, q, v, tau)
         H, b = self.inertia_and_bias(theta, q, v, tau)

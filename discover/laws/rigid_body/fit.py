@@ -135,7 +135,7 @@ class Fit:
     def residual(self, answers: Answers) -> Tensor:
         """a_model - a_law in units of `scale` (n, nv)."""
         implicit = any(t.nonlinear_in_acceleration for t in self.family.terms)
-        direct = not implicit and not self.family.channels
+        direct = not implicit and not self.family.nonlinearities
         if answers in _RIGID and self.integrator in (None, "euler") and direct:
             design = design_of(self.family, answers, self.integrator, self.dt)
             return (answers.a - design.acceleration(self.theta, answers.tau)) / self.scale
@@ -146,11 +146,11 @@ class Fit:
 
         Without channels, both as they are.
         """
-        channels = self.family.channels
-        if not channels:
+        nonlinearities = self.family.nonlinearities
+        if not nonlinearities:
             return self, answers
         inner = replace(self, family=self.family.bare)
-        q, v, tau = felt(channels, answers.q, answers.v, answers.tau)
+        q, v, tau = felt(nonlinearities, answers.q, answers.v, answers.tau)
         return inner, Answers(q=q, v=v, tau=tau, a=inner.predict(q, v, tau))
 
     def standardised_error(self, answers: Answers) -> float:
@@ -222,7 +222,7 @@ def design_of(
     """
     q, v = evaluation_point(answers, family.robot, integrator, dt)
     kept = _RIGID.setdefault(answers, {})
-    key = (id(family.basis), family.turns, integrator, dt)
+    key = (id(family.basis), family.trigonometry, integrator, dt)
     if key not in kept:
         kept[key] = family.rigid_design(q, v)
     return family.design(kept[key], q, v, answers.tau)

@@ -18,9 +18,9 @@ import kinematics
 from discover.laws.contract import Complexity, Domain, Law
 from discover.laws.export import formulas, straight_line
 from discover.laws.export.pass_program import PassProgram
-from discover.laws.extensions.io_nonlinearity import Channel
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.memory import MemoryLaw, Question
-from discover.laws.extensions.surrogate_trigonometry import Turns
+from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.tabulated import Table
 from discover.laws.extensions.terms import Term, coordinates, joint_shapes
 from discover.laws.near_ties import Member, Near
@@ -59,8 +59,8 @@ class RigidBodyLaw(Law):
 
     robot: Robot
     extra: tuple[Term, ...] = ()
-    channels: tuple[Channel, ...] = ()
-    turns: Turns | None = None
+    nonlinearities: tuple[StaticNonlinearity, ...] = ()
+    trigonometry: SurrogateTrigonometry | None = None
     size: int
     domain: Domain | None = None
     integrator: str | None = None
@@ -92,8 +92,8 @@ class RigidBodyLaw(Law):
         return cls(
             robot=robot,
             extra=tuple(extra),
-            channels=family.channels,
-            turns=family.turns,
+            nonlinearities=family.nonlinearities,
+            trigonometry=family.trigonometry,
             size=family.size,
             integrator=fitted.integrator,
             dt=fitted.dt,
@@ -120,8 +120,8 @@ class RigidBodyLaw(Law):
     @property
     def family(self) -> str:  # type: ignore[override]
         """ "rigid body", with "+ terms", "+ channels", "+ turns", "+ memory" where it has them."""
-        parts: dict[str, object] = {"terms": self.extra, "channels": self.channels}
-        parts |= {"turns": self.turns, "memory": self.memory}
+        parts: dict[str, object] = {"terms": self.extra, "channels": self.nonlinearities}
+        parts |= {"turns": self.trigonometry, "memory": self.memory}
         return " + ".join(["rigid body", *(name for name, has in parts.items() if has)])
 
     def within(self, domain: Domain) -> RigidBodyLaw:
@@ -134,10 +134,12 @@ class RigidBodyLaw(Law):
         """Joint accelerations (…, nv); numpy arrays are accepted."""
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
         robot = self._robot_for(q.dtype, q.device)
-        if not self.extra and not self.channels and self.turns is None:
+        if not self.extra and not self.nonlinearities and self.trigonometry is None:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
-        family = replace(_single_family(robot, self.extra, self.channels), turns=self.turns)
+        family = replace(
+            _single_family(robot, self.extra, self.nonlinearities), trigonometry=self.trigonometry
+        )
         return family.acceleration(self._coefficients.to(q), q, v, tau)
 
     def after(
@@ -160,7 +162,7 @@ class RigidBodyLaw(Law):
         """The next state (q', v') as a model with this law and `integrator` would answer it."""
         if self.integrator is None or self.dt is None:
             raise ValueError("this law was taken from accelerations: use kinematics.simulate")
-        family = _single_family(self.robot, self.extra, self.channels)
+        family = _single_family(self.robot, self.extra, self.nonlinearities)
         coefficients = self._coefficients.to(q)
         rate, a = family.mean_rates(coefficients, q, v, tau, self.integrator, self.dt)
         return kinematics.integrate(self.robot, q, rate, self.dt), v + self.dt * a
@@ -184,7 +186,7 @@ class RigidBodyLaw(Law):
 
     @functools.cached_property
     def _formulas(self) -> formulas.Formulas:
-        return formulas.derive(self.robot, self.turns)
+        return formulas.derive(self.robot, self.trigonometry)
 
     @property
     def symbols(self) -> dict[str, tuple[sympy.Symbol, ...]]:
@@ -229,9 +231,13 @@ class RigidBodyLaw(Law):
         return [row for row in rows if row != 0] + [e for x in self.around for e in x.equations]
 
     @property
-    def around(self) -> tuple[Channel | Turns, ...]:
+    def around(self) -> tuple[StaticNonlinearity | SurrogateTrigonometry, ...]:
         """What no force beside the bodies can say: channels and turns."""
-        return self.channels if self.turns is None else (*self.channels, self.turns)
+        return (
+            self.nonlinearities
+            if self.trigonometry is None
+            else (*self.nonlinearities, self.trigonometry)
+        )
 
     @property
     def points_in_words(self) -> list[str]:
@@ -273,9 +279,13 @@ class RigidBodyLaw(Law):
     @property
     def program(self) -> PassProgram:
         """The structured program: the passes over the tree, as text that compiles."""
-        told = self.searched or formulas.passes(self.robot, self.extra, self.channels, self.turns)
+        told = self.searched or formulas.passes(
+            self.robot, self.extra, self.nonlinearities, self.trigonometry
+        )
         found = self.searched is not None
-        return PassProgram(told, self.robot, self.extra, self.channels, self.turns, found=found)
+        return PassProgram(
+            told, self.robot, self.extra, self.nonlinearities, self.trigonometry, found=found
+        )
 
     @functools.cached_property
     def complexity(self) -> Complexity:
@@ -286,21 +296,27 @@ class RigidBodyLaw(Law):
         for x in self.around:
             nats += x.symbol_count * math.log(_ALPHABET)
             nats += 0.5 * x.number_count * math.log(EFFECTIVE_SAMPLES)
-        operations = straight_line.operations(self.robot, self.extra, self.channels, self.turns)
+        operations = straight_line.operations(
+            self.robot, self.extra, self.nonlinearities, self.trigonometry
+        )
         return Complexity(bits=nats / math.log(2), operations=operations)
 
     def export(self, target: str) -> str:
         """The law as text: "sympy", "python", "torch", "c" or "latex"; without its memory, so for
         questions that follow themselves."""
-        return formulas.export(self.robot, self.extra, target, self.channels, self.turns)
+        return formulas.export(
+            self.robot, self.extra, target, self.nonlinearities, self.trigonometry
+        )
 
     def compile(self, dtype: str = "float64"):
         """The law as a compiled program (q, v, tau) -> a on numpy arrays; without its memory, so
         for questions that follow themselves."""
-        plain = not self.extra and not self.channels and self.turns is None
+        plain = not self.extra and not self.nonlinearities and self.trigonometry is None
         if self.searched is not None and plain:
             return self.program.compile(dtype)
-        return straight_line.compile_law(self.robot, self.extra, dtype, self.channels, self.turns)
+        return straight_line.compile_law(
+            self.robot, self.extra, dtype, self.nonlinearities, self.trigonometry
+        )
 
     # ---- to be kept --------------------------------------------------------------------------
 
@@ -325,14 +341,14 @@ class RigidBodyLaw(Law):
 
 
 def _single_family(
-    robot: Robot, terms: tuple[Term, ...], channels: tuple[Channel, ...] = ()
+    robot: Robot, terms: tuple[Term, ...], nonlinearities: tuple[StaticNonlinearity, ...] = ()
 ) -> Family:
     return Family(
         robot=robot,
         basis=_no_basis(robot),
         terms=terms,
         reference=without_joint_terms(robot),
-        channels=channels,
+        nonlinearities=nonlinearities,
     )
 
 

@@ -9,9 +9,9 @@ import sympy
 
 from discover.laws.contract import Domain
 from discover.laws.expressions import parse_expression
-from discover.laws.extensions.io_nonlinearity import Channel
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.memory import MemoryLaw
-from discover.laws.extensions.surrogate_trigonometry import Turns
+from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.terms import Term
 from discover.laws.near_ties import Near, member_from_dict
 from discover.laws.parts import Part
@@ -29,8 +29,8 @@ def describe(law: RigidBodyLaw) -> dict[str, Any]:
         "kind": "rigid body",
         "robot": law.robot.to_dict(),
         "extra": [t.to_dict() for t in law.extra],
-        "channels": [c.to_dict() for c in law.channels],
-        "turns": None if law.turns is None else law.turns.to_dict(),
+        "channels": [c.to_dict() for c in law.nonlinearities],
+        "turns": None if law.trigonometry is None else law.trigonometry.to_dict(),
         "size": law.size,
         "domain": None if law.domain is None else law.domain.to_dict(),
         "integrator": law.integrator,
@@ -51,8 +51,8 @@ def fields_of(record: dict, read: Callable[[dict], Any]) -> dict[str, Any]:
     return {
         "robot": Robot.from_dict(record["robot"]),
         "extra": tuple(Term.from_dict(t) for t in record["extra"]),
-        "channels": tuple(Channel.from_dict(c) for c in record.get("channels", ())),
-        "turns": Turns.from_dict(record["turns"]) if record.get("turns") else None,
+        "channels": tuple(StaticNonlinearity.from_dict(c) for c in record.get("channels", ())),
+        "turns": SurrogateTrigonometry.from_dict(record["turns"]) if record.get("turns") else None,
         "size": record["size"],
         "domain": None if domain is None else Domain.from_dict(domain),
         "integrator": record["integrator"],

@@ -24,13 +24,13 @@ def of_symbols(robot: Robot) -> dict[str, str]:
     """The unit of q1…, v1…, a1…, tau1…, of momenta p, forces h, g, c, of H, T and V, by name."""
     turning = _turning(robot)
     out: dict[str, str] = {}
-    for i, turns in enumerate(turning):
-        own = _ANGULAR if turns else _LINEAR
+    for i, trigonometry in enumerate(turning):
+        own = _ANGULAR if trigonometry else _LINEAR
         out |= {f"{group}{i + 1}": unit for group, unit in own.items()}
         force = own["tau"]
         out |= {f"{g}{i + 1}": f"{force}·{u}" if u else force for g, u in _DYNAMIC.items()}
         for j, other in enumerate(turning):
-            both = turns + other
+            both = trigonometry + other
             out[f"H{i + 1}_{j + 1}"] = ("kg", "kg·m", "kg·m²")[both]
     return {**out, "T": "J", "V": "J"}
 

@@ -227,7 +227,7 @@ def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:
     zero = previous.theta.new_zeros(())
     c = [old.get((t.name, t.shape), by_name.get(t.name, zero)) for t in terms]
     start = torch.cat([previous.theta[:k], torch.stack(c)]) if c else previous.theta[:k]
-    if family.channels:
+    if family.nonlinearities:
         return fit_behind(family, answers, start, previous)
     if any(t.nonlinear_in_acceleration for t in terms):
         return fit_implicit(family, answers, start, previous)

@@ -312,7 +312,7 @@ def answers(prober: Prober, robot: Robot, order: tuple[int, ...]) -> tuple[Answe
     size = Family.of(robot, joint_terms(robot)).size
     n = max(40, 6 * size // robot.nv) * (8 if prober.noisy else 1)
     states = [prober.draw(n), prober.draw_velocities(n), prober.draw_forces(n)]
-    told = prober.respondent.ask(*(torch.from_numpy(x) for x in states))
+    told = prober.blackbox.ask(*(torch.from_numpy(x) for x in states))
     keep, q_keep = list(order), configuration_order(order, robot.nq)
     told = Answers(q=told.q[:, q_keep], v=told.v[:, keep], tau=told.tau[:, keep], a=told.a[:, keep])
     return told[: 4 * n // 5], told[4 * n // 5 :]

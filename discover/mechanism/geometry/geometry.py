@@ -78,7 +78,7 @@ def infer_geometry(
     prober: Prober, tree: ScrewTree, *, effort: int = STARTS, joint_terms: bool = False
 ) -> Geometry:
     """Screws of a tree whose parents and joint kinds are given. Deterministic in the seed."""
-    before = prober.respondent.queries
+    before = prober.blackbox.queries
     terms = JOINT_TERMS if joint_terms else ()
     rng = np.random.default_rng([prober.seed, 29])
     depth = 12 if prober.scatters else 1
@@ -120,7 +120,7 @@ def infer_geometry(
         joint_terms=joint_terms,
         joint=spread @ spread.T,
         measures=measures(problem, result.screws, best) if good else (),
-        queries=prober.respondent.queries - before,
+        queries=prober.blackbox.queries - before,
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from discover.blackbox.contract import Answers, Respondent
+from discover.blackbox.contract import Answers, BlackBox
 from discover.blackbox.region import GROUPS, Region
 from discover.mechanism.geometry.geometry import Geometry
 from discover.mechanism.geometry.screws import GRAVITY, Array
@@ -25,10 +25,10 @@ from kinematics import Robot
 _SURELY = 1.01  # times gravity on Earth that nothing falls there
 
 
-class InMetres(Respondent):
+class InMetres(BlackBox):
     """A respondent whose sliding coordinates are told in units of 1/`scale` of its own."""
 
-    def __init__(self, asked: Respondent, slides: Sequence[bool], scale: float):
+    def __init__(self, asked: BlackBox, slides: Sequence[bool], scale: float):
         super().__init__(asked.model, asked.nq, asked.nv, outputs=asked.outputs, dt=asked.dt)
         self.asked = asked
         self.factor = torch.where(torch.tensor(slides), scale, 1.0).double()
@@ -54,13 +54,13 @@ def metres_a_unit(prober: Prober, kinds: Sequence[str]) -> float:
 def in_metres(prober: Prober, kinds: Sequence[str], scale: float) -> Prober:
     """The prober with sliding coordinates told in metres, `scale` of them a unit."""
     slides = [kind == "prismatic" for kind in kinds]
-    asked = InMetres(prober.respondent, slides, scale)
+    asked = InMetres(prober.blackbox, slides, scale)
     sides = {}
     for group in GROUPS:
         factor = 1 / asked.factor if group == "tau" else asked.factor
         low, high = getattr(prober.region, group)
         sides[group] = (low * factor, high * factor)
-    return Prober(respondent=asked, region=Region(**sides), seed=prober.seed)
+    return Prober(blackbox=asked, region=Region(**sides), seed=prober.seed)
 
 
 def in_own_units(geometry: Geometry, scale: float) -> Geometry:

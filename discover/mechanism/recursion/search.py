@@ -83,7 +83,7 @@ def search(
     prober: Prober, tree: ScrewTree, screws: Array, *, states: int = 24, shell: float = 3.0
 ) -> Recursion:
     """The program of the language that predicts the model best for its length."""
-    started, before = time.perf_counter(), prober.respondent.queries
+    started, before = time.perf_counter(), prober.blackbox.queries
     nv = len(tree.parents)
     data = probe(prober, max(states, 3 * min(nv, 8)))
     samples = Samples(tree, screws, data.q, data.v)
@@ -147,7 +147,7 @@ def search(
         by_degree=by_degree,
         held_out=held,
         equivalent=clean and held <= limit and fits,
-        queries=prober.respondent.queries - before,
+        queries=prober.blackbox.queries - before,
         seconds=time.perf_counter() - started,
     )
 

@@ -133,7 +133,7 @@ class HeldProber(Prober):
     """The joints of a model with a free base, the base at rest at the origin and upright."""
 
     def __init__(self, whole: FloatingProber):
-        self.whole, self.respondent, self.seed = whole, whole.respondent, whole.seed
+        self.whole, self.blackbox, self.seed = whole, whole.blackbox, whole.seed
         self.nv = whole.nv - BASE_V
         self.region, self.stretch, self._rng = whole.region, whole.stretch, whole._rng
         self.noise, self.scatter = whole.noise, whole.scatter

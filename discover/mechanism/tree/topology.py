@@ -72,7 +72,7 @@ class Tree:
 
 def infer_tree(prober: Prober) -> Tree:
     """The tree that the model's answers hold to, from its mass matrix at moved joints."""
-    before = prober.respondent.queries
+    before = prober.blackbox.queries
     level = "noisy" if prober.noisy else "exact"
     bases, deep = _BASES[level], _DEEP[level]
     kinds = joint_kinds(prober, deep)
@@ -95,7 +95,7 @@ def infer_tree(prober: Prober) -> Tree:
         signs=signs,
         guessed=guessed,
         noise=prober.noise,
-        queries=prober.respondent.queries - before,
+        queries=prober.blackbox.queries - before,
     )
 
 

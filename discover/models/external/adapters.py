@@ -234,6 +234,6 @@ def _degrees(layout: Layout, len_of: str) -> Tensor:
         elif len_of == "q":
             factors += [1.0] * (iq.stop - iq.start)
         else:
-            turns = 3 if kind in ("spherical", "free") else 0
-            factors += [DEGREES] * turns + [1.0] * (iv.stop - iv.start - turns)
+            trigonometry = 3 if kind in ("spherical", "free") else 0
+            factors += [DEGREES] * trigonometry + [1.0] * (iv.stop - iv.start - trigonometry)
     return torch.tensor(factors, dtype=torch.float64)

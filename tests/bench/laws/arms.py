@@ -23,18 +23,18 @@ def arm(shape: str, joints: int, seed: int) -> Robot:
     if shape == "spatial":
         return kinematics.random_tree(joints, 0.0, seed=seed, kinds=("revolute",))
     rng = np.random.default_rng(seed)
-    turns = []
+    trigonometry = []
     for _ in range(joints):
         quarter = shape == "right-angled" and rng.random() < 0.7
-        turns.append(_about_x(rng.choice([-1, 1])) if quarter else np.eye(3))
+        trigonometry.append(_about_x(rng.choice([-1, 1])) if quarter else np.eye(3))
     if shape == "planar":
-        turns[0] = _about_x(1)  # z horizontal: gravity lies in the plane
+        trigonometry[0] = _about_x(1)  # z horizontal: gravity lies in the plane
     offset = rng.uniform(-0.4, 0.4, (joints, 3))
     return build(
         f"{shape}_{joints}_{seed}",
         kinds=["revolute"] * joints,
         parents=list(range(-1, joints - 1)),
-        tree_rotation=np.array(turns),
+        tree_rotation=np.array(trigonometry),
         tree_offset=offset,
         axes=np.tile([0.0, 0.0, 1.0], (joints, 1)),
         pi=np.array([random_inertia(rng) for _ in range(joints)]),

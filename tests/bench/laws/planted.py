@@ -19,7 +19,7 @@ from discover.blackbox.region import Region
 from kinematics import Robot
 from tests.bench.laws.planting import laws_of, plant, with_noise
 from tests.bench.laws.scoring import score
-from tests.bench.trials import Part, Record, Trial, turns
+from tests.bench.trials import Part, Record, Trial, trigonometry
 
 SMALL = Region(q=1.0, v=2.0, tau=5.0)
 ARM_POSE = (0.0, -0.5, 0.0, -2.0, 0.0, 1.6, 0.8)
@@ -79,7 +79,7 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
                     for k, name in enumerate(names)
                 ]
             )
-    return turns(groups)
+    return trigonometry(groups)
 
 
 def run(trial: Trial) -> Record:

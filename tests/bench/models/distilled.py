@@ -20,7 +20,7 @@ import torch
 import kinematics
 from discover import models
 from discover.artifacts import value_hash, write_text
-from discover.blackbox.contract import Respondent
+from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.data.simulated import generate
 from discover.mechanism.factorisation import sparsity
@@ -120,9 +120,9 @@ def _model(
 
 def structure_of(model: Callable, robot: Robot, region: Region, seed: int) -> Record:
     """What a black box holds to, by itself and beside the robot's own tree and screws."""
-    respondent = Respondent(model, robot.nv, robot.nv)
-    found = infer(respondent, region, seed, brief=True)
-    prober = Prober(respondent=respondent, region=region, seed=seed)
+    blackbox = BlackBox(model, robot.nv, robot.nv)
+    found = infer(blackbox, region, seed, brief=True)
+    prober = Prober(blackbox=blackbox, region=region, seed=seed)
     seen = prober.at(prober.draw(24))
     zeros = sparsity(seen, robot.parents)
     alone = search(prober, found.geometry.tree, found.geometry.screws)
@@ -145,7 +145,7 @@ def structure_of(model: Callable, robot: Robot, region: Region, seed: int) -> Re
         },
         "alone": _told(alone),
         "beside": _told(beside),
-        "queries": respondent.queries,
+        "queries": blackbox.queries,
     }
 
 

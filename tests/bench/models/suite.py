@@ -27,7 +27,7 @@ from discover.report.style import (
 )
 from tests.bench.models import families
 from tests.bench.models.families import FAMILIES, MECHANICAL, REMEMBERING, Arena
-from tests.bench.trials import machine, run_trials, turns
+from tests.bench.trials import machine, run_trials, trigonometry
 
 FOLDER = Path("reports") / "models"
 AXES = {"q": "configuration q", "v": "velocity v", "tau": "joint force τ", "joint": "together"}
@@ -83,7 +83,7 @@ def _trials(device: str, budget: float) -> list[dict[str, Any]]:
                 for f in FAMILIES
             ]
         )
-    return turns(groups)
+    return trigonometry(groups)
 
 
 def measure(trial: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import kinematics
-from discover.blackbox.contract import Respondent
+from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.mechanism.geometry.comparison import screw_tree
 from discover.mechanism.geometry.screws import Array, ScrewTree
@@ -24,7 +24,7 @@ LEVEL = 0.01  # of the root mean square of each torque or acceleration
 
 def asked(model: Callable, nv: int, region: Region = REGION, seed: int = 0) -> Prober:
     """Questions to a model of nv joints."""
-    return Prober(respondent=Respondent(model, nv, nv), region=region, seed=seed)
+    return Prober(blackbox=BlackBox(model, nv, nv), region=region, seed=seed)
 
 
 def simulated(robot: Robot, order: Sequence[int], noise: str | None = None) -> Callable:

@@ -23,7 +23,7 @@ from discover.mechanism.recursion.search import search
 from kinematics import Robot
 from tests.bench.structure.black_boxes import altered, asked, dense, simulated
 from tests.bench.structure.recursions import CORIOLIS, GYROSCOPIC
-from tests.bench.trials import Part, Record, Trial, share, turns
+from tests.bench.trials import Part, Record, Trial, share, trigonometry
 
 _ROBOTS = 6
 _CENTIMETRE = 0.01
@@ -115,7 +115,7 @@ def _search(questions: Prober, tree: ScrewTree, screws: Array) -> Record:
 
 def trials(seeds: Sequence[int]) -> list[Trial]:
     """Each control on a few robots."""
-    return turns(
+    return trigonometry(
         [
             [
                 {"id": f"{name}_{k}".replace(" ", "_"), "control": name, "robot": k}

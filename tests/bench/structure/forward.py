@@ -18,7 +18,7 @@ import torch
 
 import kinematics
 from discover.bench.programs import interleaved, operation_counts, sample_states
-from discover.blackbox.contract import Respondent, relative_error
+from discover.blackbox.contract import BlackBox, relative_error
 from discover.mechanism.description import account
 from discover.mechanism.free_base import infer_free
 from discover.mechanism.inference import infer
@@ -53,21 +53,21 @@ def run(trial: Trial) -> Record:
     """Infer one robot, derive its forward program, and time it."""
     robot = ROBOTS[trial["robot"]]()
     free = robot.nq > robot.nv
-    respondent = Respondent(simulated_body(robot), robot.nq, robot.nv)
+    blackbox = BlackBox(simulated_body(robot), robot.nq, robot.nv)
     box = REGION.resolve(robot.nv)
     began = time.process_time()
-    inferred = (infer_free if free else infer)(respondent, box)
+    inferred = (infer_free if free else infer)(blackbox, box)
     order = list(inferred.order)
     own = list(range(robot.nv))
     record: Record = {
         "velocities": robot.nv,
         "good": bool(inferred.geometry.good),
-        "queries": respondent.queries,
+        "queries": blackbox.queries,
         "right": False,
     }
     if not inferred.geometry.good or order != own:
         return {**record, "seconds": time.process_time() - began}
-    told = account(respondent, inferred, box, 0)
+    told = account(blackbox, inferred, box, 0)
     record["equals"] = bool(told.account.equals and told.account.forward is not None)
     program = forward_program(inferred.exact)
     record["seconds"] = time.process_time() - began

@@ -23,7 +23,7 @@ from discover.mechanism.probing import Prober
 from kinematics import Robot
 from tests.bench.structure.black_boxes import asked, simulated
 from tests.bench.structure.tree_families import trial_tree
-from tests.bench.trials import Part, Record, Trial, share, turns
+from tests.bench.trials import Part, Record, Trial, share, trigonometry
 
 _COUNT = 40
 _FRESH = 1000
@@ -37,7 +37,7 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
     numbers = [_FRESH * (1 + s) + k for s in seeds for k in range(_COUNT)]
     exact = [{"id": f"tree_{k}", "robot": k, "noise": None} for k in numbers]
     noisy = [{"id": f"tree_{k}_tau", "robot": k, "noise": "tau"} for k in numbers[:: _COUNT // 10]]
-    return turns([exact, noisy, [{"id": "panda", "robot": "panda", "noise": None}]])
+    return trigonometry([exact, noisy, [{"id": "panda", "robot": "panda", "noise": None}]])
 
 
 def run(trial: Trial) -> Record:
@@ -51,7 +51,7 @@ def run(trial: Trial) -> Record:
     seconds = time.perf_counter() - began
     exact = asked(simulated(robot, range(robot.nv)), robot.nv, seed=1)
     record: Record = {"name": robot.name, "joints": robot.nv, "seconds": seconds}
-    record["queries"] = questions.respondent.queries
+    record["queries"] = questions.blackbox.queries
     if trial["noise"] is None:
         held = {
             f"{width:g}×": relative(

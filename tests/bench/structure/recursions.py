@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 import kinematics
-from discover.blackbox.contract import Respondent
+from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.mechanism.free_base import free_recursion, infer_free
 from discover.mechanism.geometry.comparison import screw_tree
@@ -35,7 +35,7 @@ from discover.mechanism.recursion.search import Recursion, search
 from kinematics import Robot
 from tests.bench.structure.black_boxes import altered, asked, network, simulated, table
 from tests.bench.structure.trees import described
-from tests.bench.trials import Part, Record, Trial, share, turns
+from tests.bench.trials import Part, Record, Trial, share, trigonometry
 
 _TWIST = carried(joint("v"), 1)
 GYROSCOPIC = Block("rate", (_TWIST, _TWIST), 1)
@@ -65,7 +65,7 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
     named = ["chain of 3", "branched tree of 4", "tree of 6", "panda", "solo12, free base"]
     groups.append([{"id": f"named_{n}".replace(" ", "_"), "named": n} for n in named])
     groups.append([{"id": f"held_{n}".replace(" ", "_"), "held": n} for n in ("table", "network")])
-    return turns(groups)
+    return trigonometry(groups)
 
 
 def run(trial: Trial) -> Record:
@@ -152,9 +152,9 @@ def _free(robot: Robot) -> Record:
     def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         return kinematics.aba(robot, q, v, tau)
 
-    respondent = Respondent(model, robot.nq, robot.nv)
-    inferred = infer_free(respondent, region)
-    found = free_recursion(respondent, inferred, region)
+    blackbox = BlackBox(model, robot.nq, robot.nv)
+    inferred = infer_free(blackbox, region)
+    found = free_recursion(blackbox, inferred, region)
     record = {} if found is None else _told(found)
     record["tree"] = [p + 1 for p in inferred.tree.parents] == list(robot.parents[1:])
     return {**record, "seconds": time.perf_counter() - began}

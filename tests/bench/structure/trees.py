@@ -22,7 +22,7 @@ from discover.mechanism.tree.topology import infer_tree
 from kinematics import Robot
 from tests.bench.structure.black_boxes import REGION, asked, parents_in, screws_in, simulated
 from tests.bench.structure.tree_families import machine_like, trial_tree
-from tests.bench.trials import Part, Record, Trial, share, turns
+from tests.bench.trials import Part, Record, Trial, share, trigonometry
 
 DESCRIPTIONS = {  # robots of example-robot-data; none was looked at while the method was built
     "solo12": "solo_description/robots/solo12.urdf",
@@ -72,7 +72,7 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
                 for n in NAMED
             ]
         )
-    return turns(groups)
+    return trigonometry(groups)
 
 
 def run(trial: Trial) -> Record:
@@ -96,7 +96,7 @@ def run(trial: Trial) -> Record:
             for f, t in zip(tree.kinds, true, strict=True)
         ),
         "seconds": seconds,
-        "queries": questions.respondent.queries,
+        "queries": questions.blackbox.queries,
     }
 
 

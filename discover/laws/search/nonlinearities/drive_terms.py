@@ -15,7 +15,7 @@ import sympy
 import torch
 
 from discover.blackbox.contract import Answers
-from discover.laws.extensions.io_nonlinearity import Channel
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.nonlinearities.io_fit import fit_behind
 from discover.laws.search.rounds import length_of
@@ -46,8 +46,8 @@ def as_felt(law: Fit, answers: Answers, held: Answers, floor: float) -> Selectio
     for term, c, mine in zip(family.terms, coefficients, drive, strict=True):
         if mine:
             felt = [x - sympy.Float(c, 17) * row for x, row in zip(felt, term.shape, strict=True)]
-    channel = Channel(place="tau", rows=tuple(felt), tables=tuple(tables))
-    unit = _unit(channel, answers)
+    nonlinearity = StaticNonlinearity(place="tau", rows=tuple(felt), tables=tuple(tables))
+    unit = _unit(nonlinearity, answers)
     if unit is None or 1 / _ALIKE < unit < _ALIKE:
         return None
     kept = [k + i for i, mine in enumerate(drive) if not mine]
@@ -60,14 +60,14 @@ def as_felt(law: Fit, answers: Answers, held: Answers, floor: float) -> Selectio
             share * x + sympy.expand((row - x) / sympy.Float(unit, 17))
             for x, row in zip(asked, felt, strict=True)
         )
-        behind = replace(bare, channels=(replace(channel, rows=rows),))
+        behind = replace(bare, nonlinearities=(replace(nonlinearity, rows=rows),))
         fitted = fit_behind(behind, answers, start, law)
         if fitted.standardised_error(held) <= limit:
             found.append(Selection(fit=fitted, length=length_of(fitted, held, floor)))
     return min(found, key=lambda s: s.length, default=None)
 
 
-def _unit(channel: Channel, answers: Answers) -> float | None:
+def _unit(nonlinearity: StaticNonlinearity, answers: Answers) -> float | None:
     """By how much more is felt than is asked: the slope near no force or, where nothing is felt
     there, where most is, the mean of all joints; None where some joint is not altered, for that
     holds the bodies to their size."""
@@ -75,10 +75,10 @@ def _unit(channel: Channel, answers: Answers) -> float | None:
     h = 0.02 * tau.abs().amax(0)
     asked = torch.cat([torch.zeros_like(tau[:1]), tau])
     q, v = (torch.cat([x[:1], x]) for x in (answers.q, answers.v))
-    ahead, behind = (channel.values(q, v, asked + s * h) for s in (1.0, -1.0))
+    ahead, behind = (nonlinearity.values(q, v, asked + s * h) for s in (1.0, -1.0))
     middle, *_ = slopes = (ahead - behind) / (2 * h)
     most = slopes.quantile(0.98, dim=0)
     chosen = torch.where(middle > _FELT * most, middle, most)
     unit = float(chosen.mean())
-    whole = len(channel.altered) == tau.shape[-1]
+    whole = len(nonlinearity.altered) == tau.shape[-1]
     return unit if whole and math.isfinite(unit) and unit > 0 else None

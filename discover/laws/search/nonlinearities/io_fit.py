@@ -256,22 +256,24 @@ class ChannelProblem:
 
 def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
     """The fit of bodies and terms behind the family's channels, as they stand, from `start`."""
-    channels, bare = family.channels, family.bare
-    q, v, tau = felt(channels, answers.q, answers.v, answers.tau)
+    nonlinearities, bare = family.nonlinearities, family.bare
+    q, v, tau = felt(nonlinearities, answers.q, answers.v, answers.tau)
     inner = Answers(q=q, v=v, tau=tau, a=answers.a)
-    if not alters_answers(channels):
+    if not alters_answers(nonlinearities):
         found = fit(bare, inner, start=start, scale=like.scale)
         return replace(found, family=family)
     design = design_of(bare, inner)
 
     def residual(theta: Tensor) -> Tensor:
         a = design.acceleration(theta, tau)
-        return (answers.a - answered(channels, answers.q, answers.v, answers.tau, a)) / like.scale
+        return (
+            answers.a - answered(nonlinearities, answers.q, answers.v, answers.tau, a)
+        ) / like.scale
 
     def jacobian(theta: Tensor) -> Tensor:
         a = torch.nan_to_num(design.acceleration(theta, tau))
         asked = (answers.q, answers.v, answers.tau)
-        gain = _slopes(lambda near: answered(channels, *asked, near), a) / like.scale[:, None]
+        gain = _slopes(lambda near: answered(nonlinearities, *asked, near), a) / like.scale[:, None]
         return torch.nan_to_num(gain @ solved_columns(design.inertia(theta), design.columns(a)))
 
     theta = least_squares_from(residual, jacobian, start, _EVALUATIONS)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from discover.laws import solvers as least_squares
-from discover.laws.extensions.io_nonlinearity import Channel
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.tabulated import Basis, Table
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.basis_functions import Shape
@@ -238,8 +238,8 @@ def as_fit(base: Fit, flexible: Flexible) -> Fit:
             written, named = group.function.written(z, x, f"phi{n}")  # type: ignore[attr-defined]
             rows[j] = rows[j] * written if kind.factor else written
         tables += named
-    channel = Channel(place=kind.place, rows=tuple(rows), tables=tuple(tables))
-    family = replace(base.family, channels=(channel,))
+    nonlinearity = StaticNonlinearity(place=kind.place, rows=tuple(rows), tables=tuple(tables))
+    family = replace(base.family, nonlinearities=(nonlinearity,))
     return replace(base, family=family, theta=theta)
 
 

@@ -17,7 +17,7 @@ from discover.blackbox.contract import Answers
 from discover.laws.extensions.surrogate_trigonometry import (
     ANGLE,
     Columns,
-    Turns,
+    SurrogateTrigonometry,
     columns_at,
     identifiable,
     left_side,
@@ -27,7 +27,7 @@ from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.nonlinearities.io_fit import Function
 from discover.laws.solvers import error_after_a_step, least_squares_from, solved_columns
 
-_GENERIC = Turns(ANGLE, 1 - ANGLE**2 / 3)
+_GENERIC = SurrogateTrigonometry(ANGLE, 1 - ANGLE**2 / 3)
 
 
 @dataclass(frozen=True)

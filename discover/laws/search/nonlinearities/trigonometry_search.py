@@ -23,7 +23,12 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.laws.extensions.surrogate_trigonometry import ANGLE, PARTS, Turns, identifiable
+from discover.laws.extensions.surrogate_trigonometry import (
+    ANGLE,
+    PARTS,
+    SurrogateTrigonometry,
+    identifiable,
+)
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.rigid_body.fit import Fit, fit, robust_cost
 from discover.laws.search.additive import prune
@@ -59,7 +64,7 @@ class Flexible:
     held_out: float
 
     @property
-    def turns(self) -> Turns:
+    def trigonometry(self) -> SurrogateTrigonometry:
         """The two as expressions, with the tables that they name."""
         problem = self.problem
         _, *c = self.x.split(problem.split)
@@ -69,7 +74,7 @@ class Flexible:
             sides.append(written)
             tables += named
         sine, cosine = sides
-        return Turns(sine, cosine, problem.composites, problem.parts, tuple(tables))
+        return SurrogateTrigonometry(sine, cosine, problem.composites, problem.parts, tuple(tables))
 
 
 def explain(
@@ -145,7 +150,7 @@ def _problem(
     basis = Basis.over(answers.q.flatten(), knots)
     function, at = Splined(replace(basis, kinks=False)), basis.knots
     problem = TurnProblem(base, answers, parts, composites, (function, function))
-    small = Turns(ANGLE, sympy.Integer(1), composites, tuple(parts))
+    small = SurrogateTrigonometry(ANGLE, sympy.Integer(1), composites, tuple(parts))
     starts = [
         (base, np.sin(at), np.cos(at)),
         (_turned(base, small, answers), at, np.ones_like(at)),
@@ -173,7 +178,7 @@ def _tested(base: Fit, problem: TurnProblem, x: Tensor, held: Answers) -> Flexib
 def _series_in(base: Fit, rough: Flexible, answers: Answers, held: Answers, floor: float) -> Fit:
     """Polynomials in the parts of a rough fit."""
     problem = rough.problem
-    how = Turns(ANGLE, sympy.Integer(1), problem.composites, problem.parts)
+    how = SurrogateTrigonometry(ANGLE, sympy.Integer(1), problem.composites, problem.parts)
     tried = [(_turned(base, _polynomials(_series(n), n, how), answers), n) for n in ORDERS]
     law, order = min(tried, key=lambda t: t[0].standardised_error(held))
     numbers = _series(order)
@@ -190,7 +195,7 @@ def _free_in(
     fine = _splined(base, answers, held, problem, _FINE, 12)
     formula = _formulas(base, fine, held, floor)
     flexible = [f for f in (fine, formula) if math.isfinite(f.held_out)]
-    return [_turned(base, f.turns, answers, f) for f in flexible]
+    return [_turned(base, f.trigonometry, answers, f) for f in flexible]
 
 
 # ---- polynomials -------------------------------------------------------------------------------
@@ -201,7 +206,9 @@ def _series(order: int) -> list[float]:
     return [(-1) ** (k // 2) / math.factorial(k) for k in range(2, order + 1)]
 
 
-def _polynomials(numbers: Sequence[float | sympy.Expr], order: int, like: Turns) -> Turns:
+def _polynomials(
+    numbers: Sequence[float | sympy.Expr], order: int, like: SurrogateTrigonometry
+) -> SurrogateTrigonometry:
     sine, cosine = ANGLE, sympy.Integer(1)
     for k, x in zip(range(2, order + 1), numbers, strict=True):
         number = sympy.Float(x, 17) if isinstance(x, float) else x
@@ -209,31 +216,33 @@ def _polynomials(numbers: Sequence[float | sympy.Expr], order: int, like: Turns)
             sine += number * ANGLE**k
         else:
             cosine += number * ANGLE**k
-    return Turns(sine, cosine, like.composites, like.parts)
+    return SurrogateTrigonometry(sine, cosine, like.composites, like.parts)
 
 
-def _turned(base: Fit, turns: Turns, answers: Answers, like: Flexible | None = None) -> Fit:
+def _turned(
+    base: Fit, trigonometry: SurrogateTrigonometry, answers: Answers, like: Flexible | None = None
+) -> Fit:
     """The member of the turned family that comes closest to the answers."""
     old, theta = base.family, base.theta
     k, from_basis = old.basis.shape[1], old.basis
     if like is not None:
         from_basis = like.problem.family.basis
         k, theta = from_basis.shape[1], like.x[: like.problem.family.size]
-    basis = identifiable(old.robot, turns)
+    basis = identifiable(old.robot, trigonometry)
     start = torch.cat([basis.T @ (from_basis @ theta[:k]), theta[k:]])
-    family = replace(old, turns=turns, basis=basis)
+    family = replace(old, trigonometry=trigonometry, basis=basis)
     return fit(family, answers, start=start, scale=base.scale)
 
 
 def _polished(law: Fit, numbers: list[float], answers: Answers) -> tuple[Fit, list[float]]:
     """The coefficients of the polynomials fitted, the bodies along with them."""
-    order, turns = len(numbers) + 1, law.family.turns
-    assert turns is not None
+    order, trigonometry = len(numbers) + 1, law.family.trigonometry
+    assert trigonometry is not None
     if not numbers:
         return law, numbers
 
     def fitted(x: Sequence[float]) -> Fit:
-        return _turned(law, _polynomials([float(c) for c in x], order, turns), answers)
+        return _turned(law, _polynomials([float(c) for c in x], order, trigonometry), answers)
 
     def residual(x: np.ndarray) -> np.ndarray:
         return torch.nan_to_num(fitted(x.tolist()).residual(answers), nan=1e3).flatten().numpy()
@@ -246,14 +255,14 @@ def _polished(law: Fit, numbers: list[float], answers: Answers) -> tuple[Fit, li
 
 def _rounded(law: Fit, numbers: list[float], answers: Answers, held: Answers, floor: float) -> Fit:
     """Coefficients made round where that makes the description shorter."""
-    turns = law.family.turns
-    assert turns is not None
+    trigonometry = law.family.trigonometry
+    assert trigonometry is not None
     now: list[float | sympy.Expr] = list(numbers)
     length = length_of(law, held, floor)
     for k, x in enumerate(numbers):
         whole = sympy.Rational(1, round(1 / x)) if 1e-4 < abs(x) <= 1 else sympy.Integer(0)
         trial = [*now[:k], whole, *now[k + 1 :]]
-        other = _turned(law, _polynomials(trial, len(now) + 1, turns), answers)
+        other = _turned(law, _polynomials(trial, len(now) + 1, trigonometry), answers)
         if (new := length_of(other, held, floor)) < length:
             law, length, now = other, new, trial
     return law
@@ -274,7 +283,8 @@ def _formulas(base: Fit, flexible: Flexible, held: Answers, floor: float) -> Fle
         enough = [t for t in tried if t.held_out < 1.5 * max(now.held_out, floor)]
         if enough:
             now = min(
-                enough, key=lambda t: length_of(_turned(base, t.turns, answers, t), held, floor)
+                enough,
+                key=lambda t: length_of(_turned(base, t.trigonometry, answers, t), held, floor),
             )
     return now
 
@@ -314,5 +324,8 @@ def _replaced(
         return None
     found = _tested(base, own, own.solve(start, 10), held)
     # What is defined within the region alone may show no bodies where these are identified.
-    shown = found.held_out < math.inf and identifiable(base.family.robot, found.turns).shape[1] > 0
+    shown = (
+        found.held_out < math.inf
+        and identifiable(base.family.robot, found.trigonometry).shape[1] > 0
+    )
     return found if shown else None
