@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def describe(law: RigidBodyLaw) -> dict[str, Any]:
-    """The fields of the law as lists, words and numbers."""
+    """The fields of the law as lists, words and numbers; the keys are those of stored laws."""
     return {
         "kind": "rigid body",
         "robot": law.robot.to_dict(),
@@ -51,8 +51,12 @@ def fields_of(record: dict, read: Callable[[dict], Any]) -> dict[str, Any]:
     return {
         "robot": Robot.from_dict(record["robot"]),
         "extra": tuple(Term.from_dict(t) for t in record["extra"]),
-        "channels": tuple(StaticNonlinearity.from_dict(c) for c in record.get("channels", ())),
-        "turns": SurrogateTrigonometry.from_dict(record["turns"]) if record.get("turns") else None,
+        "nonlinearities": tuple(
+            StaticNonlinearity.from_dict(c) for c in record.get("channels", ())
+        ),
+        "trigonometry": (
+            SurrogateTrigonometry.from_dict(record["turns"]) if record.get("turns") else None
+        ),
         "size": record["size"],
         "domain": None if domain is None else Domain.from_dict(domain),
         "integrator": record["integrator"],
