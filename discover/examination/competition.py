@@ -26,7 +26,7 @@ from discover.examination.metrics import ends, goes_on, goes_on_beyond_noise, re
 from discover.laws.extensions.terms import library
 from discover.laws.rigid_body.consistency import complete
 from discover.laws.rigid_body.fit import Fit
-from discover.laws.search import additive as unlisted
+from discover.laws.search.residual_search import law_within_region
 from discover.laws.search.selection import refit, select
 from discover.probes import noise
 from discover.probes import table_evidence as lookup
@@ -124,7 +124,7 @@ def _inner(session: QuerySession, weighed: Weighed, floor: noise.Floor, gate: fl
         noise=floor.random,
     ).fit
     least = max(gate, floor.random)
-    return unlisted.within(local, listed, inside, held, floor=least, limit=MAX_TERMS)
+    return law_within_region(local, listed, inside, held, floor=least, limit=MAX_TERMS)
 
 
 def _goes_on(

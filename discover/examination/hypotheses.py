@@ -19,10 +19,12 @@ from discover.laws.extensions.io_nonlinearity import ends_at_edge
 from discover.laws.extensions.terms import Term, joint_terms, library
 from discover.laws.pareto import Candidate
 from discover.laws.rigid_body.fit import Fit
-from discover.laws.search import additive as unlisted
-from discover.laws.search.nonlinearities import io_search as channel_search
-from discover.laws.search.nonlinearities import trigonometry_search as turn_search
-from discover.laws.search.nonlinearities.drive_terms import as_felt
+from discover.laws.search.nonlinearities.io_search import (
+    as_input_nonlinearity,
+    search_io_nonlinearity,
+)
+from discover.laws.search.nonlinearities.trigonometry_search import search_trigonometry
+from discover.laws.search.residual_search import best_listed_or_searched
 from discover.laws.search.selection import description_length, possible, refit, select, well_started
 from discover.probes import regime_switch as onset
 from discover.probes.noise import Floor
@@ -119,7 +121,7 @@ def left_over(laws: Laws, floor: float) -> bool:
 
 def searched(session: QuerySession, laws: Laws, floor: float) -> Laws:
     """The same with terms that nobody listed: the better of both is the extended law."""
-    search = unlisted.beside(
+    search = best_listed_or_searched(
         laws.physics,
         laws.extended,
         laws.wide,
@@ -139,10 +141,10 @@ def behind_channels(laws: Laws, floor: float) -> Laws:
     the extended law where that is the shorter one."""
     if laws.physics.family.robot.nv > MANY:
         return laws
-    told = as_felt(laws.extended, laws.wide, laws.sets.tested, floor)
+    told = as_input_nonlinearity(laws.extended, laws.wide, laws.sets.tested, floor)
     if told is not None:
         laws = replace(laws, extended=told.fit, tried=(*laws.tried, told.fit), near_laws=())
-    for explain in (channel_search.explain, turn_search.explain):
+    for explain in (search_io_nonlinearity, search_trigonometry):
         found = explain(laws.physics, laws.extended, laws.wide, laws.sets.tested, floor=floor)
         if found is None or ends_at_edge(found.fit.family.nonlinearities, laws.inside):
             continue

@@ -25,7 +25,7 @@ from discover.laws import solvers as least_squares
 from discover.laws.extensions.terms import Term, forces, library, symbols
 from discover.laws.rigid_body.family import evaluation_point
 from discover.laws.rigid_body.fit import Fit, design_of
-from discover.laws.search.selection import _ALPHABET, EFFECTIVE_SAMPLES, effective_samples
+from discover.laws.search.selection import ALPHABET_SIZE, EFFECTIVE_SAMPLES, effective_samples
 from discover.probes import noise
 from discover.probes.reach import relative
 from kinematics import Robot
@@ -140,7 +140,7 @@ def _price(term: Term, choices: int) -> float:
     return (
         math.log(max(2, choices))
         + 0.5 * numbers * math.log(EFFECTIVE_SAMPLES)
-        + term.symbol_count * math.log(_ALPHABET)
+        + term.symbol_count * math.log(ALPHABET_SIZE)
     )
 
 

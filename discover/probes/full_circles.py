@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.session import QuerySession
-from discover.laws.regression.mass_matrix import around, bodies
+from discover.laws.regression.mass_matrix import identified_bodies, mass_matrix_from_full_circles
 
 _MOST = 4  # hinges: 5³ configurations
 _WHOLE = 1e-6  # of a turn, by which a region may fall short of it
@@ -38,8 +38,8 @@ def measure(session: QuerySession) -> dict[str, tuple[float, str]]:
         return session.ask(q, v, tau).a
 
     try:
-        found = around(model, robot.nv)
-        _, misfit = bodies(found, robot)
+        found = mass_matrix_from_full_circles(model, robot.nv)
+        _, misfit = identified_bodies(found, robot)
     except (torch.linalg.LinAlgError, ValueError, ArithmeticError):
         return {}  # a response to forces that has no inverse is no mass matrix's
     name = "structure: full circles"

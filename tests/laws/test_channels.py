@@ -21,9 +21,8 @@ from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 from discover.laws.search.nonlinearities import io_functions as channel_laws
 from discover.laws.search.nonlinearities import io_search as channel_search
-from discover.laws.search.nonlinearities.drive_terms import as_felt
-from discover.laws.search.nonlinearities.io_fit import ChannelProblem, Group, Kind
-from discover.laws.search.nonlinearities.io_functions import Flexible, Splined
+from discover.laws.search.nonlinearities.io_fit import Group, NonlinearityKind, NonlinearityProblem
+from discover.laws.search.nonlinearities.io_functions import FlexibleNonlinearity, Splined
 from discover.laws.search.selection import refit
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
@@ -61,7 +60,7 @@ def searched(model, robot):
     noisy = with_noise(model, robot)
     wide, held = out_to_twice(noisy, robot, 160, 1), out_to_twice(noisy, robot, 90, 7)
     physics = fit(Family.of(robot), wide)
-    found = channel_search.explain(physics, physics, wide, held, floor=NOISE)
+    found = channel_search.search_io_nonlinearity(physics, physics, wide, held, floor=NOISE)
     if found is None:
         return None, float("nan")
     far = asked(model, sampling.shell(REGION, robot, 200, 2.0, 3.0, axis="joint", seed=9))
@@ -228,13 +227,13 @@ def test_forces_of_tau_beside_bodies_of_any_size_are_told_as_what_is_felt(pendul
         family=family,
         theta=torch.cat([heavy * bodies, torch.tensor([-3 * heavy])]),
     )
-    found = as_felt(law, answers, answers, 1e-6)
+    found = channel_search.as_input_nonlinearity(law, answers, answers, 1e-6)
     assert found is not None
     assert [c.place for c in found.fit.family.nonlinearities] == ["tau"]
     assert found.fit.error < 1e-6
     assert torch.allclose(found.fit.theta, bodies, rtol=1e-2)
     light = replace(law, theta=torch.cat([bodies, torch.tensor([-0.5])]))
-    assert as_felt(light, answers, answers, 1e-6) is None
+    assert channel_search.as_input_nonlinearity(light, answers, answers, 1e-6) is None
 
 
 def test_bodies_behind_known_channels_are_found_again(pendulum):
@@ -263,7 +262,7 @@ def test_a_corner_is_placed_where_the_function_bends(pendulum, corner):
         )
         for n in (1, 7)
     )
-    base, kind = fit(Family.of(pendulum), answers), Kind("tau", "tau")
+    base, kind = fit(Family.of(pendulum), answers), NonlinearityKind("tau", "tau")
     problem, x = channel_search._problem(base, base.theta, answers, kind, [(0, 1)], 10)
     smooth = channel_search._error(base, held, kind, problem.groups, problem.solve(x, 30))
     sharp = channel_search._fitted(base, base.theta, answers, held, kind, [(0, 1)], 10, 30)
@@ -282,7 +281,7 @@ def test_no_corner_is_put_where_nothing_bends(pendulum):
         )
         for n in (1, 7)
     )
-    base, kind = fit(Family.of(pendulum), answers), Kind("tau", "tau")
+    base, kind = fit(Family.of(pendulum), answers), NonlinearityKind("tau", "tau")
     smooth = channel_search._fitted(base, base.theta, answers, held, kind, [(0, 1)], 18, 15)
     assert smooth.held_out < 0.02
     sharp = channel_search._sharpened(smooth, base, held)
@@ -294,15 +293,15 @@ def test_no_corner_is_put_where_nothing_bends(pendulum):
 def test_what_is_felt_has_the_unit_of_what_is_asked(pendulum, size, unit):
     """A factor that is 1 near the middle, on bodies of any scale and sign."""
     answers = out_to_twice(lambda q, v, tau: kinematics.aba(pendulum, q, v, tau), pendulum, 40, 1)
-    base, kind = fit(Family.of(pendulum), answers), Kind("tau", size)
-    z = ChannelProblem(base, answers, kind, ()).feature()
+    base, kind = fit(Family.of(pendulum), answers), NonlinearityKind("tau", size)
+    z = NonlinearityProblem(base, answers, kind, ()).feature()
     function = Splined(Basis.over(z, 8), 1)
     at = torch.from_numpy(function.basis.knots)
     fading = unit * (1 - 0.2 * (at / at.max()) ** 2)
     x = torch.cat([function.like(fading.numpy())[:-2], torch.tensor([-0.1 * unit, 5.0])])
-    problem = ChannelProblem(base, answers, kind, [Group((0, 1), function)])
+    problem = NonlinearityProblem(base, answers, kind, [Group((0, 1), function)])
     whole = torch.cat([unit * base.theta, x])
-    found = Flexible(kind=kind, problem=problem, x=whole, held_out=0.0)
+    found = FlexibleNonlinearity(kind=kind, problem=problem, x=whole, held_out=0.0)
     theta, c = channel_laws._in_scale(found)
     inner = z.flatten().quantile(0.1)
     assert float(function(inner[None], c)) == pytest.approx(1)

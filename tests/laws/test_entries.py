@@ -7,9 +7,13 @@ import torch
 
 import kinematics
 from discover.laws.extensions.terms import symbols
-from discover.laws.regression.entries import Place, fit_entry, places
+from discover.laws.regression.entries import EntryIndex, all_entries, fit_entry
 from discover.laws.regression.fourier import grid, products, transform, waves
-from discover.laws.regression.mass_matrix import around, bodies, mass_matrix_program
+from discover.laws.regression.mass_matrix import (
+    identified_bodies,
+    mass_matrix_from_full_circles,
+    mass_matrix_program,
+)
 from discover.laws.regression.sparse_regression import select_columns
 from discover.laws.regression.torque_rows import fit_rows
 from tests.bench.laws.arms import arm
@@ -78,9 +82,9 @@ def test_entries_of_arms_nobody_has_seen(shape):
     robot = arm(shape, 3, 12)
     q = 4 * torch.rand(500, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 2
     for place in (
-        Place(kind="mass matrix", i=0, j=0),
-        Place(kind="gravity", i=0),
-        Place(kind="velocity", i=0, j=1, k=2),
+        EntryIndex(kind="mass matrix", i=0, j=0),
+        EntryIndex(kind="gravity", i=0),
+        EntryIndex(kind="velocity", i=0, j=1, k=2),
     ):
         y = place.of(robot, q)
         for tree in (robot.replace(pi=torch.ones_like(robot.pi)), None):
@@ -96,7 +100,7 @@ def test_places_make_up_the_inverse_dynamics():
     robot = arm("spatial", 3, 4)
     q, v, a = (torch.randn(1, 3, dtype=torch.float64) for _ in range(3))
     total = torch.zeros(3, dtype=torch.float64)
-    for p in places(3):
+    for p in all_entries(3):
         value = p.of(robot, q)[0]
         if p.kind == "mass matrix":
             total[p.i] += value * a[0, p.j]
@@ -117,13 +121,13 @@ def test_the_mass_matrix_of_an_industrial_arm_takes_few_operations():
 
 def test_a_mass_matrix_from_full_circles_and_its_bodies():
     robot = arm("right-angled", 4, 9)
-    found = around(lambda *state: kinematics.aba(robot, *state), 4)
+    found = mass_matrix_from_full_circles(lambda *state: kinematics.aba(robot, *state), 4)
     q = torch.from_numpy(RNG.uniform(-5, 5, (6, 4)))
     truth = kinematics.crba(robot, q).numpy()
     np.testing.assert_allclose(found(q.numpy()), truth, atol=1e-12)
     assert found.off_band < 1e-12
     assert found.queries == 145 * 5
-    identified, misfit = bodies(found, robot.replace(pi=torch.ones_like(robot.pi)))
+    identified, misfit = identified_bodies(found, robot.replace(pi=torch.ones_like(robot.pi)))
     assert misfit < 1e-12
     np.testing.assert_allclose(kinematics.crba(identified, q), truth, atol=1e-11)
 
@@ -132,9 +136,9 @@ def test_what_is_no_trigonometric_polynomial_shows():
     def model(q, v, tau):
         return tau / (2 + torch.cos(q[:, 1:2]) ** 6)
 
-    assert around(model, 2).off_band > 1e-2
+    assert mass_matrix_from_full_circles(model, 2).off_band > 1e-2
     with pytest.raises(ValueError, match="2 to 7 hinges"):
-        around(model, 9)
+        mass_matrix_from_full_circles(model, 9)
 
 
 def test_rows_of_inverse_dynamics_are_exact():

@@ -11,11 +11,11 @@ import sympy
 from more_equations import FRESH, SEEN, unit, variables
 
 from discover.laws.regression.beam_search import Columns
-from discover.laws.regression.constant_optimisation import polish
+from discover.laws.regression.constant_optimisation import optimise_constants
 from discover.laws.regression.dimensional_analysis import reductions
-from discover.laws.regression.expression_library import building_blocks
+from discover.laws.regression.expression_library import expression_library
 from discover.laws.regression.formula_search import find_formula
-from discover.laws.regression.variable_reduction import joined, predictability, reduce
+from discover.laws.regression.variable_reduction import predictability, reduce, sums_and_differences
 
 RNG = np.random.default_rng(5)
 
@@ -25,8 +25,8 @@ def test_a_pendulum_has_one_group():
     found = reductions([(1, 0, 0), (1, -2, 0), (0, 0, 1)], (0, 1, 0))
     assert len(found) == 1
     assert len(found[0].groups) == 0
-    carrier, _ = found[0].expressions(sympy.symbols("l g m", positive=True))
-    assert sympy.simplify(carrier**2 - sympy.Symbol("l", positive=True)
+    prefactor, _ = found[0].expressions(sympy.symbols("l g m", positive=True))
+    assert sympy.simplify(prefactor**2 - sympy.Symbol("l", positive=True)
                           / sympy.Symbol("g", positive=True)) == 0  # fmt: skip
     assert reductions([(1, 0), (1, 0)], (0, 1)) == []
 
@@ -35,14 +35,14 @@ def test_groups_have_no_units():
     units = np.array([(1, -1, 0), (1, 0, 0), (0, 1, 0), (2, 0, 1), (0, 0, 1)])
     for found in reductions([tuple(map(int, u)) for u in units], (1, -1, 1)):
         assert not (found.groups @ units).any()
-        np.testing.assert_allclose(found.carrier @ units, (1, -1, 1))
+        np.testing.assert_allclose(found.prefactor @ units, (1, -1, 1))
 
 
 def test_differences_are_noticed_and_others_are_not():
     x = RNG.uniform(1, 3, (90, 3))
     a, b, c = sympy.symbols("a b c", positive=True)
     y = np.cos(x[:, 0] - x[:, 2]) * x[:, 1] + 3
-    _, names, _ = joined(x, y, (a, b, c), [[0, 1, 2]])
+    _, names, _ = sums_and_differences(x, y, (a, b, c), [[0, 1, 2]])
     assert set(names) in ({a - c, b}, {c - a, b})
     assert predictability(x, y)[0] < 0.1 < predictability(x[:, 1:2], y)[0]
 
@@ -73,7 +73,7 @@ def test_numbers_are_made_round_only_where_that_is_free():
     z = sympy.Symbol("z", real=True)
     x = RNG.uniform(-1, 1, (100, 1))
     start = sympy.Float(1.98) * sympy.sin(sympy.Float(2.93) * z) + sympy.Float(0.41)
-    found, error = polish(start, x, 2 * np.sin(3 * x[:, 0]) + 0.4137, [z])
+    found, error = optimise_constants(start, x, 2 * np.sin(3 * x[:, 0]) + 0.4137, [z])
     assert found.atoms(sympy.Integer) >= {sympy.Integer(2), sympy.Integer(3)}
     assert [round(float(f), 6) for f in found.atoms(sympy.Float)] == [0.4137]
     assert error < 1e-9
@@ -90,8 +90,8 @@ def test_pairs_are_found_of_which_neither_explains_much_alone():
 def test_blocks_write_down_what_they_compute():
     x = RNG.uniform(0.5, 2, (30, 2))
     names = sympy.symbols("a b", positive=True)
-    bank = building_blocks(x, 300)
-    for block in [*bank.summands[::7], *bank.factors[::7], *bank.polynomial]:
+    library = expression_library(x, 300)
+    for block in [*library.summands[::7], *library.factors[::7], *library.polynomial]:
         for free in (False, True):
             written = sympy.lambdify(names, block.expression(names, free), "numpy")(*x.T)
             np.testing.assert_allclose(np.broadcast_to(written, 30), block.values, rtol=1e-9)

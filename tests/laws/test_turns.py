@@ -57,7 +57,7 @@ def test_truncated_series_are_found(pendulum, order):
     model = with_truncated_trigonometry(pendulum, order)
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
     physics = fit(Family.of(pendulum), wide)
-    found = turn_search.explain(physics, physics, wide, held, floor=1e-9)
+    found = turn_search.search_trigonometry(physics, physics, wide, held, floor=1e-9)
     assert found is not None
     trigonometry = found.fit.family.trigonometry
     cubic = ANGLE - ANGLE**3 / 6 if order == 3 else ANGLE
@@ -108,7 +108,7 @@ def test_series_in_one_part_alone_are_found_there(pendulum, parts):
     model = altered(pendulum, parts, lambda x: x - x**3 / 6, lambda x: 1 - x**2 / 2)
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
     physics = fit(Family.of(pendulum), wide)
-    found = turn_search.explain(physics, physics, wide, held, floor=1e-9)
+    found = turn_search.search_trigonometry(physics, physics, wide, held, floor=1e-9)
     assert found is not None
     # The mass matrix of a double pendulum has no sine, its velocity forces have no cosine.
     assert (found.fit.family.trigonometry.parts == ("gravity",)) == (parts == ("gravity",))
@@ -121,7 +121,7 @@ def test_functions_that_are_no_polynomials_are_found(pendulum):
     model = altered(pendulum, PARTS, np.tanh, lambda x: np.exp(-0.6 * x**2))
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
     physics = fit(Family.of(pendulum), wide)
-    found = turn_search.explain(physics, physics, wide, held, floor=1e-6)
+    found = turn_search.search_trigonometry(physics, physics, wide, held, floor=1e-6)
     assert found is not None
     inside = sampling.sample(REGION, pendulum, 100, 3)
     assert relative_error(found.fit.predict(*inside), model(*inside)) < 2e-2
@@ -139,7 +139,7 @@ def test_nothing_is_found_in_rigid_bodies(pendulum):
 
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
     physics = fit(Family.of(pendulum), wide)
-    assert turn_search.explain(physics, physics, wide, held, floor=1e-9) is None
+    assert turn_search.search_trigonometry(physics, physics, wide, held, floor=1e-9) is None
 
 
 def test_nothing_is_found_in_what_does_not_turn_so(pendulum):
@@ -148,7 +148,7 @@ def test_nothing_is_found_in_what_does_not_turn_so(pendulum):
 
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
     physics = fit(Family.of(pendulum), wide)
-    assert turn_search.explain(physics, physics, wide, held, floor=1e-9) is None
+    assert turn_search.search_trigonometry(physics, physics, wide, held, floor=1e-9) is None
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_ROWS = 128  # of the table of pairs that are looked at together
-_SINGLE = 6  # columns that are told of in any case
-_KEPT = 8  # of each such piece
+from discover.judgement.thresholds import threshold, whole
+
+_ROWS = 128  # of the table of pairs in one piece: what fits into a cache
+_SINGLE, _KEPT = whole("regression.beam_single"), whole("regression.beam_kept")
 _COLLINEAR = 1e-7  # what of a column must be new beside the others
-_EFFECTIVE = 200.0  # samples that count as evidence
-_SYMBOL = np.log(20.0)  # nats
+_EFFECTIVE = threshold("search.effective_samples")
+_SYMBOL = np.log(threshold("search.alphabet_size"))  # nats
 _EXACT = 1e-11  # relative error where double precision ends
 
 _Beam = tuple[float, tuple[int, ...]]  # length and members
 
 
 @dataclass(frozen=True, eq=False)
-class Combination:
+class SparseSum:
     """target ≈ beside + Σ coefficients · columns[members]; error relative to its spread.
 
     beside: the offset, and the coefficients of the columns that are always there.
@@ -72,7 +73,7 @@ class Columns:
         away = x - self.Q @ (self.Q.T @ x)
         return away - self.Q @ (self.Q.T @ away)
 
-    def search(self, target: np.ndarray, keep: int, terms: int) -> list[Combination]:
+    def search(self, target: np.ndarray, keep: int, terms: int) -> list[SparseSum]:
         """At most `keep` combinations of one to `terms` columns, shortest descriptions first."""
         target = target * self.weight[:, 0]
         away = self._without(target)
@@ -132,7 +133,7 @@ class Columns:
             if k not in members
         ]
 
-    def fit(self, members: tuple[int, ...], target: np.ndarray) -> Combination:
+    def fit(self, members: tuple[int, ...], target: np.ndarray) -> SparseSum:
         """Least squares, without the rounding of the products; `target` with its weight."""
         A = np.column_stack([self.beside, self.columns[:, members]])
         size = np.abs(A).max(0)
@@ -141,4 +142,4 @@ class Columns:
         error = float(np.linalg.norm(target - A @ solution) / np.linalg.norm(self._without(target)))
         nats = _EFFECTIVE * np.log(max(error, _EXACT)) + self.cost[list(members)].sum()
         first = self.beside.shape[1]
-        return Combination(members, solution[:first], solution[first:], error, float(nats))
+        return SparseSum(members, solution[:first], solution[first:], error, float(nats))

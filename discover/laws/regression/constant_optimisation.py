@@ -10,15 +10,18 @@ import numpy as np
 import sympy
 from scipy.optimize import least_squares
 
-from discover.laws.regression.engines.contract import SAMPLES, symbols_used
+from discover.judgement.thresholds import threshold, whole
+from discover.laws.regression.engines.contract import ALPHABET_SIZE, SAMPLES, symbols_used
 
-_CONSTANTS = 9
-_WORSE = 1.02  # what a round number may cost in error
-_MEANT = 1e-6  # a fitted number this close to a round one, relative, is that
-_STEPS = 20  # evaluations of the slopes
+_WHOLE = 2.0**53  # beyond it every double is whole: to be close to a whole number says nothing
+_CONSTANTS = whole("regression.constants")
+_WORSE = threshold("regression.round_cost")
+_MEANT = threshold("regression.meant")
+_CLOSE = threshold("regression.round_difference")
+_STEPS = whole("regression.fit_steps")
 
 
-def polish(
+def optimise_constants(
     formula: sympy.Expr, x: np.ndarray, y: np.ndarray, symbols: Sequence[sympy.Symbol]
 ) -> tuple[sympy.Expr, float] | None:
     """The formula with its numbers fitted and made round where that is free; its error."""
@@ -46,7 +49,11 @@ def polish(
 
 def _saved(number: sympy.Rational) -> float:
     """Nats by which a round number is shorter than a fitted one."""
-    return (2 - symbols_used(number)) * math.log(20) if number else 3 * math.log(20)
+    return (
+        (2 - symbols_used(number)) * math.log(ALPHABET_SIZE)
+        if number
+        else 3 * math.log(ALPHABET_SIZE)
+    )
 
 
 def refitted(
@@ -71,6 +78,7 @@ class _Template:
 
     @classmethod
     def of(cls, formula: sympy.Expr, symbols: Sequence[sympy.Symbol]) -> _Template | None:
+        formula = representable(formula)
         numbers = sorted(formula.atoms(sympy.Float), key=float)
         if len(numbers) > _CONSTANTS or formula.has(sympy.zoo, sympy.nan):
             return None
@@ -111,14 +119,29 @@ class _Template:
     def filled(self, values: np.ndarray, held: Mapping[int, sympy.Rational]) -> sympy.Expr:
         """The formula with its numbers in it."""
         numbers = [held.get(i, sympy.Float(float(v), 17)) for i, v in enumerate(values)]
-        return self.formula.xreplace(dict(zip(self.names, numbers, strict=True)))
+        return representable(self.formula.xreplace(dict(zip(self.names, numbers, strict=True))))
+
+
+def representable(formula: sympy.Expr) -> sympy.Expr:
+    """The formula with whole numbers and fractions that no double holds exactly as floats.
+
+    Arrays cannot take such integers: evaluating the formula would raise OverflowError.
+    """
+    large = {
+        x: sympy.Float(x, 17)
+        for x in formula.atoms(sympy.Rational)
+        if abs(x.p) > _WHOLE or x.q > _WHOLE
+    }
+    return formula.xreplace(large) if large else formula
 
 
 def _round(value: float) -> list[sympy.Rational]:
     """Round numbers close to a value, the roundest first."""
+    if abs(value) >= _WHOLE:
+        return []
     out: list[sympy.Rational] = [sympy.Integer(0)] if abs(value) < 1e-2 else []
     for denominator in (1, 2, 3, 4, 6, 8):
         candidate = sympy.Rational(round(value * denominator), denominator)
-        if candidate != 0 and abs(float(candidate) / value - 1) < 0.02:
+        if candidate != 0 and abs(float(candidate) / value - 1) < _CLOSE:
             out.append(candidate)
     return list(dict.fromkeys(out))

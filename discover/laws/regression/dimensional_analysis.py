@@ -14,37 +14,39 @@ from fractions import Fraction
 import numpy as np
 import sympy
 
+from discover.judgement.thresholds import whole
+
 Unit = tuple[Fraction | int, ...]  # exponents of the base units, such as (m, kg, s)
-_MOST = 60  # sets of reference variables that are looked at
+_MOST = whole("regression.reference_sets")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reduction:
-    """y = carrier(x) · f(groups(x)), each a product of powers.
+    """y = prefactor(x) · f(groups(x)), each a product of powers.
 
-    carrier  (d,) exponents of the product that has y's units
+    prefactor  (d,) exponents of the product that has y's units
     groups   (k, d) exponents of the dimensionless groups
     """
 
-    carrier: np.ndarray
+    prefactor: np.ndarray
     groups: np.ndarray
 
     @property
     def cost(self) -> float:
         """How complicated the products are: the shorter the better."""
-        whole = np.abs(self.groups).sum() + np.abs(self.carrier).sum()
-        broken = np.count_nonzero(self.groups % 1) + np.count_nonzero(self.carrier % 1)
+        whole = np.abs(self.groups).sum() + np.abs(self.prefactor).sum()
+        broken = np.count_nonzero(self.groups % 1) + np.count_nonzero(self.prefactor % 1)
         return float(whole + 2 * broken)
 
     def values(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(carrier (n,), groups (n, k)) at samples x (n, d)."""
-        return _powers(x, self.carrier), np.stack([_powers(x, g) for g in self.groups], -1) if len(
-            self.groups
-        ) else np.zeros((len(x), 0))
+        """(prefactor (n,), groups (n, k)) at samples x (n, d)."""
+        return _powers(x, self.prefactor), np.stack(
+            [_powers(x, g) for g in self.groups], -1
+        ) if len(self.groups) else np.zeros((len(x), 0))
 
     def expressions(self, symbols: Sequence[sympy.Expr]) -> tuple[sympy.Expr, list[sympy.Expr]]:
         """The same products in SymPy."""
-        return product(symbols, self.carrier), [product(symbols, g) for g in self.groups]
+        return product(symbols, self.prefactor), [product(symbols, g) for g in self.groups]
 
 
 def reductions(units: Sequence[Unit], target: Unit) -> list[Reduction]:
@@ -58,14 +60,14 @@ def reductions(units: Sequence[Unit], target: Unit) -> list[Reduction]:
     if rank == 0:
         if any(y):
             return []
-        return [Reduction(carrier=np.zeros(d), groups=np.eye(d))]
+        return [Reduction(prefactor=np.zeros(d), groups=np.eye(d))]
     found: dict[tuple, Reduction] = {}
     for chosen in itertools.islice(itertools.combinations(range(d), rank), 20 * _MOST):
         own = A[list(chosen), :].T  # base × rank
         if own.rank() < rank:
             continue
-        carrier = _exponents(own, y, chosen, d)
-        if carrier is None:
+        prefactor = _exponents(own, y, chosen, d)
+        if prefactor is None:
             return []
         groups = []
         for i in range(d):
@@ -74,7 +76,7 @@ def reductions(units: Sequence[Unit], target: Unit) -> list[Reduction]:
                 assert rest is not None  # the references span all units
                 rest[i] += 1.0
                 groups.append(rest)
-        made = Reduction(carrier=carrier, groups=np.array(groups).reshape(-1, d))
+        made = Reduction(prefactor=prefactor, groups=np.array(groups).reshape(-1, d))
         found.setdefault(chosen, made)
         if len(found) >= _MOST:
             break

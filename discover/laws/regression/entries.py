@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 import kinematics
+from discover.judgement.thresholds import whole
 from discover.laws.extensions.terms import symbols
 from discover.laws.regression.fourier import Library, products, waves
 from discover.laws.regression.sparse_regression import KAPPA, Selected, select_columns
@@ -27,14 +28,14 @@ from discover.threads import one_thread
 from kinematics import Robot
 
 KINDS = ("mass matrix", "gravity", "velocity")
-_LIBRARY = 800  # columns that a library may have
-_TERMS = 30  # more of them are no formula that anybody reads, unless they are exact
+_LIBRARY = whole("regression.library_columns")
+_TERMS = whole("regression.readable_terms")
 _DIRECTIONS = 1e-9  # relative singular values below which a direction cannot be told
-_HELD = 5  # every fifth sample is held out
+_HELD = whole("regression.held_out_every")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class EntryIndex:
     """Which entry: H[i, j]; gravity[i]; or the factor of v_j v_k in the velocity forces [i]."""
 
     kind: str
@@ -88,7 +89,7 @@ class Entry:
     """
 
     route: str
-    place: Place
+    place: EntryIndex
     coefficients: np.ndarray
     error: float
     length: float
@@ -116,7 +117,7 @@ class Entry:
 
 @one_thread()
 def fit_entry(
-    place: Place,
+    place: EntryIndex,
     q: Tensor,
     y: Tensor,
     *,
@@ -133,11 +134,17 @@ def fit_entry(
     several = None if members is None else members.numpy()
     if tree is not None:
         return _recursion(place, q, target, several, held, tree)
-    return min(_flat(place, x, target, several, held), key=lambda e: e.length)
+    flat = _flat(place, x, target, several, held)
+    if not flat:
+        raise ValueError(
+            f"expected a library of at most {_LIBRARY} columns for a flat sum, found more for "
+            f"{q.shape[1]} angles: give the tree, for its recursion"
+        )
+    return min(flat, key=lambda e: e.length)
 
 
 def _flat(
-    place: Place, q: np.ndarray, y: np.ndarray, members: np.ndarray | None, held: np.ndarray
+    place: EntryIndex, q: np.ndarray, y: np.ndarray, members: np.ndarray | None, held: np.ndarray
 ) -> list[Entry]:
     n = q.shape[1]
     angles = symbols(n)["q"]
@@ -187,7 +194,7 @@ def _length(error: float, numbers: int) -> float:
 
 
 def _recursion(
-    place: Place,
+    place: EntryIndex,
     q: Tensor,
     y: np.ndarray,
     members: np.ndarray | None,
@@ -230,10 +237,10 @@ def _directions(A: np.ndarray, y: np.ndarray, members: np.ndarray | None) -> tup
     return (Vt[keep].T @ (along[keep] / s[keep])) / norms, int(keep.sum())
 
 
-def places(nv: int, joints: Sequence[int] | None = None) -> list[Place]:
+def all_entries(nv: int, joints: Sequence[int] | None = None) -> list[EntryIndex]:
     """All entries of a tree of nv joints: mass matrix, gravity, velocity forces."""
     rows = range(nv) if joints is None else joints
-    out = [Place(kind="mass matrix", i=i, j=j) for i in rows for j in range(i, nv)]
-    out += [Place(kind="gravity", i=i) for i in rows]
+    out = [EntryIndex(kind="mass matrix", i=i, j=j) for i in rows for j in range(i, nv)]
+    out += [EntryIndex(kind="gravity", i=i) for i in rows]
     pairs = [(j, k) for j in range(nv) for k in range(j, nv)]
-    return out + [Place(kind="velocity", i=i, j=j, k=k) for i in rows for j, k in pairs]
+    return out + [EntryIndex(kind="velocity", i=i, j=j, k=k) for i in rows for j, k in pairs]

@@ -13,20 +13,24 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from discover.laws.regression.beam_search import Columns, Combination
-from discover.laws.regression.expression_library import Bank, Block, building_blocks
+from discover.judgement.thresholds import threshold, whole
+from discover.laws.regression.beam_search import Columns, SparseSum
+from discover.laws.regression.expression_library import (
+    Expression,
+    ExpressionLibrary,
+    expression_library,
+)
 from discover.laws.regression.sparse_regression import select_several
-from discover.laws.regression.target_transforms import VIEWS, View
+from discover.laws.regression.target_transforms import TARGET_TRANSFORMS, TargetTransform
 
-_KEPT = 12  # combinations of each search
-_TERMS = 4  # of a sum; of a product or quotient three
-_PAIRED = 0.4  # of the blocks are tried in pairs,
-_FEWER = 0.2  # in unusual views
-_ABOVE, _BELOW = 400, 250  # blocks above and below the line of a quotient
-_ROUND = 0.02
-_POLYNOMIAL = 12  # terms
+_KEPT = whole("regression.sums_kept")
+_TERMS, _FACTORS = whole("regression.sum_terms"), whole("regression.quotient_terms")
+_PAIRED, _FEWER = threshold("regression.paired"), threshold("regression.paired_unusual")
+_ABOVE, _BELOW = whole("regression.numerators"), whole("regression.denominators")
+_ROUND = threshold("regression.round_power")
+_POLYNOMIAL = whole("regression.polynomial_terms")
 
-_Parts = tuple[tuple[float, Block], ...]  # numbers and blocks
+_Parts = tuple[tuple[float, Expression], ...]  # numbers and blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +42,7 @@ class Candidate:
 
     error: float
     symbols: int
-    view: View
+    transform: TargetTransform
     over: _Parts = ()
     under: _Parts = ()
     offset: float = 0.0
@@ -47,8 +51,8 @@ class Candidate:
     @property
     def scanned(self) -> bool:
         """Whether it is little more than one block with a number from a grid inside."""
-        blocks = [b for _, b in (*self.over, *self.under, *self.powers) if b.cost > 1]
-        return len(blocks) == 1 and blocks[0].scanned
+        expressions = [b for _, b in (*self.over, *self.under, *self.powers) if b.cost > 1]
+        return len(expressions) == 1 and expressions[0].scanned
 
     def expression(self, names: Sequence[sympy.Expr], free: bool) -> sympy.Expr:
         """In the names of the variables; `free`: numbers inside the blocks as a fit may move."""
@@ -58,42 +62,44 @@ class Candidate:
 
         if self.powers:
             raised = [_raised(b.expression(names, free), b, p) for p, b in self.powers]
-            return self.view.back(sympy.Mul(_number(self.offset), *raised))
+            return self.transform.back(sympy.Mul(_number(self.offset), *raised))
         inner = _number(self.offset) + total(self.over)
-        return self.view.back(inner / (1 - total(self.under)) if self.under else inner)
+        return self.transform.back(inner / (1 - total(self.under)) if self.under else inner)
 
 
 def _number(value: float) -> sympy.Float:
     return sympy.Float(float(value), 17)
 
 
-def _raised(expression: sympy.Expr, block: Block, power: float) -> sympy.Expr:
+def _raised(expression: sympy.Expr, entry: Expression, power: float) -> sympy.Expr:
     """|e|^p with a whole or half power where it is close, without the bars where e has a sign."""
     exponent, twice = _number(power), round(2 * power)
     if abs(2 * power - twice) < _ROUND:
         exponent = sympy.Rational(twice, 2)
-    if exponent.is_Integer or (block.values > 0).all():
+    if exponent.is_Integer or (entry.values > 0).all():
         return expression**exponent
-    return (-expression if (block.values < 0).all() else sympy.Abs(expression)) ** exponent
+    return (-expression if (entry.values < 0).all() else sympy.Abs(expression)) ** exponent
 
 
-def candidates(variables: np.ndarray, y: np.ndarray, blocks: int) -> list[Candidate]:
+def candidates(variables: np.ndarray, y: np.ndarray, expressions: int) -> list[Candidate]:
     """Formulas of variables (n, k) for y (n,), from the search over `blocks`."""
-    bank = building_blocks(variables, blocks)
-    seen = [v for v in VIEWS if v.sees(y)]
-    values = np.stack([b.values for b in bank.summands], 1)
-    cost = np.array([b.cost for b in bank.summands])
+    library = expression_library(variables, expressions)
+    seen = [v for v in TARGET_TRANSFORMS if v.applies_to(y)]
+    values = np.stack([b.values for b in library.summands], 1)
+    cost = np.array([b.cost for b in library.summands])
     out: list[Candidate] = []
     with np.errstate(all="ignore"):
-        for view in seen:
-            f = view.forward(y)
-            paired = int((_PAIRED if view.usual else _FEWER) * blocks)
-            columns = Columns(values, cost, paired, weight=1 / np.abs(view.slope(y)))
-            out += [_sum(view, bank.summands, c, y) for c in columns.search(f, _KEPT, _TERMS)]
-            if view.own:
-                out += _quotients(view, bank, values, cost, f, y)
-                out += _products(view, bank, variables, f, y)
-        out += _polynomials(seen, bank.polynomial, y)
+        for transform in seen:
+            f = transform.forward(y)
+            paired = int((_PAIRED if transform.usual else _FEWER) * expressions)
+            columns = Columns(values, cost, paired, weight=1 / np.abs(transform.slope(y)))
+            out += [
+                _sum(transform, library.summands, c, y) for c in columns.search(f, _KEPT, _TERMS)
+            ]
+            if transform.rational:
+                out += _quotients(transform, library, values, cost, f, y)
+                out += _products(transform, library, variables, f, y)
+        out += _polynomials(seen, library.polynomial, y)
     return [c for c in out if np.isfinite(c.error)]
 
 
@@ -105,21 +111,31 @@ def _evaluated(parts: _Parts) -> np.ndarray:
     return np.asarray(sum((c * b.values for c, b in parts), 0.0))
 
 
-def _sum(view: View, blocks: Sequence[Block], found: Combination, y: np.ndarray) -> Candidate:
-    over = tuple((float(c), blocks[i]) for c, i in zip(found.coefficients, found.members,
+def _sum(
+    transform: TargetTransform,
+    expressions: Sequence[Expression],
+    found: SparseSum,
+    y: np.ndarray,
+) -> Candidate:
+    over = tuple((float(c), expressions[i]) for c, i in zip(found.coefficients, found.members,
                                                        strict=True))  # fmt: skip
     offset = float(found.beside[0])
     return Candidate(
-        error=_error(view.inverse(offset + _evaluated(over)), y),
-        symbols=view.cost + 1 + sum(b.cost + 3 for _, b in over),
-        view=view,
+        error=_error(transform.inverse(offset + _evaluated(over)), y),
+        symbols=transform.cost + 1 + sum(b.cost + 3 for _, b in over),
+        transform=transform,
         over=over,
         offset=offset,
     )
 
 
 def _quotients(
-    view: View, bank: Bank, values: np.ndarray, cost: np.ndarray, f: np.ndarray, y: np.ndarray
+    transform: TargetTransform,
+    library: ExpressionLibrary,
+    values: np.ndarray,
+    cost: np.ndarray,
+    f: np.ndarray,
+    y: np.ndarray,
 ) -> list[Candidate]:
     """f (1 - Σ d e) = c0 + Σ c e is linear in c and d."""
     above, below = min(_ABOVE, len(cost)), min(_BELOW, len(cost))
@@ -127,18 +143,20 @@ def _quotients(
     if not np.isfinite(columns).all():
         return []
     out = []
-    for found in Columns(columns, np.concatenate([cost[:above], cost[:below]])).search(f, _KEPT, 3):
+    for found in Columns(columns, np.concatenate([cost[:above], cost[:below]])).search(
+        f, _KEPT, _FACTORS
+    ):
         pairs = list(zip(found.coefficients, found.members, strict=True))
-        over = tuple((float(c), bank.summands[i]) for c, i in pairs if i < above)
-        under = tuple((float(c), bank.summands[i - above]) for c, i in pairs if i >= above)
+        over = tuple((float(c), library.summands[i]) for c, i in pairs if i < above)
+        under = tuple((float(c), library.summands[i - above]) for c, i in pairs if i >= above)
         if under:
             offset = float(found.beside[0])
-            predicted = view.inverse((offset + _evaluated(over)) / (1 - _evaluated(under)))
+            predicted = transform.inverse((offset + _evaluated(over)) / (1 - _evaluated(under)))
             out.append(
                 Candidate(
                     error=_error(predicted, y),
-                    symbols=view.cost + 5 + sum(b.cost + 3 for _, b in (*over, *under)),
-                    view=view,
+                    symbols=transform.cost + 5 + sum(b.cost + 3 for _, b in (*over, *under)),
+                    transform=transform,
                     over=over,
                     under=under,
                     offset=offset,
@@ -148,55 +166,61 @@ def _quotients(
 
 
 def _products(
-    view: View, bank: Bank, variables: np.ndarray, f: np.ndarray, y: np.ndarray
+    transform: TargetTransform,
+    library: ExpressionLibrary,
+    variables: np.ndarray,
+    f: np.ndarray,
+    y: np.ndarray,
 ) -> list[Candidate]:
     """log |f| is linear in the powers."""
-    if (f == 0).any() or not bank.factors or (variables == 0).any():
+    if (f == 0).any() or not library.factors or (variables == 0).any():
         return []
-    values = np.stack([b.values for b in bank.factors], 1)
-    cost = np.array([b.cost for b in bank.factors])
+    values = np.stack([b.values for b in library.factors], 1)
+    cost = np.array([b.cost for b in library.factors])
     logs = Columns(
         np.log(np.abs(values)),
         cost,
         beside=np.log(np.abs(variables)),
-        weight=np.abs(f / view.slope(y)),
+        weight=np.abs(f / transform.slope(y)),
     )
     out = []
-    for found in logs.search(np.log(np.abs(f)), _KEPT, 3):
-        chosen = [*bank.leaves, *(bank.factors[i] for i in found.members)]
+    for found in logs.search(np.log(np.abs(f)), _KEPT, _FACTORS):
+        chosen = [*library.leaves, *(library.factors[i] for i in found.members)]
         pairs = zip([*found.beside[1:], *found.coefficients], chosen, strict=True)
         powers = tuple((float(p), b) for p, b in pairs if abs(p) > _ROUND / 2)
         whole = tuple((round(2 * p) / 2, b) for p, b in powers if round(2 * p))
         for some in dict.fromkeys((powers, whole)):
-            out.append(_product(view, some, f, y))
+            out.append(_product(transform, some, f, y))
     return out
 
 
-def _product(view: View, powers: _Parts, f: np.ndarray, y: np.ndarray) -> Candidate:
+def _product(transform: TargetTransform, powers: _Parts, f: np.ndarray, y: np.ndarray) -> Candidate:
     """The product of some powers, its factor fitted."""
     size = np.ones(len(y))
     for p, b in powers:
         odd = (b.values < 0).any() and round(p) % 2 == 1 and abs(p - round(p)) < _ROUND
         size = size * np.abs(b.values) ** p * (np.sign(b.values) if odd else 1.0)
-    weight = 1 / np.abs(view.slope(y))
+    weight = 1 / np.abs(transform.slope(y))
     factor = float((weight * size) @ (weight * f) / max((weight * size) @ (weight * size), 1e-300))
     return Candidate(
-        error=_error(view.inverse(factor * size), y),
-        symbols=view.cost + 1 + sum(b.cost + 1 + (p != 1) + (p % 0.5 != 0) for p, b in powers),
-        view=view,
+        error=_error(transform.inverse(factor * size), y),
+        symbols=transform.cost + 1 + sum(b.cost + 1 + (p != 1) + (p % 0.5 != 0) for p, b in powers),
+        transform=transform,
         offset=factor,
         powers=powers,
     )
 
 
-def _polynomials(seen: Sequence[View], blocks: Sequence[Block], y: np.ndarray) -> list[Candidate]:
+def _polynomials(
+    seen: Sequence[TargetTransform], expressions: Sequence[Expression], y: np.ndarray
+) -> list[Candidate]:
     """Sums of products of whole powers, as many as it takes."""
-    usable = [b for b in blocks if np.isfinite(b.values).all()]
+    usable = [b for b in expressions if np.isfinite(b.values).all()]
     A = np.stack([np.ones(len(y)), *(b.values for b in usable)], 1)
-    views = [v for v in seen if v.usual and np.isfinite(v.forward(y)).all()]
-    Y = np.stack([v.forward(y) for v in views], 1)
+    transforms = [v for v in seen if v.usual and np.isfinite(v.forward(y)).all()]
+    Y = np.stack([v.forward(y) for v in transforms], 1)
     out = []
-    for view, found in zip(views, select_several(A, Y, most=_POLYNOMIAL), strict=True):
+    for transform, found in zip(transforms, select_several(A, Y, most=_POLYNOMIAL), strict=True):
         if not found.support or len(found.support) > _POLYNOMIAL:
             continue
         parts = dict(zip(found.support, found.coefficients, strict=True))
@@ -204,9 +228,9 @@ def _polynomials(seen: Sequence[View], blocks: Sequence[Block], y: np.ndarray) -
         over = tuple((float(c), usable[i - 1]) for i, c in parts.items())
         out.append(
             Candidate(
-                error=_error(view.inverse(offset + _evaluated(over)), y),
-                symbols=view.cost + 1 + sum(b.cost + 3 for _, b in over),
-                view=view,
+                error=_error(transform.inverse(offset + _evaluated(over)), y),
+                symbols=transform.cost + 1 + sum(b.cost + 3 for _, b in over),
+                transform=transform,
                 over=over,
                 offset=offset,
             )

@@ -18,14 +18,15 @@ from functools import cached_property, partial
 import numpy as np
 import sympy
 
-_DEGREE = {1: 5, 2: 4, 3: 3}  # of products of powers, by the number of variables [2]
-_LARGEST = 1e8
-_SMALL = 4  # symbols of what functions and sums are taken of
-_LONGEST = 11
-_SCANNED = 4  # arguments of functions before which many numbers are tried
-_WAVES, _PHASE = 24, 1.5  # numbers of a wave, and how much of its phase lies between them
-_RATES = 12
-_POLYNOMIAL = 90  # terms that are chosen from
+from discover.judgement.thresholds import threshold, whole
+
+_DEGREES = tuple(whole(f"regression.degrees_{k}") for k in (1, 2, 3, 4))  # by variables
+_LARGEST = threshold("regression.largest_value")
+_SMALL, _LONGEST = whole("regression.inner_symbols"), whole("regression.longest")
+_SCANNED = whole("regression.scanned_arguments")
+_WAVES, _PHASE = whole("regression.waves"), threshold("regression.wave_phase")
+_RATES = whole("regression.rates")
+_POLYNOMIAL = whole("regression.polynomial_library")
 
 _FUNCTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[..., sympy.Expr]]] = {
     "exp": (np.exp, sympy.exp),
@@ -37,7 +38,7 @@ _FUNCTIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[..., sy
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class Expression:
     """An expression as a tree: head and parts, its symbols, its values (n,) on the samples.
 
     head   "product" (parts: powers), "scale" (number, block), "sum" (block, sign, block or 1),
@@ -58,7 +59,9 @@ class Block:
     @property
     def scanned(self) -> bool:
         """Whether it has a number from a grid inside, which a fit has yet to move."""
-        return any(p.scanned if isinstance(p, Block) else isinstance(p, float) for p in self.parts)
+        return any(
+            p.scanned if isinstance(p, Expression) else isinstance(p, float) for p in self.parts
+        )
 
     def expression(self, names: Sequence[sympy.Expr], free: bool = False) -> sympy.Expr:
         """In SymPy; `free`: with numbers inside functions and sums that a fit may move."""
@@ -74,7 +77,7 @@ class Block:
                 return factor * inner.expression(names, free)
             case "sum", (first, sign, second):
                 left = first.expression(names, free)
-                if isinstance(second, Block):
+                if isinstance(second, Expression):
                     return left + sign * one * second.expression(names, free)
                 return sign * one + left
             case "times", (first, second):
@@ -87,23 +90,23 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Bank:
+class ExpressionLibrary:
     """Blocks to be added up, blocks whose powers are to be multiplied, beside the variables
     themselves, and the terms of a polynomial."""
 
-    summands: list[Block]
-    factors: list[Block]
-    leaves: list[Block]
-    polynomial: list[Block]
+    summands: list[Expression]
+    factors: list[Expression]
+    leaves: list[Expression]
+    polynomial: list[Expression]
 
 
-def building_blocks(variables: np.ndarray, most: int) -> Bank:
+def expression_library(variables: np.ndarray, most: int) -> ExpressionLibrary:
     """At most `most` expressions of variables (n, k) of each kind, the shortest first."""
     for longest in range(4, _LONGEST + 1):
         summands, factors = _listed(variables, longest)
         if len(summands) > 1.5 * most:
             break
-    return Bank(
+    return ExpressionLibrary(
         summands=_distinct(summands, most, lambda x: x),
         factors=_distinct(factors, most, lambda x: np.log(np.abs(x))),
         leaves=[_leaf(variables, i) for i in range(variables.shape[1])],
@@ -111,14 +114,14 @@ def building_blocks(variables: np.ndarray, most: int) -> Bank:
     )
 
 
-def _listed(variables: np.ndarray, longest: int) -> tuple[list[Block], list[Block]]:
+def _listed(variables: np.ndarray, longest: int) -> tuple[list[Expression], list[Expression]]:
     """All blocks of up to `longest` symbols: to be added up, and to be multiplied."""
     k = variables.shape[1]
 
-    def short(blocks: Iterable[Block], symbols: int = longest) -> list[Block]:
-        return [b for b in blocks if b.cost <= symbols]
+    def short(expressions: Iterable[Expression], symbols: int = longest) -> list[Expression]:
+        return [b for b in expressions if b.cost <= symbols]
 
-    def products(first: Sequence[Block], second: Sequence[Block]) -> list[Block]:
+    def products(first: Sequence[Expression], second: Sequence[Expression]) -> list[Expression]:
         return [_times(a, b) for a in first for b in second if a.cost + b.cost < longest]
 
     simple = short(sorted(_products(variables, k), key=lambda b: b.cost))
@@ -150,13 +153,13 @@ def _listed(variables: np.ndarray, longest: int) -> tuple[list[Block], list[Bloc
     return short(made), [*functions, *sums]
 
 
-def _whole(block: Block) -> bool:
-    return all(p == int(p) for p in block.parts)
+def _whole(entry: Expression) -> bool:
+    return all(p == int(p) for p in entry.parts)
 
 
-def _products(variables: np.ndarray, k: int) -> Iterable[Block]:
+def _products(variables: np.ndarray, k: int) -> Iterable[Expression]:
     """Π variable^power, of limited degree; roots of positive variables only."""
-    degree = _DEGREE.get(k, 2)
+    degree = _DEGREES[min(k, len(_DEGREES)) - 1]
     half = Fraction(1, 2)
     positive = [bool((x > 0).all()) for x in variables.T]
     whole = [Fraction(p) for p in range(-degree, degree + 1)]
@@ -174,7 +177,7 @@ def _products(variables: np.ndarray, k: int) -> Iterable[Block]:
                 for i, p in zip(which, powers, strict=True):
                     full[i] = p
                     cost += 1 + (p not in (1, -1)) + (p < 0) + (abs(p) > 2) + (p != int(p))
-                yield Block("product", tuple(full), cost, partial(_product, variables, full))
+                yield Expression("product", tuple(full), cost, partial(_product, variables, full))
 
 
 def _product(variables: np.ndarray, powers: Sequence[Fraction]) -> np.ndarray:
@@ -184,12 +187,12 @@ def _product(variables: np.ndarray, powers: Sequence[Fraction]) -> np.ndarray:
     return out
 
 
-def _leaf(variables: np.ndarray, i: int) -> Block:
+def _leaf(variables: np.ndarray, i: int) -> Expression:
     powers = [Fraction(int(i == k)) for k in range(variables.shape[1])]
-    return Block("product", tuple(powers), 1, lambda: variables[:, i])
+    return Expression("product", tuple(powers), 1, lambda: variables[:, i])
 
 
-def _polynomial(variables: np.ndarray) -> list[Block]:
+def _polynomial(variables: np.ndarray) -> list[Expression]:
     """Products of whole powers of the highest degree for which there are few enough."""
     n, k = variables.shape
     degree = next(
@@ -200,7 +203,7 @@ def _polynomial(variables: np.ndarray) -> list[Block]:
         if 0 < sum(powers) <= degree:
             full = [Fraction(p) for p in powers]
             cost = sum(bool(p) + (p > 1) for p in powers)
-            out.append(Block("product", tuple(full), cost, partial(_product, variables, full)))
+            out.append(Expression("product", tuple(full), cost, partial(_product, variables, full)))
     return out
 
 
@@ -208,11 +211,11 @@ def _raised(x: np.ndarray, p: Fraction) -> np.ndarray:
     return x ** int(p) if p == int(p) else np.where(x > 0, x, np.nan) ** float(p)
 
 
-def _function(name: str, inner: Block) -> Block:
-    return Block(name, (inner,), inner.cost + 1, lambda: _FUNCTIONS[name][0](inner.values))
+def _function(name: str, inner: Expression) -> Expression:
+    return Expression(name, (inner,), inner.cost + 1, lambda: _FUNCTIONS[name][0](inner.values))
 
 
-def _functions(inner: Block) -> list[Block]:
+def _functions(inner: Expression) -> list[Expression]:
     out = [_function(name, inner) for name in ("exp", "sin", "cos")]
     out.append(_function("exp", _scaled(inner, -1)))
     if inner.head != "scale":
@@ -220,7 +223,7 @@ def _functions(inner: Block) -> list[Block]:
     return out
 
 
-def _scanned(inner: Block) -> list[Block]:
+def _scanned(inner: Expression) -> list[Expression]:
     """Waves and exponentials of `inner` with numbers before it, close enough for a fit to start."""
     x = inner.values
     if not np.isfinite(x).all() or np.ptp(x) == 0:
@@ -234,42 +237,44 @@ def _scanned(inner: Block) -> list[Block]:
     return out + [_function("tanh", _scaled(inner, c)) for c in rates[::2]]
 
 
-def _scaled(inner: Block, factor: str | int | float) -> Block:
+def _scaled(inner: Expression, factor: str | int | float) -> Expression:
     number = factor if isinstance(factor, float) else Fraction(factor)
     cost = inner.cost + (3 if isinstance(factor, float) else 1)
-    return Block("scale", (number, inner), cost, lambda: float(number) * inner.values)
+    return Expression("scale", (number, inner), cost, lambda: float(number) * inner.values)
 
 
-def _sum(first: Block, sign: int, second: Block | int) -> Block:
+def _sum(first: Expression, sign: int, second: Expression | int) -> Expression:
     if isinstance(second, int):
-        return Block("sum", (first, sign, 1), first.cost + 2, lambda: first.values + sign)
+        return Expression("sum", (first, sign, 1), first.cost + 2, lambda: first.values + sign)
     cost = first.cost + second.cost + 1
-    return Block("sum", (first, sign, second), cost, lambda: first.values + sign * second.values)
+    return Expression(
+        "sum", (first, sign, second), cost, lambda: first.values + sign * second.values
+    )
 
 
-def _times(first: Block, second: Block) -> Block:
+def _times(first: Expression, second: Expression) -> Expression:
     cost = first.cost + second.cost + 1
-    return Block("times", (first, second), cost, lambda: first.values * second.values)
+    return Expression("times", (first, second), cost, lambda: first.values * second.values)
 
 
-def _power(inner: Block, power: Fraction | int) -> Block:
+def _power(inner: Expression, power: Fraction | int) -> Expression:
     p = Fraction(power)
     cost = inner.cost + 1 + (p != int(p))
-    return Block("power", (inner, p), cost, lambda: _raised(inner.values, p))
+    return Expression("power", (inner, p), cost, lambda: _raised(inner.values, p))
 
 
 def _distinct(
-    made: Sequence[Block], most: int, seen_as: Callable[[np.ndarray], np.ndarray]
-) -> list[Block]:
+    made: Sequence[Expression], most: int, seen_as: Callable[[np.ndarray], np.ndarray]
+) -> list[Expression]:
     """The shortest of those that differ in more than an offset and a factor, in order of cost."""
-    kept: list[Block] = []
+    kept: list[Expression] = []
     seen: set[bytes] = set()
-    for block in sorted(made, key=lambda b: b.cost):
+    for entry in sorted(made, key=lambda b: b.cost):
         with np.errstate(all="ignore"):
-            key = _key(seen_as(block.values))
+            key = _key(seen_as(entry.values))
         if key is not None and key not in seen:
             seen.add(key)
-            kept.append(block)
+            kept.append(entry)
             if len(kept) == most:
                 break
     return kept

@@ -17,52 +17,53 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from discover.laws.regression.constant_optimisation import polish, refitted
+from discover.judgement.thresholds import threshold, whole
+from discover.laws.regression.constant_optimisation import optimise_constants, refitted
 from discover.laws.regression.dimensional_analysis import Unit
 from discover.laws.regression.engines import ENGINES, Engine, Front, Operon, Sparse
 from discover.laws.regression.engines.contract import description, symbols_used
 from discover.laws.regression.exhaustive import Candidate, candidates
-from discover.laws.regression.target_transforms import VIEWS
-from discover.laws.regression.variable_reduction import Reduced, predictability, reduce
+from discover.laws.regression.target_transforms import TARGET_TRANSFORMS
+from discover.laws.regression.variable_reduction import ReducedProblem, predictability, reduce
 from discover.threads import one_thread
 
-SECONDS = 10.0  # of one processor
-EXACT = 1e-10  # relative error at which nothing more is looked for
-NOTHING_LEFT = 0.97  # of the rest's spread remains when the rest is predicted
-_EVOLVED = 2  # ways of reducing the variables that an engine is given
-_FEW_VARIABLES = 3  # up to which the short expressions are few enough
-_FREED = 10  # candidates of each way whose inner numbers are fitted, too
-_SCANNED = 10  # candidates with numbers from a grid inside, beside the others
-_REFITTED = 20  # candidates of each way
-_POLISHED = 3  # members of an engine's front that are refitted
-_LISTED = 20  # formulas that a front is made from
-_FINALISTS = 10  # formulas whose numbers are made round
-_BEYOND = 1.5  # times the samples' range over which a law should have values
-_MORE = 1.05  # the error over that of a law that does not
-_FLOOR = 1e-9  # relative error below which a smaller one is no evidence
-_FEW = 300  # samples that are searched with; all are polished with
+SECONDS = threshold("regression.seconds")
+EXACT = threshold("regression.exact")
+NOTHING_LEFT = threshold("regression.nothing_left")
+_EVOLVED = whole("regression.evolved_reductions")
+_FEW_VARIABLES = whole("regression.few_variables")
+_FREED, _REFITTED = whole("regression.freed"), whole("regression.refitted")
+_SCANNED = whole("regression.scanned_formulas")
+_FRONT_REFITTED = whole("regression.front_refitted")
+_LISTED, _FINALISTS = whole("regression.listed"), whole("regression.finalists")
+_BEYOND = threshold("regression.beyond")
+_MORE = threshold("regression.ending_gain")
+_FLOOR = threshold("regression.evidence_floor")
+_FEW = whole("regression.searched_samples")
+_SPEED = threshold("regression.evaluations_a_second")
+_EVOLUTION = threshold("regression.evolution_share")
+_COMPARED = threshold("regression.expressions_a_second")
+_MOST_EXPRESSIONS = whole("regression.most_expressions")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effort:
+class FormulaBudget:
     """What fits into a budget: fixed beforehand, so that the same seed gives the same formulas.
 
     blocks       short expressions whose pairs are tried
     evaluations  of an evolutionary engine, in all
     """
 
-    blocks: int
+    expressions: int
     evaluations: int
 
     @classmethod
-    def within(cls, seconds: float) -> Effort:
+    def within(cls, seconds: float) -> FormulaBudget:
         """For about `seconds` of one processor, as processors were about 2024."""
         return cls(
-            blocks=int(min(4000, 1260 * seconds**0.5)), evaluations=int(_SPEED * 0.25 * seconds)
+            expressions=int(min(_MOST_EXPRESSIONS, _COMPARED * seconds**0.5)),
+            evaluations=int(_SPEED * _EVOLUTION * seconds),
         )
-
-
-_SPEED = 4_000  # evaluations of an engine in a second
 
 
 @one_thread()
@@ -91,22 +92,22 @@ def find_formula(
     if not moving.all():
         x, symbols = x[:, moving], [s for s, m in zip(symbols, moving, strict=True) if m]
         units = units if units is None else [u for u, m in zip(units, moving, strict=True) if m]
-    effort = Effort.within(seconds)
+    budget = FormulaBudget.within(seconds)
     rows = np.linspace(0, len(y) - 1, min(len(y), _FEW)).round().astype(int)
     search = _Search(x[rows], y[rows], tuple(symbols))
-    ways = reduce(x, y, symbols, units, target)
-    for way in ways:
-        search.exhaust(way, rows, effort)
-        if search.settled(way, rows):
+    alternatives = reduce(x, y, symbols, units, target)
+    for reduced in alternatives:
+        search.exhaust(reduced, rows, budget)
+        if search.settled(reduced, rows):
             break
     else:
-        for number, way in enumerate(ways[:_EVOLVED]):
-            search.evolve(way, rows, effort, seed + number, engine)
+        for number, reduced in enumerate(alternatives[:_EVOLVED]):
+            search.evolve(reduced, rows, budget, seed + number, engine)
             if search.exact:
                 break
     found = search.sorted()
-    polished = [polish(f, x, y, symbols) for f, _ in found[:_FINALISTS]]
-    return Front.of([*(p for p in polished if p is not None), *found[_FINALISTS:_LISTED]])
+    optimised = [optimise_constants(f, x, y, symbols) for f, _ in found[:_FINALISTS]]
+    return Front.of([*(p for p in optimised if p is not None), *found[_FINALISTS:_LISTED]])
 
 
 class _Search:
@@ -145,7 +146,7 @@ class _Search:
         """Whether anything describes the samples to rounding."""
         return min((error for _, error in self.found), default=math.inf) < EXACT * self.scale
 
-    def settled(self, way: Reduced, rows: np.ndarray) -> bool:
+    def settled(self, reduced: ReducedProblem, rows: np.ndarray) -> bool:
         """Whether the best leaves nothing that its variables could still predict."""
         ordered = self.sorted()
         if not ordered or self.exact:
@@ -155,19 +156,21 @@ class _Search:
             rest = self.y - sympy.lambdify(self.symbols, best, ["scipy", "numpy"])(*self.x.T)
         if not np.isfinite(rest).all():
             return False
-        left = [predictability(v, rest)[0] for v in (self.x, way.variables[rows])]
+        left = [predictability(v, rest)[0] for v in (self.x, reduced.variables[rows])]
         return float(min(left)) >= NOTHING_LEFT
 
-    def exhaust(self, way: Reduced, rows: np.ndarray, effort: Effort) -> None:
+    def exhaust(self, reduced: ReducedProblem, rows: np.ndarray, budget: FormulaBudget) -> None:
         """Everything short in the variables of `way`."""
-        rest = (self.y / way.factor[rows]).astype(float)
+        rest = (self.y / reduced.factor[rows]).astype(float)
         if not np.isfinite(rest).all():
             return
-        if way.variables.shape[1] == 0:
-            self.add(way.factor_expression * sympy.Float(float(rest.mean()), 17))
+        if reduced.variables.shape[1] == 0:
+            self.add(reduced.factor_expression * sympy.Float(float(rest.mean()), 17))
             return
-        blocks = effort.blocks // (1 if way.variables.shape[1] <= _FEW_VARIABLES else 2)
-        made = candidates(way.variables[rows], rest, blocks)
+        expressions = budget.expressions // (
+            1 if reduced.variables.shape[1] <= _FEW_VARIABLES else 2
+        )
+        made = candidates(reduced.variables[rows], rest, expressions)
         scale = float(np.sqrt(np.mean(rest**2)))
         # Numbers from a grid are not yet what they will be: they would lose to long series.
         scanned = _shortest([c for c in made if c.scanned], scale)[:_SCANNED]
@@ -176,39 +179,41 @@ class _Search:
             if self.exact and one.error > EXACT * scale:
                 return
             for free in (False, True)[: 2 if place < _FREED else 1]:
-                self.add(way.factor_expression * one.expression(way.expressions, free))
+                self.add(reduced.factor_expression * one.expression(reduced.expressions, free))
                 if self.exact:
                     break
 
     def evolve(
         self,
-        way: Reduced,
+        reduced: ReducedProblem,
         rows: np.ndarray,
-        effort: Effort,
+        budget: FormulaBudget,
         seed: int,
         engine: Engine | None,
     ) -> None:
         """What an engine finds in the first views, as it is and otherwise."""
-        rest = self.y / way.factor[rows]
-        k = way.variables.shape[1]
-        views = [v for v in VIEWS if v.usual and v.sees(rest)][: 2 if k > 1 else None]
+        rest = self.y / reduced.factor[rows]
+        k = reduced.variables.shape[1]
+        transforms = [v for v in TARGET_TRANSFORMS if v.usual and v.applies_to(rest)][
+            : 2 if k > 1 else None
+        ]
         if k == 0 or not np.isfinite(rest).all():
             return
         chosen: list[Engine] = [Sparse()] if k == 1 else []
         if engine is not None:
             chosen.append(engine)
         elif Operon.available():
-            share = effort.evaluations / (_EVOLVED * len(views))
+            share = budget.evaluations / (_EVOLVED * len(transforms))
             chosen.append(Operon(generations=max(1, round(share / 300)), population=300, length=20))
         own = sympy.symbols(f"_z1:{k + 1}", real=True)
-        inner = dict(zip(own, way.expressions, strict=True))
-        for one, view in itertools.product(chosen, views):
-            y = view.forward(rest)
-            front = one.fit(way.variables[rows], y, own, seed)
+        inner = dict(zip(own, reduced.expressions, strict=True))
+        for one, transform in itertools.product(chosen, transforms):
+            y = transform.forward(rest)
+            front = one.fit(reduced.variables[rows], y, own, seed)
             spread = float(y.std()) or 1.0
             best = sorted(front.members, key=lambda m: _length(m.expression, m.error / spread))
-            for m in best[:_POLISHED]:
-                self.add(way.factor_expression * view.back(m.expression.xreplace(inner)))
+            for m in best[:_FRONT_REFITTED]:
+                self.add(reduced.factor_expression * transform.back(m.expression.xreplace(inner)))
             if self.exact:
                 return
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 import kinematics
+from discover.judgement.thresholds import whole
 from discover.laws.regression.fourier import Waves, grid, transform
 from discover.laws.rigid_body.family import identifiable_basis
 from kinematics import Robot
@@ -30,10 +31,9 @@ from kinematics.programs.elimination.mechanism import mechanism
 from kinematics.programs.elimination.regrouping import regrouped
 
 _RULES = ("second moment", "Ixx", "Iyy")  # which entry of a hinge's body is moved to its parent
-
-
 _CLEAN = 1e-9  # second moments below this, beside the body's largest of their kind, are rounding
-_MOST = 7  # angles: 5⁶ configurations
+_CONFIGURATIONS = whole("regression.grid_configurations")
+_MOST = 1 + max(k for k in range(1, 40) if 5**k <= _CONFIGURATIONS)  # angles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,13 @@ class FullCircles:
         return H
 
 
-def around(model: Callable, n: int, *, checks: int = 20, seed: int = 0) -> FullCircles:
-    """Ask `model` of n hinges on the grid and invert what it answers. Raises ValueError."""
+def mass_matrix_from_full_circles(
+    model: Callable, n: int, *, checks: int = 20, seed: int = 0
+) -> FullCircles:
+    """The mass matrix of a model of n hinges from its answers on a grid of full circles.
+
+    Raises ValueError where the grid has more configurations than the budget of queries.
+    """
     if not 2 <= n <= _MOST:
         raise ValueError(f"expected 2 to {_MOST} hinges, found {n}: ask fewer, or fit scattered")
     points = np.concatenate([np.zeros((5 ** (n - 1), 1)), grid(n - 1)], 1)
@@ -86,7 +91,7 @@ def _sampled(model: Callable, q: Tensor) -> np.ndarray:
     return 0.5 * (H + H.swapaxes(1, 2))
 
 
-def bodies(found: FullCircles, tree: Robot, seed: int = 0) -> tuple[Robot, float]:
+def identified_bodies(found: FullCircles, tree: Robot, seed: int = 0) -> tuple[Robot, float]:
     """`tree` with the inertial parameters that the mass matrix shows, and its relative misfit."""
     n = tree.nv
     q = torch.from_numpy(np.random.default_rng(seed).uniform(-np.pi, np.pi, (20 + 4 * n, n)))

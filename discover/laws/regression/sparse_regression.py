@@ -15,12 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-KAPPA = 3.0  # times the members' disagreement that a term must contribute
-_ROUNDING = 1e-10  # a relative residual that is rounding
-_ZERO = 1e-8  # a contribution, relative to y, below which an exact solution's term is rounding
-_CONDITION = 1e10
-_IDLE = 6
-_GAMMA = 1.0  # of the extended BIC
+from discover.judgement.thresholds import threshold, whole
+
+KAPPA = threshold("regression.disagreement")
+_ROUNDING = threshold("regression.exact_solution")
+_ZERO = threshold("regression.zero_term")
+_CONDITION = 1e10  # of columns, beyond which a solution is not unique in double precision
+_IDLE = whole("regression.idle_terms")
+_GAMMA = threshold("regression.bic_gamma")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Rows of inverse dynamics from their samples, as flat sums: tau_i(q, v, a).
 
 The columns are trigonometric products of the angles times accelerations or products of two speeds,
-and gravity's. Nothing is known but that coordinates are angles; for up to three hinges.
+and gravity's. Nothing is known but that coordinates are angles. The columns grow with the power of
+the hinges: three of them are within the budget of columns.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
+from discover.judgement.thresholds import whole
 from discover.laws.extensions.terms import symbols
 from discover.laws.regression.fourier import Library, products
 from discover.laws.regression.sparse_regression import select_several
 from discover.threads import one_thread
 
-MOST = 3
+_LIBRARY = whole("regression.library_columns")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +43,20 @@ class Row:
 
 @one_thread()
 def fit_rows(q: np.ndarray, v: np.ndarray, a: np.ndarray, tau: np.ndarray) -> list[Row]:
-    """The rows whose torques (m, n) were seen at q, v, a (m, n). Raises ValueError above 3 hinges.
+    """The rows whose torques (m, n) were sampled at q, v, a (m, n).
+
+    Raises ValueError where the library has more columns than its budget.
 
     Without noise they are exact. Under noise the many small terms of a flat sum are lost one after
     the other: there, fit the tree's recursion.
     """
     n = q.shape[1]
-    if n > MOST:
-        raise ValueError(
-            f"expected at most {MOST} hinges for a flat sum, found {n}: fit the tree's recursion"
-        )
     columns = _Columns(n)
+    if columns.size > _LIBRARY:
+        raise ValueError(
+            f"expected at most {_LIBRARY} columns for a flat sum, found {columns.size} "
+            f"for {n} hinges: fit the tree's recursion"
+        )
     return [
         Row(
             terms=tuple(columns.expression(k) for k in found.support),
@@ -72,6 +77,11 @@ class _Columns:
         self.inertia: Library = products(s["q"], range(1, n), 2)
         self.gravity: Library = products(s["q"], range(n), 1)
         self.factors = [*s["a"], *(s["v"][j] * s["v"][k] for j, k in self.pairs)]
+
+    @property
+    def size(self) -> int:
+        """Number of columns."""
+        return self.inertia.size * len(self.factors) + self.gravity.size
 
     def values(self, q: np.ndarray, v: np.ndarray, a: np.ndarray) -> np.ndarray:
         """(…, p)."""

@@ -16,19 +16,22 @@ from fractions import Fraction
 import numpy as np
 import sympy
 
+from discover.judgement.thresholds import threshold, whole
 from discover.laws.regression.dimensional_analysis import Reduction, Unit, reductions
 
-_SAMPLES = 200
-_PAIRED = 3  # variables up to which quotients and products are looked for
-_BETTER = 0.8  # what is simpler must also predict better, by this factor
-_PREDICTED = 0.5  # and not be beyond prediction
+_SAMPLES = whole("regression.predicted_samples")
+_PAIRED = whole("regression.joined_variables")
+_BETTER, _PREDICTED = threshold("regression.better"), threshold("regression.predicted")
+_REDUCTIONS = whole("regression.compared_reductions")
+_KEPT = whole("regression.kept_reductions")
+_UNITS_ALONE = whole("regression.units_alone")
 _POWERS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 0.5, -0.5, 1.5, -1.5)
 _SCALES = (0.8, 2.0, 5.0)
 _NUGGETS = (1e-9, 1e-5, 1e-3)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reduced:
+class ReducedProblem:
     """y = factor(x) · f(variables): values and expressions of each."""
 
     factor: np.ndarray
@@ -76,7 +79,7 @@ def predictability(
     return best
 
 
-def joined(
+def sums_and_differences(
     x: np.ndarray, y: np.ndarray, symbols: Sequence[sympy.Expr], same: Sequence[Sequence[int]]
 ) -> tuple[np.ndarray, list[sympy.Expr], list[int]]:
     """Pairs replaced by their difference or sum where that predicts better.
@@ -110,14 +113,14 @@ def joined(
             del held[j]
 
 
-def divided(made: Reduced, y: np.ndarray) -> Reduced:
+def without_powers(made: ReducedProblem, y: np.ndarray) -> ReducedProblem:
     """Powers of single variables divided out where the rest is then predicted better without.
 
     The variable itself goes, or enters in quotients with (or products by) another only.
     """
     while True:
         now = float(predictability(made.variables, y, [made.factor])[0])
-        best: tuple[float, Reduced] | None = None
+        best: tuple[float, ReducedProblem] | None = None
         for rest, i in _without(made):
             column = made.variables[:, i]
             powers = [p for p in (0, *_POWERS) if p == int(p) or (column > 0).all()]
@@ -140,7 +143,7 @@ def divided(made: Reduced, y: np.ndarray) -> Reduced:
         made = best[1]
 
 
-def _without(made: Reduced) -> list[tuple[Reduced, int]]:
+def _without(made: ReducedProblem) -> list[tuple[ReducedProblem, int]]:
     """The same with one variable fewer, and which: left out, or joined to another."""
     x, names = made.variables, made.expressions
     out = []
@@ -159,64 +162,59 @@ def _without(made: Reduced) -> list[tuple[Reduced, int]]:
     return out
 
 
-_REDUCTIONS = 6  # ways of making groups that are compared by how well they predict
-_WAYS = 2  # of them that are kept
-_UNITS_ALONE = 4  # variables up to which units alone are enough
-
-
 def reduce(
     x: np.ndarray,
     y: np.ndarray,
     symbols: Sequence[sympy.Symbol],
     units: Sequence[Unit] | None,
     target: Unit | None,
-) -> list[Reduced]:
+) -> list[ReducedProblem]:
     """Ways of writing y (n,) by fewer variables than x (n, d) has, the best first."""
     # Powers of single variables first: they are the surest, and leave fewer for all that follows.
-    start = Reduced(
+    start = ReducedProblem(
         factor=np.ones(len(y)),
         factor_expression=sympy.Integer(1),
         variables=x,
         expressions=tuple(symbols),
     )
     given = [tuple(u) for u in units] if units is not None else [()] * x.shape[1]
-    plain, origin, own = _joined(divided(start, y), y, symbols, given)
+    plain, origin, own = _joined(without_powers(start, y), y, symbols, given)
     k = len(plain.expressions)
-    options = [Reduction(carrier=np.zeros(k), groups=np.eye(k))]
+    options = [Reduction(prefactor=np.zeros(k), groups=np.eye(k))]
     if units is not None and target is not None and k:
         left = _unit_of(target, plain.factor_expression, symbols, given)
         options = reductions([own[i] for i in origin], left)[:_REDUCTIONS] or options
-    made: list[tuple[float, Reduced]] = []
+    made: list[tuple[float, ReducedProblem]] = []
     for option in options:
         one = _grouped(plain, option)
         # Simpler products first: one that is longer must predict clearly better.
         error = float(predictability(one.variables, y, [one.factor])[0])
         made.append((error * 1.1 ** len(made), one))
     made.sort(key=lambda m: m[0])
-    ways = []
-    for _, one in made[:_WAYS]:
+    alternatives = []
+    for _, one in made[:_KEPT]:
         # What has no units may be added; few variables show more than many did.
-        fewer, *_ = _joined(divided(one, y), y, symbols, [()] * x.shape[1])
-        ways.append(divided(fewer, y))
+        fewer, *_ = _joined(without_powers(one, y), y, symbols, [()] * x.shape[1])
+        alternatives.append(without_powers(fewer, y))
     # Where a division misleads: units alone, if they leave few variables.
     if units is not None and target is not None:
         alone = [_grouped(start, option) for option in reductions(given, target)[:1]]
-        ways += [one for one in alone if one.variables.shape[1] <= _UNITS_ALONE]
-    return list({way.expressions: way for way in reversed(ways)}.values())[::-1]
+        alternatives += [one for one in alone if one.variables.shape[1] <= _UNITS_ALONE]
+    return list({reduced.expressions: reduced for reduced in reversed(alternatives)}.values())[::-1]
 
 
 def _joined(
-    made: Reduced, y: np.ndarray, symbols: Sequence[sympy.Symbol], given: Sequence[Unit]
-) -> tuple[Reduced, list[int], list[Unit]]:
+    made: ReducedProblem, y: np.ndarray, symbols: Sequence[sympy.Symbol], given: Sequence[Unit]
+) -> tuple[ReducedProblem, list[int], list[Unit]]:
     """Sums and differences of variables of one unit; whence each comes, and all units before."""
     own = [_unit_of((0,) * len(given[0]), 1 / e, symbols, given) for e in made.expressions]
     alike: dict[Unit, list[int]] = {}
     for position, unit in enumerate(own):
         alike.setdefault(unit, []).append(position)
-    variables, names, origin = joined(
+    variables, names, origin = sums_and_differences(
         made.variables, y / made.factor, made.expressions, list(alike.values())
     )
-    fewer = Reduced(
+    fewer = ReducedProblem(
         factor=made.factor,
         factor_expression=made.factor_expression,
         variables=variables,
@@ -225,11 +223,11 @@ def _joined(
     return fewer, origin, own
 
 
-def _grouped(made: Reduced, option: Reduction) -> Reduced:
-    carrier, groups = option.values(made.variables)
+def _grouped(made: ReducedProblem, option: Reduction) -> ReducedProblem:
+    prefactor, groups = option.values(made.variables)
     front, inner = option.expressions(made.expressions)
-    return Reduced(
-        factor=made.factor * carrier,
+    return ReducedProblem(
+        factor=made.factor * prefactor,
         factor_expression=made.factor_expression * front,
         variables=groups,
         expressions=tuple(inner),

@@ -31,7 +31,7 @@ from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.serialization import describe, fields_of
 from discover.laws.rigid_body.symbols import written_by_hand
 from discover.laws.samples import Sample
-from discover.laws.search.selection import _ALPHABET, EFFECTIVE_SAMPLES
+from discover.laws.search.selection import ALPHABET_SIZE, EFFECTIVE_SAMPLES
 from discover.laws.search.variables import Point
 from kinematics import Robot
 
@@ -291,10 +291,10 @@ class RigidBodyLaw(Law):
     def complexity(self) -> Complexity:
         """Description length in bits at the fixed effective sample size, and operations."""
         nats = 0.5 * self.size * math.log(EFFECTIVE_SAMPLES)
-        nats += sum(t.symbol_count * math.log(_ALPHABET) for t in self.extra)
-        nats += (self.memory.symbol_count if self.memory else 0) * math.log(_ALPHABET)
+        nats += sum(t.symbol_count * math.log(ALPHABET_SIZE) for t in self.extra)
+        nats += (self.memory.symbol_count if self.memory else 0) * math.log(ALPHABET_SIZE)
         for x in self.around:
-            nats += x.symbol_count * math.log(_ALPHABET)
+            nats += x.symbol_count * math.log(ALPHABET_SIZE)
             nats += 0.5 * x.number_count * math.log(EFFECTIVE_SAMPLES)
         operations = straight_line.operations(
             self.robot, self.extra, self.nonlinearities, self.trigonometry

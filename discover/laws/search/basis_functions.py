@@ -22,7 +22,7 @@ PLACES = tuple(np.linspace(-0.9, 0.9, 37))
 LEVELS = tuple(np.linspace(0.04, 0.92, 34))
 
 
-class Numbers:
+class NumpyFunctions:
     """The functions of shapes over numpy."""
 
     abs, sign, sqrt, exp, log = np.abs, np.sign, np.sqrt, np.exp, np.log
@@ -36,7 +36,7 @@ class Numbers:
         return np.abs(x) ** p
 
 
-class Formulas:
+class SympyFunctions:
     """The functions of shapes over SymPy."""
 
     abs, sign, sqrt, exp, log = sympy.Abs, sympy.sign, sympy.sqrt, sympy.exp, sympy.log
@@ -54,7 +54,7 @@ Function = Callable[..., Any]  # (functions, u, constants...) -> value
 
 
 @dataclass(frozen=True)
-class Shape:
+class BasisFunction:
     """name; function(m, u, *constants); where each constant is first looked for; symbols used.
 
     parity: 1 even, -1 odd, 0 neither. side: 1, -1 where it is zero for u < 0, for u > 0; else 0.
@@ -71,84 +71,93 @@ class Shape:
     def values(self, u: np.ndarray, constants: Any) -> np.ndarray:
         """On samples u (n,), constants (k,) or (k, m) -> (n,) or (n, m)."""
         with np.errstate(all="ignore"):
-            out = self.function(Numbers, u, *constants)
+            out = self.function(NumpyFunctions, u, *constants)
         return np.asarray(out, dtype=float) + 0 * u
 
     def expression(self, u: sympy.Expr, constants: Any) -> sympy.Expr:
         """As SymPy."""
-        return sympy.sympify(self.function(Formulas, u, *constants))
+        return sympy.sympify(self.function(SympyFunctions, u, *constants))
 
 
-def _atoms() -> list[Shape]:
+def _atoms() -> list[BasisFunction]:
     """Shapes of one step."""
     return [
-        Shape("1", lambda m, u: 1 + 0 * u, (), 1, 1),
-        Shape("u", lambda m, u: u, (), 1, -1),
-        Shape("|u|", lambda m, u: m.abs(u), (), 2, 1),
-        Shape("sign u", lambda m, u: m.sign(u), (), 2, -1),
-        Shape("u²", lambda m, u: u * u, (), 3, 1),
-        Shape("u|u|", lambda m, u: u * m.abs(u), (), 4, -1),
-        Shape("u³", lambda m, u: u * u * u, (), 3, -1),
-        Shape("|u|³", lambda m, u: m.abs(u) * u * u, (), 4, 1),
-        Shape("u⁴", lambda m, u: u**4, (), 3, 1),
-        Shape("|u|^p", lambda m, u, p: m.power(u, p), (POWERS,), 4, 1),
-        Shape("sign(u)|u|^p", lambda m, u, p: m.sign(u) * m.power(u, p), (POWERS,), 6, -1),
-        Shape("sin bu", lambda m, u, b: m.sin(b * u), (WAVES,), 4, -1),
-        Shape("cos bu", lambda m, u, b: m.cos(b * u), (WAVES,), 4, 1),
-        Shape("tanh bu", lambda m, u, b: m.tanh(b * u), (POSITIVE,), 4, -1),
-        Shape("atan bu", lambda m, u, b: m.atan(b * u), (POSITIVE,), 4, -1),
-        Shape("erf bu", lambda m, u, b: m.erf(b * u), (POSITIVE,), 4, -1),
-        Shape("sinh bu", lambda m, u, b: m.sinh(b * u), (POSITIVE[:36],), 4, -1),
-        Shape("asinh bu", lambda m, u, b: m.asinh(b * u), (POSITIVE,), 4, -1),
-        Shape("exp bu", lambda m, u, b: m.exp(b * u), (SIGNED,), 4, 0),
-        Shape("exp -b|u|", lambda m, u, b: m.exp(-b * m.abs(u)), (POSITIVE,), 5, 1),
-        Shape("exp -bu²", lambda m, u, b: m.exp(-b * u * u), (POSITIVE,), 6, 1),
-        Shape("log(1+b|u|)", lambda m, u, b: m.log(1 + b * m.abs(u)), (POSITIVE,), 7, 1),
-        Shape("log(1+bu²)", lambda m, u, b: m.log(1 + b * u * u), (POSITIVE,), 8, 1),
-        Shape("1/(1+b|u|)", lambda m, u, b: 1 / (1 + b * m.abs(u)), (POSITIVE,), 7, 1),
-        Shape("1/(1+bu²)", lambda m, u, b: 1 / (1 + b * u * u), (POSITIVE,), 8, 1),
-        Shape("√(1+bu²)", lambda m, u, b: m.sqrt(1 + b * u * u), (POSITIVE,), 8, 1),
-        Shape("max(0,|u|-b)", lambda m, u, b: m.maximum(0 * b, m.abs(u) - b), (LEVELS,), 6, 1),
-        Shape("min(|u|,b)", lambda m, u, b: m.minimum(b + 0 * u, m.abs(u)), (LEVELS,), 5, 1),
-        Shape("max(0,u-b)", lambda m, u, b: m.maximum(0 * b, u - b), (PLACES,), 5, 0),
-        Shape("|u-b|", lambda m, u, b: m.abs(u - b), (PLACES,), 4, 0),
+        BasisFunction(*row)
+        for row in (
+            ("1", lambda m, u: 1 + 0 * u, (), 1, 1),
+            ("u", lambda m, u: u, (), 1, -1),
+            ("|u|", lambda m, u: m.abs(u), (), 2, 1),
+            ("sign u", lambda m, u: m.sign(u), (), 2, -1),
+            ("u²", lambda m, u: u * u, (), 3, 1),
+            ("u|u|", lambda m, u: u * m.abs(u), (), 4, -1),
+            ("u³", lambda m, u: u * u * u, (), 3, -1),
+            ("|u|³", lambda m, u: m.abs(u) * u * u, (), 4, 1),
+            ("u⁴", lambda m, u: u**4, (), 3, 1),
+            ("|u|^p", lambda m, u, p: m.power(u, p), (POWERS,), 4, 1),
+            ("sign(u)|u|^p", lambda m, u, p: m.sign(u) * m.power(u, p), (POWERS,), 6, -1),
+            ("sin bu", lambda m, u, b: m.sin(b * u), (WAVES,), 4, -1),
+            ("cos bu", lambda m, u, b: m.cos(b * u), (WAVES,), 4, 1),
+            ("tanh bu", lambda m, u, b: m.tanh(b * u), (POSITIVE,), 4, -1),
+            ("atan bu", lambda m, u, b: m.atan(b * u), (POSITIVE,), 4, -1),
+            ("erf bu", lambda m, u, b: m.erf(b * u), (POSITIVE,), 4, -1),
+            ("sinh bu", lambda m, u, b: m.sinh(b * u), (POSITIVE[:36],), 4, -1),
+            ("asinh bu", lambda m, u, b: m.asinh(b * u), (POSITIVE,), 4, -1),
+            ("exp bu", lambda m, u, b: m.exp(b * u), (SIGNED,), 4, 0),
+            ("exp -b|u|", lambda m, u, b: m.exp(-b * m.abs(u)), (POSITIVE,), 5, 1),
+            ("exp -bu²", lambda m, u, b: m.exp(-b * u * u), (POSITIVE,), 6, 1),
+            ("log(1+b|u|)", lambda m, u, b: m.log(1 + b * m.abs(u)), (POSITIVE,), 7, 1),
+            ("log(1+bu²)", lambda m, u, b: m.log(1 + b * u * u), (POSITIVE,), 8, 1),
+            ("1/(1+b|u|)", lambda m, u, b: 1 / (1 + b * m.abs(u)), (POSITIVE,), 7, 1),
+            ("1/(1+bu²)", lambda m, u, b: 1 / (1 + b * u * u), (POSITIVE,), 8, 1),
+            ("√(1+bu²)", lambda m, u, b: m.sqrt(1 + b * u * u), (POSITIVE,), 8, 1),
+            ("max(0,|u|-b)", lambda m, u, b: m.maximum(0 * b, m.abs(u) - b), (LEVELS,), 6, 1),
+            ("min(|u|,b)", lambda m, u, b: m.minimum(b + 0 * u, m.abs(u)), (LEVELS,), 5, 1),
+            ("max(0,u-b)", lambda m, u, b: m.maximum(0 * b, u - b), (PLACES,), 5, 0),
+            ("|u-b|", lambda m, u, b: m.abs(u - b), (PLACES,), 4, 0),
+        )
     ]
 
 
-def _after(inner: Shape) -> list[Shape]:
+def _after(inner: BasisFunction) -> list[BasisFunction]:
     """Functions of an atom that need no constant of their own."""
     f, grids, c, p = inner.function, inner.grids, inner.cost, inner.parity
     return [
-        Shape(f"({inner.name})²", lambda m, u, *k: f(m, u, *k) ** 2, grids, c + 2, p * p),
-        Shape(f"({inner.name})³", lambda m, u, *k: f(m, u, *k) ** 3, grids, c + 2, p),
-        Shape(f"√|{inner.name}|", lambda m, u, *k: m.sqrt(m.abs(f(m, u, *k))), grids, c + 2, p * p),
-        Shape(f"|{inner.name}|", lambda m, u, *k: m.abs(f(m, u, *k)), grids, c + 1, p * p),
+        BasisFunction(f"({inner.name})²", lambda m, u, *k: f(m, u, *k) ** 2, grids, c + 2, p * p),
+        BasisFunction(f"({inner.name})³", lambda m, u, *k: f(m, u, *k) ** 3, grids, c + 2, p),
+        BasisFunction(
+            f"√|{inner.name}|", lambda m, u, *k: m.sqrt(m.abs(f(m, u, *k))), grids, c + 2, p * p
+        ),
+        BasisFunction(f"|{inner.name}|", lambda m, u, *k: m.abs(f(m, u, *k)), grids, c + 1, p * p),
     ]
 
 
-def _one_sided(inner: Shape) -> list[Shape]:
+def _one_sided(inner: BasisFunction) -> list[BasisFunction]:
     """An atom on one side of zero and nothing on the other: a law need not treat both signs alike.
 
     It is continuous at zero; a jump there is a sign beside it.
     """
 
-    def made(side: str, sign: int) -> Shape:
+    def made(side: str, sign: int) -> BasisFunction:
         def f(m: Any, u: Any, *k: Any) -> Any:
             own = m.maximum(0 * u, sign * u)
             return inner.function(m, own, *k) - inner.function(m, 0 * u, *k)
 
-        return Shape(f"{inner.name} {side}", f, inner.grids, inner.cost + 1, 0, sign, inner.name)
+        return BasisFunction(
+            f"{inner.name} {side}", f, inner.grids, inner.cost + 1, 0, sign, inner.name
+        )
 
     return [made("above 0", 1), made("below 0", -1)]
 
 
-def _around(inner: Shape) -> list[Shape]:
+def _around(inner: BasisFunction) -> list[BasisFunction]:
     """Functions of an atom with a constant of their own."""
     f, c, p = inner.function, inner.cost, inner.parity
     grids = tuple(g[::2] if len(g) < 20 else g[::3] for g in inner.grids)
 
-    def made(name: str, g: Function, cost: int, parity: int, grid: tuple[float, ...]) -> Shape:
-        return Shape(
+    def made(
+        name: str, g: Function, cost: int, parity: int, grid: tuple[float, ...]
+    ) -> BasisFunction:
+        return BasisFunction(
             name.replace("_", inner.name),
             lambda m, u, b, *k: g(m, b, f(m, u, *k)),
             (tuple(grid), *grids),
@@ -173,13 +182,13 @@ def _around(inner: Shape) -> list[Shape]:
     ]
 
 
-def _product(first: Shape, second: Shape) -> Shape:
+def _product(first: BasisFunction, second: BasisFunction) -> BasisFunction:
     n, f, g = len(first.grids), first.function, second.function
     coarse = n + len(second.grids) > 1
     grids = tuple(
         (x[::2] if len(x) < 20 else x[::3]) if coarse else x for x in (*first.grids, *second.grids)
     )
-    return Shape(
+    return BasisFunction(
         f"{first.name} · {second.name}",
         lambda m, u, *k: f(m, u, *k[:n]) * g(m, u, *k[n:]),
         grids,
@@ -188,51 +197,54 @@ def _product(first: Shape, second: Shape) -> Shape:
     )
 
 
-def _phased() -> list[Shape]:
+def _phased() -> list[BasisFunction]:
     """Shapes that sit away from zero."""
     coarse, places = POSITIVE[::3], PLACES[::2]
     phases = tuple(np.linspace(0, np.pi, 9)[:-1])
     return [
-        Shape("sin(bu+d)", lambda m, u, b, d: m.sin(b * u + d), (WAVES[::2], phases), 6),
-        Shape("sin²(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 2, (WAVES[::2], phases), 8),
-        Shape("sin³(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 3, (WAVES[::2], phases), 8),
-        Shape("|sin(bu+d)|", lambda m, u, b, d: m.abs(m.sin(b * u + d)), (WAVES[::2], phases), 7),
-        Shape("exp -b(u-d)²", lambda m, u, b, d: m.exp(-b * (u - d) ** 2), (coarse, places), 8),
-        Shape("tanh b(u-d)", lambda m, u, b, d: m.tanh(b * (u - d)), (coarse, places), 6),
-        Shape("atan b(u-d)", lambda m, u, b, d: m.atan(b * (u - d)), (coarse, places), 6),
-        Shape("erf b(u-d)", lambda m, u, b, d: m.erf(b * (u - d)), (coarse, places), 6),
-        Shape("asinh b(u-d)", lambda m, u, b, d: m.asinh(b * (u - d)), (coarse, places), 6),
-        Shape("exp -b|u-d|", lambda m, u, b, d: m.exp(-b * m.abs(u - d)), (coarse, places), 7),
-        Shape("1/(1+b(u-d)²)", lambda m, u, b, d: 1 / (1 + b * (u - d) ** 2), (coarse, places), 9),
-        Shape("|u-d|^p", lambda m, u, p, d: m.power(u - d, p), (POWERS, places), 6),
-        Shape(
+        BasisFunction(*row)
+        for row in (
+            ("sin(bu+d)", lambda m, u, b, d: m.sin(b * u + d), (WAVES[::2], phases), 6),
+            ("sin²(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 2, (WAVES[::2], phases), 8),
+            ("sin³(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 3, (WAVES[::2], phases), 8),
+            ("|sin(bu+d)|", lambda m, u, b, d: m.abs(m.sin(b * u + d)), (WAVES[::2], phases), 7),
+            ("exp -b(u-d)²", lambda m, u, b, d: m.exp(-b * (u - d) ** 2), (coarse, places), 8),
+            ("tanh b(u-d)", lambda m, u, b, d: m.tanh(b * (u - d)), (coarse, places), 6),
+            ("atan b(u-d)", lambda m, u, b, d: m.atan(b * (u - d)), (coarse, places), 6),
+            ("erf b(u-d)", lambda m, u, b, d: m.erf(b * (u - d)), (coarse, places), 6),
+            ("asinh b(u-d)", lambda m, u, b, d: m.asinh(b * (u - d)), (coarse, places), 6),
+            ("exp -b|u-d|", lambda m, u, b, d: m.exp(-b * m.abs(u - d)), (coarse, places), 7),
+            ("1/(1+b(u-d)²)", lambda m, u, b, d: 1 / (1 + b * (u - d) ** 2), (coarse, places), 9),
+            ("|u-d|^p", lambda m, u, p, d: m.power(u - d, p), (POWERS, places), 6),
+            (
             "exp b sin(u+d)", lambda m, u, b, w, d: m.exp(b * m.sin(w * u + d)),
             ((-2.0, -1.0, -0.5, 0.5, 1.0, 2.0), POSITIVE[::6], phases[::2]), 9,
         ),
+        )
     ]  # fmt: skip
 
 
-def catalogue() -> list[Shape]:
+def basis_functions() -> list[BasisFunction]:
     """All shapes up to two steps and up to three constants, simple ones first."""
     atoms = _atoms()
     bare = {s.name: s for s in atoms if not s.grids}
     free = [s for s in atoms if s.grids]
-    shapes = list(atoms)
+    functions = list(atoms)
     inner = [s for s in atoms if s.name not in ("1", "u", "|u|")]
     for s in inner:
-        shapes += _after(s)
-    shapes += [_product(bare[n], s) for n in ("u", "|u|", "sign u", "u²") for s in free]
-    shapes += _phased()
+        functions += _after(s)
+    functions += [_product(bare[n], s) for n in ("u", "|u|", "sign u", "u²") for s in free]
+    functions += _phased()
     # On one side of zero |u| and u are the same.
     alike = ("1", "u", "sign u", "u|u|", "|u|³", "sign(u)|u|^p")
     for s in atoms:
-        shapes += _one_sided(s) if s.parity and s.name not in alike else []
+        functions += _one_sided(s) if s.parity and s.name not in alike else []
     base = [s for s in atoms if s.name not in ("1", "u", "|u|", "sign u", "u⁴", "|u|³", "u|u|")]
     for s in base:
-        shapes += _around(s)
+        functions += _around(s)
     some = ("sin bu", "cos bu", "tanh bu", "exp -b|u|", "exp -bu²", "log(1+b|u|)", "1/(1+bu²)",
             "|u|^p", "sign(u)|u|^p", "exp bu")  # fmt: skip
     chosen = [s for s in free if s.name in some]
     for i, s in enumerate(chosen):
-        shapes += [_product(s, t) for t in chosen[i:] if s.name != t.name or "sin" in s.name]
-    return shapes
+        functions += [_product(s, t) for t in chosen[i:] if s.name != t.name or "sin" in s.name]
+    return functions

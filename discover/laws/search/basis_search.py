@@ -16,12 +16,15 @@ from itertools import product
 
 import numpy as np
 
-from discover.laws.search.basis_functions import Shape, catalogue
+from discover.judgement.thresholds import threshold, whole
+from discover.laws.search.basis_functions import BasisFunction, basis_functions
 
-_KEPT = 50  # shapes that are polished on the grid
-_PLAIN = 7  # symbols up to which a shape of one constant is always polished
-_AGAIN = 12  # shapes that are polished at the states
-_SECOND = 6  # shapes that a second one is added to
+_KEPT = whole("search.grid_kept")
+_PLAIN = whole("search.plain_symbols")
+_AGAIN = whole("search.optimised")
+_SUMMED, _SECONDS = whole("search.summed"), whole("search.seconds")
+_NOT_EXACT = threshold("search.not_exact")
+_HOPEFUL = threshold("search.hopeful_gain")
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,10 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Found:
+class BasisExpansion:
     """Σ coefficients · shapes(z / size; constants), its error (rms) and its length in nats."""
 
-    shapes: tuple[Shape, ...]
+    functions: tuple[BasisFunction, ...]
     constants: tuple[tuple[float, ...], ...]
     error: float
     length: float
@@ -56,12 +59,12 @@ class Found:
 
     @property
     def name(self) -> str:
-        return " + ".join(s.name for s in self.shapes)
+        return " + ".join(s.name for s in self.functions)
 
 
 @functools.lru_cache(maxsize=1)
-def _shapes() -> tuple[Shape, ...]:
-    return tuple(catalogue())
+def _basis_functions() -> tuple[BasisFunction, ...]:
+    return tuple(basis_functions())
 
 
 Length = Callable[[float, int, int], float]
@@ -69,7 +72,7 @@ Length = Callable[[float, int, int], float]
 
 def search(
     coarse: Target, fine: Target, length: Length, keep: int, summands: int = 2
-) -> list[Found]:
+) -> list[BasisExpansion]:
     """The shapes, and sums of up to `summands` of them, with the shortest descriptions, best first.
 
     `coarse` is the function on a grid, `fine` the same at the states themselves;
@@ -79,40 +82,40 @@ def search(
     dictionary = _Dictionary.of(coarse, u)
     best = dictionary.best(coarse.y, float(coarse.y @ coarse.y) + coarse.rest, coarse, length)
     plain = [x for x in best[_KEPT:] if x[1].cost <= _PLAIN and len(x[1].grids) <= 1]
-    found = [_polish(coarse, (s,), (k,), length) for _, s, k in [*best[:_KEPT], *plain]]
+    found = [_optimised(coarse, (s,), (k,), length) for _, s, k in [*best[:_KEPT], *plain]]
     found.sort(key=lambda f: f.length)
     firsts = [f for f in found if f.name in ("1", "u")]
-    if found and found[0].error > 1.3 * max(coarse.floor, fine.floor):
-        firsts += [f for f in found[:_SECOND] if f.name not in ("1", "u")]
+    if found and found[0].error > _NOT_EXACT * max(coarse.floor, fine.floor):
+        firsts += [f for f in found[:_SUMMED] if f.name not in ("1", "u")]
         found += _lopsided(coarse, best, length)
     found += _sums(coarse, u, firsts, dictionary, length)
     found.sort(key=lambda f: f.length)
-    if summands > 2 and found and found[0].error > 1.3 * max(coarse.floor, fine.floor):
-        pairs = [f for f in found if len(f.shapes) == 2][:_SECOND]
+    if summands > 2 and found and found[0].error > _NOT_EXACT * max(coarse.floor, fine.floor):
+        pairs = [f for f in found if len(f.functions) == 2][:_SUMMED]
         found += _sums(coarse, u, pairs, dictionary, length)
         found.sort(key=lambda f: f.length)
         # Beside a function known roughly, sums of many look best: some of each size go on.
-        sizes = [[f for f in found if len(f.shapes) == k] for k in range(1, summands + 1)]
+        sizes = [[f for f in found if len(f.functions) == k] for k in range(1, summands + 1)]
         found = [f for some in sizes for f in some[: _AGAIN // summands]]
-    again = [_polish(fine, f.shapes, f.constants, length) for f in found[:_AGAIN]]
+    again = [_optimised(fine, f.functions, f.constants, length) for f in found[:_AGAIN]]
     again.sort(key=lambda f: f.length)
     return [replace(f, coefficients=_coefficients(fine, f)) for f in again[:keep]]
 
 
-def polished(
+def with_optimised_constants(
     target: Target,
-    shapes: tuple[Shape, ...],
+    functions: tuple[BasisFunction, ...],
     constants: tuple[tuple[float, ...], ...],
     length: Length,
-) -> Found:
+) -> BasisExpansion:
     """The shapes with constants and coefficients fitted, from the constants given."""
-    found = _polish(target, shapes, constants, length)
+    found = _optimised(target, functions, constants, length)
     return replace(found, coefficients=_coefficients(target, found))
 
 
-def _coefficients(target: Target, found: Found) -> tuple[float, ...]:
+def _coefficients(target: Target, found: BasisExpansion) -> tuple[float, ...]:
     u = target.z / target.size
-    pairs = zip(found.shapes, found.constants, strict=True)
+    pairs = zip(found.functions, found.constants, strict=True)
     columns = np.stack([np.nan_to_num(s.values(u, k)) for s, k in pairs], 1)
     c, *_ = np.linalg.lstsq(target.push(columns), target.y, rcond=1e-12)
     return tuple(float(x) for x in c)
@@ -122,7 +125,7 @@ def _coefficients(target: Target, found: Found) -> tuple[float, ...]:
 class _Dictionary:
     """All shapes on all their grids of constants, pushed to rows and measured."""
 
-    blocks: list[tuple[Shape, np.ndarray, slice]]
+    blocks: list[tuple[BasisFunction, np.ndarray, slice]]
     pushed: np.ndarray  # (rows, columns)
     norm: np.ndarray
     usable: np.ndarray
@@ -131,7 +134,7 @@ class _Dictionary:
     def of(cls, target: Target, u: np.ndarray) -> _Dictionary:
         one_sided = u.min() >= 0 or u.max() <= 0
         blocks, parts, start = [], [], 0
-        for shape in _shapes():
+        for shape in _basis_functions():
             if one_sided and (shape.side or "sign" in shape.name):
                 continue
             grid = np.array(list(product(*shape.grids))).T if shape.grids else np.zeros((0, 1))
@@ -152,7 +155,7 @@ class _Dictionary:
 
     def best(
         self, y: np.ndarray, total: float, target: Target, length: Length, simple: bool = False
-    ) -> list[tuple[float, Shape, tuple[float, ...]]]:
+    ) -> list[tuple[float, BasisFunction, tuple[float, ...]]]:
         """For every shape its best constants: (hopeful length, shape, constants), best first."""
         gain = np.where(
             self.usable, (y @ self.pushed) ** 2 / np.where(self.norm > 0, self.norm, 1.0), -1.0
@@ -166,7 +169,7 @@ class _Dictionary:
                 continue
             error = _rms(total - gain[columns][at], target)
             # The constants are polished later; the more a shape has, the more it may improve.
-            hopeful = max(error * 0.35 ** len(grid), target.floor)
+            hopeful = max(error * _HOPEFUL ** len(grid), target.floor)
             hopeful = length(hopeful, shape.cost, len(grid) + 1)
             out.append((hopeful, shape, tuple(float(x) for x in grid[:, at])))
         return sorted(out, key=lambda x: x[0])
@@ -176,21 +179,21 @@ def _rms(left: float, target: Target) -> float:
     return math.sqrt(max(left, 0.0) / target.count)
 
 
-def _polish(
+def _optimised(
     target: Target,
-    shapes: tuple[Shape, ...],
+    functions: tuple[BasisFunction, ...],
     constants: tuple[tuple[float, ...], ...],
     length: Length,
-) -> Found:
+) -> BasisExpansion:
     """Gauss–Newton on the constants, coefficients projected out."""
     y, u = target.y, target.z / target.size
     k = np.array([c for group in constants for c in group])
     sizes = [len(group) for group in constants]
-    low, high = _bounds(shapes)
+    low, high = _bounds(functions)
 
     def columns(x: np.ndarray) -> np.ndarray:
         parts, start = [], 0
-        for shape, count in zip(shapes, sizes, strict=True):
+        for shape, count in zip(functions, sizes, strict=True):
             parts.append(shape.values(u, x[start : start + count]))
             start += count
         return np.stack(parts, 1)
@@ -204,18 +207,18 @@ def _polish(
         return y - B @ c
 
     with np.errstate(all="ignore"):
-        return _descend(target, shapes, sizes, k, (low, high), residual, length)
+        return _descend(target, functions, sizes, k, (low, high), residual, length)
 
 
 def _descend(
     target: Target,
-    shapes: tuple[Shape, ...],
+    functions: tuple[BasisFunction, ...],
     sizes: list[int],
     k: np.ndarray,
     bounds: tuple[np.ndarray, np.ndarray],
     residual: Callable[[np.ndarray], np.ndarray],
     length: Length,
-) -> Found:
+) -> BasisExpansion:
     """Levenberg–Marquardt on the constants k within bounds."""
     low, high = bounds
     r = residual(k)
@@ -251,21 +254,23 @@ def _descend(
     for count in sizes:
         groups.append(tuple(float(x) for x in k[start : start + count]))
         start += count
-    symbols = sum(s.cost for s in shapes) + 2 * (len(shapes) - 1)
-    return Found(shapes, tuple(groups), error, length(error, symbols, len(k) + len(shapes)))
+    symbols = sum(s.cost for s in functions) + 2 * (len(functions) - 1)
+    return BasisExpansion(
+        functions, tuple(groups), error, length(error, symbols, len(k) + len(functions))
+    )
 
 
-def _bounds(shapes: tuple[Shape, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(functions: tuple[BasisFunction, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Constants stay near their grids: beyond, a shape is another, simpler one in disguise."""
-    grids = [np.array(g) for s in shapes for g in s.grids]
+    grids = [np.array(g) for s in functions for g in s.grids]
     low = np.array([g.min() - 0.5 * abs(g.min()) for g in grids])
     high = np.array([g.max() + 0.5 * abs(g.max()) for g in grids])
     return low, high
 
 
 def _lopsided(
-    target: Target, best: list[tuple[float, Shape, tuple[float, ...]]], length: Length
-) -> list[Found]:
+    target: Target, best: list[tuple[float, BasisFunction, tuple[float, ...]]], length: Length
+) -> list[BasisExpansion]:
     """An atom on either side of zero, with constants and coefficients of its own on each.
 
     Half of such a law is no good description by itself, so that sums of the best would miss it.
@@ -275,17 +280,21 @@ def _lopsided(
     out = []
     for atom in sorted(above.keys() & below.keys()):
         (first, k), (second, m) = above[atom], below[atom]
-        out.append(_polish(target, (first, second), (k, m), length))
+        out.append(_optimised(target, (first, second), (k, m), length))
     return out
 
 
 def _sums(
-    target: Target, u: np.ndarray, firsts: list[Found], dictionary: _Dictionary, length: Length
-) -> list[Found]:
+    target: Target,
+    u: np.ndarray,
+    firsts: list[BasisExpansion],
+    dictionary: _Dictionary,
+    length: Length,
+) -> list[BasisExpansion]:
     """Sums of shapes: the best to be added to each of the firsts, which are one shape or more."""
     out = []
     for first in firsts:
-        pairs = zip(first.shapes, first.constants, strict=True)
+        pairs = zip(first.functions, first.constants, strict=True)
         f = target.push(np.stack([np.nan_to_num(s.values(u, k)) for s, k in pairs], 1))
         if not (f**2).sum(0).all():
             continue
@@ -300,7 +309,7 @@ def _sums(
             dictionary.usable & (norm > 1e-7 * dictionary.norm),
         )
         seconds = fresh.best(y, float(y @ y) + target.rest, target, length, simple=True)
-        for _, shape, constants in seconds[:4]:
-            shapes = (*first.shapes, shape)
-            out.append(_polish(target, shapes, (*first.constants, constants), length))
+        for _, shape, constants in seconds[:_SECONDS]:
+            functions = (*first.functions, shape)
+            out.append(_optimised(target, functions, (*first.constants, constants), length))
     return out

@@ -13,20 +13,21 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from discover.judgement.thresholds import threshold, whole
 from discover.laws import solvers as least_squares
 from discover.laws.extensions.terms import forces
 from discover.laws.search.basis_search import Target
-from discover.laws.search.pair_fit import Smooth
+from discover.laws.search.pair_fit import FlexiblePair
 
-_GRID = 41
-_TAIL = 4.0  # times the median, the size of a feature at most
+_GRID = whole("search.grid_points")
+_TAIL = threshold("search.tail")
 
 
-def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
+def pair_targets(smooth: FlexiblePair, floor: float) -> tuple[Target, Target]:
     """The flexible function on a grid and at the states, as its effect on accelerations."""
     problem, joined = smooth.problem, smooth.joined
     robot = problem.family.bodies
-    terms = [smooth.pair.carrier.term(), smooth.pair.feature.term(robot.nv)]
+    terms = [smooth.pair.direction.term(), smooth.pair.feature.term(robot.nv)]
     mechanics = problem.design.mechanics(joined.theta)
     x = problem.answers
     a = torch.nan_to_num(joined.a)
@@ -40,13 +41,13 @@ def targets(smooth: Smooth, floor: float) -> tuple[Target, Target]:
     columns = problem.design.columns(a)
     if any(w.startswith("tau") for w in terms[0].names | terms[1].names):
         # tau = H a + b + φ: with the bodies' scale free, tau itself is φ, and so is anything.
-        columns = columns @ across(joined.theta, columns)
+        columns = columns @ scale_free_directions(joined.theta, columns)
     value = (smooth.basis(feature.flatten()) @ joined.coefficients).reshape(feature.shape)
     r = torch.nan_to_num(joined.residual)
-    return laid_beside(pushed, feature, value, inverse @ columns, r, floor)
+    return function_targets(pushed, feature, value, inverse @ columns, r, floor)
 
 
-def laid_beside(
+def function_targets(
     pushed: Tensor, feature: Tensor, value: Tensor, known: Tensor, residual: Tensor, floor: float
 ) -> tuple[Target, Target]:
     """A function that takes `value` at `feature`, each (n, slots), on a grid and at the states.
@@ -102,17 +103,17 @@ def laid_beside(
     return coarse, fine
 
 
-def across(theta: Tensor, columns: Tensor) -> Tensor:
+def scale_free_directions(theta: Tensor, columns: Tensor) -> Tensor:
     """Directions of the parameters that are orthogonal to their own, each in units of its column.
 
     (p, p - 1): what is left of the bodies' freedom where their common scale is held.
     """
     size = columns.square().mean((0, 1)).sqrt().clamp_min(1e-300)
     along = (theta * size) / (theta * size).norm().clamp_min(1e-300)
-    across = torch.linalg.qr(
+    scale_free_directions = torch.linalg.qr(
         torch.cat([along[:, None], torch.eye(len(theta), dtype=theta.dtype)], 1)
     ).Q[:, 1:]
-    return across[:, : len(theta) - 1] / size[:, None]
+    return scale_free_directions[:, : len(theta) - 1] / size[:, None]
 
 
 def _grid(z: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,34 +15,39 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import Term, forces, frames_at, whole_numbers
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.joint_fit import Added, JointProblem
-from discover.laws.search.basis_functions import Shape
-from discover.laws.search.basis_search import Found
-from discover.laws.search.pair_fit import Smooth
+from discover.laws.search.basis_functions import BasisFunction
+from discover.laws.search.basis_search import BasisExpansion
+from discover.laws.search.pair_fit import FlexiblePair
 from discover.laws.search.selection import refit
 from discover.laws.search.variables import Mechanics, needs_mechanics
 
 Length = Callable[[Fit], float]
 
+_FRACTION, _DIGITS = threshold("search.round_fraction"), threshold("search.round_digits")
 
-def polish(base: Fit, answers: Answers, smooth: Smooth, found: Found, size: float) -> Fit | None:
+
+def optimise_constants(
+    base: Fit, answers: Answers, smooth: FlexiblePair, found: BasisExpansion, size: float
+) -> Fit | None:
     """The bodies, coefficients, constants (and the point, where there is one) fitted together."""
     pair, family = smooth.pair, base.family
-    points = pair.carrier.points or pair.feature.points
+    points = pair.direction.points or pair.feature.points
     templates: list[Term] = []
     names: list[str] = []
     start: list[float] = []
-    for shape, first in zip(found.shapes, found.constants, strict=True):
+    for shape, first in zip(found.functions, found.constants, strict=True):
         own = [f"k{len(names) + i + 1}" for i in range(len(first))]
         k = [sympy.Symbol(n, real=True) for n in own]
         phi = pair.feature.through(_scaled(shape, size, k))
-        term = pair.carrier.term(phi)
+        term = pair.direction.term(phi)
         words = set().union(*(x.free_symbols for x in (phi if isinstance(phi, list) else [phi])))
         constant = not words & pair.feature.free_symbols
-        name = pair.carrier.name if constant else pair.name
+        name = pair.direction.name if constant else pair.name
         templates.append(replace(term, name=name, points=points))
         names += own
         start += list(first)
@@ -99,7 +104,7 @@ def polish(base: Fit, answers: Answers, smooth: Smooth, found: Found, size: floa
 
 
 def _scaled(
-    shape: Shape, size: float, constants: list[sympy.Symbol]
+    shape: BasisFunction, size: float, constants: list[sympy.Symbol]
 ) -> Callable[[sympy.Expr], sympy.Expr]:
     """The shape of a feature in its own unit, for it was found with the feature over `size`."""
     return lambda z: shape.expression(z / sympy.Float(size), constants)
@@ -127,7 +132,7 @@ def _settled(base: Fit, family: Family, theta: Tensor, answers: Answers) -> Fit:
     return refit(start, answers, family.terms)
 
 
-def tabulated(base: Fit, answers: Answers, smooth: Smooth) -> Fit:
+def with_tabulated_function(base: Fit, answers: Answers, smooth: FlexiblePair) -> Fit:
     """carrier × φ(feature) with φ as it was found: a table, and a jump and a kink beside it."""
     pair, family = smooth.pair, base.family
     count = sum(len(t.tables) for t in family.terms)
@@ -138,10 +143,10 @@ def tabulated(base: Fit, answers: Answers, smooth: Smooth) -> Fit:
         return table.function(z) + beside
 
     term = replace(
-        pair.carrier.term(pair.feature.through(phi)),
+        pair.direction.term(pair.feature.through(phi)),
         name=pair.name,
         tables=(table,),
-        points=pair.carrier.points or pair.feature.points,
+        points=pair.direction.points or pair.feature.points,
     )
     words = term.names
     reference = family.member(smooth.joined.theta) if needs_mechanics(words) else None
@@ -150,7 +155,7 @@ def tabulated(base: Fit, answers: Answers, smooth: Smooth) -> Fit:
     return _settled(base, whole, theta, answers)
 
 
-def snap(fitted: Fit, answers: Answers, measure: Length, fresh: int) -> Fit:
+def with_round_numbers(fitted: Fit, answers: Answers, measure: Length, fresh: int) -> Fit:
     """Numbers in the last `fresh` terms made round where `measure`, a length, gets shorter."""
     length = measure(fitted)
     for k in range(len(fitted.family.terms) - fresh, len(fitted.family.terms)):
@@ -183,11 +188,11 @@ def _round_numbers(x: float) -> list[sympy.Rational]:
         return out
     for denominator in (1, 2, 3, 4):
         candidate = sympy.Rational(round(x * denominator), denominator)
-        if candidate != 0 and abs(float(candidate) / x - 1) < 0.03:
+        if candidate != 0 and abs(float(candidate) / x - 1) < _FRACTION:
             out.append(candidate)
     for digits in (1, 2):
         scale = 10 ** (digits - math.floor(math.log10(abs(x))))
         candidate = sympy.Rational(round(x * scale), scale) if scale >= 1 else None
-        if candidate and abs(float(candidate) / x - 1) < 0.01:
+        if candidate and abs(float(candidate) / x - 1) < _DIGITS:
             out.append(candidate)
     return list(dict.fromkeys(out))

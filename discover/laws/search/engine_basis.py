@@ -14,14 +14,21 @@ import sympy
 import torch
 
 from discover.errors import RecipeError
+from discover.judgement.thresholds import whole
+from discover.laws.regression.constant_optimisation import representable
 from discover.laws.regression.engines import ENGINES, Engine, Operon
-from discover.laws.search.basis_functions import Formulas, Shape
-from discover.laws.search.basis_search import Found, Length, Target, polished
-from discover.laws.search.pair_fit import Smooth
+from discover.laws.search.basis_functions import BasisFunction, SympyFunctions
+from discover.laws.search.basis_search import (
+    BasisExpansion,
+    Length,
+    Target,
+    with_optimised_constants,
+)
+from discover.laws.search.pair_fit import FlexiblePair
 
-_SAMPLES = 250
-_SYMBOLS, _CONSTANTS = 34, 5  # of a formula that is still one
-_TRIED = 6  # formulas of a front that are polished
+_SAMPLES = whole("search.engine_samples")
+_SYMBOLS, _CONSTANTS = whole("search.engine_symbols"), whole("search.engine_constants")
+_TRIED = whole("search.engine_formulas")
 _IDLE = 1e-5  # a summand this small beside the largest is rounding
 _U = sympy.Symbol("u", real=True)
 
@@ -38,9 +45,9 @@ def engine_named(name: str) -> Engine | None:
     return None if name == "sparse" else ENGINES[name]()
 
 
-def engine_shapes(
-    engine: Engine, smooth: Smooth, fine: Target, length: Length, keep: int, seed: int = 0
-) -> list[Found]:
+def engine_functions(
+    engine: Engine, smooth: FlexiblePair, fine: Target, length: Length, keep: int, seed: int = 0
+) -> list[BasisExpansion]:
     """The engine's formulas for the flexible function, constants polished, shortest first."""
     z = np.unique(fine.z)
     z = z[np.linspace(0, len(z) - 1, min(len(z), _SAMPLES)).round().astype(int)]
@@ -49,19 +56,19 @@ def engine_shapes(
     if not np.isfinite(size) or size == 0.0:
         return []
     found = engine.fit((z / fine.size)[:, None], y / size, [_U], seed)
-    shapes = [shape_of(m.expression) for m in found.members if m.symbols <= _SYMBOLS]
-    usable = [s for s in shapes if s is not None][-_TRIED:]
+    functions = [basis_function_of(m.expression) for m in found.members if m.symbols <= _SYMBOLS]
+    usable = [s for s in functions if s is not None][-_TRIED:]
     out = []
     for shape, constants in usable:
-        one = polished(fine, (shape,), (constants,), length)
+        one = with_optimised_constants(fine, (shape,), (constants,), length)
         if np.isfinite(one.length):
             out.append(one)
     return sorted(out, key=lambda f: f.length)[:keep]
 
 
-def shape_of(formula: sympy.Expr) -> tuple[Shape, tuple[float, ...]] | None:
+def basis_function_of(formula: sympy.Expr) -> tuple[BasisFunction, tuple[float, ...]] | None:
     """A formula in u as a shape, its numbers as constants; None where it is none of its own."""
-    formula = _tidy(formula)
+    formula = representable(_tidy(formula))
     _, formula = formula.as_coeff_Mul()  # the coefficient is fitted with the bodies
     numbers = sorted(formula.atoms(sympy.Float), key=sympy.default_sort_key)
     if not formula.has(_U) or len(numbers) > _CONSTANTS or formula.has(sympy.I, sympy.zoo):
@@ -70,7 +77,7 @@ def shape_of(formula: sympy.Expr) -> tuple[Shape, tuple[float, ...]] | None:
     template = formula.xreplace(dict(zip(numbers, names, strict=True)))
     evaluate = sympy.lambdify((_U, *names), template, "numpy")
     constants = tuple(float(x) for x in numbers)
-    shape = Shape(
+    shape = BasisFunction(
         name=str(template),
         function=_reading(template, names, evaluate),
         grids=tuple((c,) for c in constants),
@@ -83,7 +90,7 @@ def _reading(
     template: sympy.Expr, names: list[sympy.Symbol], evaluate: Callable[..., Any]
 ) -> Callable[..., Any]:
     def function(m: Any, u: Any, *constants: Any) -> Any:
-        if m is Formulas:
+        if m is SympyFunctions:
             return template.xreplace({_U: u, **dict(zip(names, constants, strict=True))})
         return evaluate(u, *constants)
 

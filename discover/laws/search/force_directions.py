@@ -1,29 +1,32 @@
-"""Where an unknown force may act, and on what it may depend.
+"""Candidates for an unknown force: the directions in which it may act, the features it depends on.
 
-A *carrier* is a vector in the space of joint forces; a *feature* is one scalar. What a law leaves
-over is looked for as carrier × φ(feature), φ unknown. The list is of places and of variables; it
-holds no shapes.
+A *force direction* is a vector in the space of joint forces, itself a function of the state; a
+*feature* is one scalar. The residual of a law is searched for direction × φ(feature), φ unknown:
+the lists hold no basis functions.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import sympy
 
+from discover.judgement.thresholds import whole
 from discover.laws.extensions.terms import Term, scalar_coordinates
 from discover.laws.search.variables import AXES, Point, has_points, vocabulary
 from kinematics import Robot
 
-SMALL = 4  # coordinates up to which all pairs of them are looked at
-MANY = 7  # and beyond which only those that matter are looked at at all
+_COORDINATES = whole("search.coordinates")
+_COUPLED_PAIRS = whole("search.coupled_pairs")
+_COUPLED = max(k for k in range(2, 99) if math.comb(k, 2) <= _COUPLED_PAIRS)
 
 
 @dataclass(frozen=True)
-class Carrier:
+class ForceDirection:
     """A direction in the space of joint forces; `alike` if it says the same of every joint."""
 
     name: str
@@ -32,7 +35,7 @@ class Carrier:
     alike: bool = False
 
     def term(self, shape: sympy.Expr | int | Sequence[sympy.Expr] = 1) -> Term:
-        """The carrier times a scalar, or every row times its own."""
+        """The direction times a scalar, or every row times its own."""
         factors = shape if isinstance(shape, Sequence) else [shape] * len(self.rows)
         rows = tuple(r * f for r, f in zip(self.rows, factors, strict=True))
         return Term(name=self.name, shape=rows, points=self.points)
@@ -40,7 +43,7 @@ class Carrier:
 
 @dataclass(frozen=True)
 class Feature:
-    """One scalar of the state; or one of every joint's own, `rows`, for carriers that are alike."""
+    """One scalar of the state; or one of every joint's own, `rows`, for directions alike at all."""
 
     name: str
     expression: sympy.Expr
@@ -60,39 +63,49 @@ class Feature:
     def through(
         self, function: Callable[[sympy.Expr], sympy.Expr]
     ) -> sympy.Expr | list[sympy.Expr]:
-        """function(scalar), or that of every joint's own: what a carrier is multiplied with."""
+        """function(scalar), or that of every joint's own: the factor of a direction."""
         return [function(x) for x in self.rows] if self.rows else function(self.expression)
 
     @property
     def free_symbols(self) -> set[sympy.Symbol]:
-        """The words it names."""
+        """The physical variables it names."""
         return set().union(*(x.free_symbols for x in (self.expression, *self.rows)))
 
 
 @dataclass(frozen=True)
-class Places:
-    """Carriers and the features that go with them."""
+class ForceCandidates:
+    """Force directions and the features that go with them."""
 
-    carriers: tuple[Carrier, ...]
+    directions: tuple[ForceDirection, ...]
     features: tuple[Feature, ...]
 
 
-def joint_places(robot: Robot, first: Sequence[int] = ()) -> Places:
-    """Carriers and features of joints, and of the whole body.
+def all_pairs_fit(nv: int) -> bool:
+    """Whether all pairs of nv coordinates are within the budget of pairs."""
+    return math.comb(nv, 2) <= _COUPLED_PAIRS
 
-    first  coordinates in the order of how much they matter, where that is known. Pairs are those of
-           neighbours and, of more than SMALL coordinates, those of the SMALL first; of more than
-           MANY only the MANY first are looked at, so that their number does not grow without end.
+
+def joint_candidates(robot: Robot, first: Sequence[int] = ()) -> ForceCandidates:
+    """Force directions and features of joints, and of the whole body.
+
+    first  coordinates in the order of how much they matter, where that is known
+
+    Every robot gets every kind of candidate; a budget limits how many of each. Pairs of coordinates
+    are those of neighbours and, where not all pairs are within the budget, those of the first
+    coordinates. Beyond a number of coordinates only the first are tried.
     """
     plain = tuple(scalar_coordinates(robot))
-    chosen = tuple(first) or tuple(range(robot.nv))
-    return _joint_places(robot.nv, plain, chosen[:MANY], chosen[:SMALL] if first else ())
+    order = tuple(first) or tuple(range(robot.nv))
+    ranked = bool(first) or all_pairs_fit(robot.nv)
+    return _joint_candidates(
+        robot.nv, plain, order[:_COORDINATES], order[:_COUPLED] if ranked else ()
+    )
 
 
 @functools.lru_cache(maxsize=64)
-def _joint_places(
+def _joint_candidates(
     nv: int, plain: tuple[int, ...], chosen: tuple[int, ...], coupled: tuple[int, ...]
-) -> Places:
+) -> ForceCandidates:
     """`plain` are the coordinates that q has an entry for, `coupled` those paired with each
     other."""
     w = vocabulary(nv)
@@ -100,13 +113,15 @@ def _joint_places(
         [w[f"{n}{i + 1}"] for i in range(nv)] for n in ("q", "v", "a", "tau", "p", "h", "g", "c")
     )
     zero, one = sympy.Integer(0), sympy.Integer(1)
-    carriers: list[Carrier] = []
+    directions: list[ForceDirection] = []
 
     def add(name: str, rows: dict[int, sympy.Expr], alike: bool = False) -> None:
-        carriers.append(Carrier(name, tuple(rows.get(j, zero) for j in range(nv)), alike=alike))
+        directions.append(
+            ForceDirection(name, tuple(rows.get(j, zero) for j in range(nv)), alike=alike)
+        )
 
     looked_at = sorted(chosen)
-    pairs = set(combinations(looked_at if nv <= SMALL else sorted(coupled), 2))
+    pairs = set(combinations(sorted(coupled), 2))
     near = sorted(pairs | {(i, i + 1) for i in looked_at if i + 1 in chosen})
     for j in looked_at:
         on = f"joint {j + 1}"
@@ -189,9 +204,10 @@ def _joint_places(
             if at in plain:
                 see(f"q{at + 1} v{moving + 1}", q[at] * v[moving])
     if nv > 1:
-        for n in range(3, nv + 1 if nv <= MANY else 0):
-            see(f"q1 + … + q{n}", sum(q[:n], zero))
-            see(f"v1 + … + v{n}", sum(v[:n], zero))
+        for n in (j + 1 for j in looked_at if j > 1):
+            summed = [j for j in range(n) if j in plain]
+            see(f"q1 + … + q{n}", sum((q[j] for j in summed), zero))
+            see(f"v1 + … + v{n}", sum((v[j] for j in summed), zero))
         for name, x in (("v", v), ("q", [q[j] for j in plain]), ("tau", tau), ("a", a)):
             if x and (nv > 2 or name in ("tau", "a")):
                 see(f"|{name}|", sympy.sqrt(sum(y**2 for y in x)))
@@ -202,24 +218,26 @@ def _joint_places(
                 features.append(Feature(name, x[plain[0]], rows=own))
     see("kinetic energy", w["T"])
     see("power", sum((x * y for x, y in zip(tau, v, strict=True)), zero))
-    return Places(tuple(carriers), tuple(features))
+    return ForceCandidates(tuple(directions), tuple(features))
 
 
 @functools.lru_cache(maxsize=16)
-def single_places(nv: int, plain: tuple[int, ...]) -> tuple[Places, dict[str, int]]:
-    """A force on each coordinate, as a function of each by itself; and which coordinate a carrier's
-    or a feature's name speaks of."""
+def single_joint_candidates(
+    nv: int, plain: tuple[int, ...]
+) -> tuple[ForceCandidates, dict[str, int]]:
+    """A force on each coordinate, as a function of each by itself; and the coordinate of each name
+    of a direction or a feature."""
     w = vocabulary(nv)
-    told: dict[str, int] = {}
-    carriers, features = [], []
+    coordinate: dict[str, int] = {}
+    directions, features = [], []
     for j in range(nv):
         rows = tuple(sympy.Integer(i == j) for i in range(nv))
-        carriers.append(Carrier(f"force on joint {j + 1}", rows))
+        directions.append(ForceDirection(f"force on joint {j + 1}", rows))
         groups = ("q", "v", "tau", "a") if j in plain else ("v", "tau", "a")
         names = [f"{group}{j + 1}" for group in groups]
         features += [Feature(name, w[name]) for name in names]
-        told |= dict.fromkeys((carriers[-1].name, *names), j)
-    return Places(tuple(carriers), tuple(features)), told
+        coordinate |= dict.fromkeys((directions[-1].name, *names), j)
+    return ForceCandidates(tuple(directions), tuple(features)), coordinate
 
 
 def candidate_points(robot: Robot) -> list[Point]:
@@ -243,7 +261,7 @@ def candidate_points(robot: Robot) -> list[Point]:
 
 
 @functools.lru_cache(maxsize=256)
-def point_places(nv: int, point: Point, name: str) -> Places:
+def point_candidates(nv: int, point: Point, name: str) -> ForceCandidates:
     """Forces at a point of a body, and what the point shows: its place, its speed."""
     w = vocabulary(nv, 1)
     J = {x: [w[f"j{x}1_{i + 1}"] for i in range(nv)] for x in AXES}
@@ -257,13 +275,14 @@ def point_places(nv: int, point: Point, name: str) -> Places:
         )
 
     unit = [[sympy.Integer(i == j) for j in range(3)] for i in range(3)]
-    carriers = [
-        Carrier(f"force along {x} at {name}", pulled(unit[i]), (point,)) for i, x in enumerate(AXES)
+    directions = [
+        ForceDirection(f"force along {x} at {name}", pulled(unit[i]), (point,))
+        for i, x in enumerate(AXES)
     ]
-    carriers += [
-        Carrier(f"drag at {name}", pulled(moving), (point,)),
-        Carrier(f"central force at {name}", pulled(at), (point,)),
-        Carrier(f"added mass at {name}", pulled(carried), (point,)),
+    directions += [
+        ForceDirection(f"drag at {name}", pulled(moving), (point,)),
+        ForceDirection(f"central force at {name}", pulled(at), (point,)),
+        ForceDirection(f"added mass at {name}", pulled(carried), (point,)),
     ]
     speed = sympy.sqrt(sum(x**2 for x in moving))
     distance = sympy.sqrt(sum(x**2 for x in at))
@@ -276,4 +295,4 @@ def point_places(nv: int, point: Point, name: str) -> Places:
         Feature(f"speed of {name}", speed, (point,)),
         Feature(f"distance of {name}", distance, (point,)),
     ]
-    return Places(tuple(carriers), tuple(features))
+    return ForceCandidates(tuple(directions), tuple(features))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import whole
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import forces, frames_at
 from discover.laws.rigid_body.fit import Fit, evaluation_point, whiten
@@ -15,14 +16,14 @@ from discover.laws.rigid_body.joint_fit import Added, Columns, Joined, JointProb
 from discover.laws.search.ranking import Pair
 from discover.laws.search.variables import Mechanics, Point, needs_mechanics
 
-STEPS = 6  # of a fit that goes to its end
-_FINE = 22  # knots
+STEPS = whole("search.pair_steps")
+_FINE = whole("search.pair_knots")
 PAIR_COLUMNS = _FINE + 2  # with the jump and the kink
-_ROUGH = 4  # knots while a point is looked for
+_ROUGH = whole("search.point_knots")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Smooth:
+class FlexiblePair:
     """A pair with its flexible function, fitted together with the bodies."""
 
     pair: Pair
@@ -37,13 +38,13 @@ def _moved(pair: Pair, place: Tensor) -> Pair:
     moved = (_points(pair)[0].moved(place.tolist()),)
     return replace(
         pair,
-        carrier=replace(pair.carrier, points=moved),
+        direction=replace(pair.direction, points=moved),
         feature=replace(pair.feature, points=moved),
     )
 
 
 def _points(pair: Pair) -> tuple[Point, ...]:
-    return pair.carrier.points or pair.feature.points
+    return pair.direction.points or pair.feature.points
 
 
 def _place(pair: Pair) -> Tensor:
@@ -53,7 +54,7 @@ def _place(pair: Pair) -> Tensor:
 def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
     """The pair's flexible function as columns; its point, where it has one, as constants."""
     robot = fitted.family.bodies
-    terms = [pair.carrier.term(), pair.feature.term(robot.nv)]
+    terms = [pair.direction.term(), pair.feature.term(robot.nv)]
     names = terms[0].names | terms[1].names
     q, v = evaluation_point(answers, fitted.family.robot, fitted.integrator, fitted.dt)
     moving = any(n[0] in "ah" for n in names)
@@ -67,7 +68,7 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
         own = terms
         if len(place):
             there = _moved(pair, place)
-            own = [there.carrier.term(), there.feature.term(robot.nv)]
+            own = [there.direction.term(), there.feature.term(robot.nv)]
         x = forces(own, q, v, a, answers.tau, robot, mechanics, frames=frames)
         z = x[..., : pair.feature.slots, 1]
         out = x[..., :1] * basis(z.flatten()).reshape(*z.shape, -1)
@@ -105,7 +106,7 @@ def fit_pair(
     *,
     knots: int = _FINE,
     iterations: int = STEPS,
-) -> Smooth:
+) -> FlexiblePair:
     """The pair's flexible function and the bodies, fitted; and its error on held-out answers.
 
     A point on a body is moved to where it fits best; the function is then laid anew.
@@ -129,7 +130,7 @@ def fit_pair(
     kappa = start.constants if len(start.constants) else place
     result, _ = tested.at(start.theta, start.coefficients, kappa)
     r = torch.nan_to_num(result.residual, nan=float("inf"))
-    return Smooth(
+    return FlexiblePair(
         pair=pair,
         basis=basis,
         joined=replace(start, constants=kappa),

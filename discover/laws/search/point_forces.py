@@ -17,23 +17,25 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold, whole
 from discover.laws import solvers as least_squares
 from discover.laws.extensions.terms import forces, frames_at
 from discover.laws.rigid_body.fit import Fit, design_of, evaluation_point
 from discover.laws.rigid_body.joint_fit import Added, JointProblem
-from discover.laws.search.force_directions import Carrier, Places, point_places
+from discover.laws.search.force_directions import ForceCandidates, ForceDirection, point_candidates
 from discover.laws.search.variables import AXES, Frames, Mechanics, Point, Triple, has_points
 from kinematics import Robot
 
-_DEGREE, _HIGH = 3, {1: 7, 2: 5, 3: 4}  # of fields; of those of places, by varying components
+_DEGREE = whole("search.field_degree")
+_HIGH = {k: whole(f"search.field_degrees_{k}") for k in (1, 2, 3)}  # by varying components
 _STILL = 1e-6  # a coordinate that spreads less than this beside the others does not vary
-_FEW, _ROWS = 300, 900  # rows (states × joints) that places are sought with, and fields fitted
-_TURNS = 10
+_FEW, _ROWS = whole("search.field_rows"), whole("search.field_fit_rows")
+_TURNS = whole("search.field_steps")
 _DAMPING = 1e-4  # a field may say almost what bodies say
 _SAME = 1e-9  # shares that differ by less are the same
 _CUT = 1e-6  # relative singular value below which a direction of the field is not seen
-_TOLD = 0.3  # share that a field must explain for frames to be read from it
-_ALONG = 1e-3  # radians, a turn that is none
+_SHARE = threshold("search.field_share")
+_ALONG = threshold("search.turned_axes")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Framed:
     theta: Tensor
 
 
-def framed_points(fitted: Fit, answers: Answers) -> list[Framed]:
+def points_in_frames(fitted: Fit, answers: Answers) -> list[Framed]:
     """Points worth a look, as they are and in the frames that the fields at them ask for."""
     robot = fitted.family.bodies
     if not has_points(robot):
@@ -57,7 +59,7 @@ def framed_points(fitted: Fit, answers: Answers) -> list[Framed]:
         share, start = max(
             (_promise(fitted, few, body, what) for body in range(robot.nb)), key=lambda x: x[0]
         )
-        if share < _TOLD:
+        if share < _SHARE:
             continue
         theta, point, x, force = _settled(fitted, answers, start, what)
         if not bool(torch.isfinite(force).all() & torch.isfinite(theta).all()):
@@ -156,7 +158,7 @@ def _seen(
     q, v = evaluation_point(answers, law.family.robot, law.integrator, law.dt)
     places = _places(robot.nv, point.body)
     features = {f.name: f for f in places.features}
-    terms = [_carrier(places.carriers, n).term() for n in AXES]
+    terms = [_carrier(places.directions, n).term() for n in AXES]
     before = "speed along " if what == "velocity" else ""
     terms += [features[f"{before}{n} of a point"].term(robot.nv) for n in AXES]
     terms = [replace(t, points=(point,)) for t in terms]
@@ -166,8 +168,8 @@ def _seen(
 
 
 @functools.lru_cache(maxsize=64)
-def _places(nv: int, body: int) -> Places:
-    return point_places(nv, Point(body, (0.0, 0.0, 0.0)), "a point")
+def _places(nv: int, body: int) -> ForceCandidates:
+    return point_candidates(nv, Point(body, (0.0, 0.0, 0.0)), "a point")
 
 
 def _columns(pulls: Tensor, B: Tensor) -> Tensor:
@@ -175,8 +177,8 @@ def _columns(pulls: Tensor, B: Tensor) -> Tensor:
     return torch.einsum("nic,nm->nicm", pulls, B).flatten(2)
 
 
-def _carrier(carriers: Sequence[Carrier], axis: str) -> Carrier:
-    return next(c for c in carriers if c.name == f"force along {axis} at a point")
+def _carrier(directions: Sequence[ForceDirection], axis: str) -> ForceDirection:
+    return next(c for c in directions if c.name == f"force along {axis} at a point")
 
 
 @dataclass(frozen=True)

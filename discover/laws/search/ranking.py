@@ -1,42 +1,60 @@
-"""What each pair carrier × feature explains of what a law leaves over, by a flexible function.
+"""Ranking of pairs (force direction, feature) by what they explain of a law's residual.
 
-All pairs are looked at, tens of thousands, so all is done in large products: a flexible function φ
-of a feature is a few columns (splines); a pair's columns in acceleration units are those times the
-carrier's push, and only their products with each other, with what is known and with the residual
-are ever made.
+Each pair is given a flexible function of the feature (splines). Its columns are brought to
+acceleration units, what the bodies can explain is projected out of them, and pairs are ranked by
+the share of the residual that they take. Tens of thousands of pairs are ranked in large products:
+only the products of a pair's columns with each other, with the known columns and with the residual
+are ever made. The best pairs are then fitted together with the bodies (`pair_fit`).
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.tabulated import Basis
-from discover.laws.extensions.terms import Term
-from discover.laws.rigid_body.fit import Whitened
-from discover.laws.search.force_directions import Carrier, Feature, Places
+from discover.laws.extensions.terms import Term, scalar_coordinates
+from discover.laws.rigid_body.fit import Fit, Whitened, whiten
+from discover.laws.search.force_directions import (
+    Feature,
+    ForceCandidates,
+    ForceDirection,
+    all_pairs_fit,
+    candidate_points,
+    joint_candidates,
+    point_candidates,
+    single_joint_candidates,
+)
+from discover.laws.search.point_forces import points_in_frames
 from kinematics import Robot
 
-_COARSE = 9  # knots
-_AT_ONCE = 32  # carriers
-_EIGEN = 1e-9  # of the largest column: what is smaller is left alone
+_KNOTS = whole("search.ranking_knots")
+_COUNTED = whole("search.counted_pairs")
+_ROWS = whole("search.ranking_rows")
+_CLEAR = threshold("search.clear_pair")
+_SYMBOL_SHARE = threshold("search.ranking_symbol_share")
+_AT_ONCE = 32  # directions in one product: what fits into a cache
+_EIGEN = 1e-9  # of the largest column: smaller ones are rounding
 _SPANNED = 1e-13  # share of a column that rounding leaves of one that is known
-_STILL = 1e-9
+_STILL = 1e-9  # of the largest spread: a feature that varies less is rounding
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """carrier × φ(feature); `explained` is the share of the residual that a flexible φ takes.
+    """direction × φ(feature); `explained` is the share of the residual that a flexible φ takes.
 
     start     the parameters of the law beside which it was seen
     replaces  the term of the law that it takes the place of, being that term times φ
     """
 
-    carrier: Carrier
+    direction: ForceDirection
     feature: Feature
     explained: float
     start: Tensor | None = field(default=None, compare=False, repr=False)
@@ -44,8 +62,8 @@ class Pair:
 
     @functools.cached_property
     def cost(self) -> int:
-        """Symbols in carrier and feature."""
-        return self.carrier.term(self.feature.through(lambda z: z)).symbol_count
+        """Symbols in direction and feature."""
+        return self.direction.term(self.feature.through(lambda z: z)).symbol_count
 
     @property
     def implicit(self) -> bool:
@@ -54,25 +72,27 @@ class Pair:
 
     @property
     def name(self) -> str:
-        return f"{self.carrier.name}, function of {self.feature.name}"
+        return f"{self.direction.name}, function of {self.feature.name}"
 
 
-def explained_pairs(seen: Whitened, robot: Robot, places: Places, total: float) -> list[Pair]:
-    """Every carrier of `places` with every feature, and the share of `total` that φ explains."""
+def explained_pairs(
+    seen: Whitened, robot: Robot, candidates: ForceCandidates, total: float
+) -> list[Pair]:
+    """Every direction with every feature, and the share of `total` that φ explains."""
     if total == 0.0:
         return []
-    rows = torch.nan_to_num(seen.evaluate([c.term() for c in places.carriers], robot))
-    return _of_scalars(seen, robot, places, total, rows) + _of_joints(
-        seen, robot, places, total, rows
+    rows = torch.nan_to_num(seen.evaluate([c.term() for c in candidates.directions], robot))
+    return _of_scalars(seen, robot, candidates, total, rows) + _of_joints(
+        seen, robot, candidates, total, rows
     )
 
 
 def _of_scalars(
-    seen: Whitened, robot: Robot, places: Places, total: float, rows: Tensor
+    seen: Whitened, robot: Robot, candidates: ForceCandidates, total: float, rows: Tensor
 ) -> list[Pair]:
-    """Pairs whose feature is one scalar for all joints; rows (n, nv, carriers) are the carriers."""
+    """Pairs whose feature is one scalar for all joints; rows (n, nv, m) are the m directions."""
     U, y = seen.known, seen.rest
-    features = [f for f in places.features if f.slots == 1]
+    features = [f for f in candidates.features if f.slots == 1]
     z = torch.nan_to_num(seen.evaluate([f.term(robot.nv) for f in features], robot)[:, 0])
     # What does not vary, as the height of a point that moves in a plane, is rounding.
     varies = z.std(0) > _STILL * z.std(0).max()
@@ -84,10 +104,10 @@ def _of_scalars(
     full = torch.zeros(width, width, dtype=torch.long)
     full[i, j] = full[j, i] = torch.arange(len(i))
     pushed = seen.inverse @ rows
-    weights = pushed.square().sum(1)  # (n, carriers)
-    targets = torch.einsum("nik,ni->kn", pushed, y) @ flat
+    weights = pushed.square().sum(1)  # (n, m)
+    target = torch.einsum("nik,ni->kn", pushed, y) @ flat
     pairs = []
-    for some in torch.arange(len(places.carriers)).split(_AT_ONCE):
+    for some in torch.arange(len(candidates.directions)).split(_AT_ONCE):
         # One large product in place of one a pair, which are too small to be fast.
         packed = (weights[:, some].T @ products).reshape(len(some), count, len(i))
         for k, half in zip(some.tolist(), packed, strict=True):
@@ -95,38 +115,38 @@ def _of_scalars(
                 held = (pushed[:, None, :, k] @ U).squeeze(1)  # (n, p)
                 spanned = (held.T @ flat).reshape(U.shape[-1], count, width).transpose(0, 1)
                 shares = _shares(
-                    seen, total, half[:, full], spanned, targets[k].reshape(count, width)
+                    seen, total, half[:, full], spanned, target[k].reshape(count, width)
                 )
-                pairs += _pairs(seen, places.carriers[k], features, shares)
+                pairs += _pairs(seen, candidates.directions[k], features, shares)
     return pairs
 
 
 def _of_joints(
-    seen: Whitened, robot: Robot, places: Places, total: float, rows: Tensor
+    seen: Whitened, robot: Robot, candidates: ForceCandidates, total: float, rows: Tensor
 ) -> list[Pair]:
-    """Pairs whose feature is a scalar of each joint's own, with the carriers alike at all joints.
+    """Pairs whose feature is a scalar of each joint's own, with directions alike at all joints.
 
-    One φ for all of them; rows (n, nv, carriers) are the carriers.
+    One φ for all of them; rows (n, nv, m) are the m directions.
     """
     U, y, pairs = seen.known.flatten(0, 1), seen.rest.flatten(), []
-    for feature in (f for f in places.features if f.slots > 1):
+    for feature in (f for f in candidates.features if f.slots > 1):
         each = torch.nan_to_num(seen.evaluate([feature.term(robot.nv)], robot)[..., 0])
-        basis = Basis.over(each.flatten(), _COARSE)
+        basis = Basis.over(each.flatten(), _KNOTS)
         values = basis(each.flatten()).reshape(*each.shape, -1)  # (n, nv, width)
-        for k, carrier in enumerate(places.carriers):
-            if carrier.alike:
+        for k, direction in enumerate(candidates.directions):
+            if direction.alike:
                 columns = (seen.inverse @ (rows[..., k, None] * values)).flatten(0, 1)
                 made = (columns.T @ columns, U.T @ columns, columns.T @ y)
                 shares = _shares(seen, total, *(x[None] for x in made))
-                pairs += _pairs(seen, carrier, [feature], shares)
+                pairs += _pairs(seen, direction, [feature], shares)
     return pairs
 
 
 def _pairs(
-    seen: Whitened, carrier: Carrier, features: Sequence[Feature], shares: Tensor
+    seen: Whitened, direction: ForceDirection, features: Sequence[Feature], shares: Tensor
 ) -> list[Pair]:
     return [
-        Pair(carrier=carrier, feature=feature, explained=share, start=seen.theta)
+        Pair(direction=direction, feature=feature, explained=share, start=seen.theta)
         for feature, share in zip(features, shares.tolist(), strict=True)
     ]
 
@@ -144,9 +164,9 @@ def _shares(seen: Whitened, total: float, gram: Tensor, spanned: Tensor, target:
 
 def _flexible(z: Tensor) -> Tensor:
     """A flexible function of each column of z (n, features), as columns: (n, features, width)."""
-    B = z.new_zeros(*z.shape, _COARSE + 2)
+    B = z.new_zeros(*z.shape, _KNOTS + 2)
     for f in range(z.shape[1]):
-        basis = Basis.over(z[:, f], _COARSE)
+        basis = Basis.over(z[:, f], _KNOTS)
         B[:, f, : basis.size] = basis(z[:, f])
     return B
 
@@ -167,3 +187,84 @@ def _gains(gram: Tensor, spanned: Tensor, target: Tensor) -> tuple[Tensor, Tenso
     gain = torch.where(info == 0, along.square().sum(-1) / size, 0.0)
     used = (L.diagonal(dim1=1, dim2=2).square() > 10 * _EIGEN).sum(-1)
     return gain, used
+
+
+def rank_pairs(
+    fitted: Fit, answers: Answers, *, residual_of: Fit | None = None, point_frames: bool = True
+) -> list[Pair]:
+    """All pairs by what a flexible function of the feature explains, best first.
+
+    residual_of   the fit of the same family whose residual the shares are of [`fitted` itself]
+    point_frames  whether points are also tried in the frames that the force field there suggests,
+                  and the terms of the law as directions with a further factor
+
+    Of pairs that explain the same within a per cent of what is left, the shorter comes first.
+    """
+    robot = fitted.family.bodies
+    few = answers[: max(80, min(len(answers), _ROWS // robot.nv))]
+    seen = whiten(fitted, few)
+    total = (seen if residual_of is None else whiten(residual_of, few)).beyond_known
+    first = coordinates_by_relevance(seen, robot)
+    pairs = explained_pairs(seen, robot, joint_candidates(robot, first), total)
+    for r, point in enumerate(candidate_points(robot)):
+        name = f"a point of body {point.body + 1}" + (f" ({r + 1})" if r else "")
+        pairs += explained_pairs(seen, robot, point_candidates(robot.nv, point, name), total)
+    clear = max((p.explained for p in pairs), default=1.0) > _CLEAR
+    for term in fitted.family.terms if point_frames else ():
+        if not term.physical and not term.tables:
+            own = modulation_candidates(robot, term, first)
+            pairs += [
+                replace(p, replaces=term, start=None)
+                for p in explained_pairs(seen, robot, own, total)
+            ]
+    for framed in points_in_frames(fitted, answers) if point_frames and not clear else ():
+        own = point_candidates(robot.nv, framed.point, framed.name)
+        around = whiten(replace(fitted, theta=framed.theta), few)
+        pairs += explained_pairs(around, robot, own, total)
+    return ranked_pairs(pairs)
+
+
+def ranked_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs by merit, each once: the best that was seen of it."""
+    found: dict[str, Pair] = {}
+    for p in sorted(pairs, key=lambda x: -x.explained):
+        found.setdefault(p.name, p)
+    kept = list(found.values())
+    # Counting symbols takes longer than fitting: only for those that could come first.
+    first = sorted(kept[:_COUNTED], key=lambda x: (-_merit(x), x.cost, x.name))
+    return first + kept[_COUNTED:]
+
+
+def coordinates_by_relevance(seen: Whitened, robot: Robot) -> tuple[int, ...]:
+    """All coordinates, those first that an unexplained force acts on or is a function of.
+
+    By how much a force of any kind could explain there, beyond what a direction at random would,
+    and by what functions of one variable explain. Where all pairs of coordinates are tried in any
+    case, they keep their order.
+    """
+    nv = robot.nv
+    if all_pairs_fit(nv):
+        return tuple(range(nv))
+    y, total = seen.rest, max(seen.beyond_known, 1e-300)
+    along = torch.einsum("nij,ni->nj", seen.inverse, y).square()
+    share = (along / seen.inverse.square().sum(1).clamp_min(1e-300)).sum(0) / total
+    merit = ((share - 1.0 / nv) / (1.0 - 1.0 / nv)).tolist()
+    candidates, coordinate = single_joint_candidates(nv, tuple(scalar_coordinates(robot)))
+    for p in explained_pairs(seen, robot, candidates, total):
+        for name in (p.direction.name, p.feature.name):
+            merit[coordinate[name]] = max(merit[coordinate[name]], p.explained)
+    return tuple(sorted(range(nv), key=lambda j: -merit[j]))
+
+
+def modulation_candidates(robot: Robot, term: Term, first: Sequence[int] = ()) -> ForceCandidates:
+    """A term of the law as a force direction, with the features of a further factor."""
+    features = list(joint_candidates(robot, first).features)
+    if term.points:
+        features += point_candidates(robot.nv, term.points[0], "its point").features
+    one = [f for f in features if f.slots == 1]
+    return ForceCandidates((ForceDirection(f"({term.name})", term.shape, term.points),), tuple(one))
+
+
+def _merit(pair: Pair) -> float:
+    """log of the share that is left, minus a price for symbols."""
+    return -math.log(max(1.0 - pair.explained, 1e-7)) - _SYMBOL_SHARE * pair.cost

@@ -17,21 +17,23 @@ from functools import partial
 import torch
 
 from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold, whole
 from discover.laws import solvers as least_squares
 from discover.laws.extensions.terms import Term, forces
 from discover.laws.rigid_body.family import evaluation_point
 from discover.laws.rigid_body.fit import Fit, design_of, fit
 from discover.laws.rigid_body.joint_fit import fit_implicit
-from discover.laws.search.nonlinearities.io_fit import fit_behind
+from discover.laws.search.nonlinearities.io_fit import fit_with_nonlinearities
 from discover.laws.solvers import solved_columns
 
-EFFECTIVE_SAMPLES = 200
-_ALPHABET = 20  # symbols and operations to choose from, when a shape is written down
-_DEPENDENT = 1e-7  # a column this close to the span of the others adds nothing
-_CANDIDATES = 6  # how many of the best-ranked terms are tried in earnest
-_WORTH = 0.25  # of what a term must explain to be paid, for it to be tried at all
-_IDLE = 4.0  # times its price: a term that is worth more by its deviation is not tried without
-_ROWS = 4000  # answers × coordinates by which candidates are ranked
+EFFECTIVE_SAMPLES = whole("search.effective_samples")
+ALPHABET_SIZE = whole("search.alphabet_size")
+CHOICES = whole("search.choices")
+_DEPENDENT = 1e-7  # of a column's length: what is left of one in the span of others is rounding
+_CANDIDATES = whole("search.library_terms")
+_WORTH = threshold("search.library_worth")
+_IDLE = threshold("search.idle")
+_ROWS = whole("search.library_rows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +69,21 @@ def description_length(
     cost += 0.5 * fitted.family.basis.shape[1] * math.log(EFFECTIVE_SAMPLES)
     cost += sum(price_of(term, choices) for term in fitted.family.terms)
     for part in fitted.family.around:
-        cost += math.log(max(2, choices)) + part.symbol_count * math.log(_ALPHABET)
+        cost += math.log(max(2, choices)) + part.symbol_count * math.log(ALPHABET_SIZE)
         cost += 0.5 * part.number_count * math.log(EFFECTIVE_SAMPLES)
     return cost
+
+
+def candidate_length(fitted: Fit, held_out: Answers, floor: float) -> float:
+    """Description length of a law whose terms were searched for, on held-out answers [nats]."""
+    return description_length(fitted, held_out, floor, CHOICES)
 
 
 def price_of(term: Term, choices: int) -> float:
     """What writing a term down costs [nats]: its choice, its numbers, its symbols."""
     cost = math.log(max(2, choices)) + 0.5 * math.log(EFFECTIVE_SAMPLES)
     if not term.physical:
-        cost += term.symbol_count * math.log(_ALPHABET)
+        cost += term.symbol_count * math.log(ALPHABET_SIZE)
         cost += 0.5 * term.number_count * math.log(EFFECTIVE_SAMPLES)
     return cost
 
@@ -114,7 +121,8 @@ def select(
         best = step
     samples = effective_samples(best.standardised_error(held_out), noise, held_out)
     price = partial(price_of, choices=choices)
-    return _prune(best, answers, partial(length, samples=samples), price, floor)
+    length = partial(length, samples=samples)
+    return prune(Selection(fit=best, length=length(best)), answers, length, price, floor)
 
 
 def _best_addition(
@@ -136,26 +144,36 @@ def _best_addition(
     return found
 
 
-def _prune(
-    current: Fit,
+def prune(
+    current: Selection,
     answers: Answers,
     length: Callable[[Fit], float],
     price: Callable[[Term], float],
     floor: float,
+    *,
+    repair: bool = False,
 ) -> Selection:
-    least, improved = length(current), True
-    while improved and current.family.terms:
+    """`current` without the terms that do not pay, the least certain first.
+
+    repair  terms are also taken out while a physical coefficient is negative, the oldest first
+    """
+    improved = True
+    while improved and current.fit.family.terms:
         improved = False
-        terms = current.family.terms
-        for k in doubtful(current, answers, price, floor):
-            trial = refit(current, answers, [*terms[:k], *terms[k + 1 :]])
-            if possible(trial) and (own := length(trial)) <= least:
-                current, least, improved = trial, own, True
+        terms = current.fit.family.terms
+        order = prunable_terms(current.fit, answers, price, floor)
+        for k in sorted(order) if repair else order:
+            trial = refit(current.fit, answers, [*terms[:k], *terms[k + 1 :]])
+            if not possible(trial):
+                continue
+            new = length(trial)
+            if new <= current.length or (repair and not possible(current.fit)):
+                current, improved = Selection(fit=trial, length=new), True
                 break
-    return Selection(fit=current, length=least)
+    return current
 
 
-def doubtful(
+def prunable_terms(
     current: Fit, answers: Answers, price: Callable[[Term], float], floor: float
 ) -> list[int]:
     """The terms that may be idle, the least certain first: by what their deviation says that the
@@ -228,7 +246,7 @@ def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:
     c = [old.get((t.name, t.shape), by_name.get(t.name, zero)) for t in terms]
     start = torch.cat([previous.theta[:k], torch.stack(c)]) if c else previous.theta[:k]
     if family.nonlinearities:
-        return fit_behind(family, answers, start, previous)
+        return fit_with_nonlinearities(family, answers, start, previous)
     if any(t.nonlinear_in_acceleration for t in terms):
         return fit_implicit(family, answers, start, previous)
     return fit(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from discover.laws.extensions.terms import symbols
-from discover.laws.regression.entries import Entry, Place, fit_entry, places
+from discover.laws.regression.entries import Entry, EntryIndex, all_entries, fit_entry
 from discover.laws.regression.fourier import waves
 from kinematics import Robot
 from tests.bench.laws.arms import SHAPES, arm, smooth_error
@@ -89,9 +89,9 @@ def _draw(half_width: float, n: int, nv: int, generator: torch.Generator) -> Ten
     return half_width * (2 * torch.rand(n, nv, generator=generator, dtype=torch.float64) - 1)
 
 
-def _entry(robot: Robot, q: Tensor, rng: np.random.Generator) -> tuple[Place, Tensor]:
+def _entry(robot: Robot, q: Tensor, rng: np.random.Generator) -> tuple[EntryIndex, Tensor]:
     """An entry that is not zero, each kind with equal weight."""
-    every = places(robot.nv)
+    every = all_entries(robot.nv)
     largest = dict.fromkeys(("mass matrix", "gravity", "velocity"), 0.0)
     for p in every:
         largest[p.kind] = max(largest[p.kind], float(p.of(robot, q[:20]).abs().max()))
@@ -127,7 +127,9 @@ def _seen(
     return members.mean(0), members
 
 
-def _terms_given(place: Place, robot: Robot, q: Tensor, seen: Tensor, far: Tensor) -> float | None:
+def _terms_given(
+    place: EntryIndex, robot: Robot, q: Tensor, seen: Tensor, far: Tensor
+) -> float | None:
     """The error far out of a fit that is told which waves there are: what the samples hold."""
     gravity = place.kind == "gravity"
     which = range(0 if gravity else 1, robot.nv)
@@ -153,7 +155,7 @@ def _timed(fit: Callable[[], Entry]) -> tuple[Entry, float, float]:
     return found, seconds[0], min(seconds)
 
 
-def _error(found: Entry, place: Place, robot: Robot, q: Tensor) -> float:
+def _error(found: Entry, place: EntryIndex, robot: Robot, q: Tensor) -> float:
     true = place.of(robot, q)
     return float((found(q) - true).square().mean().sqrt() / true.square().mean().sqrt())
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import sympy
 
-from discover.laws.regression.constant_optimisation import polish
+from discover.laws.regression.constant_optimisation import optimise_constants
 from discover.laws.regression.engines import Operon
 from discover.laws.regression.formula_search import find_formula
 from discover.report.numbers import relative
@@ -115,7 +115,7 @@ def run(trial: Trial) -> Record:
         front = ALONE.fit(x, y, symbols, trial["seed"])
         members = list(front.members)
         chosen = front.best(floor=max(trial["noise"], 1e-7) * float(y.std()))
-        polished = polish(chosen.expression, x, y, symbols)
+        polished = optimise_constants(chosen.expression, x, y, symbols)
         formula = polished[0] if polished else chosen.expression
     seconds = time.process_time() - began
     error = _error(formula, symbols, wider, function)

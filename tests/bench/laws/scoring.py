@@ -24,7 +24,12 @@ from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import Term, forces, joint_terms
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
-from discover.laws.search.force_directions import Carrier, Feature, joint_places, point_places
+from discover.laws.search.force_directions import (
+    Feature,
+    ForceDirection,
+    joint_candidates,
+    point_candidates,
+)
 from discover.laws.search.variables import Mechanics
 from kinematics import Robot
 
@@ -51,7 +56,7 @@ class Score:
 
     structure: bool
     closed: bool
-    tabulated: bool
+    with_tabulated_function: bool
     predictive: bool
     spanned: float
     inside: float
@@ -86,16 +91,16 @@ def score(law: Callable | None, truth: Callable, robot: Robot, region: Region) -
         if extra:
             spanned = span(robot, extra, inner, plain)
     around = tuple(getattr(law, "around", ()))
-    tabulated = any(x.tables for x in (*extra, *around))
+    with_tabulated_function = any(x.tables for x in (*extra, *around))
     altered = bool(extra or around)
-    closed = altered and not tabulated and far < CLOSED and inside < CLOSED
+    closed = altered and not with_tabulated_function and far < CLOSED and inside < CLOSED
     predictive = altered and far <= _TELLS * errors["bodies_far"]
     placed = predictive if around else spanned >= _SPANNED
     good = placed and inside <= _WORTH * errors["bodies_inside"]
     return Score(
         structure=closed or good,
         closed=closed,
-        tabulated=tabulated,
+        with_tabulated_function=with_tabulated_function,
         predictive=predictive,
         spanned=spanned,
         inside=inside,
@@ -127,8 +132,8 @@ def span(robot: Robot, extra: tuple[Term, ...], answers: Answers, plain: Family)
     y = y - U @ (U.T @ y)
     parts = []
     for term in extra:
-        carrier, feature = structure_of(term, robot)
-        words = [carrier.term(), feature.term(robot.nv)]
+        direction, feature = structure_of(term, robot)
+        words = [direction.term(), feature.term(robot.nv)]
         mechanics = Mechanics.of(robot, x.q, x.v, words[0].names | words[1].names)
         both = forces(words, x.q, x.v, x.a, x.tau, robot, mechanics)
         z = torch.nan_to_num(both[:, : feature.slots, 1])
@@ -140,22 +145,22 @@ def span(robot: Robot, extra: tuple[Term, ...], answers: Answers, plain: Family)
     return 1.0 - float(left.square().sum() / y.square().sum().clamp_min(1e-300))
 
 
-def structure_of(term: Term, robot: Robot) -> tuple[Carrier, Feature]:
+def structure_of(term: Term, robot: Robot) -> tuple[ForceDirection, Feature]:
     """Carrier and feature of a found term, by its name; of a listed term, the term itself."""
     nv = robot.nv
-    itself = Carrier(term.name, tuple(term.shape), term.points)
+    itself = ForceDirection(term.name, tuple(term.shape), term.points)
     constant = Feature("1", sum(x for row in term.shape for x in row.free_symbols) * 0)
     if term.points:
         point = _POINT.search(term.name)
-        places = point_places(nv, term.points[0], point.group() if point else "a point")
+        places = point_candidates(nv, term.points[0], point.group() if point else "a point")
     else:
-        places = joint_places(robot)
-    carriers = {c.name: c for c in places.carriers}
+        places = joint_candidates(robot)
+    directions = {c.name: c for c in places.directions}
     features = {f.name: f for f in places.features}
-    carrier, _, feature = term.name.partition(", function of ")
-    if carrier in carriers and feature in features:
-        return carriers[carrier], features[feature]
-    return carriers.get(term.name, itself), constant
+    direction, _, feature = term.name.partition(", function of ")
+    if direction in directions and feature in features:
+        return directions[direction], features[feature]
+    return directions.get(term.name, itself), constant
 
 
 def told(term: Term) -> str:

@@ -11,7 +11,11 @@ import numpy as np
 import torch
 
 import kinematics
-from discover.laws.regression.mass_matrix import around, bodies, mass_matrix_program
+from discover.laws.regression.mass_matrix import (
+    identified_bodies,
+    mass_matrix_from_full_circles,
+    mass_matrix_program,
+)
 from discover.laws.regression.torque_rows import fit_rows
 from discover.laws.rigid_body.family import identifiable_basis
 from tests.bench.laws.arms import arm
@@ -120,9 +124,9 @@ def run_mass(trial: Trial) -> Record:
     q = torch.from_numpy(rng.uniform(-np.pi, np.pi, (300, 6)))
     H = kinematics.crba(robot, q).numpy()
     began = time.process_time()
-    found = around(lambda *state: kinematics.aba(robot, *state), 6)
+    found = mass_matrix_from_full_circles(lambda *state: kinematics.aba(robot, *state), 6)
     middle = time.process_time()
-    identified, _ = bodies(found, tree)
+    identified, _ = identified_bodies(found, tree)
     program = mass_matrix_program(identified)
     end = time.process_time()
     errors = {

@@ -15,8 +15,8 @@ from discover.errors import RecipeError
 from discover.laws.regression.engines import Engine, Front
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
-from discover.laws.search import additive as unlisted
-from discover.laws.search.engine_basis import engine_named, shape_of
+from discover.laws.search import residual_search
+from discover.laws.search.engine_basis import basis_function_of, engine_named
 from tests.bench.laws.planting import PlantedLaw, plant
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
@@ -25,7 +25,7 @@ U = sympy.Symbol("u", real=True)
 
 def test_a_formula_becomes_a_shape_of_free_constants():
     formula = 3.5 * sympy.sin(1.25 * U) ** 2 / (U**2 + 0.75) + 1e-9
-    shape, constants = shape_of(formula)
+    shape, constants = basis_function_of(formula)
     assert sorted(constants) == [0.75, 1.25]
     u = np.linspace(-1, 1, 7)
     expected = np.sin(1.25 * u) ** 2 / (u**2 + 0.75)
@@ -37,7 +37,7 @@ def test_a_formula_becomes_a_shape_of_free_constants():
 
 @pytest.mark.parametrize("formula", [sympy.Float(2.5), sum(U**k * (0.1 + k) for k in range(1, 9))])
 def test_what_is_no_formula_is_no_shape(formula):
-    assert shape_of(formula) is None
+    assert basis_function_of(formula) is None
 
 
 def test_engines_are_called_by_name_and_auto_never_by_one_that_downloads():
@@ -74,9 +74,11 @@ def test_an_engine_is_asked_where_the_catalogue_fails_and_only_there(monkeypatch
     for seed, n in ((1, 500), (2, 250)):
         q, v, tau = (1.7 * x for x in sampling.sample(REGION.resolve(2), robot, n, seed))
         sets.append(Answers(q=q, v=v, tau=tau, a=model(q, v, tau)))
-    monkeypatch.setattr(unlisted, "engine_named", lambda name: Knows())
+    monkeypatch.setattr(residual_search, "engine_named", lambda name: Knows())
     Knows.asked = 0
-    found = unlisted.explain(fit(Family.of(robot), sets[0]), *sets, floor=1e-5, limit=1)
+    found = residual_search.search_residual_forces(
+        fit(Family.of(robot), sets[0]), *sets, floor=1e-5, limit=1
+    )
     assert Knows.asked == int(known)
     assert not found.best.fit.family.terms[0].tables
     assert found.best.fit.standardised_error(sets[1]) < 1e-4

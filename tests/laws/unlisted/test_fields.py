@@ -12,8 +12,8 @@ from discover.blackbox.contract import Answers
 from discover.laws.extensions.terms import Term
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
-from discover.laws.search.additive import explain
-from discover.laws.search.point_forces import framed_points
+from discover.laws.search.point_forces import points_in_frames
+from discover.laws.search.residual_search import search_residual_forces
 from discover.laws.search.variables import Point
 from tests.bench.laws.planting import PlantedLaw, plant
 
@@ -67,7 +67,9 @@ def test_the_law_is_found_in_its_own_frame(force, ending, frame, wanted):
     model = at_point(force)
     answers, held = asked(model, 250, 1), asked(model, 130, 2)
     base = fit(Family.of(ROBOT), answers)
-    found = explain(base, answers, held, floor=1e-4, limit=1, engine="sparse").best.fit
+    found = search_residual_forces(
+        base, answers, held, floor=1e-4, limit=1, engine="sparse"
+    ).best.fit
     (term,) = found.family.terms
     assert ending in term.name
     assert term.points[0].place == pytest.approx(PLACE, abs=0.02)
@@ -78,7 +80,7 @@ def test_the_law_is_found_in_its_own_frame(force, ending, frame, wanted):
 
 def test_a_point_is_placed_by_the_field_at_it_though_the_bodies_were_pulled_away():
     answers = asked(at_point(wind), 250, 1)
-    framed = framed_points(fit(Family.of(ROBOT), answers), answers)
+    framed = points_in_frames(fit(Family.of(ROBOT), answers), answers)
     flowing = next(f for f in framed if "flow" in f.name)
     assert flowing.point.place == pytest.approx(PLACE, abs=0.02)
 

@@ -14,7 +14,7 @@ from discover.laws.extensions.terms import symbols
 from discover.laws.pareto import apart, candidate, decide, front, near, seen_far
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
-from discover.laws.search.force_directions import joint_places
+from discover.laws.search.force_directions import joint_candidates
 from discover.laws.search.selection import refit
 
 REGION = Region(q=1.0, v=2.0, tau=5.0).resolve(2)
@@ -34,8 +34,8 @@ def answers(n, seed, reach=1.0):
 
 
 def law(shape, on):
-    carrier = next(c for c in joint_places(ROBOT).carriers if c.name == "force on joint 1")
-    return refit(fit(Family.of(ROBOT), on), on, [replace(carrier.term(shape), name=str(shape))])
+    direction = next(c for c in joint_candidates(ROBOT).directions if c.name == "force on joint 1")
+    return refit(fit(Family.of(ROBOT), on), on, [replace(direction.term(shape), name=str(shape))])
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from discover import Region
 from discover.blackbox import sampling
 from discover.laws import RigidBodyLaw
 from discover.laws.extensions.terms import symbols
-from discover.laws.search.force_directions import joint_places
+from discover.laws.search.force_directions import joint_candidates
 from tests.bench.laws.planting import plant, with_noise
 from tests.bench.laws.scoring import score
 
@@ -31,8 +31,8 @@ def truth(robot):
 
 
 def _law(robot, shape, coefficient, name):
-    carrier = next(c for c in joint_places(robot).carriers if c.name == "force on joint 1")
-    term = replace(carrier.term(shape), name=name).with_coefficient(coefficient)
+    direction = next(c for c in joint_candidates(robot).directions if c.name == "force on joint 1")
+    term = replace(direction.term(shape), name=name).with_coefficient(coefficient)
     return RigidBodyLaw(robot=robot, extra=(term,), size=9)
 
 

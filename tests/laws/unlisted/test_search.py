@@ -10,7 +10,7 @@ from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
-from discover.laws.search.additive import explain, within
+from discover.laws.search.residual_search import law_within_region, search_residual_forces
 from tests.bench.laws import distilled as taught
 from tests.bench.laws.planting import PlantedLaw, laws_of, plant
 from tests.bench.laws.scoring import score
@@ -30,7 +30,7 @@ def searched(robot, law, n=250):
     model = plant(robot, law, REGION)
     answers, held = asked(model, robot, n, 1), asked(model, robot, n // 2, 2)
     base = fit(Family.of(robot), answers)
-    return explain(base, answers, held, floor=1e-4, limit=1).best.fit
+    return search_residual_forces(base, answers, held, floor=1e-4, limit=1).best.fit
 
 
 def test_the_same_drag_on_three_joints_is_one_term():
@@ -104,7 +104,7 @@ def test_inside_only_a_law_is_told_from_an_error_of_the_networks_own(planted):
         a = _smooth_error(model(q, v, tau), q, v, tau)
         sets.append(Answers(q=q, v=v, tau=tau, a=a))
     base = fit(Family.of(robot), sets[0])
-    found = within(base, base, *sets, floor=1e-9, limit=3)
+    found = law_within_region(base, base, *sets, floor=1e-9, limit=3)
     words = [t.names for t in found.family.terms]
     assert words == ([{"q2"}] if planted else [])
 

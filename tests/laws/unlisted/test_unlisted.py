@@ -91,14 +91,14 @@ def test_a_tautology_scores_nothing(robot):
     from discover.blackbox.contract import Answers
     from discover.laws.rigid_body.family import Family
     from discover.laws.rigid_body.fit import fit
-    from discover.laws.search.residual import rank_pairs
+    from discover.laws.search.ranking import rank_pairs
 
     q, v, tau = sampling.sample(REGION.resolve(2), robot, 300, 3)
     a = kinematics.aba(robot, q, v, tau - torch.stack([torch.tanh(2 * v[:, 0]), 0 * v[:, 0]], -1))
     answers = Answers(q=q, v=v, tau=tau, a=a)
     ranked = rank_pairs(fit(Family.of(robot), answers), answers)
     assert ranked[0].feature.name == "v1"
-    assert "joint 1" in ranked[0].carrier.name
+    assert "joint 1" in ranked[0].direction.name
     share = {p.name: p.explained for p in ranked}
     constant = [s for n, s in share.items() if n == "force share on all joints, function of power"]
     assert constant[0] < 0.9

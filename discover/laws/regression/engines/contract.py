@@ -16,8 +16,10 @@ import numpy as np
 import sympy
 
 from discover.errors import RecipeError
+from discover.judgement.thresholds import whole
 
-SAMPLES = 200  # that count as evidence, however many there are
+SAMPLES = whole("search.effective_samples")
+ALPHABET_SIZE = whole("search.alphabet_size")
 
 
 def symbols_used(expression: sympy.Expr) -> int:
@@ -36,9 +38,20 @@ def _counted(x: sympy.Basic) -> int:
     return 2 if isinstance(x, (sympy.Float, sympy.Function)) else 1
 
 
-def description(error: float, symbols: int, n: float = SAMPLES, alphabet: int = 20) -> float:
+def description(
+    error: float, symbols: int, n: float = SAMPLES, alphabet: int = ALPHABET_SIZE
+) -> float:
     """Length in nats, of n effective samples' errors and of the formula."""
     return n * math.log(max(error, 1e-300)) + symbols * math.log(alphabet)
+
+
+def formula_length(error: float, symbols: int, numbers: int, floor: float) -> float:
+    """Description length [nats] of a formula with fitted `numbers`; errors below `floor` are none.
+
+    The numbers are priced apart from the symbols: half a log of the effective samples each.
+    """
+    nats = SAMPLES * math.log(max(error, floor, 1e-300))
+    return nats + symbols * math.log(ALPHABET_SIZE) + 0.5 * numbers * math.log(SAMPLES)
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class Front:
     def __len__(self) -> int:
         return len(self.members)
 
-    def best(self, floor: float, n: int = SAMPLES, alphabet: int = 20) -> Member:
+    def best(self, floor: float, n: int = SAMPLES, alphabet: int = ALPHABET_SIZE) -> Member:
         """The shortest description, n effective samples, errors below `floor` no evidence."""
         return min(
             self.members,

@@ -1,21 +1,22 @@
-"""Our own engine for one variable: the catalogue of shapes, laid on all at once and polished."""
+"""The built-in engine for one variable: sparse regression on the library of basis functions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import sympy
 
-from discover.laws.regression.engines.contract import Engine, Front
+from discover.judgement.thresholds import whole
+from discover.laws.regression.engines.contract import Engine, Front, formula_length
 from discover.laws.search.basis_search import Target, search
 
-_POINTS = 400
+_POINTS = whole("regression.engine_points")
 
 
 class Sparse(Engine):
-    """Sums of at most two shapes of one variable, found by exhaustion; the same for every seed."""
+    """Sums of at most two basis functions of one variable, by exhaustion; alike for every seed."""
 
     name = "sparse"
     variables = 1
@@ -33,15 +34,12 @@ class Sparse(Engine):
         def target(rows: np.ndarray) -> Target:
             return Target(z[rows], lambda f: f, y[rows], 0.0, len(rows), floor, size)
 
-        def length(error: float, symbols: int, numbers: int) -> float:
-            nats = 200 * math.log(max(error, floor, 1e-300))
-            return nats + symbols * math.log(20) + 0.5 * numbers * math.log(200)
-
+        length = partial(formula_length, floor=floor)
         found = search(target(few), target(np.arange(len(z))), length, keep=12)
         u = symbols[0] / sympy.Float(size)
         members = []
         for f in found:
-            pairs = zip(f.shapes, f.constants, f.coefficients, strict=True)
+            pairs = zip(f.functions, f.constants, f.coefficients, strict=True)
             expression = sum(c * s.expression(u, k) for s, k, c in pairs)
             members.append((sympy.sympify(expression), f.error))
         return Front.of(members)

@@ -16,17 +16,18 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold
 from discover.laws.extensions.io_nonlinearity import alters_answers, answered, felt
 from discover.laws.rigid_body.family import Design, Family
 from discover.laws.rigid_body.fit import HUBER, Fit, design_of, fit, robust_cost
 from discover.laws.solvers import WILD, error_after_a_step, least_squares_from, solved_columns
 
 _STEP = 1e-6
-_EVEN = 0.97  # of the squares, what outliers that weigh less must take away to count as some
+_EVEN = threshold("search.outlier_share")
 
 
 @dataclass(frozen=True)
-class Kind:
+class NonlinearityKind:
     """Which channel is altered, and what its function is one of.
 
     The function is of the channel itself (place == feature), or it is a factor on the channel:
@@ -91,7 +92,7 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class Linearisation:
     """The problem at some parameters: residual (n, nv), the bodies' answer a, the features z
     (n, nv) of the functions, and what a change of their values makes of the answer.
 
@@ -111,17 +112,19 @@ class Seen:
         return float(self.residual.square().mean().sqrt())
 
 
-class ChannelProblem:
+class NonlinearityProblem:
     """The least-squares problem of bodies behind one channel, on one set of answers."""
 
-    def __init__(self, fitted: Fit, answers: Answers, kind: Kind, groups: Sequence[Group]):
+    def __init__(
+        self, fitted: Fit, answers: Answers, kind: NonlinearityKind, groups: Sequence[Group]
+    ):
         self.fitted, self.family, self.scale = fitted, fitted.family.bare, fitted.scale
         self.answers, self.kind, self.groups = answers, kind, tuple(groups)
         self.given = {"q": answers.q, "v": answers.v, "tau": answers.tau}
 
-    def with_groups(self, groups: Sequence[Group]) -> ChannelProblem:
+    def with_groups(self, groups: Sequence[Group]) -> NonlinearityProblem:
         """The same with other functions."""
-        return ChannelProblem(self.fitted, self.answers, self.kind, groups)
+        return NonlinearityProblem(self.fitted, self.answers, self.kind, groups)
 
     @property
     def split(self) -> list[int]:
@@ -170,7 +173,7 @@ class ChannelProblem:
         """(a_model - a_law) in units of the scale (n, nv)."""
         return (self.answers.a - self.bodies(x)[2]) / self.scale
 
-    def at(self, x: Tensor) -> Seen:
+    def at(self, x: Tensor) -> Linearisation:
         """The problem seen from x, with its slopes."""
         theta, *c = x.split(self.split)
         asked = self._felt(c)
@@ -186,7 +189,7 @@ class ChannelProblem:
             pushed = self._sensitivity(theta, asked, design)
             if self.kind.factor:
                 pushed = pushed * self.given[self.kind.place].unsqueeze(-2)
-        return Seen(
+        return Linearisation(
             residual=(self.answers.a - out) / self.scale,
             a=a,
             z=z,
@@ -220,7 +223,7 @@ class ChannelProblem:
             columns.append((ahead - behind) / (2 * move[j]))
         return torch.nan_to_num(torch.stack(columns, -1))
 
-    def function_slopes(self, seen: Seen, c: Sequence[Tensor]) -> list[Tensor]:
+    def function_slopes(self, seen: Linearisation, c: Sequence[Tensor]) -> list[Tensor]:
         """d(answer) / d(parameters of each function), each (n, nv, size), in units of the scale."""
         out = []
         for group, x in zip(self.groups, c, strict=True):
@@ -254,7 +257,7 @@ class ChannelProblem:
         return error_after_a_step(self.residual, self.jacobian, x)
 
 
-def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
+def fit_with_nonlinearities(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
     """The fit of bodies and terms behind the family's channels, as they stand, from `start`."""
     nonlinearities, bare = family.nonlinearities, family.bare
     q, v, tau = felt(nonlinearities, answers.q, answers.v, answers.tau)

@@ -1,34 +1,51 @@
-"""The functions of channels: flexible ones on knots, and formulas with their constants.
+"""Functions of input/output nonlinearities: splines on knots, and formulas with their constants.
 
-Corners of flexible functions: a limit, a dead zone, a clip has one at a place nobody listed.
-
-No spline of few knots follows a corner. Beside one, a corner |z - k| is put where it explains the
-most of what is left; its place is then fitted along with all else.
-
-A channel with the functions that were fitted for it, and the law that it is.
+No spline of few knots follows a corner, such as a limit, a dead zone or a clip has. Beside one, a
+corner |z - k| is put where it explains the most of the residual; its place is then fitted along
+with all else.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 import sympy
 import torch
 from torch import Tensor
 
+from discover.judgement.thresholds import threshold, whole
 from discover.laws import solvers as least_squares
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.tabulated import Basis, Table
 from discover.laws.rigid_body.fit import Fit
-from discover.laws.search.basis_functions import Shape
-from discover.laws.search.basis_search import Found
-from discover.laws.search.nonlinearities.io_fit import ChannelProblem, Group, Kind
+from discover.laws.search.basis_functions import BasisFunction
+from discover.laws.search.basis_search import BasisExpansion
+from discover.laws.search.nonlinearities.io_fit import Group, NonlinearityKind, NonlinearityProblem
 from discover.laws.search.variables import vocabulary
 
-_STEP = 1e-6
+_STEP = 1e-6  # of a parameter, in central differences
+_OWN = 1e-4  # of a corner's length: less beside splines and bodies is rounding
+_PLACES = whole("search.corner_places")
+_END = threshold("search.corner_margin")
+_WORTH = threshold("search.corner_gain")
+_MAY_LEAVE = threshold("search.formula_may_leave")
+_NEAR = threshold("search.near_middle")
+_SLOPE = threshold("search.drive_slope")
+
+
+class HeldOut(Protocol):
+    """A fit with its error on held-out answers."""
+
+    @property
+    def held_out(self) -> float: ...
+
+
+F = TypeVar("F", bound=HeldOut)
 
 
 @dataclass(frozen=True)
@@ -108,23 +125,23 @@ class Formula:
     """Σ coefficient · shape(z / unit; constants): parameters are the coefficients, then the
     constants of one shape after the other."""
 
-    shapes: tuple[Shape, ...]
+    functions: tuple[BasisFunction, ...]
     unit: float
 
     @classmethod
-    def of(cls, found: Found, unit: float) -> tuple[Formula, Tensor]:
-        """The function that a search found, and its parameters."""
+    def of(cls, found: BasisExpansion, unit: float) -> tuple[Formula, Tensor]:
+        """The function of an expansion, and its parameters."""
         numbers = [*found.coefficients, *(x for group in found.constants for x in group)]
-        return cls(found.shapes, unit), torch.tensor(numbers, dtype=torch.float64)
+        return cls(found.functions, unit), torch.tensor(numbers, dtype=torch.float64)
 
     @property
     def size(self) -> int:
         """Number of parameters."""
-        return len(self.shapes) + sum(len(s.grids) for s in self.shapes)
+        return len(self.functions) + sum(len(s.grids) for s in self.functions)
 
-    def _parts(self, c: np.ndarray) -> list[tuple[float, Shape, np.ndarray]]:
-        k, out = len(self.shapes), []
-        for coefficient, shape in zip(c, self.shapes, strict=False):
+    def _parts(self, c: np.ndarray) -> list[tuple[float, BasisFunction, np.ndarray]]:
+        k, out = len(self.functions), []
+        for coefficient, shape in zip(c, self.functions, strict=False):
             out.append((coefficient, shape, c[k : k + len(shape.grids)]))
             k += len(shape.grids)
         return out
@@ -146,7 +163,7 @@ class Formula:
 
     def scaled(self, c: Tensor, factor: float) -> Tensor:
         """The parameters of `factor` times the function."""
-        k = len(self.shapes)
+        k = len(self.functions)
         return torch.cat([c[:k] * factor, c[k:]])
 
     def written(self, z: sympy.Expr, c: Tensor, name: str) -> tuple[sympy.Expr, tuple[Table, ...]]:
@@ -164,13 +181,9 @@ class Formula:
         return whole, ()
 
 
-_PLACES = 48  # where a corner is tried, where the sample is
-_END = 0.02  # of the sample, in which no corner is told from the slope of an end
-_WORTH = 0.8  # of what was left, what corners may leave for them to be fitted
-_ALONE = 1e-4  # of a corner, what no spline and no body can do for it
-
-
-def with_corners(problem: ChannelProblem, x: Tensor) -> tuple[ChannelProblem, Tensor] | None:
+def with_corners(
+    problem: NonlinearityProblem, x: Tensor
+) -> tuple[NonlinearityProblem, Tensor] | None:
     """The problem with one more corner in each function, and x with corners of no height where
     they promise the most; None where they do not promise much."""
     theta, *c = x.split(problem.split)
@@ -191,7 +204,7 @@ def with_corners(problem: ChannelProblem, x: Tensor) -> tuple[ChannelProblem, Te
         columns = columns / least_squares.lengths(columns)
         columns = columns - U @ (U.T @ columns)
         size = columns.norm(dim=0)
-        gain = torch.where(size > _ALONE, (columns.T @ left / size.clamp_min(_ALONE)).square(), 0.0)
+        gain = torch.where(size > _OWN, (columns.T @ left / size.clamp_min(_OWN)).square(), 0.0)
         best = int(gain.argmax())
         if gain[best] > 0:
             new = columns[:, best] / size[best]
@@ -204,28 +217,57 @@ def with_corners(problem: ChannelProblem, x: Tensor) -> tuple[ChannelProblem, Te
     return problem.with_groups(groups), torch.cat([theta, *start])
 
 
-def corners_of(problem: ChannelProblem) -> int:
+def corners_of(problem: NonlinearityProblem) -> int:
     """How many corners its functions have at most."""
     functions = [g.function for g in problem.groups]
     return max((f.corners for f in functions if isinstance(f, Splined)), default=0)
 
 
-_INNER = 0.1  # of the sizes of a vector, those near its middle
-_FELT = 0.3  # of its most, what is felt near the middle for it to be the unit there
+def formulas_one_by_one(
+    flexible: F,
+    count: int,
+    *,
+    formulas: Callable[[F, int], list[tuple[Formula, Tensor]]],
+    replaced: Callable[[F, int, tuple[Formula, Tensor]], F | None],
+    length: Callable[[F], float],
+    floor: float,
+    enough: float | None = None,
+) -> F:
+    """A fit with its `count` functions replaced by formulas, one after the other.
+
+    formulas  those to try for the n-th function, with their start
+    replaced  the fit with the n-th function replaced and everything fitted again
+    length    its description length [nats]: the shortest of those that leave little more is kept
+    enough    times the error before: a formula that leaves no more ends the trial of others
+    """
+    now = flexible
+    for n in range(count):
+        before, tried = max(now.held_out, floor), []
+        for formula in formulas(now, n):  # the fewest summands first
+            trial = replaced(now, n, formula)
+            if trial is None:
+                continue
+            tried.append(trial)
+            if enough is not None and trial.held_out <= enough * before:
+                break
+        usable = [t for t in tried if t.held_out < _MAY_LEAVE * before]
+        if usable:
+            now = min(usable, key=length)
+    return now
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flexible:
-    """One kind of channel with its functions, fitted; `held_out` is its error elsewhere."""
+class FlexibleNonlinearity:
+    """A nonlinearity of one kind with its functions, fitted; `held_out` is its held-out error."""
 
-    kind: Kind
-    problem: ChannelProblem
+    kind: NonlinearityKind
+    problem: NonlinearityProblem
     x: Tensor
     held_out: float
 
 
-def as_fit(base: Fit, flexible: Flexible) -> Fit:
-    """The bodies behind the channel as it was found."""
+def as_fit(base: Fit, flexible: FlexibleNonlinearity) -> Fit:
+    """The fit of the bodies with the nonlinearity."""
     problem, kind = flexible.problem, flexible.kind
     nv = base.family.robot.nv
     theta, *c = _in_scale(flexible)
@@ -243,7 +285,7 @@ def as_fit(base: Fit, flexible: Flexible) -> Fit:
     return replace(base, family=family, theta=theta)
 
 
-def _in_scale(flexible: Flexible) -> tuple[Tensor, ...]:
+def _in_scale(flexible: FlexibleNonlinearity) -> tuple[Tensor, ...]:
     """The parameters, with forces in the unit of those that were asked.
 
     Forces twice as large on bodies twice as heavy, or the other way round in sign, are the same
@@ -260,14 +302,14 @@ def _in_scale(flexible: Flexible) -> tuple[Tensor, ...]:
         z = problem.feature()[:, list(group.joints)].flatten()
         if kind.factor:
             gain = group.function(z, x)
-            middle = group.function(z.quantile(_INNER if kind.whole else 0.5)[None], x)[0]
+            middle = group.function(z.quantile(_NEAR if kind.whole else 0.5)[None], x)[0]
         else:
             h = 0.02 * z.abs().max()
             gain = (group.function(z + h, x) - group.function(z - h, x)) / (2 * h)
             middle = gain[z.abs().argmin()]
         size = gain.abs()
         most = gain[(size - size.quantile(0.98)).abs().argmin()]
-        gains.append(float(middle if middle.abs() > _FELT * most.abs() else most))
+        gains.append(float(middle if middle.abs() > _SLOPE * most.abs() else most))
     unit = sum(gains) / len(gains)
     if unit == 0 or not math.isfinite(unit):
         return theta, *c

@@ -1,124 +1,185 @@
-"""Are the bodies asked, or do they answer, through a function that nobody listed?
+"""Search for static input/output nonlinearities (Hammerstein–Wiener) around the bodies.
 
-Where bodies with any force beside them leave something over, every channel is given a flexible
-function: of itself, or a factor that is a function of another coordinate of its joint, or of the
-size of a whole vector, as where everything stops at a total speed. The kind
-that predicts held-out answers best goes on: which joints have a function of their own, which share
-one; then the formula of each is looked for, as for forces; where none is found it stays a table.
+Where the rigid body with any force terms leaves something over, every input and output is given a
+flexible function: of itself, or a factor that is a function of another coordinate of its joint, or
+of the norm of a whole vector, as where motion ends at a total speed. The kind that predicts
+held-out answers best goes on: which joints have a function of their own, which share one; then the
+formula of each function is searched for; where none is found it stays a table.
+
+Forces that are functions of the joint forces alone are such a nonlinearity in another form:
+
+    H a + b + Σ c φ_j(tau) = tau_j     is     H a + b = tau_j - Σ c φ_j(tau)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+import sympy
 import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold, whole
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.tabulated import Basis
+from discover.laws.regression.engines.contract import formula_length
 from discover.laws.rigid_body.fit import Fit, robust_cost
-from discover.laws.search.additive import prune
 from discover.laws.search.basis_search import search
-from discover.laws.search.basis_targets import across, laid_beside
-from discover.laws.search.nonlinearities.io_fit import ChannelProblem, Group, Kind
+from discover.laws.search.basis_targets import function_targets, scale_free_directions
+from discover.laws.search.greedy_search import (
+    CandidateFamily,
+    CandidateLaw,
+    explained,
+    greedy_search,
+)
+from discover.laws.search.nonlinearities.io_fit import (
+    Group,
+    NonlinearityKind,
+    NonlinearityProblem,
+    fit_with_nonlinearities,
+)
 from discover.laws.search.nonlinearities.io_functions import (
-    Flexible,
+    FlexibleNonlinearity,
     Formula,
     Splined,
     as_fit,
     corners_of,
+    formulas_one_by_one,
     with_corners,
 )
-from discover.laws.search.rounds import length_of
-from discover.laws.search.selection import _ALPHABET, EFFECTIVE_SAMPLES, Selection, refit
-from discover.laws.search.variables import has_points
+from discover.laws.search.selection import Selection, candidate_length, refit
+from discover.laws.search.variables import has_points, vocabulary
 
 KINDS = (
-    Kind("a", "a"),
-    Kind("a", "v"),
-    Kind("a", "q"),
-    Kind("tau", "tau"),
-    Kind("tau", "v"),
-    Kind("tau", "q"),
-    Kind("v", "v"),
-    Kind("q", "q"),
-    Kind("a", "|v|"),
-    Kind("a", "|q|"),
-    Kind("a", "|a|"),
-    Kind("tau", "|v|"),
-    Kind("tau", "|tau|"),
+    NonlinearityKind("a", "a"),
+    NonlinearityKind("a", "v"),
+    NonlinearityKind("a", "q"),
+    NonlinearityKind("tau", "tau"),
+    NonlinearityKind("tau", "v"),
+    NonlinearityKind("tau", "q"),
+    NonlinearityKind("v", "v"),
+    NonlinearityKind("q", "q"),
+    NonlinearityKind("a", "|v|"),
+    NonlinearityKind("a", "|q|"),
+    NonlinearityKind("a", "|a|"),
+    NonlinearityKind("tau", "|v|"),
+    NonlinearityKind("tau", "|tau|"),
 )
-_CHEAP = ("a", "tau")  # places whose bodies are laid out once
-_FEW, _SOME, _MANY = 200, 480, 720  # answers of the screening, of the search, held out
-_ROUGH, _FINE = 8, 18  # knots
-_PROMISING = 0.6  # of what laws without channels leave, for a kind to be looked at
-_EXPLAINED = 0.25  # of what bodies leave: few knots follow no corner, as a fine table does
-_CORNERS, _SHARPER = 2, 0.8  # of a function at most; of the error before, what one may leave
-_CLOSE = 1.5  # times the least, a kind that is looked at too
-_HOPELESS = 1.3  # times what a kind may leave, that a first step promises to leave
-_ALIKE = 1.15  # times what functions of their own leave, and joints share one
-_SEEN, _SHAPES = 12, 2  # formulas seen for a function, and tried of each number of summands
-_NOTHING_LEFT = 1.15
-_HOLDS, _LEFT = 0.02, 1.5  # what a law may leave (standardised), and in units of the floor
+_LAID_OUT_ONCE = ("a", "tau")  # places whose bodies are laid out once: a second start is cheap
+_SCREENED = whole("search.io_screened_answers")
+_FITTED, _TESTED = whole("search.fitted_answers"), whole("search.held_out_answers")
+_ROUGH, _FINE = whole("search.rough_knots"), whole("search.io_fine_knots")
+_PROMISING = threshold("search.flexible_gain")
+_EXPLAINED = threshold("search.io_explained")
+_CORNERS, _SHARPER = whole("search.corners"), threshold("search.corner_gain")
+_CLOSE = threshold("search.close_kind")
+_HOPELESS = threshold("search.hopeless_kind")
+_KINDS_FITTED = whole("search.io_kinds")
+_SHARED = threshold("search.shared_function")
+_SEARCHED, _TRIED = whole("search.io_formulas_searched"), whole("search.io_formulas_tried")
+_REACHED = threshold("search.formula_reached")
+_HOLDS, _LEFT = threshold("search.io_error"), threshold("search.io_error_over_floor")
+_STRETCHED = threshold("search.drive_unit")
+_SLOPE = threshold("search.drive_slope")
+_SAME = threshold("search.drive_error")
+
+# Splines begun: the kind, the bodies to start from, and the problems with their starts.
+Begun = tuple[NonlinearityKind, list[Tensor], list[tuple[NonlinearityProblem, Tensor]]]
 
 
-def explain(
+def search_io_nonlinearity(
     base: Fit, best: Fit, answers: Answers, held: Answers, *, floor: float
 ) -> Selection | None:
-    """The law behind a channel that describes held-out answers more shortly than `best`, or None.
+    """The law with an input/output nonlinearity that describes held-out answers more shortly than
+    `best`, or None.
 
-    `base` is the rigid body with its joint terms, fitted to `answers`, `best` the best law found
-    without channels.
+    base  the rigid body with its joint terms, fitted to `answers`
+    best  the best law found without such nonlinearities
     """
-    robot = base.family.robot
-    if not has_points(robot) or base.integrator is not None:
+    if not has_points(base.family.robot) or base.integrator is not None:
         return None
-    finite = torch.isfinite(answers.a).all(-1)
-    answers = answers[finite].evenly(_MANY)
-    held = held[torch.isfinite(held.a).all(-1)].evenly(_SOME)
-    before = best.standardised_error(held)
-    if before <= _NOTHING_LEFT * floor:
+    answers = answers[torch.isfinite(answers.a).all(-1)].evenly(_FITTED)
+    held = held[torch.isfinite(held.a).all(-1)].evenly(_TESTED)
+    family = IONonlinearities(answers=answers, held=held, floor=floor, base=base)
+    if explained(best.standardised_error(held), floor):
         return None
-    length, chosen = length_of(best, held, floor), None
-    for rough in _promising(base, answers, held, before, floor):
-        found = _law(base, rough, answers, held, floor)
-        if found is None or found.fit.standardised_error(held) > max(_HOLDS, _LEFT * floor):
-            continue
-        if found.length < length:
-            length, chosen = found.length, found
-    return chosen
+    found = greedy_search(family, Selection(fit=best, length=family.price(best))).best
+    return None if found.fit is best else found
 
 
-def _promising(
-    base: Fit, answers: Answers, held: Answers, before: float, floor: float
-) -> list[Flexible]:
-    """The kinds whose rough functions leave clearly less than laws without channels, or hardly
-    anything of what bodies alone leave, best first."""
-    few, tested = answers.evenly(_FEW), held.evenly(_FEW)
-    every = [(j,) for j in range(base.family.robot.nv)]
-    worth = max(_PROMISING * before, _EXPLAINED * base.standardised_error(held))
-    found = []
-    for kind in (k for k in KINDS if not k.whole or len(every) > 1):
-        starts = [_centred(base, few, kind)]
-        starts += [base.theta] if kind.place in _CHEAP else []
-        problems = [_problem(base, s, few, kind, every, _ROUGH) for s in starts]
-        if min(problem.promises(x) for problem, x in problems) > _HOPELESS * worth:
-            continue
-        tried = [
-            _fitted(base, start, few, tested, kind, every, _ROUGH, 8, begun)
-            for start, begun in zip(starts, problems, strict=True)
-        ]
-        found.append(min(tried, key=lambda f: f.held_out))
-    if not found:
-        return []
-    found.sort(key=lambda f: f.held_out)
-    limit = min(worth, _CLOSE * max(found[0].held_out, floor))
-    return [f for f in found if f.held_out <= limit][:2]
+@dataclass(frozen=True, kw_only=True)
+class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
+    """Kinds of input/output nonlinearities around the bodies of `base`."""
+
+    base: Fit
+    kinds: tuple[NonlinearityKind, ...] = field(default=KINDS)
+
+    @property
+    def _joints(self) -> list[tuple[int, ...]]:
+        """Groups of one joint each."""
+        return [(j,) for j in range(self.base.family.robot.nv)]
+
+    def _worth(self, error: float) -> float:
+        """What a kind may leave: clearly less than the best law, or hardly anything of what the
+        bodies alone leave."""
+        return max(_PROMISING * error, _EXPLAINED * self.base.standardised_error(self.held))
+
+    def propose(self, current: Fit, error: float) -> list[Begun]:
+        """The kinds whose first step, with few knots, promises to leave clearly less."""
+        few, worth = self.answers.evenly(_SCREENED), self._worth(error)
+        out = []
+        for kind in (k for k in self.kinds if not k.whole or len(self._joints) > 1):
+            starts = [_centred(self.base, few, kind)]
+            starts += [self.base.theta] if kind.place in _LAID_OUT_ONCE else []
+            problems = [_problem(self.base, s, few, kind, self._joints, _ROUGH) for s in starts]
+            if min(problem.promises(x) for problem, x in problems) <= _HOPELESS * worth:
+                out.append((kind, starts, problems))
+        return out
+
+    def fit_flexible(
+        self, current: Fit, candidates: Sequence[Begun], error: float
+    ) -> list[FlexibleNonlinearity]:
+        """Few knots, few answers: those that leave least on held-out answers."""
+        few, tested = self.answers.evenly(_SCREENED), self.held.evenly(_SCREENED)
+        fitted = []
+        for kind, starts, problems in candidates:
+            tried = [
+                _fitted(self.base, start, few, tested, kind, self._joints, _ROUGH, 8, begun)
+                for start, begun in zip(starts, problems, strict=True)
+            ]
+            fitted.append(min(tried, key=lambda f: f.held_out))
+        fitted.sort(key=lambda f: f.held_out)
+        if not fitted:
+            return []
+        limit = min(self._worth(error), _CLOSE * max(fitted[0].held_out, self.floor))
+        return [f for f in fitted if f.held_out <= limit][:_KINDS_FITTED]
+
+    def laws(
+        self, current: Fit, flexible: FlexibleNonlinearity, error: float, place: int
+    ) -> list[CandidateLaw]:
+        """The law of one kind with tables, and with formulas."""
+        tables = _grouped(self.base, flexible, self.answers, self.held, self.floor)
+        laws = []
+        for each in (tables, _with_formulas(self.base, tables, self.held, self.floor)):
+            law = as_fit(self.base, each)
+            law = refit(law, self.answers, law.family.terms)
+            if math.isfinite(law.standardised_error(self.held)):
+                laws.append(CandidateLaw(fit=law, length=self.price(law), origin=flexible.kind))
+        return laws
+
+    def accepted(self, laws: list[CandidateLaw]) -> list[CandidateLaw]:
+        """Of each kind the shortest, if it leaves little enough."""
+        limit = max(_HOLDS, _LEFT * self.floor)
+        kinds = dict.fromkeys(law.origin for law in laws)
+        best = [min((x for x in laws if x.origin == k), key=lambda x: x.length) for k in kinds]
+        return [law for law in best if law.fit.standardised_error(self.held) <= limit]
 
 
-def _centred(base: Fit, answers: Answers, kind: Kind) -> Tensor:
+def _centred(base: Fit, answers: Answers, kind: NonlinearityKind) -> Tensor:
     """Bodies fitted to answers where the channel is near the middle of what was seen.
 
     There a function that bends far out is nearly straight.
@@ -140,12 +201,12 @@ def _fitted(
     theta: Tensor,
     answers: Answers,
     held: Answers,
-    kind: Kind,
+    kind: NonlinearityKind,
     joints: Sequence[tuple[int, ...]],
     knots: int,
     evaluations: int,
-    begun: tuple[ChannelProblem, Tensor] | None = None,
-) -> Flexible:
+    begun: tuple[NonlinearityProblem, Tensor] | None = None,
+) -> FlexibleNonlinearity:
     """Bodies from `theta` and splines from nothing altered, one for each of the groups `joints`,
     or the problem `begun` from these.
 
@@ -157,7 +218,7 @@ def _fitted(
     if kind.quantity == "a":  # the bodies' own answer has moved with them
         problem, x = _problem(base, x[: len(theta)], answers, kind, joints, knots, (problem, x))
         x = problem.solve(x, evaluations, knots <= _ROUGH)
-    return Flexible(
+    return FlexibleNonlinearity(
         kind=kind, problem=problem, x=x, held_out=_error(base, held, kind, problem.groups, x)
     )
 
@@ -166,14 +227,14 @@ def _problem(
     base: Fit,
     theta: Tensor,
     answers: Answers,
-    kind: Kind,
+    kind: NonlinearityKind,
     joints: Sequence[tuple[int, ...]],
     knots: int,
-    before: tuple[ChannelProblem, Tensor] | None = None,
-) -> tuple[ChannelProblem, Tensor]:
+    before: tuple[NonlinearityProblem, Tensor] | None = None,
+) -> tuple[NonlinearityProblem, Tensor]:
     """That of splines for the groups `joints`, and its start: bodies `theta`, and nothing altered
     or the functions of a problem `before`."""
-    z = torch.nan_to_num(ChannelProblem(base, answers, kind, ()).bodies(theta)[1])
+    z = torch.nan_to_num(NonlinearityProblem(base, answers, kind, ()).bodies(theta)[1])
     groups, start = [], []
     for n, group in enumerate(joints):
         function = Splined(Basis.over(z[:, list(group)], knots, tails=kind.whole))
@@ -186,35 +247,24 @@ def _problem(
             function, own = was.moved(function.basis, x.split(problem.split)[1 + n])
         groups.append(Group(group, function))
         start.append(own)
-    return ChannelProblem(base, answers, kind, groups), torch.cat([theta, *start])
+    return NonlinearityProblem(base, answers, kind, groups), torch.cat([theta, *start])
 
 
-def _error(base: Fit, held: Answers, kind: Kind, groups: Sequence[Group], x: Tensor) -> float:
-    r = ChannelProblem(base, held, kind, groups).residual(x)
+def _error(
+    base: Fit, held: Answers, kind: NonlinearityKind, groups: Sequence[Group], x: Tensor
+) -> float:
+    r = NonlinearityProblem(base, held, kind, groups).residual(x)
     return math.sqrt(robust_cost(r))
 
 
-def _law(
-    base: Fit, rough: Flexible, answers: Answers, held: Answers, floor: float
-) -> Selection | None:
-    """The law of one kind with the shortest description: formulas, or tables where none does."""
-    flexible = _grouped(base, rough, answers, held, floor)
-    found: list[Selection] = []
-    for each in (flexible, _formulas(base, flexible, held, floor)):
-        law = as_fit(base, each)
-        law = refit(law, answers, law.family.terms)
-        if math.isfinite(law.standardised_error(held)):
-            kept = Selection(fit=law, length=length_of(law, held, floor))
-            found.append(prune(kept, answers, held, floor))
-    return min(found, key=lambda s: s.length, default=None)
-
-
-def _grouped(base: Fit, rough: Flexible, answers: Answers, held: Answers, floor: float) -> Flexible:
-    """Flexible functions of the fewest joints: one that all share, or of those that need one."""
+def _grouped(
+    base: Fit, rough: FlexibleNonlinearity, answers: Answers, held: Answers, floor: float
+) -> FlexibleNonlinearity:
+    """Functions of the fewest joints: one that all share, or of those joints that need one."""
     joints, kind = range(base.family.robot.nv), rough.kind
     start = rough.x[: base.family.size]
 
-    def fitted(groups: Sequence[tuple[int, ...]], theta: Tensor) -> Flexible:
+    def fitted(groups: Sequence[tuple[int, ...]], theta: Tensor) -> FlexibleNonlinearity:
         # Few answers reach far out in size, and many knots there have nothing to hold them.
         tried = [
             _sharpened(_fitted(base, theta, answers, held, kind, groups, knots, 15), base, held)
@@ -224,11 +274,11 @@ def _grouped(base: Fit, rough: Flexible, answers: Answers, held: Answers, floor:
 
     best = fitted([(j,) for j in joints], start)
     theta = best.x[: base.family.size]
-    enough = _ALIKE * max(best.held_out, floor)
+    enough = _SHARED * max(best.held_out, floor)
     if len(joints) > 1:
-        alike = fitted([tuple(joints)], theta)
-        if alike.held_out <= enough:
-            return alike
+        shared = fitted([tuple(joints)], theta)
+        if shared.held_out <= enough:
+            return shared
     groups = [(j,) for j in joints]
     for j in joints:
         fewer = [g for g in groups if g != (j,)]
@@ -237,7 +287,7 @@ def _grouped(base: Fit, rough: Flexible, answers: Answers, held: Answers, floor:
     return best
 
 
-def _sharpened(smooth: Flexible, base: Fit, held: Answers) -> Flexible:
+def _sharpened(smooth: FlexibleNonlinearity, base: Fit, held: Answers) -> FlexibleNonlinearity:
     """The same with corners in its functions, as long as held-out answers show them clearly."""
     now = smooth
     for _ in range(_CORNERS - corners_of(smooth.problem)):
@@ -252,24 +302,22 @@ def _sharpened(smooth: Flexible, base: Fit, held: Answers) -> Flexible:
     return now
 
 
-def _formulas(base: Fit, flexible: Flexible, held: Answers, floor: float) -> Flexible:
+def _with_formulas(
+    base: Fit, flexible: FlexibleNonlinearity, held: Answers, floor: float
+) -> FlexibleNonlinearity:
     """The functions one after the other as formulas, all else fitted along with each."""
-    now = flexible
-    for n in range(len(flexible.problem.groups)):
-        seen = _shapes_of(now, n, floor)
-        tried: list[Flexible] = []
-        for formula in seen:  # the fewest summands first
-            trial = _replaced(base, now, n, formula, held)
-            tried += [] if trial is None else [trial]
-            if trial is not None and trial.held_out <= 1.03 * max(now.held_out, floor):
-                break
-        enough = [t for t in tried if t.held_out < 1.5 * max(now.held_out, floor)]
-        if enough:
-            now = min(enough, key=lambda t: length_of(as_fit(base, t), held, floor))
-    return now
+    return formulas_one_by_one(
+        flexible,
+        len(flexible.problem.groups),
+        formulas=lambda now, n: _formulas_for(now, n, floor),
+        replaced=lambda now, n, formula: _replaced(base, now, n, formula, held),
+        length=lambda tried: candidate_length(as_fit(base, tried), held, floor),
+        floor=floor,
+        enough=_REACHED,
+    )
 
 
-def _shapes_of(now: Flexible, n: int, floor: float) -> list[tuple[Formula, Tensor]]:
+def _formulas_for(now: FlexibleNonlinearity, n: int, floor: float) -> list[tuple[Formula, Tensor]]:
     """Formulas that come close to the n-th function, by what they make of the answers."""
     problem, x = now.problem, now.x
     theta, *c = x.split(problem.split)
@@ -279,10 +327,12 @@ def _shapes_of(now: Flexible, n: int, floor: float) -> list[tuple[Formula, Tenso
     feature = seen.z[:, joints]
     bodies = seen.slopes
     if problem.kind.place == "tau":
-        bodies = bodies @ across(theta, bodies)  # forces twice as large on bodies twice as heavy
+        bodies = bodies @ scale_free_directions(
+            theta, bodies
+        )  # forces twice as large on bodies twice as heavy
     slopes = problem.function_slopes(seen, c)
     others = [s for m, s in enumerate(slopes) if m != n]
-    coarse, fine = laid_beside(
+    coarse, fine = function_targets(
         -seen.pushed[..., joints],
         feature,
         group.function(feature, c[n]),
@@ -291,28 +341,92 @@ def _shapes_of(now: Flexible, n: int, floor: float) -> list[tuple[Formula, Tenso
         floor,
     )
 
-    def length(error: float, symbols: int, numbers: int) -> float:
-        bits = EFFECTIVE_SAMPLES * math.log(max(error, fine.floor))
-        return bits + symbols * math.log(_ALPHABET) + 0.5 * numbers * math.log(EFFECTIVE_SAMPLES)
-
+    length = partial(formula_length, floor=fine.floor)
     # A limit has two ends, and they need not be alike.
-    found = search(coarse, fine, length, _SEEN, summands=3)
-    sizes = [[f for f in found if len(f.shapes) == k][:_SHAPES] for k in (1, 2, 3)]
-    return [Formula.of(f, fine.size) for some in sizes for f in some]
+    found = search(coarse, fine, length, _SEARCHED, summands=3)
+    sizes = [[f for f in found if len(f.functions) == k][:_TRIED] for k in (1, 2, 3)]
+    return [Formula.of(f, fine.size) for chosen in sizes for f in chosen]
 
 
 def _replaced(
-    base: Fit, now: Flexible, n: int, formula: tuple[Formula, Tensor], held: Answers
-) -> Flexible | None:
+    base: Fit, now: FlexibleNonlinearity, n: int, formula: tuple[Formula, Tensor], held: Answers
+) -> FlexibleNonlinearity | None:
     """The n-th function replaced by a formula, everything fitted together again."""
     problem = now.problem
     theta, *c = now.x.split(problem.split)
     groups = list(problem.groups)
     groups[n], c[n] = Group(groups[n].joints, formula[0]), formula[1]
-    own = ChannelProblem(base, problem.answers, now.kind, groups)
+    own = NonlinearityProblem(base, problem.answers, now.kind, groups)
     start = torch.cat([theta, *c])
     if not bool(torch.isfinite(own.residual(start)).all()):
         return None
     x = own.solve(start, 12)
     error = _error(base, held, now.kind, groups, x)
-    return Flexible(kind=now.kind, problem=own, x=x, held_out=error) if error < math.inf else None
+    return (
+        FlexibleNonlinearity(kind=now.kind, problem=own, x=x, held_out=error)
+        if error < math.inf
+        else None
+    )
+
+
+def as_input_nonlinearity(
+    law: Fit, answers: Answers, held: Answers, floor: float
+) -> Selection | None:
+    """The law with its forces of tau as an input nonlinearity, where these outgrow tau; else None.
+
+    The same law may stand beside bodies of any size: where tau_j itself is nothing beside the
+    functions of it, bodies come out heavier without end. Here the input has the unit of tau.
+    """
+    family, k = law.family, law.family.basis.shape[1]
+    coefficients = law.theta[k:].tolist()
+    drive = [not t.physical for t in family.terms]
+    own = [t for t in family.terms if not t.physical]
+    if not own or family.around or law.integrator is not None:
+        return None
+    words = vocabulary(family.robot.nv)
+    asked = [words[f"tau{j + 1}"] for j in range(family.robot.nv)]
+    if any(not row.free_symbols <= set(asked) for t in own for row in t.shape):
+        return None
+    tables = [table for t in own for table in t.tables]
+    if len({t.name for t in tables}) < len(tables):
+        return None
+    felt = list(asked)
+    for term, c, mine in zip(family.terms, coefficients, drive, strict=True):
+        if mine:
+            felt = [x - sympy.Float(c, 17) * row for x, row in zip(felt, term.shape, strict=True)]
+    nonlinearity = StaticNonlinearity(place="tau", rows=tuple(felt), tables=tuple(tables))
+    unit = _unit(nonlinearity, answers)
+    if unit is None or 1 / _STRETCHED < unit < _STRETCHED:
+        return None
+    kept = [k + i for i, mine in enumerate(drive) if not mine]
+    bare = family.with_terms([t for t in family.terms if t.physical])
+    start = law.theta[[*range(k), *kept]] / unit
+    limit = _SAME * max(law.standardised_error(held), floor)
+    found = []
+    for share in (sympy.Float(1 / unit, 17), sympy.Integer(0)):
+        rows = tuple(
+            share * x + sympy.expand((row - x) / sympy.Float(unit, 17))
+            for x, row in zip(asked, felt, strict=True)
+        )
+        behind = replace(bare, nonlinearities=(replace(nonlinearity, rows=rows),))
+        fitted = fit_with_nonlinearities(behind, answers, start, law)
+        if fitted.standardised_error(held) <= limit:
+            found.append(Selection(fit=fitted, length=candidate_length(fitted, held, floor)))
+    return min(found, key=lambda s: s.length, default=None)
+
+
+def _unit(nonlinearity: StaticNonlinearity, answers: Answers) -> float | None:
+    """By how much more is felt than is asked: the slope near no force or, where nothing is felt
+    there, where most is, the mean of all joints; None where some joint is not altered, for that
+    holds the bodies to their size."""
+    tau = answers.tau
+    h = 0.02 * tau.abs().amax(0)
+    asked = torch.cat([torch.zeros_like(tau[:1]), tau])
+    q, v = (torch.cat([x[:1], x]) for x in (answers.q, answers.v))
+    ahead, behind = (nonlinearity.values(q, v, asked + s * h) for s in (1.0, -1.0))
+    middle, *_ = slopes = (ahead - behind) / (2 * h)
+    most = slopes.quantile(0.98, dim=0)
+    chosen = torch.where(middle > _SLOPE * most, middle, most)
+    unit = float(chosen.mean())
+    whole = len(nonlinearity.altered) == tau.shape[-1]
+    return unit if whole and math.isfinite(unit) and unit > 0 else None

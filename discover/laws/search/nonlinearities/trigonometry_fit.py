@@ -40,7 +40,7 @@ class Slopes:
     functions: list[Tensor]
 
 
-class TurnProblem:
+class TrigonometryProblem:
     """The least-squares problem of bodies that turn by `functions` (sine, cosine) in some `parts`
     of the equations of motion, on one set of answers; x = (bodies and terms, sine, cosine)."""
 

@@ -1,19 +1,19 @@
-"""Do the bodies turn by other functions than sine and cosine?
+"""Search for functions in place of sine and cosine (surrogate trigonometry).
 
-Where bodies, with whatever stands beside them or around them, leave something over, flexible
-functions are put in place of sine and cosine: in gravity, in the velocity forces, in the mass
-matrix, or in several of these. The parts in which they predict held-out answers go on. There the
-sine is given the odd powers of the angle up to some order and the cosine the even ones, their
-coefficients fitted together with the bodies, from where a power series would have them, and made
-round where that makes the description shorter; and other formulas are looked for, as for the
-functions of channels. Where none is found the two stay tables.
+Where bodies, with any force terms or nonlinearities, leave something over, flexible functions are
+put in place of sine and cosine: in gravity, in the velocity forces, in the mass matrix, or in
+several of these. Where they predict held-out answers clearly better, the sine is given the odd
+powers of the angle up to some order and the cosine the even ones, their coefficients fitted
+together with the bodies from those of the power series, and made round where that shortens the
+description; else other formulas are searched for. Where none is found the two stay tables.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.surrogate_trigonometry import (
     ANGLE,
     PARTS,
@@ -30,42 +31,59 @@ from discover.laws.extensions.surrogate_trigonometry import (
     identifiable,
 )
 from discover.laws.extensions.tabulated import Basis
+from discover.laws.regression.engines.contract import formula_length
 from discover.laws.rigid_body.fit import Fit, fit, robust_cost
-from discover.laws.search.additive import prune
 from discover.laws.search.basis_search import search
-from discover.laws.search.basis_targets import laid_beside
+from discover.laws.search.basis_targets import function_targets
+from discover.laws.search.greedy_search import (
+    CandidateFamily,
+    CandidateLaw,
+    SearchBudget,
+    answers_within_budget,
+    explained,
+    greedy_search,
+)
 from discover.laws.search.nonlinearities.io_fit import Function
-from discover.laws.search.nonlinearities.io_functions import Formula, Splined
-from discover.laws.search.nonlinearities.trigonometry_fit import TurnProblem
-from discover.laws.search.rounds import length_of
-from discover.laws.search.selection import _ALPHABET, EFFECTIVE_SAMPLES, Selection
+from discover.laws.search.nonlinearities.io_functions import (
+    Formula,
+    Splined,
+    formulas_one_by_one,
+)
+from discover.laws.search.nonlinearities.trigonometry_fit import TrigonometryProblem
+from discover.laws.search.selection import Selection, candidate_length
 from discover.laws.search.variables import has_points
 
-ORDERS = range(1, 7)
-JOINTS = 3  # up to which recursions with other functions are tried
-_FEW, _FITTED, _TESTED = 160, 480, 360  # answers of the screening, of the search, held out
-_ROUGH, _FINE = 8, 14  # knots
-_PROMISING = 0.6
-_CLOSE = 1.5  # times the least, parts that are looked at too
-_HOPEFUL = 3.0  # times the least that a first step promises, parts that are fitted
-_KNOTS = 0.05  # of what is left over without them, what knots and few steps leave
-_MOST = 3  # parts that are looked at beside the best
-_NOTHING_LEFT = 1.15
-_SHAPES = 4  # formulas tried for a function
-_TURNING = {"revolute", "continuous"}
+_ORDERS = range(1, whole("search.series_order") + 1)
+_SCREENED = whole("search.trigonometry_screened_answers")
+_FITTED = whole("search.trigonometry_fitted_answers")
+_TESTED = whole("search.trigonometry_held_out_answers")
+_ROUGH, _FINE = whole("search.rough_knots"), whole("search.trigonometry_fine_knots")
+_PROMISING = threshold("search.flexible_gain")
+_CLOSE = threshold("search.close_kind")
+_HOPEFUL = threshold("search.hopeful_parts")
+_SPLINE_ERROR = threshold("search.trigonometry_spline_error")
+_MOST = whole("search.trigonometry_parts")
+_FORMULAS = whole("search.trigonometry_formulas")
+_HINGES = {"revolute", "continuous"}
+
+Begun = tuple[TrigonometryProblem, list[Tensor]]  # a problem and the starts of its fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Flexible:
-    """Functions in place of sine and cosine, fitted; `held_out` is their error elsewhere."""
+class FlexibleTrigonometry:
+    """Functions in place of sine and cosine, fitted; `held_out` is the held-out error.
 
-    problem: TurnProblem
+    free  whether formulas of any kind are searched for, or only power series
+    """
+
+    problem: TrigonometryProblem
     x: Tensor
     held_out: float
+    free: bool = False
 
     @property
     def trigonometry(self) -> SurrogateTrigonometry:
-        """The two as expressions, with the tables that they name."""
+        """The two functions as expressions, with the tables that they name."""
         problem = self.problem
         _, *c = self.x.split(problem.split)
         sides, tables = [], []
@@ -77,83 +95,90 @@ class Flexible:
         return SurrogateTrigonometry(sine, cosine, problem.composites, problem.parts, tuple(tables))
 
 
-def explain(
+def search_trigonometry(
     base: Fit, best: Fit, answers: Answers, held: Answers, *, floor: float
 ) -> Selection | None:
-    """The law of bodies turned by other functions that describes held-out answers more shortly than
-    `best`, or None; arguments as for channels."""
+    """The law with other functions for sine and cosine that describes held-out answers more shortly
+    than `best`, or None; `base` is the rigid body with its joint terms, fitted to `answers`."""
     robot = base.family.robot
-    hinges = set(robot.kinds) <= _TURNING and has_points(robot)
-    if not hinges or robot.nv > JOINTS or base.integrator is not None:
+    hinges = set(robot.kinds) <= _HINGES and has_points(robot)
+    if not hinges or base.integrator is not None:
         return None
-    answers = answers[torch.isfinite(answers.a).all(-1)].evenly(_FITTED)
-    held = held[torch.isfinite(held.a).all(-1)].evenly(_TESTED)
-    before = best.standardised_error(held)
-    if before <= _NOTHING_LEFT * floor:
-        return None
-    found: list[Selection] = []
-
-    def told(law: Fit) -> bool:
-        """Whether it leaves nothing over; kept where it leaves clearly less than without it."""
-        error = law.standardised_error(held)
-        if error <= _PROMISING * before:
-            kept = Selection(fit=law, length=length_of(law, held, floor))
-            found.append(prune(kept, answers, held, floor))
-        return error <= _NOTHING_LEFT * floor
-
-    promising = _promising(base, answers, held, before, floor)
-    series = (_series_in(base, rough, answers, held, floor) for rough in promising)
-    if not any(told(law) for law in series):
-        for rough in sorted(promising, key=lambda f: f.held_out)[:1]:
-            for law in _free_in(base, rough, answers, held, floor):
-                told(law)
-    shortest = min(found, key=lambda s: s.length, default=None)
-    if shortest is None or shortest.length >= length_of(best, held, floor):
-        return None
-    return shortest
+    columns = base.family.size + 2 * _FINE
+    count, tested = (answers_within_budget(robot.nv, columns, n) for n in (_FITTED, _TESTED))
+    answers = answers[torch.isfinite(answers.a).all(-1)].evenly(count)
+    held = held[torch.isfinite(held.a).all(-1)].evenly(tested)
+    budget = SearchBudget.of(answers.v.numel(), columns, 1)
+    family = Surrogates(answers=answers, held=held, floor=floor, budget=budget, base=base)
+    found = greedy_search(family, Selection(fit=best, length=family.price(best))).best
+    return None if found.fit is best else found
 
 
-def _promising(
-    base: Fit, answers: Answers, held: Answers, before: float, floor: float
-) -> list[Flexible]:
-    """Rough functions in those parts where they leave clearly less, the fewest parts first."""
-    few, tested = answers.evenly(_FEW), held.evenly(_FEW)
-    chosen = [parts for k in (1, 2, 3) for parts in combinations(PARTS, k)]
-    ways = [(parts, by) for parts in chosen for by in (False, True) if "inertia" in parts or not by]
-    problems = [_problem(base, few, parts, by, _ROUGH) for parts, by in ways]
-    promised = [min(p.promises(x) for x in starts) for p, starts in problems]
-    worth = min(_PROMISING * before, max(_HOPEFUL * min(promised), _KNOTS * before))
-    hopeful = [own for own, left in zip(problems, promised, strict=True) if left <= worth]
-    tried = [_solved(base, *own, tested, 8) for own in hopeful]
-    if not tried:
-        return []
-    least = max(min(f.held_out for f in tried), floor)
-    limit = min(_PROMISING * before, max(_CLOSE * least, _KNOTS * before))
-    good = [f for f in tried if f.held_out <= limit]
-    best = min(tried, key=lambda f: f.held_out)
-    return [f for f in good if f in good[:_MOST] or f is best]
+@dataclass(frozen=True, kw_only=True)
+class Surrogates(CandidateFamily[Begun, FlexibleTrigonometry]):
+    """Functions in place of sine and cosine in some parts of the equations of motion of `base`."""
 
+    base: Fit
 
-def _splined(
-    base: Fit, answers: Answers, held: Answers, like: TurnProblem, knots: int, evaluations: int
-) -> Flexible:
-    """Splines in place of sine and cosine, in the parts of another problem."""
-    own = _problem(base, answers, like.parts, like.composites, knots)
-    return _solved(base, *own, held, evaluations)
+    def propose(self, current: Fit, error: float) -> list[Begun]:
+        """The parts in which a first step, with few knots, promises to leave clearly less; the
+        fewest parts first, as many as the budget allows."""
+        few = self.answers.evenly(_SCREENED)
+        parts = [chosen for k in (1, 2, 3) for chosen in combinations(PARTS, k)]
+        variants = [(p, by) for p in parts for by in (False, True) if "inertia" in p or not by]
+        problems = [_problem(self.base, few, p, by, _ROUGH) for p, by in variants]
+        promised = [min(p.promises(x) for x in starts) for p, starts in problems]
+        limits = (_HOPEFUL * min(promised), _SPLINE_ERROR * error)
+        worth = min(_PROMISING * error, max(limits))
+        ranked = sorted(range(len(problems)), key=lambda k: promised[k])[: self.budget.converged]
+        return [problems[k] for k in sorted(ranked) if promised[k] <= worth]
+
+    def fit_flexible(
+        self, current: Fit, candidates: Sequence[Begun], error: float
+    ) -> list[FlexibleTrigonometry]:
+        """Few knots, few answers: the parts that leave about the least; last, the best once more
+        for formulas of any kind."""
+        tested = self.held.evenly(_SCREENED)
+        tried = [_solved(self.base, *one, tested, 8) for one in candidates]
+        if not tried:
+            return []
+        best = min(tried, key=lambda f: f.held_out)
+        close = _CLOSE * max(best.held_out, self.floor)
+        limit = min(_PROMISING * error, max(close, _SPLINE_ERROR * error))
+        good = [f for f in tried if f.held_out <= limit]
+        chosen = [f for f in good if f in good[:_MOST] or f is best]
+        last = sorted(chosen, key=lambda f: f.held_out)[:1]
+        return [*chosen, *(replace(f, free=True) for f in last)]
+
+    def laws(
+        self, current: Fit, flexible: FlexibleTrigonometry, error: float, place: int
+    ) -> list[CandidateLaw]:
+        """Power series, or tables and formulas, that leave clearly less than the law before."""
+        args = self.base, flexible, self.answers, self.held, self.floor
+        laws: Iterable[Fit] = _free_laws(*args) if flexible.free else [_series_law(*args)]
+        return [
+            CandidateLaw(fit=law, length=self.price(law), origin=flexible.problem.parts)
+            for law in laws
+            if law.standardised_error(self.held) <= _PROMISING * error
+        ]
+
+    def settled(self, laws: Sequence[CandidateLaw]) -> bool:
+        """Whether one leaves nothing over."""
+        return any(explained(x.fit.standardised_error(self.held), self.floor) for x in laws)
 
 
 def _problem(
     base: Fit, answers: Answers, parts: Sequence[str], composites: bool, knots: int
-) -> tuple[TurnProblem, list[Tensor]]:
+) -> tuple[TrigonometryProblem, list[Tensor]]:
     """That of splines in place of sine and cosine, and where to start: from these, and from what
     they are for small angles."""
     basis = Basis.over(answers.q.flatten(), knots)
     function, at = Splined(replace(basis, kinks=False)), basis.knots
-    problem = TurnProblem(base, answers, parts, composites, (function, function))
+    problem = TrigonometryProblem(base, answers, parts, composites, (function, function))
     small = SurrogateTrigonometry(ANGLE, sympy.Integer(1), composites, tuple(parts))
     starts = [
         (base, np.sin(at), np.cos(at)),
-        (_turned(base, small, answers), at, np.ones_like(at)),
+        (_fitted(base, small, answers), at, np.ones_like(at)),
     ]
     return problem, [
         problem.start(law, (function.like(sine), function.like(cosine)))
@@ -162,43 +187,59 @@ def _problem(
 
 
 def _solved(
-    base: Fit, problem: TurnProblem, starts: Sequence[Tensor], held: Answers, evaluations: int
-) -> Flexible:
+    base: Fit,
+    problem: TrigonometryProblem,
+    starts: Sequence[Tensor],
+    held: Answers,
+    evaluations: int,
+) -> FlexibleTrigonometry:
     """The best that is reached from the starts."""
     tried = [_tested(base, problem, problem.solve(x, evaluations), held) for x in starts]
     return min(tried, key=lambda f: f.held_out)
 
 
-def _tested(base: Fit, problem: TurnProblem, x: Tensor, held: Answers) -> Flexible:
-    other = TurnProblem(base, held, problem.parts, problem.composites, problem.functions)
+def _tested(
+    base: Fit, problem: TrigonometryProblem, x: Tensor, held: Answers
+) -> FlexibleTrigonometry:
+    other = TrigonometryProblem(base, held, problem.parts, problem.composites, problem.functions)
     error = math.sqrt(robust_cost(other.residual(x)))
-    return Flexible(problem=problem, x=x, held_out=error)
+    return FlexibleTrigonometry(problem=problem, x=x, held_out=error)
 
 
-def _series_in(base: Fit, rough: Flexible, answers: Answers, held: Answers, floor: float) -> Fit:
-    """Polynomials in the parts of a rough fit."""
+def _series_law(
+    base: Fit, rough: FlexibleTrigonometry, answers: Answers, held: Answers, floor: float
+) -> Fit:
+    """Power series in the parts of a rough fit."""
     problem = rough.problem
-    how = SurrogateTrigonometry(ANGLE, sympy.Integer(1), problem.composites, problem.parts)
-    tried = [(_turned(base, _polynomials(_series(n), n, how), answers), n) for n in ORDERS]
+    like = SurrogateTrigonometry(ANGLE, sympy.Integer(1), problem.composites, problem.parts)
+    tried = [(_fitted(base, _polynomials(_series(n), n, like), answers), n) for n in _ORDERS]
     law, order = min(tried, key=lambda t: t[0].standardised_error(held))
     numbers = _series(order)
-    if law.standardised_error(held) > _NOTHING_LEFT * floor:
-        law, numbers = _polished(law, numbers, answers)
+    if not explained(law.standardised_error(held), floor):
+        law, numbers = _optimised(law, numbers, answers)
     return _rounded(law, numbers, answers, held, floor)
 
 
-def _free_in(
-    base: Fit, rough: Flexible, answers: Answers, held: Answers, floor: float
+def _free_laws(
+    base: Fit, rough: FlexibleTrigonometry, answers: Answers, held: Answers, floor: float
 ) -> list[Fit]:
     """Tables and formulas in the parts of a rough fit."""
     problem = rough.problem
-    fine = _splined(base, answers, held, problem, _FINE, 12)
-    formula = _formulas(base, fine, held, floor)
+    fine = _solved(
+        base, *_problem(base, answers, problem.parts, problem.composites, _FINE), held, 12
+    )
+    formula = formulas_one_by_one(
+        fine,
+        2,
+        formulas=lambda now, which: _formulas_for(now, which, floor),
+        replaced=lambda now, which, formula: _replaced(base, now, which, formula, held),
+        length=lambda tried: candidate_length(
+            _fitted(base, tried.trigonometry, answers, tried), held, floor
+        ),
+        floor=floor,
+    )
     flexible = [f for f in (fine, formula) if math.isfinite(f.held_out)]
-    return [_turned(base, f.trigonometry, answers, f) for f in flexible]
-
-
-# ---- polynomials -------------------------------------------------------------------------------
+    return [_fitted(base, f.trigonometry, answers, f) for f in flexible]
 
 
 def _series(order: int) -> list[float]:
@@ -219,10 +260,13 @@ def _polynomials(
     return SurrogateTrigonometry(sine, cosine, like.composites, like.parts)
 
 
-def _turned(
-    base: Fit, trigonometry: SurrogateTrigonometry, answers: Answers, like: Flexible | None = None
+def _fitted(
+    base: Fit,
+    trigonometry: SurrogateTrigonometry,
+    answers: Answers,
+    like: FlexibleTrigonometry | None = None,
 ) -> Fit:
-    """The member of the turned family that comes closest to the answers."""
+    """The fit of the bodies with these functions for sine and cosine."""
     old, theta = base.family, base.theta
     k, from_basis = old.basis.shape[1], old.basis
     if like is not None:
@@ -234,23 +278,25 @@ def _turned(
     return fit(family, answers, start=start, scale=base.scale)
 
 
-def _polished(law: Fit, numbers: list[float], answers: Answers) -> tuple[Fit, list[float]]:
+def _optimised(law: Fit, numbers: list[float], answers: Answers) -> tuple[Fit, list[float]]:
     """The coefficients of the polynomials fitted, the bodies along with them."""
     order, trigonometry = len(numbers) + 1, law.family.trigonometry
     assert trigonometry is not None
     if not numbers:
         return law, numbers
 
-    def fitted(x: Sequence[float]) -> Fit:
-        return _turned(law, _polynomials([float(c) for c in x], order, trigonometry), answers)
+    def fitted_with(x: Sequence[float]) -> Fit:
+        return _fitted(law, _polynomials([float(c) for c in x], order, trigonometry), answers)
 
     def residual(x: np.ndarray) -> np.ndarray:
-        return torch.nan_to_num(fitted(x.tolist()).residual(answers), nan=1e3).flatten().numpy()
+        return (
+            torch.nan_to_num(fitted_with(x.tolist()).residual(answers), nan=1e3).flatten().numpy()
+        )
 
     found = scipy.optimize.least_squares(
         residual, numbers, diff_step=1e-4, x_scale="jac", max_nfev=6
     )
-    return fitted(found.x.tolist()), found.x.tolist()
+    return fitted_with(found.x.tolist()), found.x.tolist()
 
 
 def _rounded(law: Fit, numbers: list[float], answers: Answers, held: Answers, floor: float) -> Fit:
@@ -258,38 +304,19 @@ def _rounded(law: Fit, numbers: list[float], answers: Answers, held: Answers, fl
     trigonometry = law.family.trigonometry
     assert trigonometry is not None
     now: list[float | sympy.Expr] = list(numbers)
-    length = length_of(law, held, floor)
+    length = candidate_length(law, held, floor)
     for k, x in enumerate(numbers):
         whole = sympy.Rational(1, round(1 / x)) if 1e-4 < abs(x) <= 1 else sympy.Integer(0)
         trial = [*now[:k], whole, *now[k + 1 :]]
-        other = _turned(law, _polynomials(trial, len(now) + 1, trigonometry), answers)
-        if (new := length_of(other, held, floor)) < length:
+        other = _fitted(law, _polynomials(trial, len(now) + 1, trigonometry), answers)
+        if (new := candidate_length(other, held, floor)) < length:
             law, length, now = other, new, trial
     return law
 
 
-# ---- other formulas ----------------------------------------------------------------------------
-
-
-def _formulas(base: Fit, flexible: Flexible, held: Answers, floor: float) -> Flexible:
-    """Sine, then cosine, replaced by a formula, everything fitted again with each."""
-    now, answers = flexible, flexible.problem.answers
-    for which in range(2):
-        tried = [
-            trial
-            for formula in _shapes_of(now, which, floor)
-            if (trial := _replaced(base, now, which, formula, held)) is not None
-        ]
-        enough = [t for t in tried if t.held_out < 1.5 * max(now.held_out, floor)]
-        if enough:
-            now = min(
-                enough,
-                key=lambda t: length_of(_turned(base, t.trigonometry, answers, t), held, floor),
-            )
-    return now
-
-
-def _shapes_of(now: Flexible, which: int, floor: float) -> list[tuple[Formula, Tensor]]:
+def _formulas_for(
+    now: FlexibleTrigonometry, which: int, floor: float
+) -> list[tuple[Formula, Tensor]]:
     """Formulas that come close to one of the two, by what they make of the answers."""
     problem, x = now.problem, now.x
     q = problem.answers.q
@@ -300,25 +327,22 @@ def _shapes_of(now: Flexible, which: int, floor: float) -> list[tuple[Formula, T
     value = problem.functions[which](q, c[which])
     known = torch.cat(slopes, -1)
     residual = torch.nan_to_num(problem.residual(x))
-    coarse, fine = laid_beside(seen.pushed[which], q, value, known, residual, floor)
+    coarse, fine = function_targets(seen.pushed[which], q, value, known, residual, floor)
 
-    def length(error: float, symbols: int, numbers: int) -> float:
-        bits = EFFECTIVE_SAMPLES * math.log(max(error, fine.floor))
-        return bits + symbols * math.log(_ALPHABET) + 0.5 * numbers * math.log(EFFECTIVE_SAMPLES)
-
-    return [Formula.of(f, fine.size) for f in search(coarse, fine, length, _SHAPES)]
+    length = partial(formula_length, floor=fine.floor)
+    return [Formula.of(f, fine.size) for f in search(coarse, fine, length, _FORMULAS)]
 
 
 def _replaced(
-    base: Fit, now: Flexible, which: int, formula: tuple[Formula, Tensor], held: Answers
-) -> Flexible | None:
+    base: Fit, now: FlexibleTrigonometry, which: int, formula: tuple[Formula, Tensor], held: Answers
+) -> FlexibleTrigonometry | None:
     """One of the two replaced by a formula, everything fitted together again."""
     problem = now.problem
     theta, *c = now.x.split(problem.split)
     functions: list[Function] = list(problem.functions)
     functions[which], c[which] = formula
     both = functions[0], functions[1]
-    own = TurnProblem(base, problem.answers, problem.parts, problem.composites, both)
+    own = TrigonometryProblem(base, problem.answers, problem.parts, problem.composites, both)
     start = torch.cat([theta, *c])
     if not bool(torch.isfinite(own.residual(start)).all()):
         return None
