@@ -16,6 +16,7 @@ from discover.laws.regression.dimensional_analysis import reductions
 from discover.laws.regression.expression_library import expression_library
 from discover.laws.regression.formula_search import find_formula
 from discover.laws.regression.variable_reduction import predictability, reduce, sums_and_differences
+from discover.laws.search.engine_basis import basis_function_of
 
 RNG = np.random.default_rng(5)
 
@@ -196,3 +197,26 @@ def test_the_same_seed_gives_the_same_bytes_on_one_or_two_threads():
         )  # fmt: skip
     assert told[0] == told[1]
     assert told[0].count("\n") == 5
+
+
+@pytest.mark.parametrize(
+    ("formula", "of"),
+    [
+        (lambda x: sympy.Float(3e49) * x, lambda x: 3e49 * x),
+        (lambda x: x + sympy.Integer(10) ** 50, lambda x: x + 1e50),
+        (lambda x: sympy.Rational(1, 10**50) * x, lambda x: 1e-50 * x),
+    ],
+)
+def test_no_constant_is_a_whole_number_that_arrays_cannot_take(formula, of):
+    x, symbol = np.linspace(1, 2, 60), sympy.Symbol("x", real=True)
+    made, error = optimise_constants(formula(symbol), x[:, None], of(x), [symbol])
+    values = sympy.lambdify(symbol, made, "numpy")(x)
+    np.testing.assert_allclose(values, of(x), rtol=1e-12)
+    assert error < 1e-12 * abs(of(x)).max()
+
+
+def test_large_numbers_of_an_engine_are_constants_not_whole_numbers():
+    u = sympy.Symbol("u", real=True)
+    function, constants = basis_function_of(sympy.sin(sympy.Float(1e50) * u) + u)
+    assert constants == (1e50,)
+    assert np.isfinite(function.values(np.linspace(-1, 1, 9), constants)).all()

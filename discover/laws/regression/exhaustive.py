@@ -1,6 +1,6 @@
 """Formulas of few variables by exhaustion: sums, quotients and products of short expressions.
 
-In each view the target f is laid against all pairs of blocks, and more by beam:
+Each transform f of the target is compared with all pairs of expressions, more by beam search:
 f = c0 + Σ c e, f = (c0 + Σ c e) / (1 - Σ d e), and f = c Π z^q Π |e|^p with powers q of all
 variables; and against polynomials.
 """
@@ -30,14 +30,14 @@ _ABOVE, _BELOW = whole("regression.numerators"), whole("regression.denominators"
 _ROUND = threshold("regression.round_power")
 _POLYNOMIAL = whole("regression.polynomial_terms")
 
-_Parts = tuple[tuple[float, Expression], ...]  # numbers and blocks
+_Parts = tuple[tuple[float, Expression], ...]  # numbers and expressions
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A formula found on the samples: its error there (rms) and its length in symbols.
+    """A formula fitted to the samples: its error there (rms) and its length in symbols.
 
-    The view of it is (offset + Σ over) / (1 - Σ under), or offset · Π |e|^power.
+    Its transform is (offset + Σ over) / (1 - Σ under), or offset · Π |e|^power.
     """
 
     error: float
@@ -55,7 +55,7 @@ class Candidate:
         return len(expressions) == 1 and expressions[0].scanned
 
     def expression(self, names: Sequence[sympy.Expr], free: bool) -> sympy.Expr:
-        """In the names of the variables; `free`: numbers inside the blocks as a fit may move."""
+        """In the names of the variables; `free`: numbers inside them that a fit may move."""
 
         def total(parts: _Parts) -> sympy.Expr:
             return sympy.Add(*(_number(c) * b.expression(names, free) for c, b in parts))
@@ -82,7 +82,7 @@ def _raised(expression: sympy.Expr, entry: Expression, power: float) -> sympy.Ex
 
 
 def candidates(variables: np.ndarray, y: np.ndarray, expressions: int) -> list[Candidate]:
-    """Formulas of variables (n, k) for y (n,), from the search over `blocks`."""
+    """Formulas of variables (n, k) for y (n,), from the search over so many `expressions`."""
     library = expression_library(variables, expressions)
     seen = [v for v in TARGET_TRANSFORMS if v.applies_to(y)]
     values = np.stack([b.values for b in library.summands], 1)

@@ -91,7 +91,7 @@ class Expression:
 
 @dataclass(frozen=True)
 class ExpressionLibrary:
-    """Blocks to be added up, blocks whose powers are to be multiplied, beside the variables
+    """Expressions to be added up, expressions whose powers are to be multiplied, the variables
     themselves, and the terms of a polynomial."""
 
     summands: list[Expression]
@@ -115,7 +115,7 @@ def expression_library(variables: np.ndarray, most: int) -> ExpressionLibrary:
 
 
 def _listed(variables: np.ndarray, longest: int) -> tuple[list[Expression], list[Expression]]:
-    """All blocks of up to `longest` symbols: to be added up, and to be multiplied."""
+    """All expressions of up to `longest` symbols: to be added up, and to be multiplied."""
     k = variables.shape[1]
 
     def short(expressions: Iterable[Expression], symbols: int = longest) -> list[Expression]:

@@ -1,10 +1,9 @@
 """A formula of several variables from samples: fewer variables first, evolution for what is left.
 
-Units take out what they can, differences and sums what they can, powers of single variables what
-they can. What remains is searched by exhaustion, in several views of the target; for what that does
-not explain there is the catalogue of shapes in one variable and an evolutionary engine in several.
-What is found is polished in double precision, its numbers made round where nothing is lost, and
-kept as a front.
+Units, differences and sums, and powers of single variables take out what they can. What remains is
+searched by exhaustion, in several transforms of the target; what that does not explain goes to
+basis functions in one variable and to an evolutionary engine in several. Constants are optimised in
+double precision and made round where nothing is lost; the result is a Pareto front.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _MOST_EXPRESSIONS = whole("regression.most_expressions")
 class FormulaBudget:
     """What fits into a budget: fixed beforehand, so that the same seed gives the same formulas.
 
-    blocks       short expressions whose pairs are tried
+    expressions  short ones whose pairs are tried
     evaluations  of an evolutionary engine, in all
     """
 
@@ -111,7 +110,7 @@ def find_formula(
 
 
 class _Search:
-    """The formulas found so far, refitted on the few samples."""
+    """The formulas so far, refitted on the few samples."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, symbols: tuple[sympy.Symbol, ...]):
         self.x, self.y, self.symbols = x, y, symbols
@@ -191,7 +190,7 @@ class _Search:
         seed: int,
         engine: Engine | None,
     ) -> None:
-        """What an engine finds in the first views, as it is and otherwise."""
+        """Formulas of an engine for the first transforms of the target."""
         rest = self.y / reduced.factor[rows]
         k = reduced.variables.shape[1]
         transforms = [v for v in TARGET_TRANSFORMS if v.usual and v.applies_to(rest)][

@@ -1,7 +1,7 @@
 """Trigonometric polynomials of several angles: libraries, fast transforms, formulas.
 
 Every entry of a mass matrix is one, of degree at most 2 in each hinge's angle; gravity's are of
-degree 1. Where full circles can be asked for, a grid of (2 · degree + 1)ⁿ points and a fast Fourier
+degree 1. Where full circles can be queried, a grid of (2 · degree + 1)ⁿ points and a fast Fourier
 transform give all coefficients at once, exactly.
 """
 

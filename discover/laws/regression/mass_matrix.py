@@ -1,6 +1,6 @@
 """The mass matrix of a model from full circles, and of a law as a short straight-line program.
 
-Where a model can be asked at all angles, its answers on a grid of 5ⁿ⁻¹ configurations give every
+Where a model can be queried at all angles, its answers on a grid of 5ⁿ⁻¹ configurations give every
 Fourier coefficient of its mass matrix. A flat sum of them is long; where the tree is known, the
 same numbers give its bodies, and the tree's recursion is short.
 

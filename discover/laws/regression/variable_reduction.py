@@ -46,7 +46,7 @@ def predictability(
     """Leave-one-out error of a Gaussian process for y / factor, each multiplied back [one factor].
 
     In terms of y itself, over its spread, so that factors can be compared; the best of few kernels.
-    A target of one sign is looked at as a logarithm.
+    A target of one sign is predicted as a logarithm.
     """
     rows = np.linspace(0, len(x) - 1, min(len(x), _SAMPLES)).round().astype(int)
     x, y = x[rows], y[rows]

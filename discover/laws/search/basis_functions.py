@@ -1,6 +1,6 @@
-"""Shapes of one variable: atoms, functions of atoms, products; with free constants.
+"""Basis functions of one variable: atoms, functions of atoms, products; with free constants.
 
-Each shape is one Python function that runs over numpy arrays and over SymPy expressions alike. The
+Each is one Python function that runs over numpy arrays and over SymPy expressions alike. The
 argument u is the feature over its largest size, so that constants of order one matter.
 """
 
@@ -23,7 +23,7 @@ LEVELS = tuple(np.linspace(0.04, 0.92, 34))
 
 
 class NumpyFunctions:
-    """The functions of shapes over numpy."""
+    """What basis functions are made of, over numpy."""
 
     abs, sign, sqrt, exp, log = np.abs, np.sign, np.sqrt, np.exp, np.log
     sin, cos, tanh, atan, sinh, asinh = np.sin, np.cos, np.tanh, np.arctan, np.sinh, np.arcsinh
@@ -37,7 +37,7 @@ class NumpyFunctions:
 
 
 class SympyFunctions:
-    """The functions of shapes over SymPy."""
+    """What basis functions are made of, over SymPy."""
 
     abs, sign, sqrt, exp, log = sympy.Abs, sympy.sign, sympy.sqrt, sympy.exp, sympy.log
     sin, cos, tanh, atan = sympy.sin, sympy.cos, sympy.tanh, sympy.atan
@@ -80,7 +80,7 @@ class BasisFunction:
 
 
 def _atoms() -> list[BasisFunction]:
-    """Shapes of one step."""
+    """Basis functions of one step."""
     return [
         BasisFunction(*row)
         for row in (
@@ -198,7 +198,7 @@ def _product(first: BasisFunction, second: BasisFunction) -> BasisFunction:
 
 
 def _phased() -> list[BasisFunction]:
-    """Shapes that sit away from zero."""
+    """Basis functions centred away from zero."""
     coarse, places = POSITIVE[::3], PLACES[::2]
     phases = tuple(np.linspace(0, np.pi, 9)[:-1])
     return [
@@ -225,7 +225,7 @@ def _phased() -> list[BasisFunction]:
 
 
 def basis_functions() -> list[BasisFunction]:
-    """All shapes up to two steps and up to three constants, simple ones first."""
+    """All basis functions of up to two steps and three constants, simple ones first."""
     atoms = _atoms()
     bare = {s.name: s for s in atoms if not s.grids}
     free = [s for s in atoms if s.grids]

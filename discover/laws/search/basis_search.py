@@ -1,9 +1,9 @@
-"""Which shape is this? The unknown function of one variable, against a catalogue.
+"""Sparse regression of a function of one variable on the library of basis functions.
 
-The flexible fit gives the function at knots z, and with them a metric: how much a change of the
+The flexible fit gives the function at points z, and with them a metric: how much a change of the
 function changes the accelerations beyond what the bodies could make up for. In that metric every
-shape of the catalogue is laid beside the function on a grid of its constants, all at once; the
-best are polished. The metric makes shapes that differ by a rigid-body force the same, as they are.
+basis function is compared with it on a grid of its constants, all at once; the constants of the
+best are optimised. Functions that differ by a rigid-body force are the same in this metric.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Target:
     total  the squares that no values could explain, to be added to |push(f) - y|²
     count  how many rows an error is averaged over
     floor  root mean square below which a smaller error is no evidence
-    size   the unit of z in shapes: the largest |z|, of few large ones less
+    size   the unit of z in basis functions: the largest |z|, less where few are large
     """
 
     z: np.ndarray
@@ -49,7 +49,7 @@ class Target:
 
 @dataclass(frozen=True)
 class BasisExpansion:
-    """Σ coefficients · shapes(z / size; constants), its error (rms) and its length in nats."""
+    """Σ coefficients · functions(z / size; constants), its error (rms) and its length in nats."""
 
     functions: tuple[BasisFunction, ...]
     constants: tuple[tuple[float, ...], ...]
@@ -73,7 +73,7 @@ Length = Callable[[float, int, int], float]
 def search(
     coarse: Target, fine: Target, length: Length, keep: int, summands: int = 2
 ) -> list[BasisExpansion]:
-    """The shapes, and sums of up to `summands` of them, with the shortest descriptions, best first.
+    """Basis functions, and sums of up to `summands` of them, shortest descriptions first.
 
     `coarse` is the function on a grid, `fine` the same at the states themselves;
     `length(error, symbols, numbers)` is the description length in nats.
@@ -108,7 +108,7 @@ def with_optimised_constants(
     constants: tuple[tuple[float, ...], ...],
     length: Length,
 ) -> BasisExpansion:
-    """The shapes with constants and coefficients fitted, from the constants given."""
+    """The functions with constants and coefficients fitted, from the constants given."""
     found = _optimised(target, functions, constants, length)
     return replace(found, coefficients=_coefficients(target, found))
 
@@ -123,7 +123,7 @@ def _coefficients(target: Target, found: BasisExpansion) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class _Dictionary:
-    """All shapes on all their grids of constants, pushed to rows and measured."""
+    """All basis functions on their grids of constants, as rows of acceleration, with norms."""
 
     blocks: list[tuple[BasisFunction, np.ndarray, slice]]
     pushed: np.ndarray  # (rows, columns)
@@ -134,13 +134,15 @@ class _Dictionary:
     def of(cls, target: Target, u: np.ndarray) -> _Dictionary:
         one_sided = u.min() >= 0 or u.max() <= 0
         blocks, parts, start = [], [], 0
-        for shape in _basis_functions():
-            if one_sided and (shape.side or "sign" in shape.name):
+        for function in _basis_functions():
+            if one_sided and (function.side or "sign" in function.name):
                 continue
-            grid = np.array(list(product(*shape.grids))).T if shape.grids else np.zeros((0, 1))
-            values = shape.values(u[:, None], grid[:, None, :])
+            grid = (
+                np.array(list(product(*function.grids))).T if function.grids else np.zeros((0, 1))
+            )
+            values = function.values(u[:, None], grid[:, None, :])
             values = np.broadcast_to(values, (len(u), grid.shape[1]))
-            blocks.append((shape, grid, slice(start, start + grid.shape[1])))
+            blocks.append((function, grid, slice(start, start + grid.shape[1])))
             parts.append(values)
             start += grid.shape[1]
         columns = np.concatenate(parts, axis=1)
@@ -156,22 +158,22 @@ class _Dictionary:
     def best(
         self, y: np.ndarray, total: float, target: Target, length: Length, simple: bool = False
     ) -> list[tuple[float, BasisFunction, tuple[float, ...]]]:
-        """For every shape its best constants: (hopeful length, shape, constants), best first."""
+        """For every function its best constants: (hopeful length, function, constants)."""
         gain = np.where(
             self.usable, (y @ self.pushed) ** 2 / np.where(self.norm > 0, self.norm, 1.0), -1.0
         )
         out = []
-        for shape, grid, columns in self.blocks:
-            if simple and (len(shape.grids) > 1 or shape.cost > 10):
+        for function, grid, columns in self.blocks:
+            if simple and (len(function.grids) > 1 or function.cost > 10):
                 continue
             at = int(np.argmax(gain[columns]))
             if gain[columns][at] < 0:
                 continue
             error = _rms(total - gain[columns][at], target)
-            # The constants are polished later; the more a shape has, the more it may improve.
+            # The constants are optimised later; the more there are, the more may be gained.
             hopeful = max(error * _HOPEFUL ** len(grid), target.floor)
-            hopeful = length(hopeful, shape.cost, len(grid) + 1)
-            out.append((hopeful, shape, tuple(float(x) for x in grid[:, at])))
+            hopeful = length(hopeful, function.cost, len(grid) + 1)
+            out.append((hopeful, function, tuple(float(x) for x in grid[:, at])))
         return sorted(out, key=lambda x: x[0])
 
 
@@ -193,8 +195,8 @@ def _optimised(
 
     def columns(x: np.ndarray) -> np.ndarray:
         parts, start = [], 0
-        for shape, count in zip(functions, sizes, strict=True):
-            parts.append(shape.values(u, x[start : start + count]))
+        for function, count in zip(functions, sizes, strict=True):
+            parts.append(function.values(u, x[start : start + count]))
             start += count
         return np.stack(parts, 1)
 
@@ -261,7 +263,7 @@ def _descend(
 
 
 def _bounds(functions: tuple[BasisFunction, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Constants stay near their grids: beyond, a shape is another, simpler one in disguise."""
+    """Constants stay near their grids: beyond, a function is hardly another than a simpler one."""
     grids = [np.array(g) for s in functions for g in s.grids]
     low = np.array([g.min() - 0.5 * abs(g.min()) for g in grids])
     high = np.array([g.max() + 0.5 * abs(g.max()) for g in grids])
@@ -291,7 +293,7 @@ def _sums(
     dictionary: _Dictionary,
     length: Length,
 ) -> list[BasisExpansion]:
-    """Sums of shapes: the best to be added to each of the firsts, which are one shape or more."""
+    """Sums: the best functions added to each of the firsts, which are sums of one or more."""
     out = []
     for first in firsts:
         pairs = zip(first.functions, first.constants, strict=True)
@@ -300,7 +302,7 @@ def _sums(
             continue
         along = np.linalg.qr(f)[0]
         y = target.y - along @ (along.T @ target.y)
-        # Another shape counts for what is new in it beside the first.
+        # Another function counts for what is new in it beside the first.
         norm = dictionary.norm - ((along.T @ dictionary.pushed) ** 2).sum(0)
         fresh = _Dictionary(
             dictionary.blocks,
@@ -309,7 +311,7 @@ def _sums(
             dictionary.usable & (norm > 1e-7 * dictionary.norm),
         )
         seconds = fresh.best(y, float(y @ y) + target.rest, target, length, simple=True)
-        for _, shape, constants in seconds[:_SECONDS]:
-            functions = (*first.functions, shape)
+        for _, function, constants in seconds[:_SECONDS]:
+            functions = (*first.functions, function)
             out.append(_optimised(target, functions, (*first.constants, constants), length))
     return out

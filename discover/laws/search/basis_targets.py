@@ -1,4 +1,4 @@
-"""What a shape is laid beside: a flexible function, as its effect on accelerations.
+"""Targets of the regression on basis functions: a flexible function by its effect on accelerations.
 
 A change of the function counts by how much it changes the accelerations beyond what the bodies
 could make up for.

@@ -1,6 +1,6 @@
-"""From a shape to a law: bodies, coefficients and constants fitted together, then made round.
+"""Optimisation of a formula's constants together with the bodies, then rounding of the constants.
 
-What comes out of the shape search is a start. Here it becomes a fit of the whole family, with its
+An expansion in basis functions is a start. Here it becomes a fit of the whole family, with its
 numbers at the values that the answers ask for, or at round ones where the description is shorter.
 """
 
@@ -106,12 +106,12 @@ def optimise_constants(
 def _scaled(
     shape: BasisFunction, size: float, constants: list[sympy.Symbol]
 ) -> Callable[[sympy.Expr], sympy.Expr]:
-    """The shape of a feature in its own unit, for it was found with the feature over `size`."""
+    """The basis function of a feature, in the unit `size` in which it was fitted."""
     return lambda z: shape.expression(z / sympy.Float(size), constants)
 
 
 def _normalised(terms: list[Term], coefficients: Tensor) -> tuple[list[Term], Tensor]:
-    """Number factors moved from the shapes to the coefficients."""
+    """Number factors moved from the formulas to the coefficients."""
     out, numbers = [], coefficients.clone()
     for k, term in enumerate(terms):
         rows = [sympy.sympify(r) for r in term.shape]
@@ -133,7 +133,7 @@ def _settled(base: Fit, family: Family, theta: Tensor, answers: Answers) -> Fit:
 
 
 def with_tabulated_function(base: Fit, answers: Answers, smooth: FlexiblePair) -> Fit:
-    """carrier × φ(feature) with φ as it was found: a table, and a jump and a kink beside it."""
+    """direction × φ(feature) with the flexible φ: a table, and a jump and a kink beside it."""
     pair, family = smooth.pair, base.family
     count = sum(len(t.tables) for t in family.terms)
     table, jump, kink = smooth.basis.table(f"phi{count + 1}", smooth.joined.coefficients)

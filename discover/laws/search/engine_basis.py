@@ -1,7 +1,7 @@
-"""Shapes from an engine of symbolic regression, where the catalogue has none that will do.
+"""Basis functions from an engine of symbolic regression, where the library has none good enough.
 
 The flexible function is sampled, the engine writes a front of formulas, and their numbers become
-free constants: what an engine finds is a start, to be polished like any shape of the catalogue.
+free constants: such a formula is a start, to be optimised like any function of the library.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _U = sympy.Symbol("u", real=True)
 
 
 def engine_named(name: str) -> Engine | None:
-    """The engine beside the catalogue: "auto" is Operon where it is installed, "sparse" is none.
+    """The engine beside the basis functions: "auto" is Operon where installed, "sparse" is none.
 
     Raises RecipeError for a name that is no engine. "auto" starts no download.
     """
@@ -48,7 +48,7 @@ def engine_named(name: str) -> Engine | None:
 def engine_functions(
     engine: Engine, smooth: FlexiblePair, fine: Target, length: Length, keep: int, seed: int = 0
 ) -> list[BasisExpansion]:
-    """The engine's formulas for the flexible function, constants polished, shortest first."""
+    """The engine's formulas for the flexible function, constants optimised, shortest first."""
     z = np.unique(fine.z)
     z = z[np.linspace(0, len(z) - 1, min(len(z), _SAMPLES)).round().astype(int)]
     y = (smooth.basis(torch.from_numpy(z)) @ smooth.joined.coefficients).numpy()
@@ -59,15 +59,15 @@ def engine_functions(
     functions = [basis_function_of(m.expression) for m in found.members if m.symbols <= _SYMBOLS]
     usable = [s for s in functions if s is not None][-_TRIED:]
     out = []
-    for shape, constants in usable:
-        one = with_optimised_constants(fine, (shape,), (constants,), length)
+    for function, constants in usable:
+        one = with_optimised_constants(fine, (function,), (constants,), length)
         if np.isfinite(one.length):
             out.append(one)
     return sorted(out, key=lambda f: f.length)[:keep]
 
 
 def basis_function_of(formula: sympy.Expr) -> tuple[BasisFunction, tuple[float, ...]] | None:
-    """A formula in u as a shape, its numbers as constants; None where it is none of its own."""
+    """A formula in u as a basis function, and its constants; None without u or with too many."""
     formula = representable(_tidy(formula))
     _, formula = formula.as_coeff_Mul()  # the coefficient is fitted with the bodies
     numbers = sorted(formula.atoms(sympy.Float), key=sympy.default_sort_key)
@@ -77,13 +77,13 @@ def basis_function_of(formula: sympy.Expr) -> tuple[BasisFunction, tuple[float, 
     template = formula.xreplace(dict(zip(numbers, names, strict=True)))
     evaluate = sympy.lambdify((_U, *names), template, "numpy")
     constants = tuple(float(x) for x in numbers)
-    shape = BasisFunction(
+    function = BasisFunction(
         name=str(template),
         function=_reading(template, names, evaluate),
         grids=tuple((c,) for c in constants),
         cost=sum(1 for _ in sympy.preorder_traversal(template)),
     )
-    return shape, constants
+    return function, constants
 
 
 def _reading(

@@ -1,4 +1,4 @@
-"""A pair carrier × feature, its flexible function fitted together with the bodies."""
+"""A pair direction × feature: its flexible function fitted together with the bodies."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A force at a point of a body: what is its field like, and from which frame is it simple?
+"""Point forces: the field of a force at a point of a body, and the frame in which it is simple.
 
-What a law leaves over is given a general field of forces there, a polynomial of the point's place
-or of its velocity. From its values it is read whether they lie along one line (a wall, a drag that
-acts one way), point to one centre (a spring to an anchor, a magnet) or along the velocity relative
-to something that moves (wind). These are starts: what they are worth is ranked like all else.
+The residual is fitted with a general field of forces there, a polynomial of the point's place or of
+its velocity. Its values tell whether they lie along one line (a wall, a drag that acts one way),
+point to one centre (a spring to an anchor, a magnet) or along the velocity relative to something
+that moves (wind). The frames are starts: forces in them are ranked with all other candidates.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def points_in_frames(fitted: Fit, answers: Answers) -> list[Framed]:
 
 def _promise(fitted: Fit, answers: Answers, body: int, what: str) -> tuple[float, Point]:
     """The best point of a coarse grid on a body: the share of what the law leaves over that a
-    field there explains, as seen from the law's bodies."""
+    field there explains, with the bodies of the law."""
     family, law = fitted.family, fitted
     design = design_of(family, answers, law.integrator, law.dt)
     r = torch.nan_to_num(law.residual(answers))
@@ -158,7 +158,7 @@ def _seen(
     q, v = evaluation_point(answers, law.family.robot, law.integrator, law.dt)
     places = _places(robot.nv, point.body)
     features = {f.name: f for f in places.features}
-    terms = [_carrier(places.directions, n).term() for n in AXES]
+    terms = [_direction_along(places.directions, n).term() for n in AXES]
     before = "speed along " if what == "velocity" else ""
     terms += [features[f"{before}{n} of a point"].term(robot.nv) for n in AXES]
     terms = [replace(t, points=(point,)) for t in terms]
@@ -177,7 +177,7 @@ def _columns(pulls: Tensor, B: Tensor) -> Tensor:
     return torch.einsum("nic,nm->nicm", pulls, B).flatten(2)
 
 
-def _carrier(directions: Sequence[ForceDirection], axis: str) -> ForceDirection:
+def _direction_along(directions: Sequence[ForceDirection], axis: str) -> ForceDirection:
     return next(c for c in directions if c.name == f"force along {axis} at a point")
 
 

@@ -1,5 +1,7 @@
 """The search for unlisted terms ends for robots of many coordinates, and says where it gave up."""
 
+import re
+
 import pytest
 import torch
 
@@ -11,8 +13,10 @@ from discover.calibration.planted.quadruped import quadruped
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit, whiten
 from discover.laws.search import greedy_search
-from discover.laws.search.force_directions import joint_candidates
+from discover.laws.search.force_directions import candidate_points, joint_candidates
 from discover.laws.search.greedy_search import SearchBudget, answers_within_budget
+from discover.laws.search.nonlinearities.io_search import KINDS, IONonlinearities
+from discover.laws.search.nonlinearities.trigonometry_search import Surrogates
 from discover.laws.search.ranking import coordinates_by_relevance, rank_pairs
 from discover.laws.search.residual_search import search_residual_forces
 
@@ -22,6 +26,49 @@ def test_places_of_a_quadruped_are_about_as_many_as_those_of_an_arm():
     arm = joint_candidates(kinematics.load("panda"), range(7))
     assert len(trunk.directions) <= 1.1 * len(arm.directions)
     assert len(trunk.features) <= 1.1 * len(arm.features)
+
+
+def kinds_of(names):
+    """Names of candidates without the numbers of their joints."""
+    return {re.sub(r"(?<![-\w])\d+|(?<=[a-z])\d+", "#", name) for name in names}
+
+
+def serial_arm(nv):
+    return kinematics.random_tree(nv, 0.0, 3, kinds=("revolute",))
+
+
+def test_an_arm_of_eight_joints_gets_every_kind_of_candidate_that_one_of_three_gets():
+    small, large = serial_arm(3), serial_arm(8)
+    few, many = joint_candidates(small), joint_candidates(large, range(8))
+    assert kinds_of(c.name for c in few.directions) == kinds_of(c.name for c in many.directions)
+    assert kinds_of(f.name for f in few.features) == kinds_of(f.name for f in many.features)
+    assert {p.body for p in candidate_points(large)} == set(range(8))
+
+
+@pytest.fixture(scope="module")
+def begun():
+    """What the searches for nonlinearities begin with on the answers of arms of 3 and 8 joints."""
+    out = {}
+    for nv in (3, 8):
+        robot = serial_arm(nv)
+        q, v, tau = sampling.sample(Region(q=1.0, v=1.0, tau=5.0).resolve(nv), robot, 160, 3)
+        a = kinematics.aba(robot, q, v, tau).clamp(-5, 5)
+        answers = Answers(q=q, v=v, tau=tau, a=a)
+        base = fit(Family.of(robot), answers[:100])
+        out[nv] = {"answers": answers[:100], "held": answers[100:], "floor": 1e-9, "base": base}
+    return out
+
+
+def test_nonlinearities_are_the_same_for_arms_of_three_and_of_eight_joints(begun):
+    proposed = {}
+    for nv, sets in begun.items():
+        io = IONonlinearities(**sets).propose(sets["base"], 1e9)
+        turns = Surrogates(**sets).propose(sets["base"], 1e9)
+        parts = [(problem.parts, problem.composites) for problem, _ in turns]
+        proposed[nv] = {kind for kind, *_ in io}, parts
+    assert proposed[3] == proposed[8]
+    assert proposed[8][0] == set(KINDS)
+    assert len(proposed[8][1]) == 11
 
 
 def test_a_free_base_has_no_angles_of_its_own():

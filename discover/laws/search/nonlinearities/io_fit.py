@@ -1,7 +1,7 @@
-"""Bodies fitted behind channels: known ones, and ones whose functions are still being fitted.
+"""Bodies fitted with input/output nonlinearities: known ones, and ones being fitted along.
 
-What is minimised is the error of the answer. Its slopes are those of the bodies, seen through the
-channels: gain · H⁻¹ Y for their parameters, and for a function before the bodies the change of
+What is minimised is the error of the answer. Its slopes are those of the bodies through the
+nonlinearity: gain · H⁻¹ Y for their parameters, and for a function before the bodies the change of
 their answer with what they feel.
 """
 
@@ -28,9 +28,9 @@ _EVEN = threshold("search.outlier_share")
 
 @dataclass(frozen=True)
 class NonlinearityKind:
-    """Which channel is altered, and what its function is one of.
+    """Which input or output is altered, and what its function is a function of.
 
-    The function is of the channel itself (place == feature), or it is a factor on the channel:
+    The function is of the input or output itself (place == feature), or it is a factor on it:
     a function of another coordinate of the same joint, or of the size of a whole vector ("|v|", the
     root of the sum of squares over all joints), as where motion ends at a total speed.
     """
@@ -40,7 +40,7 @@ class NonlinearityKind:
 
     @property
     def factor(self) -> bool:
-        """Whether the function multiplies the channel."""
+        """Whether the function multiplies the input or output."""
         return self.place != self.feature
 
     @property
@@ -85,7 +85,7 @@ class Function(Protocol):
 
 @dataclass(frozen=True)
 class Group:
-    """Joints that share a function; joints in no group have their channel as it is."""
+    """Joints that share a function; joints in no group stay as they are."""
 
     joints: tuple[int, ...]
     function: Function
@@ -113,7 +113,7 @@ class Linearisation:
 
 
 class NonlinearityProblem:
-    """The least-squares problem of bodies behind one channel, on one set of answers."""
+    """The least-squares problem of bodies with one nonlinearity, on one set of answers."""
 
     def __init__(
         self, fitted: Fit, answers: Answers, kind: NonlinearityKind, groups: Sequence[Group]
@@ -132,7 +132,7 @@ class NonlinearityProblem:
         return [self.family.size, *(g.function.size for g in self.groups)]
 
     def values(self, own: Tensor, z: Tensor, c: Sequence[Tensor]) -> Tensor:
-        """The altered channel (n, nv)."""
+        """The altered input or output (n, nv)."""
         out = list(own.unbind(-1))
         for group, x in zip(self.groups, c, strict=True):
             for j in group.joints:
@@ -174,7 +174,7 @@ class NonlinearityProblem:
         return (self.answers.a - self.bodies(x)[2]) / self.scale
 
     def at(self, x: Tensor) -> Linearisation:
-        """The problem seen from x, with its slopes."""
+        """The problem linearised at x."""
         theta, *c = x.split(self.split)
         asked = self._felt(c)
         design = self._design(asked)
@@ -258,7 +258,7 @@ class NonlinearityProblem:
 
 
 def fit_with_nonlinearities(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
-    """The fit of bodies and terms behind the family's channels, as they stand, from `start`."""
+    """The fit of bodies and terms with the family's nonlinearities, as they stand, from `start`."""
     nonlinearities, bare = family.nonlinearities, family.bare
     q, v, tau = felt(nonlinearities, answers.q, answers.v, answers.tau)
     inner = Answers(q=q, v=v, tau=tau, a=answers.a)

@@ -93,7 +93,7 @@ class Splined:
         return torch.cat([own, heights, c.new_zeros(1), places, c.new_tensor([place])])
 
     def __call__(self, z: Tensor, c: Tensor) -> Tensor:
-        """The value at z, of any shape."""
+        """The value at z, of any function."""
         own, heights, places = self._split(c)
         smooth = (self.basis(z.flatten()) @ own).reshape(z.shape)
         return smooth + (z.unsqueeze(-1) - places).abs() @ heights
@@ -122,8 +122,8 @@ class Splined:
 
 @dataclass(frozen=True)
 class Formula:
-    """Σ coefficient · shape(z / unit; constants): parameters are the coefficients, then the
-    constants of one shape after the other."""
+    """Σ coefficient · function(z / unit; constants): parameters are the coefficients, then the
+    constants of one function after the other."""
 
     functions: tuple[BasisFunction, ...]
     unit: float
@@ -141,15 +141,15 @@ class Formula:
 
     def _parts(self, c: np.ndarray) -> list[tuple[float, BasisFunction, np.ndarray]]:
         k, out = len(self.functions), []
-        for coefficient, shape in zip(c, self.functions, strict=False):
-            out.append((coefficient, shape, c[k : k + len(shape.grids)]))
-            k += len(shape.grids)
+        for coefficient, function in zip(c, self.functions, strict=False):
+            out.append((coefficient, function, c[k : k + len(function.grids)]))
+            k += len(function.grids)
         return out
 
     def __call__(self, z: Tensor, c: Tensor) -> Tensor:
-        """The value at z, of any shape."""
+        """The value at z, of any function."""
         u = z.numpy().ravel() / self.unit
-        total = sum(x * shape.values(u, k) for x, shape, k in self._parts(c.numpy()))
+        total = sum(x * function.values(u, k) for x, function, k in self._parts(c.numpy()))
         return torch.from_numpy(np.asarray(total)).reshape(z.shape)
 
     def slopes(self, z: Tensor, c: Tensor) -> Tensor:
@@ -286,11 +286,11 @@ def as_fit(base: Fit, flexible: FlexibleNonlinearity) -> Fit:
 
 
 def _in_scale(flexible: FlexibleNonlinearity) -> tuple[Tensor, ...]:
-    """The parameters, with forces in the unit of those that were asked.
+    """The parameters, with the altered forces in the unit of the joint forces.
 
-    Forces twice as large on bodies twice as heavy, or the other way round in sign, are the same
-    law, unless some joint feels what it is asked. What is felt shall be what is asked: near the
-    middle, or where nothing is felt there, where most of it is.
+    Forces twice as large on bodies twice as heavy, or both with the other sign, are the same law,
+    unless some joint's force is not altered. The altered force is given slope one: near no force
+    or, where it is flat there, where it is steepest.
     """
     problem, kind = flexible.problem, flexible.problem.kind
     theta, *c = flexible.x.split(problem.split)

@@ -180,7 +180,7 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
 
 
 def _centred(base: Fit, answers: Answers, kind: NonlinearityKind) -> Tensor:
-    """Bodies fitted to answers where the channel is near the middle of what was seen.
+    """Bodies fitted to answers where the function's variable is near the middle of its sample.
 
     There a function that bends far out is nearly straight.
     """
@@ -416,9 +416,9 @@ def as_input_nonlinearity(
 
 
 def _unit(nonlinearity: StaticNonlinearity, answers: Answers) -> float | None:
-    """By how much more is felt than is asked: the slope near no force or, where nothing is felt
-    there, where most is, the mean of all joints; None where some joint is not altered, for that
-    holds the bodies to their size."""
+    """The slope of the altered joint force with the joint force: near no force or, where it is flat
+    there, where it is steepest, the mean of all joints; None where some joint is not altered, for
+    that holds the bodies to their size."""
     tau = answers.tau
     h = 0.02 * tau.abs().amax(0)
     asked = torch.cat([torch.zeros_like(tau[:1]), tau])
