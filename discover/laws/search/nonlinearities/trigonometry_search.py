@@ -39,7 +39,7 @@ from discover.laws.search.greedy_search import (
     CandidateFamily,
     CandidateLaw,
     SearchBudget,
-    answers_within_budget,
+    affordable,
     explained,
     greedy_search,
 )
@@ -53,6 +53,8 @@ from discover.laws.search.nonlinearities.trigonometry_fit import TrigonometryPro
 from discover.laws.search.selection import Selection, candidate_length
 from discover.laws.search.variables import has_points
 
+_OPERATIONS = threshold("search.trigonometry_operations")
+_ROWS_PER_COLUMN = whole("search.rows_per_column")
 _ORDERS = range(1, whole("search.series_order") + 1)
 _SCREENED = whole("search.trigonometry_screened_answers")
 _FITTED = whole("search.trigonometry_fitted_answers")
@@ -104,11 +106,15 @@ def search_trigonometry(
     hinges = set(robot.kinds) <= _HINGES and has_points(robot)
     if not hinges or base.integrator is not None:
         return None
-    columns = base.family.size + 2 * _FINE
-    count, tested = (answers_within_budget(robot.nv, columns, n) for n in (_FITTED, _TESTED))
-    answers = answers[torch.isfinite(answers.a).all(-1)].evenly(count)
-    held = held[torch.isfinite(held.a).all(-1)].evenly(tested)
-    budget = SearchBudget.of(answers.v.numel(), columns, 1)
+    # The slopes take a recursion over all bodies for each joint and answer.
+    affordable_answers = _OPERATIONS / robot.nv**2
+    least = _ROWS_PER_COLUMN * (base.family.size + 2 * _FINE) // robot.nv
+    most = max(round(affordable_answers), least)
+    answers = answers[torch.isfinite(answers.a).all(-1)].evenly(min(_FITTED, most))
+    held = held[torch.isfinite(held.a).all(-1)].evenly(min(_TESTED, most))
+    share = min(1.0, affordable_answers / _FITTED)
+    parts = affordable(SearchBudget().converged, share, _MOST)
+    budget = SearchBudget(rounds=1, converged=parts, short=share < 1.0)
     family = Surrogates(answers=answers, held=held, floor=floor, budget=budget, base=base)
     found = greedy_search(family, Selection(fit=best, length=family.price(best))).best
     return None if found.fit is best else found
