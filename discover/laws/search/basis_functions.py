@@ -51,6 +51,7 @@ class SympyFunctions:
 
 
 Function = Callable[..., Any]  # (functions, u, constants...) -> value
+Row = tuple[Any, ...]  # the arguments of a basis function
 
 
 @dataclass(frozen=True)
@@ -81,41 +82,39 @@ class BasisFunction:
 
 def _atoms() -> list[BasisFunction]:
     """Basis functions of one step."""
-    return [
-        BasisFunction(*row)
-        for row in (
-            ("1", lambda m, u: 1 + 0 * u, (), 1, 1),
-            ("u", lambda m, u: u, (), 1, -1),
-            ("|u|", lambda m, u: m.abs(u), (), 2, 1),
-            ("sign u", lambda m, u: m.sign(u), (), 2, -1),
-            ("u²", lambda m, u: u * u, (), 3, 1),
-            ("u|u|", lambda m, u: u * m.abs(u), (), 4, -1),
-            ("u³", lambda m, u: u * u * u, (), 3, -1),
-            ("|u|³", lambda m, u: m.abs(u) * u * u, (), 4, 1),
-            ("u⁴", lambda m, u: u**4, (), 3, 1),
-            ("|u|^p", lambda m, u, p: m.power(u, p), (POWERS,), 4, 1),
-            ("sign(u)|u|^p", lambda m, u, p: m.sign(u) * m.power(u, p), (POWERS,), 6, -1),
-            ("sin bu", lambda m, u, b: m.sin(b * u), (WAVES,), 4, -1),
-            ("cos bu", lambda m, u, b: m.cos(b * u), (WAVES,), 4, 1),
-            ("tanh bu", lambda m, u, b: m.tanh(b * u), (POSITIVE,), 4, -1),
-            ("atan bu", lambda m, u, b: m.atan(b * u), (POSITIVE,), 4, -1),
-            ("erf bu", lambda m, u, b: m.erf(b * u), (POSITIVE,), 4, -1),
-            ("sinh bu", lambda m, u, b: m.sinh(b * u), (POSITIVE[:36],), 4, -1),
-            ("asinh bu", lambda m, u, b: m.asinh(b * u), (POSITIVE,), 4, -1),
-            ("exp bu", lambda m, u, b: m.exp(b * u), (SIGNED,), 4, 0),
-            ("exp -b|u|", lambda m, u, b: m.exp(-b * m.abs(u)), (POSITIVE,), 5, 1),
-            ("exp -bu²", lambda m, u, b: m.exp(-b * u * u), (POSITIVE,), 6, 1),
-            ("log(1+b|u|)", lambda m, u, b: m.log(1 + b * m.abs(u)), (POSITIVE,), 7, 1),
-            ("log(1+bu²)", lambda m, u, b: m.log(1 + b * u * u), (POSITIVE,), 8, 1),
-            ("1/(1+b|u|)", lambda m, u, b: 1 / (1 + b * m.abs(u)), (POSITIVE,), 7, 1),
-            ("1/(1+bu²)", lambda m, u, b: 1 / (1 + b * u * u), (POSITIVE,), 8, 1),
-            ("√(1+bu²)", lambda m, u, b: m.sqrt(1 + b * u * u), (POSITIVE,), 8, 1),
-            ("max(0,|u|-b)", lambda m, u, b: m.maximum(0 * b, m.abs(u) - b), (LEVELS,), 6, 1),
-            ("min(|u|,b)", lambda m, u, b: m.minimum(b + 0 * u, m.abs(u)), (LEVELS,), 5, 1),
-            ("max(0,u-b)", lambda m, u, b: m.maximum(0 * b, u - b), (PLACES,), 5, 0),
-            ("|u-b|", lambda m, u, b: m.abs(u - b), (PLACES,), 4, 0),
-        )
-    ]
+    rows: tuple[Row, ...] = (
+        ("1", lambda m, u: 1 + 0 * u, (), 1, 1),
+        ("u", lambda m, u: u, (), 1, -1),
+        ("|u|", lambda m, u: m.abs(u), (), 2, 1),
+        ("sign u", lambda m, u: m.sign(u), (), 2, -1),
+        ("u²", lambda m, u: u * u, (), 3, 1),
+        ("u|u|", lambda m, u: u * m.abs(u), (), 4, -1),
+        ("u³", lambda m, u: u * u * u, (), 3, -1),
+        ("|u|³", lambda m, u: m.abs(u) * u * u, (), 4, 1),
+        ("u⁴", lambda m, u: u**4, (), 3, 1),
+        ("|u|^p", lambda m, u, p: m.power(u, p), (POWERS,), 4, 1),
+        ("sign(u)|u|^p", lambda m, u, p: m.sign(u) * m.power(u, p), (POWERS,), 6, -1),
+        ("sin bu", lambda m, u, b: m.sin(b * u), (WAVES,), 4, -1),
+        ("cos bu", lambda m, u, b: m.cos(b * u), (WAVES,), 4, 1),
+        ("tanh bu", lambda m, u, b: m.tanh(b * u), (POSITIVE,), 4, -1),
+        ("atan bu", lambda m, u, b: m.atan(b * u), (POSITIVE,), 4, -1),
+        ("erf bu", lambda m, u, b: m.erf(b * u), (POSITIVE,), 4, -1),
+        ("sinh bu", lambda m, u, b: m.sinh(b * u), (POSITIVE[:36],), 4, -1),
+        ("asinh bu", lambda m, u, b: m.asinh(b * u), (POSITIVE,), 4, -1),
+        ("exp bu", lambda m, u, b: m.exp(b * u), (SIGNED,), 4, 0),
+        ("exp -b|u|", lambda m, u, b: m.exp(-b * m.abs(u)), (POSITIVE,), 5, 1),
+        ("exp -bu²", lambda m, u, b: m.exp(-b * u * u), (POSITIVE,), 6, 1),
+        ("log(1+b|u|)", lambda m, u, b: m.log(1 + b * m.abs(u)), (POSITIVE,), 7, 1),
+        ("log(1+bu²)", lambda m, u, b: m.log(1 + b * u * u), (POSITIVE,), 8, 1),
+        ("1/(1+b|u|)", lambda m, u, b: 1 / (1 + b * m.abs(u)), (POSITIVE,), 7, 1),
+        ("1/(1+bu²)", lambda m, u, b: 1 / (1 + b * u * u), (POSITIVE,), 8, 1),
+        ("√(1+bu²)", lambda m, u, b: m.sqrt(1 + b * u * u), (POSITIVE,), 8, 1),
+        ("max(0,|u|-b)", lambda m, u, b: m.maximum(0 * b, m.abs(u) - b), (LEVELS,), 6, 1),
+        ("min(|u|,b)", lambda m, u, b: m.minimum(b + 0 * u, m.abs(u)), (LEVELS,), 5, 1),
+        ("max(0,u-b)", lambda m, u, b: m.maximum(0 * b, u - b), (PLACES,), 5, 0),
+        ("|u-b|", lambda m, u, b: m.abs(u - b), (PLACES,), 4, 0),
+    )
+    return [BasisFunction(*row) for row in rows]
 
 
 def _after(inner: BasisFunction) -> list[BasisFunction]:
@@ -201,27 +200,25 @@ def _phased() -> list[BasisFunction]:
     """Basis functions centred away from zero."""
     coarse, places = POSITIVE[::3], PLACES[::2]
     phases = tuple(np.linspace(0, np.pi, 9)[:-1])
-    return [
-        BasisFunction(*row)
-        for row in (
-            ("sin(bu+d)", lambda m, u, b, d: m.sin(b * u + d), (WAVES[::2], phases), 6),
-            ("sin²(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 2, (WAVES[::2], phases), 8),
-            ("sin³(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 3, (WAVES[::2], phases), 8),
-            ("|sin(bu+d)|", lambda m, u, b, d: m.abs(m.sin(b * u + d)), (WAVES[::2], phases), 7),
-            ("exp -b(u-d)²", lambda m, u, b, d: m.exp(-b * (u - d) ** 2), (coarse, places), 8),
-            ("tanh b(u-d)", lambda m, u, b, d: m.tanh(b * (u - d)), (coarse, places), 6),
-            ("atan b(u-d)", lambda m, u, b, d: m.atan(b * (u - d)), (coarse, places), 6),
-            ("erf b(u-d)", lambda m, u, b, d: m.erf(b * (u - d)), (coarse, places), 6),
-            ("asinh b(u-d)", lambda m, u, b, d: m.asinh(b * (u - d)), (coarse, places), 6),
-            ("exp -b|u-d|", lambda m, u, b, d: m.exp(-b * m.abs(u - d)), (coarse, places), 7),
-            ("1/(1+b(u-d)²)", lambda m, u, b, d: 1 / (1 + b * (u - d) ** 2), (coarse, places), 9),
-            ("|u-d|^p", lambda m, u, p, d: m.power(u - d, p), (POWERS, places), 6),
-            (
-            "exp b sin(u+d)", lambda m, u, b, w, d: m.exp(b * m.sin(w * u + d)),
-            ((-2.0, -1.0, -0.5, 0.5, 1.0, 2.0), POSITIVE[::6], phases[::2]), 9,
-        ),
-        )
-    ]  # fmt: skip
+    rows: tuple[Row, ...] = (
+        ("sin(bu+d)", lambda m, u, b, d: m.sin(b * u + d), (WAVES[::2], phases), 6),
+        ("sin²(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 2, (WAVES[::2], phases), 8),
+        ("sin³(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 3, (WAVES[::2], phases), 8),
+        ("|sin(bu+d)|", lambda m, u, b, d: m.abs(m.sin(b * u + d)), (WAVES[::2], phases), 7),
+        ("exp -b(u-d)²", lambda m, u, b, d: m.exp(-b * (u - d) ** 2), (coarse, places), 8),
+        ("tanh b(u-d)", lambda m, u, b, d: m.tanh(b * (u - d)), (coarse, places), 6),
+        ("atan b(u-d)", lambda m, u, b, d: m.atan(b * (u - d)), (coarse, places), 6),
+        ("erf b(u-d)", lambda m, u, b, d: m.erf(b * (u - d)), (coarse, places), 6),
+        ("asinh b(u-d)", lambda m, u, b, d: m.asinh(b * (u - d)), (coarse, places), 6),
+        ("exp -b|u-d|", lambda m, u, b, d: m.exp(-b * m.abs(u - d)), (coarse, places), 7),
+        ("1/(1+b(u-d)²)", lambda m, u, b, d: 1 / (1 + b * (u - d) ** 2), (coarse, places), 9),
+        ("|u-d|^p", lambda m, u, p, d: m.power(u - d, p), (POWERS, places), 6),
+        (
+        "exp b sin(u+d)", lambda m, u, b, w, d: m.exp(b * m.sin(w * u + d)),
+        ((-2.0, -1.0, -0.5, 0.5, 1.0, 2.0), POSITIVE[::6], phases[::2]), 9,
+    ),
+    )  # fmt: skip
+    return [BasisFunction(*row) for row in rows]
 
 
 def basis_functions() -> list[BasisFunction]:

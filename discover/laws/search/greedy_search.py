@@ -186,7 +186,7 @@ def explained(error: float, floor: float) -> bool:
     return error <= _NOTHING_LEFT * floor
 
 
-def _pruned(family: CandidateFamily, laws: list[CandidateLaw]) -> list[CandidateLaw]:
+def _pruned(family: CandidateFamily[Any, Any], laws: list[CandidateLaw]) -> list[CandidateLaw]:
     """The laws by length, the shortest ones without terms that no longer pay.
 
     Joint terms that stood in for a term that was not there yet go, and what is left may be shorter
