@@ -58,7 +58,7 @@ def test_the_verdict_needs_numbers_only():
     for name in (
         "discover.judgement.verdict",
         "discover.judgement.evidence",
-        "discover.judgement.catalogue",
+        "discover.judgement.thresholds",
     ):
         assert not heavy & {i.split(".")[0] for i in imported(MODULES[name])}, name
 

@@ -24,7 +24,8 @@ from torch import Tensor
 from discover.artifacts import write_text
 from discover.calibration.records import Record
 from discover.errors import RecipeError
-from discover.judgement import verdict
+from discover.judgement import thresholds, verdict
+from discover.judgement.thresholds import rules
 from discover.judgement.verdict import (
     ALTERNATIVE,
     ANSWERS,
@@ -33,7 +34,6 @@ from discover.judgement.verdict import (
     PHYSICS,
     Calibration,
     room,
-    rules,
 )
 
 FEWEST = 8
@@ -123,8 +123,7 @@ def adopt(calibration: Calibration, path: Path, *, command: str, models: int, co
     if bounds:
         text += f"\n[calibration.bounds]\n{bounds}"
     write_text(path, text)
-    verdict.thresholds.cache_clear()
-    verdict.rules.cache_clear()
+    thresholds.forget()
 
 
 def _margins(records: Sequence[Record]) -> Tensor:

@@ -13,7 +13,8 @@ from discover.calibration.planted.catalogue import DEVELOPMENT, READ, UNUSED
 from discover.calibration.records import Record, instrument
 from discover.calibration.running import Run
 from discover.calibration.scoring import Judged, share
-from discover.judgement.verdict import ANSWERS, CASES, Calibration, rules, thresholds
+from discover.judgement.thresholds import rules, stored
+from discover.judgement.verdict import ANSWERS, CASES, Calibration
 from discover.study.manifest import versions
 
 _AXES = ("q", "v", "tau", "joint")
@@ -104,7 +105,7 @@ def report(run: Run, out: Path, *, command: str) -> Path:
         f"code beside this report has {instrument()}. Where they differ, `discover calibrate` "
         "measures again.",
         "",
-        f"Thresholds: version {thresholds()['version']} ({thresholds()['provenance']}). "
+        f"Thresholds: version {stored()['version']} ({stored()['provenance']}). "
         f"Versions: {', '.join(f'{k} {v}' for k, v in versions().items())}.",
         "",
     ]

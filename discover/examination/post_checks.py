@@ -1,5 +1,4 @@
-"""What stands between a law and being called an alternative: is it a rigid body after all, and
-does it have a Lagrangian?"""
+"""Post-checks on a law with terms: is it equivalent to a rigid body, and has it a Lagrangian?"""
 
 from __future__ import annotations
 
@@ -18,8 +17,8 @@ _DISTANCE = 3.0  # half-widths over which laws are compared
 _JOINTS = 4  # up to which the conditions of a Lagrangian take a fraction of a second
 
 
-def stand(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw, list[str]]:
-    """The law, or the rigid body that it turns out to be; and what was found, in sentences."""
+def post_checked(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw, list[str]]:
+    """The law, or the rigid body to which it is equivalent; and sentences on both checks."""
     if law.family == "rigid body" or law.integrator is not None:
         return law, []
     inner = session.draw("standing", _STATES)
@@ -32,7 +31,9 @@ def stand(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw, list[
                 RigidBodyLaw.from_fit(found.closest),
                 domain=law.domain, front=law.front, account=law.account, searched=law.searched,
             )  # fmt: skip
-            return same, ["Its terms are a rigid body in another form; it is told as that body."]
+            return same, [
+                "Its terms are a rigid body in another form; the law is given as that body."
+            ]
         if found.misfit == found.misfit and found.misfit < float("inf"):
             notes.append(f"{found.misfit:.2g} {where}")
     told = "The closest rigid body differs from the law by " + " and ".join(notes)

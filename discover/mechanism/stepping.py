@@ -34,11 +34,11 @@ class Instantaneous(BlackBox):
     def __init__(self, asked: BlackBox, law: Fit, order: tuple[int, ...]):
         super().__init__(asked.model, asked.nq, asked.nv, outputs=asked.outputs, dt=asked.dt)
         self.asked, self.law, self.order = asked, law, list(order)
+        self._tally = asked._tally  # one count for the model
 
     def ask(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool = True) -> Answers:
         """The model's answers with what a step of the law adds to its acceleration taken off."""
         told = self.asked.ask(q, v, tau, strict=strict)
-        self.queries = self.asked.queries
         states = (
             q[:, configuration_order(self.order, self.nq)],
             v[:, self.order],

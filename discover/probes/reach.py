@@ -18,12 +18,13 @@ import kinematics
 from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, QuerySession
+from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.fit import Fit
-from discover.probes.noise import Floor
+from discover.probes.noise import NoiseFloor
 
 EDGES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
 FARTHEST = EDGES[-1]
-_TOLERANCE = 0.05
+_TOLERANCE = threshold("probes.reach_tolerance")
 _RESAMPLES = 200
 _RAYS = 12
 _FEW_ROWS = 4
@@ -73,7 +74,7 @@ def curves(session: QuerySession, law: Predicts, inside: Answers) -> dict[str, C
     return result
 
 
-def tolerance(floor: Floor) -> float:
+def tolerance(floor: NoiseFloor) -> float:
     """The relative error at which a law is said to have reached its end."""
     return _TOLERANCE + 3 * floor.random
 

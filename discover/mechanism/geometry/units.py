@@ -31,13 +31,13 @@ class InMetres(BlackBox):
     def __init__(self, asked: BlackBox, slides: Sequence[bool], scale: float):
         super().__init__(asked.model, asked.nq, asked.nv, outputs=asked.outputs, dt=asked.dt)
         self.asked = asked
+        self._tally = asked._tally  # one count for the model
         self.factor = torch.where(torch.tensor(slides), scale, 1.0).double()
 
     def ask(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool = True) -> Answers:
         """The model's answers; forces along a coordinate change as it does not."""
         factor = self.factor
         told = self.asked.ask(q / factor, v / factor, tau * factor, strict=strict)
-        self.queries = self.asked.queries
         return replace(told, q=q, v=v, tau=tau, a=told.a * factor, q_next=None, v_next=None)
 
 
