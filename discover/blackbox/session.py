@@ -15,7 +15,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers, BlackBox, Dynamics
-from discover.blackbox.sampling import Batch
+from discover.blackbox.sampling import AXES, Batch
 from discover.blackbox.support import Support
 from kinematics import Robot
 
@@ -40,12 +40,13 @@ class Budget:
         return replace(self, inside=round(factor * self.inside), shell=round(factor * self.shell))
 
 
+__all__ = ["AXES", "BUDGETS", "Budget", "QuerySession"]
+
 BUDGETS = {
     "quick": Budget(screen=40, inside=100, shell=16, local=2),
     "standard": Budget(screen=50, inside=180, shell=16, local=1),
     "thorough": Budget(screen=50, inside=1000, shell=120, local=12),
 }
-AXES = ("joint", "q", "v", "tau")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,6 +15,7 @@ from discover.blackbox.contract import Answers, relative_error
 from discover.blackbox.session import QuerySession
 from discover.examination.outcome import Description
 from discover.judgement.evidence import Name
+from discover.judgement.thresholds import threshold
 from discover.judgement.verdict import evidence_of
 from discover.laws import RigidBodyLaw
 from discover.laws.extensions.memory import MemoryLaw, Question, search
@@ -25,7 +26,7 @@ _PAIRS = 160
 _FRESH = 60
 _FAR = (2.0, 3.0)  # half-widths
 _SAME = 1e-9  # an error that is rounding
-_AS_GOOD = 1.3  # times the error on questions that follow themselves
+_AS_GOOD = threshold("examination.memory_explains")
 # Evidence on the bodies and joint terms, and on the law with more and the best of all.
 _BODIES = (Name.REFIT_ERROR_FAR, Name.SELF_EXTRAPOLATION)
 _WITH_MORE = (Name.EXTENDED_ERROR_FAR, Name.BEST_ERROR_FAR)
@@ -35,11 +36,11 @@ def with_history(description: Description, session: QuerySession, history: Histo
     """The description of a model with history: law with memory, and evidence in sequence."""
     place = "row of the batch" if history.kind == "row" else "call"
     size = max(history.by_row, history.by_call)
-    said = f"Its answers depend on the question before (the {place}): {size:.2g} of the spread of a"
+    said = f"Its answers depend on the query before (the {place}): {size:.2g} of the spread of a"
     law = description.law
     stepping = session.blackbox.outputs != "acceleration"
     if not isinstance(law, RigidBodyLaw) or stepping or law.integrator is not None:
-        note = f"{said}; no law of that was sought: all else holds for questions that are repeated."
+        note = f"{said}; no law of that was sought: all numbers are for repeated queries."
         return _judged(
             replace(description, notes=[*description.notes, note]), size, size, size, size
         )
@@ -67,7 +68,7 @@ def with_history(description: Description, session: QuerySession, history: Histo
     sentence = (
         f"{said}; a law of that memory leaves {better:.2g} of a in the region and "
         f"{better_far:.2g} at 2–3 half-widths, where the law without leaves {plain:.2g} and "
-        f"{plain_far:.2g}. All other numbers are for questions that follow themselves."
+        f"{plain_far:.2g}. All other numbers are for repeated queries."
     )
     found = better_far < plain_far
     description = replace(

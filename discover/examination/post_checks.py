@@ -7,6 +7,7 @@ from dataclasses import replace
 import sympy
 
 from discover.blackbox.session import QuerySession
+from discover.judgement.thresholds import threshold
 from discover.laws import RigidBodyLaw
 from discover.laws.rigid_body import lagrangian as helmholtz
 from discover.laws.rigid_body import lagrangian as lagrangians
@@ -14,7 +15,7 @@ from discover.laws.rigid_body.equivalence import to_rigid_body
 
 _STATES = 240
 _DISTANCE = 3.0  # half-widths over which laws are compared
-_JOINTS = 4  # up to which the conditions of a Lagrangian take a fraction of a second
+_DERIVATIVES = threshold("examination.helmholtz_derivatives")
 
 
 def post_checked(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw, list[str]]:
@@ -61,7 +62,7 @@ def _with_lagrangian(law: RigidBodyLaw) -> tuple[RigidBodyLaw, str]:
 
 def _has_conditions(law: RigidBodyLaw) -> bool:
     """Whether the forces that the law demands for an acceleration can be read off its answers."""
-    plain = law.robot.nq == law.robot.nv <= _JOINTS
+    plain = law.robot.nq == law.robot.nv and law.robot.nv**2 <= _DERIVATIVES
     return (
         plain
         and not law.nonlinearities

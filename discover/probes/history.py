@@ -13,13 +13,14 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import QuerySession
+from discover.judgement.thresholds import threshold
 
 _FEW = 4  # states that tell whether answers repeat at all
 _STATES = 8
 # (rounds, times the variance of repeats that an effect must have): a look, and a second one
-_LOOKS = ((1, 2.0), (4, 3.0))
+_LOOKS = ((1, threshold("probes.history_first")), (4, threshold("probes.history_confirmed")))
 _SETTLING = (2, 6, 18)
-_NO_BETTER = 0.5
+_NO_BETTER = threshold("probes.history_not_settling")
 _ROUNDING = 1e-5  # standardised: below this it is sums in another order
 
 
