@@ -13,13 +13,14 @@ import kinematics
 from kinematics.programs import ProgramError, compile_robot, evaluate, robot_program
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import mechanism
-from kinematics.programs.elimination.order_choices import limb_orders, places_of
 from kinematics.programs.elimination.orders import (
     Order,
     articulated_order,
     composite_order,
     describe,
     equation_graph,
+    limb_orders,
+    places_of,
 )
 from kinematics.programs.elimination.regrouping import regrouped
 from kinematics.programs.elimination.search import better_order

@@ -29,12 +29,11 @@ from kinematics.programs.elimination.mechanism import Mechanism
 from kinematics.programs.elimination.orders import ABOVE, BEFORE, OWN, Order, describe
 from kinematics.programs.elimination.reference_motion import reference_motion
 from kinematics.programs.elimination.regrouping import regrouped
-from kinematics.programs.elimination.steps import TURNING
-from kinematics.programs.from_sympy import extra_nodes
-from kinematics.programs.graph import Graph
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Graph, Node
 from kinematics.programs.program import Program, make_program
+from kinematics.programs.symbolic import extra_nodes
 from kinematics.programs.tracing import make_inputs
+from kinematics.robot.joints import TURNING
 
 
 @dataclass(kw_only=True)

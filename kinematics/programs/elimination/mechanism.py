@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from kinematics.programs.elimination.steps import (
-    TURNING,
     Step,
     about,
     is_permutation,
     snap,
     steps_between,
 )
+from kinematics.robot.joints import TURNING
 
 
 @dataclass(kw_only=True)

@@ -1,13 +1,19 @@
-"""Elimination orders: where each joint leaves the equations of motion, and how to say it."""
+"""Elimination orders: where each joint leaves the equations of motion, the classical orders, and
+those that differ little from a given one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import networkx as nx
 
 from kinematics.programs.elimination.mechanism import Mechanism
+from kinematics.robot.joints import TURNING
 
 OWN = "own"  # in the body's frame, its own joint included
 ABOVE = "above"  # in the parent's frame, before the siblings are added
@@ -82,3 +88,135 @@ def describe(made: Mechanism, order: Order) -> str:
         lines.append(f"    {body.name}: {'; '.join([*gone, *([carried] if carried else [])])}")
     lines.append("outward: accelerations of the joints in reverse, each from its body's motion")
     return "\n".join(lines)
+
+
+REFERENCES = ("xy", "yx", "rest")
+MOMENTS = ("second moment", "Ixx", "Iyy")
+
+
+def limb_orders(made: Mechanism) -> list[Order]:
+    """Orders between the classical ones: towards the tips joints are carried, elsewhere not.
+
+    With reach k the joints of every unbranched end of at most k joints leave together, at the
+    body where that end begins, in its own frame or its parent's.
+    """
+    height = [1] * len(made.bodies)
+    single = [True] * len(made.bodies)
+    for body in reversed(made.bodies):
+        if body.parent >= 0:
+            parent = made.bodies[body.parent]
+            height[parent.index] = max(height[parent.index], height[body.index] + 1)
+            if len(parent.children) > 1 or not single[body.index]:
+                single[parent.index] = False
+    orders = []
+    longest = max(height)
+    for reach in range(1, min(longest, 7) + 1):
+        for stage in (OWN, ABOVE):
+            places = []
+            for body in made.bodies:
+                here = body.index
+                while (
+                    made.bodies[here].parent >= 0
+                    and single[made.bodies[here].parent]
+                    and height[made.bodies[here].parent] <= reach
+                ):
+                    here = made.bodies[here].parent
+                tip = single[body.index] and height[body.index] <= reach
+                root = made.bodies[here].parent < 0
+                places.append((here, OWN if root or not tip else stage))
+            if stage == OWN and reach == 1:
+                continue
+            orders.append(Order(places=tuple(places), name=f"ends of {reach}, {stage}"))
+    return orders
+
+
+def every_order(
+    made: Mechanism, start: Order, most: int, *, hurry: bool
+) -> tuple[str, Iterable[Order]]:
+    """All orders, or (in a hurry at best) all places with the rest as in ``start``, if there are at
+    most so many."""
+    places = [places_of(made, b.index) for b in made.bodies]
+    turning = [b.index for b in made.bodies if b.kind in TURNING]
+    orders = math.prod(map(len, places))
+    if orders > most:
+        return "", ()
+    if hurry or orders * (len(REFERENCES) * len(MOMENTS)) ** len(turning) > most:
+        return "orders", (replace(start, places=p, name="") for p in itertools.product(*places))
+    choices = itertools.product(
+        itertools.product(*places),
+        itertools.product(REFERENCES, repeat=len(turning)),
+        itertools.product(MOMENTS, repeat=len(turning)),
+    )
+    return "all", (
+        Order(
+            places=p,
+            reference=dict(zip(turning, r, strict=True)),
+            moments=dict(zip(turning, m, strict=True)),
+        )
+        for p, r, m in choices
+    )
+
+
+def places_of(made: Mechanism, joint: int) -> list[tuple[int, str]]:
+    """Everywhere a joint may be eliminated."""
+    line = made.ancestors(joint)
+    out = [(joint, OWN)]
+    for k, body in enumerate(line):
+        if k:
+            out += [(body, BEFORE), (body, OWN)]
+        if made.bodies[body].parent >= 0:
+            out.append((body, ABOVE))
+    return out
+
+
+def uniform_orders(made: Mechanism, order: Order) -> Iterator[Order]:
+    """The same choice for all turning joints, or for those at one height above the tips."""
+    joints = [b.index for b in made.bodies if b.kind in TURNING]
+    yield Order(places=order.places, reference=dict.fromkeys(joints, "yx"))
+    yield Order(places=order.places, moments=dict.fromkeys(joints, "Ixx"))
+    yield Order(places=order.places, moments=dict.fromkeys(joints, "Iyy"))
+    tips = [j for j in joints if not made.bodies[j].children]
+    yield Order(places=order.places, moments=dict.fromkeys(tips, "Iyy"))
+    yield Order(places=order.places, moments=dict.fromkeys(tips, "second moment"))
+
+
+def neighbours(made: Mechanism, order: Order) -> Iterator[Order]:
+    """Orders that differ in one choice of one joint, or of a joint and all below it."""
+    for body in made.bodies:
+        if body.kind in TURNING:
+            now = order.reference.get(body.index, "xy")
+            for mode in REFERENCES:
+                if mode != now:
+                    yield replace(order, reference={**order.reference, body.index: mode}, name="")
+            chosen = order.moments.get(body.index, "second moment")
+            for mode in MOMENTS:
+                if mode != chosen:
+                    yield replace(order, moments={**order.moments, body.index: mode}, name="")
+    for body in made.bodies:
+        options = places_of(made, body.index)
+        now_at = options.index(order.places[body.index])
+        for step in (-2, -1, 1, 2):
+            if 0 <= now_at + step < len(options):
+                places = list(order.places)
+                places[body.index] = options[now_at + step]
+                yield replace(order, places=tuple(places), name="")
+
+
+def merged(best: Order, start: Order, candidate: Order) -> Order:
+    """The one choice in which ``candidate`` differs from ``start``, made in ``best``."""
+    return replace(
+        best,
+        places=tuple(
+            c if c != s else b
+            for b, s, c in zip(best.places, start.places, candidate.places, strict=True)
+        ),
+        reference={
+            **best.reference,
+            **{k: m for k, m in candidate.reference.items() if start.reference.get(k) != m},
+        },
+        moments={
+            **best.moments,
+            **{k: m for k, m in candidate.moments.items() if start.moments.get(k) != m},
+        },
+        name="",
+    )

@@ -19,9 +19,8 @@ import numpy as np
 
 from kinematics.programs.elimination.frames import Move, Vector, add, cross, down, vector_up
 from kinematics.programs.elimination.mechanism import Mechanism
-from kinematics.programs.elimination.steps import TURNING
-from kinematics.programs.graph import Graph
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Graph, Node
+from kinematics.robot.joints import TURNING
 
 
 @dataclass(frozen=True, kw_only=True)

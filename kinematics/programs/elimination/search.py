@@ -17,14 +17,16 @@ from typing import Any
 
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import Mechanism, mechanism
-from kinematics.programs.elimination.order_choices import (
+from kinematics.programs.elimination.orders import (
+    Order,
+    articulated_order,
+    composite_order,
     every_order,
     limb_orders,
     merged,
     neighbours,
     uniform_orders,
 )
-from kinematics.programs.elimination.orders import Order, articulated_order, composite_order
 from kinematics.programs.graph import many_nodes
 from kinematics.programs.program import Program
 

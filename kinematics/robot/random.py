@@ -1,15 +1,18 @@
-"""Families of random trees, for property tests and studies of scale."""
+"""Random robots and random states, for tests, identification, benchmarks and studies of scale."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from kinematics.errors import RobotError
-from kinematics.robot import physical
+from kinematics.robot import inertial_parameters
 from kinematics.robot.joints import KINDS
-from kinematics.robot.tree import Robot, build
+from kinematics.robot.tree import Robot, build, check_robot
+from kinematics.spatial.rotations import matrix_of_quaternion
 
 
 def random_tree(
@@ -119,19 +122,13 @@ def random_inertia(generator: np.random.Generator) -> np.ndarray:
     principal = np.array([radii[1] + radii[2], radii[0] + radii[2], radii[0] + radii[1]])
     turn = random_rotation(generator)
     inertia = mass / 5 * turn @ np.diag(principal) @ turn.T
-    return physical.parameters(mass, generator.uniform(-0.15, 0.15, 3), inertia)
+    return inertial_parameters.about_origin(mass, generator.uniform(-0.15, 0.15, 3), inertia)
 
 
 def random_rotation(generator: np.random.Generator) -> np.ndarray:
     """A rotation matrix, uniform over all orientations."""
-    w, x, y, z = _unit(generator.normal(size=4))
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    quaternion = _unit(generator.normal(size=4))
+    return matrix_of_quaternion(quaternion[None, :, None])[0, :, :, 0]
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
@@ -152,3 +149,28 @@ def _depth_first(parents: list[int]) -> list[int]:
         ordered.append(body)
         stack += children.get(body, [])[::-1]
     return [number[parents[body]] for body in ordered]
+
+
+def random_state(
+    robot: Robot, count: int, *, seed: int = 0, q: float = torch.pi, v: float = 1.0, a: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Random q (count, nq), v and a (count, nv), float64: uniform in ±q, ±v, ±a.
+
+    Rotations of spherical and free joints are uniform over all orientations.
+    """
+    check_robot(robot)
+    if count < 0:
+        raise RobotError(f"expected a count >= 0, found {count}; ask for some states")
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(width: int, half: float) -> Tensor:
+        return half * (2 * torch.rand(count, width, generator=generator, dtype=torch.float64) - 1)
+
+    configuration = uniform(robot.nq, q)
+    for where in robot.quaternion_slices:
+        quaternion = torch.randn(count, 4, generator=generator, dtype=torch.float64)
+        configuration[:, where] = quaternion / quaternion.norm(dim=-1, keepdim=True)
+    for kind, at in zip(robot.kinds, robot.q_slices, strict=True):
+        if kind == "free":
+            configuration[:, at.start : at.start + 3] /= max(q, 1.0)
+    return configuration, uniform(robot.nv, v), uniform(robot.nv, a)

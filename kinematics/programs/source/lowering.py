@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kinematics.programs.graph import Graph, reachable
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Graph, Node, reachable
 from kinematics.programs.program import TRIG, Program
 
 REACH = 40
