@@ -37,7 +37,7 @@ def load(
     free = root == "free"
     if element.tag == "robot":
         robot = robot_from_urdf(element, label, free=free, joint_terms=bool(joint_terms))
-        return _noted(robot, free)
+        return _with_note(robot, free)
     if element.tag == "mujoco":
         robot = robot_from_mjcf(
             element,
@@ -48,14 +48,14 @@ def load(
             joint_terms=joint_terms is not False,
             tree_only=tree_only,
         )
-        return _noted(robot, free)
+        return _with_note(robot, free)
     raise RobotError(
         f"expected a URDF (<robot>) or an MJCF (<mujoco>), found <{element.tag}> in {label}; "
         "convert it"
     )
 
 
-def _noted(robot: Robot, free: bool) -> Robot:
+def _with_note(robot: Robot, free: bool) -> Robot:
     """The robot with a note, also given as a warning, if some of its motions move no inertia."""
     undetermined = joints_without_inertia(robot)
     if not undetermined:

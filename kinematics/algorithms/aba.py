@@ -54,7 +54,7 @@ def articulated_motion(given: Inputs, place: Placement, force: Array) -> Array:
         bias = wrenches[level.number]
         if level.number == len(layout.levels) - 1:
             total = with_bias(xp, total, bias)
-        else:  # the sum over the children is nobody else's
+        else:  # the sum over the children is used nowhere else
             total = xp.add_rows(total, BIAS_ROWS, bias)
         block = total.reshape(total.shape[0], 6, 7, total.shape[-1])
         pivots = []

@@ -55,7 +55,7 @@ def simulate(
     """Simulate ``steps`` steps of ``dt`` [s] from q0 (..., nq), v0 (..., nv).
 
     ``tau`` is None (no torque), a constant (..., nv), an array (steps, ..., nv) held over each
-    step, or a policy (q, v, t) -> tau asked once a step and held over it. ``integrator``:
+    step, or a policy (q, v, t) -> tau evaluated once a step and held over it. ``integrator``:
     "semi_implicit_euler" (order 1), "rk4" (order 4) or "implicit_midpoint" (order 2, energy
     bounded over long times).
     """

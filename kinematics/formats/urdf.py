@@ -36,7 +36,7 @@ def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool)
     tree = _Tree()
     if free:
         tree.out.free_root(base)
-        tree.own.append(("root_joint", "free", None, None))
+        tree.joints.append(("root_joint", "free", None, None))
     # depth first, in the order of the document; an entry is a link, the joint that carries it, the
     # moving body that carries both, and the placement of the joint in that body's frame
     stack: list[tuple[Any, str, int, np.ndarray, np.ndarray]] = [
@@ -61,7 +61,7 @@ class _Tree:
 
     def __init__(self) -> None:
         self.out = RobotBuilder()
-        self.own: list[tuple[str, str, Any, Any]] = []  # joint, kind, limit, dynamics
+        self.joints: list[tuple[str, str, Any, Any]] = []  # joint, kind, limit, dynamics
         self.mimic: list[Mimic] = []
         self.notes: list[str] = []
 
@@ -75,7 +75,7 @@ class _Tree:
         if kind == "planar":
             return self._planar(joint, parent, rotation, offset, axis)
         number = self.out.joint(joint.name, joint.child, kind, parent, rotation, offset, axis)
-        self.own.append((joint.name, kind, joint.limit, joint.dynamics))
+        self.joints.append((joint.name, kind, joint.limit, joint.dynamics))
         if joint.mimic is not None:
             scale, shift = joint.mimic.multiplier, joint.mimic.offset
             self.mimic.append(
@@ -102,9 +102,9 @@ class _Tree:
         for letter, axis in (("x", first), ("y", np.cross(normal, first))):
             name, body = f"{joint.name}_{letter}", f"{joint.child}_{letter}"
             parent = self.out.joint(name, body, "prismatic", parent, rotation, offset, axis)
-            self.own.append((name, "prismatic", None, joint.dynamics))
+            self.joints.append((name, "prismatic", None, joint.dynamics))
             rotation, offset = np.eye(3), np.zeros(3)
-        self.own.append((joint.name, "continuous", None, joint.dynamics))
+        self.joints.append((joint.name, "continuous", None, joint.dynamics))
         return self.out.joint(
             joint.name, joint.child, "continuous", parent, rotation, offset, normal
         )
@@ -127,7 +127,7 @@ class _Tree:
         """Limits and joint terms of the independent joints; a mimic's terms go to its driver."""
         damping, friction = self.out.terms["damping"], self.out.terms["friction"]
         at: dict[str, int] = {}
-        for name, kind, limit, dynamics in self.own:
+        for name, kind, limit, dynamics in self.joints:
             if name not in mimic:
                 at[name] = len(damping)
                 bounded = kind in ("revolute", "prismatic")
@@ -140,7 +140,7 @@ class _Tree:
                     damping=_value(dynamics, "damping", 0.0),
                     friction=_value(dynamics, "friction", 0.0),
                 )
-        for name, _, _, dynamics in self.own:
+        for name, _, _, dynamics in self.joints:
             if name in mimic and dynamics is not None:
                 row, scale = at[mimic[name].driver], abs(mimic[name].multiplier)
                 damping[row] += scale**2 * float(dynamics.damping or 0.0)

@@ -173,8 +173,8 @@ class Graph:
         return node
 
     def forget(self) -> None:
-        """Let go of all nodes, so that those nobody holds are freed at once: a graph and its nodes
-        hold each other, and wait for the garbage collector otherwise."""
+        """Drop all nodes, so that those not referenced elsewhere are freed at once: a graph and its
+        nodes reference each other, and would wait for the garbage collector."""
         self.nodes.clear()
         self._table.clear()
 

@@ -24,7 +24,7 @@ FORMS: dict[str, Callable[[Program], Any]] = {}
 
 
 class ProgramError(WorldlawError):
-    """A program was asked for something it cannot do, or called with wrong arrays."""
+    """A program cannot be made, written or called as requested."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -245,7 +245,8 @@ class Placement:
     ) -> list[Any]:
         """Sum ``own`` (nb, k, B) leaf to root; what each level keeps, root first.
 
-        ``step(level, sum)`` returns what to keep and what the parent shall feel (None: the sum).
+        ``step(level, sum)`` returns what to keep and what to pass to the parent; without it, both
+        are the sum.
         """
         kept: list[Any] = []
         total: Array | None = None

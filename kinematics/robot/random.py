@@ -34,11 +34,11 @@ def random_tree(
             f"expected nb >= 1 and branching in [0, 1], found {nb} and {branching}; change them"
         )
     generator = np.random.default_rng(seed)
-    drawn = [-1]
+    parents = [-1]
     for i in range(1, nb):
         anywhere = generator.random() < branching
-        drawn.append(int(generator.integers(0, i)) if anywhere else i - 1)
-    return _furnish(f"random_tree_{nb}_{seed}", drawn, generator, kinds, root)
+        parents.append(int(generator.integers(0, i)) if anywhere else i - 1)
+    return _robot_on(f"random_tree_{nb}_{seed}", parents, generator, kinds, root)
 
 
 def family(
@@ -52,7 +52,7 @@ def family(
     """A random robot of a given shape: "chain", "star" (arms of two), "binary" or "humanoid".
 
     A humanoid is a trunk of a fifth of the bodies with two arms, two legs and a head. Bodies are
-    furnished as in ``random_tree``.
+    drawn as in ``random_tree``.
     """
     shapes = {"chain": _chain, "star": _star, "binary": _binary, "humanoid": _humanoid}
     if shape not in shapes or nb < 1:
@@ -61,7 +61,7 @@ def family(
             "change them"
         )
     generator = np.random.default_rng(seed)
-    return _furnish(f"{shape}_{nb}_{seed}", shapes[shape](nb), generator, kinds, root)
+    return _robot_on(f"{shape}_{nb}_{seed}", shapes[shape](nb), generator, kinds, root)
 
 
 def _chain(nb: int) -> list[int]:
@@ -87,9 +87,9 @@ def _humanoid(nb: int) -> list[int]:
     return parents
 
 
-def _furnish(
+def _robot_on(
     name: str,
-    drawn: list[int],
+    parents: list[int],
     generator: np.random.Generator,
     kinds: Sequence[str],
     root: str,
@@ -100,7 +100,7 @@ def _furnish(
             f'expected kinds among {", ".join(KINDS)} and root "fixed" or "free", '
             f"found {tuple(kinds)} and {root!r}; change them"
         )
-    nb, parents = len(drawn), _depth_first(drawn)
+    nb, parents = len(parents), _depth_first(parents)
     chosen = [str(generator.choice(list(kinds))) for _ in range(nb)]
     if root == "free":
         chosen[0] = "free"

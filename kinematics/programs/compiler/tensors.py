@@ -2,7 +2,7 @@
 `torch.func` and `torch.compile`, and on graphics cards.
 
 There are two ways to the same kernels. `torch.compile` records calls as one node of its graph and
-asks for an operator (``worldlaw::program``); elsewhere an `autograd.Function` serves, which alone
+needs an operator (``worldlaw::program``); elsewhere an `autograd.Function` serves, which alone
 can be mapped and nested by `torch.func`. Gradients of both are the compiled pullback, called the
 same way.
 
@@ -25,7 +25,7 @@ Call = Callable[[int, Sequence[Tensor]], Tensor]  # a program by number, on its 
 
 
 class Compiled(Protocol):
-    """What is asked of a compiled program here; see `compiler.compiled.CompiledProgram`."""
+    """What this module needs of a compiled program; see `compiler.compiled.CompiledProgram`."""
 
     name: str
     dtype: str
@@ -45,7 +45,7 @@ _PROGRAMS: list[Compiled] = []  # by number: torch's operators take tensors and 
 
 
 def register(program: Compiled) -> int:
-    """The number by which torch's operator knows ``program``, which is kept from then on."""
+    """The number by which torch's operator refers to ``program``, which is kept from then on."""
     _PROGRAMS.append(program)
     return len(_PROGRAMS) - 1
 

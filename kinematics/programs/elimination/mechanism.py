@@ -126,8 +126,7 @@ def mechanism(robot: Any) -> Mechanism:
             )
         )
     gravity = np.asarray(robot.gravity.tolist())
-    made = Mechanism(robot=robot, bodies=bodies, gravity=gravity)
-    return made
+    return Mechanism(robot=robot, bodies=bodies, gravity=gravity)
 
 
 def _plain(robot: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

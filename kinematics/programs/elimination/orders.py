@@ -32,14 +32,14 @@ class Order:
     name: str = ""
 
 
-def articulated_order(made: Mechanism) -> Order:
+def articulated_order(model: Mechanism) -> Order:
     """Every joint at its own body: the articulated-body algorithm."""
-    return Order(places=tuple((b.index, OWN) for b in made.bodies), name="aba")
+    return Order(places=tuple((b.index, OWN) for b in model.bodies), name="aba")
 
 
-def composite_order(made: Mechanism) -> Order:
+def composite_order(model: Mechanism) -> Order:
     """Every joint at its root: composite rigid bodies, then LᵀDL."""
-    places = tuple((made.ancestors(b.index)[-1], OWN) for b in made.bodies)
+    places = tuple((model.ancestors(b.index)[-1], OWN) for b in model.bodies)
     return Order(places=places, name="crba")
 
 
@@ -56,7 +56,7 @@ def equation_graph(robot: Any) -> nx.Graph:
     return graph
 
 
-def describe(made: Mechanism, order: Order) -> str:
+def describe(model: Mechanism, order: Order) -> str:
     """The order as passes over the tree, for people."""
     lines = [
         "outward: for each body, root to leaf",
@@ -70,19 +70,19 @@ def describe(made: Mechanism, order: Order) -> str:
         OWN: "in its frame",
         ABOVE: "in its parent's frame",
     }
-    for body in reversed(made.bodies):
+    for body in reversed(model.bodies):
         due = [
-            (stage, [b.name for b in reversed(made.bodies) if order.places[b.index] == key])
+            (stage, [b.name for b in reversed(model.bodies) if order.places[b.index] == key])
             for stage in STAGES
             for key in [(body.index, stage)]
         ]
         gone = [f"eliminate {', '.join(names)} {words[stage]}" for stage, names in due if names]
         waiting = [
             b.name
-            for b in made.bodies
-            if body.index in made.ancestors(b.index)
+            for b in model.bodies
+            if body.index in model.ancestors(b.index)
             and order.places[b.index][0]
-            not in made.ancestors(b.index)[: made.ancestors(b.index).index(body.index) + 1]
+            not in model.ancestors(b.index)[: model.ancestors(b.index).index(body.index) + 1]
         ]
         carried = f"carry {', '.join(waiting)} to its parent" if waiting else ""
         lines.append(f"    {body.name}: {'; '.join([*gone, *([carried] if carried else [])])}")
@@ -94,17 +94,17 @@ REFERENCES = ("xy", "yx", "rest")
 MOMENTS = ("second moment", "Ixx", "Iyy")
 
 
-def limb_orders(made: Mechanism) -> list[Order]:
+def limb_orders(model: Mechanism) -> list[Order]:
     """Orders between the classical ones: towards the tips joints are carried, elsewhere not.
 
     With reach k the joints of every unbranched end of at most k joints leave together, at the
     body where that end begins, in its own frame or its parent's.
     """
-    height = [1] * len(made.bodies)
-    single = [True] * len(made.bodies)
-    for body in reversed(made.bodies):
+    height = [1] * len(model.bodies)
+    single = [True] * len(model.bodies)
+    for body in reversed(model.bodies):
         if body.parent >= 0:
-            parent = made.bodies[body.parent]
+            parent = model.bodies[body.parent]
             height[parent.index] = max(height[parent.index], height[body.index] + 1)
             if len(parent.children) > 1 or not single[body.index]:
                 single[parent.index] = False
@@ -113,16 +113,16 @@ def limb_orders(made: Mechanism) -> list[Order]:
     for reach in range(1, min(longest, 7) + 1):
         for stage in (OWN, ABOVE):
             places = []
-            for body in made.bodies:
+            for body in model.bodies:
                 here = body.index
                 while (
-                    made.bodies[here].parent >= 0
-                    and single[made.bodies[here].parent]
-                    and height[made.bodies[here].parent] <= reach
+                    model.bodies[here].parent >= 0
+                    and single[model.bodies[here].parent]
+                    and height[model.bodies[here].parent] <= reach
                 ):
-                    here = made.bodies[here].parent
+                    here = model.bodies[here].parent
                 tip = single[body.index] and height[body.index] <= reach
-                root = made.bodies[here].parent < 0
+                root = model.bodies[here].parent < 0
                 places.append((here, OWN if root or not tip else stage))
             if stage == OWN and reach == 1:
                 continue
@@ -131,16 +131,16 @@ def limb_orders(made: Mechanism) -> list[Order]:
 
 
 def every_order(
-    made: Mechanism, start: Order, most: int, *, hurry: bool
+    model: Mechanism, start: Order, most: int, *, quick: bool
 ) -> tuple[str, Iterable[Order]]:
-    """All orders, or (in a hurry at best) all places with the rest as in ``start``, if there are at
-    most so many."""
-    places = [places_of(made, b.index) for b in made.bodies]
-    turning = [b.index for b in made.bodies if b.kind in TURNING]
+    """All orders if there are at most ``most``, else (always if ``quick``) all places with the rest
+    as in ``start`` if those are no more, else none; and which of these: "all", "orders" or ""."""
+    places = [places_of(model, b.index) for b in model.bodies]
+    turning = [b.index for b in model.bodies if b.kind in TURNING]
     orders = math.prod(map(len, places))
     if orders > most:
         return "", ()
-    if hurry or orders * (len(REFERENCES) * len(MOMENTS)) ** len(turning) > most:
+    if quick or orders * (len(REFERENCES) * len(MOMENTS)) ** len(turning) > most:
         return "orders", (replace(start, places=p, name="") for p in itertools.product(*places))
     choices = itertools.product(
         itertools.product(*places),
@@ -157,32 +157,32 @@ def every_order(
     )
 
 
-def places_of(made: Mechanism, joint: int) -> list[tuple[int, str]]:
+def places_of(model: Mechanism, joint: int) -> list[tuple[int, str]]:
     """Everywhere a joint may be eliminated."""
-    line = made.ancestors(joint)
+    line = model.ancestors(joint)
     out = [(joint, OWN)]
     for k, body in enumerate(line):
         if k:
             out += [(body, BEFORE), (body, OWN)]
-        if made.bodies[body].parent >= 0:
+        if model.bodies[body].parent >= 0:
             out.append((body, ABOVE))
     return out
 
 
-def uniform_orders(made: Mechanism, order: Order) -> Iterator[Order]:
+def uniform_orders(model: Mechanism, order: Order) -> Iterator[Order]:
     """The same choice for all turning joints, or for those at one height above the tips."""
-    joints = [b.index for b in made.bodies if b.kind in TURNING]
+    joints = [b.index for b in model.bodies if b.kind in TURNING]
     yield Order(places=order.places, reference=dict.fromkeys(joints, "yx"))
     yield Order(places=order.places, moments=dict.fromkeys(joints, "Ixx"))
     yield Order(places=order.places, moments=dict.fromkeys(joints, "Iyy"))
-    tips = [j for j in joints if not made.bodies[j].children]
+    tips = [j for j in joints if not model.bodies[j].children]
     yield Order(places=order.places, moments=dict.fromkeys(tips, "Iyy"))
     yield Order(places=order.places, moments=dict.fromkeys(tips, "second moment"))
 
 
-def neighbours(made: Mechanism, order: Order) -> Iterator[Order]:
+def neighbours(model: Mechanism, order: Order) -> Iterator[Order]:
     """Orders that differ in one choice of one joint, or of a joint and all below it."""
-    for body in made.bodies:
+    for body in model.bodies:
         if body.kind in TURNING:
             now = order.reference.get(body.index, "xy")
             for mode in REFERENCES:
@@ -192,8 +192,8 @@ def neighbours(made: Mechanism, order: Order) -> Iterator[Order]:
             for mode in MOMENTS:
                 if mode != chosen:
                     yield replace(order, moments={**order.moments, body.index: mode}, name="")
-    for body in made.bodies:
-        options = places_of(made, body.index)
+    for body in model.bodies:
+        options = places_of(model, body.index)
         now_at = options.index(order.places[body.index])
         for step in (-2, -1, 1, 2):
             if 0 <= now_at + step < len(options):

@@ -9,15 +9,15 @@ from kinematics.programs.elimination.steps import about, turn_matrix
 from kinematics.robot.joints import TURNING
 
 
-def regrouped(made: Mechanism, rule: dict[int, str] | str = "second moment") -> list[np.ndarray]:
+def regrouped(model: Mechanism, rule: dict[int, str] | str = "second moment") -> list[np.ndarray]:
     """Second moments (4, 4) of each body after moving to parents what joints cannot tell apart.
 
     For a revolute joint one more choice is free, ``rule``: which entry vanishes, the "second
     moment" along the axis, "Ixx" or "Iyy". Bodies on the fixed base lose the rest.
     """
-    moments = [b.moments.copy() for b in made.bodies]
+    moments = [b.moments.copy() for b in model.bodies]
     sizes = [np.abs(m) for m in moments]  # what was added up: the measure of rounding
-    for body in reversed(made.bodies):
+    for body in reversed(model.bodies):
         own, size = moments[body.index], sizes[body.index]
         own[np.abs(own) < 8 * np.finfo(float).eps * size] = 0.0  # cancelled up to rounding
         moved = np.zeros((4, 4))

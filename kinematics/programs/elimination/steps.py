@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinematics.robot.joints import TURNING
+from kinematics.spatial.rotations import clean
 
 SNAP = 1e-12
 
@@ -34,10 +35,7 @@ class Step:
 
 def snap(x: np.ndarray, tolerance: float = SNAP) -> np.ndarray:
     """Entries within ``tolerance`` of 0 and ±1 made exact: constants, never computed results."""
-    out = np.array(x, dtype=float)
-    for value in (0.0, 1.0, -1.0):
-        out[np.abs(out - value) < tolerance] = value
-    return out + 0.0
+    return clean(x, tolerance) + 0.0  # no negative zeros
 
 
 def is_permutation(rotation: np.ndarray) -> bool:
