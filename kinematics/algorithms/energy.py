@@ -1,18 +1,17 @@
-"""Kinetic and potential energy, momentum and centre of mass."""
+"""Kinetic and potential energy, centre of mass, momentum of the whole and of each joint."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kinematics.algorithms import springs, terms
+from kinematics.algorithms import joint_terms
 from kinematics.algorithms.crba import composites
-from kinematics.arrays import spatial
-from kinematics.arrays.arguments import check_robot
-from kinematics.arrays.inputs import Inputs, enter
-from kinematics.arrays.operations import Array
-from kinematics.arrays.placement import Placement, concat_levels
-from kinematics.arrays.reading import Level
-from kinematics.robot.tree import Robot
+from kinematics.arrays import Array
+from kinematics.recursion.inputs import Inputs, enter
+from kinematics.recursion.layout import Level
+from kinematics.recursion.placement import Placement, concat_levels
+from kinematics.robot.tree import Robot, check_robot
+from kinematics.spatial import algebra as spatial
 
 
 def kinetic_energy(robot: Robot, q: Any, v: Any) -> Array:
@@ -21,10 +20,10 @@ def kinetic_energy(robot: Robot, q: Any, v: Any) -> Array:
 
 
 def _kinetic(given: Inputs) -> Array:
-    twist = twists(given, Placement(given.read, given.q))
+    twist = twists(given, Placement(given.layout, given.q))
     momentum = spatial.momentum(_wide(given), twist)
     total = (momentum * twist).sum(0).sum(0) * 0.5
-    armature = terms.present(given, "armature")
+    armature = joint_terms.present(given, "armature")
     if armature is not None:
         velocity = given.public["v"].T
         total = total + (armature * velocity * velocity).sum(0) * 0.5
@@ -38,11 +37,11 @@ def potential_energy(robot: Robot, q: Any) -> Array:
 
 def _potential(given: Inputs) -> Array:
     total = whole(given)
-    total = -(total[0, 1:4] * -given.read.fall[0, 3:]).sum(0)
-    stiffness = terms.present(given, "stiffness")
+    total = -(total[0, 1:4] * -given.layout.fall[0, 3:]).sum(0)
+    stiffness = joint_terms.present(given, "stiffness")
     if stiffness is not None:
-        reference = terms.constant(given, given.robot.spring_reference)
-        total = total + springs.energy(given, stiffness, reference)
+        reference = joint_terms.constant(given, given.robot.spring_reference)
+        total = total + joint_terms.spring_energy(given, stiffness, reference)
     return total
 
 
@@ -71,7 +70,7 @@ def momentum(robot: Robot, q: Any, v: Any) -> Array:
 
 
 def _momentum(given: Inputs) -> Array:
-    place = Placement(given.read, given.q)
+    place = Placement(given.layout, given.q)
     own = spatial.momentum(_wide(given), twists(given, place))
     roots = place.inward(own, place.carry_wrench)[0]
     return place.to_base(place.carry_wrench, roots)[0]
@@ -79,7 +78,7 @@ def _momentum(given: Inputs) -> Array:
 
 def twists(given: Inputs, place: Placement) -> Array:
     """Twist of every body (nb, 6, B), root to leaf."""
-    joint_v = given.read.joint_motion(given.v)
+    joint_v = given.layout.joint_motion(given.v)
 
     def step(level: Level, parent: Array | None) -> Array:
         own = joint_v[level.bodies]
@@ -90,10 +89,52 @@ def twists(given: Inputs, place: Placement) -> Array:
 
 def whole(given: Inputs) -> Array:
     """Inertial parameters (1, 10, B) of all moving bodies together, in the base frame."""
-    place = Placement(given.read, given.q)
-    roots = composites(given, place)[given.read.levels[0].bodies]
+    place = Placement(given.layout, given.q)
+    roots = composites(given, place)[given.layout.levels[0].bodies]
     return place.to_base(place.carry_parameters, roots)
 
 
 def _wide(given: Inputs) -> Array:
     return given.xp.broadcast(given.pi, (*given.pi.shape[:-1], given.count))
+
+
+def joint_momentum(robot: Robot, q: Any, v: Any) -> Array:
+    """p = H(q) v (..., nv) [kg·m²/s | kg·m/s], armature included, without forming H."""
+    return enter(robot, q, v).run(_joint_momentum)
+
+
+def momentum_rate(robot: Robot, q: Any, v: Any) -> Array:
+    """d(H v)/dt (..., nv) where tau = 0, joint terms included: ∂L/∂q, less what joints dissipate.
+
+    With h the momentum and g the weight of all that a joint carries, S·(g - twist ×* h): S is
+    constant in the body frame, so in an inertial one it turns with the twist.
+    """
+    return enter(robot, q, v).run(_momentum_rate)
+
+
+def _joint_momentum(given: Inputs) -> Array:
+    place = Placement(given.layout, given.q)
+    carried = _carried(given, place, spatial.momentum(_wide(given), twists(given, place)))
+    p = given.forces(given.layout.joint_forces(carried))
+    armature = joint_terms.present(given, "armature")
+    return p if armature is None else p + armature * given.public["v"].T
+
+
+def _momentum_rate(given: Inputs) -> Array:
+    place = Placement(given.layout, given.q)
+    pi, twist = _wide(given), twists(given, place)
+    h = _carried(given, place, spatial.momentum(pi, twist))
+
+    # a base held against gravity accelerates by -g; the weight is minus what that would need
+    def fall(level: Level, parent: Array | None) -> Array:
+        return place.motion_down(level, given.layout.fall if parent is None else parent)
+
+    lift = concat_levels(given.xp, place.outward(fall))
+    weight = _carried(given, place, -spatial.momentum(pi, lift))
+    rate = given.forces(given.layout.joint_forces(weight - spatial.wrench_cross(twist, h)))
+    passive = joint_terms.velocity_forces(given)
+    return rate if passive is None else rate - passive
+
+
+def _carried(given: Inputs, place: Placement, own: Array) -> Array:
+    return concat_levels(given.xp, place.inward(own, place.carry_wrench))

@@ -1,4 +1,4 @@
-"""Forward dynamics for numbers: the recursion, or its straight-line reading where that is faster.
+"""Forward dynamics for numbers: the recursion, or its straight-line program where that is faster.
 
 A recursion over arrays makes few calls on large arrays, which suits graphics cards, small batches
 of large trees and gradients with respect to inertial parameters. On a CPU other batches are faster,
@@ -6,7 +6,7 @@ large ones several times, through the straight-line program of the same algorith
 columns that stay in cache, numpy's up to WIDE states and torch's beyond. A single state of a chain
 is fastest as plain floats.
 
-Which reading answers depends on the robot and the batch size alone, never on earlier calls, so
+Which of the two answers depends on the robot and the batch size alone, never on earlier calls, so
 that the same question gets the same bits. The price is a trace, tens of milliseconds for an arm, at
 the first call of each new robot; `kinematics.algorithms.aba.aba` is the recursion without it.
 """
@@ -24,11 +24,12 @@ from torch import Tensor
 
 from kinematics.algorithms.aba import accelerations
 from kinematics.algorithms.rnea import rnea
-from kinematics.arrays.inputs import Inputs, enter, plain
-from kinematics.arrays.operations import Array
-from kinematics.programs.evaluation import lean_function
+from kinematics.arrays import Array
+from kinematics.programs.compile import robot_program
 from kinematics.programs.program import Program, ProgramError
-from kinematics.robot.states import random_state
+from kinematics.programs.source.python import column_function
+from kinematics.recursion.inputs import Inputs, enter, plain
+from kinematics.robot.random import random_state
 from kinematics.robot.tree import Robot
 
 LARGE = 512  # states from which columns beat the recursion where gradients are recorded
@@ -113,7 +114,7 @@ def _levels(robot: Robot) -> int:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Straight:
-    """The straight-line readings of one robot, and the parameters they were made from."""
+    """The straight-line program of one robot, as functions, and the parameters it was made from."""
 
     program: Program
     size: int  # operations
@@ -124,7 +125,7 @@ class _Straight:
     def function(self, module: str) -> Callable[..., list[Any]]:
         """The program over "numpy" or "torch" columns or over floats ("math")."""
         if module not in self.functions:
-            self.functions[module] = lean_function(self.program, module)
+            self.functions[module] = column_function(self.program, module)
         return self.functions[module]
 
     def holds(self, robot: Robot) -> bool:
@@ -171,14 +172,12 @@ _singular: WeakSet[Robot] = WeakSet()
 
 
 def _straight(robot: Robot) -> _Straight | None:
-    """The straight-line readings; None where parameters are differentiated or singular."""
+    """The straight-line program; None where parameters are differentiated or singular."""
     found = _made.get(robot)
     if found is not None and found.holds(robot):
         return found
     if robot in _singular or not _fixed(robot):
         return None
-    from kinematics.programs.compile import robot_program
-
     try:
         program = robot_program(robot, "aba", order="aba")
     except ProgramError:  # bodies without inertia (nan, as it should be), springs of ball joints

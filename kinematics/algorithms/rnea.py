@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from kinematics.algorithms import terms
-from kinematics.arrays import spatial
-from kinematics.arrays.inputs import Inputs, enter
-from kinematics.arrays.operations import Array
-from kinematics.arrays.placement import Placement, concat_levels
-from kinematics.arrays.reading import Level
+from kinematics.algorithms import joint_terms
+from kinematics.arrays import Array
+from kinematics.recursion.inputs import Inputs, enter
+from kinematics.recursion.layout import Level
+from kinematics.recursion.placement import Placement, concat_levels
 from kinematics.robot.tree import Robot
+from kinematics.spatial import algebra as spatial
 
 
 def rnea(robot: Robot, q: Any, v: Any, a: Any, f_ext: Any = None) -> Array:
@@ -30,15 +30,15 @@ def bias(robot: Robot, q: Any, v: Any, f_ext: Any = None) -> Array:
 
 
 def _forces(given: Inputs) -> Array:
-    tau = rigid_forces(given, Placement(given.read, given.q))
-    return terms.add_forces(given, tau)
+    tau = rigid_forces(given, Placement(given.layout, given.q))
+    return joint_terms.add_forces(given, tau)
 
 
 def rigid_forces(given: Inputs, place: Placement) -> Array:
     """The rigid-body part of the joint forces (nv, B) in the robot's order; a = 0 if not given."""
     wrench = body_wrenches(given, place)
     total = concat_levels(given.xp, place.inward(wrench, place.carry_wrench))
-    return given.forces(given.read.joint_forces(total))
+    return given.forces(given.layout.joint_forces(total))
 
 
 def body_wrenches(given: Inputs, place: Placement) -> Array:
@@ -49,15 +49,15 @@ def body_wrenches(given: Inputs, place: Placement) -> Array:
 
 def motions(given: Inputs, place: Placement) -> Array:
     """Twist and acceleration (less gravity) of every body, (nb, 6, 2, B), root to leaf."""
-    read, xp = given.read, given.xp
-    joint_v = xp.split(read.joint_motion(given.v), read.body_sizes)
-    joint_a = None if given.a is None else xp.split(read.joint_motion(given.a), read.body_sizes)
+    layout, xp = given.layout, given.xp
+    joint_v = xp.split(layout.joint_motion(given.v), layout.body_sizes)
+    joint_a = None if given.a is None else xp.split(layout.joint_motion(given.a), layout.body_sizes)
 
     def step(level: Level, parent: Array | None) -> Array:
         own = joint_v[level.number]
         if parent is None:
             twist = own
-            acceleration = place.motion_down(level, read.fall)
+            acceleration = place.motion_down(level, layout.fall)
         else:
             carried = place.motion_down(level, parent)
             twist = carried[:, :, 0] + own

@@ -9,7 +9,7 @@ from black_boxes import REGION, black_box
 import kinematics
 from discover.blackbox.contract import BlackBox
 from discover.mechanism.inference import infer
-from kinematics.robot.families import random_inertia
+from kinematics.robot.random import random_inertia
 from kinematics.robot.tree import build
 
 

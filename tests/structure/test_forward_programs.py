@@ -21,7 +21,7 @@ from discover.mechanism.recursion.search import search
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import mechanism
 from kinematics.programs.elimination.search import named_order
-from kinematics.robot.families import random_inertia
+from kinematics.robot.random import random_inertia
 from kinematics.robot.tree import build
 from tests.bench.structure.tree_families import machine_like
 

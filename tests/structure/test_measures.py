@@ -15,8 +15,8 @@ from discover.mechanism.geometry.projection import Problem
 from discover.mechanism.geometry.uncertainty import measures
 from discover.mechanism.inference import infer
 from discover.report.inspection import prepare
-from kinematics.robot.families import random_inertia
-from kinematics.robot.physical import parameters
+from kinematics.robot.inertial_parameters import about_origin
+from kinematics.robot.random import random_inertia
 from kinematics.robot.tree import build
 
 _PLACE = np.array([0.3, 0.0, 0.1])
@@ -27,10 +27,10 @@ def wrist(shift=(0.0, 0.0, 0.0)) -> kinematics.Robot:
     anywhere parallel if the body before it is made to carry the mass where it was."""
     rng = np.random.default_rng(0)
     pi = np.array([random_inertia(rng) for _ in range(3)])
-    pi[2] = parameters(0.7, np.zeros(3), np.diag([0.002, 0.001, 0.001]))
+    pi[2] = about_origin(0.7, np.zeros(3), np.diag([0.002, 0.001, 0.001]))
     moved = _PLACE + np.asarray(shift)
     nothing = np.zeros((3, 3))
-    pi[1] += parameters(0.7, _PLACE, nothing) - parameters(0.7, moved, nothing)
+    pi[1] += about_origin(0.7, _PLACE, nothing) - about_origin(0.7, moved, nothing)
     return build(
         "wrist",
         kinds=["revolute"] * 3,

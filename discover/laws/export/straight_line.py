@@ -19,7 +19,7 @@ from kinematics import Robot
 from kinematics.algorithms.crba import crba
 from kinematics.algorithms.rnea import bias, rnea
 from kinematics.programs import Graph, Program, compile_trace, make_program, robot_program
-from kinematics.programs.from_sympy import nodes_from_sympy
+from kinematics.programs.symbolic import nodes_from_sympy
 
 
 def program(

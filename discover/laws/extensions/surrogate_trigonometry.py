@@ -27,7 +27,7 @@ from kinematics import Robot
 from kinematics.algorithms.crba import crba
 from kinematics.algorithms.rnea import rnea
 from kinematics.programs import Graph, Program, evaluate, make_program
-from kinematics.programs.tracing import PARAMETERS
+from kinematics.robot.tree import PARAMETERS
 
 ANGLE = sympy.Symbol("q", real=True)
 PARTS = ("gravity", "velocity", "inertia")

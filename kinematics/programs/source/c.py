@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Node
 from kinematics.programs.program import Program
-from kinematics.programs.source.lines import INFIX, assignments
+from kinematics.programs.source import INFIX, assignments
 
 RENAMED = {"abs": "fabs", "min": "fmin", "max": "fmax"}
 

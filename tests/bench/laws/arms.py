@@ -8,7 +8,7 @@ from torch import Tensor
 
 import kinematics
 from kinematics import Robot
-from kinematics.robot.families import random_inertia
+from kinematics.robot.random import random_inertia
 from kinematics.robot.tree import build
 
 SHAPES = ("planar", "spatial")

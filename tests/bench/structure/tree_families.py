@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kinematics import Robot
-from kinematics.robot.families import random_inertia, random_tree
+from kinematics.robot.random import random_inertia, random_tree
 from kinematics.robot.tree import build
 
 _AXES = np.eye(3)

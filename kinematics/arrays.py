@@ -8,8 +8,8 @@ programs). Numpy calls ``.sin()``, ``.cos()`` and ``.tanh()`` on the elements of
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 import torch
@@ -276,3 +276,27 @@ NUMPY = NumpyArrays()
 def namespace(x: Array) -> Any:
     """The operations that belong to the type of ``x``."""
     return TORCH if isinstance(x, torch.Tensor) else NUMPY
+
+
+T = TypeVar("T")
+
+
+class lazy(Generic[T]):
+    """A property computed on first use and kept: functools.cached_property without its lock, which
+    torch.compile cannot trace."""
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self.function = function
+        self.name = function.__name__
+        self.__doc__ = function.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> lazy[T]: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any = None) -> T: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        value = self.function(instance)
+        instance.__dict__[self.name] = value
+        return value

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from kinematics.arrays import maps
-from kinematics.arrays.operations import Array, namespace
+from kinematics.arrays import Array, namespace
+from kinematics.spatial import transforms
 
 _LEVI_CIVITA = np.zeros((1, 3, 9))
 for _i, _j, _k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
@@ -143,7 +143,7 @@ def _body_wrench(pi: Array, twist: Array, acceleration: Array) -> Array:
     return xp.concat((moment, pi[:, :1] * lift + second[:, :, 0] + second[:, :, 2]), axis=1)
 
 
-# -- across a joint placed by (R, p): what the sorted maps of ``maps`` do for one-velocity joints --
+# -- across a joint placed by (R, p); for one-velocity joints, see the maps of ``transforms`` ------
 
 
 def motion_to_child(rotation: Array, offset: Array, m: Array) -> Array:
@@ -220,7 +220,7 @@ def with_bias(xp: Any, body: Array, bias: Array) -> Array:
 BIAS_ROWS = slice(6, 42, 7)  # of [I | p] that are p
 _RIGID_ROWS = [7 * i + j for i in range(6) for j in range(6)]  # of [I | p] that are I
 _RIGID = np.zeros((1, 42, 10))
-_RIGID[0, _RIGID_ROWS] = maps.rigid_matrix()
+_RIGID[0, _RIGID_ROWS] = transforms.rigid_matrix()
 _SEVENTH_COLUMN = np.zeros((1, 42, 6))
 _SEVENTH_COLUMN[0, [7 * i + 6 for i in range(6)], range(6)] = 1.0
 

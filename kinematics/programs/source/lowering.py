@@ -7,24 +7,24 @@ Three steps, each of which leaves the meaning alone up to rounding:
    operands alive and costs more loads and stores than it saves.
 2. Products used once are fused into the sums that use them.
 3. Instructions are ordered: sines and cosines first, then greedily by register pressure among
-   the next `WINDOW` instructions, in traced order; where there are registers enough, with a little
-   haste (`HASTE`) for those that a long chain of others waits for (less of it in long programs).
+   the next `WINDOW` instructions, in traced order; where there are registers enough, with some
+   preference (`LATENCY_WEIGHT`, less in long programs) for those on which a long chain of others
+   depends.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kinematics.programs.graph import Graph, reachable
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Graph, Node, reachable
 from kinematics.programs.program import TRIG, Program
 
 REACH = 40
 MANY = 32  # registers
 WINDOW = {MANY: 50, 16: 25}
-HASTE = 0.25
+LATENCY_WEIGHT = 0.25
 LONG = 3000  # instructions
-HASTE_WHEN_LONG = 0.1
+LATENCY_WEIGHT_WHEN_LONG = 0.1
 LATENCY = {"div": 24, "sin": 60, "cos": 60}  # cycles, of 4 for the rest
 
 
@@ -46,21 +46,21 @@ def lower(program: Program, *, registers: int = MANY, reach: int = REACH) -> Ins
     graph = Graph()
     outputs = _fuse(program, graph, reach)
     live = reachable(outputs)
-    wanted = _hastened(live) if registers == MANY else live
+    wanted = _by_latency(live) if registers == MANY else live
     order = schedule(wanted, outputs, WINDOW[registers])
     return Instructions(order=order, outputs=outputs)
 
 
-def _hastened(live: list[Node]) -> list[Node]:
-    """Traced order, drawn towards that of the longest chain of instructions still to come."""
+def _by_latency(live: list[Node]) -> list[Node]:
+    """Traced order, moved towards that of the longest chain of instructions that still depends."""
     ahead = {n.id: 0 for n in live}
     for node in reversed(live):
         free = node.op in ("const", "input", "neg")
         ahead[node.id] += 0 if free else LATENCY.get(node.op, 4)
         for arg in node.args:
             ahead[arg.id] = max(ahead[arg.id], ahead[node.id])
-    haste = HASTE if len(live) < LONG else HASTE_WHEN_LONG
-    place = {n.id: (1 - haste) * k - haste * ahead[n.id] for k, n in enumerate(live)}
+    weight = LATENCY_WEIGHT if len(live) < LONG else LATENCY_WEIGHT_WHEN_LONG
+    place = {n.id: (1 - weight) * k - weight * ahead[n.id] for k, n in enumerate(live)}
     return sorted(live, key=lambda n: place[n.id])  # operands stay before their users
 
 

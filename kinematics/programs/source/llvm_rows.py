@@ -10,10 +10,9 @@ fits (a quarter less time for 38 velocities and 4096 states).
 
 from __future__ import annotations
 
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Node
 from kinematics.programs.program import Port
-from kinematics.programs.source.llvm_lines import Lines
-from kinematics.programs.source.vector_type import VectorType
+from kinematics.programs.source.llvm_text import Lines, VectorType
 
 AHEAD = 2  # blocks of states: how early rows are called into the cache
 LINE = 64  # bytes that the cache fetches at once

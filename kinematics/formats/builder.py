@@ -1,4 +1,4 @@
-"""A tree while a format is read: joint after joint, each with its body, coordinates and terms."""
+"""A robot assembled while a format is read: joint by joint, with bodies, coordinates and terms."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from kinematics.errors import RobotError
-from kinematics.robot import joints, physical
+from kinematics.robot import inertial_parameters, joints
 from kinematics.robot.tree import Robot, build
 
 TERMS = ("armature", "damping", "friction", "stiffness", "spring_reference")
 
 
 @dataclass
-class Growing:
-    """What has been gathered of a robot so far; parents come before their children."""
+class RobotBuilder:
+    """The joints, bodies and joint terms added so far; parents come before their children."""
 
     kinds: list[str] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Growing:
 
     def mass(self, body: int, pi: np.ndarray, rotation: np.ndarray, offset: np.ndarray) -> None:
         """Merge ten parameters into a body, in whose frame theirs stands at (rotation, offset)."""
-        self.pi[body] = self.pi[body] + physical.moved(pi, rotation, offset)
+        self.pi[body] = self.pi[body] + inertial_parameters.moved(pi, rotation, offset)
 
     def coordinates(
         self,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from kinematics.programs.node import Node
-from kinematics.programs.source.llvm_lines import Lines
-from kinematics.programs.source.row_access import Rows
-from kinematics.programs.source.vector_sine import LIMIT, any_lane, sincos_lines
-from kinematics.programs.source.vector_type import VectorType
+from kinematics.programs.graph import Node
+from kinematics.programs.source.llvm_functions import LIMIT, any_lane, sincos_lines
+from kinematics.programs.source.llvm_rows import Rows
+from kinematics.programs.source.llvm_text import Lines, VectorType
 
 TOGETHER = "sincos_together"  # the function that takes any angles
 

@@ -1,33 +1,166 @@
-"""A robot's constants laid out for the recursions: numpy's work, done once.
+"""A robot's constants laid out level by level, in the caller's kind of array.
 
-Once for torch of each dtype and device, and once for numpy.
+Every recursion only slices, blends and multiplies these. All rows are in level order (see
+`kinematics.recursion.levels`). They are computed by numpy, once for torch of each dtype and device
+and once for numpy, and kept with the robot.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from kinematics.arrays import maps, spatial
-from kinematics.arrays.operations import NUMPY, TORCH, Array, untransformed
-from kinematics.arrays.reading import Columns, Level, Placed, Reading, Slot
-from kinematics.arrays.topology import ColumnRows, Topology, identity, topology
+from kinematics.arrays import NUMPY, TORCH, Array, untransformed
+from kinematics.recursion.levels import ColumnRows, Topology, identity, topology
 from kinematics.robot import joints
 from kinematics.robot.tree import Robot
+from kinematics.spatial import algebra as spatial
+from kinematics.spatial import transforms
 
 
-def reading(robot: Robot, like: Array) -> Reading:
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """The k-th velocity of each body of a level."""
+
+    row: int | None  # the component of the 6-vector it moves, where all bodies have the same
+    dofs: Array  # the velocity's row for each body; nv for none
+    rows6: Array  # else rows of (n·6, B) and of (n·7, B) arrays, a row for each body
+    rows7: Array
+    motion: Array  # S (n, 6, 1): a unit vector, zero where the body has no such velocity
+    present: Array | None  # (n, 1) ones and zeros; None where all bodies have it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One depth of the tree."""
+
+    number: int
+    bodies: slice
+    dofs: slice
+    parents: Array | None  # rows of the level above; None where the rows coincide
+    slots: tuple[Slot, ...]
+    unpack: Array | None  # from concatenated slots to the rows of ``dofs``; None: in place
+    sorted: slice | None  # rows among the bodies moved by sorted maps; None: placed by (R, p)
+    placed: slice  # rows among the bodies placed by (R, p)
+    slides: bool  # some joint of the level slides
+    velocity_product: Array  # (n, 6, 6): motion -> motion × S, for one-velocity joints
+    motion_down: Array  # (n, 12, 6)
+    wrench_up: tuple[Array, Array]  # before the blend, after it
+    parameters_up: tuple[Array, Array]
+    articulated_up: tuple[Array, Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Columns of wrenches carried to the base; see levels.ColumnRows."""
+
+    bodies: tuple[Array, ...]
+    gather: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The constants of one robot, and the way from its order to level order and back."""
+
+    xp: Any
+    nb: int
+    nv: int
+    levels: tuple[Level, ...]
+    body_sizes: tuple[int, ...]  # bodies of each level
+    dof_sizes: tuple[int, ...]  # velocities of each level
+    sorted_sizes: tuple[int, ...]  # bodies moved by sorted maps, by level; 0 where there are none
+    turning_q: Array  # coordinates of turning joints moved by sorted maps
+    sliding_q: Array
+    basis_order: Array | None  # from [turning, sliding] to the sorted bodies' order
+    placed: Placed
+    velocity_rows: Array  # (nb·6): which velocity makes each component of S v; nv for none
+    dof_rows: Array  # (nv): rows of (nb·6, B) that the joint forces are
+    dof_body: Array  # (nv): the body that each velocity moves
+    axis_momentum: Array  # (nv, 6, 10): inertial parameters -> momentum of that body at unit speed
+    dof_order: Array | None
+    dof_return: Array | None
+    body_order: Array | None
+    frame: Array | None  # (nb, 3, 3): body frame to canonical frame; None where they coincide
+    frame_parameters: Array | None  # (nb, 10, 10)
+    fall: Array  # (1, 6, 1): acceleration of a base that is held against gravity
+    dof_columns: Columns
+    frame_back: Array | None  # (nb, 3, 3): canonical frame to body frame
+    axis_rows: Array  # (nv·nb): rows of ``Placement.axes`` for each velocity and each body
+
+    def dofs(self, x: Array) -> Array:
+        """(B, nv) in the robot's order to (nv, B) in level order."""
+        return x.T if self.dof_order is None else self.xp.take(x.T, self.dof_order)
+
+    def public_dofs(self, x: Array) -> Array:
+        """(nv, B) in level order to (nv, B) in the robot's order."""
+        return x if self.dof_return is None else self.xp.take(x, self.dof_return)
+
+    def bodies(self, x: Array) -> Array:
+        """(B or 1, nb, k) in the robot's order to (nb, k, B or 1) in level order."""
+        rows = x.swapaxes(0, 1).swapaxes(1, 2)
+        return rows if self.body_order is None else self.xp.take(rows, self.body_order)
+
+    def parameters(self, pi: Array) -> Array:
+        """Inertial parameters (B or 1, nb, 10) as (nb, 10, B or 1) in canonical frames."""
+        rows = self.bodies(pi)
+        if self.frame_parameters is None:
+            return rows
+        return self.xp.linear(self.frame_parameters, rows)
+
+    def own_frames(self, motions: Array, bodies: slice) -> Array:
+        """Motions (n, 6, k, B) of some bodies, from canonical frames to the bodies' own."""
+        if self.frame_back is None:
+            return motions
+        back = self.frame_back[bodies]
+        parts = (self.xp.linear(back, motions[:, :3]), self.xp.linear(back, motions[:, 3:]))
+        return self.xp.concat(parts, axis=1)
+
+    def wrenches(self, f: Array) -> Array:
+        """Wrenches on bodies (B, nb, 6) as (nb, 6, B) in canonical frames."""
+        rows = self.bodies(f)
+        if self.frame is None:
+            return rows
+        parts = (self.xp.linear(self.frame, rows[:, :3]), self.xp.linear(self.frame, rows[:, 3:]))
+        return self.xp.concat(parts, axis=1)
+
+    def joint_motion(self, v: Array) -> Array:
+        """S v of each body (nb, 6, B), from v (nv, B) in level order."""
+        padded = self.xp.concat((v, self.xp.zeros((1, v.shape[1]), like=v)))
+        return self.xp.take(padded, self.velocity_rows).reshape(self.nb, 6, v.shape[1])
+
+    def joint_forces(self, f: Array) -> Array:
+        """Sᵀ f (nv, B) of the wrench on each body (nb, 6, B)."""
+        return self.xp.take(f.reshape(self.nb * 6, f.shape[-1]), self.dof_rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """Bodies of levels with spherical or free joints: their placements are (R, p) themselves."""
+
+    count: int
+    scalar_q: Array
+    turning: Array  # (count of scalars, 1, 1, 1) ones for turning joints, zeros for sliding ones
+    quaternion_q: Array
+    position_q: Array  # with zeros prepended: row of the position of each quaternion joint
+    position_rows: Array
+    order: Array | None  # from [scalar, quaternion] to the rows of placed bodies
+    rotation: Array  # R_tree (count, 3, 3, 1)
+    offset: Array  # p_tree (count, 3, 1)
+
+
+def layout_of(robot: Robot, like: Array) -> Layout:
     """The constants of ``robot`` as arrays like ``like``; kept once made."""
     torched = isinstance(like, torch.Tensor)
-    key = ("reading", like.dtype, like.device) if torched else ("reading", "numpy")
+    key = ("layout", like.dtype, like.device) if torched else ("layout", "numpy")
     found = robot._cache.get(key)
     if found is not None:
         return found
     with untransformed():
         rows = robot._cache.get(("topology",)) or topology(robot)
-        made = _Maker(robot, rows, like).reading()
+        made = _LayoutBuilder(robot, rows, like).build()
     robot._cache[("topology",)], robot._cache[key] = rows, made
     return made
 
@@ -52,12 +185,8 @@ def _prepare_now(trace: Any) -> None:
         return
     robot, like = variable.realize().value, trace.get_local("like").as_fake()
     with _disable_current_modes():
-        _ = (
-            robot.active_terms,
-            robot.turning_springs,
-            robot.coupling,
-        )  # read off the robot's numbers as well
-        reading(
+        _ = (robot.active_terms, robot.turning_springs, robot.coupling)  # also the robot's numbers
+        layout_of(
             robot.unmimicked if robot.mimic else robot,
             torch.empty(0, dtype=like.dtype, device=like.device),
         )
@@ -72,7 +201,7 @@ _MOMENTUM = np.stack(
 )
 
 
-class _Maker:
+class _LayoutBuilder:
     """Computes the constants in numpy float64 and converts them at the end."""
 
     def __init__(self, robot: Robot, rows: Topology, like: Array) -> None:
@@ -84,7 +213,7 @@ class _Maker:
         rotation = robot.tree_rotation.detach().cpu().double().numpy()
         offset = robot.tree_offset.detach().cpu().double().numpy()
         frames = [
-            np.eye(3) if kind in joints.QUATERNION else maps.to_z(axis)
+            np.eye(3) if kind in joints.QUATERNION else transforms.to_z(axis)
             for kind, axis in zip(self.kinds, axes, strict=True)
         ]
         place = {body: row for row, body in enumerate(self.order)}
@@ -109,7 +238,7 @@ class _Maker:
     def permutation(self, x: Any) -> Array | None:
         return None if identity(x) else self.index(x)
 
-    def reading(self) -> Reading:
+    def build(self) -> Layout:
         rows, robot = self.rows, self.robot
         is_sorted = [
             not any(
@@ -144,8 +273,8 @@ class _Maker:
             dof_rows[dof] = 6 * body + component
         plain = all(np.array_equal(f, np.eye(3)) for f in self.frames)
         gravity = robot.gravity.detach().cpu().double().numpy()
-        to_frame = [maps.parameters(f, np.zeros(3)) for f in self.frames]
-        return Reading(
+        to_frame = [transforms.parameters(f, np.zeros(3)) for f in self.frames]
+        return Layout(
             xp=TORCH if self.torched else NUMPY,
             nb=robot.nb,
             nv=robot.nv,
@@ -234,21 +363,22 @@ class _Maker:
     def carriers(self, body: int) -> dict[str, np.ndarray]:
         """The constant matrices on either side of one body's joint."""
         tree = (self.rotation[body], self.offset[body])
-        x = maps.motion(*tree)
-        basis, partner = maps.PARAMETER_BASIS, maps.PARAMETER_PARTNER
-        a_basis, a_partner = maps.ARTICULATED_BASIS, maps.ARTICULATED_PARTNER
+        x = transforms.motion(*tree)
+        basis, partner = transforms.PARAMETER_BASIS, transforms.PARAMETER_PARTNER
+        a_basis, a_partner = transforms.ARTICULATED_BASIS, transforms.ARTICULATED_PARTNER
         slides = self.kinds[body] not in joints.TURNING
         product = np.zeros((6, 6))
-        up = maps.VECTOR_PARTNER
+        up = transforms.VECTOR_PARTNER
         if slides:
+            one, z = np.eye(3), np.array([0.0, 0.0, 1.0])
             # w × z moves the linear part; the wrench's moment follows
-            step = maps.motion(np.eye(3), np.array([0.0, 0.0, 1.0])) - np.eye(6)
+            step = transforms.motion(one, z) - np.eye(6)
             up, down = step.T, step
             product[3, 1], product[4, 0] = 1.0, -1.0
-            p = maps.polynomial(lambda q: maps.parameters(np.eye(3), np.array([0, 0, q])))
-            a = maps.polynomial(lambda q: maps.articulated(np.eye(3), np.array([0, 0, q])))
+            p = transforms.polynomial(lambda q: transforms.parameters(one, q * z))
+            a = transforms.polynomial(lambda q: transforms.articulated(one, q * z))
             p1 = np.concatenate([basis @ term for term in p])
-            a1 = np.concatenate([a_basis @ term @ maps.SYMMETRISE for term in a])
+            a1 = np.concatenate([a_basis @ term @ transforms.SYMMETRISE for term in a])
         else:
             down = up.T
             for o in (0, 3):
@@ -261,9 +391,9 @@ class _Maker:
             "w1": np.concatenate((np.eye(6), up)),
             "w2": x.T,
             "p1": p1,
-            "p2": maps.parameters(*tree) @ maps.PARAMETER_UNSORT,
+            "p2": transforms.parameters(*tree) @ transforms.PARAMETER_UNSORT,
             "a1": a1,
-            "a2": maps.articulated(*tree) @ maps.ARTICULATED_UNSORT,
+            "a2": transforms.articulated(*tree) @ transforms.ARTICULATED_UNSORT,
         }
 
     def placed(self, bodies: list[int], starts: list[int]) -> Placed:

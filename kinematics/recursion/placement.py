@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kinematics.arrays import maps, spatial
-from kinematics.arrays.operations import Array
-from kinematics.arrays.reading import Columns, Level, Reading
-from kinematics.arrays.rotations import matrix_of_quaternion
-from kinematics.robot.lazy import lazy
+from kinematics.arrays import Array, lazy
+from kinematics.recursion.layout import Columns, Layout, Level
+from kinematics.spatial import algebra as spatial
+from kinematics.spatial import transforms
+from kinematics.spatial.rotations import matrix_of_quaternion
 
 Carry = Callable[[Level, Array, Array], Array]
 
@@ -22,18 +22,18 @@ class Placement:
     added in the parent's frame.
     """
 
-    def __init__(self, read: Reading, q: Array) -> None:
-        self.read, self.q = read, q
+    def __init__(self, layout: Layout, q: Array) -> None:
+        self.layout, self.q = layout, q
         self.batch = q.shape[0]
 
     # -- functions of the coordinates -----------------------------------------------------------
 
     @lazy
     def _basis(self) -> list[tuple[Array, ...]]:
-        """For turning and for sliding joints: rows of maps.ONE ... maps.ZERO, (n, 1, B) each."""
-        xp, columns = self.read.xp, self.q.T
+        """For turning and for sliding joints: rows ONE … ZERO of `transforms`, (n, 1, B)."""
+        xp, columns = self.layout.xp, self.q.T
         out: list[tuple[Array, ...]] = []
-        for rows, trigonometry in ((self.read.turning_q, True), (self.read.sliding_q, False)):
+        for rows, trigonometry in ((self.layout.turning_q, True), (self.layout.sliding_q, False)):
             if not len(rows):
                 continue
             x = xp.take(columns, rows)[:, None]
@@ -48,8 +48,8 @@ class Placement:
 
     def _pattern(self, turning: list[int], sliding: list[int]) -> Array:
         """Rows of the basis in a given order, (sorted bodies, rows, B)."""
-        xp, groups = self.read.xp, []
-        wanted = ((turning, self.read.turning_q), (sliding, self.read.sliding_q))
+        xp, groups = self.layout.xp, []
+        wanted = ((turning, self.layout.turning_q), (sliding, self.layout.sliding_q))
         patterns = [pattern for pattern, rows in wanted if len(rows)]
         for basis, pattern in zip(self._basis, patterns, strict=True):
             parts, start = [], 0
@@ -59,51 +59,51 @@ class Placement:
                     start = k
             groups.append(xp.concat(parts, axis=1))
         rows = xp.concat(groups)
-        return rows if self.read.basis_order is None else xp.take(rows, self.read.basis_order)
+        return rows if self.layout.basis_order is None else xp.take(rows, self.layout.basis_order)
 
     @lazy
     def _vector(self) -> list[tuple[Array, ...]]:
         return self._by_level(
-            self._pattern(maps.VECTOR_COS, [maps.ONE] * 6),
-            self._pattern(maps.VECTOR_SIN, [maps.LINEAR] * 6),
+            self._pattern(transforms.VECTOR_COS, [transforms.ONE] * 6),
+            self._pattern(transforms.VECTOR_SIN, [transforms.LINEAR] * 6),
         )
 
     @lazy
     def _parameters(self) -> list[tuple[Array, ...]]:
-        return self._tensor(maps.PARAMETER_COS, maps.PARAMETER_SIN)
+        return self._tensor(transforms.PARAMETER_COS, transforms.PARAMETER_SIN)
 
     @lazy
     def _articulated(self) -> list[tuple[Array, ...]]:
-        return self._tensor(maps.ARTICULATED_COS, maps.ARTICULATED_SIN)
+        return self._tensor(transforms.ARTICULATED_COS, transforms.ARTICULATED_SIN)
 
     @lazy
     def _turns(self) -> list[tuple[Array, ...]]:
         """cos q, sin q, cos 2q, sin 2q (n, 1, B) of each level, where all joints turn."""
         _, c, s, c2, s2, _ = self._basis[0]
-        order = self.read.basis_order
+        order = self.layout.basis_order
         rows = (c, s, c2, s2)
         if order is not None:
-            rows = tuple(self.read.xp.take(x, order) for x in rows)
+            rows = tuple(self.layout.xp.take(x, order) for x in rows)
         return self._by_level(*rows)
 
     def _by_level(self, *terms: Array) -> list[tuple[Array, ...]]:
-        sizes = self.read.sorted_sizes
-        return list(zip(*(self.read.xp.split(x, sizes) for x in terms), strict=True))
+        sizes = self.layout.sorted_sizes
+        return list(zip(*(self.layout.xp.split(x, sizes) for x in terms), strict=True))
 
     def _tensor(self, cos: list[int], sin: list[int]) -> list[tuple[Array, ...]]:
         size = len(cos)
         terms = [
-            self._pattern(cos, [maps.ONE] * size),
-            self._pattern(sin, [maps.LINEAR] * size),
+            self._pattern(cos, [transforms.ONE] * size),
+            self._pattern(sin, [transforms.LINEAR] * size),
         ]
-        if len(self.read.sliding_q):
-            terms.append(self._pattern([maps.ZERO] * size, [maps.SQUARE] * size))
+        if len(self.layout.sliding_q):
+            terms.append(self._pattern([transforms.ZERO] * size, [transforms.SQUARE] * size))
         return self._by_level(*terms)
 
     @lazy
     def _placed(self) -> tuple[Array, Array]:
         """(R, p) of the bodies of levels with spherical or free joints."""
-        xp, at, columns = self.read.xp, self.read.placed, self.q.T
+        xp, at, columns = self.layout.xp, self.layout.placed, self.q.T
         trigonometry, slides = [], []
         if len(at.scalar_q):
             x = xp.take(columns, at.scalar_q)[:, None]
@@ -139,12 +139,12 @@ class Placement:
             if m.ndim == 3:
                 return spatial.motion_to_child(r, p, m)
             parts = [spatial.motion_to_child(r, p, m[:, :, k]) for k in range(m.shape[2])]
-            return self.read.xp.stack(parts, axis=2)
-        y = self.read.xp.linear(level.motion_down, m)
+            return self.layout.xp.stack(parts, axis=2)
+        y = self.layout.xp.linear(level.motion_down, m)
         c, s = self._vector[level.number]
         if m.ndim == 4:
             c, s = c[:, :, None], s[:, :, None]
-        return self.read.xp.add_product(y[:, :6] * c, y[:, 6:], s)
+        return self.layout.xp.add_product(y[:, :6] * c, y[:, 6:], s)
 
     def carry_wrench(self, level: Level, f: Array, base: Array) -> Array:
         """Wrenches (n, 6, B) of children added to the parents' own."""
@@ -172,14 +172,14 @@ class Placement:
         matrices: tuple[Array, Array],
         placed: Callable[[Array, Array, Array], Array],
     ) -> Array:
-        xp = self.read.xp
+        xp = self.layout.xp
         if level.sorted is None:
             r, p = (y[level.placed] for y in self._placed)
             moved = placed(r, p, x)
             if level.parents is None:
                 return base + moved
             return xp.segment_add(base, level.parents, moved)
-        if functions == "_articulated" and not len(self.read.sliding_q):
+        if functions == "_articulated" and not len(self.layout.sliding_q):
             blended = self._blend_turns(level, matrices[0], x)
         else:
             own = getattr(self, functions)[level.number]
@@ -189,7 +189,7 @@ class Placement:
         return xp.segment_add(base, level.parents, xp.linear(matrices[1], blended))
 
     def _blend(self, level: Level, first: Array, x: Array, functions: tuple[Array, ...]) -> Array:
-        xp, size = self.read.xp, functions[0].shape[1]
+        xp, size = self.layout.xp, functions[0].shape[1]
         third = level.slides and len(functions) == 3
         y = xp.linear(first if third else first[:, : 2 * size], x)
         out = xp.add_product(y[:, :size] * functions[0], y[:, size : 2 * size], functions[1])
@@ -197,7 +197,7 @@ class Placement:
 
     def to_base(self, carry: Carry, roots: Array) -> Array:
         """Values of the root bodies (n, k, B) summed in the base frame, (1, k, B)."""
-        xp, level = self.read.xp, self.read.levels[0]
+        xp, level = self.layout.xp, self.layout.levels[0]
         moved = carry(level, roots, xp.zeros((*roots.shape[:2], 1), like=roots))
         out = moved[:1]
         for row in range(1, moved.shape[0]):
@@ -207,14 +207,14 @@ class Placement:
     def _blend_turns(self, level: Level, first: Array, x: Array) -> Array:
         """``_blend`` of articulated inertias where all joints turn: group by group of rows."""
         c, s, c2, s2 = self._turns[level.number]
-        y = self.read.xp.linear(first[:, :54], x)
-        once = self.read.xp.add_product(y[:, 9:21] * c, y[:, 36:48], s)
-        twice = self.read.xp.add_product(y[:, 21:27] * c2, y[:, 48:54], s2)
-        return self.read.xp.concat((y[:, :9], once, twice), axis=1)
+        y = self.layout.xp.linear(first[:, :54], x)
+        once = self.layout.xp.add_product(y[:, 9:21] * c, y[:, 36:48], s)
+        twice = self.layout.xp.add_product(y[:, 21:27] * c2, y[:, 48:54], s2)
+        return self.layout.xp.concat((y[:, :9], once, twice), axis=1)
 
     def wrench_columns_up(self, level: Level, f: Array, carriers: Array) -> Array:
         """Columns of wrenches (k, 6, B), the k-th carried by row ``carriers[k]``, one level up."""
-        xp = self.read.xp
+        xp = self.layout.xp
         if level.sorted is None:
             r, p = (xp.take(y[level.placed], carriers) for y in self._placed)
             return spatial.wrench_to_parent(r, p, f)
@@ -230,10 +230,10 @@ class Placement:
         ``step`` gets None at the roots, else a row of the parent's value for each body.
         """
         values: list[Array] = []
-        for level in self.read.levels:
+        for level in self.layout.levels:
             inherited = values[-1] if values else None
             if inherited is not None and level.parents is not None:
-                inherited = self.read.xp.take(inherited, level.parents)
+                inherited = self.layout.xp.take(inherited, level.parents)
             values.append(step(level, inherited))
         return values
 
@@ -245,12 +245,13 @@ class Placement:
     ) -> list[Any]:
         """Sum ``own`` (nb, k, B) leaf to root; what each level keeps, root first.
 
-        ``step(level, sum)`` returns what to keep and what the parent shall feel (None: the sum).
+        ``step(level, sum)`` returns what to keep and what to pass to the parent; without it, both
+        are the sum.
         """
         kept: list[Any] = []
         total: Array | None = None
-        parts = self.read.xp.split(own, self.read.body_sizes)
-        for level in reversed(self.read.levels):
+        parts = self.layout.xp.split(own, self.layout.body_sizes)
+        for level in reversed(self.layout.levels):
             here = parts[level.number] if total is None else total
             keep, sent = (here, here) if step is None else step(level, here)
             kept.append(keep)
@@ -263,7 +264,7 @@ class Placement:
 
         Columns: the slots of the levels from the root on, zero where a body has no such velocity.
         """
-        xp = self.read.xp
+        xp = self.layout.xp
 
         def step(level: Level, parent: Array | None) -> Array:
             own = xp.stack([slot.motion for slot in level.slots], axis=2)
@@ -280,10 +281,10 @@ class Placement:
         ``own`` (k, 6, B) are the columns at their owners, level by level. Returns S · wrench as
         (nv, k, B), the robot's order.
         """
-        xp, products = self.read.xp, []
+        xp, products = self.layout.xp, []
         alive: Array | None = None
         end = own.shape[0]
-        levels = reversed(self.read.levels)
+        levels = reversed(self.layout.levels)
         for level, carriers in zip(levels, reversed(columns.bodies), strict=True):
             begin = end - (carriers.shape[0] - (0 if alive is None else alive.shape[0]))
             alive = own[begin:end] if alive is None else xp.concat((own[begin:end], alive))

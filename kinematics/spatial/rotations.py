@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinematics.arrays.operations import Array, namespace
+from kinematics.arrays import Array, namespace
 
 
 def from_rpy(roll: float, pitch: float, yaw: float) -> np.ndarray:

@@ -1,12 +1,48 @@
-"""Lines of LLVM text: fresh names, intrinsics with their declarations, and shuffles of vectors."""
+"""LLVM text: vector types and numbers, the lines of a function, and its table of constants."""
 
 from __future__ import annotations
 
-from kinematics.programs.source.vector_type import VectorType
+import struct
+
+
+def literal(value: float, dtype: str) -> str:
+    """A number as LLVM writes it: the bits of a double (floats must be exact as floats)."""
+    if dtype == "float32":
+        value = struct.unpack("<f", struct.pack("<f", value))[0]
+    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+
+class VectorType:
+    """How LLVM writes numbers, integers and constants for one lane count and precision.
+
+    ``wide``: for a machine with AVX-512, which has estimates of reciprocals and tables in registers
+    for eight doubles.
+    """
+
+    def __init__(self, dtype: str, lanes: int, *, wide: bool = False):
+        self.dtype = dtype
+        self.lanes = lanes
+        self.wide = wide and dtype == "float64" and lanes == 8
+        self.scalar = "double" if dtype == "float64" else "float"
+        self.bits = 64 if dtype == "float64" else 32
+        self.bytes = self.bits // 8
+        self.integer_scalar = f"i{self.bits}"
+        vector = lanes > 1
+        self.type = f"<{lanes} x {self.scalar}>" if vector else self.scalar
+        self.integer = f"<{lanes} x i{self.bits}>" if vector else f"i{self.bits}"
+        self.mask = f"<{lanes} x i1>" if vector else "i1"
+        self.suffix = (f"v{lanes}" if vector else "") + f"f{self.bits}"
+
+    def const(self, value: float) -> str:
+        text = literal(value, self.dtype)
+        return text if self.lanes == 1 else f"splat ({self.scalar} {text})"
+
+    def whole(self, value: int) -> str:
+        return str(value) if self.lanes == 1 else f"splat (i{self.bits} {value})"
 
 
 class Lines:
-    """The body of a function as it grows; ``used`` holds the declarations it needs."""
+    """The lines of a function written so far; ``used`` holds the declarations it needs."""
 
     def __init__(self, t: VectorType):
         self.t = t
@@ -129,3 +165,33 @@ class Lines:
                 rows[k + stride] = self.shuffle(a, b, lower)
             stride *= 2
         return rows
+
+
+TABLE = "@constants"
+
+
+class Constants:
+    """The numbers of one kernel as whole vectors in memory, for machines with few registers.
+
+    An instruction can take one of its operands from memory. To spread a number over a vector first,
+    as the compiler would, costs an instruction and a register each time (three to five percent of a
+    quadruped's or a humanoid's program on a machine with AVX2).
+    """
+
+    def __init__(self, lines: Lines):
+        self.lines = lines
+        self.places: dict[float, int] = {}
+
+    def load(self, value: float) -> str:
+        """The number as a vector."""
+        t = self.lines.t
+        size = t.lanes * t.bytes
+        shift = size * self.places.setdefault(value, len(self.places))
+        place = self.lines.emit(f"getelementptr i8, ptr {TABLE}, i64 {shift}")
+        return self.lines.emit(f"load {t.type}, ptr {place}, align {size}")
+
+    def text(self) -> str:
+        """The table; not declared constant, or the compiler would read it and spread numbers."""
+        t = self.lines.t
+        rows = ", ".join(f"{t.type} {t.const(value)}" for value in self.places)
+        return f"{TABLE} = internal global [{len(self.places)} x {t.type}] [{rows}], align 64"

@@ -1,15 +1,18 @@
-"""Families of random trees, for property tests and studies of scale."""
+"""Random robots and random states, for tests, identification, benchmarks and studies of scale."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from kinematics.errors import RobotError
-from kinematics.robot import physical
+from kinematics.robot import inertial_parameters
 from kinematics.robot.joints import KINDS
-from kinematics.robot.tree import Robot, build
+from kinematics.robot.tree import Robot, build, check_robot
+from kinematics.spatial.rotations import matrix_of_quaternion
 
 
 def random_tree(
@@ -31,11 +34,11 @@ def random_tree(
             f"expected nb >= 1 and branching in [0, 1], found {nb} and {branching}; change them"
         )
     generator = np.random.default_rng(seed)
-    drawn = [-1]
+    parents = [-1]
     for i in range(1, nb):
         anywhere = generator.random() < branching
-        drawn.append(int(generator.integers(0, i)) if anywhere else i - 1)
-    return _furnish(f"random_tree_{nb}_{seed}", drawn, generator, kinds, root)
+        parents.append(int(generator.integers(0, i)) if anywhere else i - 1)
+    return _robot_on(f"random_tree_{nb}_{seed}", parents, generator, kinds, root)
 
 
 def family(
@@ -49,7 +52,7 @@ def family(
     """A random robot of a given shape: "chain", "star" (arms of two), "binary" or "humanoid".
 
     A humanoid is a trunk of a fifth of the bodies with two arms, two legs and a head. Bodies are
-    furnished as in ``random_tree``.
+    drawn as in ``random_tree``.
     """
     shapes = {"chain": _chain, "star": _star, "binary": _binary, "humanoid": _humanoid}
     if shape not in shapes or nb < 1:
@@ -58,7 +61,7 @@ def family(
             "change them"
         )
     generator = np.random.default_rng(seed)
-    return _furnish(f"{shape}_{nb}_{seed}", shapes[shape](nb), generator, kinds, root)
+    return _robot_on(f"{shape}_{nb}_{seed}", shapes[shape](nb), generator, kinds, root)
 
 
 def _chain(nb: int) -> list[int]:
@@ -84,9 +87,9 @@ def _humanoid(nb: int) -> list[int]:
     return parents
 
 
-def _furnish(
+def _robot_on(
     name: str,
-    drawn: list[int],
+    parents: list[int],
     generator: np.random.Generator,
     kinds: Sequence[str],
     root: str,
@@ -97,7 +100,7 @@ def _furnish(
             f'expected kinds among {", ".join(KINDS)} and root "fixed" or "free", '
             f"found {tuple(kinds)} and {root!r}; change them"
         )
-    nb, parents = len(drawn), _depth_first(drawn)
+    nb, parents = len(parents), _depth_first(parents)
     chosen = [str(generator.choice(list(kinds))) for _ in range(nb)]
     if root == "free":
         chosen[0] = "free"
@@ -119,19 +122,13 @@ def random_inertia(generator: np.random.Generator) -> np.ndarray:
     principal = np.array([radii[1] + radii[2], radii[0] + radii[2], radii[0] + radii[1]])
     turn = random_rotation(generator)
     inertia = mass / 5 * turn @ np.diag(principal) @ turn.T
-    return physical.parameters(mass, generator.uniform(-0.15, 0.15, 3), inertia)
+    return inertial_parameters.about_origin(mass, generator.uniform(-0.15, 0.15, 3), inertia)
 
 
 def random_rotation(generator: np.random.Generator) -> np.ndarray:
     """A rotation matrix, uniform over all orientations."""
-    w, x, y, z = _unit(generator.normal(size=4))
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    quaternion = _unit(generator.normal(size=4))
+    return matrix_of_quaternion(quaternion[None, :, None])[0, :, :, 0]
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
@@ -152,3 +149,28 @@ def _depth_first(parents: list[int]) -> list[int]:
         ordered.append(body)
         stack += children.get(body, [])[::-1]
     return [number[parents[body]] for body in ordered]
+
+
+def random_state(
+    robot: Robot, count: int, *, seed: int = 0, q: float = torch.pi, v: float = 1.0, a: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Random q (count, nq), v and a (count, nv), float64: uniform in ±q, ±v, ±a.
+
+    Rotations of spherical and free joints are uniform over all orientations.
+    """
+    check_robot(robot)
+    if count < 0:
+        raise RobotError(f"expected a count >= 0, found {count}; ask for some states")
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(width: int, half: float) -> Tensor:
+        return half * (2 * torch.rand(count, width, generator=generator, dtype=torch.float64) - 1)
+
+    configuration = uniform(robot.nq, q)
+    for where in robot.quaternion_slices:
+        quaternion = torch.randn(count, 4, generator=generator, dtype=torch.float64)
+        configuration[:, where] = quaternion / quaternion.norm(dim=-1, keepdim=True)
+    for kind, at in zip(robot.kinds, robot.q_slices, strict=True):
+        if kind == "free":
+            configuration[:, at.start : at.start + 3] /= max(q, 1.0)
+    return configuration, uniform(robot.nv, v), uniform(robot.nv, a)

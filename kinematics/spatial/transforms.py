@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kinematics.robot import physical
+from kinematics.robot import inertial_parameters
 
 # rows of the basis of functions of one coordinate; see ``placement.basis``
 ONE, FIRST, SECOND, THIRD, FOURTH, ZERO = range(6)
@@ -56,7 +56,7 @@ def motion(rotation: np.ndarray, offset: np.ndarray) -> np.ndarray:
 
 def parameters(rotation: np.ndarray, offset: np.ndarray) -> np.ndarray:
     """(10, 10): inertial parameters from child to parent frame."""
-    return _columns(lambda e: physical.moved(e, rotation, offset), 10)
+    return _columns(lambda e: inertial_parameters.moved(e, rotation, offset), 10)
 
 
 def articulated(rotation: np.ndarray, offset: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ def rigid_matrix() -> np.ndarray:
     """(36, 10): the rows of the spatial inertia of ten parameters."""
 
     def matrix(e: np.ndarray) -> np.ndarray:
-        mass, moment, inertia = physical.unpack(e)
+        mass, moment, inertia = inertial_parameters.unpack(e)
         return np.block([[inertia, skew(moment)], [skew(moment).T, mass * np.eye(3)]]).ravel()
 
     return _columns(matrix, 10)

@@ -1,9 +1,12 @@
-"""What the recursions compute with: the caller's arrays in one layout, and results brought back."""
+"""Arguments checked and laid out for the recursions, and results brought back.
+
+What cannot be used is refused in one line: arrays, shapes and batches.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +14,63 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kinematics.arrays.arguments import as_array, as_numpy, check_robot, common_batch, normalise
-from kinematics.arrays.layout import prepare, reading
-from kinematics.arrays.operations import NUMPY, TORCH, Array
-from kinematics.arrays.reading import Reading
+from kinematics.arrays import NUMPY, TORCH, Array, lazy
 from kinematics.errors import RobotError
-from kinematics.robot.lazy import lazy
-from kinematics.robot.tree import Robot
+from kinematics.recursion.layout import Layout, layout_of, prepare
+from kinematics.robot.tree import Robot, check_robot
+
+
+def as_array(name: str, x: Any) -> Array:
+    """A floating-point tensor, or an object array of expression nodes."""
+    if isinstance(x, np.ndarray) and x.dtype.hasobject:
+        return x
+    if not isinstance(x, Tensor):
+        try:
+            x = torch.as_tensor(np.asarray(x))
+        except (TypeError, ValueError) as error:
+            raise RobotError(
+                f"expected {name} as a tensor or an array of numbers, found {type(x).__name__} "
+                f"({' '.join(str(error).split())[:80]}); convert it first"
+            ) from error
+    if x.is_complex():
+        raise RobotError(f"expected real numbers as {name}, found {x.dtype}; take its real part")
+    return x if x.is_floating_point() else x.to(torch.float64)
+
+
+def as_numpy(x: Any) -> np.ndarray:
+    """A numpy array, of whatever it holds."""
+    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+
+def common_batch(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The batch axes that these broadcast to; RobotError where they do not."""
+    try:
+        return tuple(np.broadcast_shapes(*shapes))
+    except ValueError:
+        found = ", ".join(f"{s} of {n}" for n, s in zip(names, shapes, strict=True))
+        raise RobotError(
+            f"expected batch axes that broadcast together, found {found}; reshape them"
+        ) from None
+
+
+def check_width(robot: Robot, name: str, x: Tensor, width: int) -> None:
+    """RobotError unless the last axis of ``x`` is a coordinate of this width."""
+    if x.ndim == 0 or x.shape[-1] != width:
+        raise RobotError(
+            f"expected {name} of shape (..., {width}) for {robot.name}, "
+            f"found {tuple(x.shape)}; the last axis is the coordinate"
+        )
+
+
+def normalise(robot: Robot, q: Tensor) -> Tensor:
+    """Configurations (..., nq) with unit quaternions."""
+    parts, at = [], 0
+    for where in robot.quaternion_slices:
+        quaternion = q[..., where]
+        parts += [q[..., at : where.start], quaternion / quaternion.norm(dim=-1, keepdim=True)]
+        at = where.stop
+    return torch.cat((*parts, q[..., at:]), dim=-1)
+
 
 _TAIL = {"f_ext": 2}  # trailing axes that are not batch; one elsewhere
 
@@ -55,9 +108,9 @@ class Inputs:
         return int(self.public["q"].shape[0])
 
     @lazy
-    def read(self) -> Reading:
+    def layout(self) -> Layout:
         """The constants of the full tree."""
-        return reading(self.tree, self.public["q"])
+        return layout_of(self.tree, self.public["q"])
 
     @lazy
     def q(self) -> Array:
@@ -74,21 +127,21 @@ class Inputs:
 
     @lazy
     def f_ext(self) -> Array | None:
-        return self.read.wrenches(self.public["f_ext"]) if "f_ext" in self.public else None
+        return self.layout.wrenches(self.public["f_ext"]) if "f_ext" in self.public else None
 
     @lazy
     def pi(self) -> Array:
-        return self.read.parameters(self.parameters)
+        return self.layout.parameters(self.parameters)
 
     def _velocities(self, name: str) -> Array:
         x = self.public[name]
         if self.robot.mimic:
             x = self.robot.coupling.velocities(self.xp, x)
-        return self.read.dofs(x)
+        return self.layout.dofs(x)
 
     def forces(self, x: Array) -> Array:
         """Joint forces (nv of the full tree, B) in level order to (nv, B) of the robot."""
-        return self.rows(self.read.public_dofs(x))
+        return self.rows(self.layout.public_dofs(x))
 
     def rows(self, x: Array) -> Array:
         """(nv of the full tree, ..., B) in the robot's order to (nv of the robot, ..., B)."""
