@@ -113,9 +113,10 @@ def whiten(fitted: Fit, answers: Answers) -> Whitened:
     )
 
 
-_DIRECT = Descent(steps=12)
+# Nearly linear: a full step fails far from the minimum only, where a small damping fails as well.
+_DIRECT = Descent(steps=12, onset=1e-3)
 # Through an integrator the derivative is that of one instant: each step converges linearly, by dt.
-_THROUGH_STEPS = Descent(steps=48)
+_THROUGH_STEPS = replace(_DIRECT, steps=48)
 _NEAR = threshold("fit.near_start")
 _HOPELESS = threshold("fit.hopeless_start")
 
