@@ -17,12 +17,12 @@ import sympy
 import torch
 from torch import Tensor
 
+from discover import numerics
 from discover.blackbox.contract import Answers
 from discover.blackbox.region import Region
 from discover.examination.metrics import excess, relative_noise
 from discover.examination.result import Resolution
 from discover.judgement.thresholds import threshold, whole
-from discover.laws import solvers as least_squares
 from discover.laws.extensions.terms import Term, forces, library, symbols
 from discover.laws.rigid_body.family import evaluation_point
 from discover.laws.rigid_body.fit import Fit, design_of
@@ -108,7 +108,7 @@ def _plant(law: Fit, sets: Sets, region: Region, seed: int) -> list[_Planted]:
     if not terms:  # a lone free body has no joint to plant anything on
         return []
     columns, new = _effect(law, sets.tested, terms)
-    absorbed = least_squares.solve(columns, new, 1e-10)
+    absorbed = numerics.least_squares(columns, new, 1e-10)
     beyond = new - columns @ absorbed
     size, whole = beyond.square().mean(0).sqrt(), new.square().mean(0).sqrt()
     inside = _rest(law, sets.inside, terms, absorbed).square().mean(0).sqrt()

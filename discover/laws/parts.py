@@ -24,7 +24,7 @@ from discover.laws.pareto import Candidate, candidate, front
 from discover.laws.rigid_body.family import Family, mechanics_for
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.selection import description_length, refit
-from discover.laws.solvers import solved_columns
+from discover.numerics import solve_or_zero
 
 _ANSWERS = 240  # that refits for the account look at
 _QUARTERS = 4
@@ -183,7 +183,7 @@ def _error_less(fitted: Fit, name: str, answers: Answers) -> float:
     inner, x = fitted.bare(answers)
     H, _ = inner.family.inertia_and_bias(inner.theta, x.q, x.v, x.tau)
     force = _bodies(inner, x)[name]
-    a = _acceleration(inner, x) + solved_columns(H, force.unsqueeze(-1)).squeeze(-1)
+    a = _acceleration(inner, x) + solve_or_zero(H, force.unsqueeze(-1)).squeeze(-1)
     told = answered(fitted.family.nonlinearities, answers.q, answers.v, answers.tau, a)
     return relative_error(told, answers.a)
 

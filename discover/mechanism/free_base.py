@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+from kinematics.arrays.rotations import matrix_of_quaternion
 
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
@@ -36,7 +37,6 @@ from discover.mechanism.tree.floating import (
     FloatingProber,
     FloatingTree,
     HeldProber,
-    rotations,
 )
 from discover.mechanism.tree.topology import Tree, infer_tree
 
@@ -193,7 +193,7 @@ def _without_weight(asked: Local) -> Local:
 def _gravity(whole: FloatingProber) -> tuple[Array, float]:
     """The acceleration of what falls, in the world; and what of the forces at rest it misses."""
     asked = whole.at(whole.draw(12), replicates=8 if whole.scatters else 1)
-    back = rotations(asked.q[:, 3:7]).swapaxes(1, 2)
+    back = matrix_of_quaternion(asked.q[:, 3:7]).swapaxes(1, 2)
     rows = -asked.H[:, :, 3:BASE_V] @ back
     size = np.sqrt(np.einsum("nii->ni", asked.H).clip(1e-300))[..., None]
     rows, right = (rows / size).reshape(-1, 3), (asked.force / size[..., 0]).ravel()

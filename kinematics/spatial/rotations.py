@@ -33,8 +33,23 @@ def clean(rotation: np.ndarray, tolerance: float = 1e-15) -> np.ndarray:
     return out
 
 
+def about_axis(axis: np.ndarray, angle: np.ndarray | float) -> np.ndarray:
+    """Rotation matrices (..., 3, 3) about unit axes (..., 3) by angles (...) [rad].
+
+    Rodrigues' formula; what the matrix turns is turned to the right about the axis.
+    """
+    x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
+    o = np.zeros_like(x)
+    k = np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(*axis.shape[:-1], 3, 3)
+    s, c = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
+    return np.eye(3) + s * k + (1 - c) * (k @ k)
+
+
 def matrix_of_quaternion(quaternion: Array) -> Array:
-    """Rotation matrices (n, 3, 3, B) of unit quaternions (n, 4, B), wxyz, child to parent."""
+    """Rotation matrices (n, 3, 3, B) of unit quaternions (n, 4, B), wxyz, child to parent.
+
+    Without a batch, (n, 3, 3) of (n, 4).
+    """
     xp = namespace(quaternion)
     w, x, y, z = (quaternion[:, k] for k in range(4))
     x2, y2, z2 = x + x, y + y, z + z

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from kinematics.arrays.rotations import about_axis, exp_quaternion, matrix_of_quaternion
 
 import discover
 import kinematics
@@ -15,7 +16,7 @@ from discover.mechanism.free_base import free_recursion, infer_free
 from discover.mechanism.recursion.passes import torch_dynamics, torch_forces, trace_recursion
 from discover.mechanism.recursion.pretty_printing import text
 from discover.mechanism.renumbering import Renumbered
-from discover.mechanism.tree.floating import FloatingTree, quaternions, rotations
+from discover.mechanism.tree.floating import FloatingTree
 
 
 def _states(robot, n=20):
@@ -91,11 +92,12 @@ def test_the_recursion_of_a_free_base_runs_and_is_traced():
 
 def test_quaternions_of_rotation_vectors():
     vectors = np.random.default_rng(0).normal(size=(20, 3))
-    R = rotations(quaternions(vectors))
+    R = matrix_of_quaternion(exp_quaternion(torch.from_numpy(vectors)).numpy())
     assert np.abs(R @ R.swapaxes(1, 2) - np.eye(3)).max() < 1e-14
     assert np.abs(np.einsum("nij,nj->ni", R, vectors) - vectors).max() < 1e-14
     angle = np.linalg.norm(vectors, axis=1)
     assert np.abs(np.trace(R, axis1=1, axis2=2) - 1 - 2 * np.cos(angle)).max() < 1e-14
+    assert np.abs(about_axis(vectors / angle[:, None], angle) - R).max() < 1e-14
 
 
 def test_a_root_is_declared_only_without_a_robot():

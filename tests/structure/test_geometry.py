@@ -82,7 +82,7 @@ def test_gauge_moves_change_no_answer():
     problem = Problem.of(tree, asked.at(asked.draw(30)), whitened=False)
 
     def left(s):
-        return float(np.sqrt(np.mean(problem.residual(s)[0] ** 2)))
+        return float(np.sqrt(np.mean(problem.project(s).residual ** 2)))
 
     assert left(screws) < 1e-12
     assert left(move(screws, 1.1, np.array([0.3, -2.0, 0.7]))) < 1e-12
@@ -121,7 +121,7 @@ def test_a_tree_with_wrong_parents_does_not_fit():
     tree, screws = screws_in(robot, range(4), asked.draw(1)[0])
     wrong = ScrewTree(parents=(-1, 0, 1, 1), turning=tree.turning, reference=tree.reference)
     problem = Problem.of(wrong, asked.at(asked.draw(30)), whitened=False)
-    assert np.sqrt(np.mean(problem.residual(screws)[0] ** 2)) > 1e-3
+    assert np.sqrt(np.mean(problem.project(screws).residual ** 2)) > 1e-3
 
 
 @pytest.mark.slow

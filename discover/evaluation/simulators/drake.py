@@ -11,10 +11,11 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from kinematics.arrays.rotations import matrix_of_quaternion
 
 from discover.blackbox.sampling import Batch
 from discover.evaluation.ledger import Contender
-from discover.evaluation.simulators.mujoco import about_centre, rotations
+from discover.evaluation.simulators.mujoco import about_centre
 from kinematics import Robot
 
 Array = np.ndarray
@@ -34,7 +35,7 @@ def drake(robot: Robot) -> list[Contender]:
     def states(batch: Batch) -> tuple[Array, Array, Array]:
         q, v, tau = (np.array(x.numpy(), dtype=float) for x in batch)
         for at_q, at_v in _free(robot):
-            R = rotations(q[:, at_q][:, 3:])
+            R = matrix_of_quaternion(q[:, at_q][:, 3:])
             for x in (v, tau):
                 x[:, at_v] = _turn(R, x[:, at_v])
         state = np.hstack([q[:, order_q], v[:, order_v]])
@@ -59,7 +60,7 @@ def drake(robot: Robot) -> list[Contender]:
         a[:, order_v] = result
         q, v = batch.q.numpy(), batch.v.numpy()
         for at_q, at_v in _free(robot):
-            inverse = rotations(q[:, at_q][:, 3:]).transpose(0, 2, 1)
+            inverse = matrix_of_quaternion(q[:, at_q][:, 3:]).transpose(0, 2, 1)
             own = _turn(inverse, a[:, at_v])
             own[:, 3:] -= np.cross(v[:, at_v][:, :3], v[:, at_v][:, 3:])
             a[:, at_v] = own

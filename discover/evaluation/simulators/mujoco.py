@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kinematics.arrays.rotations import matrix_of_quaternion
 
 LEAST_INERTIA = 1e-9  # kg·m²
 JOINTS = {"revolute": "hinge", "continuous": "hinge", "prismatic": "slide", "spherical": "ball"}
@@ -108,7 +109,7 @@ def coordinates(
     for kind, at_q, at_v in zip(robot.kinds, robot.q_slices, robot.v_slices, strict=True):
         if kind != "free":
             continue
-        R = rotations(q[:, at_q][:, 3:])
+        R = matrix_of_quaternion(q[:, at_q][:, 3:])
         angular, linear = slice(at_v.start, at_v.start + 3), slice(at_v.start + 3, at_v.stop)
         turned.append((R, angular, linear))
         for ours, theirs in ((v, v_theirs), (tau, tau_theirs)):
@@ -125,17 +126,6 @@ def coordinates(
         return out
 
     return np.ascontiguousarray(q), v_theirs, tau_theirs, back
-
-
-def rotations(quaternions: Array) -> Array:
-    """(B, 4) wxyz to (B, 3, 3), body to world."""
-    w, x, y, z = quaternions.T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
 
 
 class SmoothPipeline:

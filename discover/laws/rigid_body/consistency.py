@@ -18,7 +18,7 @@ from torch import Tensor
 from discover.blackbox.contract import Answers
 from discover.laws.extensions.terms import forces, joint_terms
 from discover.laws.rigid_body.fit import Fit, design_of
-from discover.laws.solvers import solved_columns
+from discover.numerics import solve_or_zero
 
 _STEPS = 5000  # of the second solver, a third of a second
 _VIOLATION = 1e-6  # of a constraint, relative to the largest unknown, in a typical body's units
@@ -133,7 +133,7 @@ def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
     design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
     a = fitted.predict(answers.q, answers.v, answers.tau)
     columns = design.columns(a)[..., : fitted.family.basis.shape[1]]
-    rows = (solved_columns(design.inertia(fitted.theta), columns) / fitted.scale[:, None]).flatten(
+    rows = (solve_or_zero(design.inertia(fitted.theta), columns) / fitted.scale[:, None]).flatten(
         0, 1
     )
     return torch.linalg.qr(rows / len(rows) ** 0.5).R

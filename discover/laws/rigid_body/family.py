@@ -25,7 +25,7 @@ from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometr
 from discover.laws.extensions.surrogate_trigonometry import columns as turned
 from discover.laws.extensions.terms import RobotKey, Term, forces
 from discover.laws.search.variables import Mechanics, needs_mechanics
-from discover.laws.solvers import newton, solved
+from discover.numerics import newton, solve_or_nan
 from kinematics import Robot
 from kinematics.algorithms.simulate import chart_rate
 
@@ -110,7 +110,7 @@ class Design:
 
     def acceleration(self, theta: Tensor, tau: Tensor) -> Tensor:
         """Forward dynamics (n, nv); NaN where H is singular."""
-        return solved(self.inertia(theta), tau - self.bias_columns @ theta)
+        return solve_or_nan(self.inertia(theta), tau - self.bias_columns @ theta)
 
 
 INTEGRATORS = ("euler", "midpoint", "rk4")
@@ -250,7 +250,7 @@ class Family:
         if any(t.nonlinear_in_acceleration for t in self.terms):
             return self._implicit_acceleration(theta, q, v, tau)
         H, b = self.inertia_and_bias(theta, q, v, tau)
-        return solved(H, tau - b)
+        return solve_or_nan(H, tau - b)
 
     def _implicit_acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Newton's method from the bodies' own acceleration, for terms not linear in a."""
@@ -262,7 +262,7 @@ class Family:
             own = forces(self.terms, q, v, a, tau, self.bodies, mechanics) @ c
             return (H @ a.unsqueeze(-1)).squeeze(-1) + b + own - tau
 
-        return newton(left, solved(H, tau - b))
+        return newton(left, solve_or_nan(H, tau - b))
 
     def effective_acceleration(
         self,

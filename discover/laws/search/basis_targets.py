@@ -13,7 +13,7 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from discover.laws import solvers as least_squares
+from discover import numerics
 from discover.laws.extensions.terms import forces
 from discover.laws.search.basis_search import Target
 from discover.laws.search.pair_fit import Smooth
@@ -55,7 +55,7 @@ def laid_beside(
     known     (n, nv, p): what else could make such a change
     """
     slots = feature.shape[1]
-    U = least_squares.orthonormal(known.flatten(0, 1))
+    U = numerics.orthonormal(known.flatten(0, 1))
     shaped = (len(feature), slots, -1)
     r = residual.flatten()
     y = (pushed @ value.unsqueeze(-1)).flatten() - r

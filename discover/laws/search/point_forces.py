@@ -16,8 +16,8 @@ from itertools import combinations_with_replacement, product
 import torch
 from torch import Tensor
 
+from discover import numerics
 from discover.blackbox.contract import Answers
-from discover.laws import solvers as least_squares
 from discover.laws.extensions.terms import forces, frames_at
 from discover.laws.rigid_body.fit import Fit, design_of, evaluation_point
 from discover.laws.rigid_body.joint_fit import Added, JointProblem
@@ -84,7 +84,7 @@ def _promise(fitted: Fit, answers: Answers, body: int, what: str) -> tuple[float
     r = torch.nan_to_num(law.residual(answers))
     known = design.columns(answers.a - r * law.scale)
     inverse = torch.linalg.pinv(torch.nan_to_num(design.inertia(law.theta))) / law.scale[:, None]
-    U = least_squares.orthonormal((inverse @ known).flatten(0, 1))
+    U = numerics.orthonormal((inverse @ known).flatten(0, 1))
     y = r.flatten()
     y = y - U @ (U.T @ y)
     total = float(y.square().sum())

@@ -16,14 +16,14 @@ from functools import partial
 
 import torch
 
+from discover import numerics
 from discover.blackbox.contract import Answers
-from discover.laws import solvers as least_squares
 from discover.laws.extensions.terms import Term, forces
 from discover.laws.rigid_body.family import evaluation_point
 from discover.laws.rigid_body.fit import Fit, design_of, fit
 from discover.laws.rigid_body.joint_fit import fit_implicit
 from discover.laws.search.nonlinearities.io_fit import fit_behind
-from discover.laws.solvers import solved_columns
+from discover.numerics import solve_or_zero
 
 EFFECTIVE_SAMPLES = 200
 _ALPHABET = 20  # symbols and operations to choose from, when a shape is written down
@@ -201,10 +201,10 @@ def explained(
     H = design.inertia(fitted.theta)
     extra = forces(candidates, q, v, a, answers.tau, family.bodies)
     columns = torch.cat([design.columns(a), extra], dim=-1)
-    rows = (solved_columns(H, columns) / scale[:, None]).flatten(0, 1)
+    rows = (solve_or_zero(H, columns) / scale[:, None]).flatten(0, 1)
     rows = torch.nan_to_num(rows)
     known, new = rows[:, : family.size], rows[:, family.size :]
-    Q = least_squares.orthonormal(known)
+    Q = numerics.orthonormal(known)
     size = new.norm(dim=0)
     new = new - Q @ (Q.T @ new)
     left = new.norm(dim=0)

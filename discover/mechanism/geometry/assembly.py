@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from kinematics.arrays.rotations import about_axis
 
 from discover.mechanism.geometry.geometry import Geometry
 from discover.mechanism.geometry.screws import Array, ScrewTree, rigid, skew
@@ -41,7 +42,7 @@ def robot_from_screws(
         p, s = tree.parents[j], screws[j]
         above = points[p] if p >= 0 else np.zeros(3)
         if tree.turning[j]:
-            rotations.append(_turn(s[:3], -tree.reference[j]))
+            rotations.append(about_axis(s[:3], -tree.reference[j]))
             offsets.append(points[j] - above)
             axes.append(s[:3])
         else:
@@ -81,11 +82,6 @@ def label(tree: ScrewTree, body: int, letter: str, base: str) -> str:
     if not isinstance(tree, FloatingTree):
         return f"{letter}{body + 1}"
     return base if body == 0 else f"{letter}{body + BASE_V}"
-
-
-def _turn(axis: Array, angle: float) -> Array:
-    k = skew(axis)
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
 
 
 def _about(pi: Array, point: Array) -> Array:

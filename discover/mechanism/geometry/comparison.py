@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from kinematics.arrays.rotations import about_axis
 
 from discover.mechanism.geometry.screws import Array, ScrewTree
 from discover.mechanism.tree.skeleton import Skeleton
@@ -35,19 +36,13 @@ def screw_tree(robot: Robot, reference: Array) -> tuple[ScrewTree, Array]:
         angle = float(tree.reference[j])
         if tree.turning[j]:
             screws[j] = np.concatenate([world, np.cross(p, world)])
-            R = R @ _rotation(axis, angle)
+            R = R @ about_axis(axis, angle)
         else:
             screws[j, 3:] = world
             p = p + world * angle
         rotations.append(R)
         origins.append(p)
     return tree, screws @ np.kron(np.eye(2), _upright(robot.gravity)).T
-
-
-def _rotation(axis: Array, angle: float) -> Array:
-    x, y, z = axis
-    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0.0]])
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
 
 
 def _upright(gravity: torch.Tensor) -> Array:
@@ -60,7 +55,7 @@ def _upright(gravity: torch.Tensor) -> Array:
     sine, cosine = np.linalg.norm(axis), float(down @ g / size)
     if sine < 1e-15:
         return np.eye(3) if cosine > 0 else np.diag([1.0, -1.0, -1.0])
-    return _rotation(axis / sine, float(np.arctan2(sine, cosine)))
+    return about_axis(axis / sine, float(np.arctan2(sine, cosine)))
 
 
 @dataclass(frozen=True, kw_only=True)

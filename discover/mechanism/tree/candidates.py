@@ -112,7 +112,7 @@ def equivalents(
     def missed(rival: ScrewTree, own: Array) -> float:
         if not whitened:
             return misfit(rival, own, asked, held)
-        residual = Problem.of(rival, asked, whitened=True).residual(own)[0]
+        residual = Problem.of(rival, asked, whitened=True).project(own).residual
         return 0.5 * float(residual @ residual)
 
     first = missed(tree, screws)

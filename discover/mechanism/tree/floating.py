@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
+from kinematics.arrays.rotations import exp_quaternion, matrix_of_quaternion
 
 from discover.mechanism.geometry.screws import Array, ScrewTree, _carry
 from discover.mechanism.probing import Local, Prober
@@ -87,7 +89,7 @@ class FloatingTree(ScrewTree):
         if q.shape[1] == len(self.parents):
             X[:, 0] = np.eye(6)
             return X
-        rotation, position = rotations(q[:, 3:BASE_Q]), q[:, :3]
+        rotation, position = matrix_of_quaternion(q[:, 3:BASE_Q]), q[:, :3]
         back = rotation.swapaxes(1, 2)
         x, y, z = position.T
         o = np.zeros_like(x)
@@ -124,9 +126,8 @@ class FloatingProber(Prober):
     def draw(self, n: int, width: float = 1.0) -> Array:
         """n configurations (n, 7 + joints)."""
         offset = super().draw(n, width)
-        return np.concatenate(
-            [offset[:, 3:BASE_V], quaternions(offset[:, :3]), offset[:, BASE_V:]], 1
-        )
+        turn = exp_quaternion(torch.from_numpy(offset[:, :3])).numpy()
+        return np.concatenate([offset[:, 3:BASE_V], turn, offset[:, BASE_V:]], 1)
 
 
 class HeldProber(Prober):
@@ -158,18 +159,3 @@ class HeldProber(Prober):
     def _side(self, group: str, width: float) -> tuple[Array, Array]:
         low, high = super()._side(group, width)
         return low[BASE_V:], high[BASE_V:]
-
-
-def quaternions(vectors: Array) -> Array:
-    """Unit quaternions wxyz (n, 4) of rotation vectors (n, 3)."""
-    angle = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.concatenate([np.cos(angle / 2), vectors * np.sinc(angle / (2 * np.pi)) / 2], 1)
-
-
-def rotations(quaternion: Array) -> Array:
-    """Rotation matrices (n, 3, 3), body to world, of unit quaternions wxyz (n, 4)."""
-    w, u = quaternion[:, :1, None], quaternion[:, 1:]
-    x, y, z = u.T
-    o = np.zeros_like(x)
-    k = np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(-1, 3, 3)
-    return np.eye(3) + 2 * w * k + 2 * k @ k

@@ -18,8 +18,8 @@ from torch import Tensor
 from discover.blackbox.contract import Answers
 from discover.laws.extensions.io_nonlinearity import alters_answers, answered, felt
 from discover.laws.rigid_body.family import Design, Family
-from discover.laws.rigid_body.fit import HUBER, Fit, design_of, fit, robust_cost
-from discover.laws.solvers import WILD, error_after_a_step, least_squares_from, solved_columns
+from discover.laws.rigid_body.fit import Fit, design_of, fit
+from discover.numerics import finite, minimise_squares, predicted_error, robust_cost, solve_or_zero
 
 _STEP = 1e-6
 _EVEN = 0.97  # of the squares, what outliers that weigh less must take away to count as some
@@ -178,7 +178,7 @@ class ChannelProblem:
         a = design.acceleration(theta, asked["tau"])
         z, out = self._answered(a, c)
         a, z = torch.nan_to_num(a), torch.nan_to_num(z)
-        slopes = -solved_columns(design.inertia(theta), design.columns(a))
+        slopes = -solve_or_zero(design.inertia(theta), design.columns(a))
         if self.kind.place == "a":
             slopes = self._gain(a, z, c) @ slopes
             pushed = torch.diag_embed(a if self.kind.factor else torch.ones_like(a))
@@ -204,7 +204,7 @@ class ChannelProblem:
         """d(the bodies' answer) / d(what they feel of joint j) (n, nv, nv)."""
         n, nv = asked["v"].shape
         if self.kind.place == "tau":
-            return solved_columns(
+            return solve_or_zero(
                 design.inertia(theta), torch.eye(nv, dtype=theta.dtype).expand(n, -1, -1)
             )
         place, columns = self.kind.place, []
@@ -242,16 +242,15 @@ class ChannelProblem:
 
         What a flexible function cannot follow, as a kink, shows in few answers.
         """
-        x = least_squares_from(self.residual, self.jacobian, x, evaluations)
+        x = minimise_squares(self.residual, self.jacobian, x, evaluations)
         r = torch.nan_to_num(self.residual(x))
         if rough or robust_cost(r) > _EVEN * float(r.square().mean()):
             return x
-        limit = HUBER * 1.4826 * float(r.abs().median())
-        return least_squares_from(self.residual, self.jacobian, x, evaluations, limit)
+        return minimise_squares(self.residual, self.jacobian, x, evaluations, robust=True)
 
     def promises(self, x: Tensor) -> float:
         """The error that one step from x promises to leave."""
-        return error_after_a_step(self.residual, self.jacobian, x)
+        return predicted_error(self.residual, self.jacobian, x)
 
 
 def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
@@ -274,10 +273,10 @@ def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fi
         a = torch.nan_to_num(design.acceleration(theta, tau))
         asked = (answers.q, answers.v, answers.tau)
         gain = _slopes(lambda near: answered(nonlinearities, *asked, near), a) / like.scale[:, None]
-        return torch.nan_to_num(gain @ solved_columns(design.inertia(theta), design.columns(a)))
+        return torch.nan_to_num(gain @ solve_or_zero(design.inertia(theta), design.columns(a)))
 
-    theta = least_squares_from(residual, jacobian, start, _EVALUATIONS)
-    r, J = torch.nan_to_num(residual(theta), nan=WILD), jacobian(theta).flatten(0, 1)
+    theta = minimise_squares(residual, jacobian, start, _EVALUATIONS)
+    r, J = finite(residual(theta)), jacobian(theta).flatten(0, 1)
     variance = r.square().sum() / max(1, r.numel() - len(theta))
     norms = J.norm(dim=0).clamp_min(1e-300)
     inverse = torch.linalg.pinv((J / norms).T @ (J / norms), rtol=1e-12, hermitian=True)

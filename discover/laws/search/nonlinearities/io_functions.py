@@ -19,7 +19,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from discover.laws import solvers as least_squares
+from discover import numerics
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.tabulated import Basis, Table
 from discover.laws.rigid_body.fit import Fit
@@ -176,7 +176,7 @@ def with_corners(problem: ChannelProblem, x: Tensor) -> tuple[ChannelProblem, Te
     theta, *c = x.split(problem.split)
     seen = problem.at(x)
     J = torch.cat([seen.slopes, *problem.function_slopes(seen, c)], -1).flatten(0, 1)
-    U = least_squares.orthonormal(torch.nan_to_num(J, posinf=0.0, neginf=0.0))
+    U = numerics.orthonormal(torch.nan_to_num(J, posinf=0.0, neginf=0.0))
     left = torch.nan_to_num(seen.residual).flatten()
     left = left - U @ (U.T @ left)
     before, groups, start = float(left.norm()), [], []
@@ -188,7 +188,7 @@ def with_corners(problem: ChannelProblem, x: Tensor) -> tuple[ChannelProblem, Te
         places = z.flatten().quantile(torch.linspace(_END, 1 - _END, _PLACES, dtype=z.dtype))
         bent = (z.unsqueeze(-1) - places).abs()  # (n, joints, places)
         columns = torch.nan_to_num(seen.pushed[..., joints] @ bent).flatten(0, 1)
-        columns = columns / least_squares.lengths(columns)
+        columns = columns / numerics.column_norms(columns)
         columns = columns - U @ (U.T @ columns)
         size = columns.norm(dim=0)
         gain = torch.where(size > _ALONE, (columns.T @ left / size.clamp_min(_ALONE)).square(), 0.0)

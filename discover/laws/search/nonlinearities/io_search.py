@@ -18,7 +18,7 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.laws.extensions.tabulated import Basis
-from discover.laws.rigid_body.fit import Fit, robust_cost
+from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.additive import prune
 from discover.laws.search.basis_search import search
 from discover.laws.search.basis_targets import across, laid_beside
@@ -34,6 +34,7 @@ from discover.laws.search.nonlinearities.io_functions import (
 from discover.laws.search.rounds import length_of
 from discover.laws.search.selection import _ALPHABET, EFFECTIVE_SAMPLES, Selection, refit
 from discover.laws.search.variables import has_points
+from discover.numerics import robust_cost
 
 KINDS = (
     Kind("a", "a"),

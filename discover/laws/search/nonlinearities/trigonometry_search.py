@@ -30,7 +30,7 @@ from discover.laws.extensions.surrogate_trigonometry import (
     identifiable,
 )
 from discover.laws.extensions.tabulated import Basis
-from discover.laws.rigid_body.fit import Fit, fit, robust_cost
+from discover.laws.rigid_body.fit import Fit, fit
 from discover.laws.search.additive import prune
 from discover.laws.search.basis_search import search
 from discover.laws.search.basis_targets import laid_beside
@@ -40,6 +40,7 @@ from discover.laws.search.nonlinearities.trigonometry_fit import TurnProblem
 from discover.laws.search.rounds import length_of
 from discover.laws.search.selection import _ALPHABET, EFFECTIVE_SAMPLES, Selection
 from discover.laws.search.variables import has_points
+from discover.numerics import robust_cost
 
 ORDERS = range(1, 7)
 JOINTS = 3  # up to which recursions with other functions are tried
