@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from discover.laws.export import straight_line
+from discover.laws.export.elimination import forward_program
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.terms import Term
@@ -56,8 +57,6 @@ class PassProgram(str):
             return straight_line.program(
                 self.robot, self.extra, self.nonlinearities, self.trigonometry
             )
-        from discover.mechanism.recursion.forward import forward_program
-
         return forward_program(self.robot)
 
     def compile(self, dtype: str = "float64", threads: int = 1) -> CompiledProgram:
