@@ -18,13 +18,13 @@ from discover.examination.result import Resolution
 from discover.judgement.catalogue import described, descriptions, evidence_from
 from discover.judgement.evidence import Evidence
 from discover.laws import ConstantLaw, Domain, RigidBodyLaw
-from discover.laws import parts as accounts
-from discover.laws.near_ties import members, nearby
+from discover.laws.near_ties import front_laws, near_ties_of
 from discover.laws.pareto import Candidate
+from discover.laws.parts import front_of_fits, part_evidence, plain_rigid_body
 from discover.laws.rigid_body.consistency import Completion, complete
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.sparsity import with_zeros
-from discover.laws.samples import sample
+from discover.laws.samples import sample_law
 from discover.laws.search.variables import has_points
 from discover.probes import full_circles, noise
 from discover.probes import identities as structure
@@ -180,16 +180,16 @@ def _accounted(
     fresh = Answers.concat(far) if far else held[:0]
     fresh = fresh[torch.isfinite(fresh.a).all(-1)]
     others = [f for f in tried if f.integrator == law.integrator]
-    if law.family.terms or law.family.around:
-        others.append(accounts.plainly(law, inside))
-    front = accounts.tried([law, *others], held, fresh)
+    if law.family.terms or law.family.non_additive:
+        others.append(plain_rigid_body(law, inside))
+    front = front_of_fits([law, *others], held, fresh)
     shown = (("in the region", held), (f"beyond {_FRESH:g} half-widths", fresh))
     return replace(
         RigidBodyLaw.from_fit(law, pi),
-        account=accounts.parts(law, inside, held, fresh),
-        front=members(front, RigidBodyLaw.from_fit),
-        near=nearby(near, RigidBodyLaw.from_fit),
-        samples=tuple(sample(law, x, where) for where, x in shown if len(x)),
+        parts=part_evidence(law, inside, held, fresh),
+        pareto_front=front_laws(front, RigidBodyLaw.from_fit),
+        near_ties=near_ties_of(near, RigidBodyLaw.from_fit),
+        samples=tuple(sample_law(law, x, where) for where, x in shown if len(x)),
     )
 
 

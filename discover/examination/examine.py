@@ -129,7 +129,7 @@ def examine(
         found = account(asked, seen, session.support.region, seed, described)
         told, law = found.account, finding.law
         if isinstance(law, RigidBodyLaw) and told.equals and told.forward is not None:
-            law = replace(law, searched=told.page)
+            law = replace(law, recursion=told.page)
         finding = replace(
             finding,
             law=law,

@@ -122,7 +122,7 @@ def weigh(
                 "answers between remembered samples do, and is no noise: it may be a table's."
             )
     if laws.onset is not None and laws.beyond is not None:
-        around = "; ".join(c.in_words for c in laws.beyond.family.around)
+        around = "; ".join(x.description for x in laws.beyond.family.non_additive)
         notes.append(laws.onset.sentence + (f" All of them follow {around}." if around else ""))
     if predictable > 0.5:
         notes.append(

@@ -30,7 +30,8 @@ def stand(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw, list[
         if found.rigid:
             same = replace(
                 RigidBodyLaw.from_fit(found.closest),
-                domain=law.domain, front=law.front, account=law.account, searched=law.searched,
+                domain=law.domain, pareto_front=law.pareto_front, parts=law.parts,
+                recursion=law.recursion,
             )  # fmt: skip
             return same, ["Its terms are a rigid body in another form; it is told as that body."]
         if found.misfit == found.misfit and found.misfit < float("inf"):
@@ -48,11 +49,11 @@ def stand(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw, list[
 
 def _with_lagrangian(law: RigidBodyLaw) -> tuple[RigidBodyLaw, str]:
     """The law with the Lagrangian of its terms, where one was found, and a sentence."""
-    found = lagrangians.fitted(law)
+    found = lagrangians.fit_lagrangian(law)
     if found is None:
         return law, "A Lagrangian exists, but none was found in closed form."
     told = sympy.sstr(found.expression.evalf(4))
-    return replace(law, beside=found.expression), (
+    return replace(law, terms_lagrangian=found.expression), (
         f"Fitted Lagrangian: that of the bodies and `{told}`; its equations give the terms' forces "
         f"to {found.misfit:.1g} of their size."
     )
