@@ -11,7 +11,6 @@ import sympy
 from discover.laws.export import latex
 from discover.laws.export.straight_line import program
 from discover.laws.extensions import LawExtension, of_kind
-from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.tabulated import Table
 from discover.laws.extensions.terms import Term, symbols
@@ -135,12 +134,12 @@ def _sympy_source(robot: Robot, extensions: Sequence[LawExtension]) -> str:
         lines.append(f"{name} = {sympy.sstr(getattr(held, name), full_prec=True)}")
     terms = ", ".join(sympy.sstr(t.expression, full_prec=True) for t in of_kind(extensions, Term))
     lines.append(f"terms = [{terms}]  # added to mass_matrix * a + bias = tau, on the left")
-    for x in of_kind(extensions, StaticNonlinearity):
-        rows = sympy.sstr(list(x.rows), full_prec=True)
-        if x.place == "a":
-            lines.append(f"a_output = {rows}  # of the law, where a are the bodies' accelerations")
+    for signal, rows in (item for x in extensions for item in x.rows_by_signal.items()):
+        text = sympy.sstr(list(rows), full_prec=True)
+        if signal == "a":
+            lines.append(f"a_output = {text}  # of the law, where a are the bodies' accelerations")
         else:
-            lines.append(f"{x.place}_input = {rows}  # of the bodies, in the place of {x.place}")
+            lines.append(f"{signal}_input = {text}  # of the bodies, in the place of {signal}")
     return "\n".join(lines) + "\n"
 
 
@@ -156,7 +155,7 @@ def _latex(robot: Robot, extensions: Sequence[LawExtension]) -> str:
     if terms:
         force = sum((t.expression for t in terms), sympy.zeros(robot.nv, 1))
         lines += latex.equation(r"f(q, v, a, \tau)", force)
-    functions = of_kind(extensions, StaticNonlinearity)
+    functions = [x for x in extensions if x.rows_by_signal]
     for equation in (e for x in functions for e in x.equations):
         lines += latex.equation(sympy.latex(equation.lhs), equation.rhs)
     # Long derivations go over pages: align* may break between its lines.

@@ -12,6 +12,7 @@ import sympy
 import kinematics
 from discover.laws.extensions import LawExtension, of_kind
 from discover.laws.extensions.surrogate_trigonometry import ANGLE, Angle, SurrogateTrigonometry
+from discover.laws.extensions.tabulated import write_out
 from discover.laws.extensions.terms import Term, joint_shapes
 from discover.laws.rigid_body.family import without_joint_terms
 from discover.laws.rigid_body.sparsity import lean_bodies
@@ -46,10 +47,13 @@ def program(robot: Robot, extensions: Sequence[LawExtension] = ()) -> Program:
     named = {f"{n}{i + 1}": x for n, nodes in inputs.items() for i, x in enumerate(nodes)}
 
     def evaluated(rows: Sequence[sympy.Expr], named: dict[str, Any]) -> np.ndarray:
-        expressions = [elementary(row) for row in rows]
-        return np.array(nodes_from_sympy(expressions, graph, named), dtype=object)
+        return np.array(nodes_from_sympy(list(rows), graph, named), dtype=object)
 
-    functions = [item for x in extensions for item in x.rows_by_signal.items()]
+    functions = [
+        (signal, [elementary(write_out(row, x.tables)) for row in rows])
+        for x in extensions
+        for signal, rows in x.rows_by_signal.items()
+    ]
     ports = dict(inputs)
     for signal, rows in functions:
         if signal in ports:

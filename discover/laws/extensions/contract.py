@@ -10,11 +10,12 @@ How to add one:
 1. Write `discover/laws/extensions/<name>.py` with a frozen dataclass that derives from
    `LawExtension`. Give it `label`, `key`, `symbol_count`, `number_count`, `description`,
    `equations`, `to_dict` and `from_dict`.
-2. Say how it acts. What changes the inputs or the output of the bodies overrides `inputs`,
-   `output` and `rows_by_signal`; `law(q, v, tau)`, fits, programs and exports need nothing else.
-   Only an extension of another kind (a force that is fitted with the bodies, `Term`; bodies that
-   are built otherwise, `SurrogateTrigonometry`; a dependence on earlier queries, `MemoryLaw`) must
-   also be met where these are: `Family` and `RigidBodyLaw.after`.
+2. Say how it acts. An extension that changes the inputs or the output of the bodies overrides
+   `inputs`, `output` and `rows_by_signal`; predictions, fits, programs and exports need nothing
+   else (`tests/laws/test_extensions.py` adds one). One that acts in another way also needs a place
+   where it acts, as the other kinds have: a force that is fitted with the bodies (`Term`), bodies
+   with another recursion (`SurrogateTrigonometry`), both in `Family`; a dependence on earlier
+   queries (`MemoryLaw`) in `RigidBodyLaw.after`.
 3. Add the class to `EXTENSIONS` in `discover/laws/extensions/__init__.py`: one line.
 
 Finding one in a model's answers is the business of `discover.laws.search`.
@@ -96,5 +97,5 @@ class LawExtension(LawComponent):
 
     @property
     def rows_by_signal(self) -> dict[str, tuple[sympy.Expr, ...]]:
-        """`inputs` and `output` (as "a") in elementary functions, for programs and exports."""
+        """`inputs` and `output` (as "a") in SymPy, nv rows each, for programs and exports."""
         return {}

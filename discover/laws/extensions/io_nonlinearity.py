@@ -24,7 +24,7 @@ from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold
 from discover.laws.expressions import parse_expression, to_torch
 from discover.laws.extensions.contract import LawExtension
-from discover.laws.extensions.tabulated import Table, write_out
+from discover.laws.extensions.tabulated import Table
 from discover.laws.extensions.terms import whole_numbers
 from discover.laws.search.variables import vocabulary
 
@@ -119,8 +119,8 @@ class StaticNonlinearity(LawExtension):
 
     @property
     def rows_by_signal(self) -> dict[str, tuple[sympy.Expr, ...]]:
-        """Its rows in elementary functions."""
-        return {self.place: tuple(write_out(row, self.tables) for row in self.rows)}
+        """Its rows."""
+        return {self.place: self.rows}
 
     def to_dict(self) -> dict:
         """JSON-able form."""
@@ -158,14 +158,15 @@ def law_output(
     return a
 
 
-def ends_at_edge(nonlinearities: Sequence[StaticNonlinearity], inside: Answers) -> bool:
+def ends_at_edge(extensions: Sequence[LawExtension], inside: Answers) -> bool:
     """Whether an input function is the identity in the region and becomes flat at its edge.
 
     That is what a lookup table over the region looks like, whose queries are clipped to it: no law,
     but a trace of where its samples came from.
     """
     given = {"q": inside.q, "v": inside.v, "tau": inside.tau}
-    for nonlinearity in (c for c in nonlinearities if c.place in given):
+    functions = [x for x in extensions if isinstance(x, StaticNonlinearity)]
+    for nonlinearity in (x for x in functions if x.place in given):
         x = given[nonlinearity.place]
         middle, width = 0.5 * (x.amax(0) + x.amin(0)), 0.5 * (x.amax(0) - x.amin(0))
         rest = {n: y.mean(0, keepdim=True) for n, y in given.items()}
@@ -181,9 +182,9 @@ def ends_at_edge(nonlinearities: Sequence[StaticNonlinearity], inside: Answers) 
     return False
 
 
-def has_output_function(nonlinearities: Sequence[StaticNonlinearity]) -> bool:
+def has_output_function(extensions: Sequence[LawExtension]) -> bool:
     """Whether any of them acts on the output of the bodies."""
-    return any(c.place == _OUTPUT for c in nonlinearities)
+    return any(_OUTPUT in x.rows_by_signal for x in extensions)
 
 
 @functools.lru_cache(maxsize=128)

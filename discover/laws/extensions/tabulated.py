@@ -12,6 +12,7 @@ law is first described by such a basis, before any formula is sought.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,9 +96,9 @@ class Table(LawComponent):
         return out
 
 
-def write_out(expression: sympy.Expr, tables: tuple[Table, ...]) -> sympy.Expr:
+def write_out(expression: sympy.Expr, tables: Sequence[LawComponent]) -> sympy.Expr:
     """The expression with every named table replaced by elementary functions."""
-    for table in tables:
+    for table in (t for t in tables if isinstance(t, Table)):
         expression = expression.replace(table.function, table.written_out)
     return expression
 

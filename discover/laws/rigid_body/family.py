@@ -19,7 +19,7 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import Answers
 from discover.laws.extensions import LawExtension
-from discover.laws.extensions.io_nonlinearity import StaticNonlinearity, bodies_input, law_output
+from discover.laws.extensions.io_nonlinearity import bodies_input, law_output
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.surrogate_trigonometry import columns as surrogate_columns
 from discover.laws.extensions.terms import RobotKey, Term, forces
@@ -126,7 +126,7 @@ class Family:
     robot           the tree, without joint terms (they are Terms here)
     basis           (10 nb, k), columns that span the inertial parameters
     reference       the bodies whose momentum, energy … the terms name; `robot` where it is None
-    nonlinearities  static functions of the inputs and output of bodies and terms together
+    nonlinearities  extensions that change the inputs or the output of bodies and terms together
     trigonometry    replacements of sine and cosine in the bodies; None for sine and cosine
     """
 
@@ -134,7 +134,7 @@ class Family:
     basis: Tensor
     terms: tuple[Term, ...] = ()
     reference: Robot | None = None
-    nonlinearities: tuple[StaticNonlinearity, ...] = ()
+    nonlinearities: tuple[LawExtension, ...] = ()
     trigonometry: SurrogateTrigonometry | None = None
 
     @classmethod
@@ -162,7 +162,7 @@ class Family:
 
     @property
     def bare(self) -> Family:
-        """The family without static nonlinearities."""
+        """The family without changes of inputs and output."""
         return replace(self, nonlinearities=()) if self.nonlinearities else self
 
     @property

@@ -219,7 +219,9 @@ class RigidBodyLaw(Law):
             basis=robot.pi.reshape(-1, 1).to(torch.float64),
             terms=self.extra,
             reference=without_joint_terms(robot),
-            nonlinearities=self.nonlinearities,
+            nonlinearities=tuple(
+                x for x in self.non_additive if not isinstance(x, SurrogateTrigonometry)
+            ),
         )
 
     @property
