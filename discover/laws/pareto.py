@@ -95,7 +95,9 @@ def tied_with_best(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
 
 
 def with_far_errors(candidates: Sequence[Candidate], far: Answers) -> tuple[Candidate, ...]:
-    """The candidates with their errors on answers further out."""
+    """The candidates with their relative errors on answers further out; NaN if there are none."""
+    if not len(far):
+        return tuple(candidates)
     return tuple(
         replace(c, far=relative_error(c.fit.predict(far.q, far.v, far.tau), far.a))
         for c in candidates
@@ -110,8 +112,8 @@ def with_distinguishing_queries(
         return ()
     predicted = [c.fit.predict(*pool) / c.fit.scale for c in candidates]
     out = [candidates[0]]
-    for c, own in zip(candidates[1:], predicted[1:], strict=True):
-        gap = torch.nan_to_num((own - predicted[0]).abs().amax(-1), nan=0.0, posinf=0.0)
+    for c, values in zip(candidates[1:], predicted[1:], strict=True):
+        gap = torch.nan_to_num((values - predicted[0]).abs().amax(-1), nan=0.0, posinf=0.0)
         row = int(gap.argmax())
         query = Batch(*(x[row : row + 1] for x in pool))
         out.append(replace(c, query=query, difference=float(gap[row])))

@@ -22,7 +22,7 @@ from discover.judgement.evidence import number_from_json, number_to_json
 from discover.judgement.thresholds import whole
 from discover.laws.extensions.io_nonlinearity import law_output
 from discover.laws.extensions.terms import Term, forces
-from discover.laws.pareto import Candidate, candidate, pareto_front
+from discover.laws.pareto import Candidate, candidate, pareto_front, with_far_errors
 from discover.laws.rigid_body.family import Family, mechanics_for
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.selection import description_length, refit
@@ -155,13 +155,10 @@ def _equivalent_force(fitted: Fit, x: Answers) -> Tensor:
 def front_of_fits(fits: Sequence[Fit], held_out: Answers, far: Answers) -> tuple[Candidate, ...]:
     """The Pareto front of fitted laws, with their errors on held-out answers and far out."""
     floor = max(min((f.standardised_error(held_out) for f in fits), default=0.0), 1e-12)
-    candidates = [
-        replace(
-            candidate(f, description_length(f, held_out, floor, 2), held_out), far=_error(f, far)
-        )
-        for f in fits
-    ]
-    return pareto_front(candidates)
+    lengths = [description_length(f, held_out, floor, 2) for f in fits]
+    pairs = zip(fits, lengths, strict=True)
+    candidates = [candidate(f, length, held_out) for f, length in pairs]
+    return pareto_front(with_far_errors(candidates, far))
 
 
 def _part(name: str, term: str, force: Tensor, size: float, error: float, without: float) -> Part:

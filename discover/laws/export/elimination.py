@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from discover.laws.rigid_body.family import identifiable_basis, without_joint_terms
+from discover.laws.extensions.terms import without_joint_terms
+from discover.laws.rigid_body.family import identifiable_basis
 from kinematics import Robot
 from kinematics.programs import Program
 from kinematics.programs.elimination.elimination import forward_dynamics

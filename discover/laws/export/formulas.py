@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy
 
+from discover.judgement.thresholds import whole
 from discover.laws.export import latex
 from discover.laws.export.straight_line import program
 from discover.laws.extensions import LawExtension, of_kind
@@ -18,7 +19,8 @@ from kinematics import Robot
 from kinematics.programs import trace
 
 TARGETS = ("sympy", "python", "torch", "c", "latex")
-FLAT_JOINTS = 3  # joints up to which a formula without intermediates is short enough to read
+_FLAT_JOINTS = whole("fit.flat_joints")
+_FLAT_OPERATIONS = whole("fit.flat_operations")
 ROUNDING = 1e-9  # identified coefficients below this, relative to the largest, are rounding
 
 
@@ -34,17 +36,27 @@ class Formulas:
     lagrangian: sympy.Expr
 
 
+def has_flat_formulas(robot: Robot) -> bool:
+    """Whether formulas without intermediates are short enough: few joints, or few operations."""
+    if robot.nq != robot.nv:
+        return False
+    if robot.nv <= _FLAT_JOINTS:
+        return True
+    programs = (trace(robot, name) for name in ("crba", "bias", "potential"))
+    return sum(p.operations["mul"] + p.operations["add"] for p in programs) <= _FLAT_OPERATIONS
+
+
 def derive(robot: Robot, trigonometry: SurrogateTrigonometry | None = None) -> Formulas:
     """H, bias, potential and Lagrangian of `robot`.
 
-    Flat up to FLAT_JOINTS joints; beyond that the flat forms explode (a 6R arm's mass matrix has
-    1,913 Fourier terms) and the entries are written in `intermediates`.
+    Flat where `has_flat_formulas`; elsewhere flat forms explode (a 6R arm's mass matrix has 1,913
+    Fourier terms) and the entries are written in `intermediates`.
     """
     if trigonometry is not None:
         return _derive_with_surrogates(robot, trigonometry)
     # Quaternions make more coordinates than velocities.
     names = symbols(robot.nv) | {"q": symbols(robot.nq)["q"]}
-    flat = robot.nv <= FLAT_JOINTS and robot.nq == robot.nv
+    flat = has_flat_formulas(robot)
     intermediates: list[tuple[sympy.Symbol, sympy.Expr]] = []
 
     def form(what: str, prefix: str) -> Any:

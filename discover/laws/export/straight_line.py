@@ -13,8 +13,7 @@ import kinematics
 from discover.laws.extensions import LawExtension, of_kind
 from discover.laws.extensions.surrogate_trigonometry import ANGLE, Angle, SurrogateTrigonometry
 from discover.laws.extensions.tabulated import write_out
-from discover.laws.extensions.terms import Term, joint_shapes
-from discover.laws.rigid_body.family import without_joint_terms
+from discover.laws.extensions.terms import Term, joint_shapes, without_joint_terms
 from discover.laws.rigid_body.sparsity import lean_bodies
 from discover.laws.search.variables import needs_mechanics, place_points
 from kinematics import Robot

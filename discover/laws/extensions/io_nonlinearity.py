@@ -53,22 +53,24 @@ class StaticNonlinearity(LawExtension):
     tables: tuple[Table, ...] = ()
 
     @property
-    def own(self) -> list[sympy.Symbol]:
-        """The symbols that the rows stand for."""
+    def signals(self) -> list[sympy.Symbol]:
+        """The symbols that the rows replace, one a joint."""
         words = vocabulary(len(self.rows))
         return [words[f"{self.place}{j + 1}"] for j in range(len(self.rows))]
 
     @property
     def altered(self) -> list[int]:
         """The joints whose row is not their own symbol."""
-        return [j for j, (x, row) in enumerate(zip(self.own, self.rows, strict=True)) if x != row]
+        return [
+            j for j, (x, row) in enumerate(zip(self.signals, self.rows, strict=True)) if x != row
+        ]
 
     @property
     def equations(self) -> list[sympy.Basic]:
         """The bodies' input or the law's output, one equation an altered joint."""
         word = "output" if self.place == _OUTPUT else "input"
         return [
-            sympy.Eq(sympy.Symbol(f"{self.own[j].name}_{word}"), self.rows[j], evaluate=False)
+            sympy.Eq(sympy.Symbol(f"{self.signals[j].name}_{word}"), self.rows[j], evaluate=False)
             for j in self.altered
         ]
 
@@ -97,8 +99,8 @@ class StaticNonlinearity(LawExtension):
         for s in row.free_symbols:
             by_group[s.name.rstrip("0123456789")].add(s)
         alone = [s for group in by_group.values() if len(group) == 1 for s in group]
-        own = {s for s in alone if s.name.endswith(str(j + 1))}
-        return row.xreplace({s: sympy.Symbol(s.name.rstrip("0123456789")) for s in own})
+        of_joint = {s for s in alone if s.name.endswith(str(j + 1))}
+        return row.xreplace({s: sympy.Symbol(s.name.rstrip("0123456789")) for s in of_joint})
 
     def values(self, q: Tensor, v: Tensor, tau: Tensor, a: Tensor | None = None) -> Tensor:
         """The rows at inputs (n, nv); `a` are the bodies' accelerations."""

@@ -23,7 +23,7 @@ from discover.judgement.thresholds import threshold
 from discover.laws.expressions import parse_expression, to_torch
 from discover.laws.extensions.contract import LawExtension
 from discover.laws.extensions.tabulated import Table, write_out
-from discover.laws.extensions.terms import RobotKey, whole_numbers
+from discover.laws.extensions.terms import RobotKey, whole_numbers, without_joint_terms
 from kinematics import Robot
 from kinematics.algorithms.crba import crba
 from kinematics.algorithms.rnea import rnea
@@ -175,9 +175,9 @@ class Columns:
 
     def with_parts(self, parts: Sequence[str], other: Columns) -> Columns:
         """The columns with `parts` taken from `other`."""
-        own = self.of_parts([part for part in PARTS if part not in parts])
+        kept = self.of_parts([part for part in PARTS if part not in parts])
         new = other.of_parts(parts)
-        return Columns(own.rest + new.rest, own.bias + new.bias, own.inertia + new.inertia)
+        return Columns(kept.rest + new.rest, kept.bias + new.bias, kept.inertia + new.inertia)
 
 
 def columns(
@@ -187,11 +187,11 @@ def columns(
 
     Revolute joints only; joint terms of `robot` are left out.
     """
-    turned = columns_at(robot, *trigonometry.at(q), v, basis, trigonometry.composites)
+    replaced = columns_at(robot, *trigonometry.at(q), v, basis, trigonometry.composites)
     if trigonometry.parts == PARTS:
-        return turned
+        return replaced
     plain = columns_at(robot, q.sin(), q.cos(), v, basis, composites=False)
-    return plain.with_parts(trigonometry.parts, turned)
+    return plain.with_parts(trigonometry.parts, replaced)
 
 
 def columns_at(
@@ -199,17 +199,17 @@ def columns_at(
 ) -> Columns:
     """Columns of bodies whose angles have this sine and cosine, each (n, nv), in all parts."""
     key, B = RobotKey(robot), basis.detach().numpy()
-    turned = [x.detach().numpy() for x in (sine, cosine)]
+    sides = [x.detach().numpy() for x in (sine, cosine)]
     zero, moving, units = np.zeros(v.shape), v.detach().numpy(), np.eye(robot.nv)
     # All states in one run of the program: interpreting it takes longer than the arithmetic.
     states = [(zero, zero), (moving, zero)]
     states += [(zero, zero + e) for e in units if not composites]
     rest, bias, *inertia = (
-        evaluate(_regressor(key), *turned, *(np.stack(x) for x in zip(*states, strict=True))) @ B
+        evaluate(_regressor(key), *sides, *(np.stack(x) for x in zip(*states, strict=True))) @ B
     )
     if composites:
-        own = [evaluate(_mass_matrix(key), *turned, column) for column in B.T]
-        inertia = np.stack(own, -1) if own else np.zeros((*v.shape, robot.nv, 0))
+        matrices = [evaluate(_mass_matrix(key), *sides, column) for column in B.T]
+        inertia = np.stack(matrices, -1) if matrices else np.zeros((*v.shape, robot.nv, 0))
         parts = (rest, bias, inertia)
     else:
         parts = (rest, bias, np.stack([column - rest for column in inertia], -2))
@@ -218,7 +218,7 @@ def columns_at(
 
 def left_side(
     robot: Robot,
-    turned: tuple[Tensor, Tensor],
+    sine_cosine: tuple[Tensor, Tensor],
     v: Tensor,
     a: Tensor,
     pi: Tensor,
@@ -227,10 +227,10 @@ def left_side(
 ) -> Tensor:
     """The share of `parts` in the joint forces (…, nv) of bodies with parameters pi (10 nb,).
 
-    turned: the sines and cosines of the angles, each (…, nv).
+    sine_cosine: of the angles, each (…, nv).
     """
     key, bodies = RobotKey(robot), pi.numpy()
-    sides = [x.numpy() for x in turned]
+    sides = [x.numpy() for x in sine_cosine]
     still, moving, faster = np.zeros_like(v.numpy()), v.numpy(), a.numpy()
 
     states = [(still, still)]
@@ -288,12 +288,7 @@ def _identifiable(key: RobotKey, trigonometry: SurrogateTrigonometry) -> Tensor:
     return Vh[: int((s > _RANK * s[0]).sum())].T.contiguous()
 
 
-def _bodies(robot: Robot) -> Robot:
-    still = torch.zeros_like(robot.armature)
-    return robot.replace(armature=still, damping=still, friction=still, stiffness=still)
-
-
-def _turned_inputs(robot: Robot, graph: Graph) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _angle_inputs(robot: Robot, graph: Graph) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Input nodes for the sines and cosines, and the angles that they make."""
     ports = {name: graph.inputs(name, robot.nv) for name in ("s", "c")}
     angles = np.empty(robot.nv, dtype=object)
@@ -305,8 +300,8 @@ def _turned_inputs(robot: Robot, graph: Graph) -> tuple[dict[str, np.ndarray], n
 @functools.lru_cache(maxsize=16)
 def _regressor(key: RobotKey) -> Program:
     """Of (s, c, v, a), without joint terms."""
-    robot, graph = _bodies(key.robot), Graph()
-    ports, angles = _turned_inputs(robot, graph)
+    robot, graph = without_joint_terms(key.robot), Graph()
+    ports, angles = _angle_inputs(robot, graph)
     ports |= {name: graph.inputs(name, robot.nv) for name in ("v", "a")}
     regressor = kinematics.regressor(robot, angles, ports["v"], ports["a"])
     return make_program("regressor", graph, ports, regressor)
@@ -315,8 +310,8 @@ def _regressor(key: RobotKey) -> Program:
 @functools.lru_cache(maxsize=16)
 def _mass_matrix(key: RobotKey) -> Program:
     """By composite bodies, of (s, c, pi)."""
-    robot, graph = _bodies(key.robot), Graph()
-    ports, angles = _turned_inputs(robot, graph)
+    robot, graph = without_joint_terms(key.robot), Graph()
+    ports, angles = _angle_inputs(robot, graph)
     ports["pi"] = _parameters(robot, graph)
     H = crba(robot.replace(pi=ports["pi"].reshape(-1, 10)), angles)
     return make_program("crba", graph, ports, H)
@@ -325,8 +320,8 @@ def _mass_matrix(key: RobotKey) -> Program:
 @functools.lru_cache(maxsize=16)
 def _inverse_dynamics(key: RobotKey) -> Program:
     """Joint forces of (s, c, v, a, pi), without joint terms."""
-    robot, graph = _bodies(key.robot), Graph()
-    ports, angles = _turned_inputs(robot, graph)
+    robot, graph = without_joint_terms(key.robot), Graph()
+    ports, angles = _angle_inputs(robot, graph)
     ports |= {name: graph.inputs(name, robot.nv) for name in ("v", "a")}
     ports["pi"] = _parameters(robot, graph)
     bodies = robot.replace(pi=ports["pi"].reshape(-1, 10))

@@ -77,8 +77,8 @@ class Table(LawComponent):
         c = torch.as_tensor(pieces, dtype=z.dtype, device=z.device)
         piece = torch.searchsorted(at, z.detach().contiguous())
         start = torch.cat([at[:1], at])[piece]
-        x, own = z - start, c[piece]
-        return ((own[..., 0] * x + own[..., 1]) * x + own[..., 2]) * x + own[..., 3]
+        x, c = z - start, c[piece]
+        return ((c[..., 0] * x + c[..., 1]) * x + c[..., 2]) * x + c[..., 3]
 
     def written_out(self, z: sympy.Expr) -> sympy.Expr:
         """The same function in elementary ones: a straight line, truncated squares and cubes."""

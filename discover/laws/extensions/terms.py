@@ -289,6 +289,12 @@ def coordinates(robot: Robot) -> Tensor:
     return torch.tensor(entries)
 
 
+def without_joint_terms(robot: Robot) -> Robot:
+    """The bodies alone: no armature, damping, friction or springs."""
+    zero = torch.zeros_like(robot.armature)
+    return robot.replace(armature=zero, damping=zero, friction=zero, stiffness=zero)
+
+
 def joint_terms(robot: Robot) -> list[Term]:
     """The physical terms of every joint with one coordinate.
 

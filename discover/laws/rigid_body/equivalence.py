@@ -15,7 +15,7 @@ import torch
 from discover.blackbox.contract import Answers
 from discover.blackbox.sampling import Batch
 from discover.judgement.thresholds import threshold
-from discover.laws.export.formulas import FLAT_JOINTS
+from discover.laws.export.formulas import has_flat_formulas
 from discover.laws.extensions.terms import joint_terms, symbols
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, fit
@@ -58,7 +58,7 @@ def to_rigid_body(law: RigidBodyLaw, tree: Robot, batch: Batch) -> Equivalence:
     closest = fit(Family.of(tree, joint_terms(tree)), answers[~held])
     misfit = closest.standardised_error(answers[held])
     symbolic = None
-    if misfit < _EQUIVALENT and tree.nv <= FLAT_JOINTS and tree.nq == tree.nv:
+    if misfit < _EQUIVALENT and has_flat_formulas(tree):
         symbolic = _same_formulas(law, RigidBodyLaw.from_fit(closest))
     return Equivalence(misfit=misfit, symbolic=symbolic, closest=closest)
 

@@ -22,7 +22,7 @@ from discover.laws.extensions import LawExtension
 from discover.laws.extensions.io_nonlinearity import bodies_input, law_output
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.surrogate_trigonometry import columns as surrogate_columns
-from discover.laws.extensions.terms import RobotKey, Term, forces
+from discover.laws.extensions.terms import RobotKey, Term, forces, without_joint_terms
 from discover.laws.search.variables import Mechanics, needs_mechanics
 from discover.laws.solvers import newton, solved
 from kinematics import Robot
@@ -259,8 +259,8 @@ class Family:
         mechanics = mechanics_for(self.terms, self.bodies, q, v)
 
         def left(a: Tensor) -> Tensor:
-            own = forces(self.terms, q, v, a, tau, self.bodies, mechanics) @ c
-            return (H @ a.unsqueeze(-1)).squeeze(-1) + b + own - tau
+            beside = forces(self.terms, q, v, a, tau, self.bodies, mechanics) @ c
+            return (H @ a.unsqueeze(-1)).squeeze(-1) + b + beside - tau
 
         return newton(left, solved(H, tau - b))
 
@@ -307,12 +307,6 @@ def evaluation_point(answers: Answers, robot: Robot, integrator: str | None, dt:
     return kinematics.integrate(robot, answers.q, answers.v + 0.25 * dt * answers.a, 0.5 * dt), (
         v_mean
     )
-
-
-def without_joint_terms(robot: Robot) -> Robot:
-    """The bodies alone: no armature, damping, friction or springs."""
-    zero = torch.zeros_like(robot.armature)
-    return robot.replace(armature=zero, damping=zero, friction=zero, stiffness=zero)
 
 
 def identifiable_basis(robot: Robot) -> Tensor:

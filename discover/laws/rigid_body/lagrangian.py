@@ -27,8 +27,8 @@ from sympy.integrals.manualintegrate import manualintegrate
 from torch import Tensor
 
 from discover.judgement.thresholds import threshold
-from discover.laws.extensions.terms import Term, forces, symbols
-from discover.laws.rigid_body.family import mechanics_for, without_joint_terms
+from discover.laws.extensions.terms import Term, forces, symbols, without_joint_terms
+from discover.laws.rigid_body.family import mechanics_for
 from discover.laws.rigid_body.law import RigidBodyLaw
 from discover.laws.search.variables import AXES, vocabulary
 

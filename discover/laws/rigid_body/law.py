@@ -32,11 +32,11 @@ from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.memory import MemoryLaw, Query
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.tabulated import Table
-from discover.laws.extensions.terms import Term, coordinates, joint_shapes
+from discover.laws.extensions.terms import Term, coordinates, joint_shapes, without_joint_terms
 from discover.laws.near_ties import FrontLaw, NearTie
 from discover.laws.parts import Part, find_part
 from discover.laws.rigid_body import symbols
-from discover.laws.rigid_body.family import Family, without_joint_terms
+from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.samples import Sample
 from discover.laws.search.variables import Point, vocabulary
@@ -416,7 +416,7 @@ class RigidBodyLaw(Law):
                 for axis, r in self.domain.reach.items()
             )
             lines.append(f"holds to {self.domain.tolerance:.0%} out to {reach} half-widths")
-        if self.robot.nv <= formulas.FLAT_JOINTS and self.robot.nq == self.robot.nv:
+        if formulas.has_flat_formulas(self.robot):
             lines.append(f"$$H = {sympy.latex(self.mass_matrix.evalf(5))}$$")
             lines.append(f"$$V = {sympy.latex(self.potential.evalf(5))}$$")
         lines += [f"$${sympy.latex(x.evalf(5))}$$" for x in self.terms]

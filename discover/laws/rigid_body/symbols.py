@@ -22,9 +22,9 @@ def units_by_symbol(robot: Robot) -> dict[str, str]:
     angular = _is_angular(robot)
     out: dict[str, str] = {}
     for i, turns in enumerate(angular):
-        own = _ANGULAR if turns else _LINEAR
-        out |= {f"{group}{i + 1}": unit for group, unit in own.items()}
-        force = own["tau"]
+        units = _ANGULAR if turns else _LINEAR
+        out |= {f"{group}{i + 1}": unit for group, unit in units.items()}
+        force = units["tau"]
         out |= {f"{g}{i + 1}": f"{force}·{u}" if u else force for g, u in _DYNAMIC.items()}
         for j, other in enumerate(angular):
             out[f"H{i + 1}_{j + 1}"] = ("kg", "kg·m", "kg·m²")[turns + other]
@@ -83,8 +83,8 @@ def terms_from_sympy(
             )
         named = {f.func.__name__ for row in rows for f in row.atoms(AppliedUndef)}
         placed = tuple(points) if any(_of_points(row) for row in rows) else ()
-        own = tuple(t for t in tables if t.name in named)
-        terms.append(Term(name=f"term {k + 1}", shape=rows, points=placed, tables=own))
+        used = tuple(t for t in tables if t.name in named)
+        terms.append(Term(name=f"term {k + 1}", shape=rows, points=placed, tables=used))
     return tuple(terms)
 
 
