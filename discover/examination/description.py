@@ -19,13 +19,14 @@ from discover.examination.screening import Screen
 from discover.judgement.evidence import Evidence, Name, Values
 from discover.judgement.thresholds import bound, threshold
 from discover.judgement.verdict import Verdict, evidence_of
-from discover.laws import ConstantLaw, Domain, RigidBodyLaw, parts
-from discover.laws.near_ties import members, nearby
+from discover.laws import ConstantLaw, Domain, RigidBodyLaw
+from discover.laws.near_ties import front_laws, near_ties_of
 from discover.laws.pareto import Candidate
+from discover.laws.parts import front_of_fits, part_evidence, plain_rigid_body
 from discover.laws.rigid_body.consistency import Completion, complete
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.sparsity import with_zeros
-from discover.laws.samples import sample
+from discover.laws.samples import sample_law
 from discover.laws.search.variables import has_points
 from discover.probes import full_circles, identities, residual_force
 from discover.probes.noise import NoiseFloor
@@ -200,14 +201,14 @@ def _with_parts(
     fresh = Answers.concat(far) if far else held_out[:0]
     fresh = fresh[torch.isfinite(fresh.a).all(-1)]
     others = [f for f in tried if f.integrator == law.integrator]
-    if law.family.terms or law.family.around:
-        others.append(parts.plainly(law, inside))
-    front = parts.tried([law, *others], held_out, fresh)
+    if law.family.terms or law.family.non_additive:
+        others.append(plain_rigid_body(law, inside))
+    front = front_of_fits([law, *others], held_out, fresh)
     shown = (("in the region", held_out), (f"beyond {_FRESH:g} half-widths", fresh))
     return replace(
         RigidBodyLaw.from_fit(law, pi),
-        account=parts.parts(law, inside, held_out, fresh),
-        front=members(front, RigidBodyLaw.from_fit),
-        near=nearby(near, RigidBodyLaw.from_fit),
-        samples=tuple(sample(law, x, where) for where, x in shown if len(x)),
+        parts=part_evidence(law, inside, held_out, fresh),
+        pareto_front=front_laws(front, RigidBodyLaw.from_fit),
+        near_ties=near_ties_of(near, RigidBodyLaw.from_fit),
+        samples=tuple(sample_law(law, x, where) for where, x in shown if len(x)),
     )

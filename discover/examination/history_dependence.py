@@ -18,8 +18,9 @@ from discover.judgement.evidence import Name
 from discover.judgement.thresholds import threshold
 from discover.judgement.verdict import evidence_of
 from discover.laws import RigidBodyLaw
-from discover.laws.extensions.memory import MemoryLaw, Question, search
+from discover.laws.extensions.memory import MemoryLaw, Query
 from discover.laws.extensions.terms import coordinates, forces
+from discover.laws.search.memory_search import search_memory
 from discover.probes.history import History
 
 _PAIRS = 160
@@ -53,11 +54,11 @@ def with_history(description: Description, session: QuerySession, history: Histo
     far = _pairs(session, "memory, far", _FRESH, _FAR)
     whole, least = law, _error(law, *inside)
     ways = [(False, now.a - then.a, still.a - law(still.q, still.v, still.tau))]
-    if not law.around:  # what bodies feel is what was asked: forces can be read off
+    if not law.non_additive:  # what bodies feel is what was asked: forces can be read off
         ways.insert(0, (True, now.tau - demanded(law, now), still.tau - demanded(law, still)))
     for is_force, wanted, left in ways:
-        rows = search(was, then, wanted, left.square().mean(0).sqrt(), session.seed)
-        trial = replace(law, memory=MemoryLaw(rows=rows, is_force=is_force))
+        rows = search_memory(was, then, wanted, left.square().mean(0).sqrt(), session.seed)
+        trial = replace(law, extensions=(*law.extensions, MemoryLaw(rows=rows, is_force=is_force)))
         error = _error(trial, *inside)
         if error < least:
             whole, least = trial, error
@@ -107,8 +108,8 @@ def _pairs(
     )
 
 
-def _question(law: RigidBodyLaw, x: Answers) -> Question:
-    return Question(q=x.q[:, coordinates(law.robot)], v=x.v, tau=x.tau, a=x.a)
+def _question(law: RigidBodyLaw, x: Answers) -> Query:
+    return Query(q=x.q[:, coordinates(law.robot)], v=x.v, tau=x.tau, a=x.a)
 
 
 def _judged(

@@ -136,7 +136,7 @@ def measure(
                 "between remembered samples do, and is no noise: it may be a table's."
             )
     if laws.switch is not None and laws.beyond is not None:
-        around = "; ".join(c.in_words for c in laws.beyond.family.around)
+        around = "; ".join(x.description for x in laws.beyond.family.non_additive)
         notes.append(laws.switch.sentence + (f" All of them follow {around}." if around else ""))
     if predictable > bound("physics", Name.PREDICTABILITY):
         notes.append(

@@ -52,7 +52,7 @@ def find_mechanism(
     described = session.robot if inferred is None else None
     found = account(model, structure, region, session.seed, described)
     if isinstance(law, RigidBodyLaw) and found.account.equals and found.account.forward is not None:
-        law = replace(law, searched=found.account.page)
+        law = replace(law, recursion=found.account.page)
     return Mechanism(law=law, evidence=found.evidence, account=found.account)
 
 

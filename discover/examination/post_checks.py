@@ -30,7 +30,8 @@ def post_checked(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw
         if found.rigid:
             same = replace(
                 RigidBodyLaw.from_fit(found.closest),
-                domain=law.domain, front=law.front, account=law.account, searched=law.searched,
+                domain=law.domain, pareto_front=law.pareto_front, parts=law.parts,
+                recursion=law.recursion,
             )  # fmt: skip
             return same, [
                 "Its terms are a rigid body in another form; the law is given as that body."
@@ -50,11 +51,11 @@ def post_checked(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw
 
 def _with_lagrangian(law: RigidBodyLaw) -> tuple[RigidBodyLaw, str]:
     """The law with the Lagrangian of its terms, where one was found, and a sentence."""
-    found = lagrangians.fitted(law)
+    found = lagrangians.fit_lagrangian(law)
     if found is None:
         return law, "A Lagrangian exists, but none was found in closed form."
     told = sympy.sstr(found.expression.evalf(4))
-    return replace(law, beside=found.expression), (
+    return replace(law, terms_lagrangian=found.expression), (
         f"Fitted Lagrangian: that of the bodies and `{told}`; its equations give the terms' forces "
         f"to {found.misfit:.1g} of their size."
     )

@@ -68,7 +68,7 @@ def resolution(
     """
     level = max(law.standardised_error(sets.tested), noise.rounding, 1e-15)
     implicit = any(t.nonlinear_in_acceleration for t in law.family.terms)
-    if implicit or law.family.around or not math.isfinite(level):
+    if implicit or law.family.non_additive or not math.isfinite(level):
         return Resolution(level, max(relative(law, s) for s in sets.far))
     start = [math.hypot(excess(relative(law, s), relative_noise(noise, s)), blur) for s in sets.far]
     needed = math.sqrt(gain**2 - 1)

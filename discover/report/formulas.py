@@ -65,16 +65,16 @@ def derive(law: Any) -> dict[str, Any]:
         "law_intro": _introduced(law, bool(terms)),
         "formulas": formulas,
         "terms": terms,
-        "points": list(getattr(law, "points_in_words", ())),
-        "front": [_member(m) for m in getattr(law, "front", ())],
+        "points": list(getattr(law, "symbol_notes", ())),
+        "front": [_member(m) for m in getattr(law, "pareto_front", ())],
         "near": [
             {
                 "formula": n.formula,
                 "bits": number_to_json(n.bits),
-                "question": n.question,
+                "question": n.query,
                 "difference": number_to_json(n.difference),
             }
-            for n in getattr(law, "near", ())
+            for n in getattr(law, "near_ties", ())
         ],
         "program": str(law.program) if isinstance(getattr(law, "program", None), str) else "",
     }
@@ -96,7 +96,7 @@ def _member(member: Any) -> dict[str, Any]:
 
     rows = [(i, _short(row, 4)) for i, row in enumerate(member.expression) if row != 0]
     latex = [rf"${sympy.latex(row)}$ on joint {i + 1}" for i, row in rows]
-    through = [e for x in getattr(member.law, "around", ()) for e in x.equations]
+    through = [e for x in getattr(member.law, "non_additive", ()) for e in x.equations]
     latex += [f"${sympy.latex(_short(e, 4))}$" for e in through]
     return {
         "words": ", ".join(latex) or "bodies alone",

@@ -51,7 +51,7 @@ def test_a_law_goes_to_sympy_to_torch_and_back():
     robot = kinematics.load("planar_3r")
     shape = (sympy.sin(2 * S["q"][0]) * sympy.Abs(S["v"][0]), 0, S["v"][1] ** 3)
     extra = Term(name="odd", shape=tuple(map(sympy.sympify, shape)), coefficient=0.7)
-    law = RigidBodyLaw(robot=robot, extra=(extra,), size=5)
+    law = RigidBodyLaw(robot=robot, extensions=(extra,), size=5)
     q, v, tau = torch.randn(3, 8, 3, dtype=torch.float64)
     names = [s for group in ("q", "v") for s in S[group]]
     left = [*law.mass_matrix, *(law.bias + extra.expression)]

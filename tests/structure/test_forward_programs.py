@@ -12,11 +12,12 @@ from black_boxes import black_box, prober
 import discover
 import kinematics
 from discover.blackbox.contract import BlackBox, relative_error
+from discover.laws.export.elimination import forward_program, sparsest_mechanism
 from discover.mechanism.free_base import infer_free
-from discover.mechanism.geometry.canonical import lean, tidy_frames
+from discover.mechanism.geometry.canonical import tidy_frames
 from discover.mechanism.geometry.comparison import screw_tree
 from discover.mechanism.inference import infer
-from discover.mechanism.recursion.forward import forward, forward_program, rigid
+from discover.mechanism.recursion.forward import forward, rigid
 from discover.mechanism.recursion.search import search
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import mechanism
@@ -135,7 +136,7 @@ def test_tidy_frames_and_bare_bodies_move_alike(seed):
     expected = kinematics.aba(robot, q, v, tau)
     assert relative_error(kinematics.aba(tidy, q, v, tau), expected) < 1e-9
     assert np.isin(np.abs(tidy.tree_rotation.numpy()), (0.0, 1.0)).all()  # as machines are made
-    made = lean(tidy)
+    made = sparsest_mechanism(tidy)
     program = forward_dynamics(made, named_order(made, "aba"))
     a = program.numpy()(q.numpy(), v.numpy(), tau.numpy())
     assert relative_error(torch.from_numpy(a), expected) < 1e-8

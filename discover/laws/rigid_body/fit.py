@@ -24,7 +24,7 @@ from torch import Tensor
 from discover import numerics
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold
-from discover.laws.extensions.io_nonlinearity import felt
+from discover.laws.extensions.io_nonlinearity import bodies_input
 from discover.laws.extensions.terms import Term, forces
 from discover.laws.rigid_body.family import INTEGRATORS, Design, Family, evaluation_point
 from discover.laws.search.variables import Mechanics
@@ -159,7 +159,7 @@ class Fit:
         if not nonlinearities:
             return self, answers
         inner = replace(self, family=self.family.bare)
-        q, v, tau = felt(nonlinearities, answers.q, answers.v, answers.tau)
+        q, v, tau = bodies_input(nonlinearities, answers.q, answers.v, answers.tau)
         return inner, Answers(q=q, v=v, tau=tau, a=inner.predict(q, v, tau))
 
     def standardised_error(self, answers: Answers) -> float:

@@ -14,7 +14,14 @@ from functools import partial
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.sampling import Batch
-from discover.laws.pareto import Candidate, apart, candidate, decide, front, near
+from discover.laws.pareto import (
+    Candidate,
+    candidate,
+    decide_ties,
+    pareto_front,
+    tied_with_best,
+    with_distinguishing_queries,
+)
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.engine_basis import engine_named
 from discover.laws.search.pair_fit import PAIR_COLUMNS
@@ -137,17 +144,17 @@ def beside(
     chosen = candidate(found.best.fit, found.best.length, held)
     tried = [candidate(r.fit, length_of(r.fit, held, floor), held) for r in found.rivals]
     everything = [*plain, chosen, *tried]
-    close = near([chosen, *(c for c in everything if c.length >= chosen.length)])
+    close = tied_with_best([chosen, *(c for c in everything if c.length >= chosen.length)])
     states = pool or Batch(held.q, held.v, held.tau)
     if ask is not None and pool is not None:
-        close = decide(close, states, ask, floor)
+        close = decide_ties(close, states, ask, floor)
     else:
-        close = apart(close, states)
+        close = with_distinguishing_queries(close, states)
     best = found.best
     if close and close[0].fit is not best.fit:
         fitted = refit(close[0].fit, answers, close[0].fit.family.terms)
         best = Selection(fit=fitted, length=length_of(fitted, held, floor))
-    return replace(found, best=best, front=front(everything), near=close)
+    return replace(found, best=best, front=pareto_front(everything), near=close)
 
 
 def within(

@@ -18,6 +18,8 @@ import torch
 
 from discover import numerics
 from discover.blackbox.contract import Answers
+from discover.laws.contract import ALPHABET as _ALPHABET
+from discover.laws.contract import EFFECTIVE_SAMPLES
 from discover.laws.extensions.terms import Term, forces
 from discover.laws.rigid_body.family import evaluation_point
 from discover.laws.rigid_body.fit import Fit, design_of, fit
@@ -25,8 +27,6 @@ from discover.laws.rigid_body.joint_fit import fit_implicit
 from discover.laws.search.nonlinearities.io_fit import fit_behind
 from discover.numerics import solve_or_zero
 
-EFFECTIVE_SAMPLES = 200
-_ALPHABET = 20  # symbols and operations to choose from, when a shape is written down
 _DEPENDENT = 1e-7  # a column this close to the span of the others adds nothing
 _CANDIDATES = 6  # how many of the best-ranked terms are tried in earnest
 _WORTH = 0.25  # of what a term must explain to be paid, for it to be tried at all
@@ -66,7 +66,7 @@ def description_length(
     cost = samples * math.log(error) if math.isfinite(error) else math.inf
     cost += 0.5 * fitted.family.basis.shape[1] * math.log(EFFECTIVE_SAMPLES)
     cost += sum(price_of(term, choices) for term in fitted.family.terms)
-    for part in fitted.family.around:
+    for part in fitted.family.non_additive:
         cost += math.log(max(2, choices)) + part.symbol_count * math.log(_ALPHABET)
         cost += 0.5 * part.number_count * math.log(EFFECTIVE_SAMPLES)
     return cost

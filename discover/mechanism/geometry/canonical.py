@@ -13,15 +13,15 @@ Bodies for a geometry: tidy frames, and inertial parameters that can exist.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 
 from discover.blackbox.contract import Answers
+from discover.laws.export.elimination import rounded
 from discover.laws.extensions.terms import Term, forces, joint_terms
 from discover.laws.rigid_body.consistency import complete
-from discover.laws.rigid_body.family import Family, identifiable_basis, without_joint_terms
+from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, fit
 from discover.mechanism.geometry.assembly import is_free, kind, label
 from discover.mechanism.geometry.geometry import Geometry
@@ -29,20 +29,9 @@ from discover.mechanism.geometry.screws import Array, ScrewTree
 from discover.mechanism.probing import Prober
 from discover.mechanism.renumbering import configuration_order
 from kinematics import Robot
-from kinematics.programs.elimination.elimination import forward_dynamics
-from kinematics.programs.elimination.mechanism import Mechanism, mechanism
-from kinematics.programs.elimination.regrouping import regrouped
-from kinematics.programs.elimination.search import named_order
 from kinematics.robot.tree import build
 
 _Z = np.array([0.0, 0.0, 1.0])
-_UPPER = np.triu_indices(4)
-_POWERS = np.array([2 - (i == 3) - (j == 3) for i, j in zip(*_UPPER, strict=True)], dtype=float)
-# Products of inertia first; then one square of two that only their sum shows, either one.
-_SQUARES = [
-    np.array([(i == j) * (1 + k * i + (1 - k) * (3 - i)) for i, j in zip(*_UPPER, strict=True)])
-    for k in (0, 1)
-]
 _FLAT = 1e-9  # sine below which two axes count as parallel whatever the tolerance
 _ASKEW = 1e-4  # and below which their common normal, which may be anywhere, places no frame
 
@@ -163,14 +152,7 @@ def _alike(offsets: Array, room: float) -> Array:
             group = order[start:k]
             sizes[group] = np.median(sizes[group])
             start = k
-    return np.copysign(_round(sizes, room).reshape(offsets.shape), offsets) + 0.0
-
-
-def _round(x: Array, room: Array | float) -> Array:
-    """Numbers within `room`, and one part in 10⁹, of one of four digits, made that number."""
-    short = np.array([float(f"{c:.3e}") for c in x])
-    close = (np.abs(x - short) < room) & (np.abs(x - short) < 1e-9 * np.abs(x))
-    return np.where(close, short, x)
+    return np.copysign(rounded(sizes, room).reshape(offsets.shape), offsets) + 0.0
 
 
 def _base(tree: ScrewTree, rotation: Array) -> Array:
@@ -234,70 +216,6 @@ def _seen_from(pi: Array, rotation: Array, origin: Array) -> Array:
     second = moved[:3, :3]
     own = np.trace(second) * np.eye(3) - second
     return np.array([moved[3, 3], *moved[:3, 3], *own[[0, 0, 1, 0, 1, 2], [0, 1, 1, 2, 2, 2]]])
-
-
-def lean(robot: Robot, tolerance: float = 1e-11) -> Mechanism:
-    """The robot prepared for programs, with bodies as bare as can be.
-
-    Base parameters that no torque shows in this geometry (of links that move in a plane, of upright
-    roots) are zero, and so are those below `tolerance` of their size. The dynamics stays what it
-    was; the bodies need not be possible ones. Joints of one coordinate, or a free base with such.
-    """
-    made, base = mechanism(robot), _bare(robot)
-    seen = identifiable_basis(without_joint_terms(robot)).numpy()
-    hidden = np.linalg.svd(seen, full_matrices=True)[0][:, seen.shape[1] :]
-    mapped = _map(robot)
-    moved = mapped @ hidden
-    room = tolerance * _sizes(robot)
-    length = np.linalg.norm(moved, axis=1)
-    free = length > 1e-9 * np.abs(mapped).max()
-    tried = [_emptied(base, moved, free, room, squares) for squares in _SQUARES]
-    held = [_with_moments(made, x) for x in tried]
-    return min(held, key=lambda m: forward_dynamics(m, named_order(m, "aba")).arithmetic)
-
-
-def _emptied(base: Array, moved: Array, free: Array, room: Array, squares: Array) -> Array:
-    """Base parameters with as many zeros as moving along `moved` (…, k) can make: what is zero
-    already stays so, then products, then the entries that `squares` ranks last."""
-    chosen: list[int] = []
-    rows = np.zeros((0, moved.shape[1]))
-    places = np.arange(len(base))
-    for k in np.lexsort((-places, squares[places % 10], np.abs(base) > room)):
-        if free[k]:
-            more = np.vstack([rows, moved[k] / np.linalg.norm(moved[k])])
-            if np.linalg.svd(more, compute_uv=False)[-1] > 1e-7:
-                rows = more
-                chosen.append(int(k))
-    if chosen:
-        base = base - moved @ np.linalg.lstsq(moved[chosen], base[chosen], rcond=1e-12)[0]
-        base[chosen] = 0.0
-    return np.where(np.abs(base) < room, 0.0, _round(base, room))
-
-
-def _with_moments(made: Mechanism, base: Array) -> Mechanism:
-    bodies = []
-    for body, own in zip(made.bodies, base.reshape(-1, 10), strict=True):
-        moments = np.zeros((4, 4))
-        moments[_UPPER] = own
-        bodies.append(replace(body, moments=moments + np.triu(moments, 1).T))
-    return replace(made, bodies=bodies)
-
-
-def _bare(robot: Robot) -> Array:
-    """Base parameters, ten a body: what is left when all that can has gone to parents."""
-    return np.concatenate([m[_UPPER] for m in regrouped(mechanism(robot))])
-
-
-def _map(robot: Robot) -> Array:
-    """Base parameters of unit parameters, a column each: (10 nb, 10 nb)."""
-    units = torch.eye(robot.pi.numel(), dtype=torch.float64).reshape(-1, robot.nb, 10)
-    return np.stack([_bare(robot.replace(pi=e)) for e in units], 1)
-
-
-def _sizes(robot: Robot) -> Array:
-    mass = float(robot.pi[:, 0].abs().max()) or 1.0
-    length = max(float(robot.tree_offset.abs().max()), 0.05)
-    return mass * np.tile(np.power(length, _POWERS), robot.nb)
 
 
 _EXACT_ROOM = (1e-5, 1e-7, 1e-9)  # what counts as a right angle or as nothing, tried in turn

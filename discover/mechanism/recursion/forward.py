@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 import kinematics
+from discover.laws.export.elimination import cheapest_program, sparsest_mechanism
 from discover.mechanism.geometry.assembly import robot_from_screws
-from discover.mechanism.geometry.canonical import lean
 from discover.mechanism.recursion.grammar import SOURCES, Block, joint
 from discover.mechanism.recursion.passes import torch_forces, trace_recursion
 from discover.mechanism.recursion.search import Recursion
@@ -25,11 +25,9 @@ from kinematics import Robot
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import Mechanism, mechanism
 from kinematics.programs.elimination.orders import ABOVE, BEFORE, Order
-from kinematics.programs.elimination.search import QUICK, SMALL, better_order, named_order
-from kinematics.programs.program import Program
+from kinematics.programs.elimination.search import named_order
 
 _SAME = 1e-9
-_PATIENCE = 4  # times what `kinematics.compile` spends on orders of small robots
 _ABOUT = 0.02  # coefficients this close to whole numbers may be those, where answers scatter
 _FIELDS = {"rotor": "armature", "drag": "damping", "spring": "stiffness"}
 NAMES = {"aba": "articulated bodies", "crba": "composite bodies, LᵀDL"}
@@ -57,8 +55,8 @@ def forward(robot: Robot, found: Recursion, described: Robot | None = None) -> F
     if not rigid(found):
         program = trace_recursion(found, "aba")
         return Forward(text=_COLUMNS, operations={"this one": program.operations})
-    made = lean(robot)
-    order, program = cheapest(made)
+    made = sparsest_mechanism(robot)
+    order, program = cheapest_program(made)
     operations = {"this one": program.operations}
     for name, words in NAMES.items():
         operations[words] = forward_dynamics(made, named_order(made, name)).operations
@@ -68,18 +66,6 @@ def forward(robot: Robot, found: Recursion, described: Robot | None = None) -> F
         best = min(both, key=lambda p: p.arithmetic)
         operations["the description, better of both"] = best.operations
     return Forward(text=passes(made, order), operations=operations)
-
-
-def cheapest(made: Mechanism) -> tuple[Order, Program]:
-    """The cheapest order found in a moment, and its program."""
-    budget = QUICK if made.robot.nv > SMALL else _PATIENCE * QUICK
-    order = better_order(made, budget=budget).order
-    return order, forward_dynamics(made, order)
-
-
-def forward_program(robot: Robot) -> Program:
-    """The forward program of an inferred mechanism."""
-    return cheapest(lean(robot))[1]
 
 
 def rigid(found: Recursion) -> bool:

@@ -85,7 +85,7 @@ def score(law: Callable | None, truth: Callable, robot: Robot, region: Region) -
         extra = tuple(getattr(law, "extra", ()))
         if extra:
             spanned = span(robot, extra, inner, plain)
-    around = tuple(getattr(law, "around", ()))
+    around = tuple(getattr(law, "non_additive", ()))
     tabulated = any(x.tables for x in (*extra, *around))
     altered = bool(extra or around)
     closed = altered and not tabulated and far < CLOSED and inside < CLOSED
@@ -100,7 +100,7 @@ def score(law: Callable | None, truth: Callable, robot: Robot, region: Region) -
         spanned=spanned,
         inside=inside,
         far=far,
-        found=[*(told(t) for t in extra), *(x.in_words for x in around)],
+        found=[*(told(t) for t in extra), *(x.description for x in around)],
         **errors,
     )
 

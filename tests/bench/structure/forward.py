@@ -19,10 +19,10 @@ import torch
 import kinematics
 from discover.bench.programs import interleaved, operation_counts, sample_states
 from discover.blackbox.contract import BlackBox, relative_error
+from discover.laws.export.elimination import forward_program
 from discover.mechanism.description import account
 from discover.mechanism.free_base import infer_free
 from discover.mechanism.inference import infer
-from discover.mechanism.recursion.forward import forward_program
 from kinematics import Robot
 from kinematics.programs import CompiledProgram, compile_trace, robot_program
 from tests.bench.structure.black_boxes import REGION, simulated

@@ -33,7 +33,7 @@ def truth(robot):
 def _law(robot, shape, coefficient, name):
     carrier = next(c for c in joint_places(robot).carriers if c.name == "force on joint 1")
     term = replace(carrier.term(shape), name=name).with_coefficient(coefficient)
-    return RigidBodyLaw(robot=robot, extra=(term,), size=9)
+    return RigidBodyLaw(robot=robot, extensions=(term,), size=9)
 
 
 def _size(robot, truth):
@@ -66,7 +66,7 @@ def test_a_right_place_with_a_function_that_is_off_is_structure_only(robot, trut
 def test_a_wrong_feature_a_bare_body_and_nothing_score_nothing(robot, truth):
     q2 = symbols(2)["q"][1]
     wrong = _law(robot, sympy.sin(3 * q2), 1.0, "force on joint 1, function of q2")
-    for law in (wrong, RigidBodyLaw(robot=robot, extra=(), size=9), None):
+    for law in (wrong, RigidBodyLaw(robot=robot, size=9), None):
         found = score(law, truth, robot, REGION)
         assert not found.structure
         assert not found.closed
@@ -80,7 +80,7 @@ def test_a_tautology_spans_everything_and_still_scores_nothing(robot, truth):
         name="force share on all joints",
         shape=(tau[0], tau[1]),
     )
-    found = score(RigidBodyLaw(robot=robot, extra=(term,), size=9), truth, robot, REGION)
+    found = score(RigidBodyLaw(robot=robot, extensions=(term,), size=9), truth, robot, REGION)
     assert not found.structure
 
 

@@ -33,7 +33,7 @@ def as_felt(law: Fit, answers: Answers, held: Answers, floor: float) -> Selectio
     coefficients = law.theta[k:].tolist()
     drive = [not t.physical for t in family.terms]
     own = [t for t in family.terms if not t.physical]
-    if not own or family.around or law.integrator is not None:
+    if not own or family.non_additive or law.integrator is not None:
         return None
     words = vocabulary(family.robot.nv)
     asked = [words[f"tau{j + 1}"] for j in range(family.robot.nv)]

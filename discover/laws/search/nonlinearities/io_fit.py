@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.laws.extensions.io_nonlinearity import alters_answers, answered, felt
+from discover.laws.extensions.io_nonlinearity import bodies_input, has_output_function, law_output
 from discover.laws.rigid_body.family import Design, Family
 from discover.laws.rigid_body.fit import Fit, design_of, fit
 from discover.numerics import finite, minimise_squares, predicted_error, robust_cost, solve_or_zero
@@ -256,9 +256,9 @@ class ChannelProblem:
 def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
     """The fit of bodies and terms behind the family's channels, as they stand, from `start`."""
     nonlinearities, bare = family.nonlinearities, family.bare
-    q, v, tau = felt(nonlinearities, answers.q, answers.v, answers.tau)
+    q, v, tau = bodies_input(nonlinearities, answers.q, answers.v, answers.tau)
     inner = Answers(q=q, v=v, tau=tau, a=answers.a)
-    if not alters_answers(nonlinearities):
+    if not has_output_function(nonlinearities):
         found = fit(bare, inner, start=start, scale=like.scale)
         return replace(found, family=family)
     design = design_of(bare, inner)
@@ -266,13 +266,13 @@ def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fi
     def residual(theta: Tensor) -> Tensor:
         a = design.acceleration(theta, tau)
         return (
-            answers.a - answered(nonlinearities, answers.q, answers.v, answers.tau, a)
+            answers.a - law_output(nonlinearities, answers.q, answers.v, answers.tau, a)
         ) / like.scale
 
     def jacobian(theta: Tensor) -> Tensor:
         a = torch.nan_to_num(design.acceleration(theta, tau))
         asked = (answers.q, answers.v, answers.tau)
-        gain = _slopes(lambda near: answered(nonlinearities, *asked, near), a) / like.scale[:, None]
+        gain = _slopes(lambda x: law_output(nonlinearities, *asked, x), a) / like.scale[:, None]
         return torch.nan_to_num(gain @ solve_or_zero(design.inertia(theta), design.columns(a)))
 
     theta = minimise_squares(residual, jacobian, start, _EVALUATIONS)

@@ -12,13 +12,13 @@ import kinematics
 from discover.blackbox.contract import Answers
 from discover.blackbox.sampling import Batch
 from discover.laws import RigidBodyLaw, from_dict
-from discover.laws import parts as accounts
 from discover.laws.extensions.terms import library
-from discover.laws.near_ties import members, nearby
-from discover.laws.pareto import apart, candidate
+from discover.laws.near_ties import front_laws, near_ties_of
+from discover.laws.pareto import candidate, with_distinguishing_queries
+from discover.laws.parts import front_of_fits, part_evidence
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
-from discover.laws.samples import sample
+from discover.laws.samples import sample_law
 from discover.report.sample_figure import samples
 
 DRAG = 0.3
@@ -43,21 +43,21 @@ def law():
     plain = fit(Family.of(robot), inside)
     right = fit(Family.of(robot, drag), inside)
     both = fit(Family.of(robot, [*drag, *idle]), inside)
-    front = accounts.tried([both, right, plain], held, fresh)
+    front = front_of_fits([both, right, plain], held, fresh)
     rivals = [candidate(f, float(k), held) for k, f in enumerate((right, both))]
     states = Batch(fresh.q, fresh.v, fresh.tau)
     return replace(
         RigidBodyLaw.from_fit(right),
-        near=nearby(apart(rivals, states), RigidBodyLaw.from_fit),
-        samples=(sample(right, held, "inside"), sample(right, fresh, "far")),
-        account=accounts.parts(right, inside, held, fresh),
-        front=members(front, RigidBodyLaw.from_fit),
+        near_ties=near_ties_of(with_distinguishing_queries(rivals, states), RigidBodyLaw.from_fit),
+        samples=(sample_law(right, held, "inside"), sample_law(right, fresh, "far")),
+        parts=part_evidence(right, inside, held, fresh),
+        pareto_front=front_laws(front, RigidBodyLaw.from_fit),
     )
 
 
 def test_the_front_goes_from_short_to_long_and_each_member_answers(law):
-    assert [m.size for m in law.front] == sorted(m.size for m in law.front)
-    bodies, drag = law.front[0], law.front[1]
+    assert [m.size for m in law.pareto_front] == sorted(m.size for m in law.pareto_front)
+    bodies, drag = law.pareto_front[0], law.pareto_front[1]
     assert bodies.size == 0
     assert not any(bodies.expression)
     v1 = sympy.Symbol("v1", real=True)
@@ -72,7 +72,7 @@ def test_parts_are_explained_by_place_name_and_expression(law):
     part = law.explain("quadratic drag")
     assert law.explain(-1) is part
     assert law.explain(law.terms[0]) is part
-    assert law.explain("gravity") is law.account[2]
+    assert law.explain("gravity") is law.parts[2]
     assert part.error_with < 1e-12 < 1e-2 < part.error_without
     assert part.gain > 100
     assert part.spread < 1e-6
@@ -92,9 +92,9 @@ def test_fronts_and_accounts_are_kept_with_the_law(law):
 
 
 def test_near_laws_are_told_with_the_question_that_tells_them_apart(law):
-    (near,) = law.near
+    (near,) = law.near_ties
     assert near.bits == pytest.approx(1 / math.log(2))
-    assert set(near.question) == {"q", "v", "tau"}
+    assert set(near.query) == {"q", "v", "tau"}
     assert "q2**3" in near.formula
     assert f"{near.difference:.2g}" in str(near)
 

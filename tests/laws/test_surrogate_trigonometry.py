@@ -164,7 +164,7 @@ def test_a_turned_law_answers_stores_and_compiles(pendulum, composites, parts):
     trigonometry = SurrogateTrigonometry(
         ANGLE - ANGLE**3 / 6, 1 - ANGLE**2 / sympy.Float(2.1), composites, parts
     )
-    law = RigidBodyLaw(robot=damped, trigonometry=trigonometry, size=1)
+    law = RigidBodyLaw(robot=damped, extensions=(trigonometry,), size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 30, 2)
     told = law(q, v, tau)
     assert relative_error(kinematics.aba(damped, q, v, tau), told) > 1e-3
@@ -179,7 +179,7 @@ def test_a_turned_law_answers_stores_and_compiles(pendulum, composites, parts):
         for x in (law.mass_matrix, law.bias)
     )
     assert torch.allclose(H @ told[0] + b[:, 0], tau[0], rtol=1e-6, atol=1e-8)
-    assert law.family == "rigid body + turns"
+    assert law.family == "rigid body + surrogate trigonometry"
     assert len(law.terms) == 2
 
 
@@ -190,7 +190,7 @@ def test_a_law_turned_by_tables_answers_stores_and_compiles(pendulum):
         for name, f in (("phi_s", np.sin), ("phi_c", np.cos))
     ]
     trigonometry = SurrogateTrigonometry(*(t.function(ANGLE) for t in tables), tables=tuple(tables))
-    law = RigidBodyLaw(robot=pendulum, trigonometry=trigonometry, size=1)
+    law = RigidBodyLaw(robot=pendulum, extensions=(trigonometry,), size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 30, 2)
     told = law(q, v, tau)
     assert relative_error(told, kinematics.aba(pendulum, q, v, tau)) < 1e-3

@@ -189,7 +189,7 @@ def channelled(robot):
 
 
 def test_a_law_behind_channels_answers_stores_and_compiles(pendulum):
-    law = RigidBodyLaw(robot=pendulum, nonlinearities=channelled(pendulum), size=1)
+    law = RigidBodyLaw(robot=pendulum, extensions=channelled(pendulum), size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 40, 2)
     felt = torch.stack([tau[:, 0] * (1 - v[:, 0] ** 2 / 50), tau[:, 1]], -1)
     expected = 25 * torch.tanh(kinematics.aba(pendulum, q, v, felt) / 25)
@@ -198,8 +198,8 @@ def test_a_law_behind_channels_answers_stores_and_compiles(pendulum):
     assert torch.equal(again(q, v, tau), law(q, v, tau))
     compiled = law.compile()(q.numpy(), v.numpy(), tau.numpy())
     assert torch.allclose(torch.from_numpy(compiled), expected, rtol=1e-9)
-    assert law.family == "rigid body + channels"
-    assert [str(e.lhs) for e in law.terms] == ["a1_answered", "a2_answered", "tau1_felt"]
+    assert law.family == "rigid body + static nonlinearities"
+    assert [str(e.lhs) for e in law.terms] == ["a1_output", "a2_output", "tau1_input"]
     assert all("tanh" in law.export(target) for target in ("sympy", "python", "latex"))
 
 
@@ -239,7 +239,7 @@ def test_forces_of_tau_beside_bodies_of_any_size_are_told_as_what_is_felt(pendul
 
 def test_bodies_behind_known_channels_are_found_again(pendulum):
     nonlinearities = channelled(pendulum)
-    law = RigidBodyLaw(robot=pendulum, nonlinearities=nonlinearities, size=1)
+    law = RigidBodyLaw(robot=pendulum, extensions=nonlinearities, size=1)
     answers = out_to_twice(law, pendulum, 100, 3)
     weaker = out_to_twice(
         lambda q, v, tau: kinematics.aba(pendulum, q, v, 0.9 * tau), pendulum, 100, 5
