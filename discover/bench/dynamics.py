@@ -1,4 +1,4 @@
-"""How fast forward dynamics is: the time ledger, and cost against the number of bodies.
+"""`discover bench dynamics`: the time ledger, and cost against the number of bodies.
 
     discover bench dynamics [--out DIR] [--device cuda]
 
@@ -18,7 +18,7 @@ import numpy as np
 import kinematics
 from discover.artifacts import write_json
 from discover.bench.programs import interleaved, sample_states
-from discover.evaluation import ledger
+from discover.threads import one_thread
 
 SIZES = (4, 8, 16, 32, 64, 128, 256)
 BATCH = 512
@@ -34,7 +34,7 @@ def main(out: Path | None = None, say: Say = print, device: str = "cpu") -> None
     time_ledger.main(out, say, device=device)
     if device == "cuda":
         return
-    with ledger.one_thread():
+    with one_thread():
         growth = scaling()
     say(f"random trees (branching 0.3), batch {BATCH}, ns a state:")
     for name, own in growth.items():

@@ -8,17 +8,25 @@ kept. Arrays are row-major (B, n) for the compiled programs, Pinocchio's own lay
 
 from __future__ import annotations
 
+import json
+import os
+import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import kinematics
 from discover.evaluation.simulators.pinocchio import coordinates, pinocchio_model
+from kinematics import Robot
 from kinematics.programs import CompiledProgram, compile_robot
+from kinematics.programs.compiler import disk_cache
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import mechanism
 from kinematics.programs.elimination.search import named_order
@@ -195,6 +203,49 @@ def operation_counts(robot: Any, found: int) -> dict[str, int]:
         name: forward_dynamics(made, named_order(made, name)).arithmetic for name in ("aba", "crba")
     }
     return {**counts, "found": found}
+
+
+_CHILD = """
+import json, sys, time
+import kinematics
+from kinematics import Robot
+robot = Robot.from_dict(json.load(open(sys.argv[1])))
+begin = time.process_time()
+program = kinematics.compile(robot, "aba")
+print(json.dumps([time.process_time() - begin, program.from_cache]))
+"""
+
+
+def compile_times(robot: Robot, processes: int) -> dict[str, float]:
+    """Processor seconds from the robot to machine code in a new process: "anew", and "cached" where
+    it is read from the cache of kernels. Medians over so many processes.
+
+    Every process has imported `kinematics` and read the robot before its clock starts; what is
+    loaded once a process (LLVM, the hash of the sources) is counted, as it is for a script.
+    """
+    found: dict[str, list[float]] = {"anew": [], "cached": []}
+    for _ in range(processes):
+        with tempfile.TemporaryDirectory() as folder:
+            description = Path(folder) / "robot.json"
+            description.write_text(json.dumps(robot.to_dict()))
+            for name, taken in found.items():
+                spent, from_cache = _in_a_new_process(description, Path(folder) / "kernels")
+                if from_cache != (name == "cached"):
+                    raise RuntimeError(f"expected a kernel {name}, found from_cache={from_cache}")
+                taken.append(spent)
+    return {name: statistics.median(taken) for name, taken in found.items()}
+
+
+def _in_a_new_process(description: Path, kernels: Path) -> tuple[float, bool]:
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(description)],
+        env={**os.environ, disk_cache.VARIABLE: str(kernels)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    spent, from_cache = json.loads(done.stdout)
+    return spent, from_cache
 
 
 def main(arguments: list[str]) -> None:

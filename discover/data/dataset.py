@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from discover.artifacts import write_bytes
+from discover.blackbox.region import Region
 from discover.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -115,6 +116,16 @@ class Dataset:
         """The time step of next states and recordings [s]; None for independent samples."""
         step = self.metadata.get("dt")
         return None if step is None else float(step)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a real machine was recorded; otherwise the samples are simulated."""
+        return self.metadata.get("source") == "recording"
+
+    @property
+    def region(self) -> Region:
+        """The box that the states were drawn from, or that the training trajectories span."""
+        return Region.from_dict(self.metadata["region"])
 
     def select(self, rows: Tensor) -> Dataset:
         """The samples at the given rows (an index or a mask), with the same metadata."""

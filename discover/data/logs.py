@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from discover.artifacts import file_hash
 from discover.data.libraries import episode
+from discover.data.settings import Recording
 from discover.errors import DatasetError
-from discover.study.recipe_tables import Recording
 
 Array = NDArray[np.float64]
 _PLACE = re.compile(r"(?P<path>.+)\[(?P<column>\d+)\]\Z")

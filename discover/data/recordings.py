@@ -16,9 +16,9 @@ from discover.blackbox.region import Region
 from discover.data.alignment import Motion, align
 from discover.data.dataset import SPLITS, Dataset, describe
 from discover.data.logs import Log, read_log
+from discover.data.settings import Recording
 from discover.data.smoothing import Smoothed, savitzky_golay
 from discover.errors import DatasetError
-from discover.study.recipe_tables import Recording
 
 if TYPE_CHECKING:
     from kinematics import Robot

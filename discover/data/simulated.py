@@ -11,7 +11,7 @@ from torch import Tensor
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import rollouts, sample
 from discover.data.dataset import SPLITS, Dataset, describe
-from discover.study.recipe_tables import Data
+from discover.data.settings import Data
 from kinematics import Robot, aba, difference, integrate, simulate
 
 _AT_A_TIME = 8192

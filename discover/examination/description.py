@@ -29,7 +29,7 @@ from discover.laws.search.variables import has_points
 from discover.probes import full_circles, noise
 from discover.probes import identities as structure
 from discover.probes import residual_force as leftover_force
-from discover.probes.reach import EDGES, Curve, reach, tolerance
+from discover.probes.reach import EDGES, ErrorCurve, reach, tolerance
 
 _FRESH = 2.0  # half-widths beyond which no law was fitted
 _CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
@@ -47,7 +47,7 @@ class Finding:
     law: RigidBodyLaw | ConstantLaw | None
     reach: dict[str, float]
     resolution: Resolution
-    curves: list[Curve]
+    curves: list[ErrorCurve]
     parameters: list[dict[str, Any]]
     structure: dict[str, float]
     notes: list[str]
@@ -58,7 +58,7 @@ def conclude(
     session: QuerySession,
     law: Fit,
     completion: Completion,
-    drawn: dict[str, Curve],
+    drawn: dict[str, ErrorCurve],
     values: dict[str, float],
     floor: noise.Floor,
     notes: list[str],

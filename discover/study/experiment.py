@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discover import models
 from discover.artifacts import (
     disk_errors,
     file_hash,
@@ -20,13 +21,21 @@ from discover.artifacts import (
     write_json,
     write_text,
 )
+from discover.data import dataset as datasets
 from discover.errors import OutputError, RecipeError
+from discover.evaluation import measure
+from discover.examination import result
+from discover.report import render
 from discover.report.formulas import FORMULAS
 from discover.study import manifest as manifests
 from discover.study import stages
 from discover.study.manifest import Manifest, stage_inputs
 from discover.study.recipes import ModelEntry, Recipe
 from discover.study.recipes import load as load_recipe
+from discover.training.train import MODEL_FILE
+
+# All of it is imported here and not where it is needed: Ctrl-C while a compiled package is being
+# imported can end in a segmentation fault.
 
 if TYPE_CHECKING:
     from discover.data.dataset import Dataset
@@ -71,9 +80,6 @@ def run(
     elif overrides:
         raise RecipeError("overrides: expected a recipe's file beside them, found a Recipe object")
     directory = Path(out) if out is not None else Path("runs") / recipe.study.name
-    # Ctrl-C while a compiled package is being imported can end in a segmentation fault: they are
-    # loaded before there is anything to interrupt.
-
     study = _Study(recipe, directory, device, say, progress)
     study.open(resume, command)
     return study.run()
@@ -148,8 +154,6 @@ class _Study:
         return robot
 
     def _dataset(self, robot: Robot) -> Dataset:
-        from discover.data import dataset as datasets
-
         recipe = self.recipe
         inputs = stage_inputs(
             "sample",
@@ -177,9 +181,6 @@ class _Study:
         """The entry's model; trained ones are kept in the study's folder."""
         if entry.kind in (stages.CONTROL, stages.FILE):
             return stages.train_model(self.recipe, entry.name, robot, dataset)
-        from discover import models
-        from discover.training.train import MODEL_FILE
-
         folder = self.out / entry.name
         stage = f"train {entry.name}"
         aside = {"device", "devices", "tensorboard"}
@@ -219,8 +220,6 @@ class _Study:
     def _exam(
         self, entry: ModelEntry, model: Callable[..., Any], robot: Robot, dataset: Dataset
     ) -> Examination:
-        import discover
-
         folder = self.out / entry.name
         stage = f"examine {entry.name}"
         inputs = stage_inputs(
@@ -233,7 +232,7 @@ class _Study:
             seed=self.seed,
         )
         if self.manifest.finished(stage, inputs):
-            exam = discover.load(folder)
+            exam = result.load(folder)
             self.say(f"verdict  {entry.name}: {exam.verdict}, kept")
             return exam
         started = time.perf_counter()
@@ -256,8 +255,6 @@ class _Study:
         robot: Robot,
         dataset: Dataset,
     ) -> None:
-        from discover.evaluation.measure import measure
-
         folder = self.out / entry.name
         stage = f"measure {entry.name}"
         inputs = stage_inputs(
@@ -270,14 +267,13 @@ class _Study:
             return
         started = time.perf_counter()
         region = stages.region_of(self.recipe, robot, dataset)
-        files = measure(self.recipe, model, exam.law, robot, region, dataset, folder)
+        options = {**self.recipe.report.model_dump(), "seed": self.seed}
+        files = measure.measure(model, exam.law, robot, region, dataset, folder, **options)
         took = time.perf_counter() - started
         self.manifest.record(stage, inputs, files, took)
         self.say(f"         errors, forecasts and times measured in {took:.1f} s")
 
     def _report(self, robot: Robot) -> Path:
-        from discover.report import render
-
         started = time.perf_counter()
         summary = {
             "name": self.recipe.study.name,

@@ -13,22 +13,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import tomlkit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from discover.data.settings import Data, Recording, Section
 from discover.errors import RecipeError
+from discover.study.overrides import override
 from discover.study.recipe_tables import (
-    Data,
     Examine,
     ModelEntry,
-    Recording,
     RegionEntry,
     Report,
     RobotEntry,
-    Section,
     Study,
     Train,
 )
-from discover.study.tomltext import override, write
 
 
 class Recipe(Section):
@@ -80,7 +79,7 @@ class Recipe(Section):
         return tables
 
     def to_toml(self) -> str:
-        return write(self.to_dict())
+        return tomlkit.dumps(self.to_dict())
 
     @classmethod
     def from_dict(cls, tables: Mapping[str, Any], origin: str = "recipe") -> Recipe:

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from discover.blackbox.sampling import Batch
-from discover.evaluation.ledger import Contender
-from discover.evaluation.simulators.mujoco import about_centre, rotations
+from discover.evaluation.contender import Contender
+from discover.evaluation.simulators.bodies import about_centre, rotations
 from kinematics import Robot
 
 Array = np.ndarray
 
 
-def drake(robot: Robot) -> list[Contender]:
+def contenders(robot: Robot) -> list[Contender]:
     """Drake's accelerations state by state; none where joints are of kinds not mapped here."""
     if any(
         kind == "spherical" or (kind == "free" and (parent >= 0 or robot.armature[at].any()))

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from discover.blackbox.sampling import Batch
-from discover.evaluation.ledger import Contender
-from discover.evaluation.simulators.mujoco import about_centre
+from discover.evaluation.contender import Contender
+from discover.evaluation.simulators.bodies import about_centre
 from kinematics import Robot
 
 Array = np.ndarray
 TURNING = ("revolute", "continuous")
 
 
-def opensim(robot: Robot) -> list[Contender]:
+def contenders(robot: Robot) -> list[Contender]:
     """OpenSim's accelerations state by state; none where a joint has more than one coordinate."""
     import opensim as osim
 
