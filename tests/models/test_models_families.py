@@ -221,7 +221,7 @@ def test_unknown_names_are_answered_with_the_nearest():
 def test_no_model_borrows_the_simulator():
     """Only the openly named control may import kinematics."""
     folder = Path(discover.models.__file__).parent
-    for path in folder.glob("*.py"):
+    for path in folder.rglob("*.py"):
         if path.name == "white_box.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
