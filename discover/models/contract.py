@@ -1,8 +1,21 @@
-"""What every world model promises.
+"""The contract of world models, and how to add a family.
 
-A model answers (q, v, tau). Inside, each family gives a `respond`: the vector it regresses on, in
-physical units. `forward` turns that into what the model declares to answer. Normalisation and the
-observation map belong to the model and travel in its checkpoint.
+A model maps (q, v, tau) to accelerations, next states or increments. Its normalisation and its
+features of q belong to it and are stored in its checkpoint.
+
+A family is one file, `models/families/<kind>.py`, and one line in `models/registry.py`. The file
+holds a subclass of `WorldModel` (or of `mechanics.Continuous`, which integrates an acceleration)
+with
+  kind           its name in recipes and checkpoints
+  config_schema  a `ModelConfig` dataclass of its options, each with a default
+  assemble()     makes its layers, from `layout`, `config`, `outputs` and `dt`
+  respond(...)   the regressed vector (B, n_out) in physical units: accelerations, or for models
+                 of steps displacement and change of velocity side by side
+and, where it needs them, `fit` with trained_by = "fit" (learns in one go), `loss`, `calibrate`,
+`may_answer`, `history` (past samples read) and `grows` (buffers sized by the data). It knows the
+robot through `layout` only and never imports `kinematics`. What it learns must be parameters or
+buffers: a checkpoint stores nothing else. Recipes, training, checkpoints, reports and `discover
+list models` need no change.
 """
 
 from __future__ import annotations
@@ -135,12 +148,12 @@ class WorldModel(nn.Module, ABC):
         self.register_buffer("target_rms", torch.ones(width))
         self.assemble()
 
-    # ---- what a family writes -------------------------------------------------------------
+    # ---- what a family implements -----------------------------------------------------------
 
     @abstractmethod
     def assemble(self) -> None:
-        """Make the parts, from `layout`, `config`, `outputs` and `dt`; ModelError if they cannot
-        be made."""
+        """Make the layers, from `layout`, `config`, `outputs` and `dt`. Raises ModelError on
+        options that cannot be met."""
 
     @abstractmethod
     def respond(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
@@ -153,7 +166,7 @@ class WorldModel(nn.Module, ABC):
             "gradient: use discover.training.train"
         )
 
-    # ---- what all share -------------------------------------------------------------------
+    # ---- what all share ---------------------------------------------------------------------
 
     def inputs(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Observed and normalised inputs (B, n_in)."""

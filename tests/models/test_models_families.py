@@ -218,6 +218,14 @@ def test_unknown_names_are_answered_with_the_nearest():
         models.build("mlp", 2, 2)(torch.zeros(1, 3), torch.zeros(1, 2), torch.zeros(1, 2))
 
 
+def test_a_family_is_a_file_and_a_line():
+    """The name in recipes, the file and the class's own name agree; nothing else lies there."""
+    folder = Path(discover.models.__file__).parent / "families"
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert files == set(models.FAMILIES)
+    assert all(family.kind == name for name, family in models.FAMILIES.items())
+
+
 def test_no_model_borrows_the_simulator():
     """Only the openly named control may import kinematics."""
     folder = Path(discover.models.__file__).parent

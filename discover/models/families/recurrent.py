@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.contract import ModelConfig, Outputs, Samples, WorldModel
-from discover.models.families.mlp import ResidualNet
 from discover.models.layout import advance, displacement
+from discover.models.networks import ResidualNet
 
 
 @dataclass(frozen=True, kw_only=True)
