@@ -360,9 +360,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, WorldlawError):
             return _fail(str(error), 2, debug)
         # the last line of defence: one line, and where to look
-        told = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
         return _fail(
-            f"a failure of ours, {told}; run again with --debug for the traceback", 1, debug
+            f"a failure of ours, {reason}; run again with --debug for the traceback", 1, debug
         )
 
 

@@ -37,8 +37,8 @@ def main(out: Path | None = None, say: Say = print, device: str = "cpu") -> None
     with one_thread():
         growth = scaling()
     say(f"random trees (branching 0.3), batch {BATCH}, ns a state:")
-    for name, own in growth.items():
-        say(f"  {name}: " + "  ".join(f"{n} bodies {ns:.0f}" for n, ns in own))
+    for name, costs in growth.items():
+        say(f"  {name}: " + "  ".join(f"{n} bodies {ns:.0f}" for n, ns in costs))
     if out is not None:
         write_json(out / "scaling.json", growth)
         plot(growth, out / ledger_report.SCALING)
@@ -74,8 +74,8 @@ def plot(growth: dict[str, list[tuple[int, float]]], path: Path) -> None:
 
     figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.add_subplot()
-    for name, own in growth.items():
-        sizes, cost = [n for n, _ in own], [ns for _, ns in own]
+    for name, costs in growth.items():
+        sizes, cost = [n for n, _ in costs], [ns for _, ns in costs]
         axes.loglog(sizes, cost, "o-", label=name)
         axes.loglog(sizes, [cost[-1] / sizes[-1] * n for n in sizes], "--", color="0.7")
     axes.set_xlabel("bodies of a random tree")

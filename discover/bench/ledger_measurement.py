@@ -266,10 +266,10 @@ def reference_of(robot: Robot) -> tuple[Callable[[Batch], np.ndarray], str]:
 
 def versions() -> dict[str, str]:
     """Versions of what was timed."""
-    found = {"python": platform.python_version(), "cuda": str(torch.cuda.is_available())}
+    installed = {"python": platform.python_version(), "cuda": str(torch.cuda.is_available())}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -69,15 +69,17 @@ def load(subject: Subject, out: Path | None = None) -> Robot | None:
     ``out``, where every robot that is loaded is kept; None where there is none of these."""
     if not subject.source.endswith(".urdf"):
         return kinematics.load(subject.source)
-    kept = None if out is None else out / ROBOTS / f"{subject.key}.json"
+    stored = None if out is None else out / ROBOTS / f"{subject.key}.json"
     try:
-        there = distribution("example-robot-data")
+        data = distribution("example-robot-data")
     except PackageNotFoundError:
-        return Robot.from_dict(read_json(kept)) if kept is not None and kept.exists() else None
-    path = there.locate_file(f"cmeel.prefix/share/example-robot-data/robots/{subject.source}")
+        return (
+            Robot.from_dict(read_json(stored)) if stored is not None and stored.exists() else None
+        )
+    path = data.locate_file(f"cmeel.prefix/share/example-robot-data/robots/{subject.source}")
     robot = kinematics.load(str(path), root=subject.root)
-    if kept is not None and not kept.exists():
-        write_json(kept, robot.to_dict())
+    if stored is not None and not stored.exists():
+        write_json(stored, robot.to_dict())
     return robot
 
 

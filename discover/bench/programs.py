@@ -168,11 +168,11 @@ def _contenders(
 
     def loop_answer() -> np.ndarray:
         convention = pinocchio.Convention.LOCAL
-        found = [
+        rows_out = [
             pinocchio.aba(model, data, a, b, c, convention).copy()
             for a, b, c in zip(*rows, forces, strict=True)
         ]
-        return back(np.stack(found, axis=1))
+        return back(np.stack(rows_out, axis=1))
 
     out["pinocchio abaInParallel"] = (parallel, parallel_answer, 0)
     out["pinocchio aba"] = (loop, loop_answer, 0)
@@ -223,17 +223,17 @@ def compile_times(robot: Robot, processes: int) -> dict[str, float]:
     Every process has imported `kinematics` and read the robot before its clock starts; what is
     loaded once a process (LLVM, the hash of the sources) is counted, as it is for a script.
     """
-    found: dict[str, list[float]] = {"anew": [], "cached": []}
+    seconds: dict[str, list[float]] = {"anew": [], "cached": []}
     for _ in range(processes):
         with tempfile.TemporaryDirectory() as folder:
             description = Path(folder) / "robot.json"
             description.write_text(json.dumps(robot.to_dict()))
-            for name, taken in found.items():
-                spent, from_cache = _in_a_new_process(description, Path(folder) / "kernels")
+            for name, samples in seconds.items():
+                used, from_cache = _in_a_new_process(description, Path(folder) / "kernels")
                 if from_cache != (name == "cached"):
                     raise RuntimeError(f"expected a kernel {name}, found from_cache={from_cache}")
-                taken.append(spent)
-    return {name: statistics.median(taken) for name, taken in found.items()}
+                samples.append(used)
+    return {name: statistics.median(samples) for name, samples in seconds.items()}
 
 
 def _in_a_new_process(description: Path, kernels: Path) -> tuple[float, bool]:
@@ -255,8 +255,8 @@ def main(arguments: list[str]) -> None:
         robot = kinematics.load(source, root=root) if root else kinematics.load(source)
         rows = compiled_timings(robot)
         print(table(rows))
-        found = next(r.operations for r in rows if r.contender == "compiled auto")
-        counts = operation_counts(robot, found)
+        operations = next(r.operations for r in rows if r.contender == "compiled auto")
+        counts = operation_counts(robot, operations)
         print("operations: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
 
 

@@ -37,23 +37,23 @@ def main(
     on_card = device == "cuda"
     effort = effort or (ON_CARD if on_card else Effort())
     measure_one = measure_on_card if on_card else measure
-    held: dict[str, dict[str, Any]] = {}
+    ledgers: dict[str, dict[str, Any]] = {}
     for subject in subjects:
         stored = None
         if out is not None:
             stored = out / f"{subject.key}{CARD_SUFFIX if on_card else '.json'}"
         if stored is not None and stored.exists():
-            held[subject.key] = read_json(stored)
+            ledgers[subject.key] = read_json(stored)
         else:
             robot = load(subject, out)
             if robot is None:
                 say(f"{subject.title}: left out, example-robot-data is not installed")
                 continue
             say(f"{subject.title}: training, distilling, timing, some minutes …")
-            held[subject.key] = measure_one(subject, robot, effort)
+            ledgers[subject.key] = measure_one(subject, robot, effort)
             if stored is not None:
-                write_json(stored, held[subject.key])
-        say(ledger_report.plain_table(held[subject.key]))
+                write_json(stored, ledgers[subject.key])
+        say(ledger_report.plain_table(ledgers[subject.key]))
     if out is not None:
         say(f"report: {report(out, subjects)}")
 

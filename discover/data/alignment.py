@@ -62,14 +62,14 @@ class Alignment:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; an error that cannot be told is null."""
-        told = {**vars(self), "clear": self.clear}
+        record = {**vars(self), "clear": self.clear}
         return {k: None if isinstance(x, float) and not np.isfinite(x) else x
-                for k, x in told.items()}  # fmt: skip
+                for k, x in record.items()}  # fmt: skip
 
     def sentence(self, names: Sequence[str]) -> str:
         """What was found, for the data set's metadata and the report."""
         spread = f" ± {1e3 * self.delay_error:.1f}" if np.isfinite(self.delay_error) else ""
-        said = f"joint forces lag the motion by {1e3 * self.delay:.1f}{spread} ms"
+        sentence = f"joint forces lag the motion by {1e3 * self.delay:.1f}{spread} ms"
         advice = (
             f"; set recording.delay = {self.delay:.4f}, which leaves {self.unexplained:.1%} of "
             f"them unexplained instead of {self.unexplained_as_given:.1%}"
@@ -80,7 +80,7 @@ class Alignment:
             f"{name} {x:+.3g}" + (f" ± {e:.2g}" if np.isfinite(e) else "")
             for name, x, e in zip(names, self.offset, self.offset_error, strict=True)
         )
-        return f"time alignment: {said}{advice}; offsets: {offsets}"
+        return f"time alignment: {sentence}{advice}; offsets: {offsets}"
 
 
 def align(robot: Robot, motions: Sequence[Motion], widest: float = WIDEST) -> Alignment:
@@ -89,21 +89,21 @@ def align(robot: Robot, motions: Sequence[Motion], widest: float = WIDEST) -> Al
     costs = np.zeros((len(motions), LAGS))
     for row, motion in enumerate(motions):
         costs[row], _ = _costs(robot, motion, lags, widest)
-    each = np.array([_least(lags, cost) for cost in costs])
+    delays = np.array([_least(lags, cost) for cost in costs])
     delay = _least(lags, costs.mean(0))
-    again = [_costs(robot, motion, np.array([0.0, delay]), widest) for motion in motions]
-    as_given, left = np.mean([cost for cost, _ in again], axis=0)
-    at = np.array([offset[1] for _, offset in again])
+    both = [_costs(robot, motion, np.array([0.0, delay]), widest) for motion in motions]
+    as_given, unexplained = np.mean([cost for cost, _ in both], axis=0)
+    offsets = np.array([offset[1] for _, offset in both])
     n = len(motions)
-    error = float(each.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    own = at.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(robot.nv, np.nan)
+    error = float(delays.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+    offset_error = offsets.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(robot.nv, np.nan)
     return Alignment(
         delay=delay,
         # A grid cannot tell apart what lies between its points better than this.
         delay_error=max(error, 0.02 * (lags[1] - lags[0])) if n > 1 else error,
-        offset=at.mean(0).tolist(),
-        offset_error=own.tolist(),
-        unexplained=float(np.sqrt(left)),
+        offset=offsets.mean(0).tolist(),
+        offset_error=offset_error.tolist(),
+        unexplained=float(np.sqrt(unexplained)),
         unexplained_as_given=float(np.sqrt(as_given)),
         trajectories=n,
     )
@@ -139,10 +139,15 @@ def _design(robot: Robot, motion: Motion, rows: NDArray[np.int64]) -> Array:
     q, v, a = (torch.from_numpy(np.ascontiguousarray(x[rows])) for x in
                (motion.q, motion.v, motion.a))  # fmt: skip
     bodies = kinematics.regressor(robot, q, v, a).numpy()
-    own = np.eye(robot.nv)[None]
+    identity = np.eye(robot.nv)[None]
     speed = motion.v[rows][:, :, None]
     return np.concatenate(
-        [bodies, own * speed, own * np.tanh(speed / SMOOTHED_SIGN), own * np.ones_like(speed)],
+        [
+            bodies,
+            identity * speed,
+            identity * np.tanh(speed / SMOOTHED_SIGN),
+            identity * np.ones_like(speed),
+        ],
         axis=2,
     )
 

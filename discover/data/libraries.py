@@ -40,11 +40,11 @@ def _minari(name: str, number: int) -> dict[str, np.ndarray]:
     data = _package("minari").load_dataset(name)
     if number >= data.total_episodes:
         raise _missing(name, number, int(data.total_episodes))
-    (found,) = data.iterate_episodes([number])
-    steps = len(np.asarray(found.rewards))
+    (record,) = data.iterate_episodes([number])
+    steps = len(np.asarray(record.rewards))
     columns: dict[str, np.ndarray] = {"index": np.arange(steps, dtype=float)}
     for key in ("observations", "actions", "infos"):
-        _spread(columns, key, getattr(found, key, None), steps)
+        _spread(columns, key, getattr(record, key, None), steps)
     return columns
 
 

@@ -52,8 +52,8 @@ def read_log(name: str, recording: Recording) -> Log:
     values = {column: _numbers(path, column, table) for column in wanted}
     lengths = {column: len(x) for column, x in values.items()}
     if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{column} has {n}" for column, n in lengths.items())
-        raise DatasetError(f"recording {path}: expected columns of one length, found {found}")
+        described = ", ".join(f"{column} has {n}" for column, n in lengths.items())
+        raise DatasetError(f"recording {path}: expected columns of one length, found {described}")
     time = values[columns.time] * scale.time
     if len(time) < recording.smoothing.window:
         raise DatasetError(

@@ -114,10 +114,10 @@ def aligned(dataset: Dataset, robot: Robot) -> Dataset:
         assert part.a is not None
         arrays = {k: x.numpy() for k, x in (("q", part.q), ("v", part.v), ("a", part.a))}
         motions.append(Motion(time=part.t.numpy(), tau=part.tau.numpy(), **arrays))
-    found = align(robot, motions)
-    said = [*dataset.metadata.get("processing", []), found.sentence(robot.joint_names)]
-    told = {**dataset.metadata, "alignment": found.to_dict(), "processing": said}
-    return replace(dataset, metadata=told)
+    alignment = align(robot, motions)
+    processing = [*dataset.metadata.get("processing", []), alignment.sentence(robot.joint_names)]
+    metadata = {**dataset.metadata, "alignment": alignment.to_dict(), "processing": processing}
+    return replace(dataset, metadata=metadata)
 
 
 def support(dataset: Dataset, quantile: float = 0.005) -> Region:
@@ -178,11 +178,11 @@ def _split(
     n = len(keep)
     split = np.full(n, SPLITS.index("test" if is_test else "train"), dtype=np.int64)
     if not is_test:
-        held = round(n * recording.validation)
+        held_out = round(n * recording.validation)
         gap = recording.smoothing.window - 1
-        if held:
-            split[n - held :] = SPLITS.index("validation")
-            split[max(0, n - held - gap) : n - held] = -1
+        if held_out:
+            split[n - held_out :] = SPLITS.index("validation")
+            split[max(0, n - held_out - gap) : n - held_out] = -1
         if not (keep & (split == SPLITS.index("train"))).any():
             raise DatasetError(
                 f"recording {log.name}: nothing is left to train on after trimming; make "

@@ -27,9 +27,9 @@ def generate(data: Data, region: Region, robot: Robot, seed: int, **more: Any) -
     box = region.resolve(robot.nv)
     steps = data.outputs == "next_state"
     if data.design == "trajectories":
-        met = rollouts(box, robot, data.samples, seed, data.dt)
-        columns = {**met.batch._asdict(), "trajectory": met.trajectory, "t": met.t}
-        answers = {"q_next": met.q_next, "v_next": met.v_next} if steps else {"a": met.a}
+        drawn = rollouts(box, robot, data.samples, seed, data.dt)
+        columns = {**drawn.batch._asdict(), "trajectory": drawn.trajectory, "t": drawn.t}
+        answers = {"q_next": drawn.q_next, "v_next": drawn.v_next} if steps else {"a": drawn.a}
     else:
         batch = sample(box, robot, data.samples, seed, data.design, hole=data.hole)
         columns = {
@@ -90,11 +90,11 @@ def _noisy(
     rng: np.random.Generator,
 ) -> dict[str, Tensor]:
     """The labels with noise: a fraction of the root mean square of a, or of the step's change."""
-    seen = (split != SPLITS.index("test")).double()[:, None]
+    noisy = (split != SPLITS.index("test")).double()[:, None]
 
     def draw(change: Tensor) -> Tensor:
         spread = noise * change.square().mean(0).sqrt()
-        return seen * spread * torch.from_numpy(rng.standard_normal(tuple(change.shape)))
+        return noisy * spread * torch.from_numpy(rng.standard_normal(tuple(change.shape)))
 
     if "a" in answers:
         return {"a": answers["a"] + draw(answers["a"])}

@@ -45,18 +45,18 @@ def savitzky_golay(time: Array, signal: Array, window: int, order: int) -> Smoot
     windows = len(time) - window + 1
     coefficients = np.zeros((windows, 3, signal.shape[1]))
     spread = np.zeros((windows, 3))  # what unit white noise leaves in value, slope and curvature
-    kept = np.zeros(windows)
+    own_weight = np.zeros(windows)
     for start in range(0, windows, _AT_A_TIME):
         rows = slice(start, min(start + _AT_A_TIME, windows))
         part = slice(rows.start, rows.stop + window - 1)
         weights = _weights(sliding_window_view(time[part], window), half, order)
-        seen = sliding_window_view(signal[part], window, axis=0)  # (m, k, window)
-        coefficients[rows, : weights.shape[1]] = np.einsum("mpw,mkw->mpk", weights, seen)
+        windowed = sliding_window_view(signal[part], window, axis=0)  # (m, k, window)
+        coefficients[rows, : weights.shape[1]] = np.einsum("mpw,mkw->mpk", weights, windowed)
         spread[rows, : weights.shape[1]] = np.sqrt((weights**2).sum(axis=2))
-        kept[rows] = weights[:, 0, half]
+        own_weight[rows] = weights[:, 0, half]
     residual = signal[half : half + windows] - coefficients[:, 0]
     # The middle residual of a least-squares fit has variance (1 - its own weight) of the noise.
-    residual /= np.sqrt(np.maximum(1 - kept, 1e-12))[:, None]
+    residual /= np.sqrt(np.maximum(1 - own_weight, 1e-12))[:, None]
     raw = np.sqrt(np.mean(residual**2, axis=0))
     noise, first_noise, second_noise = np.sqrt(np.mean(spread**2, axis=0))
     return Smoothed(

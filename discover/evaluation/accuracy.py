@@ -91,8 +91,8 @@ def compare(
     curves = []
     for axis in dict.fromkeys(states.axis for states in questions):
         rows = [
-            (states.outer, *banded_error(said, true, seed=seed))
-            for said, true, states in zip(candidate, reference, questions, strict=True)
+            (states.outer, *banded_error(predicted, true, seed=seed))
+            for predicted, true, states in zip(candidate, reference, questions, strict=True)
             if states.axis == axis
         ]
         distance, error, low, high = (list(column) for column in zip(*rows, strict=True))
@@ -133,19 +133,19 @@ def error_curves(
 
 
 def banded_error(
-    said: Array, true: Array, *, resamples: int = 200, seed: int = 0
+    predicted: Array, true: Array, *, resamples: int = 200, seed: int = 0
 ) -> tuple[float, float, float]:
     """Relative error with its bootstrapped band: (error, low, high).
 
     The error is sqrt(mean over joints of (mean square error / mean square of the reference)), for
     arrays (B, nv); the bootstrap redraws the B rows.
     """
-    if not np.isfinite(said).all():
+    if not np.isfinite(predicted).all():
         return math.inf, math.inf, math.inf
-    wrong, spread = (said - true) ** 2, true**2
+    wrong, spread = (predicted - true) ** 2, true**2
     error = _relative(wrong.mean(0), spread.mean(0))
     rng = np.random.default_rng(seed)
-    rows = len(said)
+    rows = len(predicted)
     weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=resamples) / rows
     draws = _relative(weights @ wrong, weights @ spread)
     low, high = np.quantile(draws, [(1 - BAND) / 2, (1 + BAND) / 2])

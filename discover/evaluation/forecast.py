@@ -214,8 +214,8 @@ def compare_step_maps(
     batch = sample(region.scaled(0.5), robot, starts, seed)
     true = iterate(reference, robot, batch.q, batch.v, dt=dt, steps=max(2, round(seconds / dt)))
     steps = max(2, round(horizon(robot, region, true) / dt))
-    kept = slice(0, steps + 1)
-    true = Forecast(t=true.t[kept], q=true.q[kept], v=true.v[kept], energy=true.energy[kept])
+    cut = slice(0, steps + 1)
+    true = Forecast(t=true.t[cut], q=true.q[cut], v=true.v[cut], energy=true.energy[cut])
 
     def roller(step: StepMap) -> Roll:
         def roll(q: Tensor, v: Tensor, steps: int) -> Forecast:
@@ -263,12 +263,12 @@ def _judge(
         "subjects": {},
     }
     for name, roll in subjects.items():
-        told = roll(true.q[0], true.v[0], steps)
-        away = divergence(robot, true, told)
+        predicted = roll(true.q[0], true.v[0], steps)
+        away = divergence(robot, true, predicted)
         holds = valid_time(true.t, away)
-        drift = (told.energy - true.energy).abs() / swing
-        drawn[f"{name}_q"] = told.q[:, 0].numpy()
-        drawn[f"{name}_energy"] = told.energy[:, 0].numpy()
+        drift = (predicted.energy - true.energy).abs() / swing
+        drawn[f"{name}_q"] = predicted.q[:, 0].numpy()
+        drawn[f"{name}_energy"] = predicted.energy[:, 0].numpy()
         drawn[f"{name}_away"] = np.quantile(
             away.numpy(), [0.25, 0.5, 0.75], axis=1, method="nearest"
         )

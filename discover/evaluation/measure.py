@@ -86,7 +86,7 @@ def measure(
 
 def error_curves(
     model: Dynamics,
-    law: Dynamics | None,
+    law: Any | None,
     reference: Dynamics,
     robot: Robot,
     region: Region,
@@ -94,16 +94,22 @@ def error_curves(
     dt: float | None = None,
     seed: int = 0,
 ) -> list[ErrorCurve]:
-    """Model, law and simulator on the same states, each against each."""
+    """Error curves of model and law against the simulator, and of the law against the model."""
     questions = accuracy.shells(region, robot, seed=seed)
-    true = accuracy.answers(reference, questions)
-    said = accuracy.answers(model, questions)
-    curves = accuracy.compare(said, true, questions, subject="model against simulator", seed=seed)
+    of_reference = accuracy.answers(reference, questions)
+    of_model = accuracy.answers(model, questions)
+    curves = accuracy.compare(
+        of_model, of_reference, questions, subject="model against simulator", seed=seed
+    )
     if law is not None:
-        own = accelerations(law.step, robot, outputs="next_state", dt=dt) if dt else law  # type: ignore[attr-defined]
-        laid = accuracy.answers(own, questions)
-        for other, subject in ((true, "law against simulator"), (said, "law against model")):
-            curves += accuracy.compare(laid, other, questions, subject=subject, seed=seed)
+        if dt is not None:
+            law = accelerations(law.step, robot, outputs="next_state", dt=dt)
+        of_law = accuracy.answers(law, questions)
+        for other, subject in (
+            (of_reference, "law against simulator"),
+            (of_model, "law against model"),
+        ):
+            curves += accuracy.compare(of_law, other, questions, subject=subject, seed=seed)
     return curves
 
 

@@ -58,7 +58,7 @@ def measure(
     seed: int = 0,
 ) -> list[Timing]:
     """Time all contenders on the same states, one thread each, taking turns."""
-    found = []
+    timings = []
     with one_thread():
         for size in batches:
             batch = sample(region, robot, size, seed)
@@ -69,12 +69,12 @@ def measure(
             ]
             laps: list[list[float]] = [[] for _ in calls]
             for _ in range(rounds):
-                for call, clock, count, own in zip(calls, clocks, repeats, laps, strict=True):
-                    own.append(_time(call, clock, count) / count)
-            for contender, own in zip(contenders, laps, strict=True):
-                quartiles = statistics.quantiles(own, n=4)
+                for call, clock, count, lap_times in zip(calls, clocks, repeats, laps, strict=True):
+                    lap_times.append(_time(call, clock, count) / count)
+            for contender, lap_times in zip(contenders, laps, strict=True):
+                quartiles = statistics.quantiles(lap_times, n=4)
                 low, middle, high = (1e9 * lap / size for lap in quartiles)
-                found.append(
+                timings.append(
                     Timing(
                         name=contender.name,
                         batch=size,
@@ -86,7 +86,7 @@ def measure(
                         high=high,
                     )
                 )
-    return found
+    return timings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,22 +112,24 @@ def errors(
     seed: int = 0,
 ) -> list[Accuracy]:
     """How wrong the contenders are about `reference`, all on the same states."""
-    questions = shells(region, robot, axes=("joint",), radii=radii, samples=samples, seed=seed)
-    true = [reference(states.batch) for states in questions]
+    states_of_shells = shells(
+        region, robot, axes=("joint",), radii=radii, samples=samples, seed=seed
+    )
+    true = [reference(states.batch) for states in states_of_shells]
     known: dict[str, tuple[float, ...]] = {}
-    found = []
+    accuracies = []
     for contender in contenders:
         family = contender.family or contender.name
         if family not in known and contender.answers:
-            given = [answer(contender, states.batch) for states in questions]
-            said = [a for a in given if a is not None]
-            if len(said) < len(true):
+            answers = [answer(contender, states.batch) for states in states_of_shells]
+            accelerations = [a for a in answers if a is not None]
+            if len(accelerations) < len(true):
                 continue  # a model of steps: its error is told elsewhere
             known[family] = tuple(
-                banded_error(a, b, resamples=1)[0] for a, b in zip(said, true, strict=True)
+                banded_error(a, b, resamples=1)[0] for a, b in zip(accelerations, true, strict=True)
             )
         if family in known:
-            found.append(
+            accuracies.append(
                 Accuracy(
                     name=contender.name,
                     kind=contender.kind,
@@ -136,7 +138,7 @@ def errors(
                     errors=known[family],
                 )
             )
-    return found
+    return accuracies
 
 
 def machine() -> dict[str, str]:

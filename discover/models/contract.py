@@ -66,8 +66,8 @@ class Samples:
         return self.q.shape[0]
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Samples:
-        held = {k: change(x) for k, x in vars(self).items() if x is not None}
-        return Samples(**held)
+        changed = {k: change(x) for k, x in vars(self).items() if x is not None}
+        return Samples(**changed)
 
     def to(self, *args: Any) -> Samples:
         return self._each(lambda x: x.to(*args))
@@ -195,9 +195,9 @@ class WorldModel(nn.Module, ABC):
         """Inputs and targets as a family that learns in one go sees them: both normalised by
         these very samples, in our dtype."""
         self.calibrate(samples)
-        own = samples.to(self.target_scale)
-        y = (own.target - self.target_mean) / self.target_scale
-        return self.inputs(own.q, own.v, own.tau), y
+        converted = samples.to(self.target_scale)
+        y = (converted.target - self.target_mean) / self.target_scale
+        return self.inputs(converted.q, converted.v, converted.tau), y
 
     def forward(self, q: Any, v: Any, tau: Any) -> Any:
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
@@ -209,11 +209,11 @@ class WorldModel(nn.Module, ABC):
                     f"this model was built for nq={layout.nq}, nv={layout.nv}"
                 )
         batch = torch.broadcast_shapes(q.shape[:-1], v.shape[:-1], tau.shape[:-1])
-        own = [
+        flat = [
             x.expand(*batch, x.shape[-1]).reshape(-1, x.shape[-1]).to(self.target_scale)
             for x in (q, v, tau)
         ]
-        answer = self.respond(*own).to(q).reshape(*batch, -1)
+        answer = self.respond(*flat).to(q).reshape(*batch, -1)
         if self.outputs == "acceleration":
             return answer
         step, change = answer.split(layout.nv, dim=-1)

@@ -103,16 +103,16 @@ class _Study:
             self.out.mkdir(parents=True, exist_ok=True)
             sweep_parts(self.out)
             occupied = any(self.out.iterdir())
-        held = Manifest.read(self.out)
-        if held is None and occupied:
+        stored = Manifest.read(self.out)
+        if stored is None and occupied:
             raise OutputError(
                 f"expected an empty folder or a study of ours in {self.out}, found other files; "
                 "choose another --out"
             )
-        if held is not None and held.study != self.recipe.study.name:
+        if stored is not None and stored.study != self.recipe.study.name:
             raise OutputError(
                 f"expected the study {self.recipe.study.name!r} in {self.out}, found "
-                f"{held.study!r}; choose another --out"
+                f"{stored.study!r}; choose another --out"
             )
         self.resume = resume
         self.manifest.recipe = self.recipe.to_dict()
@@ -121,11 +121,11 @@ class _Study:
         self.manifest.versions = manifests.versions()
         self.manifest.source = manifests.source_hash()
         self.manifest.commit = manifests.commit()
-        if held is not None and resume:
-            self.manifest.stages = held.stages
-            self.manifest.dataset = held.dataset
-            self.manifest.command = held.command or command
-            if held.stages and held.source != self.manifest.source:
+        if stored is not None and resume:
+            self.manifest.stages = stored.stages
+            self.manifest.dataset = stored.dataset
+            self.manifest.command = stored.command or command
+            if stored.stages and stored.source != self.manifest.source:
                 self.say("the program has changed since; stages that are finished are kept")
         self.manifest.write()
         write_text(self.out / RECIPE, self.recipe.to_toml())
@@ -208,10 +208,10 @@ class _Study:
             progress=self.progress,
         )
         card = getattr(model, "card", {})
-        kept = {name: card.get(name) for name in ("history", "metrics", "notes", "training")}
-        told = write_json(folder / "training.json", kept)
+        record = {name: card.get(name) for name in ("history", "metrics", "notes", "training")}
+        stored = write_json(folder / "training.json", record)
         took = time.perf_counter() - started
-        self.manifest.record(stage, inputs, [folder / MODEL_FILE, told], took)
+        self.manifest.record(stage, inputs, [folder / MODEL_FILE, stored], took)
         error = (card.get("metrics") or {}).get("validation_error")
         shown = "" if error is None else f", validation error {100 * error:.2g} %"
         self.say(f"model    {entry.name} trained in {took:.1f} s{shown}")
@@ -304,5 +304,5 @@ def _recording_identity(recipe: Recipe) -> Any:
         return None
     folder = Path(recording.folder).expanduser()
     names: Sequence[str] = (*recording.train, *recording.test)
-    found = {name: file_hash(folder / name) for name in names if (folder / name).is_file()}
-    return {"table": recording.model_dump(mode="json", exclude={"folder"}), "files": found}
+    hashes = {name: file_hash(folder / name) for name in names if (folder / name).is_file()}
+    return {"table": recording.model_dump(mode="json", exclude={"folder"}), "files": hashes}

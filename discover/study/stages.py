@@ -155,8 +155,8 @@ def load_model(
     """
     from discover import models
 
-    given = {"outputs": outputs, "dt": dt}
-    declared: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    options = {"outputs": outputs, "dt": dt}
+    declared: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     if Path(path).suffix != ".safetensors":  # ours declare themselves
         if robot is not None:
             declared |= {"nq": robot.nq, "nv": robot.nv, "kinds": robot.kinds}

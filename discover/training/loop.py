@@ -49,26 +49,26 @@ class TrainingConfig:
 
 
 @torch.no_grad()
-def relative_error(model: WorldModel, held: Samples, rows: int = 8192) -> float:
+def relative_error(model: WorldModel, samples: Samples, rows: int = 8192) -> float:
     """Relative error on samples, coordinates weighted by the mean squares of these samples."""
-    squared = torch.zeros_like(held.target[0], dtype=torch.float64)
-    for index in torch.arange(len(held), device=held.q.device).split(rows):
-        part = held.take(index)
+    squared = torch.zeros_like(samples.target[0], dtype=torch.float64)
+    for index in torch.arange(len(samples), device=samples.q.device).split(rows):
+        part = samples.take(index)
         error = model.respond(part.q, part.v, part.tau) - part.target
         squared += error.double().square().sum(dim=0)
-    reference = held.target.double().square().sum(dim=0)
+    reference = samples.target.double().square().sum(dim=0)
     return float((squared / reference).mean().sqrt())
 
 
 @torch.no_grad()
-def _validate(model: WorldModel, held: Samples) -> float:
+def _validate(model: WorldModel, samples: Samples) -> float:
     """Relative error; of whole stretches, where the model is trained on them."""
-    if held.past is None and held.future is None:
-        return relative_error(model, held)
+    if samples.past is None and samples.future is None:
+        return relative_error(model, samples)
     total = 0.0
-    for index in torch.arange(len(held), device=held.q.device).split(8192):
-        total += float(model.rollout_loss(held.take(index))) * len(index)
-    return math.sqrt(total / len(held))
+    for index in torch.arange(len(samples), device=samples.q.device).split(8192):
+        total += float(model.rollout_loss(samples.take(index))) * len(index)
+    return math.sqrt(total / len(samples))
 
 
 SMALL_STEP = 1e9

@@ -41,7 +41,7 @@ class StateStore:
         tensors |= {f"best.{k}": x for k, x in run.best.items()}
         for index, moments in run.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": x for k, x in moments.items()}
-        told = {
+        progress = {
             "identity": self.identity,
             "epoch": run.epoch,
             "planned": run.planned,
@@ -51,15 +51,15 @@ class StateStore:
             "history": run.history,
             "notes": run.notes,
         }
-        write_tensors(self.path, tensors, {"training": told})
+        write_tensors(self.path, tensors, {"training": progress})
 
     def read(self, run: Run) -> None:
         """Continue where the stored run stood; a state of another run is left alone."""
         if not self.path.exists():
             return
         tensors, card = read_tensors(self.path)
-        told = card["training"]
-        if told["identity"] != self.identity:
+        progress = card["training"]
+        if progress["identity"] != self.identity:
             return
 
         def under(prefix: str) -> dict[str, Tensor]:
@@ -75,5 +75,5 @@ class StateStore:
         groups = run.optimizer.state_dict()["param_groups"]
         run.optimizer.load_state_dict({"state": state, "param_groups": groups})
         for name in ("epoch", "planned", "best_epoch", "seconds", "history", "notes"):
-            setattr(run, name, told[name])
-        run.best_error = math.inf if told["best_error"] is None else told["best_error"]
+            setattr(run, name, progress[name])
+        run.best_error = math.inf if progress["best_error"] is None else progress["best_error"]

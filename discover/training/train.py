@@ -123,16 +123,16 @@ def samples(dataset: SplitDataset, split: str, model: WorldModel, rollout: int =
             f'{model.outputs}; build it with outputs="next_state" and dt'
         )
     here = stretches(rows.trajectory, rows.t, model.dt, model.history - 1, rollout - 1)
-    told: dict[str, Tensor] = {}
+    windows: dict[str, Tensor] = {}
     if model.history > 1:
         past = [here - k for k in range(model.history - 1, -1, -1)]
-        told["past"] = torch.stack([torch.cat((rows.q[i], rows.tau[i]), -1) for i in past], 1)
+        windows["past"] = torch.stack([torch.cat((rows.q[i], rows.tau[i]), -1) for i in past], 1)
     if rollout > 1:
         ahead = [here + k for k in range(1, rollout)]
-        told["future"] = torch.stack(
+        windows["future"] = torch.stack(
             [torch.cat((rows.tau[i], rows.q_next[i], rows.v_next[i]), -1) for i in ahead], 1
         )
-    return replace(chosen.take(here), **told)
+    return replace(chosen.take(here), **windows)
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -198,14 +198,14 @@ def train(
     if epochs is not None:
         config = TrainingConfig(**{**asdict(config), "epochs": epochs})
     folder = Path(out) if out is not None else None
-    held = {part: samples(dataset, part, model, config.rollout) for part in PARTS}
+    parts = {part: samples(dataset, part, model, config.rollout) for part in PARTS}
     identity = value_hash(
         {
             "model": model.describe(),
             "config": asdict(config),
             "seed": seed,
             "data": [[len(s), *(float(x.double().sum()) for x in vars(s).values() if x is not None)]
-                     for s in held.values()],
+                     for s in parts.values()],
         }
     )  # fmt: skip
     if resume and folder is not None and (folder / MODEL_FILE).exists():
@@ -213,26 +213,29 @@ def train(
         if stored.card.get("identity") == identity:
             model.load_tensors(stored.state_dict())
             model.card = stored.card
-            told = stored.card
+            stored_card = stored.card
             return TrainingResult(
-                model=model, history=told["history"], metrics=told["metrics"], notes=told["notes"]
+                model=model,
+                history=stored_card["history"],
+                metrics=stored_card["metrics"],
+                notes=stored_card["notes"],
             )
     started = time.perf_counter()
     if model.trained_by == "fit":
-        model.fit(held["train"])
+        model.fit(parts["train"])
         history: list[dict[str, float]] = []
         notes: list[str] = []
     else:
-        together: dict[str, Any] = {}
-        way: Any = descend
+        options: dict[str, Any] = {}
+        method: Any = descend
         if devices > 1:
             from discover.training.devices import descend_together
 
-            way, together = descend_together, {"devices": devices}
-        history, notes = way(
+            method, options = descend_together, {"devices": devices}
+        history, notes = method(
             model,
-            held["train"],
-            held["validation"],
+            parts["train"],
+            parts["validation"],
             config=config,
             seed=seed,
             device=choose_device(device),
@@ -240,18 +243,18 @@ def train(
             store=StateStore(folder / STATE_FILE, identity) if folder is not None else None,
             resume=resume,
             progress=progress,
-            **together,
+            **options,
         )
-    own = {part: s.to(model.target_scale) for part, s in held.items()}
+    converted = {part: s.to(model.target_scale) for part, s in parts.items()}
     metrics: dict[str, Any] = {
         "seconds": round(history[-1]["seconds"] if history else time.perf_counter() - started, 3),
         "parameters": model.parameter_count(),
         "epochs": len(history),
-        "validation_error": relative_error(model, own["validation"]),
-        "train_samples": len(held["train"]),
+        "validation_error": relative_error(model, converted["validation"]),
+        "train_samples": len(parts["train"]),
     }
     if model.trained_by == "gradient":  # a table knows its own entries by heart
-        metrics["train_error"] = relative_error(model, own["train"])
+        metrics["train_error"] = relative_error(model, converted["train"])
     model.card = {
         **(card or {}),
         "identity": identity,

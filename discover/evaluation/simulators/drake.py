@@ -60,9 +60,9 @@ def contenders(robot: Robot) -> list[Contender]:
         q, v = batch.q.numpy(), batch.v.numpy()
         for at_q, at_v in _free(robot):
             inverse = rotations(q[:, at_q][:, 3:]).transpose(0, 2, 1)
-            own = _turn(inverse, a[:, at_v])
-            own[:, 3:] -= np.cross(v[:, at_v][:, :3], v[:, at_v][:, 3:])
-            a[:, at_v] = own
+            body = _turn(inverse, a[:, at_v])
+            body[:, 3:] -= np.cross(v[:, at_v][:, :3], v[:, at_v][:, 3:])
+            a[:, at_v] = body
         return a
 
     name = f"Drake {version('drake')}, a call"
@@ -98,14 +98,14 @@ def _plant(robot: Robot) -> tuple[Any, list[int], list[int]]:
             RotationMatrix(robot.tree_rotation[i].numpy()), robot.tree_offset[i].numpy()
         )
         frame = plant.AddFrame(FixedOffsetFrame(f"place {i}", mother, place))
-        own = body.body_frame()
+        body_frame = body.body_frame()
         name = robot.joint_names[i]
         if kind == "free":
-            joint = QuaternionFloatingJoint(name, frame, own)
+            joint = QuaternionFloatingJoint(name, frame, body_frame)
         elif kind == "prismatic":
-            joint = PrismaticJoint(name, frame, own, robot.axes[i].numpy())
+            joint = PrismaticJoint(name, frame, body_frame, robot.axes[i].numpy())
         else:
-            joint = RevoluteJoint(name, frame, own, robot.axes[i].numpy())
+            joint = RevoluteJoint(name, frame, body_frame, robot.axes[i].numpy())
         joints.append(plant.AddJoint(joint))
         if robot.armature[robot.v_slices[i]].any():  # a rotor turned as fast as the joint
             rotor = plant.AddJointActuator(f"rotor of {name}", joints[-1])

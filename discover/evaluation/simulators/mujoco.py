@@ -211,9 +211,9 @@ class SmoothPipeline:
 
 
 def _library(folder: Path) -> ctypes.CDLL:
-    found = sorted(folder.glob("libmujoco*.so*")) + sorted(folder.glob("libmujoco*.dylib"))
-    found += sorted(folder.glob("mujoco.dll"))
-    return ctypes.CDLL(str(found[0]))
+    libraries = sorted(folder.glob("libmujoco*.so*")) + sorted(folder.glob("libmujoco*.dylib"))
+    libraries += sorted(folder.glob("mujoco.dll"))
+    return ctypes.CDLL(str(libraries[0]))
 
 
 @lru_cache(maxsize=1)

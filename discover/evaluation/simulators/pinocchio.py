@@ -27,10 +27,10 @@ def contenders(robot: Robot) -> list[Contender]:
 
     def one_by_one(batch: Batch) -> Callable[[], Any]:
         columns = coordinates(robot, *arrays(batch))[:3]
-        rows = [tuple(x[:, i].copy() for x in columns) for i in range(len(batch.q))]
+        states = [tuple(x[:, i].copy() for x in columns) for i in range(len(batch.q))]
 
         def call() -> Any:
-            for q, v, tau in rows:
+            for q, v, tau in states:
                 pin.aba(model, data, q, v, tau)
 
         return call
@@ -38,7 +38,7 @@ def contenders(robot: Robot) -> list[Contender]:
     def read(batch: Batch, result: np.ndarray) -> np.ndarray:
         return coordinates(robot, *arrays(batch))[3](result)
 
-    found = [
+    rows = [
         Contender(
             name=f"{version}, a call",
             prepare=one_by_one,
@@ -61,7 +61,7 @@ def contenders(robot: Robot) -> list[Contender]:
 
             return call
 
-        found.insert(
+        rows.insert(
             0,
             Contender(
                 name=f"{version}, abaInParallel",
@@ -72,7 +72,7 @@ def contenders(robot: Robot) -> list[Contender]:
                 read=read,
             ),
         )
-    return found
+    return rows
 
 
 def reference(robot: Robot) -> Callable[[Batch], np.ndarray]:
@@ -84,11 +84,11 @@ def reference(robot: Robot) -> Callable[[Batch], np.ndarray]:
 
     def answer(batch: Batch) -> np.ndarray:
         *columns, back = coordinates(robot, *arrays(batch))
-        found = [
+        accelerations = [
             pin.aba(model, data, *(x[:, i].copy() for x in columns), pin.Convention.LOCAL).copy()
             for i in range(len(batch.q))
         ]
-        return back(np.stack(found, axis=1))
+        return back(np.stack(accelerations, axis=1))
 
     return answer
 
@@ -137,8 +137,8 @@ def _velocity_order(robot: Any) -> list[int]:
     """Ours for each of Pinocchio's velocities: linear before angular for a free joint."""
     order: list[int] = []
     for kind, at in zip(robot.kinds, robot.v_slices, strict=True):
-        own = list(range(at.start, at.stop))
-        order += own[3:] + own[:3] if kind == "free" else own
+        indices = list(range(at.start, at.stop))
+        order += indices[3:] + indices[:3] if kind == "free" else indices
     return order
 
 
@@ -146,10 +146,10 @@ def _position_order(robot: Any) -> list[int]:
     """Ours for each of Pinocchio's coordinates: quaternions xyzw."""
     order: list[int] = []
     for kind, at in zip(robot.kinds, robot.q_slices, strict=True):
-        own = list(range(at.start, at.stop))
+        indices = list(range(at.start, at.stop))
         if kind in ("free", "spherical"):
-            own = own[:-4] + own[-3:] + own[-4:-3]
-        order += own
+            indices = indices[:-4] + indices[-3:] + indices[-4:-3]
+        order += indices
     return order
 
 

@@ -43,8 +43,8 @@ def open_session(model: str | bytes, threads: int | None = None) -> Any:
     try:
         return onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:
-        told = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise ModelError(f"could not be read by onnxruntime ({told}); export it again") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise ModelError(f"could not be read by onnxruntime ({reason}); export it again") from error
 
 
 @dataclass(frozen=True, kw_only=True)
