@@ -59,7 +59,7 @@ def _options(
         bool, typer.Option(help="Show the traceback of an unexpected failure.")
     ] = False,
 ) -> None:
-    """Options that all commands share (read in `main`)."""
+    """Options of every command; `main` reads them."""
 
 
 @app.command()
@@ -111,7 +111,7 @@ def examine(
         Outputs | None, typer.Option(help="What it answers [as it declares, or acceleration].")
     ] = None,
     dt: Annotated[float | None, typer.Option(help="Its time step [s], for next states.")] = None,
-    budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
+    budget: Annotated[Budget, typer.Option(help="How many queries to spend.")] = Budget.standard,
     mechanism: Annotated[
         bool | None,
         typer.Option(help="Infer tree and geometry too; may ask thousands of questions."),
@@ -126,7 +126,7 @@ def examine(
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
 ) -> None:
-    """Ask a model of your own what it has learned."""
+    """Find out what a model of your own has learned."""
     import discover
     from discover.errors import RegionError
     from discover.study import stages
@@ -248,11 +248,11 @@ def calibrate(
     ),
     quick: Annotated[bool, typer.Option("--quick", help="Two robots and a few models.")] = False,
     robots: Annotated[
-        list[str] | None, typer.Option("--robot", help="Only these settings of the zoo.")
+        list[str] | None, typer.Option("--robot", help="Only the planted models of these settings.")
     ] = None,
-    budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
+    budget: Annotated[Budget, typer.Option(help="How many queries to spend.")] = Budget.standard,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
-    share: Annotated[float, typer.Option(help="How much of the zoo, 0 to 1.")] = 1.0,
+    share: Annotated[float, typer.Option(help="Share of the planted models, 0 to 1.")] = 1.0,
     workers: Annotated[int, typer.Option(help="Processes of one thread each.", min=1)] = 1,
     minutes: Annotated[
         float | None, typer.Option(help="Begin no model after this; run again to go on.")
@@ -268,10 +268,10 @@ def calibrate(
         bool, typer.Option("--adopt", help="Put the fitted numbers into thresholds.toml.")
     ] = False,
 ) -> None:
-    """Examine planted models whose mechanism is known and write how often the verdict is right."""
-    from discover.calibration import calibrate as run_zoo
+    """Examine planted models of known mechanism and report how often the verdict is right."""
+    from discover.calibration import calibrate as run_calibration
 
-    path = run_zoo(
+    path = run_calibration(
         out,
         quick=quick,
         robots=robots,
@@ -367,9 +367,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _outlive_the_signal() -> None:
-    """Python remembers a Ctrl-C that arrived while a string was executed (as making a dataclass
-    does) even where it was caught, and kills itself by the signal at its end, our exit status lost.
-    Executing another string makes it forget."""
+    """Keep the exit status after a Ctrl-C.
+
+    Where the signal arrived while Python was executing a string (as making a dataclass does), the
+    interpreter ends itself by that signal at exit, even if the exception was caught. Executing
+    another string clears the mark.
+    """
     exec("")
 
 
@@ -396,7 +399,7 @@ def _command() -> str:
 
 
 def _must_be_free(out: Path) -> None:
-    """An examination replaces an examination, and nothing else."""
+    """Refuse a folder that holds anything but an examination. Raises OutputError."""
     from discover.errors import OutputError
     from discover.report.stored import VERDICT
 

@@ -1,4 +1,4 @@
-"""The part of the time ledger's report that tells of a graphics card."""
+"""The section of the time ledger's report about a graphics card."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def answer(card: Mapping[str, Ledger]) -> str:
     return (
         f"**On a graphics card** ({first['machine']['card']}) the same program runs as a CUDA "
         f"kernel. In batches of {batch:,} the fastest network is {listing(comparisons)}. One state "
-        f"alone, network against program: {listing(small)}; there the start of kernels and the wait "
-        "for them are what is timed, and networks are replayed as CUDA graphs while the program is "
-        "started from Python."
+        f"alone, network against program: {listing(small)}; there the start of kernels and the "
+        "wait for them are what is timed, and networks are replayed as CUDA graphs while the "
+        "program is started from Python."
     )
 
 
@@ -64,7 +64,7 @@ def sections(card: Mapping[str, Ledger], out: Path) -> list[str]:
 
 
 def table(ledger: Ledger) -> str:
-    """One robot's rows."""
+    """One robot's ledger as a Markdown table."""
     rows = ledger_rows(ledger)
     lines = [
         f"| | {' | '.join(rows['titles'])} | numbers |",
@@ -76,7 +76,7 @@ def table(ledger: Ledger) -> str:
 
 
 def costs(ledger: Ledger) -> str:
-    """Training and building."""
+    """What training the networks and building the kernel took, in sentences."""
     trained = [
         f"{net['name']} {seconds(net['seconds'])} ({net['epochs']} epochs of "
         f"{net['samples']:,} samples)"
@@ -97,7 +97,7 @@ def costs(ledger: Ledger) -> str:
 
 
 def method(card: Mapping[str, Ledger]) -> str:
-    """Machine, versions and what counts."""
+    """How the card was measured: machine, versions, clock."""
     ledger = next(iter(card.values()))
     machine = ledger["machine"]
     versions = ", ".join(f"{k} {v}" for k, v in ledger["versions"].items() if k != "cuda")

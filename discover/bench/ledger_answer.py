@@ -1,4 +1,4 @@
-"""The time ledger's answer in words: is a network faster than simulating, robot by robot?"""
+"""The time ledger's answer in words: on which robots a network is faster than the simulator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from discover.report.numbers import listing, number, relative, seconds
 
 Ledger = Mapping[str, Any]
-CLOSE = 0.03  # times nearer than this share are called the same
+CLOSE = 0.03  # relative difference of times below which they are called the same
 
 
 def answer(ledgers: Mapping[str, Ledger]) -> str:

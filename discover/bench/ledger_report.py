@@ -134,7 +134,7 @@ def costs(ledger: Ledger) -> list[str]:
 
 
 def distilling(law: Ledger | None) -> str:
-    """What was done to get a law, and from what."""
+    """From which model the law was distilled, and what that took."""
     if law is None:
         return " No law was distilled."
     text, sought = "", law.get("sought")
@@ -196,7 +196,7 @@ def orders(ledger: Ledger) -> list[str]:
 
 
 def method(ledgers: Mapping[str, Ledger], *, with_card: bool) -> str:
-    """Machine, versions, and what was done to be fair."""
+    """How the processor was measured: machine, versions, rules of the comparison."""
     ledger = next(iter(ledgers.values()))
     versions = ", ".join(f"{k} {v}" for k, v in ledger["versions"].items() if k != "cuda")
     return (

@@ -1,10 +1,10 @@
-"""`discover bench verdict`: what a verdict costs, on robots of 1 to 18 degrees of freedom.
+"""`discover bench verdict`: queries and seconds of a verdict, on robots of 1 to 18 coordinates.
 
     discover bench verdict --out reports/verdict_costs [--workers N]
 
-One planted model of each kind below on every robot of the zoo; records are kept under `out` and
-measured again when the instrument has changed. Verdicts are not scored here: `discover calibrate`
-does that.
+One planted model of each kind below on every robot of the planted catalogue; records are stored
+under `out` and measured again when the instrument has changed. Verdicts are not scored here, but by
+`discover calibrate`.
 """
 
 from __future__ import annotations

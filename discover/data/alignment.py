@@ -1,8 +1,8 @@
-"""Are measured joint forces in time with the motion? A fixed-lag check for recordings.
+"""Time alignment of recordings: delay of the joint forces behind the motion, and their offsets.
 
 Torques pass through other filters and buses than encoders and often arrive later; sensors have
-offsets. For each lag tried, the torques are moved back by it and explained by the rigid-body
-regressor of the motion with friction and an offset a joint; the lag that leaves the least is the
+offsets. For each lag on a grid, the torques are shifted back by it and regressed on the rigid-body
+regressor of the motion with friction and an offset a joint; the lag of the least residual is the
 delay. The description's masses are not used, only its tree and geometry.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from kinematics import Robot
 
-LAGS = 41  # tried, evenly, on both sides of zero
+LAGS = 41  # of the grid, evenly on both sides of zero
 WIDEST = 0.06  # s
 MOST_ROWS = 1500  # of each trajectory
 SMOOTHED_SIGN = 0.05  # rad/s or m/s over which Coulomb friction changes its sign
@@ -43,8 +43,8 @@ class Alignment:
     """Delay [s] of the torques behind the motion, and offset (nv,) [N·m | N] a joint.
 
     The errors are standard errors over the trajectories (NaN for a single one). `unexplained` is
-    the share of the torques' spread that is left at this delay, `unexplained_as_given` without
-    any. `clear`: the delay differs from zero by more than two standard errors and helps.
+    the relative residual of the torques at this delay, `unexplained_as_given` at none. `clear`:
+    the delay differs from zero by more than two standard errors, and shifting by it helps.
     """
 
     delay: float
@@ -61,13 +61,13 @@ class Alignment:
         return sure and self.unexplained < 0.98 * self.unexplained_as_given
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; an error that cannot be told is null."""
+        """JSON-able; an error that cannot be estimated is null."""
         record = {**vars(self), "clear": self.clear}
         return {k: None if isinstance(x, float) and not np.isfinite(x) else x
                 for k, x in record.items()}  # fmt: skip
 
     def sentence(self, names: Sequence[str]) -> str:
-        """What was found, for the data set's metadata and the report."""
+        """The result in words, for the data set's metadata and the report."""
         spread = f" ± {1e3 * self.delay_error:.1f}" if np.isfinite(self.delay_error) else ""
         sentence = f"joint forces lag the motion by {1e3 * self.delay:.1f}{spread} ms"
         advice = (
@@ -110,7 +110,7 @@ def align(robot: Robot, motions: Sequence[Motion], widest: float = WIDEST) -> Al
 
 
 def _costs(robot: Robot, motion: Motion, lags: Array, widest: float) -> tuple[Array, Array]:
-    """What is left of the torques' variance at each lag, mean over joints; and the offsets."""
+    """The unexplained share of the torques' variance at each lag, mean over joints; the offsets."""
     time = motion.time
     inside = np.flatnonzero((time >= time[0] + widest) & (time <= time[-1] - widest))
     rows = inside[:: max(1, len(inside) // MOST_ROWS)]
@@ -153,7 +153,7 @@ def _design(robot: Robot, motion: Motion, rows: NDArray[np.int64]) -> Array:
 
 
 def _least(lags: Array, cost: Array) -> float:
-    """Where a parabola through the least point and its neighbours is least."""
+    """The minimum of a parabola through the lowest point and its neighbours."""
     k = int(np.argmin(cost))
     if k in (0, len(lags) - 1):
         return float(lags[k])

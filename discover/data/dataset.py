@@ -1,7 +1,7 @@
-"""A data set: states, joint forces and what followed, with all that is needed to read them alone.
+"""Data sets: states, joint forces and what followed, with the metadata to read them alone.
 
 Stored as HDF5 with a leading block (HDF5 calls it the user block) that holds the length and SHA-256
-of what follows, so that a truncated or edited file is known before anything in it is believed.
+of what follows, so that a truncated or edited file is refused before its content is read.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Dataset:
         return write_bytes(path, head.encode().ljust(_BLOCK, b"\n") + image)
 
     def _image(self) -> bytes:
-        """The HDF5 file, made in memory so that a full disk is met by one plain write only."""
+        """The HDF5 file, made in memory so that only one plain write can meet a full disk."""
         buffer = io.BytesIO()
         coordinates = self.metadata.get("coordinates", {})
         units = self.metadata.get("units", {})

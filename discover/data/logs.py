@@ -1,4 +1,4 @@
-"""Logs of a machine as arrays: CSV, Parquet or HDF5, by a map of columns, every value checked."""
+"""Logs of a machine as arrays: CSV, Parquet or HDF5, by a map of columns, all values checked."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _file(path: Path, kind: str, wanted: list[str]) -> tuple[Mapping[str, Any], 
 
 
 def _without_jumps(path: Path, names: tuple[str, ...], q: Array) -> Array:
-    """q itself; DatasetError where it leaps by more than half a turn between two samples."""
+    """q unchanged. Raises DatasetError where it jumps by more than half a turn between samples."""
     rows, places = np.nonzero(np.abs(np.diff(q, axis=0)) > np.pi)
     if rows.size:
         raise DatasetError(

@@ -23,14 +23,13 @@ from discover.errors import DatasetError
 if TYPE_CHECKING:
     from kinematics import Robot
 
-# A window that spans this many times its usual time lies across a gap in the log.
-GAP = 2.0
+GAP = 2.0  # a window of so many times the median duration lies across a gap in the log
 
 Array = NDArray[np.float64]
 
 
 def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
-    """The files of a recording as one data set of accelerations; more goes into the metadata.
+    """The files of a recording as one data set of accelerations; `more` goes into the metadata.
 
     Each file is one trajectory; half a smoothing window is trimmed at both ends of each, and a
     whole one between training and validation, so that no recorded sample is behind both. Raises
@@ -102,7 +101,7 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
 
 
 def aligned(dataset: Dataset, robot: Robot) -> Dataset:
-    """The same data with what the fixed-lag check says of their joint forces in the metadata.
+    """The same data with the estimated delay and offsets of the joint forces in the metadata.
 
     Nothing is shifted: see `recording.delay` and `recording.offset`.
     """
@@ -160,7 +159,7 @@ def _states(smooth: Smoothed, nv: int, recording: Recording) -> dict[str, Array]
 def _noise(
     smooth: Smoothed, nv: int, recording: Recording
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """What is left of the noise in each group, and what it was in the recorded samples."""
+    """Standard deviation of the noise in each group, after the filter and before it."""
     q, tau, v = slice(0, nv), slice(nv, 2 * nv), slice(2 * nv, 3 * nv)
     raw = {"q": smooth.raw_noise[q], "tau": smooth.raw_noise[tau]}
     if len(smooth.raw_noise) > 2 * nv:
@@ -174,7 +173,7 @@ def _noise(
 def _split(
     log: Log, recording: Recording, keep: NDArray[np.bool_], *, is_test: bool
 ) -> NDArray[np.int64]:
-    """The split of each window's middle, counted in `SPLITS`; -1 for what is left out."""
+    """The split of each window's middle, an index into `SPLITS`; -1 where it is left out."""
     n = len(keep)
     split = np.full(n, SPLITS.index("test" if is_test else "train"), dtype=np.int64)
     if not is_test:

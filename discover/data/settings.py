@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 
 class Section(BaseModel):
-    """A table of a recipe: constant, and closed to keys that it does not know."""
+    """A table of settings: constant; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -41,7 +41,7 @@ class Data(Section):
 
 
 class Columns(Section):
-    """Which columns of a log are what; the lists have one entry a joint coordinate.
+    """The columns of a log; the lists have one entry a joint coordinate.
 
     v may be left out. tau is the joint force that acted (measured, if it was). In HDF5 a column is
     the path of a vector, or of a matrix with the column's place after it: `arm/q[0]`.
@@ -61,7 +61,7 @@ class Columns(Section):
 
 
 class Scale(Section):
-    """What a column is multiplied with to reach s, rad or m, rad/s or m/s, N·m or N."""
+    """Factors from a column's unit to s, rad or m, rad/s or m/s, N·m or N."""
 
     time: PositiveFloat = 1.0
     q: float | tuple[float, ...] = 1.0

@@ -1,4 +1,4 @@
-"""Data sets whose answers come from the reference simulator."""
+"""Simulated data sets: states by a design, labelled by the reference simulator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AT_A_TIME = 8192
 
 
 def generate(data: Data, region: Region, robot: Robot, seed: int, **more: Any) -> Dataset:
-    """States by the recipe's design, with what the simulator answers; more goes into the metadata.
+    """A data set by its settings; `more` goes into the metadata.
 
     Accelerations are exact (forward dynamics), next states come from one RK4 step of data.dt with
     the joint force held. Independent samples are split at random, rollouts by trajectory. Noise is
@@ -58,7 +58,7 @@ def generate(data: Data, region: Region, robot: Robot, seed: int, **more: Any) -
 
 
 def _answers(robot: Robot, columns: dict[str, Tensor], dt: float | None) -> dict[str, Tensor]:
-    """Accelerations, or the states after dt where it is given, piece by piece to save memory."""
+    """Accelerations, or the states after dt where it is given, in pieces to save memory."""
     pieces: list[dict[str, Tensor]] = []
     for rows in torch.arange(len(columns["t"])).split(_AT_A_TIME):
         q, v, tau = (columns[name][rows] for name in ("q", "v", "tau"))

@@ -22,9 +22,9 @@ class Smoothed:
     """A signal after the filter, at the M = N - window + 1 samples that have a whole window.
 
     value (M, k); first and second (M, k): derivatives by time [1/s, 1/s²]; raw_noise (k,): standard
-    deviation of a recorded sample about the filter; noise, first_noise, second_noise (k,): what
-    such noise leaves of itself in the three, if it is white. What the filter rounds off is not in
-    them.
+    deviation of a recorded sample about the filter; noise, first_noise, second_noise (k,): the
+    standard deviation that such noise, if it is white, has in the three. The filter's own bias is
+    not included.
     """
 
     value: Array
@@ -44,7 +44,7 @@ def savitzky_golay(time: Array, signal: Array, window: int, order: int) -> Smoot
     half = window // 2
     windows = len(time) - window + 1
     coefficients = np.zeros((windows, 3, signal.shape[1]))
-    spread = np.zeros((windows, 3))  # what unit white noise leaves in value, slope and curvature
+    spread = np.zeros((windows, 3))  # standard deviation that unit white noise has in each
     own_weight = np.zeros(windows)
     for start in range(0, windows, _AT_A_TIME):
         rows = slice(start, min(start + _AT_A_TIME, windows))
@@ -71,7 +71,7 @@ def savitzky_golay(time: Array, signal: Array, window: int, order: int) -> Smoot
 
 
 def _weights(times: Array, half: int, order: int) -> Array:
-    """(m, <= 3, window): what turns a window into its value, slope and curvature in the middle."""
+    """Weights (m, ≤ 3, window) of the samples in value, slope and curvature at the middle."""
     offset = times - times[:, half : half + 1]
     # In units of the window's reach, or the powers of milliseconds would ruin the conditioning.
     reach = np.abs(offset).max(axis=1)

@@ -1,4 +1,4 @@
-"""Who takes part in the time ledger: simulator, compiled program, models, law, other simulators.
+"""The contenders of a time ledger: simulator, compiled program, models, law, other simulators.
 
 `on_the_processor` and `on_the_card` list the contenders of one ledger each. On a graphics card
 inputs lie there already and answers stay there, every call is waited for, and the wall clock
@@ -45,8 +45,8 @@ def on_the_processor(
     torch_compile: bool = False,
     compile_simulator: bool = True,
 ) -> list[Contender]:
-    """All that can answer forward dynamics here, by name; where there is a CUDA device, simulator
-    and networks in eager torch on it too.
+    """All that can compute forward dynamics here; where there is a CUDA device, also simulator and
+    networks in eager torch on it.
 
     model: one, or several by name. torch_compile: also models (and the simulator, unless
     compile_simulator forbids) through `torch.compile`, which needs a C++ compiler and takes a

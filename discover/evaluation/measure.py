@@ -123,8 +123,8 @@ def forecasts(
     seconds: float,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Model and law against the simulator over time; with dt they are maps of next states, and
-    stand against the simulator's own map."""
+    """Forecasts of model and law against the simulator; with dt they are step maps, compared with
+    the simulator's own."""
     if dt is not None:
         maps = {"model": step_map(model, robot, dt)}
         if law is not None:
@@ -184,7 +184,7 @@ def compiled(program: Callable[..., Any]) -> Dynamics:
 def on_recordings(
     model: Dynamics, law: Any | None, robot: Robot, dataset: Dataset
 ) -> dict[str, Any]:
-    """Errors on each test trajectory: the model's accelerations, the laws' joint forces.
+    """Errors on each test trajectory: of the model's accelerations, and of the law's joint forces.
 
     A law's joint force at the recorded acceleration is tau + H_law (a - a_law(q, v, tau)), which
     is its inverse dynamics wherever its terms do not depend on a or tau.

@@ -111,7 +111,7 @@ def errors(
     samples: int = 512,
     seed: int = 0,
 ) -> list[Accuracy]:
-    """How wrong the contenders are about `reference`, all on the same states."""
+    """Relative errors of the contenders about `reference`, all on the same states."""
     states_of_shells = shells(
         region, robot, axes=("joint",), radii=radii, samples=samples, seed=seed
     )
@@ -142,7 +142,7 @@ def errors(
 
 
 def machine() -> dict[str, str]:
-    """The processor the times were taken on."""
+    """Processor, cores and system on which the times are taken."""
     name = platform.processor() or platform.machine()
     listing = Path("/proc/cpuinfo")
     if listing.exists():
@@ -154,7 +154,7 @@ def machine() -> dict[str, str]:
 
 
 def _calibrate(call: Callable[[], Any], clock: Callable[[], float], slice_s: float) -> int:
-    """How often to repeat a call so that it fills its slice; also warms it up."""
+    """How often to repeat a call so that it fills its slice. Warms the call up."""
     call()
     once = max(_time(call, clock, 1), 1e-7)
     return max(1, min(100_000, int(slice_s / once)))

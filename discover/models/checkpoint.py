@@ -1,4 +1,4 @@
-"""Models on disk: one safetensors file with a model card, whole or absent.
+"""Checkpoints: one safetensors file with a model card, whole or absent.
 
 The card (JSON in the file's metadata) says what the model is and what it was trained on; the
 tensors are its weights and normalisation. No code is stored and none is run on loading.
@@ -69,7 +69,7 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save(model: WorldModel, path: Path | str, card: Mapping[str, Any] | None = None) -> None:
-    """Store a model with its card: architecture, and what the caller tells (data, metrics)."""
+    """Store a model with its card: architecture, training, and the caller's entries."""
     trained = {**model.card, **(card or {})}
     version = metadata.version("worldlaw")
     description = {"model": model.describe(), "trained": trained, "worldlaw": version}

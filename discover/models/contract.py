@@ -26,7 +26,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,7 +38,7 @@ OUTPUTS: tuple[Outputs, ...] = ("acceleration", "next_state", "increment")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Options of a family; each family adds its own fields."""
+    """Options of every family; each family adds fields."""
 
     trig: bool = False
     """Feed angles as (sine, cosine) instead of raw radians."""
@@ -192,8 +191,8 @@ class WorldModel(nn.Module, ABC):
         self.target_rms.copy_(torch.where(rms > 1e-12, rms, torch.ones_like(rms)))
 
     def learnable(self, samples: Samples) -> tuple[Tensor, Tensor]:
-        """Inputs and targets as a family that learns in one go sees them: both normalised by
-        these very samples, in our dtype."""
+        """Inputs and targets for families that learn in one go: normalised by these samples, in
+        our dtype."""
         self.calibrate(samples)
         converted = samples.to(self.target_scale)
         y = (converted.target - self.target_mean) / self.target_scale
@@ -228,7 +227,7 @@ class WorldModel(nn.Module, ABC):
         return (error / self.target_rms).square().mean()
 
     def rollout_loss(self, samples: Samples) -> Tensor:
-        """The same over several steps: each starts where the model's last one ended."""
+        """The mean loss over several steps, each from the model's own last state."""
         if samples.future is None:
             return self.loss(samples)
         n, nq = self.layout.nv, self.layout.nq
@@ -266,13 +265,3 @@ class WorldModel(nn.Module, ABC):
             "outputs": self.outputs,
             "dt": self.dt,
         }
-
-
-def as_samples(q: Any, v: Any, tau: Any, target: Any) -> Samples:
-    """Samples from arrays of any kind."""
-    return Samples(
-        **{
-            name: torch.as_tensor(np.asarray(x) if not isinstance(x, Tensor) else x)
-            for name, x in (("q", q), ("v", v), ("tau", tau), ("target", target))
-        }
-    )

@@ -89,7 +89,7 @@ SMOOTH: dict[str, Callable[[Tensor], Bend]] = {
 
 
 class Tape(NamedTuple):
-    """What one evaluation leaves behind: outputs (B, n_out), first and second slopes a layer."""
+    """The record of one evaluation: outputs (B, n_out), first and second slopes a layer."""
 
     out: Tensor
     slopes: list[Tensor]

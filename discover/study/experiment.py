@@ -1,4 +1,4 @@
-"""A study from its recipe to its report, in a folder, so that it can be cut at any moment.
+"""A study from its recipe to its report, in a folder; it can be killed and resumed at any moment.
 
 Each stage writes its results whole or not at all, and is then noted in manifest.json with the hash
 of what went in and of what came out. Resuming redoes a stage only if one of these no longer holds.
@@ -49,7 +49,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a study ended with: its folder, the report, and each model's examination."""
+    """The result of a study: its folder, the report, and each model's examination."""
 
     directory: Path
     report: Path
@@ -98,7 +98,7 @@ class _Study:
         self.resume = False
 
     def open(self, resume: bool, command: str) -> None:
-        """Take the folder, or refuse it; start or continue its manifest."""
+        """Check the folder, and start or continue its manifest. Raises OutputError."""
         with disk_errors(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
             sweep_parts(self.out)
@@ -298,7 +298,7 @@ class _Study:
 
 
 def _recording_identity(recipe: Recipe) -> Any:
-    """The recording's table and the hashes of its files: where they lie does not matter."""
+    """The recording's table and the hashes of its files, without the folder."""
     recording = recipe.recording
     if recording is None:
         return None

@@ -1,4 +1,4 @@
-"""What a study was made of, and which of its stages are finished.
+"""The manifest of a study: what it was made of, and which of its stages are finished.
 
 `manifest.json` holds the resolved recipe, seeds, versions, hashes and, for each finished stage, the
 hash of everything that went into it and of every file that came out. A stage counts as finished
@@ -97,7 +97,7 @@ def stage_inputs(stage: str, **inputs: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what the numbers depend on, and of the machine's architecture."""
+    """Versions of the packages that the numbers depend on, of Python, and the architecture."""
     installed = {name: _version(name) for name in NAMED_VERSIONS}
     return {**installed, "python": platform.python_version(), "machine": platform.machine()}
 

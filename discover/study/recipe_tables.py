@@ -61,7 +61,7 @@ class RegionEntry(Section):
 
 
 class Train(Section):
-    """The training loop; what is not given is left to the loop's own defaults.
+    """The training loop; keys that are not given take the loop's defaults (`TrainingConfig`).
 
     budget_s [s] is a guard for slow machines: where it shortens the training, another machine ends
     with another network. device is "auto", "cpu" or "cuda", devices how many of them share each
@@ -94,8 +94,8 @@ class ModelEntry(Section):
     """A world model: its kind, and options that belong to the kind (`options`).
 
     The kinds are "simulator" (the control), "file" (with path) and the families of
-    `discover.models`. The family itself checks its options. train has what this model wants
-    otherwise than `[train]` says.
+    `discover.models`. The family itself checks its options. train: changes to `[train]` for this
+    model.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
@@ -112,7 +112,7 @@ class ModelEntry(Section):
 
 
 class Examine(Section):
-    """How hard to look. factor widens the region that is examined against the one of the data."""
+    """Budget of queries, and the factor by which the data's region is widened to be examined."""
 
     budget: Literal["quick", "standard", "thorough"] = "standard"
     factor: PositiveFloat = 1.0

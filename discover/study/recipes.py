@@ -1,4 +1,4 @@
-"""Recipes: what a study is made of, read from TOML into constant, typed tables.
+"""Recipes: the description of a study, read from TOML into constant, typed tables.
 
 An unknown key, a value of the wrong type or a missing table is a RecipeError of one line that names
 the place and the nearest valid key. Recipes do not inherit from each other.
@@ -143,7 +143,7 @@ def _beside(robot: RobotEntry, folder: Path) -> RobotEntry:
 
 
 def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, in one line."""
+    """The first validation error, in one line."""
     found = error.errors(include_url=False)[0]
     keys = [part for part in found["loc"] if not _is_choice(part)]
     place = ".".join(str(key) for key in keys)
@@ -161,7 +161,7 @@ def _first(error: ValidationError) -> str:
 
 
 def _is_choice(part: int | str) -> bool:
-    """Pydantic puts the member of a union that it tried into the place; readers need it not."""
+    """Whether a part of an error's place is a member of a union that pydantic tried, not a key."""
     return isinstance(part, str) and ("[" in part or part in ("float", "Sides"))
 
 

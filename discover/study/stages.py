@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from discover.examination.result import Examination
     from kinematics import Robot
 
-CONTROL, FILE = "simulator", "file"  # the kinds of model that are not trained here
+CONTROL, FILE = "simulator", "file"  # the kinds of models that are not trained
 
 
 def load_robot(source: Recipe | str | Path) -> Robot:
@@ -85,8 +85,8 @@ def train_model(
 ) -> Callable[..., Any]:
     """The recipe's model of that name, trained; or the control, or a model read from its file.
 
-    out: where to keep the model and what resuming needs. What was measured while training is in
-    `model.card` of a trained model.
+    out: where to keep the model and what resuming needs. The metrics of the training are in
+    `model.card`.
     """
     from discover import models
     from discover.training.loop import TrainingConfig
@@ -145,12 +145,12 @@ def load_model(
     dt: float | None = None,
     root: str | None = None,
 ) -> Any:
-    """Somebody's model from its file, checked against the robot; has `.outputs` and `.dt`.
+    """A user's model from its file, checked against the robot; has `.outputs` and `.dt`.
 
     Without a robot, nv is that of the region's vectors and every coordinate is a number; with
     root="free" the first seven numbers of q are a free base's.
 
-    What the model answers is read from its own declaration where `outputs` and `dt` are not given.
+    `outputs` and `dt` are read from the model's own declaration where they are not given.
     Raises ModelError or CheckpointError.
     """
     from discover import models
@@ -197,7 +197,7 @@ def examine_model(
         outputs=dataset.outputs,
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         budget=recipe.examine.budget,
-        # a network's tree costs tens of thousands of questions: by choice only, by `examine`
+        # inferring a network's tree takes tens of thousands of queries: only on request
         mechanism=True if entry.kind == CONTROL and recipe.examine.budget != "quick" else None,
         seed=recipe.study.seed,
         name=name,
@@ -211,7 +211,7 @@ def training_rows(dataset: Dataset) -> tuple[Tensor, Tensor, Tensor, Tensor] | N
 
 
 def write_report(exam: Examination, directory: Path | str) -> Path:
-    """Keep an examination in a folder, with its report; returns the report's path."""
+    """Store an examination in a folder, with its report; returns the report's path."""
     from discover.report import render
 
     exam.save(directory)

@@ -17,7 +17,8 @@ from discover import models
 from discover.errors import DatasetError, ModelError
 from discover.models.layout import Layout, advance, displacement
 from discover.training.loop import TrainingConfig
-from discover.training.train import samples, stretches, train
+from discover.training.samples import samples, stretches
+from discover.training.train import train
 
 SMALL = TrainingConfig(epochs=15, batch=128, lr=5e-3)
 TREES = {  # a chain, a branched tree, and one with a free base and a ball

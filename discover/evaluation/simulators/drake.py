@@ -1,4 +1,4 @@
-"""A robot as a Drake plant, one state after the other through Drake's Python bindings.
+"""Drake: its contender, and a robot as its plant, state by state through the Python bindings.
 
 Drake's floating joint has the quaternion first and, like the velocity (angular, then linear), its
 parts in the world's frame.

@@ -181,7 +181,7 @@ def coordinates(
 
 
 class SmoothPipeline:
-    """MuJoCo's forward dynamics without anything but dynamics, state after state in machine code.
+    """MuJoCo's smooth forward dynamics alone, state by state in machine code.
 
     Per state: positions, mass matrix and its factors, velocities, bias force, and one solve; no
     collisions, sensors, constraints or actuators, and no Python between states.

@@ -1,4 +1,4 @@
-"""A robot as an OpenSim model: pins and sliders, one state after the other from Python."""
+"""OpenSim: its contender, and a robot as its model of pins and sliders, state by state."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Other people's models: .pt2, TorchScript, ONNX, a Python factory, or a checkpoint of ours.
 
-The file is opened by its format; `Adapted` puts the user's declaration around it, so that what
-comes out answers (q, v, tau) in our order and units.
+The file is opened by its format; `Adapted` applies the user's declaration, so that the result takes
+(q, v, tau) in our order and units.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _adapt(opened: Opened, path: Path, declared: dict[str, Any], sanity: bool) -
 
 
 class Adapted:
-    """Somebody's model under his declaration: (q, v, tau) -> a, or (q_next, v_next).
+    """A model under its user's declaration: (q, v, tau) -> a, or (q_next, v_next).
 
     Inputs (…, nq) and (…, nv) in rad, m, s, N; the answer in the dtype and on the device of q.
     """

@@ -1,6 +1,6 @@
-"""Looking into a model file before anything in it is believed.
+"""Checks of model files before they are loaded: no code in them may run.
 
-A weights file must not be able to run code here. Python pickles can, so they are refused.
+Python pickles can run code, so they are refused.
 TorchScript is read by a restricted unpickler in C++ and holds a program of tensor operations only.
 A `.pt2` archive is a graph in JSON, but PyTorch's own loader would unpickle attachments and
 evaluate symbolic sizes as Python; so the archive is checked against a short list of what a plain

@@ -1,4 +1,4 @@
-"""What somebody says of his own model: order, scaling and units of its inputs, what it answers.
+"""A user's declaration of a model: order, scaling and units of its inputs, and its outputs.
 
 Given as keywords to `discover.models.load`, or in a TOML file beside the model (`model.onnx` →
 `model.toml`); keywords win. Nothing is guessed from the weights.
@@ -83,7 +83,7 @@ class Declaration:
                     raise ModelError(f"{name}.{key}: expected no zero, found {value}")
 
     def layout(self) -> Layout | None:
-        """The coordinates, where the declaration tells them."""
+        """The layout, where nv or the joint kinds are declared."""
         if self.kinds is not None:
             layout = Layout.of(self.kinds, range(-1, len(self.kinds) - 1))
             for name, declared, implied in (("nq", self.nq, layout.nq), ("nv", self.nv, layout.nv)):

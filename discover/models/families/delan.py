@@ -26,8 +26,8 @@ class DeLaNConfig(MechanicalConfig):
 
 
 class Factor(NamedTuple):
-    """What the network says at q: L (B, nv, nv) of a matrix L L^T in physical units, and what its
-    derivatives are made from."""
+    """The network at q: L (B, nv, nv) of the matrix L L^T in physical units, and the ingredients of
+    its derivatives."""
 
     L: Tensor
     tape: Tape

@@ -68,7 +68,7 @@ class LNN(Mechanical):
         return self.energy() * self.net(x).out.squeeze(-1) + kinetic
 
     def energy(self) -> Tensor:
-        """The network's unit [J]."""
+        """The unit of the network's output [J]."""
         return (self.tau_scale / self.a_scale * self.v_scale.square()).mean()
 
     def _inputs(self, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Transformer over joint tokens: every joint attends to every other, the tree is not told."""
+"""Transformer over joint tokens: every joint attends to every other, without the tree."""
 
 from __future__ import annotations
 
