@@ -59,6 +59,13 @@ def test_every_module_has_a_floor():
     assert [m for m in MODULES if m != PUBLIC and room_of(m) is None] == []
 
 
+def test_what_is_imported_exists():
+    for name, path in MODULES.items():
+        for other in imported(path):
+            if other.split(".")[0] in ("discover", "kinematics"):
+                assert other in MODULES, f"{name} imports {other}"
+
+
 def test_every_room_exists():
     assert [room for room in FLOOR if not any(room_of(m) == room for m in MODULES)] == []
 

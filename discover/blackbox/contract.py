@@ -175,6 +175,8 @@ class BlackBox:
         return self._put(q, v, tau, strict=strict)
 
     def _put(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool) -> Answers:
+        if not len(q):
+            return self._nothing(q, v, tau)
         started = time.perf_counter()
         ask = self._ask if strict else self._whatever
         parts = [
@@ -193,6 +195,18 @@ class BlackBox:
                 "check the model's scaling, or narrow the region"
             )
         return answers
+
+    def _nothing(self, q: Tensor, v: Tensor, tau: Tensor) -> Answers:
+        """The answers to no questions, for which the model is not called."""
+        steps = self.outputs == "next_state"
+        return Answers(
+            q=q,
+            v=v,
+            tau=tau,
+            a=torch.empty_like(v),
+            q_next=torch.empty_like(q) if steps else None,
+            v_next=torch.empty_like(v) if steps else None,
+        )
 
     def after(
         self, before: Sequence[Tensor], now: Sequence[Tensor] | None, *, strict: bool = True

@@ -30,7 +30,7 @@ from discover.laws.samples import sample_law
 from discover.laws.search.variables import has_points
 from discover.probes import full_circles, identities, residual_force
 from discover.probes.noise import NoiseFloor
-from discover.probes.reach import EDGES, FARTHEST, Curve, reach, tolerance
+from discover.probes.reach import EDGES, FARTHEST, ErrorCurve, reach, tolerance
 
 _FRESH = threshold("examination.fit_range")
 _CHEAP = threshold("examination.bodies_cheap")
@@ -144,7 +144,7 @@ def _constant(law: ConstantLaw, screen: Screen, outcome: Outcome) -> Description
     )
 
 
-def _domain(curves: dict[str, Curve], end: float, edges: dict[str, float]) -> Domain:
+def _domain(curves: dict[str, ErrorCurve], end: float, edges: dict[str, float]) -> Domain:
     """How far the law describes the model: where its error crosses `end`, or a known edge."""
     reached = {axis: reach(curve, end) for axis, curve in curves.items()}
     reached |= {axis: (min(at, FARTHEST), False) for axis, at in edges.items()}

@@ -14,7 +14,7 @@ from discover.laws.constant import ConstantLaw
 from discover.laws.pareto import Candidate
 from discover.laws.rigid_body.consistency import Completion
 from discover.laws.rigid_body.fit import Fit
-from discover.probes.reach import Curve
+from discover.probes.reach import ErrorCurve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Outcome:
     session: QuerySession
     law: Fit | ConstantLaw
     values: dict[Name, float]
-    curves: dict[str, Curve]
+    curves: dict[str, ErrorCurve]
     law_from: str
     resolution: Resolution | None = None
     completion: Completion | None = None
@@ -55,7 +55,7 @@ class Description:
     law: Law | None
     reach: dict[str, float]
     resolution: Resolution
-    curves: list[Curve]
+    curves: list[ErrorCurve]
     parameters: list[dict[str, Any]]
     structure: dict[str, float]
     notes: list[str]

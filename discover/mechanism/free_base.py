@@ -12,7 +12,6 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from kinematics.arrays.rotations import matrix_of_quaternion
 
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
@@ -39,6 +38,7 @@ from discover.mechanism.tree.floating import (
     HeldProber,
 )
 from discover.mechanism.tree.topology import Tree, infer_tree
+from kinematics.spatial.rotations import matrix_of_quaternion
 
 _STARTS = 16
 _STATES = 24  # each shows all of H, base included

@@ -3,7 +3,7 @@
 import torch
 
 import kinematics
-from discover.bench.time_ledger import fitted_law
+from discover.bench.ledger_measurement import fitted_law
 from discover.blackbox.region import Region
 from discover.laws.rigid_body.sparsity import lean_bodies
 from kinematics.programs import compile_robot

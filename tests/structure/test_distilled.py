@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from discover.blackbox.region import Region
-from discover.study.stages import simulator
+from discover.evaluation.simulators.reference import simulator
 from tests.bench.models.distilled import robots, structure_of
 from tests.bench.models.distilled_report import report, sentence
 

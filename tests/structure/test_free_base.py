@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from kinematics.arrays.rotations import about_axis, exp_quaternion, matrix_of_quaternion
 
 import discover
 import kinematics
@@ -17,6 +16,7 @@ from discover.mechanism.recursion.passes import torch_dynamics, torch_forces, tr
 from discover.mechanism.recursion.pretty_printing import text
 from discover.mechanism.renumbering import Renumbered
 from discover.mechanism.tree.floating import FloatingTree
+from kinematics.spatial.rotations import about_axis, exp_quaternion, matrix_of_quaternion
 
 
 def _states(robot, n=20):

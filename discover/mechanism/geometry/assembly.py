@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from kinematics.arrays.rotations import about_axis
 
 from discover.mechanism.geometry.geometry import Geometry
 from discover.mechanism.geometry.screws import Array, ScrewTree, rigid, skew
@@ -13,6 +12,7 @@ from discover.mechanism.tree.floating import BASE_V, FloatingTree
 from discover.mechanism.tree.skeleton import point_on
 from kinematics import Robot
 from kinematics.robot.tree import build
+from kinematics.spatial.rotations import about_axis
 
 
 def robot_of(geometry: Geometry, name: str = "inferred") -> Robot:

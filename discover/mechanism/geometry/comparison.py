@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from kinematics.arrays.rotations import about_axis
 
 from discover.mechanism.geometry.screws import Array, ScrewTree
 from discover.mechanism.tree.skeleton import Skeleton
 from kinematics import Robot
 from kinematics.robot.joints import TURNING
+from kinematics.spatial.rotations import about_axis
 
 
 def screw_tree(robot: Robot, reference: Array) -> tuple[ScrewTree, Array]:

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from kinematics.arrays.rotations import exp_quaternion, matrix_of_quaternion
 
 from discover.mechanism.geometry.screws import Array, ScrewTree, _carry
 from discover.mechanism.probing import Local, Prober
+from kinematics.spatial.rotations import exp_quaternion, matrix_of_quaternion
 
 BASE_Q, BASE_V = 7, 6  # position and quaternion wxyz; angular and linear velocity
 _DUMMY = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)

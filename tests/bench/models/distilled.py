@@ -22,7 +22,9 @@ from discover import models
 from discover.artifacts import value_hash, write_text
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
+from discover.data.settings import Data
 from discover.data.simulated import generate
+from discover.evaluation.simulators.reference import simulator
 from discover.mechanism.factorisation import sparsity
 from discover.mechanism.geometry.comparison import screw_tree
 from discover.mechanism.geometry.screws import Array
@@ -30,8 +32,6 @@ from discover.mechanism.inference import infer
 from discover.mechanism.probing import Prober
 from discover.mechanism.recursion.pretty_printing import text
 from discover.mechanism.recursion.search import Recursion, search
-from discover.study.recipe_tables import Data
-from discover.study.stages import simulator
 from discover.training.loop import TrainingConfig
 from discover.training.train import train
 from kinematics import Robot

@@ -21,11 +21,11 @@ from discover import models
 from discover.blackbox.region import Region
 from discover.data import simulated
 from discover.data.dataset import Dataset
+from discover.data.settings import Data
 from discover.errors import DatasetError, ModelError, RegionError
 from discover.evaluation import accuracy, forecast
 from discover.evaluation.measure import accelerations, compiled, step_map
-from discover.study.recipe_tables import Data
-from discover.study.stages import simulator
+from discover.evaluation.simulators.reference import simulator
 from discover.training.loop import TrainingConfig
 from discover.training.train import choose_device, device_name, train
 from kinematics import Robot

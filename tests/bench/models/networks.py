@@ -25,10 +25,10 @@ from discover import models
 from discover.artifacts import value_hash, write_text
 from discover.blackbox.region import Region
 from discover.data import simulated
+from discover.data.settings import Data
 from discover.errors import WorldlawError
 from discover.judgement.evidence import number_to_json
 from discover.judgement.thresholds import rules
-from discover.study.recipe_tables import Data
 from discover.training.loop import TrainingConfig
 from discover.training.train import choose_device, device_name, train
 from kinematics import Robot

@@ -1,4 +1,4 @@
-"""From the name of a benchmark to the function that measures it.
+"""The benchmarks of `discover bench`, by name.
 
 Timings that users run on their own robots and machines are part of the package. What measures the
 instrument itself lies in `tests/bench` and needs a checkout.

@@ -11,8 +11,8 @@ import discover
 import kinematics
 from discover.blackbox.sampling import sample
 from discover.evaluation import forecast
+from discover.evaluation.simulators.reference import simulator
 from discover.study import experiment, recipes
-from discover.study.stages import simulator
 
 REGION = discover.Region(q=0.5, v=1.0, tau=2.0)
 ROBOTS = {

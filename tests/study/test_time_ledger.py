@@ -9,12 +9,14 @@ import pytest
 
 from discover.artifacts import read_json, write_json
 from discover.bench import ledger_report, time_ledger
+from discover.bench.ledger_measurement import Effort
+from discover.bench.ledger_robots import SUBJECTS
 from discover.report.pareto import Point, front, points
 
-QUICK = time_ledger.Effort(
+QUICK = Effort(
     samples=400, epochs=5, rounds=2, processes=1, batches=(1, 64), torch_compile=False, law=False
 )
-PENDULUM = replace(time_ledger.SUBJECTS[0], networks=("mlp 2×32",))
+PENDULUM = replace(SUBJECTS[0], networks=("mlp 2×32",))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The robots of the time ledger: where each comes from, and the region it is measured in."""
+"""The robots of the time ledger: their descriptions, and the regions they are measured in."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from discover.study import recipes
 from kinematics import Robot
 
 ROBOTS = "robots"  # the folder of descriptions
-EFFORT = 10.0  # rad/s² or m/s²: what the joint forces of the region would give each joint alone
+EFFORT = 10.0  # rad/s² or m/s²: acceleration that the region's joint force gives each joint alone
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A robot of the bench: where it comes from, whether its root is free, what it is called."""
+    """A robot of the time ledger: its description, its networks, and how long they are trained."""
 
     key: str
     title: str
@@ -27,7 +27,7 @@ class Subject:
     recipe: str | None = None
     networks: tuple[str, ...] = ("mlp 2×32", "mlp 3×256")
     training_s: float = 15.0  # a network
-    examined: bool = True  # look for a law in a network first; else take it from the simulator
+    examined: bool = True  # distil the law from a network; else fit it to the simulator
 
 
 SUBJECTS = (
@@ -65,24 +65,26 @@ SUBJECTS = (
 
 
 def load(subject: Subject, out: Path | None = None) -> Robot | None:
-    """The robot, from those bundled, from example-robot-data or from its description under
-    ``out``, where every robot that is loaded is kept; None where there is none of these."""
+    """The bundled robot; or the one of example-robot-data, whose description is kept under ``out``
+    and read from there where that package is missing. None where there is neither."""
     if not subject.source.endswith(".urdf"):
         return kinematics.load(subject.source)
-    kept = None if out is None else out / ROBOTS / f"{subject.key}.json"
+    stored = None if out is None else out / ROBOTS / f"{subject.key}.json"
     try:
-        there = distribution("example-robot-data")
+        data = distribution("example-robot-data")
     except PackageNotFoundError:
-        return Robot.from_dict(read_json(kept)) if kept is not None and kept.exists() else None
-    path = there.locate_file(f"cmeel.prefix/share/example-robot-data/robots/{subject.source}")
+        return (
+            Robot.from_dict(read_json(stored)) if stored is not None and stored.exists() else None
+        )
+    path = data.locate_file(f"cmeel.prefix/share/example-robot-data/robots/{subject.source}")
     robot = kinematics.load(str(path), root=subject.root)
-    if kept is not None and not kept.exists():
-        write_json(kept, robot.to_dict())
+    if stored is not None and not stored.exists():
+        write_json(stored, robot.to_dict())
     return robot
 
 
 def region_of(subject: Subject, robot: Robot) -> Region:
-    """The recipe's region, or half a radian, one radian a second, and a moderate joint force."""
+    """The recipe's region; else 0.5 rad (or m), 1 rad/s, and joint forces for `EFFORT`."""
     if subject.recipe is not None:
         entry = recipes.load(subject.recipe).region
         if entry is not None:

@@ -25,7 +25,7 @@ def test_a_constant_relative_error_comes_out_everywhere() -> None:
     curves = accuracy.error_curves(lambda q, v, tau: 1.03 * truth(q, v, tau), truth, 2, REGION)
     assert [curve.axis for curve in curves] == ["joint", "q", "v", "tau"]
     for curve in curves:
-        assert curve.distance == list(accuracy.SHELLS)
+        assert curve.distance == list(accuracy.EDGES)
         assert curve.error == pytest.approx([0.03] * len(curve.distance), rel=1e-9)
 
 

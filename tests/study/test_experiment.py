@@ -31,7 +31,7 @@ class Counter:
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Counter]:
     """Stages that count; what is measured and drawn after the verdict is left out for speed."""
-    monkeypatch.setattr(measure, "measure", lambda *given: [])
+    monkeypatch.setattr(measure, "measure", lambda *given, **options: [])
     monkeypatch.setattr(rendering, "_draw_exam", lambda *given: {})
     found = {
         name: Counter(getattr(stages, name))

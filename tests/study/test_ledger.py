@@ -13,9 +13,11 @@ import kinematics
 from discover import models
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import Batch, sample
-from discover.evaluation import contenders, contenders_cuda, ledger
-from discover.evaluation.simulators import contender as engines
-from discover.study.stages import simulator
+from discover.evaluation import line_up, time_ledger
+from discover.evaluation.contender import Contender, answer, from_torch
+from discover.evaluation.simulators import pinocchio, registry
+from discover.evaluation.simulators.reference import simulator
+from discover.threads import one_thread
 
 REGION = Region(q=1.0, v=1.0, tau=1.0)
 SOLO = "solo_description/robots/solo12.urdf"
@@ -28,7 +30,7 @@ class Bench:
         self.now = 0.0
         self.order: list[str] = []
 
-    def contender(self, name: str, pause: float) -> ledger.Contender:
+    def contender(self, name: str, pause: float) -> Contender:
         def prepare(batch: Batch) -> Any:
             def call() -> None:
                 self.order.append(name)
@@ -36,13 +38,13 @@ class Bench:
 
             return call
 
-        return ledger.Contender(name=name, prepare=prepare, dtype="float64", clock=lambda: self.now)
+        return Contender(name=name, prepare=prepare, dtype="float64", clock=lambda: self.now)
 
 
 def test_times_are_per_state_and_contenders_take_turns() -> None:
     bench = Bench()
     runners = [bench.contender("slow", 0.004), bench.contender("fast", 0.001)]
-    timings = ledger.measure(runners, 1, REGION, batches=(1, 2), rounds=3, slice_s=0.001)  # type: ignore[arg-type]
+    timings = time_ledger.measure(runners, 1, REGION, batches=(1, 2), rounds=3, slice_s=0.001)  # type: ignore[arg-type]
     by_name = {(t.name, t.batch): t.nanoseconds for t in timings}
     assert by_name["slow", 1] == pytest.approx(4e6)
     assert by_name["slow", 2] == pytest.approx(4e6)
@@ -52,13 +54,15 @@ def test_times_are_per_state_and_contenders_take_turns() -> None:
 
 def test_a_fast_call_is_repeated_until_it_fills_its_slice() -> None:
     bench = Bench()
-    ledger.measure([bench.contender("fast", 1e-4)], 1, REGION, batches=(1,), rounds=2, slice_s=0.01)  # type: ignore[arg-type]
+    time_ledger.measure(
+        [bench.contender("fast", 1e-4)], 1, REGION, batches=(1,), rounds=2, slice_s=0.01
+    )  # type: ignore[arg-type]
     assert len(bench.order) == pytest.approx(2 + 2 * 100, abs=4)
 
 
 def test_torch_gets_its_threads_back() -> None:
     before = torch.get_num_threads()
-    with ledger.one_thread():
+    with one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
 
@@ -89,11 +93,11 @@ def test_the_engines_simulate_the_same_robot(name: str) -> None:
     robot = SUBJECTS[name]()
     batch = sample(REGION, robot, 9, 0)
     true = simulator(robot)(*batch).numpy()
-    assert np.allclose(engines.pinocchio_reference(robot)(batch), true, rtol=1e-9, atol=1e-9)
-    found = [own for own in engines.installed(robot) if own.answers]
+    assert np.allclose(pinocchio.reference(robot)(batch), true, rtol=1e-9, atol=1e-9)
+    found = [own for own in registry.installed(robot) if own.answers]
     assert {own.name.split()[0] for own in found} >= {"Pinocchio", "MuJoCo"}
     for own in found:
-        said = ledger.answer(own, batch)
+        said = answer(own, batch)
         assert said is not None
         assert np.abs(said - true).max() < 1e-6 * np.abs(true).max(), own.name
 
@@ -103,11 +107,11 @@ def test_every_way_to_run_a_network_gives_its_answers() -> None:
     network = models.build("mlp", robot.nq, robot.nv, {"width": 8}, seed=1).float()
     with torch.no_grad():
         network.net.last.weight.add_(0.5)  # type: ignore[union-attr,operator]
-    found = contenders.networks("mlp", network, robot)
+    found = line_up.networks("mlp", network, robot)
     assert [own.name for own in found][:2] == ["mlp", "mlp, ONNX Runtime"]
     for size in (1, 5):
         batch = sample(REGION, robot, size, 0)
-        said = [ledger.answer(own, batch) for own in found]
+        said = [answer(own, batch) for own in found]
         assert np.abs(said[0]).max() > 1e-3
         for other in said[1:]:
             assert np.allclose(other, said[0], atol=1e-5)
@@ -125,12 +129,12 @@ def test_errors_are_told_in_the_region_and_outside() -> None:
         return q, v
 
     runners = [
-        ledger.from_torch("wrong", wrong, kind="model", family="same"),
-        ledger.from_torch("again", wrong, kind="model", family="same"),
-        ledger.from_torch("steps", steps, kind="model"),
+        from_torch("wrong", wrong, kind="model", family="same"),
+        from_torch("again", wrong, kind="model", family="same"),
+        from_torch("steps", steps, kind="model"),
     ]
-    reference = engines.pinocchio_reference(robot)
-    told = ledger.errors(runners, reference, robot, REGION, samples=32)
+    reference = pinocchio.reference(robot)
+    told = time_ledger.errors(runners, reference, robot, REGION, samples=32)
     assert [own.name for own in told] == ["wrong", "again"]
     inside, twice, thrice = told[0].errors
     assert inside == pytest.approx(0.01, rel=1e-6)
@@ -141,7 +145,7 @@ def test_errors_are_told_in_the_region_and_outside() -> None:
 
 def test_the_line_up_names_everybody_once() -> None:
     robot = kinematics.load("double_pendulum")
-    names = [c.name for c in contenders.line_up(robot, simulator(robot), None)]
+    names = [c.name for c in line_up.on_the_processor(robot, simulator(robot), None)]
     assert len(names) == len(set(names))
     assert any(name.startswith("Pinocchio") for name in names)
     assert any(name.startswith("MuJoCo") for name in names)
@@ -154,7 +158,7 @@ def test_a_model_that_exports_for_one_batch_only_is_left_out_of_onnx() -> None:
     state = kinematics.random_state(robot, 50, seed=0)
     q, v, tau = state
     table.fit(models.Samples(q=q, v=v, tau=tau, target=kinematics.aba(robot, *state)))
-    session = contenders.onnx_session(table, robot, torch.float64)
+    session = line_up.onnx_session(table, robot, torch.float64)
     if session is not None:
         for size in (1, 5):
             few = {n: x[:size].numpy() for n, x in zip(("q", "v", "tau"), state, strict=True)}
@@ -182,12 +186,12 @@ def test_a_runtime_without_a_fused_kernel_runs_the_plain_operators(
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     robot = kinematics.load("double_pendulum")
     model = models.build("mlp", 2, 2, {"width": 16, "depth": 1}).double()
-    found = contenders.onnx_session(model, robot, torch.float64)
+    found = line_up.onnx_session(model, robot, torch.float64)
     q, v, tau = kinematics.random_state(robot, 5, seed=0)
     given = {"q": q.numpy(), "v": v.numpy(), "tau": tau.numpy()}
     torch.testing.assert_close(torch.from_numpy(found.run(None, given)[0]), model(q, v, tau))
     lacking.add(basic)
-    assert contenders.onnx_session(model, robot, torch.float64) is None
+    assert line_up.onnx_session(model, robot, torch.float64) is None
 
 
 @pytest.mark.gpu
@@ -197,11 +201,11 @@ def test_the_line_up_beside_a_card() -> None:
     network = models.build("mlp", 2, 2, {"width": 16, "depth": 1}).double()
     batch = sample(REGION, robot, 20, 0)
     for line in (
-        contenders.line_up(robot, {"mlp": network}, None),
-        contenders_cuda.on_the_card(robot, {"mlp": network}, plain=["mlp"], threads=2),
+        line_up.on_the_processor(robot, {"mlp": network}, None),
+        line_up.on_the_card(robot, {"mlp": network}, plain=["mlp"], threads=2),
     ):
         found = {c.name: torch.as_tensor(c.prepare(batch)()).cpu().double() for c in line}
         assert any("CUDA" in name for name in found)
-        for name, answer in found.items():
+        for name, a in found.items():
             exact = network(*batch) if name.startswith("mlp") else kinematics.aba(robot, *batch)
-            assert (answer - exact).norm() < 1e-5 * exact.norm(), name
+            assert (a - exact).norm() < 1e-5 * exact.norm(), name

@@ -12,7 +12,7 @@ import kinematics
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import sample
 from discover.evaluation import forecast
-from discover.study.stages import simulator
+from discover.evaluation.simulators.reference import simulator
 
 REGION = Region(q=0.5, v=0.5, tau=1.0)
 

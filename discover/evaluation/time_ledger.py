@@ -1,10 +1,9 @@
-"""The time ledger: what an answer costs, and how wrong it is, each contender named with batch,
-precision and threads.
+"""The time ledger: time a state and relative error of everything that answers forward dynamics.
 
 Comparisons are fair only if they share machine, states and batch, so the contenders take turns
 round by round and the median over rounds is reported: a slow moment of the machine falls on all of
 them. What counts is processor time, which other programs on the machine disturb least; work on a
-GPU is timed by the clock on the wall. Errors in the region and outside stand beside the times.
+GPU is timed by the wall clock. Errors are measured in the region and outside.
 """
 
 from __future__ import annotations
@@ -12,18 +11,17 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import Batch, sample
 from discover.evaluation.accuracy import banded_error, shells
+from discover.evaluation.contender import Contender, answer
 from discover.threads import one_thread
 
 if TYPE_CHECKING:
@@ -33,29 +31,6 @@ BATCHES = (1, 64, 4096)
 ROUNDS = 7
 SLICE = 0.01  # seconds a contender gets in a round, unless one call takes longer
 RADII = (1.0, 2.0, 3.0)  # half-widths: errors in the region, and in shells that end there
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contender:
-    """Something that answers.
-
-    `prepare(batch)` returns the call to time, inputs converted; the call returns accelerations as
-    an array or tensor (B, nv), in our coordinates after `read(batch, result)` where there is one.
-    `kind` is "simulator", "engine" (somebody else's simulator), "model" or "law"; `family` names
-    contenders that compute the same numbers, whose error is measured once; `answers` is False
-    where the call keeps no accelerations. `clock` gives the seconds that count.
-    """
-
-    name: str
-    prepare: Callable[[Batch], Callable[[], Any]]
-    dtype: str
-    threads: int = 1
-    note: str = ""
-    kind: str = "simulator"
-    family: str = ""
-    read: Callable[[Batch, Any], np.ndarray] | None = None
-    answers: bool = True
-    clock: Callable[[], float] = time.process_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +58,7 @@ def measure(
     seed: int = 0,
 ) -> list[Timing]:
     """Time all contenders on the same states, one thread each, taking turns."""
-    found = []
+    timings = []
     with one_thread():
         for size in batches:
             batch = sample(region, robot, size, seed)
@@ -94,12 +69,12 @@ def measure(
             ]
             laps: list[list[float]] = [[] for _ in calls]
             for _ in range(rounds):
-                for call, clock, count, own in zip(calls, clocks, repeats, laps, strict=True):
-                    own.append(_time(call, clock, count) / count)
-            for contender, own in zip(contenders, laps, strict=True):
-                quartiles = statistics.quantiles(own, n=4)
+                for call, clock, count, lap_times in zip(calls, clocks, repeats, laps, strict=True):
+                    lap_times.append(_time(call, clock, count) / count)
+            for contender, lap_times in zip(contenders, laps, strict=True):
+                quartiles = statistics.quantiles(lap_times, n=4)
                 low, middle, high = (1e9 * lap / size for lap in quartiles)
-                found.append(
+                timings.append(
                     Timing(
                         name=contender.name,
                         batch=size,
@@ -111,7 +86,7 @@ def measure(
                         high=high,
                     )
                 )
-    return found
+    return timings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,23 +111,25 @@ def errors(
     samples: int = 512,
     seed: int = 0,
 ) -> list[Accuracy]:
-    """How wrong the contenders are about `reference`, all on the same states."""
-    questions = shells(region, robot, axes=("joint",), radii=radii, samples=samples, seed=seed)
-    true = [reference(states.batch) for states in questions]
+    """Relative errors of the contenders about `reference`, all on the same states."""
+    states_of_shells = shells(
+        region, robot, axes=("joint",), radii=radii, samples=samples, seed=seed
+    )
+    true = [reference(states.batch) for states in states_of_shells]
     known: dict[str, tuple[float, ...]] = {}
-    found = []
+    accuracies = []
     for contender in contenders:
         family = contender.family or contender.name
         if family not in known and contender.answers:
-            given = [answer(contender, states.batch) for states in questions]
-            said = [a for a in given if a is not None]
-            if len(said) < len(true):
+            answers = [answer(contender, states.batch) for states in states_of_shells]
+            accelerations = [a for a in answers if a is not None]
+            if len(accelerations) < len(true):
                 continue  # a model of steps: its error is told elsewhere
             known[family] = tuple(
-                banded_error(a, b, resamples=1)[0] for a, b in zip(said, true, strict=True)
+                banded_error(a, b, resamples=1)[0] for a, b in zip(accelerations, true, strict=True)
             )
         if family in known:
-            found.append(
+            accuracies.append(
                 Accuracy(
                     name=contender.name,
                     kind=contender.kind,
@@ -161,21 +138,11 @@ def errors(
                     errors=known[family],
                 )
             )
-    return found
-
-
-def answer(contender: Contender, batch: Batch) -> np.ndarray | None:
-    """The contender's accelerations (B, nv) in our coordinates; None where it answers states."""
-    result = contender.prepare(batch)()
-    if contender.read is not None:
-        return contender.read(batch, result)
-    if isinstance(result, tuple):
-        return None
-    return np.asarray(torch.as_tensor(result).to("cpu", torch.float64))
+    return accuracies
 
 
 def machine() -> dict[str, str]:
-    """The processor the times were taken on."""
+    """Processor, cores and system on which the times are taken."""
     name = platform.processor() or platform.machine()
     listing = Path("/proc/cpuinfo")
     if listing.exists():
@@ -186,48 +153,8 @@ def machine() -> dict[str, str]:
     return {"processor": name, "cores": str(os.cpu_count()), "system": platform.system()}
 
 
-def from_torch(
-    name: str,
-    dynamics: Callable[..., Any],
-    *,
-    dtype: torch.dtype = torch.float64,
-    device: str = "cpu",
-    without_gradients: Callable[[], Any] = torch.inference_mode,
-    **more: Any,
-) -> Contender:
-    """A `Dynamics` on torch tensors; on a GPU each call is waited for."""
-
-    def prepare(batch: Batch) -> Callable[[], Any]:
-        q, v, tau = (x.to(device, dtype) for x in batch)
-
-        def call() -> Any:
-            with without_gradients():
-                found = dynamics(q, v, tau)
-            if device != "cpu":
-                torch.cuda.synchronize()
-            return found
-
-        return call
-
-    if device != "cpu":
-        more["clock"] = time.perf_counter
-    return Contender(name=name, prepare=prepare, dtype=name_of(dtype), **more)
-
-
-def from_numpy(
-    name: str, program: Callable[..., Any], *, dtype: str = "float64", **more: Any
-) -> Contender:
-    """A compiled program on row-major NumPy arrays."""
-
-    def prepare(batch: Batch) -> Callable[[], Any]:
-        q, v, tau = (np.ascontiguousarray(x.numpy(), dtype=dtype) for x in batch)
-        return lambda: program(q, v, tau)
-
-    return Contender(name=name, prepare=prepare, dtype=dtype, **more)
-
-
 def _calibrate(call: Callable[[], Any], clock: Callable[[], float], slice_s: float) -> int:
-    """How often to repeat a call so that it fills its slice; also warms it up."""
+    """How often to repeat a call so that it fills its slice. Warms the call up."""
     call()
     once = max(_time(call, clock, 1), 1e-7)
     return max(1, min(100_000, int(slice_s / once)))
@@ -238,7 +165,3 @@ def _time(call: Callable[[], Any], clock: Callable[[], float], count: int) -> fl
     for _ in range(count):
         call()
     return clock() - start
-
-
-def name_of(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
