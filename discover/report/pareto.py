@@ -90,12 +90,12 @@ def pareto(
         grid = figure.subplots(rows, columns, squeeze=False)
         for panel, (title, held) in zip(grid.flat, panels.items(), strict=False):
             size = batch or max(t["batch"] for t in held["timings"])
-            _panel(panel, points(held, size), f"{title}, batch {size}" if title else "")
+            _panel(panel, points(held, size), f"{title}, batch {size}".removeprefix(", "))
         for panel in list(grid.flat)[len(panels) :]:
             panel.set_visible(False)
         for own in grid:
             own[0].set_ylabel("relative error of a")
-        figure.supxlabel(f"time a state, {measured}", fontsize=9)
+        figure.supxlabel(f"computing time per state, {measured}", fontsize=9)
     return figure
 
 
@@ -127,34 +127,34 @@ def _panel(axes: Axes, found: list[Point], title: str) -> None:
 
 
 def _named_on_the_left(found: list[Point]) -> list[Point]:
-    """Where the next point is near, and engines: to the right of one that is not quite exact stand
-    slanted names."""
+    """Where the next point to the right is near, and the one to the left is not."""
     rest = [p for p in found if p.inside >= NAMED_BELOW]
     lefts = []
     for k, point in enumerate(rest):
         near = k + 1 < len(rest) and rest[k + 1].time < 5 * point.time
         taken = k > 0 and point.time < 5 * rest[k - 1].time
-        if point.kind == "engine" or (near and not taken):
+        if point.kind != "engine" and near and not taken:
             lefts.append(point)
     return lefts
 
 
 def _names(axes: Axes, found: list[Point]) -> None:
-    """Names beside the points; those of the exact answers are stacked on slanted leads."""
+    """Names beside the points; those of exact answers are slanted, with leads, and an engine that
+    is not quite exact has its name above it, between them."""
     exact = [p for p in found if p.inside < NAMED_BELOW]
     rest = [p for p in found if p not in exact]
     lefts = _named_on_the_left(found)
     for point in rest:
-        left = point in lefts
+        left, above = point in lefts, point.kind == "engine"
         axes.annotate(
             point.family,
-            (point.time, point.inside),
-            xytext=(-6 if left else 6, 0),
+            (point.time, max(point.inside, point.outside) if above else point.inside),
+            xytext=(0, 6) if above else (-6 if left else 6, 0),
             textcoords="offset points",
             fontsize=8,
             color=COLOURS[point.kind],
-            va="center",
-            ha="right" if left else "left",
+            va="bottom" if above else "center",
+            ha="center" if above else "right" if left else "left",
         )
     to_share = axes.transData + axes.transAxes.inverted()
     shares = [float(to_share.transform((p.time, p.inside))[0]) for p in exact]

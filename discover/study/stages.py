@@ -222,5 +222,4 @@ def write_report(exam: Examination, directory: Path | str) -> Path:
     """Keep an examination in a folder, with its report; returns the report's path."""
     from discover.report import render
 
-    exam.save(directory)
-    return render(directory)
+    return render(exam.save(directory, report=False))

@@ -14,7 +14,7 @@ import discover
 import kinematics
 from discover.artifacts import write_json
 from discover.errors import OutputError
-from discover.report import inspection
+from discover.examination import inspection
 from discover.study.stages import simulator
 
 
