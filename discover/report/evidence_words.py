@@ -19,6 +19,7 @@ from discover.report.words import SYMBOLS, departures
 _REGION = "a smaller region or less noise in the model's answers"
 _SEARCH = 'a wider search for terms (`budget="thorough"`)'
 
+_RELATIVE = ("structure: ", "recursion: ", "factors: ")  # evidence of which all is relative
 _SETTLED = "more questions would not help: it was measured, and clearly missed"
 
 
@@ -157,8 +158,9 @@ _FAR = (
 
 
 def words(name: str, meaning: str = "") -> Words:
-    """How that evidence is shown; evidence without an entry keeps its own name and meaning."""
-    return WORDS.get(name) or Words(name, "", meaning)
+    """How that evidence is shown; evidence without an entry keeps its stored name and meaning."""
+    unit = "relative" if name.startswith(_RELATIVE) else ""
+    return WORDS.get(name) or Words(name, unit, meaning)
 
 
 def requirements(stored: StoredExam) -> list[dict[str, str]]:

@@ -278,7 +278,7 @@ def _leave_mark(panel: Axes, t: Array, inside: Array) -> None:
 
 
 def _most_moving(paths: Array, most: int) -> list[int]:
-    """The coordinates with the largest excursions, in their own order."""
+    """The coordinates with the largest excursions, in the robot's order."""
     excursion = np.ptp(paths, axis=0)
     return sorted(int(k) for k in np.argsort(-excursion, kind="stable")[:most])
 

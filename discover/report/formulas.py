@@ -32,9 +32,9 @@ def stored_formulas(stored: StoredExam) -> dict[str, Any]:
 
 def write_formulas(law: Any, directory: Path) -> dict[str, Any]:
     """Derive what a report prints of `law`, store it in `directory`, and return it."""
-    held = derive(law)
-    write_json(directory / FORMULAS, held)
-    return held
+    derived = derive(law)
+    write_json(directory / FORMULAS, derived)
+    return derived
 
 
 def derive(law: Any) -> dict[str, Any]:

@@ -108,14 +108,14 @@ def crossing(curve: Mapping[str, Any], tolerance: float) -> float | None:
 
 def read_exam(directory: Path) -> StoredExam:
     """The evidence in one model's folder. Raises OutputError where it is missing or damaged."""
-    held = {
+    records = {
         name: _optional(directory / f"{name}.json")
         for name in ("law", "accuracy", "forecast", "ledger", "recordings", "training", "exam")
     }
     verdict = read_json(directory / VERDICT, "a verdict")
     evidence = _optional(directory / "evidence.json") or verdict.get("evidence", [])
     manifest = _optional(directory / MANIFEST) or _optional(directory.parent / MANIFEST)
-    exam = held.pop("exam") or {}
+    exam = records.pop("exam") or {}
     return StoredExam(
         directory=directory,
         verdict=verdict,
@@ -123,7 +123,7 @@ def read_exam(directory: Path) -> StoredExam:
         exam=exam,
         forecast_drawn=_arrays(directory / "forecast.npz"),
         manifest=manifest,
-        **held,
+        **records,
     )
 
 
@@ -156,10 +156,10 @@ def _arrays(path: Path) -> dict[str, NDArray[np.float64]]:
 
 def _readable(curve: Mapping[str, Any]) -> dict[str, Any]:
     """A curve with numbers throughout: null and "inf" are an answer that was not finite."""
-    held = dict(curve)
+    readable = dict(curve)
     for name in ("error", "low", "high"):
-        held[name] = _numbers(held.get(name) or held["error"])
-    return held
+        readable[name] = _numbers(readable.get(name) or readable["error"])
+    return readable
 
 
 def _numbers(values: Sequence[Any]) -> list[float]:

@@ -63,17 +63,17 @@ def reach(stored: StoredExam) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 def region(stored: StoredExam) -> str:
-    """The region's half-widths in words, "" where it is stored in another form."""
-    held = stored.verdict.get("region") or {}
+    """The region's half-widths in words, "" where they are not stored."""
+    bounds = stored.verdict.get("region") or {}
     units = {"q": "rad or m", "v": "rad/s or m/s", "tau": "N·m or N"}
     texts = []
     for group, unit in units.items():
-        values = _widths(held.get(group))
+        values = _widths(bounds.get(group))
         if not values:
             return ""
         ends = dict.fromkeys(f"{x:.3g}" for x in (min(values), max(values)))
         texts.append(f"{'τ' if group == 'tau' else group} {' to '.join(ends)} {unit}")
-    return "; ".join(texts)
+    return f"half-widths: {'; '.join(texts)}"
 
 
 def _widths(bounds: Any) -> list[float]:
@@ -191,14 +191,14 @@ def _known(x: float) -> float | None:
 
 def forecast(stored: StoredExam) -> dict[str, Any] | None:
     """Valid times and energy of the rollouts, with a caption that says how they were made."""
-    held = stored.forecast
-    if held is None:
+    record = stored.forecast
+    if record is None:
         return None
-    rate = _float(held.get("lyapunov_rate"))
-    chaotic = math.isfinite(rate) and rate * held["seconds"] > 3
+    rate = _float(record.get("lyapunov_rate"))
+    chaotic = math.isfinite(rate) and rate * record["seconds"] > 3
     rows = []
-    for name, times in held["subjects"].items():
-        whole = times["valid_time"] >= held["seconds"] - 1e-9
+    for name, times in record["subjects"].items():
+        whole = times["valid_time"] >= record["seconds"] - 1e-9
         rows.append(
             {
                 "name": name,
@@ -208,18 +208,18 @@ def forecast(stored: StoredExam) -> dict[str, Any] | None:
                 "energy": relative(_float(times["energy_drift"])),
             }
         )
-    return {"rows": rows, "chaotic": chaotic, "caption": _forecast_caption(held, chaotic, rate)}
+    return {"rows": rows, "chaotic": chaotic, "caption": _forecast_caption(record, chaotic, rate)}
 
 
 def ledger(stored: StoredExam) -> dict[str, Any] | None:
     """Time a state, a row a contender and a column a batch, with its errors beside."""
-    held = stored.ledger
-    if held is None or not held["timings"]:
+    record = stored.ledger
+    if record is None or not record["timings"]:
         return None
-    rows = ledger_rows(held)
+    rows = ledger_rows(record)
     caption = (
         "Batch columns: processor time per state, the median over rounds in which all programs "
-        f"took turns on the same states, on one thread of {cell(held['machine']['processor'])}. "
+        f"took turns on the same states, on one thread of {cell(record['machine']['processor'])}. "
         "Calls start from Python, so a batch of 1 pays for the call itself."
     )
     if rows["radii"]:
@@ -235,13 +235,13 @@ def ledger(stored: StoredExam) -> dict[str, Any] | None:
     return {**rows, "caption": caption}
 
 
-def ledger_rows(held: Mapping[str, Any]) -> dict[str, Any]:
+def ledger_rows(record: Mapping[str, Any]) -> dict[str, Any]:
     """The rows of a stored ledger, its batch sizes and the radii of its errors."""
-    sizes = sorted({timing["batch"] for timing in held["timings"]})
-    known = {entry["name"]: entry for entry in held.get("accuracy", ())}
+    sizes = sorted({timing["batch"] for timing in record["timings"]})
+    known = {entry["name"]: entry for entry in record.get("accuracy", ())}
     radii: list[float] = next((entry["radii"] for entry in known.values()), [])
     grouped: dict[tuple[str, str, int], dict[int, Mapping[str, Any]]] = {}
-    for timing in held["timings"]:
+    for timing in record["timings"]:
         key = (timing["name"], timing["dtype"], timing["threads"])
         grouped.setdefault(key, {})[timing["batch"]] = timing
     rows = []
@@ -269,24 +269,24 @@ def ledger_rows(held: Mapping[str, Any]) -> dict[str, Any]:
 
 def recordings(stored: StoredExam) -> dict[str, Any] | None:
     """Errors on the test trajectories: the model's accelerations, the torques of the laws."""
-    held = stored.recordings
-    if held is None:
+    record = stored.recordings
+    if record is None:
         return None
-    joints = held["joints"]
+    joints = record["joints"]
     columns = ["model: relative error of a"]
-    columns += [f"{who}: torque error, {j}" for who in held["torque_subjects"] for j in joints]
+    columns += [f"{who}: torque error, {j}" for who in record["torque_subjects"] for j in joints]
     columns += [f"torque, {j}" for j in joints]
     rows = []
-    for entry in held["trajectories"]:
+    for entry in record["trajectories"]:
         cells = [relative(_float(entry["model_error"]))]
-        for who in held["torque_subjects"]:
+        for who in record["torque_subjects"]:
             cells += [number(_float(x)) for x in entry["torque_errors"][who]]
         cells += [number(_float(x)) for x in entry["torque_size"]]
         rows.append({"name": cell(entry["name"]), "cells": cells})
     caption = (
         "Root mean squares. The model's error is relative to the size of the accelerations. "
         "Torques are in N·m (forces in N for a prismatic joint), computed from the measured "
-        f"position, velocity and filtered acceleration. {held.get('note', '')}"
+        f"position, velocity and filtered acceleration. {record.get('note', '')}"
     )
     return {
         "columns": columns,
@@ -309,36 +309,36 @@ def _apart(row: Mapping[str, Any]) -> str:
     return f"off by {relative(abs(value - described) / abs(described))}" if described else "no"
 
 
-def _forecast_caption(held: Mapping[str, Any], chaotic: bool, rate: float) -> str:
+def _forecast_caption(record: Mapping[str, Any], chaotic: bool, rate: float) -> str:
     lines = [
-        f"{held['starts']} starts in the inner half of the region, no joint forces; simulator, "
-        f"model and law are stepped by {_stepped(held)} for {number(held['seconds'])} s.",
+        f"{record['starts']} starts in the inner half of the region, no joint forces; simulator, "
+        f"model and law are stepped by {_stepped(record)} for {number(record['seconds'])} s.",
         "Valid time: until the forecast is "
-        f"{100 * held['threshold']:.0f} % of the motion's own spread away from the simulator's.",
+        f"{100 * record['threshold']:.0f} % of the motion's own spread away from the simulator's.",
         "Energy error: computed with the robot's description, relative to the largest kinetic "
         "energy; the simulator's own drift under this integrator is "
-        f"{relative(held['reference_drift'])}.",
+        f"{relative(record['reference_drift'])}.",
     ]
-    if held["seconds"] < held.get("asked_seconds", 0):
+    if record["seconds"] < record.get("asked_seconds", 0):
         lines.append(
-            f"The recipe asks for {number(held['asked_seconds'])} s; falling freely, this robot "
+            f"The recipe asks for {number(record['asked_seconds'])} s; falling freely, this robot "
             "leaves the region long before, so the horizon was cut."
         )
-    if held["inside_share"] < 0.98:
+    if record["inside_share"] < 0.98:
         lines.append(
-            f"The simulator's motions are in the region {100 * held['inside_share']:.0f} % of the "
-            "time (shaded in the figure until they first leave it)."
+            f"The simulator's motions are in the region {100 * record['inside_share']:.0f} % of "
+            "the time (shaded in the figure until they first leave it)."
         )
     if chaotic:
         lines.append(f"One Lyapunov time is {number(1 / rate, 2)} s here.")
     return " ".join(lines)
 
 
-def _stepped(held: Mapping[str, Any]) -> str:
-    step = f"{1000 * held['dt']:g} ms"
-    if held["integrator"] == "its own step map":
+def _stepped(record: Mapping[str, Any]) -> str:
+    step = f"{1000 * record['dt']:g} ms"
+    if record["integrator"] == "its own step map":
         return f"its own map over {step}"
-    return f"the same integrator ({held['integrator']}, {step})"
+    return f"the same integrator ({record['integrator']}, {step})"
 
 
 def _short_commit(commit: str) -> str:

@@ -186,8 +186,9 @@ def reach_words(reach: Mapping[str, Any], limit: float | None) -> list[str]:
         if reach.get(axis) is not None:
             places.setdefault(half_widths(_float(reach[axis]), limit), []).append(where)
     if len(places) == 1 and len(next(iter(places.values()))) == len(AXIS_WORDS):
-        return [f"{next(iter(places))} half-widths in every direction"]
-    return [f"{size} half-widths {listing(where)}" for size, where in places.items()]
+        places = {next(iter(places)): ["in every direction"]}
+    sizes = {size: size.replace("≥", "at least") for size in places}
+    return [f"{sizes[size]} half-widths {listing(where)}" for size, where in places.items()]
 
 
 def parameters(rows: Sequence[Mapping[str, Any]]) -> str:
