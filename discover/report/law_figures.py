@@ -83,7 +83,7 @@ def _front(axes: Axes, front: Sequence[Mapping[str, Any]]) -> None:
         )  # fmt: skip
     log_errors(axes, min(drawn, default=1e-3), 30 * max(drawn, default=1.0))
     last = max(sizes.max(initial=0.0), 1.0)
-    axes.set_xlim(-0.04 * last, 1.75 * last)
+    axes.set_xlim(-0.04 * last, 2.0 * last)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for m, size in zip(front, sizes, strict=True):
         both = [number_from_json(m[k]) for k in ("inside", "far")]
