@@ -214,5 +214,4 @@ def write_report(exam: Examination, directory: Path | str) -> Path:
     """Store an examination in a folder, with its report; returns the report's path."""
     from discover.report import render
 
-    exam.save(directory)
-    return render(directory)
+    return render(exam.save(directory, report=False))

@@ -19,7 +19,7 @@ from discover.laws.parts import front_of_fits, part_evidence
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 from discover.laws.samples import sample_law
-from discover.report.sample_figure import samples
+from discover.report.law_figures import samples
 
 DRAG = 0.3
 

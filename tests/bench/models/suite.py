@@ -20,6 +20,7 @@ from discover.report.style import (
     SERIES,
     end_labels,
     house_style,
+    label_region,
     log_errors,
     new_figure,
     save,
@@ -176,7 +177,7 @@ def figure(arena: Arena, rows: Sequence[dict[str, Any]]) -> Any:
             e for row in shown for axis in AXES for e in row["errors"][axis]["error"] if e and e > 0
         ]
         for panel, (axis, title) in zip(panels, AXES.items(), strict=True):
-            shade_region(panel, label=axis == "q")
+            shade_region(panel)
             if finite:
                 log_errors(panel, min(finite), min(max(finite), 99.0))
             ends = []
@@ -190,6 +191,8 @@ def figure(arena: Arena, rows: Sequence[dict[str, Any]]) -> Any:
                     ends.append((x[-1], y[-1], row["family"], colour))
             panel.set_title(title)
             panel.set_xlim(0, 3)
+            if axis == "q":
+                label_region(panel, [row["errors"][axis]["error"][0] or 1.0 for row in shown])
             if axis == "joint":
                 end_labels(panel, ends, gap=0.062, size=7.5)
         panels[0].set_ylabel("relative error")

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from discover.artifacts import read_json
 from discover.errors import OutputError
+from discover.examination.result import Examination, load
 from discover.mechanism.geometry.measures import page
 from discover.report.numbers import number, relative
-from discover.report.stored import STUDY, VERDICT
+from discover.report.stored import STUDY, VERDICT, read_exam
+from discover.report.words import headline
 
 if TYPE_CHECKING:
-    from discover.examination.result import Examination
     from discover.mechanism.description import Account
-
-SMALL = 3  # joints up to which formulas are derived at once; from there on when asked for
 
 
 def open_session(directory: Path | str, model: str | None = None) -> None:
@@ -32,14 +31,14 @@ def open_session(directory: Path | str, model: str | None = None) -> None:
 
 
 def prepare(directory: Path | str, model: str | None = None) -> tuple[dict[str, Any], str]:
-    """What is in scope, and the banner that says so. Raises OutputError."""
+    """The names in scope and the banner that lists them. Raises OutputError."""
     import sympy
 
     import discover
     import kinematics
 
     folder = find(Path(directory), model)
-    exam = discover.load(folder)
+    exam = load(folder)
     scope: dict[str, Any] = {
         "exam": exam,
         "robot": exam.robot,
@@ -52,7 +51,7 @@ def prepare(directory: Path | str, model: str | None = None) -> tuple[dict[str, 
         scope["account"] = exam.account
     if exam.law is not None:
         scope |= formulas(exam.law)
-    return scope, banner(exam, scope)
+    return scope, banner(exam, scope, headline(read_exam(folder)))
 
 
 def find(directory: Path, model: str | None) -> Path:
@@ -78,10 +77,10 @@ def find(directory: Path, model: str | None) -> Path:
 
 
 def formulas(law: Any) -> dict[str, Any]:
-    """The law's SymPy objects by the names that the house uses."""
+    """The law's SymPy objects by their standard letters (H, bias, q, v, …)."""
     if not hasattr(law, "mass_matrix"):
         return {}
-    held = {
+    objects = {
         "H": law.mass_matrix,
         "bias": law.bias,
         "potential": law.potential,
@@ -89,23 +88,24 @@ def formulas(law: Any) -> dict[str, Any]:
         "terms": law.terms,
         "intermediates": law.intermediates,
     }
-    return {**held, **law.symbols}
+    return {**objects, **law.symbols}
 
 
-def banner(exam: Examination, scope: dict[str, Any]) -> str:
-    """What was found, what is in scope, and what one can do with it."""
+def banner(exam: Examination, scope: dict[str, Any], sentence: str) -> str:
+    """The verdict, the report's headline, the names in scope and what to try with them."""
     reach = ", ".join(f"{axis} {number(r)}" for axis, r in exam.reach.items())
     lines = [
         f"{exam.model}: {exam.verdict} (confidence {exam.confidence:.2f})",
+        sentence,
         f"reach in half-widths: {reach}; departures above {relative(float(exam.resolution))} "
-        "would have shown",
+        "of the spread of a would have shown",
         "",
         "in scope",
         "  exam         verdict, evidence, curves, parameters: exam.evidence, exam.notes",
-        "  robot        the description that the model was held against",
+        "  robot        the description that the model was compared with",
     ]
     if exam.account is not None:
-        lines.append("  account      tree, geometry, factors and recursion that the answers show")
+        lines.append("  account      inferred tree, geometry, factors and recursion")
     if exam.law is not None:
         lines.append(f"  law          {exam.law.family}: law(q, v, tau) -> a, law.export('latex')")
     if "H" in scope:
@@ -114,7 +114,7 @@ def banner(exam: Examination, scope: dict[str, Any]) -> str:
             "  q, v, a, tau                               their symbols",
         ]
         if scope["intermediates"]:
-            lines.append("  intermediates                              what the formulas share")
+            lines.append("  intermediates                              their common subexpressions")
     lines += ["  kinematics, discover, sympy", ""]
     if "H" in scope:
         lines += [
@@ -130,21 +130,23 @@ def banner(exam: Examination, scope: dict[str, Any]) -> str:
 
 def mechanism(account: Account) -> list[str]:
     """The inferred tree as an indented list, and the recursion as passes."""
-    seen = account.skeleton
+    skeleton = account.skeleton
     children: dict[int, list[int]] = {}
-    for j, p in enumerate(seen.parents):
+    for j, p in enumerate(skeleton.parents):
         children.setdefault(p, []).append(j)
 
     def below(joint: int, depth: int) -> list[str]:
-        kind = "turns" if seen.turning[joint] else "slides"
-        own = [f"  {'  ' * depth}{seen.names[joint]} {kind}"]
-        return own + [line for c in children.get(joint, ()) for line in below(c, depth + 1)]
+        kind = "revolute" if skeleton.turning[joint] else "prismatic"
+        lines = [f"  {'  ' * depth}{skeleton.names[joint]} ({kind})"]
+        for child in children.get(joint, ()):
+            lines += below(child, depth + 1)
+        return lines
 
     lines = ["the mechanism, inferred from the answers", "  base"]
     lines += [line for root in children.get(-1, ()) for line in below(root, 1)]
     if account.measures:
         lines += ["", "its geometry, each number with its standard error"]
-        lines += page(account.measures, seen.names).splitlines()
+        lines += page(account.measures, skeleton.names).splitlines()
     if account.inverse:
         holds = "which the model computes" if account.equals else "the closest one; not the model's"
         lines += ["", f"its recursion, {holds}", *account.inverse.splitlines()]
