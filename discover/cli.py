@@ -176,7 +176,7 @@ def inspect(
     model: Annotated[str | None, typer.Option(help="Which model of a study [the last].")] = None,
 ) -> None:
     """Open an IPython session with the law's formulas in scope."""
-    from discover.examination.inspection import open_session
+    from discover.study.inspection import open_session
 
     open_session(directory, model)
 

@@ -32,8 +32,8 @@ from discover.examination.metrics import (
     law_ends,
     worst_error,
 )
+from discover.examination.opening import Screen
 from discover.examination.outcome import Outcome
-from discover.examination.screening import Screen
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import bound, threshold
 from discover.judgement.verdict import Verdict

@@ -12,9 +12,9 @@ import kinematics
 from discover.blackbox.contract import Answers, relative_error
 from discover.blackbox.session import QuerySession
 from discover.examination.metrics import gain, relative_noise
+from discover.examination.opening import Screen
 from discover.examination.outcome import Outcome
 from discover.examination.result import Resolution
-from discover.examination.screening import Screen
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import threshold
 from discover.laws.constant import ConstantLaw

@@ -1,21 +1,27 @@
-"""From an outcome to what is reported: the law, its reach and parts, and sentences about it."""
+"""From an outcome to what is reported: law, reach, parts, parameters, and sentences about them.
+
+A law with terms is checked once more: is it equivalent to a rigid body, and has it a Lagrangian?
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
+import sympy
 import torch
 from torch import Tensor
 
+import kinematics
 from discover.blackbox.contract import Answers
+from discover.blackbox.region import Region
+from discover.blackbox.sampling import sample
 from discover.blackbox.session import QuerySession
+from discover.examination.opening import Screen
 from discover.examination.outcome import Description, Outcome
-from discover.examination.parameters import parameter_table
-from discover.examination.post_checks import post_checked
 from discover.examination.result import Resolution
-from discover.examination.screening import Screen
 from discover.judgement.evidence import Evidence, Name, Values
 from discover.judgement.thresholds import bound, threshold
 from discover.judgement.verdict import Verdict, evidence_of
@@ -23,7 +29,10 @@ from discover.laws import ConstantLaw, Domain, RigidBodyLaw
 from discover.laws.near_ties import front_laws, near_ties_of
 from discover.laws.pareto import Candidate
 from discover.laws.parts import front_of_fits, part_evidence, plain_rigid_body
+from discover.laws.rigid_body import lagrangian as helmholtz
+from discover.laws.rigid_body import lagrangian as lagrangians
 from discover.laws.rigid_body.consistency import Completion, complete
+from discover.laws.rigid_body.equivalence import to_rigid_body
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.sparsity import with_zeros
 from discover.laws.samples import sample_law
@@ -31,6 +40,7 @@ from discover.laws.search.variables import has_points
 from discover.probes import full_circles, identities, residual_force
 from discover.probes.noise import NoiseFloor
 from discover.probes.reach import EDGES, FARTHEST, ErrorCurve, reach, tolerance
+from kinematics import Robot
 
 _FRESH = threshold("examination.fit_range")
 _CHEAP = threshold("examination.bodies_cheap")
@@ -212,3 +222,138 @@ def _with_parts(
         near_ties=near_ties_of(near, RigidBodyLaw.from_fit),
         samples=tuple(sample_law(law, x, where) for where, x in shown if len(x)),
     )
+
+
+_COMPARED_STATES = 240
+_COMPARED_DISTANCE = 3.0  # half-widths over which laws are compared
+_DERIVATIVES = threshold("examination.helmholtz_derivatives")
+
+
+def post_checked(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw, list[str]]:
+    """The law, or the rigid body to which it is equivalent; and sentences on both checks."""
+    if law.family == "rigid body" or law.integrator is not None:
+        return law, []
+    inner = session.draw("standing", _COMPARED_STATES)
+    outer = session.support.shell(
+        "joint", 1.0, _COMPARED_DISTANCE, _COMPARED_STATES, session.seed + 7
+    )
+    notes = []
+    for batch, where in (
+        (outer, f"out to {_COMPARED_DISTANCE:g} half-widths"),
+        (inner, "in the region"),
+    ):
+        found = to_rigid_body(law, session.robot, batch)
+        if found.rigid:
+            same = replace(
+                RigidBodyLaw.from_fit(found.closest),
+                domain=law.domain, pareto_front=law.pareto_front, parts=law.parts,
+                recursion=law.recursion,
+            )  # fmt: skip
+            return same, [
+                "Its terms are a rigid body in another form; the law is given as that body."
+            ]
+        if found.misfit == found.misfit and found.misfit < float("inf"):
+            notes.append(f"{found.misfit:.2g} {where}")
+    told = "The closest rigid body differs from the law by " + " and ".join(notes)
+    sentences = [f"{told} (of the spread of a)."] if notes else []
+    if _has_conditions(law):
+        conditions = helmholtz.conditions(law, *helmholtz.motions(law.robot.nv))
+        sentences.append(f"Helmholtz's conditions on the law: {conditions}.")
+        if conditions.exists:
+            law, told = _with_lagrangian(law)
+            sentences.append(told)
+    return law, sentences
+
+
+def _with_lagrangian(law: RigidBodyLaw) -> tuple[RigidBodyLaw, str]:
+    """The law with the Lagrangian of its terms, where one was found, and a sentence."""
+    found = lagrangians.fit_lagrangian(law)
+    if found is None:
+        return law, "A Lagrangian exists, but none was found in closed form."
+    told = sympy.sstr(found.expression.evalf(4))
+    return replace(law, terms_lagrangian=found.expression), (
+        f"Fitted Lagrangian: that of the bodies and `{told}`; its equations give the terms' forces "
+        f"to {found.misfit:.1g} of their size."
+    )
+
+
+def _has_conditions(law: RigidBodyLaw) -> bool:
+    """Whether the forces that the law demands for an acceleration can be read off its answers."""
+    plain = law.robot.nq == law.robot.nv and law.robot.nv**2 <= _DERIVATIVES
+    return (
+        plain
+        and not law.nonlinearities
+        and law.trigonometry is None
+        and not any(
+            t.nonlinear_in_acceleration or any(n.startswith("tau") for n in t.names)
+            for t in law.extra
+        )
+    )
+
+
+_ALIKE = 1e-9  # relative misfit below which rotors are moved as bodies are
+_ROTOR_STATES = 40
+
+
+def parameter_table(fitted: Fit, described: Robot) -> list[dict[str, Any]]:
+    """One row a base parameter, then one a term: name, value, standard_error, description."""
+    family = fitted.family
+    base = kinematics.base_parameters(family.robot)
+    matrix = torch.as_tensor(base.matrix, dtype=torch.float64)
+    V, k = family.basis, family.basis.shape[1]
+    value = matrix @ (V @ fitted.theta[:k])
+    spread = matrix @ V
+    error = torch.einsum("ik,kl,il->i", spread, fitted.covariance[:k, :k], spread).clamp_min(0)
+    bodies, stated = _as_the_family_states_it(fitted, described)
+    known = matrix @ bodies
+    rows = [
+        {
+            "name": name,
+            "value": float(value[i]),
+            "standard_error": float(error[i].sqrt()),
+            "description": float(known[i]),
+        }
+        for i, name in enumerate(base.names)
+    ]
+    for i, term in enumerate(family.terms):
+        rows.append(
+            {
+                "name": term.name,
+                "value": float(fitted.theta[k + i]),
+                "standard_error": float(fitted.covariance[k + i, k + i].clamp_min(0).sqrt()),
+                "description": stated[i],
+            }
+        )
+    return rows
+
+
+def _as_the_family_states_it(fitted: Fit, described: Robot) -> tuple[Tensor, list[float | None]]:
+    """The description's bodies (10 nb,) and its value for each term of the family.
+
+    A rotor that turns with its joint's first body (any rotor at the base of a tree) moves the robot
+    as this body's own inertia would; a family has no term for it then, and it is counted with the
+    bodies."""
+    family = fitted.family
+    bodies = described.pi.to(torch.float64).flatten()
+    stated = [
+        None if t.joint_term is None else float(getattr(described, t.joint_term)[t.joint])
+        for t in family.terms
+    ]
+    rotors = {t.joint: i for i, t in enumerate(family.terms) if t.joint_term == "armature"}
+    others = [j for j in described.armature.nonzero().flatten().tolist() if j not in rotors]
+    if not others:
+        return bodies, stated
+    batch = sample(Region(q=1.0, v=1.0, tau=1.0), described, _ROTOR_STATES, 0)
+    a = batch.tau  # any accelerations will do
+    turning = torch.diag_embed(a)
+    Y = kinematics.regressor(family.robot, batch.q, batch.v, a) @ family.basis
+    columns = torch.cat([Y, turning[..., list(rotors)]], -1).flatten(0, 1)
+    torques = turning[..., others].flatten(0, 1)
+    shares = torch.linalg.lstsq(columns, torques, driver="gelsd").solution
+    alike = (columns @ shares - torques).norm(dim=0) < _ALIKE * torques.norm(dim=0)
+    armature = described.armature[others].to(torch.float64) * alike
+    rank = family.basis.shape[1]
+    bodies = bodies + family.basis @ shares[:rank] @ armature
+    for i, share in zip(rotors.values(), shares[rank:] @ armature, strict=True):
+        stated[i] = (stated[i] or 0.0) + float(share)
+    return bodies, stated

@@ -15,8 +15,8 @@ import torch
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, Budget, QuerySession
 from discover.examination.metrics import cost_of_bodies, exact_floor, gain
+from discover.examination.opening import Screen
 from discover.examination.outcome import Outcome
-from discover.examination.screening import Screen
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import forces, joint_terms, library

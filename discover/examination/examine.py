@@ -16,10 +16,9 @@ from discover.examination.description import describe, query_counts, what_settle
 from discover.examination.exact_law import exact_law
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
-from discover.examination.opening import open_session
+from discover.examination.opening import Screen, open_session, screening
 from discover.examination.outcome import Outcome
 from discover.examination.result import Examination
-from discover.examination.screening import Screen, screening
 from discover.judgement.verdict import judge
 from discover.threads import one_thread
 from kinematics import Robot

@@ -15,8 +15,8 @@ import torch
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, QuerySession
 from discover.examination.metrics import fit_answers
+from discover.examination.opening import Screen
 from discover.examination.resolution import Sets
-from discover.examination.screening import Screen
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import Term, joint_terms, library
 from discover.laws.pareto import Candidate

@@ -16,9 +16,9 @@ from discover.examination.metrics import (
     residual_growth,
     worst_error,
 )
+from discover.examination.opening import Screen
 from discover.examination.resolution import resolution
 from discover.examination.result import Resolution
-from discover.examination.screening import Screen
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import bound, threshold
 from discover.judgement.verdict import Verdict, positive_evidence

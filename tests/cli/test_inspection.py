@@ -15,7 +15,7 @@ import kinematics
 from discover.artifacts import write_json
 from discover.errors import OutputError
 from discover.evaluation.simulators.reference import simulator
-from discover.examination import inspection
+from discover.study import inspection
 
 
 @pytest.fixture(scope="module")

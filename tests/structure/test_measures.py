@@ -10,11 +10,11 @@ from black_boxes import REGION, black_box, parents_in, prober, screws_in
 import discover
 import kinematics
 from discover.blackbox.contract import BlackBox, relative_error
-from discover.examination.inspection import prepare
 from discover.mechanism.geometry.measures import Measure
 from discover.mechanism.geometry.projection import Problem
 from discover.mechanism.geometry.uncertainty import measures
 from discover.mechanism.inference import infer
+from discover.study.inspection import prepare
 from kinematics.robot.inertial_parameters import about_origin
 from kinematics.robot.random import random_inertia
 from kinematics.robot.tree import build

@@ -12,13 +12,13 @@ from black_boxes import black_box, prober
 import discover
 import kinematics
 from discover.blackbox.contract import relative_error
-from discover.examination.inspection import prepare
 from discover.mechanism.description import Account
 from discover.mechanism.factorisation import pattern_of, positive_factors
 from discover.mechanism.geometry.comparison import compare, screw_tree
 from discover.mechanism.geometry.geometry import laid_on, mirror, move
 from discover.mechanism.tree.skeleton import Skeleton
 from discover.report import tree_figures
+from discover.study.inspection import prepare
 
 
 @pytest.fixture(scope="module")
