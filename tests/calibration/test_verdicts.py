@@ -5,7 +5,7 @@ import torch
 
 import discover
 from discover.calibration.planted import alternatives, catalogue, hybrids, physics, tables
-from tests.bench.laws import planted as unlisted
+from tests.bench.laws.planted import SUITES, robot_of
 from tests.bench.laws.planting import laws_of, plant, with_noise
 
 
@@ -39,8 +39,8 @@ def test_a_law_to_the_last_digit_with_nothing_outside_is_no_table(setting):
 
 @pytest.mark.slow
 def test_what_stops_at_a_total_speed_is_a_law():
-    suite = unlisted.SUITES["strangers 2R"]
-    robot = unlisted.robot_of(suite)
+    suite = SUITES["third 2R"]
+    robot = robot_of(suite)
     law = next(x for x in laws_of(suite.laws)(robot) if x.name == "speed limit")
     model = with_noise(plant(robot, law, suite.region), robot, suite.region, 1e-3, 1000)
     exam = discover.examine(model, robot, suite.region)

@@ -25,7 +25,7 @@ SETTING = Setting(robot=ROBOT, region=REGION, seed=0)
 def asked(model, level):
     """An interview, the bodies that describe the region best, answers there, and the noise."""
     if level:
-        model = Noisy(model, SETTING, level)
+        model = Noisy.in_setting(model, SETTING, level)
     session = asking.session(model, ROBOT, REGION)
     inside, held = answers_inside(session)
     law = fit(Family.of(ROBOT), inside)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import kinematics
-from discover.calibration.planted.contract import NOISES, Planted, Setting
+from discover.calibration.planted.contract import NOISES, Planted, Setting, size_for
 from discover.calibration.planted.truncated import with_truncated_trigonometry
 from kinematics import Robot
 
@@ -145,6 +145,19 @@ def forces(setting: Setting) -> dict[str, Force]:
     return laws
 
 
+def with_strong_force(setting: Setting, kind: str) -> Callable:
+    """The robot with the force `forces`[kind], which changes accelerations inside by 30 %."""
+    shape, states = forces(setting)[kind], setting.samples(256)
+    size = size_for(
+        lambda size: with_force(setting.robot, lambda q, v: size * shape(q, v)),
+        states,
+        kinematics.aba(setting.robot, *states),
+        STRENGTHS["strong"],
+    )
+    size = 1.0 if size is None else size
+    return with_force(setting.robot, lambda q, v: size * shape(q, v))
+
+
 def inertias(setting: Setting) -> dict[str, Force]:
     """Shapes of inertia that no bodies have, each of the order of 1 at the region's edge."""
     nv = setting.nv
@@ -204,25 +217,3 @@ def zoo(setting: Setting, noises: tuple[str, ...] = tuple(NOISES)) -> list[Plant
                 strength,
             )
     return planted
-
-
-def size_for(
-    builder: Callable[[float], Callable], states, plain: Tensor, fraction: float
-) -> float | None:
-    """The size at which the alteration changes the accelerations inside by `fraction`, or None
-    where no size does (gravity that the robot does not feel, a coupling that it does not have)."""
-
-    def effect(size: float) -> float:
-        changed = builder(size)(*states)
-        ratio = (changed - plain).square().mean(0) / plain.square().mean(0).clamp_min(1e-300)
-        value = float(ratio.mean().sqrt())
-        return value if value == value else float("inf")
-
-    low, high = 1e-6, 1e6
-    if effect(high) < fraction or effect(low) > fraction:
-        return None
-    for _ in range(16):
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if effect(middle) < fraction else (low, middle)
-    size = (low * high) ** 0.5
-    return size if 0.5 * fraction < effect(size) < 2 * fraction else None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sklearn.neural_network import MLPRegressor
 
-from discover.calibration.planted.alternatives import forces, size_for, with_force
+from discover.calibration.planted.alternatives import with_strong_force
 from discover.calibration.planted.contract import Planted, Setting
 from discover.calibration.planted.physics import simulator
 from discover.calibration.planted.tables import Interpolant
@@ -18,20 +18,14 @@ def zoo(setting: Setting) -> list[Planted]:
     """Networks taught by the simulator and by an alternative law."""
     exact = simulator(setting.robot)
 
-    def lawful() -> Callable:
-        shape = forces(setting)["drag of power 2"]
-
-        def builder(size: float) -> Callable:
-            return with_force(setting.robot, lambda q, v: size * shape(q, v))
-
-        states = setting.samples(256)
-        return builder(size_for(builder, states, exact(*states), 0.3) or 1.0)
-
     def taught(teacher: Callable) -> Interpolant:
         network = MLPRegressor(
             hidden_layer_sizes=(96, 96), activation="tanh", max_iter=150, random_state=0
         )
         return Interpolant(network, setting, _SAMPLES, teacher=teacher)
+
+    def lawful() -> Callable:
+        return with_strong_force(setting, "drag of power 2")
 
     return [
         Planted(kind="network of the simulator", truth=None, build=lambda: taught(exact)),

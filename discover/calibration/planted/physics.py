@@ -85,7 +85,7 @@ def zoo(setting: Setting) -> list[Planted]:
         return Planted(kind=kind, truth="physics", build=build, **more)
 
     def noisy(noise: float, bias: float) -> Callable[[], Callable]:
-        return lambda: Noisy(exact, setting, noise, bias)
+        return lambda: Noisy.in_setting(exact, setting, noise, bias)
 
     planted = [
         one("exact", lambda: exact),
