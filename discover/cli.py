@@ -193,20 +193,22 @@ def calibrate(
     ),
     quick: Annotated[bool, typer.Option("--quick", help="Two robots and a few models.")] = False,
     robots: Annotated[
-        list[str] | None, typer.Option("--robot", help="Only these settings of the zoo.")
+        list[str] | None, typer.Option("--robot", help="Only these planted settings.")
     ] = None,
     budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
-    share: Annotated[float, typer.Option(help="How much of the zoo, 0 to 1.")] = 1.0,
+    share: Annotated[float, typer.Option(help="How many of the planted models, 0 to 1.")] = 1.0,
     workers: Annotated[int, typer.Option(help="Processes of one thread each.", min=1)] = 1,
     minutes: Annotated[
         float | None, typer.Option(help="Begin no model after this; run again to go on.")
     ] = None,
-    unused: Annotated[
+    more_robots: Annotated[
         str | None,
         typer.Option(
+            "--more-robots",
+            "--unused",  # its name until 2026-11-30
             help="Folder of example-robot-data's robots, or 'installed': ten robots more, "
-            "scored apart."
+            "scored apart.",
         ),
     ] = None,
     adopt: Annotated[
@@ -214,9 +216,9 @@ def calibrate(
     ] = False,
 ) -> None:
     """Examine planted models whose mechanism is known and write how often the verdict is right."""
-    from discover.calibration import calibrate as run_zoo
+    from discover.calibration import calibrate as run_calibration
 
-    path = run_zoo(
+    path = run_calibration(
         out,
         quick=quick,
         robots=robots,
@@ -225,7 +227,7 @@ def calibrate(
         share=share,
         workers=workers,
         minutes=minutes,
-        unused=unused,
+        more_robots=more_robots,
         adopt=adopt,
         command=_command(),
         say=_say,

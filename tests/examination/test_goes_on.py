@@ -33,7 +33,7 @@ def asked(model, level):
 
 
 def table(kind):
-    return next(p for p in tables.zoo(SETTING) if p.kind == kind).model
+    return next(p for p in tables.planted_models(SETTING) if p.kind == kind).model
 
 
 @pytest.mark.parametrize("level", [0.01, 0.05])

@@ -89,7 +89,7 @@ def memorised_residual(setting: Setting, size: float):
     return model
 
 
-def zoo(setting: Setting) -> list[Planted]:
+def planted_models(setting: Setting) -> list[Planted]:
     """All planted hybrids of one setting."""
     exact = simulator(setting.robot)
     last = setting.scalar_joints()[-1]

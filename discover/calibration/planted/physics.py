@@ -76,7 +76,7 @@ def stepper(robot: Robot, integrator: str, dt: float):
     return model
 
 
-def zoo(setting: Setting) -> list[Planted]:
+def planted_models(setting: Setting) -> list[Planted]:
     """All planted physics of one setting."""
     robot = setting.robot
     exact = simulator(robot)

@@ -61,7 +61,7 @@ def build(trial: Trial) -> tuple[str, Callable, Robot]:
     robot = robot_of(BODIES[k % len(BODIES)], seed)
     setting = Setting(robot=robot, region=REGION.resolve(robot.nv), seed=seed)
     if trial["what"] == "table":
-        kinds = tables.zoo(setting)
+        kinds = tables.planted_models(setting)
         planted = kinds[(k // len(BODIES)) % len(kinds)]
         return planted.name, planted.model, robot
     if trial["what"] == "network":
