@@ -257,11 +257,13 @@ def calibrate(
     minutes: Annotated[
         float | None, typer.Option(help="Begin no model after this; run again to go on.")
     ] = None,
-    unused: Annotated[
+    more_robots: Annotated[
         str | None,
         typer.Option(
+            "--more-robots",
+            "--unused",  # its name until 2026-11-30
             help="Folder of example-robot-data's robots, or 'installed': ten robots more, "
-            "scored apart."
+            "scored apart.",
         ),
     ] = None,
     adopt: Annotated[
@@ -280,7 +282,7 @@ def calibrate(
         share=share,
         workers=workers,
         minutes=minutes,
-        unused=unused,
+        more_robots=more_robots,
         adopt=adopt,
         command=_command(),
         say=_say,

@@ -17,12 +17,12 @@ from discover.errors import RecipeError
 
 PACKAGED = ("dynamics", "verdict")
 CHECKOUT = {
-    "laws": "tests.bench.laws.suite",
-    "models": "tests.bench.models.suite",
+    "laws": "tests.bench.laws",
+    "models": "tests.bench.models",
     "published": "tests.bench.models.published",
-    "structure": "tests.bench.structure.suite",
+    "structure": "tests.bench.mechanism",
     "networks": "tests.bench.models.networks",
-    "distilled": "tests.bench.models.distilled",
+    "distilled": "tests.bench.mechanism.distilled",
 }
 SUBJECTS = (*PACKAGED, *CHECKOUT)
 

@@ -15,7 +15,7 @@ from statistics import median
 
 from discover.artifacts import write_text
 from discover.calibration import running
-from discover.calibration.planted.catalogue import SETTINGS, cages
+from discover.calibration.planted.catalogue import SETTINGS, planted_cases
 from discover.calibration.records import Record
 from discover.calibration.reporting import table
 from discover.study.manifest import versions
@@ -29,11 +29,11 @@ def main(out: Path | None = None, say: Callable[[str], None] = print, workers: i
     """Examine what is not measured yet and write report.md."""
     out = out or Path("runs/verdict_costs")
     chosen = [
-        cage
-        for cage in cages(SETTINGS)
-        if cage.planted.kind in KINDS
-        and cage.planted.noise == "clean"
-        and cage.planted.strength != "hidden"
+        case
+        for case in planted_cases(SETTINGS)
+        if case.planted.kind in KINDS
+        and case.planted.noise == "clean"
+        and case.planted.strength != "hidden"
     ]
     done = running.run(chosen, out, workers=workers, say=say)
     say(f"report: {write_text(out / 'report.md', report(done.records))}")

@@ -227,7 +227,7 @@ def test_usage(complaint: Callable[..., str], arguments: tuple[str, ...]) -> Non
 
 
 def test_what_comes_later_says_so(complaint: Callable[..., str]) -> None:
-    assert "settings of the zoo" in complaint("calibrate", "--robot", "no such robot")
+    assert "a planted setting" in complaint("calibrate", "--robot", "no such robot")
 
 
 # ---- failures of ours --------------------------------------------------------------------------

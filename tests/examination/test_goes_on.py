@@ -25,7 +25,7 @@ SETTING = Setting(robot=ROBOT, region=REGION, seed=0)
 def asked(model, level):
     """An interview, the bodies that describe the region best, answers there, and the noise."""
     if level:
-        model = Noisy(model, SETTING, level)
+        model = Noisy.in_setting(model, SETTING, level)
     session = asking.session(model, ROBOT, REGION)
     inside, held = answers_inside(session)
     law = fit(Family.of(ROBOT), inside)
@@ -33,7 +33,7 @@ def asked(model, level):
 
 
 def table(kind):
-    return next(p for p in tables.zoo(SETTING) if p.kind == kind).model
+    return next(p for p in tables.planted_models(SETTING) if p.kind == kind).model
 
 
 @pytest.mark.parametrize("level", [0.01, 0.05])

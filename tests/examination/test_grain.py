@@ -82,7 +82,9 @@ def test_grain_is_told_from_noise_and_from_what_is_smooth(pendulum, setting):
 @pytest.mark.slow
 def test_a_law_that_is_not_met_exactly_leaves_something_smooth(pendulum, setting):
     planted = next(
-        p for p in alternatives.zoo(setting) if p.name == "drag of power 2, 1 % bias and noise"
+        p
+        for p in alternatives.planted_models(setting)
+        if p.name == "drag of power 2, 1 % bias and noise"
     )
     exam = discover.examine(planted.model, pendulum, REGION)
     assert exam.verdict == "alternative law"
@@ -91,7 +93,7 @@ def test_a_law_that_is_not_met_exactly_leaves_something_smooth(pendulum, setting
 
 @pytest.mark.slow
 def test_one_joint_from_a_table_makes_no_table(pendulum, setting):
-    planted = next(p for p in hybrids.zoo(setting) if p.kind == "table of one joint")
+    planted = next(p for p in hybrids.planted_models(setting) if p.kind == "table of one joint")
     exam = discover.examine(planted.model, pendulum, REGION)
     assert exam.verdict == "undetermined"
     assert any(n.startswith("All joints but joint 2 follow one law") for n in exam.notes)

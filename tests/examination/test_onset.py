@@ -116,7 +116,9 @@ def test_friction_that_bends_most_inside_makes_no_axis_flat_far_out(setting):
 
 @pytest.mark.slow
 def test_angles_that_stop_outside_are_two_laws_under_noise(setting):
-    planted = next(p for p in hybrids.zoo(setting) if p.name == "angles stop, 1 % bias and noise")
+    planted = next(
+        p for p in hybrids.planted_models(setting) if p.name == "angles stop, 1 % bias and noise"
+    )
     exam = discover.examine(planted.model, setting.robot, setting.region)
     assert exam.verdict == "undetermined"
     assert exam.reach["q"] == pytest.approx(1.3, abs=0.15)

@@ -12,7 +12,7 @@ from discover.laws.regression.fourier import grid, products, transform, waves
 from discover.laws.regression.mass_matrix import around, bodies, mass_matrix_program
 from discover.laws.regression.sparse_regression import select_columns
 from discover.laws.regression.torque_rows import fit_rows
-from tests.bench.laws.arms import arm
+from tests.bench.robots import arm
 
 RNG = np.random.default_rng(0)
 

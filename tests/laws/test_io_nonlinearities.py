@@ -12,7 +12,7 @@ import kinematics
 from discover.blackbox import sampling
 from discover.blackbox.contract import Answers, relative_error
 from discover.calibration.planted.contract import Setting
-from discover.calibration.planted.tables import zoo as tables_of
+from discover.calibration.planted.tables import planted_models as tables_of
 from discover.laws import RigidBodyLaw, from_dict
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity, ends_at_edge
 from discover.laws.extensions.tabulated import Basis

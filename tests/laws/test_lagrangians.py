@@ -16,7 +16,7 @@ from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.lagrangian import conditions, motions
 from discover.laws.search.variables import Point, vocabulary
-from tests.bench.laws.arms import arm
+from tests.bench.robots import arm
 
 S = symbols(2)
 Q1, V1 = S["q"][0], S["v"][0]

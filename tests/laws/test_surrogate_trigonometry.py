@@ -11,7 +11,7 @@ import discover
 import kinematics
 from discover.blackbox import sampling
 from discover.blackbox.contract import Answers, relative_error
-from discover.calibration.planted.truncated import with_truncated_trigonometry
+from discover.calibration.planted.alternatives import with_truncated_trigonometry
 from discover.laws import RigidBodyLaw, from_dict
 from discover.laws.extensions.surrogate_trigonometry import (
     ANGLE,

@@ -6,8 +6,8 @@ import torch
 
 from discover.blackbox.region import Region
 from discover.evaluation.simulators.reference import simulator
-from tests.bench.models.distilled import robots, structure_of
-from tests.bench.models.distilled_report import report, sentence
+from tests.bench.mechanism.distilled import robots, structure_of
+from tests.bench.mechanism.distilled_report import report, sentence
 
 
 def test_what_is_mechanics_and_what_is_not(tmp_path):

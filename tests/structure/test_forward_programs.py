@@ -24,7 +24,7 @@ from kinematics.programs.elimination.mechanism import mechanism
 from kinematics.programs.elimination.search import named_order
 from kinematics.robot.random import random_inertia
 from kinematics.robot.tree import build
-from tests.bench.structure.tree_families import machine_like
+from tests.bench.robots import machine_like
 
 ROBOTS = {
     "double_pendulum": lambda: kinematics.load("double_pendulum"),

@@ -17,7 +17,7 @@ from discover.mechanism.geometry.projection import Problem
 from discover.mechanism.geometry.screws import ScrewTree
 from discover.mechanism.inference import infer
 from discover.mechanism.tree.floating import FloatingTree
-from tests.bench.structure import geometry as inferred_geometry
+from tests.bench.mechanism import geometry as inferred_geometry
 
 
 def _structure(robot, order=None, noise=None):

@@ -17,7 +17,7 @@ from discover.mechanism.recursion.grammar import SOURCES, Block, Samples, carrie
 from discover.mechanism.recursion.passes import compile_recursion, torch_dynamics, trace_recursion
 from discover.mechanism.recursion.pretty_printing import text
 from discover.mechanism.recursion.search import search
-from tests.bench.structure import black_boxes as impostors
+from tests.bench.mechanism import black_boxes as impostors
 
 TWIST = carried(joint("v"), 1)
 GYROSCOPIC = Block("rate", (TWIST, TWIST), 1)

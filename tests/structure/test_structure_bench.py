@@ -1,14 +1,13 @@
-"""The bench of structure: controls are caught, trials resume, reports tell what was kept."""
+"""The bench of mechanisms: controls are caught, trials resume, reports are of stored records."""
 
 from __future__ import annotations
 
 import pytest
 
 from discover.errors import RecipeError
-from tests.bench import parts
-from tests.bench.structure import suite as structure
-from tests.bench.structure.controls import CONTROLS, control_robot
-from tests.bench.structure.recursions import run as run_recursion
+from tests.bench import mechanism, trials
+from tests.bench.mechanism.controls import CONTROLS, control_robot
+from tests.bench.mechanism.recursions import run as run_recursion
 
 
 @pytest.mark.parametrize("name", list(CONTROLS))
@@ -31,22 +30,22 @@ def test_blocks_that_rest_on_parameters_which_nothing_else_shows(number, joints,
 
 
 def test_trials_are_listed_once_and_reports_come_from_records(tmp_path, monkeypatch):
-    for part in parts.collect(structure.MODULES).values():
+    for part in trials.collect(mechanism.MODULES).values():
         ids = [t["id"] for t in part.trials((0, 1))]
         assert len(ids) == len(set(ids))
-    part = parts.collect(structure.MODULES)["trees"]
+    part = trials.collect(mechanism.MODULES)["trees"]
     two = [t for t in part.trials((0,)) if t["id"] in ("known_None_0", "fresh_tau_1000")]
     small = part.__class__(
         name="trees", title=part.title, trials=lambda seeds: two, run=part.run, report=part.report
     )
-    monkeypatch.setattr(parts, "collect", lambda modules: {"trees": small})
+    monkeypatch.setattr(trials, "collect", lambda modules: {"trees": small})
     told = []
-    structure.main(tmp_path, told.append)
-    structure.main(tmp_path, told.append)
-    assert any("2 of 2 trials are kept" in line for line in told)
+    mechanism.main(tmp_path, told.append)
+    mechanism.main(tmp_path, told.append)
+    assert any("2 of 2 trials are stored" in line for line in told)
     assert "1 of 1 (100.0 %)" in (tmp_path / "report.md").read_text()
 
 
 def test_an_unknown_part_is_refused_in_one_line(tmp_path):
     with pytest.raises(RecipeError, match="expected a part of trees, geometry"):
-        structure.main(tmp_path, part="roots")
+        mechanism.main(tmp_path, part="roots")

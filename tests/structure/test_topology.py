@@ -10,7 +10,7 @@ from black_boxes import black_box, parents_in, prober, screws_in
 import kinematics
 from discover.mechanism.geometry.alternatives import misfit
 from discover.mechanism.tree.topology import infer_tree
-from tests.bench.structure.tree_families import trial_trees
+from tests.bench.robots import trial_trees
 
 
 @pytest.mark.parametrize("noise", [None, "tau", pytest.param("a", marks=pytest.mark.slow)])

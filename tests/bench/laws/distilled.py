@@ -28,7 +28,7 @@ from tests.bench.trials import Part, Record, Trial
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 ROBOT = "double_pendulum"
-LAWS = "taught_laws"
+LAWS = "distilled"
 SAMPLES, EPOCHS, BATCH = 8000, 120, 256
 
 

@@ -20,7 +20,7 @@ from discover.laws.extensions.terms import symbols
 from discover.laws.regression.entries import Entry, Place, fit_entry, places
 from discover.laws.regression.fourier import waves
 from kinematics import Robot
-from tests.bench.laws.arms import SHAPES, arm, smooth_error
+from tests.bench.robots import SHAPES, arm
 from tests.bench.trials import Part, Record, Trial, share
 
 SAMPLES = 600
@@ -120,11 +120,24 @@ def _seen(
         noise = torch.randn(len(y), generator=generator, dtype=torch.float64)
         return y + trial["noise"] * size * noise, None
     part = SMOOTH * size * 0.5**0.5
-    common = smooth_error(q, part, int(rng.integers(2**31)))
+    common = _smooth_error(q, part, int(rng.integers(2**31)))
     members = torch.stack(
-        [y + common + smooth_error(q, part, int(rng.integers(2**31))) for _ in range(MEMBERS)]
+        [y + common + _smooth_error(q, part, int(rng.integers(2**31))) for _ in range(MEMBERS)]
     )
     return members.mean(0), members
+
+
+def _smooth_error(q: Tensor, size: float, seed: int) -> Tensor:
+    """A random smooth function of q (n, d), as networks err: (n,), root mean square `size`.
+
+    A sum of 60 waves of random direction with about half a turn over the region.
+    """
+    rng = np.random.default_rng(seed)
+    waves = torch.from_numpy(rng.normal(size=(60, q.shape[-1])) * 1.2)
+    phase = torch.from_numpy(rng.uniform(0, 2 * np.pi, 60))
+    weight = torch.from_numpy(rng.normal(size=60))
+    values = torch.cos(q @ waves.T + phase) @ weight
+    return size * values / values.square().mean().sqrt()
 
 
 def _terms_given(place: Place, robot: Robot, q: Tensor, seen: Tensor, far: Tensor) -> float | None:

@@ -23,7 +23,7 @@ from discover.calibration.planted.contract import Setting
 from kinematics import Robot
 from tests.bench.laws.planting import with_noise
 from tests.bench.laws.scoring import told
-from tests.bench.trials import Part, Record, Trial, trigonometry
+from tests.bench.trials import Part, Record, Trial, alternate
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 NOISES = (1e-3, 1e-2, 5e-2)
@@ -52,7 +52,7 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
                     for k in range(count)
                 ]
             )
-    return trigonometry(groups)
+    return alternate(groups)
 
 
 def build(trial: Trial) -> tuple[str, Callable, Robot]:
@@ -61,7 +61,7 @@ def build(trial: Trial) -> tuple[str, Callable, Robot]:
     robot = robot_of(BODIES[k % len(BODIES)], seed)
     setting = Setting(robot=robot, region=REGION.resolve(robot.nv), seed=seed)
     if trial["what"] == "table":
-        kinds = tables.zoo(setting)
+        kinds = tables.planted_models(setting)
         planted = kinds[(k // len(BODIES)) % len(kinds)]
         return planted.name, planted.model, robot
     if trial["what"] == "network":

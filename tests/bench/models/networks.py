@@ -33,7 +33,7 @@ from discover.training.loop import TrainingConfig
 from discover.training.train import choose_device, device_name, train
 from kinematics import Robot
 from tests.bench.models import families, networks_report
-from tests.bench.trials import kept, machine, run_trials
+from tests.bench.trials import machine, run_trials, stored
 
 FOLDER = Path("reports") / "networks"
 RECORDS = "networks"
@@ -89,7 +89,7 @@ def main(
     try:
         run_trials(asked, measure, folder, workers, say, RECORDS)
     finally:
-        held = kept(folder, RECORDS)
+        held = stored(folder, RECORDS)
         rows = [held[t["id"]] for t in asked if t["id"] in held]
         if rows:
             write_text(folder / "report.md", networks_report.write(rows, len(asked), folder))

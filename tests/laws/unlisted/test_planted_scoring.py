@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import planted_laws
 import pytest
 import sympy
 import torch
@@ -13,6 +12,7 @@ from discover.blackbox import sampling
 from discover.laws import RigidBodyLaw
 from discover.laws.extensions.terms import symbols
 from discover.laws.search.force_directions import joint_places
+from tests.bench.laws.lists import first
 from tests.bench.laws.planting import plant, with_noise
 from tests.bench.laws.scoring import score
 
@@ -26,7 +26,7 @@ def robot():
 
 @pytest.fixture(scope="module")
 def truth(robot):
-    law = next(x for x in planted_laws.laws(robot) if x.name == "sin 3q")
+    law = next(x for x in first.laws(robot) if x.name == "sin 3q")
     return plant(robot, law, REGION)
 
 

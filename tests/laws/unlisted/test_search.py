@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from planted_laws import tip
 
 import kinematics
 from discover import Region
@@ -11,8 +10,8 @@ from discover.blackbox.contract import Answers
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 from discover.laws.search.additive import explain, within
-from tests.bench.laws import distilled as taught
-from tests.bench.laws.planting import PlantedLaw, laws_of, plant
+from tests.bench.laws import distilled
+from tests.bench.laws.planting import PlantedLaw, laws_of, plant, tip
 from tests.bench.laws.scoring import score
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
@@ -111,8 +110,8 @@ def test_inside_only_a_law_is_told_from_an_error_of_the_networks_own(planted):
 
 @pytest.mark.slow
 def test_a_network_hands_over_the_law_that_it_was_taught():
-    for trial in taught.trials([0]):
-        record = taught.run(trial)
+    for trial in distilled.trials([0]):
+        record = distilled.run(trial)
         assert record["structure"], trial["law"]
         assert record["closed"], trial["law"]
 

@@ -1,4 +1,4 @@
-"""Families of trees to try the instrument on: what machines look like, not only random ones."""
+"""Robots that the benches draw at random: arms of hinges, and trees as machines have them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,38 @@ from kinematics import Robot
 from kinematics.robot.random import random_inertia, random_tree
 from kinematics.robot.tree import build
 
-_AXES = np.eye(3)
+SHAPES = ("planar", "spatial")
+
+
+def arm(shape: str, joints: int, seed: int) -> Robot:
+    """A chain of hinges with random lengths and bodies.
+
+    "planar": parallel axes, gravity in the plane. "spatial": axes at random. "right-angled": each
+    axis parallel or at right angles to the one before, as most arms that are sold.
+    """
+    if shape == "spatial":
+        return random_tree(joints, 0.0, seed=seed, kinds=("revolute",))
+    rng = np.random.default_rng(seed)
+    rotations = []
+    for _ in range(joints):
+        quarter = shape == "right-angled" and rng.random() < 0.7
+        rotations.append(_about_x(rng.choice([-1, 1])) if quarter else np.eye(3))
+    if shape == "planar":
+        rotations[0] = _about_x(1)  # z horizontal: gravity lies in the plane
+    offset = rng.uniform(-0.4, 0.4, (joints, 3))
+    return build(
+        f"{shape}_{joints}_{seed}",
+        kinds=["revolute"] * joints,
+        parents=list(range(-1, joints - 1)),
+        tree_rotation=np.array(rotations),
+        tree_offset=offset,
+        axes=np.tile([0.0, 0.0, 1.0], (joints, 1)),
+        pi=np.array([random_inertia(rng) for _ in range(joints)]),
+    )
+
+
+def _about_x(sign: int) -> np.ndarray:
+    return np.array([[1.0, 0, 0], [0, 0, -sign], [0, sign, 0]])
 
 
 def machine_like(nb: int, seed: int, *, prismatic: float = 0.25) -> Robot:
@@ -29,7 +60,7 @@ def machine_like(nb: int, seed: int, *, prismatic: float = 0.25) -> Robot:
         parents=parents,
         tree_rotation=np.array([np.eye(3)] * nb),
         tree_offset=offsets,
-        axes=_AXES[rng.integers(0, 3, nb)],
+        axes=np.eye(3)[rng.integers(0, 3, nb)],
         pi=np.array([random_inertia(rng) for _ in range(nb)]),
     )
 

@@ -21,9 +21,9 @@ from discover.mechanism.geometry.screws import Array, ScrewTree
 from discover.mechanism.probing import Prober
 from discover.mechanism.recursion.search import search
 from kinematics import Robot
-from tests.bench.structure.black_boxes import altered, asked, dense, simulated
-from tests.bench.structure.recursions import CORIOLIS, GYROSCOPIC
-from tests.bench.trials import Part, Record, Trial, share, trigonometry
+from tests.bench.mechanism.black_boxes import altered, black_box, dense, prober
+from tests.bench.mechanism.recursions import CORIOLIS, GYROSCOPIC
+from tests.bench.trials import Part, Record, Trial, alternate, share
 
 _ROBOTS = 6
 _CENTIMETRE = 0.01
@@ -66,7 +66,7 @@ def screws_off(robot: Robot) -> Record:
 def dense_matrix(robot: Robot) -> Record:
     """A full constant matrix added to H."""
     _, tree, screws = _own(robot)
-    questions = asked(dense(robot), robot.nv)
+    questions = prober(dense(robot), robot.nv)
     record = _search(questions, tree, screws)
     record["zeros"] = sparsity(questions.at(questions.draw(12)), robot.parents).violation
     return record
@@ -75,7 +75,7 @@ def dense_matrix(robot: Robot) -> Record:
 def altered_recursion(robot: Robot) -> Record:
     """Coriolis terms of four fifths: the textbook's program must not be what comes out."""
     _, tree, screws = _own(robot)
-    questions = asked(altered(robot, {GYROSCOPIC: 1.0, CORIOLIS: 0.8}), robot.nv)
+    questions = prober(altered(robot, {GYROSCOPIC: 1.0, CORIOLIS: 0.8}), robot.nv)
     found = search(questions, tree, screws)
     told = dict(zip(found.velocity, found.coefficients.tolist(), strict=True))
     textbook = abs(told.get(CORIOLIS, 0.0) - 1) < 1e-3 and abs(told.get(GYROSCOPIC, 0.0) - 1) < 1e-3
@@ -100,7 +100,7 @@ def control_robot(number: int) -> Robot:
 
 def _own(robot: Robot) -> tuple[Prober, ScrewTree, Array]:
     tree, screws = screw_tree(robot, np.zeros(robot.nv))
-    return asked(simulated(robot, range(robot.nv)), robot.nv), tree, screws
+    return prober(black_box(robot), robot.nv), tree, screws
 
 
 def _search(questions: Prober, tree: ScrewTree, screws: Array) -> Record:
@@ -115,7 +115,7 @@ def _search(questions: Prober, tree: ScrewTree, screws: Array) -> Record:
 
 def trials(seeds: Sequence[int]) -> list[Trial]:
     """Each control on a few robots."""
-    return trigonometry(
+    return alternate(
         [
             [
                 {"id": f"{name}_{k}".replace(" ", "_"), "control": name, "robot": k}

@@ -35,7 +35,7 @@ from discover.mechanism.recursion.search import Recursion, search
 from discover.training.loop import TrainingConfig
 from discover.training.train import train
 from kinematics import Robot
-from tests.bench.models.distilled_report import report
+from tests.bench.mechanism.distilled_report import report
 from tests.bench.trials import Record, Trial, run_trials
 
 FOLDER = Path("reports") / "distilled"

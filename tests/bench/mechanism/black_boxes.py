@@ -1,4 +1,5 @@
-"""Mechanisms as black boxes: any numbering, other velocity terms, noise; and impostors."""
+"""Mechanisms as black boxes (renumbered, with other velocity terms, with noise), and models that
+are no mechanism: a table, a network, a mass matrix that no tree has."""
 
 from __future__ import annotations
 
@@ -22,16 +23,25 @@ REGION = Region(q=1.5, v=2.0, tau=5.0)
 LEVEL = 0.01  # of the root mean square of each torque or acceleration
 
 
-def asked(model: Callable, nv: int, region: Region = REGION, seed: int = 0) -> Prober:
+def prober(model: Callable, nv: int, region: Region = REGION, seed: int = 0) -> Prober:
     """Questions to a model of nv joints."""
     return Prober(blackbox=BlackBox(model, nv, nv), region=region, seed=seed)
 
 
-def simulated(robot: Robot, order: Sequence[int], noise: str | None = None) -> Callable:
-    """The robot as a black box: its coordinate order[i] is number i; noise on "tau" or "a"."""
-    order = list(order)
+def black_box(
+    robot: Robot,
+    order: Sequence[int] | None = None,
+    noise: str | None = None,
+    level: float = LEVEL,
+) -> Callable:
+    """The robot's forward dynamics as a black box (q, v, tau) -> a.
+
+    order  the black box's coordinate i is the robot's coordinate order[i]; None for the robot's own
+    noise  on "tau" or on "a", white, of `level` times the root mean square of each column; or None
+    """
+    order = list(range(robot.nv)) if order is None else list(order)
     back = [order.index(i) for i in range(robot.nv)]
-    scatter = scatterer()
+    scatter = _scatterer(level)
 
     def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         pushed = scatter(tau) if noise == "tau" else tau
@@ -45,7 +55,7 @@ def altered(robot: Robot, terms: Mapping[Block, float], noise: str | None = None
     """A mechanism with the robot's H and gravity, and these velocity terms instead of its own."""
     tree, screws = screw_tree(robot, np.zeros(robot.nv))
     phi = in_one_frame(robot, tree, screws)
-    scatter = scatterer()
+    scatter = _scatterer()
 
     def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         samples = Samples(tree, screws, q.numpy(), v.numpy())
@@ -77,8 +87,8 @@ def table(robot: Robot, count: int = 4000, region: Region = REGION) -> Callable:
     points, answers = _recorded(robot, count, region)
 
     def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        asked = torch.cat(_scaled(q, v, tau, region), -1)
-        return answers[torch.cdist(asked, points).argmin(-1)]
+        states = torch.cat(_scaled(q, v, tau, region), -1)
+        return answers[torch.cdist(states, points).argmin(-1)]
 
     return model
 
@@ -148,7 +158,7 @@ def screws_in(robot: Robot, order: Sequence[int], reference: Array) -> tuple[Scr
     ), screws[order]
 
 
-def scatterer(level: float = LEVEL) -> Callable[[Tensor], Tensor]:
+def _scatterer(level: float = LEVEL) -> Callable[[Tensor], Tensor]:
     """Adds noise of `level` times the root mean square of each column."""
     generator = torch.Generator().manual_seed(0)
 

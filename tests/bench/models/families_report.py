@@ -1,19 +1,12 @@
-"""`discover bench models`: every family of world models on three robots, as one table each.
-
-The double pendulum, the Panda, and a quadruped on a free base in its smooth phase (no contact).
-Every family has the same samples and the same wall clock. What was measured is kept family by
-family, so a run that was cut goes on where it stood; remove a file to have it measured again.
-"""
+"""The report of `discover bench models`: a table and a figure for each robot."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from discover.artifacts import value_hash, write_text
 from discover.report.numbers import number
 from discover.report.style import (
     MUTED,
@@ -23,75 +16,13 @@ from discover.report.style import (
     label_region,
     log_errors,
     new_figure,
-    save,
     shade_region,
 )
 from tests.bench.models import families
-from tests.bench.models.families import FAMILIES, MECHANICAL, REMEMBERING, Arena
-from tests.bench.trials import machine, run_trials, trigonometry
+from tests.bench.models.families import MECHANICAL, REMEMBERING, Arena
 
-FOLDER = Path("reports") / "models"
 AXES = {"q": "configuration q", "v": "velocity v", "tau": "joint force τ", "joint": "together"}
 COLOURS = {"remembers": SERIES[0], "network": SERIES[2], "mechanics": SERIES[1], "white": SERIES[3]}
-
-
-def main(
-    *,
-    out: Path | None = None,
-    say: Callable[[str], None] = print,
-    workers: int = 1,
-    device: str = "cpu",
-    budget: float = families.TRAIN_S,
-) -> None:
-    """Measure what is not measured yet, and write report.md with a figure for each robot.
-
-    workers: families measured at once, a thread each. device: where the larger robots are trained.
-    budget: seconds of training a family.
-    """
-    folder = Path(out) if out is not None else FOLDER
-    rows = run_trials(_trials(device, budget), measure, folder, workers, say)
-    chosen = families.arenas()
-    results = {a.name: [row for row in rows if row["arena"] == a.name] for a in chosen}
-    for arena in chosen:
-        results[arena.name].sort(key=lambda row: list(FAMILIES).index(row["family"]))
-        save(figure(arena, results[arena.name]), folder / f"{arena.name}.png")
-    write_text(folder / "report.md", report(chosen, results))
-    say(f"report: {folder / 'report.md'}")
-
-
-def _trials(device: str, budget: float) -> list[dict[str, Any]]:
-    """One a family and robot; the large robots, which take longest, come first in each turn."""
-    groups = []
-    for arena in sorted(families.arenas(), key=lambda a: -a.robot.nv):
-        known = {
-            "settings": families.settings(),
-            "robot": arena.robot.to_dict(),
-            "region": arena.region.resolve(arena.robot.nv).to_dict(),
-            "dt": arena.dt,
-            "examined": arena.examined,
-            "budget": budget,
-        }
-        groups.append(
-            [
-                {
-                    "id": f"{arena.name}." + "".join(c if c.isalnum() else "_" for c in f.lower()),
-                    "arena": arena.name,
-                    "family": f,
-                    "device": device,
-                    "budget": budget,
-                    "identity": value_hash({**known, "family": [f, *FAMILIES[f]]}),
-                }
-                for f in FAMILIES
-            ]
-        )
-    return trigonometry(groups)
-
-
-def measure(trial: dict[str, Any]) -> dict[str, Any]:
-    """One family on one robot, in whichever process."""
-    (arena,) = (a for a in families.arenas() if a.name == trial["arena"])
-    found = families.measure(arena, trial["family"], trial["device"], trial["budget"])
-    return {**found, "machine": machine()}
 
 
 def report(chosen: Sequence[Arena], results: dict[str, list[dict[str, Any]]]) -> str:

@@ -2,8 +2,8 @@
 
     discover bench structure --out reports/structure [--part trees,…] [--workers N] [--seeds 0,1,…]
 
-Trials are kept one by one under `out`/records and not run again; other seeds draw other fresh
-robots and truths.
+Records are stored trial by trial under `out`/records and trials not run again; other seeds draw
+other robots and truths.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench.parts import measure
+from tests.bench.trials import measure
 
-TITLE = "Structure out of black boxes: trees, geometry, recursions"
+TITLE = "Mechanisms from black boxes: trees, geometry, recursions, forward programs"
 MODULES = (
-    "tests.bench.structure.trees",
-    "tests.bench.structure.geometry",
-    "tests.bench.structure.recursions",
-    "tests.bench.structure.forward",
-    "tests.bench.structure.controls",
+    "tests.bench.mechanism.trees",
+    "tests.bench.mechanism.geometry",
+    "tests.bench.mechanism.recursions",
+    "tests.bench.mechanism.forward",
+    "tests.bench.mechanism.controls",
 )
 
 

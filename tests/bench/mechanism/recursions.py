@@ -33,9 +33,9 @@ from discover.mechanism.recursion.pretty_printing import text
 from discover.mechanism.recursion.refit import refit
 from discover.mechanism.recursion.search import Recursion, search
 from kinematics import Robot
-from tests.bench.structure.black_boxes import altered, asked, network, simulated, table
-from tests.bench.structure.trees import described
-from tests.bench.trials import Part, Record, Trial, share, trigonometry
+from tests.bench.mechanism.black_boxes import altered, black_box, network, prober, table
+from tests.bench.mechanism.trees import described
+from tests.bench.trials import Part, Record, Trial, alternate, share
 
 _TWIST = carried(joint("v"), 1)
 GYROSCOPIC = Block("rate", (_TWIST, _TWIST), 1)
@@ -65,7 +65,7 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
     named = ["chain of 3", "branched tree of 4", "tree of 6", "panda", "solo12, free base"]
     groups.append([{"id": f"named_{n}".replace(" ", "_"), "named": n} for n in named])
     groups.append([{"id": f"held_{n}".replace(" ", "_"), "held": n} for n in ("table", "network")])
-    return trigonometry(groups)
+    return alternate(groups)
 
 
 def run(trial: Trial) -> Record:
@@ -75,7 +75,7 @@ def run(trial: Trial) -> Record:
     if "held" in trial:
         return _held(trial["held"])
     robot, terms = truth(trial)
-    questions = asked(altered(robot, terms, trial["noise"]), robot.nv)
+    questions = prober(altered(robot, terms, trial["noise"]), robot.nv)
     began = time.perf_counter()
     found = search(questions, *screw_tree(robot, np.zeros(robot.nv)))
     seconds = time.perf_counter() - began
@@ -113,7 +113,7 @@ def same_function(found: Recursion, robot: Robot, terms: dict[Block, float]) -> 
     """Whether the found blocks, with coefficients near the found ones, are the truth exactly."""
     if len(found.velocity) > len(terms):
         return False
-    clean = probe(asked(altered(robot, terms), robot.nv), 24)
+    clean = probe(prober(altered(robot, terms), robot.nv), 24)
     samples = Samples(found.tree, found.screws, clean.q, clean.v)
     values = [samples.block(b)[:, :, 0] for b in found.velocity]
     again = refit(samples, clean, found.inertia, found.root, values, found.root_vector)
@@ -138,7 +138,7 @@ def _named(name: str) -> Record:
     robot = named_robot(name)
     if robot.nq != robot.nv:
         return _free(robot)
-    questions = asked(simulated(robot, range(robot.nv)), robot.nv)
+    questions = prober(black_box(robot), robot.nv)
     began = time.perf_counter()
     found = search(questions, *screw_tree(robot, np.zeros(robot.nv)))
     return {**_told(found), "seconds": time.perf_counter() - began}
@@ -164,7 +164,7 @@ def _held(what: str) -> Record:
     """What a table and a network hold to: the best program, and how loosely."""
     robot = kinematics.load("double_pendulum")
     model = table(robot) if what == "table" else network(robot)
-    questions = asked(model, robot.nv)
+    questions = prober(model, robot.nv)
     return _told(search(questions, *screw_tree(robot, np.zeros(robot.nv))))
 
 

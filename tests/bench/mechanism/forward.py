@@ -25,9 +25,9 @@ from discover.mechanism.free_base import infer_free
 from discover.mechanism.inference import infer
 from kinematics import Robot
 from kinematics.programs import CompiledProgram, compile_trace, robot_program
-from tests.bench.structure.black_boxes import REGION, simulated
-from tests.bench.structure.tree_families import machine_like
-from tests.bench.structure.trees import described
+from tests.bench.mechanism.black_boxes import REGION, black_box
+from tests.bench.mechanism.trees import described
+from tests.bench.robots import machine_like
 from tests.bench.trials import Part, Record, Trial, share
 
 ROBOTS: dict[str, Callable[[], Robot]] = {
@@ -53,7 +53,7 @@ def run(trial: Trial) -> Record:
     """Infer one robot, derive its forward program, and time it."""
     robot = ROBOTS[trial["robot"]]()
     free = robot.nq > robot.nv
-    blackbox = BlackBox(simulated_body(robot), robot.nq, robot.nv)
+    blackbox = BlackBox(black_box_of(robot), robot.nq, robot.nv)
     box = REGION.resolve(robot.nv)
     began = time.process_time()
     inferred = (infer_free if free else infer)(blackbox, box)
@@ -90,10 +90,10 @@ def run(trial: Trial) -> Record:
     return record
 
 
-def simulated_body(robot: Robot) -> Callable:
+def black_box_of(robot: Robot) -> Callable:
     """The robot as a black box in its own numbering."""
     if robot.nq == robot.nv:
-        return simulated(robot, range(robot.nv))
+        return black_box(robot)
     return lambda q, v, tau: kinematics.aba(robot, q, v, tau)
 
 

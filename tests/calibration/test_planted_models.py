@@ -1,4 +1,4 @@
-"""The zoo holds what it says: planted models differ from physics by what was asked for."""
+"""Planted models are what they are called: they differ from physics by what their names say."""
 
 import pytest
 import torch
@@ -21,16 +21,16 @@ def plain(setting):
 
 
 def test_names_are_unique_and_truths_known(setting):
-    zoo = catalogue.zoo(setting)
-    names = [p.name for p in zoo]
+    planted_models = catalogue.planted_models(setting)
+    names = [p.name for p in planted_models]
     assert len(set(names)) == len(names)
-    assert {p.truth for p in zoo} == {*TRUTHS, None}
+    assert {p.truth for p in planted_models} == {*TRUTHS, None}
 
 
 def test_strong_and_hidden_laws_are_as_strong_as_they_say(setting, plain):
     states, a = plain
     sizes = {"strong": (0.15, 0.6), "hidden": (0.007, 0.03)}
-    found = alternatives.zoo(setting, noises=("clean",))
+    found = alternatives.planted_models(setting, noises=("clean",))
     assert len(found) > 30
     for planted in found:
         if planted.kind in ("first-order motion", "truncated trigonometry"):
@@ -47,7 +47,7 @@ def test_laws_are_no_rigid_bodies_of_any_parameters(setting):
 
     q, v, tau = setting.samples(200)
     family = Family.of(setting.robot, joint_terms(setting.robot))
-    for planted in alternatives.zoo(setting, noises=("clean",)):
+    for planted in alternatives.planted_models(setting, noises=("clean",)):
         if planted.kind == "first-order motion":
             continue  # inside the family, with bodies that cannot be
         answers = Answers(q=q, v=v, tau=tau, a=planted.model(q, v, tau))
@@ -59,7 +59,7 @@ def test_hybrids_are_exact_inside_and_something_else_outside(setting):
     from discover.blackbox import sampling
 
     states = setting.samples(100)
-    for planted in hybrids.zoo(setting):
+    for planted in hybrids.planted_models(setting):
         if not planted.edges or planted.noise != "clean" or "alternative" in planted.kind:
             continue
         (axis, edge), *_ = planted.edges.items()
@@ -73,7 +73,7 @@ def test_hybrids_are_exact_inside_and_something_else_outside(setting):
 
 def test_noise_is_of_the_size_that_it_says(setting, plain):
     states, a = plain
-    noisy = next(p for p in physics.zoo(setting) if p.kind == "5 % noise")
+    noisy = next(p for p in physics.planted_models(setting) if p.kind == "5 % noise")
     assert relative_error(noisy.model(*states), a) == pytest.approx(0.05, rel=0.2)
     assert not torch.equal(noisy.model(*states), noisy.model(*states))
 
@@ -83,13 +83,13 @@ def test_tables_are_good_inside_and_know_nothing_outside(setting):
 
     far = sampling.shell(setting.region, setting.robot, 100, 2.9, 3.0, seed=1)
     truth = kinematics.aba(setting.robot, *far)
-    for planted in tables.zoo(setting):
+    for planted in tables.planted_models(setting):
         if planted.kind in ("nearest neighbour", "table of H and bias", "local splines"):
             assert relative_error(planted.model(*far), truth) > 0.3, planted.name
 
 
 def test_truncated_trigonometry_converges_to_the_robot(setting, plain):
-    from discover.calibration.planted.truncated import with_truncated_trigonometry
+    from discover.calibration.planted.alternatives import with_truncated_trigonometry
 
     states, a = plain
     errors = [

@@ -21,35 +21,35 @@ from discover.mechanism.geometry.geometry import Geometry, infer_geometry, laid_
 from discover.mechanism.geometry.projection import Problem
 from discover.mechanism.probing import Prober
 from kinematics import Robot
-from tests.bench.structure.black_boxes import asked, simulated
-from tests.bench.structure.tree_families import trial_tree
-from tests.bench.trials import Part, Record, Trial, share, trigonometry
+from tests.bench.mechanism.black_boxes import black_box, prober
+from tests.bench.robots import trial_tree
+from tests.bench.trials import Part, Record, Trial, alternate, share
 
 _COUNT = 40
-_FRESH = 1000
+_SEEDED = 1000  # number of the first tree of seed 0
 _EXACT = 1e-8
 _SHOWN = 1e-9  # of the largest variance: combinations that the covariance knows
 _SPREAD = (0.5, 2.0)  # mean squares within which predictions are called within their deviations
 
 
 def trials(seeds: Sequence[int]) -> list[Trial]:
-    """Forty fresh trees a seed, a quarter of them under noise as well, and the Panda."""
-    numbers = [_FRESH * (1 + s) + k for s in seeds for k in range(_COUNT)]
+    """Forty trees a seed, a quarter of them under noise as well, and the Panda."""
+    numbers = [_SEEDED * (1 + s) + k for s in seeds for k in range(_COUNT)]
     exact = [{"id": f"tree_{k}", "robot": k, "noise": None} for k in numbers]
     noisy = [{"id": f"tree_{k}_tau", "robot": k, "noise": "tau"} for k in numbers[:: _COUNT // 10]]
-    return trigonometry([exact, noisy, [{"id": "panda", "robot": "panda", "noise": None}]])
+    return alternate([exact, noisy, [{"id": "panda", "robot": "panda", "noise": None}]])
 
 
 def run(trial: Trial) -> Record:
     """Infer one geometry."""
     name = trial["robot"]
     robot = kinematics.load(name) if isinstance(name, str) else trial_tree(name, least=3, most=10)
-    questions = asked(simulated(robot, range(robot.nv), trial["noise"]), robot.nv)
+    questions = prober(black_box(robot, noise=trial["noise"]), robot.nv)
     tree, true = screw_tree(robot, questions.draw(1, 0.7)[0])
     began = time.perf_counter()
     found = infer_geometry(questions, tree)
     seconds = time.perf_counter() - began
-    exact = asked(simulated(robot, range(robot.nv)), robot.nv, seed=1)
+    exact = prober(black_box(robot), robot.nv, seed=1)
     record: Record = {"name": robot.name, "joints": robot.nv, "seconds": seconds}
     record["queries"] = questions.blackbox.queries
     if trial["noise"] is None:
@@ -92,7 +92,8 @@ def report(records: list[Record], folder: Path) -> list[str]:
     exact = [r for r in records if r["noise"] is None and r["robot"] != "panda"]
     noisy = [r for r in records if r["noise"] is not None]
     lines = [
-        "Fresh trees of 3 to 10 joints, random and machine-like in turn; parents and kinds given.",
+        "Trees of 3 to 10 joints drawn by seed, random and machine-like in turn; parents and kinds "
+        "given.",
         "",
     ]
     if exact:
