@@ -207,7 +207,7 @@ def levenberg_step(
     norms = np.where(norms > 0, norms, 1.0)
     R, d = J / norms, -r
     if m > p + 1:
-        T = np.linalg.qr(np.column_stack([R, d]), mode="r")
+        T = np.asarray(np.linalg.qr(np.column_stack([R, d]), mode="r"))
         R, d = T[:p, :p], T[:p, p]
     u, s, vt = np.linalg.svd(R, full_matrices=False)
     keep = s > cut * s[:1]  # none of none
