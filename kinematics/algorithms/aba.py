@@ -28,26 +28,26 @@ def aba(robot: Robot, q: Any, v: Any, tau: Any, f_ext: Any = None) -> Array:
     return enter(robot, q, v, tau=tau, f_ext=f_ext).run(accelerations)
 
 
-def accelerations(given: Inputs) -> Array:
+def accelerations(inputs: Inputs) -> Array:
     """Forward dynamics of checked inputs (nv, B)."""
-    place = Placement(given.layout, given.q)
-    force = given.public["tau"].T
-    passive = joint_terms.velocity_forces(given)
+    place = Placement(inputs.layout, inputs.q)
+    force = inputs.public["tau"].T
+    passive = joint_terms.velocity_forces(inputs)
     if passive is not None:
         force = force - passive
-    if given.robot.mimic:
-        rest = force - rigid_forces(given, place)
-        return given.xp.solve(mass_matrix(given, place), rest)
-    return given.layout.public_dofs(articulated_motion(given, place, force.T))
+    if inputs.robot.mimic:
+        rest = force - rigid_forces(inputs, place)
+        return inputs.xp.solve(mass_matrix(inputs, place), rest)
+    return inputs.layout.public_dofs(articulated_motion(inputs, place, force.T))
 
 
-def articulated_motion(given: Inputs, place: Placement, force: Array) -> Array:
+def articulated_motion(inputs: Inputs, place: Placement, force: Array) -> Array:
     """The accelerations (nv, B) in level order; ``force`` (B, nv) in the robot's order."""
-    layout, xp = given.layout, given.xp
-    rigid = rigid_blocks(xp, given.pi, given.q)
-    wrenches = xp.split(body_wrenches(given, place), layout.body_sizes)
+    layout, xp = inputs.layout, inputs.xp
+    rigid = rigid_blocks(xp, inputs.pi, inputs.q)
+    wrenches = xp.split(body_wrenches(inputs, place), layout.body_sizes)
     tau = _padded(xp, layout.dofs(force))
-    armature = joint_terms.present(given, "armature")
+    armature = joint_terms.present(inputs, "armature")
     rotor = None if armature is None else _padded(xp, layout.dofs(armature.T))
 
     def inward(level: Level, total: Array) -> tuple[list[Array], Array]:

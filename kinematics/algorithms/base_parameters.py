@@ -187,10 +187,10 @@ def symbolic_base_parameters(robot: Robot, *, seed: int = 0) -> SymbolicBasePara
         expressions[:0] = stay
         parent = robot.parents[body]
         if parent >= 0 and pivots:
-            given = sum((here[e] * b for e, b in zip(pivots, basis, strict=True)), 0 * here)
+            inputs = sum((here[e] * b for e, b in zip(pivots, basis, strict=True)), 0 * here)
             if turn is not None:
-                given = _moved(given, turn.T, nothing)
-            arrived = _moved(given, rotation, offset)
+                inputs = _moved(inputs, turn.T, nothing)
+            arrived = _moved(inputs, rotation, offset)
             for k, value in enumerate(arrived):
                 if sympy.count_ops(value) > _LONG:
                     arrived[k] = sympy.Symbol(f"{PARAMETERS[k]}{body + 1}to{parent + 1}")

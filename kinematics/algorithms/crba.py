@@ -20,24 +20,26 @@ def crba(robot: Robot, q: Any) -> Array:
     q (..., nq) [rad | m]; entries in kg·m², kg·m or kg as the coordinates are angles or lengths.
     Featherstone (2008), table 6.2. Raises RobotError on wrong shapes.
     """
-    return enter(robot, q).run(lambda given: mass_matrix(given, Placement(given.layout, given.q)))
+    return enter(robot, q).run(
+        lambda inputs: mass_matrix(inputs, Placement(inputs.layout, inputs.q))
+    )
 
 
-def mass_matrix(given: Inputs, place: Placement) -> Array:
+def mass_matrix(inputs: Inputs, place: Placement) -> Array:
     """The mass matrix (nv, nv, B) in the robot's order."""
-    layout, xp = given.layout, given.xp
-    held = xp.take(composites(given, place), layout.dof_body)
+    layout, xp = inputs.layout, inputs.xp
+    held = xp.take(composites(inputs, place), layout.dof_body)
     own = xp.linear(layout.axis_momentum, held)
     matrix = place.project_columns(layout.dof_columns, own)
-    if given.robot.mimic:
-        matrix = given.rows(given.rows(matrix).swapaxes(0, 1)).swapaxes(0, 1)
-    armature = joint_terms.present(given, "armature")
-    return matrix if armature is None else matrix + _diagonal(given.xp, armature)
+    if inputs.robot.mimic:
+        matrix = inputs.rows(inputs.rows(matrix).swapaxes(0, 1)).swapaxes(0, 1)
+    armature = joint_terms.present(inputs, "armature")
+    return matrix if armature is None else matrix + _diagonal(inputs.xp, armature)
 
 
-def composites(given: Inputs, place: Placement) -> Array:
+def composites(inputs: Inputs, place: Placement) -> Array:
     """Inertial parameters (nb, 10, B) of each body with all that it carries, in its frame."""
-    return concat_levels(given.xp, place.inward(given.pi, place.carry_parameters))
+    return concat_levels(inputs.xp, place.inward(inputs.pi, place.carry_parameters))
 
 
 def _diagonal(xp: Any, x: Array) -> Array:

@@ -39,92 +39,94 @@ def joint_forces(robot: Robot, q: Any, v: Any, a: Any) -> Array:
     return enter(robot, q, v, a).run(_forces)
 
 
-def _forces(given: Inputs) -> Array:
-    return add_forces(given, given.xp.zeros((given.robot.nv, given.count), like=given.public["q"]))
+def _forces(inputs: Inputs) -> Array:
+    return add_forces(
+        inputs, inputs.xp.zeros((inputs.robot.nv, inputs.count), like=inputs.public["q"])
+    )
 
 
-def add_forces(given: Inputs, tau: Array) -> Array:
+def add_forces(inputs: Inputs, tau: Array) -> Array:
     """``tau`` (nv, B) plus the joint terms, with the acceleration's where it is given."""
-    armature = present(given, "armature")
-    if armature is not None and "a" in given.public:
-        tau = tau + armature * given.public["a"].T
-    passive = velocity_forces(given)
+    armature = present(inputs, "armature")
+    if armature is not None and "a" in inputs.public:
+        tau = tau + armature * inputs.public["a"].T
+    passive = velocity_forces(inputs)
     return tau if passive is None else tau + passive
 
 
-def velocity_forces(given: Inputs) -> Array | None:
+def velocity_forces(inputs: Inputs) -> Array | None:
     """The joint terms (nv, B) that do not depend on the acceleration; None where there are none."""
     parts = []
-    v = given.public["v"].T if "v" in given.public else None
-    damping = present(given, "damping")
+    v = inputs.public["v"].T if "v" in inputs.public else None
+    damping = present(inputs, "damping")
     if damping is not None and v is not None:
         parts.append(damping * v)
-    friction = present(given, "friction")
+    friction = present(inputs, "friction")
     if friction is not None and v is not None:
-        parts.append(friction * given.xp.tanh(v / given.robot.friction_speed))
-    stiffness = present(given, "stiffness")
+        parts.append(friction * inputs.xp.tanh(v / inputs.robot.friction_speed))
+    stiffness = present(inputs, "stiffness")
     if stiffness is not None:
-        reference = constant(given, given.robot.spring_reference)
-        parts.append(spring_forces(given, stiffness, reference))
+        reference = constant(inputs, inputs.robot.spring_reference)
+        parts.append(spring_forces(inputs, stiffness, reference))
     total: Array | None = None
     for part in parts:
         total = part if total is None else total + part
     return total
 
 
-def present(given: Inputs, name: str) -> Array | None:
+def present(inputs: Inputs, name: str) -> Array | None:
     """A joint term (nv, 1) in the caller's arrays, or None where the robot has none of it."""
-    robot = given.robot
-    return constant(given, getattr(robot, name)) if name in robot.active_terms else None
+    robot = inputs.robot
+    return constant(inputs, getattr(robot, name)) if name in robot.active_terms else None
 
 
-def constant(given: Inputs, value: torch.Tensor) -> Array:
+def constant(inputs: Inputs, value: torch.Tensor) -> Array:
     """A constant (nv,) of the robot as (nv, 1) in the caller's arrays."""
-    q = given.public["q"]
+    q = inputs.public["q"]
     if isinstance(q, torch.Tensor):
         return value.to(dtype=q.dtype, device=q.device)[:, None]
     return value.detach().cpu().numpy()[:, None]
 
 
-def spring_forces(given: Inputs, stiffness: Array, reference: Array) -> Array:
+def spring_forces(inputs: Inputs, stiffness: Array, reference: Array) -> Array:
     """The springs' part of the joint forces (nv, B), of constants (nv, 1)."""
-    out = stiffness * _single(given, reference)
-    if not given.robot.turning_springs:
+    out = stiffness * _single(inputs, reference)
+    if not inputs.robot.turning_springs:
         return out
-    rows = [out[dof.start : dof.stop] for dof in given.robot.v_slices]
-    for joint in given.robot.turning_springs:
-        rows[joint] = _of_columns(_turning(given, joint, stiffness, reference)[0], out)
-    return given.xp.concat(rows)
+    rows = [out[dof.start : dof.stop] for dof in inputs.robot.v_slices]
+    for joint in inputs.robot.turning_springs:
+        rows[joint] = _of_columns(_turning(inputs, joint, stiffness, reference)[0], out)
+    return inputs.xp.concat(rows)
 
 
-def spring_energy(given: Inputs, stiffness: Array, reference: Array) -> Array:
+def spring_energy(inputs: Inputs, stiffness: Array, reference: Array) -> Array:
     """The springs' energy (B,) [J]."""
-    stretched = _single(given, reference)
+    stretched = _single(inputs, reference)
     total = (stiffness * stretched * stretched).sum(0) * 0.5
-    for joint in given.robot.turning_springs:
-        total = total + _of_columns(_turning(given, joint, stiffness, reference)[1], total)
+    for joint in inputs.robot.turning_springs:
+        total = total + _of_columns(_turning(inputs, joint, stiffness, reference)[1], total)
     return total
 
 
-def _single(given: Inputs, reference: Array) -> Array:
+def _single(inputs: Inputs, reference: Array) -> Array:
     """The stretch (nv, B) of one-velocity joints, zero for the others."""
-    q, robot = given.public["q"], given.robot
-    columns = [given.xp.zeros((q.shape[0],), like=q)] * robot.nv
+    q, robot = inputs.public["q"], inputs.robot
+    columns = [inputs.xp.zeros((q.shape[0],), like=q)] * robot.nv
     for kind, at, dof in zip(robot.kinds, robot.q_slices, robot.v_slices, strict=True):
         if joints.NV[kind] == 1:
             columns[dof.start] = q[:, at.start] - reference[dof.start]
-    return given.xp.stack(columns, axis=0)
+    return inputs.xp.stack(columns, axis=0)
 
 
 def _turning(
-    given: Inputs, joint: int, stiffness: Array, reference: Array
+    inputs: Inputs, joint: int, stiffness: Array, reference: Array
 ) -> tuple[Tensor, Tensor]:
     """Force (B, 3 or 6) and energy (B,) of the spring of a ball joint or a free joint."""
-    robot = given.robot
+    robot = inputs.robot
     at, dof = robot.q_slices[joint], robot.v_slices[joint]
     q, k, zero = (
         _tensor(robot.name, x)
-        for x in (given.public["q"][:, at], stiffness[dof].T, reference[dof].T)
+        for x in (inputs.public["q"][:, at], stiffness[dof].T, reference[dof].T)
     )
     quaternion = q[:, -4:]
     rest = rot.quaternion_conjugate(rot.exp_quaternion(zero[:, :3]))

@@ -22,11 +22,11 @@ def regressor(robot: Robot, q: Any, v: Any, a: Any) -> Array:
     return enter(robot, q, v, a).run(_rows)
 
 
-def _rows(given: Inputs) -> Array:
+def _rows(inputs: Inputs) -> Array:
     """By virtual power: each body's wrench on the motions that the joints above it give to it."""
-    layout, xp = given.layout, given.xp
-    place = Placement(layout, given.q)
-    wrenches = _wrenches(layout.own_frames(motions(given, place), slice(None)))
+    layout, xp = inputs.layout, inputs.xp
+    place = Placement(layout, inputs.q)
+    wrenches = _wrenches(layout.own_frames(motions(inputs, place), slice(None)))
     powers = []
     for level, axes in zip(layout.levels, place.axes(), strict=True):
         axes = layout.own_frames(axes, level.bodies).swapaxes(1, 2)
@@ -34,10 +34,10 @@ def _rows(given: Inputs) -> Array:
         force, turn, lever, moment = (x[level.bodies] for x in wrenches)
         first = spatial.multiply(linear, turn) + spatial.multiply(angular, lever)
         parts = (spatial.multiply(linear, force), first, spatial.multiply(angular, moment))
-        powers.append(xp.concat(parts, axis=2).reshape(-1, 10, given.count))
-    zero = xp.zeros((1, 10, given.count), like=given.q)
+        powers.append(xp.concat(parts, axis=2).reshape(-1, 10, inputs.count))
+    zero = xp.zeros((1, 10, inputs.count), like=inputs.q)
     rows = xp.take(xp.concat((*powers, zero)), layout.axis_rows)
-    return given.rows(rows.reshape(layout.nv, 10 * layout.nb, given.count))
+    return inputs.rows(rows.reshape(layout.nv, 10 * layout.nb, inputs.count))
 
 
 def _wrenches(moving: Array) -> tuple[Array, Array, Array, Array]:

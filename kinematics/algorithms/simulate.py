@@ -23,7 +23,6 @@ from kinematics.errors import RobotError
 from kinematics.recursion.inputs import as_array, check_width, common_batch
 from kinematics.robot.tree import Robot, check_robot
 
-Policy = Callable[[Tensor, Tensor, float], Tensor]  # (q, v, t) -> tau
 Step = Callable[[Robot, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 

@@ -229,7 +229,7 @@ def _spanning_tree(model: Any, label: str) -> tuple[str, dict[str, list[Any]]]:
 
 
 def _independent_mimics(
-    given: list[Mimic], moving: Collection[str], label: str
+    mimics: list[Mimic], moving: Collection[str], label: str
 ) -> tuple[tuple[Mimic, ...], list[str]]:
     """Mimics of independent joints only, and notes on those whose driver does not move.
 
@@ -238,10 +238,10 @@ def _independent_mimics(
     moving = set(moving)
     notes = [
         f"joint {m.joint!r} mimics {m.driver!r}, which is no moving joint: left independent"
-        for m in given
+        for m in mimics
         if m.driver not in moving
     ]
-    by_name = {m.joint: m for m in given if m.driver in moving}
+    by_name = {m.joint: m for m in mimics if m.driver in moving}
     done: dict[str, Mimic] = {}
     for start in by_name:
         # down to something known, then back up: every link is followed once

@@ -43,8 +43,6 @@ BINARY: dict[str, Callable[[float, float], float]] = {
     "max": max,
 }
 
-ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "fma", "fms", "fnma"})
-
 
 class Node:
     """One scalar expression; made by a `Graph` and by arithmetic on other nodes."""

@@ -45,7 +45,7 @@ class Program:
 
     ``ports`` are the input arrays in calling order, ``outputs`` an object array of nodes of any
     shape (``()`` for an energy, ``(nv,)`` for forces, ``(nv, nv)`` for a mass matrix).
-    ``passes`` is an account of the algorithm that a person can read, where one was made.
+    ``passes`` is the algorithm written as passes over the tree, where it is known.
     """
 
     name: str

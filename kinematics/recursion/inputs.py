@@ -86,7 +86,7 @@ PIECE = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Checked inputs with one flat batch axis, and how results go back.
+    """Checked inputs with one flat batch axis, and the way of results to the caller's form.
 
     ``public`` holds them in the robot's order, (B, n). The properties are laid out for the
     recursions: q (B, nq) of the full tree, v, a, tau (nv, B) in level order, f_ext (nb, 6, B),
@@ -100,7 +100,9 @@ class Inputs:
     batch: tuple[int, ...]
     public: dict[str, Array]
     parameters: Array  # (B or 1, nb, 10)
-    back: torch.dtype | None  # results become tensors of this type; None: they stay as they are
+    result_dtype: (
+        torch.dtype | None
+    )  # of the tensors that results become; None: they stay as they are
 
     @property
     def count(self) -> int:
@@ -150,12 +152,12 @@ class Inputs:
     def run(self, function: Callable[[Inputs], Array]) -> Array:
         """``function`` of these inputs, (..., B), as the caller wants it: (*batch, ...)."""
         if self.count == 0:
-            return self._nothing(function)
+            return self._empty(function)
         torched = isinstance(self.public["q"], Tensor)
         if torched and self.count > self._piece and not torch.compiler.is_compiling():
             on_cpu = self.public["q"].device.type == "cpu"
             parts = [function(part) for part in self._pieces()] if on_cpu else [function(self)]
-        elif self.back is not None:
+        elif self.result_dtype is not None:
             with np.errstate(all="ignore"):  # a singular robot gives nan, as it does in torch
                 parts = [function(self)]
         else:
@@ -164,8 +166,8 @@ class Inputs:
             x = torch.cat([_wide(p, n) for p, n in zip(parts, self._sizes(), strict=True)], dim=-1)
         else:
             x = parts[0]
-        if self.back is not None:
-            x = torch.as_tensor(x).to(self.back)
+        if self.result_dtype is not None:
+            x = torch.as_tensor(x).to(self.result_dtype)
         count = self.count
         if x.shape[-1] != count:
             x = _wide(x, count)
@@ -173,9 +175,9 @@ class Inputs:
             x = x.movedim(-1, 0) if isinstance(x, Tensor) else np.moveaxis(x, -1, 0)
         return x if x.ndim > 0 and len(self.batch) == 1 else x.reshape((*self.batch, *x.shape[1:]))
 
-    def _nothing(self, function: Callable[[Inputs], Array]) -> Array:
-        """Results of no states: those of one state, left out."""
-        one = self.public["q"].new_zeros if self.back is None else None
+    def _empty(self, function: Callable[[Inputs], Array]) -> Array:
+        """The empty results of an empty batch, shaped as those of one state."""
+        one = self.public["q"].new_zeros if self.result_dtype is None else None
         public = {}
         for name, x in self.public.items():
             shape = (1, *x.shape[1:])
@@ -231,7 +233,7 @@ def enter(
     symbolic = isinstance(robot.pi, np.ndarray) or any(
         isinstance(x, np.ndarray) for x in arrays.values()
     )
-    back = None
+    result_dtype = None
     if symbolic:
         arrays = {name: as_numpy(x) for name, x in arrays.items()}
         pi: Array = as_numpy(robot.pi)
@@ -246,7 +248,7 @@ def enter(
     count = public["q"].shape[0]
     small = count <= SMALL and count * robot.nb <= SMALL_BODIES
     if not symbolic and small and plain([*public.values(), pi]):
-        back = public["q"].dtype
+        result_dtype = public["q"].dtype
         public = {name: x.numpy() for name, x in public.items()}
         pi = pi.numpy()
     return Inputs(
@@ -256,7 +258,7 @@ def enter(
         batch=batch,
         public=public,
         parameters=pi,
-        back=back,
+        result_dtype=result_dtype,
     )
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from kinematics.robot.tree import Robot
+from kinematics.robot.tree import Robot
 
 
 @dataclass(frozen=True, kw_only=True)

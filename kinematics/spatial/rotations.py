@@ -1,4 +1,4 @@
-"""Rotations: roll-pitch-yaw, axis-angle, unit quaternions (wxyz)."""
+"""Rotations: matrices, rotation vectors, unit quaternions (wxyz)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,6 @@ import torch
 from torch import Tensor
 
 from kinematics.arrays import Array, namespace
-
-
-def from_rpy(roll: float, pitch: float, yaw: float) -> np.ndarray:
-    """Rotation matrix of URDF's fixed-axis roll, pitch, yaw [rad]; child to parent."""
-    (sr, cr), (sp, cp), (sy, cy) = ((np.sin(x), np.cos(x)) for x in (roll, pitch, yaw))
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )
 
 
 def clean(rotation: np.ndarray, tolerance: float = 1e-15) -> np.ndarray:

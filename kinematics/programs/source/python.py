@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
 from kinematics.programs.graph import Node
 from kinematics.programs.program import Program, check_arguments
@@ -157,13 +158,7 @@ def column_function(program: Program, module: str) -> Callable[..., list[Any]]:
         names[node.id] = name
     body = [*lines, f"return [{', '.join(names[n.id] for n in outputs)}]"]
     source = f"def function({', '.join(arguments)}):\n" + "\n".join(f"    {x}" for x in body)
-    scope: dict[str, Any] = {"math": math}
-    if module == "numpy":
-        scope["numpy"] = np
-    if module == "torch":
-        import torch
-
-        scope["torch"] = torch
+    scope: dict[str, Any] = {"math": math, "numpy": np, "torch": torch}
     exec(compile(source, f"<{program.name}>", "exec"), scope)
     function: Callable[..., list[Any]] = scope["function"]
     return function
