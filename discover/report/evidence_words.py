@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from discover.judgement.evidence import Evidence
-from discover.judgement.verdict import CASES, Calibration, Rule, judge, rules
+from discover.judgement.thresholds import Rule, rules
+from discover.judgement.verdict import CASES, Calibration, judge
 from discover.report.numbers import distance, listing, number, relative
 from discover.report.stored import StoredExam
 from discover.report.words import SYMBOLS, departures
@@ -131,7 +132,7 @@ WORDS: Mapping[str, Words] = {
         "half-widths",
         "the same for a law known up to noise: where the error beyond noise exceeds 5 %",
     ),
-    "grain of what is left over": Words(
+    "local roughness of the residual": Words(
         "local roughness",
         "fraction",
         "share of the best law's residual that changes within a fraction of a half-width, as it "
