@@ -80,6 +80,20 @@ def test_a_new_kind_of_extension_is_a_class_and_a_line(monkeypatch):
     assert "weak motors" in repr(again)
 
 
+def test_an_extension_that_is_not_registered_is_not_dropped_silently():
+    law = RigidBodyLaw(robot=ROBOT, extensions=(WeakMotors(0.8),), size=7)
+    with pytest.raises(TypeError, match="add its class"):
+        law.to_dict()
+
+
+def test_steps_of_a_law_with_surrogate_trigonometry_use_it():
+    trigonometry = SurrogateTrigonometry(ANGLE - ANGLE**3 / 6, 1 - ANGLE**2 / 2)
+    law = RigidBodyLaw(robot=ROBOT, extensions=(trigonometry,), size=7, integrator="euler", dt=0.01)
+    q, v, tau = STATES
+    _, faster = law.step(q, v, tau)
+    torch.testing.assert_close(faster, v + 0.01 * law(q, v, tau))
+
+
 def every_kind():
     s, w = symbols(2), memory_symbols(2)
     drag = next(t for t in library(ROBOT) if t.name == "quadratic drag, joint 1")

@@ -1,4 +1,4 @@
-"""Bodies that are asked, or answer, through a function that nobody listed."""
+"""Static input and output nonlinearities of rigid bodies: found, fitted, stored, compiled."""
 
 import json
 from dataclasses import replace
@@ -19,8 +19,7 @@ from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import Term, symbols
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
-from discover.laws.search.nonlinearities import io_functions as channel_laws
-from discover.laws.search.nonlinearities import io_search as channel_search
+from discover.laws.search.nonlinearities import io_functions, io_search
 from discover.laws.search.nonlinearities.drive_terms import as_felt
 from discover.laws.search.nonlinearities.io_fit import ChannelProblem, Group, Kind
 from discover.laws.search.nonlinearities.io_functions import Flexible, Splined
@@ -57,11 +56,11 @@ def out_to_twice(model, robot, n, seed):
 
 
 def searched(model, robot):
-    """(the law behind channels or None, its relative error far out on clean answers)"""
+    """(the law with a nonlinearity or None, its relative error far out on clean answers)"""
     noisy = with_noise(model, robot)
     wide, held = out_to_twice(noisy, robot, 160, 1), out_to_twice(noisy, robot, 90, 7)
     physics = fit(Family.of(robot), wide)
-    found = channel_search.explain(physics, physics, wide, held, floor=NOISE)
+    found = io_search.explain(physics, physics, wide, held, floor=NOISE)
     if found is None:
         return None, float("nan")
     far = asked(model, sampling.shell(REGION, robot, 200, 2.0, 3.0, axis="joint", seed=9))
@@ -110,7 +109,7 @@ def clipped(a):
         "stops at a speed",
     ],
 )
-def test_the_channel_and_its_function_are_found(pendulum, place, alter, error):
+def test_the_altered_signal_and_its_function_are_found(pendulum, place, alter, error):
     law, far = searched(lambda q, v, tau: alter(pendulum, q, v, tau), pendulum)
     assert law is not None
     assert [c.place for c in law.family.nonlinearities] == [place]
@@ -123,7 +122,7 @@ def test_nothing_is_found_in_rigid_bodies(pendulum):
 
 
 @pytest.mark.parametrize("kind", ["nearest neighbour", "table of H and bias"])
-def test_no_law_behind_channels_is_accepted_in_a_table(pendulum, kind):
+def test_no_nonlinearity_is_accepted_in_a_table(pendulum, kind):
     setting = Setting(robot=pendulum, region=REGION.resolve(2))
     table = next(p for p in tables_of(setting) if p.kind == kind).build()
     law, far = searched(table, pendulum)
@@ -132,7 +131,7 @@ def test_no_law_behind_channels_is_accepted_in_a_table(pendulum, kind):
 
 
 @pytest.mark.parametrize(("stop", "at_edge"), [(1.0, True), (1.4, False), (0.6, False)])
-def test_what_stops_at_the_edge_of_the_region_is_told(pendulum, stop, at_edge):
+def test_an_input_function_that_ends_at_the_edge_is_recognised(pendulum, stop, at_edge):
     q = symbols(2)["q"]
     rows = (sympy.Max(-stop, sympy.Min(stop, q[0])), q[1])
     inside = asked(
@@ -142,7 +141,7 @@ def test_what_stops_at_the_edge_of_the_region_is_told(pendulum, stop, at_edge):
     assert ends_at_edge((StaticNonlinearity(place="q", rows=rows),), inside) is at_edge
 
 
-def test_a_function_of_a_whole_size_is_paid_once_and_fits_again(pendulum):
+def test_a_function_of_the_norm_is_counted_once_and_fits_again(pendulum):
     s = symbols(2)
     size = sympy.sqrt(sum(x**2 for x in s["v"]))
     nonlinearity = StaticNonlinearity(
@@ -163,7 +162,7 @@ def test_a_function_of_a_whole_size_is_paid_once_and_fits_again(pendulum):
     assert refit(start, answers, ()).error < 1e-8
 
 
-def test_bodies_are_fitted_behind_answers_that_depend_on_each_other(pendulum):
+def test_bodies_are_fitted_behind_outputs_that_depend_on_each_other(pendulum):
     """An acceleration that is limited in size as a whole: each row depends on all joints."""
     s = symbols(2)
     size = sympy.sqrt(sum(x**2 for x in s["a"]))
@@ -181,18 +180,21 @@ def test_bodies_are_fitted_behind_answers_that_depend_on_each_other(pendulum):
     assert refit(start, answers, ()).error < 1e-8
 
 
-def channelled(robot):
+def saturated_and_fading(robot):
     s = symbols(robot.nv)
     rows = tuple(25 * sympy.tanh(a / 25) for a in s["a"])
-    felt = (s["tau"][0] * (1 - s["v"][0] ** 2 / 50), s["tau"][1])
-    return (StaticNonlinearity(place="a", rows=rows), StaticNonlinearity(place="tau", rows=felt))
+    given = (s["tau"][0] * (1 - s["v"][0] ** 2 / 50), s["tau"][1])
+    return (
+        StaticNonlinearity(place="a", rows=rows),
+        StaticNonlinearity(place="tau", rows=given),
+    )
 
 
-def test_a_law_behind_channels_answers_stores_and_compiles(pendulum):
-    law = RigidBodyLaw(robot=pendulum, extensions=channelled(pendulum), size=1)
+def test_a_law_with_nonlinearities_answers_stores_and_compiles(pendulum):
+    law = RigidBodyLaw(robot=pendulum, extensions=saturated_and_fading(pendulum), size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 40, 2)
-    felt = torch.stack([tau[:, 0] * (1 - v[:, 0] ** 2 / 50), tau[:, 1]], -1)
-    expected = 25 * torch.tanh(kinematics.aba(pendulum, q, v, felt) / 25)
+    given = torch.stack([tau[:, 0] * (1 - v[:, 0] ** 2 / 50), tau[:, 1]], -1)
+    expected = 25 * torch.tanh(kinematics.aba(pendulum, q, v, given) / 25)
     assert torch.allclose(law(q, v, tau), expected, rtol=1e-9)
     again = from_dict(json.loads(json.dumps(law.to_dict())))
     assert torch.equal(again(q, v, tau), law(q, v, tau))
@@ -204,7 +206,7 @@ def test_a_law_behind_channels_answers_stores_and_compiles(pendulum):
 
 
 @pytest.mark.parametrize(
-    ("felt", "shape"),
+    ("given", "shape"),
     [
         (lambda tau: 3 * torch.tanh(tau / 3), lambda x, size: sympy.tanh(x / 3)),
         (
@@ -214,14 +216,14 @@ def test_a_law_behind_channels_answers_stores_and_compiles(pendulum):
     ],
     ids=["each", "as a whole"],
 )
-def test_forces_of_tau_beside_bodies_of_any_size_are_told_as_what_is_felt(pendulum, felt, shape):
+def test_forces_of_tau_beside_bodies_of_any_size_become_an_input_function(pendulum, given, shape):
     tau = symbols(2)["tau"]
     size = sympy.sqrt(sum(x**2 for x in tau))
     limited = Term(name="limited", shape=tuple(shape(x, size) for x in tau))
     family, heavy = Family.of(pendulum, [limited]), 1e9
     bodies = family.basis.T @ pendulum.pi.flatten()
     answers = out_to_twice(
-        lambda q, v, tau: kinematics.aba(pendulum, q, v, felt(tau)), pendulum, 100, 3
+        lambda q, v, tau: kinematics.aba(pendulum, q, v, given(tau)), pendulum, 100, 3
     )
     law = replace(
         fit(Family.of(pendulum), answers),
@@ -237,8 +239,8 @@ def test_forces_of_tau_beside_bodies_of_any_size_are_told_as_what_is_felt(pendul
     assert as_felt(light, answers, answers, 1e-6) is None
 
 
-def test_bodies_behind_known_channels_are_found_again(pendulum):
-    nonlinearities = channelled(pendulum)
+def test_bodies_behind_known_nonlinearities_are_found_again(pendulum):
+    nonlinearities = saturated_and_fading(pendulum)
     law = RigidBodyLaw(robot=pendulum, extensions=nonlinearities, size=1)
     answers = out_to_twice(law, pendulum, 100, 3)
     weaker = out_to_twice(
@@ -264,9 +266,9 @@ def test_a_corner_is_placed_where_the_function_bends(pendulum, corner):
         for n in (1, 7)
     )
     base, kind = fit(Family.of(pendulum), answers), Kind("tau", "tau")
-    problem, x = channel_search._problem(base, base.theta, answers, kind, [(0, 1)], 10)
-    smooth = channel_search._error(base, held, kind, problem.groups, problem.solve(x, 30))
-    sharp = channel_search._fitted(base, base.theta, answers, held, kind, [(0, 1)], 10, 30)
+    problem, x = io_search._problem(base, base.theta, answers, kind, [(0, 1)], 10)
+    smooth = io_search._error(base, held, kind, problem.groups, problem.solve(x, 30))
+    sharp = io_search._fitted(base, base.theta, answers, held, kind, [(0, 1)], 10, 30)
     assert sharp.held_out < 1e-4 < 1e-3 < smooth
     assert sharp.problem.groups[0].function.corners == 1
     assert float(sharp.x[-1]) == pytest.approx(corner, abs=1e-3)
@@ -283,9 +285,9 @@ def test_no_corner_is_put_where_nothing_bends(pendulum):
         for n in (1, 7)
     )
     base, kind = fit(Family.of(pendulum), answers), Kind("tau", "tau")
-    smooth = channel_search._fitted(base, base.theta, answers, held, kind, [(0, 1)], 18, 15)
+    smooth = io_search._fitted(base, base.theta, answers, held, kind, [(0, 1)], 18, 15)
     assert smooth.held_out < 0.02
-    sharp = channel_search._sharpened(smooth, base, held)
+    sharp = io_search._sharpened(smooth, base, held)
     assert sharp.problem.groups[0].function.corners == 0
 
 
@@ -303,10 +305,10 @@ def test_what_is_felt_has_the_unit_of_what_is_asked(pendulum, size, unit):
     problem = ChannelProblem(base, answers, kind, [Group((0, 1), function)])
     whole = torch.cat([unit * base.theta, x])
     found = Flexible(kind=kind, problem=problem, x=whole, held_out=0.0)
-    theta, c = channel_laws._in_scale(found)
+    theta, c = io_functions._in_scale(found)
     inner = z.flatten().quantile(0.1)
     assert float(function(inner[None], c)) == pytest.approx(1)
     same = problem.bodies(torch.cat([theta, c]))[2]
     assert torch.allclose(same, problem.bodies(whole)[2], rtol=1e-6)
     one = replace(found, problem=problem.with_groups([Group((1,), function)]))
-    assert torch.equal(channel_laws._in_scale(one)[1], x)  # joint 1 feels what it is asked
+    assert torch.equal(io_functions._in_scale(one)[1], x)  # joint 1 feels what it is asked

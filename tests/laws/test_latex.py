@@ -90,3 +90,15 @@ def test_the_same_seed_gives_the_same_bytes_on_one_or_two_threads():
     ]
     assert told[0] == told[1]
     assert len(told[0].strip()) == 64
+
+
+@pytest.mark.parametrize(("kinds", "flat"), [(("prismatic",), True), (("revolute",), False)])
+def test_formulas_of_larger_robots_are_flat_where_their_programs_are_short(kinds, flat):
+    robot = kinematics.random_tree(4, seed=1, kinds=kinds)
+    law = RigidBodyLaw(robot=robot, size=1)
+    assert bool(law.intermediates) is not flat
+    if flat:
+        q = torch.zeros(4, dtype=torch.float64)
+        at = dict.fromkeys(law.symbols["q"], 0.0)
+        H = torch.tensor(sympy.matrix2numpy(law.mass_matrix.subs(at)).astype(float))
+        torch.testing.assert_close(H, kinematics.crba(robot, q))

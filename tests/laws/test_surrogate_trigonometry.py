@@ -1,4 +1,4 @@
-"""Bodies that turn by other functions than sine and cosine."""
+"""Surrogate trigonometry: bodies with other functions for sine and cosine."""
 
 import json
 
@@ -24,7 +24,7 @@ from discover.laws.extensions.surrogate_trigonometry import (
 from discover.laws.extensions.tabulated import Table
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
-from discover.laws.search.nonlinearities import trigonometry_search as turn_search
+from discover.laws.search.nonlinearities import trigonometry_search
 from kinematics.programs import trace
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
@@ -43,7 +43,7 @@ def asked(model, robot, seed):
 
 
 @pytest.mark.parametrize("composites", [False, True])
-def test_turned_by_sine_and_cosine_they_are_the_bodies(composites):
+def test_with_sine_and_cosine_they_are_the_bodies(composites):
     robot = kinematics.load("planar_3r")
     q, v, _ = sampling.sample(REGION, robot, 20, 1)
     trigonometry = SurrogateTrigonometry(sympy.sin(ANGLE), sympy.cos(ANGLE), composites)
@@ -57,7 +57,7 @@ def test_truncated_series_are_found(pendulum, order):
     model = with_truncated_trigonometry(pendulum, order)
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
     physics = fit(Family.of(pendulum), wide)
-    found = turn_search.explain(physics, physics, wide, held, floor=1e-9)
+    found = trigonometry_search.explain(physics, physics, wide, held, floor=1e-9)
     assert found is not None
     trigonometry = found.fit.family.trigonometry
     cubic = ANGLE - ANGLE**3 / 6 if order == 3 else ANGLE
@@ -108,7 +108,7 @@ def test_series_in_one_part_alone_are_found_there(pendulum, parts):
     model = altered(pendulum, parts, lambda x: x - x**3 / 6, lambda x: 1 - x**2 / 2)
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
     physics = fit(Family.of(pendulum), wide)
-    found = turn_search.explain(physics, physics, wide, held, floor=1e-9)
+    found = trigonometry_search.explain(physics, physics, wide, held, floor=1e-9)
     assert found is not None
     # The mass matrix of a double pendulum has no sine, its velocity forces have no cosine.
     assert (found.fit.family.trigonometry.parts == ("gravity",)) == (parts == ("gravity",))
@@ -121,7 +121,7 @@ def test_functions_that_are_no_polynomials_are_found(pendulum):
     model = altered(pendulum, PARTS, np.tanh, lambda x: np.exp(-0.6 * x**2))
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
     physics = fit(Family.of(pendulum), wide)
-    found = turn_search.explain(physics, physics, wide, held, floor=1e-6)
+    found = trigonometry_search.explain(physics, physics, wide, held, floor=1e-6)
     assert found is not None
     inside = sampling.sample(REGION, pendulum, 100, 3)
     assert relative_error(found.fit.predict(*inside), model(*inside)) < 2e-2
@@ -139,16 +139,16 @@ def test_nothing_is_found_in_rigid_bodies(pendulum):
 
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
     physics = fit(Family.of(pendulum), wide)
-    assert turn_search.explain(physics, physics, wide, held, floor=1e-9) is None
+    assert trigonometry_search.explain(physics, physics, wide, held, floor=1e-9) is None
 
 
-def test_nothing_is_found_in_what_does_not_turn_so(pendulum):
+def test_nothing_is_found_beside_another_force(pendulum):
     def model(q, v, tau):
         return kinematics.aba(pendulum, q, v, tau - 2 * v * v.abs())
 
     wide, held = asked(model, pendulum, 1), asked(model, pendulum, 5)
     physics = fit(Family.of(pendulum), wide)
-    assert turn_search.explain(physics, physics, wide, held, floor=1e-9) is None
+    assert trigonometry_search.explain(physics, physics, wide, held, floor=1e-9) is None
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_nothing_is_found_in_what_does_not_turn_so(pendulum):
     [(False, PARTS), (True, PARTS), (False, ("gravity",)), (True, ("inertia",)),
      (False, ("velocity", "inertia"))],
 )  # fmt: skip
-def test_a_turned_law_answers_stores_and_compiles(pendulum, composites, parts):
+def test_a_law_with_surrogates_answers_stores_and_compiles(pendulum, composites, parts):
     damped = pendulum.replace(
         damping=torch.tensor([0.3, 0.1]), armature=torch.tensor([0.0, 0.02]),
         stiffness=torch.tensor([0.0, 1.5]),
@@ -166,24 +166,24 @@ def test_a_turned_law_answers_stores_and_compiles(pendulum, composites, parts):
     )
     law = RigidBodyLaw(robot=damped, extensions=(trigonometry,), size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 30, 2)
-    told = law(q, v, tau)
-    assert relative_error(kinematics.aba(damped, q, v, tau), told) > 1e-3
+    a = law(q, v, tau)
+    assert relative_error(kinematics.aba(damped, q, v, tau), a) > 1e-3
     again = from_dict(json.loads(json.dumps(law.to_dict())))
-    assert torch.allclose(again(q, v, tau), told, rtol=1e-12)
+    assert torch.allclose(again(q, v, tau), a, rtol=1e-12)
     compiled = torch.from_numpy(law.compile()(q.numpy(), v.numpy(), tau.numpy()))
-    assert torch.allclose(compiled, told, rtol=1e-9)
+    assert torch.allclose(compiled, a, rtol=1e-9)
     s = law.symbols
     at = dict(zip((*s["q"], *s["v"]), (*q[0].tolist(), *v[0].tolist()), strict=True))
     H, b = (
         torch.tensor(sympy.matrix2numpy(x.subs(at)).astype(float))
         for x in (law.mass_matrix, law.bias)
     )
-    assert torch.allclose(H @ told[0] + b[:, 0], tau[0], rtol=1e-6, atol=1e-8)
+    assert torch.allclose(H @ a[0] + b[:, 0], tau[0], rtol=1e-6, atol=1e-8)
     assert law.family == "rigid body + surrogate trigonometry"
     assert len(law.terms) == 2
 
 
-def test_a_law_turned_by_tables_answers_stores_and_compiles(pendulum):
+def test_a_law_with_tables_for_surrogates_answers_stores_and_compiles(pendulum):
     z = np.linspace(-1.2, 1.2, 25)
     tables = [
         Table(name, tuple(z.tolist()), tuple(f(z).tolist()))
@@ -192,12 +192,12 @@ def test_a_law_turned_by_tables_answers_stores_and_compiles(pendulum):
     trigonometry = SurrogateTrigonometry(*(t.function(ANGLE) for t in tables), tables=tuple(tables))
     law = RigidBodyLaw(robot=pendulum, extensions=(trigonometry,), size=1)
     q, v, tau = sampling.sample(REGION, pendulum, 30, 2)
-    told = law(q, v, tau)
-    assert relative_error(told, kinematics.aba(pendulum, q, v, tau)) < 1e-3
+    a = law(q, v, tau)
+    assert relative_error(a, kinematics.aba(pendulum, q, v, tau)) < 1e-3
     again = from_dict(json.loads(json.dumps(law.to_dict())))
-    assert torch.allclose(again(q, v, tau), told, rtol=1e-12)
+    assert torch.allclose(again(q, v, tau), a, rtol=1e-12)
     compiled = torch.from_numpy(law.compile()(q.numpy(), v.numpy(), tau.numpy()))
-    assert torch.allclose(compiled, told, rtol=1e-9)
+    assert torch.allclose(compiled, a, rtol=1e-9)
     assert law.mass_matrix.has(tables[1].function)
     written: dict = {}
     exec(law.export("sympy"), written)
@@ -236,7 +236,7 @@ def test_functions_that_are_not_defined_everywhere_do_not_stop_a_search(
     basis = identifiable(pendulum, trigonometry)
     assert bool(torch.isfinite(basis).all())
     q, v, _ = sampling.sample(discover.Region(q=0.1, v=1.0, tau=1.0), pendulum, 30, 0)
-    told = columns(pendulum, trigonometry, basis, q, v)
-    assert told.inertia.shape[-1] == told.bias.shape[-1] == basis.shape[1]
+    made = columns(pendulum, trigonometry, basis, q, v)
+    assert made.inertia.shape[-1] == made.bias.shape[-1] == basis.shape[1]
     if sine.has(sympy.exp, sympy.sinh):
         assert basis.shape[1] >= 3  # two inertias and a coupling, and the weights

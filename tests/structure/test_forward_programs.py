@@ -92,7 +92,7 @@ def test_the_law_of_an_unknown_robot_compiles_to_that_program():
     exam = discover.examine(black_box(robot), None, region)
     program = exam.law.program
     assert "outward" in program
-    assert program.found
+    assert program.identified
     own = kinematics.compile(robot, "aba")
     for compiled in (program.compile(), exam.law.compile()):
         counts = [sum(p.operations[k] for k in ("mul", "add", "div")) for p in (compiled, own)]

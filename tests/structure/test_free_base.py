@@ -61,7 +61,7 @@ def test_examine_of_a_free_base_without_a_robot(tmp_path):
     expected = _model(robot)(*states)
     assert relative_error(exam.law(*states), expected) < 1e-6
     program = exam.law.program
-    assert program.found
+    assert program.identified
     compiled = torch.as_tensor(program.compile()(*(x.numpy() for x in states)))
     assert relative_error(compiled, expected) < 1e-6
     assert exam.account is not None

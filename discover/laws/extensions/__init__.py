@@ -28,8 +28,14 @@ def of_kind(extensions: Iterable[LawExtension], kind: type[Kind]) -> tuple[Kind,
 
 
 def records_of(extensions: Iterable[LawExtension]) -> dict[str, Any]:
-    """JSON-able form: under the key of each class a list, or one record or None."""
+    """JSON-able form: under the key of each class a list, or one record or None.
+
+    Raises TypeError for an extension whose class is not one of EXTENSIONS.
+    """
     listed = tuple(extensions)
+    for x in listed:
+        if type(x) not in EXTENSIONS:
+            raise TypeError(f"expected extensions of EXTENSIONS, found {x!r}: add its class there")
     out: dict[str, Any] = {}
     for kind in EXTENSIONS:
         records = [x.to_dict() for x in of_kind(listed, kind)]

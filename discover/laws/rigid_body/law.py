@@ -167,8 +167,7 @@ class RigidBodyLaw(Law):
         if not self._without_memory:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
-        family = replace(self._family(robot), trigonometry=self.trigonometry)
-        return family.acceleration(self._coefficients.to(q), q, v, tau)
+        return self._family(robot).acceleration(self._coefficients.to(q), q, v, tau)
 
     def after(
         self,
@@ -222,6 +221,7 @@ class RigidBodyLaw(Law):
             nonlinearities=tuple(
                 x for x in self.non_additive if not isinstance(x, SurrogateTrigonometry)
             ),
+            trigonometry=self.trigonometry,
         )
 
     @property
