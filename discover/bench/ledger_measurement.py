@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -29,7 +29,7 @@ from discover.data.settings import Data
 from discover.data.simulated import generate
 from discover.errors import WorldlawError
 from discover.evaluation import line_up, time_ledger
-from discover.evaluation.contender import arrays
+from discover.evaluation.contender import Contender, arrays
 from discover.evaluation.simulators import pinocchio
 from discover.examination.examine import examine
 from discover.laws.rigid_body.family import Family
@@ -92,25 +92,13 @@ def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
         torch_compile=with_torch_compile,
         compile_simulator=robot.nv <= effort.few_joints,
     )
-    timings = time_ledger.measure(
-        contenders, robot, region, batches=effort.batches, rounds=effort.rounds
-    )
-    reference, reference_name = reference_of(robot)
-    accuracy = time_ledger.errors(contenders, reference, robot, region)
+    ledger = _ledger(subject, robot, region, effort, contenders, training)
     many = max(effort.batches)
     rows = compiled_timings(robot, (1, many), orders=ORDERS, rounds=3 * effort.rounds)
     program = kinematics.compile(robot, "aba")
     measured = kinematics.compile(robot, "aba", order="fastest")
     return {
-        "title": subject.title,
-        "robot": {"name": robot.name, "bodies": robot.nb, "velocities": robot.nv},
-        "region": region.to_dict(),
-        "machine": time_ledger.machine(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
-        "reference": reference_name,
-        "timings": [asdict(t) for t in timings],
-        "accuracy": [asdict(a) for a in accuracy],
+        **ledger,
         "programs": [asdict(r) for r in rows],
         "orders": {
             "operations": operation_counts(robot, program.arithmetic),
@@ -125,7 +113,6 @@ def measure(subject: Subject, robot: Robot, effort: Effort) -> dict[str, Any]:
             ),
         },
         "compile": compiling,
-        "training": training,
         "law": distilled,
     }
 
@@ -147,22 +134,37 @@ def measure_on_card(subject: Subject, robot: Robot, effort: Effort) -> dict[str,
         plain=[name for name in networks if NETWORKS[name][0] == "mlp"],
         threads=min(MOST_THREADS, os.cpu_count() or 1),
     )
+    ledger = _ledger(subject, robot, region, effort, contenders, training)
+    ledger["machine"]["card"] = torch.cuda.get_device_name()
+    ledger["versions"]["CUDA"] = str(torch.version.cuda)
+    return {**ledger, "build_seconds": building}
+
+
+def _ledger(
+    subject: Subject,
+    robot: Robot,
+    region: Region,
+    effort: Effort,
+    contenders: Sequence[Contender],
+    training: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Times and errors of the contenders, with all that they were measured on."""
     timings = time_ledger.measure(
         contenders, robot, region, batches=effort.batches, rounds=effort.rounds
     )
     reference, reference_name = reference_of(robot)
+    accuracy = time_ledger.errors(contenders, reference, robot, region)
     return {
         "title": subject.title,
         "robot": {"name": robot.name, "bodies": robot.nb, "velocities": robot.nv},
         "region": region.to_dict(),
-        "machine": {**time_ledger.machine(), "card": torch.cuda.get_device_name()},
-        "versions": {**versions(), "CUDA": str(torch.version.cuda)},
+        "machine": time_ledger.machine(),
+        "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
         "reference": reference_name,
         "timings": [asdict(t) for t in timings],
-        "accuracy": [asdict(a) for a in time_ledger.errors(contenders, reference, robot, region)],
+        "accuracy": [asdict(a) for a in accuracy],
         "training": training,
-        "build_seconds": building,
     }
 
 

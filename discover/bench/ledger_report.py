@@ -20,7 +20,7 @@ from discover.bench.ledger_answer import (
 from discover.report import style
 from discover.report.numbers import listing, number, seconds
 from discover.report.pareto import pareto
-from discover.report.tables import cell, ledger_rows
+from discover.report.tables import ledger_rows
 
 Ledger = Mapping[str, Any]
 FIGURE = "error_against_time.png"
@@ -101,17 +101,13 @@ def ratios(ledgers: Mapping[str, Ledger]) -> str:
 
 def section(ledger: Ledger) -> str:
     """One robot: its ledger, what its networks and law cost, and its elimination orders."""
-    table = ledger_rows(ledger)
     lines = [
         f"## {ledger['title']}",
         "",
         f"{ledger['robot']['bodies']} bodies, {ledger['robot']['velocities']} velocities.",
         "",
-        f"| | {' | '.join(table['titles'])} | numbers |",
-        f"|---|{'--:|' * len(table['titles'])}---|",
+        cuda_report.table(ledger),
     ]
-    for row in table["rows"]:
-        lines.append(f"| {cell(row['name'])} | {' | '.join(row['cells'])} | {row['dtype']} |")
     return "\n".join([*lines, "", *costs(ledger), "", *orders(ledger)])
 
 

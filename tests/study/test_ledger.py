@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import distribution
 from typing import Any
 
@@ -100,6 +101,12 @@ def test_the_engines_simulate_the_same_robot(name: str) -> None:
         said = answer(own, batch)
         assert said is not None
         assert np.abs(said - true).max() < 1e-6 * np.abs(true).max(), own.name
+
+
+def test_a_simulator_is_a_file_and_a_line() -> None:
+    for module in registry.SIMULATORS.values():
+        adapter = import_module(f"discover.evaluation.simulators.{module}")
+        assert callable(adapter.contenders), module
 
 
 def test_every_way_to_run_a_network_gives_its_answers() -> None:
