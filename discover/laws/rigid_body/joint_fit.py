@@ -26,6 +26,7 @@ from discover.numerics import (
     Descent,
     batched_jacobian,
     descend,
+    differences,
     huber_weights,
     levenberg_step,
     newton,
@@ -36,7 +37,6 @@ from discover.numerics import (
 
 Columns = Callable[[Mechanics, Tensor, Tensor], Tensor]  # (mechanics, a, κ) -> (n, nv, m)
 _STEP = 1e-6
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,16 +127,8 @@ class JointProblem:
             )
             parts[0] = parts[0].clone()
             parts[0][..., :k] += ((ahead - behind) / (2 * size)).movedim(0, -1)
-        for i in range(len(kappa)):
-            size = _STEP * max(float(kappa[i].abs()), 1e-2)
-            step = torch.zeros_like(kappa)
-            step[i] = size
-            ahead = columns(mechanics, a, kappa + step) @ c
-            behind = columns(mechanics, a, kappa - step) @ c
-            change, whole = ahead - behind, float(ahead.abs().max())
-            if float(change.abs().max()) < _ROUNDING * whole:
-                change = torch.zeros_like(change)  # a number that does not matter, as off a plane
-            parts.append((change / (2 * size)).unsqueeze(-1))
+        constants = differences(lambda x: columns(mechanics, a, x) @ c, kappa)
+        parts += [x.unsqueeze(-1) for x in constants]
         rows, info = torch.linalg.solve_ex(at.J, torch.cat(parts, -1))
         rows = torch.where((info != 0)[:, None, None], 0.0, rows)
         return torch.nan_to_num(rows) / self.scale[:, None]

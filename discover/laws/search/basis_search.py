@@ -12,12 +12,13 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
 
 from discover.laws.search.basis_functions import Shape, catalogue
-from discover.numerics import Descent, Projection, descend, levenberg_step, project
+from discover.numerics import Descent, Projection, descend, differences, levenberg_step, project
 
 _KEPT = 50  # shapes that are polished on the grid
 _PLAIN = 7  # symbols up to which a shape of one constant is always polished
@@ -182,7 +183,6 @@ def _rms(left: float, target: Target) -> float:
 _DESCENT = Descent(
     steps=30, trials=6, damping=1e-3, raised=8.0, lowered=5.0, least=1e-12, slow=1e-5
 )
-_STEP = 1e-6  # of differences, relative to a constant
 _FINITE = 1e8  # in place of a value that is not finite
 
 
@@ -216,7 +216,7 @@ def _polish(
     def linearise(now: _Point) -> Callable[[float], _Point]:
         k, parts = now.constants, []
         for s, c, i, j in zip(shapes, now.left.coefficients, starts, ends, strict=True):
-            parts += [c * x for x in _slopes(s, u, k[i:j])]
+            parts += [c * x for x in differences(partial(s.values, u), k[i:j])]
         J = now.left.jacobian(target.push(np.nan_to_num(np.stack(parts, 1), posinf=0, neginf=0)))
         step_at = levenberg_step(J, now.left.residual)
         reach = 0.5 * np.abs(k) + 0.2
@@ -227,25 +227,14 @@ def _polish(
 
         return trial
 
-    first = at(np.array([c for group in constants for c in group]))
-    best = descend(first, linearise, _DESCENT) if len(first.constants) else first
+    with np.errstate(all="ignore"):  # constants far off overflow; such a trial is refused
+        first = at(np.array([c for group in constants for c in group]))
+        best = descend(first, linearise, _DESCENT) if len(first.constants) else first
     error = math.sqrt(max(best.cost + target.rest, 0.0) / target.count)
     groups = tuple(tuple(best.constants[i:j].tolist()) for i, j in zip(starts, ends, strict=True))
     symbols = sum(s.cost for s in shapes) + 2 * (len(shapes) - 1)
     numbers = len(best.constants) + len(shapes)
     return Found(shapes, groups, error, length(error, symbols, numbers))
-
-
-def _slopes(shape: Shape, u: np.ndarray, k: np.ndarray) -> list[np.ndarray]:
-    """d values / d constants, each (n,), by central differences."""
-    columns = []
-    for i in range(len(k)):
-        h = _STEP * max(abs(k[i]), 1e-2)
-        up, down = k.copy(), k.copy()
-        up[i] += h
-        down[i] -= h
-        columns.append((shape.values(u, up) - shape.values(u, down)) / (2 * h))
-    return columns
 
 
 def _bounds(shapes: tuple[Shape, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from discover.judgement.thresholds import threshold
 from discover.mechanism.geometry.alternatives import scales, truncated
 from discover.mechanism.geometry.screws import Array, ScrewTree
 from discover.mechanism.probing import Local
@@ -20,9 +21,11 @@ from discover.numerics import Descent, Projection, descend, project
 JOINT_TERMS = ("armature", "spring", "constant force")
 COMPLEX_STEP = 1e-30  # of derivatives by a complex step, which are exact
 _RIDGE = 1e-9
-_FLOOR = 1e-9
-_ROUNDED = 30.0  # relative misfits of H over those of the answers, by the inversion
-_NARROWEST = 3e-6  # floor of the narrowest number format that passes for exact
+_FLOOR = threshold("fit.exact_geometry")
+_ROUNDED = threshold("fit.geometry_rounding_gain")
+_NARROWEST = threshold("fit.exact_geometry_in_single_precision")
+_WHITENED_FLOOR = threshold("fit.geometry_under_noise")
+_FINER = threshold("fit.geometry_fine_gain")
 COARSE = 1e-5
 _LEAST = 1e-14  # variance of a combination over that of the best, no less
 _SHOWN = 1e-6  # of the best shown combination: what is shown less is not known
@@ -112,7 +115,10 @@ class Problem:
     ) -> Problem:
         """Weights from the covariance of the answers if they scatter, else from their size."""
         if whitened:
-            weights, floor = Weights.of_noise(asked, bool(joint_terms) or tree.gravity != 0), 1.15
+            weights, floor = (
+                Weights.of_noise(asked, bool(joint_terms) or tree.gravity != 0),
+                _WHITENED_FLOOR,
+            )
             H = asked.raw
         else:
             weights = Weights.of_sizes(tree, asked)
@@ -213,7 +219,7 @@ def solve_well(problem: Problem, start: Array, *, iterations: int, tidy: float =
         return found
     fine = problem.under(found.gravity)
     finer = solve(fine, found.screws, iterations=max(20, iterations // 2), tidy=tidy)
-    return finer if finer.error < 0.9 * found.error else found
+    return finer if finer.error < _FINER * found.error else found
 
 
 def untidiness(tree: ScrewTree, screws: Array) -> Array:

@@ -18,7 +18,7 @@ _TRUNCATION = 1e-9  # relative singular value of parameters that are left alone
 _SHOWN = 1e-8  # and of numbers whose change the parameters make up for
 # Three steps in a row that leave more than 96 % of the squares end it; misfits are relative to tau,
 # so that 1e-13 is rounding.
-_DESCENT = Descent(steps=18, slow=0.04, patience=3, solved=1e-26)
+_DESCENT = Descent(steps=18, trials=5, slow=0.04, patience=3, solved=1e-26)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,7 +7,7 @@ their answer with what they feel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,9 +19,16 @@ from discover.blackbox.contract import Answers
 from discover.laws.extensions.io_nonlinearity import bodies_input, has_output_function, law_output
 from discover.laws.rigid_body.family import Design, Family
 from discover.laws.rigid_body.fit import Fit, design_of, fit
-from discover.numerics import finite, minimise_squares, predicted_error, robust_cost, solve_or_zero
+from discover.numerics import (
+    batched_jacobian,
+    finite,
+    minimise_squares,
+    predicted_error,
+    robust_cost,
+    solve_or_zero,
+)
 
-_STEP = 1e-6
+_EVALUATIONS = 20
 _EVEN = 0.97  # of the squares, what outliers that weigh less must take away to count as some
 
 
@@ -198,7 +205,7 @@ class ChannelProblem:
         """d(altered answer) / d(the bodies' own) (n, nv, nv)."""
         if self.kind.quantity != "a":
             return torch.diag_embed(self.values(torch.ones_like(a), z, c))
-        return _slopes(lambda near: self._answered(near, c)[1], a)
+        return torch.nan_to_num(batched_jacobian(lambda x: self._answered(x, c)[1], a))
 
     def _sensitivity(self, theta: Tensor, asked: dict[str, Tensor], design: Design) -> Tensor:
         """d(the bodies' answer) / d(what they feel of joint j) (n, nv, nv)."""
@@ -207,18 +214,12 @@ class ChannelProblem:
             return solve_or_zero(
                 design.inertia(theta), torch.eye(nv, dtype=theta.dtype).expand(n, -1, -1)
             )
-        place, columns = self.kind.place, []
-        for j in range(nv):
-            move = torch.zeros(nv, dtype=theta.dtype)
-            move[j] = 1e-5 * float(asked[place][:, j].abs().mean().clamp_min(1e-6))
-            ahead, behind = (
-                self.family.acceleration(
-                    theta, *({**asked, place: asked[place] + s * move}).values()
-                )
-                for s in (1.0, -1.0)
-            )
-            columns.append((ahead - behind) / (2 * move[j]))
-        return torch.nan_to_num(torch.stack(columns, -1))
+        place = self.kind.place
+
+        def answer(x: Tensor) -> Tensor:
+            return self.family.acceleration(theta, *({**asked, place: x}).values())
+
+        return torch.nan_to_num(batched_jacobian(answer, asked[place], 1e-5))
 
     def function_slopes(self, seen: Seen, c: Sequence[Tensor]) -> list[Tensor]:
         """d(answer) / d(parameters of each function), each (n, nv, size), in units of the scale."""
@@ -272,7 +273,8 @@ def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fi
     def jacobian(theta: Tensor) -> Tensor:
         a = torch.nan_to_num(design.acceleration(theta, tau))
         asked = (answers.q, answers.v, answers.tau)
-        gain = _slopes(lambda x: law_output(nonlinearities, *asked, x), a) / like.scale[:, None]
+        gain = batched_jacobian(lambda x: law_output(nonlinearities, *asked, x), a)
+        gain = torch.nan_to_num(gain) / like.scale[:, None]
         return torch.nan_to_num(gain @ solve_or_zero(design.inertia(theta), design.columns(a)))
 
     theta = minimise_squares(residual, jacobian, start, _EVALUATIONS)
@@ -287,13 +289,3 @@ def fit_behind(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fi
         covariance=variance * inverse / norms[:, None] / norms,
         error=float(r.square().mean().sqrt()),
     )
-
-
-def _slopes(altered: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
-    """d(altered) / d(a) at a (n, nv), by central differences: (n, nv, nv)."""
-    steps = torch.diag(_STEP * a.abs().mean(0).clamp_min(1e-9))
-    columns = [(altered(a + h) - altered(a - h)) / (2 * h.max()) for h in steps]
-    return torch.nan_to_num(torch.stack(columns, -1))
-
-
-_EVALUATIONS = 20

@@ -28,8 +28,6 @@ from discover.laws.search.basis_search import Found
 from discover.laws.search.nonlinearities.io_fit import ChannelProblem, Group, Kind
 from discover.laws.search.variables import vocabulary
 
-_STEP = 1e-6
-
 
 @dataclass(frozen=True)
 class Splined:
@@ -136,13 +134,8 @@ class Formula:
         return torch.from_numpy(np.asarray(total)).reshape(z.shape)
 
     def slopes(self, z: Tensor, c: Tensor) -> Tensor:
-        """d(value) / d(c) by central differences: (*z.shape, size)."""
-        columns = []
-        for i in range(len(c)):
-            step = torch.zeros_like(c)
-            step[i] = _STEP * max(abs(float(c[i])), 1e-2)
-            columns.append((self(z, c + step) - self(z, c - step)) / (2 * step[i]))
-        return torch.stack(columns, -1)
+        """d(value) / d(c): (*z.shape, size)."""
+        return torch.stack(numerics.differences(lambda x: self(z, x), c), -1)
 
     def scaled(self, c: Tensor, factor: float) -> Tensor:
         """The parameters of `factor` times the function."""

@@ -121,7 +121,11 @@ class TurnProblem:
     def _pushed(
         self, theta: Tensor, turned: tuple[Tensor, Tensor], a: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """d(left side) / d(sine of joint j), and of the cosine, each (n, nv, nv)."""
+        """d(left side) / d(sine of joint j), and of the cosine, each (n, nv, nv).
+
+        By a central difference, which is exact at degree two; the left side runs in compiled
+        programs, which torch.func cannot follow.
+        """
         x, nv = self.answers, a.shape[-1]
         k = self.family.basis.shape[1]
         step = torch.eye(nv, dtype=a.dtype).unsqueeze(1)  # (joint, 1, nv)
