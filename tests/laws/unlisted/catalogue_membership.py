@@ -27,7 +27,7 @@ DIRECTION = 1e-7  # relative error at which a force has a direction
 ROUGH = 0.05  # mean squared step between neighbours, over the variance (2 for no function at all)
 SAME = 1e-5  # relative error at which a function is a shape
 _TRIED = 25  # shapes of the grid whose constants are refined,
-_MATCH = 0.98  # where their cosine with the function is at least this on the grid
+_MATCH = 0.9  # where their cosine with the function is at least this on the grid
 _GRID = 161
 
 
@@ -154,7 +154,7 @@ def _dictionary(one_sided: bool):
     grid = np.linspace(0.0 if one_sided else -1.0, 1.0, _GRID)
     shapes, constants, columns = [], [], []
     for s, shape in enumerate(_catalogue()):
-        listed = list(product(*(g if len(shape.grids) == 1 else g[::2] for g in shape.grids)))
+        listed = list(product(*(g if len(shape.grids) < 3 else g[::2] for g in shape.grids)))
         for c in listed:
             values = np.nan_to_num(shape.values(grid, c), posinf=0.0, neginf=0.0)
             shapes.append(s)
