@@ -2,8 +2,8 @@
 
 Truths keep a robot's H and gravity; their velocity terms are a mixture of the simulator's two, or
 blocks drawn from the whole grammar. A program is right if it predicts further exact answers to
-1e-8, or, from noisy answers, if its blocks, no more than the truth has, fit the exact answers to 1e-8
-with coefficients within 0.03: blocks that are identically equal cannot be distinguished.
+1e-8, or, from noisy answers, if its blocks, no more than the truth has, fit the exact answers to
+1e-8 with coefficients within 0.03: blocks that are identically equal cannot be distinguished.
 """
 
 from __future__ import annotations
