@@ -26,8 +26,8 @@ STATES = 1500
 DIRECTION = 1e-7  # relative error at which a force has a direction
 ROUGH = 0.05  # mean squared step between neighbours, over the variance (2 for no function at all)
 SAME = 1e-5  # relative error at which a function is a shape
-_TRIED = 25  # shapes of the grid whose constants are refined,
-_MATCH = 0.9  # where their cosine with the function is at least this on the grid
+_TRIED = 250  # shapes whose constants are refined from the grid,
+_MATCH = 0.9  # where their cosine with the function is at least this there
 _GRID = 161
 
 
