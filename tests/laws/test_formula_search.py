@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,12 +158,12 @@ def test_what_holds_no_formula_gives_a_front_all_the_same(y):
 
 SCRIPT = """
 import numpy as np, sympy, torch
-from discover.bench.arms import arm
-from discover.laws.engines import Operon
-from discover.laws.entries import Place, fit_entry
-from discover.laws.formula_search import find_formula
-from discover.laws.torque_rows import fit_rows
+from discover.laws.regression.engines import Operon
+from discover.laws.regression.entries import Place, fit_entry
+from discover.laws.regression.formula_search import find_formula
+from discover.laws.regression.torque_rows import fit_rows
 import kinematics
+from tests.bench.robots import arm
 rng = np.random.default_rng(7)
 x = rng.uniform(1, 3, (300, 3))
 names = sympy.symbols("a b c", positive=True)
@@ -191,7 +192,7 @@ def test_the_same_seed_gives_the_same_bytes_on_one_or_two_threads():
         told.append(
             subprocess.run(
                 [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True,
-                env=environment,
+                env=environment, cwd=Path(__file__).parents[2],
             ).stdout
         )  # fmt: skip
     assert told[0] == told[1]

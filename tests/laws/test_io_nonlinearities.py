@@ -125,9 +125,7 @@ def test_nothing_is_found_in_rigid_bodies(pendulum):
 def test_no_nonlinearity_is_accepted_in_a_table(pendulum, kind):
     setting = Setting(robot=pendulum, region=REGION.resolve(2))
     table = next(p for p in tables_of(setting) if p.kind == kind).build()
-    law, far = searched(table, pendulum)
-    inside = asked(table, sampling.sample(REGION, pendulum, 100, 1))
-    assert law is None or far > 0.25 or ends_at_edge(law.family.nonlinearities, inside)
+    assert searched(table, pendulum)[0] is None
 
 
 @pytest.mark.parametrize(("stop", "at_edge"), [(1.0, True), (1.4, False), (0.6, False)])

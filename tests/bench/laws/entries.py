@@ -35,7 +35,7 @@ FLAT = 3  # joints up to which a flat sum of a spatial arm is short enough to lo
 
 
 def trials(seeds: Sequence[int]) -> list[Trial]:
-    """200 entries under independent noise and 100 under smooth errors, a seed."""
+    """200 entries under independent noise and 100 under smooth errors for each seed."""
     out: list[Trial] = []
     for seed in seeds:
         for k in range(COUNT + SMOOTH_COUNT):
@@ -112,9 +112,9 @@ def _seen(
     rng: np.random.Generator,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor | None]:
-    """What the samples look like, and what the members of an ensemble say where errors are smooth.
+    """(samples, answers of the members of an ensemble or None where the noise is independent).
 
-    Half of the power of a smooth error is common to the members, and so survives in their mean.
+    Half of the power of a smooth error is common to the members and remains in their mean.
     """
     if not trial["smooth"]:
         noise = torch.randn(len(y), generator=generator, dtype=torch.float64)
@@ -141,7 +141,7 @@ def _smooth_error(q: Tensor, size: float, seed: int) -> Tensor:
 
 
 def _terms_given(place: Place, robot: Robot, q: Tensor, seen: Tensor, far: Tensor) -> float | None:
-    """The error far out of a fit that is told which waves there are: what the samples hold."""
+    """Error far out of a fit with the true set of waves: a lower limit set by the samples."""
     gravity = place.kind == "gravity"
     which = range(0 if gravity else 1, robot.nv)
     library = waves(symbols(robot.nv)["q"], which, 1 if gravity else 2)
@@ -157,7 +157,7 @@ def _terms_given(place: Place, robot: Robot, q: Tensor, seen: Tensor, far: Tenso
 
 
 def _timed(fit: Callable[[], Entry]) -> tuple[Entry, float, float]:
-    """The entry, the processor's seconds of the first fit (it prepares the tree) and the best."""
+    """(entry, CPU seconds of the first fit, which prepares the tree, least CPU seconds)."""
     seconds = []
     for _ in range(REPEATS):
         began = time.process_time()

@@ -1,4 +1,4 @@
-"""Controls of the search for structure, for `discover bench structure`: what must not be accepted.
+"""Part `controls` of the bench: mechanisms that must not be accepted.
 
 Each control takes a robot and returns how it was judged. The model is the robot itself under a
 wrong description (another tree, shuffled parents, screws off by a centimetre), or no such robot (a

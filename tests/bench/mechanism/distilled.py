@@ -1,11 +1,11 @@
-"""`discover bench distilled`: what structure networks hold to that were trained on wide coverage.
+"""`discover bench distilled`: the mechanism in networks that were trained on wide coverage.
 
     discover bench distilled --out reports/distilled [--workers N] [--budget SECONDS]
 
 A Lagrangian network, a graph network and a plain one, a nearest-neighbour table and the simulator
-itself answer as black boxes: what tree, what factors, what recursion do they hold to, and how well?
-Questions stay within what was trained on, the far shell of the recursion included. Nothing is told
-to the search; the robot's own tree and screws are held beside it afterwards.
+itself are black boxes: which tree, factors and recursion describe them, and how well? All queries,
+those of the far shell included, stay within the training data. The search has no description; the
+robot's tree and screws are used for comparison only.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ def main(
     workers: int = 1,
     budget: float = TRAIN_S,
 ) -> None:
-    """Train and question what is not kept yet, and write the report. budget: seconds a network."""
+    """Train and examine the models that are not stored yet and write the report.
+
+    budget  wall-clock seconds of training a network
+    """
     folder = Path(out) if out is not None else FOLDER
     rows = run_trials(_trials(budget, [0]), measure, folder, workers, say)
     write_text(folder / "report.md", report(rows, folder))
@@ -90,7 +93,7 @@ def _trials(budget: float, seeds: Sequence[int]) -> list[Trial]:
 
 
 def measure(trial: Trial) -> Record:
-    """One model of one robot: trained, then asked."""
+    """Train one model of one robot and infer its mechanism."""
     robot = robots()[trial["robot"]]
     model, trained = _model(robot, trial["name"], trial["budget"], trial["seed"])
     region = Region(**{k: [x / SHARE] * robot.nv for k, x in COVERAGE.items()})
@@ -119,7 +122,7 @@ def _model(
 
 
 def structure_of(model: Callable, robot: Robot, region: Region, seed: int) -> Record:
-    """What a black box holds to, by itself and beside the robot's own tree and screws."""
+    """Mechanism of a black box: from answers alone, and with the robot's tree and screws."""
     blackbox = BlackBox(model, robot.nv, robot.nv)
     found = infer(blackbox, region, seed, brief=True)
     prober = Prober(blackbox=blackbox, region=region, seed=seed)

@@ -10,12 +10,12 @@ from discover.report import matrix_figures, style
 from discover.report.numbers import number, relative
 from tests.bench.trials import Record, machine
 
-OPENING = """# What structure trained networks hold to
+OPENING = """# The mechanism in trained networks
 
 Networks that were trained on wide coverage, a nearest-neighbour table and the simulator itself,
-each asked as a black box: which tree, which factors, which recursion? Nothing is told to the
-search; the robot's own tree and screws are held beside what came out afterwards. All questions,
-the far shell of the recursion included, stay inside the box that was trained on.
+each a black box: which tree, which factors, which recursion describe it? The search has no
+description; the robot's tree and screws are used for comparison only. All queries, those of the
+far shell included, stay inside the box that was trained on.
 
 A table made from a robot's motions reveals the robot's tree too: the tree by itself is no evidence
 of physics. What is, is the recursion: a program of a few symbols that goes on predicting the
@@ -30,7 +30,7 @@ HOW = """## How to read it
 - *forbidden entries of H*: the largest where the robot's tree has none, over the diagonal.
 - *H off*: the model's mass matrix against the robot's own, over the diagonal.
 - *geometry*: what the best lines of joints on the inferred tree miss of H and of the forces at
-  rest, on fresh configurations: relative, or in standard deviations (σ) where the model departs
+  rest, on other configurations: relative, or in standard deviations (σ) where the model departs
   from a = A τ + c, which then counts as noise.
 - *recursion*: misfit of each part of τ out to the edge of the coverage, for the best of all
   programs: on the inferred mechanism, and on the robot's own tree and screws. *cubic*: what is no

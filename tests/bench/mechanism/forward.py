@@ -1,4 +1,4 @@
-"""Forward dynamics out of black boxes, for `discover bench structure`.
+"""Part `forward` of the bench: forward dynamics programs inferred from black boxes.
 
 From exact answers alone: tree, geometry, recursion, then the forward program by elimination orders,
 then machine code. It is held against the robot's own description: operations of both classical

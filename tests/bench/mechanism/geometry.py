@@ -1,8 +1,8 @@
-"""Geometries out of black boxes, for `discover bench structure`.
+"""Part `geometry` of the bench: joint axes inferred from black boxes.
 
 Tree and kinds are given, screws and inertial parameters are not. Exact models: the misfit of H and
-of the forces on fresh configurations in the region and in the shell to twice its width. Under noise
-the prediction at fresh configurations is held against the exact one in the covariance that screws
+of the forces on other configurations in the region and in the shell to twice its width. Under noise
+the prediction at other configurations is compared with the exact one in the covariance that screws
 and parameters together give it: the mean square over its independent combinations should be one.
 """
 
@@ -71,7 +71,7 @@ def run(trial: Trial) -> Record:
 
 
 def spread_of(found: Geometry, robot: Robot, exact: Prober) -> tuple[float, float]:
-    """Mean squares of (predicted - exact) at fresh configurations in propagated deviations: over
+    """Mean squares of (predicted - exact) at other configurations in propagated deviations: over
     all independent combinations that the covariance knows, and entry by entry."""
     truth = exact.at(exact.draw(12))
     problem = Problem.of(found.tree, truth, whitened=False)
@@ -115,7 +115,7 @@ def report(records: list[Record], folder: Path) -> list[str]:
             for key in ("spread", "spread_alone")
         )
         lines += [
-            f"- 1 % noise on torques: fitted down to the noise, and predictions at fresh states "
+            f"- 1 % noise on torques: fitted down to the noise, and predictions at other states "
             f"within half to twice their propagated covariance (root mean square over its "
             f"independent combinations): {share(noisy, 'right')}.",
             f"  Tree by tree: {together}; entry by entry, where one combination can rule many "

@@ -1,9 +1,9 @@
-"""Recursions out of black boxes, for `discover bench structure`.
+"""Part `recursions` of the bench: recursions inferred from black boxes.
 
 Truths keep a robot's H and gravity; their velocity terms are a mixture of the simulator's two, or
-blocks drawn from the whole language. A program came out if it predicts fresh exact answers to 1e-8,
-or, from noisy answers, if its blocks, no more than the truth has, fit the exact answers to 1e-8
-with coefficients within 0.03: blocks that are identically equal are told apart by nothing.
+blocks drawn from the whole grammar. A program is right if it predicts further exact answers to
+1e-8, or, from noisy answers, if its blocks, no more than the truth has, fit the exact answers to
+1e-8 with coefficients within 0.03: blocks that are identically equal cannot be distinguished.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Trees out of black boxes, for `discover bench structure`.
+"""Part `trees` of the bench: kinematic trees inferred from black boxes.
 
 Robots are random and machine-like in turn, their coordinates renumbered. A tree counts as right
 if it is the robot's, or if with the robot's own screws it answers the same to rounding (counted

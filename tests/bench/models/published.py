@@ -1,8 +1,8 @@
-"""`discover bench published`: held to published figures, on data of our own simulator.
+"""`discover bench published`: comparison with published figures, on data of our own simulator.
 
-Two tasks that later papers compare with: the free double pendulum of the Lagrangian network, and
-the two-joint characters of the deep Lagrangian network. How we read the papers stands in the
-report, since neither gives every number that would be needed to repeat it.
+Two tasks that later papers compare with: energy of the free double pendulum (Lagrangian neural
+networks) and handwriting of a two-joint arm (deep Lagrangian networks). The report states how we
+read the papers, since neither gives every number that is needed to repeat it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main(
     device: str = "cpu",
     budget: float | None = None,
 ) -> None:
-    """Run what is not measured yet, and write report.md.
+    """Run the tasks that are not stored yet and write report.md.
 
     workers: networks trained at once. device: where. budget: seconds of training each.
     """
@@ -69,7 +69,7 @@ def report(rows: list[dict[str, Any]]) -> str:
     """The tasks as Markdown, beside the published figures."""
     machines = sorted({row["machine"] for row in rows})
     lines = [
-        "# Held to published figures",
+        "# Comparison with published figures",
         "",
         f"Measured by `discover bench published` on {' and '.join(machines)}; simulated here.",
         "",
@@ -87,7 +87,7 @@ def _pendulum(rows: list[dict[str, Any]]) -> list[str]:
         "",
         pendulum_energy.READING,
         "",
-        "| model | energy off, here | published | error of a on fresh states | samples | "
+        "| model | energy off, here | published | error of a on test motions | samples | "
         "parameters | epochs | training [s] | on |",
         "|---|---|---|---|---|---|---|---|---|",
     ]

@@ -47,7 +47,7 @@ def laws(robot: Robot) -> list[PlantedLaw]:
         PlantedLaw("dead drive", D, lambda q, v, tau: -on_joint(0, tau[:, 0].clamp(-0.8, 0.8), n), fixed=True),
         PlantedLaw("drive geared by the angle", D, lambda q, v, tau: on_joint(0, 0.3 * tau[:, 0] * q[:, 0], n), fixed=True),
         PlantedLaw("drag with the energy's tanh", F, lambda q, v, H: v * torch.tanh(0.5 * kinetic_energy(v, H))[:, None]),
-        PlantedLaw("angle q1 + 3 q2", F, lambda q, v, H: on_joint(0, torch.sin(q[:, 0] + 3 * q[:, 1]), n)),
+        PlantedLaw("angle q1 + 3 q2", F, lambda q, v, H: on_joint(0, torch.sin(q[:, 0] + 3 * q[:, 1]), n), outside=True),
         PlantedLaw("one-sided Coriolis", F, lambda q, v, H: on_joint(0, v[:, 1] ** 2 * torch.sin(q[:, 1]), n)),
         PlantedLaw("answer stirred by speed", A, lambda q, v, a, H: -0.3 * a * torch.exp(-v.square().sum(-1) / 2)[:, None], fixed=True),
     ]  # fmt: skip
