@@ -28,11 +28,10 @@ from discover.examination.metrics import training_answers
 from discover.examination.result import Examination
 from discover.judgement.verdict import judge
 from discover.laws import ConstantLaw, RigidBodyLaw
+from discover.mechanism.coordinates import renumbered
 from discover.mechanism.description import Account, account, worth_an_account
 from discover.mechanism.free_base import infer_free
-from discover.mechanism.inference import Structure, coordinates_of, infer
-from discover.mechanism.renumbering import renumbered
-from discover.mechanism.stepping import infer_from_steps
+from discover.mechanism.inference import Structure, coordinates_of, infer, infer_from_steps
 from discover.threads import one_thread
 from kinematics import Robot
 

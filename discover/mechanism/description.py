@@ -15,17 +15,17 @@ from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.judgement.evidence import Evidence, number_from_json, number_to_json
 from discover.mechanism.factorisation import Sparsity, sparsity
-from discover.mechanism.geometry.comparison import Comparison, compare, screw_tree
-from discover.mechanism.geometry.geometry import laid_on
+from discover.mechanism.geometry.gauge import laid_on
 from discover.mechanism.geometry.measures import Measure, page
+from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array, ScrewTree
+from discover.mechanism.geometry.skeleton import Comparison, Skeleton, compare
 from discover.mechanism.inference import Structure
-from discover.mechanism.probing import Prober
-from discover.mechanism.recursion.forward import Forward, forward
+from discover.mechanism.local_dynamics import Prober
+from discover.mechanism.recursion.derivation import Forward, forward
 from discover.mechanism.recursion.pretty_printing import text
 from discover.mechanism.recursion.search import Recursion, search
 from discover.mechanism.tree.floating import FloatingProber, FloatingTree
-from discover.mechanism.tree.skeleton import Skeleton
 from kinematics import Robot
 
 MOST_JOINTS = 8  # up to which the search takes less than a minute

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.probing import Local
+from discover.mechanism.local_dynamics import Local
 from kinematics import Robot
 from kinematics.programs import Graph, Program, make_program, trace
 

@@ -15,22 +15,23 @@ import numpy as np
 
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.mechanism.geometry.alternatives import misfit, neighbours
-from discover.mechanism.geometry.assembly import robot_from_screws
-from discover.mechanism.geometry.canonical import (
+from discover.mechanism.geometry.bodies import (
     answers,
     in_tidy_frames,
     joint_terms_of,
     with_possible_bodies,
 )
-from discover.mechanism.geometry.geometry import Geometry, is_good
+from discover.mechanism.geometry.identification import Geometry, is_good
+from discover.mechanism.geometry.least_squares import misfit
 from discover.mechanism.geometry.projection import Problem, solve, solve_well
+from discover.mechanism.geometry.robots import robot_from_screws
 from discover.mechanism.geometry.screws import Array
 from discover.mechanism.geometry.serial_chain import start
 from discover.mechanism.geometry.uncertainty import measures
 from discover.mechanism.inference import Structure
-from discover.mechanism.probing import Local
+from discover.mechanism.local_dynamics import Local
 from discover.mechanism.recursion.search import Recursion, search
+from discover.mechanism.tree.candidates import neighbours
 from discover.mechanism.tree.floating import (
     BASE_V,
     FloatingProber,

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from discover.mechanism.geometry.alternatives import scales, truncated
+from discover.mechanism.geometry.least_squares import scales, truncated
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Local
+from discover.mechanism.local_dynamics import Local
 
 JOINT_TERMS = ("armature", "spring", "constant force")
 _STEP = 1e-30

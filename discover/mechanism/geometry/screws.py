@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-
 _STEP = 1e-30  # of derivatives by a complex step
 GRAVITY = 9.81  # the scale of lengths rests on it: m g l and m l² are what torques show
 
@@ -248,3 +247,15 @@ def line(axis: Sequence[float], point: Sequence[float]) -> Array:
     w = np.asarray(axis, dtype=float)
     w = w / np.linalg.norm(w)
     return np.concatenate([w, np.cross(np.asarray(point, dtype=float), w)])
+
+
+def point_on(tree: ScrewTree, screws: Array, joint: int, points: Array) -> Array:
+    """A point on the joint's line, the nearest to its parent's point; a sliding joint's is its
+    parent's."""
+    p = tree.parents[joint]
+    above = points[p] if p >= 0 else np.zeros(3)
+    if not tree.turning[joint]:
+        return above
+    w, u = screws[joint, :3], screws[joint, 3:]
+    foot = np.cross(w, u)
+    return foot + w * (w @ (above - foot))

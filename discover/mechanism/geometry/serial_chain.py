@@ -13,7 +13,7 @@ import numpy as np
 
 from discover.mechanism.geometry.projection import Problem, Solution, solve_well
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Prober
+from discover.mechanism.local_dynamics import Prober
 
 STARTS = 24
 _BEAM = 3

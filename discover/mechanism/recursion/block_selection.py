@@ -10,14 +10,14 @@ kept. What is there at rest is read by `at_rest`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 
-from discover.mechanism.geometry.alternatives import truncated
+from discover.mechanism.geometry.least_squares import above_noise, truncated
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.probing import Prober
+from discover.mechanism.recursion.degree_split import Probes
 from discover.mechanism.recursion.grammar import (
     SOURCES,
     Block,
@@ -25,80 +25,8 @@ from discover.mechanism.recursion.grammar import (
     Samples,
     acceleration_blocks,
     own_blocks,
+    root_blocks,
 )
-
-_FLOOR = 1e-9
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Probes:
-    """What the model shows at n states: H, forces at rest, and the even and odd part in v.
-
-    H_scale (nv, nv) and scale (nv,) are what misfits are counted in: sizes, or where answers
-    scatter their deviations, with `floor` the misfit at which nothing is left to explain.
-    `departure` from H(q) a + g + v + v² by degree, beside `chance`, what noise makes of it.
-    """
-
-    q: Array
-    v: Array
-    H: Array
-    rest: Array
-    even: Array
-    odd: Array
-    H_scale: Array
-    scale: Array
-    sizes: tuple[Array, Array]
-    departure: dict[str, float]
-    chance: float
-    floor: float
-
-    @property
-    def rounding(self) -> float:
-        """The misfit below which no program is better than another: there deviations are never as
-        exact as the differences that noise leaves between programs."""
-        return min(self.floor, _FLOOR)
-
-
-def probe(prober: Prober, n: int, width: float = 1.0) -> Probes:
-    """Answers at n states, split by degree."""
-    depth = 16 if prober.noisy else 1
-    if prober.noisy:
-        n *= 3
-    # What v² does grows outward, noise does not.
-    q, v = prober.draw(n, width), prober.draw_velocities(n, max(width, 3.0 * prober.noisy))
-    at_rest = prober.at(q, replicates=depth)
-    ahead, back = prober.at(q, v, depth), prober.at(q, -v, depth)
-    double = prober.at(q[: n // 3], 2 * v[: n // 3], depth)
-    reverse = prober.at(q[: n // 3], -2 * v[: n // 3], depth)
-    even = 0.5 * (ahead.force + back.force) - at_rest.force
-    odd = 0.5 * (ahead.force - back.force)
-    few = slice(0, n // 3)
-    even2 = 0.5 * (double.force + reverse.force) - at_rest.force[few]
-    odd2 = 0.5 * (double.force - reverse.force)
-    own = np.sqrt(np.abs(np.einsum("nii->ni", at_rest.H)).mean(0)) + 1e-300
-    size = float(np.sqrt(np.mean((np.concatenate([even, at_rest.force]) / own) ** 2))) + 1e-300
-
-    def share(x: Array) -> float:
-        return float(np.sqrt(np.mean((x / own) ** 2))) / size
-
-    departure = {
-        "v⁴": share(even2 - 4 * even[few]),
-        "v³": share(odd2 - 2 * odd[few]),
-        "v² a": float(np.sqrt(np.mean(((ahead.H - at_rest.H) / np.outer(own, own)) ** 2))),
-        "a²": prober.noise,
-    }
-    H_size, push = np.outer(own, own), own * size
-    H_scale, scale, floor = H_size, push, _FLOOR
-    if prober.noisy:
-        H_scale = np.sqrt((at_rest.H_deviation**2).mean(0))
-        scale = np.sqrt((at_rest.force_deviation**2).mean(0) + (ahead.force_deviation**2).mean(0))
-        floor = 1.0
-    return Probes(
-        q=q, v=v, H=at_rest.H, rest=at_rest.force, even=even, odd=odd, H_scale=H_scale,
-        scale=scale, sizes=(H_size, push), departure=departure,
-        chance=10 * share(double.force_deviation), floor=floor,
-    )  # fmt: skip
-
 
 _EFFECTIVE = 200
 _ALPHABET = 20
@@ -281,3 +209,97 @@ def _spanned(columns: Array, tolerance: float) -> Array:
     size = np.linalg.norm(columns, axis=0)
     u, s, _ = np.linalg.svd(columns / np.maximum(size, 1e-9), full_matrices=False)
     return u[:, s > tolerance * max(float(s[0]), 1e-300)] if len(s) else u
+
+
+def root_block(
+    samples: Samples, data: Probes, inertia: Block
+) -> tuple[Block | None, Array, Array, Own | None]:
+    """The carried root vector that the forces at rest show, with parameters (p,) fitted to them and
+    to H; and springs, where no root vector explains these forces."""
+    weight = 1.0 / data.H_scale
+    rows = (samples.block(inertia) * weight[None, :, :, None]).reshape(-1, samples.parameters)
+    y = (data.H * weight).ravel()
+    solved = truncated if data.floor < 1.0 else above_noise
+    phi = solved(rows, y)
+    push = data.rest / data.scale
+    if np.sqrt(np.mean(push**2)) <= 3 * data.floor:
+        return None, np.zeros(6), phi, None
+    rest = _AtRest(rows, y, push.ravel(), phi, solved, data.rounding)
+    bare = [(b, samples.block(b) / data.scale[None, :, None, None]) for b in root_blocks()]
+    nothing = np.zeros((push.size, 0))
+    value, block, root, x = rest.best(bare, nothing, [])
+    if rest.least <= LEFT * data.floor:
+        return block, root, x[: len(phi)], None
+    chosen: Own | None = None
+    springs, values = distinct(samples, own_blocks("spring"))
+    for k, (spring, Y) in enumerate(zip(springs, values, strict=True)):
+        K = (Y[:, :, 0] / data.scale[None, :, None]).reshape(push.size, -1)
+        alone = rest.alone(K, spring)
+        # The first is tried with every way to carry the root vector, the others with the best.
+        tried = bare if k == 0 else [(b, Z) for b, Z in bare if b == block]
+        for found in (alone, rest.best(tried, K, [spring])):
+            if found[0] < value - 1e-9:
+                value, block, root, x = found
+                chosen = Own(spring, x[len(phi) :])
+    return block, root, x[: len(phi)], chosen
+
+
+_Weighed = tuple[float, Block | None, Array, Array]
+
+
+class _AtRest:
+    """Fits of H and the forces at rest together: parameters, a root vector, numbers of springs."""
+
+    def __init__(
+        self,
+        rows: Array,
+        y: Array,
+        push: Array,
+        phi: Array,
+        solved: Callable[[Array, Array], Array],
+        rounding: float,
+    ):
+        self.rows, self.y, self.push, self.phi = rows, y, push, phi
+        self.solved, self.rounding = solved, rounding
+        self.least = np.inf
+
+    def best(self, blocks: list[tuple[Block, Array]], K: Array, others: list[Block]) -> _Weighed:
+        """The root block (values (n, nv, 6, p)) of least description length, beside K (r, k)."""
+        best: _Weighed = (np.inf, None, np.zeros(6), self.phi)
+        for b, Y in blocks:
+            # From the parameters that H shows, then from weight along each axis.
+            shown = np.linalg.lstsq((Y @ self.phi).reshape(-1, 6), self.push, rcond=1e-9)[0]
+            for start in (shown, *(9.81 * np.eye(6)[3:])):
+                loss, root, x = self._from(start, Y, K)
+                self.least = min(self.least, loss)
+                value = length(loss, self.rounding, [b, *others])
+                if value < best[0] - 1e-9:
+                    best = (value, b, root, x)
+                if loss < self.rounding:
+                    break
+        return best
+
+    def alone(self, K: Array, spring: Block) -> _Weighed:
+        """Springs without a root vector."""
+        k = self.solved(K, self.push)
+        left = np.concatenate([K @ k - self.push, self.rows @ self.phi - self.y])
+        value = length(float(np.sqrt(np.mean(left**2))), self.rounding, [spring])
+        return value, None, np.zeros(6), np.concatenate([self.phi, k])
+
+    def _from(self, root: Array, Y: Array, K: Array) -> tuple[float, Array, Array]:
+        """Parameters and springs, then the root vector, in turns: (misfit, root, x (p + k,))."""
+        p = len(self.phi)
+        x = np.zeros(p + K.shape[1])
+        loss = np.inf
+        above = np.hstack([self.rows, np.zeros((len(self.y), K.shape[1]))])
+        for _ in range(25):
+            new = np.einsum("njkp,k->njp", Y, root).reshape(-1, p)
+            design = np.concatenate([above, np.hstack([new, K])])
+            x = self.solved(design, np.concatenate([self.y, self.push]))
+            J, pulled = (Y @ x[:p]).reshape(-1, 6), K @ x[p:] - self.push
+            root = np.linalg.lstsq(J, -pulled, rcond=1e-9)[0]
+            left = np.concatenate([J @ root + pulled, self.rows @ x[:p] - self.y])
+            last, loss = loss, float(np.sqrt(np.mean(left**2)))
+            if loss > 0.9 * last or loss < self.rounding:
+                break
+        return loss, root, x

@@ -1,73 +1,98 @@
-"""Forward dynamics derived from a found recursion: joints eliminated in the cheapest order.
-
-Where the recursion, with the numbers that were found, is that of rigid bodies on a tree, its
-equations are sparse along the tree, and any order of elimination is an algorithm: articulated
-bodies, composite bodies with LᵀDL, and what lies between. Orders are searched by the operations of
-their traced programs. Other recursions give H column by column, factored as LᵀDL along the tree.
-"""
+"""FORWARD"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-import kinematics
-from discover.mechanism.geometry.assembly import robot_from_screws
-from discover.mechanism.geometry.canonical import lean
-from discover.mechanism.recursion.grammar import SOURCES, Block, joint
-from discover.mechanism.recursion.passes import torch_forces, trace_recursion
-from discover.mechanism.recursion.search import Recursion
-from discover.mechanism.renumbering import configuration_order
-from discover.mechanism.tree.floating import BASE_Q, FloatingTree
+from discover.laws.rigid_body.family import identifiable_basis, without_joint_terms
+from discover.mechanism.geometry.robots import _round
+from discover.mechanism.geometry.screws import Array
 from kinematics import Robot
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import Mechanism, mechanism
 from kinematics.programs.elimination.orders import ABOVE, BEFORE, Order
+from kinematics.programs.elimination.regrouping import regrouped
 from kinematics.programs.elimination.search import QUICK, SMALL, better_order, named_order
 from kinematics.programs.program import Program
 
-_SAME = 1e-9
-_PATIENCE = 4  # times what `kinematics.compile` spends on orders of small robots
-_ABOUT = 0.02  # coefficients this close to whole numbers may be those, where answers scatter
-_FIELDS = {"rotor": "armature", "drag": "damping", "spring": "stiffness"}
-NAMES = {"aba": "articulated bodies", "crba": "composite bodies, LᵀDL"}
+_UPPER = np.triu_indices(4)
+_POWERS = np.array([2 - (i == 3) - (j == 3) for i, j in zip(*_UPPER, strict=True)], dtype=float)
+# Products of inertia first; then one square of two that only their sum shows, either one.
+_SQUARES = [
+    np.array([(i == j) * (1 + k * i + (1 - k) * (3 - i)) for i, j in zip(*_UPPER, strict=True)])
+    for k in (0, 1)
+]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Forward:
-    """A program of forward dynamics as passes to read, and its operations beside others'.
+def lean(robot: Robot, tolerance: float = 1e-11) -> Mechanism:
+    """The robot prepared for programs, with bodies as bare as can be.
 
-    operations   by program: "this one", the two classical orders, and where a robot is described
-                 the better of both on the description
+    Base parameters that no torque shows in this geometry (of links that move in a plane, of upright
+    roots) are zero, and so are those below `tolerance` of their size. The dynamics stays what it
+    was; the bodies need not be possible ones. Joints of one coordinate, or a free base with such.
     """
+    made, base = mechanism(robot), _bare(robot)
+    seen = identifiable_basis(without_joint_terms(robot)).numpy()
+    hidden = np.linalg.svd(seen, full_matrices=True)[0][:, seen.shape[1] :]
+    mapped = _map(robot)
+    moved = mapped @ hidden
+    room = tolerance * _sizes(robot)
+    length = np.linalg.norm(moved, axis=1)
+    free = length > 1e-9 * np.abs(mapped).max()
+    tried = [_emptied(base, moved, free, room, squares) for squares in _SQUARES]
+    held = [_with_moments(made, x) for x in tried]
+    return min(held, key=lambda m: forward_dynamics(m, named_order(m, "aba")).arithmetic)
 
-    text: str
-    operations: dict[str, dict[str, int]]
 
-    @property
-    def arithmetic(self) -> dict[str, int]:
-        """Multiplications, additions and divisions together, by program."""
-        return {n: sum(o[k] for k in ("mul", "add", "div")) for n, o in self.operations.items()}
+def _emptied(base: Array, moved: Array, free: Array, room: Array, squares: Array) -> Array:
+    """Base parameters with as many zeros as moving along `moved` (…, k) can make: what is zero
+    already stays so, then products, then the entries that `squares` ranks last."""
+    chosen: list[int] = []
+    rows = np.zeros((0, moved.shape[1]))
+    places = np.arange(len(base))
+    for k in np.lexsort((-places, squares[places % 10], np.abs(base) > room)):
+        if free[k]:
+            more = np.vstack([rows, moved[k] / np.linalg.norm(moved[k])])
+            if np.linalg.svd(more, compute_uv=False)[-1] > 1e-7:
+                rows = more
+                chosen.append(int(k))
+    if chosen:
+        base = base - moved @ np.linalg.lstsq(moved[chosen], base[chosen], rcond=1e-12)[0]
+        base[chosen] = 0.0
+    return np.where(np.abs(base) < room, 0.0, _round(base, room))
 
 
-def forward(robot: Robot, found: Recursion, described: Robot | None = None) -> Forward:
-    """The forward program of a found recursion; `robot` is the mechanism that was inferred."""
-    if not rigid(found):
-        program = trace_recursion(found, "aba")
-        return Forward(text=_COLUMNS, operations={"this one": program.operations})
-    made = lean(robot)
-    order, program = cheapest(made)
-    operations = {"this one": program.operations}
-    for name, words in NAMES.items():
-        operations[words] = forward_dynamics(made, named_order(made, name)).operations
-    if described is not None:
-        own = mechanism(described)
-        both = [forward_dynamics(own, named_order(own, name)) for name in NAMES]
-        best = min(both, key=lambda p: p.arithmetic)
-        operations["the description, better of both"] = best.operations
-    return Forward(text=passes(made, order), operations=operations)
+def _with_moments(made: Mechanism, base: Array) -> Mechanism:
+    bodies = []
+    for body, own in zip(made.bodies, base.reshape(-1, 10), strict=True):
+        moments = np.zeros((4, 4))
+        moments[_UPPER] = own
+        bodies.append(replace(body, moments=moments + np.triu(moments, 1).T))
+    return replace(made, bodies=bodies)
+
+
+def _bare(robot: Robot) -> Array:
+    """Base parameters, ten a body: what is left when all that can has gone to parents."""
+    return np.concatenate([m[_UPPER] for m in regrouped(mechanism(robot))])
+
+
+def _map(robot: Robot) -> Array:
+    """Base parameters of unit parameters, a column each: (10 nb, 10 nb)."""
+    units = torch.eye(robot.pi.numel(), dtype=torch.float64).reshape(-1, robot.nb, 10)
+    return np.stack([_bare(robot.replace(pi=e)) for e in units], 1)
+
+
+def _sizes(robot: Robot) -> Array:
+    mass = float(robot.pi[:, 0].abs().max()) or 1.0
+    length = max(float(robot.tree_offset.abs().max()), 0.05)
+    return mass * np.tile(np.power(length, _POWERS), robot.nb)
+
+
+_PATIENCE = 4  # times what `kinematics.compile` spends on orders of small robots
+NAMES = {"aba": "articulated bodies", "crba": "composite bodies, LᵀDL"}
 
 
 def cheapest(made: Mechanism) -> tuple[Order, Program]:
@@ -80,49 +105,6 @@ def cheapest(made: Mechanism) -> tuple[Order, Program]:
 def forward_program(robot: Robot) -> Program:
     """The forward program of an inferred mechanism."""
     return cheapest(lean(robot))[1]
-
-
-def rigid(found: Recursion) -> bool:
-    """Whether the recursion, with its own numbers, is inverse dynamics of rigid bodies."""
-    tree = found.tree
-    gravity = -np.asarray(found.root_vector)[3:]
-    if np.abs(found.root_vector[:3]).max() > 1e-6 * max(1.0, float(np.abs(gravity).max())):
-        return False
-    robot = robot_from_screws(tree, found.screws, found.parameters, gravity=gravity.tolist())
-    # The robot's bodies stand parents first; so do its coordinates.
-    order = [i for body in tree.order for i, b in enumerate(tree.body_of) if b == body]
-    for own in found.own:
-        form = own.block.form
-        if own.block != Block(form, (joint(SOURCES[form]),), 0):
-            return False  # not a joint's own
-        numbers = own.numbers * (found.screws**2).sum(-1)
-        if isinstance(tree, FloatingTree) and abs(numbers[0]) > _SAME * np.abs(numbers).max():
-            return False
-        told = torch.from_numpy(numbers[list(tree.body_of)][order])
-        robot = robot.replace(**{_FIELDS[form]: told})
-    rng = np.random.default_rng(0)
-    v, a = (torch.from_numpy(rng.normal(size=(8, robot.nv))) for _ in range(2))
-    q = torch.from_numpy(rng.normal(size=(8, robot.nq)))
-    if isinstance(tree, FloatingTree):
-        q[:, 3:BASE_Q] /= q[:, 3:BASE_Q].norm(dim=1, keepdim=True)
-    back = [order.index(i) for i in range(robot.nv)]
-    expected = kinematics.rnea(robot, q, v, a)[:, back]
-    told = torch_forces(found, q[:, configuration_order(back, robot.nq)], v[:, back], a[:, back])
-    apart = float((told - expected).norm() / expected.norm())
-    left = _mixed(found)
-    return apart < max(_SAME, 5 * left if left < _ABOUT else 0.0)
-
-
-def _mixed(found: Recursion) -> float:
-    """How far the coefficients are from whole numbers: what noise left in them."""
-    c = np.asarray(found.coefficients)
-    return float(np.abs(c - np.round(c)).max()) if len(c) else 0.0
-
-
-_COLUMNS = """columns of H: the inward pass for a unit acceleration of each joint, at rest
-bias: the inward pass with no acceleration
-H = Lᵀ D L, from the leaves to the base (entries that the tree forbids are never touched)
-a = L⁻¹ D⁻¹ L⁻ᵀ (tau - bias)"""
 
 
 def passes(made: Mechanism, order: Order) -> str:

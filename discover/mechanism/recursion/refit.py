@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from discover.mechanism.geometry.alternatives import truncated
+from discover.mechanism.geometry.least_squares import truncated
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.recursion.block_selection import Probes
+from discover.mechanism.recursion.degree_split import Probes
 from discover.mechanism.recursion.grammar import Block, Samples
 
 _PROGRESS = 0.98  # a step that leaves more of the misfit than this is a slow one

@@ -16,19 +16,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Prober
-from discover.mechanism.recursion.at_rest import root_block
+from discover.mechanism.local_dynamics import Prober
 from discover.mechanism.recursion.block_selection import (
-    Probes,
     distinct,
     drag_block,
     finalists,
     inertia_block,
     length,
     looser_finalists,
-    probe,
+    root_block,
     unseen,
 )
+from discover.mechanism.recursion.degree_split import Probes, probe
 from discover.mechanism.recursion.grammar import Block, Own, Samples, root_blocks, velocity_blocks
 from discover.mechanism.recursion.refit import Fit, refit
 

@@ -22,11 +22,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.mechanism.geometry.alternatives import misfit, neighbours, weight_of
+from discover.mechanism.geometry.least_squares import misfit, weight_of
 from discover.mechanism.geometry.projection import Problem, solve_well
 from discover.mechanism.geometry.screws import GRAVITY, Array, ScrewTree
 from discover.mechanism.geometry.serial_chain import Way, one_way
-from discover.mechanism.probing import Local, Prober
+from discover.mechanism.local_dynamics import Local, Prober
 
 _CONTEXT = 3  # joints that carry the pair, at most
 _STARTS = 10
@@ -139,3 +139,38 @@ def equivalents(
                 break
         at += 1
     return tuple(parents for parents, _ in found[1:])
+
+
+def neighbours(parents: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Trees one change away: a joint hung elsewhere with all it carries, or two neighbours on a
+    way out exchanged."""
+    nv = len(parents)
+    found: dict[tuple[int, ...], None] = {}
+    for k in range(nv):
+        carried = _carried(parents, k)
+        for new in [-1, *(j for j in range(nv) if j not in carried)]:
+            if new != parents[k]:
+                found[*parents[:k], new, *parents[k + 1 :]] = None
+        p = parents[k]
+        if p >= 0:
+            swapped = list(parents)
+            for c in range(nv):
+                if parents[c] == k:
+                    swapped[c] = p
+            swapped[k], swapped[p] = parents[p], k
+            found[tuple(swapped)] = None
+            alone = list(swapped)  # the same, but what hung on k stays on k
+            for c in range(nv):
+                if parents[c] == k and c != p:
+                    alone[c] = k
+            found[tuple(alone)] = None
+    return list(found)
+
+
+def _carried(parents: tuple[int, ...], joint: int) -> set[int]:
+    below = {joint}
+    while True:
+        more = {j for j, p in enumerate(parents) if p in below} | below
+        if more == below:
+            return below
+        below = more

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.mechanism.probing import Local, Prober
+from discover.mechanism.local_dynamics import Local, Prober
 
 Array = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from discover.mechanism.geometry.screws import Array, ScrewTree, _carry
-from discover.mechanism.probing import Local, Prober
+from discover.mechanism.local_dynamics import Local, Prober
 
 BASE_Q, BASE_V = 7, 6  # position and quaternion wxyz; angular and linear velocity
 _DUMMY = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)

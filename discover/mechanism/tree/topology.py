@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.mechanism.probing import Prober
+from discover.mechanism.local_dynamics import Prober
 from discover.mechanism.tree.candidates import Contest
 from discover.mechanism.tree.coupling_tests import CLEAR, Signs, joint_kinds
 

@@ -24,10 +24,10 @@ from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.data.simulated import generate
 from discover.mechanism.factorisation import sparsity
-from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array
 from discover.mechanism.inference import infer
-from discover.mechanism.probing import Prober
+from discover.mechanism.local_dynamics import Prober
 from discover.mechanism.recursion.pretty_printing import text
 from discover.mechanism.recursion.search import Recursion, search
 from discover.study.recipe_tables import Data

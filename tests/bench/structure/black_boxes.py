@@ -12,9 +12,9 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Prober
+from discover.mechanism.local_dynamics import Prober
 from discover.mechanism.recursion.grammar import Block, Samples
 from kinematics import Robot
 

@@ -15,11 +15,12 @@ import numpy as np
 
 import kinematics
 from discover.mechanism.factorisation import sparsity
-from discover.mechanism.geometry.alternatives import misfit, neighbours
-from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.geometry.least_squares import misfit
+from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Prober
+from discover.mechanism.local_dynamics import Prober
 from discover.mechanism.recursion.search import search
+from discover.mechanism.tree.candidates import neighbours
 from kinematics import Robot
 from tests.bench.structure.black_boxes import altered, asked, dense, simulated
 from tests.bench.structure.recursions import CORIOLIS, GYROSCOPIC

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 import kinematics
-from discover.mechanism.geometry.alternatives import relative
-from discover.mechanism.geometry.comparison import screw_tree
-from discover.mechanism.geometry.geometry import Geometry, infer_geometry, laid_on
+from discover.mechanism.geometry.gauge import laid_on
+from discover.mechanism.geometry.identification import Geometry, infer_geometry
+from discover.mechanism.geometry.least_squares import relative
 from discover.mechanism.geometry.projection import Problem
-from discover.mechanism.probing import Prober
+from discover.mechanism.geometry.robots import screw_tree
+from discover.mechanism.local_dynamics import Prober
 from kinematics import Robot
 from tests.bench.structure.black_boxes import asked, simulated
 from tests.bench.structure.tree_families import trial_tree

@@ -19,8 +19,8 @@ import kinematics
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.mechanism.free_base import free_recursion, infer_free
-from discover.mechanism.geometry.comparison import screw_tree
-from discover.mechanism.recursion.block_selection import probe
+from discover.mechanism.geometry.robots import screw_tree
+from discover.mechanism.recursion.degree_split import probe
 from discover.mechanism.recursion.grammar import (
     Block,
     Samples,

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 import kinematics
 from discover.calibration.planted.catalogue import folder_of_descriptions
-from discover.mechanism.geometry.alternatives import misfit
+from discover.mechanism.geometry.least_squares import misfit
 from discover.mechanism.tree.topology import infer_tree
 from kinematics import Robot
 from tests.bench.structure.black_boxes import REGION, asked, parents_in, screws_in, simulated

@@ -1,15 +1,11 @@
-"""Trees in competition: can another tree, with screws where these are, answer as the model does?
-
-A tree with given screws is linear in the bodies' inertial parameters, so a rival is tried with one
-least-squares fit; whether it agrees is judged on answers that were not fitted.
-"""
+"""Linear least squares for inertial parameters: H and forces at rest are linear in them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Local
+from discover.mechanism.local_dynamics import Local
 
 _TRUNCATION = 1e-9
 
@@ -72,38 +68,3 @@ def above_noise(rows: Array, y: Array, clear: float = 3.0) -> Array:
     along = u.T @ y
     keep = (s > _TRUNCATION * s[0]) & (np.abs(along) > clear)
     return (vt[keep].T @ (along[keep] / s[keep])) / size
-
-
-def neighbours(parents: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Trees one change away: a joint hung elsewhere with all it carries, or two neighbours on a
-    way out exchanged."""
-    nv = len(parents)
-    found: dict[tuple[int, ...], None] = {}
-    for k in range(nv):
-        carried = _carried(parents, k)
-        for new in [-1, *(j for j in range(nv) if j not in carried)]:
-            if new != parents[k]:
-                found[*parents[:k], new, *parents[k + 1 :]] = None
-        p = parents[k]
-        if p >= 0:
-            swapped = list(parents)
-            for c in range(nv):
-                if parents[c] == k:
-                    swapped[c] = p
-            swapped[k], swapped[p] = parents[p], k
-            found[tuple(swapped)] = None
-            alone = list(swapped)  # the same, but what hung on k stays on k
-            for c in range(nv):
-                if parents[c] == k and c != p:
-                    alone[c] = k
-            found[tuple(alone)] = None
-    return list(found)
-
-
-def _carried(parents: tuple[int, ...], joint: int) -> set[int]:
-    below = {joint}
-    while True:
-        more = {j for j, p in enumerate(parents) if p in below} | below
-        if more == below:
-            return below
-        below = more

@@ -20,7 +20,6 @@ from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 
 Array = NDArray[Any]
-
 ROUNDING = 2e-14  # of the largest acceleration: what the last digits of float64 are worth
 _NARROW = 1e-4  # what rounding to narrow numbers may leave of an affine model
 _SHARE = 0.3  # of a departure that must be scatter for it to pass as noise

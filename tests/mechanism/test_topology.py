@@ -8,7 +8,7 @@ import torch
 from black_boxes import black_box, parents_in, prober, screws_in
 
 import kinematics
-from discover.mechanism.geometry.alternatives import misfit
+from discover.mechanism.geometry.least_squares import misfit
 from discover.mechanism.tree.topology import infer_tree
 from tests.bench.structure.tree_families import trial_trees
 

@@ -11,9 +11,9 @@ import discover
 import kinematics
 from discover.blackbox.contract import BlackBox, relative_error
 from discover.errors import RegionError
-from discover.mechanism.geometry.assembly import robot_of
-from discover.mechanism.geometry.geometry import mirror, move
+from discover.mechanism.geometry.gauge import mirror, move
 from discover.mechanism.geometry.projection import Problem
+from discover.mechanism.geometry.robots import robot_of
 from discover.mechanism.geometry.screws import ScrewTree
 from discover.mechanism.inference import infer
 from discover.mechanism.tree.floating import FloatingTree

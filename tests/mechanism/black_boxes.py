@@ -11,8 +11,8 @@ import torch
 import kinematics
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.mechanism.geometry.comparison import screw_tree
-from discover.mechanism.probing import Prober
+from discover.mechanism.geometry.robots import screw_tree
+from discover.mechanism.local_dynamics import Prober
 
 REGION = Region(q=1.5, v=2.0, tau=5.0)
 

@@ -13,10 +13,10 @@ import discover
 import kinematics
 from discover.blackbox.contract import BlackBox, relative_error
 from discover.mechanism.free_base import infer_free
-from discover.mechanism.geometry.canonical import lean, tidy_frames
-from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.geometry.robots import screw_tree, tidy_frames
 from discover.mechanism.inference import infer
-from discover.mechanism.recursion.forward import forward, forward_program, rigid
+from discover.mechanism.recursion.derivation import forward, rigid
+from discover.mechanism.recursion.forward import forward_program, lean
 from discover.mechanism.recursion.search import search
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import mechanism

@@ -8,8 +8,7 @@ import torch
 import discover
 import kinematics
 from discover.blackbox.contract import BlackBox
-from discover.mechanism.inference import infer
-from discover.mechanism.stepping import infer_from_steps
+from discover.mechanism.inference import infer, infer_from_steps
 
 DT = 0.01
 

@@ -14,9 +14,9 @@ import kinematics
 from discover.blackbox.contract import relative_error
 from discover.mechanism.description import Account
 from discover.mechanism.factorisation import pattern_of, positive_factors
-from discover.mechanism.geometry.comparison import compare, screw_tree
-from discover.mechanism.geometry.geometry import laid_on, mirror, move
-from discover.mechanism.tree.skeleton import Skeleton
+from discover.mechanism.geometry.gauge import laid_on, mirror, move
+from discover.mechanism.geometry.robots import screw_tree
+from discover.mechanism.geometry.skeleton import Skeleton, compare
 from discover.report import tree_figures
 from discover.report.inspection import prepare
 

@@ -11,8 +11,8 @@ import discover
 import kinematics
 from discover.blackbox.contract import relative_error
 from discover.mechanism.factorisation import factor_program, factors, sparsity
-from discover.mechanism.geometry.comparison import screw_tree
-from discover.mechanism.recursion.forward import rigid
+from discover.mechanism.geometry.robots import screw_tree
+from discover.mechanism.recursion.derivation import rigid
 from discover.mechanism.recursion.grammar import SOURCES, Block, Samples, carried, joint, product
 from discover.mechanism.recursion.passes import compile_recursion, torch_dynamics, trace_recursion
 from discover.mechanism.recursion.pretty_printing import text

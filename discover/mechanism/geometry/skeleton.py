@@ -1,66 +1,91 @@
-"""A description's own screws, and what was inferred held against them."""
+"""A mechanism to look at: names, parents, kinds, and the line of each joint at one pose.
+
+A description's own screws, and what was inferred held against them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 
-from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.tree.skeleton import Skeleton
-from kinematics import Robot
-from kinematics.robot.joints import TURNING
+from discover.mechanism.geometry.screws import Array, ScrewTree, point_on
+from discover.mechanism.tree.floating import FloatingTree
 
 
-def screw_tree(robot: Robot, reference: Array) -> tuple[ScrewTree, Array]:
-    """The tree and the screws (nv, 6) of a robot of one-velocity joints at a reference pose."""
-    tree = ScrewTree(
-        parents=tuple(robot.parents),
-        turning=tuple(kind in TURNING for kind in robot.kinds),
-        reference=np.asarray(reference, dtype=float),
-    )
-    rotations: list[Array] = []
-    origins: list[Array] = []
-    screws = np.zeros((robot.nv, 6))
-    for j in range(robot.nb):
-        R, p = np.eye(3), np.zeros(3)
-        if robot.parents[j] >= 0:
-            R, p = rotations[robot.parents[j]], origins[robot.parents[j]]
-        own, offset = (x[j].numpy() for x in (robot.tree_rotation, robot.tree_offset))
-        axis = robot.axes[j].numpy()
-        p, R = p + R @ offset, R @ own
-        world = R @ axis
-        angle = float(tree.reference[j])
-        if tree.turning[j]:
-            screws[j] = np.concatenate([world, np.cross(p, world)])
-            R = R @ _rotation(axis, angle)
-        else:
-            screws[j, 3:] = world
-            p = p + world * angle
-        rotations.append(R)
-        origins.append(p)
-    return tree, screws @ np.kron(np.eye(2), _upright(robot.gravity)).T
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Skeleton:
+    """Joints in the order of the coordinates; a parent may have a larger number than its child.
 
+    parents       the joint that carries each one, -1 for the base
+    turning       True for an angle, False for a length
+    axes, points  (nv, 3) direction of each joint and a point on its line [m], gravity along -z, at
+                  the configuration `pose` (nv,) [rad | m]; None where only the tree is known
+    free          the first is no joint but a free base, whose frame the others are told in
+    """
 
-def _rotation(axis: Array, angle: float) -> Array:
-    x, y, z = axis
-    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0.0]])
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    turning: tuple[bool, ...]
+    pose: Array | None = None
+    axes: Array | None = None
+    points: Array | None = None
+    free: bool = False
 
+    @classmethod
+    def of(cls, tree: ScrewTree, screws: Array, names: Sequence[str]) -> Skeleton:
+        """The lines of unit screws (nv, 6)."""
+        turning = np.asarray(tree.turning)[:, None]
+        points = np.zeros((len(tree.parents), 3))
+        for j in tree.order:
+            points[j] = point_on(tree, screws, j, points)
+        return cls(
+            names=tuple(names),
+            parents=tuple(tree.parents),
+            turning=tuple(bool(t) for t in tree.turning),
+            pose=np.asarray(tree.reference, dtype=float),
+            axes=np.where(turning, screws[:, :3], screws[:, 3:]),
+            points=points - points[tree.order[0]],
+            free=isinstance(tree, FloatingTree),
+        )
 
-def _upright(gravity: torch.Tensor) -> Array:
-    """The rotation that turns `gravity` to -z; the identity where there is no gravity."""
-    g = gravity.numpy().astype(float)
-    size = np.linalg.norm(g)
-    if size == 0.0:
-        return np.eye(3)
-    down, axis = np.array([0, 0, -1.0]), np.cross(g / size, [0, 0, -1.0])
-    sine, cosine = np.linalg.norm(axis), float(down @ g / size)
-    if sine < 1e-15:
-        return np.eye(3) if cosine > 0 else np.diag([1.0, -1.0, -1.0])
-    return _rotation(axis / sine, float(np.arctan2(sine, cosine)))
+    @property
+    def way_down(self) -> list[int]:
+        """Parents before children."""
+        order: list[int] = []
+        while len(order) < len(self.parents):
+            order += [
+                j for j, p in enumerate(self.parents) if j not in order and (p < 0 or p in order)
+            ]
+        return order
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        lines = {n: getattr(self, n) for n in ("pose", "axes", "points")}
+        return {
+            "names": list(self.names),
+            "parents": list(self.parents),
+            "turning": list(self.turning),
+            "free": self.free,
+            **{n: None if x is None else np.asarray(x).tolist() for n, x in lines.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Skeleton:
+        """The inverse of `to_dict`."""
+        lines = {
+            n: None if record[n] is None else np.asarray(record[n], dtype=float)
+            for n in ("pose", "axes", "points")
+        }
+        return cls(
+            names=tuple(record["names"]),
+            parents=tuple(record["parents"]),
+            turning=tuple(record["turning"]),
+            free=record.get("free", False),
+            **lines,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ import discover
 import kinematics
 from discover.blackbox.contract import BlackBox, relative_error
 from discover.errors import ModelError
+from discover.mechanism.coordinates import Renumbered
 from discover.mechanism.description import Account
 from discover.mechanism.free_base import free_recursion, infer_free
 from discover.mechanism.recursion.passes import torch_dynamics, torch_forces, trace_recursion
 from discover.mechanism.recursion.pretty_printing import text
-from discover.mechanism.renumbering import Renumbered
 from discover.mechanism.tree.floating import FloatingTree, quaternions, rotations
 
 

@@ -1,0 +1,109 @@
+"""Forward dynamics derived from a found recursion: joints eliminated in the cheapest order.
+
+Where the recursion, with the numbers that were found, is that of rigid bodies on a tree, its
+equations are sparse along the tree, and any order of elimination is an algorithm: articulated
+bodies, composite bodies with LᵀDL, and what lies between. Orders are searched by the operations of
+their traced programs. Other recursions give H column by column, factored as LᵀDL along the tree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+import kinematics
+from discover.mechanism.coordinates import configuration_order
+from discover.mechanism.geometry.robots import robot_from_screws
+from discover.mechanism.recursion.forward import NAMES, cheapest, lean, passes
+from discover.mechanism.recursion.grammar import SOURCES, Block, joint
+from discover.mechanism.recursion.passes import torch_forces, trace_recursion
+from discover.mechanism.recursion.search import Recursion
+from discover.mechanism.tree.floating import BASE_Q, FloatingTree
+from kinematics import Robot
+from kinematics.programs.elimination.elimination import forward_dynamics
+from kinematics.programs.elimination.mechanism import mechanism
+from kinematics.programs.elimination.search import named_order
+
+_SAME = 1e-9
+_ABOUT = 0.02  # coefficients this close to whole numbers may be those, where answers scatter
+_FIELDS = {"rotor": "armature", "drag": "damping", "spring": "stiffness"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forward:
+    """A program of forward dynamics as passes to read, and its operations beside others'.
+
+    operations   by program: "this one", the two classical orders, and where a robot is described
+                 the better of both on the description
+    """
+
+    text: str
+    operations: dict[str, dict[str, int]]
+
+    @property
+    def arithmetic(self) -> dict[str, int]:
+        """Multiplications, additions and divisions together, by program."""
+        return {n: sum(o[k] for k in ("mul", "add", "div")) for n, o in self.operations.items()}
+
+
+def forward(robot: Robot, found: Recursion, described: Robot | None = None) -> Forward:
+    """The forward program of a found recursion; `robot` is the mechanism that was inferred."""
+    if not rigid(found):
+        program = trace_recursion(found, "aba")
+        return Forward(text=_COLUMNS, operations={"this one": program.operations})
+    made = lean(robot)
+    order, program = cheapest(made)
+    operations = {"this one": program.operations}
+    for name, words in NAMES.items():
+        operations[words] = forward_dynamics(made, named_order(made, name)).operations
+    if described is not None:
+        own = mechanism(described)
+        both = [forward_dynamics(own, named_order(own, name)) for name in NAMES]
+        best = min(both, key=lambda p: p.arithmetic)
+        operations["the description, better of both"] = best.operations
+    return Forward(text=passes(made, order), operations=operations)
+
+
+def rigid(found: Recursion) -> bool:
+    """Whether the recursion, with its own numbers, is inverse dynamics of rigid bodies."""
+    tree = found.tree
+    gravity = -np.asarray(found.root_vector)[3:]
+    if np.abs(found.root_vector[:3]).max() > 1e-6 * max(1.0, float(np.abs(gravity).max())):
+        return False
+    robot = robot_from_screws(tree, found.screws, found.parameters, gravity=gravity.tolist())
+    # The robot's bodies stand parents first; so do its coordinates.
+    order = [i for body in tree.order for i, b in enumerate(tree.body_of) if b == body]
+    for own in found.own:
+        form = own.block.form
+        if own.block != Block(form, (joint(SOURCES[form]),), 0):
+            return False  # not a joint's own
+        numbers = own.numbers * (found.screws**2).sum(-1)
+        if isinstance(tree, FloatingTree) and abs(numbers[0]) > _SAME * np.abs(numbers).max():
+            return False
+        told = torch.from_numpy(numbers[list(tree.body_of)][order])
+        robot = robot.replace(**{_FIELDS[form]: told})
+    rng = np.random.default_rng(0)
+    v, a = (torch.from_numpy(rng.normal(size=(8, robot.nv))) for _ in range(2))
+    q = torch.from_numpy(rng.normal(size=(8, robot.nq)))
+    if isinstance(tree, FloatingTree):
+        q[:, 3:BASE_Q] /= q[:, 3:BASE_Q].norm(dim=1, keepdim=True)
+    back = [order.index(i) for i in range(robot.nv)]
+    expected = kinematics.rnea(robot, q, v, a)[:, back]
+    told = torch_forces(found, q[:, configuration_order(back, robot.nq)], v[:, back], a[:, back])
+    apart = float((told - expected).norm() / expected.norm())
+    left = _mixed(found)
+    return apart < max(_SAME, 5 * left if left < _ABOUT else 0.0)
+
+
+def _mixed(found: Recursion) -> float:
+    """How far the coefficients are from whole numbers: what noise left in them."""
+    c = np.asarray(found.coefficients)
+    return float(np.abs(c - np.round(c)).max()) if len(c) else 0.0
+
+
+_COLUMNS = """columns of H: the inward pass for a unit acceleration of each joint, at rest
+bias: the inward pass with no acceleration
+H = Lᵀ D L, from the leaves to the base (entries that the tree forbids are never touched)
+a = L⁻¹ D⁻¹ L⁻ᵀ (tau - bias)"""
