@@ -29,9 +29,14 @@ from discover.examination.result import Examination
 from discover.judgement.verdict import judge
 from discover.laws import ConstantLaw, RigidBodyLaw
 from discover.mechanism.coordinates import renumbered
-from discover.mechanism.description import Account, account, worth_an_account
-from discover.mechanism.free_base import infer_free
-from discover.mechanism.inference import Structure, coordinates_of, infer, infer_from_steps
+from discover.mechanism.description import MechanismDescription, account, worth_an_account
+from discover.mechanism.free_base import infer_free_base
+from discover.mechanism.inference import (
+    InferredRobot,
+    coordinates_of,
+    infer_robot,
+    infer_robot_from_steps,
+)
 from discover.threads import one_thread
 from kinematics import Robot
 
@@ -87,7 +92,7 @@ def examine(
         raise ModelError(f"expected a budget of {sorted(BUDGETS)}, found {budget!r}")
     started = time.perf_counter()
     name = name or getattr(model, "name", None) or type(model).__name__
-    inferred: Structure | None = None
+    inferred: InferredRobot | None = None
     described = kinematics.load(robot) if isinstance(robot, str) else robot
     if root not in (None, "free") or (root and described is not None):
         raise ModelError(
@@ -98,8 +103,8 @@ def examine(
         nv = coordinates_of(region)
         box = region.resolve(nv)
         bare = BlackBox(model, nv + (root == "free"), nv, outputs=outputs, dt=dt)
-        steps = infer_from_steps if outputs == "next_state" else infer
-        inferred = (infer_free if root == "free" else steps)(bare, box, seed)
+        steps = infer_robot_from_steps if outputs == "next_state" else infer_robot
+        inferred = (infer_free_base if root == "free" else steps)(bare, box, seed)
         body = inferred.robot
         model, region, training_data = renumbered(model, region, training_data, inferred.order)
     else:
@@ -122,13 +127,13 @@ def examine(
         bodied = not isinstance(finding.law, ConstantLaw)
         asked = _asked_for_mechanism(mechanism, blackbox, finding, budget) if bodied else None
         if asked is not None and worth_an_account(body, finding.law, budget, within):
-            seen = infer(asked, session.support.region, seed, brief=True)
-    told: Account | None = None
+            seen = infer_robot(asked, session.support.region, seed, brief=True)
+    told: MechanismDescription | None = None
     if seen is not None and asked is not None:
         found = account(asked, seen, session.support.region, seed, described)
         told, law = found.account, finding.law
         if isinstance(law, RigidBodyLaw) and told.equals and told.forward is not None:
-            law = replace(law, searched=told.page)
+            law = replace(law, searched=told.pretty)
         finding = replace(
             finding,
             law=law,

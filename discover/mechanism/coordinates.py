@@ -22,7 +22,7 @@ from discover.blackbox.contract import Answers, BlackBox
 from discover.blackbox.region import GROUPS, Region
 from discover.mechanism.geometry.identification import Geometry
 from discover.mechanism.geometry.screws import GRAVITY, Array
-from discover.mechanism.local_dynamics import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 from discover.mechanism.tree.floating import BASE_Q, BASE_V
 from kinematics import Robot
 
@@ -76,7 +76,7 @@ def renumbered(
 _SURELY = 1.01  # times gravity on Earth that nothing falls there
 
 
-class InMetres(BlackBox):
+class RescaledBlackBox(BlackBox):
     """A respondent whose sliding coordinates are told in units of 1/`scale` of its own."""
 
     def __init__(self, asked: BlackBox, slides: Sequence[bool], scale: float):
@@ -92,29 +92,29 @@ class InMetres(BlackBox):
         return replace(told, q=q, v=v, tau=tau, a=told.a * factor, q_next=None, v_next=None)
 
 
-def metres_a_unit(prober: Prober, kinds: Sequence[str]) -> float:
+def metres_per_unit(sampler: DynamicsSampler, kinds: Sequence[str]) -> float:
     """One, or less where something that slides falls faster than anything does on Earth."""
     slides = [j for j, kind in enumerate(kinds) if kind == "prismatic"]
-    asked = prober.at(prober.draw(12), replicates=4 if prober.scatters else 1)
+    asked = sampler.at(sampler.draw(12), replicates=4 if sampler.scatters else 1)
     falls = np.abs(asked.force[:, slides]) / np.einsum("nii->ni", asked.H)[:, slides].clip(1e-300)
     clear = np.abs(asked.force[:, slides]) > 10 * asked.force_deviation[:, slides]
     fastest = float(np.where(clear, falls, 0.0).max(initial=0.0))
     return 1.0 if fastest <= _SURELY * GRAVITY else GRAVITY / fastest
 
 
-def in_metres(prober: Prober, kinds: Sequence[str], scale: float) -> Prober:
+def in_metres(sampler: DynamicsSampler, kinds: Sequence[str], scale: float) -> DynamicsSampler:
     """The prober with sliding coordinates told in metres, `scale` of them a unit."""
     slides = [kind == "prismatic" for kind in kinds]
-    asked = InMetres(prober.blackbox, slides, scale)
+    asked = RescaledBlackBox(sampler.blackbox, slides, scale)
     sides = {}
     for group in GROUPS:
         factor = 1 / asked.factor if group == "tau" else asked.factor
-        low, high = getattr(prober.region, group)
+        low, high = getattr(sampler.region, group)
         sides[group] = (low * factor, high * factor)
-    return Prober(blackbox=asked, region=Region(**sides), seed=prober.seed)
+    return DynamicsSampler(blackbox=asked, region=Region(**sides), seed=sampler.seed)
 
 
-def in_own_units(geometry: Geometry, scale: float) -> Geometry:
+def in_model_units(geometry: Geometry, scale: float) -> Geometry:
     """A geometry in metres told in units of which one has `scale` metres."""
     tree = geometry.tree
     turning = np.asarray(tree.turning)
@@ -146,7 +146,7 @@ def in_own_units(geometry: Geometry, scale: float) -> Geometry:
     )
 
 
-def robot_in_own_units(robot: Robot, scale: float) -> Robot:
+def robot_in_model_units(robot: Robot, scale: float) -> Robot:
     """The same of a robot."""
     return robot.replace(
         tree_offset=robot.tree_offset / scale,

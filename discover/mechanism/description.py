@@ -16,16 +16,16 @@ from discover.blackbox.region import Region
 from discover.judgement.evidence import Evidence, number_from_json, number_to_json
 from discover.mechanism.factorisation import Sparsity, sparsity
 from discover.mechanism.geometry.gauge import laid_on
-from discover.mechanism.geometry.measures import Measure, page
+from discover.mechanism.geometry.measures import Measure, pretty_measures
 from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array, ScrewTree
 from discover.mechanism.geometry.skeleton import Comparison, Skeleton, compare
-from discover.mechanism.inference import Structure
-from discover.mechanism.local_dynamics import Prober
-from discover.mechanism.recursion.derivation import Forward, forward
-from discover.mechanism.recursion.pretty_printing import text
+from discover.mechanism.inference import InferredRobot
+from discover.mechanism.local_dynamics import DynamicsSampler
+from discover.mechanism.recursion.derivation import ForwardProgram, derive_forward
+from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.search import Recursion, search
-from discover.mechanism.tree.floating import FloatingProber, FloatingTree
+from discover.mechanism.tree.floating import FloatingBaseSampler, FloatingTree
 from kinematics import Robot
 
 MOST_JOINTS = 8  # up to which the search takes less than a minute
@@ -36,7 +36,7 @@ _SURE = 4.0  # deviations
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Account:
+class MechanismDescription:
     """The structure that a model's answers hold to.
 
     skeleton      the inferred mechanism, `described` the robot's description in the same frame
@@ -61,7 +61,7 @@ class Account:
     sparsity: Sparsity | None
     inverse: str
     recursion: dict[str, Any]
-    forward: Forward | None
+    forward: ForwardProgram | None
     queries: int
 
     @property
@@ -70,12 +70,13 @@ class Account:
         return bool(self.recursion.get("equivalent"))
 
     @property
-    def page(self) -> str:
+    def pretty(self) -> str:
         """The recursion and the geometry that it runs on, to read."""
         if not self.measures:
             return self.inverse
-        return f"{self.inverse}\ngeometry, each number with its standard error:\n" + page(
-            self.measures, self.skeleton.names
+        return (
+            f"{self.inverse}\ngeometry, each number with its standard error:\n"
+            + pretty_measures(self.measures, self.skeleton.names)
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,7 +98,7 @@ class Account:
         }
 
     @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Account:
+    def from_dict(cls, record: dict[str, Any]) -> MechanismDescription:
         """The inverse of `to_dict`."""
         held = dict(record)
         comparison = held["comparison"]
@@ -118,17 +119,17 @@ class Account:
             sparsity=None if held["sparsity"] is None else Sparsity.from_dict(held["sparsity"]),
             inverse=held["inverse"],
             recursion=held["recursion"],
-            forward=None if held["forward"] is None else Forward(**held["forward"]),
+            forward=None if held["forward"] is None else ForwardProgram(**held["forward"]),
             queries=held["queries"],
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Told:
+class MechanismResult:
     """An account with what it adds to an examination: evidence, and the recursion itself (None
     where none was sought)."""
 
-    account: Account
+    account: MechanismDescription
     evidence: list[Evidence]
     recursion: Recursion | None
 
@@ -143,11 +144,11 @@ def worth_an_account(robot: Robot, law: object, budget: str, within: str) -> boo
 
 def account(
     blackbox: BlackBox,
-    inferred: Structure,
+    inferred: InferredRobot,
     region: Region,
     seed: int,
     described: Robot | None = None,
-) -> Told:
+) -> MechanismResult:
     """Search the recursion on the inferred mechanism and hold its zeros against the model.
 
     respondent   in the coordinates of `described`; without one, in those of inferred.robot
@@ -157,32 +158,32 @@ def account(
     names = described.joint_names if described is not None else inferred.robot.joint_names
     skeleton, known = _seen(inferred, list(order), names)
     tree, screws = _over(inferred, described)
-    prober = _prober(tree)(blackbox=blackbox, region=region, seed=seed)
+    sampler = _prober(tree)(blackbox=blackbox, region=region, seed=seed)
     zeros = sparsity(
-        prober.at(prober.draw(12), replicates=16 if prober.noisy else 1), tree.carriers
+        sampler.at(sampler.draw(12), replicates=16 if sampler.noisy else 1), tree.carriers
     )
     found: Recursion | None = None
     evidence: list[Evidence] = []
     if _searched(tree, inferred):
-        found = search(prober, tree, screws)
+        found = search(sampler, tree, screws)
         evidence += _evidence(found)
     values = (zeros.violation, "largest entry of H where the tree has none")
     evidence.append(_finding("factors: predicted zeros", *values))
     beside, comparison = None, None
     if described is not None:
         beside, comparison = _beside(skeleton, described, inferred, known)
-    return Told(
-        account=Account(
+    return MechanismResult(
+        account=MechanismDescription(
             skeleton=skeleton,
             described=beside,
             comparison=comparison,
             equivalent=_renumbered(inferred.equivalent, list(order)),
             good=inferred.geometry.good,
             misfit=inferred.geometry.held_out,
-            noise=prober.noise,
+            noise=sampler.noise,
             measures=known,
             sparsity=zeros,
-            inverse="" if found is None else text(found),
+            inverse="" if found is None else pretty_print(found),
             recursion={} if found is None else _figures(found),
             forward=_forward(found, inferred, names, described),
             queries=inferred.queries + blackbox.queries - before,
@@ -192,7 +193,7 @@ def account(
     )
 
 
-def _over(inferred: Structure, described: Robot | None) -> tuple[ScrewTree, Array]:
+def _over(inferred: InferredRobot, described: Robot | None) -> tuple[ScrewTree, Array]:
     """The tree and screws over which to search, in the coordinates of who answers."""
     geometry = inferred.geometry
     if isinstance(geometry.tree, FloatingTree):
@@ -202,11 +203,11 @@ def _over(inferred: Structure, described: Robot | None) -> tuple[ScrewTree, Arra
     return screw_tree(inferred.robot, np.zeros(inferred.robot.nv))
 
 
-def _prober(tree: ScrewTree) -> type[Prober]:
-    return FloatingProber if isinstance(tree, FloatingTree) else Prober
+def _prober(tree: ScrewTree) -> type[DynamicsSampler]:
+    return FloatingBaseSampler if isinstance(tree, FloatingTree) else DynamicsSampler
 
 
-def _searched(tree: ScrewTree, inferred: Structure) -> bool:
+def _searched(tree: ScrewTree, inferred: InferredRobot) -> bool:
     """Whether the recursion is worth its time; over a free base only where its joints are known."""
     if isinstance(tree, FloatingTree):
         return inferred.geometry.good and len(tree.parents) <= MOST_BODIES
@@ -215,16 +216,16 @@ def _searched(tree: ScrewTree, inferred: Structure) -> bool:
 
 def _forward(
     found: Recursion | None,
-    inferred: Structure,
+    inferred: InferredRobot,
     names: Sequence[str],
     described: Robot | None,
-) -> Forward | None:
+) -> ForwardProgram | None:
     if found is None or not found.equivalent:
         return None
     if described is None:
-        return forward(inferred.exact, found)
+        return derive_forward(inferred.exact, found)
     own = tuple(names[j] for j in inferred.order)
-    return forward(inferred.exact.replace(joint_names=own), found, described)
+    return derive_forward(inferred.exact.replace(joint_names=own), found, described)
 
 
 def _renumbered(
@@ -236,7 +237,7 @@ def _renumbered(
 
 
 def _seen(
-    inferred: Structure, order: list[int], names: tuple[str, ...]
+    inferred: InferredRobot, order: list[int], names: tuple[str, ...]
 ) -> tuple[Skeleton, tuple[Measure, ...]]:
     """The inferred mechanism and how well it is known, with joints in the given order."""
     geometry = inferred.geometry
@@ -261,7 +262,7 @@ def _seen(
 
 
 def _beside(
-    skeleton: Skeleton, described: Robot, inferred: Structure, known: Sequence[Measure]
+    skeleton: Skeleton, described: Robot, inferred: InferredRobot, known: Sequence[Measure]
 ) -> tuple[Skeleton, Comparison]:
     """The description at the same pose, laid on what was inferred."""
     tree, screws = screw_tree(described, inferred.geometry.tree.reference)

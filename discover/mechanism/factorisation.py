@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.local_dynamics import Local
+from discover.mechanism.local_dynamics import LocalDynamics
 from kinematics import Robot
 from kinematics.programs import Graph, Program, make_program, trace
 
@@ -127,17 +127,17 @@ def pattern_of(parents: Sequence[int]) -> tuple[Array, Array]:
     return lower | lower.T, lower
 
 
-def sparsity(asked: Local, parents: Sequence[int]) -> Sparsity:
+def sparsity(local: LocalDynamics, parents: Sequence[int]) -> Sparsity:
     """The tree's zeros held against the mass matrices of a model."""
     allowed, lower = pattern_of(parents)
-    own = np.sqrt(np.abs(np.einsum("nii->ni", asked.H)).mean(0)) + 1e-300
-    H = np.sqrt((asked.H**2).mean(0)) / np.outer(own, own)
-    noise = np.sqrt((asked.H_deviation**2).mean(0)) / np.outer(own, own)
-    direct, pivots = factors(asked.H, parents)
+    own = np.sqrt(np.abs(np.einsum("nii->ni", local.H)).mean(0)) + 1e-300
+    H = np.sqrt((local.H**2).mean(0)) / np.outer(own, own)
+    noise = np.sqrt((local.H_deviation**2).mean(0)) / np.outer(own, own)
+    direct, pivots = factors(local.H, parents)
     broken = ~np.isfinite(direct).all((1, 2)) | (pivots <= 0).any(1)
     misfit = 0.0
-    if float((asked.H_deviation / np.outer(own, own)).max()) > _CLEAN or broken.any():
-        direct, _, missed = positive_factors(asked.H, asked.H_deviation, parents)
+    if float((local.H_deviation / np.outer(own, own)).max()) > _CLEAN or broken.any():
+        direct, _, missed = positive_factors(local.H, local.H_deviation, parents)
         misfit = float(np.sqrt(np.mean(missed**2)))
     L = np.sqrt((direct**2).mean(0)) * own[:, None] / own
     forbidden = ~allowed

@@ -17,8 +17,8 @@ from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.mechanism.geometry.bodies import (
     answers,
-    in_tidy_frames,
-    joint_terms_of,
+    shown_joint_terms,
+    with_canonical_frames,
     with_possible_bodies,
 )
 from discover.mechanism.geometry.identification import Geometry, is_good
@@ -28,15 +28,15 @@ from discover.mechanism.geometry.robots import robot_from_screws
 from discover.mechanism.geometry.screws import Array
 from discover.mechanism.geometry.serial_chain import start
 from discover.mechanism.geometry.uncertainty import measures
-from discover.mechanism.inference import Structure
-from discover.mechanism.local_dynamics import Local
+from discover.mechanism.inference import InferredRobot
+from discover.mechanism.local_dynamics import LocalDynamics
 from discover.mechanism.recursion.search import Recursion, search
 from discover.mechanism.tree.candidates import neighbours
 from discover.mechanism.tree.floating import (
     BASE_V,
-    FloatingProber,
+    FixedBaseSampler,
+    FloatingBaseSampler,
     FloatingTree,
-    HeldProber,
     rotations,
 )
 from discover.mechanism.tree.topology import Tree, infer_tree
@@ -47,11 +47,11 @@ _CLEAR = 5.0  # deviations from which a component of gravity is one
 _ALIKE = 0.5  # a neighbouring tree is taken where it misses less than this share
 
 
-def infer_free(blackbox: BlackBox, region: Region, seed: int = 0) -> Structure:
+def infer_free_base(blackbox: BlackBox, region: Region, seed: int = 0) -> InferredRobot:
     """Tree and geometry of a model with a free base, of which nothing else is known."""
     began, before = time.perf_counter(), blackbox.queries
-    whole = FloatingProber(blackbox=blackbox, region=region, seed=seed)
-    held = HeldProber(whole)
+    whole = FloatingBaseSampler(blackbox=blackbox, region=region, seed=seed)
+    held = FixedBaseSampler(whole)
     tree = infer_tree(held)
     geometry = _geometry(whole, held, tree)
     body = geometry.tree.order
@@ -73,10 +73,10 @@ def infer_free(blackbox: BlackBox, region: Region, seed: int = 0) -> Structure:
     exact = robot
     if geometry.good:
         asked, fresh = answers(whole, robot, order)
-        terms = joint_terms_of(robot, asked, fresh)
-        robot = in_tidy_frames(robot, geometry, whole.scatters, asked, fresh, terms)
+        terms = shown_joint_terms(robot, asked, fresh)
+        robot = with_canonical_frames(robot, geometry, whole.scatters, asked, fresh, terms)
         robot, exact = with_possible_bodies(robot, asked, terms)
-    return Structure(
+    return InferredRobot(
         tree=replace(tree, parents=parents),
         geometry=geometry,
         order=order,
@@ -89,17 +89,17 @@ def infer_free(blackbox: BlackBox, region: Region, seed: int = 0) -> Structure:
     )
 
 
-def free_recursion(
-    blackbox: BlackBox, found: Structure, region: Region, seed: int = 0
+def search_free_base(
+    blackbox: BlackBox, found: InferredRobot, region: Region, seed: int = 0
 ) -> Recursion | None:
     """The recursion over an inferred tree with a free base; None where no geometry fits."""
     if not found.geometry.good:
         return None
-    prober = FloatingProber(blackbox=blackbox, region=region, seed=seed)
-    return search(prober, found.geometry.tree, found.geometry.screws, states=_STATES)
+    sampler = FloatingBaseSampler(blackbox=blackbox, region=region, seed=seed)
+    return search(sampler, found.geometry.tree, found.geometry.screws, states=_STATES)
 
 
-def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
+def _geometry(whole: FloatingBaseSampler, held: FixedBaseSampler, tree: Tree) -> Geometry:
     rng = np.random.default_rng([whole.seed, 37])
     depth = 24 if whole.scatters else 1
     reference = held.draw(1, 0.7)[0]
@@ -147,7 +147,7 @@ def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
 
 
 def _one_joint(
-    held: HeldProber,
+    held: FixedBaseSampler,
     joint: int,
     kind: str,
     reference: Array,
@@ -176,13 +176,13 @@ def _one_joint(
     return screw, trigonometry
 
 
-def _asked(held: HeldProber, q: Array, depth: int) -> Local:
+def _asked(held: FixedBaseSampler, q: Array, depth: int) -> LocalDynamics:
     """H with the base at configurations of the joints; q as the tree has it, the base's idle."""
     seen = held.with_base(q, replicates=depth)
     return replace(seen, q=np.concatenate([np.zeros((len(q), 1)), q], 1))
 
 
-def _without_weight(asked: Local) -> Local:
+def _without_weight(asked: LocalDynamics) -> LocalDynamics:
     """Without the forces at rest: they are H's base columns times gravity, said already."""
     return replace(
         asked,
@@ -191,7 +191,7 @@ def _without_weight(asked: Local) -> Local:
     )
 
 
-def _gravity(whole: FloatingProber) -> tuple[Array, float]:
+def _gravity(whole: FloatingBaseSampler) -> tuple[Array, float]:
     """The acceleration of what falls, in the world; and what of the forces at rest it misses."""
     asked = whole.at(whole.draw(12), replicates=8 if whole.scatters else 1)
     back = rotations(asked.q[:, 3:7]).swapaxes(1, 2)

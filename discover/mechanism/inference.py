@@ -15,14 +15,14 @@ from discover.laws.rigid_body.fit import Fit, fit_step_map
 from discover.mechanism.coordinates import (
     configuration_order,
     in_metres,
-    in_own_units,
-    metres_a_unit,
-    robot_in_own_units,
+    in_model_units,
+    metres_per_unit,
+    robot_in_model_units,
 )
 from discover.mechanism.geometry.bodies import (
     answers,
-    in_tidy_frames,
-    joint_terms_of,
+    shown_joint_terms,
+    with_canonical_frames,
     with_possible_bodies,
 )
 from discover.mechanism.geometry.identification import Geometry, infer_geometry
@@ -30,8 +30,8 @@ from discover.mechanism.geometry.measures import guesses
 from discover.mechanism.geometry.robots import robot_of
 from discover.mechanism.geometry.screws import GRAVITY, ScrewTree
 from discover.mechanism.geometry.serial_chain import STARTS
-from discover.mechanism.local_dynamics import Prober
-from discover.mechanism.tree.candidates import equivalents
+from discover.mechanism.local_dynamics import DynamicsSampler
+from discover.mechanism.tree.candidates import equivalent_trees
 from discover.mechanism.tree.coupling_tests import CLEAR
 from discover.mechanism.tree.topology import Tree, infer_tree
 from kinematics import Robot
@@ -45,7 +45,7 @@ _SAME = 1e-8  # relative misfit within which trees answer the same
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Structure:
+class InferredRobot:
     """What the answers at rest show of a mechanism.
 
     tree, geometry   in the model's own coordinates
@@ -74,30 +74,32 @@ class Structure:
         return self.order != tuple(range(len(self.order)))
 
 
-def infer(blackbox: BlackBox, region: Region, seed: int = 0, *, brief: bool = False) -> Structure:
+def infer_robot(
+    blackbox: BlackBox, region: Region, seed: int = 0, *, brief: bool = False
+) -> InferredRobot:
     """Tree and geometry of a model of which nothing is known but nv and a region.
 
     `brief`: give up sooner where no geometry fits, for models that are described besides.
     """
     started, before = time.perf_counter(), blackbox.queries
-    prober = Prober(blackbox=blackbox, region=region, seed=seed)
-    tree = infer_tree(prober)
-    scale = metres_a_unit(prober, tree.kinds)
+    sampler = DynamicsSampler(blackbox=blackbox, region=region, seed=seed)
+    tree = infer_tree(sampler)
+    scale = metres_per_unit(sampler, tree.kinds)
     if scale != 1.0:
-        prober = in_metres(prober, tree.kinds, scale)
-    geometry = _geometry(prober, tree, brief)
-    equivalent = _equivalent(prober, tree, geometry)
+        sampler = in_metres(sampler, tree.kinds, scale)
+    geometry = _geometry(sampler, tree, brief)
+    equivalent = _equivalent(sampler, tree, geometry)
     order = geometry.tree.order
     robot = exact = robot_of(geometry)
     if geometry.good:
-        asked, held = answers(prober, robot, order)
-        terms = joint_terms_of(robot, asked, held)
-        robot = in_tidy_frames(robot, geometry, prober.noisy, asked, held, terms)
-        robot, exact = with_possible_bodies(robot, asked, terms)
+        training, validation = answers(sampler, robot, order)
+        terms = shown_joint_terms(robot, training, validation)
+        robot = with_canonical_frames(robot, geometry, sampler.noisy, training, validation, terms)
+        robot, exact = with_possible_bodies(robot, training, terms)
     if scale != 1.0:
-        geometry = in_own_units(geometry, scale)
-        robot, exact = (robot_in_own_units(r, scale) for r in (robot, exact))
-    return Structure(
+        geometry = in_model_units(geometry, scale)
+        robot, exact = (robot_in_model_units(r, scale) for r in (robot, exact))
+    return InferredRobot(
         tree=replace(tree, equivalent=equivalent),
         geometry=geometry,
         order=order,
@@ -120,18 +122,18 @@ def coordinates_of(region: Region) -> int:
     return region.nv
 
 
-def _geometry(prober: Prober, tree: Tree, brief: bool) -> Geometry:
+def _geometry(sampler: DynamicsSampler, tree: Tree, brief: bool) -> Geometry:
     """Screws for the kinds that the tree names; where a kind is open, the one that fits better."""
-    reference = prober.draw(1, 0.7)[0]
+    reference = sampler.draw(1, 0.7)[0]
     screws = ScrewTree(parents=tree.parents, turning=_turning(tree), reference=reference)
-    if prober.noise > _HOPELESS:
-        return infer_geometry(prober, screws, effort=1)
-    best = infer_geometry(prober, screws, effort=_BRIEF if brief else STARTS)
+    if sampler.noise > _HOPELESS:
+        return infer_geometry(sampler, screws, effort=1)
+    best = infer_geometry(sampler, screws, effort=_BRIEF if brief else STARTS)
     for j in (j for j, kind in enumerate(tree.kinds) if kind == "either"):
         if best.good:
             return best
         turning = tuple(not t if i == j else t for i, t in enumerate(screws.turning))
-        trial = infer_geometry(prober, replace(screws, turning=turning), effort=6)
+        trial = infer_geometry(sampler, replace(screws, turning=turning), effort=6)
         if trial.held_out < 0.5 * best.held_out:
             best, screws = trial, replace(screws, turning=turning)
     if best.good or brief:
@@ -141,7 +143,7 @@ def _geometry(prober: Prober, tree: Tree, brief: bool) -> Geometry:
         # Bodies may fall otherwise than on Earth: one unknown, where terms of joints are many.
         trials.insert(0, (replace(screws, weight_open=True), False))
     for trial_screws, joint_terms in trials:
-        trial = infer_geometry(prober, trial_screws, joint_terms=joint_terms, effort=8)
+        trial = infer_geometry(sampler, trial_screws, joint_terms=joint_terms, effort=8)
         best = min((best, trial), key=lambda g: g.held_out)
         if best.good:
             break
@@ -155,26 +157,28 @@ def _turning(tree: Tree) -> tuple[bool, ...]:
     for j in tree.order:
         if tree.kinds[j] == "either":
             turning[j] = any(
-                turning[i] and tree.signs.coupled[i, j] > CLEAR for i in tree.path(j)[:-1]
+                turning[i] and tree.coupling.coupled[i, j] > CLEAR for i in tree.path(j)[:-1]
             )
     return tuple(turning)
 
 
-def _equivalent(prober: Prober, tree: Tree, geometry: Geometry) -> tuple[tuple[int, ...], ...]:
+def _equivalent(
+    sampler: DynamicsSampler, tree: Tree, geometry: Geometry
+) -> tuple[tuple[int, ...], ...]:
     """Other trees that answer the same, from fits with these screws."""
     if not geometry.good or geometry.joint_terms:
         return ()
-    depth = 12 if prober.scatters else 1
-    asked, held = (prober.at(prober.draw(n), replicates=depth) for n in (20, 12))
-    return equivalents(
+    depth = 12 if sampler.scatters else 1
+    training, validation = (sampler.at(sampler.draw(n), replicates=depth) for n in (20, 12))
+    return equivalent_trees(
         geometry.tree,
         geometry.screws,
-        asked,
-        held,
+        training,
+        validation,
         _SAME,
-        allowed=tree.signs.allow,
+        allowed=tree.coupling.allow,
         most=_MOST_RIVALS,
-        whitened=prober.scatters,
+        whitened=sampler.scatters,
     )
 
 
@@ -226,20 +230,20 @@ _BETTER = 0.5  # of the misfit of a = A tau + c, that a round must leave at most
 _EXACT, _ROUGH = 1e-9, 0.05  # misfits with nothing left to correct, and too large for it
 
 
-class Instantaneous(BlackBox):
+class StepCorrectedBlackBox(BlackBox):
     """A respondent of steps asked for accelerations, by a law of its steps.
 
     order   the model's coordinate behind each of the law's
     """
 
-    def __init__(self, asked: BlackBox, law: Fit, order: tuple[int, ...]):
-        super().__init__(asked.model, asked.nq, asked.nv, outputs=asked.outputs, dt=asked.dt)
-        self.asked, self.law, self.order = asked, law, list(order)
+    def __init__(self, inner: BlackBox, law: Fit, order: tuple[int, ...]):
+        super().__init__(inner.model, inner.nq, inner.nv, outputs=inner.outputs, dt=inner.dt)
+        self.inner, self.law, self.order = inner, law, list(order)
 
     def ask(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool = True) -> Answers:
         """The model's answers with what a step of the law adds to its acceleration taken off."""
-        told = self.asked.ask(q, v, tau, strict=strict)
-        self.queries = self.asked.queries
+        told = self.inner.ask(q, v, tau, strict=strict)
+        self.queries = self.inner.queries
         states = (
             q[:, configuration_order(self.order, self.nq)],
             v[:, self.order],
@@ -252,17 +256,17 @@ class Instantaneous(BlackBox):
         return replace(told, a=a)
 
 
-def infer_from_steps(blackbox: BlackBox, region: Region, seed: int = 0) -> Structure:
+def infer_robot_from_steps(blackbox: BlackBox, region: Region, seed: int = 0) -> InferredRobot:
     """Tree and geometry of a model that answers with next states."""
-    found = infer(blackbox, region, seed)
+    found = infer_robot(blackbox, region, seed)
     for _ in range(_ROUNDS):
         if not _EXACT < found.tree.noise < _ROUGH:
             break
-        prober = Prober(blackbox=blackbox, region=region, seed=seed + 1)
-        asked, _ = answers(prober, found.exact, found.order)
+        sampler = DynamicsSampler(blackbox=blackbox, region=region, seed=seed + 1)
+        training, _ = answers(sampler, found.exact, found.order)
         assert blackbox.dt is not None
-        law = fit_step_map(Family.of(found.exact), asked, blackbox.dt)
-        again = infer(Instantaneous(blackbox, law, found.order), region, seed)
+        law = fit_step_map(Family.of(found.exact), training, blackbox.dt)
+        again = infer_robot(StepCorrectedBlackBox(blackbox, law, found.order), region, seed)
         if again.tree.noise > _BETTER * found.tree.noise:
             break
         found = again

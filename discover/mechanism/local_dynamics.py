@@ -30,7 +30,7 @@ _EXACT = 1e-9  # below this relative misfit the answers are taken as free of noi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Local:
+class LocalDynamics:
     """tau = H a + force at n states, each with its standard deviation.
 
     q, v (n, nv); H, H_deviation (n, nv, nv), symmetric; force, force_deviation (n, nv) is tau at
@@ -59,12 +59,12 @@ class Local:
     def __len__(self) -> int:
         return len(self.q)
 
-    def __getitem__(self, rows) -> Local:
+    def __getitem__(self, rows) -> LocalDynamics:
         alone = ("misfit", "asymmetry")
         picked = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in alone}
         return replace(self, **picked)
 
-    def joints(self, keep: list[int], coordinates: list[int] | None = None) -> Local:
+    def joints(self, keep: list[int], coordinates: list[int] | None = None) -> LocalDynamics:
         """The block of some joints; `coordinates`: their columns of q, where these differ."""
         block = np.ix_(range(len(self)), keep, keep)
         last = [*keep, self.H.shape[1]]
@@ -85,7 +85,7 @@ class Local:
 
 
 @dataclass(kw_only=True)
-class Prober:
+class DynamicsSampler:
     """Asks one model, in its region, for H and force at states of the caller's choice.
 
     `stretch` widens the differences in tau beyond the region; `noise` is the relative misfit of
@@ -136,7 +136,7 @@ class Prober:
         low, high = self._side("tau", width)
         return self._rng.uniform(low, high, (n, self.nv))
 
-    def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
+    def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> LocalDynamics:
         """H and force at states (n, nv); v = 0 unless given."""
         q = np.atleast_2d(q)
         n, nv = len(q), self.nv
@@ -159,7 +159,7 @@ class Prober:
         alone = np.append(1.0 / (squares * half**2), 1.0 / count)
         return self._invert(q, v, A, mean[:, 0], covariance, alone, centre, misfit)
 
-    def _invert(self, q, v, A, mean, covariance, alone, centre, misfit) -> Local:
+    def _invert(self, q, v, A, mean, covariance, alone, centre, misfit) -> LocalDynamics:
         balance = np.sqrt(np.abs(np.einsum("nii->ni", A)).mean(0)) + 1e-300
         scaled = A / balance[:, None] / balance
         asymmetry = float(np.sqrt(np.mean((scaled - scaled.swapaxes(1, 2)) ** 2)))
@@ -177,7 +177,7 @@ class Prober:
         by_rows, by_columns = (np.einsum("nii->ni", x) for x in (rows, columns))
         variance = by_rows[:, :, None] * by_columns[:, None, :-1]
         variance = 0.5 * (variance + variance.swapaxes(1, 2))
-        return Local(
+        return LocalDynamics(
             q=q,
             v=v,
             H=H,

@@ -12,7 +12,7 @@ import kinematics
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.mechanism.geometry.robots import screw_tree
-from discover.mechanism.local_dynamics import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 
 REGION = Region(q=1.5, v=2.0, tau=5.0)
 
@@ -41,9 +41,9 @@ def black_box(
     return model
 
 
-def prober(model: Callable, nv: int, region: Region = REGION, seed: int = 0) -> Prober:
+def sampler(model: Callable, nv: int, region: Region = REGION, seed: int = 0) -> DynamicsSampler:
     """Questions to a model of nv joints."""
-    return Prober(blackbox=BlackBox(model, nv, nv), region=region, seed=seed)
+    return DynamicsSampler(blackbox=BlackBox(model, nv, nv), region=region, seed=seed)
 
 
 def parents_in(robot: kinematics.Robot, order: Sequence[int]) -> tuple[int, ...]:

@@ -14,8 +14,8 @@ from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, fit
 from discover.mechanism.coordinates import configuration_order
 from discover.mechanism.geometry.identification import Geometry
-from discover.mechanism.geometry.robots import tidy_frames
-from discover.mechanism.local_dynamics import Prober
+from discover.mechanism.geometry.robots import canonical_robot
+from discover.mechanism.local_dynamics import DynamicsSampler
 from kinematics import Robot
 
 _EXACT_ROOM = (1e-5, 1e-7, 1e-9)  # what counts as a right angle or as nothing, tried in turn
@@ -25,47 +25,51 @@ _HELPS = 0.5  # times the misfit without
 _BALL = 0.1  # radius of stand-in bodies [m]
 
 
-def answers(prober: Prober, robot: Robot, order: tuple[int, ...]) -> tuple[Answers, Answers]:
+def answers(
+    sampler: DynamicsSampler, robot: Robot, order: tuple[int, ...]
+) -> tuple[Answers, Answers]:
     """Answers in the region, to fit bodies to and to hold them against, in the robot's order."""
     size = Family.of(robot, joint_terms(robot)).size
-    n = max(40, 6 * size // robot.nv) * (8 if prober.noisy else 1)
-    states = [prober.draw(n), prober.draw_velocities(n), prober.draw_forces(n)]
-    told = prober.blackbox.ask(*(torch.from_numpy(x) for x in states))
+    n = max(40, 6 * size // robot.nv) * (8 if sampler.noisy else 1)
+    states = [sampler.draw(n), sampler.draw_velocities(n), sampler.draw_forces(n)]
+    told = sampler.blackbox.ask(*(torch.from_numpy(x) for x in states))
     keep, q_keep = list(order), configuration_order(order, robot.nq)
     told = Answers(q=told.q[:, q_keep], v=told.v[:, keep], tau=told.tau[:, keep], a=told.a[:, keep])
     return told[: 4 * n // 5], told[4 * n // 5 :]
 
 
-def in_tidy_frames(
+def with_canonical_frames(
     robot: Robot,
     geometry: Geometry,
     noisy: bool,
-    asked: Answers,
-    held: Answers,
+    training: Answers,
+    validation: Answers,
     terms: Sequence[Term],
 ) -> Robot:
     """The robot with frames in which constants vanish, and with angles and offsets that are special
     within the largest tolerance that costs nothing on answers that were not fitted."""
-    own = fit(Family.of(robot, terms), asked).standardised_error(held)
+    own = fit(Family.of(robot, terms), training).standardised_error(validation)
     for tolerance in _NOISY_ROOM if noisy else _EXACT_ROOM:
-        tidy = tidy_frames(
+        tidy = canonical_robot(
             geometry.tree,
             geometry.screws,
             geometry.pi,
             tolerance,
             gravity=robot.gravity.tolist(),
         )
-        error = fit(Family.of(tidy, terms), asked).standardised_error(held)
+        error = fit(Family.of(tidy, terms), training).standardised_error(validation)
         if error <= max(1.01 * own, own + 1e-10):
             return tidy
     return robot
 
 
-def joint_terms_of(robot: Robot, asked: Answers, held: Answers) -> list[Term]:
+def shown_joint_terms(robot: Robot, training: Answers, validation: Answers) -> list[Term]:
     """What joints have beside the bodies (rotors, friction, springs), where the answers show it: a
     misfit that is theirs would hide that of the geometry."""
     terms = joint_terms(robot)
-    bare, full = (fit(Family.of(robot, own), asked).standardised_error(held) for own in ([], terms))
+    bare, full = (
+        fit(Family.of(robot, own), training).standardised_error(validation) for own in ([], terms)
+    )
     return terms if full < _HELPS * bare else []
 
 

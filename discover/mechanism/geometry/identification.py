@@ -19,9 +19,9 @@ from discover.mechanism.geometry.least_squares import weight_of
 from discover.mechanism.geometry.measures import Measure
 from discover.mechanism.geometry.projection import JOINT_TERMS, Problem, Solution, solve, solve_well
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.geometry.serial_chain import FEWER, STARTS, one_way, start
+from discover.mechanism.geometry.serial_chain import FEWER, STARTS, fit_serial_chain, start
 from discover.mechanism.geometry.uncertainty import measures
-from discover.mechanism.local_dynamics import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 
 _EXACT = 100.0  # floors of rounding, and
 _FAIR = 1.2  # deviations, at which a misfit is good
@@ -75,39 +75,39 @@ def is_good(misfit: float, problem: Problem) -> bool:
 
 
 def infer_geometry(
-    prober: Prober, tree: ScrewTree, *, effort: int = STARTS, joint_terms: bool = False
+    sampler: DynamicsSampler, tree: ScrewTree, *, effort: int = STARTS, joint_terms: bool = False
 ) -> Geometry:
     """Screws of a tree whose parents and joint kinds are given. Deterministic in the seed."""
-    before = prober.blackbox.queries
+    before = sampler.blackbox.queries
     terms = JOINT_TERMS if joint_terms else ()
-    rng = np.random.default_rng([prober.seed, 29])
-    depth = 12 if prober.scatters else 1
+    rng = np.random.default_rng([sampler.seed, 29])
+    depth = 12 if sampler.scatters else 1
     nv = len(tree.parents)
-    n = max(16, 4 * nv) * (2 if prober.scatters else 1)
-    asked = prober.at(prober.draw(n), replicates=depth)
-    held = prober.at(prober.draw(12), replicates=depth)
-    if not weight_of(asked):
+    n = max(16, 4 * nv) * (2 if sampler.scatters else 1)
+    training = sampler.at(sampler.draw(n), replicates=depth)
+    validation = sampler.at(sampler.draw(12), replicates=depth)
+    if not weight_of(training):
         tree = replace(tree, gravity=0.0)
     screws = start(tree, rng)
     known: set[int] = set()
     # What slides shows how strong gravity is.
     for leaf in sorted(_leaves(tree), key=lambda leaf: _turning_only(tree, leaf)):
-        way = _way(tree, leaf)
-        found = one_way(prober, tree, way, rng, effort=effort, joint_terms=terms)
+        chain = _chain_to(tree, leaf)
+        found = fit_serial_chain(sampler, tree, chain, rng, effort=effort, joint_terms=terms)
         if not found.reached:
             effort = min(effort, FEWER)
         elif tree.seeks_weight and not _turning_only(tree, leaf):
             tree = replace(tree, gravity=found.gravity)
-        screws = _lay_on(screws, known, found.screws, way)
-        known |= set(way)
-    problem = Problem.of(tree, asked, whitened=prober.scatters, joint_terms=terms)
-    result = _settled(problem, screws, prober.scatters)
+        screws = _lay_on(screws, known, found.screws, chain)
+        known |= set(chain)
+    problem = Problem.of(tree, training, whitened=sampler.scatters, joint_terms=terms)
+    result = _settled(problem, screws, sampler.scatters)
     problem = problem.under(result.gravity)
     tree = problem.tree
     best = problem.parameters(result.screws)
-    test = Problem.of(tree, held, whitened=prober.scatters, joint_terms=terms)
+    test = Problem.of(tree, validation, whitened=sampler.scatters, joint_terms=terms)
     size = 6 * nv + len(best) + tree.seeks_weight
-    spread = problem.spread(result.screws, best) if prober.scatters else np.zeros((size, 0))
+    spread = problem.spread(result.screws, best) if sampler.scatters else np.zeros((size, 0))
     held_out = test.foreseen_error(result.screws, best, spread)
     good = is_good(max(result.error, held_out), problem)
     return Geometry(
@@ -120,7 +120,7 @@ def infer_geometry(
         joint_terms=joint_terms,
         joint=spread @ spread.T,
         measures=measures(problem, result.screws, best) if good else (),
-        queries=prober.blackbox.queries - before,
+        queries=sampler.blackbox.queries - before,
     )
 
 
@@ -150,30 +150,30 @@ def _settled(problem: Problem, screws: Array, noisy: bool) -> Solution:
     return settled if allowed(settled) else found
 
 
-def _lay_on(screws: Array, known: set[int], found: Array, way: tuple[int, ...]) -> Array:
+def _lay_on(screws: Array, known: set[int], found: Array, chain: tuple[int, ...]) -> Array:
     """The screws of a way, laid on what is known of the joints it shares with others."""
-    shared = [k for k, j in enumerate(way) if j in known]
+    shared = [k for k, j in enumerate(chain) if j in known]
     if shared:
-        found = laid_on(found, screws[[way[k] for k in shared]], shared)
+        found = laid_on(found, screws[[chain[k] for k in shared]], shared)
     result = screws.copy()
-    for k, j in enumerate(way):
+    for k, j in enumerate(chain):
         if j not in known:
             result[j] = found[k]
     return result
 
 
-def _way(tree: ScrewTree, leaf: int) -> tuple[int, ...]:
-    way = [leaf]
-    while tree.parents[way[-1]] >= 0:
-        way.append(tree.parents[way[-1]])
-    return tuple(reversed(way))
+def _chain_to(tree: ScrewTree, leaf: int) -> tuple[int, ...]:
+    chain = [leaf]
+    while tree.parents[chain[-1]] >= 0:
+        chain.append(tree.parents[chain[-1]])
+    return tuple(reversed(chain))
 
 
 def _turning_only(tree: ScrewTree, leaf: int) -> bool:
-    return all(tree.turning[j] for j in _way(tree, leaf))
+    return all(tree.turning[j] for j in _chain_to(tree, leaf))
 
 
 def _leaves(tree: ScrewTree) -> list[int]:
     """Leaves, the deepest first."""
     leaves = [j for j in range(len(tree.parents)) if j not in tree.parents]
-    return sorted(leaves, key=lambda j: -len(_way(tree, j)))
+    return sorted(leaves, key=lambda j: -len(_chain_to(tree, j)))

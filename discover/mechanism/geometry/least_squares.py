@@ -5,49 +5,51 @@ from __future__ import annotations
 import numpy as np
 
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.local_dynamics import Local
+from discover.mechanism.local_dynamics import LocalDynamics
 
 _TRUNCATION = 1e-9
 
 
-def misfit(tree: ScrewTree, screws: Array, asked: Local, held: Local) -> float:
+def misfit(
+    tree: ScrewTree, screws: Array, training: LocalDynamics, validation: LocalDynamics
+) -> float:
     """Relative error on held-out H and forces of the tree's best inertial parameters."""
-    x = parameters(tree, screws, asked)
-    return relative(tree, screws, x.reshape(-1, 10), held)
+    x = parameters(tree, screws, training)
+    return relative(tree, screws, x.reshape(-1, 10), validation)
 
 
-def parameters(tree: ScrewTree, screws: Array, asked: Local) -> Array:
+def parameters(tree: ScrewTree, screws: Array, training: LocalDynamics) -> Array:
     """Inertial parameters (10 nv,) of least norm, fitted to H and forces at rest."""
-    scale = scales(asked)
-    rows = tree.regressor(screws, asked.q) / scale[..., None]
-    y = target(asked) / scale
+    scale = scales(training)
+    rows = tree.regressor(screws, training.q) / scale[..., None]
+    y = target(training) / scale
     return truncated(rows.reshape(-1, rows.shape[-1]), y.ravel())
 
 
-def relative(tree: ScrewTree, screws: Array, pi: Array, held: Local) -> float:
+def relative(tree: ScrewTree, screws: Array, pi: Array, validation: LocalDynamics) -> float:
     """Root mean square of what is missed of H and force, each entry over its own size."""
-    scale = scales(held)
-    missed = (tree.forces(screws, pi, held.q) - target(held)) / scale
+    scale = scales(validation)
+    missed = (tree.forces(screws, pi, validation.q) - target(validation)) / scale
     return float(np.sqrt(np.mean(np.abs(missed) ** 2)))
 
 
-def target(asked: Local) -> Array:
+def target(training: LocalDynamics) -> Array:
     """[H | force] (n, nv, nv + 1)."""
-    return np.concatenate([asked.H, asked.force[:, :, None]], 2)
+    return np.concatenate([training.H, training.force[:, :, None]], 2)
 
 
-def scales(asked: Local) -> Array:
+def scales(training: LocalDynamics) -> Array:
     """The size of each entry of [H | force] (nv, nv + 1): geometric means of the diagonal."""
-    own = np.sqrt(np.abs(np.einsum("nii->ni", asked.H)).mean(0)) + 1e-300
-    push = weight_of(asked)
+    own = np.sqrt(np.abs(np.einsum("nii->ni", training.H)).mean(0)) + 1e-300
+    push = weight_of(training)
     return np.column_stack([np.outer(own, own), own * (push if push else np.inf)])
 
 
-def weight_of(asked: Local) -> float:
+def weight_of(training: LocalDynamics) -> float:
     """How strong the forces at rest are, over the joints' own inertia; zero where no joint's are
     more than noise."""
-    own = np.sqrt(np.abs(np.einsum("nii->ni", asked.H)).mean(0)) + 1e-300
-    push, noise = (np.sqrt((x**2).mean(0)) for x in (asked.force, asked.force_deviation))
+    own = np.sqrt(np.abs(np.einsum("nii->ni", training.H)).mean(0)) + 1e-300
+    push, noise = (np.sqrt((x**2).mean(0)) for x in (training.force, training.force_deviation))
     return float(np.sqrt(np.mean((push / own) ** 2))) if (push > 5 * noise).any() else 0.0
 
 

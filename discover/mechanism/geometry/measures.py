@@ -54,7 +54,7 @@ class Measure:
         return cls(**{**record, "deviation": number_from_json(record["deviation"])})
 
 
-def page(told: Sequence[Measure], names: Sequence[str]) -> str:
+def pretty_measures(told: Sequence[Measure], names: Sequence[str]) -> str:
     """A line a joint; names by coordinate."""
     lines = []
     for j in dict.fromkeys(m.joint for m in told):

@@ -155,7 +155,7 @@ _FLAT = 1e-9  # sine below which two axes count as parallel whatever the toleran
 _ASKEW = 1e-4  # and below which their common normal, which may be anywhere, places no frame
 
 
-def tidy_frames(
+def canonical_robot(
     tree: ScrewTree,
     screws: Array,
     pi: Array,
@@ -271,10 +271,10 @@ def _alike(offsets: Array, room: float) -> Array:
             group = order[start:k]
             sizes[group] = np.median(sizes[group])
             start = k
-    return np.copysign(_round(sizes, room).reshape(offsets.shape), offsets) + 0.0
+    return np.copysign(rounded(sizes, room).reshape(offsets.shape), offsets) + 0.0
 
 
-def _round(x: Array, room: Array | float) -> Array:
+def rounded(x: Array, room: Array | float) -> Array:
     """Numbers within `room`, and one part in 10⁹, of one of four digits, made that number."""
     short = np.array([float(f"{c:.3e}") for c in x])
     close = (np.abs(x - short) < room) & (np.abs(x - short) < 1e-9 * np.abs(x))

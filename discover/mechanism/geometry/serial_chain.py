@@ -13,7 +13,7 @@ import numpy as np
 
 from discover.mechanism.geometry.projection import Problem, Solution, solve_well
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.local_dynamics import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 
 STARTS = 24
 _BEAM = 3
@@ -23,7 +23,7 @@ FEWER = 6  # starts, once it has shown that no screws fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Way:
+class SerialChain:
     """screws (len(way), 6) in the way's order, and the gravity [m/s²] that goes with them; whether
     every stage came down to rounding or noise; the last stage's misfit, the floor for it, and on
     how many numbers."""
@@ -36,28 +36,28 @@ class Way:
     count: int
 
 
-def one_way(
-    prober: Prober,
+def fit_serial_chain(
+    sampler: DynamicsSampler,
     tree: ScrewTree,
-    way: tuple[int, ...],
+    chain: tuple[int, ...],
     rng: np.random.Generator,
     *,
     effort: int = STARTS,
     joint_terms: tuple[str, ...] = (),
     hasty: bool = False,
-) -> Way:
+) -> SerialChain:
     """Screws of the joints `way`, each carried by the one before. With `hasty` the first stage that
     no screws fit is the last."""
-    m, reached, tidy, depth = len(way), True, True, 24 if prober.scatters else 1
+    m, reached, tidy, depth = len(chain), True, True, 24 if sampler.scatters else 1
     error, floor, count = 0.0, 0.0, 0
-    beam = [(tree.gravity, start(_piece(tree, way[m - 1 :]), rng))]
+    beam = [(tree.gravity, start(_piece(tree, chain[m - 1 :]), rng))]
     for first in range(m - 2, -1, -1):
-        part = way[first:]
+        part = chain[first:]
         piece = _piece(tree, part)
         q = np.repeat(tree.reference[None], 8 + 3 * len(part), 0)
-        q[:, part] = prober.draw(len(q))[:, part]
-        asked = prober.at(q, replicates=depth).joints(list(part))
-        problem = Problem.of(piece, asked, whitened=prober.scatters, joint_terms=joint_terms)
+        q[:, part] = sampler.draw(len(q))[:, part]
+        training = sampler.at(q, replicates=depth).joints(list(part))
+        problem = Problem.of(piece, training, whitened=sampler.scatters, joint_terms=joint_terms)
         tried: list[Solution] = []
         for k in range(-len(_TIDY), effort):
             gravity, inner = beam[k % len(beam)] if k >= 0 else beam[0]
@@ -88,7 +88,7 @@ def one_way(
         if hasty and not reached:
             break
     gravity, screws = beam[0]
-    return Way(
+    return SerialChain(
         screws=screws, gravity=gravity, reached=reached, error=error, floor=floor, count=count
     )
 

@@ -52,7 +52,7 @@ class Skeleton:
         )
 
     @property
-    def way_down(self) -> list[int]:
+    def outward_order(self) -> list[int]:
         """Parents before children."""
         order: list[int] = []
         while len(order) < len(self.parents):

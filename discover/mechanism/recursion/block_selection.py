@@ -17,15 +17,15 @@ import numpy as np
 
 from discover.mechanism.geometry.least_squares import above_noise, truncated
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.recursion.degree_split import Probes
+from discover.mechanism.recursion.degree_split import DegreeSplit
 from discover.mechanism.recursion.grammar import (
     SOURCES,
     Block,
-    Own,
     Samples,
+    ScalarTerm,
     acceleration_blocks,
-    own_blocks,
     root_blocks,
+    scalar_blocks,
 )
 
 _EFFECTIVE = 200
@@ -47,7 +47,7 @@ def length(error: float, floor: float, blocks: list[Block]) -> float:
     return cost
 
 
-def inertia_block(samples: Samples, data: Probes) -> tuple[Block, Block | None, int]:
+def inertia_block(samples: Samples, data: DegreeSplit) -> tuple[Block, Block | None, int]:
     """The block of a that H shows, by least squares over all distinct ones, with rotors where
     bodies alone do not explain it."""
     weight = 1.0 / data.H_scale
@@ -74,7 +74,7 @@ def inertia_block(samples: Samples, data: Probes) -> tuple[Block, Block | None, 
     best: tuple[float, Block, Block | None] = (*found[0], None)
     if least <= LEFT * data.floor:
         return best[1], None, seen
-    rotors, values = distinct(samples, own_blocks("rotor"))
+    rotors, values = distinct(samples, scalar_blocks("rotor"))
     shown = [(Y * weight[None, :, :, None]).reshape(len(y), -1) for Y in values]
 
     def beside(b: Block, k: int) -> tuple[float, Block, Block]:
@@ -121,23 +121,23 @@ def distinct(samples: Samples, blocks: list[Block]) -> tuple[list[Block], list[A
     return kept, values
 
 
-def drag_block(samples: Samples, data: Probes) -> Own | None:
+def drag_block(samples: Samples, data: DegreeSplit) -> ScalarTerm | None:
     """The block of first degree in v that what is odd in v shows."""
     y = (data.odd / data.scale).ravel()
     if np.sqrt(np.mean(y**2)) <= 3 * data.floor:
         return None
-    best: tuple[float, Own | None] = (np.inf, None)
-    for b in own_blocks("drag"):
+    best: tuple[float, ScalarTerm | None] = (np.inf, None)
+    for b in scalar_blocks("drag"):
         rows = (samples.block(b)[:, :, 0] / data.scale[None, :, None]).reshape(-1, samples.nb)
         x = truncated(rows, y)
         value = length(float(np.sqrt(np.mean((rows @ x - y) ** 2))), data.rounding, [b])
         if value < best[0] - 1e-9:
-            best = (value, Own(b, x))
+            best = (value, ScalarTerm(b, x))
     return best[1]
 
 
 def finalists(
-    samples: Samples, data: Probes, values: list[Array], phi: Array
+    samples: Samples, data: DegreeSplit, values: list[Array], phi: Array
 ) -> list[tuple[int, ...]]:
     """The most promising subsets of up to three blocks, at the parameters known so far."""
     if not values:  # a tree whose bodies do not feel each other's speeds
@@ -164,7 +164,7 @@ def finalists(
 
 
 def unseen(
-    samples: Samples, data: Probes, inertia: Block, root: Block | None, root_vector: Array
+    samples: Samples, data: DegreeSplit, inertia: Block, root: Block | None, root_vector: Array
 ) -> Array:
     """Orthonormal directions (p, k) of the parameters that neither H nor the forces at rest show,
     under noise not well; blocks of v² may depend on them."""
@@ -180,7 +180,7 @@ def unseen(
 
 
 def looser_finalists(
-    data: Probes, values: list[Array], phi: Array, free: Array
+    data: DegreeSplit, values: list[Array], phi: Array, free: Array
 ) -> list[tuple[int, ...]]:
     """Blocks, and pairs of them, that explain v² best when each may choose the parameters `free`
     (p, k) by itself: what shares them is for the refit to say."""
@@ -212,8 +212,8 @@ def _spanned(columns: Array, tolerance: float) -> Array:
 
 
 def root_block(
-    samples: Samples, data: Probes, inertia: Block
-) -> tuple[Block | None, Array, Array, Own | None]:
+    samples: Samples, data: DegreeSplit, inertia: Block
+) -> tuple[Block | None, Array, Array, ScalarTerm | None]:
     """The carried root vector that the forces at rest show, with parameters (p,) fitted to them and
     to H; and springs, where no root vector explains these forces."""
     weight = 1.0 / data.H_scale
@@ -230,8 +230,8 @@ def root_block(
     value, block, root, x = rest.best(bare, nothing, [])
     if rest.least <= LEFT * data.floor:
         return block, root, x[: len(phi)], None
-    chosen: Own | None = None
-    springs, values = distinct(samples, own_blocks("spring"))
+    chosen: ScalarTerm | None = None
+    springs, values = distinct(samples, scalar_blocks("spring"))
     for k, (spring, Y) in enumerate(zip(springs, values, strict=True)):
         K = (Y[:, :, 0] / data.scale[None, :, None]).reshape(push.size, -1)
         alone = rest.alone(K, spring)
@@ -240,7 +240,7 @@ def root_block(
         for found in (alone, rest.best(tried, K, [spring])):
             if found[0] < value - 1e-9:
                 value, block, root, x = found
-                chosen = Own(spring, x[len(phi) :])
+                chosen = ScalarTerm(spring, x[len(phi) :])
     return block, root, x[: len(phi)], chosen
 
 

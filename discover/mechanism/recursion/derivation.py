@@ -16,7 +16,12 @@ import torch
 import kinematics
 from discover.mechanism.coordinates import configuration_order
 from discover.mechanism.geometry.robots import robot_from_screws
-from discover.mechanism.recursion.forward import NAMES, cheapest, lean, passes
+from discover.mechanism.recursion.forward import (
+    ELIMINATION_ORDERS,
+    cheapest_elimination,
+    elimination_text,
+    sparse_mechanism,
+)
 from discover.mechanism.recursion.grammar import SOURCES, Block, joint
 from discover.mechanism.recursion.passes import torch_forces, trace_recursion
 from discover.mechanism.recursion.search import Recursion
@@ -32,7 +37,7 @@ _FIELDS = {"rotor": "armature", "drag": "damping", "spring": "stiffness"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forward:
+class ForwardProgram:
     """A program of forward dynamics as passes to read, and its operations beside others'.
 
     operations   by program: "this one", the two classical orders, and where a robot is described
@@ -48,38 +53,42 @@ class Forward:
         return {n: sum(o[k] for k in ("mul", "add", "div")) for n, o in self.operations.items()}
 
 
-def forward(robot: Robot, found: Recursion, described: Robot | None = None) -> Forward:
+def derive_forward(
+    robot: Robot, recursion: Recursion, described: Robot | None = None
+) -> ForwardProgram:
     """The forward program of a found recursion; `robot` is the mechanism that was inferred."""
-    if not rigid(found):
-        program = trace_recursion(found, "aba")
-        return Forward(text=_COLUMNS, operations={"this one": program.operations})
-    made = lean(robot)
-    order, program = cheapest(made)
+    if not is_rigid_body(recursion):
+        program = trace_recursion(recursion, "aba")
+        return ForwardProgram(text=_COLUMNS, operations={"this one": program.operations})
+    made = sparse_mechanism(robot)
+    order, program = cheapest_elimination(made)
     operations = {"this one": program.operations}
-    for name, words in NAMES.items():
+    for name, words in ELIMINATION_ORDERS.items():
         operations[words] = forward_dynamics(made, named_order(made, name)).operations
     if described is not None:
         own = mechanism(described)
-        both = [forward_dynamics(own, named_order(own, name)) for name in NAMES]
+        both = [forward_dynamics(own, named_order(own, name)) for name in ELIMINATION_ORDERS]
         best = min(both, key=lambda p: p.arithmetic)
         operations["the description, better of both"] = best.operations
-    return Forward(text=passes(made, order), operations=operations)
+    return ForwardProgram(text=elimination_text(made, order), operations=operations)
 
 
-def rigid(found: Recursion) -> bool:
+def is_rigid_body(recursion: Recursion) -> bool:
     """Whether the recursion, with its own numbers, is inverse dynamics of rigid bodies."""
-    tree = found.tree
-    gravity = -np.asarray(found.root_vector)[3:]
-    if np.abs(found.root_vector[:3]).max() > 1e-6 * max(1.0, float(np.abs(gravity).max())):
+    tree = recursion.tree
+    gravity = -np.asarray(recursion.root_vector)[3:]
+    if np.abs(recursion.root_vector[:3]).max() > 1e-6 * max(1.0, float(np.abs(gravity).max())):
         return False
-    robot = robot_from_screws(tree, found.screws, found.parameters, gravity=gravity.tolist())
+    robot = robot_from_screws(
+        tree, recursion.screws, recursion.parameters, gravity=gravity.tolist()
+    )
     # The robot's bodies stand parents first; so do its coordinates.
     order = [i for body in tree.order for i, b in enumerate(tree.body_of) if b == body]
-    for own in found.own:
+    for own in recursion.scalar_terms:
         form = own.block.form
         if own.block != Block(form, (joint(SOURCES[form]),), 0):
             return False  # not a joint's own
-        numbers = own.numbers * (found.screws**2).sum(-1)
+        numbers = own.numbers * (recursion.screws**2).sum(-1)
         if isinstance(tree, FloatingTree) and abs(numbers[0]) > _SAME * np.abs(numbers).max():
             return False
         told = torch.from_numpy(numbers[list(tree.body_of)][order])
@@ -91,15 +100,17 @@ def rigid(found: Recursion) -> bool:
         q[:, 3:BASE_Q] /= q[:, 3:BASE_Q].norm(dim=1, keepdim=True)
     back = [order.index(i) for i in range(robot.nv)]
     expected = kinematics.rnea(robot, q, v, a)[:, back]
-    told = torch_forces(found, q[:, configuration_order(back, robot.nq)], v[:, back], a[:, back])
+    told = torch_forces(
+        recursion, q[:, configuration_order(back, robot.nq)], v[:, back], a[:, back]
+    )
     apart = float((told - expected).norm() / expected.norm())
-    left = _mixed(found)
+    left = _mixed(recursion)
     return apart < max(_SAME, 5 * left if left < _ABOUT else 0.0)
 
 
-def _mixed(found: Recursion) -> float:
+def _mixed(recursion: Recursion) -> float:
     """How far the coefficients are from whole numbers: what noise left in them."""
-    c = np.asarray(found.coefficients)
+    c = np.asarray(recursion.coefficients)
     return float(np.abs(c - np.round(c)).max()) if len(c) else 0.0
 
 

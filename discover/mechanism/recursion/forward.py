@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from discover.laws.rigid_body.family import identifiable_basis, without_joint_terms
-from discover.mechanism.geometry.robots import _round
+from discover.mechanism.geometry.robots import rounded
 from discover.mechanism.geometry.screws import Array
 from kinematics import Robot
 from kinematics.programs.elimination.elimination import forward_dynamics
@@ -27,7 +27,7 @@ _SQUARES = [
 ]
 
 
-def lean(robot: Robot, tolerance: float = 1e-11) -> Mechanism:
+def sparse_mechanism(robot: Robot, tolerance: float = 1e-11) -> Mechanism:
     """The robot prepared for programs, with bodies as bare as can be.
 
     Base parameters that no torque shows in this geometry (of links that move in a plane, of upright
@@ -62,7 +62,7 @@ def _emptied(base: Array, moved: Array, free: Array, room: Array, squares: Array
     if chosen:
         base = base - moved @ np.linalg.lstsq(moved[chosen], base[chosen], rcond=1e-12)[0]
         base[chosen] = 0.0
-    return np.where(np.abs(base) < room, 0.0, _round(base, room))
+    return np.where(np.abs(base) < room, 0.0, rounded(base, room))
 
 
 def _with_moments(made: Mechanism, base: Array) -> Mechanism:
@@ -92,10 +92,10 @@ def _sizes(robot: Robot) -> Array:
 
 
 _PATIENCE = 4  # times what `kinematics.compile` spends on orders of small robots
-NAMES = {"aba": "articulated bodies", "crba": "composite bodies, LᵀDL"}
+ELIMINATION_ORDERS = {"aba": "articulated bodies", "crba": "composite bodies, LᵀDL"}
 
 
-def cheapest(made: Mechanism) -> tuple[Order, Program]:
+def cheapest_elimination(made: Mechanism) -> tuple[Order, Program]:
     """The cheapest order found in a moment, and its program."""
     budget = QUICK if made.robot.nv > SMALL else _PATIENCE * QUICK
     order = better_order(made, budget=budget).order
@@ -104,10 +104,10 @@ def cheapest(made: Mechanism) -> tuple[Order, Program]:
 
 def forward_program(robot: Robot) -> Program:
     """The forward program of an inferred mechanism."""
-    return cheapest(lean(robot))[1]
+    return cheapest_elimination(sparse_mechanism(robot))[1]
 
 
-def passes(made: Mechanism, order: Order) -> str:
+def elimination_text(made: Mechanism, order: Order) -> str:
     """The elimination as passes over the tree."""
     names = [b.name for b in made.bodies]
     lines = ["outward, from the base to the leaves:"]

@@ -66,7 +66,7 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class Own:
+class ScalarTerm:
     """A block of one number a body, with its numbers (nb,)."""
 
     block: Block
@@ -135,7 +135,7 @@ def root_blocks() -> list[Block]:
     return list(blocks_of([*motions, *(inherited(m) for m in motions)]))
 
 
-def own_blocks(form: str) -> list[Block]:
+def scalar_blocks(form: str) -> list[Block]:
     """All blocks of a form that has one number a body, the short ones first."""
     return sorted(blocks_of(linear_motions(SOURCES[form]), form), key=lambda b: b.size)
 

@@ -20,25 +20,27 @@ _TAILS = {1: " + Σ_children Xᵀ F", -1: " - Σ_children Xᵀ N", 0: ""}
 Weighted = list[tuple[float, Block]]
 
 
-def text(found: Recursion) -> str:
+def pretty_print(recursion: Recursion) -> str:
     """The program as passes over the tree."""
-    return _Page(found).text()
+    return _PrettyPrinter(recursion).text()
 
 
-class _Page:
+class _PrettyPrinter:
     """The lines of one program; motions get their names in the order of use."""
 
-    def __init__(self, found: Recursion):
-        self.found = found
+    def __init__(self, recursion: Recursion):
+        self.recursion = recursion
         self.outward: list[str] = []
         self.names: dict[Any, str] = {}
 
     def text(self) -> str:
-        blocks = [(1.0, self.found.inertia)]
-        if self.found.root is not None:
-            blocks.append((1.0, self.found.root))
-        blocks += list(zip(self.found.coefficients.tolist(), self.found.velocity, strict=True))
-        blocks += [(1.0, own.block) for own in self.found.own]
+        blocks = [(1.0, self.recursion.inertia)]
+        if self.recursion.root is not None:
+            blocks.append((1.0, self.recursion.root))
+        blocks += list(
+            zip(self.recursion.coefficients.tolist(), self.recursion.velocity, strict=True)
+        )
+        blocks += [(1.0, own.block) for own in self.recursion.scalar_terms]
         inward, arrived = [], []
         for carry, letter in ((1, "F"), (-1, "N"), (0, "W")):
             own = self._wrenches([(c, b) for c, b in blocks if b.carry == carry])
@@ -105,7 +107,7 @@ class _Page:
         own = [(float(sign), f"X {letter}_p"), *inner]
         line = f"{letter}_i = {_sum(own)}"
         if rooted:
-            line += f",  {letter}_base = ({_numbers(self.found.root_vector)})"
+            line += f",  {letter}_base = ({_numbers(self.recursion.root_vector)})"
         self.outward.append(line)
         return f"{letter}_i"
 

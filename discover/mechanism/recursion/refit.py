@@ -8,7 +8,7 @@ import numpy as np
 
 from discover.mechanism.geometry.least_squares import truncated
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.recursion.degree_split import Probes
+from discover.mechanism.recursion.degree_split import DegreeSplit
 from discover.mechanism.recursion.grammar import Block, Samples
 
 _PROGRESS = 0.98  # a step that leaves more of the misfit than this is a slow one
@@ -26,7 +26,7 @@ class Fit:
 
 def refit(
     samples: Samples,
-    data: Probes,
+    data: DegreeSplit,
     inertia: Block,
     root: Block | None,
     values: list[Array],

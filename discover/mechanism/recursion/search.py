@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.local_dynamics import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 from discover.mechanism.recursion.block_selection import (
     distinct,
     drag_block,
@@ -27,8 +27,14 @@ from discover.mechanism.recursion.block_selection import (
     root_block,
     unseen,
 )
-from discover.mechanism.recursion.degree_split import Probes, probe
-from discover.mechanism.recursion.grammar import Block, Own, Samples, root_blocks, velocity_blocks
+from discover.mechanism.recursion.degree_split import DegreeSplit, split_by_degree
+from discover.mechanism.recursion.grammar import (
+    Block,
+    Samples,
+    ScalarTerm,
+    root_blocks,
+    velocity_blocks,
+)
 from discover.mechanism.recursion.refit import Fit, refit
 
 _EQUIVALENT = 1e-7
@@ -42,7 +48,7 @@ class Recursion:
 
     inertia, root         one block each
     velocity              blocks of v² with `coefficients`
-    own                   rotors, drags, springs, where bodies alone leave something
+    scalar_terms          rotors, drags, springs, where bodies alone leave something
     parameters (nb, 10); root_vector (6,)
     error, held_out       relative misfit of tau, fitted and in the shell beyond
     """
@@ -52,7 +58,7 @@ class Recursion:
     inertia: Block
     root: Block | None
     velocity: tuple[Block, ...]
-    own: tuple[Own, ...]
+    scalar_terms: tuple[ScalarTerm, ...]
     coefficients: Array
     parameters: Array
     root_vector: Array
@@ -79,12 +85,17 @@ class Recursion:
 
 
 def search(
-    prober: Prober, tree: ScrewTree, screws: Array, *, states: int = 24, shell: float = 3.0
+    sampler: DynamicsSampler,
+    tree: ScrewTree,
+    screws: Array,
+    *,
+    states: int = 24,
+    shell: float = 3.0,
 ) -> Recursion:
     """The program of the language that predicts the model best for its length."""
-    started, before = time.perf_counter(), prober.blackbox.queries
+    started, before = time.perf_counter(), sampler.blackbox.queries
     nv = len(tree.parents)
-    data = probe(prober, max(states, 3 * min(nv, 8)))
+    data = split_by_degree(sampler, max(states, 3 * min(nv, 8)))
     samples = Samples(tree, screws, data.q, data.v)
     inertia, rotor, a_count = inertia_block(samples, data)
     if rotor is not None:
@@ -99,25 +110,25 @@ def search(
     values = [Y[:, :, 0] for Y in values]
     race = _Race(samples, data, inertia, root, root_vector, blocks, values)
     race.run(finalists(samples, data, values, phi))
-    if prober.noisy and race.best.error > _FAIR * data.floor:
+    if sampler.noisy and race.best.error > _FAIR * data.floor:
         # Parameters that explain some of v² show better which blocks explain the rest.
         race.run(finalists(samples, data, values, race.best.phi))
-    if race.best.error > (_FAIR * data.floor if prober.noisy else _EQUIVALENT):
+    if race.best.error > (_FAIR * data.floor if sampler.noisy else _EQUIVALENT):
         # Or the blocks depend on parameters that nothing else shows.
         free = unseen(samples, data, inertia, root, root_vector)
         race.run(looser_finalists(data, values, phi, free))
     chosen = tuple(blocks[k] for k in race.winner)
     bodies, numbers = np.split(race.best.phi, [10 * samples.nb])
-    rotors = None if rotor is None else Own(rotor, numbers)
+    rotors = None if rotor is None else ScalarTerm(rotor, numbers)
     k = len(blocks)
     count = a_count * len(root_blocks()) * (1 + k + math.comb(k, 2) + math.comb(k, 3))
-    found = Recursion(
+    recursion = Recursion(
         tree=tree,
         screws=samples.screws,
         inertia=inertia,
         root=root,
         velocity=chosen,
-        own=tuple(own for own in (rotors, drag, spring) if own is not None),
+        scalar_terms=tuple(own for own in (rotors, drag, spring) if own is not None),
         coefficients=race.best.coefficients,
         parameters=bodies.reshape(-1, 10),
         root_vector=race.best.root,
@@ -133,20 +144,20 @@ def search(
         queries=0,
         seconds=0.0,
     )
-    far = probe(prober, max(12, nv), shell)
-    by_degree = misfits(found, far)
+    far = split_by_degree(sampler, max(12, nv), shell)
+    by_degree = misfits(recursion, far)
     held = max(by_degree.values())
     # What repeats itself is no noise: a table is not let off for its steps.
-    excused = prober.excused
+    excused = sampler.excused
     clean = max(data.departure.values()) <= max(_EQUIVALENT, 3 * data.chance * excused)
     limit = max(_EQUIVALENT, 3 * far.chance * excused)
-    fits = found.error <= (_FAIR if excused else _EQUIVALENT)
+    fits = recursion.error <= (_FAIR if excused else _EQUIVALENT)
     return replace(
-        found,
+        recursion,
         by_degree=by_degree,
         held_out=held,
         equivalent=clean and held <= limit and fits,
-        queries=prober.blackbox.queries - before,
+        queries=sampler.blackbox.queries - before,
         seconds=time.perf_counter() - started,
     )
 
@@ -157,7 +168,7 @@ class _Race:
     def __init__(
         self,
         samples: Samples,
-        data: Probes,
+        data: DegreeSplit,
         inertia: Block,
         root: Block | None,
         root_vector: Array,
@@ -187,8 +198,8 @@ class _Race:
     def _hope(self) -> float:
         """A misfit that no further program will be below: once one is down to noise, the share
         of it that a few more numbers can take up."""
-        found = min((f.error for f in self.fits.values()), default=np.inf)
-        return _MORE * found if self._noisy and found < 1.0 else 0.0
+        recursion = min((f.error for f in self.fits.values()), default=np.inf)
+        return _MORE * recursion if self._noisy and recursion < 1.0 else 0.0
 
     @property
     def winner(self) -> tuple[int, ...]:
@@ -204,23 +215,23 @@ class _Race:
         return min((x for f, x in self.lengths.items() if f != self.winner), default=math.inf)
 
 
-def misfits(found: Recursion, data: Probes) -> dict[str, float]:
+def misfits(recursion: Recursion, data: DegreeSplit) -> dict[str, float]:
     """Relative misfit of each part of tau at other states."""
-    samples = Samples(found.tree, found.screws, data.q, data.v)
-    phi = found.parameters.ravel()
+    samples = Samples(recursion.tree, recursion.screws, data.q, data.v)
+    phi = recursion.parameters.ravel()
     H_size, size = data.sizes
     own = {"rotor": np.zeros_like(data.H), "drag": np.zeros_like(data.odd)[..., None]}
     own["spring"] = own["drag"].copy()
-    for other in found.own:
+    for other in recursion.scalar_terms:
         own[other.block.form] = samples.block(other.block) @ other.numbers
-    H = samples.block(found.inertia) @ phi + own["rotor"]
+    H = samples.block(recursion.inertia) @ phi + own["rotor"]
     result = {"a": float(np.sqrt(np.mean(((H - data.H) / H_size) ** 2)))}
     even = np.zeros_like(data.even)
-    for c, b in zip(found.coefficients, found.velocity, strict=True):
+    for c, b in zip(recursion.coefficients, recursion.velocity, strict=True):
         even = even + c * (samples.block(b) @ phi)[..., 0]
     rest = own["spring"][..., 0]
-    if found.root is not None:
-        rest = rest + (samples.block(found.root) @ phi) @ found.root_vector
+    if recursion.root is not None:
+        rest = rest + (samples.block(recursion.root) @ phi) @ recursion.root_vector
     odd = own["drag"][..., 0]
     parts = (("v²", even, data.even), ("rest", rest, data.rest), ("v", odd, data.odd))
     for name, mine, its in parts:

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from discover.mechanism.geometry.least_squares import misfit, weight_of
 from discover.mechanism.geometry.projection import Problem, solve_well
 from discover.mechanism.geometry.screws import GRAVITY, Array, ScrewTree
-from discover.mechanism.geometry.serial_chain import Way, one_way
-from discover.mechanism.local_dynamics import Local, Prober
+from discover.mechanism.geometry.serial_chain import SerialChain, fit_serial_chain
+from discover.mechanism.local_dynamics import DynamicsSampler, LocalDynamics
 
 _CONTEXT = 3  # joints that carry the pair, at most
 _STARTS = 10
@@ -35,22 +35,24 @@ _FAIR = 1.2  # misfits at which an order fits: relative, in deviations
 _ODDS = 12.0  # log odds against it, answers with noise
 
 
-class Contest:
+class PairOrdering:
     """Decides the order of pairs of joints of one model by fits; remembers what it has decided."""
 
-    def __init__(self, prober: Prober, kinds: Sequence[str]):
-        self.prober, self.kinds = prober, kinds
+    def __init__(self, sampler: DynamicsSampler, kinds: Sequence[str]):
+        self.sampler, self.kinds = sampler, kinds
         self._decided: dict[tuple[int, int, tuple[int, ...]], int] = {}
 
     @cached_property
     def tree(self) -> ScrewTree:
         """Kinds and a reference pose; which joint carries which is for the contests to say."""
-        asked = self.prober.at(self.prober.draw(8), replicates=4 if self.prober.scatters else 1)
+        training = self.sampler.at(
+            self.sampler.draw(8), replicates=4 if self.sampler.scatters else 1
+        )
         return ScrewTree(
             parents=(-1,) * len(self.kinds),
             turning=tuple(kind == "revolute" for kind in self.kinds),
-            reference=self.prober.draw(1, 0.7)[0],
-            gravity=GRAVITY if weight_of(asked) else 0.0,
+            reference=self.sampler.draw(1, 0.7)[0],
+            gravity=GRAVITY if weight_of(training) else 0.0,
         )
 
     def __call__(self, j: int, k: int, above: NDArray[np.bool_]) -> int:
@@ -71,7 +73,7 @@ class Contest:
     def _between(self, j: int, k: int, context: tuple[int, ...]) -> int:
         first, second = (self._fit((*context, *pair)) for pair in ((j, k), (k, j)))
         better, worse = sorted((first, second), key=lambda w: w.error)
-        if self.prober.scatters:
+        if self.sampler.scatters:
             odds = 0.5 * better.count * (worse.error**2 - better.error**2)
             if _ODDS < odds < 10 * _ODDS:  # or the worse one only found no better screws
                 again = self._fit((*context, *((k, j) if better is first else (j, k))), 3)
@@ -82,9 +84,9 @@ class Contest:
             told = better.error < _EXACT * floor and worse.error > _APART * floor
         return 0 if not told else 1 if better is first else -1
 
-    def _fit(self, way: tuple[int, ...], patience: int = 1) -> Way:
-        rng = np.random.default_rng([self.prober.seed, 31, *way, patience])
-        return one_way(self.prober, self.tree, way, rng, effort=_STARTS * patience)
+    def _fit(self, chain: tuple[int, ...], patience: int = 1) -> SerialChain:
+        rng = np.random.default_rng([self.sampler.seed, 31, *chain, patience])
+        return fit_serial_chain(self.sampler, self.tree, chain, rng, effort=_STARTS * patience)
 
 
 _ITERATIONS = 30
@@ -92,11 +94,11 @@ _ODDS_EQUIVALENCE = 12.0  # log odds at which answers that scatter speak clearly
 _FITS, _SMALL = 60, 6  # trees that are given screws of their own; of more joints, fewer
 
 
-def equivalents(
+def equivalent_trees(
     tree: ScrewTree,
     screws: Array,
-    asked: Local,
-    held: Local,
+    training: LocalDynamics,
+    validation: LocalDynamics,
     tolerance: float,
     *,
     allowed: Callable[[tuple[int, ...]], bool],
@@ -111,8 +113,8 @@ def equivalents(
 
     def missed(rival: ScrewTree, own: Array) -> float:
         if not whitened:
-            return misfit(rival, own, asked, held)
-        residual = Problem.of(rival, asked, whitened=True).residual(own)[0]
+            return misfit(rival, own, training, validation)
+        residual = Problem.of(rival, training, whitened=True).residual(own)[0]
         return 0.5 * float(residual @ residual)
 
     first = missed(tree, screws)
@@ -129,7 +131,7 @@ def equivalents(
             fitted = own
             if loss > limit and fits < most_fits:
                 fits += 1
-                problem = Problem.of(rival, asked, whitened=whitened)
+                problem = Problem.of(rival, training, whitened=whitened)
                 fitted = solve_well(problem, own, iterations=_ITERATIONS).screws
                 loss = missed(rival, fitted)
             if loss <= limit:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.mechanism.local_dynamics import Local, Prober
+from discover.mechanism.local_dynamics import DynamicsSampler, LocalDynamics
 
 Array = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ CLEAR = 7.0  # deviations from chance at which a change counts as one
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signs:
+class CouplingTests:
     """How clearly things move and hang together, in deviations from what chance would show.
 
     moved    (k, j, l): H_jl, when coordinate k is moved
@@ -33,20 +33,20 @@ class Signs:
     coupled: Array
 
     @classmethod
-    def of(cls, asked: Local, bases: int) -> Signs:
+    def of(cls, local: LocalDynamics, bases: int) -> CouplingTests:
         """From answers at `bases` configurations, each followed by one move of each coordinate."""
-        nv = asked.q.shape[1]
+        nv = local.q.shape[1]
         H, H_sd, f, f_sd = (
             x.reshape(bases, nv + 1, *x.shape[1:])
-            for x in (asked.H, asked.H_deviation, asked.force, asked.force_deviation)
+            for x in (local.H, local.H_deviation, local.force, local.force_deviation)
         )
         moved = ((H[:, 1:] - H[:, :1]) ** 2 / (H_sd[:, 1:] ** 2 + H_sd[:, :1] ** 2)).sum(0)
         pushed = ((f[:, 1:] - f[:, :1]) ** 2 / (f_sd[:, 1:] ** 2 + f_sd[:, :1] ** 2)).sum(0)
-        coupled = (asked.H**2 / np.maximum(asked.H_deviation, 1e-300) ** 2).sum(0)
+        coupled = (local.H**2 / np.maximum(local.H_deviation, 1e-300) ** 2).sum(0)
         return cls(
             moved=excess(moved, bases),
             pushed=excess(pushed, bases),
-            coupled=excess(coupled, len(asked)),
+            coupled=excess(coupled, len(local)),
         )
 
     def allow(self, parents: Sequence[int], clear: float = CLEAR) -> bool:
@@ -87,30 +87,30 @@ _LINE = 9  # points along a coordinate
 _LINES = 4
 
 
-def joint_kinds(prober: Prober, replicates: int) -> tuple[str, ...]:
+def joint_kinds(sampler: DynamicsSampler, replicates: int) -> tuple[str, ...]:
     """How each coordinate enters H and the force: as sines and cosines, or as a parabola.
 
     Both forms are fitted to answers along the coordinate. A sliding joint moves no entry of its
     own row of H, and H_jl of others as a parabola, their forces as a line; a turning joint moves
     all of them as a circle does. "either" where the coordinate changes nothing.
     """
-    nv = prober.nv
-    low, high = prober._side("q", 1.0)
-    bases = prober.draw(_LINES)
+    nv = sampler.nv
+    low, high = sampler._side("q", 1.0)
+    bases = sampler.draw(_LINES)
     spread = np.zeros(nv)
     votes = np.zeros(nv)
     for k in range(nv):
         x = low[k] + (high[k] - low[k]) * (0.5 - 0.5 * np.cos(np.pi * np.linspace(0, 1, _LINE)))
         q = np.repeat(bases, _LINE, 0)
         q[:, k] = np.tile(x, len(bases))
-        asked = prober.at(q, replicates=replicates)
-        y = np.concatenate([asked.H, asked.force[:, :, None]], 2)
-        sd = np.concatenate([asked.H_deviation, asked.force_deviation[:, :, None]], 2)
+        local = sampler.at(q, replicates=replicates)
+        y = np.concatenate([local.H, local.force[:, :, None]], 2)
+        sd = np.concatenate([local.H_deviation, local.force_deviation[:, :, None]], 2)
         y, sd = (z.reshape(len(bases), _LINE, nv, nv + 1) for z in (y, sd))
         y = y / np.sqrt((sd**2).mean(1, keepdims=True))  # one weight an entry and line
         votes[k] = _turning_against_sliding(x, y, k)
         # A sliding joint's own inertia is a mass: it is the same in every configuration.
-        own, error = asked.H[:, k, k], asked.H_deviation[:, k, k]
+        own, error = local.H[:, k, k], local.H_deviation[:, k, k]
         spread[k] = excess((((own - own.mean()) / error) ** 2).sum(), len(own) - 1)
     votes = np.where(spread > CLEAR, np.maximum(votes, 0) + spread**2, votes)
     return tuple("either" if v == 0 else "revolute" if v > 0 else "prismatic" for v in votes)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from discover.mechanism.geometry.screws import Array, ScrewTree, _carry
-from discover.mechanism.local_dynamics import Local, Prober
+from discover.mechanism.local_dynamics import DynamicsSampler, LocalDynamics
 
 BASE_Q, BASE_V = 7, 6  # position and quaternion wxyz; angular and linear velocity
 _DUMMY = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
@@ -117,7 +117,7 @@ class FloatingTree(ScrewTree):
         return np.concatenate([np.zeros((len(q), 1)), q[:, BASE_Q:]], 1)
 
 
-class FloatingProber(Prober):
+class FloatingBaseSampler(DynamicsSampler):
     """Questions to a model with a free base: offsets of the region's q are a rotation vector and a
     position of the base, then joint coordinates."""
 
@@ -129,10 +129,10 @@ class FloatingProber(Prober):
         )
 
 
-class HeldProber(Prober):
+class FixedBaseSampler(DynamicsSampler):
     """The joints of a model with a free base, the base at rest at the origin and upright."""
 
-    def __init__(self, whole: FloatingProber):
+    def __init__(self, whole: FloatingBaseSampler):
         self.whole, self.blackbox, self.seed = whole, whole.blackbox, whole.seed
         self.nv = whole.nv - BASE_V
         self.region, self.stretch, self._rng = whole.region, whole.stretch, whole._rng
@@ -143,13 +143,13 @@ class HeldProber(Prober):
         low, high = self._side("q", width)
         return self._rng.uniform(low, high, (n, self.nv))
 
-    def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
+    def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> LocalDynamics:
         """H and force of the joints; v (n, joints)."""
         q = np.atleast_2d(q)
         seen = self.with_base(q, v, replicates).joints(list(range(BASE_V, BASE_V + self.nv)))
         return replace(seen, q=q)
 
-    def with_base(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
+    def with_base(self, q: Array, v: Array | None = None, replicates: int = 1) -> LocalDynamics:
         """H and force of base and joints at configurations of the joints."""
         base = np.tile([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], (len(q), 1))
         full = None if v is None else np.concatenate([np.zeros((len(q), BASE_V)), v], 1)

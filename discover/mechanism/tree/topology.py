@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.mechanism.local_dynamics import Prober
-from discover.mechanism.tree.candidates import Contest
-from discover.mechanism.tree.coupling_tests import CLEAR, Signs, joint_kinds
+from discover.mechanism.local_dynamics import DynamicsSampler
+from discover.mechanism.tree.candidates import PairOrdering
+from discover.mechanism.tree.coupling_tests import CLEAR, CouplingTests, joint_kinds
 
 Array = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class Tree:
 
     parents: tuple[int, ...]
     kinds: tuple[str, ...]
-    signs: Signs
+    coupling: CouplingTests
     guessed: tuple[tuple[int, int], ...]
     equivalent: tuple[tuple[int, ...], ...] = ()
     noise: float = 0.0
@@ -59,10 +59,10 @@ class Tree:
 
     def path(self, joint: int) -> tuple[int, ...]:
         """The joints from the root to `joint`, both included."""
-        way = [joint]
-        while self.parents[way[-1]] >= 0:
-            way.append(self.parents[way[-1]])
-        return tuple(reversed(way))
+        chain = [joint]
+        while self.parents[chain[-1]] >= 0:
+            chain.append(self.parents[chain[-1]])
+        return tuple(reversed(chain))
 
     @property
     def leaves(self) -> tuple[int, ...]:
@@ -70,37 +70,37 @@ class Tree:
         return tuple(j for j in range(len(self.parents)) if j not in self.parents)
 
 
-def infer_tree(prober: Prober) -> Tree:
+def infer_tree(sampler: DynamicsSampler) -> Tree:
     """The tree that the model's answers hold to, from its mass matrix at moved joints."""
-    before = prober.blackbox.queries
-    level = "noisy" if prober.noisy else "exact"
+    before = sampler.blackbox.queries
+    level = "noisy" if sampler.noisy else "exact"
     bases, deep = _BASES[level], _DEEP[level]
-    kinds = joint_kinds(prober, deep)
-    nv = prober.nv
-    q = prober.draw(bases)
+    kinds = joint_kinds(sampler, deep)
+    nv = sampler.nv
+    q = sampler.draw(bases)
     moved = np.repeat(q[:, None], nv + 1, 1)
-    low, high = prober._side("q", 1.0)
+    low, high = sampler._side("q", 1.0)
     for k in range(nv):
         # Half a width away at least, and within the region.
-        step = prober._rng.uniform(0.25, 0.5, bases) * (high[k] - low[k])
+        step = sampler._rng.uniform(0.25, 0.5, bases) * (high[k] - low[k])
         up = q[:, k] + step <= high[k]
         moved[:, k + 1, k] = np.where(up, q[:, k] + step, q[:, k] - step)
-    asked = prober.at(moved.reshape(-1, nv), replicates=deep)
-    signs = Signs.of(asked, bases)
-    size = np.abs(np.einsum("nii->ni", asked.H)).mean(0)
-    parents, guessed = assemble(signs, kinds, size, decide=Contest(prober, kinds))
+    local = sampler.at(moved.reshape(-1, nv), replicates=deep)
+    coupling = CouplingTests.of(local, bases)
+    size = np.abs(np.einsum("nii->ni", local.H)).mean(0)
+    parents, guessed = assemble(coupling, kinds, size, decide=PairOrdering(sampler, kinds))
     return Tree(
         parents=parents,
         kinds=kinds,
-        signs=signs,
+        coupling=coupling,
         guessed=guessed,
-        noise=prober.noise,
-        queries=prober.blackbox.queries - before,
+        noise=sampler.noise,
+        queries=sampler.blackbox.queries - before,
     )
 
 
 def assemble(
-    signs: Signs,
+    coupling: CouplingTests,
     kinds: Sequence[str],
     size: Array,
     clear: float = CLEAR,
@@ -112,11 +112,11 @@ def assemble(
     k, -1 if k carries j, 0 if it cannot tell.
     """
     nv = len(size)
-    moves = signs.moves
+    moves = coupling.moves
     above = (moves > clear) & (moves > moves.T)  # above[j, k]: j carries k
-    coupled, pushed = signs.coupled > clear, signs.pushed > clear
+    coupled, pushed = coupling.coupled > clear, coupling.pushed > clear
     related = coupled | coupled.T | pushed | pushed.T
-    moved = signs.moved > clear
+    moved = coupling.moved > clear
     guessed: list[tuple[int, int]] = []
     # A coordinate that may turn or slide is of the kind of what it shares inertia with in one line.
     kind = np.array(kinds)
@@ -155,7 +155,7 @@ def assemble(
 def _fewer_links(above: NDArray[np.bool_], linked: NDArray[np.bool_], j: int, k: int) -> int:
     """1 if j carrying k asks for fewer links that no answer shows than k carrying j, -1 if for
     more, 0 if for as many: what hangs on one of the two alone tells them apart."""
-    asked = []
+    local = []
     for upper, lower in ((j, k), (k, j)):
         over = above.copy()
         over[upper, lower] = True
@@ -169,8 +169,8 @@ def _fewer_links(above: NDArray[np.bool_], linked: NDArray[np.bool_], j: int, k:
                 break
             more = grown
         np.fill_diagonal(more, False)
-        asked.append(int((more & ~linked).sum()))
-    return int(np.sign(asked[1] - asked[0]))
+        local.append(int((more & ~linked).sum()))
+    return int(np.sign(local[1] - local[0]))
 
 
 def _settled(above: NDArray[np.bool_], moved: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.local_dynamics import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 from discover.mechanism.recursion.grammar import Block, Samples
 from kinematics import Robot
 
@@ -22,9 +22,9 @@ REGION = Region(q=1.5, v=2.0, tau=5.0)
 LEVEL = 0.01  # of the root mean square of each torque or acceleration
 
 
-def asked(model: Callable, nv: int, region: Region = REGION, seed: int = 0) -> Prober:
+def asked(model: Callable, nv: int, region: Region = REGION, seed: int = 0) -> DynamicsSampler:
     """Questions to a model of nv joints."""
-    return Prober(blackbox=BlackBox(model, nv, nv), region=region, seed=seed)
+    return DynamicsSampler(blackbox=BlackBox(model, nv, nv), region=region, seed=seed)
 
 
 def simulated(robot: Robot, order: Sequence[int], noise: str | None = None) -> Callable:

@@ -18,7 +18,7 @@ from discover.mechanism.factorisation import sparsity
 from discover.mechanism.geometry.least_squares import misfit
 from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.local_dynamics import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 from discover.mechanism.recursion.search import search
 from discover.mechanism.tree.candidates import neighbours
 from kinematics import Robot
@@ -99,12 +99,12 @@ def control_robot(number: int) -> Robot:
     )
 
 
-def _own(robot: Robot) -> tuple[Prober, ScrewTree, Array]:
+def _own(robot: Robot) -> tuple[DynamicsSampler, ScrewTree, Array]:
     tree, screws = screw_tree(robot, np.zeros(robot.nv))
     return asked(simulated(robot, range(robot.nv)), robot.nv), tree, screws
 
 
-def _search(questions: Prober, tree: ScrewTree, screws: Array) -> Record:
+def _search(questions: DynamicsSampler, tree: ScrewTree, screws: Array) -> Record:
     found = search(questions, tree, screws)
     return {
         "caught": not found.equivalent,

@@ -20,8 +20,8 @@ import kinematics
 from discover.bench.programs import interleaved, operation_counts, sample_states
 from discover.blackbox.contract import BlackBox, relative_error
 from discover.mechanism.description import account
-from discover.mechanism.free_base import infer_free
-from discover.mechanism.inference import infer
+from discover.mechanism.free_base import infer_free_base
+from discover.mechanism.inference import infer_robot
 from discover.mechanism.recursion.forward import forward_program
 from kinematics import Robot
 from kinematics.programs import CompiledProgram, compile_trace, robot_program
@@ -56,7 +56,7 @@ def run(trial: Trial) -> Record:
     blackbox = BlackBox(simulated_body(robot), robot.nq, robot.nv)
     box = REGION.resolve(robot.nv)
     began = time.process_time()
-    inferred = (infer_free if free else infer)(blackbox, box)
+    inferred = (infer_free_base if free else infer_robot)(blackbox, box)
     order = list(inferred.order)
     own = list(range(robot.nv))
     record: Record = {

@@ -20,7 +20,7 @@ from discover.mechanism.geometry.identification import Geometry, infer_geometry
 from discover.mechanism.geometry.least_squares import relative
 from discover.mechanism.geometry.projection import Problem
 from discover.mechanism.geometry.robots import screw_tree
-from discover.mechanism.local_dynamics import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 from kinematics import Robot
 from tests.bench.structure.black_boxes import asked, simulated
 from tests.bench.structure.tree_families import trial_tree
@@ -71,7 +71,7 @@ def run(trial: Trial) -> Record:
     return record
 
 
-def spread_of(found: Geometry, robot: Robot, exact: Prober) -> tuple[float, float]:
+def spread_of(found: Geometry, robot: Robot, exact: DynamicsSampler) -> tuple[float, float]:
     """Mean squares of (predicted - exact) at fresh configurations in propagated deviations: over
     all independent combinations that the covariance knows, and entry by entry."""
     truth = exact.at(exact.draw(12))

@@ -18,9 +18,9 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.mechanism.free_base import free_recursion, infer_free
+from discover.mechanism.free_base import infer_free_base, search_free_base
 from discover.mechanism.geometry.robots import screw_tree
-from discover.mechanism.recursion.degree_split import probe
+from discover.mechanism.recursion.degree_split import split_by_degree
 from discover.mechanism.recursion.grammar import (
     Block,
     Samples,
@@ -29,7 +29,7 @@ from discover.mechanism.recursion.grammar import (
     product,
     velocity_blocks,
 )
-from discover.mechanism.recursion.pretty_printing import text
+from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.refit import refit
 from discover.mechanism.recursion.search import Recursion, search
 from kinematics import Robot
@@ -113,7 +113,7 @@ def same_function(found: Recursion, robot: Robot, terms: dict[Block, float]) -> 
     """Whether the found blocks, with coefficients near the found ones, are the truth exactly."""
     if len(found.velocity) > len(terms):
         return False
-    clean = probe(asked(altered(robot, terms), robot.nv), 24)
+    clean = split_by_degree(asked(altered(robot, terms), robot.nv), 24)
     samples = Samples(found.tree, found.screws, clean.q, clean.v)
     values = [samples.block(b)[:, :, 0] for b in found.velocity]
     again = refit(samples, clean, found.inertia, found.root, values, found.root_vector)
@@ -153,8 +153,8 @@ def _free(robot: Robot) -> Record:
         return kinematics.aba(robot, q, v, tau)
 
     blackbox = BlackBox(model, robot.nq, robot.nv)
-    inferred = infer_free(blackbox, region)
-    found = free_recursion(blackbox, inferred, region)
+    inferred = infer_free_base(blackbox, region)
+    found = search_free_base(blackbox, inferred, region)
     record = {} if found is None else _told(found)
     record["tree"] = [p + 1 for p in inferred.tree.parents] == list(robot.parents[1:])
     return {**record, "seconds": time.perf_counter() - began}
@@ -179,7 +179,7 @@ def _told(found: Recursion) -> Record:
         "departure": found.departure,
         "coefficients": found.coefficients.tolist(),
         "programs": found.programs,
-        "text": text(found),
+        "text": pretty_print(found),
         "seconds": found.seconds,
         "queries": found.queries,
     }
