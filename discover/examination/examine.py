@@ -29,7 +29,12 @@ from discover.examination.result import Examination
 from discover.judgement.verdict import judge
 from discover.laws import ConstantLaw, RigidBodyLaw
 from discover.mechanism.coordinates import renumbered
-from discover.mechanism.description import MechanismDescription, account, worth_an_account
+from discover.mechanism.description import (
+    MechanismDescription,
+    describe_mechanism,
+    is_affordable,
+    is_quick,
+)
 from discover.mechanism.free_base import infer_free_base
 from discover.mechanism.inference import (
     InferredRobot,
@@ -40,7 +45,6 @@ from discover.mechanism.inference import (
 from discover.threads import one_thread
 from kinematics import Robot
 
-_QUICKLY_SEEN = 4  # joints up to which the mechanism is found within a second or two
 _SAME = 1e-8  # relative departure in the region below which a law answers for its model
 
 
@@ -126,12 +130,12 @@ def examine(
     if inferred is None:
         bodied = not isinstance(finding.law, ConstantLaw)
         asked = _asked_for_mechanism(mechanism, blackbox, finding, budget) if bodied else None
-        if asked is not None and worth_an_account(body, finding.law, budget, within):
+        if asked is not None and is_affordable(body, finding.law, budget, within):
             seen = infer_robot(asked, session.support.region, seed, brief=True)
     told: MechanismDescription | None = None
     if seen is not None and asked is not None:
-        found = account(asked, seen, session.support.region, seed, described)
-        told, law = found.account, finding.law
+        found = describe_mechanism(asked, seen, session.support.region, seed, described)
+        told, law = found.description, finding.law
         if isinstance(law, RigidBodyLaw) and told.equals and told.forward is not None:
             law = replace(law, searched=told.pretty)
         finding = replace(
@@ -188,7 +192,7 @@ def _asked_for_mechanism(
     exact = finding.law is not None and finding.resolution.region < _SAME
     if wanted or (wanted is None and budget == "thorough" and not exact):
         return model
-    if wanted is None and exact and model.nv <= _QUICKLY_SEEN:
+    if wanted is None and exact and is_quick(model.nv):
         assert finding.law is not None
         return BlackBox(finding.law, model.nq, model.nv)
     return None

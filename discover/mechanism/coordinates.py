@@ -1,11 +1,9 @@
-"""A model seen in another numbering of its coordinates: parents before children.
+"""Models in other coordinates: renumbered, or in another unit of length.
 
-A model in other units of length: one whose bodies fall as they do on Earth in metres.
-
-What slides falls with an acceleration that a model in millimetres tells as 9810. The search for
-screws starts from lengths of tenths of a metre; so such a model is asked in metres, and what is
-found is told in its own units again. Angles, torques and moments of inertia stay as they are: a
-mass is then in units of torque over acceleration and length.
+The law of a robot has parents before children, which a model need not have. The search for screws
+starts from lengths of tenths of a metre; a model in millimetres, whose bodies fall with 9810, is
+asked in metres and what is inferred converted back. Angles, torques and moments of inertia keep
+their units, so that masses are in units of torque over acceleration and length.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers, BlackBox
 from discover.blackbox.region import GROUPS, Region
+from discover.judgement.thresholds import threshold
 from discover.mechanism.geometry.identification import Geometry
 from discover.mechanism.geometry.screws import GRAVITY, Array
 from discover.mechanism.local_dynamics import DynamicsSampler
@@ -28,11 +27,16 @@ from kinematics import Robot
 
 
 class Renumbered(torch.nn.Module):
-    """Coordinate k of this model is coordinate order[k] of the one it wraps."""
+    """A model whose coordinate k is coordinate order[k] of the one it wraps.
+
+    model   (q, v, tau) -> a, or -> (q_next, v_next); a module, so that its parameters (and its
+            precision) stay visible
+    order   (nv,); the configuration of a free base stays the first
+    """
 
     def __init__(self, model: Callable, order: Sequence[int]):
         super().__init__()
-        self.model = model  # a module brings its parameters along, and so its precision
+        self.model = model
         self.order = list(order)
         self.back = [self.order.index(j) for j in range(len(self.order))]
 
@@ -49,7 +53,8 @@ class Renumbered(torch.nn.Module):
 
 
 def configuration_order(order: Sequence[int], nq: int) -> list[int]:
-    """The order of the configuration's numbers; the seven of a free base stay the first."""
+    """The order (nq,) of configuration coordinates for an order (nv,) of velocities; the seven of a
+    free base stay the first."""
     more = nq - len(order)
     if not more:
         return list(order)
@@ -59,7 +64,8 @@ def configuration_order(order: Sequence[int], nq: int) -> list[int]:
 def renumbered(
     model: Callable, region: Region, data: tuple | None, order: Sequence[int]
 ) -> tuple[Callable, Region, tuple | None]:
-    """Model, region and training data in the new numbering; the same objects where it is none."""
+    """Model, region and training data (q, v, tau, a) in the numbering `order` (nv,); the same
+    objects if it changes nothing."""
     order = list(order)
     if order == list(range(len(order))):
         return model, region, data
@@ -73,49 +79,56 @@ def renumbered(
     return Renumbered(model, order), Region(**sides), moved
 
 
-_SURELY = 1.01  # times gravity on Earth that nothing falls there
+_FASTEST = threshold("mechanism.fastest_fall")
+_CLEAR = threshold("mechanism.clear_fall")
 
 
 class RescaledBlackBox(BlackBox):
-    """A respondent whose sliding coordinates are told in units of 1/`scale` of its own."""
+    """A black box with its sliding coordinates in another unit of length.
 
-    def __init__(self, asked: BlackBox, slides: Sequence[bool], scale: float):
-        super().__init__(asked.model, asked.nq, asked.nv, outputs=asked.outputs, dt=asked.dt)
-        self.asked = asked
+    inner    the black box itself
+    slides   (nv,) which coordinates are lengths
+    scale    new units in one of the model's
+    """
+
+    def __init__(self, inner: BlackBox, slides: Sequence[bool], scale: float):
+        super().__init__(inner.model, inner.nq, inner.nv, outputs=inner.outputs, dt=inner.dt)
+        self.inner = inner
         self.factor = torch.where(torch.tensor(slides), scale, 1.0).double()
 
     def ask(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool = True) -> Answers:
-        """The model's answers; forces along a coordinate change as it does not."""
+        """The model's answers; forces along a coordinate scale inversely."""
         factor = self.factor
-        told = self.asked.ask(q / factor, v / factor, tau * factor, strict=strict)
-        self.queries = self.asked.queries
-        return replace(told, q=q, v=v, tau=tau, a=told.a * factor, q_next=None, v_next=None)
+        answers = self.inner.ask(q / factor, v / factor, tau * factor, strict=strict)
+        self.queries = self.inner.queries
+        return replace(answers, q=q, v=v, tau=tau, a=answers.a * factor, q_next=None, v_next=None)
 
 
 def metres_per_unit(sampler: DynamicsSampler, kinds: Sequence[str]) -> float:
-    """One, or less where something that slides falls faster than anything does on Earth."""
+    """Metres in the model's unit of length: one, or less if a sliding joint falls faster than
+    bodies do on Earth."""
     slides = [j for j, kind in enumerate(kinds) if kind == "prismatic"]
-    asked = sampler.at(sampler.draw(12), replicates=4 if sampler.scatters else 1)
-    falls = np.abs(asked.force[:, slides]) / np.einsum("nii->ni", asked.H)[:, slides].clip(1e-300)
-    clear = np.abs(asked.force[:, slides]) > 10 * asked.force_deviation[:, slides]
+    local = sampler.at(sampler.draw(12), replicates=4 if sampler.scatters else 1)
+    falls = np.abs(local.force[:, slides]) / np.einsum("nii->ni", local.H)[:, slides].clip(1e-300)
+    clear = np.abs(local.force[:, slides]) > _CLEAR * local.force_deviation[:, slides]
     fastest = float(np.where(clear, falls, 0.0).max(initial=0.0))
-    return 1.0 if fastest <= _SURELY * GRAVITY else GRAVITY / fastest
+    return 1.0 if fastest <= _FASTEST * GRAVITY else GRAVITY / fastest
 
 
 def in_metres(sampler: DynamicsSampler, kinds: Sequence[str], scale: float) -> DynamicsSampler:
-    """The prober with sliding coordinates told in metres, `scale` of them a unit."""
+    """The sampler with sliding coordinates in metres, `scale` of them in the model's unit."""
     slides = [kind == "prismatic" for kind in kinds]
-    asked = RescaledBlackBox(sampler.blackbox, slides, scale)
+    rescaled = RescaledBlackBox(sampler.blackbox, slides, scale)
     sides = {}
     for group in GROUPS:
-        factor = 1 / asked.factor if group == "tau" else asked.factor
+        factor = 1 / rescaled.factor if group == "tau" else rescaled.factor
         low, high = getattr(sampler.region, group)
         sides[group] = (low * factor, high * factor)
-    return DynamicsSampler(blackbox=asked, region=Region(**sides), seed=sampler.seed)
+    return DynamicsSampler(blackbox=rescaled, region=Region(**sides), seed=sampler.seed)
 
 
 def in_model_units(geometry: Geometry, scale: float) -> Geometry:
-    """A geometry in metres told in units of which one has `scale` metres."""
+    """A geometry in metres converted to the model's unit, `scale` metres."""
     tree = geometry.tree
     turning = np.asarray(tree.turning)
     lengths = np.ones((len(turning), 6))
@@ -126,7 +139,7 @@ def in_model_units(geometry: Geometry, scale: float) -> Geometry:
         own = np.where(turning, 1.0, scale)
         rest[: 3 * len(turning)] = np.concatenate([own**2, own**2, own])
     size = np.concatenate([lengths.ravel(), masses, rest])
-    along = {"distance", "offset"}
+    lengthwise = {"distance", "offset"}
     return replace(
         geometry,
         tree=replace(
@@ -139,7 +152,7 @@ def in_model_units(geometry: Geometry, scale: float) -> Geometry:
         joint=geometry.joint * size[:, None] * size,
         measures=tuple(
             replace(m, value=m.value / scale, deviation=m.deviation / scale)
-            if m.quantity in along
+            if m.quantity in lengthwise
             else m
             for m in geometry.measures
         ),
@@ -147,7 +160,7 @@ def in_model_units(geometry: Geometry, scale: float) -> Geometry:
 
 
 def robot_in_model_units(robot: Robot, scale: float) -> Robot:
-    """The same of a robot."""
+    """A robot in metres converted to the model's unit, `scale` metres."""
     return robot.replace(
         tree_offset=robot.tree_offset / scale,
         pi=robot.pi * torch.from_numpy(_masses(scale)),

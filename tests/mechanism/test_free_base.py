@@ -12,10 +12,16 @@ from discover.blackbox.contract import BlackBox, relative_error
 from discover.errors import ModelError
 from discover.mechanism.coordinates import Renumbered
 from discover.mechanism.description import MechanismDescription
-from discover.mechanism.free_base import infer_free_base, search_free_base
+from discover.mechanism.free_base import infer_free_base
 from discover.mechanism.recursion.passes import torch_dynamics, torch_forces, trace_recursion
 from discover.mechanism.recursion.pretty_printing import pretty_print
-from discover.mechanism.tree.floating import FloatingTree, quaternions, rotations
+from discover.mechanism.recursion.search import search
+from discover.mechanism.tree.floating import (
+    FloatingBaseSampler,
+    FloatingTree,
+    quaternions,
+    rotations,
+)
 
 
 def _states(robot, n=20):
@@ -78,7 +84,10 @@ def test_the_recursion_of_a_free_base_runs_and_is_traced():
     robot = kinematics.random_tree(3, branching=0.5, seed=1, root="free", kinds=("revolute",))
     blackbox = BlackBox(_model(robot), robot.nq, robot.nv)
     region = discover.Region(q=[0.8] * robot.nv, v=1.5, tau=5.0)
-    found = search_free_base(blackbox, infer_free_base(blackbox, region), region)
+    geometry = infer_free_base(blackbox, region).geometry
+    assert geometry.good
+    sampler = FloatingBaseSampler(blackbox=blackbox, region=region)
+    found = search(sampler, geometry.tree, geometry.screws)
     q, v, tau = _states(robot)
     assert relative_error(torch_forces(found, q, v, tau), kinematics.rnea(robot, q, v, tau)) < 1e-9
     assert relative_error(torch_dynamics(found, q, v, tau), _model(robot)(q, v, tau)) < 1e-9

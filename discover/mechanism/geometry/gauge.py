@@ -1,4 +1,7 @@
-"""What no torque shows of a mechanism's frame: its yaw, its place, a mirror image."""
+"""The gauge of a mechanism, which no torque shows: yaw about the vertical, translation, mirroring.
+
+Functions on unit screws (nb, 6) in a frame with gravity along -z.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from discover.mechanism.geometry.screws import Array
 
 
 def laid_on(screws: Array, target: Array, shared: Sequence[int] | None = None) -> Array:
-    """Screws (nv, 6) turned about the vertical, moved and perhaps mirrored, such that those of
-    `shared`, all unless given, come closest to `target`: what no torque can show is taken from
-    there."""
+    """Screws (nb, 6) in the gauge in which those of `shared` come closest to `target` (k, 6).
+
+    shared   indices of the screws that `target` holds, all unless given
+    """
     rows = list(range(len(screws)) if shared is None else shared)
     tried = [_alignment(candidate[rows], target) for candidate in (screws, mirror(screws))]
     k = min((0, 1), key=lambda i: tried[i][0])
@@ -20,11 +24,10 @@ def laid_on(screws: Array, target: Array, shared: Sequence[int] | None = None) -
 
 
 def _alignment(screws: Array, target: Array) -> tuple[float, float, Array]:
-    """(misfit, yaw, shift) of the turn about the vertical and the shift that bring screws closest
-    to the target.
+    """(misfit, yaw [rad], shift (3,) [m]) that bring screws (k, 6) closest to the target (k, 6).
 
-    Seen from the turned frame the shift is linear with a design that knows no yaw, and what it
-    leaves is of the form |a + b cos + c sin|².
+    In the turned frame the shift is linear with a design that does not depend on the yaw; the
+    residual is |a + b cos yaw + c sin yaw|², which is minimised on a grid and by Newton steps.
     """
     w = screws[:, :3]
     across = np.concatenate([np.cross(e, w).ravel()[:, None] for e in np.eye(3)], 1)
@@ -42,8 +45,8 @@ def _alignment(screws: Array, target: Array) -> tuple[float, float, Array]:
     far, near = -seen(target[:, 3:]), -seen(target[:, :3])
     far[:, 0] += screws[:, 3:].ravel()
     near[:, 0] += w.ravel()
-    left = np.concatenate([near, far - u @ (u.T @ far)])
-    form = left.T @ left
+    residual = np.concatenate([near, far - u @ (u.T @ far)])
+    form = residual.T @ residual
 
     def basis(yaw: Array | float) -> Array:
         return np.array([np.ones_like(yaw), np.cos(yaw), np.sin(yaw)])
@@ -61,11 +64,11 @@ def _alignment(screws: Array, target: Array) -> tuple[float, float, Array]:
     turned = -inverse @ far @ c
     cosine, sine = c[1], c[2]
     shift = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1.0]]) @ turned
-    return float(np.sum((left @ c) ** 2)), float(first), shift
+    return float(np.sum((residual @ c) ** 2)), float(first), shift
 
 
 def move(screws: Array, yaw: float, shift: Array) -> Array:
-    """Screws turned about the vertical through the origin, then shifted."""
+    """Screws turned by `yaw` [rad] about the vertical through the origin, then shifted (3,) [m]."""
     c, s = np.cos(yaw), np.sin(yaw)
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
     w, u = screws[:, :3] @ turn.T, screws[:, 3:] @ turn.T
@@ -73,6 +76,6 @@ def move(screws: Array, yaw: float, shift: Array) -> Array:
 
 
 def mirror(screws: Array) -> Array:
-    """Screws seen in the mirror x -> -x: turning reverses sense as mirrors do."""
+    """Screws mirrored, x -> -x; rotations reverse their sense."""
     flip = np.array([-1.0, 1.0, 1.0])
     return np.concatenate([-screws[:, :3] * flip, screws[:, 3:] * flip], 1)

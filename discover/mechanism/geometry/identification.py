@@ -1,11 +1,9 @@
-"""The geometry of a black box: the screw of every joint, up to what no torque can show.
+"""The geometry of a black box: the screw of every joint, up to the gauge (`gauge`).
 
-Answers at rest are enough. Along one way from the root to a leaf, with everything else held still
-at the reference pose, the outermost joints come first: their block of H and their forces need only
-their own screws, with gravity along -z at the reference. Each joint further in adds one line (four
-numbers) or one direction (two), tried from several starts; inertial parameters are eliminated
-(variable projection), for H and forces are linear in them. Ways that share joints are then laid on
-one another, and all screws are refined on answers with everything moving.
+Answers at rest suffice. Serial chains from the root to each leaf are fitted first (`serial_chain`)
+while all other joints stand still at the reference pose. Chains that share joints are aligned with
+one another, and all screws are refined together on answers with every joint moved. H and static
+forces are linear in the inertial parameters, which are eliminated (`projection`).
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from discover.judgement.thresholds import threshold, whole
 from discover.mechanism.geometry.gauge import laid_on
 from discover.mechanism.geometry.least_squares import weight_of
 from discover.mechanism.geometry.measures import Measure
@@ -23,21 +22,26 @@ from discover.mechanism.geometry.serial_chain import FEWER, STARTS, fit_serial_c
 from discover.mechanism.geometry.uncertainty import measures
 from discover.mechanism.local_dynamics import DynamicsSampler
 
-_EXACT = 100.0  # floors of rounding, and
-_FAIR = 1.2  # deviations, at which a misfit is good
-_PRICE = 4.0  # of chi-square a joint that tidy angles may cost
+_GOOD_EXACT = threshold("mechanism.good_floors")
+_GOOD_NOISY = threshold("mechanism.good_deviations")
+_PRICE = threshold("mechanism.special_angle_price")
+_REPLICATES = whole("mechanism.geometry_replicates")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Geometry:
-    """Screws at a reference pose, in a frame with gravity along -z.
+    """Screws and inertial parameters of a tree, in its reference frame (`ScrewTree`).
 
-    screws (nv, 6) unit; pi (nv, 10) inertial parameters of least norm in the reference frame;
-    error and held_out: misfit of [H | force], fitted and not fitted, relative or, where answers
-    scatter, in standard deviations; `good` whether it is down to rounding or noise; `covariance` of
-    the screws (6 nv, 6 nv) where answers scatter, over what can be known, else zero; `joint` that
-    of screws, inertial parameters and joint terms together, (6 nv + p, 6 nv + p); `measures` how
-    well each angle and distance is known, where the geometry is good.
+    tree              with the size of gravity that was found
+    screws            (nv, 6) unit
+    pi                (nv, 10) inertial parameters of least norm
+    error, held_out   misfit of [H | force], fitted and held out: relative, or in standard
+                      deviations where answers are noisy
+    joint             (6 nv + p, 6 nv + p) joint covariance of screws, inertial parameters and joint
+                      terms over the identifiable directions; zero where answers are exact
+    good              whether the misfit is down to rounding or noise
+    joint_terms       whether joints have rotors, springs and constant forces besides
+    measures          standard error of each angle and distance, where the geometry is good
     """
 
     tree: ScrewTree
@@ -53,55 +57,47 @@ class Geometry:
 
     @property
     def known(self) -> bool:
-        """Whether no number of it is a guess, whatever joints may have beside their bodies."""
+        """Whether the answers determine every number, even if joints may have rotors."""
         return self.good and not any(m.free or m.rotorless for m in self.measures)
-
-    @property
-    def covariance(self) -> Array:
-        """Covariance (6 nv, 6 nv) of the screws."""
-        count = self.screws.size
-        return self.joint[:count, :count]
-
-    @property
-    def pi_deviation(self) -> Array:
-        """Standard deviations (nv, 10) of the inertial parameters, of what can be known of them."""
-        own = np.diag(self.joint)[self.screws.size :][: self.pi.size]
-        return np.sqrt(np.clip(own, 0.0, None)).reshape(self.pi.shape)
 
 
 def is_good(misfit: float, problem: Problem) -> bool:
     """Whether a misfit, relative or in deviations, is down to rounding or noise."""
-    return misfit <= (_FAIR if problem.whitened else _EXACT * problem.floor)
+    return misfit <= (_GOOD_NOISY if problem.whitened else _GOOD_EXACT * problem.floor)
 
 
 def infer_geometry(
-    sampler: DynamicsSampler, tree: ScrewTree, *, effort: int = STARTS, joint_terms: bool = False
+    sampler: DynamicsSampler, tree: ScrewTree, *, starts: int = STARTS, joint_terms: bool = False
 ) -> Geometry:
-    """Screws of a tree whose parents and joint kinds are given. Deterministic in the seed."""
+    """Screws of a tree whose parents and joint kinds are given. Deterministic in the seed.
+
+    starts       random starts for each joint's screw, fewer once a chain has not fitted
+    joint_terms  fit a rotor, a spring and a constant force of each joint as well
+    """
     before = sampler.blackbox.queries
     terms = JOINT_TERMS if joint_terms else ()
     rng = np.random.default_rng([sampler.seed, 29])
-    depth = 12 if sampler.scatters else 1
+    replicates = _REPLICATES if sampler.scatters else 1
     nv = len(tree.parents)
     n = max(16, 4 * nv) * (2 if sampler.scatters else 1)
-    training = sampler.at(sampler.draw(n), replicates=depth)
-    validation = sampler.at(sampler.draw(12), replicates=depth)
+    training = sampler.at(sampler.draw(n), replicates=replicates)
+    validation = sampler.at(sampler.draw(12), replicates=replicates)
     if not weight_of(training):
         tree = replace(tree, gravity=0.0)
     screws = start(tree, rng)
     known: set[int] = set()
-    # What slides shows how strong gravity is.
+    # Chains with sliding joints first: they show the size of gravity.
     for leaf in sorted(_leaves(tree), key=lambda leaf: _turning_only(tree, leaf)):
-        chain = _chain_to(tree, leaf)
-        found = fit_serial_chain(sampler, tree, chain, rng, effort=effort, joint_terms=terms)
-        if not found.reached:
-            effort = min(effort, FEWER)
+        joints = _chain_to(tree, leaf)
+        chain = fit_serial_chain(sampler, tree, joints, rng, starts=starts, joint_terms=terms)
+        if not chain.reached:
+            starts = min(starts, FEWER)
         elif tree.seeks_weight and not _turning_only(tree, leaf):
-            tree = replace(tree, gravity=found.gravity)
-        screws = _lay_on(screws, known, found.screws, chain)
-        known |= set(chain)
+            tree = replace(tree, gravity=chain.gravity)
+        screws = _merged(screws, known, chain.screws, joints)
+        known |= set(joints)
     problem = Problem.of(tree, training, whitened=sampler.scatters, joint_terms=terms)
-    result = _settled(problem, screws, sampler.scatters)
+    result = _refined(problem, screws, sampler.scatters)
     problem = problem.under(result.gravity)
     tree = problem.tree
     best = problem.parameters(result.screws)
@@ -124,49 +120,51 @@ def infer_geometry(
     )
 
 
-def _settled(problem: Problem, screws: Array, noisy: bool) -> Solution:
-    """The refined fit, with axes upright, level, parallel or square where the answers allow it."""
-    tidy = solve_well(problem, screws, iterations=60, tidy=1.0)
-    if not noisy and tidy.error < problem.floor:
-        return tidy
+def _refined(problem: Problem, screws: Array, noisy: bool) -> Solution:
+    """All screws together, with axes upright, level, parallel or square where answers allow it."""
+    special = solve_well(problem, screws, iterations=60, tidy=1.0)
+    if not noisy and special.error < problem.floor:
+        return special
     if not noisy:
-        # A base that stands a little askew is tidy but for that.
-        near = solve_well(problem, tidy.screws, iterations=60)
+        # Special angles but for a base that stands a little askew.
+        near = solve_well(problem, special.screws, iterations=60)
         if near.error < problem.floor:
             return near
-    found = solve_well(problem, screws, iterations=80)
+    free = solve_well(problem, screws, iterations=80)
 
     def allowed(other: Solution) -> bool:
-        if not noisy:
-            return other.error <= 1.005 * found.error + 1e-10
-        worse = len(problem.y) * (other.error**2 - found.error**2)
-        return worse <= _PRICE * len(screws)
+        if not noisy:  # up to what the solver leaves
+            return other.error <= 1.005 * free.error + 1e-10
+        chi_square = len(problem.y) * (other.error**2 - free.error**2)
+        return chi_square <= _PRICE * len(screws)
 
-    if noisy and allowed(tidy):
-        return tidy
-    problem = problem.under(found.gravity)
-    soft = solve_well(problem, found.screws, iterations=20, tidy=0.1 if noisy else 1e-5)
+    if noisy and allowed(special):
+        return special
+    problem = problem.under(free.gravity)
+    soft = solve_well(problem, free.screws, iterations=20, tidy=0.1 if noisy else 1e-5)
     settled = solve(problem.under(soft.gravity), soft.screws, iterations=40)
-    return settled if allowed(settled) else found
+    return settled if allowed(settled) else free
 
 
-def _lay_on(screws: Array, known: set[int], found: Array, chain: tuple[int, ...]) -> Array:
-    """The screws of a way, laid on what is known of the joints it shares with others."""
-    shared = [k for k, j in enumerate(chain) if j in known]
+def _merged(screws: Array, known: set[int], chain: Array, joints: tuple[int, ...]) -> Array:
+    """Screws (nv, 6) with those of a chain (len(joints), 6) added, after a change of gauge that
+    brings the joints it shares with earlier chains onto theirs."""
+    shared = [k for k, j in enumerate(joints) if j in known]
     if shared:
-        found = laid_on(found, screws[[chain[k] for k in shared]], shared)
+        chain = laid_on(chain, screws[[joints[k] for k in shared]], shared)
     result = screws.copy()
-    for k, j in enumerate(chain):
+    for k, j in enumerate(joints):
         if j not in known:
-            result[j] = found[k]
+            result[j] = chain[k]
     return result
 
 
 def _chain_to(tree: ScrewTree, leaf: int) -> tuple[int, ...]:
-    chain = [leaf]
-    while tree.parents[chain[-1]] >= 0:
-        chain.append(tree.parents[chain[-1]])
-    return tuple(reversed(chain))
+    """The joints from the root to a leaf, both included."""
+    joints = [leaf]
+    while tree.parents[joints[-1]] >= 0:
+        joints.append(tree.parents[joints[-1]])
+    return tuple(reversed(joints))
 
 
 def _turning_only(tree: ScrewTree, leaf: int) -> bool:

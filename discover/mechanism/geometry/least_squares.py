@@ -1,25 +1,27 @@
-"""Linear least squares for inertial parameters: H and forces at rest are linear in them."""
+"""Linear least squares for inertial parameters: H and static forces are linear in them."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from discover.judgement.thresholds import threshold
 from discover.mechanism.geometry.screws import Array, ScrewTree
 from discover.mechanism.local_dynamics import LocalDynamics
 
-_TRUNCATION = 1e-9
+_CLEAR = threshold("mechanism.clear_gravity")
+_TRUNCATION = 1e-9  # relative singular value of what rounding leaves
 
 
 def misfit(
     tree: ScrewTree, screws: Array, training: LocalDynamics, validation: LocalDynamics
 ) -> float:
-    """Relative error on held-out H and forces of the tree's best inertial parameters."""
+    """Relative error on held-out H and static forces of a tree's best inertial parameters."""
     x = parameters(tree, screws, training)
     return relative(tree, screws, x.reshape(-1, 10), validation)
 
 
 def parameters(tree: ScrewTree, screws: Array, training: LocalDynamics) -> Array:
-    """Inertial parameters (10 nv,) of least norm, fitted to H and forces at rest."""
+    """Inertial parameters (10 nv,) of least norm, fitted to H and static forces."""
     scale = scales(training)
     rows = tree.regressor(screws, training.q) / scale[..., None]
     y = target(training) / scale
@@ -27,34 +29,37 @@ def parameters(tree: ScrewTree, screws: Array, training: LocalDynamics) -> Array
 
 
 def relative(tree: ScrewTree, screws: Array, pi: Array, validation: LocalDynamics) -> float:
-    """Root mean square of what is missed of H and force, each entry over its own size."""
+    """Root mean square of the residual of [H | static force] with inertial parameters pi (nv, 10),
+    each entry over its own size."""
     scale = scales(validation)
     missed = (tree.forces(screws, pi, validation.q) - target(validation)) / scale
     return float(np.sqrt(np.mean(np.abs(missed) ** 2)))
 
 
 def target(training: LocalDynamics) -> Array:
-    """[H | force] (n, nv, nv + 1)."""
+    """[H | static force] (n, nv, nv + 1)."""
     return np.concatenate([training.H, training.force[:, :, None]], 2)
 
 
 def scales(training: LocalDynamics) -> Array:
-    """The size of each entry of [H | force] (nv, nv + 1): geometric means of the diagonal."""
+    """The size of each entry of [H | static force] (nv, nv + 1): geometric means of the diagonal;
+    infinite for forces where they are no more than noise."""
     own = np.sqrt(np.abs(np.einsum("nii->ni", training.H)).mean(0)) + 1e-300
     push = weight_of(training)
     return np.column_stack([np.outer(own, own), own * (push if push else np.inf)])
 
 
 def weight_of(training: LocalDynamics) -> float:
-    """How strong the forces at rest are, over the joints' own inertia; zero where no joint's are
-    more than noise."""
+    """Size of the static forces over the roots of the joints' inertias; zero where no joint's
+    exceeds noise."""
     own = np.sqrt(np.abs(np.einsum("nii->ni", training.H)).mean(0)) + 1e-300
     push, noise = (np.sqrt((x**2).mean(0)) for x in (training.force, training.force_deviation))
-    return float(np.sqrt(np.mean((push / own) ** 2))) if (push > 5 * noise).any() else 0.0
+    return float(np.sqrt(np.mean((push / own) ** 2))) if (push > _CLEAR * noise).any() else 0.0
 
 
 def truncated(rows: Array, y: Array, tolerance: float = _TRUNCATION) -> Array:
-    """Least squares of least norm, columns to equal length, small directions left alone."""
+    """Least squares of least norm, (r, p) and (r,) to (p,): columns are scaled to equal length, and
+    directions with a smaller relative singular value than `tolerance` are left at zero."""
     size = np.linalg.norm(rows, axis=0)
     size = np.where(size > 1e-12 * size.max(), size, np.inf)
     x = np.linalg.lstsq(rows / size, y, rcond=tolerance)[0]
@@ -62,8 +67,8 @@ def truncated(rows: Array, y: Array, tolerance: float = _TRUNCATION) -> Array:
 
 
 def above_noise(rows: Array, y: Array, clear: float = 3.0) -> Array:
-    """The same for y with unit noise, without the combinations that stand out by less than `clear`
-    deviations: what they would add is noise, however large where little shows them."""
+    """The same for y with unit noise, without combinations that differ from zero by less than
+    `clear` standard deviations: they would add noise only."""
     size = np.linalg.norm(rows, axis=0)
     size = np.where(size > 1e-12 * size.max(), size, np.inf)
     u, s, vt = np.linalg.svd(rows / size, full_matrices=False)

@@ -1,6 +1,10 @@
-"""Screws and inertial parameters as a Robot, and a Robot's screws.
+"""Screws and inertial parameters as a Robot, in plain or canonical frames; a Robot's screws.
 
-A robot's frames are free as far as torques go. ...
+Torques don't determine the frames of a robot's bodies; in some frames its constants vanish and its
+programs are short. In the canonical form each joint has its axis along z and x along the common
+normal with its parent's axis, the origin on that normal (the frames of Denavit and Hartenberg, for
+a tree); then angles near multiples of a quarter turn and offsets near zero are made exact. Whether
+that may be done is for the caller to decide, on held-out answers (`bodies`).
 """
 
 from __future__ import annotations
@@ -19,7 +23,11 @@ from kinematics.robot.tree import build
 
 
 def screw_tree(robot: Robot, reference: Array) -> tuple[ScrewTree, Array]:
-    """The tree and the screws (nv, 6) of a robot of one-velocity joints at a reference pose."""
+    """The tree and unit screws (nv, 6) of a robot, in the reference frame of `ScrewTree`.
+
+    robot      joints of one coordinate each
+    reference  (nv,) the pose at which screws are taken [rad | m]
+    """
     tree = ScrewTree(
         parents=tuple(robot.parents),
         turning=tuple(kind in TURNING for kind in robot.kinds),
@@ -49,8 +57,8 @@ def screw_tree(robot: Robot, reference: Array) -> tuple[ScrewTree, Array]:
 
 
 def _rotation(axis: Array, angle: float) -> Array:
-    x, y, z = axis
-    k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0.0]])
+    """The rotation by `angle` [rad] about a unit axis (Rodrigues)."""
+    k = skew(axis)
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
 
 
@@ -68,9 +76,9 @@ def _upright(gravity: torch.Tensor) -> Array:
 
 
 def robot_of(geometry: Geometry, name: str = "inferred") -> Robot:
-    """The mechanism as a Robot: one frame on each joint's axis, upright at the reference pose.
+    """A geometry as a Robot: each body's frame on its joint's axis, upright at the reference pose.
 
-    Inertial parameters are those of least norm; torques do not tell them from possible ones.
+    Inertial parameters are those of least norm: they predict the same torques as possible bodies.
     """
     return robot_from_screws(geometry.tree, geometry.screws, geometry.pi, name=name)
 
@@ -83,9 +91,11 @@ def robot_from_screws(
     gravity: Sequence[float] | None = None,
     name: str = "inferred",
 ) -> Robot:
-    """Screws (nv, 6) and parameters (nv, 10) in one frame, as a Robot; parents before children."""
+    """A Robot from screws (nb, 6) and inertial parameters (nb, 10) in the tree's reference frame.
+
+    Its joints stand parents first (`tree.order`); gravity (3,) [m/s²] is the tree's unless given.
+    """
     order = tree.order
-    place = {j: k for k, j in enumerate(order)}
     points = np.zeros((len(order), 3))
     for j in order:
         points[j] = point_on(tree, screws, j, points)
@@ -94,7 +104,7 @@ def robot_from_screws(
         p, s = tree.parents[j], screws[j]
         above = points[p] if p >= 0 else np.zeros(3)
         if tree.turning[j]:
-            rotations.append(_turn(s[:3], -tree.reference[j]))
+            rotations.append(_rotation(s[:3], -tree.reference[j]))
             offsets.append(points[j] - above)
             axes.append(s[:3])
         else:
@@ -102,47 +112,57 @@ def robot_from_screws(
             offsets.append(points[j] - above - s[3:] * tree.reference[j])
             axes.append(s[3:])
         moved.append(_about(pi[j], points[j]))
+    return _built(tree, rotations, np.array(offsets), axes, moved, gravity, name)
+
+
+def _built(
+    tree: ScrewTree,
+    rotations: list[Array],
+    offsets: Array,
+    axes: list[Array],
+    pi: list[Array],
+    gravity: Sequence[float] | None,
+    name: str,
+) -> Robot:
+    """A Robot from the frames of its bodies, listed in the tree's order."""
+    order = tree.order
+    place = {j: k for k, j in enumerate(order)}
     return build(
         name,
-        kinds=[kind(tree, j) for j in order],
+        kinds=[_kind(tree, j) for j in order],
         parents=[place[tree.parents[j]] if tree.parents[j] >= 0 else -1 for j in order],
-        joint_names=[label(tree, j, "q", "base") for j in order],
-        body_names=[label(tree, j, "link", "trunk") for j in order],
+        joint_names=[_label(tree, j, "q", "base") for j in order],
+        body_names=[_label(tree, j, "link", "trunk") for j in order],
         tree_rotation=np.array(rotations),
-        tree_offset=np.array(offsets),
+        tree_offset=offsets,
         axes=np.array(axes),
-        pi=np.array(moved),
+        pi=np.array(pi),
         gravity=[0.0, 0.0, -tree.gravity] if gravity is None else list(gravity),
         notes=("inferred from a black box; the frame's yaw, its origin and a mirror are free",),
     )
 
 
-def is_free(tree: ScrewTree, body: int) -> bool:
+def _is_free(tree: ScrewTree, body: int) -> bool:
     """Whether the body is a free base."""
     return isinstance(tree, FloatingTree) and body == 0
 
 
-def kind(tree: ScrewTree, body: int) -> str:
+def _kind(tree: ScrewTree, body: int) -> str:
     """The kind of the joint that carries a body."""
-    if is_free(tree, body):
+    if _is_free(tree, body):
         return "free"
     return "revolute" if tree.turning[body] else "prismatic"
 
 
-def label(tree: ScrewTree, body: int, letter: str, base: str) -> str:
+def _label(tree: ScrewTree, body: int, letter: str, base: str) -> str:
     """After the model's coordinate, counted from 1; a free base has six of its own."""
     if not isinstance(tree, FloatingTree):
         return f"{letter}{body + 1}"
     return base if body == 0 else f"{letter}{body + BASE_V}"
 
 
-def _turn(axis: Array, angle: float) -> Array:
-    k = skew(axis)
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
-
-
 def _about(pi: Array, point: Array) -> Array:
-    """Ten inertial parameters about another origin of the same orientation."""
+    """Ten inertial parameters about another origin (3,), axes parallel."""
     back = np.eye(6)
     back[3:, :3] = skew(point)
     m = back.T @ rigid(pi[None])[0] @ back
@@ -164,22 +184,24 @@ def canonical_robot(
     gravity: Sequence[float] | None = None,
     name: str = "inferred",
 ) -> Robot:
-    """Screws (nb, 6) and parameters (nb, 10) in one frame as a Robot in tidy frames; angles [rad],
-    and offsets over the reach, within `tolerance` of special values are made exact. A free base
-    keeps its frame, in which the model tells its twist."""
+    """A Robot in canonical frames from screws (nb, 6) and inertial parameters (nb, 10).
+
+    tolerance  angles [rad], and offsets over the reach, this close to special values are made exact
+
+    A free base keeps its frame, in which the model gives its twist. See `robot_from_screws`.
+    """
     order = tree.order
     turning = np.asarray(tree.turning)
-    axes = np.where(turning[:, None], screws[:, :3], screws[:, 3:])
-    rotation, origin = _frames(tree, screws, axes, tolerance)
+    directions = np.where(turning[:, None], screws[:, :3], screws[:, 3:])
+    rotation, origin = _frames(tree, screws, directions, tolerance)
     reach = max(float(np.ptp(origin, axis=0).max()), 1e-3)
     room = tolerance * reach
-    place = {j: k for k, j in enumerate(order)}
-    base = np.eye(3) if is_free(tree, order[0]) else _base(tree, rotation)
+    base = np.eye(3) if _is_free(tree, order[0]) else _base(tree, rotation)
     rotations: list[Array] = []
     shifts: list[Array] = []
     for j in order:
         p = tree.parents[j]
-        if is_free(tree, j):
+        if _is_free(tree, j):
             rotations.append(np.eye(3))
             shifts.append(np.zeros(3))
             continue
@@ -192,19 +214,9 @@ def canonical_robot(
         rotations.append(_snapped(relative, tolerance))
         shifts.append(np.where(np.abs(offset) < room, 0.0, offset))
     offsets = _alike(np.array(shifts), room)
-    return build(
-        name,
-        kinds=[kind(tree, j) for j in order],
-        parents=[place[tree.parents[j]] if tree.parents[j] >= 0 else -1 for j in order],
-        joint_names=[label(tree, j, "q", "base") for j in order],
-        body_names=[label(tree, j, "link", "trunk") for j in order],
-        tree_rotation=np.array(rotations),
-        tree_offset=offsets,
-        axes=np.array([_Z] * len(order)),
-        pi=np.array([_seen_from(pi[j], rotation[j], origin[j]) for j in order]),
-        gravity=[0.0, 0.0, -tree.gravity] if gravity is None else list(gravity),
-        notes=("inferred from a black box; the frame's yaw, its origin and a mirror are free",),
-    )
+    axes = [_Z] * len(order)
+    moved = [_seen_from(pi[j], rotation[j], origin[j]) for j in order]
+    return _built(tree, rotations, offsets, axes, moved, gravity, name)
 
 
 def _frames(tree: ScrewTree, screws: Array, axes: Array, tolerance: float) -> tuple[Array, Array]:
@@ -213,7 +225,7 @@ def _frames(tree: ScrewTree, screws: Array, axes: Array, tolerance: float) -> tu
     rotation, origin = np.zeros((nv, 3, 3)), np.zeros((nv, 3))
     for j in tree.order:
         p, z = tree.parents[j], axes[j]
-        if is_free(tree, j):
+        if _is_free(tree, j):
             rotation[j] = np.eye(3)
             continue
         above = rotation[p] if p >= 0 else np.eye(3)
@@ -244,7 +256,7 @@ def _frames(tree: ScrewTree, screws: Array, axes: Array, tolerance: float) -> tu
 
 
 def _root_x(tree: ScrewTree, axes: Array, screws: Array, root: int, tolerance: float) -> Array:
-    """The free direction of an upright root: towards the first thing that it carries."""
+    """The free direction of an upright root: towards the first joint that it carries."""
     z = axes[root]
     for j in tree.order:
         if tree.parents[j] == root:
@@ -262,7 +274,7 @@ def _root_x(tree: ScrewTree, axes: Array, screws: Array, root: int, tolerance: f
 
 
 def _alike(offsets: Array, room: float) -> Array:
-    """Offsets whose sizes are the same within `room` made exactly so: a program shares them."""
+    """Offsets with sizes within `room` of each other made equal: a program shares constants."""
     sizes = np.abs(offsets).ravel()
     order = np.argsort(sizes, kind="stable")
     start = 0
@@ -275,7 +287,7 @@ def _alike(offsets: Array, room: float) -> Array:
 
 
 def rounded(x: Array, room: Array | float) -> Array:
-    """Numbers within `room`, and one part in 10⁹, of one of four digits, made that number."""
+    """Numbers (n,) with those within `room`, and one part in 10⁹, of a four-digit one rounded."""
     short = np.array([float(f"{c:.3e}") for c in x])
     close = (np.abs(x - short) < room) & (np.abs(x - short) < 1e-9 * np.abs(x))
     return np.where(close, short, x)
@@ -328,7 +340,7 @@ def _about_x(angle: float) -> Array:
 
 
 def _seen_from(pi: Array, rotation: Array, origin: Array) -> Array:
-    """Ten inertial parameters of one frame in another, turned and moved."""
+    """Ten inertial parameters in the frame with this rotation (3, 3) and origin (3,)."""
     xx, xy, yy, xz, yz, zz = pi[4:]
     inertia = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
     moments = np.empty((4, 4))

@@ -1,7 +1,4 @@
-"""A mechanism to look at: names, parents, kinds, and the line of each joint at one pose.
-
-A description's own screws, and what was inferred held against them.
-"""
+"""The skeleton of a mechanism (parents, kinds, joint axes at one pose) and how two differ."""
 
 from __future__ import annotations
 
@@ -14,6 +11,8 @@ import numpy as np
 from discover.mechanism.geometry.screws import Array, ScrewTree, point_on
 from discover.mechanism.tree.floating import FloatingTree
 
+_PARALLEL = 1e-6  # sine below which rounding decides where a common normal stands
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Skeleton:
@@ -21,9 +20,10 @@ class Skeleton:
 
     parents       the joint that carries each one, -1 for the base
     turning       True for an angle, False for a length
-    axes, points  (nv, 3) direction of each joint and a point on its line [m], gravity along -z, at
-                  the configuration `pose` (nv,) [rad | m]; None where only the tree is known
-    free          the first is no joint but a free base, whose frame the others are told in
+    pose          (nb,) the configuration at which axes are given [rad | m]
+    axes, points  (nb, 3) direction of each joint and a point on its line [m], gravity along -z;
+                  None where only the tree is known
+    free          the first is no joint but a free base, in whose frame the others are given
     """
 
     names: tuple[str, ...]
@@ -36,7 +36,7 @@ class Skeleton:
 
     @classmethod
     def of(cls, tree: ScrewTree, screws: Array, names: Sequence[str]) -> Skeleton:
-        """The lines of unit screws (nv, 6)."""
+        """From unit screws (nb, 6) in the tree's reference frame."""
         turning = np.asarray(tree.turning)[:, None]
         points = np.zeros((len(tree.parents), 3))
         for j in tree.order:
@@ -50,16 +50,6 @@ class Skeleton:
             points=points - points[tree.order[0]],
             free=isinstance(tree, FloatingTree),
         )
-
-    @property
-    def outward_order(self) -> list[int]:
-        """Parents before children."""
-        order: list[int] = []
-        while len(order) < len(self.parents):
-            order += [
-                j for j, p in enumerate(self.parents) if j not in order and (p < 0 or p in order)
-            ]
-        return order
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
@@ -90,10 +80,10 @@ class Skeleton:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """An inferred mechanism beside the described one.
+    """How an inferred mechanism differs from the described one.
 
-    differs    for each joint the things that differ: "parent", "kind", "axis", "length"
-    sentences  the same in words; one that says so where nothing differs
+    differs    for each joint what differs: "parent", "kind", "axis", "length"
+    sentences  the same in words; a single sentence where nothing differs
     """
 
     differs: tuple[tuple[str, ...], ...]
@@ -101,57 +91,60 @@ class Comparison:
 
 
 def compare(
-    found: Skeleton,
+    inferred: Skeleton,
     described: Skeleton,
-    room: float,
-    rooms: Mapping[tuple[int, str], float] | None = None,
+    tolerance: float,
+    tolerances: Mapping[tuple[int, str], float] | None = None,
 ) -> Comparison:
-    """What differs: parents, kinds, and between lines of neighbours angles [rad] above `room` and
-    distances above `room` times the reach; or above what (joint, "angle" or "distance") may be off
-    by `rooms`, infinite where nothing shows it."""
-    rooms = rooms or {}
+    """Compare parents, kinds, and angles and distances between neighbouring axes.
+
+    tolerance    up to which angles [rad], and distances over the reach, count as equal
+    tolerances   the same by (joint, "angle" | "distance") [rad | m], where this is more; infinite
+                 for a number that no answer determines
+    """
+    tolerances = tolerances or {}
     differs, sentences = [], []
     names = described.names
     reach = 1.0
     if described.points is not None and len(names) > 1:
         reach = float(np.ptp(described.points, axis=0).max()) or 1.0
     for j, name in enumerate(names):
-        own: list[str] = []
-        p, mine = described.parents[j], found.parents[j]
-        if p != mine:
-            own.append("parent")
+        differences: list[str] = []
+        p, parent = described.parents[j], inferred.parents[j]
+        if p != parent:
+            differences.append("parent")
             sentences.append(
-                f"{name} is carried by {_named(names, mine)}; the description hangs it on "
+                f"{name} is carried by {_named(names, parent)}; the description hangs it on "
                 f"{_named(names, p)}."
             )
-        if described.turning[j] != found.turning[j]:
-            own.append("kind")
-            what = "turns" if found.turning[j] else "slides"
-            told = "turn" if described.turning[j] else "slide"
-            sentences.append(f"{name} {what}; the description lets it {told}.")
-        lines = found.axes is not None and described.axes is not None
-        alike = not own and p >= 0 and found.turning[p] == described.turning[p]
-        if lines and alike:
-            pairs = [_between(s, p, j) for s in (found, described)]
-            angle = max(room, rooms.get((j, "angle"), 0.0))
-            distance = max(room * reach, rooms.get((j, "distance"), 0.0))
-            if abs(pairs[0][0] - pairs[1][0]) > angle:
-                own.append("axis")
-                angles = " and ".join(f"{np.degrees(a):.4g}°" for a, _ in pairs)
+        if described.turning[j] != inferred.turning[j]:
+            differences.append("kind")
+            what = "turns" if inferred.turning[j] else "slides"
+            description = "turn" if described.turning[j] else "slide"
+            sentences.append(f"{name} {what}; the description lets it {description}.")
+        lines = inferred.axes is not None and described.axes is not None
+        comparable = not differences and p >= 0 and inferred.turning[p] == described.turning[p]
+        if lines and comparable:
+            relations = [_between(s, p, j) for s in (inferred, described)]
+            angle = max(tolerance, tolerances.get((j, "angle"), 0.0))
+            distance = max(tolerance * reach, tolerances.get((j, "distance"), 0.0))
+            if abs(relations[0][0] - relations[1][0]) > angle:
+                differences.append("axis")
+                angles = " and ".join(f"{np.degrees(a):.4g}°" for a, _ in relations)
                 sentences.append(
-                    f"The axes of {name} and {names[p]} stand at {angles} (found, described)."
+                    f"The axes of {name} and {names[p]} stand at {angles} (inferred, described)."
                 )
-            elif abs(pairs[0][1] - pairs[1][1]) > distance:
-                own.append("length")
-                apart = " and ".join(f"{d:.4g} m" for _, d in pairs)
+            elif abs(relations[0][1] - relations[1][1]) > distance:
+                differences.append("length")
+                apart = " and ".join(f"{d:.4g} m" for _, d in relations)
                 sentences.append(
-                    f"The axes of {name} and {names[p]} are {apart} apart (found, described)."
+                    f"The axes of {name} and {names[p]} are {apart} apart (inferred, described)."
                 )
-        differs.append(tuple(own))
+        differs.append(tuple(differences))
     if not sentences:
         agree = "parents and kinds"
-        if found.axes is not None:
-            agree += f", angles and distances between neighbouring axes to {room:.1g}"
+        if inferred.axes is not None:
+            agree += f", angles and distances between neighbouring axes to {tolerance:.1g}"
         sentences = [f"Nothing differs from the description: {agree} agree."]
     return Comparison(differs=tuple(differs), sentences=tuple(sentences))
 
@@ -167,7 +160,7 @@ def _between(skeleton: Skeleton, first: int, second: int) -> tuple[float, float]
     if not (skeleton.turning[first] and skeleton.turning[second]):
         return angle, 0.0
     gap = skeleton.points[second] - skeleton.points[first]
-    if sine < 1e-6:
+    if sine < _PARALLEL:
         return angle, float(np.linalg.norm(gap - a * (a @ gap)))
     return angle, abs(float(gap @ normal)) / sine
 

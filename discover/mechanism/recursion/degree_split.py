@@ -1,4 +1,4 @@
-"""tau split by degree: what is linear in a, left at rest, even in v, and odd in v."""
+"""Joint forces split by degree: linear in a, static, even in v and odd in v."""
 
 from __future__ import annotations
 
@@ -6,19 +6,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from discover.judgement.thresholds import whole
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.local_dynamics import DynamicsSampler
+from discover.mechanism.local_dynamics import EXACT, DynamicsSampler
 
-_FLOOR = 1e-9
+_REPLICATES = whole("mechanism.recursion_replicates")
+_MORE_STATES = 3  # times as many where answers are noisy
+_WIDER = 3.0  # half-widths of v where answers are noisy: what v² does grows outward, noise doesn't
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DegreeSplit:
-    """What the model shows at n states: H, forces at rest, and the even and odd part in v.
+    """tau = H(q) a + rest(q) + odd(q, v) + even(q, v) of a model at n states.
 
-    H_scale (nv, nv) and scale (nv,) are what misfits are counted in: sizes, or where answers
-    scatter their deviations, with `floor` the misfit at which nothing is left to explain.
-    `departure` from H(q) a + g + v + v² by degree, beside `chance`, what noise makes of it.
+    q, v       (n, nq), (n, nv) the states
+    H          (n, nv, nv)
+    rest       (n, nv) static force
+    even, odd  (n, nv) the parts of the force that are even and odd in v, without the static force
+    H_scale    (nv, nv), scale (nv,): units of misfits, sizes of the entries or, where answers are
+               noisy, standard deviations
+    sizes      the same as sizes whatever the noise
+    departure  by degree, what is not of the form H(q) a + g(q) + linear and quadratic in v,
+               relative; `chance` the size that noise alone gives it
+    floor      misfit at which nothing is left to explain
     """
 
     q: Array
@@ -36,47 +46,50 @@ class DegreeSplit:
 
     @property
     def rounding(self) -> float:
-        """The misfit below which no program is better than another: there deviations are never as
-        exact as the differences that noise leaves between programs."""
-        return min(self.floor, _FLOOR)
+        """The misfit below which no program counts as better than another, relative or in standard
+        deviations, which are never as exact as the differences that noise leaves."""
+        return min(self.floor, EXACT)
 
 
 def split_by_degree(sampler: DynamicsSampler, n: int, width: float = 1.0) -> DegreeSplit:
-    """Answers at n states, split by degree."""
-    depth = 16 if sampler.noisy else 1
+    """Answers at n states, three times as many under noise, split by degree.
+
+    width   half-widths of the region within which q and v are drawn
+    """
+    replicates = _REPLICATES if sampler.noisy else 1
     if sampler.noisy:
-        n *= 3
-    # What v² does grows outward, noise does not.
-    q, v = sampler.draw(n, width), sampler.draw_velocities(n, max(width, 3.0 * sampler.noisy))
-    at_rest = sampler.at(q, replicates=depth)
-    ahead, back = sampler.at(q, v, depth), sampler.at(q, -v, depth)
-    double = sampler.at(q[: n // 3], 2 * v[: n // 3], depth)
-    reverse = sampler.at(q[: n // 3], -2 * v[: n // 3], depth)
-    even = 0.5 * (ahead.force + back.force) - at_rest.force
-    odd = 0.5 * (ahead.force - back.force)
+        n *= _MORE_STATES
+    q = sampler.draw(n, width)
+    v = sampler.draw_velocities(n, max(width, _WIDER * sampler.noisy))
+    static = sampler.at(q, replicates=replicates)
+    ahead, back = sampler.at(q, v, replicates), sampler.at(q, -v, replicates)
     few = slice(0, n // 3)
-    even2 = 0.5 * (double.force + reverse.force) - at_rest.force[few]
+    double = sampler.at(q[few], 2 * v[few], replicates)
+    reverse = sampler.at(q[few], -2 * v[few], replicates)
+    even = 0.5 * (ahead.force + back.force) - static.force
+    odd = 0.5 * (ahead.force - back.force)
+    even2 = 0.5 * (double.force + reverse.force) - static.force[few]
     odd2 = 0.5 * (double.force - reverse.force)
-    own = np.sqrt(np.abs(np.einsum("nii->ni", at_rest.H)).mean(0)) + 1e-300
-    size = float(np.sqrt(np.mean((np.concatenate([even, at_rest.force]) / own) ** 2))) + 1e-300
+    root = np.sqrt(np.abs(np.einsum("nii->ni", static.H)).mean(0)) + 1e-300  # of each inertia
+    size = float(np.sqrt(np.mean((np.concatenate([even, static.force]) / root) ** 2))) + 1e-300
 
     def share(x: Array) -> float:
-        return float(np.sqrt(np.mean((x / own) ** 2))) / size
+        return float(np.sqrt(np.mean((x / root) ** 2))) / size
 
     departure = {
         "v⁴": share(even2 - 4 * even[few]),
         "v³": share(odd2 - 2 * odd[few]),
-        "v² a": float(np.sqrt(np.mean(((ahead.H - at_rest.H) / np.outer(own, own)) ** 2))),
+        "v² a": float(np.sqrt(np.mean(((ahead.H - static.H) / np.outer(root, root)) ** 2))),
         "a²": sampler.noise,
     }
-    H_size, push = np.outer(own, own), own * size
-    H_scale, scale, floor = H_size, push, _FLOOR
+    H_size, force_size = np.outer(root, root), root * size
+    H_scale, scale, floor = H_size, force_size, EXACT
     if sampler.noisy:
-        H_scale = np.sqrt((at_rest.H_deviation**2).mean(0))
-        scale = np.sqrt((at_rest.force_deviation**2).mean(0) + (ahead.force_deviation**2).mean(0))
+        H_scale = np.sqrt((static.H_deviation**2).mean(0))
+        scale = np.sqrt((static.force_deviation**2).mean(0) + (ahead.force_deviation**2).mean(0))
         floor = 1.0
     return DegreeSplit(
-        q=q, v=v, H=at_rest.H, rest=at_rest.force, even=even, odd=odd, H_scale=H_scale,
-        scale=scale, sizes=(H_size, push), departure=departure,
+        q=q, v=v, H=static.H, rest=static.force, even=even, odd=odd, H_scale=H_scale,
+        scale=scale, sizes=(H_size, force_size), departure=departure,
         chance=10 * share(double.force_deviation), floor=floor,
     )  # fmt: skip

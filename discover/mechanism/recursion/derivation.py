@@ -1,9 +1,8 @@
-"""Forward dynamics derived from a found recursion: joints eliminated in the cheapest order.
+"""Forward dynamics derived from a recursion.
 
-Where the recursion, with the numbers that were found, is that of rigid bodies on a tree, its
-equations are sparse along the tree, and any order of elimination is an algorithm: articulated
-bodies, composite bodies with LᵀDL, and what lies between. Orders are searched by the operations of
-their traced programs. Other recursions give H column by column, factored as LᵀDL along the tree.
+If the recursion, with its numbers, is inverse dynamics of rigid bodies, the forward program is that
+of the inferred robot (`forward`). Any other recursion gives H column by column, factored as LᵀDL
+along the tree.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 import kinematics
+from discover.judgement.thresholds import threshold
 from discover.mechanism.coordinates import configuration_order
 from discover.mechanism.geometry.robots import robot_from_screws
 from discover.mechanism.recursion.forward import (
@@ -31,17 +31,18 @@ from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import mechanism
 from kinematics.programs.elimination.search import named_order
 
-_SAME = 1e-9
-_ABOUT = 0.02  # coefficients this close to whole numbers may be those, where answers scatter
+_SAME = 1e-9  # relative difference that rounding leaves
+_NEARLY_WHOLE = threshold("mechanism.whole_coefficients")
 _FIELDS = {"rotor": "armature", "drag": "damping", "spring": "stiffness"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForwardProgram:
-    """A program of forward dynamics as passes to read, and its operations beside others'.
+    """A program of forward dynamics.
 
-    operations   by program: "this one", the two classical orders, and where a robot is described
-                 the better of both on the description
+    text         as passes over the tree
+    operations   {"mul", "add", "div", "trig"} by program: "this one", the two classical orders,
+                 and with a description the better of both on it
     """
 
     text: str
@@ -56,7 +57,11 @@ class ForwardProgram:
 def derive_forward(
     robot: Robot, recursion: Recursion, described: Robot | None = None
 ) -> ForwardProgram:
-    """The forward program of a found recursion; `robot` is the mechanism that was inferred."""
+    """The forward program of a recursion.
+
+    robot       the inferred mechanism as fitted (`InferredRobot.exact`)
+    described   the robot's description, whose operations are counted beside
+    """
     if not is_rigid_body(recursion):
         program = trace_recursion(recursion, "aba")
         return ForwardProgram(text=_COLUMNS, operations={"this one": program.operations})
@@ -74,7 +79,8 @@ def derive_forward(
 
 
 def is_rigid_body(recursion: Recursion) -> bool:
-    """Whether the recursion, with its own numbers, is inverse dynamics of rigid bodies."""
+    """Whether the recursion, with its numbers, equals inverse dynamics of rigid bodies on its
+    tree, at random states and up to rounding or what noise leaves in its coefficients."""
     tree = recursion.tree
     gravity = -np.asarray(recursion.root_vector)[3:]
     if np.abs(recursion.root_vector[:3]).max() > 1e-6 * max(1.0, float(np.abs(gravity).max())):
@@ -82,17 +88,17 @@ def is_rigid_body(recursion: Recursion) -> bool:
     robot = robot_from_screws(
         tree, recursion.screws, recursion.parameters, gravity=gravity.tolist()
     )
-    # The robot's bodies stand parents first; so do its coordinates.
+    # The robot has its bodies, and so its coordinates, parents first.
     order = [i for body in tree.order for i, b in enumerate(tree.body_of) if b == body]
     for own in recursion.scalar_terms:
         form = own.block.form
         if own.block != Block(form, (joint(SOURCES[form]),), 0):
-            return False  # not a joint's own
+            return False  # not the joint's own motion
         numbers = own.numbers * (recursion.screws**2).sum(-1)
         if isinstance(tree, FloatingTree) and abs(numbers[0]) > _SAME * np.abs(numbers).max():
             return False
-        told = torch.from_numpy(numbers[list(tree.body_of)][order])
-        robot = robot.replace(**{_FIELDS[form]: told})
+        values = torch.from_numpy(numbers[list(tree.body_of)][order])
+        robot = robot.replace(**{_FIELDS[form]: values})
     rng = np.random.default_rng(0)
     v, a = (torch.from_numpy(rng.normal(size=(8, robot.nv))) for _ in range(2))
     q = torch.from_numpy(rng.normal(size=(8, robot.nq)))
@@ -100,16 +106,16 @@ def is_rigid_body(recursion: Recursion) -> bool:
         q[:, 3:BASE_Q] /= q[:, 3:BASE_Q].norm(dim=1, keepdim=True)
     back = [order.index(i) for i in range(robot.nv)]
     expected = kinematics.rnea(robot, q, v, a)[:, back]
-    told = torch_forces(
+    computed = torch_forces(
         recursion, q[:, configuration_order(back, robot.nq)], v[:, back], a[:, back]
     )
-    apart = float((told - expected).norm() / expected.norm())
-    left = _mixed(recursion)
-    return apart < max(_SAME, 5 * left if left < _ABOUT else 0.0)
+    difference = float((computed - expected).norm() / expected.norm())
+    noise = _off_whole(recursion)
+    return difference < max(_SAME, 5 * noise if noise < _NEARLY_WHOLE else 0.0)
 
 
-def _mixed(recursion: Recursion) -> float:
-    """How far the coefficients are from whole numbers: what noise left in them."""
+def _off_whole(recursion: Recursion) -> float:
+    """How far the coefficients are from whole numbers, which they are for rigid bodies."""
     c = np.asarray(recursion.coefficients)
     return float(np.abs(c - np.round(c)).max()) if len(c) else 0.0
 

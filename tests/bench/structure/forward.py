@@ -19,7 +19,7 @@ import torch
 import kinematics
 from discover.bench.programs import interleaved, operation_counts, sample_states
 from discover.blackbox.contract import BlackBox, relative_error
-from discover.mechanism.description import account
+from discover.mechanism.description import describe_mechanism
 from discover.mechanism.free_base import infer_free_base
 from discover.mechanism.inference import infer_robot
 from discover.mechanism.recursion.forward import forward_program
@@ -67,8 +67,8 @@ def run(trial: Trial) -> Record:
     }
     if not inferred.geometry.good or order != own:
         return {**record, "seconds": time.process_time() - began}
-    told = account(blackbox, inferred, box, 0)
-    record["equals"] = bool(told.account.equals and told.account.forward is not None)
+    told = describe_mechanism(blackbox, inferred, box, 0)
+    record["equals"] = bool(told.description.equals and told.description.forward is not None)
     program = forward_program(inferred.exact)
     record["seconds"] = time.process_time() - began
     described_program = robot_program(robot, "aba")

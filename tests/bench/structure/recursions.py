@@ -18,7 +18,7 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.mechanism.free_base import infer_free_base, search_free_base
+from discover.mechanism.free_base import infer_free_base
 from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.recursion.degree_split import split_by_degree
 from discover.mechanism.recursion.grammar import (
@@ -32,6 +32,7 @@ from discover.mechanism.recursion.grammar import (
 from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.refit import refit
 from discover.mechanism.recursion.search import Recursion, search
+from discover.mechanism.tree.floating import FloatingBaseSampler
 from kinematics import Robot
 from tests.bench.structure.black_boxes import altered, asked, network, simulated, table
 from tests.bench.structure.trees import described
@@ -154,8 +155,10 @@ def _free(robot: Robot) -> Record:
 
     blackbox = BlackBox(model, robot.nq, robot.nv)
     inferred = infer_free_base(blackbox, region)
-    found = search_free_base(blackbox, inferred, region)
-    record = {} if found is None else _told(found)
+    record = {}
+    if inferred.geometry.good:
+        sampler = FloatingBaseSampler(blackbox=blackbox, region=region)
+        record = _told(search(sampler, inferred.geometry.tree, inferred.geometry.screws))
     record["tree"] = [p + 1 for p in inferred.tree.parents] == list(robot.parents[1:])
     return {**record, "seconds": time.perf_counter() - began}
 
