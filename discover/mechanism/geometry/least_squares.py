@@ -36,25 +36,25 @@ def relative(tree: ScrewTree, screws: Array, pi: Array, validation: LocalDynamic
     return float(np.sqrt(np.mean(np.abs(missed) ** 2)))
 
 
-def target(training: LocalDynamics) -> Array:
+def target(local: LocalDynamics) -> Array:
     """[H | static force] (n, nv, nv + 1)."""
-    return np.concatenate([training.H, training.force[:, :, None]], 2)
+    return np.concatenate([local.H, local.force[:, :, None]], 2)
 
 
-def scales(training: LocalDynamics) -> Array:
+def scales(local: LocalDynamics) -> Array:
     """The size of each entry of [H | static force] (nv, nv + 1): geometric means of the diagonal;
     infinite for forces where they are no more than noise."""
-    own = np.sqrt(np.abs(np.einsum("nii->ni", training.H)).mean(0)) + 1e-300
-    push = weight_of(training)
-    return np.column_stack([np.outer(own, own), own * (push if push else np.inf)])
+    root = np.sqrt(np.abs(np.einsum("nii->ni", local.H)).mean(0)) + 1e-300
+    push = weight_of(local)
+    return np.column_stack([np.outer(root, root), root * (push if push else np.inf)])
 
 
-def weight_of(training: LocalDynamics) -> float:
+def weight_of(local: LocalDynamics) -> float:
     """Size of the static forces over the roots of the joints' inertias; zero where no joint's
     exceeds noise."""
-    own = np.sqrt(np.abs(np.einsum("nii->ni", training.H)).mean(0)) + 1e-300
-    push, noise = (np.sqrt((x**2).mean(0)) for x in (training.force, training.force_deviation))
-    return float(np.sqrt(np.mean((push / own) ** 2))) if (push > _CLEAR * noise).any() else 0.0
+    root = np.sqrt(np.abs(np.einsum("nii->ni", local.H)).mean(0)) + 1e-300
+    push, noise = (np.sqrt((x**2).mean(0)) for x in (local.force, local.force_deviation))
+    return float(np.sqrt(np.mean((push / root) ** 2))) if (push > _CLEAR * noise).any() else 0.0
 
 
 def truncated(rows: Array, y: Array, tolerance: float = _TRUNCATION) -> Array:

@@ -253,12 +253,12 @@ class Samples:
         f = pair_features(left, right)  # (n, nb, 10, nv, k)
         f = f * self._factor[b.carry][None, :, None, :, None]
         n, nb, ten, nv, k = f.shape
-        found = np.moveaxis(f, (3, 4), (1, 2)).reshape(n, nv, k, nb * ten)
+        values = np.moveaxis(f, (3, 4), (1, 2)).reshape(n, nv, k, nb * ten)
         if self._rotors is None:
-            return found
+            return values
         inertia, rotor = self._rotors
         more = self.block(rotor) if b == inertia else np.zeros((n, nv, k, nb))
-        return np.concatenate([found, more], -1)
+        return np.concatenate([values, more], -1)
 
 
 def cross_motion(x: Array, y: Array) -> Array:

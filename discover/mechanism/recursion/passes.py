@@ -1,13 +1,10 @@
-"""Motions and wrenches as lists of six scalars: tensors, nodes of a program, or numbers.
-
-Exact zeros and ones are left out, so that a traced program has no operation for them.
-
-A found recursion as a program that runs: on tensors, straight-line, as machine code.
+"""A recursion as a program that runs: on tensors, straight-line, as machine code.
 
 The passes are evaluated body by body on scalars of any kind that know + - * and .sin(), .cos():
 batched tensors, or the nodes of a straight-line program, which is then counted, printed as SymPy
-or source, and compiled. A free base has a placement (position, unit quaternion wxyz) and a twist of
-its own; all other bodies have one coordinate.
+or source, and compiled. Motions and wrenches are lists of six scalars; exact zeros and ones are
+left out, so that a traced program has no operation for them. A free base has a placement (position,
+unit quaternion wxyz) and a twist of its own; all other bodies have one coordinate.
 """
 
 from __future__ import annotations
@@ -180,7 +177,7 @@ def joint_forces(recursion: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
 def wrench(
     recursion: Recursion, b: Block, c: float, j: int, motion: Any, inertias: Any
 ) -> list[Any]:
-    """The wrench of one block on body j, times c."""
+    """The wrench of one block on body j, times c, as six scalars."""
     last = motion(b.motions[-1])[j]
     if b.form in SOURCES:
         (numbers,) = (own.numbers for own in recursion.scalar_terms if own.block == b)
@@ -203,7 +200,7 @@ def torch_forces(recursion: Recursion, q: Tensor, v: Tensor, a: Tensor) -> Tenso
 
 
 def torch_dynamics(recursion: Recursion, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-    """Accelerations (…, nv) that the program demands: H from its own columns."""
+    """Accelerations (…, nv) of the program, with H from its own columns."""
     zero = torch.zeros_like(v)
     rest = torch_forces(recursion, q, v, zero)
     still = torch_forces(recursion, q, zero, zero)
@@ -213,35 +210,36 @@ def torch_dynamics(recursion: Recursion, q: Tensor, v: Tensor, tau: Tensor) -> T
 
 
 def trace_recursion(recursion: Recursion, what: str = "aba") -> Program:
-    """A straight-line program: "rnea" (q, v, a) -> tau, or "aba" (q, v, tau) -> a."""
+    """A straight-line program of a recursion: what = "rnea" (q, v, a) -> tau, or "aba" (q, v, tau)
+    -> a, with H factored along the tree."""
     graph, nv = Graph(), len(recursion.tree.body_of)
     nq = nv + (BASE_Q - BASE_V if isinstance(recursion.tree, FloatingTree) else 0)
     last = "a" if what == "rnea" else "tau"
     ports = {name: graph.inputs(name, n) for name, n in (("q", nq), ("v", nv), (last, nv))}
     q, v = list(ports["q"]), list(ports["v"])
-    told = pretty_print(recursion)
+    passes = pretty_print(recursion)
     if what == "rnea":
         outputs = joint_forces(recursion, q, v, list(ports["a"]))
-        return make_program(what, graph, ports, outputs, passes=told)
+        return make_program(what, graph, ports, outputs, passes=passes)
     rest = joint_forces(recursion, q, v, [0.0] * nv)
     bare = _without_rest(recursion)
     columns = [joint_forces(bare, q, [0.0] * nv, list(e)) for e in np.eye(nv)]
     lifted = [np.array([graph.lift(x) for x in column], dtype=object) for column in columns]
     right = np.array([graph.lift(t) - r for t, r in zip(ports["tau"], rest, strict=True)])
-    return make_program(what, graph, ports, solve_symmetric(graph, lifted, right), passes=told)
+    return make_program(what, graph, ports, solve_symmetric(graph, lifted, right), passes=passes)
 
 
 def compile_recursion(
     recursion: Recursion, what: str = "aba", dtype: str = "float64"
 ) -> CompiledProgram:
-    """Machine code of the found program."""
+    """Machine code of `trace_recursion`, on arrays (B, n)."""
     content = {
         "recursion": pretty_print(recursion),
         "screws": recursion.screws.tolist(),
         "what": what,
+        "parameters": recursion.parameters.tolist(),
+        "reference": np.asarray(recursion.tree.reference).tolist(),
     }
-    content["parameters"] = recursion.parameters.tolist()
-    content["reference"] = np.asarray(recursion.tree.reference).tolist()
     return compile_program(
         lambda: trace_recursion(recursion, what), content=content, dtype=dtype, threads=1
     )

@@ -162,7 +162,7 @@ def search(
     )
     far = split_by_degree(sampler, max(12, len(tree.parents)), shell)
     by_degree = misfits(recursion, far)
-    held = max(by_degree.values())
+    held_out = max(by_degree.values())
     # A residual that repeats itself is no noise: the steps of a table count in full.
     excused = sampler.excused
     clean = max(data.departure.values()) <= max(EQUIVALENT, _CHANCE * data.chance * excused)
@@ -171,8 +171,8 @@ def search(
     return replace(
         recursion,
         by_degree=by_degree,
-        held_out=held,
-        equivalent=clean and held <= limit and fits,
+        held_out=held_out,
+        equivalent=clean and held_out <= limit and fits,
         queries=sampler.blackbox.queries - before,
         seconds=time.perf_counter() - started,
     )
