@@ -8,13 +8,17 @@ from discover.blackbox.contract import BlackBox
 from discover.blackbox.session import QuerySession
 from discover.examination.outcome import Description
 from discover.judgement.evidence import Evidence
-from discover.judgement.thresholds import threshold, whole
+from discover.judgement.thresholds import threshold
 from discover.laws import ConstantLaw, Law, RigidBodyLaw
-from discover.mechanism.description import Account, account, worth_an_account
-from discover.mechanism.inference import Structure, infer
+from discover.mechanism.description import (
+    MechanismDescription,
+    describe_mechanism,
+    is_affordable,
+    is_quick,
+)
+from discover.mechanism.inference import InferredRobot, infer_robot
 
 _SAME = threshold("examination.law_is_model")
-_QUICK = whole("examination.mechanism_coordinates")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +28,13 @@ class Mechanism:
 
     law: Law | None
     evidence: list[Evidence]
-    account: Account | None
+    account: MechanismDescription | None
 
 
 def find_mechanism(
     session: QuerySession,
     description: Description,
-    inferred: Structure | None,
+    inferred: InferredRobot | None,
     *,
     wanted: bool | None,
     budget: str,
@@ -45,15 +49,19 @@ def find_mechanism(
     structure = inferred
     if inferred is None:
         model = _queried(session.blackbox, description, wanted, budget)
-        if model is not None and worth_an_account(session.robot, law, budget, within):
-            structure = infer(model, region, session.seed, brief=True)
+        if model is not None and is_affordable(session.robot, law, budget, within):
+            structure = infer_robot(model, region, session.seed, brief=True)
     if structure is None or model is None:
         return Mechanism(law=law, evidence=[], account=None)
     described = session.robot if inferred is None else None
-    found = account(model, structure, region, session.seed, described)
-    if isinstance(law, RigidBodyLaw) and found.account.equals and found.account.forward is not None:
-        law = replace(law, recursion=found.account.page)
-    return Mechanism(law=law, evidence=found.evidence, account=found.account)
+    found = describe_mechanism(model, structure, region, session.seed, described)
+    if (
+        isinstance(law, RigidBodyLaw)
+        and found.description.equals
+        and found.description.forward is not None
+    ):
+        law = replace(law, recursion=found.description.pretty)
+    return Mechanism(law=law, evidence=found.evidence, account=found.description)
 
 
 def _queried(
@@ -66,6 +74,6 @@ def _queried(
     exact = law is not None and description.resolution.region < _SAME
     if wanted or (wanted is None and budget == "thorough" and not exact):
         return model
-    if wanted is None and law is not None and exact and model.nv <= _QUICK:
+    if wanted is None and law is not None and exact and is_quick(model.nv):
         return BlackBox(law, model.nq, model.nv)
     return None

@@ -23,10 +23,14 @@ from discover.examination.metrics import fit_answers
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, spread
-from discover.mechanism.free_base import infer_free
-from discover.mechanism.inference import Structure, coordinates_of, infer
-from discover.mechanism.renumbering import renumbered
-from discover.mechanism.stepping import infer_from_steps
+from discover.mechanism.coordinates import renumbered
+from discover.mechanism.free_base import infer_free_base
+from discover.mechanism.inference import (
+    InferredRobot,
+    coordinates_of,
+    infer_robot,
+    infer_robot_from_steps,
+)
 from discover.probes import history, noise
 from discover.probes.history import History
 from discover.probes.noise import NoiseFloor
@@ -46,7 +50,7 @@ def open_session(
     within: str,
     label_noise: Any | None,
     root: str | None,
-) -> tuple[QuerySession, Structure | None]:
+) -> tuple[QuerySession, InferredRobot | None]:
     """The session of `discover.examine`, whose arguments these are; and what was inferred from the
     answers, where no robot is given. The model is then seen in the inferred numbering of its
     coordinates, parents before children.
@@ -61,12 +65,12 @@ def open_session(
             f"expected root='free' or none, and only without a robot, found {root!r}: a robot's "
             "description says what its root is"
         )
-    inferred: Structure | None = None
+    inferred: InferredRobot | None = None
     if described is None:
         nv = coordinates_of(region)
         bare = BlackBox(model, nv + (root == "free"), nv, outputs=outputs, dt=dt)
-        steps = infer_from_steps if outputs == "next_state" else infer
-        inferred = (infer_free if root == "free" else steps)(bare, region.resolve(nv), seed)
+        steps = infer_robot_from_steps if outputs == "next_state" else infer_robot
+        inferred = (infer_free_base if root == "free" else steps)(bare, region.resolve(nv), seed)
         model, region, training_data = renumbered(model, region, training_data, inferred.order)
         described = inferred.robot
     training = None if training_data is None else _training_answers(training_data, described)

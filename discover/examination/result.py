@@ -16,7 +16,7 @@ from discover.blackbox.region import Region
 from discover.errors import OutputError
 from discover.judgement.evidence import Evidence, number_from_json, number_to_json
 from discover.laws import Law, from_dict
-from discover.mechanism.description import Account
+from discover.mechanism.description import MechanismDescription
 from discover.probes.reach import FARTHEST, ErrorCurve
 from kinematics import Robot
 
@@ -77,7 +77,7 @@ class Examination:
     curves: list[ErrorCurve] = field(default_factory=list)
     parameters: list[dict[str, Any]] = field(default_factory=list)
     structure: dict[str, float] = field(default_factory=dict)
-    account: Account | None = None
+    account: MechanismDescription | None = None
     notes: list[str] = field(default_factory=list)
     reach_limit: float = FARTHEST
     law_from: str = ""
@@ -227,8 +227,8 @@ def load(directory: str | Path) -> Examination:
         ) from error
 
 
-def _account_from(record: dict[str, Any] | None) -> Account | None:
-    return None if record is None else Account.from_dict(record)
+def _account_from(record: dict[str, Any] | None) -> MechanismDescription | None:
+    return None if record is None else MechanismDescription.from_dict(record)
 
 
 def _curve_record(curve: ErrorCurve) -> dict[str, Any]:

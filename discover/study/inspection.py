@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from discover.artifacts import read_json
 from discover.errors import OutputError
 from discover.examination.result import Examination, load
-from discover.mechanism.geometry.measures import page
+from discover.mechanism.geometry.measures import pretty_measures
 from discover.report.numbers import number, relative
 from discover.report.stored import STUDY, VERDICT, read_exam
 from discover.report.words import headline
 
 if TYPE_CHECKING:
-    from discover.mechanism.description import Account
+    from discover.mechanism.description import MechanismDescription
 
 
 def open_session(directory: Path | str, model: str | None = None) -> None:
@@ -128,7 +128,7 @@ def banner(exam: Examination, scope: dict[str, Any], sentence: str) -> str:
     return "\n".join(lines)
 
 
-def mechanism(account: Account) -> list[str]:
+def mechanism(account: MechanismDescription) -> list[str]:
     """The inferred tree as an indented list, and the recursion as passes."""
     skeleton = account.skeleton
     children: dict[int, list[int]] = {}
@@ -146,7 +146,7 @@ def mechanism(account: Account) -> list[str]:
     lines += [line for root in children.get(-1, ()) for line in below(root, 1)]
     if account.measures:
         lines += ["", "its geometry, each number with its standard error"]
-        lines += page(account.measures, skeleton.names).splitlines()
+        lines += pretty_measures(account.measures, skeleton.names).splitlines()
     if account.inverse:
         holds = "which the model computes" if account.equals else "the closest one; not the model's"
         lines += ["", f"its recursion, {holds}", *account.inverse.splitlines()]

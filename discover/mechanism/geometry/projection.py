@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from discover.judgement.thresholds import threshold
-from discover.mechanism.geometry.alternatives import scales, truncated
+from discover.mechanism.geometry.least_squares import scales, truncated
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Local
+from discover.mechanism.local_dynamics import LocalDynamics
 from discover.numerics import Descent, Projection, descend, project
 
 JOINT_TERMS = ("armature", "spring", "constant force")
@@ -57,7 +57,7 @@ class Weights:
     right: Array | None = None
 
     @classmethod
-    def of_sizes(cls, tree: ScrewTree, asked: Local) -> Weights:
+    def of_sizes(cls, tree: ScrewTree, asked: LocalDynamics) -> Weights:
         """Exact answers, by the sizes of the entries."""
         weight = np.broadcast_to(1.0 / scales(asked), (len(asked), *scales(asked).shape))
         upper = np.triu(np.ones_like(tree.shared)) & tree.shared
@@ -66,7 +66,7 @@ class Weights:
         return cls(weight=weight, rows=rows)
 
     @classmethod
-    def of_noise(cls, asked: Local, weighs: bool) -> Weights:
+    def of_noise(cls, asked: LocalDynamics, weighs: bool) -> Weights:
         """Answers that scatter, by the covariance of their errors."""
         count = asked.columns.shape[-1] - (not weighs)
         left, right = _whitener(asked.rows), _whitener(asked.columns[:, :count, :count])
@@ -111,7 +111,12 @@ class Problem:
 
     @classmethod
     def of(
-        cls, tree: ScrewTree, asked: Local, *, whitened: bool, joint_terms: tuple[str, ...] = ()
+        cls,
+        tree: ScrewTree,
+        asked: LocalDynamics,
+        *,
+        whitened: bool,
+        joint_terms: tuple[str, ...] = (),
     ) -> Problem:
         """Weights from the covariance of the answers if they scatter, else from their size."""
         if whitened:

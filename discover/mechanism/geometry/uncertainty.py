@@ -1,10 +1,10 @@
-"""How well each angle and distance of an inferred mechanism is known, and which are guesses.
+"""Standard errors of the angles and distances of an inferred mechanism; which are undetermined.
 
-Lines of joints are told beside those of the joints that carry them: the angle between both, their
-distance, how far along the carrier's line the common normal stands from the one before, and the
-turn about it from that one to this. All are the same in every frame. Screws and bodies can often be
-moved together without changing any answer (the kernel of the predictions' slopes); a number that
-such a move changes is free: no answer depends on it.
+The axis of a joint is described relative to that of the joint that carries it, by numbers that are
+the same in every frame: the angle between the two, their distance, the offset along the carrier's
+axis from the common normal before to this one, and the turn about it between the two. Screws and
+bodies can often be moved together without changing any answer (the kernel of the predictions'
+slopes); a number that such a move changes is undetermined.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from discover.judgement.thresholds import threshold
 from discover.mechanism.geometry.measures import VERTICAL, Measure
 from discover.mechanism.geometry.projection import (
     COARSE,
@@ -32,10 +33,10 @@ from discover.numerics import Projection, descend
 _KERNEL = 1e-11  # of the best shown combination: what is shown less is not shown at all
 _ROUNDING = 1e-12  # times the condition of what is shown: of a number's slopes along the rest
 _MOVED = 1e-3  # the most that passes for rounding
-_FAR = 0.1  # a finite step: radians, or of the reach
+_FAR = threshold("mechanism.finite_step")
 _FOLLOWING = 40  # steps in which screws follow it
-_SAME = 1.02  # times the misfit that passes for the same, under noise
-_FOLLOWED = 1e-3  # of a step's misfit: what is left of it is the search's, not the answers'
+_SAME = threshold("mechanism.same_under_noise")
+_FOLLOWED = threshold("mechanism.same_after_step")
 _PARALLEL = 1e-6  # sine below which two axes count as parallel
 _VERTICAL = np.array([0.0, 0.0, 1.0])
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from discover.mechanism.geometry.alternatives import truncated
+from discover.mechanism.geometry.least_squares import truncated
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.recursion.block_selection import Probes
+from discover.mechanism.recursion.degree_split import DegreeSplit
 from discover.mechanism.recursion.grammar import Block, Samples
 from discover.numerics import Descent, Projection, descend, levenberg_step, project
 
@@ -43,7 +43,7 @@ class _Point:
 
 def refit(
     samples: Samples,
-    data: Probes,
+    data: DegreeSplit,
     inertia: Block,
     root: Block | None,
     values: list[Array],

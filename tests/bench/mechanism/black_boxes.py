@@ -13,9 +13,9 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 from discover.mechanism.recursion.grammar import Block, Samples
 from kinematics import Robot
 
@@ -23,9 +23,9 @@ REGION = Region(q=1.5, v=2.0, tau=5.0)
 LEVEL = 0.01  # of the root mean square of each torque or acceleration
 
 
-def prober(model: Callable, nv: int, region: Region = REGION, seed: int = 0) -> Prober:
+def sampler(model: Callable, nv: int, region: Region = REGION, seed: int = 0) -> DynamicsSampler:
     """Questions to a model of nv joints."""
-    return Prober(blackbox=BlackBox(model, nv, nv), region=region, seed=seed)
+    return DynamicsSampler(blackbox=BlackBox(model, nv, nv), region=region, seed=seed)
 
 
 def black_box(

@@ -15,13 +15,14 @@ import numpy as np
 
 import kinematics
 from discover.mechanism.factorisation import sparsity
-from discover.mechanism.geometry.alternatives import misfit, neighbours
-from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.geometry.least_squares import misfit
+from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 from discover.mechanism.recursion.search import search
+from discover.mechanism.tree.candidates import neighbours
 from kinematics import Robot
-from tests.bench.mechanism.black_boxes import altered, black_box, dense, prober
+from tests.bench.mechanism.black_boxes import altered, black_box, dense, sampler
 from tests.bench.mechanism.recursions import CORIOLIS, GYROSCOPIC
 from tests.bench.trials import Part, Record, Trial, alternate, share
 
@@ -66,7 +67,7 @@ def screws_off(robot: Robot) -> Record:
 def dense_matrix(robot: Robot) -> Record:
     """A full constant matrix added to H."""
     _, tree, screws = _own(robot)
-    questions = prober(dense(robot), robot.nv)
+    questions = sampler(dense(robot), robot.nv)
     record = _search(questions, tree, screws)
     record["zeros"] = sparsity(questions.at(questions.draw(12)), robot.parents).violation
     return record
@@ -75,7 +76,7 @@ def dense_matrix(robot: Robot) -> Record:
 def altered_recursion(robot: Robot) -> Record:
     """Coriolis terms of four fifths: the textbook's program must not be what comes out."""
     _, tree, screws = _own(robot)
-    questions = prober(altered(robot, {GYROSCOPIC: 1.0, CORIOLIS: 0.8}), robot.nv)
+    questions = sampler(altered(robot, {GYROSCOPIC: 1.0, CORIOLIS: 0.8}), robot.nv)
     found = search(questions, tree, screws)
     told = dict(zip(found.velocity, found.coefficients.tolist(), strict=True))
     textbook = abs(told.get(CORIOLIS, 0.0) - 1) < 1e-3 and abs(told.get(GYROSCOPIC, 0.0) - 1) < 1e-3
@@ -98,12 +99,12 @@ def control_robot(number: int) -> Robot:
     )
 
 
-def _own(robot: Robot) -> tuple[Prober, ScrewTree, Array]:
+def _own(robot: Robot) -> tuple[DynamicsSampler, ScrewTree, Array]:
     tree, screws = screw_tree(robot, np.zeros(robot.nv))
-    return prober(black_box(robot), robot.nv), tree, screws
+    return sampler(black_box(robot), robot.nv), tree, screws
 
 
-def _search(questions: Prober, tree: ScrewTree, screws: Array) -> Record:
+def _search(questions: DynamicsSampler, tree: ScrewTree, screws: Array) -> Record:
     found = search(questions, tree, screws)
     return {
         "caught": not found.equivalent,

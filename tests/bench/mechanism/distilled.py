@@ -26,11 +26,11 @@ from discover.data.settings import Data
 from discover.data.simulated import generate
 from discover.evaluation.simulators.reference import simulator
 from discover.mechanism.factorisation import sparsity
-from discover.mechanism.geometry.comparison import screw_tree
+from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.inference import infer
-from discover.mechanism.probing import Prober
-from discover.mechanism.recursion.pretty_printing import text
+from discover.mechanism.inference import infer_robot
+from discover.mechanism.local_dynamics import DynamicsSampler
+from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.search import Recursion, search
 from discover.training.loop import TrainingConfig
 from discover.training.train import train
@@ -124,19 +124,19 @@ def _model(
 def structure_of(model: Callable, robot: Robot, region: Region, seed: int) -> Record:
     """Mechanism of a black box: from answers alone, and with the robot's tree and screws."""
     blackbox = BlackBox(model, robot.nv, robot.nv)
-    found = infer(blackbox, region, seed, brief=True)
-    prober = Prober(blackbox=blackbox, region=region, seed=seed)
-    seen = prober.at(prober.draw(24))
+    found = infer_robot(blackbox, region, seed, brief=True)
+    sampler = DynamicsSampler(blackbox=blackbox, region=region, seed=seed)
+    seen = sampler.at(sampler.draw(24))
     zeros = sparsity(seen, robot.parents)
-    alone = search(prober, found.geometry.tree, found.geometry.screws)
+    alone = search(sampler, found.geometry.tree, found.geometry.screws)
     described, screws = screw_tree(robot, np.zeros(robot.nv))
-    beside = search(prober, described, screws)
+    beside = search(sampler, described, screws)
     return {
         "names": list(robot.joint_names),
         "described": list(robot.parents),
         "parents": list(found.tree.parents),
         "kinds": list(found.tree.kinds),
-        "affine": prober.noise,
+        "affine": sampler.noise,
         "asymmetry": seen.asymmetry,
         "definite": float((np.linalg.eigvalsh(_symmetric(seen.A)).min(1) > 0).mean()),
         "H error": _apart(seen.H, robot, seen.q),
@@ -144,7 +144,7 @@ def structure_of(model: Callable, robot: Robot, region: Region, seed: int) -> Re
         "geometry": {
             "good": found.geometry.good,
             "misfit": found.geometry.held_out,
-            "in deviations": prober.noisy,
+            "in deviations": sampler.noisy,
         },
         "alone": _told(alone),
         "beside": _told(beside),
@@ -169,5 +169,5 @@ def _told(found: Recursion) -> dict[str, Any]:
         "by_degree": {k: float(x) for k, x in found.by_degree.items()},
         "departure": {k: float(x) for k, x in found.departure.items()},
         "programs": int(found.programs),
-        "text": text(found),
+        "text": pretty_print(found),
     }

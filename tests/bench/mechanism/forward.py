@@ -20,9 +20,9 @@ import kinematics
 from discover.bench.programs import interleaved, operation_counts, sample_states
 from discover.blackbox.contract import BlackBox, relative_error
 from discover.laws.export.elimination import forward_program
-from discover.mechanism.description import account
-from discover.mechanism.free_base import infer_free
-from discover.mechanism.inference import infer
+from discover.mechanism.description import describe_mechanism
+from discover.mechanism.free_base import infer_free_base
+from discover.mechanism.inference import infer_robot
 from kinematics import Robot
 from kinematics.programs import CompiledProgram, compile_trace, robot_program
 from tests.bench.mechanism.black_boxes import REGION, black_box
@@ -56,7 +56,7 @@ def run(trial: Trial) -> Record:
     blackbox = BlackBox(black_box_of(robot), robot.nq, robot.nv)
     box = REGION.resolve(robot.nv)
     began = time.process_time()
-    inferred = (infer_free if free else infer)(blackbox, box)
+    inferred = (infer_free_base if free else infer_robot)(blackbox, box)
     order = list(inferred.order)
     own = list(range(robot.nv))
     record: Record = {
@@ -67,8 +67,8 @@ def run(trial: Trial) -> Record:
     }
     if not inferred.geometry.good or order != own:
         return {**record, "seconds": time.process_time() - began}
-    told = account(blackbox, inferred, box, 0)
-    record["equals"] = bool(told.account.equals and told.account.forward is not None)
+    told = describe_mechanism(blackbox, inferred, box, 0)
+    record["equals"] = bool(told.description.equals and told.description.forward is not None)
     program = forward_program(inferred.exact)
     record["seconds"] = time.process_time() - began
     described_program = robot_program(robot, "aba")

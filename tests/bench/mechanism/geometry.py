@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 import kinematics
-from discover.mechanism.geometry.alternatives import relative
-from discover.mechanism.geometry.comparison import screw_tree
-from discover.mechanism.geometry.geometry import Geometry, infer_geometry, laid_on
+from discover.mechanism.geometry.gauge import laid_on
+from discover.mechanism.geometry.identification import Geometry, infer_geometry
+from discover.mechanism.geometry.least_squares import relative
 from discover.mechanism.geometry.projection import Problem
-from discover.mechanism.probing import Prober
+from discover.mechanism.geometry.robots import screw_tree
+from discover.mechanism.local_dynamics import DynamicsSampler
 from kinematics import Robot
-from tests.bench.mechanism.black_boxes import black_box, prober
+from tests.bench.mechanism.black_boxes import black_box, sampler
 from tests.bench.robots import trial_tree
 from tests.bench.trials import Part, Record, Trial, alternate, share
 
@@ -44,12 +45,12 @@ def run(trial: Trial) -> Record:
     """Infer one geometry."""
     name = trial["robot"]
     robot = kinematics.load(name) if isinstance(name, str) else trial_tree(name, least=3, most=10)
-    questions = prober(black_box(robot, noise=trial["noise"]), robot.nv)
+    questions = sampler(black_box(robot, noise=trial["noise"]), robot.nv)
     tree, true = screw_tree(robot, questions.draw(1, 0.7)[0])
     began = time.perf_counter()
     found = infer_geometry(questions, tree)
     seconds = time.perf_counter() - began
-    exact = prober(black_box(robot), robot.nv, seed=1)
+    exact = sampler(black_box(robot), robot.nv, seed=1)
     record: Record = {"name": robot.name, "joints": robot.nv, "seconds": seconds}
     record["queries"] = questions.blackbox.queries
     if trial["noise"] is None:
@@ -70,8 +71,8 @@ def run(trial: Trial) -> Record:
     return record
 
 
-def spread_of(found: Geometry, robot: Robot, exact: Prober) -> tuple[float, float]:
-    """Mean squares of (predicted - exact) at other configurations in propagated deviations: over
+def spread_of(found: Geometry, robot: Robot, exact: DynamicsSampler) -> tuple[float, float]:
+    """Mean squares of (predicted - exact) at fresh configurations in propagated deviations: over
     all independent combinations that the covariance knows, and entry by entry."""
     truth = exact.at(exact.draw(12))
     problem = Problem.of(found.tree, truth, whitened=False)

@@ -18,9 +18,9 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.mechanism.free_base import free_recursion, infer_free
-from discover.mechanism.geometry.comparison import screw_tree
-from discover.mechanism.recursion.block_selection import probe
+from discover.mechanism.free_base import infer_free_base
+from discover.mechanism.geometry.robots import screw_tree
+from discover.mechanism.recursion.degree_split import split_by_degree
 from discover.mechanism.recursion.grammar import (
     Block,
     Samples,
@@ -29,11 +29,12 @@ from discover.mechanism.recursion.grammar import (
     product,
     velocity_blocks,
 )
-from discover.mechanism.recursion.pretty_printing import text
+from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.refit import refit
 from discover.mechanism.recursion.search import Recursion, search
+from discover.mechanism.tree.floating import FloatingBaseSampler
 from kinematics import Robot
-from tests.bench.mechanism.black_boxes import altered, black_box, network, prober, table
+from tests.bench.mechanism.black_boxes import altered, black_box, network, sampler, table
 from tests.bench.mechanism.trees import described
 from tests.bench.trials import Part, Record, Trial, alternate, share
 
@@ -75,7 +76,7 @@ def run(trial: Trial) -> Record:
     if "held" in trial:
         return _held(trial["held"])
     robot, terms = truth(trial)
-    questions = prober(altered(robot, terms, trial["noise"]), robot.nv)
+    questions = sampler(altered(robot, terms, trial["noise"]), robot.nv)
     began = time.perf_counter()
     found = search(questions, *screw_tree(robot, np.zeros(robot.nv)))
     seconds = time.perf_counter() - began
@@ -113,7 +114,7 @@ def same_function(found: Recursion, robot: Robot, terms: dict[Block, float]) -> 
     """Whether the found blocks, with coefficients near the found ones, are the truth exactly."""
     if len(found.velocity) > len(terms):
         return False
-    clean = probe(prober(altered(robot, terms), robot.nv), 24)
+    clean = split_by_degree(sampler(altered(robot, terms), robot.nv), 24)
     samples = Samples(found.tree, found.screws, clean.q, clean.v)
     values = [samples.block(b)[:, :, 0] for b in found.velocity]
     again = refit(samples, clean, found.inertia, found.root, values, found.root_vector)
@@ -138,7 +139,7 @@ def _named(name: str) -> Record:
     robot = named_robot(name)
     if robot.nq != robot.nv:
         return _free(robot)
-    questions = prober(black_box(robot), robot.nv)
+    questions = sampler(black_box(robot), robot.nv)
     began = time.perf_counter()
     found = search(questions, *screw_tree(robot, np.zeros(robot.nv)))
     return {**_told(found), "seconds": time.perf_counter() - began}
@@ -153,9 +154,11 @@ def _free(robot: Robot) -> Record:
         return kinematics.aba(robot, q, v, tau)
 
     blackbox = BlackBox(model, robot.nq, robot.nv)
-    inferred = infer_free(blackbox, region)
-    found = free_recursion(blackbox, inferred, region)
-    record = {} if found is None else _told(found)
+    inferred = infer_free_base(blackbox, region)
+    record = {}
+    if inferred.geometry.good:
+        sampler = FloatingBaseSampler(blackbox=blackbox, region=region)
+        record = _told(search(sampler, inferred.geometry.tree, inferred.geometry.screws))
     record["tree"] = [p + 1 for p in inferred.tree.parents] == list(robot.parents[1:])
     return {**record, "seconds": time.perf_counter() - began}
 
@@ -164,7 +167,7 @@ def _held(what: str) -> Record:
     """What a table and a network hold to: the best program, and how loosely."""
     robot = kinematics.load("double_pendulum")
     model = table(robot) if what == "table" else network(robot)
-    questions = prober(model, robot.nv)
+    questions = sampler(model, robot.nv)
     return _told(search(questions, *screw_tree(robot, np.zeros(robot.nv))))
 
 
@@ -179,7 +182,7 @@ def _told(found: Recursion) -> Record:
         "departure": found.departure,
         "coefficients": found.coefficients.tolist(),
         "programs": found.programs,
-        "text": text(found),
+        "text": pretty_print(found),
         "seconds": found.seconds,
         "queries": found.queries,
     }

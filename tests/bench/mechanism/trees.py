@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 
 import kinematics
 from discover.calibration.planted.catalogue import folder_of_descriptions
-from discover.mechanism.geometry.alternatives import misfit
+from discover.mechanism.geometry.least_squares import misfit
 from discover.mechanism.tree.topology import infer_tree
 from kinematics import Robot
-from tests.bench.mechanism.black_boxes import REGION, black_box, parents_in, prober, screws_in
+from tests.bench.mechanism.black_boxes import REGION, black_box, parents_in, sampler, screws_in
 from tests.bench.robots import machine_like, trial_tree
 from tests.bench.trials import Part, Record, Trial, alternate, share
 
@@ -84,7 +84,7 @@ def run(trial: Trial) -> Record:
     robot = robot_of(trial)
     number = trial["robot"] if isinstance(trial["robot"], int) else 1
     order = np.random.default_rng(number).permutation(robot.nv).tolist()
-    questions = prober(black_box(robot, order, trial["noise"]), robot.nv)
+    questions = sampler(black_box(robot, order, trial["noise"]), robot.nv)
     began = time.perf_counter()
     tree = infer_tree(questions)
     seconds = time.perf_counter() - began
@@ -106,7 +106,7 @@ def run(trial: Trial) -> Record:
 
 def answers_alike(robot: Robot, order: list[int], parents: tuple[int, ...]) -> bool:
     """Whether a tree with the robot's own screws answers as the robot does, to rounding."""
-    questions = prober(black_box(robot, order), robot.nv, REGION)
+    questions = sampler(black_box(robot, order), robot.nv, REGION)
     tree, screws = screws_in(robot, order, questions.draw(1)[0])
     fitted = questions.at(questions.draw(8 * robot.nv))
     held = questions.at(questions.draw(20))

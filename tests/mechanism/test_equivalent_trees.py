@@ -8,7 +8,7 @@ from black_boxes import REGION, black_box
 
 import kinematics
 from discover.blackbox.contract import BlackBox
-from discover.mechanism.inference import infer
+from discover.mechanism.inference import infer_robot
 from kinematics.robot.random import random_inertia
 from kinematics.robot.tree import build
 
@@ -28,7 +28,7 @@ def made(kinds, axes, offsets=None, parents=None, seed=0) -> kinematics.Robot:
 
 
 def trees_of(robot: kinematics.Robot) -> set[tuple[int, ...]]:
-    found = infer(BlackBox(black_box(robot), robot.nv, robot.nv), REGION)
+    found = infer_robot(BlackBox(black_box(robot), robot.nv, robot.nv), REGION)
     assert found.geometry.good
     return {found.tree.parents, *found.equivalent}
 
@@ -73,7 +73,7 @@ def test_under_noise_a_coupling_that_is_not_seen_leaves_both_trees():
     axes = [[1, 0, 0], [0.0005, 1, 0], [0, 0, 1]]
     robot = made(["prismatic", "prismatic", "revolute"], axes, parents=[-1, 0, 0])
     model = black_box(robot, noise="tau")
-    found = infer(BlackBox(model, 3, 3), REGION)
+    found = infer_robot(BlackBox(model, 3, 3), REGION)
     trees = {found.tree.parents, *found.equivalent}
     assert len(trees) > 1
     assert (-1, 0, 0) in trees

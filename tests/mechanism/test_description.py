@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from black_boxes import black_box, prober
+from black_boxes import black_box, sampler
 
 import discover
 import kinematics
 from discover.blackbox.contract import relative_error
-from discover.mechanism.description import Account
+from discover.mechanism.description import MechanismDescription
 from discover.mechanism.factorisation import pattern_of, positive_factors
-from discover.mechanism.geometry.comparison import compare, screw_tree
-from discover.mechanism.geometry.geometry import laid_on, mirror, move
-from discover.mechanism.tree.skeleton import Skeleton
+from discover.mechanism.geometry.gauge import laid_on, mirror, move
+from discover.mechanism.geometry.robots import screw_tree
+from discover.mechanism.geometry.skeleton import Skeleton, compare
 from discover.report import tree_figures
 from discover.study.inspection import prepare
 
@@ -124,12 +124,12 @@ def test_drawings_of_two_to_eighteen_joints(joints):
 def test_an_account_is_kept_whole(alone):
     *_, exam = alone
     record = exam.account.to_dict()
-    assert Account.from_dict(record).to_dict() == record
+    assert MechanismDescription.from_dict(record).to_dict() == record
 
 
 def test_factors_of_a_noisy_matrix_are_positive_and_keep_the_zeros():
     robot = kinematics.random_tree(5, branching=0.7, seed=4)
-    asked = prober(black_box(robot, noise="a", level=0.05), 5)
+    asked = sampler(black_box(robot, noise="a", level=0.05), 5)
     seen = asked.at(asked.draw(6), replicates=4)
     L, D, missed = positive_factors(seen.H, seen.H_deviation, robot.parents)
     assert (D > 0).all()

@@ -8,8 +8,7 @@ import torch
 import discover
 import kinematics
 from discover.blackbox.contract import BlackBox
-from discover.mechanism.inference import infer
-from discover.mechanism.stepping import infer_from_steps
+from discover.mechanism.inference import infer_robot, infer_robot_from_steps
 
 DT = 0.01
 
@@ -35,7 +34,7 @@ def test_steps_of_runge_and_kutta_are_physics():
 def infer_once(model) -> int:
     """How many questions one inference asks."""
     asked = BlackBox(model, 2, 2, outputs="next_state", dt=DT)
-    infer(asked, discover.Region(q=1.0, v=1.0, tau=1.0).resolve(2))
+    infer_robot(asked, discover.Region(q=1.0, v=1.0, tau=1.0).resolve(2))
     return asked.queries
 
 
@@ -46,6 +45,6 @@ def test_what_does_not_step_a_law_is_left_as_it_is():
         return q + DT * v, v + DT * torch.randn(v.shape, generator=generator).double()
 
     asked = BlackBox(model, 2, 2, outputs="next_state", dt=DT)
-    found = infer_from_steps(asked, discover.Region(q=1.0, v=1.0, tau=1.0).resolve(2))
+    found = infer_robot_from_steps(asked, discover.Region(q=1.0, v=1.0, tau=1.0).resolve(2))
     assert found.tree.noise > 0.5
     assert asked.queries == infer_once(model)

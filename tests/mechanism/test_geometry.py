@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from black_boxes import REGION, black_box, parents_in, prober, screws_in
+from black_boxes import REGION, black_box, parents_in, sampler, screws_in
 
 import discover
 import kinematics
 from discover.blackbox.contract import BlackBox, relative_error
 from discover.errors import RegionError
-from discover.mechanism.geometry.assembly import robot_of
-from discover.mechanism.geometry.geometry import mirror, move
+from discover.mechanism.geometry.gauge import mirror, move
 from discover.mechanism.geometry.projection import Problem
+from discover.mechanism.geometry.robots import robot_of
 from discover.mechanism.geometry.screws import ScrewTree
-from discover.mechanism.inference import infer
+from discover.mechanism.inference import infer_robot
 from discover.mechanism.tree.floating import FloatingTree
 from tests.bench.mechanism import geometry as inferred_geometry
 
@@ -23,7 +23,7 @@ from tests.bench.mechanism import geometry as inferred_geometry
 def _structure(robot, order=None, noise=None):
     order = list(range(robot.nv)) if order is None else order
     model = black_box(robot, order, noise=noise)
-    return infer(BlackBox(model, robot.nv, robot.nv), REGION)
+    return infer_robot(BlackBox(model, robot.nv, robot.nv), REGION)
 
 
 def test_the_screw_model_is_the_simulator():
@@ -68,7 +68,7 @@ def test_a_model_in_narrow_numbers_has_a_geometry(name):
     def model(q, v, tau):
         return kinematics.aba(narrow, q.float(), v.float(), tau.float()).double()
 
-    found = infer(BlackBox(model, robot.nv, robot.nv), REGION)
+    found = infer_robot(BlackBox(model, robot.nv, robot.nv), REGION)
     assert list(found.tree.parents) == robot.parents
     assert found.geometry.good
     assert found.geometry.held_out < 1e-5
@@ -76,7 +76,7 @@ def test_a_model_in_narrow_numbers_has_a_geometry(name):
 
 def test_gauge_moves_change_no_answer():
     robot = kinematics.random_tree(4, branching=0.3, seed=1)
-    asked = prober(black_box(robot), 4)
+    asked = sampler(black_box(robot), 4)
     reference = asked.draw(1)[0]
     tree, screws = screws_in(robot, range(4), reference)
     problem = Problem.of(tree, asked.at(asked.draw(30)), whitened=False)
@@ -117,7 +117,7 @@ def test_under_noise_predictions_err_as_their_covariance_says(number):
 
 def test_a_tree_with_wrong_parents_does_not_fit():
     robot = kinematics.random_tree(4, branching=0.0, seed=1, kinds=("revolute",))
-    asked = prober(black_box(robot), 4)
+    asked = sampler(black_box(robot), 4)
     tree, screws = screws_in(robot, range(4), asked.draw(1)[0])
     wrong = ScrewTree(parents=(-1, 0, 1, 1), turning=tree.turning, reference=tree.reference)
     problem = Problem.of(wrong, asked.at(asked.draw(30)), whitened=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from black_boxes import black_box, parents_in, prober, screws_in
+from black_boxes import black_box, parents_in, sampler, screws_in
 
 import kinematics
-from discover.mechanism.geometry.alternatives import misfit
+from discover.mechanism.geometry.least_squares import misfit
 from discover.mechanism.tree.topology import infer_tree
 from tests.bench.robots import trial_trees
 
@@ -18,7 +18,7 @@ def test_random_trees_of_any_numbering_come_out(noise):
     for seed, nb in enumerate((2, 4, 5, 7, 12)):
         robot = kinematics.random_tree(nb, branching=0.4, seed=seed)
         order = np.random.default_rng(seed).permutation(nb).tolist()
-        tree = infer_tree(prober(black_box(robot, order, noise=noise), nb))
+        tree = infer_tree(sampler(black_box(robot, order, noise=noise), nb))
         assert tree.parents == parents_in(robot, order)
         for found, true in zip(tree.kinds, (robot.kinds[i] for i in order), strict=True):
             assert found in (true, "either")
@@ -26,7 +26,7 @@ def test_random_trees_of_any_numbering_come_out(noise):
 
 def test_the_panda_comes_out():
     robot = kinematics.load("panda")
-    tree = infer_tree(prober(black_box(robot), robot.nv))
+    tree = infer_tree(sampler(black_box(robot), robot.nv))
     assert list(tree.parents) == robot.parents
     assert set(tree.kinds) <= {"revolute", "either"}
 
@@ -39,7 +39,7 @@ def test_coaxial_joints_are_ordered_by_what_they_carry():
         axes=np.array([[0.0, 0.0, 1.0]] * 2),
     )
     for order in ([0, 1], [1, 0]):
-        tree = infer_tree(prober(black_box(same_line, order), 2))
+        tree = infer_tree(sampler(black_box(same_line, order), 2))
         assert tree.parents == parents_in(same_line, order)
         assert tree.guessed
 
@@ -57,7 +57,7 @@ def test_a_slide_along_a_turning_axis_is_ordered_by_a_fit(slide_first):
         axes=robot.axes[[0, 1, 1]],
     )
     order = [2, 1, 0]
-    tree = infer_tree(prober(black_box(in_line, order), 3))
+    tree = infer_tree(sampler(black_box(in_line, order), 3))
     assert tree.parents == parents_in(in_line, order)
     assert not tree.guessed
 
@@ -69,7 +69,7 @@ def test_machine_like_trees_come_out_or_one_that_answers_the_same():
     for robot in robots:
         nv = robot.nv
         order = np.random.default_rng(nv).permutation(nv).tolist()
-        asked = prober(black_box(robot, order), nv)
+        asked = sampler(black_box(robot, order), nv)
         tree = infer_tree(asked)
         if tree.parents == parents_in(robot, order):
             right += 1
@@ -85,5 +85,5 @@ def test_machine_like_trees_come_out_or_one_that_answers_the_same():
 
 
 def test_a_model_without_a_mass_matrix_still_gets_an_answer():
-    tree = infer_tree(prober(lambda q, v, tau: torch.zeros_like(tau), 3))
+    tree = infer_tree(sampler(lambda q, v, tau: torch.zeros_like(tau), 3))
     assert len(tree.parents) == 3

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from black_boxes import black_box, prober
+from black_boxes import black_box, sampler
 
 import discover
 import kinematics
 from discover.blackbox.contract import relative_error
 from discover.mechanism.factorisation import factor_program, factors, sparsity
-from discover.mechanism.geometry.comparison import screw_tree
-from discover.mechanism.recursion.forward import rigid
+from discover.mechanism.geometry.robots import screw_tree
+from discover.mechanism.recursion.derivation import is_rigid_body
 from discover.mechanism.recursion.grammar import SOURCES, Block, Samples, carried, joint, product
 from discover.mechanism.recursion.passes import compile_recursion, torch_dynamics, trace_recursion
-from discover.mechanism.recursion.pretty_printing import text
+from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.search import search
 from tests.bench.mechanism import black_boxes as impostors
 
@@ -25,7 +25,7 @@ CORIOLIS = Block("inertia", (carried(product(TWIST, joint("v")), 1),), 1)
 
 
 def _found(robot, model=None, seed=0):
-    asked = prober(model or black_box(robot), robot.nv, seed=seed)
+    asked = sampler(model or black_box(robot), robot.nv, seed=seed)
     return search(asked, *screw_tree(robot, np.zeros(robot.nv)))
 
 
@@ -60,18 +60,18 @@ def test_what_joints_have_beside_their_bodies_comes_out(fields):
     robot = kinematics.random_tree(4, branching=0.5, seed=3).replace(**numbers)
     found = _found(robot)
     assert found.equivalent
-    assert {own.block.form for own in found.own} == {OWN[name] for name in fields}
+    assert {own.block.form for own in found.scalar_terms} == {OWN[name] for name in fields}
     assert set(found.velocity) == {GYROSCOPIC, CORIOLIS}
     q, v, tau = _states(robot.nv)
     exact = kinematics.aba(robot, q, v, tau)
     assert relative_error(torch_dynamics(found, q, v, tau), exact) < 1e-9
-    for own in found.own:
+    for own in found.scalar_terms:
         assert own.block == Block(own.block.form, (joint(SOURCES[own.block.form]),), 0)
         if own.block.form != "rotor":  # those of bodies that turn with them are in the bodies
             told = own.numbers * (found.screws**2).sum(-1)
             (name,) = (n for n in fields if OWN[n] == own.block.form)
             assert np.abs(told - numbers[name].numpy()).max() < 1e-9
-    assert rigid(found)
+    assert is_rigid_body(found)
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_a_mechanism_with_rotors_is_inferred_with_its_forward_program():
 
 def test_the_program_reads_runs_and_compiles(branched):
     robot, found = branched
-    told = text(found)
+    told = pretty_print(found)
     assert "outward" in told
     assert "×* I" in told
     q, v, tau = _states(robot.nv)
@@ -134,7 +134,7 @@ def test_a_wrong_tree_and_a_table_hold_to_no_recursion():
     robot = kinematics.random_tree(3, branching=0.0, seed=7, kinds=("revolute",))
     tree, screws = screw_tree(robot, np.zeros(3))
     wrong = tree.__class__(parents=(-1, 0, 0), turning=tree.turning, reference=tree.reference)
-    assert not search(prober(black_box(robot), 3), wrong, screws).equivalent
+    assert not search(sampler(black_box(robot), 3), wrong, screws).equivalent
 
     generator = torch.Generator().manual_seed(0)
     known = [(torch.rand(3000, 3, generator=generator).double() * 2 - 1) * s for s in (1.5, 2, 5)]
@@ -150,17 +150,17 @@ def test_a_wrong_tree_and_a_table_hold_to_no_recursion():
 def test_what_repeats_itself_is_not_let_off_as_noise():
     robot = kinematics.load("double_pendulum")
     for model in (impostors.table(robot, 1000), impostors.network(robot, 1000, seconds=1.0)):
-        asked = prober(model, 2)
+        asked = sampler(model, 2)
         assert asked.noisy
         assert not asked.excused
         assert not search(asked, *screw_tree(robot, np.zeros(2))).equivalent
-    assert prober(black_box(robot, noise="tau"), 2).excused
-    assert prober(black_box(robot, noise="a"), 2).excused
+    assert sampler(black_box(robot, noise="tau"), 2).excused
+    assert sampler(black_box(robot, noise="a"), 2).excused
 
 
 def test_factors_keep_the_trees_zeros():
     robot = kinematics.random_tree(6, branching=0.7, seed=4)
-    asked = prober(black_box(robot), 6)
+    asked = sampler(black_box(robot), 6)
     seen = asked.at(asked.draw(10))
     L, D = factors(seen.H, robot.parents)
     again = np.einsum("nki,nk,nkj->nij", L, D, L)

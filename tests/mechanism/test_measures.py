@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from black_boxes import REGION, black_box, parents_in, prober, screws_in
+from black_boxes import REGION, black_box, parents_in, sampler, screws_in
 
 import discover
 import kinematics
@@ -13,7 +13,7 @@ from discover.blackbox.contract import BlackBox, relative_error
 from discover.mechanism.geometry.measures import Measure
 from discover.mechanism.geometry.projection import Problem
 from discover.mechanism.geometry.uncertainty import measures
-from discover.mechanism.inference import infer
+from discover.mechanism.inference import infer_robot
 from discover.study.inspection import prepare
 from kinematics.robot.inertial_parameters import about_origin
 from kinematics.robot.random import random_inertia
@@ -46,7 +46,7 @@ def test_two_robots_that_answer_the_same_differ_in_what_is_called_free():
     one, other = wrist(), wrist([0.0, 0.07, 0.05])
     states = [torch.randn(20, 3, generator=torch.Generator().manual_seed(0)).double()] * 3
     assert relative_error(kinematics.aba(one, *states), kinematics.aba(other, *states)) < 1e-12
-    found = infer(BlackBox(black_box(one), 3, 3), REGION)
+    found = infer_robot(BlackBox(black_box(one), 3, 3), REGION)
     assert found.geometry.good
     told = {(m.joint, m.quantity): m for m in found.geometry.measures}
     free = {key for key, m in told.items() if m.free}
@@ -58,11 +58,11 @@ def test_two_robots_that_answer_the_same_differ_in_what_is_called_free():
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_called_known_is_right(seed):
     robot = kinematics.random_tree(4, branching=0.4, seed=seed)
-    asked = prober(black_box(robot), 4)
+    asked = sampler(black_box(robot), 4)
     tree, screws = screws_in(robot, range(4), asked.draw(1)[0])
     problem = Problem.of(tree, asked.at(asked.draw(30)), whitened=False)
     true = measures(problem, tree.unit(screws), problem.parameters(screws))
-    found = infer(BlackBox(black_box(robot), 4, 4), REGION)
+    found = infer_robot(BlackBox(black_box(robot), 4, 4), REGION)
     assert found.tree.parents == parents_in(robot, range(4))
     values = {(m.joint, m.quantity): abs(m.value) for m in true}
     for m in found.geometry.measures:
@@ -72,7 +72,7 @@ def test_what_is_called_known_is_right(seed):
 
 def test_under_noise_errors_are_what_deviations_say():
     robot = kinematics.load("planar_3r")
-    found = infer(BlackBox(black_box(robot, noise="tau"), 3, 3), REGION)
+    found = infer_robot(BlackBox(black_box(robot, noise="tau"), 3, 3), REGION)
     assert found.geometry.good
     told = [m for m in found.geometry.measures if m.quantity == "distance" and not m.free]
     true = robot.tree_offset.norm(dim=1)[1:].numpy()
@@ -123,7 +123,7 @@ def test_a_plane_of_hinges_may_lean_and_its_tilt_is_told_as_free():
     other = leaning(robot, 0.3)
     states = kinematics.random_state(robot, 50, seed=2)
     assert relative_error(kinematics.rnea(other, *states), kinematics.rnea(robot, *states)) < 1e-12
-    found = infer(BlackBox(black_box(robot), 2, 2), REGION)
+    found = infer_robot(BlackBox(black_box(robot), 2, 2), REGION)
     told = {(m.joint, m.quantity): m for m in found.geometry.measures}
     assert told[0, "angle"].free
     assert not told[1, "angle"].free
@@ -137,10 +137,10 @@ def test_where_a_rotor_could_make_up_for_an_angle_it_says_so():
         gravity=torch.zeros(3, dtype=torch.float64),
         armature=torch.tensor([0.0, 1.0], dtype=torch.float64),
     )
-    found = infer(BlackBox(black_box(arm), 2, 2), REGION)
+    found = infer_robot(BlackBox(black_box(arm), 2, 2), REGION)
     (angle,) = (m for m in found.geometry.measures if (m.joint, m.quantity) == (1, "angle"))
     assert angle.free or angle.rotorless
     assert not found.geometry.known
     spatial = kinematics.random_tree(4, branching=0.0, seed=1, kinds=("revolute",))
-    found = infer(BlackBox(black_box(spatial), 4, 4), REGION)
+    found = infer_robot(BlackBox(black_box(spatial), 4, 4), REGION)
     assert found.geometry.known

@@ -10,12 +10,13 @@ import discover
 import kinematics
 from discover.blackbox.contract import BlackBox, relative_error
 from discover.errors import ModelError
-from discover.mechanism.description import Account
-from discover.mechanism.free_base import free_recursion, infer_free
+from discover.mechanism.coordinates import Renumbered
+from discover.mechanism.description import MechanismDescription
+from discover.mechanism.free_base import infer_free_base
 from discover.mechanism.recursion.passes import torch_dynamics, torch_forces, trace_recursion
-from discover.mechanism.recursion.pretty_printing import text
-from discover.mechanism.renumbering import Renumbered
-from discover.mechanism.tree.floating import FloatingTree
+from discover.mechanism.recursion.pretty_printing import pretty_print
+from discover.mechanism.recursion.search import search
+from discover.mechanism.tree.floating import FloatingBaseSampler, FloatingTree
 from kinematics.spatial.rotations import about_axis, exp_quaternion, matrix_of_quaternion
 
 
@@ -31,7 +32,7 @@ def _model(robot):
 
 def test_the_floating_tree_is_the_simulator():
     robot = kinematics.random_tree(5, branching=0.5, seed=2, root="free")
-    found = infer_free(
+    found = infer_free_base(
         BlackBox(_model(robot), robot.nq, robot.nv),
         discover.Region(q=[0.8] * robot.nv, v=1.5, tau=5.0),
     )
@@ -66,7 +67,7 @@ def test_examine_of_a_free_base_without_a_robot(tmp_path):
     assert relative_error(compiled, expected) < 1e-6
     assert exam.account is not None
     assert exam.account.equals
-    assert Account.from_dict(exam.account.to_dict()).skeleton.free
+    assert MechanismDescription.from_dict(exam.account.to_dict()).skeleton.free
     exam.save(tmp_path)
     assert "a free base, all joints turn" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert {"trees.png", "joints.png", "zeros.png"} <= {
@@ -79,7 +80,10 @@ def test_the_recursion_of_a_free_base_runs_and_is_traced():
     robot = kinematics.random_tree(3, branching=0.5, seed=1, root="free", kinds=("revolute",))
     blackbox = BlackBox(_model(robot), robot.nq, robot.nv)
     region = discover.Region(q=[0.8] * robot.nv, v=1.5, tau=5.0)
-    found = free_recursion(blackbox, infer_free(blackbox, region), region)
+    geometry = infer_free_base(blackbox, region).geometry
+    assert geometry.good
+    sampler = FloatingBaseSampler(blackbox=blackbox, region=region)
+    found = search(sampler, geometry.tree, geometry.screws)
     q, v, tau = _states(robot)
     assert relative_error(torch_forces(found, q, v, tau), kinematics.rnea(robot, q, v, tau)) < 1e-9
     assert relative_error(torch_dynamics(found, q, v, tau), _model(robot)(q, v, tau)) < 1e-9
@@ -87,7 +91,7 @@ def test_the_recursion_of_a_free_base_runs_and_is_traced():
         program = trace_recursion(found, what).numpy()
         told = torch.from_numpy(program(q.numpy(), v.numpy(), tau.numpy()))
         assert relative_error(told, exact(robot, q, v, tau)) < 1e-9
-    assert "A_i = X A_p + S a_i + (T_i × S v_i),  A_base = (" in text(found)
+    assert "A_i = X A_p + S a_i + (T_i × S v_i),  A_base = (" in pretty_print(found)
 
 
 def test_quaternions_of_rotation_vectors():

@@ -7,17 +7,16 @@ import time
 import numpy as np
 import pytest
 import torch
-from black_boxes import black_box, prober
+from black_boxes import black_box, sampler
 
 import discover
 import kinematics
 from discover.blackbox.contract import BlackBox, relative_error
 from discover.laws.export.elimination import forward_program, sparsest_mechanism
-from discover.mechanism.free_base import infer_free
-from discover.mechanism.geometry.canonical import tidy_frames
-from discover.mechanism.geometry.comparison import screw_tree
-from discover.mechanism.inference import infer
-from discover.mechanism.recursion.forward import forward, rigid
+from discover.mechanism.free_base import infer_free_base
+from discover.mechanism.geometry.robots import canonical_robot, screw_tree
+from discover.mechanism.inference import infer_robot
+from discover.mechanism.recursion.derivation import derive_forward, is_rigid_body
 from discover.mechanism.recursion.search import search
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import mechanism
@@ -51,7 +50,7 @@ def _states(robot, n=40):
 def test_at_least_as_cheap_as_both_classical_orders_on_the_description(name):
     robot = ROBOTS[name]()
     region = discover.Region(q=[1.5] * robot.nv, v=2.0, tau=5.0)
-    found = infer(BlackBox(black_box(robot), robot.nv, robot.nv), region)
+    found = infer_robot(BlackBox(black_box(robot), robot.nv, robot.nv), region)
     program = forward_program(found.exact)
     made = mechanism(robot)
     best = min(forward_dynamics(made, named_order(made, o)).arithmetic for o in ("aba", "crba"))
@@ -79,7 +78,7 @@ def test_a_free_base_is_as_cheap_as_both_classical_orders_on_the_description():
     )
     model = lambda q, v, tau: kinematics.aba(robot, q, v, tau)  # noqa: E731
     region = discover.Region(q=[1.0] * 9, v=2.0, tau=5.0)
-    found = infer_free(BlackBox(model, 10, 9), region)
+    found = infer_free_base(BlackBox(model, 10, 9), region)
     made = mechanism(robot)
     best = min(forward_dynamics(made, named_order(made, o)).arithmetic for o in ("aba", "crba"))
     assert forward_program(found.exact).arithmetic <= best
@@ -107,7 +106,7 @@ def test_the_law_of_an_unknown_robot_compiles_to_that_program():
 def test_as_fast_as_the_compiled_description():
     robot = kinematics.load("panda")
     region = discover.Region(q=[1.5] * 7, v=2.0, tau=5.0)
-    found = infer(BlackBox(black_box(robot), 7, 7), region)
+    found = infer_robot(BlackBox(black_box(robot), 7, 7), region)
     programs = [kinematics.programs.compile_trace(forward_program(found.exact))]
     programs.append(kinematics.compile(robot, "aba"))
     states = [x.numpy() for x in _states(robot, 4096)]
@@ -131,7 +130,7 @@ def test_tidy_frames_and_bare_bodies_move_alike(seed):
     y = np.concatenate([H.numpy(), rest.numpy()[..., None]], 2).ravel()
     rows = tree.regressor(tree.unit(screws), q).reshape(len(y), -1)
     pi = np.linalg.lstsq(rows, y, rcond=1e-10)[0].reshape(-1, 10)
-    tidy = tidy_frames(tree, screws, pi, 1e-8)
+    tidy = canonical_robot(tree, screws, pi, 1e-8)
     q, v, tau = _states(robot)
     expected = kinematics.aba(robot, q, v, tau)
     assert relative_error(kinematics.aba(tidy, q, v, tau), expected) < 1e-9
@@ -150,7 +149,7 @@ def test_a_tolerance_that_bends_the_robot_is_not_taken():
     rotation[1] = rotation[1] @ torch.tensor([[1, 0, 0], [0, c, -s], [0, s, c]]).double()
     bent = robot.replace(tree_rotation=rotation, pi=kinematics.random_tree(2, seed=1).pi)
     region = discover.Region(q=[1.5, 1.5], v=2.0, tau=5.0)
-    found = infer(BlackBox(black_box(bent), 2, 2), region)
+    found = infer_robot(BlackBox(black_box(bent), 2, 2), region)
     q, v, tau = _states(bent)
     assert (
         relative_error(kinematics.aba(found.exact, q, v, tau), kinematics.aba(bent, q, v, tau))
@@ -160,10 +159,10 @@ def test_a_tolerance_that_bends_the_robot_is_not_taken():
 
 def test_an_altered_recursion_is_no_rigid_body_and_still_runs_forward():
     robot = kinematics.random_tree(3, branching=0.0, seed=7, kinds=("revolute",))
-    found = search(prober(black_box(robot), 3), *screw_tree(robot, np.zeros(3)))
-    assert rigid(found)
+    found = search(sampler(black_box(robot), 3), *screw_tree(robot, np.zeros(3)))
+    assert is_rigid_body(found)
     half = found.__class__(**{**vars(found), "coefficients": 0.5 * found.coefficients})
-    assert not rigid(half)
-    told = forward(robot, half)
+    assert not is_rigid_body(half)
+    told = derive_forward(robot, half)
     assert "columns of H" in told.text
     assert list(told.operations) == ["this one"]

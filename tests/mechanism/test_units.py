@@ -11,7 +11,7 @@ from test_equivalent_trees import made
 import discover
 import kinematics
 from discover.blackbox.contract import BlackBox, relative_error
-from discover.mechanism.inference import infer
+from discover.mechanism.inference import infer_robot
 
 
 def distances(found) -> np.ndarray:
@@ -33,8 +33,10 @@ def test_millimetres_are_metres_a_thousandfold(arm):
     units = np.where(slides, 1e3, 1.0)
     forces = np.where(slides, 5e3, 5e6)
     region = discover.Region(q=1.5 * units, v=2.0 * units, tau=forces)
-    found = infer(BlackBox(black_box(small), 3, 3), region)
-    metres = infer(BlackBox(black_box(arm), 3, 3), discover.Region(q=[1.5] * 3, v=2.0, tau=5.0))
+    found = infer_robot(BlackBox(black_box(small), 3, 3), region)
+    metres = infer_robot(
+        BlackBox(black_box(arm), 3, 3), discover.Region(q=[1.5] * 3, v=2.0, tau=5.0)
+    )
     assert found.geometry.good
     assert metres.geometry.good
     assert np.allclose(distances(found), 1e3 * distances(metres), rtol=1e-6)
@@ -46,7 +48,9 @@ def test_millimetres_are_metres_a_thousandfold(arm):
 
 def test_slides_show_another_gravity(arm):
     moon = arm.replace(gravity=arm.gravity / 6)
-    found = infer(BlackBox(black_box(moon), 3, 3), discover.Region(q=[1.5] * 3, v=2.0, tau=5.0))
+    found = infer_robot(
+        BlackBox(black_box(moon), 3, 3), discover.Region(q=[1.5] * 3, v=2.0, tau=5.0)
+    )
     assert found.geometry.good
     assert not found.geometry.joint_terms
     assert found.geometry.tree.gravity == pytest.approx(9.81 / 6)
@@ -66,7 +70,7 @@ def test_a_chain_of_slides_elsewhere_is_physics():
 def test_a_small_region_shows_the_geometry_too(width):
     robot = kinematics.load("panda")
     region = discover.Region(q=[width] * 7, v=2.0, tau=5.0)
-    found = infer(BlackBox(black_box(robot), 7, 7), region)
+    found = infer_robot(BlackBox(black_box(robot), 7, 7), region)
     assert found.tree.parents == parents_in(robot, range(7))
     assert found.geometry.good
     states = [torch.randn(20, 7, generator=torch.Generator().manual_seed(0)).double()] * 3
