@@ -61,13 +61,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("worldlaw")
     if name not in _HOMES:
         raise AttributeError(f"module 'discover' has no attribute {name!r}")
-    module, own = _HOMES[name]
-    value = getattr(import_module(module), own)
-    globals()[name] = (
-        value  # over a submodule of the same name too: `discover.examine` is a function
-    )
+    module, attribute = _HOMES[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
     return value
 
 

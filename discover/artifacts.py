@@ -1,9 +1,8 @@
-"""Files that are either whole or absent.
+"""Writing files so that each is either whole or absent.
 
-Everything a study leaves behind is written here: to a hidden neighbour first, flushed to the disk,
-then renamed over its name. A reader, or a run that resumes after `kill -9`, never meets half a
-file. What the disk refuses (no space, no permission, a file where a folder should be) becomes one
-`OutputError`.
+A file is written under a hidden name in the same folder, flushed to the disk and renamed. A reader,
+or a run that resumes after `kill -9`, never finds half a file. What the disk refuses (no space, no
+permission, a file where a folder should be) is raised as one `OutputError`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ PART = ".part"  # what an unfinished file's name ends with
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about `path` into one line that names the mend."""
+    """Turn an OSError about `path` into an OutputError of one line that names the mend."""
     try:
         yield
     except OSError as error:
@@ -39,7 +38,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write(path: Path | str, fill: Callable[[Path], None]) -> Path:
-    """Let `fill` write a hidden neighbour of `path`, then rename it. Raises OutputError."""
+    """Let `fill` write a hidden file beside `path`, then rename it. Raises OutputError."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     with disk_errors(path):
@@ -91,7 +90,7 @@ def read_json(path: Path | str, what: str = "a JSON file of ours") -> Any:
 
 
 def sweep_parts(directory: Path) -> None:
-    """Remove what a killed run left half written below `directory`."""
+    """Remove unfinished files of a killed run below `directory`."""
     for part in directory.rglob(f".*{PART}"):
         part.unlink(missing_ok=True)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from discover.errors import OutputError, RecipeError, RegionError, WorldlawError
-from discover.study.listing import Kind, listing
+# Nothing else of the project is imported up here, so that `discover --help` answers at once.
+
 
 app = typer.Typer(
     name="discover",
@@ -26,6 +27,13 @@ app = typer.Typer(
 
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, whichever click
 INTERRUPTED = 130
+
+
+class Kind(StrEnum):
+    robots = "robots"
+    recipes = "recipes"
+    models = "models"
+    probes = "probes"
 
 
 class Device(StrEnum):
@@ -51,7 +59,7 @@ def _options(
         bool, typer.Option(help="Show the traceback of an unexpected failure.")
     ] = False,
 ) -> None:
-    """Options that all commands share (read in `main`)."""
+    """Options of every command; `main` reads them."""
 
 
 @app.command()
@@ -103,7 +111,7 @@ def examine(
         Outputs | None, typer.Option(help="What it answers [as it declares, or acceleration].")
     ] = None,
     dt: Annotated[float | None, typer.Option(help="Its time step [s], for next states.")] = None,
-    budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
+    budget: Annotated[Budget, typer.Option(help="How many queries to spend.")] = Budget.standard,
     mechanism: Annotated[
         bool | None,
         typer.Option(help="Infer tree and geometry too; may ask thousands of questions."),
@@ -118,8 +126,9 @@ def examine(
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
 ) -> None:
-    """Ask a model of your own what it has learned."""
+    """Find out what a model of your own has learned."""
     import discover
+    from discover.errors import RegionError
     from discover.study import stages
 
     _must_be_free(out)
@@ -132,14 +141,14 @@ def examine(
                 "leave --nv out"
             )
         box = box.resolve(nv)
-    told = outputs.value if outputs else None
-    asked = stages.load_model(model, body, box, outputs=told, dt=dt, root=root)
+    declared = outputs.value if outputs else None
+    loaded = stages.load_model(model, body, box, outputs=declared, dt=dt, root=root)
     exam = discover.examine(
-        asked,
+        loaded,
         body,
         box,
-        outputs=asked.outputs,
-        dt=asked.dt,
+        outputs=loaded.outputs,
+        dt=loaded.dt,
         budget=budget.value,
         mechanism=mechanism,
         root=root,
@@ -167,7 +176,7 @@ def inspect(
     model: Annotated[str | None, typer.Option(help="Which model of a study [the last].")] = None,
 ) -> None:
     """Open an IPython session with the law's formulas in scope."""
-    from discover.report.inspection import open_session
+    from discover.study.inspection import open_session
 
     open_session(directory, model)
 
@@ -180,10 +189,56 @@ def list_(
     for chosen in [kind] if kind else list(Kind):
         if kind is None:
             _say(f"{chosen.value}:")
-        for name, words in listing(chosen):
-            _say(f"{name:<24}{words}".rstrip())
+        for name, summary in _LISTINGS[chosen]():
+            _say(f"{name:<24}{summary}".rstrip())
         if kind is None:
             _say("")
+
+
+def _robots() -> list[tuple[str, str]]:
+    import kinematics
+
+    robots = [(name, kinematics.load(name)) for name in kinematics.bundled()]
+    return [(name, f"{x.nb} joints, {x.nv} degrees of freedom") for name, x in robots]
+
+
+def _recipes() -> list[tuple[str, str]]:
+    from discover.study.recipes import bundled_recipes, load
+
+    return [(name, load(path).study.title) for name, path in bundled_recipes().items()]
+
+
+def _models() -> list[tuple[str, str]]:
+    from discover.models import FAMILIES
+
+    families = [(name, _summary(family)) for name, family in FAMILIES.items()]
+    return [("simulator", "The reference simulator as a black box: the control."), *families]
+
+
+def _probes() -> list[tuple[str, str]]:
+    import pkgutil
+
+    from discover import probes
+
+    names = sorted(module.name for module in pkgutil.iter_modules(probes.__path__))
+    return [
+        (name, _summary(import_module(f"discover.probes.{name}")))
+        for name in names
+        if name != "contract"
+    ]
+
+
+_LISTINGS: dict[Kind, Callable[[], list[tuple[str, str]]]] = {
+    Kind.robots: _robots,
+    Kind.recipes: _recipes,
+    Kind.models: _models,
+    Kind.probes: _probes,
+}
+
+
+def _summary(documented: object) -> str:
+    """The first line of a docstring."""
+    return (documented.__doc__ or "").strip().split("\n")[0]
 
 
 @app.command()
@@ -193,30 +248,32 @@ def calibrate(
     ),
     quick: Annotated[bool, typer.Option("--quick", help="Two robots and a few models.")] = False,
     robots: Annotated[
-        list[str] | None, typer.Option("--robot", help="Only these settings of the zoo.")
+        list[str] | None, typer.Option("--robot", help="Only the planted models of these settings.")
     ] = None,
-    budget: Annotated[Budget, typer.Option(help="How hard to look.")] = Budget.standard,
+    budget: Annotated[Budget, typer.Option(help="How many queries to spend.")] = Budget.standard,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
-    share: Annotated[float, typer.Option(help="How much of the zoo, 0 to 1.")] = 1.0,
+    share: Annotated[float, typer.Option(help="Share of the planted models, 0 to 1.")] = 1.0,
     workers: Annotated[int, typer.Option(help="Processes of one thread each.", min=1)] = 1,
     minutes: Annotated[
         float | None, typer.Option(help="Begin no model after this; run again to go on.")
     ] = None,
-    unused: Annotated[
+    more_robots: Annotated[
         str | None,
         typer.Option(
+            "--more-robots",
+            "--unused",  # its name until 2026-11-30
             help="Folder of example-robot-data's robots, or 'installed': ten robots more, "
-            "scored apart."
+            "scored apart.",
         ),
     ] = None,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Put the fitted numbers into thresholds.toml.")
     ] = False,
 ) -> None:
-    """Examine planted models whose mechanism is known and write how often the verdict is right."""
-    from discover.calibration import calibrate as run_zoo
+    """Examine planted models of known mechanism and report how often the verdict is right."""
+    from discover.calibration import calibrate as run_calibration
 
-    path = run_zoo(
+    path = run_calibration(
         out,
         quick=quick,
         robots=robots,
@@ -225,7 +282,7 @@ def calibrate(
         share=share,
         workers=workers,
         minutes=minutes,
-        unused=unused,
+        more_robots=more_robots,
         adopt=adopt,
         command=_command(),
         say=_say,
@@ -256,7 +313,7 @@ def bench(
     """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,
     laws), world models on three robots (models), those against published figures (published), or
     what many networks have learned (networks), or which structure they hold to (distilled)."""
-    from discover.bench.subjects import measure
+    from discover.bench.registry import measure
 
     options = {
         "part": part,
@@ -273,6 +330,8 @@ def _numbers(text: str | None) -> list[int] | None:
     """ "0,1,2" as a list."""
     if text is None:
         return None
+    from discover.errors import RecipeError
+
     words = text.split(",")
     if not all(w.strip().isdecimal() for w in words):
         raise RecipeError(f"expected whole numbers as 0,1,2 for --seeds, found {text!r}")
@@ -288,8 +347,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if status == INTERRUPTED:
             _outlive_the_signal()
         return int(status) if isinstance(status, int) else 0
-    except WorldlawError as error:
-        return _fail(str(error), 2, debug)
     except UsageProblem as error:
         return _fail(f"{error.format_message()} (see `discover --help`)", 2, debug)  # type: ignore[attr-defined]
     except KeyboardInterrupt:
@@ -299,17 +356,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except MemoryError:
         return _fail("out of memory: ask for fewer samples or a smaller batch", 1, debug)
-    except Exception as error:  # the last line of defence: one line, and where to look
-        told = f"{type(error).__name__}: {error}"
+    except Exception as error:
+        from discover.errors import WorldlawError
+
+        if isinstance(error, WorldlawError):
+            return _fail(str(error), 2, debug)
+        # the last line of defence: one line, and where to look
+        reason = f"{type(error).__name__}: {error}"
         return _fail(
-            f"a failure of ours, {told}; run again with --debug for the traceback", 1, debug
+            f"a failure of ours, {reason}; run again with --debug for the traceback", 1, debug
         )
 
 
 def _outlive_the_signal() -> None:
-    """Python remembers a Ctrl-C that arrived while a string was executed (as making a dataclass
-    does) even where it was caught, and kills itself by the signal at its end, our exit status lost.
-    Executing another string makes it forget."""
+    """Keep the exit status after a Ctrl-C.
+
+    Where the signal arrived while Python was executing a string (as making a dataclass does), the
+    interpreter ends itself by that signal at exit, even if the exception was caught. Executing
+    another string clears the mark.
+    """
     exec("")
 
 
@@ -336,7 +401,8 @@ def _command() -> str:
 
 
 def _must_be_free(out: Path) -> None:
-    """An examination replaces an examination, and nothing else."""
+    """Refuse a folder that holds anything but an examination. Raises OutputError."""
+    from discover.errors import OutputError
     from discover.report.stored import VERDICT
 
     if out.is_dir() and any(out.iterdir()) and not (out / VERDICT).exists():

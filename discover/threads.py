@@ -1,7 +1,7 @@
-"""One thread for small linear algebra: the same bytes on every machine, and no waiting.
+"""One thread for linear algebra: the same bytes on every machine, and no waiting.
 
-Matrices of a few hundred rows gain nothing from threads. Where other processes want the cores too,
-the threads of a library for linear algebra wait for each other: a fit of 20 ms took seconds.
+Matrices of a few hundred rows gain nothing from threads. Beside other processes, the threads of a
+linear-algebra library wait for each other: a fit of 20 ms took seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _libraries() -> ThreadpoolController:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """While inside (or inside the function that it decorates), numpy, SciPy and torch use one."""
+    """A context, or a decorator, in which NumPy, SciPy and torch use one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

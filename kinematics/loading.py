@@ -1,4 +1,4 @@
-"""From a description to a robot."""
+"""`load`: the robot of a file, of XML text or of a bundled name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from kinematics.algorithms.idle import idle_joints
+from kinematics.algorithms.crba import joints_without_inertia
 from kinematics.errors import RobotError
-from kinematics.formats import mjcf_checks, xml_safety
+from kinematics.formats import xml_safety
 from kinematics.formats.mjcf import robot_from_mjcf
 from kinematics.formats.urdf import robot_from_urdf
 from kinematics.robot.tree import Robot
@@ -37,31 +37,35 @@ def load(
     free = root == "free"
     if element.tag == "robot":
         robot = robot_from_urdf(element, label, free=free, joint_terms=bool(joint_terms))
-        return _noted(robot, free)
+        return _with_note(robot, free)
     if element.tag == "mujoco":
-        mjcf_checks.validate(element, label)
-        terms = joint_terms is not False
         robot = robot_from_mjcf(
-            text, path, label, free=free, joint_terms=terms, tree_only=tree_only
+            element,
+            text,
+            path,
+            label,
+            free=free,
+            joint_terms=joint_terms is not False,
+            tree_only=tree_only,
         )
-        return _noted(robot, free)
+        return _with_note(robot, free)
     raise RobotError(
         f"expected a URDF (<robot>) or an MJCF (<mujoco>), found <{element.tag}> in {label}; "
         "convert it"
     )
 
 
-def _noted(robot: Robot, free: bool) -> Robot:
+def _with_note(robot: Robot, free: bool) -> Robot:
     """The robot with a note, also given as a warning, if some of its motions move no inertia."""
-    idle = idle_joints(robot)
-    if not idle:
+    undetermined = joints_without_inertia(robot)
+    if not undetermined:
         return robot
     mend = "give a body there some inertia, or the joint armature"
     if free:
         mend += "; a base without mass needs no free root"
     note = (
-        f"{robot.name}: {', '.join(idle)} can move without moving any inertia, so forward dynamics "
-        f"has no answer there (aba gives nan); {mend}"
+        f"{robot.name}: {', '.join(undetermined)} can move without moving any inertia, so "
+        f"forward dynamics has no answer there (aba gives nan); {mend}"
     )
     warnings.warn(note, stacklevel=3)
     return robot.replace(notes=(*robot.notes, note))

@@ -1,1 +1,1 @@
-"""Timings: simulators, compiled programs, models and laws side by side."""
+"""Benchmarks that users run on their own machine: speed of dynamics, cost of a verdict."""

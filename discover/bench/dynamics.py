@@ -1,4 +1,4 @@
-"""How fast forward dynamics is: the time ledger, and cost against the number of bodies.
+"""`discover bench dynamics`: the time ledger, and cost against the number of bodies.
 
     discover bench dynamics [--out DIR] [--device cuda]
 
@@ -18,7 +18,7 @@ import numpy as np
 import kinematics
 from discover.artifacts import write_json
 from discover.bench.programs import interleaved, sample_states
-from discover.evaluation import ledger
+from discover.threads import one_thread
 
 SIZES = (4, 8, 16, 32, 64, 128, 256)
 BATCH = 512
@@ -34,11 +34,11 @@ def main(out: Path | None = None, say: Say = print, device: str = "cpu") -> None
     time_ledger.main(out, say, device=device)
     if device == "cuda":
         return
-    with ledger.one_thread():
+    with one_thread():
         growth = scaling()
     say(f"random trees (branching 0.3), batch {BATCH}, ns a state:")
-    for name, own in growth.items():
-        say(f"  {name}: " + "  ".join(f"{n} bodies {ns:.0f}" for n, ns in own))
+    for name, costs in growth.items():
+        say(f"  {name}: " + "  ".join(f"{n} bodies {ns:.0f}" for n, ns in costs))
     if out is not None:
         write_json(out / "scaling.json", growth)
         plot(growth, out / ledger_report.SCALING)
@@ -74,8 +74,8 @@ def plot(growth: dict[str, list[tuple[int, float]]], path: Path) -> None:
 
     figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.add_subplot()
-    for name, own in growth.items():
-        sizes, cost = [n for n, _ in own], [ns for _, ns in own]
+    for name, costs in growth.items():
+        sizes, cost = [n for n, _ in costs], [ns for _, ns in costs]
         axes.loglog(sizes, cost, "o-", label=name)
         axes.loglog(sizes, [cost[-1] / sizes[-1] * n for n in sizes], "--", color="0.7")
     axes.set_xlabel("bodies of a random tree")

@@ -20,33 +20,35 @@ from discover.bench.ledger_answer import (
 from discover.report import style
 from discover.report.numbers import listing, number, seconds
 from discover.report.pareto import pareto
-from discover.report.tables import cell, ledger_rows
+from discover.report.tables import ledger_rows
 
-Held = Mapping[str, Any]
+Ledger = Mapping[str, Any]
 FIGURE = "error_against_time.png"
 SCALING = "scaling.png"
 
 
-def write(held: Mapping[str, Held], out: Path, card: Mapping[str, Held] | None = None) -> Path:
+def write(
+    ledgers: Mapping[str, Ledger], out: Path, card: Mapping[str, Ledger] | None = None
+) -> Path:
     """Write figures and report beside the stored numbers; returns the report's path.
 
     held: what was measured on the processor, by robot; card: on a graphics card, where one was.
     """
     parts = ["# Should we expect the learned model to run faster?"]
-    if held:
-        style.save(pareto({own["title"]: own for own in held.values()}), out / FIGURE)
+    if ledgers:
+        style.save(pareto({ledger["title"]: ledger for ledger in ledgers.values()}), out / FIGURE)
         parts += [
-            answer(held),
+            answer(ledgers),
             *([cuda_report.answer(card)] if card else []),
-            "\n".join(f"- {verdict(own)}" for own in held.values()),
+            "\n".join(f"- {verdict(ledger)}" for ledger in ledgers.values()),
             f"![Relative error against time a state, a panel a robot]({FIGURE})",
             "Each point is the fastest way found to run one contender: its error in the region "
             "where the networks were trained, and above it, at the end of the thin line, its error "
             "in the shell between two and three half-widths. Lower left is better; the dotted line "
             "joins those that nothing beats in both.",
             "## How much faster than other engines",
-            ratios(held),
-            *[section(own) for own in held.values()],
+            ratios(ledgers),
+            *[section(ledger) for ledger in ledgers.values()],
         ]
     elif card:
         parts.append(cuda_report.answer(card))
@@ -60,36 +62,36 @@ def write(held: Mapping[str, Held], out: Path, card: Mapping[str, Held] | None =
         ]
     if card:
         parts += cuda_report.sections(card, out)
-    if held:
-        parts += ["## How this was measured", method(held, with_card=bool(card))]
+    if ledgers:
+        parts += ["## How this was measured", method(ledgers, with_card=bool(card))]
     return write_text(out / "report.md", "\n\n".join(parts) + "\n")
 
 
-def ratios(held: Mapping[str, Held]) -> str:
+def ratios(ledgers: Mapping[str, Ledger]) -> str:
     """The compiled simulator against the engines, batched and one state at a time."""
     lines = [
         "| | a batch, against `abaInParallel` | one state at a time, against `abaInParallel` | "
         "a batch, against MuJoCo | one state at a time, against MuJoCo |",
         "|---|--:|--:|--:|--:|",
     ]
-    for own in held.values():
-        rows = {(r["contender"], r["batch"]): r["median_ns"] for r in own["programs"]}
+    for ledger in ledgers.values():
+        rows = {(r["contender"], r["batch"]): r["median_ns"] for r in ledger["programs"]}
         batch = max(size for _, size in rows)
         base = rows.get(("pinocchio abaInParallel", batch))
         fast, single = rows["compiled auto", batch], rows["compiled auto, one by one", batch]
-        mujoco = engine(own, "MuJoCo", "smooth")
-        alone = time_of(own, "simulator, compiled, one state at a time")
+        mujoco = engine(ledger, "MuJoCo", "smooth")
+        alone = time_of(ledger, "simulator, compiled, one state at a time")
         cells = [
             None if base is None else base / fast,
             None if base is None else base / single,
-            None if mujoco is None else mujoco / program_time(own),
+            None if mujoco is None else mujoco / program_time(ledger),
             None if mujoco is None or alone is None else mujoco / alone,
         ]
-        told = " | ".join("–" if x is None else f"{number(x)}×" for x in cells)
-        lines.append(f"| {own['title']} | {told} |")
+        row = " | ".join("–" if x is None else f"{number(x)}×" for x in cells)
+        lines.append(f"| {ledger['title']} | {row} |")
     lines += [
         "",
-        f"Times per state at a batch of {largest(next(iter(held.values())))}, all in machine "
+        f"Times per state at a batch of {largest(next(iter(ledgers.values())))}, all in machine "
         "code, so that no call from Python is in them; `abaInParallel` is Pinocchio's batch on one "
         "thread, MuJoCo is its smooth pipeline (positions, mass matrix, factors, bias, one solve) "
         "with the constraint solver left out.",
@@ -97,42 +99,38 @@ def ratios(held: Mapping[str, Held]) -> str:
     return "\n".join(lines)
 
 
-def section(held: Held) -> str:
+def section(ledger: Ledger) -> str:
     """One robot: its ledger, what its networks and law cost, and its elimination orders."""
-    told = ledger_rows(held)
     lines = [
-        f"## {held['title']}",
+        f"## {ledger['title']}",
         "",
-        f"{held['robot']['bodies']} bodies, {held['robot']['velocities']} velocities.",
+        f"{ledger['robot']['bodies']} bodies, {ledger['robot']['velocities']} velocities.",
         "",
-        f"| | {' | '.join(told['titles'])} | numbers |",
-        f"|---|{'--:|' * len(told['titles'])}---|",
+        cuda_report.table(ledger),
     ]
-    for row in told["rows"]:
-        lines.append(f"| {cell(row['name'])} | {' | '.join(row['cells'])} | {row['dtype']} |")
-    return "\n".join([*lines, "", *costs(held), "", *orders(held)])
+    return "\n".join([*lines, "", *costs(ledger), "", *orders(ledger)])
 
 
-def costs(held: Held) -> list[str]:
+def costs(ledger: Ledger) -> list[str]:
     """Training, distillation and compilation, in sentences."""
-    told = [
-        f"{own['name']} {seconds(own['seconds'])} ({own['parameters']:,} parameters, "
-        f"{own['epochs']} epochs of {own['samples']:,} samples)"
-        for own in held["training"]
+    trained = [
+        f"{network['name']} {seconds(network['seconds'])} ({network['parameters']:,} parameters, "
+        f"{network['epochs']} epochs of {network['samples']:,} samples)"
+        for network in ledger["training"]
     ]
-    text = f"Training took: {listing(told)}; drawing the samples "
-    text += f"{seconds(max(own['sampling_seconds'] for own in held['training']))}."
-    text += distilling(held["law"])
+    text = f"Training took: {listing(trained)}; drawing the samples "
+    text += f"{seconds(max(network['sampling_seconds'] for network in ledger['training']))}."
+    text += distilling(ledger["law"])
     text += (
         f" From the robot to machine code in a new process, the loading of LLVM included: "
-        f"{seconds(held['compile']['anew'])} the first time, "
-        f"{seconds(held['compile']['cached'])} from the cache (processor time)."
+        f"{seconds(ledger['compile']['anew'])} the first time, "
+        f"{seconds(ledger['compile']['cached'])} from the cache (processor time)."
     )
     return [text]
 
 
-def distilling(law: Held | None) -> str:
-    """What was done to get a law, and from what."""
+def distilling(law: Ledger | None) -> str:
+    """From which model the law was distilled, and what that took."""
     if law is None:
         return " No law was distilled."
     text, sought = "", law.get("sought")
@@ -151,24 +149,24 @@ def distilling(law: Held | None) -> str:
     return text + f", and the verdict on the network was *{law['verdict']}*."
 
 
-def orders(held: Held) -> list[str]:
+def orders(ledger: Ledger) -> list[str]:
     """Operation counts and times of the elimination orders, and the winner as passes."""
-    rows = {(r["contender"], r["batch"]): r for r in held["programs"]}
+    rows = {(r["contender"], r["batch"]): r for r in ledger["programs"]}
     batch = max(size for _, size in rows)
     names = {"aba": "articulated bodies", "crba": "composite bodies", "auto": "found by search"}
-    counts = {**held["orders"]["operations"]}
+    counts = {**ledger["orders"]["operations"]}
     counts["auto"] = counts.pop("found")
-    times = {own: rows[f"compiled {own}", batch]["median_ns"] for own in names}
-    alone = {own: rows[f"compiled {own}, one by one", batch]["median_ns"] for own in names}
+    times = {order: rows[f"compiled {order}", batch]["median_ns"] for order in names}
+    alone = {order: rows[f"compiled {order}, one by one", batch]["median_ns"] for order in names}
     lines = ["| elimination order | operations | instructions | a batch | one state |"]
     lines.append("|---|--:|--:|--:|--:|")
-    for own, title in names.items():
+    for order, title in names.items():
         lines.append(
-            f"| {title} | {counts[own]:,} | {held['orders']['instructions'][own]:,} | "
-            f"{seconds(1e-9 * times[own])} | {seconds(1e-9 * alone[own])} |"
+            f"| {title} | {counts[order]:,} | {ledger['orders']['instructions'][order]:,} | "
+            f"{seconds(1e-9 * times[order])} | {seconds(1e-9 * alone[order])} |"
         )
-    cheapest = min(counts, key=lambda own: (counts[own], own != "auto"))
-    fastest = min(times, key=lambda own: times[own])
+    cheapest = min(counts, key=lambda order: (counts[order], order != "auto"))
+    fastest = min(times, key=lambda order: times[order])
     saved = 1 - counts["auto"] / min(counts["aba"], counts["crba"])
     text = "The order found needs as many operations as the better classical one. "
     if saved > 0:
@@ -186,23 +184,23 @@ def orders(held: Held) -> list[str]:
         )
     text += (
         f' Timed in turns when it was compiled, `order="fastest"` took '
-        f"{names[held['orders']['measured']]}."
+        f"{names[ledger['orders']['measured']]}."
     )
-    passes = held["orders"]["passes"]
+    passes = ledger["orders"]["passes"]
     folded = "<details><summary>The order found, as passes over the tree</summary>"
     return [*lines, "", text, "", folded, "", "```", passes.rstrip(), "```", "", "</details>"]
 
 
-def method(held: Mapping[str, Held], *, with_card: bool) -> str:
-    """Machine, versions, and what was done to be fair."""
-    own = next(iter(held.values()))
-    versions = ", ".join(f"{k} {v}" for k, v in own["versions"].items() if k != "cuda")
+def method(ledgers: Mapping[str, Ledger], *, with_card: bool) -> str:
+    """How the processor was measured: machine, versions, rules of the comparison."""
+    ledger = next(iter(ledgers.values()))
+    versions = ", ".join(f"{k} {v}" for k, v in ledger["versions"].items() if k != "cuda")
     return (
-        f"One thread of {own['machine']['processor']}, {own['date']}; {versions}. "
+        f"One thread of {ledger['machine']['processor']}, {ledger['date']}; {versions}. "
         "All contenders take turns on the same states, round by round; times are medians of "
         "processor time, errors are relative root mean squares against "
-        f"{own['reference']}, q, v and tau together: in the region, and in the shells that end at "
-        "two and three half-widths. All engines are built from the same tree and inertias. "
+        f"{ledger['reference']}, q, v and tau together: in the region, and in the shells that end "
+        "at two and three half-widths. All engines are built from the same tree and inertias. "
         "Calls start from Python: a batch of one pays for the "
         'call, except in the rows "one state at a time". Networks run in float32, as they would '
         "be used; the rest in float64. "
@@ -211,15 +209,15 @@ def method(held: Mapping[str, Held], *, with_card: bool) -> str:
     )
 
 
-def plain_table(held: Held) -> str:
+def plain_table(ledger: Ledger) -> str:
     """The ledger of one robot for a terminal."""
-    told = ledger_rows(held)
-    table = [["", *told["titles"], "numbers"]]
-    table += [[row["name"], *row["cells"], row["dtype"]] for row in told["rows"]]
+    columns = ledger_rows(ledger)
+    table = [["", *columns["titles"], "numbers"]]
+    table += [[row["name"], *row["cells"], row["dtype"]] for row in columns["rows"]]
     widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
     rows = [
         line[0].ljust(widths[0])
         + "".join("  " + text.rjust(w) for text, w in zip(line[1:], widths[1:], strict=True))
         for line in table
     ]
-    return "\n".join([held["title"], *rows])
+    return "\n".join([ledger["title"], *rows])

@@ -1,24 +1,36 @@
-"""How fast compiled forward dynamics is, against Pinocchio in the same run.
+"""Speed of compiled forward dynamics against Pinocchio, and the time that compiling takes.
 
     python -m discover.bench.programs panda
 
 Contenders take turns, so that a machine that slows down slows all of them; medians and minima are
-kept. Arrays are row-major (B, n) for the compiled programs, Pinocchio's own layout for Pinocchio.
+kept.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import kinematics
-from discover.evaluation.simulators.pinocchio import coordinates, pinocchio_model
-from kinematics.programs import CompiledProgram, compile_robot
+from discover.blackbox.sampling import Batch
+from discover.evaluation.contender import Contender, answer, from_program
+from discover.evaluation.simulators import pinocchio
+from kinematics import Robot
+from kinematics.programs import compile_robot
+from kinematics.programs.compiler import disk_cache
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import mechanism
 from kinematics.programs.elimination.search import named_order
@@ -57,29 +69,45 @@ def compiled_timings(
 
     Without Pinocchio the compiled rows alone are returned, with an error of NaN.
     """
-    programs = {order: compile_robot(robot, "aba", order=order) for order in orders}
+    contenders = _contenders(robot, orders)
     rows = []
-    for batch in batches:
-        states = sample_states(robot, batch, seed)
-        contenders = _contenders(robot, programs, states)
-        times = interleaved({name: call for name, (call, _, _) in contenders.items()}, rounds)
-        reference = contenders["pinocchio aba"][1]() if "pinocchio aba" in contenders else None
-        for name, (_, result, operations) in contenders.items():
+    for size in batches:
+        batch = Batch(*(torch.from_numpy(x) for x in sample_states(robot, size, seed)))
+        calls = {contender.name: contender.prepare(batch) for contender, _ in contenders}
+        times = interleaved(calls, rounds)
+        reference = pinocchio.reference(robot)(batch) if find_spec("pinocchio") else None
+        for contender, operations in contenders:
             error = float("nan")
             if reference is not None:
-                error = float(np.abs(result() - reference).max() / np.abs(reference).max())
+                answers = answer(contender, batch) if contender.answers else reference
+                error = float(np.abs(answers - reference).max() / np.abs(reference).max())
             rows.append(
                 Timing(
                     robot=robot.name,
-                    contender=name,
-                    batch=batch,
-                    median_ns=float(np.median(times[name])) / batch * 1e9,
-                    least_ns=float(np.min(times[name])) / batch * 1e9,
+                    contender=contender.name,
+                    batch=size,
+                    median_ns=float(np.median(times[contender.name])) / size * 1e9,
+                    least_ns=float(np.min(times[contender.name])) / size * 1e9,
                     error=error,
                     operations=operations,
                 )
             )
     return rows
+
+
+def _contenders(robot: Any, orders: Sequence[str]) -> list[tuple[Contender, int]]:
+    """Contenders with the operations of one evaluation, 0 where these are not known."""
+    contenders = []
+    for order in orders:
+        program = compile_robot(robot, "aba", order=order)
+        one_by_one = from_program(f"compiled {order}, one by one", program, program.run_one_by_one)
+        for contender in (from_program(f"compiled {order}", program), one_by_one):
+            contenders.append((contender, program.arithmetic))
+    if find_spec("pinocchio"):
+        for contender in pinocchio.contenders(robot):
+            name = "pinocchio abaInParallel" if contender.answers else "pinocchio aba"
+            contenders.append((replace(contender, name=name), 0))
+    return contenders
 
 
 def sample_states(robot: Any, batch: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -112,65 +140,6 @@ def interleaved(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, l
     return times
 
 
-Contender = tuple[Callable[[], Any], Callable[[], np.ndarray], int]
-
-
-def _contenders(
-    robot: Any, programs: dict[str, CompiledProgram], states: tuple[np.ndarray, ...]
-) -> dict[str, Contender]:
-    """Each as (the call to be timed, its result, its operations)."""
-    batch = len(states[0])
-    out: dict[str, Contender] = {}
-
-    def add(name: str, program: CompiledProgram, run: Callable[..., None]) -> None:
-        result = np.empty((batch, robot.nv))
-        arrays = list(states)
-
-        def answer() -> np.ndarray:
-            run(arrays, result, batch)
-            return result
-
-        out[name] = (lambda: run(arrays, result, batch), answer, program.arithmetic)
-
-    for order, program in programs.items():
-        add(f"compiled {order}", program, program.run)
-        add(f"compiled {order}, one by one", program, program.run_one_by_one)
-    try:
-        import pinocchio
-    except ImportError:
-        return out
-    model = pinocchio_model(robot)
-    data = model.createData()
-    q, v, tau, back = coordinates(robot, *states)
-    result = np.zeros_like(v)
-    pool = pinocchio.ModelPool(model, 1)
-    rows = [q[:, k].copy() for k in range(batch)], [v[:, k].copy() for k in range(batch)]
-    forces = [tau[:, k].copy() for k in range(batch)]
-
-    def parallel() -> None:
-        pinocchio.abaInParallel(1, pool, q, v, tau, result)
-
-    def parallel_answer() -> np.ndarray:
-        parallel()
-        return back(result)
-
-    def loop() -> None:
-        for a, b, c in zip(*rows, forces, strict=True):
-            pinocchio.aba(model, data, a, b, c)
-
-    def loop_answer() -> np.ndarray:
-        convention = pinocchio.Convention.LOCAL
-        found = [
-            pinocchio.aba(model, data, a, b, c, convention).copy()
-            for a, b, c in zip(*rows, forces, strict=True)
-        ]
-        return back(np.stack(found, axis=1))
-
-    out["pinocchio abaInParallel"] = (parallel, parallel_answer, 0)
-    out["pinocchio aba"] = (loop, loop_answer, 0)
-    return out
-
-
 def table(rows: list[Timing]) -> str:
     """The rows as text, with each contender's speed against ``abaInParallel``."""
     lines = [
@@ -197,6 +166,49 @@ def operation_counts(robot: Any, found: int) -> dict[str, int]:
     return {**counts, "found": found}
 
 
+_CHILD = """
+import json, sys, time
+import kinematics
+from kinematics import Robot
+robot = Robot.from_dict(json.load(open(sys.argv[1])))
+begin = time.process_time()
+program = kinematics.compile(robot, "aba")
+print(json.dumps([time.process_time() - begin, program.from_cache]))
+"""
+
+
+def compile_times(robot: Robot, processes: int) -> dict[str, float]:
+    """Processor seconds from the robot to machine code in a new process: "anew", and "cached" where
+    it is read from the cache of kernels. Medians over so many processes.
+
+    Every process has imported `kinematics` and read the robot before its clock starts; what is
+    loaded once a process (LLVM, the hash of the sources) is counted, as it is for a script.
+    """
+    seconds: dict[str, list[float]] = {"anew": [], "cached": []}
+    for _ in range(processes):
+        with tempfile.TemporaryDirectory() as folder:
+            description = Path(folder) / "robot.json"
+            description.write_text(json.dumps(robot.to_dict()))
+            for name, samples in seconds.items():
+                used, from_cache = _in_a_new_process(description, Path(folder) / "kernels")
+                if from_cache != (name == "cached"):
+                    raise RuntimeError(f"expected a kernel {name}, found from_cache={from_cache}")
+                samples.append(used)
+    return {name: statistics.median(samples) for name, samples in seconds.items()}
+
+
+def _in_a_new_process(description: Path, kernels: Path) -> tuple[float, bool]:
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(description)],
+        env={**os.environ, disk_cache.VARIABLE: str(kernels)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    spent, from_cache = json.loads(done.stdout)
+    return spent, from_cache
+
+
 def main(arguments: list[str]) -> None:
     """Print the table for the robots named (bundled names or paths; ``+free`` frees the root)."""
     for argument in arguments or ["double_pendulum", "panda"]:
@@ -204,8 +216,8 @@ def main(arguments: list[str]) -> None:
         robot = kinematics.load(source, root=root) if root else kinematics.load(source)
         rows = compiled_timings(robot)
         print(table(rows))
-        found = next(r.operations for r in rows if r.contender == "compiled auto")
-        counts = operation_counts(robot, found)
+        operations = next(r.operations for r in rows if r.contender == "compiled auto")
+        counts = operation_counts(robot, operations)
         print("operations: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
 
 

@@ -1,10 +1,10 @@
-"""`discover bench verdict`: what a verdict costs, on robots of 1 to 18 degrees of freedom.
+"""`discover bench verdict`: queries and seconds of a verdict, on robots of 1 to 18 coordinates.
 
     discover bench verdict --out reports/verdict_costs [--workers N]
 
-One planted model of each kind below on every robot of the zoo; records are kept under `out` and
-measured again when the instrument has changed. Verdicts are not scored here: `discover calibrate`
-does that.
+One planted model of each kind below on every robot of the planted catalogue; records are stored
+under `out` and measured again when the instrument has changed. Verdicts are not scored here, but by
+`discover calibrate`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from statistics import median
 
 from discover.artifacts import write_text
 from discover.calibration import running
-from discover.calibration.planted.catalogue import SETTINGS, cages
+from discover.calibration.planted.catalogue import SETTINGS, planted_cases
 from discover.calibration.records import Record
 from discover.calibration.reporting import table
 from discover.study.manifest import versions
@@ -29,11 +29,11 @@ def main(out: Path | None = None, say: Callable[[str], None] = print, workers: i
     """Examine what is not measured yet and write report.md."""
     out = out or Path("runs/verdict_costs")
     chosen = [
-        cage
-        for cage in cages(SETTINGS)
-        if cage.planted.kind in KINDS
-        and cage.planted.noise == "clean"
-        and cage.planted.strength != "hidden"
+        case
+        for case in planted_cases(SETTINGS)
+        if case.planted.kind in KINDS
+        and case.planted.noise == "clean"
+        and case.planted.strength != "hidden"
     ]
     done = running.run(chosen, out, workers=workers, say=say)
     say(f"report: {write_text(out / 'report.md', report(done.records))}")
@@ -71,16 +71,16 @@ def report(records: Sequence[Record]) -> str:
 
 def _medians(records: Sequence[Record]) -> list[list[str]]:
     rows, least = [], 0
-    for most, asked in GOALS:
-        mine = [r for r in records if least < r.nv <= most]
-        if mine:
-            cpu = [r.cpu for r in mine if r.cpu is not None]
+    for most, goal in GOALS:
+        group = [r for r in records if least < r.nv <= most]
+        if group:
+            cpu = [r.cpu for r in group if r.cpu is not None]
             rows.append(
                 [
                     f"{least + 1} to {most}",
                     f"{median(cpu):.1f}" if cpu else "-",
-                    f"{median(r.seconds for r in mine):.1f}",
-                    f"{asked:g} s",
+                    f"{median(r.seconds for r in group):.1f}",
+                    f"{goal:g} s",
                 ]
             )
         least = most

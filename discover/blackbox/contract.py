@@ -1,12 +1,13 @@
 """What answers (q, v, tau) -> a: the one contract that simulator, network and law share.
 
-A `Dynamics` is any callable on batched tensors. `Respondent` wraps one that belongs to somebody
-else: it counts the questions, keeps the model from touching its inputs, and turns every way in
-which a model can misbehave into one clear `ModelError`.
+A `Dynamics` is any callable on batched tensors. `BlackBox` wraps one that belongs to somebody else:
+it counts the queries, keeps the model from changing its inputs, and turns every way in which a
+model can misbehave into one clear `ModelError`.
 """
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Dynamics(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answers:
-    """Questions and what came back: q (n, nq), v, tau, a (n, nv); for step models also q', v'.
+    """Queries and their answers: q (n, nq), v, tau, a (n, nv); for step models also q', v'.
 
     Compared and hashed by identity, so that what was computed for a set can be kept with it.
     """
@@ -95,15 +96,28 @@ class _Raised(ModelError):
     """The model raised."""
 
 
+@dataclass
+class _Tally:
+    """What the queries have cost so far."""
+
+    queries: int = 0
+    seconds: float = 0.0
+
+
 class BlackBox:
-    """Somebody's model under questioning.
+    """Somebody's model, which can only be queried.
 
     model(q, v, tau) -> a, or -> (q_next, v_next) when outputs="next_state" with a step dt [s].
     Inputs are handed over as copies in the model's own dtype and on its own device; answers come
     back as float64 on the CPU. `queries` counts the rows asked, `seconds` the time they took.
-    `remembers`: "row" or "call" where an answer depends on the question before; `ask` then puts
-    every question `settling` times in a row and keeps the last answer.
+
+    history   "row" or "call" where an answer depends on the query before it (in the batch, or in
+              the same row of the call before); `ask` then puts every query `settling` times in a
+              row and keeps the last answer. See `with_history`.
     """
+
+    history: str | None = None
+    settling: int = 2
 
     def __init__(
         self,
@@ -126,9 +140,7 @@ class BlackBox:
                 f"outputs='next_state' needs the model's time step: expected dt > 0, found {dt!r}"
             )
         self.model, self.nq, self.nv, self.outputs, self.dt = model, nq, nv, outputs, dt
-        self.queries, self.seconds = 0, 0.0
-        self.remembers: str | None = None
-        self.settling = 2
+        self._tally = _Tally()
         self._dtype, self._device = torch.float64, torch.device("cpu")
         if isinstance(model, torch.nn.Module):
             held: list[Tensor] = [*model.parameters(), *model.buffers()]
@@ -136,25 +148,43 @@ class BlackBox:
             if floating:
                 self._dtype, self._device = floating[0].dtype, floating[0].device
 
+    @property
+    def queries(self) -> int:
+        """How many states were asked so far."""
+        return self._tally.queries
+
+    @property
+    def seconds(self) -> float:
+        """How long the model took to answer them."""
+        return self._tally.seconds
+
+    def with_history(self, history: str, settling: int = 2) -> BlackBox:
+        """The same model and the same count, every query put `settling` times in a row."""
+        settled = copy.copy(self)
+        settled.history, settled.settling = history, settling
+        return settled
+
     def ask(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool = True) -> Answers:
         """The model's answers to a batch.
 
         With strict=False, as outside the region, answers that are not finite stay, and where the
         model raises its answer is NaN.
         """
-        if self.remembers is not None:
+        if self.history is not None:
             return self.after((q, v, tau), None, strict=strict)[0]
         return self._put(q, v, tau, strict=strict)
 
     def _put(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool) -> Answers:
+        if not len(q):
+            return self._nothing(q, v, tau)
         started = time.perf_counter()
         ask = self._ask if strict else self._whatever
         parts = [
             ask(q[i : i + _CHUNK], v[i : i + _CHUNK], tau[i : i + _CHUNK])
             for i in range(0, len(q), _CHUNK)
         ]
-        self.seconds += time.perf_counter() - started
-        self.queries += len(q)
+        self._tally.seconds += time.perf_counter() - started
+        self._tally.queries += len(q)
         answers = Answers.concat(parts)
         bad = ~torch.isfinite(answers.a).all(-1)
         if strict and bool(bad.any()):
@@ -166,14 +196,26 @@ class BlackBox:
             )
         return answers
 
+    def _nothing(self, q: Tensor, v: Tensor, tau: Tensor) -> Answers:
+        """The answers to no questions, for which the model is not called."""
+        steps = self.outputs == "next_state"
+        return Answers(
+            q=q,
+            v=v,
+            tau=tau,
+            a=torch.empty_like(v),
+            q_next=torch.empty_like(q) if steps else None,
+            v_next=torch.empty_like(v) if steps else None,
+        )
+
     def after(
         self, before: Sequence[Tensor], now: Sequence[Tensor] | None, *, strict: bool = True
     ) -> tuple[Answers, Answers]:
         """(answers to `before`, settled, answers to `now`), each of `now` right after its `before`:
-        after it in the batch, or in the call before, as `remembers` says."""
+        after it in the batch, or in the call before, as `history` says."""
         more = [] if now is None else [now]
         asked = [*([before] * self.settling), *more]
-        if self.remembers == "call":
+        if self.history == "call":
             told = [self._put(*x, strict=strict) for x in asked]
             return told[self.settling - 1], told[-1]
         rows = (torch.stack(x, 1).flatten(0, 1) for x in zip(*asked, strict=True))

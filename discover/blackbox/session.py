@@ -1,7 +1,8 @@
-"""The questions put to one model: where, how many, and the answers so far.
+"""A query session: the model, where it is queried, how often, and the answers so far.
 
-An `Interview` holds the respondent, the robot's tree, the region and the budget. Every probe asks
-through it, so that the same answers serve all of them and the count is right.
+Every stage and every probe queries the model through a `QuerySession`, so that the same answers
+serve all of them and the count is right. A session is a value: another budget, or a model whose
+queries have to be repeated, is another session.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ import torch
 from torch import Tensor
 
 import kinematics
-from discover.blackbox.contract import Answers, BlackBox
-from discover.blackbox.sampling import Batch
+from discover.blackbox.contract import Answers, BlackBox, Dynamics
+from discover.blackbox.sampling import AXES, Batch
 from discover.blackbox.support import Support
 from kinematics import Robot
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How many questions a stage may ask.
+    """How many states may be asked.
 
-    screen   the first fit, that decides whether an exact law is at hand
-    inside   answers in the region, for fitting; as many again are held out
-    shell    answers in each shell and on each axis
-    local    points at which finite differences are taken
+    screen   for the first fit, which decides whether a law is exact
+    inside   in the region, for fitting; half as many more are held out
+    shell    in each shell and on each axis
+    local    states at which finite differences are taken
     """
 
     screen: int
@@ -39,25 +40,28 @@ class Budget:
         return replace(self, inside=round(factor * self.inside), shell=round(factor * self.shell))
 
 
+__all__ = ["AXES", "BUDGETS", "Budget", "QuerySession"]
+
 BUDGETS = {
     "quick": Budget(screen=40, inside=100, shell=16, local=2),
     "standard": Budget(screen=50, inside=180, shell=16, local=1),
     "thorough": Budget(screen=50, inside=1000, shell=120, local=12),
 }
-AXES = ("joint", "q", "v", "tau")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class QuerySession:
-    """One model under questioning.
+    """One model under examination.
 
-    respondent  the model; robot, the tree it is held against; support, where it was trained
-    seed        every set of questions draws from its own stream of this seed
-    answers     what was asked so far, by the name of the set
-    label_noise (nv,) standard deviation of the noise in the accelerations that the model was
-                trained on, where it is known
+    blackbox        the model; robot, the tree it is compared with; support, where it was trained
+    seed            every set of queries draws from its own stream of this seed
+    answers         the cache: answers so far, by the name of the set. The same name and the same
+                    number of queries give the same states, so that sessions may share it
+    label_noise     (nv,) standard deviation of the noise in the accelerations that the model was
+                    trained on [rad/s² | m/s²], where it is known
+    training        the samples that the model was trained on, where they are known
     geometry_known  False where the robot's geometry was inferred and some of it is a guess: other
-                guesses may have possible bodies where this one has none
+                    guesses may have possible bodies where this one has none
     """
 
     blackbox: BlackBox
@@ -67,10 +71,26 @@ class QuerySession:
     seed: int
     answers: dict[str, Answers] = field(default_factory=dict)
     label_noise: Tensor | None = None
+    training: Answers | None = None
     geometry_known: bool = True
 
+    def with_budget(self, budget: Budget) -> QuerySession:
+        """The same session, answers included, with another budget."""
+        return replace(self, budget=budget)
+
+    def with_history(self, kind: str, settling: int) -> QuerySession:
+        """A session in which every query is put `settling` times in a row (`BlackBox.history`);
+        answers that were given otherwise are dropped."""
+        return replace(self, blackbox=self.blackbox.with_history(kind, settling), answers={})
+
+    def of_law(self, law: Dynamics) -> QuerySession:
+        """A session in which a law that agrees with the model to the last digit is queried in its
+        place: queries of a law cost nothing."""
+        model = self.blackbox
+        return replace(self, blackbox=BlackBox(law, model.nq, model.nv))
+
     def inside(self, name: str, n: int) -> Answers:
-        """n questions inside the support, kept under `name`; only what is missing is asked."""
+        """Answers to n states of the support, cached under `name`; only missing ones are asked."""
 
         def ask(stream: str, count: int) -> Answers:
             return self.blackbox.ask(*self.draw(stream, count))
@@ -78,9 +98,9 @@ class QuerySession:
         return self._grown(name, n, ask)
 
     def shell(self, axis: str, inner: float, outer: float, n: int) -> Answers:
-        """n questions between `inner` and `outer` half-widths along an axis, kept as above.
+        """Answers to n states between `inner` and `outer` half-widths along an axis, cached.
 
-        Far out a model may answer with NaN: such answers are kept, for they are answers.
+        Far out a model may answer with NaN: such answers are kept.
         """
 
         def ask(stream: str, count: int) -> Answers:
@@ -100,11 +120,11 @@ class QuerySession:
         return held
 
     def draw(self, name: str, n: int) -> Batch:
-        """n states of the support, not asked yet; the same name, the same states."""
+        """n states of the support, not asked: the same name, the same states."""
         return self.support.inside(n, self._stream(name))
 
     def ask(self, q: Tensor, v: Tensor, tau: Tensor) -> Answers:
-        """Questions of a probe's own, not kept."""
+        """Answers to the states of a probe, not cached; NaN where the model raises."""
         return self.blackbox.ask(q, v, tau, strict=False)
 
     def move(self, q: Tensor, offset: Tensor) -> Tensor:
@@ -116,7 +136,7 @@ class QuerySession:
         return getattr(self.support.region, group).half_width
 
     def _stream(self, name: str) -> int:
-        """A seed for one set of questions: the same name and seed, the same questions."""
+        """The seed of one set of queries: the same name and seed, the same states."""
         mix = torch.Generator().manual_seed(self.seed)
         base = int(torch.randint(0, 2**31 - 1, (1,), generator=mix))
         return (base + sum((i + 1) * ord(c) * 7919 for i, c in enumerate(name))) % (2**31 - 1)

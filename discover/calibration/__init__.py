@@ -1,8 +1,8 @@
-"""Calibration: the instrument is shown planted models, and its answers are held against the truth.
+"""Calibration: planted models of known mechanism are examined, verdicts compared with the truth.
 
-`running` examines the zoo in many processes, one JSON record a model (`records`); `fitting` turns
-evidence into probabilities, every bound included; `scoring` counts, always on families and robots
-that were left out; `reporting` writes it all down.
+`planted` holds the models; `running` examines them in several processes, one JSON record a model
+(`records`); `fitting` fits the bounds of the verdict and the map from evidence to probabilities;
+`scoring` counts, always with families or robots left out of the fit; `reporting` writes the report.
 """
 
 from __future__ import annotations
@@ -21,20 +21,23 @@ def calibrate(
     share: float = 1.0,
     workers: int = 1,
     minutes: float | None = None,
-    unused: str | Path | None = None,
+    more_robots: str | Path | None = None,
     adopt: bool = False,
     command: str = "discover calibrate",
     say: Callable[[str], None] = print,
 ) -> Path:
-    """Examine the zoo (going on where it was cut), score it, write the report; returns its path.
+    """Examine the planted models, score the verdicts, write the report; returns its path.
 
-    `share` (0 to 1) takes the first part of the zoo, balanced over robots and mechanisms; `workers`
-    processes share the work; after `minutes` no model is begun, and the report is of those done.
-    `unused` is a folder of example-robot-data's robots (or "installed"): ten of them are examined
-    as well, and scored apart with numbers that were fitted on the zoo alone. `adopt` puts the
-    fitted numbers into thresholds.toml, from where every verdict takes them.
-    Raises RecipeError for a setting that the zoo does not have, RobotError for a folder without
-    the robots.
+    A run that was cut short goes on where it stopped.
+
+    robots       only these settings; `quick` takes two robots and a tenth of their models
+    share        first part (0 to 1) of the models, balanced over robots and mechanisms
+    workers      processes of one thread each
+    minutes      time after which no model is begun; the report is of those measured
+    more_robots  folder of the robots of example-robot-data (or "installed"): ten of them are
+                 examined as well and scored apart, with bounds fitted on the other robots alone
+    adopt        write the fitted numbers into thresholds.toml, from where every verdict takes them
+    Raises RecipeError for an unknown setting, RobotError for a folder without the robots.
     """
     from discover.calibration import fitting, records, reporting, running
     from discover.calibration.planted.catalogue import SETTINGS, folder_of_descriptions
@@ -44,10 +47,10 @@ def calibrate(
     unknown = [r for r in robots or () if r not in SETTINGS]
     if unknown:
         raise RecipeError(
-            f"calibrate: expected settings of the zoo ({', '.join(SETTINGS)}), found {unknown[0]!r}"
+            f"calibrate: expected a planted setting ({', '.join(SETTINGS)}), found {unknown[0]!r}"
         )
     out = Path(out)
-    folder = None if unused is None else folder_of_descriptions(unused)
+    folder = None if more_robots is None else folder_of_descriptions(more_robots)
     chosen = running.plan(quick=quick, robots=robots, share=share, folder=folder)
     done = running.run(
         chosen,
@@ -61,7 +64,7 @@ def calibrate(
     )
     known = [r for r in done.records if r.robot in SETTINGS]
     if adopt and sum(r.truth is not None for r in known) < fitting.FEWEST:
-        say(f"nothing adopted: fewer than {fitting.FEWEST} models of the zoo are measured")
+        say(f"nothing adopted: fewer than {fitting.FEWEST} planted models are measured")
     elif adopt:
         fitting.adopt(
             fitting.fit(known),

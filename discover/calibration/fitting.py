@@ -1,22 +1,22 @@
-"""From evidence to probabilities: every number of the verdict fitted to planted models.
+"""Maximum a posteriori fit of the verdict's bounds and probabilities to planted models.
 
-A case's requirements are written by hand in thresholds.toml, with round bounds to start from. Here
-the bounds and the four numbers of
+The requirements of a case are written by hand in thresholds.toml, with round bounds to start from.
+Here the bounds, the four numbers of
 
     p(answer) = (1 - lapse) · softmax(sharpness · strength + offset) + lapse / 4
 
 and the share of *physics* that hides other laws (see `verdict.Calibration`) are fitted together,
-held back by a prior of half a width about the bounds of the file. What is scored was never fitted
-on: a family or a robot that is left out is left out of the bounds too.
+with a Gaussian prior of half a width about the bounds of the file. A family or a robot that is
+scored is left out of the fit of the bounds too.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import tomlkit
 import torch
 from scipy.optimize import minimize
 from torch import Tensor
@@ -24,7 +24,8 @@ from torch import Tensor
 from discover.artifacts import write_text
 from discover.calibration.records import Record
 from discover.errors import RecipeError
-from discover.judgement import verdict
+from discover.judgement import thresholds, verdict
+from discover.judgement.thresholds import rules
 from discover.judgement.verdict import (
     ALTERNATIVE,
     ANSWERS,
@@ -33,7 +34,6 @@ from discover.judgement.verdict import (
     PHYSICS,
     Calibration,
     room,
-    rules,
 )
 
 FEWEST = 8
@@ -41,9 +41,9 @@ _SPREAD = 0.5  # of the prior over bounds, in widths: few data keep the bounds o
 _START = (0.0, 0.0, 0.0, 0.0, -3.5, 0.3)  # log sharpness, offsets, logit of the lapse, hiding
 _FEW = len(_START)
 _SOBER = 0.02  # pull of these numbers towards their start, per squared unit
-# A case whose requirements fail must not win because the zoo holds many of its kind: each truth
-# weighs the same, and no offset is positive. And something can always hide below a resolution: at
-# one of a hundredth, physics is never surer than 0.9.
+# A case whose requirements fail must not win because many planted models are of its kind: each
+# truth has the same weight, and no offset is positive. Another law can always hide below a
+# resolution: at a resolution of 0.01, the probability of physics is at most 0.9.
 _LIMITS = ((-2.0, 1.5), (-1.5, 0.0), (-1.5, 0.0), (-1.5, 0.0), (-6.0, -2.0), (0.2, 0.6))
 _SHIFT = (-1.5, 1.5)  # a bound keeps its meaning
 
@@ -106,25 +106,32 @@ def left_out(records: Sequence[Record], by: str) -> np.ndarray:
 
 
 def adopt(calibration: Calibration, path: Path, *, command: str, models: int, code: str) -> None:
-    """Write the calibration into the file of thresholds, in place of the one before."""
-    text = re.sub(r"\n*\[calibration\]\n.*\Z", "", path.read_text(), flags=re.S)
-    offsets = ", ".join(f'"{c}" = {calibration.offsets[c]:.3f}' for c in CASES)
-    bounds = "".join(f'"{name}" = {x:.4g}\n' for name, x in calibration.bounds.items())
-    text = text.rstrip("\n") + (
-        "\n\n[calibration]\n"
-        f'command = "{command}"\n'
-        f"models = {models}\n"
-        f'instrument = "{code}"\n'
-        f"sharpness = {calibration.sharpness:.3f}\n"
-        f"lapse = {calibration.lapse:.4f}\n"
-        f"hiding = {calibration.hiding:.3f}\n"
-        f"offsets = {{ {offsets} }}\n"
+    """Write the calibration into the file of thresholds, in place of the one before.
+
+    Everything else in the file, comments included, stays as it is.
+    command, models, code  how it was made: command line, number of models, hash of the instrument
+    """
+    document = tomlkit.parse(path.read_text())
+    section = document.setdefault("calibration", tomlkit.table())
+    offsets = tomlkit.inline_table()
+    offsets.update({case: round(calibration.offsets[case], 3) for case in CASES})
+    section.update(
+        {
+            "command": command,
+            "models": models,
+            "instrument": code,
+            "sharpness": round(calibration.sharpness, 3),
+            "lapse": round(calibration.lapse, 4),
+            "hiding": round(calibration.hiding, 3),
+            "offsets": offsets,
+        }
     )
-    if bounds:
-        text += f"\n[calibration.bounds]\n{bounds}"
-    write_text(path, text)
-    verdict.thresholds.cache_clear()
-    verdict.rules.cache_clear()
+    bounds = section.setdefault("bounds", tomlkit.table())
+    for name in [name for name in bounds if name not in calibration.bounds]:
+        del bounds[name]
+    bounds.update({name: float(f"{x:.4g}") for name, x in calibration.bounds.items()})
+    write_text(path, tomlkit.dumps(document))
+    thresholds.forget()
 
 
 def _margins(records: Sequence[Record]) -> Tensor:

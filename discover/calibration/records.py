@@ -1,12 +1,13 @@
 """One JSON record of evidence a planted model.
 
-A record holds all that was measured: thresholds and confidence can be fitted again without a
-single new question. A record is made anew when the instrument's own files have changed.
+A record holds everything that was measured, so that bounds and confidence can be fitted again
+without queries. A model is examined again when the code that measures has changed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
 from dataclasses import asdict, dataclass
@@ -18,9 +19,10 @@ import torch
 import discover
 from discover.artifacts import read_json
 from discover.blackbox.contract import Answers
-from discover.calibration.planted.catalogue import Cage
+from discover.calibration.planted.catalogue import PlantedCase
 from discover.errors import ModelError
 from discover.judgement.evidence import Evidence, number_from_json, number_to_json
+from discover.judgement.thresholds import stored
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
@@ -30,11 +32,12 @@ _INSTRUMENT = ("blackbox", "probes", "laws", "examination")  # the rooms that me
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What one planted model is, and what the instrument found.
+    """One planted model, its truth, and the verdict and evidence of its examination.
 
-    `departure` is how far the model, without its noise, is in the region from the closest rigid
-    body with joint terms (relative); None where nobody needs it. `instrument` is a hash of the
-    code that measured; `cpu` its processor time [s], which other work on the machine leaves alone.
+    departure   relative distance, in the region and without noise, from the closest rigid bodies
+                with joint terms; None where the truth is no alternative law
+    instrument  hash of the code that measured
+    seconds, cpu  wall-clock and processor time [s]
     """
 
     name: str
@@ -87,19 +90,19 @@ def load(out: Path) -> list[Record]:
     return [Record.from_dict(read_json(p, "a record of the calibration")) for p in found]
 
 
-def examine(cage: Cage, *, budget: str, seed: int, code: str) -> Record:
+def examine(case: PlantedCase, *, budget: str, seed: int, code: str) -> Record:
     """One examination of one planted model."""
-    planted, setting = cage.planted, cage.setting
+    planted, setting = case.planted, case.setting
     common: dict[str, Any] = {
-        "name": cage.name,
-        "robot": cage.robot,
+        "name": case.name,
+        "robot": case.robot,
         "nv": setting.nv,
         "kind": planted.kind,
         "truth": planted.truth,
         "strength": planted.strength,
         "noise": planted.noise,
         "edges": planted.edges,
-        "departure": _departure(cage) if planted.truth == "alternative law" else None,
+        "departure": _departure(case) if planted.truth == "alternative law" else None,
         "budget": budget,
         "seed": seed,
         "instrument": code,
@@ -130,26 +133,30 @@ def examine(cage: Cage, *, budget: str, seed: int, code: str) -> Record:
     )
 
 
-def _departure(cage: Cage) -> float | None:
+def _departure(case: PlantedCase) -> float | None:
     """Of the model without its noise from the closest rigid body with joint terms."""
-    setting, model = cage.setting, cage.planted.model
+    setting, model = case.setting, case.planted.model
     model = getattr(model, "model", model)  # a Noisy model keeps the one that it disturbs
     q, v, tau = setting.samples(max(120, 15 * setting.nv))
     answers = Answers(q=q, v=v, tau=tau, a=model(q, v, tau))
     if not bool(torch.isfinite(answers.a).all()):
-        raise ModelError(f"the planted model {cage.name} is not finite in its own region")
+        raise ModelError(f"the planted model {case.name} is not finite in its own region")
     cut = len(q) * 3 // 4
     family = Family.of(setting.robot, joint_terms(setting.robot))
     return fit(family, answers[:cut]).standardised_error(answers[cut:])
 
 
 def instrument() -> str:
-    """A hash of the code that measures evidence; thresholds are no part of it."""
+    """A hash of the code that measures evidence, and of the fixed numbers that it reads.
+
+    The bounds of the verdict are no part of it: they judge evidence and measure none.
+    """
     root = Path(discover.__file__).parent
     paths = [p for room in _INSTRUMENT for p in sorted((root / room).rglob("*.py"))]
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())
+    digest.update(json.dumps(stored()["numbers"], sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 

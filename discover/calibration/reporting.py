@@ -9,11 +9,12 @@ from discover.artifacts import write_json, write_text
 from discover.calibration import figures, scoring
 from discover.calibration.figures import percent
 from discover.calibration.fitting import FEWEST, fit, left_out, predict
-from discover.calibration.planted.catalogue import DEVELOPMENT, READ, UNUSED
+from discover.calibration.planted.catalogue import DEVELOPMENT, NOT_FITTED_ON, READ
 from discover.calibration.records import Record, instrument
 from discover.calibration.running import Run
 from discover.calibration.scoring import Judged, share
-from discover.judgement.verdict import ANSWERS, CASES, Calibration, rules, thresholds
+from discover.judgement.thresholds import rules, stored
+from discover.judgement.verdict import ANSWERS, CASES, Calibration
 from discover.study.manifest import versions
 
 _AXES = ("q", "v", "tau", "joint")
@@ -21,20 +22,20 @@ _AXES = ("q", "v", "tau", "joint")
 
 def report(run: Run, out: Path, *, command: str) -> Path:
     """Score the records and write report.md, scores.json and the figures into `out`."""
-    records = [r for r in run.records if r.robot not in UNUSED]
-    unused = [r for r in run.records if r.robot in UNUSED]
+    records = [r for r in run.records if r.robot not in NOT_FITTED_ON]
+    more = [r for r in run.records if r.robot in NOT_FITTED_ON]
     families = scoring.judged(records, left_out(records, "kind"))
     robots = scoring.judged(records, left_out(records, "robot"))
     drawn = figures.draw(families, out)
     known = [r for r in records if r.truth is not None]
     calibration = fit(records) if len(known) >= FEWEST else Calibration.stored()
-    fresh = scoring.judged(unused, predict(calibration, unused)) if unused else []
-    unseen = [r for r in robots if r.record.robot not in DEVELOPMENT]
+    not_fitted_on = scoring.judged(more, predict(calibration, more)) if more else []
+    later = [r for r in robots if r.record.robot not in DEVELOPMENT]
     sides = {
         "families left out": families,
         "robots left out": robots,
-        "robots not in view": unseen,
-        "unused robots": fresh,
+        "robots outside development": later,
+        "robots not fitted on": not_fitted_on,
     }
     sides = {name: rows for name, rows in sides.items() if rows}
     lines = [
@@ -42,22 +43,22 @@ def report(run: Run, out: Path, *, command: str) -> Path:
         "",
         f"Made by `{command}`; {len(records)} planted models, {len({r.kind for r in records})} "
         f"mechanisms, {len({r.robot for r in records})} robots"
-        + (f"; {len(unused)} models of {len({r.robot for r in unused})} robots more" * bool(unused))
+        + (f"; {len(more)} models of {len({r.robot for r in more})} robots more" * bool(more))
         + ". Written from the records beside this file; never edited by hand.",
         "",
         *([_first_part(run), ""] * bool(run.left)),
         "## The protocol",
         "",
         *_PROTOCOL,
-        f"The robots in view while the cases were written: {_listed(DEVELOPMENT)}.",
+        f"The robots in view while the requirements were written: {_listed(DEVELOPMENT)}.",
         "",
         "## What it must show",
         "",
         *_claims(sides),
         "",
-        "*Physics* means: no departure above the stated resolution within the stated reach. So a "
-        "law that departs by less, called physics, is told truly and still counts as a miss; only "
-        "the line *true as stated* counts it right.",
+        "*Physics* means: no departure above the stated resolution within the stated reach. A law "
+        "that departs by less and is called physics is described correctly, and still counts as a "
+        "miss; only the line *true as stated* counts it as right.",
         "",
         "## Confusion",
         "",
@@ -76,7 +77,7 @@ def report(run: Run, out: Path, *, command: str) -> Path:
         "## By robot, strength and noise",
         "",
         *_groups(families),
-        *(["", *_by(fresh, "robot", "robot that was never used")] * bool(fresh)),
+        *(["", *_by(not_fitted_on, "robot", "robot not fitted on")] * bool(not_fitted_on)),
         "",
         "## By mechanism",
         "",
@@ -85,7 +86,7 @@ def report(run: Run, out: Path, *, command: str) -> Path:
         *_networks(run.records),
         "## Reach",
         "",
-        *_reach([*families, *fresh]),
+        *_reach([*families, *not_fitted_on]),
         "",
         "## Time and queries",
         "",
@@ -93,7 +94,7 @@ def report(run: Run, out: Path, *, command: str) -> Path:
         "",
         "## Every miss",
         "",
-        *_misses([*families, *fresh]),
+        *_misses([*families, *not_fitted_on]),
         *_failed(run),
         "",
         "## The numbers",
@@ -104,7 +105,7 @@ def report(run: Run, out: Path, *, command: str) -> Path:
         f"code beside this report has {instrument()}. Where they differ, `discover calibrate` "
         "measures again.",
         "",
-        f"Thresholds: version {thresholds()['version']} ({thresholds()['provenance']}). "
+        f"Thresholds: version {stored()['version']} ({stored()['provenance']}). "
         f"Versions: {', '.join(f'{k} {v}' for k, v in versions().items())}.",
         "",
     ]
@@ -131,14 +132,16 @@ def report(run: Run, out: Path, *, command: str) -> Path:
 
 _PROTOCOL = (
     "By hand: which pieces of evidence a case requires, and a round bound for each to start from "
-    "(discover/thresholds.toml). Fitted: every bound, and the four numbers that turn strengths "
-    "into probabilities, together, held back by a prior of half a width about the bounds of the "
+    "(discover/judgement/thresholds.toml). Fitted: every bound, and the four numbers that turn "
+    "strengths into probabilities, together, with a prior of half a width about the bounds of the "
     "file. Scored, each time with numbers fitted without what is scored: every mechanism "
-    "(*families left out*), every robot (*robots left out*), of these the robots that nobody "
-    "looked at while the cases were written (*robots not in view*), and robots that no fit has "
-    "seen (*unused robots*, judged by the fit to the whole zoo; the misses of earlier calibrations "
-    f"on {', '.join(READ)} have been read since). What no number can "
-    "leave out: the kinds of mechanism were known to those who wrote the search for laws.",
+    "(*families left out*), every robot (*robots left out*), of these the robots that were not in "
+    "view while the requirements were written (*robots outside development*), and robots that "
+    "belong to no fit (*robots not fitted on*, judged by the fit to all others). None of these is "
+    "held out from the developers: results on all of them have been read, and the misses on "
+    f"{', '.join(READ)} one by one, last on 2026-11-30; and the kinds of mechanism were known to "
+    "those who wrote the search for laws. The stated resolution is measured with planted laws of "
+    "its own; the line on laws larger than the resolution counts the other families only.",
     "",
 )
 
@@ -228,7 +231,7 @@ def _networks(records: Sequence[Record]) -> list[str]:
         for r in mine
     ]
     head = ["network", "answer", *(f"reach {a}" for a in _AXES)]
-    words = "What a trained network has learned nobody knows beforehand: reported, never scored."
+    words = "What a trained network has learned is not known: reported, not scored."
     return ["## Trained networks", "", words, "", *table(head, body), ""]
 
 
@@ -309,7 +312,7 @@ def _calibration(calibration: Calibration) -> list[str]:
     words = (
         "p(answer) = (1 − lapse) · softmax(sharpness · strength + offset) + lapse / 4; of what "
         "physics gets, hiding · (1 + log10(resolution) / 4) goes to *alternative law*, for what is "
-        "smaller than the resolution may hide. Fitted on all of the zoo:"
+        "smaller than the resolution may hide. Fitted on all planted models of the settings:"
     )
     return [words, "", *table(["number", "begun at", "fitted"], rows)]
 

@@ -1,4 +1,4 @@
-"""Examine the zoo, by many processes of one thread each, so that a run goes on where it was cut."""
+"""Examine the planted models in processes of one thread each; a run that was cut short goes on."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pathlib import Path
 import torch
 
 from discover.artifacts import read_json, write_json
-from discover.calibration.planted.catalogue import UNUSED, Cage, cages
+from discover.calibration.planted.catalogue import NOT_FITTED_ON, PlantedCase, planted_cases
 from discover.calibration.planted.contract import Planted
 from discover.calibration.records import Record, examine, instrument, slug
 from discover.errors import WorldlawError
 
 _QUICK = ("double pendulum", "spatial chain of 2")
-_FRESH = 0.35  # share of robots that were never used, where they are examined as well
+_MORE = 0.35  # share of the robots NOT_FITTED_ON, where they are examined as well
 _UNLIKE = {"undetermined": 0.6, None: 0.4}  # hybrids and networks: fewer a mechanism
 
 
@@ -35,52 +35,52 @@ def plan(
     robots: Iterable[str] | None = None,
     share: float = 1.0,
     folder: Path | None = None,
-) -> list[Cage]:
+) -> list[PlantedCase]:
     """Planted models in the order in which they are examined; `share` (0 to 1) takes the first.
 
     Any first part is balanced: over robots, of which larger ones, whose examinations take longer,
-    come less often; over mechanisms; over strengths and noise. Robots of `folder`, which were never
-    used, are mixed in. The order depends on names alone.
+    come less often; over mechanisms; over strengths and noise. With a `folder`, the robots
+    NOT_FITTED_ON are mixed in. The order depends on names alone.
     """
     names = None if robots is None else list(robots)
     if names is None and quick:
         names = list(_QUICK)
-    own = _balanced(cages(names))
-    fresh = [] if folder is None else _balanced(cages(None, folder))
-    place = {c.name: k / (1 - _FRESH) for k, c in enumerate(own)}
-    place |= {c.name: k / _FRESH for k, c in enumerate(fresh)}
-    ordered = sorted([*own, *fresh], key=lambda c: place[c.name])
+    own = _balanced(planted_cases(names))
+    more = [] if folder is None else _balanced(planted_cases(None, folder))
+    place = {c.name: k / (1 - _MORE) for k, c in enumerate(own)}
+    place |= {c.name: k / _MORE for k, c in enumerate(more)}
+    ordered = sorted([*own, *more], key=lambda c: place[c.name])
     return ordered[: math.ceil(share * (0.1 if quick else 1.0) * len(ordered))]
 
 
-def _balanced(listed: list[Cage]) -> list[Cage]:
-    """One robot after the other, by weight; of each the model whose mechanism was met least so far,
-    then whose noise, then whose strength."""
-    rest: dict[str, list[Cage]] = {}
-    for cage in sorted(listed, key=lambda c: _fraction(c.name)):
-        rest.setdefault(cage.robot, []).append(cage)
+def _balanced(listed: list[PlantedCase]) -> list[PlantedCase]:
+    """Robots in turn, by weight; of each the model whose mechanism was listed least so far, then
+    whose noise, then whose strength."""
+    rest: dict[str, list[PlantedCase]] = {}
+    for case in sorted(listed, key=lambda c: _fraction(c.name)):
+        rest.setdefault(case.robot, []).append(case)
     weight = {robot: _weight(some[0].setting.nv) for robot, some in rest.items()}
     taken, kinds, noises = Counter[str](), Counter[str](), Counter[tuple]()
     variants = Counter[tuple]()
     ordered = []
 
-    def met(cage: Cage) -> tuple[float, float, int]:
-        p = cage.planted
+    def met(case: PlantedCase) -> tuple[float, float, int]:
+        p = case.planted
         noise = noises[p.truth, p.noise] / (2.0 if p.noise == "clean" else 1.0)
         return kinds[p.kind] / _UNLIKE.get(p.truth, 1.0), noise, variants[_variant(p)]
 
     while rest:
         robot = min(rest, key=lambda r: ((taken[r] + 1) / weight[r], _fraction(r)))
-        cage = min(rest[robot], key=met)
-        rest[robot].remove(cage)
+        case = min(rest[robot], key=met)
+        rest[robot].remove(case)
         if not rest[robot]:
             del rest[robot]
-        p = cage.planted
+        p = case.planted
         taken[robot] += 1
         kinds[p.kind] += 1
         noises[p.truth, p.noise] += 1
         variants[_variant(p)] += 1
-        ordered.append(cage)
+        ordered.append(case)
     return ordered
 
 
@@ -99,7 +99,7 @@ def _fraction(name: str) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One model to examine, by names: a planted model is a function, and does not travel."""
+    """One model to examine, by names: a planted model is a function and cannot be pickled."""
 
     robot: str
     name: str
@@ -112,7 +112,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What came of a run: records, failures by name (one line each), and names left for later."""
+    """Result of a run: records, failures by name (one line each), and names of models left."""
 
     records: list[Record]
     failed: dict[str, str]
@@ -120,7 +120,7 @@ class Run:
 
 
 def run(
-    chosen: Iterable[Cage],
+    chosen: Iterable[PlantedCase],
     out: Path,
     *,
     folder: Path | None = None,
@@ -130,25 +130,25 @@ def run(
     minutes: float | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Run:
-    """Examine the chosen models; what is on disk and measured by the same code is kept.
+    """Examine the chosen models, except those whose record on disk was measured by the same code.
 
-    `workers` processes of one thread each. After `minutes` nothing new is begun: the same command
+    `workers` processes of one thread each. After `minutes` no model is begun: the same command
     goes on where it stopped.
     """
     code, listed = instrument(), list(chosen)
     kept: dict[str, Record] = {}
     tasks: list[Task] = []
-    for cage in listed:
-        path = out / "records" / f"{slug(cage.name)}.json"
+    for case in listed:
+        path = out / "records" / f"{slug(case.name)}.json"
         record = _kept(path, code, budget, seed)
         if record is not None:
-            kept[cage.name] = record
+            kept[case.name] = record
             continue
         tasks.append(
             Task(
-                robot=cage.robot,
-                name=cage.name,
-                folder=folder if cage.robot in UNUSED else None,
+                robot=case.robot,
+                name=case.name,
+                folder=folder if case.robot in NOT_FITTED_ON else None,
                 budget=budget,
                 seed=seed,
                 code=code,
@@ -175,7 +175,7 @@ def run(
 def _carried_out(
     tasks: list[Task], workers: int, minutes: float | None
 ) -> Iterator[tuple[Task, Record | str]]:
-    """Tasks with their records, as they end; a line of text for one that failed."""
+    """(task, record) in order of completion; a line of text for a task that failed."""
     end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     if workers <= 1:
         for task in tasks:
@@ -184,7 +184,7 @@ def _carried_out(
             yield task, carry_out(task)
         return
     waiting = iter(tasks)
-    with _single_threads(), ProcessPoolExecutor(workers, get_context("spawn"), _settle) as pool:
+    with _single_threads(), ProcessPoolExecutor(workers, get_context("spawn"), _initialise) as pool:
         running: dict[Future, Task] = {}
         while True:
             while len(running) < workers + 2 and time.monotonic() < end:
@@ -200,10 +200,10 @@ def _carried_out(
 
 
 def carry_out(task: Task) -> Record | str:
-    """Examine one model and write its record; where the instrument refuses it, say why."""
-    cage = _cages(task.robot, task.folder)[task.name]
+    """Examine one model and write its record; or the reason, where the instrument refuses it."""
+    case = _cases(task.robot, task.folder)[task.name]
     try:
-        record = examine(cage, budget=task.budget, seed=task.seed, code=task.code)
+        record = examine(case, budget=task.budget, seed=task.seed, code=task.code)
     except WorldlawError as error:
         return f"failed: {error}"
     except Exception as error:  # a fault of ours spoils one model of hundreds, and is reported
@@ -213,13 +213,13 @@ def carry_out(task: Task) -> Record | str:
 
 
 @functools.lru_cache(maxsize=32)
-def _cages(robot: str, folder: Path | None) -> dict[str, Cage]:
-    return {cage.name: cage for cage in cages([robot], folder)}
+def _cases(robot: str, folder: Path | None) -> dict[str, PlantedCase]:
+    return {case.name: case for case in planted_cases([robot], folder)}
 
 
 @contextlib.contextmanager
 def _single_threads() -> Iterator[None]:
-    """Processes that are started meanwhile use one thread each, whatever library counts them."""
+    """Processes that are started meanwhile use one thread each, whatever library they use."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     before = {n: os.environ.get(n) for n in names}
     os.environ.update(dict.fromkeys(names, "1"))
@@ -230,7 +230,7 @@ def _single_threads() -> Iterator[None]:
             os.environ.pop(n) if value is None else os.environ.update({n: value})
 
 
-def _settle() -> None:
+def _initialise() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
 

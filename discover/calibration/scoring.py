@@ -1,7 +1,7 @@
-"""How often the instrument is right on planted models, with intervals and every miss by name.
+"""How often verdicts on planted models are right, with intervals, and every wrong one by name.
 
-All figures are over probabilities of a calibration that has not seen the model's family (or its
-robot), see `fitting.left_out`.
+All figures are of probabilities from a fit that leaves out the model's family (or its robot), see
+`fitting.left_out`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from statistics import median
 
 import numpy as np
 
+from discover.calibration.planted.alternatives import DEFINE_RESOLUTION
 from discover.calibration.records import Record
 from discover.judgement.verdict import ANSWERS
 
@@ -22,7 +23,7 @@ NEAR = 0.15  # half-widths within which a known reach must be measured
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A record with the answer and confidence that a left-out calibration gives it."""
+    """A record with the answer and probabilities of a calibration that was fitted without it."""
 
     record: Record
     answer: str
@@ -35,14 +36,15 @@ class Judged:
 
     @property
     def true_as_stated(self) -> bool:
-        """Right; or "no departure above x" of a law that departs from physics by less than x."""
+        """Right; or called physics, which states "no departure above the resolution", where the law
+        departs from physics by less than that."""
         small = (self.record.departure or 0.0) < self.record.resolution[0]
         lawful = self.record.truth == "alternative law"
         return self.right or (lawful and small and self.answer == "physics")
 
     @property
     def undecided(self) -> bool:
-        """Undetermined although there is a truth to be found."""
+        """Undetermined although the truth is not."""
         return self.answer == "undetermined" and self.record.truth != "undetermined"
 
 
@@ -153,7 +155,10 @@ def reaches(rows: Sequence[Judged]) -> list[tuple[Record, str, float, float]]:
 
 
 def claims(rows: Sequence[Judged]) -> list[Claim]:
-    """What the instrument must show on its zoo, and what it does show."""
+    """What is required of the verdicts on planted models, and what was measured.
+
+    The stated resolution is scored on laws whose family does not define it (`DEFINE_RESOLUTION`).
+    """
     lawful = [r for r in rows if r.record.truth != "undetermined"]
     sure_wrong = [
         r
@@ -169,6 +174,7 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
         r
         for r in rows
         if r.record.truth == "alternative law"
+        and r.record.kind not in DEFINE_RESOLUTION
         and (r.record.departure or 0.0) > r.record.resolution[0]
     ]
     blind = share(large, lambda r: r.answer == "physics")
@@ -198,7 +204,8 @@ def claims(rows: Sequence[Judged]) -> list[Claim]:
         _most("hidden laws found, without noise", found, 0.9),
         _most("right or undetermined at 1 % bias and noise", honest, 0.85),
         _none(
-            "laws larger than the stated resolution called physics, at any noise",
+            "laws larger than the stated resolution, of families that do not define it, called "
+            "physics, at any noise",
             blind.count,
             str(blind),
         ),

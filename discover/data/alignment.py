@@ -1,8 +1,8 @@
-"""Are measured joint forces in time with the motion? A fixed-lag check for recordings.
+"""Time alignment of recordings: delay of the joint forces behind the motion, and their offsets.
 
 Torques pass through other filters and buses than encoders and often arrive later; sensors have
-offsets. For each lag tried, the torques are moved back by it and explained by the rigid-body
-regressor of the motion with friction and an offset a joint; the lag that leaves the least is the
+offsets. For each lag on a grid, the torques are shifted back by it and regressed on the rigid-body
+regressor of the motion with friction and an offset a joint; the lag of the least residual is the
 delay. The description's masses are not used, only its tree and geometry.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from kinematics import Robot
 
-LAGS = 41  # tried, evenly, on both sides of zero
+LAGS = 41  # of the grid, evenly on both sides of zero
 WIDEST = 0.06  # s
 MOST_ROWS = 1500  # of each trajectory
 SMOOTHED_SIGN = 0.05  # rad/s or m/s over which Coulomb friction changes its sign
@@ -43,8 +43,8 @@ class Alignment:
     """Delay [s] of the torques behind the motion, and offset (nv,) [N·m | N] a joint.
 
     The errors are standard errors over the trajectories (NaN for a single one). `unexplained` is
-    the share of the torques' spread that is left at this delay, `unexplained_as_given` without
-    any. `clear`: the delay differs from zero by more than two standard errors and helps.
+    the relative residual of the torques at this delay, `unexplained_as_given` at none. `clear`:
+    the delay differs from zero by more than two standard errors, and shifting by it helps.
     """
 
     delay: float
@@ -61,15 +61,15 @@ class Alignment:
         return sure and self.unexplained < 0.98 * self.unexplained_as_given
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; an error that cannot be told is null."""
-        told = {**vars(self), "clear": self.clear}
+        """JSON-able; an error that cannot be estimated is null."""
+        record = {**vars(self), "clear": self.clear}
         return {k: None if isinstance(x, float) and not np.isfinite(x) else x
-                for k, x in told.items()}  # fmt: skip
+                for k, x in record.items()}  # fmt: skip
 
     def sentence(self, names: Sequence[str]) -> str:
-        """What was found, for the data set's metadata and the report."""
+        """The result in words, for the data set's metadata and the report."""
         spread = f" ± {1e3 * self.delay_error:.1f}" if np.isfinite(self.delay_error) else ""
-        said = f"joint forces lag the motion by {1e3 * self.delay:.1f}{spread} ms"
+        sentence = f"joint forces lag the motion by {1e3 * self.delay:.1f}{spread} ms"
         advice = (
             f"; set recording.delay = {self.delay:.4f}, which leaves {self.unexplained:.1%} of "
             f"them unexplained instead of {self.unexplained_as_given:.1%}"
@@ -80,7 +80,7 @@ class Alignment:
             f"{name} {x:+.3g}" + (f" ± {e:.2g}" if np.isfinite(e) else "")
             for name, x, e in zip(names, self.offset, self.offset_error, strict=True)
         )
-        return f"time alignment: {said}{advice}; offsets: {offsets}"
+        return f"time alignment: {sentence}{advice}; offsets: {offsets}"
 
 
 def align(robot: Robot, motions: Sequence[Motion], widest: float = WIDEST) -> Alignment:
@@ -89,28 +89,28 @@ def align(robot: Robot, motions: Sequence[Motion], widest: float = WIDEST) -> Al
     costs = np.zeros((len(motions), LAGS))
     for row, motion in enumerate(motions):
         costs[row], _ = _costs(robot, motion, lags, widest)
-    each = np.array([_least(lags, cost) for cost in costs])
+    delays = np.array([_least(lags, cost) for cost in costs])
     delay = _least(lags, costs.mean(0))
-    again = [_costs(robot, motion, np.array([0.0, delay]), widest) for motion in motions]
-    as_given, left = np.mean([cost for cost, _ in again], axis=0)
-    at = np.array([offset[1] for _, offset in again])
+    both = [_costs(robot, motion, np.array([0.0, delay]), widest) for motion in motions]
+    as_given, unexplained = np.mean([cost for cost, _ in both], axis=0)
+    offsets = np.array([offset[1] for _, offset in both])
     n = len(motions)
-    error = float(each.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    own = at.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(robot.nv, np.nan)
+    error = float(delays.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+    offset_error = offsets.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(robot.nv, np.nan)
     return Alignment(
         delay=delay,
         # A grid cannot tell apart what lies between its points better than this.
         delay_error=max(error, 0.02 * (lags[1] - lags[0])) if n > 1 else error,
-        offset=at.mean(0).tolist(),
-        offset_error=own.tolist(),
-        unexplained=float(np.sqrt(left)),
+        offset=offsets.mean(0).tolist(),
+        offset_error=offset_error.tolist(),
+        unexplained=float(np.sqrt(unexplained)),
         unexplained_as_given=float(np.sqrt(as_given)),
         trajectories=n,
     )
 
 
 def _costs(robot: Robot, motion: Motion, lags: Array, widest: float) -> tuple[Array, Array]:
-    """What is left of the torques' variance at each lag, mean over joints; and the offsets."""
+    """The unexplained share of the torques' variance at each lag, mean over joints; the offsets."""
     time = motion.time
     inside = np.flatnonzero((time >= time[0] + widest) & (time <= time[-1] - widest))
     rows = inside[:: max(1, len(inside) // MOST_ROWS)]
@@ -139,16 +139,21 @@ def _design(robot: Robot, motion: Motion, rows: NDArray[np.int64]) -> Array:
     q, v, a = (torch.from_numpy(np.ascontiguousarray(x[rows])) for x in
                (motion.q, motion.v, motion.a))  # fmt: skip
     bodies = kinematics.regressor(robot, q, v, a).numpy()
-    own = np.eye(robot.nv)[None]
+    identity = np.eye(robot.nv)[None]
     speed = motion.v[rows][:, :, None]
     return np.concatenate(
-        [bodies, own * speed, own * np.tanh(speed / SMOOTHED_SIGN), own * np.ones_like(speed)],
+        [
+            bodies,
+            identity * speed,
+            identity * np.tanh(speed / SMOOTHED_SIGN),
+            identity * np.ones_like(speed),
+        ],
         axis=2,
     )
 
 
 def _least(lags: Array, cost: Array) -> float:
-    """Where a parabola through the least point and its neighbours is least."""
+    """The minimum of a parabola through the lowest point and its neighbours."""
     k = int(np.argmin(cost))
     if k in (0, len(lags) - 1):
         return float(lags[k])

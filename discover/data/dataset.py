@@ -1,7 +1,7 @@
-"""A data set: states, joint forces and what followed, with all that is needed to read them alone.
+"""Data sets: states, joint forces and what followed, with the metadata to read them alone.
 
 Stored as HDF5 with a leading block (HDF5 calls it the user block) that holds the length and SHA-256
-of what follows, so that a truncated or edited file is known before anything in it is believed.
+of what follows, so that a truncated or edited file is refused before its content is read.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from discover.artifacts import write_bytes
+from discover.blackbox.region import Region
 from discover.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -116,6 +117,16 @@ class Dataset:
         step = self.metadata.get("dt")
         return None if step is None else float(step)
 
+    @property
+    def recorded(self) -> bool:
+        """Whether a real machine was recorded; otherwise the samples are simulated."""
+        return self.metadata.get("source") == "recording"
+
+    @property
+    def region(self) -> Region:
+        """The box that the states were drawn from, or that the training trajectories span."""
+        return Region.from_dict(self.metadata["region"])
+
     def select(self, rows: Tensor) -> Dataset:
         """The samples at the given rows (an index or a mask), with the same metadata."""
         chosen = {k: x[rows] for k in _ARRAYS if (x := getattr(self, k)) is not None}
@@ -160,7 +171,7 @@ class Dataset:
         return write_bytes(path, head.encode().ljust(_BLOCK, b"\n") + image)
 
     def _image(self) -> bytes:
-        """The HDF5 file, made in memory so that a full disk is met by one plain write only."""
+        """The HDF5 file, made in memory so that only one plain write can meet a full disk."""
         buffer = io.BytesIO()
         coordinates = self.metadata.get("coordinates", {})
         units = self.metadata.get("units", {})

@@ -20,7 +20,7 @@ INSTALL = {"minari": "pip install 'minari[hdf5]'", "lerobot": "pip install lerob
 
 
 def episode(library: str, name: str, number: str) -> tuple[Mapping[str, Any], str]:
-    """Columns of one episode of the data set `name`, and a hash of what is in them."""
+    """Columns of one episode of the data set `name`, and a hash of their content."""
     if not number.isdecimal():
         raise DatasetError(
             f"recording {name}: expected episodes by their numbers, as train = ['0', '1'], found "
@@ -36,15 +36,15 @@ def episode(library: str, name: str, number: str) -> tuple[Mapping[str, Any], st
 
 def _minari(name: str, number: int) -> dict[str, np.ndarray]:
     """`minari.load_dataset(name)`: an episode has one more observation than it has actions; the
-    last, which nobody acted on, is left out."""
+    last observation is left out."""
     data = _package("minari").load_dataset(name)
     if number >= data.total_episodes:
         raise _missing(name, number, int(data.total_episodes))
-    (found,) = data.iterate_episodes([number])
-    steps = len(np.asarray(found.rewards))
+    (record,) = data.iterate_episodes([number])
+    steps = len(np.asarray(record.rewards))
     columns: dict[str, np.ndarray] = {"index": np.arange(steps, dtype=float)}
     for key in ("observations", "actions", "infos"):
-        _spread(columns, key, getattr(found, key, None), steps)
+        _spread(columns, key, getattr(record, key, None), steps)
     return columns
 
 
@@ -68,7 +68,7 @@ def _lerobot(name: str, number: int) -> dict[str, np.ndarray]:
 
 
 def _spread(columns: dict[str, np.ndarray], key: str, values: Any, steps: int) -> None:
-    """Numbers and vectors as columns; what is neither is passed over."""
+    """Numbers and vectors as columns; anything else is skipped."""
     if isinstance(values, Mapping):
         for name, inner in values.items():
             _spread(columns, f"{key}/{name}", inner, steps)

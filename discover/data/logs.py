@@ -1,4 +1,4 @@
-"""Logs of a machine as arrays: CSV, Parquet or HDF5, by a map of columns, every value checked."""
+"""Logs of a machine as arrays: CSV, Parquet or HDF5, by a map of columns, all values checked."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from discover.artifacts import file_hash
 from discover.data.libraries import episode
+from discover.data.settings import Recording
 from discover.errors import DatasetError
-from discover.study.recipe_tables import Recording
 
 Array = NDArray[np.float64]
 _PLACE = re.compile(r"(?P<path>.+)\[(?P<column>\d+)\]\Z")
@@ -52,8 +52,8 @@ def read_log(name: str, recording: Recording) -> Log:
     values = {column: _numbers(path, column, table) for column in wanted}
     lengths = {column: len(x) for column, x in values.items()}
     if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{column} has {n}" for column, n in lengths.items())
-        raise DatasetError(f"recording {path}: expected columns of one length, found {found}")
+        described = ", ".join(f"{column} has {n}" for column, n in lengths.items())
+        raise DatasetError(f"recording {path}: expected columns of one length, found {described}")
     time = values[columns.time] * scale.time
     if len(time) < recording.smoothing.window:
         raise DatasetError(
@@ -111,7 +111,7 @@ def _file(path: Path, kind: str, wanted: list[str]) -> tuple[Mapping[str, Any], 
 
 
 def _without_jumps(path: Path, names: tuple[str, ...], q: Array) -> Array:
-    """q itself; DatasetError where it leaps by more than half a turn between two samples."""
+    """q unchanged. Raises DatasetError where it jumps by more than half a turn between samples."""
     rows, places = np.nonzero(np.abs(np.diff(q, axis=0)) > np.pi)
     if rows.size:
         raise DatasetError(

@@ -16,21 +16,20 @@ from discover.blackbox.region import Region
 from discover.data.alignment import Motion, align
 from discover.data.dataset import SPLITS, Dataset, describe
 from discover.data.logs import Log, read_log
+from discover.data.settings import Recording
 from discover.data.smoothing import Smoothed, savitzky_golay
 from discover.errors import DatasetError
-from discover.study.recipe_tables import Recording
 
 if TYPE_CHECKING:
     from kinematics import Robot
 
-# A window that spans this many times its usual time lies across a gap in the log.
-GAP = 2.0
+GAP = 2.0  # a window of so many times the median duration lies across a gap in the log
 
 Array = NDArray[np.float64]
 
 
 def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
-    """The files of a recording as one data set of accelerations; more goes into the metadata.
+    """The files of a recording as one data set of accelerations; `more` goes into the metadata.
 
     Each file is one trajectory; half a smoothing window is trimmed at both ends of each, and a
     whole one between training and validation, so that no recorded sample is behind both. Raises
@@ -102,7 +101,7 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
 
 
 def aligned(dataset: Dataset, robot: Robot) -> Dataset:
-    """The same data with what the fixed-lag check says of their joint forces in the metadata.
+    """The same data with the estimated delay and offsets of the joint forces in the metadata.
 
     Nothing is shifted: see `recording.delay` and `recording.offset`.
     """
@@ -114,10 +113,10 @@ def aligned(dataset: Dataset, robot: Robot) -> Dataset:
         assert part.a is not None
         arrays = {k: x.numpy() for k, x in (("q", part.q), ("v", part.v), ("a", part.a))}
         motions.append(Motion(time=part.t.numpy(), tau=part.tau.numpy(), **arrays))
-    found = align(robot, motions)
-    said = [*dataset.metadata.get("processing", []), found.sentence(robot.joint_names)]
-    told = {**dataset.metadata, "alignment": found.to_dict(), "processing": said}
-    return replace(dataset, metadata=told)
+    alignment = align(robot, motions)
+    processing = [*dataset.metadata.get("processing", []), alignment.sentence(robot.joint_names)]
+    metadata = {**dataset.metadata, "alignment": alignment.to_dict(), "processing": processing}
+    return replace(dataset, metadata=metadata)
 
 
 def support(dataset: Dataset, quantile: float = 0.005) -> Region:
@@ -160,7 +159,7 @@ def _states(smooth: Smoothed, nv: int, recording: Recording) -> dict[str, Array]
 def _noise(
     smooth: Smoothed, nv: int, recording: Recording
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """What is left of the noise in each group, and what it was in the recorded samples."""
+    """Standard deviation of the noise in each group, after the filter and before it."""
     q, tau, v = slice(0, nv), slice(nv, 2 * nv), slice(2 * nv, 3 * nv)
     raw = {"q": smooth.raw_noise[q], "tau": smooth.raw_noise[tau]}
     if len(smooth.raw_noise) > 2 * nv:
@@ -174,15 +173,15 @@ def _noise(
 def _split(
     log: Log, recording: Recording, keep: NDArray[np.bool_], *, is_test: bool
 ) -> NDArray[np.int64]:
-    """The split of each window's middle, counted in `SPLITS`; -1 for what is left out."""
+    """The split of each window's middle, an index into `SPLITS`; -1 where it is left out."""
     n = len(keep)
     split = np.full(n, SPLITS.index("test" if is_test else "train"), dtype=np.int64)
     if not is_test:
-        held = round(n * recording.validation)
+        held_out = round(n * recording.validation)
         gap = recording.smoothing.window - 1
-        if held:
-            split[n - held :] = SPLITS.index("validation")
-            split[max(0, n - held - gap) : n - held] = -1
+        if held_out:
+            split[n - held_out :] = SPLITS.index("validation")
+            split[max(0, n - held_out - gap) : n - held_out] = -1
         if not (keep & (split == SPLITS.index("train"))).any():
             raise DatasetError(
                 f"recording {log.name}: nothing is left to train on after trimming; make "

@@ -1,4 +1,4 @@
-"""Data sets whose answers come from the reference simulator."""
+"""Simulated data sets: states by a design, labelled by the reference simulator."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import rollouts, sample
 from discover.data.dataset import SPLITS, Dataset, describe
-from discover.study.recipe_tables import Data
+from discover.data.settings import Data
 from kinematics import Robot, aba, difference, integrate, simulate
 
 _AT_A_TIME = 8192
 
 
 def generate(data: Data, region: Region, robot: Robot, seed: int, **more: Any) -> Dataset:
-    """States by the recipe's design, with what the simulator answers; more goes into the metadata.
+    """A data set by its settings; `more` goes into the metadata.
 
     Accelerations are exact (forward dynamics), next states come from one RK4 step of data.dt with
     the joint force held. Independent samples are split at random, rollouts by trajectory. Noise is
@@ -27,9 +27,9 @@ def generate(data: Data, region: Region, robot: Robot, seed: int, **more: Any) -
     box = region.resolve(robot.nv)
     steps = data.outputs == "next_state"
     if data.design == "trajectories":
-        met = rollouts(box, robot, data.samples, seed, data.dt)
-        columns = {**met.batch._asdict(), "trajectory": met.trajectory, "t": met.t}
-        answers = {"q_next": met.q_next, "v_next": met.v_next} if steps else {"a": met.a}
+        drawn = rollouts(box, robot, data.samples, seed, data.dt)
+        columns = {**drawn.batch._asdict(), "trajectory": drawn.trajectory, "t": drawn.t}
+        answers = {"q_next": drawn.q_next, "v_next": drawn.v_next} if steps else {"a": drawn.a}
     else:
         batch = sample(box, robot, data.samples, seed, data.design, hole=data.hole)
         columns = {
@@ -58,7 +58,7 @@ def generate(data: Data, region: Region, robot: Robot, seed: int, **more: Any) -
 
 
 def _answers(robot: Robot, columns: dict[str, Tensor], dt: float | None) -> dict[str, Tensor]:
-    """Accelerations, or the states after dt where it is given, piece by piece to save memory."""
+    """Accelerations, or the states after dt where it is given, in pieces to save memory."""
     pieces: list[dict[str, Tensor]] = []
     for rows in torch.arange(len(columns["t"])).split(_AT_A_TIME):
         q, v, tau = (columns[name][rows] for name in ("q", "v", "tau"))
@@ -90,11 +90,11 @@ def _noisy(
     rng: np.random.Generator,
 ) -> dict[str, Tensor]:
     """The labels with noise: a fraction of the root mean square of a, or of the step's change."""
-    seen = (split != SPLITS.index("test")).double()[:, None]
+    noisy = (split != SPLITS.index("test")).double()[:, None]
 
     def draw(change: Tensor) -> Tensor:
         spread = noise * change.square().mean(0).sqrt()
-        return seen * spread * torch.from_numpy(rng.standard_normal(tuple(change.shape)))
+        return noisy * spread * torch.from_numpy(rng.standard_normal(tuple(change.shape)))
 
     if "a" in answers:
         return {"a": answers["a"] + draw(answers["a"])}

@@ -22,9 +22,9 @@ class Smoothed:
     """A signal after the filter, at the M = N - window + 1 samples that have a whole window.
 
     value (M, k); first and second (M, k): derivatives by time [1/s, 1/s²]; raw_noise (k,): standard
-    deviation of a recorded sample about the filter; noise, first_noise, second_noise (k,): what
-    such noise leaves of itself in the three, if it is white. What the filter rounds off is not in
-    them.
+    deviation of a recorded sample about the filter; noise, first_noise, second_noise (k,): the
+    standard deviation that such noise, if it is white, has in the three. The filter's own bias is
+    not included.
     """
 
     value: Array
@@ -44,19 +44,19 @@ def savitzky_golay(time: Array, signal: Array, window: int, order: int) -> Smoot
     half = window // 2
     windows = len(time) - window + 1
     coefficients = np.zeros((windows, 3, signal.shape[1]))
-    spread = np.zeros((windows, 3))  # what unit white noise leaves in value, slope and curvature
-    kept = np.zeros(windows)
+    spread = np.zeros((windows, 3))  # standard deviation that unit white noise has in each
+    own_weight = np.zeros(windows)
     for start in range(0, windows, _AT_A_TIME):
         rows = slice(start, min(start + _AT_A_TIME, windows))
         part = slice(rows.start, rows.stop + window - 1)
         weights = _weights(sliding_window_view(time[part], window), half, order)
-        seen = sliding_window_view(signal[part], window, axis=0)  # (m, k, window)
-        coefficients[rows, : weights.shape[1]] = np.einsum("mpw,mkw->mpk", weights, seen)
+        windowed = sliding_window_view(signal[part], window, axis=0)  # (m, k, window)
+        coefficients[rows, : weights.shape[1]] = np.einsum("mpw,mkw->mpk", weights, windowed)
         spread[rows, : weights.shape[1]] = np.sqrt((weights**2).sum(axis=2))
-        kept[rows] = weights[:, 0, half]
+        own_weight[rows] = weights[:, 0, half]
     residual = signal[half : half + windows] - coefficients[:, 0]
     # The middle residual of a least-squares fit has variance (1 - its own weight) of the noise.
-    residual /= np.sqrt(np.maximum(1 - kept, 1e-12))[:, None]
+    residual /= np.sqrt(np.maximum(1 - own_weight, 1e-12))[:, None]
     raw = np.sqrt(np.mean(residual**2, axis=0))
     noise, first_noise, second_noise = np.sqrt(np.mean(spread**2, axis=0))
     return Smoothed(
@@ -71,7 +71,7 @@ def savitzky_golay(time: Array, signal: Array, window: int, order: int) -> Smoot
 
 
 def _weights(times: Array, half: int, order: int) -> Array:
-    """(m, <= 3, window): what turns a window into its value, slope and curvature in the middle."""
+    """Weights (m, ≤ 3, window) of the samples in value, slope and curvature at the middle."""
     offset = times - times[:, half : half + 1]
     # In units of the window's reach, or the powers of milliseconds would ruin the conditioning.
     reach = np.abs(offset).max(axis=1)

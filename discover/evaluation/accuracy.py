@@ -1,7 +1,7 @@
-"""How wrong one `Dynamics` is about another, and how fast that grows with distance from the region.
+"""Error curves: relative error of one `Dynamics` about another against distance from the region.
 
-Any two answers can be compared: a model with the simulator, a law with the simulator, a law with
-the model it was taken from. Errors are relative (root mean square over the spread of the reference,
+Any two can be compared: a model with the simulator, a law with the simulator, a law with the model
+it was taken from. Errors are relative (root mean square over the spread of the reference,
 joint by joint), distances are in half-widths of the region, bands are bootstrapped over states.
 """
 
@@ -21,6 +21,7 @@ from discover.blackbox.contract import Dynamics
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import AXES, Batch, sample, shell
 from discover.errors import ModelError
+from discover.probes.reach import EDGES, ErrorCurve
 
 if TYPE_CHECKING:
     from kinematics import Robot
@@ -28,31 +29,13 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-SHELLS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)  # outer radii; the first is the region itself
+SAMPLES = 512  # states in each shell
 BAND = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
-class ErrorCurve:
-    """Relative error against distance along one axis.
-
-    `distance` are the outer radii of the shells in half-widths (1.0: inside the region, uniformly);
-    `error` the relative errors there, `low` and `high` their bootstrapped 95 % band. An error is
-    infinite where the candidate did not answer with finite numbers.
-    """
-
-    axis: str
-    subject: str
-    distance: list[float]
-    error: list[float]
-    low: list[float]
-    high: list[float]
-    samples: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class States:
-    """One shell's worth of questions: axis, outer radius, states (B, ...)."""
+    """The states (B, …) of one shell: axis and outer radius [half-widths]."""
 
     axis: str
     outer: float
@@ -64,24 +47,24 @@ def shells(
     robot: Robot | int,
     *,
     axes: Sequence[str] = AXES,
-    radii: Sequence[float] = SHELLS,
-    samples: int = 512,
+    radii: Sequence[float] = EDGES,
+    samples: int = SAMPLES,
     seed: int = 0,
 ) -> list[States]:
     """The states at which curves are measured: the region, then shell after shell, per axis."""
     inside = sample(region, robot, samples, seed)
-    found: list[States] = []
+    drawn: list[States] = []
     for number, axis in enumerate(axes):
-        found.append(States(axis=axis, outer=radii[0], batch=inside))
+        drawn.append(States(axis=axis, outer=radii[0], batch=inside))
         for step, (inner, outer) in enumerate(itertools.pairwise(radii), start=1):
             draw = seed + 1 + number * len(radii) + step
             batch = shell(region, robot, samples, inner, outer, axis, draw)
-            found.append(States(axis=axis, outer=outer, batch=batch))
-    return found
+            drawn.append(States(axis=axis, outer=outer, batch=batch))
+    return drawn
 
 
 def answers(dynamics: Dynamics, questions: Sequence[States]) -> list[Array]:
-    """What `dynamics` says to each of the questions, as (B, nv) float64 arrays."""
+    """The accelerations of `dynamics` in each shell, (B, nv) in float64."""
     return [ask(dynamics, states.batch) for states in questions]
 
 
@@ -104,12 +87,12 @@ def compare(
     subject: str,
     seed: int = 0,
 ) -> list[ErrorCurve]:
-    """Curves, one an axis, from two sets of answers to the same questions."""
+    """One curve an axis, from two sets of answers on the same shells (`answers`)."""
     curves = []
     for axis in dict.fromkeys(states.axis for states in questions):
         rows = [
-            (states.outer, *banded_error(said, true, seed=seed))
-            for said, true, states in zip(candidate, reference, questions, strict=True)
+            (states.outer, *banded_error(predicted, true, seed=seed))
+            for predicted, true, states in zip(candidate, reference, questions, strict=True)
             if states.axis == axis
         ]
         distance, error, low, high = (list(column) for column in zip(*rows, strict=True))
@@ -121,7 +104,6 @@ def compare(
                 error=error,
                 low=low,
                 high=high,
-                samples=len(candidate[0]),
             )
         )
     return curves
@@ -135,8 +117,8 @@ def error_curves(
     *,
     subject: str = "candidate against reference",
     axes: Sequence[str] = AXES,
-    radii: Sequence[float] = SHELLS,
-    samples: int = 512,
+    radii: Sequence[float] = EDGES,
+    samples: int = SAMPLES,
     seed: int = 0,
 ) -> list[ErrorCurve]:
     """How the candidate's error grows away from the region, one curve an axis."""
@@ -151,19 +133,19 @@ def error_curves(
 
 
 def banded_error(
-    said: Array, true: Array, *, resamples: int = 200, seed: int = 0
+    predicted: Array, true: Array, *, resamples: int = 200, seed: int = 0
 ) -> tuple[float, float, float]:
     """Relative error with its bootstrapped band: (error, low, high).
 
     The error is sqrt(mean over joints of (mean square error / mean square of the reference)), for
     arrays (B, nv); the bootstrap redraws the B rows.
     """
-    if not np.isfinite(said).all():
+    if not np.isfinite(predicted).all():
         return math.inf, math.inf, math.inf
-    wrong, spread = (said - true) ** 2, true**2
+    wrong, spread = (predicted - true) ** 2, true**2
     error = _relative(wrong.mean(0), spread.mean(0))
     rng = np.random.default_rng(seed)
-    rows = len(said)
+    rows = len(predicted)
     weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=resamples) / rows
     draws = _relative(weights @ wrong, weights @ spread)
     low, high = np.quantile(draws, [(1 - BAND) / 2, (1 + BAND) / 2])

@@ -1,8 +1,8 @@
-"""Rolling a `Dynamics` forward in time, and judging the forecast by its errors, energy and chaos.
+"""Forecasts: a `Dynamics` integrated in time, and its error, energy drift and divergence rate.
 
-Model, law and simulator are stepped by one and the same integrator from the same starts, so what
-differs between the forecasts is what they say, not how they are stepped. Models of next states are
-applied again and again, and so are the simulator's and the law's own step maps beside them.
+Model, law and simulator are integrated by the same scheme from the same starts, so that the
+forecasts differ only by the accelerations. Models of next states are iterated, and compared with
+the iterated step maps of simulator and law.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ Roll = Callable[[Tensor, Tensor, int], "Forecast"]  # from starts q0, v0 over so
 class Forecast:
     """A batch of trajectories: t (T,) [s], q (T, B, nq), v (T, B, nv), energy (T, B) [J].
 
-    The energy is the one that the robot's description gives to the states passed through, so all
-    forecasts are weighed on the same scale.
+    The energy is computed from the robot's description, on the same scale for all forecasts.
     """
 
     t: Tensor
@@ -160,12 +159,12 @@ def compare_forecasts(
     seconds: float = 4.0,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Roll subjects and reference out from the same starts, in the inner half of the region.
+    """Compare forecasts of subjects and reference from the same starts, in the region's inner half.
 
     Where the reference's own motions are outside the region most of the time, the horizon is cut
-    to a few times their stay in it. Returns what to say (valid times, energy drift, divergence
-    rate; JSON-able) and what to draw (arrays of the first start's trajectories, and of the spread
-    over all starts).
+    to a few times their stay in it. Returns a table (valid times, energy drift, divergence
+    rate; JSON-able) and arrays to draw (the first start's trajectories, and the spread over all
+    starts).
     """
     batch = sample(region.scaled(0.5), robot, starts, seed)
 
@@ -207,15 +206,15 @@ def compare_step_maps(
     seconds: float = 4.0,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The same for models of next states: maps over dt [s], held against the reference's own map.
+    """The same for models of next states: maps over dt [s], compared with the reference's own map.
 
     The step is the models' own, so a horizon that is cut has fewer of them.
     """
     batch = sample(region.scaled(0.5), robot, starts, seed)
     true = iterate(reference, robot, batch.q, batch.v, dt=dt, steps=max(2, round(seconds / dt)))
     steps = max(2, round(horizon(robot, region, true) / dt))
-    kept = slice(0, steps + 1)
-    true = Forecast(t=true.t[kept], q=true.q[kept], v=true.v[kept], energy=true.energy[kept])
+    cut = slice(0, steps + 1)
+    true = Forecast(t=true.t[cut], q=true.q[cut], v=true.v[cut], energy=true.energy[cut])
 
     def roller(step: StepMap) -> Roll:
         def roll(q: Tensor, v: Tensor, steps: int) -> Forecast:
@@ -229,8 +228,8 @@ def compare_step_maps(
 
 
 def horizon(robot: Robot, region: Region, path: Forecast) -> float:
-    """How long to look [s]: the whole path, or a few times the stay in the region where most of
-    the path is outside. Long after all have left, a forecast tells of chaos and of little else."""
+    """The horizon [s]: the whole path; or, where most of it is outside the region, a few times the
+    median stay in it. Long after the exit, a forecast shows chaos and little else."""
     seconds = float(path.t[-1])
     inside = _inside(robot, region, path)
     if float(inside.double().mean()) >= FAIR:
@@ -241,7 +240,7 @@ def horizon(robot: Robot, region: Region, path: Forecast) -> float:
 def _judge(
     subjects: dict[str, Roll], reference: Roll, true: Forecast, robot: Robot, region: Region
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Every subject along the times of the true path, from the same starts."""
+    """Table and arrays of every subject, rolled out along the true path from the same starts."""
     inside, steps = _inside(robot, region, true), len(true.t) - 1
     exchanged = (true.energy - true.energy[0]).abs()
     swing = _kinetic_swing(robot, true)
@@ -263,12 +262,12 @@ def _judge(
         "subjects": {},
     }
     for name, roll in subjects.items():
-        told = roll(true.q[0], true.v[0], steps)
-        away = divergence(robot, true, told)
+        predicted = roll(true.q[0], true.v[0], steps)
+        away = divergence(robot, true, predicted)
         holds = valid_time(true.t, away)
-        drift = (told.energy - true.energy).abs() / swing
-        drawn[f"{name}_q"] = told.q[:, 0].numpy()
-        drawn[f"{name}_energy"] = told.energy[:, 0].numpy()
+        drift = (predicted.energy - true.energy).abs() / swing
+        drawn[f"{name}_q"] = predicted.q[:, 0].numpy()
+        drawn[f"{name}_energy"] = predicted.energy[:, 0].numpy()
         drawn[f"{name}_away"] = np.quantile(
             away.numpy(), [0.25, 0.5, 0.75], axis=1, method="nearest"
         )

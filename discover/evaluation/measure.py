@@ -1,12 +1,13 @@
-"""What a report shows beside the verdict, measured after it: errors, forecasts, times, test data.
+"""What a report shows beside the verdict: error curves, forecasts, time ledger, test recordings.
 
-The verdict never sees any of this: here the simulator, or recordings that were kept aside, may be
-asked.
+Measured after the verdict, which uses none of it: here the simulator, or recordings that were kept
+aside, serve as the truth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,10 @@ from discover.artifacts import write_arrays, write_json
 from discover.blackbox.contract import BlackBox, Dynamics, relative_error
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import Batch
-from discover.evaluation import accuracy, contenders, forecast, ledger
+from discover.evaluation import accuracy, forecast, line_up, time_ledger
+from discover.evaluation.simulators.reference import simulator
 from discover.laws import RigidBodyLaw
-from discover.study.recipes import Recipe
-from discover.study.stages import simulator
+from discover.probes.reach import ErrorCurve
 from kinematics import Robot
 
 if TYPE_CHECKING:
@@ -33,70 +34,82 @@ STEPS, LEAST_DT = 400, 0.005  # a forecast has at most so many steps, none short
 
 
 def measure(
-    recipe: Recipe,
     model: Callable[..., Any],
     law: Any | None,
     robot: Robot,
     region: Region,
     dataset: Dataset,
     out: Path,
+    *,
+    rollout_s: float = 5.0,
+    ledger: bool = True,
+    seed: int = 0,
 ) -> list[Path]:
-    """Measure what the recipe's `[report]` asks for and write it to `out`; returns the files."""
+    """Measure model and law, write JSON and arrays to `out`, and return the files' paths.
+
+    Where the data are simulated, model and law are compared with the simulator (error curves, and
+    forecasts over rollout_s seconds); where they are recorded, with the test trajectories. ledger:
+    whether the time ledger is measured.
+    """
     steps = dataset.outputs == "next_state"
     dt = dataset.dt if steps else None
     answered = accelerations(model, robot, outputs=dataset.outputs, dt=dt)
-    seed = recipe.study.seed
     written = []
-    if recipe.recording is not None:
-        told = on_recordings(answered, law, robot, dataset)
-        written.append(write_json(out / "recordings.json", told))
+    if dataset.recorded:
+        table = on_recordings(answered, law, robot, dataset)
+        written.append(write_json(out / "recordings.json", table))
     else:
         reference = accelerations(
             simulator(robot, outputs=dataset.outputs, dt=dt), robot, outputs=dataset.outputs, dt=dt
         )
         curves = error_curves(answered, law, reference, robot, region, dt=dt, seed=seed)
-        written.append(write_json(out / "accuracy.json", {"curves": curves}))
-        told, drawn = forecasts(
-            model, law, robot, region, dt=dt, seconds=recipe.report.rollout_s, seed=seed
-        )
-        told["coordinates"] = coordinates(robot)
-        written.append(write_json(out / "forecast.json", told))
+        stored = [{**asdict(curve), "samples": accuracy.SAMPLES} for curve in curves]
+        written.append(write_json(out / "accuracy.json", {"curves": stored}))
+        table, drawn = forecasts(model, law, robot, region, dt=dt, seconds=rollout_s, seed=seed)
+        table["coordinates"] = coordinates(robot)
+        written.append(write_json(out / "forecast.json", table))
         written.append(write_arrays(out / "forecast.npz", **drawn))
-    if recipe.report.ledger:
-        runners = contenders.line_up(robot, model, law)
-        timings = ledger.measure(runners, robot, region, seed=seed)
-        held: dict[str, Any] = {"machine": ledger.machine(), "timings": timings}
-        if recipe.recording is None:  # of recordings nobody knows what is true outside
+    if ledger:
+        contenders = line_up.on_the_processor(robot, model, law)
+        timings = time_ledger.measure(contenders, robot, region, seed=seed)
+        entries: dict[str, Any] = {"machine": time_ledger.machine(), "timings": timings}
+        if not dataset.recorded:  # outside of recordings the true accelerations are unknown
             true = kinematics.compile(robot, "aba")
 
             def answer(batch: Batch) -> np.ndarray:
                 return np.asarray(true(*(x.numpy() for x in batch)))
 
-            held["accuracy"] = ledger.errors(runners, answer, robot, region, seed=seed)
-        written.append(write_json(out / "ledger.json", held))
+            entries["accuracy"] = time_ledger.errors(contenders, answer, robot, region, seed=seed)
+        written.append(write_json(out / "ledger.json", entries))
     return written
 
 
 def error_curves(
     model: Dynamics,
-    law: Dynamics | None,
+    law: Any | None,
     reference: Dynamics,
     robot: Robot,
     region: Region,
     *,
     dt: float | None = None,
     seed: int = 0,
-) -> list[accuracy.ErrorCurve]:
-    """Model, law and simulator on the same states, each against each."""
+) -> list[ErrorCurve]:
+    """Error curves of model and law against the simulator, and of the law against the model."""
     questions = accuracy.shells(region, robot, seed=seed)
-    true = accuracy.answers(reference, questions)
-    said = accuracy.answers(model, questions)
-    curves = accuracy.compare(said, true, questions, subject="model against simulator", seed=seed)
+    of_reference = accuracy.answers(reference, questions)
+    of_model = accuracy.answers(model, questions)
+    curves = accuracy.compare(
+        of_model, of_reference, questions, subject="model against simulator", seed=seed
+    )
     if law is not None:
-        own = accelerations(law.step, robot, outputs="next_state", dt=dt) if dt else law  # type: ignore[attr-defined]
-        laid = accuracy.answers(own, questions)
-        for other, subject in ((true, "law against simulator"), (said, "law against model")):
-            curves += accuracy.compare(laid, other, questions, subject=subject, seed=seed)
+        if dt is not None:
+            law = accelerations(law.step, robot, outputs="next_state", dt=dt)
+        of_law = accuracy.answers(law, questions)
+        for other, subject in (
+            (of_reference, "law against simulator"),
+            (of_model, "law against model"),
+        ):
+            curves += accuracy.compare(of_law, other, questions, subject=subject, seed=seed)
     return curves
 
 
@@ -110,8 +123,8 @@ def forecasts(
     seconds: float,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Model and law against the simulator over time; with dt they are maps of next states, and
-    stand against the simulator's own map."""
+    """Forecasts of model and law against the simulator; with dt they are step maps, compared with
+    the simulator's own."""
     if dt is not None:
         maps = {"model": step_map(model, robot, dt)}
         if law is not None:
@@ -135,14 +148,14 @@ def forecasts(
 
 
 def step_map(model: Callable[..., Any], robot: Robot, dt: float) -> forecast.StepMap:
-    """Somebody's model of next states, asked with the care of a `Respondent`."""
+    """A model of next states as a map (q, v, tau) -> (q, v), checked by a `BlackBox`."""
     blackbox = BlackBox(model, robot.nq, robot.nv, outputs="next_state", dt=dt)
 
     def step(q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
-        told = blackbox.ask(q, v, tau, strict=False)
-        assert told.q_next is not None  # a respondent of next states gives both
-        assert told.v_next is not None
-        return told.q_next, told.v_next
+        answers = blackbox.ask(q, v, tau, strict=False)
+        assert answers.q_next is not None  # a black box of next states gives both
+        assert answers.v_next is not None
+        return answers.q_next, answers.v_next
 
     return step
 
@@ -150,7 +163,7 @@ def step_map(model: Callable[..., Any], robot: Robot, dt: float) -> forecast.Ste
 def accelerations(
     model: Callable[..., Any], robot: Robot, *, outputs: str, dt: float | None
 ) -> Dynamics:
-    """Any model as accelerations: a step map answers with its change of velocity over dt."""
+    """Any model as a `Dynamics`: of a step map, the change of velocity divided by dt."""
     blackbox = BlackBox(model, robot.nq, robot.nv, outputs=outputs, dt=dt)
 
     def answer(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
@@ -160,7 +173,7 @@ def accelerations(
 
 
 def compiled(program: Callable[..., Any]) -> Dynamics:
-    """A compiled program on NumPy arrays as a `Dynamics`: what long forecasts can afford."""
+    """A compiled program on NumPy arrays as a `Dynamics`, fast enough for long forecasts."""
 
     def answer(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         return torch.from_numpy(program(q.numpy(), v.numpy(), tau.numpy()))
@@ -171,7 +184,7 @@ def compiled(program: Callable[..., Any]) -> Dynamics:
 def on_recordings(
     model: Dynamics, law: Any | None, robot: Robot, dataset: Dataset
 ) -> dict[str, Any]:
-    """Errors on each test trajectory: the model's accelerations, the laws' joint forces.
+    """Errors on each test trajectory: of the model's accelerations, and of the law's joint forces.
 
     A law's joint force at the recorded acceleration is tau + H_law (a - a_law(q, v, tau)), which
     is its inverse dynamics wherever its terms do not depend on a or tau.

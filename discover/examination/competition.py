@@ -1,8 +1,7 @@
-"""Families of laws compete for a model's answers.
+"""The competition of laws: efforts, each with more queries or more hypotheses than the one before.
 
-They are fitted to answers inside and out to twice the region, are frozen, and are tested on fresh
-answers further out, together and along each axis; what they leave over is looked at. Few answers
-come first, and laws that somebody listed; where these make the verdict safe no more is asked.
+`examine` calls them in turn until the verdict is settled. An effort returns the session it worked
+in and its measurements, or None where it has nothing to add.
 """
 
 from __future__ import annotations
@@ -10,192 +9,244 @@ from __future__ import annotations
 from dataclasses import replace
 
 from discover.blackbox.session import Budget, QuerySession
-from discover.examination.description import Finding, conclude, spoken_by
-from discover.examination.hypotheses import (
-    MANY,
+from discover.examination.fits import (
+    FIT_RANGE,
     MAX_TERMS,
-    WIDE,
+    Laws,
     answers_inside,
-    behind_channels,
-    fitted,
-    joined,
-    searched,
+    fit_listed,
+    with_inner_law,
 )
-from discover.examination.measurements import NOWHERE, SAME, Weighed, resolution, weigh
-from discover.examination.metrics import ends, goes_on, goes_on_beyond_noise, remembered, worst
+from discover.examination.hypotheses import AROUND_BODIES, HYPOTHESES, extended
+from discover.examination.measurements import (
+    SAME,
+    Measurements,
+    measure,
+    no_law_far_out,
+    resolution_of,
+    settled,
+)
+from discover.examination.metrics import (
+    inner_law_end,
+    inner_law_end_in_noise,
+    law_ends,
+    worst_error,
+)
+from discover.examination.opening import Screen
+from discover.examination.outcome import Outcome
+from discover.judgement.evidence import Name
+from discover.judgement.thresholds import bound, threshold
+from discover.judgement.verdict import Verdict
 from discover.laws.extensions.terms import library
 from discover.laws.rigid_body.consistency import complete
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.residual_search import law_within_region
 from discover.laws.search.selection import refit, select
-from discover.probes import noise
-from discover.probes import table_evidence as lookup
-from discover.probes.far_constancy import standstill
+from discover.probes import TRAINING_MEMORY, Subject, measured
+from discover.probes.far_curvature import constant_far_out
 from discover.probes.reach import curves, relative
 
-_FIRST = 0.5  # share of the answers that are asked for at first
-_NOISY = 3  # how many times as many questions answers are worth that do not repeat themselves
-_DESCRIBED = 0.1  # relative error inside below which a law describes the model there
-_HELD = 0.3  # above which robots of many coordinates are asked for no law inside either
-_PAST = 1.25  # half-widths, from which a law ends past the edge of the region
+_FIRST_SHARE = threshold("examination.first_share")
+_NOISY = threshold("examination.noisy_factor")
+_DESCRIBED = threshold("examination.described")
+_GOES_ON = threshold("examination.goes_on")
+
+Effort = tuple[QuerySession, Measurements]
 
 
-def compete(
-    session: QuerySession, first: Fit, floor: noise.Floor, training_data: tuple | None
-) -> Finding:
-    """Families of laws compete for the answers inside and out to twice the region."""
-    gate, whole = max(floor.rounding, 1e-10), session.budget
-    full = whole.times(_NOISY) if floor.random > 0 else whole
-    session.budget = whole.times(_FIRST)
-    weighed = weigh(session, fitted(session, first, floor, gate), floor, gate)
-    if not weighed.safe(max(gate, floor.random)):
-        session.budget = full
-        weighed = _weighed_in_full(session, first, floor, gate, weighed)
-    elif weighed.answer == "lookup table" and not weighed.raw:
-        weighed = _weighed_behind_channels(session, first, floor, gate, weighed, full)
-    inner = weighed.laws.local
-    if weighed.values["best law error far out"] > NOWHERE:
-        most = max(whole.inside, session.budget.inside)
-        session.budget = replace(session.budget, inside=most)
-        inner = _inner(session, weighed, floor, gate)
-        if worst(inner, weighed.laws.sets.far, floor) < NOWHERE:
-            # What looked like a table far out is a law, and perhaps one that flattens there.
-            if not weighed.laws.searched:
-                session.budget = full
-                weighed = _weighed_in_full(session, first, floor, gate, weighed)
-            laws = joined(weighed.laws, inner)
-            if laws is not weighed.laws:
-                weighed = weigh(session, laws, floor, gate, weighed.values)
-        held = weighed.laws.sets.inside
-        best = min(weighed.values["best law error in the region"], relative(inner, held))
-        weighed.values["best law error in the region"] = best
-        weighed.values.update(_goes_on(session, weighed, inner, floor))
-    weighed.values.update(
-        remembered(session, weighed.laws.local, training_data, weighed.laws.sets.inside, floor)
-    )
-    return _told(session, weighed, inner, floor)
+def full_budget(session: QuerySession, screen: Screen) -> Budget:
+    """The whole budget, several times as much for a model that does not repeat its answers."""
+    return session.budget.times(_NOISY) if screen.noise.random > 0 else session.budget
 
 
-def _weighed_in_full(
-    session: QuerySession, first: Fit, floor: noise.Floor, gate: float, before: Weighed
-) -> Weighed:
-    """With all answers of the budget, and laws that nobody listed."""
-    laws = searched(session, fitted(session, first, floor, gate), max(gate, floor.random))
-    return weigh(session, laws, floor, gate, {} if floor.random > 0 else before.values)
+def listed_laws(session: QuerySession, screen: Screen) -> Effort:
+    """Laws that a library lists, on a share of the budget."""
+    session = session.with_budget(session.budget.times(_FIRST_SHARE))
+    return session, measure(session, screen, fit_listed(session, screen))
 
 
-def _weighed_behind_channels(
-    session: QuerySession,
-    first: Fit,
-    floor: noise.Floor,
-    gate: float,
-    before: Weighed,
-    full: Budget,
-) -> Weighed:
-    """Answers that are limited are flat far out, as a table's are: where bodies behind channels
-    go on describing the model there, all is weighed again with all answers of the budget."""
-    level = max(gate, floor.random)
-    laws = behind_channels(before.laws, level)
-    if laws is before.laws or worst(laws.extended, laws.sets.far, floor) > NOWHERE:
-        return before
-    session.budget = full
-    laws = behind_channels(fitted(session, first, floor, gate), level)
-    weighed = weigh(session, replace(laws, searched=True), floor, gate)
-    if weighed.safe(level):
-        return weighed
-    return _weighed_in_full(session, first, floor, gate, weighed)
+def limited_outputs(
+    session: QuerySession, screen: Screen, before: Measurements, verdict: Verdict
+) -> Effort | None:
+    """Bodies behind static functions, of what looks like a smooth table.
+
+    Limited outputs are constant far out, as a table's are: where bodies behind a function go on
+    describing the model there, they are fitted again on the full budget.
+    """
+    if verdict.answer != "lookup table" or before.raw_table:
+        return None
+    if not settled(before, verdict, screen.level):
+        return None
+    laws = extended(AROUND_BODIES, session, before.laws, screen.level)
+    far = laws.sets.far
+    if laws is before.laws or worst_error(laws.extended, far, screen.noise) > no_law_far_out():
+        return None
+    session = session.with_budget(full_budget(session, screen))
+    laws = extended(AROUND_BODIES, session, fit_listed(session, screen), screen.level)
+    return session, measure(session, screen, replace(laws, searched=True))
 
 
-def _inner(session: QuerySession, weighed: Weighed, floor: noise.Floor, gate: float) -> Fit:
-    """The law that a model follows in the region only: of networks and switches there is one."""
-    lawless = relative(weighed.laws.local, weighed.laws.sets.inside) > _HELD + 2 * floor.random
-    if weighed.raw or (lawless and session.robot.nv > MANY):
-        return weighed.laws.local
-    inside, held = answers_inside(session)
-    start = weighed.laws.local
-    local = refit(start, inside, start.family.terms)
+def every_hypothesis(
+    session: QuerySession, screen: Screen, before: Measurements, verdict: Verdict
+) -> Effort | None:
+    """Every hypothesis, on the full budget."""
+    if settled(before, verdict, screen.level):
+        return None
+    return _with_every_hypothesis(session, screen, before)
+
+
+def _with_every_hypothesis(session: QuerySession, screen: Screen, before: Measurements) -> Effort:
+    session = session.with_budget(full_budget(session, screen))
+    laws = extended(HYPOTHESES, session, fit_listed(session, screen), screen.level)
+    # What noise hid in few answers may show in many: then everything is measured anew.
+    earlier = None if screen.noise.random > 0 else before
+    return session, measure(session, screen, laws, earlier)
+
+
+EFFORTS = (limited_outputs, every_hypothesis)
+
+
+def inner_law(session: QuerySession, screen: Screen, measurements: Measurements) -> Fit:
+    """The law that the model follows in the region only: of networks and switches there is one."""
+    local, noise = measurements.laws.local, screen.noise
+    if measurements.raw_table:
+        return local
+    inside, held_out = answers_inside(session)
+    start = refit(local, inside, local.family.terms)
     listed = select(
-        local,
+        start,
         inside,
-        held,
+        held_out,
         library(session.robot),
-        floor=gate,
+        floor=screen.gate,
         limit=MAX_TERMS,
-        noise=floor.random,
+        noise=noise.random,
     ).fit
-    least = max(gate, floor.random)
-    return law_within_region(local, listed, inside, held, floor=least, limit=MAX_TERMS)
+    return law_within_region(start, listed, inside, held_out, floor=screen.level, limit=MAX_TERMS)
 
 
-def _goes_on(
-    session: QuerySession, weighed: Weighed, inner: Fit, floor: noise.Floor
-) -> dict[str, float]:
-    """How far the law of the region goes on past its edge, of a model whose flat answers may have
-    another reason than a table's: it stands still far out, or is a law up to noise inside."""
-    held = answers_inside(session)[1]
-    if weighed.raw:
-        return {}
-    if standstill(session, inner.scale, floor.level):
-        return {"end of the law inside": goes_on(session, inner, held, floor)}
-    if floor.random > 0:
-        laws = (inner, weighed.laws.local)
-        past = goes_on_beyond_noise(session, laws, held, floor)
-        if past is not None:
-            return {"end of the law up to noise": past}
-    return {}
+def reconsidered(
+    whole: QuerySession,
+    session: QuerySession,
+    screen: Screen,
+    measurements: Measurements,
+    inner: Fit,
+) -> Effort:
+    """The measurements, where the law of the region holds far out after all: what looked like a
+    table is a law, perhaps one that becomes constant there, and competes with the extended law.
+
+    whole    the session with the whole budget
+    session  the one that the measurements were made in
+    """
+    far = measurements.laws.sets.far
+    if worst_error(inner, far, screen.noise) >= no_law_far_out():
+        return session, measurements
+    if not measurements.laws.searched:
+        session, measurements = _with_every_hypothesis(whole, screen, measurements)
+    laws = with_inner_law(measurements.laws, inner)
+    if laws is not measurements.laws:
+        measurements = measure(session, screen, laws, measurements)
+    return session, measurements
 
 
-def _told(session: QuerySession, weighed: Weighed, inner: Fit, floor: noise.Floor) -> Finding:
-    """The finding, with the law of whatever won."""
-    laws, wins, notes = weighed.laws, weighed.answer, weighed.notes
-    held = laws.sets.inside
-    law = {"physics": laws.physics, "alternative law": laws.extended}.get(wins, inner)
-    origin = f"{len(session.answers['inside'])} answers inside the region"
-    if law is not inner:
-        origin = f"{len(laws.inside)} answers inside the region"
-        origin += f" and {len(laws.near)} out to {WIDE:g} half-widths"
-    completion, seen = weighed.completion, weighed.seen
+def beyond_the_region(
+    session: QuerySession, screen: Screen, measurements: Measurements, inner: Fit
+) -> dict[Name, float]:
+    """The error of the law of the region, and how far it holds past the region's edge, of a model
+    that is constant far out for another reason than a table's: it is so everywhere, or it is a law
+    up to noise inside."""
+    noise, held_out = screen.noise, measurements.laws.sets.inside
+    best = min(measurements.values[Name.BEST_ERROR_INSIDE], relative(inner, held_out))
+    values = {Name.BEST_ERROR_INSIDE: best}
+    if measurements.raw_table:
+        return values
+    held_out = answers_inside(session)[1]
+    if constant_far_out(session, inner.scale, noise.level):
+        values[Name.INNER_LAW_END] = inner_law_end(session, inner, held_out, noise)
+    elif noise.random > 0:
+        laws = (inner, measurements.laws.local)
+        end = inner_law_end_in_noise(session, laws, held_out, noise)
+        if end is not None:
+            values[Name.INNER_LAW_END_IN_NOISE] = end
+    return values
+
+
+def training_memory(
+    session: QuerySession, screen: Screen, measurements: Measurements
+) -> dict[Name, float]:
+    """What the model returns of its training data, where they are known."""
+    laws = measurements.laws
+    subject = Subject(
+        session=session, noise=screen.noise, law=laws.local, held_out=laws.sets.inside
+    )
+    return measured(TRAINING_MEMORY, subject)
+
+
+def outcome(
+    session: QuerySession,
+    screen: Screen,
+    measurements: Measurements,
+    inner: Fit,
+    verdict: Verdict,
+) -> Outcome:
+    """The law that the verdict speaks of, where it ends, and what is said of it."""
+    laws, answer, noise = measurements.laws, verdict.answer, screen.noise
+    held_out = laws.sets.inside
+    law = {"physics": laws.physics, "alternative law": laws.extended}.get(answer, inner)
+    completion, visible = measurements.completion, measurements.resolution
     if law is not laws.physics:
         completion = complete(*law.bare(laws.inside), session.robot.pi)
-        seen = resolution(session, law, laws, floor, weighed.blur)
-    flat = weighed.values.get("far curvature", 1.0) < lookup.FLAT
-    end = weighed.values.get("end of the law inside", 0.0)
-    if wins == "undetermined" and flat and end > _PAST:
-        notes = [
-            *notes,
-            "Far out all answers are one, but that is no sign of a table: along q, v and tau, each "
-            f"by itself, the law of the region goes on past the region's edge, to {end:.2f} "
-            "half-widths at least.",
-        ]
-    past = weighed.values.get("end of the law up to noise", 0.0)
-    if wins == "undetermined" and past > _PAST:
-        notes = [
-            *notes,
-            "Inside the region a law leaves nothing over but noise, and along q, v and tau, each "
-            f"by itself, it goes on to {past:.2f} half-widths at least: what comes after it is no "
-            "sign of a table.",
-        ]
-    drawn = curves(session, law, held)
+        visible = resolution_of(session, screen, law, laws, measurements.blur)
+    notes = list(measurements.notes)
     edges: dict[str, float] = {}
-    if wins == "undetermined" and relative(law, held) < _DESCRIBED + 2 * floor.random:
-        edges = ends(session, law, held, laws.sets.far, floor)
+    if answer == "undetermined":
+        notes += _laws_that_go_on(measurements)
+        if relative(law, held_out) < _DESCRIBED + 2 * noise.random:
+            edges = law_ends(session, law, held_out, laws.sets.far, noise)
         if edges:
             where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
-            notes = [*notes, f"One law inside; something else outside, from {where} on."]
-    asked = session
-    if max(relative(law, x) for x in (held, *laws.sets.far)) < SAME and law.integrator is None:
-        asked = replace(session, blackbox=spoken_by(law, session.blackbox))
-    return conclude(
-        asked,
-        law,
-        completion,
-        drawn,
-        weighed.values,
-        floor,
-        notes,
-        law_from=origin,
-        seen=seen,
+            notes.append(f"One law inside; something else outside, from {where} on.")
+    drawn = curves(session, law, held_out)
+    same = max(relative(law, x) for x in (held_out, *laws.sets.far)) < SAME
+    return Outcome(
+        session=session.of_law(law.predict) if same and law.integrator is None else session,
+        law=law,
+        values=measurements.values,
+        curves=drawn,
+        law_from=_origin(session, laws, law is inner),
+        resolution=visible,
+        completion=completion,
         edges=edges,
         tried=laws.tried,
-        near=laws.near_laws if law is laws.extended else (),
+        near_ties=laws.near_ties if law is laws.extended else (),
+        notes=notes,
     )
+
+
+def _origin(session: QuerySession, laws: Laws, of_region: bool) -> str:
+    """Which answers the law was fitted to."""
+    if of_region:
+        return f"{len(session.answers['inside'])} answers inside the region"
+    inside, near = len(laws.inside), len(laws.near)
+    return f"{inside} answers inside the region and {near} out to {FIT_RANGE:g} half-widths"
+
+
+def _laws_that_go_on(measurements: Measurements) -> list[str]:
+    """Why answers that are constant far out are no sign of a table here."""
+    values, notes = measurements.values, []
+    flat = values.get(Name.FAR_CURVATURE, 1.0) < bound("lookup table", Name.FAR_CURVATURE)
+    end = values.get(Name.INNER_LAW_END, 0.0)
+    if flat and end > _GOES_ON:
+        notes.append(
+            "Far out the answer is the same to every query, but that is no sign of a table: along "
+            "q, v and tau, each by itself, the law of the region holds past the region's edge, to "
+            f"{end:.2f} half-widths at least."
+        )
+    end = values.get(Name.INNER_LAW_END_IN_NOISE, 0.0)
+    if end > _GOES_ON:
+        notes.append(
+            "Inside the region a law leaves nothing but noise, and along q, v and tau, each by "
+            f"itself, it holds to {end:.2f} half-widths at least: what comes after it is no sign "
+            "of a table."
+        )
+    return notes

@@ -1,7 +1,7 @@
-"""Does the model answer the same whatever it is asked? Then there is nothing else to be found.
+"""A constant model: the same answer to every query, inside and far out.
 
 Bodies answer so only where they are infinitely heavy, which none are: a constant is the simplest
-alternative law, and what is held against it is the robot as described.
+alternative law, and it is compared with the robot as described.
 """
 
 from __future__ import annotations
@@ -11,80 +11,68 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import Answers, relative_error
 from discover.blackbox.session import QuerySession
-from discover.examination.description import Finding
 from discover.examination.metrics import gain, relative_noise
+from discover.examination.opening import Screen
+from discover.examination.outcome import Outcome
 from discover.examination.result import Resolution
-from discover.judgement.catalogue import evidence_from
+from discover.judgement.evidence import Name
+from discover.judgement.thresholds import threshold
 from discover.laws.constant import ConstantLaw
-from discover.laws.contract import Domain
-from discover.probes.noise import Floor
-from discover.probes.reach import curves, reach
+from discover.probes.noise import NoiseFloor
+from discover.probes.reach import curves
 
-_ROUNDING = 1e-12  # of the answers, their spread where it is nothing else
-_AS_NOISE = 1.8  # times the noise: spreads of forty and fifty answers differ by so much by chance
-_STANDS_OUT = 0.3  # noise over the answers themselves, above which no constant shows
-_HOLDS = 0.01  # relative error far out, beyond noise, at which it has ended
-_TOLERANCE = 0.05
+_ROUNDING = 1e-12  # of the answers: a smaller spread is rounding
+_AS_NOISE = threshold("examination.constant_as_noise")
+_STANDS_OUT = threshold("examination.constant_stands_out")
+_HOLDS = threshold("examination.constant_holds")
 
 
-def investigate(session: QuerySession, screen: Answers, floor: Floor) -> Finding | None:
-    """What is found out about a model whose answers do not change, inside and far out; else None.
-
-    screen  answers in the region
-    """
-    values = _constant(screen, floor)
-    if values is None:
+def constant_model(session: QuerySession, screen: Screen) -> Outcome | None:
+    """The outcome for a model whose answers do not change, inside and far out; else None."""
+    answers, noise = screen.answers, screen.noise
+    mean = _constant(answers, noise)
+    if mean is None:
         return None
-    law = ConstantLaw(values=tuple(values.tolist()))
-    drawn = curves(session, law, screen)
-    far = max(c.error[-1] for c in drawn.values())
-    inside, noise = drawn["joint"].error[0], relative_noise(floor, screen)
-    if max(e for c in drawn.values() for e in c.error) > _HOLDS + _AS_NOISE * noise:
+    law = ConstantLaw(values=tuple(mean.tolist()))
+    drawn = curves(session, law, answers)
+    spread = relative_noise(noise, answers)
+    if max(e for c in drawn.values() for e in c.error) > _HOLDS + _AS_NOISE * spread:
         return None
+    far, inside = max(c.error[-1] for c in drawn.values()), drawn["joint"].error[0]
     described = relative_error(
-        kinematics.aba(session.robot, screen.q, screen.v, screen.tau), screen.a
+        kinematics.aba(session.robot, answers.q, answers.v, answers.tau), answers.a
     )
-    resolution = Resolution(max(inside, floor.level), max(far, floor.level))
-    values_ = {
-        "law error in the region": described,
-        "refit error far out": described,
-        "gain of extra terms": gain(described, far, max(floor.rounding, 1e-10)),
-        "extended law error far out": far,
-        "best law error far out": far,
-        "best law error in the region": inside,
-        "resolution": resolution.region,
-        "repeatability": floor.random,
-    }
-    tolerance = _TOLERANCE + 3 * floor.random
-    reached = {axis: reach(c, tolerance) for axis, c in drawn.items()}
-    domain = Domain(
-        reach={axis: r for axis, (r, _) in reached.items()},
-        tolerance=tolerance,
-        at_least=tuple(axis for axis, (_, whole) in reached.items() if whole),
-    )
-    return Finding(
-        evidence=evidence_from(values_, {}),
-        law=law.within(domain),
-        reach=domain.reach,
+    resolution = Resolution(max(inside, noise.level), max(far, noise.level))
+    return Outcome(
+        session=session,
+        law=law,
+        values={
+            Name.LAW_ERROR_INSIDE: described,
+            Name.REFIT_ERROR_FAR: described,
+            Name.GAIN: gain(described, far, screen.gate),
+            Name.EXTENDED_ERROR_FAR: far,
+            Name.BEST_ERROR_FAR: far,
+            Name.BEST_ERROR_INSIDE: inside,
+            Name.RESOLUTION: resolution.region,
+            Name.REPEATABILITY: noise.random,
+        },
+        curves=drawn,
+        law_from=f"{len(answers)} answers inside the region",
         resolution=resolution,
-        curves=list(drawn.values()),
-        parameters=[],
-        structure={},
         notes=[
-            "The answers are the same whatever is asked. Bodies would have to be infinitely heavy "
-            "for that: the law has none, and the errors given for physics are those of the robot "
-            "as described."
+            "The answer is the same to every query. Bodies would have to be infinitely heavy for "
+            "that: the law has none, and the errors given for physics are those of the robot as "
+            "described."
         ],
-        law_from=f"{len(screen)} answers inside the region",
     )
 
 
-def _constant(screen: Answers, floor: Floor) -> Tensor | None:
-    """The mean answer (nv,), where the answers do not change but for their noise; else None."""
-    mean = screen.a.mean(0)
-    rest = (screen.a - mean).square().mean(0).sqrt()
-    if floor.random == 0.0:
-        same = rest <= _ROUNDING * mean.abs().max()
-        return mean if bool(same.all()) else None
-    same = rest <= _AS_NOISE * floor.sigma + _ROUNDING * mean.abs().max()
-    return mean if bool(same.all()) and floor.random < _STANDS_OUT else None
+def _constant(answers: Answers, noise: NoiseFloor) -> Tensor | None:
+    """The mean answer (nv,), where answers differ by rounding or noise only; else None."""
+    mean = answers.a.mean(0)
+    spread = (answers.a - mean).square().mean(0).sqrt()
+    rounding = _ROUNDING * mean.abs().max()
+    if noise.random == 0.0:
+        return mean if bool((spread <= rounding).all()) else None
+    same = spread <= _AS_NOISE * noise.sigma + rounding
+    return mean if bool(same.all()) and noise.random < _STANDS_OUT else None

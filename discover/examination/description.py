@@ -1,144 +1,174 @@
-"""From what was measured to a finding: law, reach, resolution, curves, and what is told of them."""
+"""From an outcome to what is reported: law, reach, parts, parameters, and sentences about them.
+
+A law with terms is checked once more: is it equivalent to a rigid body, and has it a Lagrangian?
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import sympy
 import torch
 from torch import Tensor
 
-from discover.blackbox.contract import Answers, BlackBox
+import kinematics
+from discover.blackbox.contract import Answers
+from discover.blackbox.region import Region
+from discover.blackbox.sampling import sample
 from discover.blackbox.session import QuerySession
-from discover.examination.parameters import parameter_table
-from discover.examination.post_checks import stand
+from discover.examination.opening import Screen
+from discover.examination.outcome import Description, Outcome
 from discover.examination.result import Resolution
-from discover.judgement.catalogue import described, descriptions, evidence_from
-from discover.judgement.evidence import Evidence
+from discover.judgement.evidence import Evidence, Name, Values
+from discover.judgement.thresholds import bound, threshold
+from discover.judgement.verdict import Verdict, evidence_of
 from discover.laws import ConstantLaw, Domain, RigidBodyLaw
-from discover.laws import parts as accounts
-from discover.laws.near_ties import members, nearby
+from discover.laws.near_ties import front_laws, near_ties_of
 from discover.laws.pareto import Candidate
+from discover.laws.parts import front_of_fits, part_evidence, plain_rigid_body
+from discover.laws.rigid_body import lagrangian as helmholtz
+from discover.laws.rigid_body import lagrangian as lagrangians
 from discover.laws.rigid_body.consistency import Completion, complete
+from discover.laws.rigid_body.equivalence import to_rigid_body
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.sparsity import with_zeros
-from discover.laws.samples import sample
+from discover.laws.samples import sample_law
 from discover.laws.search.variables import has_points
-from discover.probes import full_circles, noise
-from discover.probes import identities as structure
-from discover.probes import residual_force as leftover_force
-from discover.probes.reach import EDGES, Curve, reach, tolerance
+from discover.probes import full_circles, identities, residual_force
+from discover.probes.noise import NoiseFloor
+from discover.probes.reach import EDGES, FARTHEST, ErrorCurve, reach, tolerance
+from kinematics import Robot
 
-_FRESH = 2.0  # half-widths beyond which no law was fitted
-_CHEAP = 0.1  # possible bodies that add less than this share of the law's error are the law's
-_PREDICTABLE = 0.5  # R² of what the bodies leave over, from little, that is worth a look
-_LAWFUL = 0.25  # relative error far out below which a law holds there
-_ROUNDING = 1e-9  # standardised: what a law to the last digit leaves over
-_KEEP = 0.3  # a law whose relative error inside is above this describes nothing
+_FRESH = threshold("examination.fit_range")
+_CHEAP = threshold("examination.bodies_cheap")
+_DESCRIBES = threshold("examination.law_kept")
+_ROUNDING = 1e-9  # standardised: the residual of a law to the last digit
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What an inquiry ends with; the fields are those of `Examination`."""
+def describe(
+    session: QuerySession, screen: Screen, outcome: Outcome, *, described: bool
+) -> Description:
+    """The law with its reach, curves, parameters and parts, and all evidence.
 
-    evidence: list[Evidence]
-    law: RigidBodyLaw | ConstantLaw | None
-    reach: dict[str, float]
-    resolution: Resolution
-    curves: list[Curve]
-    parameters: list[dict[str, Any]]
-    structure: dict[str, float]
-    notes: list[str]
-    law_from: str
-
-
-def conclude(
-    session: QuerySession,
-    law: Fit,
-    completion: Completion,
-    drawn: dict[str, Curve],
-    values: dict[str, float],
-    floor: noise.Floor,
-    notes: list[str],
-    *,
-    law_from: str,
-    edges: dict[str, float] | None = None,
-    seen: Resolution | None = None,
-    tried: Sequence[Fit] = (),
-    near: Sequence[Candidate] = (),
-) -> Finding:
-    """Put the numbers, the law, its curves and its reach together.
-
-    `seen` is what could have been seen; without it, what the law leaves over. `tried` are the
-    laws that the one that won was held against; `near`, those about as good as the first of them.
+    described  whether the robot was described by the caller: then parameters stand beside the
+               description's
     """
-    if floor.labels:
-        told = f"Its training labels carry noise of {floor.labels:.2g} of the spread of a"
-        notes = [*notes, f"{told}: smaller departures are not held against it."]
-    inside_error = drawn["joint"].error[0]
-    end = tolerance(floor)
-    reached = {axis: reach(c, end) for axis, c in drawn.items()}
-    for axis, at in (edges or {}).items():
-        reached[axis] = (min(at, EDGES[-1]), False)
-    domain = Domain(
+    if isinstance(outcome.law, ConstantLaw):
+        return _constant(outcome.law, screen, outcome)
+    noise, law, drawn = screen.noise, outcome.law, outcome.curves
+    completion, notes = outcome.completion, list(outcome.notes)
+    assert completion is not None
+    if noise.labels:
+        notes.append(
+            f"Its training labels carry noise of {noise.labels:.2g} of the spread of a: smaller "
+            "departures are not counted."
+        )
+    inside, far = drawn["joint"].error[0], max(c.error[-1] for c in drawn.values())
+    domain = _domain(drawn, tolerance(noise), outcome.edges)
+    keeps = inside <= max(_DESCRIBES, 3 * noise.random)
+    slim, completion, dropped = _with_zeros(law, completion, session)
+    possible = completion.exact or completion.cost <= _CHEAP * law.error
+    pi = completion.pi if possible and completion.armature is None else None
+    told = _with_parts(slim, pi, session, outcome).within(domain) if keeps else None
+    if told is not None and dropped:
+        told = replace(told, size=told.size - dropped)
+        notes.append(
+            f"{dropped} of {len(slim.theta)} parameters are zero within their uncertainty, and so "
+            "in the law."
+        )
+    if keeps and not possible:
+        notes.append(
+            "No physically possible bodies have exactly these base parameters; moving to the "
+            f"nearest possible ones costs {completion.cost:.2g} of the spread of a"
+            + ("." if session.geometry_known else ", in a geometry some of which is a guess.")
+        )
+    if told is not None:
+        told, sentences = post_checked(told, outcome.session)
+        notes += sentences
+    circles = full_circles.describe(outcome.session)
+    force: list[Evidence] = []
+    if told is not None and _leaves_a_force(told, outcome.values):
+        force, sentence = _residual_force(told, outcome.session, noise)
+        notes.append(sentence)
+    local = identities.describe(outcome.session)
+    intervals = {Name.LAW_ERROR_INSIDE: (drawn["joint"].low[0], drawn["joint"].high[0])}
+    rows = parameter_table(law, session.robot) if keeps else []
+    return Description(
+        evidence=[*evidence_of(outcome.values, intervals), *local, *circles, *force],
+        law=told,
+        reach=domain.reach,
+        resolution=outcome.resolution
+        or Resolution(max(inside, noise.level), max(far, noise.level)),
+        curves=list(drawn.values()),
+        parameters=rows if described else [{**row, "description": None} for row in rows],
+        structure={e.name.removeprefix("structure: ").replace(" ", "_"): e.value for e in local},
+        notes=notes,
+        law_from=outcome.law_from,
+    )
+
+
+def query_counts(for_verdict: int, queries: int) -> list[str]:
+    """How many queries were spent on what, where some were spent on the mechanism."""
+    if queries == for_verdict:
+        return []
+    more = queries - for_verdict
+    return [
+        f"{for_verdict:,} queries led to the verdict, {more:,} to tree, geometry and recursion."
+    ]
+
+
+def what_settles(verdict: Verdict, description: Description) -> list[str]:
+    """What the verdict leaves open: where physics was looked at, or what held back each case."""
+    if verdict.answer == "physics":
+        reached = ", ".join(f"{axis} {r:.3g}×" for axis, r in description.reach.items())
+        visible = description.resolution
+        return [
+            f"Physics: no departure above {visible.region:.2g} of the spread of a in the region "
+            f"and {visible.far:.2g} outside was seen, within the reach {reached}."
+        ]
+    if verdict.answer != "undetermined":
+        return []
+    return [
+        f"*{case[0].upper() + case[1:]}* is held back most by: {what}."
+        for case, what in verdict.weakest.items()
+    ]
+
+
+def _constant(law: ConstantLaw, screen: Screen, outcome: Outcome) -> Description:
+    end = tolerance(screen.noise)
+    domain = _domain(outcome.curves, end, {})
+    assert outcome.resolution is not None
+    return Description(
+        evidence=evidence_of(outcome.values),
+        law=law.within(domain),
+        reach=domain.reach,
+        resolution=outcome.resolution,
+        curves=list(outcome.curves.values()),
+        parameters=[],
+        structure={},
+        notes=outcome.notes,
+        law_from=outcome.law_from,
+    )
+
+
+def _domain(curves: dict[str, ErrorCurve], end: float, edges: dict[str, float]) -> Domain:
+    """How far the law describes the model: where its error crosses `end`, or a known edge."""
+    reached = {axis: reach(curve, end) for axis, curve in curves.items()}
+    reached |= {axis: (min(at, FARTHEST), False) for axis, at in edges.items()}
+    return Domain(
         reach={axis: r for axis, (r, _) in reached.items()},
         tolerance=end,
         at_least=tuple(axis for axis, (_, whole) in reached.items() if whole),
     )
-    far = max(c.error[-1] for c in drawn.values())
-    bands = {
-        "law error in the region": (drawn["joint"].low[0], drawn["joint"].high[0]),
-    }
-    kept = inside_error <= max(_KEEP, 3 * floor.random)
-    slim, completion, dropped = _slimmed(law, completion, session)
-    bodied = completion.exact or completion.cost <= _CHEAP * law.error
-    pi = completion.pi if bodied and completion.armature is None else None
-    result = _accounted(slim, pi, session, tried, near).within(domain) if kept else None
-    if result is not None and dropped:
-        result = replace(result, size=result.size - dropped)
-        notes = [
-            *notes,
-            f"{dropped} of {len(slim.theta)} parameters are zero within their uncertainty, and so "
-            "in the law.",
-        ]
-    if kept and not bodied:
-        notes = [
-            *notes,
-            "No physically possible bodies have exactly these base parameters; moving to the "
-            f"nearest possible ones costs {completion.cost:.2g} of the spread of a"
-            + ("." if session.geometry_known else ", in a geometry some of which is a guess."),
-        ]
-    if result is not None:
-        result, sentences = stand(result, session)
-        notes = [*notes, *sentences]
-    measured = full_circles.measure(session)
-    if result is not None and _leaves_a_force(result, values):
-        if floor.random > 0 and leftover_force.drowned(result, session, floor.sigma):
-            notes = [*notes, "What its bodies leave over is too close to noise to be described."]
-        else:
-            seen_force = leftover_force.measure(result, session)
-            measured |= seen_force.values()
-            notes = [*notes, seen_force.sentence]
-    identities = {k: v for k, v in asdict(structure.measure(session)).items() if v is not None}
-    return Finding(
-        evidence=evidence_from(values, bands) + descriptions(identities) + described(measured),
-        law=result,
-        reach=domain.reach,
-        resolution=seen or Resolution(max(inside_error, floor.level), max(far, floor.level)),
-        curves=list(drawn.values()),
-        parameters=parameter_table(law, session.robot) if kept else [],
-        structure=identities,
-        notes=notes,
-        law_from=law_from,
-    )
 
 
-def _slimmed(
+def _with_zeros(
     law: Fit, completion: Completion, session: QuerySession
 ) -> tuple[Fit, Completion, int]:
-    """The law with zeros where it may have them, unless possible bodies then cost something."""
+    """The law with insignificant parameters set to zero, unless possible bodies then cost more."""
     slim, dropped = with_zeros(law) if law.error > _ROUNDING else (law, 0)
     if not dropped:
         return law, completion, 0
@@ -149,62 +179,181 @@ def _slimmed(
     return slim, fitting, dropped
 
 
-def spoken_by(law: Fit, model: BlackBox) -> BlackBox:
-    """The law in place of a model that it is to the last digit: it tells more for nothing."""
-    return BlackBox(law.predict, model.nq, model.nv)
-
-
-def _leaves_a_force(law: RigidBodyLaw, values: dict[str, float]) -> bool:
-    """Whether there is a force beside the bodies whose structure can be asked for: where no law
-    holds far out there is none."""
+def _leaves_a_force(law: RigidBodyLaw, values: Values) -> bool:
+    """Whether there is a residual force beside the bodies whose structure can be measured: none
+    where no law holds far out."""
     plain = law.integrator is None and has_points(law.robot) and not law.nonlinearities
     plain = plain and law.trigonometry is None
-    lawful = values["best law error far out"] < _LAWFUL
-    predictable = values["low-dimensional predictability"] > _PREDICTABLE
+    lawful = values[Name.BEST_ERROR_FAR] < bound("lookup table", Name.BEST_ERROR_FAR)
+    predictable = values[Name.PREDICTABILITY] > bound("physics", Name.PREDICTABILITY)
     return plain and lawful and (bool(law.extra) or predictable)
 
 
-def _accounted(
-    law: Fit,
-    pi: Tensor | None,
-    session: QuerySession,
-    tried: Sequence[Fit],
-    near: Sequence[Candidate],
+def _residual_force(
+    law: RigidBodyLaw, session: QuerySession, noise: NoiseFloor
+) -> tuple[list[Evidence], str]:
+    if noise.random > 0 and residual_force.hidden_by_noise(law, session, noise.sigma):
+        return [], "The residual force beside the bodies is too close to noise to be described."
+    force = residual_force.measure(law, session)
+    return force.describe(), force.sentence
+
+
+def _with_parts(
+    law: Fit, pi: Tensor | None, session: QuerySession, outcome: Outcome
 ) -> RigidBodyLaw:
-    """The law with the evidence for its parts and the front of all that were tried."""
-    asked = session.answers
-    inside = asked["inside"] if "inside" in asked else asked["screen"]
-    held = asked.get("held out", inside)
-    outer = [f"joint {lo:g}-{hi:g}" for lo, hi in pairwise(EDGES) if lo >= _FRESH]
-    far = [asked[k] for k in outer if k in asked]
-    fresh = Answers.concat(far) if far else held[:0]
+    """The law with the evidence for its parts and the Pareto front of all that were tried."""
+    tried: Sequence[Fit] = outcome.tried
+    near: Sequence[Candidate] = outcome.near_ties
+    inside = session.answers.get("inside", session.answers["screen"])
+    held_out = session.answers.get("held out", inside)
+    shells = [f"joint {lo:g}-{hi:g}" for lo, hi in pairwise(EDGES) if lo >= _FRESH]
+    far = [session.answers[k] for k in shells if k in session.answers]
+    fresh = Answers.concat(far) if far else held_out[:0]
     fresh = fresh[torch.isfinite(fresh.a).all(-1)]
     others = [f for f in tried if f.integrator == law.integrator]
-    if law.family.terms or law.family.around:
-        others.append(accounts.plainly(law, inside))
-    front = accounts.tried([law, *others], held, fresh)
-    shown = (("in the region", held), (f"beyond {_FRESH:g} half-widths", fresh))
+    if law.family.terms or law.family.non_additive:
+        others.append(plain_rigid_body(law, inside))
+    front = front_of_fits([law, *others], held_out, fresh)
+    shown = (("in the region", held_out), (f"beyond {_FRESH:g} half-widths", fresh))
     return replace(
         RigidBodyLaw.from_fit(law, pi),
-        account=accounts.parts(law, inside, held, fresh),
-        front=members(front, RigidBodyLaw.from_fit),
-        near=nearby(near, RigidBodyLaw.from_fit),
-        samples=tuple(sample(law, x, where) for where, x in shown if len(x)),
+        parts=part_evidence(law, inside, held_out, fresh),
+        pareto_front=front_laws(front, RigidBodyLaw.from_fit),
+        near_ties=near_ties_of(near, RigidBodyLaw.from_fit),
+        samples=tuple(sample_law(law, x, where) for where, x in shown if len(x)),
     )
 
 
-def explain(answer: str, weakest: dict[str, str], finding: Finding) -> list[str]:
-    """What the answer does not say: where physics was not looked at, or what held cases back."""
-    if answer == "physics":
-        reached = ", ".join(f"{axis} {r:.3g}×" for axis, r in finding.reach.items())
-        return [
-            f"Physics: no departure above {finding.resolution.region:.2g} of the spread of a in "
-            f"the region and {finding.resolution.far:.2g} outside was seen, within the reach "
-            f"{reached}."
-        ]
-    if answer != "undetermined":
-        return []
-    return [
-        f"*{case[0].upper() + case[1:]}* is held back most by: {what}."
-        for case, what in weakest.items()
+_COMPARED_STATES = 240
+_COMPARED_DISTANCE = 3.0  # half-widths over which laws are compared
+_DERIVATIVES = threshold("examination.helmholtz_derivatives")
+
+
+def post_checked(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw, list[str]]:
+    """The law, or the rigid body to which it is equivalent; and sentences on both checks."""
+    if law.family == "rigid body" or law.integrator is not None:
+        return law, []
+    inner = session.draw("standing", _COMPARED_STATES)
+    outer = session.support.shell(
+        "joint", 1.0, _COMPARED_DISTANCE, _COMPARED_STATES, session.seed + 7
+    )
+    notes = []
+    for batch, where in (
+        (outer, f"out to {_COMPARED_DISTANCE:g} half-widths"),
+        (inner, "in the region"),
+    ):
+        found = to_rigid_body(law, session.robot, batch)
+        if found.rigid:
+            same = replace(
+                RigidBodyLaw.from_fit(found.closest),
+                domain=law.domain, pareto_front=law.pareto_front, parts=law.parts,
+                recursion=law.recursion,
+            )  # fmt: skip
+            return same, [
+                "Its terms are a rigid body in another form; the law is given as that body."
+            ]
+        if found.misfit == found.misfit and found.misfit < float("inf"):
+            notes.append(f"{found.misfit:.2g} {where}")
+    told = "The closest rigid body differs from the law by " + " and ".join(notes)
+    sentences = [f"{told} (of the spread of a)."] if notes else []
+    if _has_conditions(law):
+        conditions = helmholtz.conditions(law, *helmholtz.motions(law.robot.nv))
+        sentences.append(f"Helmholtz's conditions on the law: {conditions}.")
+        if conditions.exists:
+            law, told = _with_lagrangian(law)
+            sentences.append(told)
+    return law, sentences
+
+
+def _with_lagrangian(law: RigidBodyLaw) -> tuple[RigidBodyLaw, str]:
+    """The law with the Lagrangian of its terms, where one was found, and a sentence."""
+    found = lagrangians.fit_lagrangian(law)
+    if found is None:
+        return law, "A Lagrangian exists, but none was found in closed form."
+    told = sympy.sstr(found.expression.evalf(4))
+    return replace(law, terms_lagrangian=found.expression), (
+        f"Fitted Lagrangian: that of the bodies and `{told}`; its equations give the terms' forces "
+        f"to {found.misfit:.1g} of their size."
+    )
+
+
+def _has_conditions(law: RigidBodyLaw) -> bool:
+    """Whether the forces that the law demands for an acceleration can be read off its answers."""
+    plain = law.robot.nq == law.robot.nv and law.robot.nv**2 <= _DERIVATIVES
+    return (
+        plain
+        and not law.nonlinearities
+        and law.trigonometry is None
+        and not any(
+            t.nonlinear_in_acceleration or any(n.startswith("tau") for n in t.names)
+            for t in law.extra
+        )
+    )
+
+
+_ALIKE = 1e-9  # relative misfit below which rotors are moved as bodies are
+_ROTOR_STATES = 40
+
+
+def parameter_table(fitted: Fit, described: Robot) -> list[dict[str, Any]]:
+    """One row a base parameter, then one a term: name, value, standard_error, description."""
+    family = fitted.family
+    base = kinematics.base_parameters(family.robot)
+    matrix = torch.as_tensor(base.matrix, dtype=torch.float64)
+    V, k = family.basis, family.basis.shape[1]
+    value = matrix @ (V @ fitted.theta[:k])
+    spread = matrix @ V
+    error = torch.einsum("ik,kl,il->i", spread, fitted.covariance[:k, :k], spread).clamp_min(0)
+    bodies, stated = _as_the_family_states_it(fitted, described)
+    known = matrix @ bodies
+    rows = [
+        {
+            "name": name,
+            "value": float(value[i]),
+            "standard_error": float(error[i].sqrt()),
+            "description": float(known[i]),
+        }
+        for i, name in enumerate(base.names)
     ]
+    for i, term in enumerate(family.terms):
+        rows.append(
+            {
+                "name": term.name,
+                "value": float(fitted.theta[k + i]),
+                "standard_error": float(fitted.covariance[k + i, k + i].clamp_min(0).sqrt()),
+                "description": stated[i],
+            }
+        )
+    return rows
+
+
+def _as_the_family_states_it(fitted: Fit, described: Robot) -> tuple[Tensor, list[float | None]]:
+    """The description's bodies (10 nb,) and its value for each term of the family.
+
+    A rotor that turns with its joint's first body (any rotor at the base of a tree) moves the robot
+    as this body's own inertia would; a family has no term for it then, and it is counted with the
+    bodies."""
+    family = fitted.family
+    bodies = described.pi.to(torch.float64).flatten()
+    stated = [
+        None if t.joint_term is None else float(getattr(described, t.joint_term)[t.joint])
+        for t in family.terms
+    ]
+    rotors = {t.joint: i for i, t in enumerate(family.terms) if t.joint_term == "armature"}
+    others = [j for j in described.armature.nonzero().flatten().tolist() if j not in rotors]
+    if not others:
+        return bodies, stated
+    batch = sample(Region(q=1.0, v=1.0, tau=1.0), described, _ROTOR_STATES, 0)
+    a = batch.tau  # any accelerations will do
+    turning = torch.diag_embed(a)
+    Y = kinematics.regressor(family.robot, batch.q, batch.v, a) @ family.basis
+    columns = torch.cat([Y, turning[..., list(rotors)]], -1).flatten(0, 1)
+    torques = turning[..., others].flatten(0, 1)
+    shares = torch.linalg.lstsq(columns, torques, driver="gelsd").solution
+    alike = (columns @ shares - torques).norm(dim=0) < _ALIKE * torques.norm(dim=0)
+    armature = described.armature[others].to(torch.float64) * alike
+    rank = family.basis.shape[1]
+    bodies = bodies + family.basis @ shares[:rank] @ armature
+    for i, share in zip(rotors.values(), shares[rank:] @ armature, strict=True):
+        stated[i] = (stated[i] or 0.0) + float(share)
+    return bodies, stated

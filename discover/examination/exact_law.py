@@ -1,7 +1,8 @@
-"""The first questions: noise, precision, and whether a law to the last digit is at hand.
+"""An exact law: if a law fits to rounding error inside, only extrapolation is checked.
 
-A model that is a rigid body to the last digit is looked at outside and done with; all others go on
-to the competition of laws.
+Rigid bodies, then bodies with joint terms, then with a few terms that no description lists, are
+fitted to the first answers. A law that fits to rounding error is frozen and compared with the model
+outside the region; nothing else has to be found out.
 """
 
 from __future__ import annotations
@@ -13,97 +14,76 @@ import torch
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, Budget, QuerySession
-from discover.examination import constant_model as constancy
-from discover.examination.competition import compete
-from discover.examination.description import Finding, conclude, spoken_by
-from discover.examination.history_dependence import with_memory
-from discover.examination.metrics import cost_of_bodies, exact_floor, fit_answers, gain, remembered
+from discover.examination.metrics import cost_of_bodies, exact_floor, gain
+from discover.examination.opening import Screen
+from discover.examination.outcome import Outcome
+from discover.judgement.evidence import Name
+from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import forces, joint_terms, library
 from discover.laws.rigid_body.consistency import complete
-from discover.laws.rigid_body.family import Family
-from discover.laws.rigid_body.fit import Fit, spread
+from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.selection import possible, rank, refit, select
-from discover.probes import far_curvature as curvature
-from discover.probes import history as preceding
-from discover.probes import noise
+from discover.probes import TRAINING_MEMORY, Subject, measured
+from discover.probes.far_curvature import curvature
+from discover.probes.noise import NoiseFloor
 from discover.probes.reach import EDGES, curves, edge, relative, single_joints
-from kinematics import Robot
 
-_EXACT = 1e-7  # a standardised residual that only an exact law leaves, beside rounding
-_FEW = 4  # answers a shell, when the law is exact anyway
-_WIDE = 2.0  # half-widths beyond which laws are tested
-_MAX_TERMS = 3
-_BREAK = 1e-3  # a departure (standardised) at which a law that is exact inside has ended
+_EXACT = threshold("examination.exact")
+_BREAK = threshold("examination.exact_law_ended")
+_MAX_TERMS = whole("examination.terms")
+_FIT_LIMIT = threshold("examination.fit_range")
+_TRIALS = 4  # terms tried in each round, the best of the ranking
+_FEWEST = 4  # answers a shell: a law that is exact shows with few
+_CHORDS = 12  # along which curvature is measured, of a model that left an exact law
 _IDLE = 1e-8  # a term's share of the joint forces below which it is rounding
-_TOLD = Budget(screen=0, inside=0, shell=0, local=2)
-_SMALL = 4  # coordinates up to which pairs of unlisted terms are looked for among few answers
+_FREE = Budget(screen=0, inside=0, shell=0, local=2)  # queries of a law cost nothing
 
 
-def investigate(session: QuerySession, training_data: tuple | None) -> Finding:
-    """All that is found out about one model, from its first answer on."""
-    plain = Family.of(session.robot)
-    terms = joint_terms(session.robot)
-    rows_needed = 3 * (plain.size + len(terms)) // session.robot.nv
-    screen = session.inside("screen", max(session.budget.screen, rows_needed))
-    cut = len(screen) * 4 // 5
-    scale = spread(screen)
-    remembers = preceding.measure(session, screen, scale)
-    if remembers.kind is not None and session.blackbox.remembers is None:
-        session.blackbox.remembers = remembers.kind
-        preceding.settle(session, screen, scale)
-        session.answers.clear()
-        return with_memory(investigate(session, training_data), session, remembers)
-    floor = noise.measure(session, screen, scale)
-    still = constancy.investigate(session, screen, floor)
-    if still is not None:
-        return still
-    first = fit_answers(session, plain, screen[:cut], scale)
-    exact = max(_EXACT, 10 * floor.rounding)
-    if floor.random == 0.0:
-        found, rival = _exact_on(screen[:cut], screen[cut:], first, session.robot, exact)
-        if found is not None:
-            return _exact_law(session, found, screen, floor, rival, training_data)
-    return compete(session, first, floor, training_data)
+def exact_law(session: QuerySession, screen: Screen) -> Outcome | None:
+    """The outcome for a model that is a law to rounding error in the region; else None."""
+    if screen.noise.random > 0.0:
+        return None
+    law, rigid = _fitted(screen, max(_EXACT, 10 * screen.noise.rounding))
+    if law is None:
+        return None
+    return _extrapolated(session, screen, law, rigid)
 
 
-def _exact_on(
-    answers: Answers, held: Answers, plain: Fit, robot: Robot, exact: float
-) -> tuple[Fit | None, Fit | None]:
-    """(the law that is exact on few answers, the best rigid body where the law is none).
+def _fitted(screen: Screen, exact: float) -> tuple[Fit | None, Fit | None]:
+    """(the law that is exact on the first answers, the best rigid body where the law is none).
 
-    Bodies alone, then with joint terms, then with terms that no description lists. Three terms
-    out of hundreds can fit a few answers well, never to seven digits.
+    A few terms out of hundreds can fit few answers well, but never to seven digits.
     """
-    if plain.standardised_error(held) <= exact:
-        return plain, None
-    # Joint terms all at once: one by one, the last of many would have to wait for all others.
-    several = refit(plain, answers, rank(plain, answers, joint_terms(robot)))
-    sizes = several.theta[plain.family.size :].abs() * _term_sizes(several, answers)
+    answers, held_out, bodies = screen.fitting, screen.held_out, screen.first
+    if bodies.standardised_error(held_out) <= exact:
+        return bodies, None
+    # All joint terms at once: with one at a time, the last of many would have to wait.
+    robot = bodies.family.robot
+    several = refit(bodies, answers, rank(bodies, answers, joint_terms(robot)))
+    sizes = several.theta[bodies.family.size :].abs() * _term_sizes(several, answers)
     needed = [t for t, x in zip(several.family.terms, sizes.tolist(), strict=True) if x > _IDLE]
-    rigid = refit(plain, answers, needed)
-    if rigid.standardised_error(held) <= exact:
+    rigid = refit(bodies, answers, needed)
+    if rigid.standardised_error(held_out) <= exact:
         return (rigid, None) if possible(rigid) else (None, None)
-    rigid = several if several.error < plain.error and possible(several) else plain
-    extended = _exact_with_terms(rigid, answers, held, robot, exact)
+    rigid = several if several.error < bodies.error and possible(several) else bodies
+    extended = _with_listed_terms(rigid, answers, held_out, exact)
     return (None, None) if extended is None else (extended, rigid)
 
 
-def _exact_with_terms(
-    rigid: Fit, answers: Answers, held: Answers, robot: Robot, exact: float
-) -> Fit | None:
+def _with_listed_terms(rigid: Fit, answers: Answers, held_out: Answers, exact: float) -> Fit | None:
     """The rigid body with a few terms of the library, where that is exact; else None."""
-    terms, current = library(robot), rigid
-    for _ in range(_MAX_TERMS if robot.nv <= _SMALL else 1):
+    terms, current = library(rigid.family.robot), rigid
+    for _ in range(_MAX_TERMS):
         listed = current.family.terms
         names = {x.name for x in listed}
-        rest = [t for t in rank(current, answers, terms) if t.name not in names][:4]
+        rest = [t for t in rank(current, answers, terms) if t.name not in names][:_TRIALS]
         trials = [refit(current, answers, [*listed, t]) for t in rest]
         if not trials:
             return None
-        current = min(trials, key=lambda f: f.standardised_error(held))
-        if current.standardised_error(held) <= exact:
-            # Joint terms that were there only to help go again.
-            return select(current, answers, held, (), floor=exact, limit=0).fit
+        current = min(trials, key=lambda f: f.standardised_error(held_out))
+        if current.standardised_error(held_out) <= exact:
+            # Joint terms that the true term has made superfluous are removed.
+            return select(current, answers, held_out, (), floor=exact, limit=0).fit
     return None
 
 
@@ -114,89 +94,76 @@ def _term_sizes(fitted: Fit, answers: Answers) -> torch.Tensor:
     return columns.square().mean((0, 1)).sqrt() / x.tau.square().mean().sqrt()
 
 
-def _exact_law(
-    session: QuerySession,
-    law: Fit,
-    screen: Answers,
-    floor: noise.Floor,
-    rival: Fit | None,
-    training_data: tuple | None,
-) -> Finding:
-    """A law to the last digit, inside: does it stay one outside?
+def _extrapolated(session: QuerySession, screen: Screen, law: Fit, rigid: Fit | None) -> Outcome:
+    """The exact law, compared with the model outside the region.
 
-    `rival` is the best rigid body, where the law has terms that no description lists.
+    `rigid` is the best rigid body, where the law has terms that no description lists.
     """
-    few = max(_FEW, session.budget.shell // 10)
-    small = replace(session, budget=Budget(screen=0, inside=0, shell=few, local=1))
-    drawn = curves(small, law, screen)
+    answers, noise = screen.answers, screen.noise
+    few = max(_FEWEST, session.budget.shell // 10)
+    small = session.with_budget(Budget(screen=0, inside=0, shell=few, local=1))
+    drawn = curves(small, law, answers)
     far = max(e for c in drawn.values() for e in c.error[1:])
-    if session.robot.nv <= _SMALL:
-        # Shells move all joints at once; what changes for one alone shows best alone.
-        far = max(far, *(relative(law, single_joints(small, axis)) for axis in AXES[1:]))
-    body = law if rival is None else rival
-    completion = complete(body, screen, session.robot.pi)
-    level = max(floor.level, body.standardised_error(screen), 1e-15)
-    inside_error, rounding = drawn["joint"].error[0], exact_floor(floor)
-    far_body, body_error = far, inside_error
-    if rival is not None:
-        far_body = max(relative(rival, Answers.concat(_asked(small, axis))) for axis in AXES)
-        body_error = relative(rival, screen)
+    # Shells move all joints at once; what changes for one alone shows best alone.
+    far = max(far, *(relative(law, single_joints(small, axis)) for axis in AXES[1:]))
+    bodies = law if rigid is None else rigid
+    completion = complete(bodies, answers, session.robot.pi)
+    inside, rounding = drawn["joint"].error[0], exact_floor(noise)
+    bodies_far, bodies_inside = far, inside
+    if rigid is not None:
+        bodies_far = max(relative(rigid, _outer_shells(small, axis)) for axis in AXES)
+        bodies_inside = relative(rigid, answers)
+    level = max(noise.level, bodies.standardised_error(answers), 1e-15, 10 * _EXACT)
     values = {
-        "law error in the region": body_error,
-        "refit error far out": far_body,
-        "self-extrapolation error": far_body,
-        "residual growth": max(1.0, far_body / max(body_error, rounding)),
-        "low-dimensional predictability": 0.0,
-        "gain of extra terms": gain(far_body, far, rounding),
-        "cost of possible parameters": cost_of_bodies(
-            session, body, completion, screen, max(level, 10 * _EXACT)
-        ),
-        "extended law error far out": far,
-        "best law error far out": far,
-        "best law error in the region": inside_error,
-        "resolution": max(inside_error, floor.level),
-        "repeatability": floor.random,
+        Name.LAW_ERROR_INSIDE: bodies_inside,
+        Name.REFIT_ERROR_FAR: bodies_far,
+        Name.SELF_EXTRAPOLATION: bodies_far,
+        Name.RESIDUAL_GROWTH: max(1.0, bodies_far / max(bodies_inside, rounding)),
+        Name.PREDICTABILITY: 0.0,
+        Name.GAIN: gain(bodies_far, far, rounding),
+        Name.COST_OF_BODIES: cost_of_bodies(session, bodies, completion, answers, level),
+        Name.EXTENDED_ERROR_FAR: far,
+        Name.BEST_ERROR_FAR: far,
+        Name.BEST_ERROR_INSIDE: inside,
+        Name.RESOLUTION: max(inside, noise.level),
+        Name.REPEATABILITY: noise.random,
     }
-    values |= remembered(session, law, training_data, screen, floor)
+    subject = Subject(session=session, noise=noise, law=law, held_out=answers)
+    values |= measured(TRAINING_MEMORY, subject)
     notes: list[str] = []
     edges: dict[str, float] = {}
-    if far > 1e3 * exact_floor(floor):
-        # Exact inside and something else outside: no verdict of physics, whatever it is out there.
-        bend = curvature.measure(session, floor.level, law.scale, 12)
-        if bend.least is not None:
-            values["far curvature"] = bend.least
-        notes, edges = _breaks(small, law, floor)
-    origin = f"{len(screen) * 4 // 5} answers inside the region"
-    if rival is not None:
-        completion = complete(law, screen, session.robot.pi)
-    # A law that is the model to the last digit tells its identities without more questions.
-    asked = replace(small, blackbox=spoken_by(law, session.blackbox), budget=_TOLD)
-    return conclude(
-        asked,
-        law,
-        completion,
-        drawn,
-        values,
-        floor,
-        notes,
-        law_from=origin,
+    if far > 1e3 * rounding:
+        # Exact inside and something else outside is no physics, whatever it is out there.
+        bend = curvature(session, noise.level, law.scale, _CHORDS)
+        if bend is not None:
+            values[Name.FAR_CURVATURE] = bend
+        notes, edges = _ends(small, law, noise)
+    if rigid is not None:
+        completion = complete(law, answers, session.robot.pi)
+    return Outcome(
+        # Identities of a law that agrees with the model to the last digit need no more queries.
+        session=replace(small.of_law(law.predict), budget=_FREE),
+        law=law,
+        values=values,
+        curves=drawn,
+        law_from=f"{len(screen.fitting)} answers inside the region",
+        completion=completion,
         edges=edges,
-        tried=() if rival is None else (rival,),
+        tried=() if rigid is None else (rigid,),
+        notes=notes,
     )
 
 
-def _breaks(
-    session: QuerySession, law: Fit, floor: noise.Floor
-) -> tuple[list[str], dict[str, float]]:
-    """Where a law that is exact inside stops being the model: sentences, and the edge by axis."""
-    tolerance = max(_BREAK, 100 * exact_floor(floor))
+def _ends(session: QuerySession, law: Fit, noise: NoiseFloor) -> tuple[list[str], dict[str, float]]:
+    """Where the model leaves a law that is exact inside: sentences, and the edge by axis."""
+    tolerance = max(_BREAK, 100 * exact_floor(noise))
     found = {axis: edge(session, law, axis, tolerance) for axis in AXES}
     edges = {axis: at for axis, at in found.items() if at is not None}
     where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
-    return [f"A law to the last digit inside; something else outside, from {where} on."], edges
+    return [f"A law to rounding error inside; something else outside, from {where} on."], edges
 
 
-def _asked(session: QuerySession, axis: str) -> list[Answers]:
-    """The outer shells of an axis, as asked."""
-    edges = [e for e in pairwise(EDGES) if e[0] >= _WIDE]
-    return [session.shell(axis, lo, hi, session.budget.shell) for lo, hi in edges]
+def _outer_shells(session: QuerySession, axis: str) -> Answers:
+    """Answers beyond the range of fits along an axis; from the cache where they were asked."""
+    shells = [shell for shell in pairwise(EDGES) if shell[0] >= _FIT_LIMIT]
+    return Answers.concat([session.shell(axis, lo, hi, session.budget.shell) for lo, hi in shells])

@@ -1,10 +1,4 @@
-"""`examine`: ask a model what it has learned.
-
-The order of things: noise and precision first, then a small screening fit. A model that is a rigid
-body to the last digit is looked at outside and done with. For all others families of laws compete
-on answers inside and out to twice the region, are frozen, and are tested on fresh answers further
-out, together and along each axis; what they leave over is looked at; and the verdict weighs it all.
-"""
+"""`examine`: what has a model learned?"""
 
 from __future__ import annotations
 
@@ -14,30 +8,20 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
-import torch
-
-import kinematics
-from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.blackbox.session import BUDGETS, QuerySession
-from discover.blackbox.support import Box, Recorded, Support
-from discover.errors import ModelError, RegionError
-from discover.examination.description import Finding, explain
-from discover.examination.exact_law import investigate
-from discover.examination.metrics import training_answers
+from discover.blackbox.session import QuerySession
+from discover.examination import competition
+from discover.examination.constant_model import constant_model
+from discover.examination.description import describe, query_counts, what_settles
+from discover.examination.exact_law import exact_law
+from discover.examination.history_dependence import with_history
+from discover.examination.mechanism import find_mechanism
+from discover.examination.opening import Screen, open_session, screening
+from discover.examination.outcome import Outcome
 from discover.examination.result import Examination
 from discover.judgement.verdict import judge
-from discover.laws import ConstantLaw, RigidBodyLaw
-from discover.mechanism.description import Account, account, worth_an_account
-from discover.mechanism.free_base import infer_free
-from discover.mechanism.inference import Structure, coordinates_of, infer
-from discover.mechanism.renumbering import renumbered
-from discover.mechanism.stepping import infer_from_steps
 from discover.threads import one_thread
 from kinematics import Robot
-
-_QUICKLY_SEEN = 4  # joints up to which the mechanism is found within a second or two
-_SAME = 1e-8  # relative departure in the region below which a law answers for its model
 
 
 @one_thread()
@@ -61,15 +45,15 @@ def examine(
 
     model          callable (q, v, tau) -> a on batched tensors, or -> (q_next, v_next) with
                    outputs="next_state" and its step dt [s]; it is only ever called
-    robot          the tree that the model is held against; its parameters are not trusted. With
-                   None, nv is read from the region's vectors and tree, joint kinds and geometry
+    robot          the tree that the model is compared with; its parameters are not trusted. With
+                   None, nv is read from the region's vectors, and tree, joint kinds and geometry
                    are inferred from the answers
-    region         where the model was trained
+    region         where the model was trained: half-widths [rad | m, their rates, N·m | N]
     training_data  (q, v, tau, a) of the training samples, where known: enables memory probes
     budget         "quick", "standard" or "thorough"
-    seed           same seed, same model: the same questions and the same law
-    within         "region" (uniform questions in the box), or "data": questions among the states
-                   of training_data, for models of recorded trajectories, which fill a thin part of
+    seed           same seed, same model: the same queries and the same law
+    within         "region" (uniform states of the box), or "data": states near those of
+                   training_data, for models of recorded trajectories, which fill a thin part of
                    the box; the region is then the box that they span
     label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
                    [rad/s² | m/s²], where an estimate is known, as of recordings: a floor under what
@@ -77,142 +61,100 @@ def examine(
     root           without a robot: "free" where the first six velocities (seven numbers of q) are
                    a free base's; by default all coordinates are joints'
     mechanism      whether tree and geometry are inferred beside a description and the recursion is
-                   searched. True asks the model thousands of questions for it. By default that is
-                   done with the budget "thorough", and for few joints where the law is the model
-                   to the last digit: then the law is asked, and the model is not troubled
+                   searched. True asks the model thousands of queries for it. By default that is
+                   done with the budget "thorough", and where the law equals the model to the last
+                   digit and is quickly analysed: then the law is queried in its place
 
     Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
     and RegionError, each with one line.
     """
-    if budget not in BUDGETS:
-        raise ModelError(f"expected a budget of {sorted(BUDGETS)}, found {budget!r}")
     started = time.perf_counter()
-    name = name or getattr(model, "name", None) or type(model).__name__
-    inferred: Structure | None = None
-    described = kinematics.load(robot) if isinstance(robot, str) else robot
-    if root not in (None, "free") or (root and described is not None):
-        raise ModelError(
-            f"expected root='free' or none, and only without a robot, found {root!r}: a robot's "
-            "description says what its root is"
-        )
-    if described is None:
-        nv = coordinates_of(region)
-        box = region.resolve(nv)
-        bare = BlackBox(model, nv + (root == "free"), nv, outputs=outputs, dt=dt)
-        steps = infer_from_steps if outputs == "next_state" else infer
-        inferred = (infer_free if root == "free" else steps)(bare, box, seed)
-        body = inferred.robot
-        model, region, training_data = renumbered(model, region, training_data, inferred.order)
-    else:
-        body = described
-    blackbox = BlackBox(model, body.nq, body.nv, outputs=outputs, dt=dt)
-    session = QuerySession(
-        blackbox=blackbox,
-        robot=body,
-        support=_support(within, body, region, training_data),
-        budget=BUDGETS[budget],
+    session, inferred = open_session(
+        model,
+        robot,
+        region,
+        training_data,
+        outputs=outputs,
+        dt=dt,
+        budget=budget,
         seed=seed,
-        label_noise=_noise_of_labels(label_noise, body.nv),
-        geometry_known=inferred is None or inferred.geometry.known,
+        within=within,
+        label_noise=label_noise,
+        root=root,
     )
-    finding = investigate(session, training_data)
-    judged_by = blackbox.queries + (inferred.queries if inferred else 0)
-    seen = inferred
-    asked: BlackBox | None = blackbox
-    if inferred is None:
-        bodied = not isinstance(finding.law, ConstantLaw)
-        asked = _asked_for_mechanism(mechanism, blackbox, finding, budget) if bodied else None
-        if asked is not None and worth_an_account(body, finding.law, budget, within):
-            seen = infer(asked, session.support.region, seed, brief=True)
-    told: Account | None = None
-    if seen is not None and asked is not None:
-        found = account(asked, seen, session.support.region, seed, described)
-        told, law = found.account, finding.law
-        if isinstance(law, RigidBodyLaw) and told.equals and told.forward is not None:
-            law = replace(law, searched=told.page)
-        finding = replace(
-            finding,
-            law=law,
-            evidence=[*finding.evidence, *found.evidence],
-        )
-    verdict = judge(finding.evidence)
-    queries = blackbox.queries + (inferred.queries if inferred else 0)
-    counted = []
-    if queries > judged_by:
-        told_of = "tree, geometry and recursion"
-        counted = [
-            f"{judged_by:,} questions led to the verdict, {queries - judged_by:,} to {told_of}."
-        ]
+    # Noise, repeatability, history dependence, and a first fit.
+    session, screen = screening(session)
+    # The same answer everywhere? A law to rounding error? If neither, families of laws compete.
+    outcome = (
+        constant_model(session, screen) or exact_law(session, screen) or _compete(session, screen)
+    )
+    # The law with its reach, curves and parameters, and evidence that only describes.
+    description = describe(session, screen, outcome, described=inferred is None)
+    if screen.history.kind is not None:
+        description = with_history(description, session, screen.history)
+    judged_by = session.blackbox.queries
+    # Tree, geometry, factors and recursion, as far as the answers show them.
+    found = find_mechanism(
+        session, description, inferred, wanted=mechanism, budget=budget, within=within
+    )
+    evidence = [*description.evidence, *found.evidence]
+    verdict = judge(evidence)
+    before = 0 if inferred is None else inferred.queries
+    queries = before + session.blackbox.queries
     return Examination(
         verdict=verdict.answer,
         confidence=verdict.confidence,
         probabilities=verdict.probabilities,
-        reach=finding.reach,
-        resolution=finding.resolution,
-        law=finding.law,
-        evidence=finding.evidence,
+        reach=description.reach,
+        resolution=description.resolution,
+        law=found.law,
+        evidence=evidence,
         queries=queries,
         seconds=time.perf_counter() - started,
         seed=seed,
         budget=budget,
         region=session.support.region,
-        robot=body,
-        model=name,
+        robot=session.robot,
+        model=name or getattr(model, "name", None) or type(model).__name__,
         outputs=outputs,
         dt=dt,
-        versions=_versions(),
-        curves=finding.curves,
-        parameters=finding.parameters
-        if described is not None
-        else [{**row, "description": None} for row in finding.parameters],
-        structure=finding.structure,
-        account=told,
-        law_from=finding.law_from,
+        versions={n: metadata.version(n) for n in ("worldlaw", "torch", "numpy", "sympy")},
+        curves=description.curves,
+        parameters=description.parameters,
+        structure=description.structure,
+        account=found.account,
+        law_from=description.law_from,
         notes=[
             *(inferred.notes if inferred else ()),
-            *counted,
-            *finding.notes,
-            *explain(verdict.answer, verdict.weakest, finding),
+            *query_counts(before + judged_by, queries),
+            *description.notes,
+            *what_settles(verdict, description),
         ],
     )
 
 
-def _asked_for_mechanism(
-    wanted: bool | None, model: BlackBox, finding: Finding, budget: str
-) -> BlackBox | None:
-    """Who answers the questions about tree and geometry: the model, its law, or nobody."""
-    exact = finding.law is not None and finding.resolution.region < _SAME
-    if wanted or (wanted is None and budget == "thorough" and not exact):
-        return model
-    if wanted is None and exact and model.nv <= _QUICKLY_SEEN:
-        assert finding.law is not None
-        return BlackBox(finding.law, model.nq, model.nv)
-    return None
-
-
-def _support(within: str, robot: Robot, region: Region, training_data: tuple | None) -> Support:
-    if within == "region":
-        return Box(robot=robot, region=region.resolve(robot.nv))
-    if within != "data":
-        raise RegionError(f"expected within='region' or 'data', found {within!r}")
-    if training_data is None:
-        raise RegionError("within='data' needs training_data=(q, v, tau, a), found none")
-    answers = training_answers(training_data, robot)
-    return Recorded.of(robot, answers.q, answers.v, answers.tau)
-
-
-def _noise_of_labels(given: Any | None, nv: int) -> torch.Tensor | None:
-    if given is None:
-        return None
-    noise = torch.as_tensor(given, dtype=torch.float64)
-    if noise.shape != (nv,) or not bool((noise >= 0).all()) or not bool(noise.isfinite().all()):
-        raise ModelError(
-            f"expected label_noise of shape ({nv},), finite and not negative, found "
-            f"{tuple(noise.shape)}: give one standard deviation a joint coordinate"
+def _compete(session: QuerySession, screen: Screen) -> Outcome:
+    """The outcome of a competition of laws: queries and hypotheses are added until the verdict is
+    settled, then the law of the region is looked at where none holds far out."""
+    whole = session.budget
+    effort, measurements = competition.listed_laws(session, screen)
+    verdict = judge(measurements.values)
+    for add in competition.EFFORTS:
+        more = add(session, screen, measurements, verdict)
+        if more is not None:
+            effort, measurements = more
+            verdict = judge(measurements.values)
+    inner = measurements.laws.local
+    if not measurements.law_far_out:
+        inside = max(whole.inside, effort.budget.inside)
+        effort = effort.with_budget(replace(effort.budget, inside=inside))
+        inner = competition.inner_law(effort, screen, measurements)
+        effort, measurements = competition.reconsidered(
+            session, effort, screen, measurements, inner
         )
-    return noise
-
-
-def _versions() -> dict[str, str]:
-    names = ("worldlaw", "torch", "numpy", "sympy")
-    return {n: metadata.version(n) for n in names}
+        values = competition.beyond_the_region(effort, screen, measurements, inner)
+        measurements = replace(measurements, values=measurements.values | values)
+    memory = competition.training_memory(effort, screen, measurements)
+    measurements = replace(measurements, values=measurements.values | memory)
+    verdict = judge(measurements.values)
+    return competition.outcome(effort, screen, measurements, inner, verdict)

@@ -1,7 +1,7 @@
-"""A model that remembers its last question: what memory adds, from answers in sequence.
+"""History dependence: the law of a model whose answer depends on the query before.
 
-What was found before was found with every question following itself. Here questions follow others;
-the bodies alone no longer describe the answers, and a law with memory is held against fresh ones.
+All other numbers describe the settled model, every query repeated. Here queries follow others: the
+law is extended by a term of the query before and tested on fresh pairs, in the region and far out.
 """
 
 from __future__ import annotations
@@ -13,33 +13,38 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import Answers, relative_error
 from discover.blackbox.session import QuerySession
-from discover.examination.description import Finding
-from discover.judgement.catalogue import evidence_from
+from discover.examination.outcome import Description
+from discover.judgement.evidence import Name
+from discover.judgement.thresholds import threshold
+from discover.judgement.verdict import evidence_of
 from discover.laws import RigidBodyLaw
-from discover.laws.extensions.memory import MemoryLaw, Question, search
+from discover.laws.extensions.memory import MemoryLaw, Query
 from discover.laws.extensions.terms import coordinates, forces
-from discover.probes.history import Preceding
+from discover.laws.search.memory_search import search_memory
+from discover.probes.history import History
 
 _PAIRS = 160
 _FRESH = 60
 _FAR = (2.0, 3.0)  # half-widths
 _SAME = 1e-9  # an error that is rounding
-_AS_GOOD = 1.3  # times the error on questions that follow themselves
-# Evidence on the bodies and joint terms, on the law with more, and on the best of all.
-_BODIES = ("refit error far out", "self-extrapolation error")
-_WITH_MORE = ("extended law error far out", "best law error far out")
+_AS_GOOD = threshold("examination.memory_explains")
+# Evidence on the bodies and joint terms, and on the law with more and the best of all.
+_BODIES = (Name.REFIT_ERROR_FAR, Name.SELF_EXTRAPOLATION)
+_WITH_MORE = (Name.EXTENDED_ERROR_FAR, Name.BEST_ERROR_FAR)
 
 
-def with_memory(finding: Finding, session: QuerySession, seen: Preceding) -> Finding:
-    """The finding on a model that remembers: law with memory, and evidence in sequence."""
-    place = "row of the batch" if seen.kind == "row" else "call"
-    size = max(seen.by_row, seen.by_call)
-    said = f"Its answers depend on the question before (the {place}): {size:.2g} of the spread of a"
-    law = finding.law
+def with_history(description: Description, session: QuerySession, history: History) -> Description:
+    """The description of a model with history: law with memory, and evidence in sequence."""
+    place = "row of the batch" if history.kind == "row" else "call"
+    size = max(history.by_row, history.by_call)
+    said = f"Its answers depend on the query before (the {place}): {size:.2g} of the spread of a"
+    law = description.law
     stepping = session.blackbox.outputs != "acceleration"
     if not isinstance(law, RigidBodyLaw) or stepping or law.integrator is not None:
-        note = f"{said}; no law of that was sought: all else holds for questions that are repeated."
-        return _judged(replace(finding, notes=[*finding.notes, note]), size, size, size, size)
+        note = f"{said}; no law of that was sought: all numbers are for repeated queries."
+        return _judged(
+            replace(description, notes=[*description.notes, note]), size, size, size, size
+        )
     before, now = _pairs(session, "memory", _PAIRS, None)
     was, then = _question(law, before), _question(law, now)
     then = replace(then, a=law(now.q, now.v, now.tau))
@@ -49,11 +54,11 @@ def with_memory(finding: Finding, session: QuerySession, seen: Preceding) -> Fin
     far = _pairs(session, "memory, far", _FRESH, _FAR)
     whole, least = law, _error(law, *inside)
     ways = [(False, now.a - then.a, still.a - law(still.q, still.v, still.tau))]
-    if not law.around:  # what bodies feel is what was asked: forces can be read off
+    if not law.non_additive:  # what bodies feel is what was asked: forces can be read off
         ways.insert(0, (True, now.tau - demanded(law, now), still.tau - demanded(law, still)))
     for is_force, wanted, left in ways:
-        rows = search(was, then, wanted, left.square().mean(0).sqrt(), session.seed)
-        trial = replace(law, memory=MemoryLaw(rows=rows, is_force=is_force))
+        rows = search_memory(was, then, wanted, left.square().mean(0).sqrt(), session.seed)
+        trial = replace(law, extensions=(*law.extensions, MemoryLaw(rows=rows, is_force=is_force)))
         error = _error(trial, *inside)
         if error < least:
             whole, least = trial, error
@@ -64,12 +69,14 @@ def with_memory(finding: Finding, session: QuerySession, seen: Preceding) -> Fin
     sentence = (
         f"{said}; a law of that memory leaves {better:.2g} of a in the region and "
         f"{better_far:.2g} at 2–3 half-widths, where the law without leaves {plain:.2g} and "
-        f"{plain_far:.2g}. All other numbers are for questions that follow themselves."
+        f"{plain_far:.2g}. All other numbers are for repeated queries."
     )
     found = better_far < plain_far
-    finding = replace(finding, law=whole if found else law, notes=[*finding.notes, sentence])
+    description = replace(
+        description, law=whole if found else law, notes=[*description.notes, sentence]
+    )
     best, best_far = (better, better_far) if found else (plain, plain_far)
-    return _judged(finding, plain, plain_far, best, best_far)
+    return _judged(description, plain, plain_far, best, best_far)
 
 
 def _error(law: RigidBodyLaw, before: Answers, now: Answers) -> float:
@@ -101,16 +108,18 @@ def _pairs(
     )
 
 
-def _question(law: RigidBodyLaw, x: Answers) -> Question:
-    return Question(q=x.q[:, coordinates(law.robot)], v=x.v, tau=x.tau, a=x.a)
+def _question(law: RigidBodyLaw, x: Answers) -> Query:
+    return Query(q=x.q[:, coordinates(law.robot)], v=x.v, tau=x.tau, a=x.a)
 
 
-def _judged(finding: Finding, inside: float, far: float, best: float, best_far: float) -> Finding:
+def _judged(
+    description: Description, inside: float, far: float, best: float, best_far: float
+) -> Description:
     """The evidence as it is for questions in sequence: no law is better than it is there."""
-    values = {e.name: e.value for e in finding.evidence}
+    values = {e.name: e.value for e in description.evidence}
     errors = dict.fromkeys(_BODIES, far) | dict.fromkeys(_WITH_MORE, best_far)
-    errors |= {"law error in the region": inside, "best law error in the region": best}
-    errors |= {"gain of extra terms": far / max(best_far, 1e-12)}
+    errors |= {Name.LAW_ERROR_INSIDE: inside, Name.BEST_ERROR_INSIDE: best}
+    errors |= {Name.GAIN: far / max(best_far, 1e-12)}
     changed = {n: max(values[n], error) for n, error in errors.items() if n in values}
-    new = {e.name: e for e in evidence_from(changed, {})}
-    return replace(finding, evidence=[new.get(e.name, e) for e in finding.evidence])
+    new = {e.name: e for e in evidence_of(changed)}
+    return replace(description, evidence=[new.get(e.name, e) for e in description.evidence])

@@ -1,157 +1,194 @@
-"""All that a verdict rests on, measured on the laws that compete."""
+"""Measurements: all numbers of the verdict, on the laws that compete."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import QuerySession
-from discover.examination import resolution as power
-from discover.examination.hypotheses import Laws, apart, left_over
+from discover.examination.fits import Laws
 from discover.examination.metrics import (
     cost_of_bodies,
     excess,
     gain_by_axis,
-    growth,
     relative_noise,
-    worst,
+    residual_growth,
+    worst_error,
 )
+from discover.examination.opening import Screen
+from discover.examination.resolution import resolution
 from discover.examination.result import Resolution
-from discover.judgement.catalogue import evidence_from
-from discover.judgement.verdict import judge, threshold_of
+from discover.judgement.evidence import Name
+from discover.judgement.thresholds import bound, threshold
+from discover.judgement.verdict import Verdict, positive_evidence
 from discover.laws.rigid_body.consistency import Completion, complete
 from discover.laws.rigid_body.fit import Fit
-from discover.probes import noise, residual
-from discover.probes import roughness as grain
-from discover.probes import table_evidence as lookup
+from discover.probes import ROUGHNESS, TABLE_EVIDENCE, Subject, measured, regime_switch, residual
 from discover.probes.leave_one_joint_out import law_of_the_others
 from discover.probes.reach import relative
 
-NOWHERE = 0.25  # relative error far out at which no law holds there
-SAME = 1e-7  # relative error, inside and far out, below which a law speaks for its model
-_SURE = 0.85  # confidence at which no more is asked
-_TABLES = 0.1  # relative error far out above which a table is a possibility
-_GAINS = 1.5  # times a smaller error far out, from which another law is a possibility
-_COARSE = 0.1  # share of a residual that no smooth departure has as grain
-_SETTLED = 60.0  # growth of the misfit of an inertia that is looked up
+SAME = threshold("examination.same")
+_CONFIDENT = threshold("examination.confident")
+_NOISE_TOLD = threshold("examination.noise_told")
+_LEAST_COST_LEVEL = 1e-6  # standardised: bodies are not priced in units of rounding
+_TABLE_NAMES = tuple(name for probe in TABLE_EVIDENCE for name in probe.measures)
+
+
+def no_law_far_out() -> float:
+    """The relative error at 2–3 half-widths from which no law holds there: the verdict's own."""
+    return bound("lookup table", Name.BEST_ERROR_FAR)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weighed:
-    """Laws and what was measured on them."""
+class Measurements:
+    """The laws that compete, and what was measured on them.
+
+    values      the numbers of the verdict, by name
+    completion  physically possible bodies closest to the rigid-body law
+    resolution  the smallest departure from the rigid-body law that would have shown
+    blur        the uncertainty of a far error that noise leaves (relative)
+    notes       sentences for the reader
+    """
 
     laws: Laws
-    values: dict[str, float]
+    values: dict[Name, float]
     completion: Completion
-    seen: Resolution
+    resolution: Resolution
     blur: float
     notes: list[str]
 
     @property
-    def answer(self) -> str:
-        return judge(evidence_from(self.values, {})).answer
+    def raw_table(self) -> bool:
+        """Whether tiny steps change no answer."""
+        frozen = self.values.get(Name.FROZEN_STEPS, 0.0)
+        return frozen > bound("lookup table", Name.FROZEN_STEPS)
 
     @property
-    def raw(self) -> bool:
-        """Whether tiny steps change nothing: a raw table."""
-        return self.values.get("frozen steps", 0.0) > lookup.FROZEN
-
-    def safe(self, floor: float) -> bool:
-        """Whether more answers, or laws that nobody listed, would hardly change the verdict."""
-        verdict = judge(evidence_from(self.values, {}))
-        if verdict.confidence < _SURE or verdict.answer == "undetermined":
-            return False
-        if self.laws.searched:
-            return True
-        if verdict.answer == "lookup table":
-            flat = self.values.get("far curvature", 1.0) < lookup.FLAT
-            looked_up = self.values.get("growth of the inertia's misfit", 1.0) > _SETTLED
-            return self.raw or flat or looked_up
-        # What physics leaves over may be a small law, however sure physics is without it.
-        return not left_over(self.laws, floor)
+    def law_far_out(self) -> bool:
+        """Whether any law describes the model far out."""
+        return self.values[Name.BEST_ERROR_FAR] <= no_law_far_out()
 
 
-def weigh(
-    session: QuerySession,
-    laws: Laws,
-    floor: noise.Floor,
-    gate: float,
-    known: dict[str, float] | None = None,
-) -> Weighed:
-    """All that the verdict rests on, measured on the laws; `known`: what was measured before."""
-    held, far_sets = laws.sets.inside, laws.sets.far
-    fresh = Answers.concat(far_sets)
-    noise_far = relative_noise(floor, fresh)
-    blur = max(gate, noise_far * (8.0 / (len(far_sets[0]) * session.robot.nv)) ** 0.25)
-    if gain_by_axis(laws.physics, laws.extended, far_sets, floor, blur) > _GAINS:
-        laws = apart(session, laws)
-    physics, extended, local, inside = laws.physics, laws.extended, laws.local, laws.inside
-    far_physics, far_extended, drift = (
-        worst(law, far_sets, floor) for law in (physics, extended, local)
+def settled(measurements: Measurements, verdict: Verdict, level: float) -> bool:
+    """Whether more answers, or laws that no library lists, would hardly change the verdict.
+
+    level  the noise, standardised: what the laws leave above it may be another law
+    """
+    if verdict.confidence < _CONFIDENT or verdict.answer == "undetermined":
+        return False
+    if measurements.laws.searched:
+        return True
+    if verdict.answer == "lookup table":
+        return positive_evidence("lookup table", measurements.values)
+    return not measurements.laws.unexplained(level)
+
+
+def measure(
+    session: QuerySession, screen: Screen, laws: Laws, earlier: Measurements | None = None
+) -> Measurements:
+    """All numbers of the verdict on these laws.
+
+    earlier  measurements on other laws for the same model: its positive evidence of a table does
+             not depend on the laws and is not measured twice
+    """
+    noise = screen.noise
+    held_out, far_sets = laws.sets.inside, laws.sets.far
+    far = Answers.concat(far_sets)
+    noise_far = relative_noise(noise, far)
+    rows = len(far_sets[0]) * session.robot.nv
+    blur = max(screen.gate, noise_far * (8.0 / rows) ** 0.25)
+    if gain_by_axis(laws.physics, laws.extended, far_sets, noise, blur) > _gain_bound():
+        laws = regime_switch_apart(session, laws)
+    physics, extended, local = laws.physics, laws.extended, laws.local
+    far_physics, far_extended, far_local = (
+        worst_error(law, far_sets, noise) for law in (physics, extended, local)
     )
-    far_both = math.inf if laws.beyond is None else worst(laws.beyond, far_sets, floor)
-    inside_error = relative(physics, held)
-    predictable, where = residual.low_dimensional_predictability(physics, inside)
-    completion = complete(physics, inside, session.robot.pi)
-    seen = resolution(session, physics, laws, floor, blur)
+    far_both = math.inf if laws.beyond is None else worst_error(laws.beyond, far_sets, noise)
+    inside_error = relative(physics, held_out)
+    predictable, source = residual.low_dimensional_predictability(physics, laws.inside)
+    completion = complete(physics, laws.inside, session.robot.pi)
+    visible = resolution_of(session, screen, physics, laws, blur)
+    level = max(physics.standardised_error(held_out), _LEAST_COST_LEVEL)
     values = {
-        "law error in the region": excess(inside_error, relative_noise(floor, held)),
-        "refit error far out": far_physics,
-        "self-extrapolation error": drift,
-        "residual growth": growth(physics, held, fresh, floor),
-        "low-dimensional predictability": predictable if inside_error > 10 * gate else 0.0,
-        "gain of extra terms": gain_by_axis(physics, extended, far_sets, floor, blur),
-        "cost of possible parameters": cost_of_bodies(
-            session, physics, completion, held, max(physics.standardised_error(held), 1e-6)
-        ),
-        # A law that holds inside and far out, and not between, is none.
-        "extended law error far out": max(far_extended, worst(extended, laws.between, floor)),
-        "best law error far out": min(far_physics, far_extended, drift, far_both),
-        "best law error in the region": min(relative(f, held) for f in (local, physics, extended)),
-        "resolution": seen.region,
-        "repeatability": floor.random,
+        Name.LAW_ERROR_INSIDE: excess(inside_error, relative_noise(noise, held_out)),
+        Name.REFIT_ERROR_FAR: far_physics,
+        Name.SELF_EXTRAPOLATION: far_local,
+        Name.RESIDUAL_GROWTH: residual_growth(physics, held_out, far, noise),
+        Name.PREDICTABILITY: predictable if inside_error > 10 * screen.gate else 0.0,
+        Name.GAIN: gain_by_axis(physics, extended, far_sets, noise, blur),
+        Name.COST_OF_BODIES: cost_of_bodies(session, physics, completion, held_out, level),
+        # A law that holds inside and far out but not between is none.
+        Name.EXTENDED_ERROR_FAR: max(far_extended, worst_error(extended, laws.between, noise)),
+        Name.BEST_ERROR_FAR: min(far_physics, far_extended, far_local, far_both),
+        Name.BEST_ERROR_INSIDE: min(relative(f, held_out) for f in (local, physics, extended)),
+        Name.RESOLUTION: visible.region,
+        Name.REPEATABILITY: noise.random,
     }
     notes = []
-    if values["extended law error far out"] < NOWHERE and values["gain of extra terms"] > _GAINS:
-        coarse = grain.share(session, extended, floor, held)
-        values["grain of what is left over"] = coarse
-        if coarse > _COARSE:
+    if values[Name.EXTENDED_ERROR_FAR] < no_law_far_out() and values[Name.GAIN] > _gain_bound():
+        subject = Subject(session=session, noise=noise, law=extended, held_out=held_out)
+        values |= measured(ROUGHNESS, subject)
+        rough = values[Name.ROUGHNESS]
+        if rough > bound("alternative law", Name.ROUGHNESS):
             notes.append(
-                f"{coarse:.0%} of what the best law leaves over changes from place to place, as "
-                "answers between remembered samples do, and is no noise: it may be a table's."
+                f"{rough:.0%} of the best law's residual changes from place to place, as answers "
+                "between remembered samples do, and is no noise: it may be a table's."
             )
-    if laws.onset is not None and laws.beyond is not None:
-        around = "; ".join(c.in_words for c in laws.beyond.family.around)
-        notes.append(laws.onset.sentence + (f" All of them follow {around}." if around else ""))
-    if predictable > 0.5:
+    if laws.switch is not None and laws.beyond is not None:
+        around = "; ".join(x.description for x in laws.beyond.family.non_additive)
+        notes.append(laws.switch.sentence + (f" All of them follow {around}." if around else ""))
+    if predictable > bound("physics", Name.PREDICTABILITY):
         notes.append(
-            f"What the rigid-body law leaves over can be predicted from little ({where}, "
+            f"The residual of the rigid-body law can be predicted from few variables ({source}, "
             f"R² = {predictable:.2f}): there may be a law in it."
         )
-    if laws.short:
+    if laws.cut_short:
         notes.append(
-            f"The search for terms that no library lists was cut short: of {session.robot.nv} "
-            "coordinates it tries fewer, and a law that it missed may be in what is left over."
+            "The search for terms that no library lists ended at its budget: of "
+            f"{session.robot.nv} coordinates it tries fewer candidates, and a law that it missed "
+            "may be in the residual."
         )
-    if noise_far > 0.01:
-        notes.append(f"Answers repeat to {floor.random:.1%} only; errors are given beyond that.")
-    if values["best law error far out"] > _TABLES:
-        before = {k: x for k, x in (known or {}).items() if k in lookup.SIGNS}
-        values |= before or lookup.signs(session, local, held, floor)
-        if floor.random == 0.0 and values.get("frozen steps", 0.0) <= lookup.FROZEN:
-            others = law_of_the_others(local, inside, held)
+    if noise_far > _NOISE_TOLD:
+        notes.append(f"Answers repeat to {noise.random:.1%} only; errors are given beyond that.")
+    if values[Name.BEST_ERROR_FAR] > no_law_far_out():
+        subject = Subject(session=session, noise=noise, law=local, held_out=held_out)
+        known = (
+            {n: earlier.values[n] for n in _TABLE_NAMES if n in earlier.values} if earlier else {}
+        )
+        values |= known or measured(TABLE_EVIDENCE, subject, decisive="lookup table")
+        frozen = values.get(Name.FROZEN_STEPS, 0.0) > bound("lookup table", Name.FROZEN_STEPS)
+        if noise.random == 0.0 and not frozen:
+            others = law_of_the_others(local, laws.inside, held_out)
             if others is not None and others.error < SAME:
-                values["best law error in the region"] = others.error
+                values[Name.BEST_ERROR_INSIDE] = others.error
                 notes.append(others.sentence)
-    return Weighed(
-        laws=laws, values=values, completion=completion, seen=seen, blur=blur, notes=notes
+    return Measurements(
+        laws=laws, values=values, completion=completion, resolution=visible, blur=blur, notes=notes
     )
 
 
-def resolution(
-    session: QuerySession, law: Fit, laws: Laws, floor: noise.Floor, blur: float
+def resolution_of(
+    session: QuerySession, screen: Screen, law: Fit, laws: Laws, blur: float
 ) -> Resolution:
-    believed = threshold_of("gain of extra terms") or 2.5
-    region, seed = session.support.region, session.seed
-    return power.resolution(law, laws.sets, region, floor, gain=believed, blur=blur, seed=seed)
+    """The smallest departure from `law` that these tests would have shown."""
+    believed = bound("physics", Name.GAIN)  # the gain at which physics is given up
+    region = session.support.region
+    return resolution(
+        law, laws.sets, region, screen.noise, gain=believed, blur=blur, seed=session.seed
+    )
+
+
+def regime_switch_apart(session: QuerySession, laws: Laws) -> Laws:
+    """The laws, with an extended law that begins outside the region taken for two laws."""
+    if laws.extended is laws.physics or laws.extended.integrator is not None:
+        return laws
+    switch = regime_switch.measure(session, laws.extended, laws.local, laws.sets.inside)
+    if switch is None:
+        return laws
+    return replace(laws, extended=laws.physics, switch=switch, beyond=laws.extended, near_ties=())
+
+
+def _gain_bound() -> float:
+    """The gain from which another law is believed: the verdict's own."""
+    return bound("alternative law", Name.GAIN)

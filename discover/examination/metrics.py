@@ -1,7 +1,4 @@
-"""How far a model is from a law: relative errors beyond noise, growth, gain, what it remembers.
-
-Shared by the screening and the competition of laws; each measure is one number of the evidence.
-"""
+"""Metrics between a model and a law: errors beyond noise, growth, gain, where a law ends."""
 
 from __future__ import annotations
 
@@ -16,19 +13,20 @@ import kinematics
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, QuerySession
 from discover.errors import ModelError
+from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.consistency import Completion
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, fit, fit_step_map
-from discover.probes import memory, noise
+from discover.probes.noise import NoiseFloor
 from discover.probes.reach import EDGES, curves, edge, reach, relative, tolerance
 from kinematics import Robot
 
-_BODILESS = 1e-6  # share of a joint's inertia below which it moves no bodies
+_BODILESS = threshold("examination.bodiless")
 _SOME = 32
-_LEFT = 5.0  # times the residual inside: a model that is off by as much has left the law
-_LITTLE = 1.5  # times the noise, below which what a law leaves over in the region is noise
-_BEYOND = 0.05  # relative error beyond noise at which a law has ended
-_NO_WORSE = 0.8  # a gain above this on every axis is no loss anywhere
+_LEFT = threshold("examination.law_left")
+_LITTLE = threshold("examination.nothing_but_noise")
+_BEYOND = threshold("examination.inner_law_ended")
+_NO_WORSE = threshold("examination.no_axis_worse")
 
 
 def fit_answers(session: QuerySession, family: Family, answers: Answers, scale, start=None) -> Fit:
@@ -39,18 +37,18 @@ def fit_answers(session: QuerySession, family: Family, answers: Answers, scale, 
     return fit(family, answers, scale=scale, start=start)
 
 
-def worst(law: Fit, sets: list[Answers], floor: noise.Floor) -> float:
+def worst_error(law: Fit, sets: list[Answers], noise: NoiseFloor) -> float:
     """The largest relative error over the sets, beyond the model's own noise."""
-    return max(excess(relative(law, s), relative_noise(floor, s)) for s in sets)
+    return max(excess(relative(law, s), relative_noise(noise, s)) for s in sets)
 
 
 def gain_by_axis(
-    before: Fit, after: Fit, sets: list[Answers], floor: noise.Floor, blur: float
+    before: Fit, after: Fit, sets: list[Answers], noise: NoiseFloor, blur: float
 ) -> float:
     """How many times smaller the far error became: along the axis that shows it best, unless
     another axis became worse; then the worst axis of each counts."""
     errors = [
-        tuple(excess(relative(law, s), relative_noise(floor, s)) for law in (before, after))
+        tuple(excess(relative(law, s), relative_noise(noise, s)) for law in (before, after))
         for s in sets
     ]
     ratios = [gain(b, a, blur) for b, a in errors]
@@ -71,11 +69,11 @@ def excess(error: float, noise_level: float) -> float:
     return float(np.sqrt(max(error**2 - noise_level**2, 0.0))) if np.isfinite(error) else error
 
 
-def relative_noise(floor: noise.Floor, answers: Answers) -> float:
+def relative_noise(noise: NoiseFloor, answers: Answers) -> float:
     ok = answers.a[torch.isfinite(answers.a).all(-1)]
     if not len(ok):
         return 0.0
-    return float((floor.sigma.square() / ok.square().mean(0).clamp_min(1e-300)).mean().sqrt())
+    return float((noise.sigma.square() / ok.square().mean(0).clamp_min(1e-300)).mean().sqrt())
 
 
 def cost_of_bodies(
@@ -99,20 +97,20 @@ def cost_of_bodies(
     return max(cost, _BODILESS / max(float(share), 1e-12) * cost)
 
 
-def growth(law: Fit, inside: Answers, outside: Answers, floor: noise.Floor) -> float:
-    """Residual outside over inside, in absolute terms, never below the noise floor."""
-    level = max(floor.level, 1e-9)
+def residual_growth(law: Fit, inside: Answers, outside: Answers, noise: NoiseFloor) -> float:
+    """Residual outside over inside, in absolute terms, never below the noise noise."""
+    level = max(noise.level, 1e-9)
     inner = max(law.standardised_error(inside), level)
     rows = law.residual(outside).square().mean(-1).sqrt()
     outer = float(rows.median()) if bool(torch.isfinite(rows).all()) else float("inf")
     return max(outer, level) / inner
 
 
-def ends(
-    session: QuerySession, law: Fit, inside: Answers, far: list[Answers], floor: noise.Floor
+def law_ends(
+    session: QuerySession, law: Fit, inside: Answers, far: list[Answers], noise: NoiseFloor
 ) -> dict[str, float]:
     """Along each axis, where the model leaves a law that describes it inside [half-widths]."""
-    level = max(law.standardised_error(inside), floor.own)
+    level = max(law.standardised_error(inside), noise.own)
     found = {}
     for axis, answers in zip(AXES, far, strict=True):
         rows = law.residual(answers).square().mean(-1).sqrt()
@@ -121,7 +119,7 @@ def ends(
     return {axis: at for axis, at in found.items() if at is not None}
 
 
-def goes_on(session: QuerySession, law: Fit, inside: Answers, floor: noise.Floor) -> float:
+def inner_law_end(session: QuerySession, law: Fit, inside: Answers, noise: NoiseFloor) -> float:
     """How far the law of the region goes on, along the axis that it ends on first [half-widths];
     0 where there is none.
 
@@ -129,58 +127,38 @@ def goes_on(session: QuerySession, law: Fit, inside: Answers, floor: noise.Floor
     at once there are corners, where surfaces that have nothing to do with the region come nearer.
     """
     drawn = curves(session, law, inside)
-    return min(reach(c, tolerance(floor))[0] for axis, c in drawn.items() if axis != "joint")
+    return min(reach(c, tolerance(noise))[0] for axis, c in drawn.items() if axis != "joint")
 
 
-def goes_on_beyond_noise(
-    session: QuerySession, laws: Sequence[Fit], inside: Answers, floor: noise.Floor
+def inner_law_end_in_noise(
+    session: QuerySession, laws: Sequence[Fit], inside: Answers, noise: NoiseFloor
 ) -> float | None:
     """The same of laws that leave nothing but noise over in the region, with their errors beyond
     noise: of the law that goes on furthest. None where none of them leaves so little.
     """
-    level = relative_noise(floor, inside)
+    level = relative_noise(noise, inside)
     little = [law for law in laws if excess(relative(law, inside), level) < _LITTLE * level]
     if not little:
         return None
-    return max(min(_past_the_edge(session, law, inside, floor)) for law in little)
+    return max(min(_past_the_edge(session, law, inside, noise)) for law in little)
 
 
 def _past_the_edge(
-    session: QuerySession, law: Fit, inside: Answers, floor: noise.Floor
+    session: QuerySession, law: Fit, inside: Answers, noise: NoiseFloor
 ) -> Iterator[float]:
     """Along each axis by itself, how far the law goes on [half-widths]."""
     for axis, curve in curves(session, law, inside).items():
         if axis == "joint":
             continue
         asked = [session.shell(axis, lo, hi, 1) for lo, hi in pairwise(EDGES)]
-        levels = [relative_noise(floor, x) for x in (inside, *asked)]
+        levels = [relative_noise(noise, x) for x in (inside, *asked)]
         beyond = [excess(e, level) for e, level in zip(curve.error, levels, strict=True)]
         yield reach(replace(curve, error=beyond), _BEYOND)[0]
 
 
-def exact_floor(floor: noise.Floor) -> float:
+def exact_floor(noise: NoiseFloor) -> float:
     """The relative error below which growth is rounding."""
-    return max(1e-9, 10 * floor.rounding)
-
-
-def remembered(
-    session: QuerySession,
-    law: Fit,
-    training_data: tuple | None,
-    fresh: Answers,
-    floor: noise.Floor,
-) -> dict[str, float]:
-    """What the model remembers of its training data, where they are given."""
-    if training_data is None:
-        return {}
-    found = memory.measure(
-        session, law, training_answers(training_data, session.robot), fresh, floor.own
-    )
-    return {
-        "kept label noise": found.kept_noise,
-        "train/fresh gap": found.gap,
-        "error against distance to training data": found.distance_link,
-    }
+    return max(1e-9, 10 * noise.rounding)
 
 
 def training_answers(data: tuple, robot: Robot) -> Answers:

@@ -1,10 +1,10 @@
-"""What could have been seen: the smallest departure from a law that the tests would have found.
+"""Resolution: the smallest departure from a law that the tests would have shown.
 
-Other laws are planted on the fitted one, at the noise and the residual that were measured: terms
-that the library lists, and shapes that it does not. Each is made larger until the very rules of the
-inquiry would have taken notice - the selection by description length, and the gain far out. What
-nine of ten planted laws have shown by then is the resolution; what is smaller could have hidden.
-Nothing larger than what the law leaves over can hide in it: that is the resolution at most.
+Other laws are added to the fitted one, at the measured noise and residual: terms of the library and
+shapes that it does not list. Each is made larger until the rules of the examination would have
+noticed it - the selection by description length, and the gain far out. The resolution is what nine
+of ten of these laws needed: smaller ones could have been hidden. Nothing larger than the residual
+can hide in it, so the residual is the resolution at most.
 """
 
 from __future__ import annotations
@@ -17,22 +17,24 @@ import sympy
 import torch
 from torch import Tensor
 
+from discover import numerics
 from discover.blackbox.contract import Answers
 from discover.blackbox.region import Region
 from discover.examination.metrics import excess, relative_noise
 from discover.examination.result import Resolution
-from discover.laws import solvers as least_squares
+from discover.judgement.thresholds import threshold, whole
+from discover.laws.contract import ALPHABET_SIZE, EFFECTIVE_SAMPLES
 from discover.laws.extensions.terms import Term, forces, library, symbols
 from discover.laws.rigid_body.family import evaluation_point
 from discover.laws.rigid_body.fit import Fit, design_of
-from discover.laws.search.selection import ALPHABET_SIZE, EFFECTIVE_SAMPLES, effective_samples
-from discover.probes import noise
+from discover.laws.search.selection import effective_samples
+from discover.probes.noise import NoiseFloor
 from discover.probes.reach import relative
 from kinematics import Robot
 
-_LISTED = 24  # terms of the library that are planted
-_UNLISTED = 0.6  # share of the error that a search without a list must leave, or less
-_SHOWN = 0.9  # of the planted laws
+_LISTED = whole("examination.planted_listed")
+_UNLISTED = threshold("examination.search_leaves")
+_SHOWN = threshold("examination.planted_shown")
 _ABSORBED = 1e-6  # a law that bodies imitate to this share is none
 
 
@@ -58,20 +60,20 @@ class _Planted:
 
 
 def resolution(
-    law: Fit, sets: Sets, region: Region, floor: noise.Floor, *, gain: float, blur: float, seed: int
+    law: Fit, sets: Sets, region: Region, noise: NoiseFloor, *, gain: float, blur: float, seed: int
 ) -> Resolution:
     """The departure in the region, and far out, that nine of ten planted laws would have shown.
 
     gain   factor by which the far error must shrink before another law is believed
     blur   what noise leaves uncertain of a far error (relative)
     """
-    level = max(law.standardised_error(sets.tested), floor.rounding, 1e-15)
+    level = max(law.standardised_error(sets.tested), noise.rounding, 1e-15)
     implicit = any(t.nonlinear_in_acceleration for t in law.family.terms)
-    if implicit or law.family.around or not math.isfinite(level):
+    if implicit or law.family.non_additive or not math.isfinite(level):
         return Resolution(level, max(relative(law, s) for s in sets.far))
-    start = [math.hypot(excess(relative(law, s), relative_noise(floor, s)), blur) for s in sets.far]
+    start = [math.hypot(excess(relative(law, s), relative_noise(noise, s)), blur) for s in sets.far]
     needed = math.sqrt(gain**2 - 1)
-    samples = effective_samples(level, floor.random, sets.tested)
+    samples = effective_samples(level, noise.random, sets.tested)
     inside, outside = [], []
     for planted in _plant(law, sets, region, seed):
         if planted.listed:
@@ -86,7 +88,7 @@ def resolution(
         outside.append(factor * max(planted.far))
     if not inside:
         return Resolution(level, max(start))
-    least = floor.level if floor.random == 0 else floor.labels
+    least = noise.level if noise.random == 0 else noise.labels
     whole = relative(law, sets.inside), max(relative(law, s) for s in sets.far)
     return Resolution(
         *(max(min(_quantile(x), w), least) for x, w in zip((inside, outside), whole, strict=True))
@@ -107,7 +109,7 @@ def _plant(law: Fit, sets: Sets, region: Region, seed: int) -> list[_Planted]:
     if not terms:  # a lone free body has no joint to plant anything on
         return []
     columns, new = _effect(law, sets.tested, terms)
-    absorbed = least_squares.solve(columns, new, 1e-10)
+    absorbed = numerics.least_squares(columns, new, 1e-10)
     beyond = new - columns @ absorbed
     size, whole = beyond.square().mean(0).sqrt(), new.square().mean(0).sqrt()
     inside = _rest(law, sets.inside, terms, absorbed).square().mean(0).sqrt()

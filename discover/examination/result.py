@@ -16,8 +16,8 @@ from discover.blackbox.region import Region
 from discover.errors import OutputError
 from discover.judgement.evidence import Evidence, number_from_json, number_to_json
 from discover.laws import Law, from_dict
-from discover.mechanism.description import Account
-from discover.probes.reach import FARTHEST, Curve
+from discover.mechanism.description import MechanismDescription
+from discover.probes.reach import FARTHEST, ErrorCurve
 from kinematics import Robot
 
 
@@ -74,10 +74,10 @@ class Examination:
     outputs: str
     dt: float | None
     versions: dict[str, str]
-    curves: list[Curve] = field(default_factory=list)
+    curves: list[ErrorCurve] = field(default_factory=list)
     parameters: list[dict[str, Any]] = field(default_factory=list)
     structure: dict[str, float] = field(default_factory=dict)
-    account: Account | None = None
+    account: MechanismDescription | None = None
     notes: list[str] = field(default_factory=list)
     reach_limit: float = FARTHEST
     law_from: str = ""
@@ -227,19 +227,19 @@ def load(directory: str | Path) -> Examination:
         ) from error
 
 
-def _account_from(record: dict[str, Any] | None) -> Account | None:
-    return None if record is None else Account.from_dict(record)
+def _account_from(record: dict[str, Any] | None) -> MechanismDescription | None:
+    return None if record is None else MechanismDescription.from_dict(record)
 
 
-def _curve_record(curve: Curve) -> dict[str, Any]:
+def _curve_record(curve: ErrorCurve) -> dict[str, Any]:
     record = asdict(curve)
     for name in ("error", "low", "high"):
         record[name] = [number_to_json(x) for x in record[name]]
     return record
 
 
-def _curve_from(record: dict[str, Any]) -> Curve:
+def _curve_from(record: dict[str, Any]) -> ErrorCurve:
     numbers = {n: [number_from_json(x) for x in record[n]] for n in ("error", "low", "high")}
-    return Curve(
+    return ErrorCurve(
         axis=record["axis"], subject=record["subject"], distance=record["distance"], **numbers
     )

@@ -8,16 +8,14 @@ answer is "undetermined". Needs nothing but numbers: a verdict can be computed a
 from __future__ import annotations
 
 import math
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from discover.judgement.evidence import Evidence
+from discover.judgement.evidence import MEANING, NULL, Evidence, Name, Values
+from discover.judgement.thresholds import Rule, fitted_bounds, rules, stored
 
 CASES = ("lookup table", "physics", "alternative law")
 ANSWERS = (*CASES, "undetermined")
@@ -27,80 +25,18 @@ LIMIT = 12.0  # margins beyond this add nothing
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """answer: one of ANSWERS; confidence in [0, 1]; the probability of every answer; and, for each
-    case that failed, the requirement that held it back most."""
+    """The answer, one of ANSWERS, and how it came about.
+
+    confidence     the probability of the answer, in [0, 1]; `probabilities` has that of every one
+    weakest        for each case, the evidence whose requirement it meets least
+    version        of the thresholds
+    """
 
     answer: str
     confidence: float
     probabilities: dict[str, float]
     weakest: dict[str, str]
     version: int
-
-
-@lru_cache(maxsize=1)
-def thresholds() -> dict[str, Any]:
-    """The versioned file of thresholds."""
-    return tomllib.loads((Path(__file__).parent / "thresholds.toml").read_text())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """One requirement of a case: the evidence, the bound that it starts from, which side is right
-    (+1 below, -1 above), how wide the change is, whether decades count; `any`: one of a group;
-    `optional`: nothing against the case where it was not measured."""
-
-    case: str
-    evidence: str
-    bound: float
-    side: int
-    width: float
-    log: bool
-    any: bool
-    optional: bool = False
-
-    @property
-    def name(self) -> str:
-        """Case and evidence: what a fitted bound is stored under."""
-        return f"{self.case}: {self.evidence}"
-
-    def coordinate(self, value: float) -> float:
-        """A value on the scale of the rule: decades, or as it stands."""
-        return math.log10(max(value, 1e-300)) if self.log else value
-
-
-@lru_cache(maxsize=1)
-def rules() -> tuple[Rule, ...]:
-    """All requirements of all cases, in the order of the file."""
-    found = []
-    for case in thresholds()["case"]:
-        listed = [(r, False) for r in case["requires"]] + [(r, True) for r in case.get("any", [])]
-        for rule, several in listed:
-            found.append(
-                Rule(
-                    case=case["answer"],
-                    evidence=rule["evidence"],
-                    bound=rule["below"] if "below" in rule else rule["above"],
-                    side=1 if "below" in rule else -1,
-                    width=rule["width"],
-                    log=rule["scale"] == "log",
-                    any=several,
-                    optional=rule.get("optional", False),
-                )
-            )
-    return tuple(found)
-
-
-def threshold_of(name: str) -> float | None:
-    """The first threshold that any case sets on a piece of evidence."""
-    bounds = Calibration.stored().bounds
-    return next((bounds.get(r.name, r.bound) for r in rules() if r.evidence == name), None)
-
-
-def supported(name: str, value: float) -> tuple[str, ...]:
-    """The answers whose requirement on this evidence the value meets."""
-    bounds = Calibration.stored().bounds
-    met = [r.case for r in rules() if r.evidence == name and _margin(r, value, bounds) > 0]
-    return tuple(dict.fromkeys(met))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +59,13 @@ class Calibration:
     @classmethod
     def stored(cls) -> Calibration:
         """The calibration in the file of thresholds."""
-        held = thresholds()["calibration"]
+        held = stored()["calibration"]
         return cls(
             sharpness=held["sharpness"],
             offsets=held["offsets"],
             lapse=held["lapse"],
             hiding=held.get("hiding", 0.0),
-            bounds=held.get("bounds", {}),
+            bounds=fitted_bounds(),
         )
 
     def probabilities(
@@ -160,13 +96,13 @@ def room(resolution: float | None) -> float:
     return min(max(math.log10(max(resolution, 1e-300)) / 4.0 + 1.0, 0.0), 1.0)
 
 
-def judge(evidence: Iterable[Evidence], calibration: Calibration | None = None) -> Verdict:
-    """The answer that the evidence supports."""
+def judge(evidence: Iterable[Evidence] | Values, calibration: Calibration | None = None) -> Verdict:
+    """The answer that the evidence supports; `evidence` as a list, or as values by name."""
     calibration = calibration or Calibration.stored()
-    values = {e.name: e.value for e in evidence}
+    values = _values(evidence)
     margins = _margins(values, calibration.bounds)
     probabilities = calibration.probabilities(
-        {answer: _soft_least(m) for answer, m in margins.items()}, values.get("resolution")
+        {answer: _soft_least(m) for answer, m in margins.items()}, values.get(Name.RESOLUTION)
     )
     answer = max(probabilities, key=lambda a: probabilities[a])
     return Verdict(
@@ -174,25 +110,60 @@ def judge(evidence: Iterable[Evidence], calibration: Calibration | None = None) 
         confidence=probabilities[answer],
         probabilities=probabilities,
         weakest={a: min(m, key=lambda n: m[n]) for a, m in margins.items()},
-        version=thresholds()["version"],
+        version=stored()["version"],
     )
 
 
 def strengths(
-    evidence: Iterable[Evidence], calibration: Calibration | None = None
+    evidence: Iterable[Evidence] | Values, calibration: Calibration | None = None
 ) -> dict[str, float]:
     """How strong each case is: its weakest margin, smoothly."""
     bounds = (calibration or Calibration.stored()).bounds
-    margins = _margins({e.name: e.value for e in evidence}, bounds)
-    return {answer: _soft_least(m) for answer, m in margins.items()}
+    return {a: _soft_least(m) for a, m in _margins(_values(evidence), bounds).items()}
 
 
-def _margins(values: dict[str, float], bounds: dict[str, float]) -> dict[str, dict[str, float]]:
+def positive_evidence(answer: str, values: Values) -> bool:
+    """Whether one of the requirements of which an answer needs any single one is met."""
+    bounds = fitted_bounds()
+    group = [r for r in rules() if r.case == answer and r.any]
+    return any(_margin(r, values.get(r.evidence), bounds) > 0 for r in group)
+
+
+def evidence_of(
+    values: Values, intervals: Mapping[Name, tuple[float, float]] | None = None
+) -> list[Evidence]:
+    """Measured values as evidence: with null, threshold, supported answers and meaning."""
+    bounds = Calibration.stored().bounds
+    found = []
+    for name, value in values.items():
+        mine = [r for r in rules() if r.evidence == name]
+        supports = [r.case for r in mine if _margin(r, value, bounds) > 0]
+        found.append(
+            Evidence(
+                name=name,
+                value=value,
+                interval=(intervals or {}).get(name, (value, value)),
+                null=NULL.get(name, 0.0),
+                threshold=next((bounds.get(r.name, r.bound) for r in mine), None),
+                supports=tuple(dict.fromkeys(supports)),
+                meaning=MEANING[name],
+            )
+        )
+    return found
+
+
+def _values(evidence: Iterable[Evidence] | Values) -> Mapping[str, float]:
+    if isinstance(evidence, Mapping):
+        return {str(name): value for name, value in evidence.items()}
+    return {e.name: e.value for e in evidence}
+
+
+def _margins(values: Mapping[str, float], bounds: dict[str, float]) -> dict[str, dict[str, float]]:
     """For each case, the margin of every requirement, and of the best of its `any` group."""
     found: dict[str, dict[str, float]] = {}
     for case in CASES:
         mine = [r for r in rules() if r.case == case]
-        margins = {
+        margins: dict[str, float] = {
             r.evidence: _margin(r, values.get(r.evidence), bounds) for r in mine if not r.any
         }
         several = {r.evidence: _margin(r, values.get(r.evidence), bounds) for r in mine if r.any}

@@ -1,4 +1,4 @@
-"""The simplest law there is: the same accelerations whatever is asked. It has no bodies."""
+"""The constant law: the same accelerations at every state and joint force."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ import sympy
 import torch
 from torch import Tensor
 
-from discover.laws.contract import Complexity, Domain, Law
+from discover.laws.contract import EFFECTIVE_SAMPLES, Complexity, Domain, Law, shortened
 from discover.laws.export import latex
-from discover.laws.search.selection import EFFECTIVE_SAMPLES
+from discover.laws.export.formulas import TARGETS
 from kinematics.programs import Graph, Program, compile_trace, make_program
 
-TARGETS = ("sympy", "python", "torch", "c", "latex")
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ConstantLaw(Law):
-    """a = values [rad/s² | m/s²], a number a joint coordinate."""
+    """a = values [rad/s² | m/s²], one number a velocity coordinate."""
 
     values: tuple[float, ...]
     domain: Domain | None = None
@@ -39,6 +37,14 @@ class ConstantLaw(Law):
         return replace(self, domain=domain)
 
     @property
+    def formula(self) -> str:
+        """Its accelerations, rounded."""
+        return f"a = ({', '.join(f'{x:.4g}' for x in self.values)})"
+
+    def __repr__(self) -> str:
+        return shortened("ConstantLaw", self.formula)
+
+    @property
     def terms(self) -> list[sympy.Eq]:
         """One equation a joint."""
         return [
@@ -48,7 +54,7 @@ class ConstantLaw(Law):
 
     @functools.cached_property
     def complexity(self) -> Complexity:
-        """Half a logarithm of the effective sample size for every number that is not zero."""
+        """½ log(EFFECTIVE_SAMPLES) for every number that is not zero."""
         numbers = sum(1 for x in self.values if x)
         bits = 0.5 * numbers * math.log2(EFFECTIVE_SAMPLES)
         return Complexity(bits=bits, operations=self.program.operations)

@@ -1,7 +1,7 @@
-"""What a law is to everybody else: it answers like a model, and it can be read.
+"""The interface of a law: it answers like a model, and it can be read.
 
-A law is a `Dynamics`; it says of which family it is, where it holds, what it costs to write down,
-and hands itself over as SymPy, source text or a compiled program.
+A law is a `Dynamics`. It states its family, where it holds and its description length, and exports
+itself as SymPy, source text or a compiled program.
 """
 
 from __future__ import annotations
@@ -10,6 +10,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from discover.judgement.thresholds import whole
+
+# Description length [nats]: log(ALPHABET_SIZE) a symbol, ½ log(EFFECTIVE_SAMPLES) a fitted number.
+EFFECTIVE_SAMPLES = whole("search.effective_samples")
+ALPHABET_SIZE = whole("search.alphabet_size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +32,11 @@ class Complexity:
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """Where a law describes the model: half-widths along each axis, and the error in there.
+    """Where a law describes the model: half-widths of the region along each axis.
 
-    reach["q"] = 1.4 means that up to 1.4 half-widths in q, v and tau inside the region, the law's
-    error on the model stays below `tolerance` (relative). `at_least` names the axes along which no
-    end was found within the distance that was searched.
+    reach["q"] = 1.4 means that up to 1.4 half-widths in q, with v and tau inside the region, the
+    relative error of the law on the model stays below `tolerance`. `at_least` names the axes along
+    which no end was found within the distance that was searched.
     """
 
     reach: dict[str, float]
@@ -56,7 +62,11 @@ class Domain:
 
 
 class Law(ABC):
-    """An executable law, distilled from a model."""
+    """An executable law, distilled from a model.
+
+    family  in words: "constant", "rigid body", "rigid body + terms" …
+    domain  where it describes the model; None where that was not measured
+    """
 
     family: str
     domain: Domain | None
@@ -71,5 +81,20 @@ class Law(ABC):
 
     @property
     @abstractmethod
+    def formula(self) -> str:
+        """The law in one line of plain text, numbers rounded."""
+
+    @property
+    @abstractmethod
     def complexity(self) -> Complexity:
         """What it costs to write the law down and to evaluate it."""
+
+
+REPR_WIDTH = 160  # characters of a law's repr, about two lines of a terminal
+
+
+def shortened(name: str, content: str) -> str:
+    """`name(content)` for a repr: one line, cut to REPR_WIDTH characters."""
+    content = " ".join(content.split())
+    room = REPR_WIDTH - len(name) - 2
+    return f"{name}({content if len(content) <= room else content[: room - 2] + ' …'})"

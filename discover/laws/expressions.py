@@ -114,13 +114,12 @@ def to_torch(
         **(functions or {}),
     }
     modules = [known, torch]
-    own = {name: name for name in known}
     printer = _Printer(
         {
             "fully_qualified_modules": False,
             "inline": True,
             "allow_unknown_functions": True,
-            "user_functions": own,
+            "user_functions": {name: name for name in known},
         }
     )
     function = sympy.lambdify(
@@ -139,14 +138,14 @@ def to_torch(
 
 
 def _with_numbers(expression: sympy.Expr) -> sympy.Expr:
-    """The same with functions of numbers alone, as tanh(21/10), evaluated: torch's want tensors."""
+    """The expression with functions of numbers, as tanh(21/10), evaluated: torch needs tensors."""
     calls = sympy.sympify(expression).atoms(sympy.Function)
     numbers = {f: f.evalf(17) for f in calls if f.is_number and not f.has(AppliedUndef)}
     return sympy.sympify(expression).xreplace(numbers)
 
 
 class _Printer(TorchPrinter):
-    """SymPy's printer for torch, that lets functions of our own stand."""
+    """SymPy's printer for torch that prints undefined functions by their names."""
 
     def _print_Heaviside(self, expr: sympy.Expr) -> str:
         return f"Heaviside({self._print(expr.args[0])})"

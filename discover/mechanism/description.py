@@ -1,6 +1,6 @@
-"""What the answers show of a mechanism, told and kept: tree, geometry, factors, recursion.
+"""Description of a model's mechanism: tree, geometry, factors and recursion, as plain numbers.
 
-An account decides no verdict. It is stored as plain numbers, from which the report draws.
+It decides no verdict. It is stored as it is here, and reports are written from what is stored.
 """
 
 from __future__ import annotations
@@ -14,39 +14,48 @@ import numpy as np
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.judgement.evidence import Evidence, number_from_json, number_to_json
+from discover.judgement.thresholds import threshold, whole
 from discover.mechanism.factorisation import Sparsity, sparsity
-from discover.mechanism.geometry.comparison import Comparison, compare, screw_tree
-from discover.mechanism.geometry.geometry import laid_on
-from discover.mechanism.geometry.measures import Measure, page
+from discover.mechanism.geometry.gauge import laid_on
+from discover.mechanism.geometry.measures import Measure, pretty_measures
+from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.inference import Structure
-from discover.mechanism.probing import Prober
-from discover.mechanism.recursion.forward import Forward, forward
-from discover.mechanism.recursion.pretty_printing import text
-from discover.mechanism.recursion.search import Recursion, search
-from discover.mechanism.tree.floating import FloatingProber, FloatingTree
-from discover.mechanism.tree.skeleton import Skeleton
+from discover.mechanism.geometry.skeleton import Comparison, Skeleton, compare
+from discover.mechanism.inference import InferredRobot
+from discover.mechanism.local_dynamics import DynamicsSampler
+from discover.mechanism.recursion.block_selection import FINALISTS
+from discover.mechanism.recursion.derivation import ForwardProgram, derive_forward
+from discover.mechanism.recursion.pretty_printing import pretty_print
+from discover.mechanism.recursion.search import STATES, Recursion, refit_operations, search
+from discover.mechanism.tree.floating import FloatingBaseSampler, FloatingTree
 from kinematics import Robot
 
-MOST_JOINTS = 8  # up to which the search takes less than a minute
-MOST_BODIES = 16  # of a free base with its joints; H with the base leaves few programs to try
-_FEW = 4  # joints up to which a search that finds nothing is short
-_ROOM = 1e-4  # angles [rad], and distances over the reach, that count as the same
-_SURE = 4.0  # deviations
+_TOLERANCE = threshold("mechanism.difference")
+_SURE = threshold("mechanism.sure_difference")
+_REPLICATES = whole("mechanism.recursion_replicates")
+_BUDGET = threshold("mechanism.description_operations")
+_UNASKED_BUDGET = threshold("mechanism.unasked_operations")
+_UNFITTED_BUDGET = threshold("mechanism.unfitted_operations")
+_STARTS = whole("mechanism.starts")
+_SPECIAL_STARTS = 3  # before the random ones of `serial_chain`
+_ITERATIONS = 60  # of its solver
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Account:
-    """The structure that a model's answers hold to.
+class MechanismDescription:
+    """The mechanism that a model's answers show.
 
     skeleton      the inferred mechanism, `described` the robot's description in the same frame
-    equivalent    other parent arrays that answer the same
-    good          whether the geometry fits down to rounding or noise; `misfit` is what it misses of
-                  H and of the force, relative, or in deviations where answers scatter
-    measures      angles and distances between the lines of joints, each with its standard error
-                  and whether any answer depends on it
-    sparsity      mass matrix and factors beside the tree's zeros
-    inverse       the found recursion as passes over the tree; `recursion` its figures
+    comparison    how the two differ, None without a description
+    equivalent    other parent arrays that predict the same answers
+    good          whether the geometry fits down to rounding or noise
+    misfit        of H and static force, held out: relative, or in standard deviations where answers
+                  are noisy
+    noise         relative misfit of the answers to a = A tau + c
+    measures      angles and distances between the axes, each with its standard error
+    sparsity      mass matrix and factors beside the zeros that the tree predicts
+    inverse       the recursion as passes over the tree, empty where none was sought; `recursion`
+                  its figures
     forward       the program of forward dynamics derived from it, None where there is none
     """
 
@@ -61,21 +70,22 @@ class Account:
     sparsity: Sparsity | None
     inverse: str
     recursion: dict[str, Any]
-    forward: Forward | None
+    forward: ForwardProgram | None
     queries: int
 
     @property
     def equals(self) -> bool:
-        """Whether the model computes the found recursion, as far as was asked."""
+        """Whether the model computes the recursion, as far as was asked."""
         return bool(self.recursion.get("equivalent"))
 
     @property
-    def page(self) -> str:
-        """The recursion and the geometry that it runs on, to read."""
+    def pretty(self) -> str:
+        """The recursion and the geometry that it runs on, as text."""
         if not self.measures:
             return self.inverse
-        return f"{self.inverse}\ngeometry, each number with its standard error:\n" + page(
-            self.measures, self.skeleton.names
+        return (
+            f"{self.inverse}\ngeometry, each number with its standard error:\n"
+            + pretty_measures(self.measures, self.skeleton.names)
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,103 +107,121 @@ class Account:
         }
 
     @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Account:
+    def from_dict(cls, record: dict[str, Any]) -> MechanismDescription:
         """The inverse of `to_dict`."""
-        held = dict(record)
-        comparison = held["comparison"]
+        comparison, described = record["comparison"], record["described"]
         return cls(
-            skeleton=Skeleton.from_dict(held["skeleton"]),
-            described=None if held["described"] is None else Skeleton.from_dict(held["described"]),
+            skeleton=Skeleton.from_dict(record["skeleton"]),
+            described=None if described is None else Skeleton.from_dict(described),
             comparison=None
             if comparison is None
             else Comparison(
                 differs=tuple(tuple(d) for d in comparison["differs"]),
                 sentences=tuple(comparison["sentences"]),
             ),
-            equivalent=tuple(tuple(p) for p in held["equivalent"]),
-            good=held["good"],
-            misfit=number_from_json(held["misfit"]),
-            noise=number_from_json(held["noise"]),
-            measures=tuple(Measure.from_dict(m) for m in held.get("measures", ())),
-            sparsity=None if held["sparsity"] is None else Sparsity.from_dict(held["sparsity"]),
-            inverse=held["inverse"],
-            recursion=held["recursion"],
-            forward=None if held["forward"] is None else Forward(**held["forward"]),
-            queries=held["queries"],
+            equivalent=tuple(tuple(p) for p in record["equivalent"]),
+            good=record["good"],
+            misfit=number_from_json(record["misfit"]),
+            noise=number_from_json(record["noise"]),
+            measures=tuple(Measure.from_dict(m) for m in record.get("measures", ())),
+            sparsity=None if record["sparsity"] is None else Sparsity.from_dict(record["sparsity"]),
+            inverse=record["inverse"],
+            recursion=record["recursion"],
+            forward=None if record["forward"] is None else ForwardProgram(**record["forward"]),
+            queries=record["queries"],
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Told:
-    """An account with what it adds to an examination: evidence, and the recursion itself (None
+class MechanismResult:
+    """A description with what it adds to an examination: evidence, and the recursion itself (None
     where none was sought)."""
 
-    account: Account
+    description: MechanismDescription
     evidence: list[Evidence]
     recursion: Recursion | None
 
 
-def worth_an_account(robot: Robot, law: object, budget: str, within: str) -> bool:
-    """Whether to look for the structure of a model that is held against a description: where that
-    takes seconds, which for many joints it does only where there is a law to find."""
+def expected_operations(nv: int, *, lawful: bool) -> float:
+    """Floating-point operations that fitting a serial chain of nv joints is expected to take.
+
+    lawful   a law describes the model, so that the first start of each stage fits; else all starts
+             are in vain
+    """
+    stages = range(2, nv + 1)
+    one_start = sum(4.0 * (8 + 3 * m) * m**2 * (10 * m) ** 2 * _ITERATIONS for m in stages)
+    return one_start * (1 if lawful else _STARTS + _SPECIAL_STARTS)
+
+
+def is_affordable(robot: Robot, law: object, budget: str, within: str) -> bool:
+    """Whether the mechanism of a model with a description is inferred as well: joints of one
+    coordinate each, questions in a region, and a fit that is expected to stay within the budget."""
     single = robot.nq == robot.nv and robot.nb == robot.nv
-    few = robot.nv <= (_FEW if law is None else MOST_JOINTS)
+    few = expected_operations(robot.nv, lawful=law is not None) <= _BUDGET
     return single and few and budget != "quick" and within == "region"
 
 
-def account(
+def is_quick(nv: int) -> bool:
+    """Whether the mechanism of an exact law of nv joints is inferred in about a second."""
+    return expected_operations(nv, lawful=True) <= _UNASKED_BUDGET
+
+
+def describe_mechanism(
     blackbox: BlackBox,
-    inferred: Structure,
+    inferred: InferredRobot,
     region: Region,
     seed: int,
     described: Robot | None = None,
-) -> Told:
-    """Search the recursion on the inferred mechanism and hold its zeros against the model.
+) -> MechanismResult:
+    """Search the recursion over an inferred mechanism and test the zeros of its mass matrix.
 
-    respondent   in the coordinates of `described`; without one, in those of inferred.robot
+    blackbox    in the coordinates of `described`; without one, in those of inferred.robot
+    region      where to ask, in the same coordinates
+    described   the robot's description, with which the mechanism is compared
     """
     before = blackbox.queries
     order = range(blackbox.nv) if described is not None else inferred.geometry.tree.order
     names = described.joint_names if described is not None else inferred.robot.joint_names
-    skeleton, known = _seen(inferred, list(order), names)
-    tree, screws = _over(inferred, described)
-    prober = _prober(tree)(blackbox=blackbox, region=region, seed=seed)
-    zeros = sparsity(
-        prober.at(prober.draw(12), replicates=16 if prober.noisy else 1), tree.carriers
-    )
-    found: Recursion | None = None
+    skeleton, known = _skeleton(inferred, list(order), names)
+    tree, screws = _search_tree(inferred, described)
+    floating = isinstance(tree, FloatingTree)
+    kind = FloatingBaseSampler if floating else DynamicsSampler
+    sampler = kind(blackbox=blackbox, region=region, seed=seed)
+    local = sampler.at(sampler.draw(12), replicates=_REPLICATES if sampler.noisy else 1)
+    zeros = sparsity(local, tree.carriers)
+    recursion: Recursion | None = None
     evidence: list[Evidence] = []
-    if _searched(tree, inferred):
-        found = search(prober, tree, screws)
-        evidence += _evidence(found)
+    if inferred.geometry.good or (not floating and _is_short(len(tree.parents))):
+        recursion = search(sampler, tree, screws)
+        evidence += _recursion_evidence(recursion)
     values = (zeros.violation, "largest entry of H where the tree has none")
-    evidence.append(_finding("factors: predicted zeros", *values))
-    beside, comparison = None, None
+    evidence.append(_evidence("factors: predicted zeros", *values))
+    description, comparison = None, None
     if described is not None:
-        beside, comparison = _beside(skeleton, described, inferred, known)
-    return Told(
-        account=Account(
+        description, comparison = _compared(skeleton, described, inferred, known)
+    return MechanismResult(
+        description=MechanismDescription(
             skeleton=skeleton,
-            described=beside,
+            described=description,
             comparison=comparison,
             equivalent=_renumbered(inferred.equivalent, list(order)),
             good=inferred.geometry.good,
             misfit=inferred.geometry.held_out,
-            noise=prober.noise,
+            noise=sampler.noise,
             measures=known,
             sparsity=zeros,
-            inverse="" if found is None else text(found),
-            recursion={} if found is None else _figures(found),
-            forward=_forward(found, inferred, names, described),
+            inverse="" if recursion is None else pretty_print(recursion),
+            recursion={} if recursion is None else _figures(recursion),
+            forward=_forward(recursion, inferred, names, described),
             queries=inferred.queries + blackbox.queries - before,
         ),
         evidence=evidence,
-        recursion=found,
+        recursion=recursion,
     )
 
 
-def _over(inferred: Structure, described: Robot | None) -> tuple[ScrewTree, Array]:
-    """The tree and screws over which to search, in the coordinates of who answers."""
+def _search_tree(inferred: InferredRobot, described: Robot | None) -> tuple[ScrewTree, Array]:
+    """The tree and screws over which to search, in the coordinates of the black box."""
     geometry = inferred.geometry
     if isinstance(geometry.tree, FloatingTree):
         return geometry.tree.sorted(), geometry.screws[list(geometry.tree.order)]
@@ -202,29 +230,24 @@ def _over(inferred: Structure, described: Robot | None) -> tuple[ScrewTree, Arra
     return screw_tree(inferred.robot, np.zeros(inferred.robot.nv))
 
 
-def _prober(tree: ScrewTree) -> type[Prober]:
-    return FloatingProber if isinstance(tree, FloatingTree) else Prober
-
-
-def _searched(tree: ScrewTree, inferred: Structure) -> bool:
-    """Whether the recursion is worth its time; over a free base only where its joints are known."""
-    if isinstance(tree, FloatingTree):
-        return inferred.geometry.good and len(tree.parents) <= MOST_BODIES
-    return len(tree.parents) <= MOST_JOINTS
+def _is_short(nv: int) -> bool:
+    """Whether the search takes little time even if no recursion fits."""
+    refits = 3 * FINALISTS * refit_operations(STATES, nv, 10 * nv)
+    return refits <= _UNFITTED_BUDGET
 
 
 def _forward(
-    found: Recursion | None,
-    inferred: Structure,
+    recursion: Recursion | None,
+    inferred: InferredRobot,
     names: Sequence[str],
     described: Robot | None,
-) -> Forward | None:
-    if found is None or not found.equivalent:
+) -> ForwardProgram | None:
+    if recursion is None or not recursion.equivalent:
         return None
     if described is None:
-        return forward(inferred.exact, found)
-    own = tuple(names[j] for j in inferred.order)
-    return forward(inferred.exact.replace(joint_names=own), found, described)
+        return derive_forward(inferred.exact, recursion)
+    joint_names = tuple(names[j] for j in inferred.order)
+    return derive_forward(inferred.exact.replace(joint_names=joint_names), recursion, described)
 
 
 def _renumbered(
@@ -235,10 +258,10 @@ def _renumbered(
     return tuple(tuple(place[parents[j]] for j in order) for parents in equivalent)
 
 
-def _seen(
-    inferred: Structure, order: list[int], names: tuple[str, ...]
+def _skeleton(
+    inferred: InferredRobot, order: list[int], names: tuple[str, ...]
 ) -> tuple[Skeleton, tuple[Measure, ...]]:
-    """The inferred mechanism and how well it is known, with joints in the given order."""
+    """The inferred mechanism and its measures, with joints in the given order."""
     geometry = inferred.geometry
     whole = Skeleton.of(geometry.tree, geometry.screws, names)
     place = {j: k for k, j in enumerate(order)} | {-1: -1}
@@ -260,43 +283,46 @@ def _seen(
     )
 
 
-def _beside(
-    skeleton: Skeleton, described: Robot, inferred: Structure, known: Sequence[Measure]
+def _compared(
+    skeleton: Skeleton, described: Robot, inferred: InferredRobot, known: Sequence[Measure]
 ) -> tuple[Skeleton, Comparison]:
-    """The description at the same pose, laid on what was inferred."""
+    """The description at the same pose, in the gauge of what was inferred, and how they differ."""
     tree, screws = screw_tree(described, inferred.geometry.tree.reference)
     if inferred.geometry.good:
         screws = laid_on(screws, inferred.geometry.screws)
-    beside = Skeleton.of(tree, screws, described.joint_names)
+    description = Skeleton.of(tree, screws, described.joint_names)
     if not inferred.geometry.good:
         bare = Skeleton(names=skeleton.names, parents=skeleton.parents, turning=skeleton.turning)
-        return beside, compare(bare, beside, _ROOM)
-    rooms = {(m.joint, m.quantity): _SURE * m.deviation for m in known}
-    return beside, compare(skeleton, beside, _ROOM, rooms)
+        return description, compare(bare, description, _TOLERANCE)
+    tolerances = {(m.joint, m.quantity): _SURE * m.deviation for m in known}
+    return description, compare(skeleton, description, _TOLERANCE, tolerances)
 
 
-def _figures(found: Recursion) -> dict[str, Any]:
-    """What the search counted and measured."""
+def _figures(recursion: Recursion) -> dict[str, Any]:
+    """What the search counted and measured, JSON-able."""
     return {
-        "equivalent": bool(found.equivalent),
-        "programs": int(found.programs),
-        "blocks": {k: int(n) for k, n in found.blocks.items()},
-        "by_degree": {k: float(x) for k, x in found.by_degree.items()},
-        "departure": {k: float(x) for k, x in found.departure.items()},
-        "seconds": float(found.seconds),
+        "equivalent": bool(recursion.equivalent),
+        "programs": int(recursion.programs),
+        "blocks": {k: int(n) for k, n in recursion.blocks.items()},
+        "by_degree": {k: float(x) for k, x in recursion.by_degree.items()},
+        "departure": {k: float(x) for k, x in recursion.departure.items()},
+        "seconds": float(recursion.seconds),
     }
 
 
-def _evidence(found: Recursion) -> list[Evidence]:
+def _recursion_evidence(recursion: Recursion) -> list[Evidence]:
     values = {
-        "recursion: misfit far out": (found.held_out, "largest misfit of a degree of tau at 3×"),
+        "recursion: misfit far out": (
+            recursion.held_out,
+            "largest misfit of a degree of tau at 3×",
+        ),
         "recursion: departure in degree": (
-            max(found.departure.values()),
+            max(recursion.departure.values()),
             "what is not H(q) a + g(q) + linear and quadratic in v",
         ),
     }
-    return [_finding(name, *value) for name, value in values.items()]
+    return [_evidence(name, *value) for name, value in values.items()]
 
 
-def _finding(name: str, value: float, meaning: str) -> Evidence:
+def _evidence(name: str, value: float, meaning: str) -> Evidence:
     return Evidence(name=name, value=value, interval=(value, value), null=0.0, meaning=meaning)

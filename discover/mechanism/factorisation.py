@@ -1,8 +1,9 @@
-"""The mass matrix in factors, H = Lᵀ D L, taken from the leaves to the base.
+"""Factors of the mass matrix, H = Lᵀ D L, eliminated from the leaves to the base.
 
-In this order the factors keep the tree's zeros: L[i, j] differs from zero only where j is i or
-carries it, and H[i, j] only where one of the two carries the other. The zeros are predictions of
-the tree, to be held against a model that was never told of it. Featherstone (2005).
+In this order the factors keep the tree's zeros: L[i, j] differs from zero only if j is i or
+carries it, and H[i, j] only if one of the two carries the other. The zeros are predictions of the
+tree, which are tested on a model. Featherstone (2005), "Efficient factorization of the joint-space
+inertia matrix for branched kinematic trees".
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.probing import Local
+from discover.mechanism.local_dynamics import EXACT, LocalDynamics
 from kinematics import Robot
 from kinematics.programs import Graph, Program, make_program, trace
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sparsity:
-    """What the tree says must vanish, and what the model's own factors have there.
+    """The zeros that a tree predicts in H and L, and the model's own entries.
 
-    allowed (nv, nv): where H may differ from zero; `lower`: where L may. H, L (nv, nv): root mean
-    square of the model's entries over the geometric mean of the diagonal. `zeros` how many entries
-    of H are predicted to vanish (below the diagonal), `violation` the largest of those; `chance`
-    the size that noise alone gives them. `indefinite` the share of states at which H is not
-    positive definite; `misfit` of the positive definite factors where they had to be fitted.
+    allowed, lower   (nv, nv) bool: where H, and where L, may differ from zero
+    H, L             (nv, nv) root mean square of the model's entries over the geometric mean of the
+                     diagonal
+    zeros            how many entries of H below the diagonal are predicted to vanish
+    violation        the largest of these in the model; `chance` the size that noise alone gives
+    indefinite       share of states at which H is not positive definite
+    misfit           of positive definite factors, in standard deviations, where they are fitted
     """
 
     allowed: Array
@@ -48,18 +51,15 @@ class Sparsity:
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Sparsity:
         """The inverse of `to_dict`."""
-        held: dict[str, Any] = {
+        fields: dict[str, Any] = {
             k: np.asarray(x) if isinstance(x, list) else x for k, x in record.items()
         }
-        return cls(**held)
-
-
-_CLEAN = 1e-9  # deviations of H over its diagonal below which factors need no fit
+        return cls(**fields)
 
 
 def factors(H: Array, parents: Sequence[int]) -> tuple[Array, Array]:
-    """(L (…, nv, nv), D (…, nv)) with Lᵀ D L = H and unit diagonal, along a tree whose parents have
-    any number; entries that the tree forbids are never touched."""
+    """(L (…, nv, nv), D (…, nv)) with Lᵀ D L = H (…, nv, nv), L of unit diagonal, along a tree with
+    parents (nv,) in any order; entries that the tree predicts to vanish are not used."""
     order = _order(parents)
     rest = np.array(H, dtype=float, copy=True)
     L = np.broadcast_to(np.eye(len(parents)), rest.shape).copy()
@@ -78,11 +78,11 @@ def factors(H: Array, parents: Sequence[int]) -> tuple[Array, Array]:
 def positive_factors(
     H: Array, deviation: Array, parents: Sequence[int]
 ) -> tuple[Array, Array, Array]:
-    """(L (n, nv, nv), D (n, nv), misfit (n,)): factors with D > 0 whose Lᵀ D L, zero wherever the
-    tree forbids, comes closest to noisy matrices, entry by entry in standard deviations.
+    """(L (n, nv, nv), D (n, nv), misfit (n,)): factors with D > 0 and the tree's zeros whose Lᵀ D L
+    is closest to noisy matrices H (n, nv, nv), entry by entry in standard deviations (n, nv, nv).
 
-    misfit is in deviations for each entry that the tree forbids: about one, or below, where the
-    tree and noise are all there is.
+    The misfit is in standard deviations for each predicted zero: about one, or below, if nothing
+    but noise speaks against the tree.
     """
     nv = len(parents)
     pattern = [(k, i) for k in range(nv) for i in _over(parents, k)]
@@ -105,21 +105,21 @@ def positive_factors(
             lower[rows, columns] = x[nv:]
             return lower, np.exp(x[:nv])
 
-        def left(x: Array, target: Array = target, weight: Array = weight) -> Array:
+        def residual(x: Array, target: Array = target, weight: Array = weight) -> Array:
             lower, d = whole(x)
             return ((lower.T @ (d[:, None] * lower) - target) * weight)[upper]
 
         start = np.concatenate([np.log(np.maximum(pivots, 1e-4)), first[rows, columns]])
-        found = least_squares(left, start, x_scale="jac", max_nfev=60)
-        lower, d = whole(found.x)
+        solution = least_squares(residual, start, x_scale="jac", max_nfev=60)
+        lower, d = whole(solution.x)
         # Back in the units of H: H = S (Lᵀ D L) S with S diagonal.
         L[n], D[n] = lower * size / size[:, None], d * size**2
-        missed[n] = float(np.sqrt(np.sum(found.fun**2) / spare))
+        missed[n] = float(np.sqrt(np.sum(solution.fun**2) / spare))
     return L, D, missed
 
 
 def pattern_of(parents: Sequence[int]) -> tuple[Array, Array]:
-    """(nv, nv) where H, and where L, may differ from zero."""
+    """Where H (nv, nv), and where L (nv, nv), may differ from zero."""
     nv = len(parents)
     lower = np.eye(nv, dtype=bool)
     for k in range(nv):
@@ -127,19 +127,19 @@ def pattern_of(parents: Sequence[int]) -> tuple[Array, Array]:
     return lower | lower.T, lower
 
 
-def sparsity(asked: Local, parents: Sequence[int]) -> Sparsity:
-    """The tree's zeros held against the mass matrices of a model."""
+def sparsity(local: LocalDynamics, parents: Sequence[int]) -> Sparsity:
+    """The tree's zeros tested on the mass matrices of a model."""
     allowed, lower = pattern_of(parents)
-    own = np.sqrt(np.abs(np.einsum("nii->ni", asked.H)).mean(0)) + 1e-300
-    H = np.sqrt((asked.H**2).mean(0)) / np.outer(own, own)
-    noise = np.sqrt((asked.H_deviation**2).mean(0)) / np.outer(own, own)
-    direct, pivots = factors(asked.H, parents)
+    root = np.sqrt(np.abs(np.einsum("nii->ni", local.H)).mean(0)) + 1e-300  # of each inertia
+    H = np.sqrt((local.H**2).mean(0)) / np.outer(root, root)
+    noise = np.sqrt((local.H_deviation**2).mean(0)) / np.outer(root, root)
+    direct, pivots = factors(local.H, parents)
     broken = ~np.isfinite(direct).all((1, 2)) | (pivots <= 0).any(1)
     misfit = 0.0
-    if float((asked.H_deviation / np.outer(own, own)).max()) > _CLEAN or broken.any():
-        direct, _, missed = positive_factors(asked.H, asked.H_deviation, parents)
+    if float((local.H_deviation / np.outer(root, root)).max()) > EXACT or broken.any():
+        direct, _, missed = positive_factors(local.H, local.H_deviation, parents)
         misfit = float(np.sqrt(np.mean(missed**2)))
-    L = np.sqrt((direct**2).mean(0)) * own[:, None] / own
+    L = np.sqrt((direct**2).mean(0)) * root[:, None] / root
     forbidden = ~allowed
     return Sparsity(
         allowed=allowed,

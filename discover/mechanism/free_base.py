@@ -1,9 +1,9 @@
-"""From a black box with a free base to a robot: its tree, every joint's screw, its parameters.
+"""A robot with a free base from a black box: tree, screws, inertial parameters and gravity.
 
-Told: that the first six velocities are a free body's, the rest joints. The tree is found with the
-base held still; each joint's screw, in the base's own frame, from H of base and joint with all else
-still; then trees that differ by one change compete, for with the base in sight the screws do not
-depend on the tree.
+Given is that the first six velocities are those of a free body (angular, linear, in its own frame)
+and the others those of joints. The tree is inferred with the base at rest. Each joint's screw, in
+the base's frame, follows from H of base and joint while all else stands still; it does not depend
+on the tree, so neighbouring trees are then compared with the same screws.
 """
 
 from __future__ import annotations
@@ -15,53 +15,56 @@ import numpy as np
 
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.mechanism.geometry.alternatives import misfit, neighbours
-from discover.mechanism.geometry.assembly import robot_from_screws
-from discover.mechanism.geometry.canonical import (
-    answers,
-    in_tidy_frames,
-    joint_terms_of,
-    with_possible_bodies,
-)
-from discover.mechanism.geometry.geometry import Geometry, is_good
+from discover.judgement.thresholds import threshold, whole
+from discover.mechanism.geometry.bodies import identify_bodies
+from discover.mechanism.geometry.identification import Geometry, is_good
+from discover.mechanism.geometry.least_squares import misfit
 from discover.mechanism.geometry.projection import Problem, solve, solve_well
+from discover.mechanism.geometry.robots import robot_from_screws
 from discover.mechanism.geometry.screws import Array
 from discover.mechanism.geometry.serial_chain import start
 from discover.mechanism.geometry.uncertainty import measures
-from discover.mechanism.inference import Structure
-from discover.mechanism.probing import Local
-from discover.mechanism.recursion.search import Recursion, search
+from discover.mechanism.inference import InferredRobot
+from discover.mechanism.local_dynamics import LocalDynamics
+from discover.mechanism.tree.candidates import neighbours
 from discover.mechanism.tree.floating import (
     BASE_V,
-    FloatingProber,
+    FixedBaseSampler,
+    FloatingBaseSampler,
     FloatingTree,
-    HeldProber,
-    rotations,
 )
 from discover.mechanism.tree.topology import Tree, infer_tree
+from kinematics.spatial.rotations import matrix_of_quaternion
 
-_STARTS = 16
-_STATES = 24  # each shows all of H, base included
-_CLEAR = 5.0  # deviations from which a component of gravity is one
-_ALIKE = 0.5  # a neighbouring tree is taken where it misses less than this share
+_STARTS = whole("mechanism.starts_of_free_base")
+_REPLICATES = whole("mechanism.chain_replicates")
+_GRAVITY_REPLICATES = whole("mechanism.gravity_replicates")
+_CLEAR = threshold("mechanism.clear_gravity")
+_NEIGHBOUR_GAIN = threshold("mechanism.neighbour_gain")
+_EQUIVALENT = threshold("mechanism.equivalent_misfit")
+_NO_WEIGHT = 1e30  # standard deviation of a number that must not count
 
 
-def infer_free(blackbox: BlackBox, region: Region, seed: int = 0) -> Structure:
-    """Tree and geometry of a model with a free base, of which nothing else is known."""
+def infer_free_base(blackbox: BlackBox, region: Region, seed: int = 0) -> InferredRobot:
+    """The robot behind a model with a free base of which else only nv and a region are known.
+
+    Its first joint is the base, named "base"; q has seven numbers for it (position, quaternion
+    wxyz). See `inference.infer_robot` for the rest.
+    """
     began, before = time.perf_counter(), blackbox.queries
-    whole = FloatingProber(blackbox=blackbox, region=region, seed=seed)
-    held = HeldProber(whole)
-    tree = infer_tree(held)
-    geometry = _geometry(whole, held, tree)
-    body = geometry.tree.order
-    order = (*range(BASE_V), *(b - 1 + BASE_V for b in body[1:]))
+    sampler = FloatingBaseSampler(blackbox=blackbox, region=region, seed=seed)
+    fixed = FixedBaseSampler(sampler)
+    tree = infer_tree(fixed)
+    geometry = _geometry(sampler, fixed, tree)
+    bodies = geometry.tree.order
+    order = (*range(BASE_V), *(b - 1 + BASE_V for b in bodies[1:]))
     parents = tuple(p - 1 for p in geometry.tree.parents[1:])
-    gravity, weight = _gravity(whole)
+    gravity, gravity_misfit = _gravity(sampler)
     notes = [
         "The first six coordinates are a free base's; the joints' parents (0 is the base, joints "
         f"from 1) were inferred from the answers: {[p + 1 for p in parents]}.",
         f"What falls, falls with {', '.join(f'{x:.4g}' for x in gravity)} m/s² "
-        f"(misfit {weight:.1e}).",
+        f"(misfit {gravity_misfit:.1e}).",
     ]
     if not geometry.good:
         notes.append(
@@ -71,11 +74,8 @@ def infer_free(blackbox: BlackBox, region: Region, seed: int = 0) -> Structure:
     robot = robot_from_screws(geometry.tree, geometry.screws, geometry.pi, gravity=gravity.tolist())
     exact = robot
     if geometry.good:
-        asked, fresh = answers(whole, robot, order)
-        terms = joint_terms_of(robot, asked, fresh)
-        robot = in_tidy_frames(robot, geometry, whole.scatters, asked, fresh, terms)
-        robot, exact = with_possible_bodies(robot, asked, terms)
-    return Structure(
+        robot, exact = identify_bodies(sampler, robot, geometry, order, sampler.scatters)
+    return InferredRobot(
         tree=replace(tree, parents=parents),
         geometry=geometry,
         order=order,
@@ -88,118 +88,109 @@ def infer_free(blackbox: BlackBox, region: Region, seed: int = 0) -> Structure:
     )
 
 
-def free_recursion(
-    blackbox: BlackBox, found: Structure, region: Region, seed: int = 0
-) -> Recursion | None:
-    """The recursion over an inferred tree with a free base; None where no geometry fits."""
-    if not found.geometry.good:
-        return None
-    prober = FloatingProber(blackbox=blackbox, region=region, seed=seed)
-    return search(prober, found.geometry.tree, found.geometry.screws, states=_STATES)
-
-
-def _geometry(whole: FloatingProber, held: HeldProber, tree: Tree) -> Geometry:
-    rng = np.random.default_rng([whole.seed, 37])
-    depth = 24 if whole.scatters else 1
-    reference = held.draw(1, 0.7)[0]
-    screws, turning = [], []
+def _geometry(sampler: FloatingBaseSampler, fixed: FixedBaseSampler, tree: Tree) -> Geometry:
+    rng = np.random.default_rng([sampler.seed, 37])
+    replicates = _REPLICATES if sampler.scatters else 1
+    reference = fixed.draw(1, 0.7)[0]
+    joint_screws, turning = [], []
     for j, kind in enumerate(tree.kinds):
-        screw, trigonometry = _one_joint(held, j, kind, reference, depth, rng)
-        screws.append(screw)
-        turning.append(trigonometry)
+        screw, turns = _one_joint(fixed, j, kind, reference, replicates, rng)
+        joint_screws.append(screw)
+        turning.append(turns)
     nb = len(turning) + 1
-    asked = _without_weight(_asked(held, held.draw(max(16, 2 * nb)), depth))
-    fresh = _without_weight(_asked(held, held.draw(12), depth))
+    training = _inertia(fixed, fixed.draw(max(16, 2 * nb)), replicates)
+    validation = _inertia(fixed, fixed.draw(12), replicates)
     best = FloatingTree.over(tree.parents, tuple(turning), reference)
-    all_screws = best.with_base(np.array(screws))
-    loss = misfit(best, all_screws, asked, fresh)
-    while loss > 1e-8:
-        rivals = [
-            FloatingTree.over(p, tuple(turning), reference)
-            for p in neighbours(tuple(p - 1 for p in best.parents[1:]))
+    screws = best.with_base(np.array(joint_screws))
+    loss = misfit(best, screws, training, validation)
+    while loss > _EQUIVALENT:
+        alternatives = [
+            FloatingTree.over(parents, tuple(turning), reference)
+            for parents in neighbours(tuple(p - 1 for p in best.parents[1:]))
         ]
-        losses = [misfit(r, all_screws, asked, fresh) for r in rivals]
+        losses = [misfit(other, screws, training, validation) for other in alternatives]
         k = int(np.argmin(losses))
-        if losses[k] > _ALIKE * loss:
+        if losses[k] > _NEIGHBOUR_GAIN * loss:
             break
-        best, loss = rivals[k], losses[k]
-    problem = Problem.of(best, asked, whitened=whole.scatters)
-    result = solve(problem, all_screws, iterations=30)
-    found = problem.parameters(result.screws)
-    test = Problem.of(best, fresh, whitened=whole.scatters)
-    size = 6 * nb + len(found)
-    spread = problem.spread(result.screws, found) if whole.scatters else np.zeros((size, 0))
-    held_out = test.foreseen_error(result.screws, found, spread)
+        best, loss = alternatives[k], losses[k]
+    problem = Problem.of(best, training, whitened=sampler.scatters)
+    result = solve(problem, screws, iterations=30)
+    parameters = problem.parameters(result.screws)
+    test = Problem.of(best, validation, whitened=sampler.scatters)
+    size = 6 * nb + len(parameters)
+    spread = np.zeros((size, 0))
+    if sampler.scatters:
+        spread = problem.spread(result.screws, parameters)
+    held_out = test.foreseen_error(result.screws, parameters, spread)
     good = is_good(max(result.error, held_out), problem)
     return Geometry(
         tree=best,
         screws=result.screws,
-        pi=found.reshape(-1, 10),
+        pi=parameters.reshape(-1, 10),
         error=result.error,
         held_out=held_out,
         joint=spread @ spread.T,
         good=good,
         joint_terms=False,
-        measures=measures(problem, result.screws, found) if good else (),
-        queries=whole.blackbox.queries,
+        measures=measures(problem, result.screws, parameters) if good else (),
+        queries=sampler.blackbox.queries,
     )
 
 
 def _one_joint(
-    held: HeldProber,
+    fixed: FixedBaseSampler,
     joint: int,
     kind: str,
     reference: Array,
-    depth: int,
+    replicates: int,
     rng: np.random.Generator,
 ) -> tuple[Array, bool]:
-    """The screw of one joint in the base's frame, all other joints still; and whether it turns."""
+    """The screw (6,) of one joint in the base's frame, all other joints still; whether it turns."""
     q = np.repeat(reference[None], 8, 0)
-    q[:, joint] = held.draw(len(q))[:, joint]
+    q[:, joint] = fixed.draw(len(q))[:, joint]
     keep = [*range(BASE_V), BASE_V + joint]
-    asked = _without_weight(_asked(held, q, depth)).joints(keep, [0, joint + 1])
+    training = _inertia(fixed, q, replicates).joints(keep, [0, joint + 1])
     kinds = {"revolute": (True,), "prismatic": (False,)}.get(kind, (True, False))
     tried: list[tuple[float, Array, bool]] = []
-    for trigonometry in kinds:
-        piece = FloatingTree.over((-1,), (trigonometry,), reference[[joint]])
-        problem = Problem.of(piece, asked, whitened=held.scatters)
+    for turns in kinds:
+        piece = FloatingTree.over((-1,), (turns,), reference[[joint]])
+        problem = Problem.of(piece, training, whitened=fixed.scatters)
         for _ in range(_STARTS):
             first = start(piece, rng)
-            if trigonometry:
+            if turns:
                 first[1, 3:] = np.cross(0.3 * rng.normal(size=3), first[1, :3])
-            found = solve_well(problem, first, iterations=60)
-            tried.append((found.error, found.screws[1], trigonometry))
-            if found.error < problem.floor:
-                return found.screws[1], trigonometry
-    _, screw, trigonometry = min(tried, key=lambda t: t[0])
-    return screw, trigonometry
+            result = solve_well(problem, first, iterations=60)
+            tried.append((result.error, result.screws[1], turns))
+            if result.error < problem.floor:
+                return result.screws[1], turns
+    _, screw, turns = min(tried, key=lambda t: t[0])
+    return screw, turns
 
 
-def _asked(held: HeldProber, q: Array, depth: int) -> Local:
-    """H with the base at configurations of the joints; q as the tree has it, the base's idle."""
-    seen = held.with_base(q, replicates=depth)
-    return replace(seen, q=np.concatenate([np.zeros((len(q), 1)), q], 1))
-
-
-def _without_weight(asked: Local) -> Local:
-    """Without the forces at rest: they are H's base columns times gravity, said already."""
+def _inertia(fixed: FixedBaseSampler, q: Array, replicates: int) -> LocalDynamics:
+    """H of base and joints at configurations q (n, joints) of the joints; its own q has an idle
+    first column, as `FloatingTree` has it. Static forces don't count: they are H's columns of the
+    base times gravity, and known from H already."""
+    local = fixed.with_base(q, replicates=replicates)
     return replace(
-        asked,
-        force=np.zeros_like(asked.force),
-        force_deviation=np.full_like(asked.force_deviation, 1e30),
+        local,
+        q=np.concatenate([np.zeros((len(q), 1)), q], 1),
+        force=np.zeros_like(local.force),
+        force_deviation=np.full_like(local.force_deviation, _NO_WEIGHT),
     )
 
 
-def _gravity(whole: FloatingProber) -> tuple[Array, float]:
-    """The acceleration of what falls, in the world; and what of the forces at rest it misses."""
-    asked = whole.at(whole.draw(12), replicates=8 if whole.scatters else 1)
-    back = rotations(asked.q[:, 3:7]).swapaxes(1, 2)
-    rows = -asked.H[:, :, 3:BASE_V] @ back
-    size = np.sqrt(np.einsum("nii->ni", asked.H).clip(1e-300))[..., None]
-    rows, right = (rows / size).reshape(-1, 3), (asked.force / size[..., 0]).ravel()
-    found = np.linalg.lstsq(rows, right, rcond=None)[0]
-    left = rows @ found - right
-    missed = float(np.linalg.norm(left) / (np.linalg.norm(right) + 1e-300))
+def _gravity(sampler: FloatingBaseSampler) -> tuple[Array, float]:
+    """The acceleration of free fall (3,) in the world [m/s²], components that noise hides set to
+    zero; and its relative misfit to the static forces."""
+    local = sampler.at(sampler.draw(12), replicates=_GRAVITY_REPLICATES if sampler.scatters else 1)
+    back = matrix_of_quaternion(local.q[:, 3:7]).swapaxes(1, 2)
+    rows = -local.H[:, :, 3:BASE_V] @ back
+    size = np.sqrt(np.einsum("nii->ni", local.H).clip(1e-300))[..., None]
+    rows, right = (rows / size).reshape(-1, 3), (local.force / size[..., 0]).ravel()
+    gravity = np.linalg.lstsq(rows, right, rcond=None)[0]
+    residual = rows @ gravity - right
+    relative = float(np.linalg.norm(residual) / (np.linalg.norm(right) + 1e-300))
     inverse = np.diag(np.linalg.pinv(rows.T @ rows)).clip(0.0)
-    deviation = np.sqrt(inverse * (left @ left) / max(1, len(left) - 3))
-    return np.where(np.abs(found) < _CLEAR * deviation, 0.0, found), missed
+    deviation = np.sqrt(inverse * (residual @ residual) / max(1, len(residual) - 3))
+    return np.where(np.abs(gravity) < _CLEAR * deviation, 0.0, gravity), relative

@@ -1,4 +1,4 @@
-"""Models on disk: one safetensors file with a model card, whole or absent.
+"""Checkpoints: one safetensors file with a model card, whole or absent.
 
 The card (JSON in the file's metadata) says what the model is and what it was trained on; the
 tensors are its weights and normalisation. No code is stored and none is run on loading.
@@ -29,13 +29,13 @@ CARD = "worldlaw"
 
 def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
     """Write tensors and their card atomically."""
-    held = {
+    copies = {
         # a copy each: safetensors refuses tensors that share memory
         name: tensor.detach().to("cpu", copy=True).contiguous()
         for name, tensor in tensors.items()
     }
     text = json.dumps(plain({"format": FORMAT, **card}), sort_keys=True)
-    write_bytes(path, to_bytes(held, {CARD: text}))
+    write_bytes(path, to_bytes(copies, {CARD: text}))
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -69,11 +69,11 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save(model: WorldModel, path: Path | str, card: Mapping[str, Any] | None = None) -> None:
-    """Store a model with its card: architecture, and what the caller tells (data, metrics)."""
-    told = {**model.card, **(card or {})}
+    """Store a model with its card: architecture, training, and the caller's entries."""
+    trained = {**model.card, **(card or {})}
     version = metadata.version("worldlaw")
-    held = {"model": model.describe(), "trained": told, "worldlaw": version}
-    write_tensors(path, model.state_dict(), held)
+    description = {"model": model.describe(), "trained": trained, "worldlaw": version}
+    write_tensors(path, model.state_dict(), description)
 
 
 def restore(tensors: Mapping[str, Tensor], card: Mapping[str, Any], path: Path | str) -> WorldModel:

@@ -1,8 +1,21 @@
-"""What every world model promises.
+"""The contract of world models, and how to add a family.
 
-A model answers (q, v, tau). Inside, each family gives a `respond`: the vector it regresses on, in
-physical units. `forward` turns that into what the model declares to answer. Normalisation and the
-observation map belong to the model and travel in its checkpoint.
+A model maps (q, v, tau) to accelerations, next states or increments. Its normalisation and its
+features of q belong to it and are stored in its checkpoint.
+
+A family is one file, `models/families/<kind>.py`, and one line in `models/registry.py`. The file
+holds a subclass of `WorldModel` (or of `mechanics.Continuous`, which integrates an acceleration)
+with
+  kind           its name in recipes and checkpoints
+  config_schema  a `ModelConfig` dataclass of its options, each with a default
+  assemble()     makes its layers, from `layout`, `config`, `outputs` and `dt`
+  respond(...)   the regressed vector (B, n_out) in physical units: accelerations, or for models
+                 of steps displacement and change of velocity side by side
+and, where it needs them, `fit` with trained_by = "fit" (learns in one go), `loss`, `calibrate`,
+`may_answer`, `history` (past samples read) and `grows` (buffers sized by the data). It knows the
+robot through `layout` only and never imports `kinematics`. What it learns must be parameters or
+buffers: a checkpoint stores nothing else. Recipes, training, checkpoints, reports and `discover
+list models` need no change.
 """
 
 from __future__ import annotations
@@ -13,7 +26,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +38,7 @@ OUTPUTS: tuple[Outputs, ...] = ("acceleration", "next_state", "increment")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Options of a family; each family adds its own fields."""
+    """Options of every family; each family adds fields."""
 
     trig: bool = False
     """Feed angles as (sine, cosine) instead of raw radians."""
@@ -53,8 +65,8 @@ class Samples:
         return self.q.shape[0]
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Samples:
-        held = {k: change(x) for k, x in vars(self).items() if x is not None}
-        return Samples(**held)
+        changed = {k: change(x) for k, x in vars(self).items() if x is not None}
+        return Samples(**changed)
 
     def to(self, *args: Any) -> Samples:
         return self._each(lambda x: x.to(*args))
@@ -135,12 +147,12 @@ class WorldModel(nn.Module, ABC):
         self.register_buffer("target_rms", torch.ones(width))
         self.assemble()
 
-    # ---- what a family writes -------------------------------------------------------------
+    # ---- what a family implements -----------------------------------------------------------
 
     @abstractmethod
     def assemble(self) -> None:
-        """Make the parts, from `layout`, `config`, `outputs` and `dt`; ModelError if they cannot
-        be made."""
+        """Make the layers, from `layout`, `config`, `outputs` and `dt`. Raises ModelError on
+        options that cannot be met."""
 
     @abstractmethod
     def respond(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
@@ -153,7 +165,7 @@ class WorldModel(nn.Module, ABC):
             "gradient: use discover.training.train"
         )
 
-    # ---- what all share -------------------------------------------------------------------
+    # ---- what all share ---------------------------------------------------------------------
 
     def inputs(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Observed and normalised inputs (B, n_in)."""
@@ -179,12 +191,12 @@ class WorldModel(nn.Module, ABC):
         self.target_rms.copy_(torch.where(rms > 1e-12, rms, torch.ones_like(rms)))
 
     def learnable(self, samples: Samples) -> tuple[Tensor, Tensor]:
-        """Inputs and targets as a family that learns in one go sees them: both normalised by
-        these very samples, in our dtype."""
+        """Inputs and targets for families that learn in one go: normalised by these samples, in
+        our dtype."""
         self.calibrate(samples)
-        own = samples.to(self.target_scale)
-        y = (own.target - self.target_mean) / self.target_scale
-        return self.inputs(own.q, own.v, own.tau), y
+        converted = samples.to(self.target_scale)
+        y = (converted.target - self.target_mean) / self.target_scale
+        return self.inputs(converted.q, converted.v, converted.tau), y
 
     def forward(self, q: Any, v: Any, tau: Any) -> Any:
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
@@ -196,11 +208,11 @@ class WorldModel(nn.Module, ABC):
                     f"this model was built for nq={layout.nq}, nv={layout.nv}"
                 )
         batch = torch.broadcast_shapes(q.shape[:-1], v.shape[:-1], tau.shape[:-1])
-        own = [
+        flat = [
             x.expand(*batch, x.shape[-1]).reshape(-1, x.shape[-1]).to(self.target_scale)
             for x in (q, v, tau)
         ]
-        answer = self.respond(*own).to(q).reshape(*batch, -1)
+        answer = self.respond(*flat).to(q).reshape(*batch, -1)
         if self.outputs == "acceleration":
             return answer
         step, change = answer.split(layout.nv, dim=-1)
@@ -215,7 +227,7 @@ class WorldModel(nn.Module, ABC):
         return (error / self.target_rms).square().mean()
 
     def rollout_loss(self, samples: Samples) -> Tensor:
-        """The same over several steps: each starts where the model's last one ended."""
+        """The mean loss over several steps, each from the model's own last state."""
         if samples.future is None:
             return self.loss(samples)
         n, nq = self.layout.nv, self.layout.nq
@@ -253,13 +265,3 @@ class WorldModel(nn.Module, ABC):
             "outputs": self.outputs,
             "dt": self.dt,
         }
-
-
-def as_samples(q: Any, v: Any, tau: Any, target: Any) -> Samples:
-    """Samples from arrays of any kind."""
-    return Samples(
-        **{
-            name: torch.as_tensor(np.asarray(x) if not isinstance(x, Tensor) else x)
-            for name, x in (("q", q), ("v", v), ("tau", tau), ("target", target))
-        }
-    )

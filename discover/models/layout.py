@@ -1,8 +1,8 @@
-"""What a model may know of a robot: how many coordinates, of which kind, joined to which.
+"""The layout of a robot's coordinates: all that a model knows of the robot.
 
-Nothing here comes from the simulator. A layout is two plain tuples; the maps below (which numbers
-of q are angles, how a unit quaternion turns into features, how a displacement is added to a
-configuration) are written again, so that no model can borrow physics by importing it.
+A layout is two tuples, kinds and parents of the joints. The maps below (which numbers of q are
+angles, features of a quaternion, adding a displacement to a configuration) do not import the
+simulator's, so that no trainable model contains its physics.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Layout:
 
     @classmethod
     def plain(cls, nv: int) -> Layout:
-        """A serial chain of nv one-number joints: what is assumed where nothing is known."""
+        """A serial chain of nv one-number joints: the default where the joints are unknown."""
         return cls(kinds=("revolute",) * nv, parents=tuple(range(-1, nv - 1)))
 
     @classmethod
@@ -160,7 +160,7 @@ def left_derivatives(layout: Layout, q: Tensor, trig: bool) -> tuple[Tensor, Ten
 
 
 def turning_of_momentum(layout: Layout, v: Tensor, p: Tensor) -> Tensor:
-    """What a momentum p (…, nv), in the axes of moving bodies, changes by because these move.
+    """Rate of a momentum p (…, nv), given in the axes of moving bodies, due to their motion.
 
     The term of Hamel's equations that ordinary coordinates do not have: zero for angles and
     lengths; p × ω for an orientation with body-frame ω; for a free body with p = (h, l) and

@@ -1,46 +1,36 @@
-"""The families that can be named in a recipe, and how one is built."""
+"""The families of world models by name, and building one. `contract` tells how to add a family."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import torch
 
 from discover.errors import ModelError
 from discover.models.contract import Outputs, WorldModel, read_config
-from discover.models.families.delan import DeLaN
-from discover.models.families.ensemble import Ensemble
-from discover.models.families.forest import Forest
-from discover.models.families.gaussian_process import GaussianProcess
-from discover.models.families.gnn import GNN
-from discover.models.families.hnn import HNN
-from discover.models.families.lagrangian import LNN
-from discover.models.families.mlp import MLP
-from discover.models.families.neural_ode import NeuralODE
-from discover.models.families.recurrent import Recurrent
-from discover.models.families.table import Table
-from discover.models.families.transformer import Transformer
-from discover.models.families.white_box import WhiteBox
 from discover.models.layout import Layout
 
+# A family's name in recipes, which is also its file in `discover.models.families`: its class there.
+_CLASSES = {
+    "table": "Table",
+    "mlp": "MLP",
+    "delan": "DeLaN",
+    "hnn": "HNN",
+    "lnn": "LNN",
+    "gnn": "GNN",
+    "transformer": "Transformer",
+    "neural_ode": "NeuralODE",
+    "recurrent": "Recurrent",
+    "ensemble": "Ensemble",
+    "forest": "Forest",
+    "gaussian_process": "GaussianProcess",
+    "white_box": "WhiteBox",
+}
 FAMILIES: Mapping[str, type[WorldModel]] = {
-    family.kind: family
-    for family in (
-        Table,
-        MLP,
-        DeLaN,
-        HNN,
-        LNN,
-        GNN,
-        Transformer,
-        NeuralODE,
-        Recurrent,
-        Ensemble,
-        Forest,
-        GaussianProcess,
-        WhiteBox,
-    )
+    kind: getattr(import_module(f"discover.models.families.{kind}"), name)
+    for kind, name in _CLASSES.items()
 }
 
 

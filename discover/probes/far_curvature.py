@@ -1,59 +1,72 @@
-"""Far curvature: does the model still bend far outside, as it does inside?
+"""Behaviour far outside: does the model still bend there, as it does inside, or is it constant?
 
 The laws of mechanics are trigonometric in angles and quadratic in velocities: their second
-differences do not die out. Networks go straight or saturate, tables stay constant: theirs do. The
-statistic is the size of the second difference far out over the size inside.
+differences do not die out. Networks become linear or saturate, tables become constant: theirs do.
+The statistic is the size of the second difference far out over the size inside.
 
-Interpolants of waves, as of random Fourier features, bend far out as much as inside, but never the
-same way twice; a square of velocities bends there as it does everywhere. So bends in v that have
-nothing to do with each other, at a distance and at twice the distance, count for none.
-
-Inside, friction can bend more than all else, and is constant far out. So an axis along which the
-model bends far out as the law of the region does there is not flat, whatever it does inside.
+Two corrections. Interpolants made of waves, as random Fourier features are, bend far out as much as
+inside, but never the same way twice, while a square of velocities bends the same everywhere: bends
+in v that are unrelated at a distance and at twice the distance count as none. And friction can bend
+more inside than all else and be constant far out: an axis along which the model bends far out as
+the law of the region does is not flat, whatever it does inside.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from discover.blackbox.session import QuerySession
+from discover.judgement.evidence import Name
+from discover.judgement.thresholds import bound, threshold, whole
+from discover.probes.contract import Probe, Subject
 from discover.probes.reach import Predicts
 
-FLAT = 0.1  # far curvature of what has no law far out
 _NEAR, _FAR = 0.0, 10.0  # centres of the chords, in half-widths
 _STEP = 1.0  # half-widths
-_AGREE = 0.5  # mean cosine of bends in v at _FAR and at twice _FAR, below which they are unrelated
-_FOLLOWS = 0.9  # mean cosine with the bends of the law of the region, from which they are its own
-_ALIKE = 2.0  # times as large or as small, at most, that bends of the same law are
-_BLIND = 1e-6  # relative second differences below this are no curvature
+_AGREE = threshold("probes.bends_related")
+_FOLLOWS = threshold("probes.bends_follow_law")
+_ALIKE = threshold("probes.bends_alike")
+_BLIND = 1e-6  # relative second differences below this are rounding
 _BLUR = 3.0  # times the noise, below which they are not known
+_CHORDS, _CHORDS_IN_NOISE = whole("probes.chords"), whole("probes.chords_in_noise")
+_CONSTANT_SHELL = (9.0, 11.0)  # half-widths, where the chords are
+_CONSTANT_STATES = 24
+_CONSTANT_SHARE = threshold("probes.constant_share")
+_SAME = threshold("probes.constant_spread")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curvature:
-    """Second difference far out over inside, for q and v; None where the model is flat inside."""
+class FarCurvature(Probe):
+    """Second difference far out over inside, the lesser of q and v."""
 
-    q: float | None
-    v: float | None
+    measures = (Name.FAR_CURVATURE,)
 
-    @property
-    def least(self) -> float | None:
-        """The smaller ratio, the one that speaks."""
-        known = [x for x in (self.q, self.v) if x is not None]
-        return min(known) if known else None
+    def measure(self, subject: Subject) -> dict[Name, float]:
+        """Nothing where the model is flat inside along both axes."""
+        session, noise = subject.session, subject.noise
+        chords = _CHORDS if noise.random == 0 else _CHORDS_IN_NOISE
+        chords = max(chords, session.budget.shell // 3)
+        least = curvature(session, noise.level, subject.law.scale, chords, subject.law)
+        return {} if least is None else {Name.FAR_CURVATURE: least}
 
 
-def measure(
+def curvature(
     session: QuerySession, floor: float, scale: Tensor, n: int, law: Predicts | None = None
-) -> Curvature:
-    """Second differences on n random chords along q and along v, at 9–11 half-widths and inside.
+) -> float | None:
+    """The smaller ratio of `curvature_by_axis`; None where there is none."""
+    return min(curvature_by_axis(session, floor, scale, n, law).values(), default=None)
 
-    Where the model bends far out as `law` does, that of the region, the ratio is 1 at least.
+
+def curvature_by_axis(
+    session: QuerySession, floor: float, scale: Tensor, n: int, law: Predicts | None = None
+) -> dict[str, float]:
+    """Second differences on n random chords at 9–11 half-widths over those inside, along q and v;
+    an axis along which the model is flat inside is left out.
+
+    floor  standardised noise; scale (nv,) of accelerations; where the model bends far out as `law`
+    does, that of the region, the ratio is 1 at least
     """
-    ratios: dict[str, float | None] = {}
+    ratios: dict[str, float] = {}
     noise = 6**0.5 * floor  # what noise alone makes of a second difference
     bends = {}
     for axis in ("q", "v"):
@@ -62,18 +75,33 @@ def measure(
             max(_typical(b) ** 2 - noise**2, 0.0) ** 0.5
             for b in (_bends(session, axis, _NEAR, scale, n), bends[axis])
         )
-        blind = max(_BLIND, _BLUR * floor)
-        ratios[axis] = None if near < blind else far / near
-        if law is not None and ratios[axis] is not None:
-            own = _bends(session, axis, _FAR, scale, n, law)
-            if _follows(bends[axis], own):
-                ratios[axis] = max(far / near, 1.0)
-    known = [x for x in ratios.values() if x is not None]
-    if ratios["v"] is not None and min(known) > FLAT:
+        if near < max(_BLIND, _BLUR * floor):
+            continue
+        ratios[axis] = far / near
+        if law is not None and _follows(bends[axis], _bends(session, axis, _FAR, scale, n, law)):
+            ratios[axis] = max(far / near, 1.0)
+    flat = bound("lookup table", Name.FAR_CURVATURE)
+    if "v" in ratios and min(ratios.values()) > flat:
         beyond = _bends(session, "v", 2 * _FAR, scale, n)
         if _agreement(bends["v"], beyond) < _AGREE:
             ratios["v"] = 0.0
-    return Curvature(q=ratios["q"], v=ratios["v"])
+    return ratios
+
+
+def constant_far_out(session: QuerySession, scale: Tensor, floor: float) -> bool:
+    """Whether most answers far out along q or along v are one, whatever the rest of the query.
+
+    Motion that stops beyond some speed or angle is flat there, as a table is far from its samples;
+    but a network trained on a region still answers differently to different forces beyond it.
+
+    scale (nv,) of accelerations in the region; `floor` is the noise in units of it.
+    """
+    for axis in ("q", "v"):
+        a = session.shell(axis, *_CONSTANT_SHELL, _CONSTANT_STATES).a
+        away = (a - a.median(0).values).abs() / scale
+        if float((away < _SAME + 3 * floor).all(-1).double().mean()) > _CONSTANT_SHARE:
+            return True
+    return False
 
 
 def _bends(
@@ -99,8 +127,8 @@ def _bends(
             q = session.move(q, (centre + offset) * unit)
         else:
             v = v + (centre + offset) * unit
-        asked = (q, v, batch.tau)
-        answers.append(session.ask(*asked).a if law is None else law.predict(*asked))
+        states = (q, v, batch.tau)
+        answers.append(session.ask(*states).a if law is None else law.predict(*states))
     low, middle, high = answers
     return (high - 2 * middle + low) / scale
 
@@ -112,11 +140,11 @@ def _typical(bends: Tensor) -> float:
     return float(size.median()) if len(size) else float("inf")
 
 
-def _follows(bends: Tensor, own: Tensor) -> bool:
+def _follows(bends: Tensor, lawful: Tensor) -> bool:
     """Whether the model bends as its law does: the same ways, and about as much."""
-    sizes = _typical(bends), _typical(own)
+    sizes = _typical(bends), _typical(lawful)
     alike = max(sizes) < _ALIKE * min(sizes)
-    return alike and _agreement(bends, own) > _FOLLOWS
+    return alike and _agreement(bends, lawful) > _FOLLOWS
 
 
 def _agreement(bends: Tensor, others: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""The mass matrix from all around: is it a trigonometric polynomial of degree two, of which bodies?
+"""The mass matrix on full circles: a trigonometric polynomial of degree two that bodies make?
 
 Where the region covers full turns of every hinge, the response to unit forces at rest on a grid of
 five angles a joint gives every Fourier coefficient of H, with nothing assumed of the tree. Fresh
@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.session import QuerySession
+from discover.judgement.evidence import Evidence, description
+from discover.judgement.thresholds import threshold
 from discover.laws.regression.mass_matrix import identified_bodies, mass_matrix_from_full_circles
 
-_MOST = 4  # hinges: 5³ configurations
+_GRID_QUERIES = threshold("probes.full_circle_queries")
 _WHOLE = 1e-6  # of a turn, by which a region may fall short of it
 _MEANING = (
     "what of the mass matrix at fresh angles its Fourier coefficients up to degree 2, from full "
@@ -24,15 +26,15 @@ _MEANING = (
 _BODIES = "what of these coefficients no bodies on the tree have; 0 for mechanics"
 
 
-def measure(session: QuerySession) -> dict[str, tuple[float, str]]:
-    """(number, meaning) by name; nothing where the region is no torus of few hinges."""
+def describe(session: QuerySession) -> list[Evidence]:
+    """Both numbers; nothing where the region is no torus, or the grid costs too many queries."""
     robot = session.robot
     hinges = all(kind not in ("prismatic", "spherical", "free") for kind in robot.kinds)
-    plain = robot.nq == robot.nv == robot.nb and 2 <= robot.nv <= _MOST
-    if not (plain and hinges):
-        return {}
+    plain = robot.nq == robot.nv == robot.nb and robot.nv >= 2
+    if not (plain and hinges and 5 ** (robot.nv - 1) <= _GRID_QUERIES):
+        return []
     if float(session.half_widths("q").min()) < math.pi * (1 - _WHOLE):
-        return {}
+        return []
 
     def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         return session.ask(q, v, tau).a
@@ -41,6 +43,9 @@ def measure(session: QuerySession) -> dict[str, tuple[float, str]]:
         found = mass_matrix_from_full_circles(model, robot.nv)
         _, misfit = identified_bodies(found, robot)
     except (torch.linalg.LinAlgError, ValueError, ArithmeticError):
-        return {}  # a response to forces that has no inverse is no mass matrix's
+        return []  # a response to forces that has no inverse is no mass matrix's
     name = "structure: full circles"
-    return {f"{name}, degree": (found.off_band, _MEANING), f"{name}, bodies": (misfit, _BODIES)}
+    return [
+        description(f"{name}, degree", found.off_band, _MEANING),
+        description(f"{name}, bodies", misfit, _BODIES),
+    ]

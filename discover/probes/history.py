@@ -1,7 +1,7 @@
-"""Does an answer depend on the question before? A model may keep a state beside (q, v, tau).
+"""History dependence: does an answer depend on the query before it?
 
-Such a model is no function of its questions. It is unmasked by asking the same states after others:
-what repeats in the same order, and not in another, is a memory and no noise.
+A model with hidden state is no function of (q, v, tau). The same states are asked after other
+states: what repeats in the same order, and not in another, is history and no noise.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import QuerySession
+from discover.judgement.thresholds import threshold
 
 _FEW = 4  # states that tell whether answers repeat at all
 _STATES = 8
 # (rounds, times the variance of repeats that an effect must have): a look, and a second one
-_LOOKS = ((1, 2.0), (4, 3.0))
+_LOOKS = ((1, threshold("probes.history_first")), (4, threshold("probes.history_confirmed")))
 _SETTLING = (2, 6, 18)
-_NO_BETTER = 0.5
+_NO_BETTER = threshold("probes.history_not_settling")
 _ROUNDING = 1e-5  # standardised: below this it is sums in another order
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preceding:
+class History:
     """What the question before changes.
 
     by_row, by_call   root mean square change of the answers, in units of each joint's spread, when
@@ -43,14 +44,14 @@ class Preceding:
         return "row" if self.by_row >= self.by_call else "call"
 
 
-def measure(session: QuerySession, answers: Answers, scale: Tensor) -> Preceding:
+def measure(session: QuerySession, answers: Answers, scale: Tensor) -> History:
     """Ask states of `answers` again, in their order and in another; little where all repeats."""
     few = answers[:_FEW]
     orders = torch.arange(len(few)), torch.arange(len(few) - 1, -1, -1)
     changes = [(_asked(session, few[order]) - few.a[order]) / scale for order in orders]
     if all(float(x.square().mean()) < _ROUNDING**2 for x in changes):
-        return Preceding()
-    found = Preceding()
+        return History()
+    found = History()
     for rounds, above in _LOOKS:
         found = _look(session, answers[:_STATES], scale, rounds, above)
         if found.kind is None:
@@ -58,18 +59,18 @@ def measure(session: QuerySession, answers: Answers, scale: Tensor) -> Preceding
     return found
 
 
-def settle(session: QuerySession, answers: Answers, scale: Tensor) -> None:
-    """Find how often a question is to be put until its answer no longer changes.
+def settled(session: QuerySession, kind: str, answers: Answers, scale: Tensor) -> QuerySession:
+    """The session with every query repeated until its answer no longer changes.
 
-    Two answers in a row after other questions are enough for a model that remembers one question;
-    one that remembers its answers forgets little by little.
+    Two answers in a row after other queries are enough for a model that remembers one query; one
+    that remembers its answers forgets little by little.
     """
-    few, blackbox = answers[:_FEW], session.blackbox
+    few = answers[:_FEW]
     for times in _SETTLING:
-        blackbox.settling = times
-        first = _asked(session, few)
+        repeated = session.with_history(kind, times)
+        first = _asked(repeated, few)
         turned = few[torch.arange(len(few) - 1, -1, -1)]
-        change = (_asked(session, turned).flip(0) - first) / scale
+        change = (_asked(repeated, turned).flip(0) - first) / scale
         size = float(change.square().mean().sqrt())
         if times == _SETTLING[0]:
             start = size
@@ -77,10 +78,11 @@ def settle(session: QuerySession, answers: Answers, scale: Tensor) -> None:
         if size < _ROUNDING or (times > _SETTLING[0] and size > _NO_BETTER * start):
             break
     if size > _ROUNDING and size > _NO_BETTER * start:
-        blackbox.settling = _SETTLING[0]
+        repeated = session.with_history(kind, _SETTLING[0])
+    return repeated
 
 
-def _look(session: QuerySession, x: Answers, scale: Tensor, rounds: int, above: float) -> Preceding:
+def _look(session: QuerySession, x: Answers, scale: Tensor, rounds: int, above: float) -> History:
     n = len(x)
     generator = torch.Generator().manual_seed(session.seed + 59)
     _asked(session, x)
@@ -95,7 +97,7 @@ def _look(session: QuerySession, x: Answers, scale: Tensor, rounds: int, above: 
         _asked(session, x[order])
         rows.append(_asked(session, x[order]) - base[order])
     expected = noise * (1.0 + 1.0 / (rounds + 1))
-    return Preceding(
+    return History(
         by_row=_beyond(rows, scale, expected, above), by_call=_beyond(calls, scale, expected, above)
     )
 

@@ -1,25 +1,27 @@
-"""Local structure: the identities that every mechanical system obeys, measured on the model.
+"""Local identities that every mechanical system obeys, measured on the model.
 
 All by finite differences of the model's own answers. They *describe* what kind of law a model is;
-architecture can build them in, so by themselves they are evidence of nothing.
+an architecture can build them in, so by themselves they support no answer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
 from discover.blackbox.session import QuerySession
+from discover.judgement.evidence import Evidence, description
+from discover.judgement.thresholds import threshold
 
 _TAU_STEP = 1.0  # half-widths: wide, since the error of ∂a/∂tau is 2.5 · noise / step
 _Q_STEP = 1e-2
-_MAX_CHRISTOFFEL = 3  # coordinates up to which all derivatives of H are affordable
+_CHRISTOFFEL_QUERIES = threshold("probes.christoffel_queries")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Structure:
+class Identities:
     """Relative violations, 0 for an exact mechanical system; None where not measured.
 
     tau_affinity     curvature of a in tau, over its slope
@@ -42,7 +44,28 @@ class Structure:
     christoffel: float | None = None
 
 
-def measure(session: QuerySession) -> Structure:
+MEANING = {
+    "tau_affinity": "curvature of a in tau over its slope; 0 for mechanics",
+    "symmetry": "antisymmetric part of ∂a/∂tau; 0 for mechanics",
+    "definiteness": "least over largest eigenvalue of ∂a/∂tau; positive for mechanics",
+    "v_independence": "change of ∂a/∂tau with v; 0 for mechanics",
+    "quadratic_bias": "departure of the bias from a quadratic in v; 0 without friction",
+    "gravity_curl": "antisymmetric part of ∂(gravity force)/∂q; 0 if there is a potential",
+    "power": "work done by inertia itself; 0 for mechanics",
+    "christoffel": "departure of the velocity forces from what H(q) demands; 0 for mechanics",
+}
+
+
+def describe(session: QuerySession) -> list[Evidence]:
+    """The measured identities as evidence that supports no answer."""
+    return [
+        description(f"structure: {name.replace('_', ' ')}", value, MEANING[name], null=0.0)
+        for name, value in asdict(measure(session)).items()
+        if value is not None
+    ]
+
+
+def measure(session: QuerySession) -> Identities:
     """All identities at a few random states of the region (medians)."""
     n = session.budget.local
     states = session.draw("structure", n)
@@ -60,9 +83,9 @@ def measure(session: QuerySession) -> Structure:
         "v_independence": _median((A - A_still).flatten(1).norm(dim=1) / size),
     }
     if not bool((torch.linalg.cond(A_still) < 1e12).all()):
-        return Structure(**common)
+        return Identities(**common)
     H = torch.linalg.inv(A_still)
-    return Structure(**common, **_velocity_and_gravity(session, q, v, H))
+    return Identities(**common, **_velocity_and_gravity(session, q, v, H))
 
 
 def force_response(session: QuerySession, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,7 +122,8 @@ def _velocity_and_gravity(session: QuerySession, q: Tensor, v: Tensor, H: Tensor
         odd = (forward - backward).norm(dim=-1)
         quadratic = _median((wide - 4 * bend).norm(dim=-1) / (4 * size) + odd / size)
     result: dict[str, float | None] = {"quadratic_bias": quadratic}
-    several = session.budget.local > 1 or nv <= _MAX_CHRISTOFFEL
+    affordable = 4 * nv**2 <= _CHRISTOFFEL_QUERIES * session.budget.local
+    several = session.budget.local > 1 or affordable
     gradient = _gravity_gradient(session, q) if several else None
     if gradient is not None:
         total = gradient.flatten(1).norm(dim=1)
@@ -115,7 +139,7 @@ def _velocity_and_gravity(session: QuerySession, q: Tensor, v: Tensor, H: Tensor
     )
     if bool((strength > 1e-12).all()):
         result["power"] = _median(work / strength)
-        if nv <= _MAX_CHRISTOFFEL:
+        if affordable:
             expected = _christoffel_force(session, q, v)
             size = torch.maximum(c.norm(dim=-1), expected.norm(dim=-1)).clamp_min(1e-300)
             result["christoffel"] = _median((c - expected).norm(dim=-1) / size)

@@ -1,9 +1,9 @@
-"""Does the model's inertia stay that of bodies outside, as configurations leave the region?
+"""Inertia outside the region: does the response to forces stay that of bodies?
 
 A model that is affine in tau by construction hides a table of H(q) from every test in v and tau.
-Its response to forces does not hide it: H_law(q) · (∂a/∂tau · tau) is tau where law and model
-agree, and drifts from it where the model's H is a table. Another law's inertia drifts as well; but
-a law's response goes on changing with q far out, a table's settles.
+Its response to forces shows it: H_law(q) · (∂a/∂tau · tau) is tau where law and model agree, and
+drifts from it where the model's H is a table. Another law's inertia drifts as well; but a law's
+response goes on changing with q far out, a table's settles.
 """
 
 from __future__ import annotations
@@ -12,26 +12,36 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.session import QuerySession
+from discover.judgement.evidence import Name
+from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.fit import Fit
+from discover.probes.contract import Probe, Subject
 
 _SHELL = (2.0, 3.0)
-_FAR = 10.0  # half-widths at which a table has settled
-_SETTLED = 0.25  # relative change from there to twice the distance, below which a response settles
+_FAR = 10.0  # half-widths
+_SETTLED = threshold("probes.response_settled")
 _SILENT = 1e-6  # of the response inside: below this there is none
+_FLOOR = 1e-9  # a misfit below this is rounding
 
 
-def growth(session: QuerySession, law: Fit, floor: float) -> float:
-    """The misfit of the response to forces at 2–3 half-widths in q over the same inside (medians),
-    where the response settles far out; 1 where it goes on changing.
+class InertiaMisfit(Probe):
+    """The misfit of the response to forces at 2–3 half-widths in q over that inside (medians),
+    where the response settles far out; at most 1 where it goes on changing."""
 
-    `floor` is the relative size of noise, below which a misfit says nothing.
-    """
-    n = max(8, 2 * session.budget.local)
-    inside = session.draw("inertia", n)
-    far = session.support.shell("q", *_SHELL, n, session.seed + 61)
-    near, out = (_misfit(session, law, x.q, inside.tau) for x in (inside, far))
-    grown = max(out, floor) / max(near, floor)
-    return grown if _settles(session, inside.q, inside.tau) else min(grown, 1.0)
+    measures = (Name.INERTIA_MISFIT,)
+
+    def measure(self, subject: Subject) -> dict[Name, float]:
+        """Below the noise a misfit says nothing: the noise floor is the least that counts."""
+        session, law = subject.session, subject.law
+        floor = max(subject.noise.level, _FLOOR)
+        n = max(8, 2 * session.budget.local)
+        inside = session.draw("inertia", n)
+        far = session.support.shell("q", *_SHELL, n, session.seed + 61)
+        near, out = (_misfit(session, law, x.q, inside.tau) for x in (inside, far))
+        growth = max(out, floor) / max(near, floor)
+        if not _settles(session, inside.q, inside.tau):
+            growth = min(growth, 1.0)
+        return {Name.INERTIA_MISFIT: growth}
 
 
 def _response(session: QuerySession, q: Tensor, tau: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Does a law hold on all joints but one?
+"""Leave one joint out: does a law hold on all joints but one?
 
-A joint whose answers are remembered spoils a fit of all joints together, and then a model seems to
-follow no law anywhere. Fitted again without that joint's answers, the law of the others shows.
+A joint whose answers are looked up spoils a fit of all joints together, and then a model seems to
+follow no law anywhere. A fit without that joint's answers shows the law of the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _UNSEEN = 1e12  # times a joint's spread: its residual counts for nothing
 
 
 @dataclass(frozen=True, kw_only=True)
-class Others:
+class LawOfOthers:
     """The law of all joints but `joint`, and its error (standardised) on their held-out answers."""
 
     law: Fit
@@ -29,11 +29,13 @@ class Others:
     def sentence(self) -> str:
         """In words."""
         alone = f"joint {self.joint + 1}"
-        told = f"All joints but {alone} follow one law in the region, to {self.error:.1g}"
-        return f"{told}; the answers of {alone} follow none."
+        return (
+            f"All joints but {alone} follow one law in the region, to {self.error:.1g}; "
+            f"the answers of {alone} follow none."
+        )
 
 
-def law_of_the_others(law: Fit, answers: Answers, held: Answers) -> Others | None:
+def law_of_the_others(law: Fit, answers: Answers, held: Answers) -> LawOfOthers | None:
     """The best law of all joints but one; None for a lone joint, or where nothing is finite."""
     nv = answers.v.shape[-1]
     size = law.residual(held).square().mean(0)
@@ -53,5 +55,5 @@ def law_of_the_others(law: Fit, answers: Answers, held: Answers) -> Others | Non
         )
         r = again.residual(held)[:, [i for i in range(nv) if i != j]]
         error = float(r.square().mean().sqrt()) if bool(torch.isfinite(r).all()) else float("inf")
-        found.append(Others(law=replace(again, scale=law.scale), joint=j, error=error))
+        found.append(LawOfOthers(law=replace(again, scale=law.scale), joint=j, error=error))
     return min(found, key=lambda f: f.error)

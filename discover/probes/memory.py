@@ -1,11 +1,9 @@
-"""Memory: does the model remember its training samples rather than describe them?
+"""Memory of training samples: does the model return its samples rather than describe them?
 
-Needs the training data, except for the response to tiny steps, which unmasks a raw table alone.
+Needs the training data, except for the response to tiny steps, which shows a raw table by itself.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,66 +13,72 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import QuerySession
-from discover.laws.rigid_body.fit import Fit
+from discover.judgement.evidence import Name
+from discover.judgement.thresholds import threshold
+from discover.probes.contract import Probe, Subject
 
-_TINY = 1e-3  # half-widths
-_MAX_ROWS = 400  # training points that are asked again
+_TINY = threshold("probes.tiny_step")
+_STEPS = 16
+_MAX_ROWS = 400  # training points that are asked again: a correlation needs no more
+_ROUNDING = 1e-12  # of the spread: answers that differ by less are the same
+_LABELS_KNOWN = threshold("probes.label_noise_visible")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """What the training data tell.
+class FrozenSteps(Probe):
+    """The share of tiny steps in (q, v, tau) to which the model does not respond at all."""
 
-    kept_noise         correlation, over training points, of label - law with model - law: a table
-                       gives back the very noise of its labels
-    gap                log10 of the error at fresh points over the error at training points,
-                       both against the law
-    distance_link      rank correlation of the error with the distance to the nearest sample
+    measures = (Name.FROZEN_STEPS,)
+
+    def measure(self, subject: Subject) -> dict[Name, float]:
+        """Steps from the first held-out states, each in a random direction."""
+        session, few = subject.session, subject.held_out[:_STEPS]
+        generator = torch.Generator().manual_seed(session.seed + 41)
+
+        def step(group: str) -> Tensor:
+            width = _TINY * session.half_widths(group)
+            shape = (len(few), session.robot.nv)
+            return width * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        q, v, tau = session.move(few.q, step("q")), few.v + step("v"), few.tau + step("tau")
+        frozen = (session.ask(q, v, tau).a - few.a).abs() <= _ROUNDING * subject.law.scale
+        return {Name.FROZEN_STEPS: float(frozen.all(-1).double().mean())}
+
+
+class TrainingMemory(Probe):
+    """Model, labels and law compared at training points and at fresh points of the region.
+
+    kept label noise  correlation, over training points, of label - law with model - law: a table
+                      returns the noise of its labels
+    train/fresh gap   log10 of the error at fresh points over the error at training points, both
+                      against the law
+    error against distance  rank correlation of the error with the distance to the nearest sample
     """
 
-    kept_noise: float
-    gap: float
-    distance_link: float
+    measures = (Name.KEPT_LABEL_NOISE, Name.TRAINING_GAP, Name.DISTANCE_LINK)
 
-
-def frozen_fraction(session: QuerySession, answers: Answers, scale: Tensor) -> float:
-    """The fraction of tiny steps in (q, v, tau) to which the model does not respond at all."""
-    n = min(16, len(answers))
-    generator = torch.Generator().manual_seed(session.seed + 41)
-    nv = session.robot.nv
-
-    def step(group: str) -> Tensor:
-        return (
-            _TINY
-            * session.half_widths(group)
-            * torch.randn(n, nv, generator=generator, dtype=torch.float64)
+    def measure(self, subject: Subject) -> dict[Name, float]:
+        """Nothing where the training data are not known."""
+        session, law, fresh = subject.session, subject.law, subject.held_out
+        training = session.training
+        if training is None:
+            return {}
+        generator = torch.Generator().manual_seed(session.seed + 43)
+        samples = training[torch.randperm(len(training), generator=generator)[:_MAX_ROWS]]
+        label = law.residual(samples)
+        answer = law.residual(session.ask(samples.q, samples.v, samples.tau))
+        visible = float(label.square().mean().sqrt()) > _LABELS_KNOWN * subject.noise.own
+        fresh_error, sample_error = (
+            r.square().mean(-1).sqrt() for r in (law.residual(fresh), answer)
         )
-
-    few = answers[:n]
-    moved = session.ask(session.move(few.q, step("q")), few.v + step("v"), few.tau + step("tau"))
-    still = (moved.a - few.a).abs() <= 1e-12 * scale
-    return float(still.all(-1).double().mean())
-
-
-def measure(
-    session: QuerySession, law: Fit, training: Answers, fresh: Answers, floor: float
-) -> Memory:
-    """Compare model, labels and law at training points and at fresh points of the region."""
-    generator = torch.Generator().manual_seed(session.seed + 43)
-    rows = torch.randperm(len(training), generator=generator)[:_MAX_ROWS]
-    seen = training[rows]
-    at_seen = session.ask(seen.q, seen.v, seen.tau)
-    label = law.residual(seen)
-    answer = law.residual(at_seen)
-    kept = _correlation(label, answer) if float(label.square().mean().sqrt()) > 3 * floor else 0.0
-    fresh_error = law.residual(fresh).square().mean(-1).sqrt()
-    seen_error = answer.square().mean(-1).sqrt()
-    gap = float(torch.log10((fresh_error.median() + 1e-15) / (seen_error.median() + 1e-15)))
-    tree = cKDTree(_coordinates(session, training))
-    distance, _ = tree.query(_coordinates(session, fresh))
-    usable = bool(torch.isfinite(fresh_error).all()) and float(np.ptp(distance)) > 0
-    link = float(spearmanr(distance, fresh_error.numpy()).statistic) if usable else 0.0
-    return Memory(kept_noise=kept, gap=gap, distance_link=0.0 if np.isnan(link) else link)
+        gap = torch.log10((fresh_error.median() + 1e-15) / (sample_error.median() + 1e-15))
+        distance, _ = cKDTree(_coordinates(session, training)).query(_coordinates(session, fresh))
+        usable = bool(torch.isfinite(fresh_error).all()) and float(np.ptp(distance)) > 0
+        link = float(spearmanr(distance, fresh_error.numpy()).statistic) if usable else 0.0
+        return {
+            Name.KEPT_LABEL_NOISE: _correlation(label, answer) if visible else 0.0,
+            Name.TRAINING_GAP: float(gap),
+            Name.DISTANCE_LINK: 0.0 if np.isnan(link) else link,
+        }
 
 
 def _coordinates(session: QuerySession, x: Answers) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""The noise floor: what the model itself does not repeat, and how finely it answers.
+"""The noise floor: how far repeated answers differ, and to which precision answers are given.
 
-Asked before anything is classified. A model that repeats itself to the last bit is deterministic;
-answers that all fit in float32, or sit on a grid, put a floor under every residual.
+Measured before anything is classified. A model that repeats itself to the last bit is
+deterministic; answers that are all float32 numbers, or lie on a grid, put a floor under every
+residual.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ _JITTER = 1e-5  # standardised: a spread of repeated answers below this is round
 
 
 @dataclass(frozen=True, kw_only=True)
-class Floor:
-    """Standardised residual sizes below which nothing can be said.
+class NoiseFloor:
+    """Sizes of a standardised residual below which it says nothing.
 
     random    spread of repeated answers, in units of each joint's spread in the region
     rounding  quantisation or float32 rounding of the answers, in the same units
     sigma     (nv,) the standard deviation of repeated answers, in the answers' own units
-    labels    noise of the labels that the model was trained on, in the same units as random
+    labels    noise of the training labels, where it is known, in the same units as random
     """
 
     random: float
@@ -38,21 +39,24 @@ class Floor:
 
     @property
     def own(self) -> float:
-        """The larger of the model's own floors, whatever it was taught from."""
+        """The larger of the floors of the model's own answers."""
         return max(self.random, self.rounding)
 
     @property
     def level(self) -> float:
-        """The largest of the floors."""
+        """The largest of all floors."""
         return max(self.own, self.labels)
 
 
-def measure(session: QuerySession, inside: Answers, scale: Tensor) -> Floor:
-    """Repeats at a few states, the grid of the answers, and their precision."""
+def measure(session: QuerySession, inside: Answers, scale: Tensor) -> NoiseFloor:
+    """The floor from repeats at a few states, the grid of the answers and their precision.
+
+    inside  answers in the region; scale (nv,) their spread
+    """
     rounding, labels = _rounding(inside, scale), _label_noise(session, scale)
     if _repeats_itself(session, inside[:_ONCE]):
         still = torch.zeros_like(scale)
-        return Floor(random=0.0, rounding=rounding, sigma=still, labels=labels)
+        return NoiseFloor(random=0.0, rounding=rounding, sigma=still, labels=labels)
     few = inside[:_POINTS]
     answers = session.ask(
         few.q.repeat(_REPEATS, 1), few.v.repeat(_REPEATS, 1), few.tau.repeat(_REPEATS, 1)
@@ -62,12 +66,12 @@ def measure(session: QuerySession, inside: Answers, scale: Tensor) -> Floor:
     if random < _JITTER:
         # Sums in another order, as for another size of batch: precision, not noise.
         still = torch.zeros_like(scale)
-        return Floor(random=0.0, rounding=max(rounding, random), sigma=still, labels=labels)
-    return Floor(random=random, rounding=rounding, sigma=sigma, labels=labels)
+        return NoiseFloor(random=0.0, rounding=max(rounding, random), sigma=still, labels=labels)
+    return NoiseFloor(random=random, rounding=rounding, sigma=sigma, labels=labels)
 
 
 def _label_noise(session: QuerySession, scale: Tensor) -> float:
-    """What was known of the labels beforehand, standardised; zero where nothing was."""
+    """The known noise of the training labels, standardised; zero where it is unknown."""
     if session.label_noise is None:
         return 0.0
     return float((session.label_noise / scale).square().mean().sqrt())

@@ -18,12 +18,13 @@ import kinematics
 from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, QuerySession
+from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.fit import Fit
-from discover.probes.noise import Floor
+from discover.probes.noise import NoiseFloor
 
-EDGES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+EDGES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)  # outer edges [half-widths]; the first is the region
 FARTHEST = EDGES[-1]
-_TOLERANCE = 0.05
+_TOLERANCE = threshold("probes.reach_tolerance")
 _RESAMPLES = 200
 _RAYS = 12
 _FEW_ROWS = 4
@@ -31,11 +32,14 @@ _HALVINGS = 7  # of at most two half-widths: known to a fiftieth
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
-    """Error against distance along one axis.
+class ErrorCurve:
+    """Relative error of one `Dynamics` about another against distance along one axis.
 
+    axis      "joint" (q, v and tau together), "q", "v" or "tau"
+    subject   what is compared with what, such as "law against model"
     distance  outer edges of the shells [half-widths]; 1.0 stands for the region itself
-    error     relative root-mean-square error in each, with a 95 % bootstrap band (low, high)
+    error     relative root-mean-square error in each, with a 95 % bootstrap band (low, high);
+              infinite where an answer was not finite
     """
 
     axis: str
@@ -53,7 +57,7 @@ class Predicts(Protocol):
         """Accelerations (n, nv)."""
 
 
-def curves(session: QuerySession, law: Predicts, inside: Answers) -> dict[str, Curve]:
+def curves(session: QuerySession, law: Predicts, inside: Answers) -> dict[str, ErrorCurve]:
     """The law's error on the model, relative to the model's own spread in each shell."""
     result = {}
     for axis in AXES:
@@ -62,7 +66,7 @@ def curves(session: QuerySession, law: Predicts, inside: Answers) -> dict[str, C
             far = session.shell(axis, lo, hi, session.budget.shell)
             errors.append(_banded(law, far, session.seed))
         value, low, high = (list(x) for x in zip(*errors, strict=True))
-        result[axis] = Curve(
+        result[axis] = ErrorCurve(
             axis=axis,
             subject="law against model",
             distance=list(EDGES),
@@ -73,12 +77,12 @@ def curves(session: QuerySession, law: Predicts, inside: Answers) -> dict[str, C
     return result
 
 
-def tolerance(floor: Floor) -> float:
+def tolerance(floor: NoiseFloor) -> float:
     """The relative error at which a law is said to have reached its end."""
     return _TOLERANCE + 3 * floor.random
 
 
-def reach(curve: Curve, tolerance: float) -> tuple[float, bool]:
+def reach(curve: ErrorCurve, tolerance: float) -> tuple[float, bool]:
     """(distance in half-widths where the error crosses the tolerance, whether it never does).
 
     Interpolated on a logarithmic scale between shell centres; 0 if the law fails inside already.
@@ -114,7 +118,10 @@ def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float 
         return None
     ends = sampling.Batch(*(torch.cat(x) for x in zip(*rays, strict=True)))
     rows = getattr(sampling.distance(region, robot, ends), axis)
-    low, high = 1.0 / rows, torch.ones_like(rows)
+    # The law holds up to the edge of the region. Recorded states fill only a part of the box that
+    # they span, so a state beyond them can lie inside the box: there the centre is the start.
+    low = torch.where(rows > 1, 1 / rows, torch.zeros_like(rows))
+    high = torch.ones_like(rows)
     bad = _off(law, _ask_at(session, ends, axis, high), tolerance)
     if not bool(bad.any()):
         return None

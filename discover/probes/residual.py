@@ -1,7 +1,7 @@
-"""What a law leaves over: can it be predicted from a few variables?
+"""Low-dimensional predictability: do a few variables predict the torque residual of a law?
 
-A residual that is bounded and that no small set of variables predicts is imperfection; one that a
-single joint's speed predicts is a law that has not been written down.
+A bounded residual that no small set of variables predicts is imperfection; one that a single
+joint's speed predicts is a law that has not been written down.
 """
 
 from __future__ import annotations

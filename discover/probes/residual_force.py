@@ -1,9 +1,9 @@
-"""The force that no body makes: on what does it act, on what does it depend, and how?
+"""The residual force beside the bodies of a law: where it acts, and on what it depends.
 
-Measured beside a law, before and apart from any formula, as the joint forces that its bodies leave
-over. It is asked directly: two answers that differ in one coordinate (dependence), in the sign of
-v (parity), on a grid of two coordinates (sums and products), at a state and at multiples of it
-(powers, and with them the unit of the constant in front). All numbers describe; none decides.
+Measured apart from any formula, as the joint forces that the bodies do not explain: by answers that
+differ in one coordinate (dependence), in the sign of v (parity), on a grid of two coordinates (sums
+and products), at a state and at multiples of it (powers, and with them the unit of the constant in
+front). The numbers describe; none supports an answer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.sampling import Batch
 from discover.blackbox.session import QuerySession
+from discover.judgement.evidence import Evidence, description
+from discover.judgement.thresholds import threshold
 from discover.laws import RigidBodyLaw
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import coordinates
@@ -25,15 +27,15 @@ from discover.laws.extensions.terms import coordinates
 _STATES = 24
 _GRID = 5
 _SCALES = (0.4, 0.6, 0.9)
-_MATTERS = 0.02  # share of a joint's force that a coordinate must change to be one of its variables
-_ACTS = 0.02  # share of the forces, as they change accelerations, on a joint that they act on
+_MATTERS = threshold("probes.coordinate_matters")
+_ACTS = threshold("probes.joint_acted_on")
 _KNOTS = 7
-_CLOSER = 0.01  # of R², by which a scalar must be better than a plainer one
+_CLOSER = threshold("probes.scalar_closer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Structure:
-    """What a force is like.
+class ResidualForce:
+    """Dependence, parity and powers of a force.
 
     acts          for each joint its share of the force, as it changes accelerations
     depends       for each coordinate ("q1", "v2", "tau1" …) the share of the force that changes
@@ -43,7 +45,7 @@ class Structure:
                   functions; NaN where there is only one
     additive      the same of the best sum of two functions
     powers        for each group that matters, d log |force| / d log |group|
-    scalar, told  the scalar that the size of the force follows most closely, and its R²
+    scalar, r_squared  the scalar that the size of the force follows most closely, and its R²
     """
 
     acts: tuple[float, ...]
@@ -53,14 +55,16 @@ class Structure:
     additive: float
     powers: dict[str, float]
     scalar: str
-    told: float
+    r_squared: float
 
     @property
     def sentence(self) -> str:
         """In words."""
         on = [str(j + 1) for j, share in enumerate(self.acts) if share > _ACTS]
         what = [w for w, share in self.depends.items() if share > _MATTERS]
-        words = f"What its bodies leave over acts on joint {', '.join(on)} and depends on "
+        words = (
+            f"The residual force beside the bodies acts on joint {', '.join(on)} and depends on "
+        )
         words += ", ".join(what) or "nothing"
         for share, kind in ((self.odd, "odd"), (1 - self.odd, "even")):
             if share > 0.9 and any(w.startswith("v") for w in what):
@@ -70,35 +74,33 @@ class Structure:
             words += f"; in its two strongest coordinates it is a {kind} of functions of each"
         grows = ", ".join(f"|{g}|^{p:.2g}" for g, p in self.powers.items())
         words += f"; it grows about as {grows}" if grows else ""
-        return words + f". Its size follows {self.scalar} best (R² {self.told:.2f})."
+        return words + f". Its size follows {self.scalar} best (R² {self.r_squared:.2f})."
 
-    def values(self) -> dict[str, tuple[float, str]]:
-        """(number, meaning) by name, for the evidence."""
-        out = {}
-        for j, share in enumerate(self.acts):
-            out[f"leftover force: on joint {j + 1}"] = (share, "its share, in accelerations")
-        for word, share in self.depends.items():
-            meaning = (
-                "half the mean square change when it alone is drawn anew, over the mean square"
-            )
-            out[f"leftover force: dependence on {word}"] = (share, meaning)
-        out["leftover force: odd in v"] = (self.odd, "share that changes its sign with v")
+    def describe(self) -> list[Evidence]:
+        """The numbers as evidence that supports no answer."""
+        rows = [
+            (f"on joint {j + 1}", share, "its share, in accelerations")
+            for j, share in enumerate(self.acts)
+        ]
+        drawn = "half the mean square change when it alone is drawn anew, over the mean square"
+        rows += [(f"dependence on {word}", share, drawn) for word, share in self.depends.items()]
+        rows.append(("odd in v", self.odd, "share that changes its sign with v"))
         if not math.isnan(self.rank_one):
             pair = "on a grid of its two strongest coordinates"
-            out["leftover force: a product"] = (self.rank_one, f"share of the best product, {pair}")
-            out["leftover force: a sum"] = (self.additive, f"share of the best sum, {pair}")
+            rows.append(("a product", self.rank_one, f"share of the best product, {pair}"))
+            rows.append(("a sum", self.additive, f"share of the best sum, {pair}"))
         for group, power in self.powers.items():
             unit = _unit(group, power)
             meaning = f"d log |force| / d log |{group}|; of a power law the constant has {unit}"
-            out[f"leftover force: power of {group}"] = (power, meaning)
-        meaning = f"R² of its size from {self.scalar}, the closest of the scalars"
-        out["leftover force: function of one scalar"] = (self.told, meaning)
-        return out
+            rows.append((f"power of {group}", power, meaning))
+        closest = f"R² of its size from {self.scalar}, the closest of the scalars"
+        rows.append(("function of one scalar", self.r_squared, closest))
+        return [description(f"residual force: {name}", x, meaning) for name, x, meaning in rows]
 
 
-def drowned(law: RigidBodyLaw, session: QuerySession, sigma: Tensor) -> bool:
-    """Whether so much of what the bodies leave over is noise, of deviation sigma (nv,) in the
-    answers, that it would be taken for a dependence on everything. Asks _STATES questions."""
+def hidden_by_noise(law: RigidBodyLaw, session: QuerySession, sigma: Tensor) -> bool:
+    """Whether so much of the residual is noise, of deviation sigma (nv,) in the answers, that it
+    would be taken for a dependence on everything. Asks _STATES states."""
     x = session.draw("leftover force", _STATES)
     H, a = kinematics.crba(law.robot, x.q), session.ask(*x).a
     inverse = torch.linalg.inv(H)
@@ -108,8 +110,8 @@ def drowned(law: RigidBodyLaw, session: QuerySession, sigma: Tensor) -> bool:
     return bool((weight * sigma.square()).sum() > _MATTERS * (weight * left).sum())
 
 
-def measure(law: RigidBodyLaw, session: QuerySession) -> Structure:
-    """Asks about _STATES (3 nv + 12) questions; for hinges and sliders, whose q is a list."""
+def measure(law: RigidBodyLaw, session: QuerySession) -> ResidualForce:
+    """Asks about _STATES (3 nv + 12) states. For hinges and sliders only."""
     robot, bodies = session.robot, law.robot
     nv = robot.nv
 
@@ -134,8 +136,8 @@ def measure(law: RigidBodyLaw, session: QuerySession) -> Structure:
     rank_one, additive = _grid(session, base, depends, weight, force)
     strong = {w.rstrip("0123456789") for w, share in depends.items() if share > _MATTERS}
     powers = _powers(base, own, weight, [g for g in ("q", "v", "tau") if g in strong], force)
-    scalar, told = _scalar(law, base, other, weight, force, nv)
-    return Structure(
+    scalar, r_squared = _scalar(law, base, other, weight, force, nv)
+    return ResidualForce(
         acts=tuple(acts.tolist()),
         depends=depends,
         odd=float(odd / (odd + even).clamp_min(1e-300)),
@@ -143,7 +145,7 @@ def measure(law: RigidBodyLaw, session: QuerySession) -> Structure:
         additive=additive,
         powers=powers,
         scalar=scalar,
-        told=told,
+        r_squared=r_squared,
     )
 
 

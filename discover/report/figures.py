@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from discover.report.numbers import number
+from discover.report.stored import midpoints
 from discover.report.style import (
     BETWEEN,
     INK,
@@ -27,6 +28,7 @@ from discover.report.style import (
     SIMULATOR,
     end_labels,
     house_style,
+    label_region,
     log_errors,
     new_figure,
     shade_region,
@@ -57,24 +59,26 @@ def errors(curves: Sequence[Curve], reach: Mapping[str, float | None]) -> Figure
         figure = new_figure(10.2, 2.9)
         panels = figure.subplots(1, len(AXES), sharey=True)
         for panel, axis in zip(panels, AXES, strict=True):
-            own = [c for c in curves if c["axis"] == axis and c["subject"] in SUBJECTS]
-            _frame(panel, TITLES[axis], curves, labelled=axis == AXES[0])
-            for curve in own:
-                between = curve["subject"] == "law against model" and len(own) > 1
+            drawn = [c for c in curves if c["axis"] == axis and c["subject"] in SUBJECTS]
+            _frame(panel, TITLES[axis], curves)
+            for curve in drawn:
+                between = curve["subject"] == "law against model" and len(drawn) > 1
                 _line(panel, curve, SUBJECTS[curve["subject"]][1], dashed=between)
             _reach_mark(panel, reach.get(axis))
+            if axis == AXES[0]:
+                label_region(panel, [c["error"][0] for c in drawn])
             if axis == AXES[-1]:
-                end_labels(panel, [_end_label(panel, c, *SUBJECTS[c["subject"]]) for c in own])
+                end_labels(panel, [_end_label(panel, c, *SUBJECTS[c["subject"]]) for c in drawn])
         panels[0].set_ylabel("relative error of a")
         figure.supxlabel("distance from the centre of the region [half-widths]", fontsize=9)
     return figure
 
 
 def comparison(models: Mapping[str, Sequence[Curve]]) -> Figure:
-    """Several models side by side: above what each computes, below the law taken from it."""
+    """Several models side by side: above what each computes, below the law identified from it."""
     rows: tuple[tuple[str, str], ...] = (
         ("model against simulator", "the model itself"),
-        ("law against simulator", "the law taken from it"),
+        ("law against simulator", "the law identified from it"),
     )
     every = [c for curves in models.values() for c in curves]
     rows = tuple(row for row in rows if any(c["subject"] == row[0] for c in every))
@@ -85,13 +89,14 @@ def comparison(models: Mapping[str, Sequence[Curve]]) -> Figure:
             drawn = [c for c in every if c["subject"] == subject]
             for panel, axis in zip(panels, AXES, strict=True):
                 first = subject == rows[0][0]
-                _frame(panel, TITLES[axis] if first else "", drawn, labelled=None)
-                shade_region(panel, label=axis == AXES[0], above=True)
+                _frame(panel, TITLES[axis] if first else "", drawn)
+                if axis == AXES[0]:
+                    label_region(panel, [c["error"][0] for c in drawn if c["axis"] == axis])
                 ends = []
-                for number, (name, curves) in enumerate(models.items()):
+                for place, (name, curves) in enumerate(models.items()):
                     for curve in curves:
                         if curve["subject"] == subject and curve["axis"] == axis:
-                            colour = SERIES[number % len(SERIES)]
+                            colour = SERIES[place % len(SERIES)]
                             _line(panel, curve, colour)
                             ends.append(_end_label(panel, curve, name, colour))
                 if axis == AXES[-1]:
@@ -109,7 +114,7 @@ def forecasts(
     subjects = [name for name in ("model", "law") if f"{name}_q" in drawn]
     colours = {"model": MODEL, "law": LAW}
     reference = drawn["reference_q"]
-    shown = _liveliest(reference, 3)
+    shown = _most_moving(reference, 3)
     with house_style():
         figure = new_figure(10.2, 4.2)
         parts = figure.subfigures(1, 2, width_ratios=(1.15, 1), wspace=0.03, squeeze=False)
@@ -125,7 +130,7 @@ def forecasts(
             panel.set_ylabel(label, rotation=0, ha="right", va="center")
             panel.yaxis.set_major_locator(MaxNLocator(4))
             _leave_mark(panel, t, drawn["inside"])
-        panels[0].set_title("one motion with no joint forces, position")
+        panels[0].set_title("one free motion (τ = 0), position [rad or m]")
         panels[-1].set_xlabel("time [s]")
 
         energy, away = right.subplots(2, 1, sharex=True)
@@ -153,7 +158,7 @@ def forecasts(
             away.plot(t, median, color=colours[name], linewidth=1.6)
         away.axhline(table["threshold"], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
         away.annotate(
-            "forecast fails",
+            "valid up to here",
             (0, table["threshold"]),
             xycoords=("axes fraction", "data"),
             xytext=(3, 3),
@@ -161,7 +166,7 @@ def forecasts(
             fontsize=7.5,
             color=MUTED,
         )
-        away.set_title(f"distance from the simulator's motion, {table['starts']} starts")
+        away.set_title(f"distance from the simulator's motion (relative), {table['starts']} starts")
         away.set_xlabel("time [s]")
         end_labels(
             away, [(t[-1], q[1, -1], name, colours[name]) for name, q in quartiles.items()], gap=0.1
@@ -191,9 +196,8 @@ def training(history: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
-def _frame(panel: Axes, title: str, curves: Sequence[Curve], *, labelled: bool | None) -> None:
-    if labelled is not None:
-        shade_region(panel, label=labelled)
+def _frame(panel: Axes, title: str, curves: Sequence[Curve]) -> None:
+    shade_region(panel)
     panel.set_title(title)
     finite = [e for c in curves for e in c["error"] if e is not None and e > 0]
     log_errors(panel, _bottom(finite), max([*finite, 1.0]))
@@ -212,8 +216,7 @@ def _bottom(errors: Sequence[float]) -> float:
 
 def _places(curve: Curve) -> tuple[Array, Array, Array, Array]:
     """x in the middle of each shell; the region itself as a flat piece from 0 to 1."""
-    outer = np.asarray(curve["distance"], dtype=float)
-    x = np.concatenate([[0.0, 1.0], (outer[:-1] + outer[1:]) / 2])
+    x = np.concatenate([[0.0], midpoints(curve)])
     columns = []
     for name in ("error", "low", "high"):
         y = np.array([np.nan if e is None else e for e in curve[name]], dtype=float)
@@ -254,7 +257,7 @@ def _reach_mark(panel: Axes, reach: float | None) -> None:
     panel.axvline(min(reach, edge), color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
     right = reach > 0.6 * edge
     panel.annotate(
-        f"reach {'≥ ' if beyond else ''}{min(reach, edge):.3g}",
+        f"reach {'≥ ' if beyond else ''}{min(reach, edge):.2f}",
         (min(reach, edge), 1),
         xycoords=("data", "axes fraction"),
         xytext=(-3 if right else 3, -3),
@@ -274,14 +277,14 @@ def _leave_mark(panel: Axes, t: Array, inside: Array) -> None:
         panel.axvspan(t[0], until, color="#eef2f6", zorder=0, linewidth=0)
 
 
-def _liveliest(paths: Array, most: int) -> list[int]:
-    """The coordinates with the largest excursions, in their own order."""
+def _most_moving(paths: Array, most: int) -> list[int]:
+    """The coordinates with the largest excursions, in the robot's order."""
     excursion = np.ptp(paths, axis=0)
     return sorted(int(k) for k in np.argsort(-excursion, kind="stable")[:most])
 
 
 def _limits(panel: Axes, values: Array) -> None:
-    """Frame the reference's motion; a forecast that runs away leaves the panel."""
+    """Frame the reference's motion; a forecast that diverges leaves the panel."""
     low, high = float(values.min()), float(values.max())
     room = 0.35 * max(high - low, 1e-3)
     panel.set_ylim(low - room, high + room)

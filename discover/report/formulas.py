@@ -32,9 +32,9 @@ def stored_formulas(stored: StoredExam) -> dict[str, Any]:
 
 def write_formulas(law: Any, directory: Path) -> dict[str, Any]:
     """Derive what a report prints of `law`, store it in `directory`, and return it."""
-    held = derive(law)
-    write_json(directory / FORMULAS, held)
-    return held
+    derived = derive(law)
+    write_json(directory / FORMULAS, derived)
+    return derived
 
 
 def derive(law: Any) -> dict[str, Any]:
@@ -65,43 +65,42 @@ def derive(law: Any) -> dict[str, Any]:
         "law_intro": _introduced(law, bool(terms)),
         "formulas": formulas,
         "terms": terms,
-        "points": list(getattr(law, "points_in_words", ())),
-        "front": [_member(m) for m in getattr(law, "front", ())],
+        "points": list(getattr(law, "symbol_notes", ())),
+        "front": [_member(m) for m in getattr(law, "pareto_front", ())],
         "near": [
             {
                 "formula": n.formula,
                 "bits": number_to_json(n.bits),
-                "question": n.question,
+                "question": n.query,
                 "difference": number_to_json(n.difference),
             }
-            for n in getattr(law, "near", ())
+            for n in getattr(law, "near_ties", ())
         ],
         "program": str(law.program) if isinstance(getattr(law, "program", None), str) else "",
     }
 
 
 def _introduced(law: Any, with_terms: bool) -> str:
-    """The family, and the equation that all else is read into."""
+    """The family and its equation of motion."""
     family = f"{law.family[:1].upper()}{law.family[1:]}"
     if getattr(law, "robot", None) is None:
         return f"{family}."
-    return f"{family}: H(q) a + bias(q, v) = τ" + (
-        " with what stands beside it." if with_terms else "."
-    )
+    more = ", with the terms below" if with_terms else ""
+    return f"{family}: H(q) a + bias(q, v) = τ{more}."
 
 
 def _member(member: Any) -> dict[str, Any]:
-    """A row of the front: what stands beside the bodies, in LaTeX and as text, and its errors."""
+    """A row of the Pareto front: terms beyond the rigid body, in LaTeX and as text, its errors."""
     import sympy
 
     rows = [(i, _short(row, 4)) for i, row in enumerate(member.expression) if row != 0]
     latex = [rf"${sympy.latex(row)}$ on joint {i + 1}" for i, row in rows]
-    through = [e for x in getattr(member.law, "around", ()) for e in x.equations]
+    through = [e for x in getattr(member.law, "non_additive", ()) for e in x.equations]
     latex += [f"${sympy.latex(_short(e, 4))}$" for e in through]
     return {
-        "words": ", ".join(latex) or "bodies alone",
+        "words": ", ".join(latex) or "rigid body alone",
         "text": "; ".join(sympy.sstr(row) for row in (*(r for _, r in rows), *through))
-        or "bodies alone",
+        or "rigid body alone",
         "size": member.size,
         "inside": number_to_json(member.error_inside),
         "far": number_to_json(member.error_far),

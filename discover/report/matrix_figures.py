@@ -1,4 +1,4 @@
-"""Pictures of mass matrices and their factors, with the zeros that a tree predicts."""
+"""Figures of mass matrices and their factors, with the zeros that a tree predicts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ _SHADES = LinearSegmentedColormap.from_list("entries", ["#f4f7fa", LAW, "#0d2f57
 
 
 def zeros(record: Record, names: Sequence[str]) -> Figure:
-    """Mass matrix and its factor L of the model, with the zeros that the tree predicts."""
+    """Mass matrix and its factor L of the model, with the zeros that the tree predicts.
+
+    record   `Sparsity.to_dict()`
+    names    (nv,) of the velocity coordinates
+    """
     allowed = np.asarray(record["allowed"], dtype=bool)
     short = short_names(names)
     nv = len(short)
@@ -41,7 +45,10 @@ def zeros(record: Record, names: Sequence[str]) -> Figure:
 
 
 def matrices(items: Sequence[tuple[str, Record]], names: Sequence[str]) -> Figure:
-    """Mass matrices of several models of one robot, with the zeros that its tree predicts."""
+    """Mass matrices of several models of one robot, with the zeros that its tree predicts.
+
+    items   (title, `Sparsity.to_dict()`) of each model
+    """
     with house_style():
         width = max(1.5, 0.34 * len(names) + 0.5)
         figure = new_figure(width * len(items) + 0.9, width + 0.75)
@@ -53,8 +60,8 @@ def matrices(items: Sequence[tuple[str, Record]], names: Sequence[str]) -> Figur
             panel.tick_params(axis="x", rotation=0)
         bar = figure.colorbar(image, ax=list(panels), shrink=0.85, pad=0.01)
         bar.set_ticks([-6, -4, -2, 0], labels=["10⁻⁶", "10⁻⁴", "1 %", "1"])
-        told = "mass matrix, entries over the diagonal   × predicted to vanish by the tree"
-        figure.supxlabel(told, fontsize=8, color=MUTED)
+        label = "mass matrix, entries over the diagonal   × predicted to vanish by the tree"
+        figure.supxlabel(label, fontsize=8, color=MUTED)
     return figure
 
 

@@ -97,9 +97,9 @@ def count(n: int, noun: str, plural: str | None = None) -> str:
 def short_formula(text: str, digits: int = 5) -> str:
     """A formula as text, its decimals rounded to what a reader can take in."""
 
-    def rounded(found: re.Match[str]) -> str:
-        return f"{float(found.group()):.{digits}g}"
+    def rounded(match: re.Match[str]) -> str:
+        return f"{float(match.group()):.{digits}g}"
 
-    told = re.sub(r"(?<![\w.])\d+\.\d+(?:e[+-]?\d+)?", rounded, text)
-    equation = re.fullmatch(r"Eq\((\w+), (.*)\)", told)
-    return f"{equation[1]} = {equation[2]}" if equation else told
+    short = re.sub(r"(?<![\w.])\d+\.\d+(?:e[+-]?\d+)?", rounded, text)
+    equation = re.fullmatch(r"Eq\((\w+), (.*)\)", short)
+    return f"{equation[1]} = {equation[2]}" if equation else short

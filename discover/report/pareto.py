@@ -44,11 +44,11 @@ class Point:
     outside: float
 
 
-def points(held: Ledger, batch: int) -> list[Point]:
+def points(ledger: Ledger, batch: int) -> list[Point]:
     """The fastest contender of each family at that batch, where its error is known."""
-    times = {t["name"]: t["nanoseconds"] for t in held["timings"] if t["batch"] == batch}
+    times = {t["name"]: t["nanoseconds"] for t in ledger["timings"] if t["batch"] == batch}
     best: dict[str, Point] = {}
-    for entry in held.get("accuracy", ()):
+    for entry in ledger.get("accuracy", ()):
         time = times.get(entry["name"])
         errors = [math.inf if e is None else float(e) for e in entry["errors"]]
         if time is None or not all(map(math.isfinite, errors)):
@@ -66,11 +66,11 @@ def points(held: Ledger, batch: int) -> list[Point]:
     return sorted(best.values(), key=lambda p: p.time)
 
 
-def front(found: list[Point]) -> list[Point]:
-    """Those that nothing beats in both time and error."""
+def front(contenders: list[Point]) -> list[Point]:
+    """The contenders that no other beats in both time and error."""
     lowest = math.inf
     kept = []
-    for point in found:
+    for point in contenders:
         error = max(point.inside, EXACT)
         if error < lowest:
             kept.append(point)
@@ -88,73 +88,73 @@ def pareto(
         rows = math.ceil(len(panels) / columns)
         figure = new_figure(5.1 * columns, 0.4 + 3.1 * rows)
         grid = figure.subplots(rows, columns, squeeze=False)
-        for panel, (title, held) in zip(grid.flat, panels.items(), strict=False):
-            size = batch or max(t["batch"] for t in held["timings"])
-            _panel(panel, points(held, size), f"{title}, batch {size}" if title else "")
+        for panel, (title, ledger) in zip(grid.flat, panels.items(), strict=False):
+            size = batch or max(t["batch"] for t in ledger["timings"])
+            _panel(panel, points(ledger, size), f"{title}, batch {size}".removeprefix(", "))
         for panel in list(grid.flat)[len(panels) :]:
             panel.set_visible(False)
-        for own in grid:
-            own[0].set_ylabel("relative error of a")
-        figure.supxlabel(f"time a state, {measured}", fontsize=9)
+        for row in grid:
+            row[0].set_ylabel("relative error of a")
+        figure.supxlabel(f"computing time per state, {measured}", fontsize=9)
     return figure
 
 
-def _panel(axes: Axes, found: list[Point], title: str) -> None:
+def _panel(axes: Axes, drawn: list[Point], title: str) -> None:
     axes.set_title(title)
     axes.set_xscale("log")
-    if not found:
+    if not drawn:
         return
     # Room above for whatever may lie furthest out, and below for the names of the exact.
-    log_errors(axes, FLOOR, max(10.0, *(p.outside for p in found)))
-    low, high = found[0].time, found[-1].time
+    log_errors(axes, FLOOR, max(10.0, *(p.outside for p in drawn)))
+    low, high = drawn[0].time, drawn[-1].time
     room = ROOM_FOR_A_NAME / (1 - ROOM_FOR_A_NAME)
     start = low / 2.5
-    for point in _named_on_the_left(found):
+    for point in _named_on_the_left(drawn):
         start = min(start, point.time * (point.time / (high * 6)) ** room)
     axes.set_xlim(start, high * 6)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: seconds(x)))
     axes.grid(axis="x", color=FAINT, linewidth=0.6, zorder=0)
-    for point in found:
+    for point in drawn:
         colour = COLOURS[point.kind]
         axes.plot([point.time] * 2, [point.inside, point.outside], color=colour, linewidth=0.9)
         axes.plot(point.time, point.inside, "o", color=colour, markersize=5.5, zorder=3)
         axes.plot(point.time, point.outside, "_", color=colour, markersize=7)
-    best = front(found)
+    best = front(drawn)
     corners = [(p.time, p.inside) for p in best] + [(high * 6, best[-1].inside)]
     xs, ys = zip(*corners, strict=True)
     axes.step(xs, ys, where="post", color=MUTED, linewidth=0.7, linestyle=":", zorder=1)
-    _names(axes, found)
+    _names(axes, drawn)
 
 
-def _named_on_the_left(found: list[Point]) -> list[Point]:
-    """Where the next point is near, and engines: to the right of one that is not quite exact stand
-    slanted names."""
-    rest = [p for p in found if p.inside >= NAMED_BELOW]
+def _named_on_the_left(drawn: list[Point]) -> list[Point]:
+    """Where the next point to the right is near, and the one to the left is not."""
+    rest = [p for p in drawn if p.inside >= NAMED_BELOW]
     lefts = []
     for k, point in enumerate(rest):
         near = k + 1 < len(rest) and rest[k + 1].time < 5 * point.time
         taken = k > 0 and point.time < 5 * rest[k - 1].time
-        if point.kind == "engine" or (near and not taken):
+        if point.kind != "engine" and near and not taken:
             lefts.append(point)
     return lefts
 
 
-def _names(axes: Axes, found: list[Point]) -> None:
-    """Names beside the points; those of the exact answers are stacked on slanted leads."""
-    exact = [p for p in found if p.inside < NAMED_BELOW]
-    rest = [p for p in found if p not in exact]
-    lefts = _named_on_the_left(found)
+def _names(axes: Axes, drawn: list[Point]) -> None:
+    """Names beside the points; those of exact answers are slanted, with leads, and an engine that
+    is not quite exact has its name above it, between them."""
+    exact = [p for p in drawn if p.inside < NAMED_BELOW]
+    rest = [p for p in drawn if p not in exact]
+    lefts = _named_on_the_left(drawn)
     for point in rest:
-        left = point in lefts
+        left, above = point in lefts, point.kind == "engine"
         axes.annotate(
             point.family,
-            (point.time, point.inside),
-            xytext=(-6 if left else 6, 0),
+            (point.time, max(point.inside, point.outside) if above else point.inside),
+            xytext=(0, 6) if above else (-6 if left else 6, 0),
             textcoords="offset points",
             fontsize=8,
             color=COLOURS[point.kind],
-            va="center",
-            ha="right" if left else "left",
+            va="bottom" if above else "center",
+            ha="center" if above else "right" if left else "left",
         )
     to_share = axes.transData + axes.transAxes.inverted()
     shares = [float(to_share.transform((p.time, p.inside))[0]) for p in exact]

@@ -1,4 +1,4 @@
-"""report.md and its figures, from what is stored in a folder and nothing else."""
+"""Rendering: report.md and its figures, from what is stored in a folder and nothing else."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from discover.artifacts import write_text
 from discover.errors import OutputError
 from discover.report import (
+    evidence_words,
     figures,
-    law_figure,
+    law_figures,
     matrix_figures,
-    sample_figure,
     structure,
     style,
     tables,
@@ -42,67 +42,72 @@ FIGURES = (
 
 
 def render(directory: Path | str) -> Path:
-    """Write report.md and figures/ of a study or of one examination, and return the report's path.
-
-    Raises OutputError where the folder holds no evidence, or damaged evidence.
-    """
+    """Write report.md and figures/; see `discover.report.render`."""
     directory = Path(directory)
     if (directory / STUDY).exists():
         return _render_study(directory)
     if (directory / VERDICT).exists():
-        return _render_exam(directory)
+        return _render_exam(read_exam(directory))
     raise OutputError(
         f"expected {VERDICT} or {STUDY} in {directory}, found neither; "
         "give the folder that `discover run` or exam.save() wrote"
     )
 
 
-def _render_exam(directory: Path) -> Path:
-    stored = read_exam(directory)
-    told = stored.verdict
+def _render_exam(stored: StoredExam) -> Path:
+    verdict = stored.verdict
     columns, rows = tables.reach(stored)
-    shown = tables.parameters(stored)
+    parameters = tables.parameters(stored)
     deciding, describing = tables.evidence(stored)
+    undetermined = verdict["verdict"] == "undetermined"
+    requirements = evidence_words.requirements(stored) if undetermined else []
     context: dict[str, Any] = {
         "title": _title(stored),
-        "verdict": told,
-        "headline": words.headline(told["verdict"]),
-        "confidence": number(told.get("confidence"), 2),
-        "resolution": words.resolution(told.get("resolution_by_place", told.get("resolution"))),
+        "verdict": verdict,
+        "verdict_words": words.VERDICTS.get(verdict["verdict"], verdict["verdict"]),
+        "headline": words.headline(stored),
+        "confidence": number(verdict.get("confidence"), 2),
+        "resolution": words.resolution(
+            verdict.get("resolution_by_place", verdict.get("resolution"))
+        ),
         "law_family": _family(stored),
-        "queries": f"{int(told.get('queries') or 0):,}",
-        "seconds": seconds(told.get("seconds")),
+        "queries": f"{int(verdict.get('queries') or 0):,}",
+        "seconds": seconds(verdict.get("seconds")),
+        "region": tables.region(stored),
         "answer": words.answer(stored),
-        "notes": stored.exam.get("notes") or [],
+        "notes": _notes(stored, bool(requirements)),
+        "requirements": requirements,
+        "runner_up": evidence_words.runner_up(requirements),
         "error_columns": columns,
         "reach_rows": rows,
         "furthest": distance(stored.furthest),
-        "parameter_rows": shown,
+        "parameter_rows": parameters,
         "parameter_words": words.parameters(stored.exam.get("parameters") or []),
-        "parameters_folded": len(shown) > tables.FOLD,
+        "parameters_folded": len(parameters) > tables.FOLD,
         "recordings": tables.recordings(stored),
         "forecast": tables.forecast(stored),
         "ledger": tables.ledger(stored),
         "evidence": deciding,
         "descriptive": describing,
-        "means": words.MEANS.get(told["verdict"], []),
-        "means_not": words.MEANS_NOT.get(told["verdict"], []),
+        "means": words.MEANS.get(verdict["verdict"], []),
+        "means_not": words.MEANS_NOT.get(verdict["verdict"], []),
+        "limits": words.LIMITS,
         "made": tables.lines_of(stored.manifest, _made(stored)),
-        "structure": structure.section(stored.account),
-        "bodies": structure.bodies(stored.account, stored.law),
+        "structure": structure.section(stored.mechanism),
+        "bodies": structure.bodies(stored.mechanism, stored.law),
         "parts": tables.parts(stored),
         **stored_formulas(stored),
     }
     context["front_rows"] = tables.front(context["front"])
     context["near_rows"] = tables.near(context["near"])
     context["figures"] = dict.fromkeys(FIGURES) | _draw_exam(stored, context["front"])
-    return write_text(directory / REPORT, _fill("model.md.j2", context))
+    return write_text(stored.directory / REPORT, _fill("model.md.j2", context))
 
 
 def _render_study(directory: Path) -> Path:
     study, exams = read_study(directory)
     for stored in exams:
-        _render_exam(stored.directory)
+        _render_exam(stored)
     simulated = any(s.error("model against simulator", "q", far=True) is not None for s in exams)
     furthest = max((s.furthest for s in exams), default=1.0)
     figure = None
@@ -119,6 +124,7 @@ def _render_study(directory: Path) -> Path:
         "furthest": distance(furthest),
         "caption": _caption(simulated),
         "figure": figure,
+        "limits": words.LIMITS,
         "recordings_meaning": words.RECORDED_MEANING if any(s.recordings for s in exams) else "",
         "made": tables.lines_of(exams[0].manifest if exams else None),
     }
@@ -126,7 +132,7 @@ def _render_study(directory: Path) -> Path:
 
 
 def _draw_exam(stored: StoredExam, front: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Draw what there are numbers for; returns the figures' places relative to the report."""
+    """Draw what there are numbers for; the figures' paths relative to the report, by name."""
     drawn: dict[str, Figure] = {}
     folder = stored.directory / "figures"
     if stored.curves:
@@ -139,30 +145,30 @@ def _draw_exam(stored: StoredExam, front: Sequence[Mapping[str, Any]]) -> dict[s
     history = (stored.training or {}).get("history") or []
     if len(history) > 1:
         drawn["training"] = figures.training(history)
-    drawn |= _draw_structure(stored.account)
-    account = (stored.law or {}).get("account") or []
-    told = law_figure.laws(front, account)
-    if told is not None:
-        drawn["laws"] = told
-    beside = sample_figure.samples((stored.law or {}).get("samples") or [])
-    if beside is not None:
-        drawn["samples"] = beside
+    drawn |= _draw_structure(stored.mechanism)
+    law = stored.law or {}
+    of_law = {
+        "laws": law_figures.laws(front, law.get("account") or []),
+        "samples": law_figures.samples(law.get("samples") or []),
+    }
+    drawn |= {name: figure for name, figure in of_law.items() if figure is not None}
     for name, figure in drawn.items():
         style.save(figure, folder / f"{name}.png")
     return {name: f"figures/{name}.png" for name in drawn}
 
 
-def _draw_structure(account: Mapping[str, Any] | None) -> dict[str, Figure]:
+def _draw_structure(mechanism: Mapping[str, Any] | None) -> dict[str, Figure]:
     """The inferred tree, its joints in space and the zeros that it predicts."""
-    if account is None:
+    if mechanism is None:
         return {}
-    found, described = account["skeleton"], account["described"]
-    differs = (account["comparison"] or {}).get("differs") or []
-    drawn = {"trees": tree_figures.trees(structure.shown(account), described, differs)}
-    if account["good"]:
-        drawn["joints"] = tree_figures.skeletons(found, described)
-    if account["sparsity"] is not None:
-        drawn["zeros"] = matrix_figures.zeros(account["sparsity"], structure.coordinates(account))
+    inferred, described = mechanism["skeleton"], mechanism["described"]
+    differs = (mechanism["comparison"] or {}).get("differs") or []
+    drawn = {"trees": tree_figures.trees(structure.shown(mechanism), described, differs)}
+    if mechanism["good"]:
+        drawn["joints"] = tree_figures.skeletons(inferred, described)
+    if mechanism["sparsity"] is not None:
+        names = structure.coordinates(mechanism)
+        drawn["zeros"] = matrix_figures.zeros(mechanism["sparsity"], names)
     return drawn
 
 
@@ -191,7 +197,7 @@ def _title(stored: StoredExam) -> str:
     robot = stored.verdict.get("robot")
     robot = robot.get("name") if isinstance(robot, dict) else robot
     if robot == "inferred":
-        return f"What {stored.name} has learned about a robot that nobody described"
+        return f"What {stored.name} has learned about a robot without a description"
     return f"What {stored.name} has learned" + (f" about {robot}" if robot else "")
 
 
@@ -200,7 +206,14 @@ def _family(stored: StoredExam) -> str:
     if not law:
         return "none"
     bits = law.get("complexity_bits")
-    return f"{law.get('family', 'unknown')}" + (f", {number(bits)} bits" if bits else "")
+    length = f", description length {number(bits)} bits" if bits else ""
+    return f"{law.get('family', 'unknown')}{length}"
+
+
+def _notes(stored: StoredExam, explained: bool) -> list[str]:
+    """The examination's notes; without those that the table of requirements says better."""
+    notes = stored.exam.get("notes") or []
+    return [note for note in notes if not (explained and "is held back most by" in note)]
 
 
 def _made(stored: StoredExam) -> list[str]:
@@ -211,16 +224,16 @@ def _made(stored: StoredExam) -> list[str]:
         )
     metrics = (stored.training or {}).get("metrics") or {}
     if metrics:
-        told = [f"{metrics['parameters']:,} parameters"] if metrics.get("parameters") else []
+        facts = [f"{metrics['parameters']:,} parameters"] if metrics.get("parameters") else []
         if metrics.get("train_samples"):
-            told.append(f"{metrics['train_samples']:,} training samples")
+            facts.append(f"{metrics['train_samples']:,} training samples")
         if metrics.get("epochs"):
-            told.append(f"{metrics['epochs']} epochs")
+            facts.append(f"{metrics['epochs']} epochs")
         if metrics.get("validation_error") is not None:
-            told.append(f"validation error {relative(metrics['validation_error'])}")
+            facts.append(f"validation error {relative(metrics['validation_error'])}")
         if metrics.get("seconds") is not None:
-            told.append(f"trained in {seconds(metrics['seconds'])}")
-        lines.append("Model: " + ", ".join(told))
+            facts.append(f"trained in {seconds(metrics['seconds'])}")
+        lines.append("Model: " + ", ".join(facts))
     lines.extend(f"Training: {note}" for note in (stored.training or {}).get("notes", ()))
     return lines
 
@@ -238,6 +251,7 @@ def _study_row(stored: StoredExam) -> dict[str, Any]:
         "link": f"{stored.directory.name}/{REPORT}",
         "verdict": stored.verdict["verdict"],
         "confidence": number(stored.verdict.get("confidence"), 2),
+        "headline": words.headline(stored),
         "answer": words.answer(stored),
         **{axis: half_widths(reach.get(axis), limit) for axis in ("q", "v", "tau", "joint")},
         **{name: relative(error) for name, error in errors.items()},
@@ -246,24 +260,26 @@ def _study_row(stored: StoredExam) -> dict[str, Any]:
 
 
 def _opening(study: dict[str, Any], exams: list[StoredExam]) -> str:
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for stored in exams:
-        found.setdefault(stored.verdict["verdict"], []).append(f"**{stored.name}**")
-    told = [f"{verdict} for {listing(names)}" for verdict, names in found.items()]
+        names.setdefault(stored.verdict["verdict"], []).append(f"**{stored.name}**")
+    verdicts = [f"{verdict} for {listing(models)}" for verdict, models in names.items()]
     robot = study.get("robot", "the robot")
     return (
-        f"{count(len(exams), 'model')} of *{robot}*, each asked as a black box what it has "
-        f"learned. The answers: {listing(told)}."
+        f"{count(len(exams), 'model')} of *{robot}*, each examined as a black box. "
+        f"The verdicts: {listing(verdicts)}."
     )
 
 
 def _caption(simulated: bool) -> str:
-    told = (
-        "Reach is how far the best law fitted in the region goes on describing the *model*, "
-        "counted from the region's centre in half-widths; 1 is its edge."
+    text = (
+        "Confidence: probability of that verdict. Reach: distance from the centre of the region, "
+        "in half-widths, up to which the best law fitted in the region describes the *model*. A "
+        "half-width is the distance from the centre of the region to its face: 1 is the edge of "
+        "the region."
     )
     if simulated:
-        told += (
-            " Errors are relative and against the *simulator*; the law is the one in the verdict."
+        text += (
+            " Errors are root mean squares relative to the acceleration, against the *simulator*."
         )
-    return told
+    return text

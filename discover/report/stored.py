@@ -23,7 +23,14 @@ MANIFEST, STUDY, VERDICT = "manifest.json", "study.json", "verdict.json"
 
 @dataclass(frozen=True, kw_only=True)
 class StoredExam:
-    """One model's folder. What was not measured is None or empty."""
+    """One model's folder. What was not measured is None or empty.
+
+    verdict, evidence   the contents of verdict.json and evidence.json
+    law, exam           law.json (None where no law was kept) and exam.json
+    accuracy, forecast, ledger, recordings, training   what a study measured beside the verdict
+    forecast_drawn      the trajectories of one rollout (forecast.npz)
+    manifest            how it was made: the study's manifest.json
+    """
 
     directory: Path
     verdict: dict[str, Any]
@@ -47,36 +54,68 @@ class StoredExam:
         """All error curves: the examination's own, and those against the simulator."""
         measured = (self.accuracy or {}).get("curves", [])
         subjects = {curve["subject"] for curve in measured}
-        own = [c for c in self.exam.get("curves", []) if c["subject"] not in subjects]
-        return [_readable(curve) for curve in [*measured, *own]]
+        examined = [c for c in self.exam.get("curves", []) if c["subject"] not in subjects]
+        return [_readable(curve) for curve in [*measured, *examined]]
 
     @property
-    def account(self) -> dict[str, Any] | None:
-        """The structure that the answers show, where it was looked for."""
+    def mechanism(self) -> dict[str, Any] | None:
+        """The inferred tree, geometry and recursion, where they were looked for."""
         return self.exam.get("account")
+
+    @property
+    def tolerance(self) -> float | None:
+        """The relative error up to which the law counts as describing the model, where stored."""
+        value = ((self.law or {}).get("domain") or {}).get("tolerance")
+        return None if value is None else float(value)
 
     def error(self, subject: str, axis: str, *, far: bool) -> float | None:
         """The relative error of a subject in the region, or in the furthest shell of an axis."""
-        for curve in self.curves:
-            if curve["subject"] == subject and curve["axis"] == axis and curve["error"]:
-                return float(curve["error"][-1 if far else 0])
-        return None
+        curve = self.curve(subject, axis)
+        return None if curve is None else float(curve["error"][-1 if far else 0])
+
+    def curve(self, subject: str, axis: str) -> dict[str, Any] | None:
+        """The error curve of a subject along an axis, where it was measured."""
+        wanted = (c for c in self.curves if c["subject"] == subject and c["axis"] == axis)
+        return next((c for c in wanted if c["error"]), None)
 
     @property
     def furthest(self) -> float:
+        """The outer edge of the outermost shell [half-widths]."""
         return max((c["distance"][-1] for c in self.curves if c["distance"]), default=1.0)
+
+
+def midpoints(curve: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Where the errors of a curve stand [half-widths]: 1 for the region, then mid-shell."""
+    outer = np.asarray(curve["distance"], dtype=float)
+    return np.concatenate([[1.0], (outer[:-1] + outer[1:]) / 2])
+
+
+def crossing(curve: Mapping[str, Any], tolerance: float) -> float | None:
+    """Where an error curve first exceeds a tolerance [half-widths], interpolated in the logarithm
+    of the error; 0 if it does in the region already, None if it never does."""
+    error = np.maximum(np.asarray(curve["error"], dtype=float), 1e-15)
+    if not error[0] <= tolerance:
+        return 0.0
+    x = midpoints(curve)
+    for k in range(1, len(error)):
+        if not error[k] <= tolerance:
+            if not np.isfinite(error[k]):
+                return float(x[k - 1])
+            share = np.log(tolerance / error[k - 1]) / np.log(error[k] / error[k - 1])
+            return float(x[k - 1] + share * (x[k] - x[k - 1]))
+    return None
 
 
 def read_exam(directory: Path) -> StoredExam:
     """The evidence in one model's folder. Raises OutputError where it is missing or damaged."""
-    held = {
+    records = {
         name: _optional(directory / f"{name}.json")
         for name in ("law", "accuracy", "forecast", "ledger", "recordings", "training", "exam")
     }
     verdict = read_json(directory / VERDICT, "a verdict")
     evidence = _optional(directory / "evidence.json") or verdict.get("evidence", [])
     manifest = _optional(directory / MANIFEST) or _optional(directory.parent / MANIFEST)
-    exam = held.pop("exam") or {}
+    exam = records.pop("exam") or {}
     return StoredExam(
         directory=directory,
         verdict=verdict,
@@ -84,7 +123,7 @@ def read_exam(directory: Path) -> StoredExam:
         exam=exam,
         forecast_drawn=_arrays(directory / "forecast.npz"),
         manifest=manifest,
-        **held,
+        **records,
     )
 
 
@@ -117,10 +156,10 @@ def _arrays(path: Path) -> dict[str, NDArray[np.float64]]:
 
 def _readable(curve: Mapping[str, Any]) -> dict[str, Any]:
     """A curve with numbers throughout: null and "inf" are an answer that was not finite."""
-    held = dict(curve)
+    readable = dict(curve)
     for name in ("error", "low", "high"):
-        held[name] = _numbers(held.get(name) or held["error"])
-    return held
+        readable[name] = _numbers(readable.get(name) or readable["error"])
+    return readable
 
 
 def _numbers(values: Sequence[Any]) -> list[float]:

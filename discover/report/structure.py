@@ -1,4 +1,4 @@
-"""The report's section on structure: tree, geometry, factors, recursion, forward program."""
+"""The report's section on the mechanism: tree, geometry, factors, recursion, forward program."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from discover.mechanism.geometry.measures import QUANTITIES, Measure, guesses, in_words
+from discover.judgement.thresholds import threshold
+from discover.mechanism.geometry.measures import QUANTITIES, Measure, in_words, undetermined
 from discover.report.numbers import listing, number, relative
 
 Record = Mapping[str, Any]
-_NAMED = 4  # trees that answer the same which are told one by one
+_LISTED = 4  # equivalent trees that are named one by one
+_EXACT = threshold("mechanism.exact_misfit")
+_EQUIVALENT = threshold("mechanism.equivalent")
+_PREDICTED_ZERO = threshold("mechanism.predicted_zero")
 
 
 _FRAMES = {
@@ -23,7 +27,10 @@ _FRAMES = {
 
 
 def section(account: Record | None) -> dict[str, Any] | None:
-    """What the template prints; None where no structure was looked for."""
+    """What the template prints; None where no mechanism was inferred.
+
+    account   `MechanismDescription.to_dict()`
+    """
     if account is None:
         return None
     return {
@@ -33,7 +40,7 @@ def section(account: Record | None) -> dict[str, Any] | None:
         "joints": _joints(account),
         "frame": _FRAMES[bool(account["skeleton"].get("free"))],
         "measures": _measures(account),
-        "guesses": guesses(_known(account), account["skeleton"]["names"]),
+        "guesses": undetermined(_stored_measures(account), account["skeleton"]["names"]),
         "zeros": _zeros(account),
         "recursion": _recursion(account),
         "inverse": account["inverse"],
@@ -42,7 +49,8 @@ def section(account: Record | None) -> dict[str, Any] | None:
 
 
 def bodies(account: Record | None, law: Record | None) -> list[dict[str, str]]:
-    """The law's bodies where they are all there is: nothing was described."""
+    """A row a body of the law: mass, centre, inertia about it. Empty with a description, whose
+    parameters have a table of their own."""
     if account is None or account["described"] is not None or not (law or {}).get("robot"):
         return []
     assert law is not None
@@ -63,14 +71,14 @@ def bodies(account: Record | None, law: Record | None) -> list[dict[str, str]]:
 
 
 def shown(account: Record) -> Record:
-    """The inferred mechanism as it may be drawn: lines of joints only where they are known."""
+    """The inferred skeleton, without axes where the geometry does not fit."""
     if account["good"]:
         return account["skeleton"]
     return {**account["skeleton"], "axes": None, "points": None}
 
 
 def coordinates(account: Record) -> list[str]:
-    """A name for each velocity coordinate; a free base has six."""
+    """A name for each velocity coordinate (nv,); a free base has six."""
     names = list(account["skeleton"]["names"])
     if not account["skeleton"].get("free"):
         return names
@@ -81,23 +89,23 @@ def _intro(account: Record) -> str:
     names, parents = account["skeleton"]["names"], account["skeleton"]["parents"]
     free = bool(account["skeleton"].get("free"))
     turning = account["skeleton"]["turning"][free:]
-    told = [
+    parts = [
         f"{sum(turning)} of {len(turning)} joints turn" if not all(turning) else "all joints turn"
     ]
     if free:
-        told.insert(0, "a free base")
+        parts.insert(0, "a free base")
     forks = sorted({p for p in parents if parents.count(p) > 1})
     if forks:
         where = listing(["the base" if p < 0 else f"`{names[p]}`" for p in forks])
-        told.append(f"it branches at {where}")
+        parts.append(f"it branches at {where}")
     else:
-        told.append("it is one chain")
-    text = f"Inferred from the answers alone, without a description: {', '.join(told)}."
+        parts.append("it is one chain")
+    text = f"Inferred from the answers alone, without a description: {', '.join(parts)}."
     noise = float(account["noise"])
     if account["good"]:
         fits = (
             f"is missed by {number(float(account['misfit']), 2)} standard deviations"
-            if noise > 1e-9
+            if noise > _EXACT
             else f"is missed by {number(float(account['misfit']), 2)} of its size"
         )
         text += (
@@ -108,7 +116,7 @@ def _intro(account: Record) -> str:
             " No placement of these joints in space makes the model's mass matrix and forces: the "
             "tree is what its pattern comes closest to, and is no evidence of bodies."
         )
-    if noise > 1e-9:
+    if noise > _EXACT:
         text += (
             f" The answers are off from `a = A(q, v) τ + c(q, v)` by {relative(noise)} of their "
             "size."
@@ -118,20 +126,20 @@ def _intro(account: Record) -> str:
 
 def _equivalent(account: Record) -> list[str]:
     names = account["skeleton"]["names"]
-    told = []
-    for parents in account["equivalent"][:_NAMED]:
+    sentences = []
+    for parents in account["equivalent"][:_LISTED]:
         hung = [
             f"`{names[j]}` on {'the base' if p < 0 else f'`{names[p]}`'}"
             for j, p in enumerate(parents)
             if p != account["skeleton"]["parents"][j]
         ]
         if hung:
-            told.append(f"{listing(hung)} would answer the same.")
-    if len(account["equivalent"]) > _NAMED:
-        told.append(
-            f"So would {len(account['equivalent']) - _NAMED} other trees that were looked at."
+            sentences.append(f"{listing(hung)} would answer the same.")
+    if len(account["equivalent"]) > _LISTED:
+        sentences.append(
+            f"So would {len(account['equivalent']) - _LISTED} other trees that were looked at."
         )
-    return told
+    return sentences
 
 
 def _joints(account: Record) -> list[dict[str, str]]:
@@ -147,7 +155,7 @@ def _joints(account: Record) -> list[dict[str, str]]:
             "kind": "turns" if record["turning"][j] else "slides",
             "axis": "–",
             "point": "–",
-            "described": "–" if described is None else _kin(described, j),
+            "described": "–" if described is None else _relation(described, j),
         }
         if record.get("free") and j == 0:
             row |= {"parent": "nothing", "kind": "is free"}
@@ -159,10 +167,10 @@ def _joints(account: Record) -> list[dict[str, str]]:
 
 
 def _measures(account: Record) -> list[dict[str, str]]:
-    """A row a joint: its line beside that of what carries it, each number with its error."""
+    """A row a joint: its axis relative to that of the joint that carries it, with errors."""
     names = account["skeleton"]["names"]
     rows: dict[int, dict[str, str]] = {}
-    for m in _known(account):
+    for m in _stored_measures(account):
         row = rows.setdefault(
             m.joint, {"name": f"`{names[m.joint]}`"} | dict.fromkeys(QUANTITIES, "–")
         )
@@ -170,11 +178,11 @@ def _measures(account: Record) -> list[dict[str, str]]:
     return list(rows.values())
 
 
-def _known(account: Record) -> list[Measure]:
+def _stored_measures(account: Record) -> list[Measure]:
     return [Measure.from_dict(m) for m in account.get("measures", ())]
 
 
-def _kin(described: Record, j: int) -> str:
+def _relation(described: Record, j: int) -> str:
     p = described["parents"][j]
     kind = "turns" if described["turning"][j] else "slides"
     return f"{kind}, on {'base' if p < 0 else '`' + described['names'][p] + '`'}"
@@ -195,7 +203,7 @@ def _zeros(account: Record) -> str:
         f"The tree predicts {zeros['zeros']} zeros below the diagonal of H, and the same ones in "
         f"L: the largest entry that the model has there is {relative(violation)} of the diagonal"
     )
-    if chance > 1e-9:
+    if chance > _EXACT:
         text += f"; noise alone would make {relative(chance)}"
     if zeros.get("misfit"):
         text += (
@@ -204,38 +212,38 @@ def _zeros(account: Record) -> str:
         )
     if zeros.get("indefinite"):
         text += f"; at {relative(float(zeros['indefinite']))} of the states it is not positive"
-    kept = violation <= max(1e-7, 4 * chance)
+    kept = violation <= max(_EQUIVALENT, _PREDICTED_ZERO * chance)
     return f"{text}. The prediction {'holds' if kept else 'fails'}."
 
 
 def _recursion(account: Record) -> str:
-    held = account["recursion"]
-    if not held:
+    record = account["recursion"]
+    if not record:
         return ""
-    far = ", ".join(f"{name}: {relative(float(x))}" for name, x in held["by_degree"].items())
-    mantissa, exponent = f"{float(held['programs']):.1e}".split("e")
+    far = ", ".join(f"{name}: {relative(float(x))}" for name, x in record["by_degree"].items())
+    mantissa, exponent = f"{float(record['programs']):.1e}".split("e")
     count = f"{mantissa}·10^{int(exponent)}"
-    if held["equivalent"]:
+    if record["equivalent"]:
         text = f"Among {count} programs of passes over this tree, this one predicts the model"
     else:
         text = (
             f"None of {count} programs of passes over this tree is equivalent to the model. The "
             "one that comes closest follows; it is what the model holds to, this loosely"
         )
-    departure = max(float(x) for x in held["departure"].values())
+    departure = max(float(x) for x in record["departure"].values())
     text += f". Misfit of τ out to 3 half-widths, by degree, {far}"
-    if departure > 1e-7:
+    if departure > _EQUIVALENT:
         text += f"; what is no H(q) a + g(q) + terms in v and v²: {relative(departure)}"
     return text + "."
 
 
 def _forward(account: Record) -> dict[str, Any] | None:
-    held = account["forward"]
-    if held is None:
+    record = account["forward"]
+    if record is None:
         return None
     rows = [
         {"name": name, **{k: str(n[k]) for k in ("mul", "add", "div", "trig")},
          "total": str(n["mul"] + n["add"] + n["div"])}
-        for name, n in held["operations"].items()
+        for name, n in record["operations"].items()
     ]  # fmt: skip
-    return {"text": held["text"], "rows": rows}
+    return {"text": record["text"], "rows": rows}

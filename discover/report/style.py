@@ -1,4 +1,4 @@
-"""One look for all figures: palette, axes, labels where the lines end, reproducible bytes."""
+"""The style of all figures: palette, axes, labels where the lines end, reproducible bytes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ DPI = 160
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Our settings inside, the reader's own outside."""
+    """The project's matplotlib settings inside the block, the user's outside."""
     with matplotlib.rc_context(RC):
         yield
 
@@ -77,21 +77,27 @@ def save(figure: Figure, path: Path) -> Path:
     return write_bytes(path, buffer.getvalue())
 
 
-def shade_region(axes: Axes, label: bool = False, *, above: bool = False) -> None:
-    """Mark what lies inside the region, 0 to 1 half-widths; `above` puts the label at the top."""
+def shade_region(axes: Axes) -> None:
+    """Mark what lies inside the region, 0 to 1 half-widths."""
     axes.axvspan(0, 1, color=REGION, zorder=0, linewidth=0)
-    if label:
-        axes.annotate(
-            "region",
-            (0.5, 1 if above else 0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, -4 if above else 4),
-            textcoords="offset points",
-            ha="center",
-            va="top" if above else "bottom",
-            fontsize=7.5,
-            color=MUTED,
-        )
+
+
+def label_region(axes: Axes, levels: Sequence[float]) -> None:
+    """Write "region" into its shade, at the height farthest from the lines, which run through it
+    at the given levels [data]. Call it when the limits of the axes are final."""
+    to_share = axes.transData + axes.transAxes.inverted()
+    shares = [float(to_share.transform((0.5, level))[1]) for level in levels]
+    heights = [0.04 + 0.02 * k for k in range(46)]
+    best = max(heights, key=lambda h: min((abs(h - s) for s in shares), default=1.0) - 0.05 * h)
+    axes.annotate(
+        "region",
+        (0.5, best),
+        xycoords=("data", "axes fraction"),
+        ha="center",
+        va="center",
+        fontsize=7.5,
+        color=MUTED,
+    )
 
 
 def log_errors(axes: Axes, low: float, high: float) -> None:
@@ -133,7 +139,8 @@ def end_labels(
 ) -> None:
     """Write (x, y, text, colour) beside the ends of lines, moved apart where they would collide.
 
-    `gap` and `offset` are shares of the axes; labels stand at the right edge of the axes.
+    `gap` and `offset` are shares of the axes; labels stand at the right edge of the axes, between
+    its lower and its upper end.
     """
     to_share = axes.transData + axes.transAxes.inverted()
     low, high = axes.get_ylim()
@@ -141,7 +148,8 @@ def end_labels(
         (float(to_share.transform((x, min(max(y, low), high)))[1]), text, colour)
         for x, y, text, colour in labels
     )
-    for share, (_, text, colour) in zip(spread([p[0] for p in places], gap), places, strict=True):
+    laid = _within(spread([p[0] for p in places], gap), gap)
+    for share, (_, text, colour) in zip(laid, places, strict=True):
         axes.annotate(
             text,
             (1 + offset, share),
@@ -170,6 +178,13 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
         else:
             k += 1
     return [place for cluster in layout for place in cluster]
+
+
+def _within(places: Sequence[float], gap: float) -> list[float]:
+    """Places moved into 0.03 … 0.97 where they stick out, still `gap` apart where there is room."""
+    count = len(places)
+    raised = [max(p, 0.03 + gap * k) for k, p in enumerate(places)]
+    return [min(p, 0.97 - gap * (count - 1 - k)) for k, p in enumerate(raised)]
 
 
 def _even(cluster: Sequence[float], gap: float) -> list[float]:

@@ -7,7 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from discover.judgement.evidence import number_from_json
+from discover.report import evidence_words
 from discover.report.numbers import (
     MISSING,
     distance,
@@ -20,14 +23,20 @@ from discover.report.numbers import (
 from discover.report.stored import StoredExam
 from discover.report.words import RECORDED_MEANING, agrees
 
-AXES = {"q": "configuration q", "v": "velocity v", "tau": "joint force τ", "joint": "together"}
+AXES = {
+    "q": "configuration q",
+    "v": "velocity v",
+    "tau": "joint force τ",
+    "joint": "q, v and τ together",
+}
 LONG = 90  # longer combinations of parameters are named by their first
 FOLD = 16  # longer tables of parameters are folded away
 ERROR_COLUMNS = (
-    ("law against model", "law off from the model"),
-    ("model against simulator", "model off from the simulator"),
-    ("law against simulator", "law off from the simulator"),
+    ("law against model", "far error, law against model"),
+    ("model against simulator", "far error, model against simulator"),
+    ("law against simulator", "far error, law against simulator"),
 )
+PARTS = {"channels": "input/output nonlinearity", "turns": "surrogate trigonometry"}
 
 
 def cell(text: Any) -> str:
@@ -51,6 +60,30 @@ def reach(stored: StoredExam) -> tuple[list[str], list[dict[str, Any]]]:
         for axis, words in AXES.items()
     ]
     return [title for _, title in columns], rows
+
+
+def region(stored: StoredExam) -> str:
+    """The region's half-widths in words, "" where they are not stored."""
+    bounds = stored.verdict.get("region") or {}
+    units = {"q": "rad or m", "v": "rad/s or m/s", "tau": "N·m or N"}
+    texts = []
+    for group, unit in units.items():
+        values = _widths(bounds.get(group))
+        if not values:
+            return ""
+        ends = dict.fromkeys(f"{x:.3g}" for x in (min(values), max(values)))
+        texts.append(f"{'τ' if group == 'tau' else group} {' to '.join(ends)} {unit}")
+    return f"half-widths: {'; '.join(texts)}"
+
+
+def _widths(bounds: Any) -> list[float]:
+    """Half-widths from a number, a list of them, or lower and upper bounds."""
+    if isinstance(bounds, int | float):
+        return [float(bounds)]
+    if isinstance(bounds, Mapping):
+        low, high = (np.atleast_1d(bounds[end]) for end in ("low", "high"))
+        return [float(x) for x in (high - low) / 2]
+    return [float(x) for x in bounds or ()]
 
 
 def parameters(stored: StoredExam) -> list[dict[str, str]]:
@@ -79,32 +112,34 @@ def _combination(name: str) -> str:
 
 
 def evidence(stored: StoredExam) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """What the verdict rests on, and what only describes (it has no threshold)."""
+    """What the verdict rests on, and what is only descriptive (it has no threshold)."""
     rows: tuple[list[dict[str, str]], list[dict[str, str]]] = ([], [])
     for item in stored.evidence:
         value, ends = _float(item["value"]), [_float(x) for x in item["interval"]]
+        words = evidence_words.words(item["name"], item.get("meaning", ""))
         rows[item.get("threshold") is None].append(
             {
-                "name": cell(item["name"]),
+                "name": cell(words.label),
+                "unit": words.unit or MISSING,
                 "value": number(value),
                 "interval": "–" if ends[0] == ends[1] else interval(*ends),
                 "threshold": number(_float(item.get("threshold"))),
                 "supports": ", ".join(item.get("supports") or ()) or "–",
-                "meaning": cell(item.get("meaning", "")),
+                "meaning": cell(words.meaning),
             }
         )
     return rows
 
 
 def parts(stored: StoredExam) -> list[dict[str, str]]:
-    """The parts of the law with the evidence for each."""
+    """The ablation: the parts of the law with the evidence for each."""
     rows = []
     for p in (stored.law or {}).get("account") or []:
         x = {k: number_from_json(v) for k, v in p.items() if k not in ("name", "term", "refitted")}
         rows.append(
             {
-                "name": cell(p["name"]),
-                "term": f"`{cell(p['term'])}`" if p["term"] else "",
+                "name": cell(PARTS.get(p["name"], p["name"])),
+                "term": f"`{cell(p['term'])}`" if p["term"] else MISSING,
                 "contribution": number(x["contribution"]),
                 "share": relative(x["share"]),
                 "with": relative(_known(x["error_with"])),
@@ -117,7 +152,7 @@ def parts(stored: StoredExam) -> list[dict[str, str]]:
 
 
 def front(members: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The laws that were tried."""
+    """The Pareto front: laws that were tried, each better than all shorter ones."""
     return [
         {
             "index": str(i),
@@ -134,17 +169,17 @@ def near(laws: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Laws about as good as the one that was chosen, and what would tell them apart."""
     rows = []
     for law in laws:
-        asked = law["question"]
+        state = law["question"]
         question = "; ".join(
             f"{'τ' if group == 'tau' else group} = ({', '.join(f'{x:.3g}' for x in row)})"
-            for group, row in asked.items()
+            for group, row in state.items()
         )
         rows.append(
             {
                 "formula": f"`{cell(law['formula'])}`",
                 "bits": f"{number_from_json(law['bits']):+.1f}",
                 "question": question or MISSING,
-                "difference": relative(number_from_json(law["difference"])) if asked else MISSING,
+                "difference": relative(number_from_json(law["difference"])) if state else MISSING,
             }
         )
     return rows
@@ -156,65 +191,66 @@ def _known(x: float) -> float | None:
 
 def forecast(stored: StoredExam) -> dict[str, Any] | None:
     """Valid times and energy of the rollouts, with a caption that says how they were made."""
-    held = stored.forecast
-    if held is None:
+    record = stored.forecast
+    if record is None:
         return None
-    rate = _float(held.get("lyapunov_rate"))
-    chaotic = math.isfinite(rate) and rate * held["seconds"] > 3
+    rate = _float(record.get("lyapunov_rate"))
+    chaotic = math.isfinite(rate) and rate * record["seconds"] > 3
     rows = []
-    for name, told in held["subjects"].items():
-        whole = told["valid_time"] >= held["seconds"] - 1e-9
+    for name, times in record["subjects"].items():
+        whole = times["valid_time"] >= record["seconds"] - 1e-9
         rows.append(
             {
                 "name": name,
-                "holds": f"{'≥ ' if whole else ''}{number(told['valid_time'])}",
-                "quartiles": interval(told["valid_time_low"], told["valid_time_high"]),
-                "lyapunov": number(told["valid_time"] * rate, 2),
-                "energy": relative(_float(told["energy_drift"])),
+                "holds": f"{'≥ ' if whole else ''}{number(times['valid_time'])}",
+                "quartiles": interval(times["valid_time_low"], times["valid_time_high"]),
+                "lyapunov": number(times["valid_time"] * rate, 2),
+                "energy": relative(_float(times["energy_drift"])),
             }
         )
-    return {"rows": rows, "chaotic": chaotic, "caption": _forecast_caption(held, chaotic, rate)}
+    return {"rows": rows, "chaotic": chaotic, "caption": _forecast_caption(record, chaotic, rate)}
 
 
 def ledger(stored: StoredExam) -> dict[str, Any] | None:
     """Time a state, a row a contender and a column a batch, with its errors beside."""
-    held = stored.ledger
-    if held is None or not held["timings"]:
+    record = stored.ledger
+    if record is None or not record["timings"]:
         return None
-    told = ledger_rows(held)
+    rows = ledger_rows(record)
     caption = (
-        "Processor time a state: the median over rounds in which the contenders took turns on the "
-        f"same states, on one thread of {cell(held['machine']['processor'])}. Calls start from "
-        "Python, so a batch of 1 pays for the call itself."
+        "Batch columns: processor time per state, the median over rounds in which all programs "
+        f"took turns on the same states, on one thread of {cell(record['machine']['processor'])}. "
+        "Calls start from Python, so a batch of 1 pays for the call itself."
     )
-    if told["radii"]:
+    if rows["radii"]:
         caption += (
-            " Errors are relative, against the compiled simulator, q, v and tau together: in the "
-            "region, and in the shells that end at so many half-widths."
+            " Errors are relative, against the compiled simulator, with q, v and τ leaving the "
+            "region together: in the region, and in the shell that ends at so many half-widths."
         )
     metrics = (stored.training or {}).get("metrics") or {}
     if metrics.get("seconds") is not None:
         caption += f" Training took {seconds(metrics['seconds'])}"
         spent = stored.exam.get("seconds")
         caption += f", the examination that gave the law {seconds(spent)}." if spent else "."
-    return {**told, "caption": caption}
+    return {**rows, "caption": caption}
 
 
-def ledger_rows(held: Mapping[str, Any]) -> dict[str, Any]:
+def ledger_rows(record: Mapping[str, Any]) -> dict[str, Any]:
     """The rows of a stored ledger, its batch sizes and the radii of its errors."""
-    sizes = sorted({timing["batch"] for timing in held["timings"]})
-    known = {entry["name"]: entry for entry in held.get("accuracy", ())}
+    sizes = sorted({timing["batch"] for timing in record["timings"]})
+    known = {entry["name"]: entry for entry in record.get("accuracy", ())}
     radii: list[float] = next((entry["radii"] for entry in known.values()), [])
     grouped: dict[tuple[str, str, int], dict[int, Mapping[str, Any]]] = {}
-    for timing in held["timings"]:
+    for timing in record["timings"]:
         key = (timing["name"], timing["dtype"], timing["threads"])
         grouped.setdefault(key, {})[timing["batch"]] = timing
     rows = []
-    for (name, dtype, threads), own in grouped.items():
-        note = next(iter(own.values()))["note"]
+    for (name, dtype, threads), timings in grouped.items():
+        note = next(iter(timings.values()))["note"]
         errors = known[name]["errors"] if name in known else [None] * len(radii)
         times = [
-            seconds(1e-9 * own[size]["nanoseconds"]) if size in own else MISSING for size in sizes
+            seconds(1e-9 * timings[size]["nanoseconds"]) if size in timings else MISSING
+            for size in sizes
         ]
         rows.append(
             {
@@ -225,30 +261,32 @@ def ledger_rows(held: Mapping[str, Any]) -> dict[str, Any]:
             }
         )
     titles = [f"batch {size}" for size in sizes]
-    titles += [f"error to {distance(r)}" if r != 1 else "error inside" for r in radii]
+    titles += [
+        f"error at {distance(r)} half-widths" if r != 1 else "error in the region" for r in radii
+    ]
     return {"rows": rows, "titles": titles, "radii": radii}
 
 
 def recordings(stored: StoredExam) -> dict[str, Any] | None:
     """Errors on the test trajectories: the model's accelerations, the torques of the laws."""
-    held = stored.recordings
-    if held is None:
+    record = stored.recordings
+    if record is None:
         return None
-    joints = held["joints"]
-    columns = ["model: error of a"]
-    columns += [f"{who}: torque [{j}]" for who in held["torque_subjects"] for j in joints]
-    columns += [f"torque itself [{j}]" for j in joints]
+    joints = record["joints"]
+    columns = ["model: relative error of a"]
+    columns += [f"{who}: torque error, {j}" for who in record["torque_subjects"] for j in joints]
+    columns += [f"torque, {j}" for j in joints]
     rows = []
-    for entry in held["trajectories"]:
+    for entry in record["trajectories"]:
         cells = [relative(_float(entry["model_error"]))]
-        for who in held["torque_subjects"]:
+        for who in record["torque_subjects"]:
             cells += [number(_float(x)) for x in entry["torque_errors"][who]]
         cells += [number(_float(x)) for x in entry["torque_size"]]
         rows.append({"name": cell(entry["name"]), "cells": cells})
     caption = (
-        "Root mean squares. The model's error is relative to the size of the accelerations; torque "
-        "errors are in the units of the joint, from the measured position, velocity and filtered "
-        f"acceleration. {held.get('note', '')}"
+        "Root mean squares. The model's error is relative to the size of the accelerations. "
+        "Torques are in N·m (forces in N for a prismatic joint), computed from the measured "
+        f"position, velocity and filtered acceleration. {record.get('note', '')}"
     )
     return {
         "columns": columns,
@@ -259,47 +297,48 @@ def recordings(stored: StoredExam) -> dict[str, Any] | None:
 
 
 def _reach(value: Any, limit: float | None, open_ended: bool) -> str:
-    told = half_widths(_float(value), limit)
-    return f"≥ {told}" if open_ended and not told.startswith("≥") else told
+    text = half_widths(_float(value), limit)
+    return f"≥ {text}" if open_ended and not text.startswith("≥") else text
 
 
 def _apart(row: Mapping[str, Any]) -> str:
     value, described = _float(row["value"]), _float(row["description"])
     error = _float(row.get("standard_error"))
     if math.isfinite(error) and error > 0:
-        return f"{number(abs(value - described) / error, 2)} errors apart"
+        return f"{number(abs(value - described) / error, 2)} standard errors apart"
     return f"off by {relative(abs(value - described) / abs(described))}" if described else "no"
 
 
-def _forecast_caption(held: Mapping[str, Any], chaotic: bool, rate: float) -> str:
+def _forecast_caption(record: Mapping[str, Any], chaotic: bool, rate: float) -> str:
     lines = [
-        f"{held['starts']} starts in the inner half of the region, no joint forces, every subject "
-        f"stepped by {_stepped(held)} for {number(held['seconds'])} s.",
-        f"A forecast holds until it is {100 * held['threshold']:.0f} % of the motion's own spread "
-        "away from the simulator's.",
-        "Energy is weighed by the robot's description, relative to the largest kinetic energy; the "
-        f"simulator's own drift under this integrator is {relative(held['reference_drift'])}.",
+        f"{record['starts']} starts in the inner half of the region, no joint forces; simulator, "
+        f"model and law are stepped by {_stepped(record)} for {number(record['seconds'])} s.",
+        "Valid time: until the forecast is "
+        f"{100 * record['threshold']:.0f} % of the motion's own spread away from the simulator's.",
+        "Energy error: computed with the robot's description, relative to the largest kinetic "
+        "energy; the simulator's own drift under this integrator is "
+        f"{relative(record['reference_drift'])}.",
     ]
-    if held["seconds"] < held.get("asked_seconds", 0):
+    if record["seconds"] < record.get("asked_seconds", 0):
         lines.append(
-            f"The recipe asks for {number(held['asked_seconds'])} s; falling freely, this robot "
+            f"The recipe asks for {number(record['asked_seconds'])} s; falling freely, this robot "
             "leaves the region long before, so the horizon was cut."
         )
-    if held["inside_share"] < 0.98:
+    if record["inside_share"] < 0.98:
         lines.append(
-            f"The simulator's motions are in the region {100 * held['inside_share']:.0f} % of the "
-            "time (shaded in the figure until they first leave it)."
+            f"The simulator's motions are in the region {100 * record['inside_share']:.0f} % of "
+            "the time (shaded in the figure until they first leave it)."
         )
     if chaotic:
         lines.append(f"One Lyapunov time is {number(1 / rate, 2)} s here.")
     return " ".join(lines)
 
 
-def _stepped(held: Mapping[str, Any]) -> str:
-    step = f"{1000 * held['dt']:g} ms"
-    if held["integrator"] == "its own step map":
+def _stepped(record: Mapping[str, Any]) -> str:
+    step = f"{1000 * record['dt']:g} ms"
+    if record["integrator"] == "its own step map":
         return f"its own map over {step}"
-    return f"the same integrator ({held['integrator']}, {step})"
+    return f"the same integrator ({record['integrator']}, {step})"
 
 
 def _short_commit(commit: str) -> str:
@@ -317,23 +356,23 @@ def _float(value: Any) -> float:
 
 
 def lines_of(manifest: Mapping[str, Any] | None, exam: Sequence[str] = ()) -> list[str]:
-    """How it was made: command, recipe, seed, versions, hashes."""
+    """How it was made: command, recipe, seed, versions, hashes; `exam` are lines in between."""
     if manifest is None:
         return list(exam)
     versions = ", ".join(f"{name} {v}" for name, v in manifest["versions"].items() if name)
-    told = []
+    lines = []
     if manifest.get("command"):
-        told.append(f"Command: `{cell(manifest['command'])}`")
-    told.append(
+        lines.append(f"Command: `{cell(manifest['command'])}`")
+    lines.append(
         f"Recipe *{manifest['study']}*, every value in `experiment.toml`; seed {manifest['seed']}"
     )
-    told.extend(exam)
+    lines.extend(exam)
     if manifest.get("dataset"):
-        told.append(f"Data set: `{manifest['dataset'][:16]}…` (SHA-256)")
-    told.append(f"Versions: {versions}")
+        lines.append(f"Data set: `{manifest['dataset'][:16]}…` (SHA-256)")
+    lines.append(f"Versions: {versions}")
     commit = manifest.get("commit")
-    told.append(
+    lines.append(
         f"Source: `{manifest['source'][:16]}…`"
         + (f", commit `{_short_commit(commit)}`" if commit else "")
     )
-    return told
+    return lines

@@ -1,5 +1,4 @@
-"""Drawings of an inferred mechanism: its tree beside the described one, and its joints in space.
-From stored numbers only."""
+"""Figures of an inferred mechanism: its tree beside the described one, and its joints in space."""
 
 from __future__ import annotations
 
@@ -21,9 +20,13 @@ _LEVEL = 0.46  # inches a level of the tree
 _LEAF = 1.45  # inches a branch
 
 
-def trees(found: Record, described: Record | None, differs: Sequence[Sequence[str]]) -> Figure:
-    """The tree that was inferred, beside the described one where there is one."""
-    drawn = [("inferred from the answers", found)]
+def trees(inferred: Record, described: Record | None, differs: Sequence[Sequence[str]]) -> Figure:
+    """The inferred tree, beside the described one where there is one.
+
+    inferred, described   `Skeleton.to_dict()`
+    differs               `Comparison.differs`, drawn in red; empty without a description
+    """
+    drawn = [("inferred from the answers", inferred)]
     if described is not None:
         drawn.append(("described", described))
     layouts = [_layout(record["parents"]) for _, record in drawn]
@@ -35,16 +38,16 @@ def trees(found: Record, described: Record | None, differs: Sequence[Sequence[st
         panels = np.atleast_1d(
             figure.subplots(1, len(drawn), width_ratios=[max(n, 1.8) for n in leaves])
         )
-        names = short_names(found["names"])
+        names = short_names(inferred["names"])
         for panel, (title, record), (x, y) in zip(panels, drawn, layouts, strict=True):
             marks = differs if differs else [()] * len(names)
             _tree(panel, record, names, x, y, marks)
             panel.set_title(title)
             panel.set_ylim(-0.75, levels + 0.4)
-        told = ("◇ free base   " if found.get("free") else "") + "○ turns   □ slides"
+        legend = ("◇ free base   " if inferred.get("free") else "") + "○ turns   □ slides"
         if any(differs):
-            told += "   red: differs between the two"
-        figure.supxlabel(told, fontsize=8, color=MUTED)
+            legend += "   red: differs between the two"
+        figure.supxlabel(legend, fontsize=8, color=MUTED)
     return figure
 
 
@@ -179,9 +182,12 @@ def _layout(parents: Sequence[int]) -> tuple[Array, Array]:
     return x, y
 
 
-def skeletons(found: Record, described: Record | None) -> Figure:
-    """The joints in space at the reference pose, to scale, seen from where most can be seen."""
-    drawn = [r for r in (described, found) if r is not None and r["axes"] is not None]
+def skeletons(inferred: Record, described: Record | None) -> Figure:
+    """The joints in space at the reference pose, to scale, from a side that shows most of them.
+
+    inferred, described   `Skeleton.to_dict()` with axes and points; the description in grey
+    """
+    drawn = [r for r in (described, inferred) if r is not None and r["axes"] is not None]
     points = np.concatenate([np.asarray(r["points"]) for r in drawn])
     view = _view(points, np.concatenate([np.asarray(r["axes"]) for r in drawn]))
     size = float(np.ptp(points, axis=0).max()) or 1.0
@@ -193,13 +199,13 @@ def skeletons(found: Record, described: Record | None) -> Figure:
         panel = figure.subplots()
         if described is not None:
             _skeleton(panel, described, view, size, DESCRIBED, wide=True)
-        _skeleton(panel, found, view, size, SAME, wide=False)
-        _labels(panel, found, view)
+        _skeleton(panel, inferred, view, size, SAME, wide=False)
+        _labels(panel, inferred, view)
         panel.set_aspect("equal")
         panel.axis("off")
         panel.margins(0.16)
         _scale_bar(panel, size)
-        if not found.get("free"):
+        if not inferred.get("free"):
             _gravity(panel)
         title = "joints in space, to scale"
         panel.set_title(title + (": inferred over described (grey)" if described else ""))
@@ -274,8 +280,8 @@ def _view(points: Array, axes: Array) -> Array:
         shown = np.linalg.norm(axes @ rows(turn).T, axis=1).min()
         return float((flat**2).sum()) * (0.3 + shown)
 
-    trigonometry = np.linspace(0, np.pi, 36, endpoint=False)
-    return rows(float(max(trigonometry, key=seen)))
+    yaws = np.linspace(0, np.pi, 36, endpoint=False)
+    return rows(float(max(yaws, key=seen)))
 
 
 def _scale_bar(panel: Axes, size: float) -> None:

@@ -1,4 +1,4 @@
-"""The report's sentences: what was found, in plain words, and what that does and does not mean."""
+"""The report's sentences: what the model does, in plain words, and what that does not mean."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from discover.report.numbers import distance, half_widths, listing, number, relative, short_formula
-from discover.report.stored import StoredExam
+from discover.report.stored import StoredExam, crossing
 
 AXIS_WORDS = {
     "q": "in configuration",
@@ -15,96 +15,151 @@ AXIS_WORDS = {
     "tau": "in joint force",
     "joint": "when all three leave the region together",
 }
+SYMBOLS = {"q": "q", "v": "v", "tau": "τ", "joint": "all three together"}
 
-HEADLINES = {
-    "physics": "it computes rigid-body physics",
-    "lookup table": "it looks up what it was trained on",
-    "alternative law": "it follows a law of its own",
+VERDICTS = {
+    "physics": "it answers as a rigid-body mechanism",
+    "lookup table": "it interpolates what it was trained on",
+    "alternative law": "it follows a law that is not plain rigid-body mechanics",
     "undetermined": "the evidence does not settle it",
 }
 
 MEANS = {
     "physics": [
-        "A rigid-body law of this robot's tree, with physically possible parameters, frozen before "
-        "fresh questions were asked further out, predicts the **model** there too, as far as the "
-        "reach above says.",
-        "It is a statement about behaviour: what goes in and what comes out.",
+        "A rigid-body law of this robot's tree, with physically consistent parameters, was fitted "
+        "in the region and frozen; it then predicted fresh answers of the **model** further out, "
+        "as far as the reach above says.",
     ],
     "lookup table": [
-        "No compact law was found that describes the model away from its training data, and its "
+        "No compact law that was tried describes the model away from its training data, and its "
         "errors are tied to where those data end: it interpolates.",
-        "Inside the region its answers may still be good; the figures say how good.",
+        "Inside the region its answers may still be good; the error curves say how good.",
     ],
     "alternative law": [
-        "A compact law outside the rigid-body family, frozen before fresh questions were asked, "
-        "predicts the model better than the best rigid-body law does, far out too, and is no "
-        "longer to write down than its gain is worth.",
-        "The law's extra terms are listed above; they are a property of the **model**, whether or "
-        "not the robot has them.",
+        "A compact law outside the plain rigid-body family was fitted and frozen; it predicted "
+        "fresh answers better than the best rigid-body law does, far out too, and its terms pay "
+        "for their description length.",
+        "The extra terms are listed above; they are a property of the **model**, whether or not "
+        "the robot has them.",
     ],
     "undetermined": [
-        "The findings point in different directions, or the questions asked could not have told "
-        "the answers apart. What is known on each axis stands above, and is worth reading.",
-        "More questions (`--set examine.budget=thorough`), less noise or a wider region may "
-        "settle it.",
+        "No answer meets all its requirements, or the questions could not have told the answers "
+        "apart. The reach, the error curves and the law above hold all the same.",
     ],
 }
 
 MEANS_NOT = {
     "physics": [
-        "It does not mean that the model runs a textbook algorithm inside: closed forms, composite "
-        "bodies and recursions agree input to output.",
+        "It does not mean that the model runs a textbook algorithm: closed forms, composite "
+        "bodies and recursions give the same answers.",
         "It does not mean that its parameters are the robot's: compare the table of parameters.",
-        "Departures smaller than the resolution, and anything beyond the reach, were not seen.",
+        "Departures smaller than the resolution, or beyond the reach, were not seen.",
     ],
     "lookup table": [
         "It does not mean that the model is useless, nor that it has stored its samples one by "
-        "one: a smooth interpolant counts as a table too.",
+        "one: a smooth interpolant counts as a lookup table too.",
         "A law that none of the families tried can express would look much the same; the evidence "
-        "table says what speaks *for* a table.",
+        "table says what supports *lookup table*.",
     ],
     "alternative law": [
         "It does not mean that the law is right about the robot, nor that it is the only one: it "
         "is the shortest one found that predicts the model.",
-        "It does not mean that the law is faster to compute; see the time ledger.",
+        "It does not mean that the law is faster to compute; see the computing times.",
     ],
     "undetermined": [
-        "It is not a verdict by halves: it does not mean that the model is partly physics.",
+        "It does not mean that the model is partly physics.",
     ],
 }
 
+LIMITS = (
+    "Contacts, impacts and joint limits are not recognised yet: a model that has learned them "
+    "inside the region is compared with laws that have none.",
+    "Inputs are generalised joint forces τ. Motor currents, voltages or position targets are not "
+    "converted; a model of those is examined with its input taken for τ.",
+    "Mechanisms are trees of rigid bodies. Closed kinematic loops and flexible links are not among "
+    "the laws that are tried.",
+    "Hidden states: repeated answers and the influence of the one previous question are tested. "
+    "A longer memory is not.",
+    "Every statement is about behaviour, what goes in and what comes out, in the box that was "
+    "questioned and as far around it as the reach says; nothing is said about what happens inside "
+    "the model.",
+)
+
 EXACT = 1e-6  # a model with a smaller error needs no law to replace it
-USEFUL = 0.1  # a law with a larger error is not worth taking home
+USEFUL = 0.1  # a law with a larger error is recommended over no model
 DESCRIBES = 0.1  # relative error in the region of a law that the model follows there
+_EDGE = 0.05  # half-widths: a law that is left so near the region's edge is left at the edge
+_APART = 1.1  # a reach this many times beyond the crossing of the error curve drawn contradicts it
 
 RECORDED_MEANING = (
     "There is no simulator behind recordings of a real machine, so nothing here says how far the "
     "model or the law is from the truth outside what was recorded. The trajectories fill a thin "
     "part of the box they span: an error measured in a corner that no trajectory visited is a "
     "statement about the model, not about the machine. Accelerations are derivatives of filtered "
-    "measurements, friction and its reversal dominate small torques, and the law pulled out of a "
-    "network inherits what the network got wrong. What such data can show is how well each of them "
-    "predicts trajectories that it has not seen."
+    "measurements, friction and its reversal dominate small torques, and the law identified from a "
+    "network inherits the network's errors. What such data can show is how well each of them "
+    "predicts trajectories that were kept aside."
 )
 
 
-def headline(verdict: str) -> str:
-    return HEADLINES.get(verdict, verdict)
+def headline(stored: StoredExam) -> str:
+    """What is useful about the model, in one sentence made of stored numbers: how well a law
+    describes it in the region, and where the model departs from that law.
+
+    Where the stored reach and the error curve that the report draws differ, the smaller distance
+    is given, so that the sentence never promises more than the figure shows.
+    """
+    inside = stored.error("law against model", "joint", far=False)
+    ends = departures(stored)
+    if inside is None or not ends:
+        return f"{stored.name}: {VERDICTS.get(stored.verdict['verdict'], 'no verdict')}."
+    if all(end == 0 for end in ends.values()):
+        return (
+            "No law that was tried describes the model, not even in the region: the best is off by "
+            f"{relative(inside)} there."
+        )
+    follows = f"The model follows a {_family_words(stored)} to {relative(inside)} in the region"
+    limit = f"as far as it was asked ({distance(_limit(stored))} half-widths)"
+    left = {axis: end for axis, end in ends.items() if end is not None}
+    if not left:
+        worst = max(stored.error("law against model", axis, far=True) or 0.0 for axis in ends)
+        return f"{follows} and to {relative(worst)} outside, {limit}."
+    places: dict[str, list[str]] = {}
+    for axis, end in left.items():
+        places.setdefault(_place(end), []).append(SYMBOLS[axis])
+    nearest = sorted(places.items(), key=lambda item: min(left[a] for a in _axes(item[1])))
+    where = listing([f"{place} in {listing(symbols)}" for place, symbols in nearest])
+    kept = listing([SYMBOLS[axis] for axis in ends if axis not in left])
+    rest = f"; in {kept} it follows the law {limit}" if kept else ""
+    return f"{follows}, and departs from that law at {where}{rest}."
+
+
+def departures(stored: StoredExam) -> dict[str, float | None]:
+    """For each axis the distance at which the model leaves the law [half-widths]: 0 if the law
+    fails in the region, None if it was followed as far as it was asked."""
+    ends: dict[str, float | None] = {}
+    for axis, value in _reach(stored).items():
+        curve = stored.curve("law against model", axis)
+        crossed = None
+        if curve is not None and stored.tolerance is not None:
+            crossed = crossing(curve, stored.tolerance)
+        unbounded = value >= _limit(stored) - 1e-9
+        if crossed is not None and (unbounded or value > _APART * crossed):
+            ends[axis] = crossed
+        else:
+            ends[axis] = None if unbounded else value
+    return ends
 
 
 def answer(stored: StoredExam) -> str:
     """The answer in one paragraph."""
-    verdict = str(stored.verdict["verdict"])
     sentences = [
-        _found(stored, verdict),
-        _inside_only(stored, verdict),
-        _reach(stored),
-        _taken_home(stored),
-        _unseen(stored),
+        _fit(stored),
+        _inside_only(stored),
+        _reach_sentence(stored),
+        _recommendation(stored),
+        _on_recordings(stored),
     ]
-    confidence = stored.verdict.get("confidence")
-    if confidence is not None:
-        sentences.append(f"Confidence in the verdict: {100 * float(confidence):.0f} %.")
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -125,14 +180,15 @@ def resolution(value: Any) -> str:
 
 
 def reach_words(reach: Mapping[str, Any], limit: float | None) -> list[str]:
-    """ "1.3 half-widths in configuration", axis by axis; equal ones are said once."""
-    told: dict[str, list[str]] = {}
+    """ "1.3 half-widths in configuration", axis by axis; equal ones are given once."""
+    places: dict[str, list[str]] = {}
     for axis, where in AXIS_WORDS.items():
         if reach.get(axis) is not None:
-            told.setdefault(half_widths(_float(reach[axis]), limit), []).append(where)
-    if len(told) == 1 and len(next(iter(told.values()))) == len(AXIS_WORDS):
-        return [f"{next(iter(told))} in every direction"]
-    return [f"{size} {listing(where)}" for size, where in told.items()]
+            places.setdefault(half_widths(_float(reach[axis]), limit), []).append(where)
+    if len(places) == 1 and len(next(iter(places.values()))) == len(AXIS_WORDS):
+        places = {next(iter(places)): ["in every direction"]}
+    sizes = {size: size.replace("≥", "at least") for size in places}
+    return [f"{sizes[size]} half-widths {listing(where)}" for size, where in places.items()]
 
 
 def parameters(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -141,12 +197,12 @@ def parameters(rows: Sequence[Mapping[str, Any]]) -> str:
     if not known:
         return ""
     agreeing = [row for row in known if agrees(row)]
+    share = f"{len(agreeing)} of {len(known)}"
     if len(agreeing) == len(known):
         share = f"All {len(known)}" if len(known) > 1 else "The one"
-        return f"{share} agree with the description within two standard errors or one part in 10⁶."
     return (
-        f"{len(agreeing)} of {len(known)} agree with the description within two standard errors "
-        "or one part in 10⁶."
+        f"{share} agree with the robot's description within two standard errors or one part in "
+        "10⁶. Values in SI units (kg, kg·m, kg·m²)."
     )
 
 
@@ -158,67 +214,109 @@ def agrees(row: Mapping[str, Any]) -> bool:
     return abs(value - described) <= max(room, 1e-6 * abs(described), 1e-9)
 
 
-def _found(stored: StoredExam, verdict: str) -> str:
-    name = f"**{stored.name}**"
-    asked = f"{int(stored.verdict.get('queries') or 0):,} questions"
+def recorded(stored: StoredExam) -> dict[str, str] | None:
+    """The errors on the test trajectories in short: ranges for the model, means for the laws."""
+    trajectories = (stored.recordings or {}).get("trajectories") or []
+    if not trajectories:
+        return None
+    errors = sorted(_float(entry["model_error"]) for entry in trajectories)
+    ends = [relative(errors[0]), relative(errors[-1])]
+    texts = {"count": str(len(errors)), "model": " to ".join(dict.fromkeys(ends))}
+    for who in trajectories[0]["torque_errors"]:
+        joints = zip(*(entry["torque_errors"][who] for entry in trajectories), strict=True)
+        size = [math.sqrt(sum(x * x for x in joint) / len(joint)) for joint in joints]
+        texts[who] = listing([number(x, 2) for x in size])
+    return texts
+
+
+def law_terms(stored: StoredExam) -> str:
+    """The law's terms beyond the rigid body as text, the first four; "" where there are none."""
+    terms = (stored.verdict.get("law") or {}).get("terms") or []
+    return listing([f"`{short_formula(term)}`" for term in terms[:4]])
+
+
+def _family(stored: StoredExam) -> str:
+    return str(
+        (stored.law or {}).get("family") or (stored.verdict.get("law") or {}).get("family") or ""
+    )
+
+
+def _family_words(stored: StoredExam) -> str:
+    family = _family(stored)
+    if family == "rigid body":
+        return "rigid-body law"
+    return f"law (*{family}*)" if family else "law"
+
+
+def _limit(stored: StoredExam) -> float:
+    """How far out the examination asked [half-widths]."""
+    return _float(stored.exam.get("reach_limit") or stored.furthest)
+
+
+def _reach(stored: StoredExam) -> dict[str, float]:
+    reach = stored.verdict.get("reach") or {}
+    return {axis: _float(reach[axis]) for axis in AXIS_WORDS if reach.get(axis) is not None}
+
+
+def _axes(symbols: Sequence[str]) -> list[str]:
+    return [axis for axis, symbol in SYMBOLS.items() if symbol in symbols]
+
+
+def _place(end: float) -> str:
+    """A distance in words."""
+    return "the edge of the region" if abs(end - 1) < _EDGE else f"{end:.2g} half-widths"
+
+
+def _fit(stored: StoredExam) -> str:
+    """The verdict in a sentence, with the law's errors on the model."""
+    verdict, name = str(stored.verdict["verdict"]), f"**{stored.name}**"
+    questions = f"{int(stored.verdict.get('queries') or 0):,} questions"
     inside = stored.error("law against model", "joint", far=False)
     far = stored.error("law against model", "joint", far=True)
-    family = (stored.law or {}).get("family") or (stored.verdict.get("law") or {}).get("family")
+    text = {
+        "physics": f"Asked {questions}, {name} answers as a rigid-body mechanism with this robot's "
+        "tree would",
+        "lookup table": f"Asked {questions}, {name} answers well only near what it was trained on",
+        "alternative law": f"Asked {questions}, {name} follows a law of the family "
+        f"*{_family(stored) or 'unknown'}*"
+        + (f" with {law_terms(stored)}" if law_terms(stored) else ""),
+    }.get(verdict, f"{questions} did not settle what {name} has learned")
     if inside is None or far is None:
-        fit = ""
-    else:
-        fit = (
-            f"the law misses the model by {relative(inside)} in the region and by {relative(far)} "
-            f"at {distance(stored.furthest)} half-widths"
-        )
-    if verdict == "physics":
-        text = (
-            f"Asked {asked}, {name} answers as a rigid-body mechanism with this robot's tree would"
-        )
-        return f"{text}: {fit}." if fit else f"{text}."
-    if verdict == "lookup table":
-        text = f"Asked {asked}, {name} answers well only near what it was trained on"
-        return f"{text}: fitted in the region, {fit}." if fit else f"{text}."
-    if verdict == "alternative law":
-        terms = (stored.verdict.get("law") or {}).get("terms") or []
-        extra = f" with {listing([f'`{short_formula(t)}`' for t in terms[:4]])}" if terms else ""
-        text = f"Asked {asked}, {name} follows a law of the family *{family or 'unknown'}*{extra}"
-        return f"{text}: {fit}." if fit else f"{text}."
-    text = f"{asked} did not settle what {name} has learned"
-    return f"{text}: {fit}." if fit else f"{text}."
-
-
-def _inside_only(stored: StoredExam, verdict: str) -> str:
-    """The law that a model follows where it was trained and nowhere else, such as the one that it
-    was taught by: told apart from the verdict, which is about all of its answers."""
-    terms = (stored.verdict.get("law") or {}).get("terms") or []
-    inside = stored.error("law against model", "joint", far=False)
-    if verdict == "alternative law" or not terms or inside is None or not inside < DESCRIBES:
-        return ""
-    told = listing([f"`{short_formula(t)}`" for t in terms[:4]])
+        return f"{text}."
     return (
-        f"*Inside the region* its answers follow rigid bodies with {told} beside them (to "
-        f"{relative(inside)}): that law is offered below and as `exam.law`, though the model does "
+        f"{text}: the law fitted in the region is off from the model by {relative(inside)} there "
+        f"and by {relative(far)} at {distance(stored.furthest)} half-widths."
+    )
+
+
+def _inside_only(stored: StoredExam) -> str:
+    """The law that a model follows where it was trained and nowhere else, such as the one that it
+    was taught by: kept apart from the verdict, which is about all of its answers."""
+    terms = law_terms(stored)
+    inside = stored.error("law against model", "joint", far=False)
+    if stored.verdict["verdict"] == "alternative law" or not terms or inside is None:
+        return ""
+    if not inside < DESCRIBES:
+        return ""
+    return (
+        f"*Inside the region* its answers follow rigid bodies with {terms} in addition (to "
+        f"{relative(inside)}): that law is given below and as `exam.law`, though the model does "
         "not follow it outside."
     )
 
 
-def _reach(stored: StoredExam) -> str:
-    reach = {k: r for k, r in (stored.verdict.get("reach") or {}).items() if r is not None}
+def _reach_sentence(stored: StoredExam) -> str:
+    reach = _reach(stored)
     if not reach:
         return ""
-    tolerance = ((stored.law or {}).get("domain") or {}).get("tolerance")
-    within = "" if tolerance is None else f" to within {relative(_float(tolerance))}"
-    if all(_float(r) == 0 for r in reach.values()):
+    within = "" if stored.tolerance is None else f" to within {relative(stored.tolerance)}"
+    if all(value == 0 for value in reach.values()):
         return f"Not even in the region does a law describe the model{within}."
     words = reach_words(reach, stored.exam.get("reach_limit"))
-    return (
-        "Counted in half-widths from the centre of the region, whose edge is at 1, the law "
-        f"describes the model{within} up to {listing(words)}."
-    )
+    return f"The law describes the model{within} up to {listing(words)}."
 
 
-def _taken_home(stored: StoredExam) -> str:
+def _recommendation(stored: StoredExam) -> str:
     """What the law is worth to a user who has only the network."""
     model = stored.error("model against simulator", "q", far=True)
     law = stored.error("law against simulator", "q", far=True)
@@ -229,11 +327,11 @@ def _taken_home(stored: StoredExam) -> str:
         source = stored.exam.get("law_from")
         times = f", {_factor(model / law)} times as much" if math.isfinite(model) else ""
         itself = relative(model) if math.isfinite(model) else "an answer that is not finite"
-        taken = f"The law, taken from {source}," if source else "The law taken from the model"
+        identified = f"The law, identified from {source}," if source else "The identified law"
         return (
-            f"{taken} is worth taking home: {place} it is off from the simulator by "
-            f"{relative(law)}, the model itself by {itself}{times}. That is what the "
-            "*law* says; the model does not compute it out there."
+            f"{identified} is recommended over the model: {place} it is off from the simulator by "
+            f"{relative(law)}, the model itself by {itself}{times}. The *law* says so; the model "
+            "does not compute it out there."
         )
     return (
         f"The law is no substitute for the simulator either: {place} it is off by {relative(law)}, "
@@ -241,36 +339,21 @@ def _taken_home(stored: StoredExam) -> str:
     )
 
 
-def _unseen(stored: StoredExam) -> str:
+def _on_recordings(stored: StoredExam) -> str:
     """Recordings: the errors on trajectories that were kept aside."""
-    told = recorded(stored)
-    if told is None:
+    texts = recorded(stored)
+    if texts is None:
         return ""
     text = (
-        f"On {told['count']} recorded trajectories that it has not seen, the model's accelerations "
-        f"are off by {told['model']} of their size"
+        f"On {texts['count']} recorded trajectories that were kept aside, the model's "
+        f"accelerations are off by {texts['model']} of their size"
     )
-    if "law" not in told:
+    if "law" not in texts:
         return f"{text}."
     return (
-        f"{text}; the joint forces of the law pulled out of it are off by {told['law']} N·m "
-        f"(root mean square, joint by joint), those of the description by {told['description']}."
+        f"{text}; the joint forces of the law identified from it are off by {texts['law']} N·m "
+        f"(root mean square, joint by joint), those of the description by {texts['description']}."
     )
-
-
-def recorded(stored: StoredExam) -> dict[str, str] | None:
-    """The errors on the test trajectories in short: ranges for the model, means for the laws."""
-    trajectories = (stored.recordings or {}).get("trajectories") or []
-    if not trajectories:
-        return None
-    errors = sorted(_float(entry["model_error"]) for entry in trajectories)
-    ends = [relative(errors[0]), relative(errors[-1])]
-    told = {"count": str(len(errors)), "model": " to ".join(dict.fromkeys(ends))}
-    for who in trajectories[0]["torque_errors"]:
-        joints = zip(*(entry["torque_errors"][who] for entry in trajectories), strict=True)
-        size = [math.sqrt(sum(x * x for x in joint) / len(joint)) for joint in joints]
-        told[who] = listing([number(x, 2) for x in size])
-    return told
 
 
 def _factor(x: float) -> str:

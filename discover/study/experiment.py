@@ -1,4 +1,4 @@
-"""A study from its recipe to its report, in a folder, so that it can be cut at any moment.
+"""A study from its recipe to its report, in a folder; it can be killed and resumed at any moment.
 
 Each stage writes its results whole or not at all, and is then noted in manifest.json with the hash
 of what went in and of what came out. Resuming redoes a stage only if one of these no longer holds.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discover import models
 from discover.artifacts import (
     disk_errors,
     file_hash,
@@ -20,13 +21,21 @@ from discover.artifacts import (
     write_json,
     write_text,
 )
+from discover.data import dataset as datasets
 from discover.errors import OutputError, RecipeError
+from discover.evaluation import measure
+from discover.examination import result
+from discover.report import render
 from discover.report.formulas import FORMULAS
 from discover.study import manifest as manifests
 from discover.study import stages
 from discover.study.manifest import Manifest, stage_inputs
 from discover.study.recipes import ModelEntry, Recipe
 from discover.study.recipes import load as load_recipe
+from discover.training.train import MODEL_FILE
+
+# All of it is imported here and not where it is needed: Ctrl-C while a compiled package is being
+# imported can end in a segmentation fault.
 
 if TYPE_CHECKING:
     from discover.data.dataset import Dataset
@@ -40,7 +49,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a study ended with: its folder, the report, and each model's examination."""
+    """The result of a study: its folder, the report, and each model's examination."""
 
     directory: Path
     report: Path
@@ -71,9 +80,6 @@ def run(
     elif overrides:
         raise RecipeError("overrides: expected a recipe's file beside them, found a Recipe object")
     directory = Path(out) if out is not None else Path("runs") / recipe.study.name
-    # Ctrl-C while a compiled package is being imported can end in a segmentation fault: they are
-    # loaded before there is anything to interrupt.
-
     study = _Study(recipe, directory, device, say, progress)
     study.open(resume, command)
     return study.run()
@@ -92,21 +98,21 @@ class _Study:
         self.resume = False
 
     def open(self, resume: bool, command: str) -> None:
-        """Take the folder, or refuse it; start or continue its manifest."""
+        """Check the folder, and start or continue its manifest. Raises OutputError."""
         with disk_errors(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
             sweep_parts(self.out)
             occupied = any(self.out.iterdir())
-        held = Manifest.read(self.out)
-        if held is None and occupied:
+        stored = Manifest.read(self.out)
+        if stored is None and occupied:
             raise OutputError(
                 f"expected an empty folder or a study of ours in {self.out}, found other files; "
                 "choose another --out"
             )
-        if held is not None and held.study != self.recipe.study.name:
+        if stored is not None and stored.study != self.recipe.study.name:
             raise OutputError(
                 f"expected the study {self.recipe.study.name!r} in {self.out}, found "
-                f"{held.study!r}; choose another --out"
+                f"{stored.study!r}; choose another --out"
             )
         self.resume = resume
         self.manifest.recipe = self.recipe.to_dict()
@@ -115,11 +121,11 @@ class _Study:
         self.manifest.versions = manifests.versions()
         self.manifest.source = manifests.source_hash()
         self.manifest.commit = manifests.commit()
-        if held is not None and resume:
-            self.manifest.stages = held.stages
-            self.manifest.dataset = held.dataset
-            self.manifest.command = held.command or command
-            if held.stages and held.source != self.manifest.source:
+        if stored is not None and resume:
+            self.manifest.stages = stored.stages
+            self.manifest.dataset = stored.dataset
+            self.manifest.command = stored.command or command
+            if stored.stages and stored.source != self.manifest.source:
                 self.say("the program has changed since; stages that are finished are kept")
         self.manifest.write()
         write_text(self.out / RECIPE, self.recipe.to_toml())
@@ -148,8 +154,6 @@ class _Study:
         return robot
 
     def _dataset(self, robot: Robot) -> Dataset:
-        from discover.data import dataset as datasets
-
         recipe = self.recipe
         inputs = stage_inputs(
             "sample",
@@ -177,9 +181,6 @@ class _Study:
         """The entry's model; trained ones are kept in the study's folder."""
         if entry.kind in (stages.CONTROL, stages.FILE):
             return stages.train_model(self.recipe, entry.name, robot, dataset)
-        from discover import models
-        from discover.training.train import MODEL_FILE
-
         folder = self.out / entry.name
         stage = f"train {entry.name}"
         aside = {"device", "devices", "tensorboard"}
@@ -207,10 +208,10 @@ class _Study:
             progress=self.progress,
         )
         card = getattr(model, "card", {})
-        kept = {name: card.get(name) for name in ("history", "metrics", "notes", "training")}
-        told = write_json(folder / "training.json", kept)
+        record = {name: card.get(name) for name in ("history", "metrics", "notes", "training")}
+        stored = write_json(folder / "training.json", record)
         took = time.perf_counter() - started
-        self.manifest.record(stage, inputs, [folder / MODEL_FILE, told], took)
+        self.manifest.record(stage, inputs, [folder / MODEL_FILE, stored], took)
         error = (card.get("metrics") or {}).get("validation_error")
         shown = "" if error is None else f", validation error {100 * error:.2g} %"
         self.say(f"model    {entry.name} trained in {took:.1f} s{shown}")
@@ -219,8 +220,6 @@ class _Study:
     def _exam(
         self, entry: ModelEntry, model: Callable[..., Any], robot: Robot, dataset: Dataset
     ) -> Examination:
-        import discover
-
         folder = self.out / entry.name
         stage = f"examine {entry.name}"
         inputs = stage_inputs(
@@ -233,7 +232,7 @@ class _Study:
             seed=self.seed,
         )
         if self.manifest.finished(stage, inputs):
-            exam = discover.load(folder)
+            exam = result.load(folder)
             self.say(f"verdict  {entry.name}: {exam.verdict}, kept")
             return exam
         started = time.perf_counter()
@@ -256,8 +255,6 @@ class _Study:
         robot: Robot,
         dataset: Dataset,
     ) -> None:
-        from discover.evaluation.measure import measure
-
         folder = self.out / entry.name
         stage = f"measure {entry.name}"
         inputs = stage_inputs(
@@ -270,14 +267,13 @@ class _Study:
             return
         started = time.perf_counter()
         region = stages.region_of(self.recipe, robot, dataset)
-        files = measure(self.recipe, model, exam.law, robot, region, dataset, folder)
+        options = {**self.recipe.report.model_dump(), "seed": self.seed}
+        files = measure.measure(model, exam.law, robot, region, dataset, folder, **options)
         took = time.perf_counter() - started
         self.manifest.record(stage, inputs, files, took)
         self.say(f"         errors, forecasts and times measured in {took:.1f} s")
 
     def _report(self, robot: Robot) -> Path:
-        from discover.report import render
-
         started = time.perf_counter()
         summary = {
             "name": self.recipe.study.name,
@@ -302,11 +298,11 @@ class _Study:
 
 
 def _recording_identity(recipe: Recipe) -> Any:
-    """The recording's table and the hashes of its files: where they lie does not matter."""
+    """The recording's table and the hashes of its files, without the folder."""
     recording = recipe.recording
     if recording is None:
         return None
     folder = Path(recording.folder).expanduser()
     names: Sequence[str] = (*recording.train, *recording.test)
-    found = {name: file_hash(folder / name) for name in names if (folder / name).is_file()}
-    return {"table": recording.model_dump(mode="json", exclude={"folder"}), "files": found}
+    hashes = {name: file_hash(folder / name) for name in names if (folder / name).is_file()}
+    return {"table": recording.model_dump(mode="json", exclude={"folder"}), "files": hashes}

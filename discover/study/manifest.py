@@ -1,4 +1,4 @@
-"""What a study was made of, and which of its stages are finished.
+"""The manifest of a study: what it was made of, and which of its stages are finished.
 
 `manifest.json` holds the resolved recipe, seeds, versions, hashes and, for each finished stage, the
 hash of everything that went into it and of every file that came out. A stage counts as finished
@@ -45,18 +45,18 @@ class Manifest:
         path = directory / NAME
         if not path.exists():
             return None
-        held = read_json(path, "a study's manifest")
-        if not isinstance(held, dict) or held.get("schema") != SCHEMA:
+        stored = read_json(path, "a study's manifest")
+        if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
             raise OutputError(
                 f"expected a manifest of schema {SCHEMA} in {directory}, found another one; "
                 "choose another --out"
             )
-        held.pop("schema")
-        return cls(directory=directory, **held)
+        stored.pop("schema")
+        return cls(directory=directory, **stored)
 
     def write(self) -> None:
-        held = {name: value for name, value in vars(self).items() if name != "directory"}
-        write_json(self.directory / NAME, {"schema": SCHEMA, **held})
+        values = {name: value for name, value in vars(self).items() if name != "directory"}
+        write_json(self.directory / NAME, {"schema": SCHEMA, **values})
 
     def finished(self, stage: str, inputs: str) -> bool:
         """True if `stage` was made from the same inputs and all that it wrote is still whole."""
@@ -97,9 +97,9 @@ def stage_inputs(stage: str, **inputs: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what the numbers depend on, and of the machine's architecture."""
-    found = {name: _version(name) for name in NAMED_VERSIONS}
-    return {**found, "python": platform.python_version(), "machine": platform.machine()}
+    """Versions of the packages that the numbers depend on, of Python, and the architecture."""
+    installed = {name: _version(name) for name in NAMED_VERSIONS}
+    return {**installed, "python": platform.python_version(), "machine": platform.machine()}
 
 
 def source_hash() -> str:

@@ -1,4 +1,4 @@
-"""Recipes: what a study is made of, read from TOML into constant, typed tables.
+"""Recipes: the description of a study, read from TOML into constant, typed tables.
 
 An unknown key, a value of the wrong type or a missing table is a RecipeError of one line that names
 the place and the nearest valid key. Recipes do not inherit from each other.
@@ -13,22 +13,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import tomlkit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from discover.data.settings import Data, Recording, Section
 from discover.errors import RecipeError
+from discover.study.overrides import override
 from discover.study.recipe_tables import (
-    Data,
     Examine,
     ModelEntry,
-    Recording,
     RegionEntry,
     Report,
     RobotEntry,
-    Section,
     Study,
     Train,
 )
-from discover.study.tomltext import override, write
 
 
 class Recipe(Section):
@@ -80,7 +79,7 @@ class Recipe(Section):
         return tables
 
     def to_toml(self) -> str:
-        return write(self.to_dict())
+        return tomlkit.dumps(self.to_dict())
 
     @classmethod
     def from_dict(cls, tables: Mapping[str, Any], origin: str = "recipe") -> Recipe:
@@ -144,7 +143,7 @@ def _beside(robot: RobotEntry, folder: Path) -> RobotEntry:
 
 
 def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, in one line."""
+    """The first validation error, in one line."""
     found = error.errors(include_url=False)[0]
     keys = [part for part in found["loc"] if not _is_choice(part)]
     place = ".".join(str(key) for key in keys)
@@ -162,7 +161,7 @@ def _first(error: ValidationError) -> str:
 
 
 def _is_choice(part: int | str) -> bool:
-    """Pydantic puts the member of a union that it tried into the place; readers need it not."""
+    """Whether a part of an error's place is a member of a union that pydantic tried, not a key."""
     return isinstance(part, str) and ("[" in part or part in ("float", "Sides"))
 
 

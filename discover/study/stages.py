@@ -6,16 +6,17 @@ out what it does not need. None of them knows of folders, manifests or resuming:
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
+import tomlkit
 from torch import Tensor
 
 from discover.blackbox.region import Region
 from discover.errors import ModelError, RecipeError
+from discover.evaluation.simulators.reference import simulator
 from discover.study.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from discover.examination.result import Examination
     from kinematics import Robot
 
-CONTROL, FILE = "simulator", "file"  # the kinds of model that are not trained here
+CONTROL, FILE = "simulator", "file"  # the kinds of models that are not trained
 
 
 def load_robot(source: Recipe | str | Path) -> Robot:
@@ -41,16 +42,34 @@ def load_robot(source: Recipe | str | Path) -> Robot:
 
 def sample_dataset(recipe: Recipe, robot: Robot) -> Dataset:
     """The recipe's data: drawn from the simulator, or read from recordings. Raises DatasetError."""
-    from discover.study.collect import collect
+    from discover.data import recordings, simulated
 
-    return collect(recipe, robot)
+    more = {"study": recipe.study.name, "recipe": _tables_of_the_data(recipe)}
+    region = recipe.region.build() if recipe.region is not None else None
+    if recipe.data is not None and region is not None:
+        return simulated.generate(recipe.data, region, robot, recipe.study.seed, **more)
+    if recipe.recording is None:
+        raise RecipeError("recipe: expected [data] with [region], or [recording], found neither")
+    dataset = recordings.read(recipe.recording, robot, seed=recipe.study.seed, **more)
+    dataset = recordings.aligned(dataset, robot)
+    region = region.resolve(robot.nv) if region is not None else recordings.support(dataset)
+    return replace(dataset, metadata={**dataset.metadata, "region": region.to_dict()})
+
+
+def _tables_of_the_data(recipe: Recipe) -> str:
+    """The tables that decide the data, as TOML; the folder of the logs on this machine is not
+    among them."""
+    tables = recipe.to_dict()
+    names = ("study", "robot", "region", "data", "recording")
+    kept = {name: tables[name] for name in names if name in tables}
+    if "recording" in kept:
+        kept["recording"] = {**kept["recording"], "folder": ""}
+    return tomlkit.dumps(kept)
 
 
 def region_of(recipe: Recipe, robot: Robot, dataset: Dataset) -> Region:
     """The region to examine: the recipe's, or where the training trajectories went."""
-    from discover.study import collect
-
-    return collect.region_of(dataset).resolve(robot.nv).scaled(recipe.examine.factor)
+    return dataset.region.resolve(robot.nv).scaled(recipe.examine.factor)
 
 
 def train_model(
@@ -66,8 +85,8 @@ def train_model(
 ) -> Callable[..., Any]:
     """The recipe's model of that name, trained; or the control, or a model read from its file.
 
-    out: where to keep the model and what resuming needs. What was measured while training is in
-    `model.card` of a trained model.
+    out: where to keep the model and what resuming needs. The metrics of the training are in
+    `model.card`.
     """
     from discover import models
     from discover.training.loop import TrainingConfig
@@ -126,18 +145,18 @@ def load_model(
     dt: float | None = None,
     root: str | None = None,
 ) -> Any:
-    """Somebody's model from its file, checked against the robot; has `.outputs` and `.dt`.
+    """A user's model from its file, checked against the robot; has `.outputs` and `.dt`.
 
     Without a robot, nv is that of the region's vectors and every coordinate is a number; with
     root="free" the first seven numbers of q are a free base's.
 
-    What the model answers is read from its own declaration where `outputs` and `dt` are not given.
+    `outputs` and `dt` are read from the model's own declaration where they are not given.
     Raises ModelError or CheckpointError.
     """
     from discover import models
 
-    told = {"outputs": outputs, "dt": dt}
-    declared: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
+    options = {"outputs": outputs, "dt": dt}
+    declared: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     if Path(path).suffix != ".safetensors":  # ours declare themselves
         if robot is not None:
             declared |= {"nq": robot.nq, "nv": robot.nv, "kinds": robot.kinds}
@@ -158,42 +177,15 @@ def load_model(
     return models.load(path, outputs="next_state") if model.outputs == "increment" else model
 
 
-def simulator(
-    robot: Robot, *, outputs: str = "acceleration", dt: float | None = None
-) -> Callable[..., Any]:
-    """The reference simulator as a black box: the control of every study."""
-    import kinematics
-
-    @functools.lru_cache(maxsize=4)
-    def own(dtype: torch.dtype, device: torch.device) -> Robot:
-        """The robot where the question is; kept, since a new one must be prepared anew."""
-        return robot.to(dtype=dtype, device=device)
-
-    def acceleration(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        return kinematics.aba(own(q.dtype, q.device), q, v, tau)
-
-    if outputs == "acceleration":
-        return acceleration
-
-    if dt is None:
-        raise ModelError("a control that answers next states: expected dt > 0, found none")
-
-    def step(q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
-        path = kinematics.simulate(own(q.dtype, q.device), q, v, tau, dt, 1, integrator="rk4")
-        return path.q[1], path.v[1]
-
-    return step
-
-
 def examine_model(
     recipe: Recipe, name: str, model: Callable[..., Any], robot: Robot, dataset: Dataset
 ) -> Examination:
-    """Ask the model what it has learned; the answer is an `Examination`. Raises ModelError."""
-    import discover
+    """Examine the model on the recipe's region and budget. Raises ModelError."""
+    from discover.examination.examine import examine
 
     entry = next(m for m in recipe.model if m.name == name)
-    recorded = recipe.recording is not None
-    return discover.examine(
+    recorded = dataset.recorded
+    return examine(
         model,
         robot,
         region_of(recipe, robot, dataset),
@@ -205,7 +197,7 @@ def examine_model(
         outputs=dataset.outputs,
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         budget=recipe.examine.budget,
-        # a network's tree costs tens of thousands of questions: by choice only, by `examine`
+        # inferring a network's tree takes tens of thousands of queries: only on request
         mechanism=True if entry.kind == CONTROL and recipe.examine.budget != "quick" else None,
         seed=recipe.study.seed,
         name=name,
@@ -219,8 +211,7 @@ def training_rows(dataset: Dataset) -> tuple[Tensor, Tensor, Tensor, Tensor] | N
 
 
 def write_report(exam: Examination, directory: Path | str) -> Path:
-    """Keep an examination in a folder, with its report; returns the report's path."""
+    """Store an examination in a folder, with its report; returns the report's path."""
     from discover.report import render
 
-    exam.save(directory)
-    return render(directory)
+    return render(exam.save(directory, report=False))

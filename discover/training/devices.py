@@ -1,4 +1,4 @@
-"""Training spread over several devices of one machine, by Lightning Fabric.
+"""Data-parallel training on several devices of one machine, by Lightning Fabric.
 
 Every device holds the whole model and takes its share of each batch; gradients are averaged, so
 that the steps are those of one device (to the order of sums). Processes, communication and devices
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.contract import Samples, WorldModel
-from discover.training.loop import Alone, TrainingConfig, descend
+from discover.training.loop import Process, TrainingConfig, descend
 from discover.training.state import StateStore
 
 
@@ -31,8 +31,8 @@ class _Loss(nn.Module):
         return self.model.rollout_loss(Samples(**samples))
 
 
-class Shared(Alone):
-    """This process's part in a training that several share."""
+class DataParallelProcess(Process):
+    """One process of several that share each batch."""
 
     def __init__(self, fabric: Any) -> None:
         self.fabric = fabric
@@ -74,7 +74,7 @@ def descend_together(
     resume: bool,
     progress: bool | None,
 ) -> tuple[list[dict[str, float]], list[str]]:
-    """As `descent.descend`, on `devices` devices of the kind of `device` at once.
+    """As `training.loop.descend`, on `devices` devices of the kind of `device` at once.
 
     Raises ModelError where Fabric or the devices are missing, or a batch cannot be shared evenly.
     """
@@ -121,8 +121,8 @@ def descend_together(
 def _take_part(
     fabric: Any, **asked: Any
 ) -> tuple[list[dict[str, float]], list[str], dict[str, np.ndarray]]:
-    """What each process runs; the first one's answer is returned, in arrays that outlive it."""
-    history, notes = descend(device=fabric.device, part=Shared(fabric), **asked)
+    """Run in each process; the first one's result is returned, in arrays that outlive it."""
+    history, notes = descend(device=fabric.device, process=DataParallelProcess(fabric), **asked)
     return history, notes, _arrays(asked["model"])
 
 

@@ -1,4 +1,4 @@
-"""The descent: AdamW over batches, validation, best weights kept, a state that can be resumed."""
+"""The training loop: AdamW over batches, validation, early stopping, a state to resume from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from discover.errors import ModelError
 from discover.models.contract import Samples, WorldModel
-from discover.training.state import Run, StateStore
+from discover.training.state import StateStore, TrainingState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,26 +49,26 @@ class TrainingConfig:
 
 
 @torch.no_grad()
-def relative_error(model: WorldModel, held: Samples, rows: int = 8192) -> float:
+def relative_error(model: WorldModel, samples: Samples, rows: int = 8192) -> float:
     """Relative error on samples, coordinates weighted by the mean squares of these samples."""
-    squared = torch.zeros_like(held.target[0], dtype=torch.float64)
-    for index in torch.arange(len(held), device=held.q.device).split(rows):
-        part = held.take(index)
+    squared = torch.zeros_like(samples.target[0], dtype=torch.float64)
+    for index in torch.arange(len(samples), device=samples.q.device).split(rows):
+        part = samples.take(index)
         error = model.respond(part.q, part.v, part.tau) - part.target
         squared += error.double().square().sum(dim=0)
-    reference = held.target.double().square().sum(dim=0)
+    reference = samples.target.double().square().sum(dim=0)
     return float((squared / reference).mean().sqrt())
 
 
 @torch.no_grad()
-def _validate(model: WorldModel, held: Samples) -> float:
-    """Relative error; of whole stretches, where the model is trained on them."""
-    if held.past is None and held.future is None:
-        return relative_error(model, held)
+def _validate(model: WorldModel, samples: Samples) -> float:
+    """Relative error; over whole rollouts where the model is trained on them."""
+    if samples.past is None and samples.future is None:
+        return relative_error(model, samples)
     total = 0.0
-    for index in torch.arange(len(held), device=held.q.device).split(8192):
-        total += float(model.rollout_loss(held.take(index))) * len(index)
-    return math.sqrt(total / len(held))
+    for index in torch.arange(len(samples), device=samples.q.device).split(8192):
+        total += float(model.rollout_loss(samples.take(index))) * len(index)
+    return math.sqrt(total / len(samples))
 
 
 SMALL_STEP = 1e9
@@ -89,14 +89,14 @@ def _threads(wanted: int, model: WorldModel, batch: int, device: torch.device) -
         torch.set_num_threads(before)
 
 
-class Alone:
-    """A process that trains by itself; `training.devices` has those that share the work."""
+class Process:
+    """The only process of a training; `training.devices` has the data-parallel one."""
 
     first = True
-    """Whether this process is the one that stores and shows."""
+    """Whether this process stores the state and shows the progress."""
 
     def set_up(self, model: WorldModel, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
-        """What gives the loss of samples, and what steps."""
+        """The function from samples to their loss, and the optimiser that steps."""
         return model.rollout_loss, optimizer
 
     def rows(self, rows: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class Alone:
         loss.backward()
 
     def agree(self, number: float) -> float:
-        """A number that all processes go by: the first one's."""
+        """The first process's value of a number, for all of them."""
         return number
 
     def mean(self, x: Tensor) -> Tensor:
@@ -127,13 +127,13 @@ def descend(
     store: StateStore | None,
     resume: bool,
     progress: bool | None,
-    part: Alone | None = None,
+    process: Process | None = None,
 ) -> tuple[list[dict[str, float]], list[str]]:
     """Train in place; afterwards `model` holds the best weights, in its own dtype and place.
 
     Returns the history (a row an epoch) and notes. Raises ModelError if the loss is not finite.
     """
-    part = part or Alone()
+    process = process or Process()
     home = model.target_scale.clone()
     model.calibrate(train)
     dtype = torch.float64 if config.precision == "float64" else torch.float32
@@ -142,7 +142,7 @@ def descend(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
     )
-    run = Run(
+    state = TrainingState(
         model=model,
         optimizer=optimizer,
         planned=config.epochs,
@@ -152,76 +152,76 @@ def descend(
         notes=[],
     )
     if resume and store is not None:
-        store.read(run)
-    earlier, started, stored = run.seconds, time.perf_counter(), time.perf_counter()
-    loss_of, stepper = part.set_up(model, optimizer)
+        store.read(state)
+    earlier, started, stored = state.seconds, time.perf_counter(), time.perf_counter()
+    loss_of, stepper = process.set_up(model, optimizer)
     if config.compile:
         loss_of = torch.compile(loss_of)
     threads = _threads(config.threads, model, config.batch, device)
-    with threads, _bar(progress if part.first else False, config, run) as show:
-        while run.epoch < run.planned:
-            lr, train_error = _epoch(run, part, loss_of, stepper, train, config, seed)
+    with threads, _bar(progress if process.first else False, config, state) as show:
+        while state.epoch < state.planned:
+            lr, train_error = _epoch(state, process, loss_of, stepper, train, config, seed)
             model.eval()
-            error = part.agree(_validate(model, validation))
+            error = process.agree(_validate(model, validation))
             model.train()
-            run.seconds = part.agree(earlier + time.perf_counter() - started)
-            run.epoch += 1
-            row = {"epoch": run.epoch, "train": train_error, "validation": error, "lr": lr}
-            run.history.append({**row, "seconds": round(run.seconds, 3)})
-            if error < run.best_error:
-                run.best, run.best_error, run.best_epoch = _copy(model), error, run.epoch
-            show(run)
-            if config.patience and run.epoch - run.best_epoch >= config.patience:
-                run.notes.append(f"stopped early after {run.epoch} of {run.planned} epochs")
+            state.seconds = process.agree(earlier + time.perf_counter() - started)
+            state.epoch += 1
+            row = {"epoch": state.epoch, "train": train_error, "validation": error, "lr": lr}
+            state.history.append({**row, "seconds": round(state.seconds, 3)})
+            if error < state.best_error:
+                state.best, state.best_error, state.best_epoch = _copy(model), error, state.epoch
+            show(state)
+            if config.patience and state.epoch - state.best_epoch >= config.patience:
+                state.notes.append(f"stopped early after {state.epoch} of {state.planned} epochs")
                 break
             if budget_s is not None:
-                _fit_in(run, budget_s)
+                _fit_in(state, budget_s)
             due = time.perf_counter() - stored > config.checkpoint_s
-            if store is not None and part.first and due:
-                store.write(run)
+            if store is not None and process.first and due:
+                store.write(state)
                 stored = time.perf_counter()
-    model.load_state_dict(run.best)
+    model.load_state_dict(state.best)
     model.to(home).eval()
-    return run.history, run.notes
+    return state.history, state.notes
 
 
 def _epoch(
-    run: Run,
-    part: Alone,
+    state: TrainingState,
+    process: Process,
     loss_of: Any,
     stepper: Any,
     train: Samples,
     config: TrainingConfig,
     seed: int,
 ) -> tuple[float, float]:
-    """One pass over the samples in an order of its own; (last learning rate, training error)."""
+    """One epoch, its samples shuffled by its number: (last learning rate, training error)."""
     n = len(train)
     batch = min(config.batch, n)
     steps = n // batch  # the few samples left over come in another epoch's order
     device = train.q.device
     # Drawn on the CPU and from the epoch's number: the same order on every device and on resuming.
-    generator = torch.Generator().manual_seed((seed << 24) + run.epoch)
+    generator = torch.Generator().manual_seed((seed << 24) + state.epoch)
     order = torch.randperm(n, generator=generator).to(device)
     mixed = config.precision == "bf16" and device.type == "cuda"
     total = torch.zeros((), dtype=torch.float64, device=device)
     lr = config.lr
     for i in range(steps):
-        done = run.epoch * steps + i
-        lr = _rate(config, done, run.planned * steps)
-        for group in run.optimizer.param_groups:
+        done = state.epoch * steps + i
+        lr = _rate(config, done, state.planned * steps)
+        for group in state.optimizer.param_groups:
             group["lr"] = lr
         with torch.autocast("cuda", torch.bfloat16) if mixed else nullcontext():
-            loss = loss_of(train.take(part.rows(order[i * batch : (i + 1) * batch])))
+            loss = loss_of(train.take(process.rows(order[i * batch : (i + 1) * batch])))
         stepper.zero_grad(set_to_none=True)
-        part.backward(loss)
+        process.backward(loss)
         if config.clip > 0:
-            torch.nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
+            torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
         stepper.step()
         total += loss.detach()
-    mean = float(part.mean(total)) / steps
+    mean = float(process.mean(total)) / steps
     if not math.isfinite(mean):
         raise ModelError(
-            f"training diverged in epoch {run.epoch + 1}: the loss is {mean}; "
+            f"training diverged in epoch {state.epoch + 1}: the loss is {mean}; "
             f"lower the learning rate (now {config.lr:g})"
         )
     return lr, math.sqrt(mean)
@@ -237,12 +237,14 @@ def _rate(config: TrainingConfig, step: int, steps: int) -> float:
     return config.lr * (config.final_lr + (1 - config.final_lr) * wave)
 
 
-def _fit_in(run: Run, budget_s: float) -> None:
-    """Lower the planned number of epochs where the wall clock would not allow them."""
-    fits = max(run.epoch, int(budget_s / (run.seconds / run.epoch)))
-    if fits < 0.97 * run.planned or (fits < run.planned and run.seconds > 0.9 * budget_s):
-        run.notes.append(f"{run.planned} epochs shortened to {fits} to keep within {budget_s:g} s")
-        run.planned = fits
+def _fit_in(state: TrainingState, budget_s: float) -> None:
+    """Lower the planned number of epochs to what fits into the budget."""
+    fits = max(state.epoch, int(budget_s / (state.seconds / state.epoch)))
+    if fits < 0.97 * state.planned or (fits < state.planned and state.seconds > 0.9 * budget_s):
+        state.notes.append(
+            f"{state.planned} epochs shortened to {fits} to keep within {budget_s:g} s"
+        )
+        state.planned = fits
 
 
 def _copy(model: WorldModel) -> dict[str, Tensor]:
@@ -250,10 +252,10 @@ def _copy(model: WorldModel) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _bar(wanted: bool | None, config: TrainingConfig, run: Run) -> Iterator[Any]:
+def _bar(wanted: bool | None, config: TrainingConfig, state: TrainingState) -> Iterator[Any]:
     """A progress bar on a terminal, or nothing."""
     if not (sys.stderr.isatty() if wanted is None else wanted):
-        yield lambda run: None
+        yield lambda state: None
         return
     columns = (
         TextColumn("{task.description}"),
@@ -262,9 +264,10 @@ def _bar(wanted: bool | None, config: TrainingConfig, run: Run) -> Iterator[Any]
         TimeRemainingColumn(),
     )
     with Progress(*columns) as bar:
-        task = bar.add_task(f"train {run.model.kind}", total=run.planned, error="-")
+        task = bar.add_task(f"train {state.model.kind}", total=state.planned, error="-")
 
-        def show(run: Run) -> None:
-            bar.update(task, completed=run.epoch, total=run.planned, error=f"{run.best_error:.2%}")
+        def show(state: TrainingState) -> None:
+            error = f"{state.best_error:.2%}"
+            bar.update(task, completed=state.epoch, total=state.planned, error=error)
 
         yield show

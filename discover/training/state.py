@@ -1,4 +1,4 @@
-"""What changes while a network is trained, and where it is kept so that a cut run can go on."""
+"""The state of a training, and its file, from which a killed run resumes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from discover.models.contract import WorldModel
 
 
 @dataclass(kw_only=True)
-class Run:
-    """All that changes while training."""
+class TrainingState:
+    """Everything that changes during a training."""
 
     model: WorldModel
     optimizer: torch.optim.Optimizer
@@ -30,50 +30,50 @@ class Run:
 
 
 class StateStore:
-    """Where a training state is kept, and whose it is."""
+    """The file of a training state, and the identity of the training that it belongs to."""
 
     def __init__(self, path: Path, identity: str) -> None:
         self.path = path
         self.identity = identity
 
-    def write(self, run: Run) -> None:
-        tensors = {f"model.{k}": x for k, x in run.model.state_dict().items()}
-        tensors |= {f"best.{k}": x for k, x in run.best.items()}
-        for index, moments in run.optimizer.state_dict()["state"].items():
+    def write(self, state: TrainingState) -> None:
+        tensors = {f"model.{k}": x for k, x in state.model.state_dict().items()}
+        tensors |= {f"best.{k}": x for k, x in state.best.items()}
+        for index, moments in state.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": x for k, x in moments.items()}
-        told = {
+        progress = {
             "identity": self.identity,
-            "epoch": run.epoch,
-            "planned": run.planned,
-            "best_error": run.best_error,
-            "best_epoch": run.best_epoch,
-            "seconds": run.seconds,
-            "history": run.history,
-            "notes": run.notes,
+            "epoch": state.epoch,
+            "planned": state.planned,
+            "best_error": state.best_error,
+            "best_epoch": state.best_epoch,
+            "seconds": state.seconds,
+            "history": state.history,
+            "notes": state.notes,
         }
-        write_tensors(self.path, tensors, {"training": told})
+        write_tensors(self.path, tensors, {"training": progress})
 
-    def read(self, run: Run) -> None:
-        """Continue where the stored run stood; a state of another run is left alone."""
+    def read(self, state: TrainingState) -> None:
+        """Restore the stored values into `state`; a state of another training is ignored."""
         if not self.path.exists():
             return
         tensors, card = read_tensors(self.path)
-        told = card["training"]
-        if told["identity"] != self.identity:
+        progress = card["training"]
+        if progress["identity"] != self.identity:
             return
 
         def under(prefix: str) -> dict[str, Tensor]:
             n = len(prefix)
             return {k[n:]: x for k, x in tensors.items() if k.startswith(prefix)}
 
-        run.model.load_state_dict(under("model."))
-        run.best = under("best.")
-        state: dict[int, dict[str, Tensor]] = {}
+        state.model.load_state_dict(under("model."))
+        state.best = under("best.")
+        moments: dict[int, dict[str, Tensor]] = {}
         for key, x in under("optimizer.").items():
             index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = x
-        groups = run.optimizer.state_dict()["param_groups"]
-        run.optimizer.load_state_dict({"state": state, "param_groups": groups})
+            moments.setdefault(int(index), {})[name] = x
+        groups = state.optimizer.state_dict()["param_groups"]
+        state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         for name in ("epoch", "planned", "best_epoch", "seconds", "history", "notes"):
-            setattr(run, name, told[name])
-        run.best_error = math.inf if told["best_error"] is None else told["best_error"]
+            setattr(state, name, progress[name])
+        state.best_error = math.inf if progress["best_error"] is None else progress["best_error"]

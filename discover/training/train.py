@@ -1,10 +1,8 @@
-"""Stretches of consecutive samples: the past that a memory reads, the future of a rollout.
-
-One training loop for every family.
+"""Training a world model of any family: device, resuming, model card, files.
 
 Samples live in memory and are batched by index, so that nothing waits for loading. The order of
-the batches depends on (seed, epoch) alone; a run that was killed and resumed therefore walks the
-same path and ends, on a CPU, at the same weights bit for bit.
+the batches depends on (seed, epoch) alone; a run that was killed and resumed therefore takes the
+same steps and ends, on a CPU, at the same weights bit for bit.
 """
 
 from __future__ import annotations
@@ -13,72 +11,22 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from discover.artifacts import value_hash, write_json
-from discover.errors import DatasetError, ModelError
+from discover.errors import ModelError
 from discover.models.checkpoint import load_checkpoint, save
 from discover.models.contract import Samples, WorldModel
 from discover.training.loop import TrainingConfig, descend, relative_error
+from discover.training.samples import SplitDataset, samples
 from discover.training.state import StateStore
-
-
-def stretches(trajectory: Tensor, t: Tensor, dt: float, back: int, ahead: int) -> Tensor:
-    """Rows i (M,) whose `back` predecessors and `ahead` successors stand next to them in the same
-    trajectory, dt apart. Raises DatasetError where there is none.
-
-    trajectory, t [s]: (N,).
-    """
-    follows = (trajectory[1:] == trajectory[:-1]) & ((t[1:] - t[:-1] - dt).abs() < 0.01 * dt)
-    # joined[i]: how many unbroken links lead up to row i
-    breaks = torch.cat((torch.ones(1, dtype=torch.bool), ~follows.cpu()))
-    count = torch.arange(len(trajectory))
-    last_break = torch.where(breaks, count, torch.zeros_like(count)).cummax(0).values
-    joined = count - last_break
-    rows = count[back : len(count) - ahead]
-    rows = rows[(joined[rows] >= back) & (joined[rows + ahead] >= back + ahead)]
-    if not len(rows):
-        raise DatasetError(
-            f"expected stretches of {back + ahead + 1} samples {dt:g} s apart in one trajectory, "
-            "found none; use a data set of trajectories, or a shorter history or rollout"
-        )
-    return rows
-
 
 PARTS = ("train", "validation")
 MODEL_FILE = "model.safetensors"
 STATE_FILE = "training.safetensors"
 HISTORY_FILE = "history.json"
-
-
-class Rows(Protocol):
-    """Rows of states and what followed: a, or next states, or both."""
-
-    @property
-    def q(self) -> Tensor: ...
-    @property
-    def v(self) -> Tensor: ...
-    @property
-    def tau(self) -> Tensor: ...
-    @property
-    def a(self) -> Tensor | None: ...
-    @property
-    def q_next(self) -> Tensor | None: ...
-    @property
-    def v_next(self) -> Tensor | None: ...
-    @property
-    def trajectory(self) -> Tensor: ...
-    @property
-    def t(self) -> Tensor: ...
-
-
-class SplitDataset(Protocol):
-    """What training asks of a data set: its rows of "train" and of "validation"."""
-
-    def part(self, split: str, /) -> Rows: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,50 +37,6 @@ class TrainingResult:
     history: list[dict[str, float]]
     metrics: dict[str, Any]
     notes: list[str] = field(default_factory=list)
-
-
-def samples(dataset: SplitDataset, split: str, model: WorldModel, rollout: int = 1) -> Samples:
-    """The rows of one split with the target that `model` regresses on; where it has a memory or is
-    trained on rollouts, only rows with enough of a past and a future, and these beside them."""
-    rows = dataset.part(split)
-    if model.outputs == "acceleration":
-        if rows.a is None:
-            raise DatasetError(
-                "a model that answers accelerations needs them in the data set, found next states "
-                'only; build the model with outputs="next_state" and the data\'s dt'
-            )
-        target = rows.a
-    else:
-        if rows.q_next is None or rows.v_next is None:
-            raise DatasetError(
-                f"a model that answers {model.outputs} needs next states in the data set, found "
-                "accelerations only; sample transitions, or train on accelerations"
-            )
-        target = model.target_of(rows.q, rows.v, rows.q_next, rows.v_next)
-    chosen = Samples(q=rows.q, v=rows.v, tau=rows.tau, target=target)
-    if not len(chosen):
-        raise DatasetError(f"expected samples in split '{split}', found none; enlarge the data set")
-    for name, x in vars(chosen).items():
-        if x is not None and not bool(torch.isfinite(x).all()):
-            raise DatasetError(f"{name} in split '{split}' holds NaN or infinity; clean the data")
-    if model.history == rollout == 1:
-        return chosen
-    if model.dt is None or rows.q_next is None or rows.v_next is None:
-        raise DatasetError(
-            f"a rollout of {rollout} steps needs a model of steps, found one that answers "
-            f'{model.outputs}; build it with outputs="next_state" and dt'
-        )
-    here = stretches(rows.trajectory, rows.t, model.dt, model.history - 1, rollout - 1)
-    told: dict[str, Tensor] = {}
-    if model.history > 1:
-        past = [here - k for k in range(model.history - 1, -1, -1)]
-        told["past"] = torch.stack([torch.cat((rows.q[i], rows.tau[i]), -1) for i in past], 1)
-    if rollout > 1:
-        ahead = [here + k for k in range(1, rollout)]
-        told["future"] = torch.stack(
-            [torch.cat((rows.tau[i], rows.q_next[i], rows.v_next[i]), -1) for i in ahead], 1
-        )
-    return replace(chosen.take(here), **told)
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -155,7 +59,8 @@ def device_name(device: torch.device) -> str:
 
 
 def _event_writer(folder: Path | str | None) -> Any | None:
-    """TensorBoard's writer of event files, or None. Raises ModelError where it is missing."""
+    """TensorBoard's writer of event files; None without a folder. Raises ModelError where the
+    package is missing."""
     if folder is None:
         return None
     try:
@@ -191,48 +96,35 @@ def train(
     the configuration. budget_s: wall-clock seconds; where the epochs would not fit, their number
     is lowered and the schedule shortened with it, and a note says so. progress: a bar; by default
     only on a terminal. tensorboard: folder for event files, where the package is installed; the
-    weights do not depend on it. card: what the stored model card should tell besides the metrics.
+    weights do not depend on it. card: entries of the stored model card besides the
+    metrics.
     """
     config = config or TrainingConfig()
-    writer = _event_writer(tensorboard)
     if epochs is not None:
-        config = TrainingConfig(**{**asdict(config), "epochs": epochs})
+        config = replace(config, epochs=epochs)
+    writer = _event_writer(tensorboard)
     folder = Path(out) if out is not None else None
-    held = {part: samples(dataset, part, model, config.rollout) for part in PARTS}
-    identity = value_hash(
-        {
-            "model": model.describe(),
-            "config": asdict(config),
-            "seed": seed,
-            "data": [[len(s), *(float(x.double().sum()) for x in vars(s).values() if x is not None)]
-                     for s in held.values()],
-        }
-    )  # fmt: skip
+    parts = {part: samples(dataset, part, model, config.rollout) for part in PARTS}
+    identity = _identity(model, config, seed, parts)
     if resume and folder is not None and (folder / MODEL_FILE).exists():
         stored = load_checkpoint(folder / MODEL_FILE)
         if stored.card.get("identity") == identity:
             model.load_tensors(stored.state_dict())
             model.card = stored.card
-            told = stored.card
             return TrainingResult(
-                model=model, history=told["history"], metrics=told["metrics"], notes=told["notes"]
+                model=model, **{name: stored.card[name] for name in ("history", "metrics", "notes")}
             )
     started = time.perf_counter()
+    history: list[dict[str, float]] = []
+    notes: list[str] = []
     if model.trained_by == "fit":
-        model.fit(held["train"])
-        history: list[dict[str, float]] = []
-        notes: list[str] = []
+        model.fit(parts["train"])
     else:
-        together: dict[str, Any] = {}
-        way: Any = descend
-        if devices > 1:
-            from discover.training.devices import descend_together
-
-            way, together = descend_together, {"devices": devices}
-        history, notes = way(
+        optimise, options = _optimiser(devices)
+        history, notes = optimise(
             model,
-            held["train"],
-            held["validation"],
+            parts["train"],
+            parts["validation"],
             config=config,
             seed=seed,
             device=choose_device(device),
@@ -240,18 +132,10 @@ def train(
             store=StateStore(folder / STATE_FILE, identity) if folder is not None else None,
             resume=resume,
             progress=progress,
-            **together,
+            **options,
         )
-    own = {part: s.to(model.target_scale) for part, s in held.items()}
-    metrics: dict[str, Any] = {
-        "seconds": round(history[-1]["seconds"] if history else time.perf_counter() - started, 3),
-        "parameters": model.parameter_count(),
-        "epochs": len(history),
-        "validation_error": relative_error(model, own["validation"]),
-        "train_samples": len(held["train"]),
-    }
-    if model.trained_by == "gradient":  # a table knows its own entries by heart
-        metrics["train_error"] = relative_error(model, own["train"])
+    seconds = history[-1]["seconds"] if history else time.perf_counter() - started
+    metrics = _metrics(model, parts, epochs=len(history), seconds=seconds)
     model.card = {
         **(card or {}),
         "identity": identity,
@@ -271,3 +155,42 @@ def train(
         write_json(folder / HISTORY_FILE, history)
         (folder / STATE_FILE).unlink(missing_ok=True)
     return TrainingResult(model=model, history=history, metrics=metrics, notes=notes)
+
+
+def _identity(
+    model: WorldModel, config: TrainingConfig, seed: int, parts: Mapping[str, Samples]
+) -> str:
+    """The hash of all that decides the weights; the samples enter by their numbers and sums."""
+    sums = [
+        [len(part), *(float(x.double().sum()) for x in vars(part).values() if x is not None)]
+        for part in parts.values()
+    ]
+    return value_hash(
+        {"model": model.describe(), "config": asdict(config), "seed": seed, "data": sums}
+    )
+
+
+def _optimiser(devices: int) -> tuple[Any, dict[str, Any]]:
+    """The function that trains by gradient on so many devices, and its further options."""
+    if devices <= 1:
+        return descend, {}
+    from discover.training.devices import descend_together
+
+    return descend_together, {"devices": devices}
+
+
+def _metrics(
+    model: WorldModel, parts: Mapping[str, Samples], *, epochs: int, seconds: float
+) -> dict[str, Any]:
+    """What the model card records of the training."""
+    converted = {part: x.to(model.target_scale) for part, x in parts.items()}
+    metrics: dict[str, Any] = {
+        "seconds": round(seconds, 3),
+        "parameters": model.parameter_count(),
+        "epochs": epochs,
+        "validation_error": relative_error(model, converted["validation"]),
+        "train_samples": len(parts["train"]),
+    }
+    if model.trained_by == "gradient":  # others may hold their training samples, and err nowhere
+        metrics["train_error"] = relative_error(model, converted["train"])
+    return metrics

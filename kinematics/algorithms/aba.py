@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from kinematics.algorithms import terms
+from kinematics.algorithms import joint_terms
 from kinematics.algorithms.crba import mass_matrix
 from kinematics.algorithms.rnea import body_wrenches, rigid_forces
-from kinematics.arrays.inputs import Inputs, enter
-from kinematics.arrays.operations import Array
-from kinematics.arrays.placement import Placement
-from kinematics.arrays.reading import Level, Slot
-from kinematics.arrays.spatial import BIAS_ROWS, rigid_blocks, with_bias
+from kinematics.arrays import Array
+from kinematics.recursion.inputs import Inputs, enter
+from kinematics.recursion.layout import Level, Slot
+from kinematics.recursion.placement import Placement
 from kinematics.robot.tree import Robot
+from kinematics.spatial.algebra import BIAS_ROWS, rigid_blocks, with_bias
 
 
 def aba(robot: Robot, q: Any, v: Any, tau: Any, f_ext: Any = None) -> Array:
@@ -28,33 +28,33 @@ def aba(robot: Robot, q: Any, v: Any, tau: Any, f_ext: Any = None) -> Array:
     return enter(robot, q, v, tau=tau, f_ext=f_ext).run(accelerations)
 
 
-def accelerations(given: Inputs) -> Array:
+def accelerations(inputs: Inputs) -> Array:
     """Forward dynamics of checked inputs (nv, B)."""
-    place = Placement(given.read, given.q)
-    force = given.public["tau"].T
-    passive = terms.velocity_forces(given)
+    place = Placement(inputs.layout, inputs.q)
+    force = inputs.public["tau"].T
+    passive = joint_terms.velocity_forces(inputs)
     if passive is not None:
         force = force - passive
-    if given.robot.mimic:
-        rest = force - rigid_forces(given, place)
-        return given.xp.solve(mass_matrix(given, place), rest)
-    return given.read.public_dofs(articulated_motion(given, place, force.T))
+    if inputs.robot.mimic:
+        rest = force - rigid_forces(inputs, place)
+        return inputs.xp.solve(mass_matrix(inputs, place), rest)
+    return inputs.layout.public_dofs(articulated_motion(inputs, place, force.T))
 
 
-def articulated_motion(given: Inputs, place: Placement, force: Array) -> Array:
+def articulated_motion(inputs: Inputs, place: Placement, force: Array) -> Array:
     """The accelerations (nv, B) in level order; ``force`` (B, nv) in the robot's order."""
-    read, xp = given.read, given.xp
-    rigid = rigid_blocks(xp, given.pi, given.q)
-    wrenches = xp.split(body_wrenches(given, place), read.body_sizes)
-    tau = _padded(xp, read.dofs(force))
-    armature = terms.present(given, "armature")
-    rotor = None if armature is None else _padded(xp, read.dofs(armature.T))
+    layout, xp = inputs.layout, inputs.xp
+    rigid = rigid_blocks(xp, inputs.pi, inputs.q)
+    wrenches = xp.split(body_wrenches(inputs, place), layout.body_sizes)
+    tau = _padded(xp, layout.dofs(force))
+    armature = joint_terms.present(inputs, "armature")
+    rotor = None if armature is None else _padded(xp, layout.dofs(armature.T))
 
     def inward(level: Level, total: Array) -> tuple[list[Array], Array]:
         bias = wrenches[level.number]
-        if level.number == len(read.levels) - 1:
+        if level.number == len(layout.levels) - 1:
             total = with_bias(xp, total, bias)
-        else:  # the sum over the children is nobody else's
+        else:  # the sum over the children is used nowhere else
             total = xp.add_rows(total, BIAS_ROWS, bias)
         block = total.reshape(total.shape[0], 6, 7, total.shape[-1])
         pivots = []

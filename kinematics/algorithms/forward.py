@@ -1,4 +1,4 @@
-"""Forward dynamics for numbers: the recursion, or its straight-line reading where that is faster.
+"""Forward dynamics for numbers: the recursion, or its straight-line program where that is faster.
 
 A recursion over arrays makes few calls on large arrays, which suits graphics cards, small batches
 of large trees and gradients with respect to inertial parameters. On a CPU other batches are faster,
@@ -6,7 +6,7 @@ large ones several times, through the straight-line program of the same algorith
 columns that stay in cache, numpy's up to WIDE states and torch's beyond. A single state of a chain
 is fastest as plain floats.
 
-Which reading answers depends on the robot and the batch size alone, never on earlier calls, so
+Which of the two answers depends on the robot and the batch size alone, never on earlier calls, so
 that the same question gets the same bits. The price is a trace, tens of milliseconds for an arm, at
 the first call of each new robot; `kinematics.algorithms.aba.aba` is the recursion without it.
 """
@@ -24,11 +24,12 @@ from torch import Tensor
 
 from kinematics.algorithms.aba import accelerations
 from kinematics.algorithms.rnea import rnea
-from kinematics.arrays.inputs import Inputs, enter, plain
-from kinematics.arrays.operations import Array
-from kinematics.programs.evaluation import lean_function
+from kinematics.arrays import Array
+from kinematics.programs.compile import robot_program
 from kinematics.programs.program import Program, ProgramError
-from kinematics.robot.states import random_state
+from kinematics.programs.source.python import column_function
+from kinematics.recursion.inputs import Inputs, enter, plain
+from kinematics.robot.random import random_state
 from kinematics.robot.tree import Robot
 
 LARGE = 512  # states from which columns beat the recursion where gradients are recorded
@@ -63,36 +64,37 @@ def aba(robot: Robot, q: Any, v: Any, tau: Any, f_ext: Any = None) -> Array:
     Featherstone (2008), table 7.1. Robots with mimic joints are solved through their mass matrix.
     Raises RobotError on wrong shapes.
     """
-    given = enter(robot, q, v, tau=tau, f_ext=f_ext)
-    if given.count and given.parameters.shape[0] == 1 and f_ext is None and not robot.mimic:
-        answer = _straight_answer(given)
+    inputs = enter(robot, q, v, tau=tau, f_ext=f_ext)
+    if inputs.count and inputs.parameters.shape[0] == 1 and f_ext is None and not robot.mimic:
+        answer = _by_program(inputs)
         if answer is not None:
             return answer
-    return given.run(accelerations)
+    return inputs.run(accelerations)
 
 
-def _straight_answer(given: Inputs) -> Array | None:
-    """What the program answers; None where the recursion is faster or alone can."""
-    robot, count, q = given.robot, given.count, given.public["q"]
-    numbers = given.back is not None or (
-        isinstance(q, Tensor) and plain([given.public[name] for name in ("q", "v", "tau")])
+def _by_program(inputs: Inputs) -> Array | None:
+    """Accelerations by the straight-line program; None where the recursion is faster, or alone
+    applies."""
+    robot, count, q = inputs.robot, inputs.count, inputs.public["q"]
+    numbers = inputs.result_dtype is not None or (
+        isinstance(q, Tensor) and plain([inputs.public[name] for name in ("q", "v", "tau")])
     )
     levels = _levels(robot)
     if not numbers:
         large = count >= LARGE and _columns_suit(q)
-        straight = _straight(robot) if large else None
-        return None if straight is None else straight.many(given, "torch")
+        straight = _straight_line(robot) if large else None
+        return None if straight is None else straight.many(inputs, "torch")
     if count == 1:
-        if given.back is None or _FLOAT * _USUAL * robot.nb > _LEVEL * levels:
+        if inputs.result_dtype is None or _FLOAT * _USUAL * robot.nb > _LEVEL * levels:
             return None
-        straight = _straight(robot)
-        return None if straight is None else straight.one(given)
+        straight = _straight_line(robot)
+        return None if straight is None else straight.one(inputs)
     if not _columns_win(_USUAL * robot.nb / 3, robot.nb, levels, count):
-        return None  # not even a program of few operations would be worth its making
-    straight = _straight(robot)
+        return None  # even a program of few operations would not be worth making
+    straight = _straight_line(robot)
     if straight is None or not _columns_win(straight.size, robot.nb, levels, count):
         return None
-    return straight.many(given, "numpy" if count <= WIDE else "torch")
+    return straight.many(inputs, "numpy" if count <= WIDE else "torch")
 
 
 def _columns_win(operations: float, nb: int, levels: int, count: int) -> bool:
@@ -112,8 +114,8 @@ def _levels(robot: Robot) -> int:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Straight:
-    """The straight-line readings of one robot, and the parameters they were made from."""
+class _StraightLine:
+    """The straight-line program of one robot, as functions, and the parameters it was made from."""
 
     program: Program
     size: int  # operations
@@ -124,31 +126,31 @@ class _Straight:
     def function(self, module: str) -> Callable[..., list[Any]]:
         """The program over "numpy" or "torch" columns or over floats ("math")."""
         if module not in self.functions:
-            self.functions[module] = lean_function(self.program, module)
+            self.functions[module] = column_function(self.program, module)
         return self.functions[module]
 
     def holds(self, robot: Robot) -> bool:
         """Whether the robot's tensors are still what they were (they may be changed in place)."""
         return self.versions == _versions(robot) and torch.equal(self.pi, robot.pi)
 
-    def one(self, given: Inputs) -> Array:
+    def one(self, inputs: Inputs) -> Array:
         """A single state, as floats."""
-        x = given.public
+        x = inputs.public
         state = [*x["q"][0].tolist(), *x["v"][0].tolist(), *x["tau"][0].tolist()]
         try:
             a = self.function("math")(*state)
         except (ValueError, ZeroDivisionError, OverflowError):  # infinite angles, singular bodies
-            return given.run(accelerations)
-        return torch.tensor(a, dtype=given.back).reshape(*given.batch, -1)
+            return inputs.run(accelerations)
+        return torch.tensor(a, dtype=inputs.result_dtype).reshape(*inputs.batch, -1)
 
-    def many(self, given: Inputs, module: str) -> Array:
+    def many(self, inputs: Inputs, module: str) -> Array:
         """A batch, column by column."""
         of = self._numpy if module == "numpy" else self._torch
         parts = []
-        for start in range(0, given.count, COLUMN):
-            parts.append(of([given.public[n][start : start + COLUMN] for n in ("q", "v", "tau")]))
+        for start in range(0, inputs.count, COLUMN):
+            parts.append(of([inputs.public[n][start : start + COLUMN] for n in ("q", "v", "tau")]))
         whole = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return whole if len(given.batch) == 1 else whole.reshape(*given.batch, -1)
+        return whole if len(inputs.batch) == 1 else whole.reshape(*inputs.batch, -1)
 
     def _torch(self, rows: list[Tensor]) -> Tensor:
         table = torch.cat(rows, -1).T.contiguous()
@@ -166,38 +168,36 @@ class _Straight:
         return torch.from_numpy(out)
 
 
-_made: WeakKeyDictionary[Robot, _Straight] = WeakKeyDictionary()
-_singular: WeakSet[Robot] = WeakSet()
+_STRAIGHT_LINES: WeakKeyDictionary[Robot, _StraightLine] = WeakKeyDictionary()
+_NOT_STRAIGHT: WeakSet[Robot] = WeakSet()
 
 
-def _straight(robot: Robot) -> _Straight | None:
-    """The straight-line readings; None where parameters are differentiated or singular."""
-    found = _made.get(robot)
+def _straight_line(robot: Robot) -> _StraightLine | None:
+    """The straight-line program; None where parameters are differentiated or singular."""
+    found = _STRAIGHT_LINES.get(robot)
     if found is not None and found.holds(robot):
         return found
-    if robot in _singular or not _fixed(robot):
+    if robot in _NOT_STRAIGHT or not _fixed(robot):
         return None
-    from kinematics.programs.compile import robot_program
-
     try:
         program = robot_program(robot, "aba", order="aba")
     except ProgramError:  # bodies without inertia (nan, as it should be), springs of ball joints
-        _singular.add(robot)
+        _NOT_STRAIGHT.add(robot)
         return None
-    made = _Straight(
+    made = _StraightLine(
         program=program,
         size=sum(program.operations.values()),
         pi=robot.pi.clone(),
         versions=_versions(robot),
     )
     if not _as_exact(robot, made):
-        _singular.add(robot)
+        _NOT_STRAIGHT.add(robot)
         return None
-    _made[robot] = made
+    _STRAIGHT_LINES[robot] = made
     return made
 
 
-def _as_exact(robot: Robot, made: _Straight) -> bool:
+def _as_exact(robot: Robot, made: _StraightLine) -> bool:
     """Whether the program loses no more digits than the recursion, at fixed far states.
 
     Expanded formulas may cancel where the recursion does not (seen: four digits on one arm).
@@ -205,9 +205,9 @@ def _as_exact(robot: Robot, made: _Straight) -> bool:
     q, v, a = random_state(robot, 4, q=100.0, v=50.0, a=50.0)
     with torch.no_grad():
         tau = rnea(robot, q, v, a)
-        given = enter(robot, q, v, tau=tau)
-        error = (made.many(given, "numpy") - a).abs().max()
-        usual = (given.run(accelerations) - a).abs().max()
+        inputs = enter(robot, q, v, tau=tau)
+        error = (made.many(inputs, "numpy") - a).abs().max()
+        usual = (inputs.run(accelerations) - a).abs().max()
     return not bool(error > max(10 * float(usual), 1e-11 * float(a.abs().max())))
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinematics.arrays import rotations as rot
-from kinematics.arrays.arguments import as_array, check_robot, check_width, common_batch, normalise
-from kinematics.robot.tree import Robot
+from kinematics.recursion.inputs import as_array, check_width, common_batch, normalise
+from kinematics.robot.tree import Robot, check_robot
+from kinematics.spatial import rotations as rot
 
 
 def integrate(robot: Robot, q: Any, v: Any, dt: Any = 1.0) -> Tensor:

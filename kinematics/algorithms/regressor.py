@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from kinematics.algorithms.rnea import motions
-from kinematics.arrays import spatial
-from kinematics.arrays.inputs import Inputs, enter
-from kinematics.arrays.operations import Array, namespace
-from kinematics.arrays.placement import Placement
+from kinematics.arrays import Array, namespace
+from kinematics.recursion.inputs import Inputs, enter
+from kinematics.recursion.placement import Placement
 from kinematics.robot.tree import Robot
+from kinematics.spatial import algebra as spatial
 
 
 def regressor(robot: Robot, q: Any, v: Any, a: Any) -> Array:
@@ -22,22 +22,22 @@ def regressor(robot: Robot, q: Any, v: Any, a: Any) -> Array:
     return enter(robot, q, v, a).run(_rows)
 
 
-def _rows(given: Inputs) -> Array:
+def _rows(inputs: Inputs) -> Array:
     """By virtual power: each body's wrench on the motions that the joints above it give to it."""
-    read, xp = given.read, given.xp
-    place = Placement(read, given.q)
-    wrenches = _wrenches(read.own_frames(motions(given, place), slice(None)))
+    layout, xp = inputs.layout, inputs.xp
+    place = Placement(layout, inputs.q)
+    wrenches = _wrenches(layout.own_frames(motions(inputs, place), slice(None)))
     powers = []
-    for level, axes in zip(read.levels, place.axes(), strict=True):
-        axes = read.own_frames(axes, level.bodies).swapaxes(1, 2)
+    for level, axes in zip(layout.levels, place.axes(), strict=True):
+        axes = layout.own_frames(axes, level.bodies).swapaxes(1, 2)
         angular, linear = axes[:, :, :3], axes[:, :, 3:]
         force, turn, lever, moment = (x[level.bodies] for x in wrenches)
         first = spatial.multiply(linear, turn) + spatial.multiply(angular, lever)
         parts = (spatial.multiply(linear, force), first, spatial.multiply(angular, moment))
-        powers.append(xp.concat(parts, axis=2).reshape(-1, 10, given.count))
-    zero = xp.zeros((1, 10, given.count), like=given.q)
-    rows = xp.take(xp.concat((*powers, zero)), read.axis_rows)
-    return given.rows(rows.reshape(read.nv, 10 * read.nb, given.count))
+        powers.append(xp.concat(parts, axis=2).reshape(-1, 10, inputs.count))
+    zero = xp.zeros((1, 10, inputs.count), like=inputs.q)
+    rows = xp.take(xp.concat((*powers, zero)), layout.axis_rows)
+    return inputs.rows(rows.reshape(layout.nv, 10 * layout.nb, inputs.count))
 
 
 def _wrenches(moving: Array) -> tuple[Array, Array, Array, Array]:

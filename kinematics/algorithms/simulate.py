@@ -11,15 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kinematics.algorithms.energy import kinetic_energy, potential_energy
+from kinematics.algorithms.energy import (
+    joint_momentum,
+    kinetic_energy,
+    momentum_rate,
+    potential_energy,
+)
 from kinematics.algorithms.forward import aba
-from kinematics.algorithms.hamiltonian import joint_momentum, momentum_rate
 from kinematics.algorithms.manifold import integrate
-from kinematics.arrays.arguments import as_array, check_robot, check_width, common_batch
 from kinematics.errors import RobotError
-from kinematics.robot.tree import Robot
+from kinematics.recursion.inputs import as_array, check_width, common_batch
+from kinematics.robot.tree import Robot, check_robot
 
-Policy = Callable[[Tensor, Tensor, float], Tensor]  # (q, v, t) -> tau
 Step = Callable[[Robot, Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
@@ -51,7 +54,7 @@ def simulate(
     """Simulate ``steps`` steps of ``dt`` [s] from q0 (..., nq), v0 (..., nv).
 
     ``tau`` is None (no torque), a constant (..., nv), an array (steps, ..., nv) held over each
-    step, or a policy (q, v, t) -> tau asked once a step and held over it. ``integrator``:
+    step, or a policy (q, v, t) -> tau evaluated once a step and held over it. ``integrator``:
     "semi_implicit_euler" (order 1), "rk4" (order 4) or "implicit_midpoint" (order 2, energy
     bounded over long times).
     """

@@ -1,0 +1,1 @@
+"""Robot descriptions: URDF and MJCF, safely read."""

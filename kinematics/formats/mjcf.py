@@ -2,7 +2,8 @@
 
 Body frames stand at the joints' anchors with the MJCF body's axes; coordinates are MuJoCo's
 ``qpos`` (for a free joint our velocity convention differs: body axes, angular first). Several
-joints of one body become a chain of massless bodies. Welded bodies are merged.
+joints of one body become a chain of massless bodies. Welded bodies are merged. What would make
+MuJoCo's compiler run for minutes or out of memory is refused before it starts.
 """
 
 from __future__ import annotations
@@ -10,24 +11,34 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import numpy as np
 import torch
 
-from kinematics.arrays.rotations import clean, log_quaternion
 from kinematics.errors import RobotError
-from kinematics.formats.growing import Growing
-from kinematics.robot import joints, physical
+from kinematics.formats.builder import RobotBuilder
+from kinematics.robot import inertial_parameters, joints
 from kinematics.robot.tree import Robot
+from kinematics.spatial.rotations import clean, log_quaternion, matrix_of_quaternion
 
 GRAVITY = 1 << 7  # mjDSBL_GRAVITY
 KINDS = {0: "free", 1: "spherical", 2: "prismatic", 3: "revolute"}
 
 
 def robot_from_mjcf(
-    text: bytes, path: Path | None, label: str, *, free: bool, joint_terms: bool, tree_only: bool
+    root: Element,
+    text: bytes,
+    path: Path | None,
+    label: str,
+    *,
+    free: bool,
+    joint_terms: bool,
+    tree_only: bool,
 ) -> Robot:
-    """The robot that an MJCF describes. RobotError, in one line, where it cannot be used."""
+    """The robot that an MJCF describes, parsed as ``root``. RobotError, in one line, where it
+    cannot be used."""
+    validate(root, label)
     model, said = _compile(text, path, label)
     notes = _left_out(model, label, tree_only)
     notes += [f"MuJoCo: {' '.join(str(what).split())[:200]}" for what in said]
@@ -108,7 +119,7 @@ class _Tree:
     """The compiled bodies as one joint a body; welded bodies merged into their carriers."""
 
     def __init__(self, model: Any, free: bool) -> None:
-        self.model, self.out = model, Growing()
+        self.model, self.out = model, RobotBuilder()
         self.names = model.names  # every look at it copies it
         # for each MJCF body: the moving body that carries it and its frame's placement there
         self.carrier: list[tuple[int, np.ndarray, np.ndarray]] = [(-1, np.eye(3), np.zeros(3))]
@@ -150,7 +161,7 @@ class _Tree:
         if parent >= 0:
             turn = clean(_matrix(model.body_iquat[body]))
             inertia = turn @ np.diag(model.body_inertia[body]) @ turn.T
-            own_pi = physical.parameters(
+            own_pi = inertial_parameters.about_origin(
                 float(model.body_mass[body]), np.array(model.body_ipos[body]), inertia
             )
             self.out.mass(parent, own_pi, r, p)
@@ -186,14 +197,8 @@ def _spring_reference(model: Any, joint: int, kind: str) -> list[float]:
 
 
 def _matrix(quaternion: np.ndarray) -> np.ndarray:
-    w, x, y, z = quaternion / np.linalg.norm(quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    unit = quaternion / np.linalg.norm(quaternion)
+    return matrix_of_quaternion(unit[None, :, None])[0, :, :, 0]
 
 
 def _about(axis: np.ndarray, angle: float) -> np.ndarray:
@@ -202,3 +207,60 @@ def _about(axis: np.ndarray, angle: float) -> np.ndarray:
 
 def _text(names: bytes, address: int) -> str:
     return names[address : names.index(b"\0", address)].decode(errors="replace")
+
+
+MAX_BODIES = 5_000  # after replication; compiling takes their square
+MAX_PARTS = 20_000  # bodies, joints, geoms and sites after replication
+MAX_ENTRIES = 4096**2  # pixels of a texture, heights of a field, numbers of a user's array
+_SIZES = {
+    "texture": ("width", "height"),
+    "hfield": ("nrow", "ncol"),
+    "flexcomp": ("count",),
+    "composite": ("count",),
+}
+
+
+def validate(root: Element, label: str) -> None:
+    """RobotError, in one line, if compiling this would take long. Included files are not read."""
+    _replicated(root, label)
+    for element in root.iter():
+        limit = MAX_BODIES if element.tag in ("flexcomp", "composite") else MAX_ENTRIES
+        if element.tag in _SIZES:
+            numbers = [n for key in _SIZES[element.tag] for n in _numbers(element.get(key, "1"))]
+            _refuse(math.prod(numbers), limit, f"entries of a <{element.tag}>", label)
+        elif element.tag == "size":
+            for key, value in element.attrib.items():
+                if key != "memory":
+                    _refuse(math.prod(_numbers(value)), MAX_ENTRIES, f"as {key} of <size>", label)
+
+
+def _replicated(root: Element, label: str) -> None:
+    """Count the world's elements as <replicate> will multiply them."""
+    stack = [(world, 1.0) for world in root.findall("worldbody")]
+    parts = bodies = 0.0
+    while stack:
+        element, copies = stack.pop()
+        if element.tag == "replicate":
+            copies *= max(math.prod(_numbers(element.get("count", "1"))), 1.0)
+        if element.tag in ("body", "geom", "site", "joint", "freejoint", "replicate"):
+            parts += copies
+        if element.tag == "body":
+            bodies += copies
+        _refuse(bodies, MAX_BODIES, "bodies", label)
+        _refuse(parts, MAX_PARTS, "elements in the world", label)
+        stack += [(child, copies) for child in element]
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(x) for x in text.split()]
+    except ValueError:
+        return []  # MuJoCo says what is wrong with it
+
+
+def _refuse(found: float, limit: float, what: str, label: str) -> None:
+    if found > limit:
+        raise RobotError(
+            f"expected at most {limit} {what}, found {found:.0f} in {label}; "
+            "strip what is not dynamics"
+        )

@@ -1,33 +1,42 @@
-"""URDF: checked, read through yourdfpy, fixed joints merged, meshes never touched."""
+"""URDF: checked, read through yourdfpy, fixed joints merged, meshes never touched.
+
+Chains of mimic joints are followed to the independent joints that drive them.
+"""
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
+from collections.abc import Collection
 from typing import Any
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from kinematics.arrays.rotations import clean
-from kinematics.formats import mimics, urdf_links
-from kinematics.formats.growing import Growing
+from kinematics.errors import RobotError
+from kinematics.formats.builder import RobotBuilder
 from kinematics.formats.urdf_checks import KINDS, validate
-from kinematics.robot import physical
-from kinematics.robot.coupling import Mimic
+from kinematics.robot import inertial_parameters
+from kinematics.robot.joints import Mimic
 from kinematics.robot.tree import Robot
+from kinematics.spatial.rotations import clean
+
+_LINK_PARTS = ("inertial",)
+_JOINT_PARTS = ("origin", "parent", "child", "axis", "limit", "dynamics", "mimic")
 
 
 def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool) -> Robot:
     """The robot that a parsed URDF describes. RobotError, in one line, where it cannot be used."""
     validate(root, label)
-    model = urdf_links.read(root, label)
-    base, children = urdf_links.tree(model, label)
+    model = _parsed(root, label)
+    base, children = _spanning_tree(model, label)
     links = {link.name: link for link in model.links}
     tree = _Tree()
     if free:
         tree.out.free_root(base)
-        tree.own.append(("root_joint", "free", None, None))
+        tree.joints.append(("root_joint", "free", None, None))
     # depth first, in the order of the document; an entry is a link, the joint that carries it, the
     # moving body that carries both, and the placement of the joint in that body's frame
     stack: list[tuple[Any, str, int, np.ndarray, np.ndarray]] = [
@@ -51,8 +60,8 @@ class _Tree:
     """The moving joints; what a mimic joint has of its own goes to the joint that drives it."""
 
     def __init__(self) -> None:
-        self.out = Growing()
-        self.own: list[tuple[str, str, Any, Any]] = []  # joint, kind, limit, dynamics
+        self.out = RobotBuilder()
+        self.joints: list[tuple[str, str, Any, Any]] = []  # joint, kind, limit, dynamics
         self.mimic: list[Mimic] = []
         self.notes: list[str] = []
 
@@ -66,7 +75,7 @@ class _Tree:
         if kind == "planar":
             return self._planar(joint, parent, rotation, offset, axis)
         number = self.out.joint(joint.name, joint.child, kind, parent, rotation, offset, axis)
-        self.own.append((joint.name, kind, joint.limit, joint.dynamics))
+        self.joints.append((joint.name, kind, joint.limit, joint.dynamics))
         if joint.mimic is not None:
             scale, shift = joint.mimic.multiplier, joint.mimic.offset
             self.mimic.append(
@@ -93,15 +102,15 @@ class _Tree:
         for letter, axis in (("x", first), ("y", np.cross(normal, first))):
             name, body = f"{joint.name}_{letter}", f"{joint.child}_{letter}"
             parent = self.out.joint(name, body, "prismatic", parent, rotation, offset, axis)
-            self.own.append((name, "prismatic", None, joint.dynamics))
+            self.joints.append((name, "prismatic", None, joint.dynamics))
             rotation, offset = np.eye(3), np.zeros(3)
-        self.own.append((joint.name, "continuous", None, joint.dynamics))
+        self.joints.append((joint.name, "continuous", None, joint.dynamics))
         return self.out.joint(
             joint.name, joint.child, "continuous", parent, rotation, offset, normal
         )
 
     def robot(self, name: str, label: str, base: str, joint_terms: bool) -> Robot:
-        mimic, notes = mimics.resolved(self.mimic, self.out.joint_names, label)
+        mimic, notes = _independent_mimics(self.mimic, self.out.joint_names, label)
         self.notes += notes
         self._gather({m.joint: m for m in mimic})
         terms = self.out.terms
@@ -118,7 +127,7 @@ class _Tree:
         """Limits and joint terms of the independent joints; a mimic's terms go to its driver."""
         damping, friction = self.out.terms["damping"], self.out.terms["friction"]
         at: dict[str, int] = {}
-        for name, kind, limit, dynamics in self.own:
+        for name, kind, limit, dynamics in self.joints:
             if name not in mimic:
                 at[name] = len(damping)
                 bounded = kind in ("revolute", "prismatic")
@@ -131,7 +140,7 @@ class _Tree:
                     damping=_value(dynamics, "damping", 0.0),
                     friction=_value(dynamics, "friction", 0.0),
                 )
-        for name, _, _, dynamics in self.own:
+        for name, _, _, dynamics in self.joints:
             if name in mimic and dynamics is not None:
                 row, scale = at[mimic[name].driver], abs(mimic[name].multiplier)
                 damping[row] += scale**2 * float(dynamics.damping or 0.0)
@@ -149,11 +158,115 @@ def _inertia(link: Any, notes: list[str]) -> np.ndarray:
         return np.zeros(10)
     mass = float(inertial.mass or 0.0)
     inertia = np.zeros((3, 3)) if inertial.inertia is None else np.asarray(inertial.inertia, float)
-    reason = physical.objection(mass, inertia)
+    reason = inertial_parameters.impossibility(mass, inertia)
     if reason is not None:
         note = f"link {link.name!r} is not physical: {reason}"
         notes.append(note)
         warnings.warn(note, stacklevel=2)
     placement = np.eye(4) if inertial.origin is None else inertial.origin
     r = clean(placement[:3, :3])
-    return physical.parameters(mass, placement[:3, 3], r @ inertia @ r.T)
+    return inertial_parameters.about_origin(mass, placement[:3, 3], r @ inertia @ r.T)
+
+
+def _parsed(root: Element, label: str) -> Any:
+    """The URDF as yourdfpy reads it: visuals, collisions and meshes stay behind."""
+    kept = Element("robot", {"name": root.get("name") or "robot"})
+    for link in root.findall("link"):
+        kept.append(_only(link, _LINK_PARTS))
+    for joint in root.findall("joint"):
+        kept.append(_only(joint, _JOINT_PARTS))
+    import yourdfpy  # half a second: only when a URDF is read
+
+    try:
+        model = yourdfpy.URDF.load(
+            io.BytesIO(ElementTree.tostring(kept)),
+            build_scene_graph=False,
+            load_meshes=False,
+            build_collision_scene_graph=False,
+            load_collision_meshes=False,
+        )
+    except (ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise RobotError(
+            f"expected a URDF, found one that cannot be read ({error}) in {label}; mend the file"
+        ) from error
+    return model.robot
+
+
+def _only(element: Element, parts: tuple[str, ...]) -> Element:
+    out = Element(element.tag, dict(element.attrib))
+    out.extend(child for child in element if child.tag in parts)
+    return out
+
+
+def _spanning_tree(model: Any, label: str) -> tuple[str, dict[str, list[Any]]]:
+    """The root link, and each link's joints to its children; refuses loops and islands."""
+    children: dict[str, list[Any]] = {}
+    carried: dict[str, str] = {}
+    for joint in model.joints:
+        if joint.child in carried:
+            raise RobotError(
+                f"expected a tree, found link {joint.child!r} as child of both "
+                f"{carried[joint.child]!r} and {joint.name!r} in {label}; cut the closed loop"
+            )
+        carried[joint.child] = joint.name
+        children.setdefault(joint.parent, []).append(joint)
+    roots = [link.name for link in model.links if link.name not in carried]
+    if len(roots) != 1:
+        found = (
+            f"{len(roots)} ({', '.join(roots[:4])})" if roots else "none: the joints form a loop"
+        )
+        raise RobotError(f"expected one root link, found {found} in {label}; connect the links")
+    reached, stack = 0, [roots[0]]
+    while stack:
+        reached += 1
+        stack += [joint.child for joint in children.get(stack.pop(), [])]
+    if reached != len(model.links):
+        raise RobotError(
+            f"expected every link to hang on {roots[0]!r}, found {len(model.links) - reached} "
+            f"in a closed loop apart in {label}; cut the loop"
+        )
+    return roots[0], children
+
+
+def _independent_mimics(
+    mimics: list[Mimic], moving: Collection[str], label: str
+) -> tuple[tuple[Mimic, ...], list[str]]:
+    """Mimics of independent joints only, and notes on those whose driver does not move.
+
+    ``moving`` names the joints that there are. RobotError on a loop of mimics.
+    """
+    moving = set(moving)
+    notes = [
+        f"joint {m.joint!r} mimics {m.driver!r}, which is no moving joint: left independent"
+        for m in mimics
+        if m.driver not in moving
+    ]
+    by_name = {m.joint: m for m in mimics if m.driver in moving}
+    done: dict[str, Mimic] = {}
+    for start in by_name:
+        # down to something known, then back up: every link is followed once
+        chain: dict[str, None] = {}
+        at = start
+        while at in by_name and at not in done:
+            if at in chain:
+                raise RobotError(
+                    f"expected {start!r} to mimic an independent joint, found a loop of mimics "
+                    f"through {at!r} in {label}; make one of them independent"
+                )
+            chain[at] = None
+            at = by_name[at].driver
+        for name in reversed(chain):
+            done[name] = _through(by_name[name], done.get(by_name[name].driver))
+    return tuple(done[name] for name in by_name), notes
+
+
+def _through(m: Mimic, driver: Mimic | None) -> Mimic:
+    """A mimic of a mimic as one of the joint that drives both."""
+    if driver is None:
+        return m
+    return Mimic(
+        joint=m.joint,
+        driver=driver.driver,
+        multiplier=m.multiplier * driver.multiplier,
+        offset=m.offset + m.multiplier * driver.offset,
+    )

@@ -1,4 +1,4 @@
-"""XML from strangers: no entities, no external fetches, bounded size and depth."""
+"""XML from untrusted sources: no entities, no external fetches, bounded size and depth."""
 
 from __future__ import annotations
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kinematics.algorithms.idle import idle_joints
-from kinematics.arrays.arguments import check_robot
+from kinematics.algorithms.crba import joints_without_inertia
 from kinematics.programs.compiler.compiled import CompiledProgram, compile_program
 from kinematics.programs.elimination.search import cheapest_program
 from kinematics.programs.fastest import fastest_order
-from kinematics.programs.program import Program, ProgramError
+from kinematics.programs.graph import Graph
+from kinematics.programs.program import Program, ProgramError, make_program
 from kinematics.programs.tracing import PORTS, check_what, trace, trace_coupled
+from kinematics.robot.tree import check_robot
 
 ORDERS = ("auto", "search", "aba", "crba", "traced")
 
@@ -64,7 +65,7 @@ def compile_robot(
 def robot_program(
     robot: Any, what: str, *, extra_force: Sequence[Any] | None = None, order: str = "auto"
 ) -> Program:
-    """The program that `compile_robot` compiles; "fastest" is a question to a machine, not here."""
+    """The program that `compile_robot` compiles; "fastest", which needs timing, is not accepted."""
     check_robot(robot)
     check_what(what)
     if order not in ORDERS:
@@ -84,7 +85,7 @@ def robot_program(
             return trace(robot, what, extra_force=extra_force)
         return cheapest_program(robot, order=order, extra_force=extra_force)
     except ZeroDivisionError as error:
-        moving = ", ".join(idle_joints(robot)) or "a joint"
+        moving = ", ".join(joints_without_inertia(robot)) or "a joint"
         raise ProgramError(
             f"{robot.name}: expected inertia at every joint, found none that {moving} would move "
             "by itself; give its body or its rotor some"
@@ -112,9 +113,6 @@ def compile_trace(
             "expected sizes={name: columns} for a function to be traced, found none; "
             f"for a robot's forward dynamics they are {', '.join(PORTS['aba'])}"
         )
-    from kinematics.programs.graph import Graph
-    from kinematics.programs.program import make_program
-
     graph = Graph()
     ports = {key: graph.inputs(key, count) for key, count in sizes.items()}
     program = make_program(name, graph, ports, source(*ports.values()))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinematics.programs.graph import Graph
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Graph, Node
 from kinematics.programs.program import Program, ProgramError, make_program
 
 

@@ -45,9 +45,9 @@ def fastest_order(
     near = {name: p for name, p in compiled.items() if p.arithmetic <= NEAR * fewest}
     laps = times(near)
     order = choose(laps, {name: p.arithmetic for name, p in near.items()})
-    told = {name: 1e9 * statistics.median(own) / STATES for name, own in laps.items()}
-    disk_cache.write(key, {"order": order, "nanoseconds": told}, b"")
-    return order, told
+    nanoseconds = {name: 1e9 * statistics.median(own) / STATES for name, own in laps.items()}
+    disk_cache.write(key, {"order": order, "nanoseconds": nanoseconds}, b"")
+    return order, nanoseconds
 
 
 def times(compiled: Mapping[str, CompiledProgram]) -> dict[str, list[float]]:

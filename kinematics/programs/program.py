@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kinematics.errors import WorldlawError
-from kinematics.programs.graph import Graph, as_nodes, reachable
-from kinematics.programs.node import UNARY, Node
-
-if TYPE_CHECKING:
-    from kinematics.programs.symbolic_form import SympyForm
+from kinematics.programs.graph import UNARY, Graph, Node, as_nodes, reachable
 
 TRIG = frozenset({"sin", "cos", "tan"})
 
+SOURCES: dict[str, Callable[[Program, str], str]] = {}
+"""Languages of `Program.source`, each with its emitter: (program, dtype) to text.
+
+This and `FORMS` are filled by `kinematics.programs`, since emitters stand above programs."""
+
+FORMS: dict[str, Callable[[Program], Any]] = {}
+"""What the methods `Program.numpy`, `Program.torch` and `Program.sympy` make of a program."""
+
 
 class ProgramError(WorldlawError):
-    """A program was asked for something it cannot do, or called with wrong arrays."""
+    """A program cannot be made, written or called as requested."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,7 @@ class Program:
 
     ``ports`` are the input arrays in calling order, ``outputs`` an object array of nodes of any
     shape (``()`` for an energy, ``(nv,)`` for forces, ``(nv, nv)`` for a mass matrix).
-    ``passes`` is an account of the algorithm that a person can read, where one was made.
+    ``passes`` is the algorithm written as passes over the tree, where it is known.
     """
 
     name: str
@@ -82,43 +86,25 @@ class Program:
 
     def numpy(self) -> Callable[..., np.ndarray]:
         """A function of numpy arrays (…, columns), one a port; returns (…, *output shape)."""
-        from kinematics.programs.source.python import numpy_function
-
-        return numpy_function(self)
+        function: Callable[..., np.ndarray] = FORMS["numpy"](self)
+        return function
 
     def torch(self) -> Callable[..., Any]:
         """A function of torch tensors (…, columns); differentiable, any dtype and device."""
-        from kinematics.programs.source.python import torch_function
+        function: Callable[..., Any] = FORMS["torch"](self)
+        return function
 
-        return torch_function(self)
-
-    def sympy(self) -> SympyForm:
-        """The program as SymPy expressions with named intermediates."""
-        from kinematics.programs.symbolic_form import sympy_form
-
-        return sympy_form(self)
+    def sympy(self) -> Any:
+        """The program as SymPy expressions with named intermediates, a `SympyForm`."""
+        return FORMS["sympy"](self)
 
     def source(self, language: str = "c", dtype: str = "float64") -> str:
         """The program's source: "python" (numpy), "torch", "c", "cuda", "llvm" or "latex"."""
-        from kinematics.programs import symbolic_form
-        from kinematics.programs.source import c as source_c
-        from kinematics.programs.source import cuda as source_cuda
-        from kinematics.programs.source import llvm as source_llvm
-        from kinematics.programs.source import python as source_python
-
-        writers: dict[str, Callable[[], str]] = {
-            "python": lambda: source_python.numpy_source(self),
-            "torch": lambda: source_python.torch_source(self),
-            "c": lambda: source_c.c_source(self, dtype),
-            "cuda": lambda: source_cuda.cuda_source(self, dtype),
-            "llvm": lambda: source_llvm.llvm_source(self, dtype),
-            "latex": lambda: symbolic_form.latex_source(self),
-        }
-        if language not in writers:
+        if language not in SOURCES:
             raise ProgramError(
-                f"expected a language among {', '.join(writers)}, found {language!r}"
+                f"expected a language among {', '.join(SOURCES)}, found {language!r}"
             )
-        return writers[language]()
+        return SOURCES[language](self, dtype)
 
 
 def make_program(

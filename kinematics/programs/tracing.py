@@ -6,10 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
-from kinematics.programs.from_sympy import extra_nodes
+from kinematics.algorithms.aba import aba
+from kinematics.algorithms.crba import crba
+from kinematics.algorithms.energy import kinetic_energy, potential_energy
+from kinematics.algorithms.rnea import bias, rnea
 from kinematics.programs.graph import Graph, as_nodes
 from kinematics.programs.program import Program, ProgramError, make_program
+from kinematics.programs.symbolic import extra_nodes
+from kinematics.robot.tree import PARAMETERS
 
 PORTS: dict[str, tuple[str, ...]] = {
     "rnea": ("q", "v", "a"),
@@ -20,8 +26,6 @@ PORTS: dict[str, tuple[str, ...]] = {
     "kinetic": ("q", "v"),
 }
 """What can be traced, and the arrays each takes."""
-
-PARAMETERS = ("m", "mx", "my", "mz", "Ixx", "Ixy", "Iyy", "Ixz", "Iyz", "Izz")
 
 
 def check_what(what: str) -> None:
@@ -38,11 +42,6 @@ def make_inputs(graph: Graph, robot: Any, what: str) -> dict[str, np.ndarray]:
 
 
 def _recursion(what: str) -> Callable[..., Any]:
-    from kinematics.algorithms.aba import aba
-    from kinematics.algorithms.crba import crba
-    from kinematics.algorithms.energy import kinetic_energy, potential_energy
-    from kinematics.algorithms.rnea import bias, rnea
-
     found: dict[str, Callable[..., Any]] = {
         "rnea": rnea,
         "aba": aba,
@@ -105,10 +104,6 @@ def trace(
 def trace_coupled(robot: Any, *, extra_force: Sequence[Any] | None = None) -> Program:
     """Forward dynamics of a robot whose joints are coupled (mimic joints): the columns of the
     mass matrix from inverse dynamics, then a sparse LᵀDL; (q, v, tau) to accelerations."""
-    import torch
-
-    from kinematics.algorithms.rnea import bias, rnea
-
     graph = Graph()
     ports = make_inputs(graph, robot, "aba")
     q, v = ports["q"], ports["v"]

@@ -1,0 +1,1 @@
+"""The robot: its tree, joints and inertial parameters; random robots and states."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import MISSING, asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kinematics.errors import RobotError
-from kinematics.robot.coupling import Mimic
-from kinematics.robot.fields import ARRAYS
-
-if TYPE_CHECKING:
-    from kinematics.robot.tree import Robot
+from kinematics.robot.joints import Mimic
 
 
-def describe(robot: Robot) -> dict[str, Any]:
+def describe(robot: Any) -> dict[str, Any]:
     """The fields of ``robot`` as lists, words and numbers."""
     out: dict[str, Any] = {}
     for f in fields(robot):
@@ -31,8 +28,13 @@ def describe(robot: Robot) -> dict[str, Any]:
     return out
 
 
-def fields_of(cls: type[Robot], description: dict[str, Any]) -> dict[str, Any]:
-    """The fields that ``describe`` wrote down; RobotError where it did not write this."""
+def fields_of(
+    cls: type[Any], description: dict[str, Any], arrays: Collection[str]
+) -> dict[str, Any]:
+    """The fields that ``describe`` wrote down; RobotError where it did not write this.
+
+    ``cls`` is the robot's dataclass, ``arrays`` names its fields that are tensors.
+    """
     if not isinstance(description, dict):
         raise RobotError(
             f"expected a dictionary of a Robot's fields, found {type(description).__name__}; "
@@ -51,12 +53,12 @@ def fields_of(cls: type[Robot], description: dict[str, Any]) -> dict[str, Any]:
             f"expected every field of a Robot, found none of {', '.join(missing)}; "
             "write the description with Robot.to_dict"
         )
-    return {name: _field(name, value) for name, value in description.items()}
+    return {name: _field(name, value, name in arrays) for name, value in description.items()}
 
 
-def _field(name: str, value: Any) -> Any:
+def _field(name: str, value: Any, is_array: bool) -> Any:
     try:
-        if name in ARRAYS:
+        if is_array:
             return torch.tensor(_decode(value), dtype=torch.float64)
         if name in ("joint_names", "body_names", "kinds", "notes"):
             return tuple(str(x) for x in value)

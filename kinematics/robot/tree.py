@@ -1,4 +1,4 @@
-"""The robot: a constant tree, and inertial parameters as tensors."""
+"""The robot: a constant tree of bodies, and its inertial parameters as tensors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kinematics.arrays import lazy
 from kinematics.errors import RobotError
-from kinematics.robot import joints
-from kinematics.robot import serialization as robot_json
-from kinematics.robot.coupling import Coupling, Mimic, coupling
-from kinematics.robot.fields import ARRAYS, NOT_GEOMETRY, PER_POSITION, PER_VELOCITY, check
-from kinematics.robot.graph import graph_of
-from kinematics.robot.lazy import lazy
+from kinematics.robot import joints, serialization
+from kinematics.robot.joints import Coupling, Mimic
 
 PARAMETERS = ("m", "mx", "my", "mz", "Ixx", "Ixy", "Iyy", "Ixz", "Iyz", "Izz")
+
+# the robot's arrays, and the fields that leave the geometry of the tree as it is
+_PER_BODY = {"tree_rotation": (3, 3), "tree_offset": (3,), "axes": (3,)}
+_PER_VELOCITY = (
+    "armature", "damping", "friction", "stiffness", "spring_reference",
+    "velocity_limit", "effort_limit",
+)  # fmt: skip
+_PER_POSITION = ("lower", "upper")
+_NOT_GEOMETRY = {"pi", "name", "notes", "friction_speed", *_PER_VELOCITY, *_PER_POSITION}
+_ARRAYS = (*_PER_BODY, "pi", "gravity", *_PER_VELOCITY, *_PER_POSITION)
+_LISTED = 10  # joints that a robot's representation names
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,7 +41,7 @@ class Robot:
 
     Joint terms (nv,): armature, damping (viscous), friction (Coulomb, smoothed), stiffness about
     ``spring_reference`` (a rotation vector, then a position, for joints that turn freely; see
-    `kinematics.algorithms.springs`). Limits are infinite where the description is silent.
+    `kinematics.algorithms.joint_terms`). Limits are infinite where the description is silent.
     ``friction_speed`` [rad/s | m/s] is the width of the smoothed Coulomb step tanh(v / speed).
     """
 
@@ -63,10 +71,16 @@ class Robot:
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
-        check(self)
+        _check(self)
 
     def __repr__(self) -> str:
-        return f"Robot({self.name!r}, nb={self.nb}, nq={self.nq}, nv={self.nv})"
+        """One line: the name, nq, nv, and the first joints with their kinds."""
+        listed = [
+            f"{name} ({kind})" for name, kind in zip(self.joint_names, self.kinds, strict=True)
+        ][:_LISTED]
+        if self.nb > _LISTED:
+            listed.append(f"… {self.nb - _LISTED} more")
+        return f"Robot({self.name!r}, nq={self.nq}, nv={self.nv}, joints: {', '.join(listed)})"
 
     @property
     def nb(self) -> int:
@@ -106,7 +120,9 @@ class Robot:
     @lazy
     def coupling(self) -> Coupling:
         """How the coordinates drive the full tree, where joints mimic others."""
-        return coupling(self)
+        return joints.coupling(
+            self.joint_names, self.q_slices, self.v_slices, self.mimic, nv=self.nv
+        )
 
     @lazy
     def active_terms(self) -> frozenset[str]:
@@ -131,8 +147,8 @@ class Robot:
         nq = sum(joints.NQ[kind] for kind in self.kinds)
         nv = sum(joints.NV[kind] for kind in self.kinds)
         zero = self.axes.new_zeros
-        sized: dict[str, Any] = {name: zero(nv) for name in PER_VELOCITY}
-        sized |= {name: zero(nq) for name in PER_POSITION}
+        sized: dict[str, Any] = {name: zero(nv) for name in _PER_VELOCITY}
+        sized |= {name: zero(nq) for name in _PER_POSITION}
         return replace(self, mimic=(), **sized)
 
     @lazy
@@ -175,7 +191,23 @@ class Robot:
     @lazy
     def graph(self) -> nx.DiGraph:
         """One node a moving body, edges parent to child, with joint names and inertias."""
-        return graph_of(self)
+        graph: nx.DiGraph = nx.DiGraph(name=self.name, base=self.base_name)
+        pi = self.pi.detach().cpu() if isinstance(self.pi, Tensor) else self.pi
+        for i, body in enumerate(self.body_names):
+            mass, moment, inertia = pi[..., i, 0], pi[..., i, 1:4], pi[..., i, 4:]
+            graph.add_node(
+                body,
+                index=i,
+                joint=self.joint_names[i],
+                kind=self.kinds[i],
+                mass=_plain(mass),
+                first_moment=_plain(moment),
+                inertia=_plain(inertia),
+            )
+            if self.parents[i] >= 0:
+                parent = self.body_names[self.parents[i]]
+                graph.add_edge(parent, body, joint=self.joint_names[i])
+        return graph
 
     def replace(self, **changes: Any) -> Robot:
         """A copy with some fields changed; arrays are converted, shapes checked."""
@@ -185,15 +217,15 @@ class Robot:
                 f"expected fields of a Robot, found {', '.join(sorted(unknown))}; "
                 f"the fields are {', '.join(f.name for f in fields(self) if f.init)}"
             )
-        for name in set(changes) & set(ARRAYS):
+        for name in set(changes) & set(_ARRAYS):
             value = changes[name]
             symbolic = isinstance(value, np.ndarray) and value.dtype.hasobject
             if not isinstance(value, Tensor) and not symbolic:
                 changes[name] = self._tensor(name, value)
         changed = replace(self, **changes)
-        if set(changes) <= NOT_GEOMETRY:
-            # readings depend on tree and gravity alone: identification loops replace pi only
-            kept = ("topology", "reading")
+        if set(changes) <= _NOT_GEOMETRY:
+            # layouts depend on tree and gravity alone: identification loops replace pi only
+            kept = ("topology", "layout")
             changed._cache.update({k: x for k, x in self._cache.items() if k[0] in kept})
         return changed
 
@@ -216,19 +248,19 @@ class Robot:
             )
         moved: dict[str, Any] = {
             name: value.to(dtype=dtype, device=device)
-            for name in ARRAYS
+            for name in _ARRAYS
             if isinstance(value := getattr(self, name), Tensor)
         }
         return replace(self, **moved)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able description; ``from_dict`` restores it exactly."""
-        return robot_json.describe(self)
+        return serialization.describe(self)
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Robot:
         """The robot that ``to_dict`` described."""
-        return cls(**robot_json.fields_of(cls, description))
+        return cls(**serialization.fields_of(cls, description, _ARRAYS))
 
 
 def build(
@@ -259,7 +291,7 @@ def build(
     def tensor(x: Any) -> Tensor:
         return torch.as_tensor(x, dtype=torch.float64)
 
-    defaults: dict[str, Any] = {key: torch.zeros(nv, dtype=torch.float64) for key in PER_VELOCITY}
+    defaults: dict[str, Any] = {key: torch.zeros(nv, dtype=torch.float64) for key in _PER_VELOCITY}
     defaults["velocity_limit"] = defaults["effort_limit"] = torch.full((nv,), torch.inf).double()
     defaults["lower"] = torch.full((nq,), -torch.inf).double()
     defaults["upper"] = torch.full((nq,), torch.inf).double()
@@ -279,3 +311,67 @@ def build(
         **defaults,
         **optional,
     )
+
+
+def _check(robot: Robot) -> None:
+    """RobotError, in one line, at the first field that does not fit the others."""
+    nb = robot.nb
+    if nb == 0:
+        raise RobotError(
+            f"expected a robot with at least one moving joint, found none in {robot.name}; "
+            'load it with root="free", or check the joint types'
+        )
+    for kind in robot.kinds:
+        if kind not in joints.KINDS:
+            raise RobotError(
+                f"expected a joint kind among {', '.join(joints.KINDS)}, found {kind!r}; "
+                "rename or replace the joint"
+            )
+    if len(robot.parents) != nb or any(not -1 <= p < i for i, p in enumerate(robot.parents)):
+        raise RobotError(
+            f"expected {nb} parents, each -1 or an earlier joint, found {list(robot.parents)}; "
+            "order the joints depth first"
+        )
+    index = {name: i for i, name in enumerate(robot.joint_names)}
+    mimicking = {m.joint for m in robot.mimic}
+    for m in robot.mimic:
+        ends = (m.joint, m.driver)
+        single = all(e in index and joints.NV[robot.kinds[index[e]]] == 1 for e in ends)
+        if not single or m.driver in mimicking:
+            raise RobotError(
+                f"expected {m.joint!r} to mimic an independent joint of one velocity, "
+                f"found {m.driver!r}; name the independent joint"
+            )
+    for label, names in (("joint", robot.joint_names), ("body", robot.body_names)):
+        if len(names) != nb or len(set(names)) != nb:
+            raise RobotError(
+                f"expected {nb} distinct {label} names, found {len(set(names))} of {len(names)}; "
+                "rename the duplicates"
+            )
+    shapes: dict[str, tuple[int, ...]] = {key: (nb, *tail) for key, tail in _PER_BODY.items()}
+    shapes |= dict.fromkeys(_PER_VELOCITY, (robot.nv,))
+    shapes |= dict.fromkeys(_PER_POSITION, (robot.nq,))
+    shapes |= {"gravity": (3,)}
+    for key, shape in shapes.items():
+        found = tuple(getattr(robot, key).shape)
+        if found != shape:
+            raise RobotError(
+                f"expected {key} of shape {shape} for {robot.name}, found {found}; reshape it"
+            )
+    if tuple(robot.pi.shape[-2:]) != (nb, 10):
+        raise RobotError(
+            f"expected pi of shape (..., {nb}, 10) for {robot.name}, "
+            f"found {tuple(robot.pi.shape)}; give ten parameters a body"
+        )
+
+
+def check_robot(robot: Any) -> None:
+    """RobotError unless ``robot`` is one."""
+    if not isinstance(robot, Robot):
+        raise RobotError(
+            f"expected a Robot first, found {type(robot).__name__}; make one by kinematics.load"
+        )
+
+
+def _plain(x: Any) -> Any:
+    return x.tolist() if hasattr(x, "tolist") else x

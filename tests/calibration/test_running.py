@@ -17,10 +17,10 @@ def chosen():
     return running.plan(robots=["one hinge"], share=0.1)
 
 
-def measured(cage, **more) -> Record:
+def measured(case, **more) -> Record:
     fields = {
-        "name": cage.name, "robot": cage.robot, "nv": 1, "kind": cage.planted.kind,
-        "truth": cage.planted.truth, "strength": "", "noise": "clean", "edges": {},
+        "name": case.name, "robot": case.robot, "nv": 1, "kind": case.planted.kind,
+        "truth": case.planted.truth, "strength": "", "noise": "clean", "edges": {},
         "departure": None, "answer": judge([]).answer, "confidence": 0.5, "evidence": [],
         "reach": {}, "resolution": (0.0, 0.0), "queries": 3, "seconds": 0.1,
         "budget": "standard", "seed": 0, "instrument": records.instrument(),
@@ -31,11 +31,11 @@ def measured(cage, **more) -> Record:
 def test_what_is_measured_by_the_same_code_is_kept_and_the_rest_made(chosen, tmp_path, monkeypatch):
     asked = []
 
-    def examine(cage, **_):
-        asked.append(cage.name)
+    def examine(case, **_):
+        asked.append(case.name)
         if len(asked) == 2:
             raise ModelError("expected a model that answers, found none")
-        return measured(cage)
+        return measured(case)
 
     monkeypatch.setattr(running, "examine", examine)
     assert len(chosen) > 3
@@ -54,14 +54,16 @@ def test_what_is_measured_by_the_same_code_is_kept_and_the_rest_made(chosen, tmp
 
 
 def test_nothing_is_begun_after_the_end(chosen, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "examine", lambda cage, **_: pytest.fail("begun"))
+    monkeypatch.setattr(running, "examine", lambda case, **_: pytest.fail("begun"))
     late = running.run(chosen, tmp_path, minutes=-1.0)
     assert late.left == [c.name for c in chosen]
 
 
 @pytest.mark.slow
 def test_many_processes_measure_what_one_does(tmp_path):
-    chosen = [c for c in catalogue.cages(["one hinge"]) if c.planted.kind in ("exact", "float32")]
+    chosen = [
+        c for c in catalogue.planted_cases(["one hinge"]) if c.planted.kind in ("exact", "float32")
+    ]
     alone = running.run(chosen, tmp_path / "one")
     several = running.run(chosen, tmp_path / "two", workers=2)
     for a, b in zip(alone.records, several.records, strict=True):
@@ -69,7 +71,7 @@ def test_many_processes_measure_what_one_does(tmp_path):
         assert a.values == b.values
 
 
-def test_unused_robots_come_from_a_folder_or_not_at_all(tmp_path):
+def test_robots_not_fitted_on_come_from_a_folder_or_not_at_all(tmp_path):
     from kinematics.errors import RobotError
 
     with pytest.raises(RobotError, match="asr_twodof"):
@@ -81,7 +83,7 @@ def test_unused_robots_come_from_a_folder_or_not_at_all(tmp_path):
     assert names["finger"]().nv == 3
 
 
-def test_any_first_part_of_the_zoo_is_balanced():
+def test_any_first_part_of_the_plan_is_balanced():
     from collections import Counter
 
     chosen = running.plan(robots=["one hinge", "double pendulum", "spatial chain of 5"])

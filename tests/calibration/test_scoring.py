@@ -1,11 +1,15 @@
-"""Fitting and counting, on records made up so that the right answer is known."""
+"""Fitting, counting and costs, on made-up records whose right answer is known."""
+
+import tomllib
 
 import numpy as np
 import pytest
 
+from discover.bench import verdict as costs
 from discover.calibration import fitting, scoring
 from discover.calibration.records import Record
 from discover.calibration.running import _fraction
+from discover.judgement import thresholds
 from discover.judgement.evidence import Evidence
 from discover.judgement.verdict import ANSWERS, Calibration, judge, strengths
 
@@ -84,27 +88,40 @@ def test_what_is_left_out_is_not_seen():
     np.testing.assert_allclose(p[0], alone[0])
 
 
-def test_adopted_calibration_is_read_back(tmp_path):
-    from pathlib import Path
-
-    from discover.judgement import verdict
-
+def test_adopting_a_calibration_changes_nothing_else_in_the_file(tmp_path):
     path = tmp_path / "thresholds.toml"
-    path.write_text((Path(verdict.__file__).parent / "thresholds.toml").read_text())
+    path.write_text(thresholds.FILE.read_text())
+    before = tomllib.loads(path.read_text())
+    comments = [x.strip() for x in path.read_text().splitlines() if x.strip().startswith("#")]
+    name = "physics: refit error far out"
     mine = Calibration(
         sharpness=1.25,
         offsets={"lookup table": 0.1, "physics": -0.2, "alternative law": 0.3},
         lapse=0.02,
+        bounds={name: 0.123456},
     )
     for _ in range(2):  # a second time replaces the first
         fitting.adopt(mine, path, command="discover calibrate", models=7, code="abc")
-    import tomllib
-
-    stored = tomllib.loads(path.read_text())["calibration"]
-    assert path.read_text().count("[calibration]") == 1
+    after = tomllib.loads(path.read_text())
+    stored = after.pop("calibration")
+    del before["calibration"]
+    assert after == before
+    assert [
+        x.strip() for x in path.read_text().splitlines() if x.strip().startswith("#")
+    ] == comments
     assert stored["sharpness"] == 1.25
     assert stored["offsets"] == mine.offsets
     assert stored["models"] == 7
+    assert stored["bounds"] == {name: 0.1235}
+
+
+def test_a_file_without_a_calibration_gets_one(tmp_path):
+    path = tmp_path / "thresholds.toml"
+    path.write_text("# why\n[numbers.room]\nx = { value = 1.0 }  # because\n")
+    mine = Calibration(sharpness=1.0, offsets=dict.fromkeys(ANSWERS[:3], 0.0), lapse=0.02)
+    fitting.adopt(mine, path, command="c", models=7, code="abc")
+    assert path.read_text().startswith("# why\n[numbers.room]\nx = { value = 1.0 }  # because\n")
+    assert tomllib.loads(path.read_text())["calibration"]["bounds"] == {}
 
 
 def test_counts_of_planted_answers():
@@ -145,7 +162,7 @@ def test_strengths_are_what_the_verdict_uses():
 
 
 def test_bounds_are_fitted_and_move_no_further_than_their_meaning():
-    from discover.judgement.verdict import rules
+    from discover.judgement.thresholds import rules
 
     name = "physics: refit error far out"
     rule = next(r for r in rules() if r.name == name)
@@ -196,3 +213,18 @@ def test_physics_at_a_coarse_resolution_is_never_surer_than_nine_tenths():
     )  # fmt: skip
     assert rows[0, ANSWERS.index("physics")] > 0.9
     assert rows[1, ANSWERS.index("physics")] < 0.9
+
+
+def test_medians_of_costs_are_of_robots_of_a_size():
+    def measured(robot: str, nv: int, kind: str, seconds: float) -> Record:
+        return record(
+            f"{robot}: {kind}", "physics", [], robot=robot, nv=nv, kind=kind, answer="physics",
+            confidence=0.9, seconds=seconds, cpu=seconds / 2,
+        )  # fmt: skip
+
+    times = (1, 2, 30, 40, 50)
+    rows = [measured("arm", 7, k, s) for k, s in zip(costs.KINDS, times, strict=True)]
+    report = costs.report([*rows, measured("hinge", 1, "exact", 0.2)])
+    assert "| 1 to 3 | 0.1 | 0.2 | 5 s |" in report
+    assert "| 4 to 7 | 15.0 | 30.0 | 30 s |" in report
+    assert "8 to 18" not in report

@@ -5,7 +5,7 @@ import torch
 
 import discover
 from discover.calibration.planted import alternatives, catalogue, hybrids, physics, tables
-from tests.bench.laws import planted as unlisted
+from tests.bench.laws.planted import SUITES, robot_of
 from tests.bench.laws.planting import laws_of, plant, with_noise
 
 
@@ -25,7 +25,7 @@ def setting():
     ["other bodies outside in q", "speeds stop", "angles stop", "one joint's angle stops"],
 )
 def test_exact_inside_and_broken_outside_is_undetermined_with_its_edge(setting, kind):
-    planted = next(p for p in hybrids.zoo(setting) if p.kind == kind)
+    planted = next(p for p in hybrids.planted_models(setting) if p.kind == kind)
     exam = examine(setting, planted)
     assert exam.verdict == "undetermined"
     (axis, edge), *_ = planted.edges.items()
@@ -33,14 +33,14 @@ def test_exact_inside_and_broken_outside_is_undetermined_with_its_edge(setting, 
 
 
 def test_a_law_to_the_last_digit_with_nothing_outside_is_no_table(setting):
-    planted = next(p for p in hybrids.zoo(setting) if p.kind == "silent outside")
+    planted = next(p for p in hybrids.planted_models(setting) if p.kind == "silent outside")
     assert examine(setting, planted).verdict == "undetermined"
 
 
 @pytest.mark.slow
 def test_what_stops_at_a_total_speed_is_a_law():
-    suite = unlisted.SUITES["strangers 2R"]
-    robot = unlisted.robot_of(suite)
+    suite = SUITES["third 2R"]
+    robot = robot_of(suite)
     law = next(x for x in laws_of(suite.laws)(robot) if x.name == "speed limit")
     model = with_noise(plant(robot, law, suite.region), robot, suite.region, 1e-3, 1000)
     exam = discover.examine(model, robot, suite.region)
@@ -50,7 +50,7 @@ def test_what_stops_at_a_total_speed_is_a_law():
 
 @pytest.mark.parametrize("kind", ["exact", "joint terms", "RK4 steps of 0.05 s", "quantised"])
 def test_exact_physics_needs_few_questions(setting, kind):
-    planted = next(p for p in physics.zoo(setting) if p.kind == kind)
+    planted = next(p for p in physics.planted_models(setting) if p.kind == kind)
     exam = examine(setting, planted)
     assert exam.verdict == "physics"
     assert exam.queries <= 200
@@ -58,7 +58,7 @@ def test_exact_physics_needs_few_questions(setting, kind):
 
 def test_rotors_at_the_base_of_an_arm_are_possible_physics():
     arm = catalogue.SETTINGS["Panda"]()
-    planted = next(p for p in physics.zoo(arm) if p.kind == "joint terms")
+    planted = next(p for p in physics.planted_models(arm) if p.kind == "joint terms")
     assert examine(arm, planted).verdict == "physics"
 
 
@@ -67,7 +67,7 @@ def test_a_small_law_is_looked_for_however_well_physics_describes_the_model():
     chain = catalogue.SETTINGS["spatial chain of 2"]()
     planted = next(
         p
-        for p in alternatives.zoo(chain)
+        for p in alternatives.planted_models(chain)
         if p.kind == "weight unlike inertia" and p.hidden and p.noise == "clean"
     )
     assert examine(chain, planted).verdict == "alternative law"
@@ -77,14 +77,16 @@ def test_a_small_law_is_looked_for_however_well_physics_describes_the_model():
 def test_bodies_without_inertia_at_some_states_end_no_examination():
     chain = catalogue.SETTINGS["planar 3R"]()
     planted = next(
-        p for p in alternatives.zoo(chain) if p.kind == "first-order motion" and p.noise == "clean"
+        p
+        for p in alternatives.planted_models(chain)
+        if p.kind == "first-order motion" and p.noise == "clean"
     )
     assert examine(chain, planted).verdict == "alternative law"
 
 
 @pytest.mark.slow
 def test_a_table_is_told_by_a_thousand_questions(setting):
-    planted = next(p for p in tables.zoo(setting) if p.kind == "smoothed neighbours")
+    planted = next(p for p in tables.planted_models(setting) if p.kind == "smoothed neighbours")
     exam = examine(setting, planted)
     assert exam.verdict == "lookup table"
     assert exam.queries <= 1000
@@ -93,7 +95,7 @@ def test_a_table_is_told_by_a_thousand_questions(setting):
 @pytest.mark.slow
 def test_what_is_interpolated_ends_where_its_samples_do(setting):
     """Of tables that are nothing far from their samples, which stand still there."""
-    planted = next(p for p in tables.zoo(setting) if p.kind == "Gaussian kernel")
+    planted = next(p for p in tables.planted_models(setting) if p.kind == "Gaussian kernel")
     exam = examine(setting, planted)
     assert exam.verdict == "lookup table"
     ends = next(e for e in exam.evidence if e.name == "end of the law inside")

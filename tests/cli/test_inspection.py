@@ -14,8 +14,8 @@ import discover
 import kinematics
 from discover.artifacts import write_json
 from discover.errors import OutputError
-from discover.report import inspection
-from discover.study.stages import simulator
+from discover.evaluation.simulators.reference import simulator
+from discover.study import inspection
 
 
 @pytest.fixture(scope="module")

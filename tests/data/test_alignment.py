@@ -8,7 +8,7 @@ import torch
 import kinematics
 from discover.data import recordings
 from discover.data.alignment import Motion, align
-from discover.study.recipe_tables import Recording
+from discover.data.settings import Recording
 
 OFFSET = np.array([0.4, -0.15])
 

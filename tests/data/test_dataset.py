@@ -124,7 +124,7 @@ def test_the_stored_hash_is_checked_too(dataset, tmp_path, monkeypatch):
 
 KILLED = """
     import os, signal, sys, torch
-    from discover.dataset import load
+    from discover.data.dataset import load
     old = load(sys.argv[1])
     moment = sys.argv[2]
     def die(*_):
@@ -150,7 +150,7 @@ def test_a_write_that_is_killed_leaves_the_old_file(moment, dataset, tmp_path):
 
 FULL = """
     import resource, signal, sys
-    from discover.dataset import load
+    from discover.data.dataset import load
     from discover.errors import OutputError
     data = load(sys.argv[1])
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -9,8 +9,8 @@ import pytest
 
 import kinematics
 from discover.data import recordings
+from discover.data.settings import Recording
 from discover.errors import DatasetError
-from discover.study.recipe_tables import Recording
 
 N, STEP = 400, 0.01
 

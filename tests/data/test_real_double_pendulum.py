@@ -8,7 +8,7 @@ import torch
 
 import kinematics
 from discover.study import recipes
-from discover.study.collect import collect, region_of
+from discover.study.stages import sample_dataset
 
 # The lab's published model (see the robot's card): inertia about the joint, mass, centre, friction.
 I1, I2, M1, M2, R1, R2, L1 = 0.02671076, 0.05387813, 0.64169378, 0.56393595, 0.2, 0.32126699, 0.2
@@ -63,7 +63,7 @@ def test_the_known_facts_of_the_logs_come_out(recordings_folder):
         "real_double_pendulum",
         [f"recording.folder={recordings_folder}", "recording.smoothing.window=41"],
     )
-    data = collect(recipe, kinematics.load(recipe.robot.source, joint_terms=True))
+    data = sample_dataset(recipe, kinematics.load(recipe.robot.source, joint_terms=True))
     train = data.select(data.split < 2)
     q, v, a, tau = (x.numpy() for x in (train.q, train.v, train.a, train.tau))
     theta = np.linalg.lstsq(regressor(q, v, a).reshape(-1, 8), tau.reshape(-1), rcond=None)[0]
@@ -85,13 +85,13 @@ def test_the_known_facts_of_the_logs_come_out(recordings_folder):
 def test_the_recipe_reads_the_logs_whole(recordings_folder):
     recipe = recipes.load("real_double_pendulum", [f"recording.folder={recordings_folder}"])
     robot = kinematics.load(recipe.robot.source, joint_terms=True)
-    data = collect(recipe, robot)
+    data = sample_dataset(recipe, robot)
     sizes = [len(data.part(s)) for s in ("train", "validation", "test")]
     assert sum(sizes) > 37_000
     assert sizes[0] > 16_000
     assert set(data.part("test").trajectory.tolist()) == {4, 5, 6, 7}
     assert str(recordings_folder) not in str(data.metadata)
-    inside = region_of(data).resolve(2)
+    inside = data.region.resolve(2)
     assert bool((inside.q.half_width > 1).all())
     # The encoder's noise, as seen through the filter, is about a millirad, and not nothing.
     assert 1e-5 < min(data.metadata["raw_noise"]["q"]) < 5e-3

@@ -7,9 +7,9 @@ import pytest
 from scipy.signal import savgol_filter
 
 from discover.data import recordings
+from discover.data.settings import Recording
 from discover.data.smoothing import savitzky_golay
 from discover.errors import DatasetError
-from discover.study.recipe_tables import Recording
 
 COLUMNS = {"time": "t", "q": ["q1", "q2"], "v": ["v1", "v2"], "tau": ["f1", "f2"]}
 

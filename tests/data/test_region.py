@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tomlkit
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,13 +86,11 @@ extents = st.one_of(
 
 @given(q=extents, v=extents, tau=extents)
 def test_a_region_survives_its_dictionary_and_toml(q, v, tau, tmp_path_factory):
-    from discover.study.tomltext import write
-
     region = Region(q=q, v=v, tau=tau)
     assert Region.from_dict(region.to_dict()) == region
     assert Region.from_dict(region.resolve(3).to_dict()) == region.resolve(3)
     path = tmp_path_factory.mktemp("region") / "region.toml"
-    path.write_text(write({"region": region.to_dict()}))
+    path.write_text(tomlkit.dumps({"region": region.to_dict()}))
     assert Region.from_toml(path) == region
 
 

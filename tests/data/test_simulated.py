@@ -9,11 +9,11 @@ import kinematics
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import DESIGNS, distance, rollouts, sample, shell
 from discover.data.dataset import load
+from discover.data.settings import Data
 from discover.data.simulated import generate
 from discover.errors import RegionError
 from discover.study import recipes
-from discover.study.collect import collect, region_of
-from discover.study.recipe_tables import Data
+from discover.study.stages import sample_dataset
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 
@@ -146,9 +146,9 @@ def test_free_joints_make_data_sets_that_store(floating, tmp_path):
 def test_the_bundled_recipes_collect(name):
     recipe = recipes.load(name, ["data.samples=400"])
     robot = kinematics.load(recipe.robot.source, joint_terms=recipe.robot.joint_terms)
-    data = collect(recipe, robot)
-    assert region_of(data) == recipe.region.build()
-    box = region_of(data).resolve(robot.nv)
+    data = sample_dataset(recipe, robot)
+    assert data.region == recipe.region.build()
+    box = data.region.resolve(robot.nv)
     # Where a description states limits, the region keeps inside them.
     assert bool((box.q.low >= robot.lower).all())
     assert bool((box.q.high <= robot.upper).all())

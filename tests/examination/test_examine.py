@@ -64,13 +64,13 @@ def test_parameters_come_from_the_model_and_not_from_the_description(pendulum):
 
 @pytest.mark.parametrize("kind", ["joint terms", "5 % noise", "RK4 steps of 0.05 s", "float32"])
 def test_imperfect_physics_is_still_physics(pendulum, kind):
-    planted = next(p for p in physics.zoo(setting(pendulum)) if p.kind == kind)
+    planted = next(p for p in physics.planted_models(setting(pendulum)) if p.kind == kind)
     exam = discover.examine(planted.model, pendulum, REGION, outputs=planted.outputs, dt=planted.dt)
     assert exam.verdict == "physics"
 
 
 def test_noise_shows_in_the_resolution(pendulum, exact):
-    planted = next(p for p in physics.zoo(setting(pendulum)) if p.kind == "5 % noise")
+    planted = next(p for p in physics.planted_models(setting(pendulum)) if p.kind == "5 % noise")
     noisy = discover.examine(planted.model, pendulum, REGION)
     assert exact.resolution < 1e-9
     assert 0.01 < noisy.resolution.region < 0.2
@@ -85,7 +85,7 @@ def test_noise_shows_in_the_resolution(pendulum, exact):
     ],
 )
 def test_tables_are_tables(pendulum, kind):
-    planted = next(p for p in tables.zoo(setting(pendulum)) if p.kind == kind)
+    planted = next(p for p in tables.planted_models(setting(pendulum)) if p.kind == kind)
     exam = discover.examine(planted.model, pendulum, REGION)
     assert exam.verdict == "lookup table"
     assert exam.reach["q"] < 1.5
@@ -93,7 +93,7 @@ def test_tables_are_tables(pendulum, kind):
 
 @pytest.mark.parametrize("kind", ["drag of power 2", "non-reciprocal coupling, hidden"])
 def test_alternative_laws_are_found_and_written_down(pendulum, kind):
-    planted = next(p for p in alternatives.zoo(setting(pendulum)) if p.name == kind)
+    planted = next(p for p in alternatives.planted_models(setting(pendulum)) if p.name == kind)
     exam = discover.examine(planted.model, pendulum, REGION)
     assert exam.verdict == "alternative law"
     assert len(exam.law.terms) == 1
@@ -102,7 +102,9 @@ def test_alternative_laws_are_found_and_written_down(pendulum, kind):
 
 
 def test_a_law_that_no_library_lists_is_not_called_physics(pendulum):
-    planted = next(p for p in alternatives.zoo(setting(pendulum)) if p.name == "saturated drag")
+    planted = next(
+        p for p in alternatives.planted_models(setting(pendulum)) if p.name == "saturated drag"
+    )
     assert discover.examine(planted.model, pendulum, REGION).verdict != "physics"
 
 
@@ -117,7 +119,9 @@ def test_impossible_bodies_are_not_physics(pendulum):
 
 
 def test_same_seed_same_law_byte_for_byte(pendulum):
-    planted = next(p for p in alternatives.zoo(setting(pendulum)) if p.name == "drag of power 2")
+    planted = next(
+        p for p in alternatives.planted_models(setting(pendulum)) if p.name == "drag of power 2"
+    )
     import json
 
     first, second = (
@@ -279,7 +283,9 @@ def test_law_objects(pendulum, exact):
 
 def test_compiled_alternative_law_equals_the_law(pendulum):
     planted = next(
-        p for p in alternatives.zoo(setting(pendulum)) if p.name == "inertia growing with speed"
+        p
+        for p in alternatives.planted_models(setting(pendulum))
+        if p.name == "inertia growing with speed"
     )
     exam = discover.examine(planted.model, pendulum, REGION)
     q, v, tau = (torch.randn(6, 2, dtype=torch.float64) for _ in range(3))
@@ -312,7 +318,9 @@ def test_a_model_that_raises_beyond_its_domain_is_examined(pendulum):
 
 
 def test_a_safe_verdict_ends_the_questions(pendulum):
-    planted = next(p for p in tables.zoo(setting(pendulum)) if p.kind == "nearest neighbour")
+    planted = next(
+        p for p in tables.planted_models(setting(pendulum)) if p.kind == "nearest neighbour"
+    )
     exam = discover.examine(planted.model, pendulum, REGION, mechanism=False)
     assert exam.verdict == "lookup table"
     assert exam.queries < 700

@@ -19,7 +19,7 @@ def measured(model, region=WHOLE):
         blackbox=BlackBox(model, 2, 2), robot=ROBOT, budget=BUDGETS["quick"], seed=0,
         support=Box(robot=ROBOT, region=region.resolve(2)),
     )  # fmt: skip
-    return {name: value for name, (value, _) in full_circles.measure(session).items()}
+    return {e.name: e.value for e in full_circles.describe(session)}
 
 
 def test_rigid_bodies_are_of_degree_two_and_made_of_bodies():

@@ -11,8 +11,8 @@ import kinematics
 from discover.calibration.planted import hybrids, tables
 from discover.calibration.planted.contract import Noisy, Setting
 from discover.calibration.planted.physics import simulator
-from discover.examination.hypotheses import answers_inside
-from discover.examination.metrics import goes_on, goes_on_beyond_noise
+from discover.examination.fits import answers_inside
+from discover.examination.metrics import inner_law_end, inner_law_end_in_noise
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 from discover.probes import noise
@@ -25,7 +25,7 @@ SETTING = Setting(robot=ROBOT, region=REGION, seed=0)
 def asked(model, level):
     """An interview, the bodies that describe the region best, answers there, and the noise."""
     if level:
-        model = Noisy(model, SETTING, level)
+        model = Noisy.in_setting(model, SETTING, level)
     session = asking.session(model, ROBOT, REGION)
     inside, held = answers_inside(session)
     law = fit(Family.of(ROBOT), inside)
@@ -33,35 +33,35 @@ def asked(model, level):
 
 
 def table(kind):
-    return next(p for p in tables.zoo(SETTING) if p.kind == kind).model
+    return next(p for p in tables.planted_models(SETTING) if p.kind == kind).model
 
 
 @pytest.mark.parametrize("level", [0.01, 0.05])
 @pytest.mark.parametrize(("group", "at"), [("q", 1.3), ("q", 1.5), ("v", 1.4), ("tau", 1.4)])
 def test_what_stops_past_the_edge_is_seen_to_go_on_behind_noise(group, at, level):
     session, law, held, floor = asked(hybrids.clamped(SETTING, group, at), level)
-    past = goes_on_beyond_noise(session, (law,), held, floor)
+    past = inner_law_end_in_noise(session, (law,), held, floor)
     assert at - 0.1 < past < at + 0.4
 
 
 @pytest.mark.parametrize("level", [0.01, 0.05])
 def test_tables_end_at_the_edge_or_are_no_law_inside(level):
     session, law, held, floor = asked(table("table of H and gravity"), level)
-    past = goes_on_beyond_noise(session, (law,), held, floor)
+    past = inner_law_end_in_noise(session, (law,), held, floor)
     assert past is None or past < 1.15
     session, law, held, floor = asked(table("smoothed neighbours"), level)
-    assert goes_on_beyond_noise(session, (law,), held, floor) is None
+    assert inner_law_end_in_noise(session, (law,), held, floor) is None
 
 
 def test_physics_goes_on_to_the_end():
     for level in (0.0, 0.05):
         session, law, held, floor = asked(simulator(ROBOT), level)
-        assert goes_on(session, law, held, floor) == 3.0
+        assert inner_law_end(session, law, held, floor) == 3.0
     # Fitted to such noise, it is itself off by a twentieth somewhere further out.
-    assert goes_on_beyond_noise(session, (law,), held, floor) > 1.6
+    assert inner_law_end_in_noise(session, (law,), held, floor) > 1.6
 
 
 def test_without_noise_too():
     session, law, held, floor = asked(hybrids.clamped(SETTING, "q", 1.3), 0.0)
     assert floor.random == 0.0
-    assert 1.2 < goes_on(session, law, held, floor) < 1.5
+    assert 1.2 < inner_law_end(session, law, held, floor) < 1.5

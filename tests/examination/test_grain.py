@@ -10,7 +10,7 @@ from discover.calibration.planted.catalogue import folder_of_descriptions, setti
 from discover.calibration.planted.contract import Setting
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
-GRAIN = "grain of what is left over"
+GRAIN = "local roughness of the residual"
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,7 @@ def test_grain_is_told_from_noise_and_from_what_is_smooth(pendulum, setting):
     from discover.blackbox.support import Box
     from discover.laws.rigid_body.family import Family
     from discover.laws.rigid_body.fit import fit
-    from discover.probes import noise
-    from discover.probes import roughness as grain
+    from discover.probes import ROUGHNESS, Subject, measured, noise
 
     exact = physics.simulator(pendulum)
     size = 0.02 * exact(*setting.samples(256)).square().mean(0).sqrt()
@@ -72,7 +71,9 @@ def test_grain_is_told_from_noise_and_from_what_is_smooth(pendulum, setting):
         )
         law = fit(Family.of(pendulum), session.inside("inside", 120))
         held = session.inside("held out", 60)
-        told.append(grain.share(session, law, noise.measure(session, held, law.scale), held))
+        floor = noise.measure(session, held, law.scale)
+        subject = Subject(session=session, noise=floor, law=law, held_out=held)
+        told.append(measured(ROUGHNESS, subject)[GRAIN])
     assert told[0] > 0.5
     assert told[1] < 0.05
     assert told[2] < 0.05
@@ -81,7 +82,9 @@ def test_grain_is_told_from_noise_and_from_what_is_smooth(pendulum, setting):
 @pytest.mark.slow
 def test_a_law_that_is_not_met_exactly_leaves_something_smooth(pendulum, setting):
     planted = next(
-        p for p in alternatives.zoo(setting) if p.name == "drag of power 2, 1 % bias and noise"
+        p
+        for p in alternatives.planted_models(setting)
+        if p.name == "drag of power 2, 1 % bias and noise"
     )
     exam = discover.examine(planted.model, pendulum, REGION)
     assert exam.verdict == "alternative law"
@@ -90,7 +93,7 @@ def test_a_law_that_is_not_met_exactly_leaves_something_smooth(pendulum, setting
 
 @pytest.mark.slow
 def test_one_joint_from_a_table_makes_no_table(pendulum, setting):
-    planted = next(p for p in hybrids.zoo(setting) if p.kind == "table of one joint")
+    planted = next(p for p in hybrids.planted_models(setting) if p.kind == "table of one joint")
     exam = discover.examine(planted.model, pendulum, REGION)
     assert exam.verdict == "undetermined"
     assert any(n.startswith("All joints but joint 2 follow one law") for n in exam.notes)

@@ -8,7 +8,7 @@ from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
 from discover.calibration.planted.alternatives import with_force
 from discover.examination import resolution as power
-from discover.examination.hypotheses import Laws, joined
+from discover.examination.fits import Laws, with_inner_law
 from discover.laws.extensions.terms import library
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
@@ -50,7 +50,7 @@ def test_the_law_of_the_region_is_taken_where_it_is_closer_outside():
     laws = laws_of()
     names = [t for t in library(ROBOT) if t.name == "quadratic drag, joint 2"]
     inner = refit(laws.local, laws.inside, names)
-    found = joined(laws, inner)
+    found = with_inner_law(laws, inner)
     assert found.extended.standardised_error(laws.sets.far[0]) < 1e-6
     assert len(found.tried) == len(laws.tried) + 1
 
@@ -60,4 +60,4 @@ def test_it_is_not_taken_where_it_is_no_closer():
     names = [t for t in library(ROBOT) if t.name == "quadratic drag, joint 2"]
     right = refit(laws.physics, laws.wide, names)
     laws = laws_of(right)
-    assert joined(laws, laws.local) is laws
+    assert with_inner_law(laws, laws.local) is laws

@@ -6,7 +6,7 @@ import torch
 import discover
 import kinematics
 from discover.errors import ModelError
-from discover.study.stages import simulator
+from discover.evaluation.simulators.reference import simulator
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
 

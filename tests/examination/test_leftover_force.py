@@ -58,7 +58,7 @@ def test_a_force_by_energy_follows_the_energy():
 
     found = seen(by_energy)
     assert found.scalar == "kinetic energy"
-    assert found.told > 0.9
+    assert found.r_squared > 0.9
 
 
 @pytest.mark.parametrize(("noise", "lost"), [(0.02, False), (1.0, True)])
@@ -76,4 +76,4 @@ def test_a_force_as_small_as_the_noise_is_not_described(noise, lost):
         blackbox=BlackBox(noisy, 2, 2), robot=robot, budget=BUDGETS["quick"], seed=0,
         support=Box(robot=robot, region=REGION.resolve(2)),
     )  # fmt: skip
-    assert leftover_force.drowned(RigidBodyLaw(robot=robot, size=7), session, sigma) is lost
+    assert leftover_force.hidden_by_noise(RigidBodyLaw(robot=robot, size=7), session, sigma) is lost

@@ -86,7 +86,7 @@ def test_waves_bend_far_out_but_never_the_same_way_twice(setting):
     for model in (waves, exact):
         session = interviewed(setting, model)
         scale = session.inside("inside", 60).a.std(0)
-        told.append(curvature.measure(session, 0.0, scale, 12).v)
+        told.append(curvature.curvature_by_axis(session, 0.0, scale, 12).get("v"))
     assert told[0] == 0.0
     assert told[1] == pytest.approx(1.0, abs=0.3)
 
@@ -106,8 +106,8 @@ def test_friction_that_bends_most_inside_makes_no_axis_flat_far_out(setting):
         session = interviewed(setting, model)
         inside = session.inside("inside", 120)
         law = fit(Family.of(robot), inside)
-        plain = curvature.measure(session, 0.0, law.scale, 12).v
-        told.append((plain, curvature.measure(session, 0.0, law.scale, 12, law).v))
+        plain = curvature.curvature_by_axis(session, 0.0, law.scale, 12).get("v")
+        told.append((plain, curvature.curvature_by_axis(session, 0.0, law.scale, 12, law).get("v")))
     (alone, beside), (_, flat) = told
     assert alone < 0.2
     assert beside >= 1.0
@@ -116,7 +116,9 @@ def test_friction_that_bends_most_inside_makes_no_axis_flat_far_out(setting):
 
 @pytest.mark.slow
 def test_angles_that_stop_outside_are_two_laws_under_noise(setting):
-    planted = next(p for p in hybrids.zoo(setting) if p.name == "angles stop, 1 % bias and noise")
+    planted = next(
+        p for p in hybrids.planted_models(setting) if p.name == "angles stop, 1 % bias and noise"
+    )
     exam = discover.examine(planted.model, setting.robot, setting.region)
     assert exam.verdict == "undetermined"
     assert exam.reach["q"] == pytest.approx(1.3, abs=0.15)

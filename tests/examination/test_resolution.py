@@ -12,7 +12,7 @@ from discover.laws.extensions.terms import library
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit, spread
 from discover.laws.search.selection import description_length, refit
-from discover.probes.noise import Floor
+from discover.probes.noise import NoiseFloor
 
 NOISE = 0.02
 
@@ -57,7 +57,7 @@ def asked(robot, force, noise=NOISE):
 def seen(robot, noise=NOISE):
     answers, sets, scale = asked(robot, lambda q, v: torch.zeros_like(v), noise)
     law = fit(Family.of(robot), answers, scale=spread(answers))
-    floor = Floor(random=noise, rounding=0.0, sigma=noise * scale)
+    floor = NoiseFloor(random=noise, rounding=0.0, sigma=noise * scale)
     return power.resolution(law, sets, REGION, floor, gain=2.5, blur=noise / 5, seed=0)
 
 

@@ -6,7 +6,7 @@ import torch
 
 import discover
 import kinematics
-from discover.probes.far_constancy import standstill
+from discover.probes.far_curvature import constant_far_out
 
 ROBOT = kinematics.load("double_pendulum")
 REGION = discover.Region(q=0.8, v=2.0, tau=5.0).resolve(2)
@@ -53,4 +53,4 @@ def test_what_stands_still_is_told_from_what_is_flat(model, still, noise):
         return a + noise * scale * torch.randn(a.shape, generator=generator, dtype=a.dtype)
 
     session = asking.session(asked, ROBOT, REGION)
-    assert standstill(session, scale, noise) is still
+    assert constant_far_out(session, scale, noise) is still

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import kinematics
+from kinematics.robot.inertial_parameters import about_origin
 from kinematics.robot.tree import build
 
 G = 9.81
@@ -28,10 +29,9 @@ def test_double_pendulum_by_hand():
 
 
 def free_body(inertia, mass=1.0, gravity=(0.0, 0.0, 0.0), kind="free", com=(0.0, 0.0, 0.0)):
-    from kinematics.robot import physical
 
     diagonal = torch.diag(torch.tensor(inertia, dtype=torch.float64)).numpy()
-    pi = physical.parameters(mass, torch.tensor(com, dtype=torch.float64).numpy(), diagonal)
+    pi = about_origin(mass, torch.tensor(com, dtype=torch.float64).numpy(), diagonal)
     return build(
         "body", kinds=[kind], parents=[-1], tree_rotation=[torch.eye(3).tolist()],
         tree_offset=[[0.0] * 3], axes=[[0.0, 0.0, 1.0]], pi=[pi.tolist()], gravity=gravity,

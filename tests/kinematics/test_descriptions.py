@@ -241,3 +241,15 @@ def test_a_planar_joint_is_two_slides_and_a_turn():
     s, c = 0.2 * math.sin(turn), 0.2 * math.cos(turn)
     expected = torch.tensor([[2.0, 0.0, -s], [0.0, 2.0, c], [-s, c, 1.02]], dtype=torch.float64)
     torch.testing.assert_close(H, expected)
+
+
+def test_a_robot_is_shown_in_one_line():
+    assert repr(kinematics.load("double_pendulum")) == (
+        "Robot('double_pendulum', nq=2, nv=2, joints: shoulder (continuous), elbow (continuous))"
+    )
+    large = repr(kinematics.random_tree(200, kinds=("revolute", "spherical"), root="free"))
+    assert large.startswith("Robot('random_tree_200_0', nq=")
+    assert "joint0 (free)" in large
+    assert large.endswith("… 190 more)")
+    assert len(large.splitlines()) == 1
+    assert len(large) < 400

@@ -40,13 +40,13 @@ def test_bushy_trees_are_traced_only_where_it_pays(monkeypatch):
     robot = kinematics.family("star", 41, seed=1)
     for count in (1, 8, 300):
         state = kinematics.random_state(robot, count, seed=2)
-        monkeypatch.setattr(forward, "_straight", original if count == 300 else forbidden)
+        monkeypatch.setattr(forward, "_straight_line", original if count == 300 else forbidden)
         torch.testing.assert_close(
             kinematics.aba(robot, *state), recursion(robot, *state), rtol=1e-6, atol=1e-6
         )
 
 
-original = forward._straight
+original = forward._straight_line
 
 
 def forbidden(robot):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from kinematic_samples import MIXED, sample_robots, worst
 
 import kinematics
-from kinematics.algorithms.hamiltonian import joint_momentum, momentum_rate
+from kinematics.algorithms.energy import joint_momentum, momentum_rate
 from kinematics.algorithms.manifold import difference, integrate
 
 ROBOTS = sample_robots()
@@ -191,7 +191,7 @@ def test_an_axis_that_is_almost_a_coordinate_axis_keeps_its_last_digits():
     """Found on romeo's fingers: (0, -1, -4.4e-8) is not -y."""
     import numpy as np
 
-    from kinematics.arrays import maps
+    from kinematics.spatial import transforms
 
     axis = np.array([0.0, -1.0, -4.37114e-08])
-    assert np.abs(maps.to_z(axis) @ axis - [0, 0, 1]).max() < 1e-14
+    assert np.abs(transforms.to_z(axis) @ axis - [0, 0, 1]).max() < 1e-14

@@ -6,7 +6,7 @@ import torch
 from kinematic_samples import mimicking, sample_robots, worst
 
 import kinematics
-from kinematics.arrays import inputs
+from kinematics.recursion import inputs
 
 ROBOTS = sample_robots()
 by_robot = pytest.mark.parametrize("robot", ROBOTS, ids=lambda r: f"{r.name}-{r.nv}")

@@ -1,7 +1,8 @@
 """Equations beside the ten of the bench: of the Feynman lectures, other textbooks, and the like.
 
-SEEN are those that the search was made with; FRESH were written down afterwards and nothing was
-changed for them. Each is name, formula, variables "name:low:high:unit", unit of the whole.
+With FIRST the search was made; SECOND were written down afterwards, and their results have been
+read since. Both were last looked at on 2026-11-30. Each is name, formula, variables
+"name:low:high:unit", unit of the whole.
 """
 
 import re
@@ -14,7 +15,7 @@ DERIVED = {
     "G": "m3 s-2 kg-1", "v": "m s-1", "I": "s-3 kg",
 }  # fmt: skip
 
-SEEN = (
+FIRST = (
     ("I.8.14", "sqrt((x2-x1)**2+(y2-y1)**2)", "x1:1:5:m x2:1:5:m y1:1:5:m y2:1:5:m", "m"),
     ("I.10.7", "m0/sqrt(1-v**2/c**2)", "m0:1:5:kg v:1:2:v c:3:10:v", "kg"),
     ("I.11.19", "x*a+y*b+z*d", "x:1:5:1 y:1:5:1 z:1:5:1 a:1:5:1 b:1:5:1 d:1:5:1", "1"),
@@ -32,7 +33,7 @@ SEEN = (
     ("Nguyen 12", "x**4-x**3+y**2/2-y", "x:0.5:2 y:0.5:2", None),
 )
 
-FRESH = (
+SECOND = (
     ("I.6.20b", "exp(-((a-b)/s)**2/2)/(sqrt(2*pi)*s)", "s:1:3:1 a:1:3:1 b:1:3:1", "1"),
     ("I.12.4", "q/(4*pi*e*r**2)", "q:1:5:C e:1:5:F/m r:1:5:m", "V/m"),
     ("II.11.3", "q*f/(m*(u**2-w**2))", "q:1:3:C f:1:3:V/m m:1:3:kg u:3:5:s-1 w:1:2:s-1", "m"),

@@ -1,10 +1,14 @@
-"""`discover bench laws`: trials are kept one by one, and what is kept is not run again."""
+"""`discover bench laws`: trials are stored one by one and not run again."""
+
+import tomllib
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from discover import cli
-from tests.bench.parts import tell
-from tests.bench.trials import Part, run_part, share, trigonometry
+from discover.bench import subjects
+from tests.bench.trials import Part, alternate, run_part, share, write_report
 
 RUN = []
 
@@ -29,7 +33,7 @@ PART = Part(
 )
 
 
-def test_trials_are_kept_and_resumed(tmp_path):
+def test_trials_are_stored_and_resumed(tmp_path):
     RUN.clear()
     with pytest.raises(RuntimeError, match="cut short"):
         run_part(PART, tmp_path, [0], 1, lambda line: None)
@@ -38,8 +42,8 @@ def test_trials_are_kept_and_resumed(tmp_path):
     records = run_part(PART, tmp_path, [0], 1, told.append)
     assert RUN == ["0-0", "0-1", "0-2", "0-2"]
     assert [r["square"] for r in records] == [0, 1, 4]
-    assert told == ["squares: 2 of 3 trials are kept"]
-    path = tell("laws", "Laws", tmp_path, {"squares": PART})
+    assert told == ["squares: 2 of 3 trials are stored"]
+    path = write_report("laws", "Laws", tmp_path, {"squares": PART})
     assert "## Squares\n\n2 of 3 (66.7 %)" in path.read_text()
     assert "trials were run" not in path.read_text()  # none is missing
 
@@ -57,9 +61,9 @@ def _double(trial):
     return {"double": 2 * trial["k"]}
 
 
-def test_groups_take_turns():
+def test_groups_alternate():
     groups = [[{"id": "a"}, {"id": "b"}], [{"id": "c"}]]
-    assert [t["id"] for t in trigonometry(groups)] == ["a", "c", "b"]
+    assert [t["id"] for t in alternate(groups)] == ["a", "c", "b"]
 
 
 @pytest.mark.parametrize(
@@ -69,3 +73,37 @@ def test_groups_take_turns():
 def test_wrong_options_are_one_line(arguments, capsys):
     assert cli.main(["bench", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_every_subject_of_a_checkout_has_its_bench():
+    for module in subjects.CHECKOUT.values():
+        assert callable(import_module(module).main)
+
+
+def test_a_bench_runs_from_a_checkout(tmp_path, monkeypatch):
+    from tests.bench.laws import entries
+
+    monkeypatch.setattr(entries, "COUNT", 1)
+    monkeypatch.setattr(entries, "SMOOTH_COUNT", 1)
+    monkeypatch.setattr(entries, "SAMPLES", 150)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["bench", "laws", "--part", "entries", "--out", "out"]) == 0
+    assert "2 missed" not in (tmp_path / "out" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("subject", list(subjects.CHECKOUT))
+def test_an_installed_package_says_that_a_checkout_is_needed(
+    subject, tmp_path, monkeypatch, capsys
+):
+    installed = tmp_path / "site-packages" / "discover" / "bench" / "subjects.py"
+    monkeypatch.setattr(subjects, "__file__", str(installed))
+    assert cli.main(["bench", subject]) == 2
+    error = capsys.readouterr().err
+    assert "checkout" in error
+    assert error.count("\n") == 1
+
+
+def test_the_wheel_has_no_tests():
+    project = Path(subjects.__file__).parents[2] / "pyproject.toml"
+    built = tomllib.loads(project.read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert built["only-include"] == ["discover", "kinematics", "datasets"]

@@ -10,8 +10,9 @@ import kinematics
 from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
 from discover.blackbox.region import Region
+from discover.laws.extensions.terms import without_joint_terms
 from discover.laws.rigid_body.consistency import _minimise, _sensitivity, complete, pseudo_inertia
-from discover.laws.rigid_body.family import Family, without_joint_terms
+from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 
 REGION = Region(q=1.0, v=1.5, tau=8.0)

@@ -16,7 +16,7 @@ from discover.laws.regression.mass_matrix import (
 )
 from discover.laws.regression.sparse_regression import select_columns
 from discover.laws.regression.torque_rows import fit_rows
-from tests.bench.laws.arms import arm
+from tests.bench.robots import arm
 
 RNG = np.random.default_rng(0)
 

@@ -16,7 +16,7 @@ from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.lagrangian import conditions, motions
 from discover.laws.search.variables import Point, vocabulary
-from tests.bench.laws.arms import arm
+from tests.bench.robots import arm
 
 S = symbols(2)
 Q1, V1 = S["q"][0], S["v"][0]
@@ -32,7 +32,7 @@ def law(robot, *shapes):
         Term(name=f"t{k}", shape=tuple(map(sympy.sympify, shape)), coefficient=0.4)
         for k, shape in enumerate(shapes)
     )
-    return RigidBodyLaw(robot=robot, extra=extra, size=7)
+    return RigidBodyLaw(robot=robot, extensions=extra, size=7)
 
 
 def test_rigid_bodies_have_a_lagrangian():
@@ -70,7 +70,7 @@ CONSERVATIVE = {
 def test_the_fitted_lagrangian_gives_the_forces_of_the_terms_back(robot, shapes):
     found = law(robot, *shapes)
     assert conditions(found, *motions(2)).exists
-    fitted = lagrangians.fitted(found)
+    fitted = lagrangians.fit_lagrangian(found)
     assert fitted.misfit < 1e-6
     rows = lagrangians._equations(fitted.expression, 2, 0)
     wanted = sum((t.expression for t in found.extra), sympy.zeros(2, 1))
@@ -83,15 +83,15 @@ def test_a_spring_between_a_point_and_an_anchor_has_a_potential_in_its_place(rob
     place = Point(1, (0.1, 0.0, -0.4), origin=(0.3, 0.0, -0.5))
     rows = tuple(sum(W[f"j{x}1_{i}"] * W[f"{x}1"] for x in "xyz") for i in (1, 2))
     spring = Term(name="spring", shape=rows, coefficient=2.0, points=(place,))
-    found = lagrangians.fitted(replace(law(robot), extra=(spring,)))
+    found = lagrangians.fit_lagrangian(replace(law(robot), extensions=(spring,)))
     wanted = -sum(W[f"{x}1"] ** 2 for x in "xyz")
     slopes = [float(sympy.diff(found.expression - wanted, W[f"{x}1"], 2)) for x in "xyz"]
     assert slopes == pytest.approx([0, 0, 0], abs=1e-6)
 
 
 def test_a_curl_and_a_drag_have_none(robot):
-    assert lagrangians.fitted(law(robot, (V1, 0))) is None
-    assert lagrangians.fitted(law(robot, (Q[1], 0))) is None
+    assert lagrangians.fit_lagrangian(law(robot, (V1, 0))) is None
+    assert lagrangians.fit_lagrangian(law(robot, (Q[1], 0))) is None
 
 
 def _batch():
@@ -112,7 +112,7 @@ def test_a_rigid_body_in_disguise_is_recognised(robot):
     other = RigidBodyLaw(robot=heavier, size=7)
     difference = (other.mass_matrix - same.mass_matrix) * a + other.bias - same.bias
     term = Term(name="disguise", shape=tuple(difference), coefficient=1.0)
-    found = to_rigid_body(replace(more, extra=(term,)), robot, _batch())
+    found = to_rigid_body(replace(more, extensions=(term,)), robot, _batch())
     assert found.rigid
     assert found.symbolic is True
 

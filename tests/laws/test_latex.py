@@ -51,7 +51,7 @@ def test_a_law_goes_to_sympy_to_torch_and_back():
     robot = kinematics.load("planar_3r")
     shape = (sympy.sin(2 * S["q"][0]) * sympy.Abs(S["v"][0]), 0, S["v"][1] ** 3)
     extra = Term(name="odd", shape=tuple(map(sympy.sympify, shape)), coefficient=0.7)
-    law = RigidBodyLaw(robot=robot, extra=(extra,), size=5)
+    law = RigidBodyLaw(robot=robot, extensions=(extra,), size=5)
     q, v, tau = torch.randn(3, 8, 3, dtype=torch.float64)
     names = [s for group in ("q", "v") for s in S[group]]
     left = [*law.mass_matrix, *(law.bias + extra.expression)]
@@ -90,3 +90,15 @@ def test_the_same_seed_gives_the_same_bytes_on_one_or_two_threads():
     ]
     assert told[0] == told[1]
     assert len(told[0].strip()) == 64
+
+
+@pytest.mark.parametrize(("kinds", "flat"), [(("prismatic",), True), (("revolute",), False)])
+def test_formulas_of_larger_robots_are_flat_where_their_programs_are_short(kinds, flat):
+    robot = kinematics.random_tree(4, seed=1, kinds=kinds)
+    law = RigidBodyLaw(robot=robot, size=1)
+    assert bool(law.intermediates) is not flat
+    if flat:
+        q = torch.zeros(4, dtype=torch.float64)
+        at = dict.fromkeys(law.symbols["q"], 0.0)
+        H = torch.tensor(sympy.matrix2numpy(law.mass_matrix.subs(at)).astype(float))
+        torch.testing.assert_close(H, kinematics.crba(robot, q))

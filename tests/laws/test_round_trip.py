@@ -25,7 +25,7 @@ def law():
         Term(name="a", shape=(phi, sympy.Integer(0)), coefficient=0.7, tables=(TABLE,)),
         Term(name="b", shape=pull, coefficient=0.2, points=(PLACE,)),
     )
-    return RigidBodyLaw(robot=ROBOT, extra=extra, size=9)
+    return RigidBodyLaw(robot=ROBOT, extensions=extra, size=9)
 
 
 def test_sympy_and_back(law):

@@ -9,10 +9,8 @@ import torch
 import discover
 import kinematics
 from discover.artifacts import read_json, write_json
-from tests.bench.models import families, published
-from tests.bench.models import handwriting as characters
-from tests.bench.models import pendulum_energy as swinging
-from tests.bench.models import suite as tables
+from tests.bench import models as tables
+from tests.bench.models import families, handwriting, pendulum_energy, published
 
 ROBOTS = {
     "fixed": kinematics.load("double_pendulum"),
@@ -92,13 +90,13 @@ def test_a_run_that_was_cut_goes_on_where_it_stood(small, monkeypatch, tmp_path)
 
 def test_strokes_obey_their_own_derivatives_and_the_parts_make_the_torque():
     robot = ROBOTS["fixed"]
-    data = characters.strokes(robot, seed=1)
+    data = handwriting.strokes(robot, seed=1)
     middle = torch.arange(1, 600)
     assert data.a is not None
     for slow, fast in ((data.q, data.v), (data.v, data.a)):
-        slope = (slow[middle + 1] - slow[middle - 1]) * characters.RATE / 2
+        slope = (slow[middle + 1] - slow[middle - 1]) * handwriting.RATE / 2
         assert float((slope - fast[middle]).abs().max()) < 0.01 * float(fast.abs().max())
-    parts = characters.parts_of(robot, data.q, data.v, data.a)
+    parts = handwriting.parts_of(robot, data.q, data.v, data.a)
     torch.testing.assert_close(
         parts["inertial"] + parts["Coriolis"] + parts["gravity"], data.tau, rtol=0, atol=1e-10
     )
@@ -107,9 +105,9 @@ def test_strokes_obey_their_own_derivatives_and_the_parts_make_the_torque():
 
 
 def test_the_published_tasks_are_measured_and_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(swinging, "MOTIONS", 20)
-    monkeypatch.setattr(swinging, "LASTING", 1.0)
-    monkeypatch.setattr(swinging, "SECONDS", 0.3)
+    monkeypatch.setattr(pendulum_energy, "MOTIONS", 20)
+    monkeypatch.setattr(pendulum_energy, "LASTING", 1.0)
+    monkeypatch.setattr(pendulum_energy, "SECONDS", 0.3)
     published.main(out=tmp_path, say=lambda line: None, budget=0.3)
     kept = read_json(tmp_path / "records" / "measured.json")
     told = kept["swinging.mlp"]
@@ -122,8 +120,8 @@ def test_the_published_tasks_are_measured_and_told(monkeypatch, tmp_path):
 
 
 def test_the_energy_error_is_that_of_the_truth():
-    robot = swinging.pendulum()
-    start = swinging.starts(3, seed=0)
+    robot = pendulum_energy.pendulum()
+    start = pendulum_energy.starts(3, seed=0)
     zero = torch.zeros_like(start)
 
     def falling_up(q, v, tau):  # the same forces with a tenth more gravity
@@ -136,5 +134,5 @@ def test_the_energy_error_is_that_of_the_truth():
     own = forecast.forecast(
         lambda q, v, tau: kinematics.aba(robot, q, v, tau), robot, start, zero, dt=0.01, steps=100
     )
-    assert swinging.energy_error(own) < 1e-5
-    assert swinging.energy_error(path) > 1e-2
+    assert pendulum_energy.energy_error(own) < 1e-5
+    assert pendulum_energy.energy_error(path) > 1e-2

@@ -17,7 +17,8 @@ from discover import models
 from discover.errors import DatasetError, ModelError
 from discover.models.layout import Layout, advance, displacement
 from discover.training.loop import TrainingConfig
-from discover.training.train import samples, stretches, train
+from discover.training.samples import samples, stretches
+from discover.training.train import train
 
 SMALL = TrainingConfig(epochs=15, batch=128, lr=5e-3)
 TREES = {  # a chain, a branched tree, and one with a free base and a ball
@@ -218,10 +219,18 @@ def test_unknown_names_are_answered_with_the_nearest():
         models.build("mlp", 2, 2)(torch.zeros(1, 3), torch.zeros(1, 2), torch.zeros(1, 2))
 
 
+def test_a_family_is_a_file_and_a_line():
+    """The name in recipes, the file and the class's own name agree; nothing else lies there."""
+    folder = Path(discover.models.__file__).parent / "families"
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert files == set(models.FAMILIES)
+    assert all(family.kind == name for name, family in models.FAMILIES.items())
+
+
 def test_no_model_borrows_the_simulator():
     """Only the openly named control may import kinematics."""
     folder = Path(discover.models.__file__).parent
-    for path in folder.glob("*.py"):
+    for path in folder.rglob("*.py"):
         if path.name == "white_box.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):

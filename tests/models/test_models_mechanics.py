@@ -11,8 +11,8 @@ from torch.func import hessian, jacrev, jvp, vjp, vmap
 
 import kinematics
 from discover import models
-from discover.models.families.smooth_net import SMOOTH, SmoothNet, Tape
 from discover.models.layout import Layout, advance, features, left_derivatives
+from discover.models.networks import SMOOTH, SmoothNet, Tape
 from discover.training.loop import TrainingConfig
 from discover.training.train import train
 

@@ -12,9 +12,9 @@ from program_samples import draw, worst
 
 import kinematics
 from kinematics.programs import robot_program
-from kinematics.programs.compiler.lowering import lower
 from kinematics.programs.compiler.machine import load_object, object_code, this_machine
 from kinematics.programs.source.llvm import llvm_source
+from kinematics.programs.source.lowering import lower
 
 
 @pytest.mark.parametrize("registers", [16, 32])

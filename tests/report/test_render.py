@@ -22,7 +22,7 @@ def test_report_says_what_the_stored_numbers_say(tmp_path: Path) -> None:
     assert "5,512 questions" in text
     assert "| configuration q | 1.31 | 48 % | 48 % | 0.065 % |" in text
     assert "| joint force τ | ≥ 3.00 |" in text  # the search ended there, not the law
-    assert "11 errors apart" in text
+    assert "11 standard errors apart" in text
     assert "740 times as much" in text
     assert "The model answers in float32." in text
 
@@ -98,7 +98,7 @@ def test_a_law_that_is_wrong_is_not_recommended(tmp_path: Path) -> None:
     planted.write_exam(tmp_path)
     write_json(tmp_path / "accuracy.json", {"curves": planted.curves(law=0.5)})
     text = render(tmp_path).read_text()
-    assert "worth taking home" not in text
+    assert "recommended over the model" not in text
     assert "no substitute" in text
 
 

@@ -96,7 +96,7 @@ class Planted:
         noise, bias = NOISES[label]
 
         def build() -> Callable:
-            return Noisy(self.model, setting, noise, bias)
+            return Noisy.in_setting(self.model, setting, noise, bias)
 
         return Planted(**(self._fields() | {"build": build, "noise": label}))
 
@@ -107,25 +107,87 @@ class Planted:
 NOISES = {"clean": (0.0, 0.0), "1 % bias and noise": (0.01, 0.01), "5 % noise": (0.05, 0.0)}
 
 
-class Noisy:
-    """A model with white noise and a smooth bias, both relative to its spread in the region."""
+@dataclass(frozen=True, kw_only=True)
+class _SmoothBias:
+    """A sum of 16 sines of the state, fixed by random numbers: (q, v, tau) -> (n, nv)."""
 
-    def __init__(self, model: Callable, setting: Setting, noise: float, bias: float = 0.0):
-        self.model, self.noise = model, noise
+    weights: Tensor
+    mix: Tensor
+
+    def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return torch.sin(torch.cat([q, v, tau], -1) @ self.weights) @ self.mix
+
+
+class Noisy:
+    """A model whose answers have white noise, new for every answer, and perhaps a smooth bias.
+
+    scale      (nv,) unit of both: root mean square of the answers in the region
+    noise      standard deviation of the white noise, in units of `scale`
+    generator  where the noise comes from
+    bias       (q, v, tau) -> (n, nv), in units of `scale`; None for none
+    """
+
+    def __init__(
+        self,
+        model: Callable,
+        scale: Tensor,
+        noise: float,
+        generator: torch.Generator,
+        bias: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+    ):
+        self.model, self.scale, self.noise = model, scale, noise
+        self.generator, self.bias = generator, bias
+
+    @classmethod
+    def in_setting(
+        cls, model: Callable, setting: Setting, noise: float, bias: float = 0.0
+    ) -> Noisy:
+        """Noise and bias relative to the spread of the model in the setting's region."""
         generator = setting.generator()
         q, v, tau = setting.samples(256)
-        self.scale = model(q, v, tau).square().mean(0).sqrt()
-        size = setting.nv
-        inputs = q.shape[-1] + 2 * size
+        scale = model(q, v, tau).square().mean(0).sqrt()
+        inputs = q.shape[-1] + 2 * setting.nv
         widths = torch.cat([q, v, tau], -1).square().mean(0).sqrt().clamp_min(1e-9)
-        self.weights = torch.randn(inputs, 16, generator=generator, dtype=torch.float64)
-        self.weights = self.weights / widths[:, None] / inputs**0.5
-        self.mix = torch.randn(16, size, generator=generator, dtype=torch.float64)
-        self.mix = bias * self.mix * (2 / 16) ** 0.5
-        self.generator = generator
+        weights = torch.randn(inputs, 16, generator=generator, dtype=torch.float64)
+        weights = weights / widths[:, None] / inputs**0.5
+        mix = torch.randn(16, setting.nv, generator=generator, dtype=torch.float64)
+        smooth = _SmoothBias(weights=weights, mix=bias * mix * (2 / 16) ** 0.5)
+        return cls(model, scale, noise, generator, smooth if bias else None)
 
     def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         a = self.model(q, v, tau)
-        smooth = torch.sin(torch.cat([q, v, tau], -1) @ self.weights) @ self.mix
         white = torch.randn(a.shape, generator=self.generator, dtype=a.dtype)
-        return a + self.scale * (smooth + self.noise * white)
+        error = self.noise * white
+        return a + self.scale * (error if self.bias is None else self.bias(q, v, tau) + error)
+
+
+def size_for(
+    builder: Callable[[float], Callable],
+    states: tuple[Tensor, Tensor, Tensor],
+    plain: Tensor,
+    fraction: float,
+    *,
+    low: float = 1e-6,
+    high: float = 1e6,
+    halvings: int = 16,
+) -> float | None:
+    """The size at which builder(size) changes the accelerations `plain` at `states` by `fraction`.
+
+    The change is the root mean square over joints and states of the relative change; the size is
+    looked for between `low` and `high` by geometric bisection. None where no size does it (gravity
+    that the robot does not feel, a coupling that it does not have).
+    """
+
+    def change(size: float) -> float:
+        changed = builder(size)(*states)
+        ratio = (changed - plain).square().mean(0) / plain.square().mean(0).clamp_min(1e-300)
+        value = float(ratio.mean().sqrt())
+        return value if value == value else float("inf")
+
+    if change(high) < fraction or change(low) > fraction:
+        return None
+    for _ in range(halvings):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if change(middle) < fraction else (low, middle)
+    size = (low * high) ** 0.5
+    return size if 0.5 * fraction < change(size) < 2 * fraction else None

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.sampling import Batch, distance
-from discover.calibration.planted.alternatives import forces, size_for, with_force
+from discover.calibration.planted.alternatives import with_strong_force
 from discover.calibration.planted.contract import Planted, Setting
 from discover.calibration.planted.physics import perturbed, simulator
 from discover.calibration.planted.tables import Interpolant
@@ -89,7 +89,7 @@ def memorised_residual(setting: Setting, size: float):
     return model
 
 
-def zoo(setting: Setting) -> list[Planted]:
+def planted_models(setting: Setting) -> list[Planted]:
     """All planted hybrids of one setting."""
     exact = simulator(setting.robot)
     last = setting.scalar_joints()[-1]
@@ -104,14 +104,7 @@ def zoo(setting: Setting) -> list[Planted]:
         return simulator(perturbed(setting, 0.9))
 
     def lawful(kind: str = "cubic spring") -> Callable:
-        shape = forces(setting)[kind]
-        states = setting.samples(256)
-
-        def builder(size: float) -> Callable:
-            return with_force(setting.robot, lambda q, v: size * shape(q, v))
-
-        size = size_for(builder, states, exact(*states), 0.3)
-        return builder(1.0 if size is None else size)
+        return with_strong_force(setting, kind)
 
     def table() -> Callable:
         return Interpolant(KNeighborsRegressor(5, weights="distance"), setting)

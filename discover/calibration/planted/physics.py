@@ -76,7 +76,7 @@ def stepper(robot: Robot, integrator: str, dt: float):
     return model
 
 
-def zoo(setting: Setting) -> list[Planted]:
+def planted_models(setting: Setting) -> list[Planted]:
     """All planted physics of one setting."""
     robot = setting.robot
     exact = simulator(robot)
@@ -85,7 +85,7 @@ def zoo(setting: Setting) -> list[Planted]:
         return Planted(kind=kind, truth="physics", build=build, **more)
 
     def noisy(noise: float, bias: float) -> Callable[[], Callable]:
-        return lambda: Noisy(exact, setting, noise, bias)
+        return lambda: Noisy.in_setting(exact, setting, noise, bias)
 
     planted = [
         one("exact", lambda: exact),

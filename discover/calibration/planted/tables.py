@@ -1,4 +1,4 @@
-"""Planted lookup tables: models that interpolate samples of the simulator and know nothing else."""
+"""Planted lookup tables: models that interpolate samples of the simulator; and trained networks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sklearn.neural_network import MLPRegressor
 from torch import Tensor
 
 import kinematics
+from discover.calibration.planted.alternatives import with_strong_force
 from discover.calibration.planted.contract import Planted, Setting
 from discover.calibration.planted.physics import simulator
 
@@ -98,7 +99,7 @@ class StructuredTable:
         return torch.linalg.solve(H, (tau - force).unsqueeze(-1)).squeeze(-1)
 
 
-def zoo(setting: Setting) -> list[Planted]:
+def planted_models(setting: Setting) -> list[Planted]:
     """All planted tables of one setting."""
 
     def one(kind: str, build: Callable[[], Callable]) -> Planted:
@@ -137,3 +138,25 @@ def zoo(setting: Setting) -> list[Planted]:
         p.with_noise(setting, n) for p in first for n in ("1 % bias and noise", "5 % noise")
     ]
     return planted
+
+
+def trained_networks(setting: Setting) -> list[Planted]:
+    """Networks trained on the simulator and on an alternative law.
+
+    Nobody knows beforehand what they have learned: they are reported and never scored.
+    """
+    exact = simulator(setting.robot)
+
+    def taught(teacher: Callable) -> Interpolant:
+        network = MLPRegressor(
+            hidden_layer_sizes=(96, 96), activation="tanh", max_iter=150, random_state=0
+        )
+        return Interpolant(network, setting, _SAMPLES, teacher=teacher)
+
+    def lawful() -> Callable:
+        return with_strong_force(setting, "drag of power 2")
+
+    return [
+        Planted(kind="network of the simulator", truth=None, build=lambda: taught(exact)),
+        Planted(kind="network distilled from a law", truth=None, build=lambda: taught(lawful())),
+    ]

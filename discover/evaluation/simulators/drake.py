@@ -1,4 +1,4 @@
-"""A robot as a Drake plant, one state after the other through Drake's Python bindings.
+"""Drake: its contender, and a robot as its plant, state by state through the Python bindings.
 
 Drake's floating joint has the quaternion first and, like the velocity (angular, then linear), its
 parts in the world's frame.
@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from discover.blackbox.sampling import Batch
-from discover.evaluation.ledger import Contender
-from discover.evaluation.simulators.mujoco import about_centre, rotations
+from discover.evaluation.contender import Contender
+from discover.evaluation.simulators.bodies import about_centre
 from kinematics import Robot
+from kinematics.spatial.rotations import matrix_of_quaternion
 
 Array = np.ndarray
 
 
-def drake(robot: Robot) -> list[Contender]:
+def contenders(robot: Robot) -> list[Contender]:
     """Drake's accelerations state by state; none where joints are of kinds not mapped here."""
     if any(
         kind == "spherical" or (kind == "free" and (parent >= 0 or robot.armature[at].any()))
@@ -34,7 +35,7 @@ def drake(robot: Robot) -> list[Contender]:
     def states(batch: Batch) -> tuple[Array, Array, Array]:
         q, v, tau = (np.array(x.numpy(), dtype=float) for x in batch)
         for at_q, at_v in _free(robot):
-            R = rotations(q[:, at_q][:, 3:])
+            R = matrix_of_quaternion(q[:, at_q][:, 3:])
             for x in (v, tau):
                 x[:, at_v] = _turn(R, x[:, at_v])
         state = np.hstack([q[:, order_q], v[:, order_v]])
@@ -59,10 +60,10 @@ def drake(robot: Robot) -> list[Contender]:
         a[:, order_v] = result
         q, v = batch.q.numpy(), batch.v.numpy()
         for at_q, at_v in _free(robot):
-            inverse = rotations(q[:, at_q][:, 3:]).transpose(0, 2, 1)
-            own = _turn(inverse, a[:, at_v])
-            own[:, 3:] -= np.cross(v[:, at_v][:, :3], v[:, at_v][:, 3:])
-            a[:, at_v] = own
+            inverse = matrix_of_quaternion(q[:, at_q][:, 3:]).transpose(0, 2, 1)
+            body = _turn(inverse, a[:, at_v])
+            body[:, 3:] -= np.cross(v[:, at_v][:, :3], v[:, at_v][:, 3:])
+            a[:, at_v] = body
         return a
 
     name = f"Drake {version('drake')}, a call"
@@ -98,14 +99,14 @@ def _plant(robot: Robot) -> tuple[Any, list[int], list[int]]:
             RotationMatrix(robot.tree_rotation[i].numpy()), robot.tree_offset[i].numpy()
         )
         frame = plant.AddFrame(FixedOffsetFrame(f"place {i}", mother, place))
-        own = body.body_frame()
+        body_frame = body.body_frame()
         name = robot.joint_names[i]
         if kind == "free":
-            joint = QuaternionFloatingJoint(name, frame, own)
+            joint = QuaternionFloatingJoint(name, frame, body_frame)
         elif kind == "prismatic":
-            joint = PrismaticJoint(name, frame, own, robot.axes[i].numpy())
+            joint = PrismaticJoint(name, frame, body_frame, robot.axes[i].numpy())
         else:
-            joint = RevoluteJoint(name, frame, own, robot.axes[i].numpy())
+            joint = RevoluteJoint(name, frame, body_frame, robot.axes[i].numpy())
         joints.append(plant.AddJoint(joint))
         if robot.armature[robot.v_slices[i]].any():  # a rotor turned as fast as the joint
             rotor = plant.AddJointActuator(f"rotor of {name}", joints[-1])

@@ -1,4 +1,4 @@
-"""A robot as a MuJoCo model, states in MuJoCo's coordinates, and its smooth pipeline in one loop.
+"""MuJoCo: its contenders, a robot as its model, states in its coordinates, its pipeline in a loop.
 
 MuJoCo's free joint has its linear velocity in the world's frame and its angular velocity in the
 body's, linear first; quaternions are wxyz, as ours.
@@ -14,11 +14,75 @@ from typing import Any
 
 import numpy as np
 
+from discover.blackbox.sampling import Batch
+from discover.evaluation.contender import Contender, arrays
+from discover.evaluation.simulators.bodies import about_centre
+from kinematics import Robot
+from kinematics.spatial.rotations import matrix_of_quaternion
+
 LEAST_INERTIA = 1e-9  # kg·m²
 JOINTS = {"revolute": "hinge", "continuous": "hinge", "prismatic": "slide", "spherical": "ball"}
 PIPELINE = ("mj_kinematics", "mj_comPos", "mj_makeM", "mj_factorM", "mj_comVel")
 
 Array = np.ndarray
+
+
+def contenders(robot: Robot) -> list[Contender]:
+    """The smooth pipeline in a loop of machine code, and `mj_forward` called state by state."""
+    import mujoco as mj
+
+    model = mujoco_model(robot)
+    if model is None:
+        return []
+    pipeline = SmoothPipeline(model)
+    data = mj.MjData(model)
+    version = f"MuJoCo {mj.__version__}"
+
+    def smooth(batch: Batch) -> Callable[[], Any]:
+        q, v, tau, _ = coordinates(robot, *arrays(batch))
+        out = np.empty_like(v)
+        fill = pipeline.on(q, v, tau, out)
+
+        def call() -> np.ndarray:
+            fill()
+            return out
+
+        return call
+
+    def one_by_one(batch: Batch) -> Callable[[], Any]:
+        columns = coordinates(robot, *arrays(batch))[:3]
+        rows = list(zip(*columns, strict=True))
+
+        def call() -> Any:
+            for q, v, tau in rows:
+                data.qpos[:], data.qvel[:], data.qfrc_applied[:] = q, v, tau
+                mj.mj_forward(model, data)
+
+        return call
+
+    def read(batch: Batch, result: np.ndarray) -> np.ndarray:
+        return coordinates(robot, *arrays(batch))[3](result)
+
+    return [
+        Contender(
+            name=f"{version}, smooth pipeline",
+            prepare=smooth,
+            dtype="float64",
+            kind="engine",
+            family=version,
+            read=read,
+            note="constraint solver off",
+        ),
+        Contender(
+            name=f"{version}, mj_forward, a call",
+            prepare=one_by_one,
+            dtype="float64",
+            kind="engine",
+            family=version,
+            answers=False,
+            note="contacts and constraints off",
+        ),
+    ]
 
 
 def mujoco_xml(robot: Any) -> str:
@@ -74,16 +138,6 @@ def _joint(robot: Any, i: int) -> str:
     return f'<joint type="{JOINTS[kind]}"{axis} armature="{armature}"/>'
 
 
-def about_centre(pi: Array) -> tuple[float, Array, Array]:
-    """Mass, centre of mass and inertia about it, from the ten parameters about the origin."""
-    mass = float(pi[0])
-    centre = pi[1:4] / mass if mass > 0 else np.zeros(3)
-    xx, xy, yy, xz, yz, zz = pi[4:]
-    about_origin = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    shift = mass * (centre @ centre * np.eye(3) - np.outer(centre, centre))
-    return mass, centre, about_origin - shift
-
-
 def mujoco_model(robot: Any) -> Any | None:
     """The `mujoco.MjModel` of ``robot``; None where MuJoCo refuses it (inertias that break the
     triangle inequality, a free joint that does not sit in the world's frame)."""
@@ -108,7 +162,7 @@ def coordinates(
     for kind, at_q, at_v in zip(robot.kinds, robot.q_slices, robot.v_slices, strict=True):
         if kind != "free":
             continue
-        R = rotations(q[:, at_q][:, 3:])
+        R = matrix_of_quaternion(q[:, at_q][:, 3:])
         angular, linear = slice(at_v.start, at_v.start + 3), slice(at_v.start + 3, at_v.stop)
         turned.append((R, angular, linear))
         for ours, theirs in ((v, v_theirs), (tau, tau_theirs)):
@@ -127,19 +181,8 @@ def coordinates(
     return np.ascontiguousarray(q), v_theirs, tau_theirs, back
 
 
-def rotations(quaternions: Array) -> Array:
-    """(B, 4) wxyz to (B, 3, 3), body to world."""
-    w, x, y, z = quaternions.T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
-
-
 class SmoothPipeline:
-    """MuJoCo's forward dynamics without anything but dynamics, state after state in machine code.
+    """MuJoCo's smooth forward dynamics alone, state by state in machine code.
 
     Per state: positions, mass matrix and its factors, velocities, bias force, and one solve; no
     collisions, sensors, constraints or actuators, and no Python between states.
@@ -169,9 +212,9 @@ class SmoothPipeline:
 
 
 def _library(folder: Path) -> ctypes.CDLL:
-    found = sorted(folder.glob("libmujoco*.so*")) + sorted(folder.glob("libmujoco*.dylib"))
-    found += sorted(folder.glob("mujoco.dll"))
-    return ctypes.CDLL(str(found[0]))
+    libraries = sorted(folder.glob("libmujoco*.so*")) + sorted(folder.glob("libmujoco*.dylib"))
+    libraries += sorted(folder.glob("mujoco.dll"))
+    return ctypes.CDLL(str(libraries[0]))
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""A robot as an OpenSim model: pins and sliders, one state after the other from Python."""
+"""OpenSim: its contender, and a robot as its model of pins and sliders, state by state."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from discover.blackbox.sampling import Batch
-from discover.evaluation.ledger import Contender
-from discover.evaluation.simulators.mujoco import about_centre
+from discover.evaluation.contender import Contender
+from discover.evaluation.simulators.bodies import about_centre
 from kinematics import Robot
 
 Array = np.ndarray
 TURNING = ("revolute", "continuous")
 
 
-def opensim(robot: Robot) -> list[Contender]:
+def contenders(robot: Robot) -> list[Contender]:
     """OpenSim's accelerations state by state; none where a joint has more than one coordinate."""
     import opensim as osim
 

@@ -1,4 +1,4 @@
-"""A robot as a Pinocchio model, and states in Pinocchio's coordinates.
+"""Pinocchio: its contenders, a robot as its model, and states in its coordinates.
 
 Pinocchio's free-flyer has the quaternion xyzw and the velocity linear-first; joint axes along a
 coordinate axis get its specialised joints, as its own URDF reader would choose.
@@ -10,6 +10,87 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from discover.blackbox.sampling import Batch
+from discover.evaluation.contender import Contender, arrays
+from discover.evaluation.simulators.bodies import about_centre
+from kinematics import Robot
+
+
+def contenders(robot: Robot) -> list[Contender]:
+    """Forward dynamics by `abaInParallel` on one thread, and by `aba` called state by state."""
+    import pinocchio as pin
+
+    model = pinocchio_model(robot)
+    data = model.createData()
+    version = f"Pinocchio {pin.__version__}"
+
+    def one_by_one(batch: Batch) -> Callable[[], Any]:
+        columns = coordinates(robot, *arrays(batch))[:3]
+        states = [tuple(x[:, i].copy() for x in columns) for i in range(len(batch.q))]
+
+        def call() -> Any:
+            for q, v, tau in states:
+                pin.aba(model, data, q, v, tau)
+
+        return call
+
+    def read(batch: Batch, result: np.ndarray) -> np.ndarray:
+        return coordinates(robot, *arrays(batch))[3](result)
+
+    rows = [
+        Contender(
+            name=f"{version}, a call",
+            prepare=one_by_one,
+            dtype="float64",
+            kind="engine",
+            family=version,
+            answers=False,
+        )
+    ]
+    if hasattr(pin, "abaInParallel"):
+        pool = pin.ModelPool(model, 1)
+
+        def pooled(batch: Batch) -> Callable[[], Any]:
+            q, v, tau, _ = coordinates(robot, *arrays(batch))
+            out = np.zeros_like(v, order="F")
+
+            def call() -> np.ndarray:
+                pin.abaInParallel(1, pool, q, v, tau, out)
+                return out
+
+            return call
+
+        rows.insert(
+            0,
+            Contender(
+                name=f"{version}, abaInParallel",
+                prepare=pooled,
+                dtype="float64",
+                kind="engine",
+                family=version,
+                read=read,
+            ),
+        )
+    return rows
+
+
+def reference(robot: Robot) -> Callable[[Batch], np.ndarray]:
+    """Accelerations by Pinocchio's `aba` in its local convention, which is its accurate one."""
+    import pinocchio as pin
+
+    model = pinocchio_model(robot)
+    data = model.createData()
+
+    def answer(batch: Batch) -> np.ndarray:
+        *columns, back = coordinates(robot, *arrays(batch))
+        accelerations = [
+            pin.aba(model, data, *(x[:, i].copy() for x in columns), pin.Convention.LOCAL).copy()
+            for i in range(len(batch.q))
+        ]
+        return back(np.stack(accelerations, axis=1))
+
+    return answer
 
 
 def pinocchio_model(robot: Any) -> Any:
@@ -27,7 +108,9 @@ def pinocchio_model(robot: Any) -> Any:
         )
         joint = _joint(pin, robot.kinds[i], np.asarray(robot.axes[i].tolist()))
         number = model.addJoint(parent, joint, placement, robot.joint_names[i])
-        model.appendBodyToJoint(number, _inertia(pin, robot.pi[i].tolist()), pin.SE3.Identity())
+        model.appendBodyToJoint(
+            number, pin.Inertia(*about_centre(robot.pi[i].numpy())), pin.SE3.Identity()
+        )
         numbers.append(number)
     armature = np.asarray(robot.armature.tolist())
     model.armature = armature[_velocity_order(robot)]
@@ -50,22 +133,12 @@ def _joint(pin: Any, kind: str, axis: np.ndarray) -> Any:
     )
 
 
-def _inertia(pin: Any, pi: list[float]) -> Any:
-    m, x, y, z, xx, xy, yy, xz, yz, zz = pi
-    about_origin = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    centre = np.array([x, y, z]) / m if m else np.zeros(3)
-    cross = np.array(
-        [[0, -centre[2], centre[1]], [centre[2], 0, -centre[0]], [-centre[1], centre[0], 0]]
-    )
-    return pin.Inertia(m, centre, about_origin + m * cross @ cross)
-
-
 def _velocity_order(robot: Any) -> list[int]:
     """Ours for each of Pinocchio's velocities: linear before angular for a free joint."""
     order: list[int] = []
     for kind, at in zip(robot.kinds, robot.v_slices, strict=True):
-        own = list(range(at.start, at.stop))
-        order += own[3:] + own[:3] if kind == "free" else own
+        indices = list(range(at.start, at.stop))
+        order += indices[3:] + indices[:3] if kind == "free" else indices
     return order
 
 
@@ -73,10 +146,10 @@ def _position_order(robot: Any) -> list[int]:
     """Ours for each of Pinocchio's coordinates: quaternions xyzw."""
     order: list[int] = []
     for kind, at in zip(robot.kinds, robot.q_slices, strict=True):
-        own = list(range(at.start, at.stop))
+        indices = list(range(at.start, at.stop))
         if kind in ("free", "spherical"):
-            own = own[:-4] + own[-3:] + own[-4:-3]
-        order += own
+            indices = indices[:-4] + indices[-3:] + indices[-4:-3]
+        order += indices
     return order
 
 

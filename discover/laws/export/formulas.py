@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sympy
 
+from discover.judgement.thresholds import whole
 from discover.laws.export import latex
 from discover.laws.export.straight_line import program
-from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
+from discover.laws.extensions import LawExtension, of_kind
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
+from discover.laws.extensions.tabulated import Table
 from discover.laws.extensions.terms import Term, symbols
 from kinematics import Robot
 from kinematics.programs import trace
 
-if TYPE_CHECKING:
-    from discover.laws.rigid_body.law import RigidBodyLaw
-
 TARGETS = ("sympy", "python", "torch", "c", "latex")
-FLAT_JOINTS = 3  # joints up to which a formula without intermediates is short enough to read
+_FLAT_JOINTS = whole("fit.flat_joints")
+_FLAT_OPERATIONS = whole("fit.flat_operations")
 ROUNDING = 1e-9  # identified coefficients below this, relative to the largest, are rounding
 
 
@@ -36,17 +36,27 @@ class Formulas:
     lagrangian: sympy.Expr
 
 
-def derive(robot: Robot, trigonometry: SurrogateTrigonometry | None = None) -> Formulas:
-    """H, bias, potential and Lagrangian of `robot`, flat up to three joints.
+def has_flat_formulas(robot: Robot) -> bool:
+    """Whether formulas without intermediates are short enough: few joints, or few operations."""
+    if robot.nq != robot.nv:
+        return False
+    if robot.nv <= _FLAT_JOINTS:
+        return True
+    programs = (trace(robot, name) for name in ("crba", "bias", "potential"))
+    return sum(p.operations["mul"] + p.operations["add"] for p in programs) <= _FLAT_OPERATIONS
 
-    Beyond that the flat forms explode (a 6R arm's mass matrix has 1,913 Fourier terms): there the
-    entries are written in `intermediates`.
+
+def derive(robot: Robot, trigonometry: SurrogateTrigonometry | None = None) -> Formulas:
+    """H, bias, potential and Lagrangian of `robot`.
+
+    Flat where `has_flat_formulas`; elsewhere flat forms explode (a 6R arm's mass matrix has 1,913
+    Fourier terms) and the entries are written in `intermediates`.
     """
     if trigonometry is not None:
-        return _derive_turned(robot, trigonometry)
+        return _derive_with_surrogates(robot, trigonometry)
     # Quaternions make more coordinates than velocities.
     names = symbols(robot.nv) | {"q": symbols(robot.nq)["q"]}
-    flat = robot.nv <= FLAT_JOINTS and robot.nq == robot.nv
+    flat = has_flat_formulas(robot)
     intermediates: list[tuple[sympy.Symbol, sympy.Expr]] = []
 
     def form(what: str, prefix: str) -> Any:
@@ -73,12 +83,12 @@ def derive(robot: Robot, trigonometry: SurrogateTrigonometry | None = None) -> F
     )
 
 
-def _derive_turned(robot: Robot, trigonometry: SurrogateTrigonometry) -> Formulas:
-    """The same of bodies that turn by other functions: these have no potential, nor Lagrangian."""
+def _derive_with_surrogates(robot: Robot, trigonometry: SurrogateTrigonometry) -> Formulas:
+    """The formulas of bodies with surrogate trigonometry: no potential, no Lagrangian."""
     names = symbols(robot.nv)
     v, a = sympy.Matrix(names["v"]), sympy.Matrix(names["a"])
     plain = trace(robot, "rnea").sympy().substituted()
-    forces = trigonometry.written(plain)
+    forces = trigonometry.substituted(plain)
     still, rest = dict.fromkeys(a, 0), dict.fromkeys([*a, *v], 0)
 
     def of(part: str) -> Any:
@@ -87,7 +97,7 @@ def _derive_turned(robot: Robot, trigonometry: SurrogateTrigonometry) -> Formula
     gravity, moving = of("gravity").subs(rest), of("velocity").subs(still)
     H = of("inertia").jacobian(a).subs(dict.fromkeys(v, 0))
     if trigonometry.composites and "inertia" in trigonometry.parts:
-        H = trigonometry.written(trace(robot, "crba").sympy().substituted())
+        H = trigonometry.substituted(trace(robot, "crba").sympy().substituted())
     b = gravity + moving - of("velocity").subs(rest)
     return Formulas(
         symbols=names,
@@ -100,37 +110,26 @@ def _derive_turned(robot: Robot, trigonometry: SurrogateTrigonometry) -> Formula
 
 
 def tidy(expression: sympy.Expr) -> sympy.Expr:
-    """Leave out summands whose coefficient is rounding beside the largest."""
+    """The expression without summands whose coefficient is rounding beside the largest."""
     parts = [t.as_coeff_Mul() for t in sympy.Add.make_args(sympy.expand(expression))]
     largest = max((abs(c) for c, _ in parts), default=0)
     return sympy.Add(*(c * rest for c, rest in parts if abs(c) > ROUNDING * largest))
 
 
-def export(
-    robot: Robot,
-    extra: Sequence[Term],
-    target: str,
-    nonlinearities: Sequence[StaticNonlinearity] = (),
-    trigonometry: SurrogateTrigonometry | None = None,
-) -> str:
+def export(robot: Robot, extensions: Sequence[LawExtension], target: str) -> str:
     """The law as text. Raises ValueError for an unknown target."""
     if target not in TARGETS:
         raise ValueError(f"expected a target of {TARGETS}, found {target!r}")
     if target == "sympy":
-        return _sympy_source(robot, extra, nonlinearities, trigonometry)
+        return _sympy_source(robot, extensions)
     if target == "latex":
-        return _latex(robot, extra, nonlinearities, trigonometry)
-    return program(robot, extra, nonlinearities, trigonometry).source(target)
+        return _latex(robot, extensions)
+    return program(robot, extensions).source(target)
 
 
-def _sympy_source(
-    robot: Robot,
-    extra: Sequence[Term],
-    nonlinearities: Sequence[StaticNonlinearity],
-    trigonometry: SurrogateTrigonometry | None,
-) -> str:
+def _sympy_source(robot: Robot, extensions: Sequence[LawExtension]) -> str:
     """A Python module that builds the SymPy objects of the law."""
-    held = derive(robot, trigonometry)
+    held = derive(robot, next(iter(of_kind(extensions, SurrogateTrigonometry)), None))
     every = [s for group in held.symbols.values() for s in group]
     lines = [
         "from sympy import *",
@@ -138,95 +137,39 @@ def _sympy_source(
         f"{', '.join(s.name for s in every)} = symbols("
         f"'{' '.join(s.name for s in every)}', real=True)",
     ]
-    parts = (*extra, *nonlinearities, *(() if trigonometry is None else (trigonometry,)))
-    for table in dict.fromkeys(t for part in parts for t in part.tables):
+    for table in dict.fromkeys(t for x in extensions for t in x.tables if isinstance(t, Table)):
         samples = list(zip(table.z, table.values, strict=True))
         lines.append(f"{table.name} = Function({table.name!r}, real=True)")
         lines.append(f"{table.name}_samples = {samples}  # a cubic spline, straight beyond them")
     lines += [f"{s} = {sympy.sstr(e, full_prec=True)}" for s, e in held.intermediates]
     for name in ("mass_matrix", "bias", "potential", "lagrangian"):
         lines.append(f"{name} = {sympy.sstr(getattr(held, name), full_prec=True)}")
-    terms = ", ".join(sympy.sstr(t.expression, full_prec=True) for t in extra)
+    terms = ", ".join(sympy.sstr(t.expression, full_prec=True) for t in of_kind(extensions, Term))
     lines.append(f"terms = [{terms}]  # added to mass_matrix * a + bias = tau, on the left")
-    for c in nonlinearities:
-        rows = sympy.sstr(list(c.rows), full_prec=True)
-        told = "answered for a" if c.place == "a" else f"felt of {c.place}"
-        lines.append(f"{c.place}_channel = {rows}  # what is {told}")
+    for signal, rows in (item for x in extensions for item in x.rows_by_signal.items()):
+        text = sympy.sstr(list(rows), full_prec=True)
+        if signal == "a":
+            lines.append(f"a_output = {text}  # of the law, where a are the bodies' accelerations")
+        else:
+            lines.append(f"{signal}_input = {text}  # of the bodies, in the place of {signal}")
     return "\n".join(lines) + "\n"
 
 
-def _latex(
-    robot: Robot,
-    extra: Sequence[Term],
-    nonlinearities: Sequence[StaticNonlinearity],
-    trigonometry: SurrogateTrigonometry | None,
-) -> str:
-    held = derive(robot, trigonometry)
-    lines = [r"\tau &= H(q)\,a + b(q, v)" + (r" + f(q, v, a, \tau)" if extra else "")]
+def _latex(robot: Robot, extensions: Sequence[LawExtension]) -> str:
+    held = derive(robot, next(iter(of_kind(extensions, SurrogateTrigonometry)), None))
+    terms = of_kind(extensions, Term)
+    lines = [r"\tau &= H(q)\,a + b(q, v)" + (r" + f(q, v, a, \tau)" if terms else "")]
     for s, e in held.intermediates:
         lines += latex.equation(sympy.latex(s), e)
     lines += latex.equation("H(q)", held.mass_matrix)
     lines += latex.equation("V(q)", held.potential)
     lines += latex.equation("b(q, v)", held.bias)
-    if extra:
-        force = sum((t.expression for t in extra), sympy.zeros(robot.nv, 1))
+    if terms:
+        force = sum((t.expression for t in terms), sympy.zeros(robot.nv, 1))
         lines += latex.equation(r"f(q, v, a, \tau)", force)
-    for equation in (e for c in nonlinearities for e in c.equations):
+    functions = [x for x in extensions if x.rows_by_signal]
+    for equation in (e for x in functions for e in x.equations):
         lines += latex.equation(sympy.latex(equation.lhs), equation.rhs)
     # Long derivations go over pages: align* may break between its lines.
     body = " \\\\\n".join(lines)
     return "\\allowdisplaybreaks\n\\begin{align*}\n" + body + "\n\\end{align*}\n"
-
-
-def passes(
-    robot: Robot,
-    extra: Sequence[Term],
-    nonlinearities: Sequence[StaticNonlinearity] = (),
-    trigonometry: SurrogateTrigonometry | None = None,
-) -> str:
-    """The law as passes over its tree. The recursion is the family's own, not a finding."""
-    lines = ["tree:"]
-    for i, (name, kind, parent) in enumerate(
-        zip(robot.joint_names, robot.kinds, robot.parents, strict=True)
-    ):
-        above = "base" if parent < 0 else robot.joint_names[parent]
-        lines.append(f"  {i + 1}  {name} ({kind}) on {above}")
-    lines += [
-        "outward, from the base:",
-        "  twist_i = X_i twist_p + S_i v_i",
-        "  acc_i   = X_i acc_p + S_i a_i + twist_i × S_i v_i          (acc_base = -gravity)",
-        "  f_i     = I_i acc_i + twist_i ×* I_i twist_i",
-        "inward, from the leaves:",
-        "  tau_i   = S_iᵀ f_i + joint terms",
-        "  f_p    += X_iᵀ f_i",
-    ]
-    if extra:
-        lines.append("beside the tree:")
-        lines += [f"  {t.name}: {sympy.sstr(t.expression.T.evalf(6))}" for t in extra]
-    if trigonometry is not None:
-        lines.append(f"turns: {trigonometry.in_words}")
-    if nonlinearities:
-        lines.append("between the bodies and the question:")
-        lines += [f"  {c.in_words}" for c in nonlinearities]
-    return "\n".join(lines)
-
-
-def markdown(law: RigidBodyLaw) -> str:
-    """How a law shows itself in a notebook."""
-    lines = [f"**{law.family}** on *{law.robot.name}*, {law.complexity}"]
-    if law.domain is not None:
-        reach = ", ".join(
-            f"{axis} {'≥ ' if axis in law.domain.at_least else ''}{r:.2g}×"
-            for axis, r in law.domain.reach.items()
-        )
-        lines.append(f"holds to {law.domain.tolerance:.0%} out to {reach} half-widths")
-    if law.robot.nv <= FLAT_JOINTS and law.robot.nq == law.robot.nv:
-        short = {n: _rounded(getattr(law, n)) for n in ("mass_matrix", "potential")}
-        lines.append(f"$$H = {sympy.latex(short['mass_matrix'])}$$")
-        lines.append(f"$$V = {sympy.latex(short['potential'])}$$")
-    lines += [f"$${sympy.latex(_rounded(t))}$$" for t in law.terms]
-    return "\n\n".join(lines)
-
-
-def _rounded(expression: Any) -> Any:
-    return expression.evalf(5)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from discover.laws.export import straight_line
-from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
-from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
+from discover.laws.export.elimination import forward_program
+from discover.laws.extensions import LawExtension, of_kind, records_of
 from discover.laws.extensions.terms import Term
 from kinematics import Robot
 from kinematics.programs import CompiledProgram, Program, compile_program, trace
@@ -15,33 +16,24 @@ from kinematics.programs import CompiledProgram, Program, compile_program, trace
 class PassProgram(str):
     """The passes as text (it is a string), with the programs derived from them.
 
-    found   whether the passes were found in a model's answers; else they are the family's own
+    identified   whether the passes were identified from a model's answers; if not, they are the
+                 recursion of every rigid-body law
     """
 
     robot: Robot
-    extra: tuple[Term, ...]
-    nonlinearities: tuple[StaticNonlinearity, ...]
-    trigonometry: SurrogateTrigonometry | None
-    found: bool
+    extensions: tuple[LawExtension, ...]
+    identified: bool
 
     def __new__(
         cls,
         text: str,
         robot: Robot,
-        extra: tuple[Term, ...] = (),
-        nonlinearities: tuple[StaticNonlinearity, ...] = (),
-        trigonometry: SurrogateTrigonometry | None = None,
+        extensions: Sequence[LawExtension] = (),
         *,
-        found: bool = False,
+        identified: bool = False,
     ) -> PassProgram:
         self = super().__new__(cls, text)
-        self.robot, self.extra, self.nonlinearities, self.trigonometry = (
-            robot,
-            extra,
-            nonlinearities,
-            trigonometry,
-        )
-        self.found = found
+        self.robot, self.extensions, self.identified = robot, tuple(extensions), identified
         return self
 
     @property
@@ -51,13 +43,12 @@ class PassProgram(str):
 
     @property
     def forward(self) -> Program:
-        """(q, v, tau) -> a, straight-line: joints eliminated in the cheapest order found."""
-        if not self.found or self.extra or self.nonlinearities or self.trigonometry is not None:
-            return straight_line.program(
-                self.robot, self.extra, self.nonlinearities, self.trigonometry
-            )
-        from discover.mechanism.recursion.forward import forward_program
+        """(q, v, tau) -> a, straight-line.
 
+        For an identified recursion joints are eliminated in the cheapest order that is found.
+        """
+        if not self.identified or self.extensions:
+            return straight_line.program(self.robot, self.extensions)
         return forward_program(self.robot)
 
     def compile(self, dtype: str = "float64", threads: int = 1) -> CompiledProgram:
@@ -65,8 +56,31 @@ class PassProgram(str):
         content: dict[str, Any] = {
             "program": str(self),
             "robot": self.robot.to_dict(),
-            "extra": [t.to_dict() for t in self.extra],
-            "channels": [c.to_dict() for c in self.nonlinearities],
-            "turns": None if self.trigonometry is None else self.trigonometry.to_dict(),
+            **records_of(self.extensions),
         }
         return compile_program(lambda: self.forward, content=content, dtype=dtype, threads=threads)
+
+
+def passes(robot: Robot, extensions: Sequence[LawExtension] = ()) -> str:
+    """The recursion of every rigid-body law on the robot's tree, and what the law adds, as text."""
+    lines = ["tree:"]
+    for i, (name, kind, parent) in enumerate(
+        zip(robot.joint_names, robot.kinds, robot.parents, strict=True)
+    ):
+        above = "base" if parent < 0 else robot.joint_names[parent]
+        lines.append(f"  {i + 1}  {name} ({kind}) on {above}")
+    lines += [
+        "outward, from the base:",
+        "  twist_i = X_i twist_p + S_i v_i",
+        "  acc_i   = X_i acc_p + S_i a_i + twist_i × S_i v_i          (acc_base = -gravity)",
+        "  f_i     = I_i acc_i + twist_i ×* I_i twist_i",
+        "inward, from the leaves:",
+        "  tau_i   = S_iᵀ f_i + joint terms",
+        "  f_p    += X_iᵀ f_i",
+    ]
+    terms = of_kind(extensions, Term)
+    if terms:
+        lines.append("terms, added to tau:")
+        lines += [f"  {t.description}" for t in terms]
+    lines += [f"{x.label}: {x.description}" for x in extensions if not x.additive]
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A law as one straight-line program: bodies, terms beside them, channels around them."""
+"""A law as one straight-line program: bodies, terms, input and output nonlinearities."""
 
 from __future__ import annotations
 
@@ -9,27 +9,33 @@ from typing import Any
 import numpy as np
 import sympy
 
-from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
+import kinematics
+from discover.laws.extensions import LawExtension, of_kind
 from discover.laws.extensions.surrogate_trigonometry import ANGLE, Angle, SurrogateTrigonometry
-from discover.laws.extensions.terms import Term, joint_shapes
-from discover.laws.rigid_body.family import without_joint_terms
+from discover.laws.extensions.tabulated import write_out
+from discover.laws.extensions.terms import Term, joint_shapes, without_joint_terms
 from discover.laws.rigid_body.sparsity import lean_bodies
 from discover.laws.search.variables import needs_mechanics, place_points
 from kinematics import Robot
 from kinematics.algorithms.crba import crba
 from kinematics.algorithms.rnea import bias, rnea
-from kinematics.programs import Graph, Program, compile_trace, make_program, robot_program
-from kinematics.programs.from_sympy import nodes_from_sympy
+from kinematics.programs import (
+    CompiledProgram,
+    Graph,
+    Program,
+    compile_trace,
+    make_program,
+    robot_program,
+)
+from kinematics.programs.symbolic import nodes_from_sympy
 
 
-def program(
-    robot: Robot,
-    extra: Sequence[Term],
-    nonlinearities: Sequence[StaticNonlinearity] = (),
-    trigonometry: SurrogateTrigonometry | None = None,
-) -> Program:
-    """Forward dynamics of the law as one straight-line program."""
-    if not extra and not nonlinearities and trigonometry is None:
+def program(robot: Robot, extensions: Sequence[LawExtension] = ()) -> Program:
+    """Forward dynamics (q, v, tau) -> a of the law as one straight-line program.
+
+    Extensions that depend on earlier queries (memory) cannot be part of it.
+    """
+    if not extensions:
         return robot_program(robot, "aba")
     graph = Graph()
     inputs = {
@@ -39,33 +45,39 @@ def program(
     }
     named = {f"{n}{i + 1}": x for n, nodes in inputs.items() for i, x in enumerate(nodes)}
 
-    def through(nonlinearity: StaticNonlinearity, named: dict[str, Any]) -> np.ndarray:
-        rows = [elementary(row) for row in nonlinearity.written_out()]
-        return np.array(nodes_from_sympy(rows, graph, named), dtype=object)
+    def evaluated(rows: Sequence[sympy.Expr], named: dict[str, Any]) -> np.ndarray:
+        return np.array(nodes_from_sympy(list(rows), graph, named), dtype=object)
 
+    functions = [
+        (signal, [elementary(write_out(row, x.tables)) for row in rows])
+        for x in extensions
+        for signal, rows in x.rows_by_signal.items()
+    ]
     ports = dict(inputs)
-    for nonlinearity in nonlinearities:
-        if nonlinearity.place in ports:
-            ports[nonlinearity.place] = through(nonlinearity, named)
-    a = _accelerations(robot, extra, graph, ports, trigonometry)
-    for nonlinearity in nonlinearities:
-        if nonlinearity.place not in ports:
-            a = through(nonlinearity, named | {f"a{i + 1}": x for i, x in enumerate(a)})
+    for signal, rows in functions:
+        if signal in ports:
+            ports[signal] = evaluated(rows, named)
+    terms = of_kind(extensions, Term)
+    trigonometry = next(iter(of_kind(extensions, SurrogateTrigonometry)), None)
+    a = _accelerations(robot, terms, graph, ports, trigonometry)
+    for signal, rows in functions:
+        if signal not in ports:
+            a = evaluated(rows, named | {f"a{i + 1}": x for i, x in enumerate(a)})
     return make_program("law", graph, inputs, a)
 
 
 def _accelerations(
     robot: Robot,
-    extra: Sequence[Term],
+    terms: Sequence[Term],
     graph: Graph,
     ports: dict[str, np.ndarray],
     trigonometry: SurrogateTrigonometry | None,
 ) -> np.ndarray:
-    """Nodes of the accelerations of bodies and terms."""
+    """Nodes of the accelerations of bodies and terms at the bodies' inputs."""
     if trigonometry is None:
         H, b = crba(robot, ports["q"]), bias(robot, ports["q"], ports["v"])
     else:
-        H, b = _turned(robot, trigonometry, graph, ports)
+        H, b = _with_surrogates(robot, trigonometry, graph, ports)
     rest = ports["tau"] - b
     named = {f"{n}{i + 1}": x for n, nodes in ports.items() for i, x in enumerate(nodes)}
     size = robot.nv
@@ -73,12 +85,12 @@ def _accelerations(
     def at(term: Term, a: np.ndarray, rows: Sequence[sympy.Expr]) -> np.ndarray:
         words = {s.name for row in rows for s in row.free_symbols}
         held = {**named, **{f"a{i + 1}": x for i, x in enumerate(a)}}
-        held |= _words(robot, term, words, graph, ports, a)
+        held |= _quantities(robot, term, words, graph, ports, a)
         return np.array(nodes_from_sympy(list(rows), graph, held), dtype=object)
 
     zero = np.array([graph.const(0.0)] * size, dtype=object)
-    implicit = [t for t in extra if t.nonlinear_in_acceleration]
-    for term in extra:
+    implicit = [t for t in terms if t.nonlinear_in_acceleration]
+    for term in terms:
         if term in implicit:
             continue
         rows = [sympy.Float(term.coefficient) * elementary(row) for row in term.written_out()]
@@ -107,10 +119,10 @@ def _accelerations(
     return a
 
 
-def _turned(
+def _with_surrogates(
     robot: Robot, trigonometry: SurrogateTrigonometry, graph: Graph, ports: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """H and bias of bodies that turn by other functions than sine and cosine."""
+    """H and bias of bodies with surrogate trigonometry."""
     bare, zero = without_joint_terms(robot), np.array([graph.const(0.0)] * robot.nv, dtype=object)
     angles = np.empty(robot.nv, dtype=object)
     sides = [elementary(side) for side in trigonometry.written_out()]
@@ -152,7 +164,7 @@ def _slope(row: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr:
 
 
 def elementary(row: sympy.Expr) -> sympy.Expr:
-    """The same in functions that programs have: no erf, no asinh.
+    """The expression in functions that programs have: no erf, no asinh.
 
     erf(x) = 2x/√π ∫₀¹ exp(-x²t²) dt by Gauss–Legendre, |x| held at 6 where erf is 1: to 1e-14.
     """
@@ -178,10 +190,10 @@ def _bodies_matrix(robot: Robot, ports: dict[str, Any]) -> np.ndarray:
     return crba(without_joint_terms(robot), ports["q"])
 
 
-def _words(
+def _quantities(
     robot: Robot, term: Term, words: set[str], graph: Graph, ports: dict[str, Any], a: np.ndarray
 ) -> dict[str, Any]:
-    """Nodes of what mechanics makes of the state, for the words that a term uses."""
+    """Nodes of the mechanical quantities (momenta, energies, points) that a term names."""
     held: dict[str, Any] = {}
     q, v = ports["q"], ports["v"]
     if term.points:
@@ -223,26 +235,8 @@ def _solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
     return x
 
 
-def operations(
-    robot: Robot,
-    extra: Sequence[Term],
-    nonlinearities: Sequence[StaticNonlinearity] = (),
-    trigonometry: SurrogateTrigonometry | None = None,
-) -> dict[str, int]:
-    """Scalar operations of one evaluation."""
-    return program(robot, extra, nonlinearities, trigonometry).operations
-
-
-def compile_law(
-    robot: Robot,
-    extra: Sequence[Term],
-    dtype: str,
-    nonlinearities: Sequence[StaticNonlinearity] = (),
-    trigonometry: SurrogateTrigonometry | None = None,
-):
-    """The law through the same door as `kinematics.compile`."""
-    if not extra and not nonlinearities and trigonometry is None:
-        import kinematics
-
+def compile_law(robot: Robot, extensions: Sequence[LawExtension], dtype: str) -> CompiledProgram:
+    """The law as machine code, as `kinematics.compile`."""
+    if not extensions:
         return kinematics.compile(lean_bodies(robot), "aba", dtype=dtype)
-    return compile_trace(program(robot, extra, nonlinearities, trigonometry), dtype=dtype)
+    return compile_trace(program(robot, extensions), dtype=dtype)

@@ -1,13 +1,13 @@
-"""What stands between the bodies and whoever asks them: functions of one variable a joint.
+"""Static input and output nonlinearities of rigid bodies: a Hammerstein–Wiener model.
 
-Bodies may be asked with other angles, speeds or forces than those given (a motor whose torque
-saturates or fades with speed), and their answer may be altered (an acceleration that is limited):
+The inputs of the bodies may be functions of those of the law (a motor whose torque saturates or
+fades with speed), and its output a function of theirs (an acceleration that is limited):
 
-    a = g(aba(robot, felt q, felt v, felt tau), q, v)
+    a = g(aba(robot, f_q(q, v, tau), f_v(q, v, tau), f_tau(q, v, tau)), q, v, tau)
 
-In identification a static function before a system makes a Hammerstein model, one behind it a
-Wiener model (Billings and Fakhouri 1982). No force beside the bodies says the same: where an answer
-is flat, no force explains it.
+A static function before a system makes a Hammerstein model, one behind it a Wiener model (Billings
+and Fakhouri 1982). No additive force can replace them: where the output is flat, no force explains
+it.
 """
 
 from __future__ import annotations
@@ -21,58 +21,67 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold
 from discover.laws.expressions import parse_expression, to_torch
-from discover.laws.extensions.tabulated import Table, write_out
+from discover.laws.extensions.contract import LawExtension
+from discover.laws.extensions.tabulated import Table
 from discover.laws.extensions.terms import whole_numbers
 from discover.laws.search.variables import vocabulary
 
+_NEAR, _BEYOND = 0.9, 1.5  # half-widths at which `ends_at_edge` looks, beside the edge itself
+_IDENTITY = threshold("fit.input_identity")
+_FLAT = threshold("fit.flat_beyond_edge")
 PLACES = ("q", "v", "tau", "a")
-_ANSWER = "a"
-_WORDS = {"q": "felt", "v": "felt", "tau": "felt", "a": "answered"}
+_OUTPUT = "a"
 
 
 @dataclass(frozen=True, kw_only=True)
-class StaticNonlinearity:
-    """One altered channel of the bodies.
+class StaticNonlinearity(LawExtension):
+    """A static function of one signal between the law and its bodies, a row a joint.
 
-    place   "q", "v", "tau": what the bodies feel in its place; "a": what is answered for them
-    rows    nv SymPy expressions in q1…, v1…, tau1… as asked and, of an answer, a1… as the bodies
-            have it; a joint that is not altered has its own symbol
+    place   "q", "v", "tau": the input of the bodies that it replaces; "a": their output
+    rows    nv SymPy expressions in q1…, v1…, tau1… of the law and, of an output, a1… of the bodies;
+            a joint that is not altered has its own symbol
     tables  functions in the rows that have no formula
     """
+
+    label = "static nonlinearities"
+    key = "channels"
 
     place: str
     rows: tuple[sympy.Expr, ...]
     tables: tuple[Table, ...] = ()
 
     @property
-    def own(self) -> list[sympy.Symbol]:
-        """The symbols that the rows stand for."""
+    def signals(self) -> list[sympy.Symbol]:
+        """The symbols that the rows replace, one a joint."""
         words = vocabulary(len(self.rows))
         return [words[f"{self.place}{j + 1}"] for j in range(len(self.rows))]
 
     @property
     def altered(self) -> list[int]:
         """The joints whose row is not their own symbol."""
-        return [j for j, (x, row) in enumerate(zip(self.own, self.rows, strict=True)) if x != row]
+        return [
+            j for j, (x, row) in enumerate(zip(self.signals, self.rows, strict=True)) if x != row
+        ]
 
     @property
-    def equations(self) -> list[sympy.Eq]:
-        """What is felt or answered, one equation an altered joint."""
-        word = _WORDS[self.place]
+    def equations(self) -> list[sympy.Basic]:
+        """The bodies' input or the law's output, one equation an altered joint."""
+        word = "output" if self.place == _OUTPUT else "input"
         return [
-            sympy.Eq(sympy.Symbol(f"{self.own[j].name}_{word}"), self.rows[j], evaluate=False)
+            sympy.Eq(sympy.Symbol(f"{self.signals[j].name}_{word}"), self.rows[j], evaluate=False)
             for j in self.altered
         ]
 
     @property
-    def in_words(self) -> str:
-        """In one line."""
+    def description(self) -> str:
+        """Its equations, numbers rounded."""
         return "; ".join(f"{e.lhs} = {sympy.sstr(_rounded(e.rhs))}" for e in self.equations)
 
     @property
     def symbol_count(self) -> int:
-        """Symbols and operations: rows that say the same of different joints are paid once."""
+        """Symbols and operations; rows that differ in the joint only are counted once."""
         texts = {self._anonymous(j) for j in self.altered}
         counts = [sum(1 for _ in sympy.preorder_traversal(t)) for t in texts]
         return sum(counts) + len(self.altered) - len(texts)
@@ -81,20 +90,20 @@ class StaticNonlinearity:
     def number_count(self) -> int:
         """Fitted numbers in the rows and tables."""
         floats = set().union(*(self.rows[j].atoms(sympy.Float) for j in self.altered))
-        return len(floats) + sum(len(t.z) for t in self.tables)
+        return len(floats) + sum(t.number_count for t in self.tables)
 
     def _anonymous(self, j: int) -> sympy.Expr:
-        """The row of a joint with the joint's number left out, where it is of that joint alone."""
+        """The row of a joint without the joint's number, where it depends on that joint alone."""
         row = self.rows[j]
         by_group: dict[str, set[sympy.Symbol]] = {g: set() for g in PLACES}
         for s in row.free_symbols:
             by_group[s.name.rstrip("0123456789")].add(s)
         alone = [s for group in by_group.values() if len(group) == 1 for s in group]
-        own = {s for s in alone if s.name.endswith(str(j + 1))}
-        return row.xreplace({s: sympy.Symbol(s.name.rstrip("0123456789")) for s in own})
+        of_joint = {s for s in alone if s.name.endswith(str(j + 1))}
+        return row.xreplace({s: sympy.Symbol(s.name.rstrip("0123456789")) for s in of_joint})
 
     def values(self, q: Tensor, v: Tensor, tau: Tensor, a: Tensor | None = None) -> Tensor:
-        """The rows at states (n, nv); `a` is the bodies' own answer."""
+        """The rows at inputs (n, nv); `a` are the bodies' accelerations."""
         given = {"q": q, "v": v, "tau": tau}
         if a is not None:
             given["a"] = a
@@ -102,9 +111,18 @@ class StaticNonlinearity:
         columns = [given[n.rstrip("0123456789")][..., int(n.lstrip("aqtuv")) - 1] for n in names]
         return torch.stack(function(v[..., 0], *columns), -1)
 
-    def written_out(self) -> tuple[sympy.Expr, ...]:
-        """The rows with tables written in elementary functions."""
-        return tuple(write_out(row, self.tables) for row in self.rows)
+    def inputs(self, q: Tensor, v: Tensor, tau: Tensor) -> dict[str, Tensor]:
+        """The input that it replaces (n, nv); none where it acts on the output."""
+        return {} if self.place == _OUTPUT else {self.place: self.values(q, v, tau)}
+
+    def output(self, q: Tensor, v: Tensor, tau: Tensor, a: Tensor) -> Tensor:
+        """The law's accelerations (n, nv); a itself where it acts on an input."""
+        return self.values(q, v, tau, a) if self.place == _OUTPUT else a
+
+    @property
+    def rows_by_signal(self) -> dict[str, tuple[sympy.Expr, ...]]:
+        """Its rows."""
+        return {self.place: self.rows}
 
     def to_dict(self) -> dict:
         """JSON-able form."""
@@ -123,59 +141,52 @@ class StaticNonlinearity:
         return cls(place=record["place"], rows=rows, tables=tables)
 
 
-def felt(
-    nonlinearities: Sequence[StaticNonlinearity], q: Tensor, v: Tensor, tau: Tensor
+def bodies_input(
+    extensions: Sequence[LawExtension], q: Tensor, v: Tensor, tau: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the bodies feel of (q, v, tau), each (n, nv)."""
-    asked = {"q": q, "v": v, "tau": tau}
-    for nonlinearity in nonlinearities:
-        if nonlinearity.place != _ANSWER:
-            asked[nonlinearity.place] = nonlinearity.values(q, v, tau)
-    return asked["q"], asked["v"], asked["tau"]
+    """The (q, v, tau) that the bodies are given, each (n, nv)."""
+    given = {"q": q, "v": v, "tau": tau}
+    for extension in extensions:
+        given |= extension.inputs(q, v, tau)
+    return given["q"], given["v"], given["tau"]
 
 
-def answered(
-    nonlinearities: Sequence[StaticNonlinearity], q: Tensor, v: Tensor, tau: Tensor, a: Tensor
+def law_output(
+    extensions: Sequence[LawExtension], q: Tensor, v: Tensor, tau: Tensor, a: Tensor
 ) -> Tensor:
-    """What is answered where the bodies would answer a (n, nv)."""
-    for nonlinearity in nonlinearities:
-        if nonlinearity.place == _ANSWER:
-            a = nonlinearity.values(q, v, tau, a)
+    """The law's accelerations where those of the bodies are a (n, nv)."""
+    for extension in extensions:
+        a = extension.output(q, v, tau, a)
     return a
 
 
-_NEAR, _BEYOND = 0.9, 1.5  # half-widths
-_SAME = 0.05  # of a half-width: what is felt inside is what is asked
-_FLAT = 0.3  # of the slope inside, that beyond the edge
+def ends_at_edge(extensions: Sequence[LawExtension], inside: Answers) -> bool:
+    """Whether an input function is the identity in the region and becomes flat at its edge.
 
-
-def ends_at_edge(nonlinearities: Sequence[StaticNonlinearity], inside: Answers) -> bool:
-    """Whether what bodies feel of a joint is what is asked in the region, and stops at its edge.
-
-    So does a table of what the bodies' coefficients are in there: that is no law, but where the
-    questions that it was made from came from.
+    That is what a lookup table over the region looks like, whose queries are clipped to it: no law,
+    but a trace of where its samples came from.
     """
     given = {"q": inside.q, "v": inside.v, "tau": inside.tau}
-    for nonlinearity in (c for c in nonlinearities if c.place in given):
+    functions = [x for x in extensions if isinstance(x, StaticNonlinearity)]
+    for nonlinearity in (x for x in functions if x.place in given):
         x = given[nonlinearity.place]
         middle, width = 0.5 * (x.amax(0) + x.amin(0)), 0.5 * (x.amax(0) - x.amin(0))
         rest = {n: y.mean(0, keepdim=True) for n, y in given.items()}
-
         for sign in (1.0, -1.0):
-            asked = [(middle + sign * s * width)[None] for s in (_NEAR, 1.0, _BEYOND)]
+            points = [(middle + sign * s * width)[None] for s in (_NEAR, 1.0, _BEYOND)]
             near, edge, far = [
-                nonlinearity.values(**{**rest, nonlinearity.place: x})[0] for x in asked
+                nonlinearity.values(**{**rest, nonlinearity.place: x})[0] for x in points
             ]
-            same = (near - middle - sign * _NEAR * width).abs() < _SAME * width
+            identity = (near - middle - sign * _NEAR * width).abs() < _IDENTITY * width
             flat = (far - edge).abs() < _FLAT * (_BEYOND - 1.0) * width
-            if bool((same & flat)[nonlinearity.altered].any()):
+            if bool((identity & flat)[nonlinearity.altered].any()):
                 return True
     return False
 
 
-def alters_answers(nonlinearities: Sequence[StaticNonlinearity]) -> bool:
-    """Whether any of them stands behind the bodies."""
-    return any(c.place == _ANSWER for c in nonlinearities)
+def has_output_function(extensions: Sequence[LawExtension]) -> bool:
+    """Whether any of them acts on the output of the bodies."""
+    return any(_OUTPUT in x.rows_by_signal for x in extensions)
 
 
 @functools.lru_cache(maxsize=128)

@@ -1,10 +1,9 @@
-"""A law of memory: what the question before adds to the forces of this one.
+"""Memory: a dependence of the answer on the query before.
 
     a = law(q, v, tau - m)   or   a = law(q, v, tau) + m,
-    m = m(q, v, tau, a; q', v', tau', a' of the question before)
+    m = m(q, v, tau, a; q', v', tau', a' of the query before)
 
-where a is the law's own answer. m vanishes where a question follows itself. It is sought in plain
-sums of differences first, then as a formula in the few variables that tell most of it.
+where a is the answer of the law without memory. m vanishes where a query follows itself.
 """
 
 from __future__ import annotations
@@ -13,34 +12,28 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import sympy
 import torch
-from sklearn.ensemble import ExtraTreesRegressor
 from torch import Tensor
 
 from discover.laws.expressions import parse_expression, to_torch
-from discover.laws.regression.engines.contract import description, symbols_used
-from discover.laws.regression.formula_search import find_formula
+from discover.laws.extensions.contract import LawExtension
+from discover.laws.regression.engines.contract import symbols_used
 
 GROUPS = ("q", "v", "tau", "a")
 BEFORE = "_before"
-_ENOUGH = 0.02  # of a force's size that plain sums may leave before formulas are tried
-_VARIABLES = 4
-_SECONDS = 5.0
-_FINEST = 1e-9
 
 
-def words(nv: int) -> dict[str, sympy.Symbol]:
-    """The symbols of a memory's law by name: q1, v1, tau1, a1 and q1_before … a1_before."""
+def memory_symbols(nv: int) -> dict[str, sympy.Symbol]:
+    """The symbols of a memory law by name: q1, v1, tau1, a1 and q1_before … a1_before."""
     now = [f"{g}{j + 1}" for g in GROUPS for j in range(nv)]
     then = [f"{g}{j + 1}{BEFORE}" for g in GROUPS for j in range(nv)]
     return {n: sympy.Symbol(n, real=True) for n in (*now, *then)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """States (n, nv) in joint coordinates and what was answered: a (n, nv)."""
+class Query:
+    """States (n, nv) in joint coordinates and the accelerations a (n, nv) answered there."""
 
     q: Tensor
     v: Tensor
@@ -49,36 +42,59 @@ class Question:
 
     @property
     def columns(self) -> list[Tensor]:
-        """One (n,) a coordinate, in the order of `words`."""
+        """One (n,) a coordinate, in the order of `memory_symbols`."""
         return [c for g in GROUPS for c in getattr(self, g).unbind(-1)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryLaw:
-    """m, nv rows of SymPy in the symbols of `words`: a force on the left side, or an acceleration
-    beside the law's."""
+class MemoryLaw(LawExtension):
+    """The dependence m on the query before, nv rows of SymPy in the symbols of `memory_symbols`.
+
+    is_force: whether m is a generalised force on the left side [N·m | N]; else it is an
+    acceleration beside that of the law [rad/s² | m/s²].
+    """
 
     rows: tuple[sympy.Expr, ...]
     is_force: bool
 
-    def __call__(self, before: Question, now: Question) -> Tensor:
+    label = "memory"
+    key = "memory"
+    several = False
+    additive = True
+
+    def __call__(self, before: Query, now: Query) -> Tensor:
         """m (n, nv) [N·m | N, or rad/s² | m/s²]."""
         evaluate = _compiled(self.rows)
-        given = [*now.columns, *before.columns]
-        return torch.stack(evaluate(*given), -1)
+        return torch.stack(evaluate(*now.columns, *before.columns), -1)
 
     @property
     def symbol_count(self) -> int:
-        """How many symbols and numbers are written down."""
+        """Symbols and numbers in the rows."""
         return sum(symbols_used(r) for r in self.rows if r != 0)
 
     @property
-    def in_words(self) -> str:
-        """What its symbols are and what it acts on."""
-        told = "*_before* marks what was asked and answered just before; "
+    def number_count(self) -> int:
+        """Fitted numbers in the rows."""
+        return len(set().union(*(row.atoms(sympy.Float) for row in self.rows)))
+
+    @property
+    def description(self) -> str:
+        """Its rows, numbers rounded."""
+        rows = "; ".join(sympy.sstr(row.evalf(4)) for row in self.rows)
+        return f"{'force' if self.is_force else 'acceleration'} of the query before: {rows}"
+
+    @property
+    def equations(self) -> list[sympy.Basic]:
+        """Its rows that are not zero."""
+        return [row for row in self.rows if row != 0]
+
+    @property
+    def symbol_notes(self) -> list[str]:
+        """What `_before` marks, and what the rows act on."""
+        note = "*_before* marks what was asked and answered just before; "
         if self.is_force:
-            return told + "terms of it are forces, on the left side"
-        return told + "terms of it are accelerations, beside those of the law (a1, a2 …)"
+            return [note + "terms of it are forces, on the left side"]
+        return [note + "terms of it are accelerations, beside those of the law (a1, a2 …)"]
 
     def to_dict(self) -> dict:
         """JSON-able form."""
@@ -88,80 +104,11 @@ class MemoryLaw:
     @classmethod
     def from_dict(cls, record: dict) -> MemoryLaw:
         """The inverse of `to_dict`; parsed, never executed."""
-        names = words(len(record["rows"]))
+        names = memory_symbols(len(record["rows"]))
         rows = tuple(parse_expression(r, names) for r in record["rows"])
         return cls(rows=rows, is_force=record["is_force"])
 
 
 @functools.lru_cache(maxsize=16)
 def _compiled(rows: tuple[sympy.Expr, ...]) -> Callable[..., list[Tensor]]:
-    return to_torch(rows, list(words(len(rows)).values()))
-
-
-def search(
-    before: Question, now: Question, wanted: Tensor, noise: Tensor, seed: int
-) -> tuple[sympy.Expr, ...]:
-    """Formulas of `wanted` (n, nv), whose noise is (nv,), row by row."""
-    symbols = tuple(words(wanted.shape[-1]).values())
-    x = torch.stack([*now.columns, *before.columns], -1).numpy()
-    rows = []
-    for y, floor in zip(wanted.T.numpy(), noise.tolist(), strict=True):
-        size = float(np.sqrt(np.mean(y**2)))
-        if size <= 1.5 * floor or size <= _FINEST:
-            rows.append(sympy.Integer(0))
-        else:
-            rows.append(_row(x, y, symbols, max(floor, _FINEST * size), seed))
-    return tuple(rows)
-
-
-def _row(
-    x: np.ndarray, f: np.ndarray, symbols: tuple[sympy.Symbol, ...], floor: float, seed: int
-) -> sympy.Expr:
-    plain, left = _sum_of_columns(x, f, symbols, floor)
-    size = float(np.sqrt(np.mean(f**2)))
-    if left <= max(_ENOUGH * size, 1.3 * floor):
-        return plain
-    trees = ExtraTreesRegressor(200, random_state=seed, min_samples_leaf=3).fit(x, f)
-    most = np.sort(np.argsort(-trees.feature_importances_)[:_VARIABLES])
-    front = find_formula(x[:, most], f, [symbols[i] for i in most], seed=seed, seconds=_SECONDS)
-    best = front.best(floor, n=len(f))
-    shorter = description(max(best.error, floor), best.symbols, len(f))
-    terms = len(plain.free_symbols)
-    return best.expression if shorter < description(left, 3 * terms + 1, len(f)) else plain
-
-
-def _sum_of_columns(
-    x: np.ndarray, f: np.ndarray, symbols: tuple[sympy.Symbol, ...], floor: float
-) -> tuple[sympy.Expr, float]:
-    """The sparse sum of what was before and of differences, and the error that it leaves.
-
-    Forward selection by description length; a difference counts as one column.
-    """
-    by_name = {s.name: i for i, s in enumerate(symbols)}
-    candidates: list[tuple[sympy.Expr, np.ndarray]] = []
-    for name, i in by_name.items():
-        candidates.append((symbols[i], x[:, i]))
-        if name + BEFORE in by_name:
-            j = by_name[name + BEFORE]
-            candidates.append((symbols[j] - symbols[i], x[:, j] - x[:, i]))
-    chosen: list[int] = []
-    best = (sympy.Integer(0), float(np.sqrt(np.mean(f**2))))
-    length = description(best[1], 0, len(f))
-    while len(chosen) < len(candidates):
-        trials = []
-        for k in range(len(candidates)):
-            if k not in chosen:
-                A = np.stack([candidates[i][1] for i in (*chosen, k)], -1)
-                c, *_ = np.linalg.lstsq(A, f, rcond=None)
-                trials.append((float(np.sqrt(np.mean((f - A @ c) ** 2))), k, c))
-        error, k, c = min(trials, key=lambda t: (t[0], t[1]))
-        longer = description(max(error, floor), 3 * (len(chosen) + 1), len(f))
-        if longer >= length:
-            break
-        chosen.append(k)
-        length = longer
-        terms = [
-            sympy.Float(float(b), 17) * candidates[i][0] for b, i in zip(c, chosen, strict=True)
-        ]
-        best = (sympy.Add(*terms), error)
-    return best
+    return to_torch(rows, list(memory_symbols(len(rows)).values()))

@@ -1,10 +1,9 @@
-"""Bodies that are turned by other functions than sine and cosine.
+"""Surrogate trigonometry: rigid-body dynamics with other functions for sine and cosine.
 
-Somebody who derives a robot's dynamics for small angles, or a network that has no sine, turns
-bodies by polynomials. The recursions are the same; every sine and cosine in them is another
-function of the angle. Since these need not lie on a circle, the way in which the mass matrix is
-computed makes a difference: column by column through inverse dynamics, or by composite bodies
-(Featherstone 2008, sections 6.1 and 6.2).
+Dynamics derived for small angles, and networks without a sine, rotate bodies by polynomials. The
+recursions are the same; every sine and cosine in them is another function of the angle. Since these
+need not lie on a circle, the algorithm for the mass matrix makes a difference: column by column
+through inverse dynamics, or by composite bodies (Featherstone 2008, sections 6.1 and 6.2).
 """
 
 from __future__ import annotations
@@ -20,27 +19,35 @@ import torch
 from torch import Tensor
 
 import kinematics
+from discover.judgement.thresholds import threshold
 from discover.laws.expressions import parse_expression, to_torch
+from discover.laws.extensions.contract import LawExtension
 from discover.laws.extensions.tabulated import Table, write_out
-from discover.laws.extensions.terms import RobotKey, whole_numbers
+from discover.laws.extensions.terms import RobotKey, whole_numbers, without_joint_terms
 from kinematics import Robot
 from kinematics.algorithms.crba import crba
 from kinematics.algorithms.rnea import rnea
 from kinematics.programs import Graph, Program, evaluate, make_program
-from kinematics.programs.tracing import PARAMETERS
+from kinematics.robot.tree import PARAMETERS
 
 ANGLE = sympy.Symbol("q", real=True)
 PARTS = ("gravity", "velocity", "inertia")
+_FLAT = threshold("fit.flat_beyond_edge")
+_RANK = 1e-9  # singular values relative to the largest, below which they are rounding
 
 
 @dataclass(frozen=True)
-class SurrogateTrigonometry:
-    """What stands for sin q and cos q, in the symbol q.
+class SurrogateTrigonometry(LawExtension):
+    """Replacements of sin q and cos q, in the symbol ANGLE.
 
-    composites  how H is computed
-    parts       those of the equations of motion in which it does, of PARTS in their order
+    composites  whether H is computed by composite bodies; else by columns of inverse dynamics
+    parts       the parts of the equations of motion with the replacements, of PARTS in their order
     tables      functions in the two that have no formula
     """
+
+    label = "surrogate trigonometry"
+    key = "turns"
+    several = False
 
     sine: sympy.Expr
     cosine: sympy.Expr
@@ -49,7 +56,7 @@ class SurrogateTrigonometry:
     tables: tuple[Table, ...] = ()
 
     def at(self, q: Tensor) -> tuple[Tensor, Tensor]:
-        """What stands for sin q and cos q, each of the shape of q."""
+        """The replacements of sin q and cos q, each of the shape of q."""
         sine, cosine = _compiled(self.sine, self.cosine, self.tables)(q)
         return sine, cosine
 
@@ -58,22 +65,22 @@ class SurrogateTrigonometry:
         return write_out(self.sine, self.tables), write_out(self.cosine, self.tables)
 
     @property
-    def equations(self) -> list[sympy.Eq]:
+    def equations(self) -> list[sympy.Basic]:
         """As two equations."""
         sides = (("sin_of_law", self.sine), ("cos_of_law", self.cosine))
         return [sympy.Eq(sympy.Symbol(name), x, evaluate=False) for name, x in sides]
 
     @property
-    def in_words(self) -> str:
-        """In one line."""
+    def description(self) -> str:
+        """The replacements, where they act, and the algorithm for the mass matrix."""
         sine, cosine = (sympy.sstr(x.evalf(4)) for x in (self.sine, self.cosine))
-        told = f"for sin q: {sine}, for cos q: {cosine}"
+        text = f"for sin q: {sine}, for cos q: {cosine}"
         if self.parts != PARTS:
-            told += f", in {_PARTS_IN_WORDS[self.parts]} alone"
+            text += f", in {_PART_NAMES[self.parts]} alone"
         if "inertia" not in self.parts:
-            return told
-        way = "composite bodies" if self.composites else "columns of inverse dynamics"
-        return f"{told}; mass matrix by {way}"
+            return text
+        algorithm = "composite bodies" if self.composites else "columns of inverse dynamics"
+        return f"{text}; mass matrix by {algorithm}"
 
     @property
     def symbol_count(self) -> int:
@@ -86,10 +93,10 @@ class SurrogateTrigonometry:
     def number_count(self) -> int:
         """Fitted numbers."""
         floats = self.sine.atoms(sympy.Float) | self.cosine.atoms(sympy.Float)
-        return len(floats) + sum(len(t.z) for t in self.tables)
+        return len(floats) + sum(t.number_count for t in self.tables)
 
-    def written(self, expression: Any) -> Any:
-        """An expression with what stands for sines and cosines put in."""
+    def substituted(self, expression: Any) -> Any:
+        """A SymPy expression with its sines and cosines replaced."""
         return expression.replace(sympy.sin, lambda x: self.sine.subs(ANGLE, x)).replace(
             sympy.cos, lambda x: self.cosine.subs(ANGLE, x)
         )
@@ -97,10 +104,14 @@ class SurrogateTrigonometry:
     def to_dict(self) -> dict:
         """JSON-able form."""
         sides = (("sine", self.sine), ("cosine", self.cosine))
-        told = {name: sympy.sstr(whole_numbers(x), full_prec=True) for name, x in sides}
+        texts = {name: sympy.sstr(whole_numbers(x), full_prec=True) for name, x in sides}
         tables = [t.to_dict() for t in self.tables]
-        how = {"composites": self.composites, "parts": list(self.parts), "tables": tables}
-        return {**told, **how}
+        return {
+            **texts,
+            "composites": self.composites,
+            "parts": list(self.parts),
+            "tables": tables,
+        }
 
     @classmethod
     def from_dict(cls, record: dict) -> SurrogateTrigonometry:
@@ -114,7 +125,7 @@ class SurrogateTrigonometry:
         return cls(sine, cosine, record["composites"], parts, tables)
 
 
-_PARTS_IN_WORDS = {
+_PART_NAMES = {
     ("gravity",): "gravity",
     ("velocity",): "the velocity forces",
     ("inertia",): "the mass matrix",
@@ -132,7 +143,7 @@ def _compiled(
 
 
 class Angle:
-    """An angle by what stands for its sine and cosine: all that the recursions ask of a hinge."""
+    """An angle given by its sine and cosine: all that the recursions need of a revolute joint."""
 
     def __init__(self, sine: Any, cosine: Any):
         self._sine, self._cosine = sine, cosine
@@ -146,7 +157,7 @@ class Angle:
 
 @dataclass(frozen=True)
 class Columns:
-    """The bodies' part of the left side, linear in what `basis` (10 nb, k) spans.
+    """The bodies' part of H a + bias = tau, linear in the k columns of a basis (10 nb, k).
 
     rest (n, nv, k) at v = a = 0; bias (n, nv, k) at a = 0; inertia (n, nv, nv, k)
     """
@@ -156,46 +167,49 @@ class Columns:
     inertia: Tensor
 
     def of_parts(self, parts: Sequence[str]) -> Columns:
-        """These parts alone, the others zero."""
+        """The columns with all parts but `parts` (of PARTS) set to zero."""
         rest = self.rest if "gravity" in parts else torch.zeros_like(self.rest)
         moving = self.bias - self.rest if "velocity" in parts else torch.zeros_like(rest)
         inertia = self.inertia if "inertia" in parts else torch.zeros_like(self.inertia)
         return Columns(rest=rest, bias=rest + moving, inertia=inertia)
 
     def with_parts(self, parts: Sequence[str], other: Columns) -> Columns:
-        """These with the `parts` of others in place of their own."""
-        own = self.of_parts([part for part in PARTS if part not in parts])
+        """The columns with `parts` taken from `other`."""
+        kept = self.of_parts([part for part in PARTS if part not in parts])
         new = other.of_parts(parts)
-        return Columns(own.rest + new.rest, own.bias + new.bias, own.inertia + new.inertia)
+        return Columns(kept.rest + new.rest, kept.bias + new.bias, kept.inertia + new.inertia)
 
 
 def columns(
     robot: Robot, trigonometry: SurrogateTrigonometry, basis: Tensor, q: Tensor, v: Tensor
 ) -> Columns:
-    """Of bodies that are turned so. Hinges only; joint terms of `robot` are left out."""
-    turned = columns_at(robot, *trigonometry.at(q), v, basis, trigonometry.composites)
+    """Columns of the bodies at q, v (n, nv) for a basis (10 nb, k) of inertial parameters.
+
+    Revolute joints only; joint terms of `robot` are left out.
+    """
+    replaced = columns_at(robot, *trigonometry.at(q), v, basis, trigonometry.composites)
     if trigonometry.parts == PARTS:
-        return turned
+        return replaced
     plain = columns_at(robot, q.sin(), q.cos(), v, basis, composites=False)
-    return plain.with_parts(trigonometry.parts, turned)
+    return plain.with_parts(trigonometry.parts, replaced)
 
 
 def columns_at(
     robot: Robot, sine: Tensor, cosine: Tensor, v: Tensor, basis: Tensor, composites: bool
 ) -> Columns:
-    """Of bodies whose angles have these for sine and cosine, each (n, nv), in all parts."""
+    """Columns of bodies whose angles have this sine and cosine, each (n, nv), in all parts."""
     key, B = RobotKey(robot), basis.detach().numpy()
-    turned = [x.detach().numpy() for x in (sine, cosine)]
+    sides = [x.detach().numpy() for x in (sine, cosine)]
     zero, moving, units = np.zeros(v.shape), v.detach().numpy(), np.eye(robot.nv)
-    # All that is asked of one program at once: reading it takes longer than the numbers do.
-    asked = [(zero, zero), (moving, zero)]
-    asked += [(zero, zero + e) for e in units if not composites]
+    # All states in one run of the program: interpreting it takes longer than the arithmetic.
+    states = [(zero, zero), (moving, zero)]
+    states += [(zero, zero + e) for e in units if not composites]
     rest, bias, *inertia = (
-        evaluate(_regressor(key), *turned, *(np.stack(x) for x in zip(*asked, strict=True))) @ B
+        evaluate(_regressor(key), *sides, *(np.stack(x) for x in zip(*states, strict=True))) @ B
     )
     if composites:
-        own = [evaluate(_mass_matrix(key), *turned, column) for column in B.T]
-        inertia = np.stack(own, -1) if own else np.zeros((*v.shape, robot.nv, 0))
+        matrices = [evaluate(_mass_matrix(key), *sides, column) for column in B.T]
+        inertia = np.stack(matrices, -1) if matrices else np.zeros((*v.shape, robot.nv, 0))
         parts = (rest, bias, inertia)
     else:
         parts = (rest, bias, np.stack([column - rest for column in inertia], -2))
@@ -204,24 +218,27 @@ def columns_at(
 
 def left_side(
     robot: Robot,
-    turned: tuple[Tensor, Tensor],
+    sine_cosine: tuple[Tensor, Tensor],
     v: Tensor,
     a: Tensor,
     pi: Tensor,
     parts: Sequence[str],
     composites: bool,
 ) -> Tensor:
-    """The share of `parts` in the joint forces (…, nv) of the bodies pi (10 nb,), turned so."""
+    """The share of `parts` in the joint forces (…, nv) of bodies with parameters pi (10 nb,).
+
+    sine_cosine: of the angles, each (…, nv).
+    """
     key, bodies = RobotKey(robot), pi.numpy()
-    sides = [x.numpy() for x in turned]
+    sides = [x.numpy() for x in sine_cosine]
     still, moving, faster = np.zeros_like(v.numpy()), v.numpy(), a.numpy()
 
-    asked = [(still, still)]
+    states = [(still, still)]
     if "velocity" in parts:
-        asked.append((moving, still))
+        states.append((moving, still))
     if "inertia" in parts and not composites:
-        asked.append((still, faster))
-    both = (np.stack(x) for x in zip(*asked, strict=True))
+        states.append((still, faster))
+    both = (np.stack(x) for x in zip(*states, strict=True))
     rest, *more = evaluate(_inverse_dynamics(key), *sides, *both, bodies)
     total = sum((x - rest for x in more), rest if "gravity" in parts else np.zeros_like(rest))
     if "inertia" in parts and composites:
@@ -231,8 +248,10 @@ def left_side(
 
 
 def ends_at_edge(trigonometry: SurrogateTrigonometry, q: Tensor) -> bool:
-    """Whether what stands for sine and cosine stops changing where the angles q (n, nv) of the
-    region end, as what is looked up among samples of the region does."""
+    """Whether the replacements become flat where the angles q (n, nv) of the region end.
+
+    That is what a lookup table over the region does.
+    """
     middle, width = 0.5 * (q.amax(0) + q.amin(0)), 0.5 * (q.amax(0) - q.amin(0))
     for sign in (1.0, -1.0):
         before, edge, beyond = (
@@ -245,7 +264,10 @@ def ends_at_edge(trigonometry: SurrogateTrigonometry, q: Tensor) -> bool:
 
 
 def identifiable(robot: Robot, trigonometry: SurrogateTrigonometry) -> Tensor:
-    """Orthonormal columns that span what torques can show of bodies turned so: (10 nb, rank)."""
+    """Orthonormal columns that span the inertial parameters torques can show: (10 nb, rank).
+
+    As `identifiable_basis`, for bodies with surrogate trigonometry.
+    """
     return _identifiable(RobotKey(robot), trigonometry)
 
 
@@ -266,17 +288,8 @@ def _identifiable(key: RobotKey, trigonometry: SurrogateTrigonometry) -> Tensor:
     return Vh[: int((s > _RANK * s[0]).sum())].T.contiguous()
 
 
-_RANK = 1e-9
-_FLAT = 0.3  # of the change as far inside the edge, that beyond it
-
-
-def _bodies(robot: Robot) -> Robot:
-    still = torch.zeros_like(robot.armature)
-    return robot.replace(armature=still, damping=still, friction=still, stiffness=still)
-
-
-def _turned_inputs(robot: Robot, graph: Graph) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Input nodes of what stands for sine and cosine, and the angles that they make."""
+def _angle_inputs(robot: Robot, graph: Graph) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Input nodes for the sines and cosines, and the angles that they make."""
     ports = {name: graph.inputs(name, robot.nv) for name in ("s", "c")}
     angles = np.empty(robot.nv, dtype=object)
     for j, (sine, cosine) in enumerate(zip(ports["s"], ports["c"], strict=True)):
@@ -287,8 +300,8 @@ def _turned_inputs(robot: Robot, graph: Graph) -> tuple[dict[str, np.ndarray], n
 @functools.lru_cache(maxsize=16)
 def _regressor(key: RobotKey) -> Program:
     """Of (s, c, v, a), without joint terms."""
-    robot, graph = _bodies(key.robot), Graph()
-    ports, angles = _turned_inputs(robot, graph)
+    robot, graph = without_joint_terms(key.robot), Graph()
+    ports, angles = _angle_inputs(robot, graph)
     ports |= {name: graph.inputs(name, robot.nv) for name in ("v", "a")}
     regressor = kinematics.regressor(robot, angles, ports["v"], ports["a"])
     return make_program("regressor", graph, ports, regressor)
@@ -297,8 +310,8 @@ def _regressor(key: RobotKey) -> Program:
 @functools.lru_cache(maxsize=16)
 def _mass_matrix(key: RobotKey) -> Program:
     """By composite bodies, of (s, c, pi)."""
-    robot, graph = _bodies(key.robot), Graph()
-    ports, angles = _turned_inputs(robot, graph)
+    robot, graph = without_joint_terms(key.robot), Graph()
+    ports, angles = _angle_inputs(robot, graph)
     ports["pi"] = _parameters(robot, graph)
     H = crba(robot.replace(pi=ports["pi"].reshape(-1, 10)), angles)
     return make_program("crba", graph, ports, H)
@@ -307,8 +320,8 @@ def _mass_matrix(key: RobotKey) -> Program:
 @functools.lru_cache(maxsize=16)
 def _inverse_dynamics(key: RobotKey) -> Program:
     """Joint forces of (s, c, v, a, pi), without joint terms."""
-    robot, graph = _bodies(key.robot), Graph()
-    ports, angles = _turned_inputs(robot, graph)
+    robot, graph = without_joint_terms(key.robot), Graph()
+    ports, angles = _angle_inputs(robot, graph)
     ports |= {name: graph.inputs(name, robot.nv) for name in ("v", "a")}
     ports["pi"] = _parameters(robot, graph)
     bodies = robot.replace(pi=ports["pi"].reshape(-1, 10))

@@ -1,17 +1,18 @@
-"""A function of one variable that has no formula: a cubic spline with a name.
+"""Functions of one variable without a formula: cubic splines, stored (`Table`) or fitted (`Basis`).
 
-In formulas it stands as a named SymPy function; torch evaluates its samples; programs and exports
-get it written out as truncated powers, max(0, z - z_k)³. Beyond its samples it goes on straight.
-At the ends it is not made to: a spline without curvature there misses what grows like a power.
+A `Table` stands in formulas as a named SymPy function; torch evaluates its samples; programs and
+exports get it in truncated powers, max(0, z - z_k)³. Beyond its samples it is continued by straight
+lines. Its end conditions are not-a-knot: a spline without curvature at the ends misses what grows
+like a power.
 
-Functions of one variable that are linear in their values at knots, and jumps and kinks at zero.
-
-What a law leaves over is first described by such a basis, before any formula is looked for.
+A `Basis` is linear in the values at its knots and in a jump and a kink at zero. The residual of a
+law is first described by such a basis, before any formula is sought.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +22,12 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from discover.laws.extensions.contract import LawComponent
+
 
 @dataclass(frozen=True)
-class Table:
-    """name, and samples (z, value) with z increasing; at least four."""
+class Table(LawComponent):
+    """A named cubic spline through at least four samples (z, value) with z increasing."""
 
     name: str
     z: tuple[float, ...]
@@ -38,6 +41,21 @@ class Table:
     def from_dict(cls, record: dict[str, Any]) -> Table:
         """The inverse of `to_dict`."""
         return cls(record["name"], tuple(record["z"]), tuple(record["values"]))
+
+    @property
+    def symbol_count(self) -> int:
+        """None of its own: its name is counted in the formulas that call it."""
+        return 0
+
+    @property
+    def number_count(self) -> int:
+        """One number a sample; where the samples lie is no choice of the fit."""
+        return len(self.z)
+
+    @property
+    def description(self) -> str:
+        """Its name, number of samples and range."""
+        return f"{self.name}: {len(self.z)} samples over {self.z[0]:.4g} … {self.z[-1]:.4g}"
 
     @property
     def function(self) -> Any:
@@ -59,8 +77,8 @@ class Table:
         c = torch.as_tensor(pieces, dtype=z.dtype, device=z.device)
         piece = torch.searchsorted(at, z.detach().contiguous())
         start = torch.cat([at[:1], at])[piece]
-        x, own = z - start, c[piece]
-        return ((own[..., 0] * x + own[..., 1]) * x + own[..., 2]) * x + own[..., 3]
+        x, c = z - start, c[piece]
+        return ((c[..., 0] * x + c[..., 1]) * x + c[..., 2]) * x + c[..., 3]
 
     def written_out(self, z: sympy.Expr) -> sympy.Expr:
         """The same function in elementary ones: a straight line, truncated squares and cubes."""
@@ -78,9 +96,9 @@ class Table:
         return out
 
 
-def write_out(expression: sympy.Expr, tables: tuple[Table, ...]) -> sympy.Expr:
+def write_out(expression: sympy.Expr, tables: Sequence[LawComponent]) -> sympy.Expr:
     """The expression with every named table replaced by elementary functions."""
-    for table in tables:
+    for table in (t for t in tables if isinstance(t, Table)):
         expression = expression.replace(table.function, table.written_out)
     return expression
 

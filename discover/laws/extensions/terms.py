@@ -1,12 +1,10 @@
-"""A robot by all but its inertial parameters: what columns of forces depend on.
-
-Terms: generalised forces that a law may carry beside the inertia of its bodies.
+"""Terms: generalised forces beside the bodies, linear in one coefficient each.
 
 A term adds `coefficient * shape` to the left side of  H a + bias + Σ terms = tau.  Its shape is a
 SymPy vector in q1…, v1…, a1…, tau1… (one symbol a velocity coordinate, in the robot's order) and in
-the words of `quantities`: momentum, energies, points on bodies. Terms that a robot description can
-state (armature, damping, friction, a spring) are *physical*; the rest of the library belongs to
-alternative laws.
+the symbols of `discover.laws.search.variables`: momentum, energies, points on bodies. Terms that a
+robot description can state (armature, damping, friction, a spring) are *physical*; the rest of the
+library belongs to alternative laws.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor
 
 from discover.laws.expressions import parse_expression, to_torch
+from discover.laws.extensions.contract import LawExtension
 from discover.laws.extensions.tabulated import Table, write_out
 from discover.laws.search.variables import (
     Frames,
@@ -35,7 +34,7 @@ from kinematics import Robot
 
 
 class RobotKey:
-    """Hashed and compared by tree, joints, geometry and gravity, for what is computed once."""
+    """A robot hashed and compared by all but its inertial parameters, as the key of caches."""
 
     def __init__(self, robot: Robot):
         record = robot.to_dict()
@@ -59,7 +58,7 @@ def symbols(nv: int) -> dict[str, tuple[sympy.Symbol, ...]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Term:
+class Term(LawExtension):
     """One generalised force, coefficient * shape.
 
     name         in words, such as "viscous damping, joint 2"
@@ -76,6 +75,10 @@ class Term:
     joint_term: str | None = None
     points: tuple[Point, ...] = ()
     tables: tuple[Table, ...] = ()
+
+    label = "terms"
+    key = "extra"
+    additive = True
 
     @property
     def physical(self) -> bool:
@@ -94,10 +97,7 @@ class Term:
 
     @property
     def symbol_count(self) -> int:
-        """Symbols and operations in the shape: what writing it down costs.
-
-        Rows that say the same of different coordinates are one sentence and are paid once.
-        """
+        """Symbols and operations in the longest row of the shape, and one for each further row."""
         rows = [sum(1 for _ in sympy.preorder_traversal(row)) for row in self.shape if row != 0]
         return max(rows, default=0) + len(rows) - 1
 
@@ -106,11 +106,30 @@ class Term:
         """Fitted numbers in the shape, beside the coefficient."""
         floats = set().union(*(row.atoms(sympy.Float) for row in self.shape if row != 0))
         placed = sum(len(p.numbers) for p in self.points)
-        return len(floats) + placed + sum(len(t.z) for t in self.tables)
+        return len(floats) + placed + sum(t.number_count for t in self.tables)
+
+    @property
+    def description(self) -> str:
+        """Its name, and its force on each joint."""
+        return f"{self.name}: {sympy.sstr(self.expression.T.evalf(6))}"
+
+    @property
+    def equations(self) -> list[sympy.Basic]:
+        """Its force on each joint that it acts on [N·m | N]."""
+        return [row for row in self.expression if row != 0]
+
+    @property
+    def symbol_notes(self) -> list[str]:
+        """Where its points are."""
+        notes = []
+        for r, point in enumerate(self.points, 1):
+            place = f"in *{self.name}*, x{r}, y{r}, z{r} are the place of {point.in_words}"
+            notes.append(f"{place}; dx{r} … its velocity, jx{r}_1 … its Jacobian")
+        return notes
 
     @property
     def names(self) -> set[str]:
-        """The words in the shape."""
+        """Names of the symbols in the shape."""
         return {s.name for row in self.shape for s in row.free_symbols}
 
     @functools.cached_property
@@ -127,7 +146,7 @@ class Term:
         )
 
     def written_out(self) -> tuple[sympy.Expr, ...]:
-        """The shape with tables written in elementary functions."""
+        """The shape in elementary functions: tables as sums of truncated powers."""
         return tuple(write_out(row, self.tables) for row in self.shape)
 
     def with_coefficient(self, coefficient: float) -> Term:
@@ -164,7 +183,7 @@ class Term:
 
 
 def whole_numbers(expression: sympy.Expr) -> sympy.Expr:
-    """The same with every number at the 17 digits that a double takes to be read back."""
+    """The expression with every number at 17 digits, which a double needs to be read back."""
     return expression.xreplace({f: sympy.Float(f, 17) for f in expression.atoms(sympy.Float)})
 
 
@@ -270,11 +289,17 @@ def coordinates(robot: Robot) -> Tensor:
     return torch.tensor(entries)
 
 
-def joint_terms(robot: Robot) -> list[Term]:
-    """What a robot description can say of a joint beside its bodies' inertia.
+def without_joint_terms(robot: Robot) -> Robot:
+    """The bodies alone: no armature, damping, friction or springs."""
+    zero = torch.zeros_like(robot.armature)
+    return robot.replace(armature=zero, damping=zero, friction=zero, stiffness=zero)
 
-    Armature a_j, viscous damping v_j, Coulomb friction tanh(v_j / friction_speed), a linear spring
-    q_j, for every joint with one coordinate: physics only with coefficients that are not negative.
+
+def joint_terms(robot: Robot) -> list[Term]:
+    """The physical terms of every joint with one coordinate.
+
+    Armature a_j, viscous damping v_j, Coulomb friction tanh(v_j / friction_speed), linear spring
+    q_j. They are physically possible only with coefficients that are not negative.
     """
     s = symbols(robot.nv)
     terms = []
@@ -311,7 +336,7 @@ def joint_shapes(robot: Robot) -> list[tuple[int, sympy.Expr]]:
 
 
 def library(robot: Robot) -> list[Term]:
-    """Shapes that are *not* rigid bodies: drag powers, springs, altered inertia, couplings."""
+    """Terms that no robot description can state: drag, springs, altered inertia, couplings."""
     s = symbols(robot.nv)
     q, v, a, tau = (s[g] for g in ("q", "v", "a", "tau"))
     joints = scalar_coordinates(robot)

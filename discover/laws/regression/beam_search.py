@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from discover.judgement.thresholds import threshold, whole
+from discover.judgement.thresholds import whole
+from discover.laws.contract import ALPHABET_SIZE, EFFECTIVE_SAMPLES
 
 _ROWS = 128  # of the table of pairs in one piece: what fits into a cache
 _SINGLE, _KEPT = whole("regression.beam_single"), whole("regression.beam_kept")
 _COLLINEAR = 1e-7  # what of a column must be new beside the others
-_EFFECTIVE = threshold("search.effective_samples")
-_SYMBOL = np.log(threshold("search.alphabet_size"))  # nats
+_SYMBOL = np.log(ALPHABET_SIZE)  # nats
 _EXACT = 1e-11  # relative error where double precision ends
 
 _Beam = tuple[float, tuple[int, ...]]  # length and members
@@ -82,7 +82,7 @@ class Columns:
             return []
         y = away / size
         along = self.unit.T @ y
-        one = _EFFECTIVE * np.log(np.sqrt(np.maximum(1 - along**2, _EXACT**2))) + self.cost
+        one = EFFECTIVE_SAMPLES * np.log(np.sqrt(np.maximum(1 - along**2, _EXACT**2))) + self.cost
         beam: list[_Beam] = [
             (float(one[i]), (int(i),)) for i in np.argsort(one, kind="stable")[:keep]
         ]
@@ -109,7 +109,9 @@ class Columns:
             new = 1 - r * r
             gain = (a * a + b * b - 2 * r * a * b) / np.where(new > _COLLINEAR, new, np.inf)
             left = np.maximum(1 - gain, _EXACT**2)
-            length = 0.5 * _EFFECTIVE * np.log(left) + self.cost[rows, None] + self.cost[start:p]
+            length = (
+                0.5 * EFFECTIVE_SAMPLES * np.log(left) + self.cost[rows, None] + self.cost[start:p]
+            )
             flat = length.ravel()
             best = np.argpartition(flat, min(2 * _KEPT, flat.size - 1))[: 2 * _KEPT]
             for k in best:
@@ -126,7 +128,7 @@ class Columns:
         new = 1 - np.einsum("ij,ij->j", inside, inside)
         gain = np.where(new > _COLLINEAR, (rest @ self.unit) ** 2 / np.maximum(new, 1e-300), 0.0)
         left = np.maximum(float(rest @ rest) - gain, _EXACT**2)
-        length = 0.5 * _EFFECTIVE * np.log(left) + self.cost + self.cost[list(members)].sum()
+        length = 0.5 * EFFECTIVE_SAMPLES * np.log(left) + self.cost + self.cost[list(members)].sum()
         return [
             (float(length[k]), tuple(sorted((*members, int(k)))))
             for k in np.argsort(length, kind="stable")[:_KEPT]
@@ -140,6 +142,6 @@ class Columns:
         size = np.where(size > 0, size, 1.0)
         solution = np.linalg.lstsq(A / size, target, rcond=None)[0] / size
         error = float(np.linalg.norm(target - A @ solution) / np.linalg.norm(self._without(target)))
-        nats = _EFFECTIVE * np.log(max(error, _EXACT)) + self.cost[list(members)].sum()
+        nats = EFFECTIVE_SAMPLES * np.log(max(error, _EXACT)) + self.cost[list(members)].sum()
         first = self.beside.shape[1]
         return SparseSum(members, solution[:first], solution[first:], error, float(nats))

@@ -11,7 +11,8 @@ import sympy
 from scipy.optimize import least_squares
 
 from discover.judgement.thresholds import threshold, whole
-from discover.laws.regression.engines.contract import ALPHABET_SIZE, SAMPLES, symbols_used
+from discover.laws.contract import ALPHABET_SIZE, EFFECTIVE_SAMPLES
+from discover.laws.regression.engines.contract import symbols_used
 
 _WHOLE = 2.0**53  # beyond it every double is whole: to be close to a whole number says nothing
 _CONSTANTS = whole("regression.constants")
@@ -39,7 +40,9 @@ def optimise_constants(
             fresh, new = template.fit(x, y, values, trial)
             meant = abs(float(rounded) - float(values[i])) <= _MEANT * abs(float(values[i]))
             if new <= max(_WORSE * error, floor) and (
-                meant or _saved(rounded) > SAMPLES * math.log(max(new, floor) / max(error, floor))
+                meant
+                or _saved(rounded)
+                > EFFECTIVE_SAMPLES * math.log(max(new, floor) / max(error, floor))
             ):
                 values, held, error = fresh, trial, max(min(new, error), min(new, floor))
                 break

@@ -19,11 +19,11 @@ from torch import Tensor
 
 import kinematics
 from discover.judgement.thresholds import whole
+from discover.laws.contract import EFFECTIVE_SAMPLES
 from discover.laws.extensions.terms import symbols
 from discover.laws.regression.fourier import Library, products, waves
 from discover.laws.regression.sparse_regression import KAPPA, Selected, select_columns
 from discover.laws.rigid_body.family import identifiable_basis
-from discover.laws.search.selection import EFFECTIVE_SAMPLES
 from discover.threads import one_thread
 from kinematics import Robot
 

@@ -20,7 +20,12 @@ import sympy
 
 from discover.judgement.thresholds import threshold, whole
 
-_DEGREES = tuple(whole(f"regression.degrees_{k}") for k in (1, 2, 3, 4))  # by variables
+_DEGREES = (  # by variables
+    whole("regression.degrees_1"),
+    whole("regression.degrees_2"),
+    whole("regression.degrees_3"),
+    whole("regression.degrees_4"),
+)
 _LARGEST = threshold("regression.largest_value")
 _SMALL, _LONGEST = whole("regression.inner_symbols"), whole("regression.longest")
 _SCANNED = whole("regression.scanned_arguments")

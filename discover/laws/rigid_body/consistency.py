@@ -1,9 +1,9 @@
-"""Can bodies with these parameters exist? The nearest physically possible inertial parameters.
+"""Physical consistency: the nearest inertial parameters that bodies can have.
 
 A body's ten numbers belong to a distribution of mass exactly when its 4×4 pseudo-inertia
 [[Σ, h], [hᵀ, m]], Σ = ½ tr(I) 1 - I, is positive semidefinite (Wensing, Kim & Slotine 2018).
-Torques show only base parameters, so the question is whether *some* parameters with those base
-parameters are possible: a semidefinite program.
+Torques show base parameters only, so what is sought are *some* consistent parameters with given
+base parameters: a semidefinite program.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import forces, joint_terms
 from discover.laws.rigid_body.fit import Fit, design_of
-from discover.laws.solvers import solved_columns
+from discover.numerics import solve_or_zero
 
+_ROTORS_HELP = threshold("fit.rotors_help")
 _STEPS = 5000  # of the second solver, a third of a second
 _VIOLATION = 1e-6  # of a constraint, relative to the largest unknown, in a typical body's units
 _MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
@@ -27,14 +29,14 @@ _MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """Physically possible parameters close to a fit.
+    """Physically consistent parameters close to a fit.
 
-    pi        (nb, 10), possible, with base parameters as close to the fitted ones as can be
-    cost      the error in acceleration (standardised) that moving to them costs in the region;
-              NaN where the solver gave up
+    pi        (nb, 10), consistent, with base parameters as close to the fitted ones as possible
+    cost      the standardised error in acceleration that moving to them adds in the region; NaN
+              where both solvers failed
     exact     whether pi has the fitted base parameters themselves (cost zero)
-    armature  (m,) what the rotors of joints must add for pi to be possible, where the motion of a
-              rotor cannot be told from that of bodies; None where no rotor is needed
+    armature  (m,) armature [kg·m² | kg] of joints whose rotors are needed for pi to be consistent,
+              where the effect of a rotor is that of some bodies; None where none is needed
     """
 
     pi: Tensor
@@ -58,12 +60,12 @@ def pseudo_inertia(pi: Tensor) -> Tensor:
 
 
 def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
-    """The physically possible parameters closest to `reference` among those nearest to the fit.
+    """The consistent parameters closest to `reference` among those nearest to the fit.
 
     reference (nb, 10): parameters of the robot's description, the tie-break for all that torques
-    cannot show. If the reference with the fitted base parameters put in is possible, it is taken
-    as it stands; otherwise possible bodies with exactly these base parameters are looked for, and
-    only where there are none those that come nearest, with or without rotors.
+    cannot show. If the reference with the fitted base parameters is consistent, it is returned;
+    otherwise consistent bodies with exactly these base parameters are sought, and if there are none
+    those that come nearest, with or without rotors.
     """
     V = fitted.family.basis
     beta = fitted.theta[: V.shape[1]]
@@ -77,31 +79,31 @@ def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
             return Completion(pi=exact, cost=0.0, exact=True)
     J = _sensitivity(fitted, answers)
     bare = np.zeros((len(beta), 0))
-    found = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), bare)
-    if found is None:
+    solution = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), bare)
+    if solution is None:
         return Completion(pi=reference, cost=float("nan"), exact=False)
-    near = torch.from_numpy(found[0])
+    near = torch.from_numpy(solution[0])
     exact = _with_base(near, V, beta)
     if _possible(exact, reference):
         return Completion(pi=exact, cost=0.0, exact=True)
     cost = float((J @ (V.T @ near.flatten() - beta)).norm())
     rotors = _rotors(fitted, answers)
     if rotors.shape[1]:
-        # Bodies alone cannot do it: with rotors that turn as the bodies do, perhaps they can.
-        helped = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), rotors.numpy())
-        if helped is not None:
-            pi, armature = (torch.from_numpy(x) for x in helped)
+        # No bodies alone have these base parameters; bodies with rotors may.
+        with_rotors = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), rotors.numpy())
+        if with_rotors is not None:
+            pi, armature = (torch.from_numpy(x) for x in with_rotors)
             shifted = _with_base(pi, V, beta - rotors @ armature)
             if _possible(shifted, reference):
                 return Completion(pi=shifted, cost=0.0, exact=True, armature=armature)
             rest = float((J @ (V.T @ pi.flatten() + rotors @ armature - beta)).norm())
-            if rest < 0.5 * cost:
+            if rest < _ROTORS_HELP * cost:
                 return Completion(pi=pi, cost=rest, exact=False, armature=armature)
     return Completion(pi=near, cost=cost, exact=False)
 
 
 def _rotors(fitted: Fit, answers: Answers) -> Tensor:
-    """Base parameters of a unit armature of each joint whose rotor moves as bodies do: (k, m)."""
+    """Base parameters equivalent to a unit armature, of each joint that has such: (k, m)."""
     robot, k = fitted.family.robot, fitted.family.basis.shape[1]
     rotors = [t for t in joint_terms(robot) if t.joint_term == "armature"]
     if not rotors:
@@ -112,8 +114,8 @@ def _rotors(fitted: Fit, answers: Answers) -> Tensor:
     x = forces(rotors, answers.q, answers.v, a, answers.tau, robot).flatten(0, 1)
     size = bodies.norm(dim=0).clamp_min(1e-300)
     D = torch.linalg.lstsq(bodies / size, x, driver="gelsd").solution / size[:, None]
-    same = (bodies @ D - x).norm(dim=0) < 1e-6 * x.norm(dim=0)
-    return D[:, same]
+    equivalent = (bodies @ D - x).norm(dim=0) < 1e-6 * x.norm(dim=0)
+    return D[:, equivalent]
 
 
 def _with_base(pi: Tensor, V: Tensor, beta: Tensor) -> Tensor:
@@ -133,7 +135,7 @@ def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
     design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
     a = fitted.predict(answers.q, answers.v, answers.tau)
     columns = design.columns(a)[..., : fitted.family.basis.shape[1]]
-    rows = (solved_columns(design.inertia(fitted.theta), columns) / fitted.scale[:, None]).flatten(
+    rows = (solve_or_zero(design.inertia(fitted.theta), columns) / fitted.scale[:, None]).flatten(
         0, 1
     )
     return torch.linalg.qr(rows / len(rows) ** 0.5).R
@@ -142,7 +144,10 @@ def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
 def _solve(
     J: np.ndarray, V: np.ndarray, beta: np.ndarray, reference: np.ndarray, rotors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The two programs, in units of a typical mass and length so that the solver sees ones."""
+    """Nearest base parameters, then nearest to the reference among these: (pi, armature) or None.
+
+    In units of a typical mass and length, in which the unknowns are of order one.
+    """
     import cvxpy as cp
 
     nb = len(reference)
@@ -164,7 +169,7 @@ def _solve(
     allowed = 1.02 * value + 1e-7 * float(np.linalg.norm(J @ beta))
     tie = cp.Problem(
         cp.Minimize(cp.sum_squares((x - start) / max(np.linalg.norm(nearest - start), 1e-9))),
-        # In units of what is allowed: a bound of a millionth is below what solvers tell apart.
+        # In units of `allowed`: solvers cannot resolve a bound of a millionth.
         [*constraints, cp.norm(misfit / allowed) <= 1.0],
     )
     added = np.zeros(0) if extra is None else np.array(extra.value)
@@ -177,12 +182,12 @@ def _solve(
 
 
 def _with_exactly(V: np.ndarray, start: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
-    """Possible parameters that differ from `start` only where torques cannot see it, or None.
+    """Consistent parameters that differ from `start` only where torques cannot show it, or None.
 
     Minimising a misfit finds base parameters to the solver's tolerance, which light last links
     magnify into accelerations a thousand times as large. Moving in the null space keeps them
-    exactly: first as far inside the possible bodies as can be, then as near to the reference as
-    half of that room allows.
+    exactly: first as far inside the consistent set as possible, then as near to the reference as
+    half of that margin allows.
     """
     import cvxpy as cp
 
@@ -233,10 +238,10 @@ def _units(reference: np.ndarray) -> tuple[float, float]:
 
 
 def _minimise(problem, x) -> np.ndarray | None:
-    """The minimiser x, or None where both solvers give up.
+    """The minimiser x, or None where both solvers fail.
 
-    What a solver calls inaccurate may be good, or far from anything possible (the second is of the
-    first order and may run out of steps): x is held against the constraints, whatever it is called.
+    A solution with status "inaccurate" may be good or far from feasible (the second solver is of
+    first order and may run out of steps), so x is checked against the constraints instead.
     """
     import cvxpy as cp
 

@@ -1,8 +1,8 @@
-"""Is a law that has terms a rigid body after all, written in another way?
+"""Whether a law with terms is equivalent to a rigid body.
 
-Numerically: the closest rigid body (with joint terms) is fitted to the law's own answers over a
-wide region and held against fresh ones. In symbols, for short laws: the two sides' formulas are
-subtracted, and nothing may be left.
+Numerically: the closest rigid body (with joint terms) is fitted to the law's accelerations over a
+wide region and tested on others. Symbolically, for short laws: the difference of the two formulas
+must vanish.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import torch
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.sampling import Batch
-from discover.laws.export.formulas import FLAT_JOINTS
+from discover.judgement.thresholds import threshold
+from discover.laws.export.formulas import has_flat_formulas
 from discover.laws.extensions.terms import joint_terms, symbols
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, fit
 from discover.laws.rigid_body.law import RigidBodyLaw
 from kinematics import Robot
 
-SAME = 1e-7  # relative difference that is rounding
+_EQUIVALENT = threshold("fit.rigid_equivalence")
 _ROUNDING = 1e-7  # coefficients of a difference, beside the largest of the law
 
 
@@ -29,8 +30,8 @@ _ROUNDING = 1e-7  # coefficients of a difference, beside the largest of the law
 class Equivalence:
     """How far the closest rigid body is from a law.
 
-    misfit    standardised, on fresh answers of the law
-    symbolic  whether the formulas are the same; None where they are too long to be compared
+    misfit    standardised, on held-out accelerations of the law
+    symbolic  whether the formulas are the same; None where they are too long to compare
     closest   the closest rigid body
     """
 
@@ -41,11 +42,11 @@ class Equivalence:
     @property
     def rigid(self) -> bool:
         """Whether the law is a rigid body."""
-        return self.misfit < SAME and self.symbolic is not False
+        return self.misfit < _EQUIVALENT and self.symbolic is not False
 
 
 def to_rigid_body(law: RigidBodyLaw, tree: Robot, batch: Batch) -> Equivalence:
-    """The law against rigid bodies on `tree`, at states and forces of `batch` (n rows).
+    """The law compared with rigid bodies on `tree`, at states and forces of `batch` (n rows).
 
     A third of the rows is held out.
     """
@@ -57,7 +58,7 @@ def to_rigid_body(law: RigidBodyLaw, tree: Robot, batch: Batch) -> Equivalence:
     closest = fit(Family.of(tree, joint_terms(tree)), answers[~held])
     misfit = closest.standardised_error(answers[held])
     symbolic = None
-    if misfit < SAME and tree.nv <= FLAT_JOINTS and tree.nq == tree.nv:
+    if misfit < _EQUIVALENT and has_flat_formulas(tree):
         symbolic = _same_formulas(law, RigidBodyLaw.from_fit(closest))
     return Equivalence(misfit=misfit, symbolic=symbolic, closest=closest)
 
@@ -65,7 +66,7 @@ def to_rigid_body(law: RigidBodyLaw, tree: Robot, batch: Batch) -> Equivalence:
 def _same_formulas(one: RigidBodyLaw, other: RigidBodyLaw) -> bool:
     """Whether the left sides are the same in q, v, a up to the rounding of their numbers.
 
-    Laws with words of their own (momenta, points, tables) are left to the numerical test.
+    Laws that name momenta, points or tables are left to the numerical test.
     """
     s = symbols(one.robot.nv)
     plain = {x for group in ("q", "v", "a") for x in s[group]}

@@ -1,12 +1,10 @@
-"""The left side of a family of laws at a set of states, linear in its parameters.
-
-The rigid-body family of a tree, with extra terms: linear in its parameters.
+"""The family of rigid-body laws of a tree, with terms: linear in its parameters.
 
     H(q) a + bias(q, v) + Σ c_k φ_k(q, v, a, tau) = tau,       H a + bias = Y(q, v, a) V β
 
 β are coordinates of the identifiable subspace of the bodies' inertial parameters (V has orthonormal
-columns), c the coefficients of the terms. The tree's topology and joint axes come with the robot;
-its inertial parameters are not used for anything but a starting guess.
+columns), c the coefficients of the terms. Tree and joint axes are those of the robot; its inertial
+parameters serve as a starting guess only. `Design` is the left side of a family at given states.
 """
 
 from __future__ import annotations
@@ -20,12 +18,13 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers
-from discover.laws.extensions.io_nonlinearity import StaticNonlinearity, answered, felt
+from discover.laws.extensions import LawExtension
+from discover.laws.extensions.io_nonlinearity import bodies_input, law_output
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
-from discover.laws.extensions.surrogate_trigonometry import columns as turned
-from discover.laws.extensions.terms import RobotKey, Term, forces
+from discover.laws.extensions.surrogate_trigonometry import columns as surrogate_columns
+from discover.laws.extensions.terms import RobotKey, Term, forces, without_joint_terms
 from discover.laws.search.variables import Mechanics, needs_mechanics
-from discover.laws.solvers import newton, solved
+from discover.numerics import newton, solve_or_nan
 from kinematics import Robot
 from kinematics.algorithms.simulate import chart_rate
 
@@ -55,9 +54,12 @@ class Design:
             moving=self.moving,
         )
 
-    def beside(self, still: Tensor, moving: Sequence[int], columns: Tensor) -> Design:
-        """The same with terms beside the bodies: `still` (n, nv, m) at a = 0, those that move with
-        a by their numbers, and how, `columns` (n, nv, nv, moving)."""
+    def with_terms(self, still: Tensor, moving: Sequence[int], columns: Tensor) -> Design:
+        """The design with m terms added to the bodies.
+
+        still (n, nv, m): their columns at a = 0; moving: which of them depend on a; columns
+        (n, nv, nv, len(moving)): the derivatives of these in a.
+        """
         k = self.bias_columns.shape[-1]
         return Design(
             bias_columns=torch.cat([self.bias_columns, still], -1),
@@ -68,7 +70,7 @@ class Design:
         )
 
     def mechanics(self, theta: Tensor) -> Mechanics:
-        """What the words of the terms mean for the bodies theta (the potential left out)."""
+        """The mechanical quantities that terms name, of the bodies theta; without potential."""
         k = self.rest_columns.shape[-1]
         beta = theta[:k]
         gravity = self.rest_columns @ beta
@@ -80,7 +82,7 @@ class Design:
         )
 
     def moved(self, mechanics: Mechanics, size: float) -> Mechanics:
-        """`mechanics` with `size` more of one parameter, each in turn (k, n, …): all is linear."""
+        """`mechanics` with each of the k parameters larger by `size`, in turn (k, n, …)."""
         k = self.rest_columns.shape[-1]
         gravity = self.rest_columns.movedim(-1, 0)
         bias = self.bias_columns[..., :k].movedim(-1, 0)
@@ -110,7 +112,7 @@ class Design:
 
     def acceleration(self, theta: Tensor, tau: Tensor) -> Tensor:
         """Forward dynamics (n, nv); NaN where H is singular."""
-        return solved(self.inertia(theta), tau - self.bias_columns @ theta)
+        return solve_or_nan(self.inertia(theta), tau - self.bias_columns @ theta)
 
 
 INTEGRATORS = ("euler", "midpoint", "rk4")
@@ -119,19 +121,20 @@ _RANK_TOLERANCE = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A tree and the terms that are allowed besides its rigid bodies.
+    """A tree and the terms and other extensions that its laws have.
 
-    `robot` carries no joint terms of its own (they are Terms here); `basis` (10 nb, k).
-    `reference`: the bodies whose momentum, energy … the terms speak of; `robot` where it is None.
-    `channels`: what bodies and terms together are asked through, and answer through.
-    `turns`: what the bodies turn by in place of sine and cosine; None where by these.
+    robot           the tree, without joint terms (they are Terms here)
+    basis           (10 nb, k), columns that span the inertial parameters
+    reference       the bodies whose momentum, energy … the terms name; `robot` where it is None
+    nonlinearities  extensions that change the inputs or the output of bodies and terms together
+    trigonometry    replacements of sine and cosine in the bodies; None for sine and cosine
     """
 
     robot: Robot
     basis: Tensor
     terms: tuple[Term, ...] = ()
     reference: Robot | None = None
-    nonlinearities: tuple[StaticNonlinearity, ...] = ()
+    nonlinearities: tuple[LawExtension, ...] = ()
     trigonometry: SurrogateTrigonometry | None = None
 
     @classmethod
@@ -141,7 +144,7 @@ class Family:
         return cls(robot=bare, basis=identifiable_basis(bare), terms=tuple(terms))
 
     def with_terms(self, terms: Sequence[Term], reference: Robot | None = None) -> Family:
-        """The same tree with other terms."""
+        """The family with other terms."""
         return Family(
             robot=self.robot,
             basis=self.basis,
@@ -152,22 +155,19 @@ class Family:
         )
 
     @property
-    def around(self) -> tuple[StaticNonlinearity | SurrogateTrigonometry, ...]:
-        """What no force beside the bodies can say."""
-        return (
-            self.nonlinearities
-            if self.trigonometry is None
-            else (*self.nonlinearities, self.trigonometry)
-        )
+    def non_additive(self) -> tuple[LawExtension, ...]:
+        """The extensions that are no forces beside the bodies."""
+        surrogate = () if self.trigonometry is None else (self.trigonometry,)
+        return (*self.nonlinearities, *surrogate)
 
     @property
     def bare(self) -> Family:
-        """The same without channels."""
+        """The family without changes of inputs and output."""
         return replace(self, nonlinearities=()) if self.nonlinearities else self
 
     @property
     def bodies(self) -> Robot:
-        """The bodies that the terms speak of."""
+        """The bodies whose momentum, energy … the terms name."""
         return self.reference or self.robot
 
     @property
@@ -181,9 +181,9 @@ class Family:
         return self.robot.replace(pi=(self.basis @ theta[:k]).reshape(-1, 10))
 
     def rigid_design(self, q: Tensor, v: Tensor) -> Design:
-        """The part of the left side that the bodies make, at states (q, v)."""
+        """The bodies' part of the left side at states (q, v)."""
         if self.trigonometry is not None:
-            made = turned(self.robot, self.trigonometry, self.basis, q, v)
+            made = surrogate_columns(self.robot, self.trigonometry, self.basis, q, v)
             return Design(
                 bias_columns=made.bias, inertia_columns=made.inertia, rest_columns=made.rest
             )
@@ -200,22 +200,22 @@ class Family:
         )
 
     def design(self, rigid: Design, q: Tensor, v: Tensor, tau: Tensor) -> Design:
-        """That of the bodies at states (q, v), with the columns of the terms beside."""
-        return rigid.beside(*self._term_columns(q, v, tau)) if self.terms else rigid
+        """The design of the bodies at states (q, v) with the columns of the terms added."""
+        return rigid.with_terms(*self._term_columns(q, v, tau)) if self.terms else rigid
 
     def bodies_at(self, theta: Tensor, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """(H, bias) of the bodies, with the joint terms that the robot itself states."""
+        """(H, bias) of the bodies, with the joint terms of the robot itself."""
         member = self.member(theta)
         if self.trigonometry is None:
             return kinematics.crba(member, q), kinematics.bias(member, q, v)
-        made = turned(member, self.trigonometry, member.pi.reshape(-1, 1), q, v)
+        made = surrogate_columns(member, self.trigonometry, member.pi.reshape(-1, 1), q, v)
         beside = kinematics.joint_forces(member, q, v, torch.zeros_like(v))
         return made.inertia[..., 0] + torch.diag(member.armature), made.bias[..., 0] + beside
 
     def inertia_and_bias(
         self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """(H, b) with H a + b = tau: terms that are linear in a have gone into H."""
+        """(H, b) with H a + b = tau, terms that are linear in a being part of H."""
         c = theta[self.basis.shape[1] :]
         H, b = self.bodies_at(theta, q, v)
         if self.terms:
@@ -226,17 +226,17 @@ class Family:
         return H, b
 
     def _term_columns(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, list[int], Tensor]:
-        """Columns of the terms at rest of a (n, nv, m), which of them move with a, and how."""
+        """Columns of the terms at a = 0 (n, nv, m), which depend on a, and their slopes in a."""
         zero, nv = torch.zeros_like(v), v.shape[-1]
         mechanics = mechanics_for(self.terms, self.bodies, q, v)
         still = forces(self.terms, q, v, zero, tau, self.bodies, mechanics)
         moving = [k for k, t in enumerate(self.terms) if t.moves_with_acceleration]
-        some, columns = [self.terms[k] for k in moving], []
+        accelerated, columns = [self.terms[k] for k in moving], []
         for j in range(nv if moving else 0):
             unit = zero.clone()
             unit[..., j] = 1.0
             columns.append(
-                forces(some, q, v, unit, tau, self.bodies, mechanics) - still[..., moving]
+                forces(accelerated, q, v, unit, tau, self.bodies, mechanics) - still[..., moving]
             )
         if not columns:
             return still, moving, still.new_zeros(*v.shape, nv, 0)
@@ -245,12 +245,12 @@ class Family:
     def acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Forward dynamics of the member theta (n, nv); NaN where its H is singular."""
         if self.nonlinearities:
-            a = self.bare.acceleration(theta, *felt(self.nonlinearities, q, v, tau))
-            return answered(self.nonlinearities, q, v, tau, a)
+            a = self.bare.acceleration(theta, *bodies_input(self.nonlinearities, q, v, tau))
+            return law_output(self.nonlinearities, q, v, tau, a)
         if any(t.nonlinear_in_acceleration for t in self.terms):
             return self._implicit_acceleration(theta, q, v, tau)
         H, b = self.inertia_and_bias(theta, q, v, tau)
-        return solved(H, tau - b)
+        return solve_or_nan(H, tau - b)
 
     def _implicit_acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Newton's method from the bodies' own acceleration, for terms not linear in a."""
@@ -259,10 +259,10 @@ class Family:
         mechanics = mechanics_for(self.terms, self.bodies, q, v)
 
         def left(a: Tensor) -> Tensor:
-            own = forces(self.terms, q, v, a, tau, self.bodies, mechanics) @ c
-            return (H @ a.unsqueeze(-1)).squeeze(-1) + b + own - tau
+            beside = forces(self.terms, q, v, a, tau, self.bodies, mechanics) @ c
+            return (H @ a.unsqueeze(-1)).squeeze(-1) + b + beside - tau
 
-        return newton(left, solved(H, tau - b))
+        return newton(left, solve_or_nan(H, tau - b))
 
     def effective_acceleration(
         self,
@@ -273,7 +273,7 @@ class Family:
         integrator: str | None,
         dt: float | None,
     ) -> Tensor:
-        """What an observer of steps sees, (v' - v) / dt; without an integrator, a itself."""
+        """(v' - v) / dt over one step of the integrator; without one, a itself."""
         if integrator is None or integrator == "euler":
             return self.acceleration(theta, q, v, tau)
         assert dt is not None
@@ -309,12 +309,6 @@ def evaluation_point(answers: Answers, robot: Robot, integrator: str | None, dt:
     )
 
 
-def without_joint_terms(robot: Robot) -> Robot:
-    """The bodies alone: no armature, damping, friction or springs."""
-    zero = torch.zeros_like(robot.armature)
-    return robot.replace(armature=zero, damping=zero, friction=zero, stiffness=zero)
-
-
 def identifiable_basis(robot: Robot) -> Tensor:
     """Orthonormal columns that span the inertial parameters torques can show: (10 nb, rank).
 
@@ -342,6 +336,6 @@ def _identifiable_basis(key: RobotKey) -> Tensor:
 
 
 def mechanics_for(terms: Sequence[Term], robot: Robot, q: Tensor, v: Tensor) -> Mechanics | None:
-    """What the terms' words need of the bodies, computed once; None where they need nothing."""
+    """The mechanical quantities that the terms name; None where they name none."""
     names = set().union(*(t.names for t in terms)) if terms else set()
     return Mechanics.of(robot, q, v, names) if needs_mechanics(names) else None

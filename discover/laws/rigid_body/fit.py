@@ -21,13 +21,22 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from discover import numerics
 from discover.blackbox.contract import Answers
-from discover.laws import solvers as least_squares
-from discover.laws.extensions.io_nonlinearity import felt
+from discover.judgement.thresholds import threshold
+from discover.laws.extensions.io_nonlinearity import bodies_input
 from discover.laws.extensions.terms import Term, forces
 from discover.laws.rigid_body.family import INTEGRATORS, Design, Family, evaluation_point
 from discover.laws.search.variables import Mechanics
-from discover.laws.solvers import slope, solved, solved_columns
+from discover.numerics import (
+    Descent,
+    Iterate,
+    batched_jacobian,
+    minimise,
+    robust_cost,
+    solve_or_nan,
+    solve_or_zero,
+)
 from kinematics import Robot
 
 
@@ -79,7 +88,7 @@ def whiten(fitted: Fit, answers: Answers) -> Whitened:
                 family.terms, q, v, x, answers.tau, family.bodies
             ) @ c
 
-        J = slope(left, a)
+        J = batched_jacobian(left, a)
         k = family.basis.shape[1]
         own = forces(family.terms, q, v, a, answers.tau, family.bodies)
         columns = torch.cat([design.columns(a)[..., :k], own], -1)
@@ -90,7 +99,7 @@ def whiten(fitted: Fit, answers: Answers) -> Whitened:
     inverse = torch.where(((info == 0) & good)[:, None, None], inverse, 0.0) / scale[:, None]
     known = inverse @ columns
     n, nv, p = known.shape
-    U = least_squares.orthonormal(known.reshape(n * nv, p))
+    U = numerics.orthonormal(known.reshape(n * nv, p))
     return Whitened(
         residual=r,
         known=U.reshape(n, nv, -1),
@@ -104,12 +113,12 @@ def whiten(fitted: Fit, answers: Answers) -> Whitened:
     )
 
 
-_ITERATIONS = 12
-_THROUGH_STEPS = 48  # the derivative is that of one instant: each step of dt converges linearly
-_NEAR = 0.05  # standardised: a start this close lies in the valley of the minimum
-_HOPELESS = 4.0  # times the cost reached: who begins there never came 4 % below, in 4,000 fits
-HUBER = 3.0  # residuals beyond this many robust deviations weigh less
-_STALLED = 1e-3
+# Nearly linear: a full step fails far from the minimum only, where a small damping fails as well.
+_DIRECT = Descent(steps=12, onset=1e-3)
+# Through an integrator the derivative is that of one instant: each step converges linearly, by dt.
+_THROUGH_STEPS = replace(_DIRECT, steps=48)
+_NEAR = threshold("fit.near_start")
+_HOPELESS = threshold("fit.hopeless_start")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +159,7 @@ class Fit:
         if not nonlinearities:
             return self, answers
         inner = replace(self, family=self.family.bare)
-        q, v, tau = felt(nonlinearities, answers.q, answers.v, answers.tau)
+        q, v, tau = bodies_input(nonlinearities, answers.q, answers.v, answers.tau)
         return inner, Answers(q=q, v=v, tau=tau, a=inner.predict(q, v, tau))
 
     def standardised_error(self, answers: Answers) -> float:
@@ -175,23 +184,25 @@ def fit(
     dt: float | None = None,
     alone: bool = False,
 ) -> Fit:
-    """The member of `family` that comes closest to the answers.
+    """The member of `family` that comes closest to the answers, in robust least squares.
 
-    Starts from `start`, where given, and from weighted inverse dynamics; goes on from each by
-    Gauss–Newton with halved steps until it stalls, and keeps the better. `start` is enough by
-    itself where it is close already: a residual that small has not pulled the bodies away, and the
-    second start would end where the first does; and so would one that begins far above where the
-    first has ended. `alone` says so of any start.
+    Descends from `start`, where given, and from weighted inverse dynamics, and keeps the better.
+    The second start is left out where it would end where the first does: if the residual of the
+    first is small already, it has not pulled the bodies away; and if the second begins far above
+    where the first has ended. With `alone` it is always left out.
+
+    start (p,), scale (nv,) the unit of the residual of each joint (its spread by default);
+    integrator and dt [s] of a model that answers with next states.
     """
     scale = spread(answers) if scale is None else scale
     problem = _Problem(family, answers, scale, integrator, dt)
-    found = [] if start is None else [problem.gauss_newton(start)]
-    if not found or not (alone or problem.near(found[0][0])):
+    minima = [] if start is None else [problem.minimise(start)]
+    if not minima or not (alone or problem.near(minima[0].x)):
         second = problem.inverse_dynamics(start)
-        if not found or robust_cost(problem.residual(second)) < _HOPELESS * found[0][1]:
-            found.append(problem.gauss_newton(second))
-    theta, _ = min(found, key=lambda f: f[1])
-    r = problem.residual(theta)
+        if not minima or robust_cost(problem.residual(second)) < _HOPELESS * minima[0].cost:
+            minima.append(problem.minimise(second))
+    best = min(minima, key=lambda m: m.cost)
+    theta, r = best.x, best.residual
     error = float(r.square().mean().sqrt()) if bool(torch.isfinite(r).all()) else float("inf")
     return Fit(
         family=family,
@@ -242,6 +253,7 @@ class _Problem:
         self.family, self.answers, self.scale = family, answers, scale
         self.integrator, self.dt = integrator, dt
         self.design = design_of(family, answers, integrator, dt)
+        self.descent = _DIRECT if integrator in (None, "euler") else _THROUGH_STEPS
         self._inertia: tuple[Tensor, Tensor] | None = None
 
     def inertia(self, theta: Tensor) -> Tensor:
@@ -253,7 +265,7 @@ class _Problem:
     def residual(self, theta: Tensor) -> Tensor:
         x = self.answers
         if self.integrator in (None, "euler"):
-            predicted = solved(self.inertia(theta), x.tau - self.design.bias_columns @ theta)
+            predicted = solve_or_nan(self.inertia(theta), x.tau - self.design.bias_columns @ theta)
         else:
             predicted = self.family.effective_acceleration(
                 theta, x.q, x.v, x.tau, self.integrator, self.dt
@@ -267,14 +279,14 @@ class _Problem:
 
     def whitened(self, theta: Tensor, a: Tensor) -> Tensor:
         """H⁻¹ · columns at accelerations a, in units of the scale: (n, nv, p)."""
-        return solved_columns(self.inertia(theta), self.design.columns(a)) / self.scale[:, None]
+        return solve_or_zero(self.inertia(theta), self.design.columns(a)) / self.scale[:, None]
 
     def inverse_dynamics(self, start: Tensor | None) -> Tensor:
         """tau = columns · theta, first as it stands, then twice with rows weighted by H⁻¹."""
         x = self.answers
         columns = self.design.columns(x.a)
         weight = columns.square().mean((0, 2)).sqrt().clamp_min(1e-300)
-        theta = least_squares.solve(
+        theta = numerics.least_squares(
             (columns / weight[:, None]).flatten(0, 1), (x.tau / weight).flatten()
         )
         for _ in range(2):
@@ -283,40 +295,18 @@ class _Problem:
                 if start is None:
                     return theta
                 H = self.inertia(start)
-            rows = solved_columns(H, torch.cat([columns, x.tau.unsqueeze(-1)], -1))
+            rows = solve_or_zero(H, torch.cat([columns, x.tau.unsqueeze(-1)], -1))
             rows = rows / self.scale[:, None]
-            theta = least_squares.solve(rows[..., :-1].flatten(0, 1), rows[..., -1].flatten())
+            theta = numerics.least_squares(rows[..., :-1].flatten(0, 1), rows[..., -1].flatten())
         return theta
 
-    def gauss_newton(self, theta: Tensor) -> tuple[Tensor, float]:
-        """Minimise the (Huber) residual; returns the parameters and their cost."""
-        r = self.residual(theta)
-        cost = robust_cost(r)
-        direct = self.integrator in (None, "euler")
-        for _ in range(_ITERATIONS if direct else _THROUGH_STEPS):
-            if not torch.isfinite(torch.tensor(cost)) or cost == 0.0:
-                break
-            a = self.answers.a - r * self.scale
-            J = self.whitened(theta, a)
-            weights = _huber_weights(r)
-            step = least_squares.solve(
-                (J * weights.unsqueeze(-1)).flatten(0, 1), (-r * weights).flatten()
-            )
-            size = 1.0
-            for _ in range(8):
-                trial = theta + size * step
-                r_trial = self.residual(trial)
-                cost_trial = robust_cost(r_trial)
-                if cost_trial < cost:
-                    break
-                size *= 0.5
-            else:
-                break
-            gain = 1.0 - cost_trial / cost
-            theta, r, cost = trial, r_trial, cost_trial
-            if gain < _STALLED:
-                break
-        return theta, cost
+    def minimise(self, start: Tensor) -> Iterate:
+        """The minimum of the (Huber) residual near `start`."""
+        return minimise(self.residual, self.jacobian, start, self.descent)
+
+    def jacobian(self, now: Iterate) -> Tensor:
+        """d(residual) / d(theta) (n, nv, p), at the law's own accelerations."""
+        return self.whitened(now.x, self.answers.a - now.residual * self.scale)
 
     def covariance(self, theta: Tensor, r: Tensor) -> Tensor:
         """(JᵀJ)⁺ times the residual variance, directions without information left at zero."""
@@ -325,19 +315,4 @@ class _Problem:
             return torch.full((p, p), float("inf"), dtype=theta.dtype)
         J = self.whitened(theta, self.answers.a - r * self.scale).flatten(0, 1)
         variance = r.square().sum() / max(1, r.numel() - p)
-        return variance * least_squares.information(J)
-
-
-def robust_cost(r: Tensor) -> float:
-    """Mean Huber loss with a threshold from the residual's own median: outliers weigh less."""
-    if not bool(torch.isfinite(r).all()):
-        return float("inf")
-    size = r.abs()
-    limit = HUBER * 1.4826 * size.median() + 1e-300
-    return float(torch.where(size < limit, size.square(), limit * (2 * size - limit)).mean())
-
-
-def _huber_weights(r: Tensor) -> Tensor:
-    size = r.abs()
-    limit = HUBER * 1.4826 * size.median() + 1e-300
-    return (limit / size.clamp_min(1e-300)).clamp(max=1.0).sqrt()
+        return variance * numerics.unscaled_covariance(J)

@@ -10,6 +10,7 @@ no solution. The slope of that error is J⁻¹ ∂(left side), J = ∂(left side
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -17,24 +18,25 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.laws import solvers as least_squares
 from discover.laws.extensions.terms import Term, forces
 from discover.laws.rigid_body.family import Design, Family
-from discover.laws.rigid_body.fit import (
-    Fit,
-    _huber_weights,
-    design_of,
-    evaluation_point,
-    robust_cost,
-)
+from discover.laws.rigid_body.fit import Fit, design_of, evaluation_point
 from discover.laws.search.variables import Mechanics, needs_mechanics
-from discover.laws.solvers import newton, slope, solved
+from discover.numerics import (
+    Descent,
+    batched_jacobian,
+    descend,
+    differences,
+    huber_weights,
+    levenberg_step,
+    newton,
+    robust_cost,
+    solve_or_nan,
+    unscaled_covariance,
+)
 
 Columns = Callable[[Mechanics, Tensor, Tensor], Tensor]  # (mechanics, a, κ) -> (n, nv, m)
-_STALLED = 1e-3
-_RIDGE = 1e-11
 _STEP = 1e-6
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +57,19 @@ class Added:
 
 @dataclass(frozen=True, kw_only=True)
 class Joined:
-    """What came out: θ, c, κ, the accelerations of the law and the residual (n, nv)."""
+    """A law of some θ, c, κ: its accelerations a (n, nv), J (n, nv, nv), the residual (n, nv)."""
 
     theta: Tensor
     coefficients: Tensor
     constants: Tensor
     a: Tensor
+    J: Tensor
     residual: Tensor
+
+    @functools.cached_property
+    def cost(self) -> float:
+        """What a fit minimises: the residual's robust mean square."""
+        return robust_cost(self.residual)
 
     @property
     def error(self) -> float:
@@ -88,7 +96,7 @@ class JointProblem:
         columns, zero = self.added.columns, torch.zeros_like(tau)
         if not self.added.of_acceleration:
             rest = tau - b - columns(mechanics, zero, kappa) @ c
-            return solved(H, rest), H
+            return solve_or_nan(H, rest), H
         if self.added.affine:
             still = columns(mechanics, zero, kappa) @ c
             J = H.clone()
@@ -96,18 +104,19 @@ class JointProblem:
                 unit = zero.clone()
                 unit[..., j] = 1.0
                 J[..., j] += columns(mechanics, unit, kappa) @ c - still
-            return solved(J, tau - b - still), J
+            return solve_or_nan(J, tau - b - still), J
 
         def left(a: Tensor) -> Tensor:
             own = columns(mechanics, a, kappa) @ c
             return (H @ a.unsqueeze(-1)).squeeze(-1) + b + own - tau
 
-        a = newton(left, solved(H, tau - b))
-        return a, slope(left, torch.nan_to_num(a))
+        a = newton(left, solve_or_nan(H, tau - b))
+        return a, batched_jacobian(left, torch.nan_to_num(a))
 
-    def slopes(self, theta: Tensor, c: Tensor, kappa: Tensor, a: Tensor, J: Tensor) -> Tensor:
+    def slopes(self, at: Joined) -> Tensor:
         """d(residual) / d(θ, c, κ): (n, nv, parameters)."""
-        columns = self.added.columns
+        theta, c, kappa, columns = at.theta, at.coefficients, at.constants, self.added.columns
+        a = torch.nan_to_num(at.a)
         mechanics = self.design.mechanics(theta)
         parts = [self.design.columns(a), columns(mechanics, a, kappa)]
         if self.added.of_bodies and len(c):
@@ -118,58 +127,38 @@ class JointProblem:
             )
             parts[0] = parts[0].clone()
             parts[0][..., :k] += ((ahead - behind) / (2 * size)).movedim(0, -1)
-        for i in range(len(kappa)):
-            size = _STEP * max(float(kappa[i].abs()), 1e-2)
-            step = torch.zeros_like(kappa)
-            step[i] = size
-            ahead = columns(mechanics, a, kappa + step) @ c
-            behind = columns(mechanics, a, kappa - step) @ c
-            change, whole = ahead - behind, float(ahead.abs().max())
-            if float(change.abs().max()) < _ROUNDING * whole:
-                change = torch.zeros_like(change)  # a number that does not matter, as off a plane
-            parts.append((change / (2 * size)).unsqueeze(-1))
-        rows, info = torch.linalg.solve_ex(J, torch.cat(parts, -1))
+        constants = differences(lambda x: columns(mechanics, a, x) @ c, kappa)
+        parts += [x.unsqueeze(-1) for x in constants]
+        rows, info = torch.linalg.solve_ex(at.J, torch.cat(parts, -1))
         rows = torch.where((info != 0)[:, None, None], 0.0, rows)
         return torch.nan_to_num(rows) / self.scale[:, None]
 
-    def at(self, theta: Tensor, c: Tensor, kappa: Tensor) -> tuple[Joined, Tensor]:
-        """The law of these parameters, and its J."""
+    def at(self, theta: Tensor, c: Tensor, kappa: Tensor) -> Joined:
+        """The law of these parameters."""
         a, J = self.accelerations(theta, c, kappa)
         r = (self.answers.a - a) / self.scale
-        return Joined(theta=theta, coefficients=c, constants=kappa, a=a, residual=r), J
+        return Joined(theta=theta, coefficients=c, constants=kappa, a=a, J=J, residual=r)
 
     def solve(
-        self, theta: Tensor, c: Tensor, kappa: Tensor, iterations: int = 12, damping: float = 0.0
+        self, theta: Tensor, c: Tensor, kappa: Tensor, steps: int = 12, damping: float = 0.0
     ) -> Joined:
-        """Gauss–Newton with Levenberg's damping, more of it where a step does not help."""
-        now, J = self.at(theta, c, kappa)
-        cost = robust_cost(now.residual)
-        for _ in range(iterations):
-            if cost == 0.0 or not cost < float("inf"):
-                break
-            w = _huber_weights(now.residual)
-            rows = self.slopes(now.theta, now.coefficients, now.constants, now.a, J)
-            rows = (rows * w.unsqueeze(-1)).flatten(0, 1)
-            norms = least_squares.lengths(rows)
-            R, d = least_squares.reduced(rows / norms, (-now.residual * w).flatten())
-            steps = least_squares.damped(R, d)
-            for _ in range(7):
-                step = steps(damping) / norms
-                parts = step.split([len(theta), len(c), len(kappa)])
+        """The minimum of the robust cost near (θ, c, κ)."""
+        sizes = [len(theta), len(c), len(kappa)]
+
+        def linearise(now: Joined) -> Callable[[float], Joined]:
+            w = huber_weights(now.residual)
+            J = (self.slopes(now) * w.unsqueeze(-1)).flatten(0, 1)
+            step = levenberg_step(J.numpy(), (now.residual * w).flatten().numpy())
+
+            def trial(damping: float) -> Joined:
                 old = (now.theta, now.coefficients, now.constants)
-                trial, J_trial = self.at(*(x + s for x, s in zip(old, parts, strict=True)))
-                new = robust_cost(trial.residual)
-                if new < cost:
-                    damping = damping / 10 if damping > 1e-9 else 0.0
-                    break
-                damping = max(10 * damping, 1e-6)
-            else:
-                break
-            gain = 1.0 - new / cost
-            now, J, cost = trial, J_trial, new
-            if gain < _STALLED:
-                break
-        return now
+                moves = torch.from_numpy(step(damping)).split(sizes)
+                return self.at(*(x + s for x, s in zip(old, moves, strict=True)))
+
+            return trial
+
+        options = Descent(steps=steps, trials=7, damping=damping)
+        return descend(self.at(theta, c, kappa), linearise, options)
 
 
 def fit_implicit(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
@@ -203,12 +192,12 @@ def fit_implicit(family: Family, answers: Answers, start: Tensor, like: Fit) -> 
     theta[:k] = joined.theta[:k]
     theta[[k + i for i in plain]] = joined.theta[k:]
     theta[[k + i for i in others]] = joined.coefficients
-    J = slope_of(problem, joined)
+    J = problem.slopes(joined).flatten(0, 1)
     columns_in_order = [*range(k), *(k + i for i in plain), *(k + i for i in others)]
     covariance = start.new_zeros(len(start), len(start))
     r = torch.nan_to_num(joined.residual)
     variance = r.square().sum() / max(1, r.numel() - len(start))
-    found = variance * least_squares.information(J, 1e-6)
+    found = variance * unscaled_covariance(J, 1e-6)
     covariance[torch.tensor(columns_in_order)[:, None], torch.tensor(columns_in_order)] = found
     reference = family.member(theta) if added.of_bodies else family.reference
     return replace(
@@ -218,15 +207,6 @@ def fit_implicit(family: Family, answers: Answers, start: Tensor, like: Fit) -> 
         covariance=covariance,
         error=joined.error,
     )
-
-
-def slope_of(problem: JointProblem, joined: Joined) -> Tensor:
-    """The slopes of the residual at a solution, flattened (rows, parameters)."""
-    a, J = problem.accelerations(joined.theta, joined.coefficients, joined.constants)
-    rows = problem.slopes(
-        joined.theta, joined.coefficients, joined.constants, torch.nan_to_num(a), J
-    )
-    return rows.flatten(0, 1)
 
 
 def _implicit(term: Term) -> bool:

@@ -1,4 +1,4 @@
-"""Does a law have a Lagrangian? The conditions of Helmholtz (1887).
+"""Helmholtz's conditions (1887) for a Lagrangian to exist, and the Lagrangian of a law's terms.
 
 Forces E(q, v, a) that move a mechanism as E = tau come from a Lagrangian exactly when
 
@@ -6,39 +6,36 @@ Forces E(q, v, a) that move a mechanism as E = tau come from a Lagrangian exactl
     ∂E_i/∂v_j + ∂E_j/∂v_i = d/dt (∂E_i/∂a_j + ∂E_j/∂a_i)
     ∂E_i/∂q_j - ∂E_j/∂q_i = ½ d/dt (∂E_i/∂v_j - ∂E_j/∂v_i)
 
-along every motion. They are tested on answers alone: E is what a model that is affine in tau
-demands for an acceleration, and derivatives are differences. Friction fails the second, a force
-field that can do work around a circle the third.
+along every motion. They are tested on a model's answers: E are the joint forces that a model which
+is affine in tau needs for an acceleration, and derivatives are central differences. Friction fails
+the second condition, a force field that does work around a closed path the third.
 
-The Lagrangian of a law's terms, fitted: candidates by integration, their sizes by least squares.
-
-For a law that fulfils the conditions of Helmholtz. A force that depends on position is integrated
-to a potential along the coordinates, or, at a point of a body, along the point's own; one that is
-linear in a gives a kinetic energy, one that is linear in v a potential of the gyroscopic kind.
-What counts is then measured: Lagrange's equations of the candidates, fitted to the terms' forces.
+The Lagrangian of terms is found by integration and least squares: a force that depends on position
+is integrated to a potential along the coordinates or, at a point of a body, along the point's
+coordinates; one that is linear in a gives a kinetic energy, one that is linear in v a gyroscopic
+potential. Lagrange's equations of these candidates are then fitted to the terms' forces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import sympy
 import torch
 from sympy.integrals.manualintegrate import manualintegrate
 from torch import Tensor
 
-from discover.laws.extensions.terms import Term, forces, symbols
-from discover.laws.rigid_body.family import mechanics_for, without_joint_terms
+from discover.judgement.thresholds import threshold
+from discover.laws.extensions.terms import Term, forces, symbols, without_joint_terms
+from discover.laws.rigid_body.family import mechanics_for
+from discover.laws.rigid_body.law import RigidBodyLaw
 from discover.laws.search.variables import AXES, vocabulary
 
-if TYPE_CHECKING:
-    from discover.laws.rigid_body.law import RigidBodyLaw
-
-
 _STEP = 1e-3  # of the differences, in rad, rad/s … : errors of 1e-6
-EXISTS = 1e-4  # conditions that hold to this, relative, hold
+_EXISTS = threshold("fit.lagrangian_exists")
+_FITS = threshold("fit.lagrangian_fits")
+_STATES = 200  # at which Lagrange's equations are fitted (half) and tested (half)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +54,20 @@ class Conditions:
     @property
     def exists(self) -> bool:
         """Whether there is a Lagrangian, as far as differences can tell."""
-        return max(self.symmetry, self.velocity, self.position) < EXISTS
+        return max(self.symmetry, self.velocity, self.position) < _EXISTS
 
     def __str__(self) -> str:
-        told = (
+        values = (
             f"symmetry {self.symmetry:.1g}, velocity {self.velocity:.1g}, "
             f"position {self.position:.1g}"
         )
-        return ("a Lagrangian exists" if self.exists else "no Lagrangian") + f" ({told})"
+        return ("a Lagrangian exists" if self.exists else "no Lagrangian") + f" ({values})"
 
 
 def conditions(model: Callable, q: Tensor, v: Tensor, a: Tensor, jerk: Tensor) -> Conditions:
     """The conditions for `model` (q, v, tau) -> a at points of motions, each (n, nv), float64.
 
-    For coordinates without quaternions. Asks about 60 nv² times n questions.
+    For coordinates without quaternions. Takes about 60 nv² queries a point.
     """
     E = _demanded(model, q.shape[-1])
 
@@ -100,12 +97,12 @@ def conditions(model: Callable, q: Tensor, v: Tensor, a: Tensor, jerk: Tensor) -
     )
     # Forces of different kinds are compared at the accelerations and speeds of these motions.
     size = float(S.abs().max())
-    told = [float(x.abs().max()) / max(float(y.abs().max()), 1e-6 * size) for x, y in pairs]
-    return Conditions(symmetry=told[0], velocity=told[1], position=told[2])
+    relative = [float(x.abs().max()) / max(float(y.abs().max()), 1e-6 * size) for x, y in pairs]
+    return Conditions(symmetry=relative[0], velocity=relative[1], position=relative[2])
 
 
 def _demanded(model: Callable, nv: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """E(q, v, a): the joint forces at which the model, affine in tau, answers a."""
+    """E(q, v, a): the joint forces that the model, affine in tau, needs for the accelerations a."""
 
     def E(q: Tensor, v: Tensor, a: Tensor) -> Tensor:
         n = len(q)
@@ -125,22 +122,18 @@ def motions(robot_nv: int, n: int = 6, seed: int = 0) -> tuple[Tensor, Tensor, T
     return q, v, a, jerk
 
 
-SAME = 1e-6  # relative misfit of the forces that is rounding of what was integrated
-_STATES = 200
-
-
 @dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """What the terms add to the bodies' Lagrangian [J], and how well it gives their forces back.
+class TermsLagrangian:
+    """What the terms add to the bodies' Lagrangian [J].
 
-    misfit   of the forces by Lagrange's equations, relative, on states that it was not fitted to
+    misfit   relative, of the terms' forces by its Lagrange equations, on held-out states
     """
 
     expression: sympy.Expr
     misfit: float
 
 
-def fitted(law: RigidBodyLaw) -> Fitted | None:
+def fit_lagrangian(law: RigidBodyLaw) -> TermsLagrangian | None:
     """The Lagrangian of all terms of the law together; None where no candidate gives their forces.
 
     Terms whose functions have no formula, or no integral in closed form, have no candidate.
@@ -163,12 +156,12 @@ def fitted(law: RigidBodyLaw) -> Fitted | None:
     half = _STATES // 2
     A, b = columns[:half].flatten(0, 1), total[:half].flatten()
     c = torch.linalg.lstsq(A, b.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
-    left = columns[half:] @ c - total[half:]
-    misfit = float(left.norm() / total[half:].norm().clamp_min(1e-300))
-    if not misfit < SAME:
+    residual = columns[half:] @ c - total[half:]
+    misfit = float(residual.norm() / total[half:].norm().clamp_min(1e-300))
+    if not misfit < _FITS:
         return None
     parts = [sympy.Float(x, 17) * e for x, (e, _) in zip(c.tolist(), candidates, strict=True)]
-    return Fitted(expression=sympy.Add(*parts), misfit=misfit)
+    return TermsLagrangian(expression=sympy.Add(*parts), misfit=misfit)
 
 
 def _forces(law: RigidBodyLaw, terms: Sequence[Term], states: Sequence[Tensor]) -> Tensor:
@@ -216,15 +209,15 @@ def _potential(rows: Sequence[sympy.Expr], x: Sequence[sympy.Symbol]) -> list[sy
 
 
 def _at_point(rows: Sequence[sympy.Expr], nv: int, count: int) -> list[sympy.Expr]:
-    """The same for a force at a point, along the point's own coordinates."""
+    """-U of a force at a point, integrated along the point's coordinates; none if not closed."""
     w = vocabulary(nv, count)
-    found = []
+    force = []
     for axis in AXES:
         slopes = [sympy.diff(row, w[f"j{axis}1_{i + 1}"]) for i, row in enumerate(rows)]
         if any(sympy.simplify(s - slopes[0]) != 0 for s in slopes[1:]):
             return []
-        found.append(slopes[0])
-    return _potential(found, [w[f"{axis}1"] for axis in AXES])
+        force.append(slopes[0])
+    return _potential(force, [w[f"{axis}1"] for axis in AXES])
 
 
 def _equations(L: sympy.Expr, nv: int, points: int) -> tuple[sympy.Expr, ...]:

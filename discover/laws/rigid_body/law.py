@@ -1,4 +1,4 @@
-"""The law of rigid bodies, with or without terms beside them.
+"""The law of rigid bodies on a tree, with or without extensions.
 
 H(q) a + bias(q, v) + Σ terms(q, v, a, tau) = tau
 """
@@ -12,88 +12,87 @@ from dataclasses import dataclass, replace
 
 import sympy
 import torch
+from sympy.printing.str import StrPrinter
 from torch import Tensor
 
 import kinematics
-from discover.laws.contract import Complexity, Domain, Law
+from discover.laws.contract import (
+    ALPHABET_SIZE,
+    EFFECTIVE_SAMPLES,
+    Complexity,
+    Domain,
+    Law,
+    shortened,
+)
 from discover.laws.export import formulas, straight_line
-from discover.laws.export.pass_program import PassProgram
+from discover.laws.export.pass_program import PassProgram, passes
+from discover.laws.expressions import parse_expression
+from discover.laws.extensions import EXTENSIONS, LawExtension, extensions_from, of_kind, records_of
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
-from discover.laws.extensions.memory import MemoryLaw, Question
+from discover.laws.extensions.memory import MemoryLaw, Query
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.tabulated import Table
-from discover.laws.extensions.terms import Term, coordinates, joint_shapes
-from discover.laws.near_ties import Member, Near
+from discover.laws.extensions.terms import Term, coordinates, joint_shapes, without_joint_terms
+from discover.laws.near_ties import FrontLaw, NearTie
 from discover.laws.parts import Part, find_part
-from discover.laws.rigid_body import symbols as units
-from discover.laws.rigid_body.family import Family, without_joint_terms
+from discover.laws.rigid_body import symbols
+from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit
-from discover.laws.rigid_body.serialization import describe, fields_of
-from discover.laws.rigid_body.symbols import written_by_hand
 from discover.laws.samples import Sample
-from discover.laws.search.selection import ALPHABET_SIZE, EFFECTIVE_SAMPLES
-from discover.laws.search.variables import Point
+from discover.laws.search.variables import Point, vocabulary
 from kinematics import Robot
+from kinematics.programs import CompiledProgram
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RigidBodyLaw(Law):
-    """Rigid bodies on a tree, their joint terms, and whatever else the model showed.
+    """Rigid bodies on a tree, their joint terms, and extensions.
 
-    robot         the tree with the identified inertial parameters and joint terms
-    extra         terms that no robot description can state; empty for pure physics
-    channels      what bodies and terms are asked through, and answer through; mostly none
-    turns         what bodies turn by in place of sine and cosine; None where by these
-    size          number of identified parameters
-    domain        where the law describes the model it was taken from
-    integrator    the step that the model takes, for models that answer with next states
-    searched      the recursion that was found in the model's own answers, as text, where sought
-    front         the laws that were tried, from short to long, each better than all shorter ones
-    account       the parts of the law, each with its evidence; see `explain`
-    near          laws about as good, each with the question that would tell it from this one
-    samples       the law beside answers, inside and far out, with the force of each term
-    beside        what `extra` adds to the bodies' Lagrangian [J], where the whole law has one that
-                  was fitted
-    memory        what the question before adds, for a model that remembers it; see `after`
+    robot             the tree with the identified inertial parameters and joint terms
+    extensions        what no robot description can state; empty for pure physics
+    size              number of identified parameters
+    domain            where the law describes the model it was taken from
+    integrator, dt    the step that the model takes, for models that answer with next states
+    recursion         the recursion that was identified from the model's answers, as text
+    pareto_front      laws of the search, from short to long, each better than all shorter ones
+    parts             the parts of the law, each with its evidence; see `explain`
+    near_ties         laws about as good, each with the query that would tell it from this one
+    samples           the law beside answers, inside and far out, with the force of each term
+    terms_lagrangian  what the terms add to the bodies' Lagrangian [J], where they have one
     """
 
     robot: Robot
-    extra: tuple[Term, ...] = ()
-    nonlinearities: tuple[StaticNonlinearity, ...] = ()
-    trigonometry: SurrogateTrigonometry | None = None
+    extensions: tuple[LawExtension, ...] = ()
     size: int
     domain: Domain | None = None
     integrator: str | None = None
     dt: float | None = None
-    searched: str | None = None
-    front: tuple[Member, ...] = ()
-    account: tuple[Part, ...] = ()
-    near: tuple[Near, ...] = ()
+    recursion: str | None = None
+    pareto_front: tuple[FrontLaw, ...] = ()
+    parts: tuple[Part, ...] = ()
+    near_ties: tuple[NearTie, ...] = ()
     samples: tuple[Sample, ...] = ()
-    beside: sympy.Expr | None = None
-    memory: MemoryLaw | None = None
+    terms_lagrangian: sympy.Expr | None = None
 
     @classmethod
     def from_fit(cls, fitted: Fit, pi: Tensor | None = None) -> RigidBodyLaw:
-        """The law that a fit found; `pi` (nb, 10) replaces its least-norm inertial parameters."""
+        """The law of a fit; `pi` (nb, 10) replaces its least-norm inertial parameters."""
         family = fitted.family
         k = family.basis.shape[1]
         robot = family.member(fitted.theta)
         if pi is not None:
             robot = robot.replace(pi=pi)
-        extra: list[Term] = []
+        terms: list[Term] = []
         for term, c in zip(family.terms, fitted.theta[k:].tolist(), strict=True):
             if term.joint_term is not None:
                 values = getattr(robot, term.joint_term).clone()
                 values[term.joint] += c
                 robot = robot.replace(**{term.joint_term: values})
             else:
-                extra.append(term.with_coefficient(c))
+                terms.append(term.with_coefficient(c))
         return cls(
             robot=robot,
-            extra=tuple(extra),
-            nonlinearities=family.nonlinearities,
-            trigonometry=family.trigonometry,
+            extensions=(*terms, *family.non_additive),
             size=family.size,
             integrator=fitted.integrator,
             dt=fitted.dt,
@@ -109,20 +108,51 @@ class RigidBodyLaw(Law):
     ) -> RigidBodyLaw:
         """The law of `robot` with forces beside it, each a column (nv, 1) on the left side.
 
-        They are written in the symbols of `law.symbols` and the words of `laws.quantities`;
+        They are written in `law.symbols` and the symbols of `discover.laws.search.variables`;
         `points` and `tables` are those that they name (phi1 a SymPy function of that name). The
         inverse of reading `law.robot` and the `expression` of each of `law.extra`. Raises
-        ValueError for words that a law has not.
+        ValueError for symbols that no law has.
         """
-        extra = written_by_hand(robot, terms, points, tables)
-        return cls(robot=robot, extra=extra, size=robot.pi.numel() + len(extra))
+        extra = symbols.terms_from_sympy(robot, terms, points, tables)
+        return cls(robot=robot, extensions=extra, size=robot.pi.numel() + len(extra))
+
+    # ---- its extensions ----------------------------------------------------------------------
+
+    @property
+    def extra(self) -> tuple[Term, ...]:
+        """Its terms."""
+        return of_kind(self.extensions, Term)
+
+    @property
+    def nonlinearities(self) -> tuple[StaticNonlinearity, ...]:
+        """Static functions of the bodies' inputs and output."""
+        return of_kind(self.extensions, StaticNonlinearity)
+
+    @property
+    def trigonometry(self) -> SurrogateTrigonometry | None:
+        """What replaces sine and cosine in the bodies; None for sine and cosine."""
+        return next(iter(of_kind(self.extensions, SurrogateTrigonometry)), None)
+
+    @property
+    def memory(self) -> MemoryLaw | None:
+        """Its dependence on the query before; see `after`."""
+        return next(iter(of_kind(self.extensions, MemoryLaw)), None)
+
+    @property
+    def non_additive(self) -> tuple[LawExtension, ...]:
+        """The extensions that are no forces or accelerations beside those of the bodies."""
+        return tuple(x for x in self.extensions if not x.additive)
+
+    @property
+    def _without_memory(self) -> tuple[LawExtension, ...]:
+        return tuple(x for x in self.extensions if not isinstance(x, MemoryLaw))
 
     @property
     def family(self) -> str:  # type: ignore[override]
-        """ "rigid body", with "+ terms", "+ channels", "+ turns", "+ memory" where it has them."""
-        parts: dict[str, object] = {"terms": self.extra, "channels": self.nonlinearities}
-        parts |= {"turns": self.trigonometry, "memory": self.memory}
-        return " + ".join(["rigid body", *(name for name, has in parts.items() if has)])
+        """ "rigid body", followed by "+ " and the label of each kind of extension it has."""
+        present = {type(x) for x in self.extensions}
+        kinds = [kind for kind in EXTENSIONS if kind in present]
+        return " + ".join(["rigid body", *(kind.label for kind in kinds)])
 
     def within(self, domain: Domain) -> RigidBodyLaw:
         """The same law with its domain stated."""
@@ -134,13 +164,10 @@ class RigidBodyLaw(Law):
         """Joint accelerations (…, nv); numpy arrays are accepted."""
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
         robot = self._robot_for(q.dtype, q.device)
-        if not self.extra and not self.nonlinearities and self.trigonometry is None:
+        if not self._without_memory:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
-        family = replace(
-            _single_family(robot, self.extra, self.nonlinearities), trigonometry=self.trigonometry
-        )
-        return family.acceleration(self._coefficients.to(q), q, v, tau)
+        return self._family(robot).acceleration(self._coefficients.to(q), q, v, tau)
 
     def after(
         self,
@@ -149,26 +176,29 @@ class RigidBodyLaw(Law):
         v: Tensor,
         tau: Tensor,
     ) -> Tensor:
-        """Accelerations (…, nv) where `before` = (q, v, tau, a) was the question before."""
+        """Accelerations (…, nv) where `before` = (q, v, tau, a) is the query before, answered a."""
         if self.memory is None:
             return self(q, v, tau)
         at = coordinates(self.robot)
         a = self(q, v, tau)
-        was = Question(q=before[0][..., at], v=before[1], tau=before[2], a=before[3])
-        added = self.memory(was, Question(q=q[..., at], v=v, tau=tau, a=a))
+        previous = Query(q=before[0][..., at], v=before[1], tau=before[2], a=before[3])
+        added = self.memory(previous, Query(q=q[..., at], v=v, tau=tau, a=a))
         return self(q, v, tau - added) if self.memory.is_force else a + added
 
     def step(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
-        """The next state (q', v') as a model with this law and `integrator` would answer it."""
+        """The next state (q', v') as a model with this law and `integrator` would answer it.
+
+        Raises ValueError for a law that was taken from accelerations.
+        """
         if self.integrator is None or self.dt is None:
             raise ValueError("this law was taken from accelerations: use kinematics.simulate")
-        family = _single_family(self.robot, self.extra, self.nonlinearities)
+        family = self._family(self.robot)
         coefficients = self._coefficients.to(q)
         rate, a = family.mean_rates(coefficients, q, v, tau, self.integrator, self.dt)
         return kinematics.integrate(self.robot, q, rate, self.dt), v + self.dt * a
 
     def _robot_for(self, dtype: torch.dtype, device: torch.device) -> Robot:
-        """The robot where the question is; kept, since a new one must be prepared anew."""
+        """The robot in the query's dtype and device; kept, since preparing one takes long."""
         key = dtype, device
         if key not in self._prepared:
             self._prepared[key] = self.robot.to(dtype=dtype, device=device)
@@ -177,6 +207,22 @@ class RigidBodyLaw(Law):
     @functools.cached_property
     def _prepared(self) -> dict[tuple[torch.dtype, torch.device], Robot]:
         return {}
+
+    def _family(self, robot: Robot) -> Family:
+        """The family whose only basis column are the robot's own parameters.
+
+        `Family.member` at coordinate 1 is `robot`.
+        """
+        return Family(
+            robot=robot,
+            basis=robot.pi.reshape(-1, 1).to(torch.float64),
+            terms=self.extra,
+            reference=without_joint_terms(robot),
+            nonlinearities=tuple(
+                x for x in self.non_additive if not isinstance(x, SurrogateTrigonometry)
+            ),
+            trigonometry=self.trigonometry,
+        )
 
     @property
     def _coefficients(self) -> Tensor:
@@ -205,7 +251,7 @@ class RigidBodyLaw(Law):
 
     @property
     def bias(self) -> sympy.Matrix:
-        """Coriolis, centrifugal, gravity and joint forces at rest of a, (nv, 1) [N·m | N]."""
+        """Coriolis, centrifugal, gravity and joint forces at a = 0, (nv, 1) [N·m | N]."""
         return self._formulas.bias
 
     @property
@@ -217,40 +263,28 @@ class RigidBodyLaw(Law):
     def lagrangian(self) -> sympy.Expr:
         """½ vᵀ H v - V [J], with what `terms` add where the whole law has a Lagrangian.
 
-        Where it has none, friction and `terms` are outside it. Points' words: `points_in_words`.
+        Where it has none, friction and `terms` are outside it. Symbols of points: `symbol_notes`.
         """
         bodies = self._formulas.lagrangian
-        return bodies if self.beside is None else bodies + self.beside
+        return bodies if self.terms_lagrangian is None else bodies + self.terms_lagrangian
 
     @property
-    def terms(self) -> list[sympy.Expr]:
-        """What is not rigid-body physics: generalised forces on the left side, one a term, and
-        equations for what the bodies feel and what is answered for them, one an altered joint."""
-        rows = [sympy.Float(t.coefficient) * row for t in self.extra for row in t.shape]
-        rows += self.memory.rows if self.memory else ()
-        return [row for row in rows if row != 0] + [e for x in self.around for e in x.equations]
+    def terms(self) -> list[sympy.Basic]:
+        """What is not rigid-body physics, as SymPy.
+
+        Generalised forces on the left side, one a row of a term (and rows of the memory); then
+        equations of inputs, outputs and surrogates, one an altered joint.
+        """
+        ordered = sorted(self.extensions, key=lambda x: not x.additive)
+        return [equation for x in ordered for equation in x.equations]
 
     @property
-    def around(self) -> tuple[StaticNonlinearity | SurrogateTrigonometry, ...]:
-        """What no force beside the bodies can say: channels and turns."""
-        return (
-            self.nonlinearities
-            if self.trigonometry is None
-            else (*self.nonlinearities, self.trigonometry)
-        )
+    def symbol_notes(self) -> list[str]:
+        """Sentences on symbols in `terms` that not every law has: points, queries before."""
+        return [note for x in self.extensions for note in x.symbol_notes]
 
     @property
-    def points_in_words(self) -> list[str]:
-        """Where the points are that terms name: x1, dx1, jx1_2 … of each; what memory acts on."""
-        told = []
-        for term in self.extra:
-            for r, point in enumerate(term.points, 1):
-                words = f"in *{term.name}*, x{r}, y{r}, z{r} are the place of {point.in_words}"
-                told.append(f"{words}; dx{r} … its velocity, jx{r}_1 … its Jacobian")
-        return told + ([] if self.memory is None else [self.memory.in_words])
-
-    @property
-    def forces_beside_bodies(self) -> sympy.Matrix:
+    def additive_forces(self) -> sympy.Matrix:
         """What joint terms and `extra` add on the left side, (nv, 1) [N·m | N]."""
         total = [sympy.Integer(0)] * self.robot.nv
         for j, shape in joint_shapes(self.robot):
@@ -259,99 +293,147 @@ class RigidBodyLaw(Law):
             total = [x + y for x, y in zip(total, term.expression, strict=True)]
         return sympy.Matrix(total)
 
+    @property
+    def formula(self) -> str:
+        """The bodies and what is added to them in one line, numbers rounded."""
+        added = [row for row in self.additive_forces if row != 0]
+        text = " ; ".join(sympy.sstr(row.evalf(4)) for row in added)
+        bodies = "bodies" + (f" + [{text}]" if added else "")
+        return "; ".join([bodies, *(x.description for x in self.non_additive)])
+
     def explain(self, term: int | str | sympy.Expr) -> Part:
-        """The evidence for one part: by its place in `account`, its name, or its expression.
+        """The evidence for one part: by its place in `parts`, its name, or its expression.
 
         Raises ValueError, one line, for a part that the law has not.
         """
-        return find_part(self.account, self.extra, term)
+        return find_part(self.parts, self.extra, term)
 
     @property
     def units(self) -> dict[str, str]:
         """The unit of every symbol by its name; see `discover.laws.rigid_body.symbols`."""
-        return units.of_symbols(self.robot)
+        return symbols.units_by_symbol(self.robot)
 
     @property
     def names(self) -> dict[sympy.Symbol, sympy.Symbol]:
         """Every symbol with a readable one: q2 as q_elbow, for `xreplace`."""
-        return units.readable(self.robot)
+        return symbols.readable_symbols(self.robot)
 
     @property
     def program(self) -> PassProgram:
         """The structured program: the passes over the tree, as text that compiles."""
-        told = self.searched or formulas.passes(
-            self.robot, self.extra, self.nonlinearities, self.trigonometry
-        )
-        found = self.searched is not None
-        return PassProgram(
-            told, self.robot, self.extra, self.nonlinearities, self.trigonometry, found=found
-        )
+        text = self.recursion or passes(self.robot, self._without_memory)
+        identified = self.recursion is not None
+        return PassProgram(text, self.robot, self._without_memory, identified=identified)
 
     @functools.cached_property
     def complexity(self) -> Complexity:
         """Description length in bits at the fixed effective sample size, and operations."""
         nats = 0.5 * self.size * math.log(EFFECTIVE_SAMPLES)
-        nats += sum(t.symbol_count * math.log(ALPHABET_SIZE) for t in self.extra)
-        nats += (self.memory.symbol_count if self.memory else 0) * math.log(ALPHABET_SIZE)
-        for x in self.around:
+        for x in self.extensions:
             nats += x.symbol_count * math.log(ALPHABET_SIZE)
-            nats += 0.5 * x.number_count * math.log(EFFECTIVE_SAMPLES)
-        operations = straight_line.operations(
-            self.robot, self.extra, self.nonlinearities, self.trigonometry
-        )
-        return Complexity(bits=nats / math.log(2), operations=operations)
+            if not x.additive:  # coefficients of terms are counted by `size`
+                nats += 0.5 * x.number_count * math.log(EFFECTIVE_SAMPLES)
+        program = straight_line.program(self.robot, self._without_memory)
+        return Complexity(bits=nats / math.log(2), operations=program.operations)
 
     def export(self, target: str) -> str:
-        """The law as text: "sympy", "python", "torch", "c" or "latex"; without its memory, so for
-        questions that follow themselves."""
-        return formulas.export(
-            self.robot, self.extra, target, self.nonlinearities, self.trigonometry
-        )
+        """The law as text: "sympy", "python", "torch", "c" or "latex".
 
-    def compile(self, dtype: str = "float64"):
-        """The law as a compiled program (q, v, tau) -> a on numpy arrays; without its memory, so
-        for questions that follow themselves."""
-        plain = not self.extra and not self.nonlinearities and self.trigonometry is None
-        if self.searched is not None and plain:
+        Without its memory: for queries that follow themselves. Raises ValueError for other targets.
+        """
+        return formulas.export(self.robot, self._without_memory, target)
+
+    def compile(self, dtype: str = "float64") -> CompiledProgram:
+        """The law as a compiled program (q, v, tau) -> a on numpy arrays.
+
+        Without its memory: for queries that follow themselves.
+        """
+        if self.recursion is not None and not self._without_memory:
             return self.program.compile(dtype)
-        return straight_line.compile_law(
-            self.robot, self.extra, dtype, self.nonlinearities, self.trigonometry
-        )
+        return straight_line.compile_law(self.robot, self._without_memory, dtype)
 
     # ---- to be kept --------------------------------------------------------------------------
 
     def to_dict(self) -> dict:
-        """JSON-able form; read back by `discover.laws.from_dict`."""
-        return describe(self)
+        """JSON-able form, exact; read back by `discover.laws.from_dict`."""
+        lagrangian = self.terms_lagrangian
+        return {
+            "kind": "rigid body",
+            "robot": self.robot.to_dict(),
+            **records_of(self.extensions),
+            "size": self.size,
+            "domain": None if self.domain is None else self.domain.to_dict(),
+            "integrator": self.integrator,
+            "dt": self.dt,
+            "searched": self.recursion,
+            "front": [x.to_dict() for x in self.pareto_front],
+            "account": [x.to_dict() for x in self.parts],
+            "near": [x.to_dict() for x in self.near_ties],
+            "samples": [x.to_dict() for x in self.samples],
+            "beside": None if lagrangian is None else sympy.sstr(lagrangian, full_prec=True),
+        }
 
     @classmethod
     def from_dict(cls, record: dict) -> RigidBodyLaw:
-        """The inverse of `to_dict`."""
-        return cls(**fields_of(record, cls.from_dict))
-
-    def __repr__(self) -> str:
-        beside = "".join(f"; {term.evalf(4)}" for term in self.terms)
-        return (
-            f"RigidBodyLaw({self.family} of {self.robot.name}, {self.robot.nv} velocities, "
-            f"{self.size} parameters{beside})"
+        """The inverse of `to_dict`. Raises KeyError for a record with a field missing."""
+        domain = record["domain"]
+        build = cls.from_dict
+        return cls(
+            robot=Robot.from_dict(record["robot"]),
+            extensions=extensions_from(record),
+            size=record["size"],
+            domain=None if domain is None else Domain.from_dict(domain),
+            integrator=record["integrator"],
+            dt=record["dt"],
+            recursion=record.get("searched"),
+            pareto_front=tuple(FrontLaw.from_dict(x, build) for x in record.get("front", ())),
+            parts=tuple(Part.from_dict(x) for x in record.get("account", ())),
+            near_ties=tuple(NearTie.from_dict(x, build) for x in record.get("near", ())),
+            samples=tuple(Sample.from_dict(x) for x in record.get("samples", ())),
+            terms_lagrangian=_stored_lagrangian(record),
         )
 
+    def __repr__(self) -> str:
+        """One line: robot, family, number of parameters, and what acts beside the bodies.
+
+        Terms are shown as forces that act on the joints, so with the opposite sign of `terms`.
+        """
+        acting = [
+            f"tau{i + 1} += {_BarPrinter().doprint((-row).evalf(3))}"
+            for term in self.extra
+            for i, row in enumerate(term.expression)
+            if row != 0
+        ]
+        acting += [x.description for x in self.extensions if not isinstance(x, Term)]
+        content = f"{self.robot.name!r}, {self.family}, {self.size} parameters"
+        return shortened("RigidBodyLaw", content + (f": {'; '.join(acting)}" if acting else ""))
+
     def _repr_markdown_(self) -> str:
-        return formulas.markdown(self)
+        lines = [f"**{self.family}** on *{self.robot.name}*, {self.complexity}"]
+        if self.domain is not None:
+            reach = ", ".join(
+                f"{axis} {'≥ ' if axis in self.domain.at_least else ''}{r:.2g}×"
+                for axis, r in self.domain.reach.items()
+            )
+            lines.append(f"holds to {self.domain.tolerance:.0%} out to {reach} half-widths")
+        if formulas.has_flat_formulas(self.robot):
+            lines.append(f"$$H = {sympy.latex(self.mass_matrix.evalf(5))}$$")
+            lines.append(f"$$V = {sympy.latex(self.potential.evalf(5))}$$")
+        lines += [f"$${sympy.latex(x.evalf(5))}$$" for x in self.terms]
+        return "\n\n".join(lines)
 
 
-def _single_family(
-    robot: Robot, terms: tuple[Term, ...], nonlinearities: tuple[StaticNonlinearity, ...] = ()
-) -> Family:
-    return Family(
-        robot=robot,
-        basis=_no_basis(robot),
-        terms=terms,
-        reference=without_joint_terms(robot),
-        nonlinearities=nonlinearities,
-    )
+class _BarPrinter(StrPrinter):
+    """SymPy's text with |x| for absolute values."""
+
+    def _print_Abs(self, expr: sympy.Expr) -> str:
+        return f"|{self._print(expr.args[0])}|"
 
 
-def _no_basis(robot: Robot) -> Tensor:
-    """One column, the robot's own parameters: `Family.member` with coordinate 1 returns them."""
-    return robot.pi.reshape(-1, 1).to(torch.float64)
+def _stored_lagrangian(record: dict) -> sympy.Expr | None:
+    """The stored Lagrangian of the terms, in the law's symbols; parsed, never executed."""
+    text = record.get("beside")
+    if text is None:
+        return None
+    points = max((len(t.get("points", ())) for t in record["extra"]), default=0)
+    return parse_expression(text, vocabulary(Robot.from_dict(record["robot"]).nv, points))

@@ -1,14 +1,9 @@
-"""Parameters that a fit cannot tell from zero are zero in the law: shorter, and as true.
+"""Base parameters (Gautier 1991) that are zero: within their uncertainty, or up to rounding.
 
-Which base parameters (Gautier 1991) they are is decided by description length: leaving one out
-saves half a logarithm of the effective samples and costs half of what the misfit rises by.
-
-Bodies for programs: parameters that a fit found to be zero, up to its rounding, are zero.
-
-A fit returns some bodies of the many that move alike, and what its data say is zero comes out as
-1e-17. A program multiplies by such numbers all the same. Here the base parameters (Gautier 1991)
-that contribute nothing are dropped, and the rest are carried by as few numbers as there can be;
-where all contribute, the bodies stay as they are.
+`with_zeros` sets to zero what a fit cannot tell from zero, if that shortens the description:
+leaving out one parameter saves ½ log(EFFECTIVE_SAMPLES) nats and costs half of what the misfit
+rises by. `lean_bodies` makes rounding errors (1e-17 in the place of zero) exact zeros, so that
+programs need not multiply by them.
 """
 
 from __future__ import annotations
@@ -20,17 +15,20 @@ import torch
 from torch import Tensor
 
 import kinematics
+from discover.judgement.thresholds import threshold
+from discover.laws.contract import EFFECTIVE_SAMPLES
 from discover.laws.rigid_body.fit import Fit
-from discover.laws.search.selection import EFFECTIVE_SAMPLES
 from kinematics import Robot
 
-_DEVIATIONS = 2.0  # standard errors within which a parameter may be zero
+_ZERO = threshold("fit.zero_parameter")
+_NOTHING = 1e-13  # of the joint forces: about what least squares leave of a zero
+_STATES = 40
 
 
 def with_zeros(fitted: Fit) -> tuple[Fit, int]:
-    """The fit on the condition that what may be zero is zero, and how many parameters that are.
+    """The fit with as many base parameters at zero as shorten it, and their number.
 
-    The other parameters move as their covariance with those demands.
+    The other parameters change as their covariance with these requires.
     """
     k = fitted.family.basis.shape[1]
     base = kinematics.base_parameters(fitted.family.robot)
@@ -38,18 +36,18 @@ def with_zeros(fitted: Fit) -> tuple[Fit, int]:
     wide = torch.nn.functional.pad(rows, (0, len(fitted.theta) - k))
     value = wide @ fitted.theta
     error = torch.einsum("ik,kl,il->i", wide, fitted.covariance, wide).clamp_min(0).sqrt()
-    small = [i for i in range(len(value)) if value[i].abs() <= _DEVIATIONS * error[i]]
+    small = [i for i in range(len(value)) if value[i].abs() <= _ZERO * error[i]]
     small.sort(key=lambda i: float(value[i].abs() / error[i].clamp_min(1e-300)))
     best, dropped = fitted, 0
     for count in range(len(small), 0, -1):
-        held = _held(fitted, wide[small[:count]])
-        if held is not None and held[1] < count * math.log(EFFECTIVE_SAMPLES):
-            best, dropped = held[0], count
+        constrained = _constrained(fitted, wide[small[:count]])
+        if constrained is not None and constrained[1] < count * math.log(EFFECTIVE_SAMPLES):
+            best, dropped = constrained[0], count
             break
     return best, dropped
 
 
-def _held(fitted: Fit, rows: Tensor) -> tuple[Fit, float] | None:
+def _constrained(fitted: Fit, rows: Tensor) -> tuple[Fit, float] | None:
     """(the fit with `rows` @ theta = 0, the rise of its misfit in variances)."""
     S = fitted.covariance
     joint = rows @ S @ rows.T
@@ -65,19 +63,19 @@ def _held(fitted: Fit, rows: Tensor) -> tuple[Fit, float] | None:
     return replace(fitted, theta=theta, covariance=S - gain @ rows @ S), rise
 
 
-NOTHING = 1e-13  # of the joint forces: about what least squares leave of a zero
-STATES = 40
-
-
 def lean_bodies(robot: Robot) -> Robot:
-    """A robot that moves as ``robot`` does, with exact zeros for what contributes nothing."""
+    """A robot with the dynamics of ``robot`` and exact zeros for parameters of no effect.
+
+    The remaining base parameters are carried by as few inertial parameters as possible; where all
+    have an effect, ``robot`` itself.
+    """
     base = kinematics.base_parameters(robot)
     columns = list(base.independent)
-    states = kinematics.random_state(robot, STATES, seed=1)
+    states = kinematics.random_state(robot, _STATES, seed=1)
     contribution = kinematics.regressor(robot, *states).flatten(0, -2)[:, columns]
     value = base.matrix @ robot.pi.flatten()
     size = contribution.norm(dim=0) * value.abs()
-    kept = size > NOTHING * (contribution @ value).norm()
+    kept = size > _NOTHING * (contribution @ value).norm()
     if bool(kept.all()):
         return robot
     pi = torch.zeros_like(robot.pi).flatten()

@@ -1,7 +1,4 @@
-"""Units and readable names of the symbols that laws are written in.
-
-Terms that a person wrote in SymPy, checked and made terms of a law.
-"""
+"""Units and readable names of the symbols that laws are written in; terms from SymPy columns."""
 
 from __future__ import annotations
 
@@ -20,22 +17,21 @@ _LINEAR = {"q": "m", "v": "m/s", "a": "m/s²", "tau": "N"}
 _DYNAMIC = {"p": "s", "h": "", "g": "", "c": ""}  # momenta and forces beside tau's unit
 
 
-def of_symbols(robot: Robot) -> dict[str, str]:
+def units_by_symbol(robot: Robot) -> dict[str, str]:
     """The unit of q1…, v1…, a1…, tau1…, of momenta p, forces h, g, c, of H, T and V, by name."""
-    turning = _turning(robot)
+    angular = _is_angular(robot)
     out: dict[str, str] = {}
-    for i, trigonometry in enumerate(turning):
-        own = _ANGULAR if trigonometry else _LINEAR
-        out |= {f"{group}{i + 1}": unit for group, unit in own.items()}
-        force = own["tau"]
+    for i, turns in enumerate(angular):
+        units = _ANGULAR if turns else _LINEAR
+        out |= {f"{group}{i + 1}": unit for group, unit in units.items()}
+        force = units["tau"]
         out |= {f"{g}{i + 1}": f"{force}·{u}" if u else force for g, u in _DYNAMIC.items()}
-        for j, other in enumerate(turning):
-            both = trigonometry + other
-            out[f"H{i + 1}_{j + 1}"] = ("kg", "kg·m", "kg·m²")[both]
+        for j, other in enumerate(angular):
+            out[f"H{i + 1}_{j + 1}"] = ("kg", "kg·m", "kg·m²")[turns + other]
     return {**out, "T": "J", "V": "J"}
 
 
-def readable(robot: Robot) -> dict[sympy.Symbol, sympy.Symbol]:
+def readable_symbols(robot: Robot) -> dict[sympy.Symbol, sympy.Symbol]:
     """Every symbol of q, v, a and tau with one that names its joint: q2 as q_elbow.
 
     Joints of several coordinates are numbered: v4 as v_ball_1. Characters that SymPy or LaTeX
@@ -55,7 +51,7 @@ def readable(robot: Robot) -> dict[sympy.Symbol, sympy.Symbol]:
     }
 
 
-def _turning(robot: Robot) -> list[bool]:
+def _is_angular(robot: Robot) -> list[bool]:
     """Whether each velocity coordinate is an angular one."""
     out: list[bool] = []
     for name, kind in zip(robot.joint_names, robot.kinds, strict=True):
@@ -68,27 +64,27 @@ def _turning(robot: Robot) -> list[bool]:
     return out
 
 
-def written_by_hand(
+def terms_from_sympy(
     robot: Robot, columns: Sequence[sympy.Matrix], points: Sequence[Point], tables: Sequence[Table]
 ) -> tuple[Term, ...]:
-    """One Term a column (nv, 1) of forces on the left side, in the words of `laws.quantities`.
+    """One Term a column (nv, 1) of forces on the left side, in a law's symbols.
 
-    Raises ValueError for words that a law has not.
+    Raises ValueError for symbols that no law has.
     """
     known = set(vocabulary(robot.nv, len(points)).values())
     terms = []
     for k, column in enumerate(columns):
         rows = tuple(sympy.sympify(row) for row in column)
-        strange = set().union(*(row.free_symbols for row in rows)) - known
-        if len(rows) != robot.nv or strange:
+        unknown = set().union(*(row.free_symbols for row in rows)) - known
+        if len(rows) != robot.nv or unknown:
             raise ValueError(
                 f"expected {robot.nv} rows in the symbols of law.symbols, found {len(rows)}"
-                + (f" with {', '.join(sorted(map(str, strange)))}" if strange else "")
+                + (f" with {', '.join(sorted(map(str, unknown)))}" if unknown else "")
             )
         named = {f.func.__name__ for row in rows for f in row.atoms(AppliedUndef)}
         placed = tuple(points) if any(_of_points(row) for row in rows) else ()
-        own = tuple(t for t in tables if t.name in named)
-        terms.append(Term(name=f"term {k + 1}", shape=rows, points=placed, tables=own))
+        used = tuple(t for t in tables if t.name in named)
+        terms.append(Term(name=f"term {k + 1}", shape=rows, points=placed, tables=used))
     return tuple(terms)
 
 

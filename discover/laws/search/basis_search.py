@@ -12,12 +12,14 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
 
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.search.basis_functions import BasisFunction, basis_functions
+from discover.numerics import Descent, Projection, descend, differences, levenberg_step, project
 
 _KEPT = whole("search.grid_kept")
 _PLAIN = whole("search.plain_symbols")
@@ -181,85 +183,63 @@ def _rms(left: float, target: Target) -> float:
     return math.sqrt(max(left, 0.0) / target.count)
 
 
+# The grid of constants is close enough for a small damping; a function whose constants still gain a
+# hundred-thousandth of the squares is not done.
+_DESCENT = Descent(
+    steps=30, trials=6, damping=1e-3, raised=8.0, lowered=5.0, least=1e-12, slow=1e-5
+)
+_FINITE = 1e8  # in place of a value that is not finite
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """Constants (k,) of functions, their coefficients projected out, and the squares left."""
+
+    constants: np.ndarray
+    left: Projection
+    cost: float
+
+
 def _optimised(
     target: Target,
     functions: tuple[BasisFunction, ...],
     constants: tuple[tuple[float, ...], ...],
     length: Length,
 ) -> BasisExpansion:
-    """Gauss–Newton on the constants, coefficients projected out."""
+    """Least squares on the constants within bounds, coefficients projected out."""
     y, u = target.y, target.z / target.size
-    k = np.array([c for group in constants for c in group])
-    sizes = [len(group) for group in constants]
+    ends = np.cumsum([len(group) for group in constants]).tolist()
+    starts = [0, *ends[:-1]]
     low, high = _bounds(functions)
 
-    def columns(x: np.ndarray) -> np.ndarray:
-        parts, start = [], 0
-        for function, count in zip(functions, sizes, strict=True):
-            parts.append(function.values(u, x[start : start + count]))
-            start += count
-        return np.stack(parts, 1)
+    def at(k: np.ndarray) -> _Point:
+        values = [f.values(u, k[i:j]) for f, i, j in zip(functions, starts, ends, strict=True)]
+        columns = np.nan_to_num(np.stack(values, 1), posinf=_FINITE, neginf=-_FINITE)
+        left = project(target.push(columns), y, 1e-12)
+        return _Point(k, left, float(left.residual @ left.residual))
 
-    def residual(x: np.ndarray) -> np.ndarray:
-        B = target.push(np.nan_to_num(columns(x), posinf=1e8, neginf=-1e8))
-        if B.shape[1] == 1:
-            size = float(B[:, 0] @ B[:, 0])
-            return y - B[:, 0] * (float(B[:, 0] @ y) / size if size > 0 else 0.0)
-        c, *_ = np.linalg.lstsq(B, y, rcond=1e-12)
-        return y - B @ c
+    def linearise(now: _Point) -> Callable[[float], _Point]:
+        k, parts = now.constants, []
+        for f, c, i, j in zip(functions, now.left.coefficients, starts, ends, strict=True):
+            parts += [c * x for x in differences(partial(f.values, u), k[i:j])]
+        J = now.left.jacobian(target.push(np.nan_to_num(np.stack(parts, 1), posinf=0, neginf=0)))
+        step_at = levenberg_step(J, now.left.residual)
+        reach = 0.5 * np.abs(k) + 0.2
 
-    with np.errstate(all="ignore"):
-        return _descend(target, functions, sizes, k, (low, high), residual, length)
+        def trial(damping: float) -> _Point:
+            step = np.clip(step_at(damping), -reach, reach)
+            return at(np.clip(k + step, low, high))
 
+        return trial
 
-def _descend(
-    target: Target,
-    functions: tuple[BasisFunction, ...],
-    sizes: list[int],
-    k: np.ndarray,
-    bounds: tuple[np.ndarray, np.ndarray],
-    residual: Callable[[np.ndarray], np.ndarray],
-    length: Length,
-) -> BasisExpansion:
-    """Levenberg–Marquardt on the constants k within bounds."""
-    low, high = bounds
-    r = residual(k)
-    cost, damping = float(r @ r), 1e-3
-    for _ in range(30 if len(k) else 0):
-        J = np.empty((len(r), len(k)))
-        for i in range(len(k)):
-            h = 1e-6 * max(abs(k[i]), 1e-2)
-            up, down = k.copy(), k.copy()
-            up[i] += h
-            down[i] -= h
-            J[:, i] = (residual(up) - residual(down)) / (2 * h)
-        A, g = J.T @ J, J.T @ r
-        improved = False
-        for _ in range(6):
-            step = np.linalg.lstsq(A + damping * np.diag(np.diag(A) + 1e-300), -g, rcond=None)[0]
-            step = np.clip(step, -0.5 * np.abs(k) - 0.2, 0.5 * np.abs(k) + 0.2)
-            trial = np.clip(k + step, low, high)
-            r_new = residual(trial)
-            new = float(r_new @ r_new)
-            if np.isfinite(new) and new < cost:
-                improved, damping = True, max(damping / 5, 1e-12)
-                break
-            damping *= 8
-        if not improved:
-            break
-        gain = 1 - new / cost
-        k, r, cost = trial, r_new, new
-        if gain < 1e-5:
-            break
-    error = math.sqrt(max(cost + target.rest, 0.0) / target.count)
-    groups, start = [], 0
-    for count in sizes:
-        groups.append(tuple(float(x) for x in k[start : start + count]))
-        start += count
-    symbols = sum(s.cost for s in functions) + 2 * (len(functions) - 1)
-    return BasisExpansion(
-        functions, tuple(groups), error, length(error, symbols, len(k) + len(functions))
-    )
+    with np.errstate(all="ignore"):  # constants far off overflow; such a trial is refused
+        first = at(np.array([c for group in constants for c in group]))
+        best = descend(first, linearise, _DESCENT) if len(first.constants) else first
+    error = math.sqrt(max(best.cost + target.rest, 0.0) / target.count)
+    groups = tuple(tuple(best.constants[i:j].tolist()) for i, j in zip(starts, ends, strict=True))
+    symbols = sum(f.cost for f in functions) + 2 * (len(functions) - 1)
+    numbers = len(best.constants) + len(functions)
+    return BasisExpansion(functions, groups, error, length(error, symbols, numbers))
 
 
 def _bounds(functions: tuple[BasisFunction, ...]) -> tuple[np.ndarray, np.ndarray]:

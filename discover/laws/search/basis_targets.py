@@ -13,8 +13,8 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from discover import numerics
 from discover.judgement.thresholds import threshold, whole
-from discover.laws import solvers as least_squares
 from discover.laws.extensions.terms import forces
 from discover.laws.search.basis_search import Target
 from discover.laws.search.pair_fit import FlexiblePair
@@ -56,7 +56,7 @@ def function_targets(
     known     (n, nv, p): what else could make such a change
     """
     slots = feature.shape[1]
-    U = least_squares.orthonormal(known.flatten(0, 1))
+    U = numerics.orthonormal(known.flatten(0, 1))
     shaped = (len(feature), slots, -1)
     r = residual.flatten()
     y = (pushed @ value.unsqueeze(-1)).flatten() - r

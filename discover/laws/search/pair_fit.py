@@ -128,7 +128,7 @@ def fit_pair(
             pair = _moved(pair, place)
     tested = JointProblem(fitted, held, _added(fitted, held, pair, basis))
     kappa = start.constants if len(start.constants) else place
-    result, _ = tested.at(start.theta, start.coefficients, kappa)
+    result = tested.at(start.theta, start.coefficients, kappa)
     r = torch.nan_to_num(result.residual, nan=float("inf"))
     return FlexiblePair(
         pair=pair,

@@ -16,9 +16,9 @@ from itertools import combinations_with_replacement, product
 import torch
 from torch import Tensor
 
+from discover import numerics
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold, whole
-from discover.laws import solvers as least_squares
 from discover.laws.extensions.terms import forces, frames_at
 from discover.laws.rigid_body.fit import Fit, design_of, evaluation_point
 from discover.laws.rigid_body.joint_fit import Added, JointProblem
@@ -27,7 +27,11 @@ from discover.laws.search.variables import AXES, Frames, Mechanics, Point, Tripl
 from kinematics import Robot
 
 _DEGREE = whole("search.field_degree")
-_HIGH = {k: whole(f"search.field_degrees_{k}") for k in (1, 2, 3)}  # by varying components
+_HIGH = {  # by varying components
+    1: whole("search.field_degrees_1"),
+    2: whole("search.field_degrees_2"),
+    3: whole("search.field_degrees_3"),
+}
 _STILL = 1e-6  # a coordinate that spreads less than this beside the others does not vary
 _FEW, _ROWS = whole("search.field_rows"), whole("search.field_fit_rows")
 _TURNS = whole("search.field_steps")
@@ -86,7 +90,7 @@ def _promise(fitted: Fit, answers: Answers, body: int, what: str) -> tuple[float
     r = torch.nan_to_num(law.residual(answers))
     known = design.columns(answers.a - r * law.scale)
     inverse = torch.linalg.pinv(torch.nan_to_num(design.inertia(law.theta))) / law.scale[:, None]
-    U = least_squares.orthonormal((inverse @ known).flatten(0, 1))
+    U = numerics.orthonormal((inverse @ known).flatten(0, 1))
     y = r.flatten()
     y = y - U @ (U.T @ y)
     total = float(y.square().sum())

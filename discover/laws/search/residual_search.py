@@ -19,7 +19,14 @@ import sympy
 from discover.blackbox.contract import Answers
 from discover.blackbox.sampling import Batch
 from discover.judgement.thresholds import threshold, whole
-from discover.laws.pareto import Candidate, apart, candidate, decide, front, near
+from discover.laws.pareto import (
+    Candidate,
+    candidate,
+    decide_ties,
+    pareto_front,
+    tied_with_best,
+    with_distinguishing_queries,
+)
 from discover.laws.regression.engines import Engine
 from discover.laws.regression.engines.contract import formula_length
 from discover.laws.rigid_body.fit import Fit
@@ -238,17 +245,17 @@ def best_listed_or_searched(
     plain = [measured(f) for f in ([physics] if listed is physics else [physics, listed])]
     chosen = candidate(result.best.fit, result.best.length, held)
     everything = [*plain, chosen, *(measured(law.fit) for law in result.tried)]
-    close = near([chosen, *(c for c in everything if c.length >= chosen.length)])
+    close = tied_with_best([chosen, *(c for c in everything if c.length >= chosen.length)])
     states = pool or Batch(held.q, held.v, held.tau)
     if ask is not None and pool is not None:
-        close = decide(close, states, ask, floor)
+        close = decide_ties(close, states, ask, floor)
     else:
-        close = apart(close, states)
+        close = with_distinguishing_queries(close, states)
     best = result.best
     if close and close[0].fit is not best.fit:
         fitted = refit(close[0].fit, answers, close[0].fit.family.terms)
         best = Selection(fit=fitted, length=candidate_length(fitted, held, floor))
-    return replace(result, best=best, front=front(everything), near=close)
+    return replace(result, best=best, front=pareto_front(everything), near=close)
 
 
 def law_within_region(

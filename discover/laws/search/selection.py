@@ -16,18 +16,17 @@ from functools import partial
 
 import torch
 
+from discover import numerics
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold, whole
-from discover.laws import solvers as least_squares
+from discover.laws.contract import ALPHABET_SIZE, EFFECTIVE_SAMPLES
 from discover.laws.extensions.terms import Term, forces
 from discover.laws.rigid_body.family import evaluation_point
 from discover.laws.rigid_body.fit import Fit, design_of, fit
 from discover.laws.rigid_body.joint_fit import fit_implicit
 from discover.laws.search.nonlinearities.io_fit import fit_with_nonlinearities
-from discover.laws.solvers import solved_columns
+from discover.numerics import solve_or_zero
 
-EFFECTIVE_SAMPLES = whole("search.effective_samples")
-ALPHABET_SIZE = whole("search.alphabet_size")
 CHOICES = whole("search.choices")
 _DEPENDENT = 1e-7  # of a column's length: what is left of one in the span of others is rounding
 _CANDIDATES = whole("search.library_terms")
@@ -68,7 +67,7 @@ def description_length(
     cost = samples * math.log(error) if math.isfinite(error) else math.inf
     cost += 0.5 * fitted.family.basis.shape[1] * math.log(EFFECTIVE_SAMPLES)
     cost += sum(price_of(term, choices) for term in fitted.family.terms)
-    for part in fitted.family.around:
+    for part in fitted.family.non_additive:
         cost += math.log(max(2, choices)) + part.symbol_count * math.log(ALPHABET_SIZE)
         cost += 0.5 * part.number_count * math.log(EFFECTIVE_SAMPLES)
     return cost
@@ -219,10 +218,10 @@ def explained(
     H = design.inertia(fitted.theta)
     extra = forces(candidates, q, v, a, answers.tau, family.bodies)
     columns = torch.cat([design.columns(a), extra], dim=-1)
-    rows = (solved_columns(H, columns) / scale[:, None]).flatten(0, 1)
+    rows = (solve_or_zero(H, columns) / scale[:, None]).flatten(0, 1)
     rows = torch.nan_to_num(rows)
     known, new = rows[:, : family.size], rows[:, family.size :]
-    Q = least_squares.orthonormal(known)
+    Q = numerics.orthonormal(known)
     size = new.norm(dim=0)
     new = new - Q @ (Q.T @ new)
     left = new.norm(dim=0)

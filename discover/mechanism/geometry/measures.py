@@ -1,9 +1,8 @@
-"""The numbers of a geometry, each with its standard error, in words.
+"""The numbers of a geometry, each with its standard error, and in words.
 
-Lines of joints are told beside those of the joints that carry them, in ways that are the same in
-every frame; a number on which no answer depends is free, and whatever is given for it a guess. Two
-links that turn about level lines can stand askew if a rotor's inertia makes up for it: such numbers
-say so.
+Axes are described relative to those of the joints that carry them, by numbers that are the same in
+every frame. A number on which no answer depends is free: its value is arbitrary. Two links that
+turn about level axes can be askew if a rotor's inertia makes up for it; such numbers are marked.
 """
 
 from __future__ import annotations
@@ -24,12 +23,13 @@ QUANTITIES = ("angle", "distance", "offset", "turn")
 class Measure:
     """One number of a geometry.
 
-    joint      coordinate whose line it is about; `other` the joint it is told beside, -1 for the
-               frame of a free base, VERTICAL for the vertical
-    quantity   "angle" [rad] between the lines, "distance" [m] of them, "offset" [m] along and
-               "turn" [rad] about the other's line, from the common normal before to this one
+    joint      coordinate whose axis it is about
+    other      the joint it is relative to, -1 for the frame of a free base, VERTICAL for the
+               vertical
+    quantity   "angle" [rad] between the axes, "distance" [m] of them, "offset" [m] along and
+               "turn" [rad] about the other's axis, from the common normal before to this one
     deviation  standard error; infinite where no answer depends on the number
-    rotorless  whether it is known only if no joint has a rotor, whose inertia would make up for it
+    rotorless  whether it is determined only if no joint has a rotor
     """
 
     joint: int
@@ -41,7 +41,7 @@ class Measure:
 
     @property
     def free(self) -> bool:
-        """Whether the number is a guess."""
+        """Whether no answer depends on the number."""
         return not np.isfinite(self.deviation)
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,12 +54,12 @@ class Measure:
         return cls(**{**record, "deviation": number_from_json(record["deviation"])})
 
 
-def page(told: Sequence[Measure], names: Sequence[str]) -> str:
-    """A line a joint; names by coordinate."""
+def pretty_measures(measures: Sequence[Measure], names: Sequence[str]) -> str:
+    """A line a joint; names (nv,) by coordinate."""
     lines = []
-    for j in dict.fromkeys(m.joint for m in told):
-        own = [m for m in told if m.joint == j]
-        lines.append(f"    {names[j]}: " + "; ".join(in_words(m, names) for m in own))
+    for j in dict.fromkeys(m.joint for m in measures):
+        words = [in_words(m, names) for m in measures if m.joint == j]
+        lines.append(f"    {names[j]}: " + "; ".join(words))
     return "\n".join(lines)
 
 
@@ -84,27 +84,27 @@ def in_words(m: Measure, names: Sequence[str]) -> str:
     return f"{words.format(f'{value * scale:.6g}{unit}')} ({error})"
 
 
-def guesses(told: Sequence[Measure], names: Sequence[str]) -> list[str]:
-    """A sentence for each number that no answer shows."""
+def undetermined(measures: Sequence[Measure], names: Sequence[str]) -> list[str]:
+    """A sentence for each number that no answer determines."""
     words = {
         "angle": "the angle between the axes of {} and {}",
         "distance": "the distance between the axes of {} and {}",
         "offset": "how far along its axis {1} carries {0}",
         "turn": "the zero of {1}'s angle beside {0}",
     }
-    out = []
-    for m in told:
+    sentences = []
+    for m in measures:
         if m.free or m.rotorless:
             other = {-1: "the base", VERTICAL: "the vertical"}.get(m.other) or names[m.other]
             what = words[m.quantity].format(names[m.joint], other)
             if m.rotorless:
-                out.append(
+                sentences.append(
                     f"Answers depend on {what} only if no joint has a rotor, whose inertia could "
                     "make up for it."
                 )
                 continue
             rest = ""
-            if m.other == VERTICAL and any(x.quantity == "distance" for x in told):
+            if m.other == VERTICAL and any(x.quantity == "distance" for x in measures):
                 rest = ", and the scale of all lengths rests on it"
-            out.append(f"No answer depends on {what}: the number given is a guess{rest}.")
-    return out
+            sentences.append(f"No answer depends on {what}: the number given is a guess{rest}.")
+    return sentences

@@ -7,20 +7,25 @@ only the forward model at fixed parameters, differentiated exactly by a complex 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from discover.mechanism.geometry.alternatives import scales, truncated
+from discover.judgement.thresholds import threshold
+from discover.mechanism.geometry.least_squares import scales, truncated
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Local
+from discover.mechanism.local_dynamics import LocalDynamics
+from discover.numerics import Descent, Projection, descend, project
 
 JOINT_TERMS = ("armature", "spring", "constant force")
-_STEP = 1e-30
+COMPLEX_STEP = 1e-30  # of derivatives by a complex step, which are exact
 _RIDGE = 1e-9
-_FLOOR = 1e-9
-_ROUNDED = 30.0  # relative misfits of H over those of the answers, by the inversion
-_NARROWEST = 3e-6  # floor of the narrowest number format that passes for exact
+_FLOOR = threshold("fit.exact_geometry")
+_ROUNDED = threshold("fit.geometry_rounding_gain")
+_NARROWEST = threshold("fit.exact_geometry_in_single_precision")
+_WHITENED_FLOOR = threshold("fit.geometry_under_noise")
+_FINER = threshold("fit.geometry_fine_gain")
 COARSE = 1e-5
 _LEAST = 1e-14  # variance of a combination over that of the best, no less
 _SHOWN = 1e-6  # of the best shown combination: what is shown less is not known
@@ -52,7 +57,7 @@ class Weights:
     right: Array | None = None
 
     @classmethod
-    def of_sizes(cls, tree: ScrewTree, asked: Local) -> Weights:
+    def of_sizes(cls, tree: ScrewTree, asked: LocalDynamics) -> Weights:
         """Exact answers, by the sizes of the entries."""
         weight = np.broadcast_to(1.0 / scales(asked), (len(asked), *scales(asked).shape))
         upper = np.triu(np.ones_like(tree.shared)) & tree.shared
@@ -61,7 +66,7 @@ class Weights:
         return cls(weight=weight, rows=rows)
 
     @classmethod
-    def of_noise(cls, asked: Local, weighs: bool) -> Weights:
+    def of_noise(cls, asked: LocalDynamics, weighs: bool) -> Weights:
         """Answers that scatter, by the covariance of their errors."""
         count = asked.columns.shape[-1] - (not weighs)
         left, right = _whitener(asked.rows), _whitener(asked.columns[:, :count, :count])
@@ -106,11 +111,19 @@ class Problem:
 
     @classmethod
     def of(
-        cls, tree: ScrewTree, asked: Local, *, whitened: bool, joint_terms: tuple[str, ...] = ()
+        cls,
+        tree: ScrewTree,
+        asked: LocalDynamics,
+        *,
+        whitened: bool,
+        joint_terms: tuple[str, ...] = (),
     ) -> Problem:
         """Weights from the covariance of the answers if they scatter, else from their size."""
         if whitened:
-            weights, floor = Weights.of_noise(asked, bool(joint_terms) or tree.gravity != 0), 1.15
+            weights, floor = (
+                Weights.of_noise(asked, bool(joint_terms) or tree.gravity != 0),
+                _WHITENED_FLOOR,
+            )
             H = asked.raw
         else:
             weights = Weights.of_sizes(tree, asked)
@@ -154,22 +167,19 @@ class Problem:
         """Root mean square of the weighted residual with given parameters (p,)."""
         return float(np.sqrt(np.mean((self.design(screws) @ parameters - self.y) ** 2)))
 
-    def residual(self, screws: Array) -> tuple[Array, Array, Array]:
-        """(residual (r,), parameters (nv, 10), orthonormal columns (r, k) they span)."""
-        design = self.design(screws)
-        size = np.linalg.norm(design, axis=0)
-        size = np.where(size > 1e-13 * size.max(), size, np.inf)
-        u, s, vt = np.linalg.svd(design / size, full_matrices=False)
-        keep = s > self.cut * s[0]
-        u, s, vt = u[:, keep], s[keep], vt[keep]
-        along = u.T @ self.y
-        pi = ((vt.T @ (along / s)) / size)[: 10 * len(screws)]
-        return self.y - u @ along, pi.reshape(-1, 10), u
+    def project(self, screws: Array) -> Projection:
+        """The best inertial parameters and joint terms, and what they leave (r,)."""
+        return project(self.design(screws), self.y, self.cut)
 
-    def jacobian(self, screws: Array, pi: Array, basis: Array) -> Array:
-        """d residual / d raw screws (r, 6 nv), Kaufman's form."""
-        slope = self.weights(self.tree.sensitivity(screws, pi, self.q)).T
-        return -(slope - basis @ (basis.T @ slope))
+    def screw_slopes(self, screws: Array, pi: Array) -> Array:
+        """d prediction / d raw screws (r, 6 nv) at inertial parameters pi (nv, 10); where the size
+        of gravity is sought, d prediction / d log gravity in a last column."""
+        slopes = self.weights(self.tree.sensitivity(screws, pi, self.q)).T
+        if not self.tree.seeks_weight:
+            return slopes
+        weight = self.tree.forces(screws, pi, self.q)
+        weight[..., :-1] = 0.0
+        return np.column_stack([slopes, self.weights(weight)])
 
     def under(self, gravity: float) -> Problem:
         """The same where bodies fall otherwise [m/s²]."""
@@ -177,21 +187,12 @@ class Problem:
             return self
         return replace(self, tree=replace(self.tree, gravity=gravity))
 
-    def weight_slope(self, screws: Array, pi: Array) -> Array:
-        """d prediction / d log gravity (r,)."""
-        weight = self.tree.forces(screws, pi, self.q)
-        weight[..., :-1] = 0.0
-        return self.weights(weight)
-
     def slopes(self, screws: Array, parameters: Array) -> Array:
         """d prediction / d (raw screws, parameters): (r, 6 nv + p), in weighted units; where the
         size of gravity is sought, that by its logarithm is the last column."""
         pi = parameters[: 10 * len(screws)].reshape(-1, 10)
-        nothing = np.zeros((len(self.y), 0))
-        columns = [-self.jacobian(screws, pi, nothing), self.design(screws)]
-        if self.tree.seeks_weight:
-            columns.append(self.weight_slope(screws, pi)[:, None])
-        return np.hstack(columns)
+        own, design = self.screw_slopes(screws, pi), self.design(screws)
+        return np.hstack([own[:, : screws.size], design, own[:, screws.size :]])
 
     def spread(self, screws: Array, parameters: Array) -> Array:
         """(6 nv + p, k) whose product with its transpose is the covariance of screws and parameters
@@ -223,7 +224,7 @@ def solve_well(problem: Problem, start: Array, *, iterations: int, tidy: float =
         return found
     fine = problem.under(found.gravity)
     finer = solve(fine, found.screws, iterations=max(20, iterations // 2), tidy=tidy)
-    return finer if finer.error < 0.9 * found.error else found
+    return finer if finer.error < _FINER * found.error else found
 
 
 def untidiness(tree: ScrewTree, screws: Array) -> Array:
@@ -241,67 +242,80 @@ def untidiness(tree: ScrewTree, screws: Array) -> Array:
     return c * (1 - c * c)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Point:
+    """Screws on the way: the problem (whose gravity may have been scaled), unit screws (nv, 6), the
+    inertial parameters projected out, the price of untidy angles (k,), and the cost."""
+
+    problem: Problem
+    screws: Array
+    left: Projection
+    extra: Array
+    cost: float
+
+
+# Gauge directions (a screw's frame, its length) change nothing, so that the damping never vanishes;
+# the valley is long and bent: up to eight slow steps in a row lead on.
+DESCENT = Descent(
+    trials=6, damping=1e-2, raised=6.0, lowered=8.0, least=1e-14, slow=0.1, patience=8
+)
+_ROUNDING = 1e-14  # root mean square at which nothing is left to fit
+
+
 def solve(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0) -> Solution:
-    """Levenberg-Marquardt on the screws, and on the size of gravity where that is sought, from one
-    start.
+    """Levenberg–Marquardt on the screws, and on the size of gravity where that is sought, from one
+    start; inertial parameters are projected out.
 
     With `tidy` there is a price on untidy angles: where the answers leave screws open, the tidy
     ones are taken. The error returned is that of the answers alone.
     """
-    nv = len(start)
-    weight = tidy * np.sqrt(len(problem.y) / max(1, 3 * nv))
+    count, size = len(problem.y), start.size
+    price = tidy * np.sqrt(count / max(1, 3 * len(start)))
 
-    def missed(problem: Problem, screws: Array) -> tuple[Array, Array, Array, float]:
-        r, pi, basis = problem.residual(screws)
-        extra = weight * untidiness(problem.tree, screws) if tidy else np.zeros(0)
-        return np.concatenate([r, extra]), pi, basis, float(r @ r)
+    def at(problem: Problem, raw: Array) -> _Point:
+        screws = problem.tree.unit(raw)
+        left = problem.project(screws)
+        extra = price * untidiness(problem.tree, screws) if tidy else np.zeros(0)
+        cost = float(left.residual @ left.residual + extra @ extra)
+        return _Point(problem=problem, screws=screws, left=left, extra=extra, cost=cost)
 
-    def slope(problem: Problem, screws: Array, pi: Array, basis: Array) -> Array:
-        J = problem.jacobian(screws, pi, basis)
-        if problem.tree.seeks_weight:
-            more = problem.weight_slope(screws, pi)
-            J = np.column_stack([J, basis @ (basis.T @ more) - more])
-        if not tidy:
-            return J
-        moved = np.repeat(screws[None].astype(complex), 6 * nv, 0)
-        index = np.arange(6 * nv)
-        moved[index, index // 6, index % 6] += 1j * _STEP
-        extra = untidiness(problem.tree, problem.tree.unit(moved)).imag.T / _STEP
-        extra = np.pad(extra, ((0, 0), (0, J.shape[1] - extra.shape[1])))
-        return np.concatenate([J, weight * extra])
+    def linearise(now: _Point) -> Callable[[float], _Point]:
+        pi = now.left.coefficients[: 10 * len(start)].reshape(-1, 10)
+        J = now.left.jacobian(now.problem.screw_slopes(now.screws, pi))
+        if tidy:
+            extra = untidiness(now.problem.tree, complex_steps(now.problem.tree, now.screws))
+            extra = price * extra.imag.T / COMPLEX_STEP
+            J = np.concatenate([J, np.pad(extra, ((0, 0), (0, J.shape[1] - size)))])
+        step_at = screw_step(J, np.concatenate([now.left.residual, now.extra]))
 
-    screws = problem.tree.unit(start)
-    r, pi, basis, own = missed(problem, screws)
-    cost = float(r @ r)
-    count = len(problem.y)
-    damping, slow = 1e-2, 0
-    for _ in range(iterations):
-        if np.sqrt(cost / count) < 1e-14:
-            break
-        J = slope(problem, screws, pi, basis)
-        gradient, hessian = J.T @ r, J.T @ J
-        top = float(np.trace(hessian)) / len(hessian) + 1e-300
-        better = False
-        for _ in range(6):
-            step = -np.linalg.solve(hessian + damping * top * np.eye(len(hessian)), gradient)
-            trial = problem.tree.unit(screws + step[: 6 * nv].reshape(-1, 6))
-            moved = problem
-            if len(step) > 6 * nv:
-                heavier = float(np.exp(np.clip(step[-1], -1.0, 1.0)))
-                moved = problem.under(problem.tree.gravity * heavier)
-            r_new, pi_new, basis_new, own_new = missed(moved, trial)
-            cost_new = float(r_new @ r_new)
-            if cost_new < cost:
-                better = True
-                break
-            damping *= 6
-        if not better:
-            break
-        slow = slow + 1 if cost_new > 0.9 * cost else 0
-        screws, r, pi, basis, cost, own = trial, r_new, pi_new, basis_new, cost_new, own_new
-        problem = moved
-        damping = max(damping / 8, 1e-14)
-        if slow > 8:
-            break
-    error = float(np.sqrt(own / count))
-    return Solution(screws=screws, error=error, gravity=problem.tree.gravity)
+        def trial(damping: float) -> _Point:
+            step = step_at(damping)
+            factor = float(np.exp(np.clip(step[size:].sum(), -1.0, 1.0)))
+            moved = now.problem.under(now.problem.tree.gravity * factor)
+            return at(moved, now.screws + step[:size].reshape(-1, 6))
+
+        return trial
+
+    options = replace(DESCENT, steps=iterations, solved=count * _ROUNDING**2)
+    found = descend(at(problem, start), linearise, options)
+    return Solution(
+        screws=found.screws,
+        error=float(np.sqrt(np.mean(found.left.residual**2))),
+        gravity=found.problem.tree.gravity,
+    )
+
+
+def screw_step(J: Array, r: Array) -> Callable[[float], Array]:
+    """damping -> the step s that minimises |r + J s|² + damping m |s|², m the mean square of the
+    columns' lengths: all of one size, so that directions that hardly show (gauge) do not run."""
+    gradient, hessian = J.T @ r, J.T @ J
+    unit = (float(np.trace(hessian)) / len(hessian) + 1e-300) * np.eye(len(hessian))
+    return lambda damping: -np.linalg.solve(hessian + damping * unit, gradient)
+
+
+def complex_steps(tree: ScrewTree, screws: Array) -> Array:
+    """Unit screws (6 nv, nv, 6) with a complex step in each raw number in turn."""
+    moved = np.repeat(screws[None].astype(complex), screws.size, 0)
+    index = np.arange(screws.size)
+    moved[index, index // 6, index % 6] += 1j * COMPLEX_STEP
+    return tree.unit(moved)

@@ -1,15 +1,17 @@
-"""A tree of screws: mass matrix and gravity from screw axes at a reference pose.
+"""A tree of screws: mass matrix and static forces from joint screws at a reference pose.
 
-At the reference configuration all body frames are one frame, with gravity along -z. Joint j is
-then a screw S_j (6,), a unit turning about a line (angular, linear) or a unit sliding (0, d), and
-a body's placement in its parent's frame is exp(S_j (q_j - q_reference,j)). H and the force at
-rest are linear in the bodies' ten inertial parameters and smooth in the screws; everything here
-runs on complex numbers as well, so that derivatives by a complex step are exact.
+Conventions, which all of `mechanism` shares. At the reference pose all body frames coincide in one
+frame, the reference frame, with gravity along -z. Joint j is a screw S_j (6,), (angular, linear): a
+unit rotation about a line, (w, p × w), or a unit translation (0, d). A body's placement in its
+parent's frame is exp(S_j (q_j - q_reference,j)), the product of exponentials (Lynch and Park 2017,
+chapter 4). A body has ten inertial parameters: mass, first moments (3), rotational inertia xx, xy,
+yy, xz, yz, zz about the origin of the reference frame. H and static forces are linear in them and
+smooth in the screws. All functions of screws take complex numbers, so that derivatives by a complex
+step are exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,16 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-
 _STEP = 1e-30  # of derivatives by a complex step
 GRAVITY = 9.81  # the scale of lengths rests on it: m g l and m l² are what torques show
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScrewTree:
-    """parents (nv,), in any order; turning (nv,) bool; reference (nv,) configuration;
-    gravity [m/s²] along -z of the reference frame, zero where nothing weighs on the joints;
-    `weight_open` whether its size is to be found, which only sliding joints show."""
+    """Parents, joint kinds and reference pose of a tree; the screws are arguments of its methods.
+
+    parents      (nv,) -1 for the base; a parent may have a larger number than its child
+    turning      (nv,) True for an angle, False for a length
+    reference    (nv,) the reference pose [rad | m]
+    gravity      [m/s²] its size, along -z of the reference frame; zero where static forces vanish
+    weight_open  whether its size is an unknown, which sliding joints alone show
+    """
 
     parents: tuple[int, ...]
     turning: tuple[bool, ...]
@@ -54,7 +60,7 @@ class ScrewTree:
 
     @cached_property
     def above(self) -> Array:
-        """above[b, j]: joint j moves body b (its own joint included)."""
+        """(nb, nb) bool, above[b, j]: joint j moves body b (its own joint included)."""
         nv = len(self.parents)
         result = np.zeros((nv, nv), dtype=bool)
         for j in self.order:
@@ -82,11 +88,11 @@ class ScrewTree:
         """Motion transforms (n, nb, 6, 6) from each body's carrier to it."""
         eye = np.broadcast_to(np.eye(6), (len(q), 6, 6))
         steps = q - self.reference
-        moved = [_carry(s, steps[:, j], self.turning[j], eye) for j, s in enumerate(screws)]
+        moved = [carry_motions(s, steps[:, j], self.turning[j], eye) for j, s in enumerate(screws)]
         return np.stack(moved, 1)
 
     def own_motions(self, screws: Array, v: Array) -> Array:
-        """What each joint adds to its body's motion, (n, nb, 6)."""
+        """What each joint adds to its body's motion at rates v (n, nv): (n, nb, 6)."""
         return screws[None] * v[:, :, None]
 
     def own_units(self, screws: Array) -> Array:
@@ -109,8 +115,12 @@ class ScrewTree:
         )
 
     def columns(self, screws: Array, q: Array) -> Array:
-        """Motions (..., n, nb, 6, nv + 1) of each body, in its own frame, by joint; the last column
-        is the acceleration that stands for gravity. screws (..., nv, 6) unit; q (n, nv)."""
+        """Motions (..., n, nb, 6, nv + 1) of each body, in its own frame, by unit rates of each
+        joint; the last column is the acceleration that stands for gravity.
+
+        screws   (..., nv, 6) unit
+        q        (n, nv)
+        """
         nv, lead = len(self.parents), screws.shape[:-2]
         out = np.zeros((*lead, len(q), nv, 6, nv + 1), dtype=screws.dtype)
         for j in self.order:
@@ -124,35 +134,33 @@ class ScrewTree:
         if self.parents[j] < 0:
             above = np.zeros((len(q), 6, nv + 1))
             above[:, 5, nv] = self.gravity
-        moved = _carry(screw, q[:, j] - self.reference[j], self.turning[j], above)
+        moved = carry_motions(screw, q[:, j] - self.reference[j], self.turning[j], above)
         moved[..., :, j] = screw[..., None, :]
         return moved
 
     def features(self, columns: Array) -> Array:
-        """Ten features (..., n, nb, 10, nv, nv + 1) of each pair of motions of each body.
-
-        H (and in the last column the force at rest) is their sum with the inertial parameters.
-        """
+        """Ten features (..., n, nb, 10, nv, nv + 1) of each pair of motions of each body: times
+        inertial parameters and summed they are H and, in the last column, the static force."""
         return pair_features(columns[..., :-1], columns)
 
     def regressor(self, screws: Array, q: Array) -> Array:
-        """(n, nv, nv + 1, 10 nv): H and force at rest are regressor @ parameters."""
+        """(n, nv, nv + 1, 10 nv), which times the inertial parameters is [H | static force]."""
         f = self.features(self.columns(screws, q))
         n, nb, _, nv, more = f.shape
         return np.moveaxis(f, (3, 4), (1, 2)).reshape(n, nv, more, nb * 10)
 
     def forces(self, screws: Array, pi: Array, q: Array) -> Array:
-        """[H | force at rest] (..., n, nv, nv + 1) with parameters pi (nb, 10)."""
+        """[H | static force] (..., n, nv, nv + 1) with inertial parameters pi (nb, 10)."""
         c = self.columns(screws, q)
         stacked = (*c.shape[:-3], 6 * c.shape[-3], c.shape[-1])
         motions, momenta = c.reshape(stacked), momentum(pi, c).reshape(stacked)
         return motions[..., :-1].swapaxes(-1, -2) @ momenta
 
     def sensitivity(self, screws: Array, pi: Array, q: Array) -> Array:
-        """d [H | force at rest] / d raw screws (6 nb, n, nv, nv + 1), at unit screws.
+        """d [H | static force] / d raw screws (6 nb, n, nv, nv + 1), at unit screws.
 
-        A screw moves what its body's motions are, and those of all further out only through them:
-        so the wrenches of all further out, summed on its body, say what that does.
+        A screw changes the motions of its body, and through these those of the bodies beyond it:
+        so the change of its body's motions meets the wrenches of all these bodies, summed on it.
         """
         nb = len(screws)
         columns, X = self.columns(screws, q), self.placements(screws, q)
@@ -172,7 +180,7 @@ class ScrewTree:
 
 
 def momentum(pi: Array, columns: Array) -> Array:
-    """Inertia times motion: pi (nb, 10), columns (..., nb, 6, k)."""
+    """Momenta (..., nb, 6, k): spatial inertias of pi (nb, 10) times motions (..., nb, 6, k)."""
     return np.matmul(rigid(pi), columns)
 
 
@@ -215,8 +223,10 @@ def _parts(x: Array) -> tuple[Array, Array, Array]:
     return x[..., 0, :, :], x[..., 1, :, :], x[..., 2, :, :]
 
 
-def _carry(screw: Array, delta: Array, turning: bool, motions: Array) -> Array:
-    """Motions (..., n, 6, k) of the parent's frame in the child's, moved by `delta` (n,)."""
+def carry_motions(screw: Array, delta: Array, turning: bool, motions: Array) -> Array:
+    """Motions (..., n, 6, k) of the parent's frame in the child's, whose joint with this screw
+    (..., 6) has moved by `delta` (n,) from the reference pose."""
+
     w, u = screw[..., None, :3], screw[..., None, 3:]  # (..., 1, 3)
     if turning:
         s, c = np.sin(delta)[:, None, None], np.cos(delta)[:, None, None]
@@ -243,8 +253,13 @@ def skew(a: Array) -> Array:
     return np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(*a.shape[:-1], 3, 3)
 
 
-def line(axis: Sequence[float], point: Sequence[float]) -> Array:
-    """The screw of a unit turning about `axis` through `point`."""
-    w = np.asarray(axis, dtype=float)
-    w = w / np.linalg.norm(w)
-    return np.concatenate([w, np.cross(np.asarray(point, dtype=float), w)])
+def point_on(tree: ScrewTree, screws: Array, joint: int, points: Array) -> Array:
+    """A point (3,) on a joint's axis, the nearest to its parent's point (of `points`, (nb, 3)); a
+    sliding joint takes its parent's."""
+    p = tree.parents[joint]
+    above = points[p] if p >= 0 else np.zeros(3)
+    if not tree.turning[joint]:
+        return above
+    w, u = screws[joint, :3], screws[joint, 3:]
+    foot = np.cross(w, u)
+    return foot + w * (w @ (above - foot))

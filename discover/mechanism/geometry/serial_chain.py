@@ -1,8 +1,9 @@
-"""One way from a root to a leaf: the screws of a chain, the outermost joints first.
+"""The screws of a serial chain from the root to a leaf, fitted from its outer end inward.
 
-Everything off the way stands still. The outermost joints' block of H and their forces need only
-their own screws; each joint further in adds one line (four numbers) or one direction (two), tried
-from several starts: first as machines have it, then anywhere.
+All joints off the chain stand still. The outermost joints' block of H and their static forces
+depend on their own screws only, with gravity along -z at the reference pose. Each joint further in
+adds one line (four numbers) or one direction (two), which is tried from several starts: first along
+special directions, as in most machines, then at random.
 """
 
 from __future__ import annotations
@@ -11,22 +12,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from discover.judgement.thresholds import whole
 from discover.mechanism.geometry.projection import Problem, Solution, solve_well
 from discover.mechanism.geometry.screws import Array, ScrewTree
-from discover.mechanism.probing import Prober
+from discover.mechanism.local_dynamics import DynamicsSampler
 
-STARTS = 24
-_BEAM = 3
-_ITERATIONS = 60
-_TIDY = ("parallel", "upright", "across")  # directions tried before random ones
-FEWER = 6  # starts, once it has shown that no screws fit
+STARTS = whole("mechanism.starts")
+FEWER = whole("mechanism.starts_after_misfit")
+_BEAM = whole("mechanism.chain_beam")
+_REPLICATES = whole("mechanism.chain_replicates")
+_ITERATIONS = 60  # of the solver
+_SPECIAL = ("parallel", "upright", "across")  # directions tried before random ones
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Way:
-    """screws (len(way), 6) in the way's order, and the gravity [m/s²] that goes with them; whether
-    every stage came down to rounding or noise; the last stage's misfit, the floor for it, and on
-    how many numbers."""
+class SerialChain:
+    """The fitted screws of a chain.
+
+    screws   (len(chain), 6) unit, in the chain's order
+    gravity  [m/s²] the size that goes with them
+    reached  whether every stage came down to rounding or noise
+    error    misfit of the last stage, `floor` at which nothing is left to explain, and `count` how
+             many numbers were fitted
+    """
 
     screws: Array
     gravity: float
@@ -36,39 +44,43 @@ class Way:
     count: int
 
 
-def one_way(
-    prober: Prober,
+def fit_serial_chain(
+    sampler: DynamicsSampler,
     tree: ScrewTree,
-    way: tuple[int, ...],
+    chain: tuple[int, ...],
     rng: np.random.Generator,
     *,
-    effort: int = STARTS,
+    starts: int = STARTS,
     joint_terms: tuple[str, ...] = (),
-    hasty: bool = False,
-) -> Way:
-    """Screws of the joints `way`, each carried by the one before. With `hasty` the first stage that
-    no screws fit is the last."""
-    m, reached, tidy, depth = len(way), True, True, 24 if prober.scatters else 1
+) -> SerialChain:
+    """Fit the screws of the joints `chain`, each carried by the one before.
+
+    tree         kinds, reference pose and gravity; its parents are not used
+    rng          of random starts
+    starts       random starts a joint; fewer once a stage has not fitted
+    joint_terms  which terms of `projection.JOINT_TERMS` are fitted beside the bodies
+    """
+    m, reached, special = len(chain), True, True
+    replicates = _REPLICATES if sampler.scatters else 1
     error, floor, count = 0.0, 0.0, 0
-    beam = [(tree.gravity, start(_piece(tree, way[m - 1 :]), rng))]
+    beam = [(tree.gravity, start(_piece(tree, chain[m - 1 :]), rng))]
     for first in range(m - 2, -1, -1):
-        part = way[first:]
+        part = chain[first:]
         piece = _piece(tree, part)
         q = np.repeat(tree.reference[None], 8 + 3 * len(part), 0)
-        q[:, part] = prober.draw(len(q))[:, part]
-        asked = prober.at(q, replicates=depth).joints(list(part))
-        problem = Problem.of(piece, asked, whitened=prober.scatters, joint_terms=joint_terms)
+        q[:, part] = sampler.draw(len(q))[:, part]
+        training = sampler.at(q, replicates=replicates).joints(list(part))
+        problem = Problem.of(piece, training, whitened=sampler.scatters, joint_terms=joint_terms)
         tried: list[Solution] = []
-        for k in range(-len(_TIDY), effort):
+        for k in range(-len(_SPECIAL), starts):
             gravity, inner = beam[k % len(beam)] if k >= 0 else beam[0]
-            if k < 0 and not tidy:
+            if k < 0 and not special:
                 continue
             fresh = start(piece, rng)
             fresh[1:] = inner
             if k < 0:
-                _tidy_start(fresh, _TIDY[k], alone=len(part) == 2)
+                _point_specially(fresh, _SPECIAL[k], alone=len(part) == 2)
             if piece.turning[0]:
-                # Somewhere near the joints that are known already.
                 centre = _near(inner, rng)
                 fresh[0, 3:] = np.cross(centre, fresh[0, :3])
             price = 1.0 if k < 0 else 0.0
@@ -76,25 +88,23 @@ def one_way(
             result = solve_well(from_here, fresh, iterations=_ITERATIONS, tidy=price)
             tried.append(result)
             if result.error < problem.floor:
-                tidy = k < 0
+                special = k < 0
                 break
         tried.sort(key=lambda t: t.error)
         beam = [(t.gravity, t.screws) for t in tried[:_BEAM]]
         if tried[0].error < problem.floor:
             beam = beam[:1]
         else:
-            reached, effort = False, min(effort, FEWER)
+            reached, starts = False, min(starts, FEWER)
         error, floor, count = tried[0].error, problem.floor, len(problem.y)
-        if hasty and not reached:
-            break
     gravity, screws = beam[0]
-    return Way(
+    return SerialChain(
         screws=screws, gravity=gravity, reached=reached, error=error, floor=floor, count=count
     )
 
 
-def _tidy_start(screws: Array, direction: str, *, alone: bool) -> None:
-    """Turn the first screw's axis as machines have it; with `alone`, the second one's as well."""
+def _point_specially(screws: Array, direction: str, *, alone: bool) -> None:
+    """Point the first screw along a special direction; with `alone`, the second one along x."""
     if alone:
         _point_along(screws[1], np.array([1.0, 0, 0]))
     outer = screws[1, :3] if np.any(screws[1, :3]) else screws[1, 3:]
@@ -112,14 +122,14 @@ def _point_along(screw: Array, direction: Array) -> None:
 
 
 def _near(screws: Array, rng: np.random.Generator) -> Array:
-    """A point at some tenths of a metre from the lines of known joints."""
+    """A random point at some tenths of a metre from the lines of known joints."""
     points = [np.cross(s[:3], s[3:]) for s in screws if np.any(s[:3])]
     middle = points[0] if points else np.zeros(3)
     return middle + np.exp(rng.uniform(np.log(0.05), np.log(0.6))) * _unit(rng.normal(size=3))
 
 
 def start(tree: ScrewTree, rng: np.random.Generator) -> Array:
-    """Screws in random directions through the origin."""
+    """Unit screws (nv, 6) in random directions through the origin."""
     directions = _unit(rng.normal(size=(len(tree.parents), 3)))
     turning = np.asarray(tree.turning)[:, None]
     zero = np.zeros_like(directions)

@@ -1,34 +1,42 @@
-"""How well each angle and distance of an inferred mechanism is known, and which are guesses.
+"""Standard errors of the angles and distances of an inferred mechanism; which are undetermined.
 
-Lines of joints are told beside those of the joints that carry them: the angle between both, their
-distance, how far along the carrier's line the common normal stands from the one before, and the
-turn about it from that one to this. All are the same in every frame. Screws and bodies can often be
-moved together without changing any answer (the kernel of the predictions' slopes); a number that
-such a move changes is free: no answer depends on it.
+The axis of a joint is described relative to that of the joint that carries it, by numbers that are
+the same in every frame: the angle between the two, their distance, the offset along the carrier's
+axis from the common normal before to this one, and the turn about it between the two. Screws and
+bodies can often be moved together without changing any answer (the kernel of the predictions'
+slopes); a number that such a move changes is undetermined.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from discover.judgement.thresholds import threshold
 from discover.mechanism.geometry.measures import VERTICAL, Measure
-from discover.mechanism.geometry.projection import COARSE, Problem
+from discover.mechanism.geometry.projection import (
+    COARSE,
+    COMPLEX_STEP,
+    DESCENT,
+    Problem,
+    complex_steps,
+    screw_step,
+)
 from discover.mechanism.geometry.screws import Array, ScrewTree
 from discover.mechanism.tree.floating import FloatingTree
+from discover.numerics import Projection, descend
 
-_STEP = 1e-30  # of derivatives by a complex step
 _KERNEL = 1e-11  # of the best shown combination: what is shown less is not shown at all
 _ROUNDING = 1e-12  # times the condition of what is shown: of a number's slopes along the rest
 _MOVED = 1e-3  # the most that passes for rounding
-_FAR = 0.1  # a finite step: radians, or of the reach
-_FOLLOWING = 20  # steps in which screws follow it
-_SAME = 1.02  # times the misfit that passes for the same, under noise
-_SEEN = 1e-6  # relative singular value of slopes along which screws follow
-_FOLLOWED = 1e-3  # of a step's misfit: what is left of it is the search's, not the answers'
+_FAR = threshold("mechanism.finite_step")
+_FOLLOWING = 40  # steps in which screws follow it
+_SAME = threshold("mechanism.same_under_noise")
+_FOLLOWED = threshold("mechanism.same_after_step")
 _PARALLEL = 1e-6  # sine below which two axes count as parallel
 _VERTICAL = np.array([0.0, 0.0, 1.0])
 
@@ -63,11 +71,11 @@ def _deviations(problem: Problem, screws: Array, parameters: Array) -> list[floa
     blurred = min(_MOVED, _ROUNDING * s[0] / s[shown].min())
     left = problem.y - problem.design(screws) @ parameters
     sigma = np.sqrt(left @ left / max(1, len(left) - int(shown.sum())))
-    moved = _moved(tree, screws)
+    moved = complex_steps(tree, screws)
     out = []
     for k, (*_, of) in enumerate(_quantities(tree, screws)):
         slope = np.zeros((of(screws[None]).shape[-1], J.shape[1]))
-        slope[:, : screws.size] = of(moved).imag.T / _STEP
+        slope[:, : screws.size] = of(moved).imag.T / COMPLEX_STEP
         along = (slope / size) @ vt.T
         total = float(np.linalg.norm(along))
         free = float(np.linalg.norm(along[:, ~shown])) > blurred * total > 0
@@ -92,9 +100,9 @@ def _second_order(problem: Problem, screws: Array, k: int, move: Array) -> float
     tree = problem.tree
     told = _quantities(tree, screws)[k]
     step = _FAR * (_Lines(tree, screws).reach or 1.0 if told[2] in ("distance", "offset") else 1.0)
-    own = float(np.sqrt(np.mean(problem.residual(screws)[0] ** 2)))
+    own = float(np.sqrt(np.mean(problem.project(screws).residual ** 2)))
     moved = tree.unit(screws + step * move)
-    left = float(np.sqrt(np.mean(problem.residual(moved)[0] ** 2)))
+    left = float(np.sqrt(np.mean(problem.project(moved).residual ** 2)))
     limit = _SAME * own if problem.whitened else max(problem.floor, _FOLLOWED * left)
     # Bodies that are hardly shown come and go: without them the misfit falls smoothly, though not
     # always to the end.
@@ -111,29 +119,33 @@ def _second_order(problem: Problem, screws: Array, k: int, move: Array) -> float
 
 def _followed(problem: Problem, screws: Array, k: int, limit: float) -> tuple[Array, float]:
     """Screws that come nearest to the answers from here, and their misfit; number k stays."""
-    best, least = screws, np.inf
-    for _ in range(_FOLLOWING):
-        r, parameters, basis = problem.residual(screws)
-        error = float(np.sqrt(np.mean(r**2)))
-        if error < least:
-            best, least = screws, error
-        told = _quantities(problem.tree, screws)
-        if least <= limit or k >= len(told):
-            break
-        held = told[k][4](_moved(problem.tree, screws)).imag.T / _STEP
-        J = problem.jacobian(screws, parameters, basis)
-        J = J - J @ np.linalg.pinv(held) @ held
-        step = np.linalg.lstsq(J, -r, rcond=_SEEN)[0]
-        screws = problem.tree.unit(screws + step.reshape(screws.shape))
-    return best, least
+
+    def at(raw: Array) -> _Followed:
+        unit = problem.tree.unit(raw)
+        left = problem.project(unit)
+        return _Followed(screws=unit, left=left, cost=float(np.mean(left.residual**2)))
+
+    def linearise(now: _Followed) -> Callable[[float], _Followed]:
+        pi = now.left.coefficients[: 10 * len(screws)].reshape(-1, 10)
+        J = now.left.jacobian(problem.screw_slopes(now.screws, pi))[:, : screws.size]
+        quantities = _quantities(problem.tree, now.screws)
+        if k < len(quantities):
+            held = quantities[k][4](complex_steps(problem.tree, now.screws)).imag.T / COMPLEX_STEP
+            J = J - J @ np.linalg.pinv(held) @ held
+        step_at = screw_step(J, now.left.residual)
+        return lambda damping: at(now.screws + step_at(damping).reshape(screws.shape))
+
+    followed = descend(at(screws), linearise, replace(DESCENT, steps=_FOLLOWING, solved=limit**2))
+    return followed.screws, math.sqrt(followed.cost)
 
 
-def _moved(tree: ScrewTree, screws: Array) -> Array:
-    """Unit screws (6 nb, nb, 6) with a complex step in each raw number in turn."""
-    moved = np.repeat(screws[None].astype(complex), screws.size, 0)
-    index = np.arange(screws.size)
-    moved[index, index // 6, index % 6] += 1j * _STEP
-    return tree.unit(moved)
+@dataclass(frozen=True, eq=False)
+class _Followed:
+    """Screws (nb, 6), what the best parameters leave, and its mean square."""
+
+    screws: Array
+    left: Projection
+    cost: float
 
 
 Function = Callable[[Array], Array]  # unit screws (m, nb, 6), complex or not, to (m, k)

@@ -1,152 +1,87 @@
-"""tau split by degree: what is linear in a, left at rest, even in v, and odd in v.
+"""Which blocks a recursion is made of: each degree of tau picks the shortest that explain it.
 
-Which blocks a program is made of: each degree of tau picks the shortest that explain it.
-
-The block of a comes by least squares, with rotors where bodies alone leave something, and the drag
-from what is odd in v; for v² all subsets of up to three blocks are tried, and the best of each size
-kept. What is there at rest is read by `at_rest`.
+The inertia block comes by least squares over all of the grammar, with rotors where bodies alone
+don't suffice. Gravity is a vector at the base that is carried outward, times what bodies have of
+mass: bilinear in the two, so each is fitted with the other held, in turns, to static forces and H
+together; where no vector explains the static forces, joints may have springs. The drag block comes
+from what is odd in v. Of velocity blocks all subsets of up to three are compared at the parameters
+known so far, and the best of each size are left to the joint refit.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 
-from discover.mechanism.geometry.alternatives import truncated
+from discover.judgement.thresholds import threshold, whole
+from discover.mechanism.geometry.least_squares import above_noise, truncated
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.probing import Prober
+from discover.mechanism.recursion.degree_split import DegreeSplit
 from discover.mechanism.recursion.grammar import (
     SOURCES,
     Block,
-    Own,
     Samples,
+    ScalarTerm,
     acceleration_blocks,
-    own_blocks,
+    root_blocks,
+    scalar_blocks,
 )
 
-_FLOOR = 1e-9
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Probes:
-    """What the model shows at n states: H, forces at rest, and the even and odd part in v.
-
-    H_scale (nv, nv) and scale (nv,) are what misfits are counted in: sizes, or where answers
-    scatter their deviations, with `floor` the misfit at which nothing is left to explain.
-    `departure` from H(q) a + g + v + v² by degree, beside `chance`, what noise makes of it.
-    """
-
-    q: Array
-    v: Array
-    H: Array
-    rest: Array
-    even: Array
-    odd: Array
-    H_scale: Array
-    scale: Array
-    sizes: tuple[Array, Array]
-    departure: dict[str, float]
-    chance: float
-    floor: float
-
-    @property
-    def rounding(self) -> float:
-        """The misfit below which no program is better than another: there deviations are never as
-        exact as the differences that noise leaves between programs."""
-        return min(self.floor, _FLOOR)
-
-
-def probe(prober: Prober, n: int, width: float = 1.0) -> Probes:
-    """Answers at n states, split by degree."""
-    depth = 16 if prober.noisy else 1
-    if prober.noisy:
-        n *= 3
-    # What v² does grows outward, noise does not.
-    q, v = prober.draw(n, width), prober.draw_velocities(n, max(width, 3.0 * prober.noisy))
-    at_rest = prober.at(q, replicates=depth)
-    ahead, back = prober.at(q, v, depth), prober.at(q, -v, depth)
-    double = prober.at(q[: n // 3], 2 * v[: n // 3], depth)
-    reverse = prober.at(q[: n // 3], -2 * v[: n // 3], depth)
-    even = 0.5 * (ahead.force + back.force) - at_rest.force
-    odd = 0.5 * (ahead.force - back.force)
-    few = slice(0, n // 3)
-    even2 = 0.5 * (double.force + reverse.force) - at_rest.force[few]
-    odd2 = 0.5 * (double.force - reverse.force)
-    own = np.sqrt(np.abs(np.einsum("nii->ni", at_rest.H)).mean(0)) + 1e-300
-    size = float(np.sqrt(np.mean((np.concatenate([even, at_rest.force]) / own) ** 2))) + 1e-300
-
-    def share(x: Array) -> float:
-        return float(np.sqrt(np.mean((x / own) ** 2))) / size
-
-    departure = {
-        "v⁴": share(even2 - 4 * even[few]),
-        "v³": share(odd2 - 2 * odd[few]),
-        "v² a": float(np.sqrt(np.mean(((ahead.H - at_rest.H) / np.outer(own, own)) ** 2))),
-        "a²": prober.noise,
-    }
-    H_size, push = np.outer(own, own), own * size
-    H_scale, scale, floor = H_size, push, _FLOOR
-    if prober.noisy:
-        H_scale = np.sqrt((at_rest.H_deviation**2).mean(0))
-        scale = np.sqrt((at_rest.force_deviation**2).mean(0) + (ahead.force_deviation**2).mean(0))
-        floor = 1.0
-    return Probes(
-        q=q, v=v, H=at_rest.H, rest=at_rest.force, even=even, odd=odd, H_scale=H_scale,
-        scale=scale, sizes=(H_size, push), departure=departure,
-        chance=10 * share(double.force_deviation), floor=floor,
-    )  # fmt: skip
-
-
-_EFFECTIVE = 200
-_ALPHABET = 20
-_FINALISTS = 8
-_SAME = 1e-9
-_FIRSTS = 24  # blocks that are tried as the first of a pair
-_SEEN = (1e-9, 1e-3)  # of the best shown direction: exact answers, noisy ones
-LEFT = 3.0  # floors: a misfit that leaves something to explain
-_RIVALS = 3  # blocks of a that are tried with rotors
-_WORTH = 1.02  # a direction that explains nothing takes up about this much of what is left
+FINALISTS = whole("mechanism.finalists")
+_EFFECTIVE = whole("mechanism.effective_sample")
+_ALPHABET = whole("mechanism.alphabet")
+_FIRSTS = whole("mechanism.first_blocks")
+_UNEXPLAINED = threshold("mechanism.unexplained")
+_INERTIA_RIVALS = whole("mechanism.inertia_rivals")
+_FREE_DIRECTION = threshold("mechanism.free_direction_price")
+_SHOWN_UNDER_NOISE = threshold("mechanism.shown_under_noise")
+_SHOWN = 1e-9  # relative singular value that rounding leaves of exact answers
+_SAME = 1e-9  # sine below which two blocks differ by a factor only
+_CHUNK = 200_000  # subsets whose small systems are solved at once
 
 
 def length(error: float, floor: float, blocks: list[Block]) -> float:
-    """Description length in nats: misfit at a fixed effective sample, and symbols."""
+    """Description length of blocks [nats]: misfit at a fixed effective sample size, and symbols.
+
+    error   of the fit, `floor` below which it counts as zero; both in the same unit
+    """
     cost = _EFFECTIVE * math.log(max(error, floor))
     for b in blocks:
         cost += 0.5 * math.log(_EFFECTIVE) + b.size * math.log(_ALPHABET)
     return cost
 
 
-def inertia_block(samples: Samples, data: Probes) -> tuple[Block, Block | None, int]:
-    """The block of a that H shows, by least squares over all distinct ones, with rotors where
-    bodies alone do not explain it."""
+def inertia_block(samples: Samples, data: DegreeSplit) -> tuple[Block, Block | None, int]:
+    """The inertia block that explains H, a rotor block where bodies alone don't, and how many
+    blocks were compared."""
     weight = 1.0 / data.H_scale
     y = (data.H * weight).ravel()
-    found: list[tuple[float, Block]] = []
-    seen, explained, least = 0, False, math.inf
+    ranked: list[tuple[float, Block]] = []
+    compared, explained, least = 0, False, math.inf
     marks: list[Array] = []
-    probe_phi = np.random.default_rng(3).normal(size=10 * samples.nb)
+    random_phi = np.random.default_rng(3).normal(size=10 * samples.nb)
     for b in acceleration_blocks():
         Y = samples.block(b) * weight[None, :, :, None]
         rows = Y.reshape(-1, Y.shape[-1])
-        mark = rows @ probe_phi
+        mark = rows @ random_phi
         if _known(mark, marks):
             continue
-        seen += 1
+        compared += 1
         if explained:  # by a shorter one, to the last digit
             continue
         x = truncated(rows, y)
         loss = float(np.sqrt(np.mean((rows @ x - y) ** 2)))
         explained = loss <= data.rounding
         least = min(loss, least)
-        found.append((length(loss, data.rounding, [b]), b))
-    found.sort(key=lambda f: f[0])
-    best: tuple[float, Block, Block | None] = (*found[0], None)
-    if least <= LEFT * data.floor:
-        return best[1], None, seen
-    rotors, values = distinct(samples, own_blocks("rotor"))
+        ranked.append((length(loss, data.rounding, [b]), b))
+    ranked.sort(key=lambda f: f[0])
+    best: tuple[float, Block, Block | None] = (*ranked[0], None)
+    if least <= _UNEXPLAINED * data.floor:
+        return best[1], None, compared
+    rotors, values = distinct(samples, scalar_blocks("rotor"))
     shown = [(Y * weight[None, :, :, None]).reshape(len(y), -1) for Y in values]
 
     def beside(b: Block, k: int) -> tuple[float, Block, Block]:
@@ -159,11 +94,13 @@ def inertia_block(samples: Samples, data: Probes) -> tuple[Block, Block | None, 
 
     # The shortest rotors with every block of a, the others with the best of these.
     short = sum(r.size == rotors[0].size for r in rotors)
-    pairs = [beside(b, k) for _, b in found for k in range(short)]
+    pairs = [beside(b, k) for _, b in ranked for k in range(short)]
     pairs.sort(key=lambda f: f[0])
-    pairs += [beside(b, k) for _, b, _ in pairs[:_RIVALS] for k in range(short, len(rotors))]
+    pairs += [
+        beside(b, k) for _, b, _ in pairs[:_INERTIA_RIVALS] for k in range(short, len(rotors))
+    ]
     best = min([best, *pairs], key=lambda f: f[0])
-    return best[1], best[2], seen * (1 + len(rotors))
+    return best[1], best[2], compared * (1 + len(rotors))
 
 
 def _known(mark: Array, marks: list[Array]) -> bool:
@@ -179,7 +116,8 @@ def _known(mark: Array, marks: list[Array]) -> bool:
 
 
 def distinct(samples: Samples, blocks: list[Block]) -> tuple[list[Block], list[Array]]:
-    """Blocks that differ by more than a factor, the shortest of each; values (n, nv, k, p)."""
+    """Blocks that differ by more than a factor, the shortest of each kind, with their values
+    (n, nv, k, p) at the samples."""
     kept: list[Block] = []
     values: list[Array] = []
     marks: list[Array] = []
@@ -193,53 +131,57 @@ def distinct(samples: Samples, blocks: list[Block]) -> tuple[list[Block], list[A
     return kept, values
 
 
-def drag_block(samples: Samples, data: Probes) -> Own | None:
-    """The block of first degree in v that what is odd in v shows."""
+def drag_block(samples: Samples, data: DegreeSplit) -> ScalarTerm | None:
+    """The drag block that best explains what is odd in v; None where nothing is."""
     y = (data.odd / data.scale).ravel()
-    if np.sqrt(np.mean(y**2)) <= 3 * data.floor:
+    if np.sqrt(np.mean(y**2)) <= _UNEXPLAINED * data.floor:
         return None
-    best: tuple[float, Own | None] = (np.inf, None)
-    for b in own_blocks("drag"):
+    best: tuple[float, ScalarTerm | None] = (np.inf, None)
+    for b in scalar_blocks("drag"):
         rows = (samples.block(b)[:, :, 0] / data.scale[None, :, None]).reshape(-1, samples.nb)
         x = truncated(rows, y)
         value = length(float(np.sqrt(np.mean((rows @ x - y) ** 2))), data.rounding, [b])
         if value < best[0] - 1e-9:
-            best = (value, Own(b, x))
+            best = (value, ScalarTerm(b, x))
     return best[1]
 
 
 def finalists(
-    samples: Samples, data: Probes, values: list[Array], phi: Array
+    data: DegreeSplit, values: list[Array], phi: Array, count: int = FINALISTS
 ) -> list[tuple[int, ...]]:
-    """The most promising subsets of up to three blocks, at the parameters known so far."""
-    if not values:  # a tree whose bodies do not feel each other's speeds
+    """The most promising subsets of up to three velocity blocks, `count` of each size.
+
+    values  (n, nv, p) of each block
+    phi     (p,) parameters as known so far
+    """
+    if not values:  # a tree whose bodies don't couple through velocities
         return [()]
     y = (data.even / data.scale).ravel()
     U = np.stack([(Y @ phi / data.scale).ravel() for Y in values], 1)
     size = np.linalg.norm(U, axis=0)
     U = U / np.where(size > 0, size, 1.0)
     G, b, total = U.T @ U, U.T @ y, float(y @ y)
-    found: list[tuple[int, ...]] = [()]
+    subsets: list[tuple[int, ...]] = [()]
     live = np.flatnonzero(size > 1e-9 * size.max())
-    for count in (1, 2, 3):
-        index = np.array(list(combinations(live, count)))
+    for order in (1, 2, 3):
+        index = np.array(list(combinations(live, order)))
         loss = np.empty(len(index))
-        for at in range(0, len(index), 200_000):
-            part = index[at : at + 200_000]
-            g = G[part[:, :, None], part[:, None, :]] + 1e-12 * np.eye(count)
+        for at in range(0, len(index), _CHUNK):
+            part = index[at : at + _CHUNK]
+            g = G[part[:, :, None], part[:, None, :]] + 1e-12 * np.eye(order)
             right = b[part]
             c = np.linalg.solve(g, right[..., None])[..., 0]
-            loss[at : at + 200_000] = total - (c * right).sum(1)
-        order = np.argsort(loss)[:_FINALISTS]
-        found += [tuple(int(i) for i in index[k]) for k in order]
-    return found
+            loss[at : at + _CHUNK] = total - (c * right).sum(1)
+        best = np.argsort(loss)[:count]
+        subsets += [tuple(int(i) for i in index[k]) for k in best]
+    return subsets
 
 
 def unseen(
-    samples: Samples, data: Probes, inertia: Block, root: Block | None, root_vector: Array
+    samples: Samples, data: DegreeSplit, inertia: Block, root: Block | None, root_vector: Array
 ) -> Array:
-    """Orthonormal directions (p, k) of the parameters that neither H nor the forces at rest show,
-    under noise not well; blocks of v² may depend on them."""
+    """Orthonormal directions (p, k) of the parameters that neither H nor static forces determine,
+    under noise not well; velocity blocks may depend on them."""
     p = samples.parameters
     weight = 1.0 / data.H_scale
     rows = [(samples.block(inertia) * weight[None, :, :, None]).reshape(-1, p)]
@@ -247,15 +189,15 @@ def unseen(
         push = np.einsum("njkp,k->njp", samples.block(root), root_vector)
         rows.append((push / data.scale[None, :, None]).reshape(-1, p))
     _, s, vt = np.linalg.svd(np.concatenate(rows), full_matrices=True)
-    shown = int((s > _SEEN[data.floor == 1.0] * s[0]).sum())
+    shown = int((s > (_SHOWN_UNDER_NOISE if data.floor == 1.0 else _SHOWN) * s[0]).sum())
     return vt[shown:].T
 
 
 def looser_finalists(
-    data: Probes, values: list[Array], phi: Array, free: Array
+    data: DegreeSplit, values: list[Array], phi: Array, free: Array, count: int = FINALISTS
 ) -> list[tuple[int, ...]]:
-    """Blocks, and pairs of them, that explain v² best when each may choose the parameters `free`
-    (p, k) by itself: what shares them is for the refit to say."""
+    """Single velocity blocks, and pairs of them, that explain v² best if each may choose the
+    parameter directions `free` (p, k) by itself; the refit decides which they share."""
     y = (data.even / data.scale).ravel()
     groups = []
     for Y in values:
@@ -263,7 +205,7 @@ def looser_finalists(
         groups.append(_spanned(np.column_stack([rows @ phi, rows @ free]), 1e-9))
     alone = [float(np.sum((y - g @ (g.T @ y)) ** 2)) for g in groups]
     order = [int(i) for i in np.argsort(alone)]
-    found: list[tuple[int, ...]] = [(i,) for i in order[:_FINALISTS]]
+    singles: list[tuple[int, ...]] = [(i,) for i in order[:count]]
     pairs: list[tuple[float, tuple[int, ...]]] = []
     for i in order[:_FIRSTS]:
         first = groups[i]
@@ -272,8 +214,8 @@ def looser_finalists(
             if j != i:
                 more = _spanned(other - first @ (first.T @ other), 1e-7)
                 loss = float(np.sum((left - more @ (more.T @ left)) ** 2))
-                pairs.append((loss * _WORTH ** more.shape[1], (min(i, j), max(i, j))))
-    return found + list(dict.fromkeys(pair for _, pair in sorted(pairs)))[: 3 * _FINALISTS]
+                pairs.append((loss * _FREE_DIRECTION ** more.shape[1], (min(i, j), max(i, j))))
+    return singles + list(dict.fromkeys(pair for _, pair in sorted(pairs)))[: 3 * count]
 
 
 def _spanned(columns: Array, tolerance: float) -> Array:
@@ -281,3 +223,97 @@ def _spanned(columns: Array, tolerance: float) -> Array:
     size = np.linalg.norm(columns, axis=0)
     u, s, _ = np.linalg.svd(columns / np.maximum(size, 1e-9), full_matrices=False)
     return u[:, s > tolerance * max(float(s[0]), 1e-300)] if len(s) else u
+
+
+def root_block(
+    samples: Samples, data: DegreeSplit, inertia: Block
+) -> tuple[Block | None, Array, Array, ScalarTerm | None]:
+    """The gravity block that explains the static forces: (block, root vector (6,), parameters (p,)
+    fitted to static forces and H, springs where no root vector explains them)."""
+    weight = 1.0 / data.H_scale
+    rows = (samples.block(inertia) * weight[None, :, :, None]).reshape(-1, samples.parameters)
+    y = (data.H * weight).ravel()
+    solved = truncated if data.floor < 1.0 else above_noise
+    phi = solved(rows, y)
+    push = data.rest / data.scale
+    if np.sqrt(np.mean(push**2)) <= _UNEXPLAINED * data.floor:
+        return None, np.zeros(6), phi, None
+    rest = _StaticFit(rows, y, push.ravel(), phi, solved, data.rounding)
+    bare = [(b, samples.block(b) / data.scale[None, :, None, None]) for b in root_blocks()]
+    nothing = np.zeros((push.size, 0))
+    value, block, root, x = rest.best(bare, nothing, [])
+    if rest.least <= _UNEXPLAINED * data.floor:
+        return block, root, x[: len(phi)], None
+    chosen: ScalarTerm | None = None
+    springs, values = distinct(samples, scalar_blocks("spring"))
+    for k, (spring, Y) in enumerate(zip(springs, values, strict=True)):
+        K = (Y[:, :, 0] / data.scale[None, :, None]).reshape(push.size, -1)
+        alone = rest.alone(K, spring)
+        # The shortest springs are tried with every root block, the others with the best.
+        tried = bare if k == 0 else [(b, Z) for b, Z in bare if b == block]
+        for candidate in (alone, rest.best(tried, K, [spring])):
+            if candidate[0] < value - 1e-9:
+                value, block, root, x = candidate
+                chosen = ScalarTerm(spring, x[len(phi) :])
+    return block, root, x[: len(phi)], chosen
+
+
+_Candidate = tuple[float, Block | None, Array, Array]
+
+
+class _StaticFit:
+    """Fits of H and static forces together: parameters, a root vector, numbers of springs."""
+
+    def __init__(
+        self,
+        rows: Array,
+        y: Array,
+        push: Array,
+        phi: Array,
+        solved: Callable[[Array, Array], Array],
+        rounding: float,
+    ):
+        self.rows, self.y, self.push, self.phi = rows, y, push, phi
+        self.solved, self.rounding = solved, rounding
+        self.least = np.inf
+
+    def best(self, blocks: list[tuple[Block, Array]], K: Array, others: list[Block]) -> _Candidate:
+        """The root block (values (n, nv, 6, p)) of least description length, beside K (r, k)."""
+        best: _Candidate = (np.inf, None, np.zeros(6), self.phi)
+        for b, Y in blocks:
+            # From the parameters that H determines, then from gravity along each axis.
+            shown = np.linalg.lstsq((Y @ self.phi).reshape(-1, 6), self.push, rcond=1e-9)[0]
+            for start in (shown, *(9.81 * np.eye(6)[3:])):
+                loss, root, x = self._from(start, Y, K)
+                self.least = min(self.least, loss)
+                value = length(loss, self.rounding, [b, *others])
+                if value < best[0] - 1e-9:
+                    best = (value, b, root, x)
+                if loss < self.rounding:
+                    break
+        return best
+
+    def alone(self, K: Array, spring: Block) -> _Candidate:
+        """Springs without a root vector."""
+        k = self.solved(K, self.push)
+        left = np.concatenate([K @ k - self.push, self.rows @ self.phi - self.y])
+        value = length(float(np.sqrt(np.mean(left**2))), self.rounding, [spring])
+        return value, None, np.zeros(6), np.concatenate([self.phi, k])
+
+    def _from(self, root: Array, Y: Array, K: Array) -> tuple[float, Array, Array]:
+        """Parameters and springs, then the root vector, in turns: (misfit, root, x (p + k,))."""
+        p = len(self.phi)
+        x = np.zeros(p + K.shape[1])
+        loss = np.inf
+        above = np.hstack([self.rows, np.zeros((len(self.y), K.shape[1]))])
+        for _ in range(25):
+            new = np.einsum("njkp,k->njp", Y, root).reshape(-1, p)
+            design = np.concatenate([above, np.hstack([new, K])])
+            x = self.solved(design, np.concatenate([self.y, self.push]))
+            J, pulled = (Y @ x[:p]).reshape(-1, 6), K @ x[p:] - self.push
+            root = np.linalg.lstsq(J, -pulled, rcond=1e-9)[0]
+            left = np.concatenate([J @ root + pulled, self.rows @ x[:p] - self.y])
+            last, loss = loss, float(np.sqrt(np.mean(left**2)))
+            if loss > 0.9 * last or loss < self.rounding:
+                break
+        return loss, root, x

@@ -1,11 +1,17 @@
-"""The language of passes over a tree: typed terms, and their values on samples.
+"""The grammar of passes over a tree: typed terms, and their values at sampled states.
 
-Outward, a body has motions: its joint's own, S s with s one of the joints' q, v or a; what its
-parent has; sums carried outward with either sign; products x × y. Inward, wrenches: I m, the rate
-x ×* I y, and a number times a motion (a rotor r m, a drag d m, a spring k m); each stays with its
+Outward, a body has motions: its joint's own, S s with s one of the joints' q, v or a; its parent's;
+sums carried outward with either sign; products x × y. Inward, it has wrenches: I m, the rate
+x ×* I y, and a number times a motion (a rotor r m, a drag d m, a spring k m). Each stays with its
 body or is carried inward with either sign, and tau is Sᵀ of what arrives. Types are motion and
 wrench, each with its degree in v and in a. A block is one carried wrench: what it adds to tau is
-linear in the bodies' parameters, or in its own numbers.
+linear in the inertial parameters, or in numbers of its own.
+
+Conventions, which the whole of `recursion` shares: motions and wrenches are 6-vectors (angular,
+linear) in the body's frame, which at the reference pose is the reference frame (`ScrewTree`); X
+carries a motion from the parent's frame to the body's, Xᵀ a wrench back. The textbook's recursion
+(Featherstone 2008, chapter 5) is A = X A + S a + T × S v with T = X T + S v, and inward
+F = I A + T ×* I T.
 """
 
 from __future__ import annotations
@@ -21,13 +27,18 @@ from discover.mechanism.geometry.screws import Array, ScrewTree, pair_features
 
 CARRIES = (1, -1, 0)
 SOURCES = {"rotor": "a", "drag": "v", "spring": "q"}
-"""What the motion of each form with one number a body is linear in."""
+"""The source of the motion of each form with one number a body."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A motion of each body. kind: "joint" (S s, s in source), "root" (a free vector at the base),
-    "carried" (sign · X parent + local), "parent" (X of the parent's), "product" (first × second).
+    """A motion of each body.
+
+    kind     "joint" (S s), "root" (a free vector at the base), "carried" (sign · X parent + local),
+             "parent" (X of the parent's) or "product" (first × second)
+    source   of "joint": "q", "v" or "a"
+    sign     of "carried": 1 or -1
+    parts    the motions that it is made of
     """
 
     kind: str
@@ -53,8 +64,12 @@ class Motion:
 
 @dataclass(frozen=True)
 class Block:
-    """A wrench and how it is carried inward: ("inertia", (m,)), ("rate", (x, y)), or one of
-    `SOURCES` with (m,)."""
+    """A wrench and how it is carried inward.
+
+    form      "inertia" (I m), "rate" (x ×* I y), or one of `SOURCES` (a number times m)
+    motions   (m,) or (x, y)
+    carry     1 or -1: carried inward with this sign; 0: stays with its body
+    """
 
     form: str
     motions: tuple[Motion, ...]
@@ -62,35 +77,40 @@ class Block:
 
     @cached_property
     def size(self) -> int:
+        """Symbols it takes to write down."""
         return 2 + sum(m.size for m in self.motions) + (self.carry < 0)
 
 
 @dataclass(frozen=True, eq=False)
-class Own:
-    """A block of one number a body, with its numbers (nb,)."""
+class ScalarTerm:
+    """A block of one number a body (rotor, drag or spring), with its numbers (nb,)."""
 
     block: Block
     numbers: Array
 
 
 def joint(source: str) -> Motion:
+    """S s with s = "q", "v" or "a"."""
     return Motion("joint", source)
 
 
 def carried(local: Motion, sign: int) -> Motion:
+    """The sum m = sign · X m_parent + local."""
     return Motion("carried", sign=sign, parts=(local,))
 
 
 def inherited(motion: Motion) -> Motion:
+    """X of the parent's motion."""
     return Motion("parent", parts=(motion,))
 
 
 def product(first: Motion, second: Motion) -> Motion:
+    """first × second."""
     return Motion("product", parts=(first, second))
 
 
 def linear_motions(source: str) -> list[Motion]:
-    """All motions of first degree in one source, up to two sums deep, the short ones first."""
+    """All motions of first degree in one source, up to two sums deep, the shortest first."""
     own = joint(source)
     once = [carried(own, 1), carried(own, -1), own]
     simple = [*once, *(inherited(m) for m in once)]
@@ -99,14 +119,14 @@ def linear_motions(source: str) -> list[Motion]:
 
 
 def quadratic_motions(first: Sequence[Motion]) -> list[Motion]:
-    """Products of first-degree motions, where they are, carried, or the parent's."""
-    found = []
+    """Products of first-degree motions: local, carried, or the parent's; the shortest first."""
+    motions = []
     for x in first:
         for y in first:
             if x != y:
                 p = product(x, y)
-                found += [p, carried(p, 1), carried(p, -1), inherited(p)]
-    return sorted(found, key=lambda m: m.size)
+                motions += [p, carried(p, 1), carried(p, -1), inherited(p)]
+    return sorted(motions, key=lambda m: m.size)
 
 
 def blocks_of(motions: Sequence[Motion], form: str = "inertia") -> Iterator[Block]:
@@ -117,14 +137,14 @@ def blocks_of(motions: Sequence[Motion], form: str = "inertia") -> Iterator[Bloc
 
 
 def velocity_blocks() -> list[Block]:
-    """All blocks of second degree in v, the short ones first."""
+    """All blocks of second degree in v, the shortest first."""
     simple = linear_motions("v")[:6]
     rates = [Block("rate", (x, y), c) for x in simple for y in simple for c in CARRIES]
     return sorted([*rates, *blocks_of(quadratic_motions(simple))], key=lambda b: b.size)
 
 
 def acceleration_blocks() -> list[Block]:
-    """All blocks of first degree in a."""
+    """All blocks of first degree in a, the shortest first."""
     return sorted(blocks_of(linear_motions("a")), key=lambda b: b.size)
 
 
@@ -135,16 +155,16 @@ def root_blocks() -> list[Block]:
     return list(blocks_of([*motions, *(inherited(m) for m in motions)]))
 
 
-def own_blocks(form: str) -> list[Block]:
-    """All blocks of a form that has one number a body, the short ones first."""
+def scalar_blocks(form: str) -> list[Block]:
+    """All blocks of a form with one number a body (of `SOURCES`), the shortest first."""
     return sorted(blocks_of(linear_motions(SOURCES[form]), form), key=lambda b: b.size)
 
 
 class Samples:
-    """Values of motions and blocks at states (q, v) of a tree with given screws.
+    """Values of motions and blocks at n states (q, v) of a tree with screws (nb, 6).
 
     Motions are (n, nb, 6, k): k = 1 for those of q and v, nv for those of a (unit accelerations),
-    6 for those of the root (unit vectors).
+    6 for those of the root (unit vectors). Values are kept.
     """
 
     def __init__(self, tree: ScrewTree, screws: Array, q: Array, v: Array):
@@ -163,19 +183,20 @@ class Samples:
         self._rotors: tuple[Block, Block] | None = None
 
     def with_rotors(self, inertia: Block, rotor: Block) -> Samples:
-        """The same where bodies have one more parameter each, after all others: that of the rotors,
-        which add to the block of a."""
+        """The same with one more parameter a body, after all others: that of the rotors `rotor`,
+        which add to the block `inertia`."""
         other = copy(self)
         other._rotors = (inertia, rotor)
         return other
 
     @property
     def parameters(self) -> int:
-        """How many the bodies have together."""
+        """How many parameters the bodies have together."""
         return (10 if self._rotors is None else 11) * self.nb
 
     def motion(self, m: Motion) -> Array:
-        """The values of a motion, kept once made."""
+        """The values of a motion (n, nb, 6, k)."""
+
         if m not in self._kept:
             self._kept[m] = self._motion(m)
         return self._kept[m]
@@ -232,12 +253,12 @@ class Samples:
         f = pair_features(left, right)  # (n, nb, 10, nv, k)
         f = f * self._factor[b.carry][None, :, None, :, None]
         n, nb, ten, nv, k = f.shape
-        found = np.moveaxis(f, (3, 4), (1, 2)).reshape(n, nv, k, nb * ten)
+        values = np.moveaxis(f, (3, 4), (1, 2)).reshape(n, nv, k, nb * ten)
         if self._rotors is None:
-            return found
+            return values
         inertia, rotor = self._rotors
         more = self.block(rotor) if b == inertia else np.zeros((n, nv, k, nb))
-        return np.concatenate([found, more], -1)
+        return np.concatenate([values, more], -1)
 
 
 def cross_motion(x: Array, y: Array) -> Array:

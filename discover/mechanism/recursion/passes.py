@@ -1,13 +1,10 @@
-"""Motions and wrenches as lists of six scalars: tensors, nodes of a program, or numbers.
-
-Exact zeros and ones are left out, so that a traced program has no operation for them.
-
-A found recursion as a program that runs: on tensors, straight-line, as machine code.
+"""A recursion as a program that runs: on tensors, straight-line, as machine code.
 
 The passes are evaluated body by body on scalars of any kind that know + - * and .sin(), .cos():
 batched tensors, or the nodes of a straight-line program, which is then counted, printed as SymPy
-or source, and compiled. A free base has a placement (position, unit quaternion wxyz) and a twist of
-its own; all other bodies have one coordinate.
+or source, and compiled. Motions and wrenches are lists of six scalars; exact zeros and ones are
+left out, so that a traced program has no operation for them. A free base has a placement (position,
+unit quaternion wxyz) and a twist of its own; all other bodies have one coordinate.
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ from torch import Tensor
 
 from discover.mechanism.geometry.screws import rigid, skew
 from discover.mechanism.recursion.grammar import SOURCES, Block, Motion
-from discover.mechanism.recursion.pretty_printing import text
+from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.search import Recursion
 from discover.mechanism.tree.floating import BASE_Q, BASE_V, FloatingTree
 from kinematics.programs import CompiledProgram, Graph, Program, compile_program, make_program
@@ -100,13 +97,13 @@ def plus(x: Any, y: Any) -> Any:
     return x + y
 
 
-def joint_forces(found: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
+def joint_forces(recursion: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
     """tau as a list of nv scalars, from lists of nq, nv and nv scalars (tensors or nodes)."""
-    tree, nb = found.tree, len(found.tree.parents)
-    inertias = [rigid(p[None])[0] for p in found.parameters]
-    rows = _coordinates(found)
+    tree, nb = recursion.tree, len(recursion.tree.parents)
+    inertias = [rigid(p[None])[0] for p in recursion.parameters]
+    rows = _coordinates(recursion)
     place = [
-        _placement(found, j, q[:BASE_Q] if len(own) > 1 else q[own[0] - len(v)])
+        _placement(recursion, j, q[:BASE_Q] if len(own) > 1 else q[own[0] - len(v)])
         for j, own in enumerate(rows)
     ]
     kept: dict[Motion, list[list[Any]]] = {}
@@ -123,7 +120,7 @@ def joint_forces(found: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
             s = {"q": turned, "v": v, "a": a}[m.source]
             return [
                 list(s[:BASE_V]) if len(own) > 1 else [times(c, s[own[0]]) for c in screw]
-                for screw, own in zip(found.screws, rows, strict=True)
+                for screw, own in zip(recursion.screws, rows, strict=True)
             ]
         if m.kind == "root":
             return [[0.0] * 6 for _ in range(nb)]
@@ -131,7 +128,7 @@ def joint_forces(found: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
             x, y = motion(m.parts[0]), motion(m.parts[1])
             return [cross(x[j], y[j]) for j in range(nb)]
         local = motion(m.parts[0])
-        base = [float(x) for x in found.root_vector] if _rooted(m) else [0.0] * 6
+        base = [float(x) for x in recursion.root_vector] if _rooted(m) else [0.0] * 6
         out: list[Any] = [None] * nb
         for j in tree.order:
             p = tree.parents[j]
@@ -143,10 +140,13 @@ def joint_forces(found: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
         return out
 
     tau: list[Any] = [0.0] * len(v)
-    terms = [(1.0, found.inertia), *zip(found.coefficients.tolist(), found.velocity, strict=True)]
-    if found.root is not None:
-        terms.append((1.0, found.root))
-    terms += [(1.0, own.block) for own in found.own]
+    terms = [
+        (1.0, recursion.inertia),
+        *zip(recursion.coefficients.tolist(), recursion.velocity, strict=True),
+    ]
+    if recursion.root is not None:
+        terms.append((1.0, recursion.root))
+    terms += [(1.0, own.block) for own in recursion.scalar_terms]
     for carry in (1, -1, 0):
         mine = [(c, b) for c, b in terms if b.carry == carry]
         if not mine:
@@ -157,11 +157,13 @@ def joint_forces(found: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
             for c, b in mine:
                 total = [
                     plus(t, w)
-                    for t, w in zip(total, wrench(found, b, c, j, motion, inertias), strict=True)
+                    for t, w in zip(
+                        total, wrench(recursion, b, c, j, motion, inertias), strict=True
+                    )
                 ]
             wrenches.append(total)
         for j in reversed(tree.order):
-            for i, unit in zip(rows[j], _units(found, j), strict=True):
+            for i, unit in zip(rows[j], _units(recursion, j), strict=True):
                 tau[i] = plus(tau[i], dot(unit, wrenches[j]))
             p = tree.parents[j]
             if p >= 0 and carry:
@@ -172,11 +174,13 @@ def joint_forces(found: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
     return tau
 
 
-def wrench(found: Recursion, b: Block, c: float, j: int, motion: Any, inertias: Any) -> list[Any]:
-    """The wrench of one block on body j, times c."""
+def wrench(
+    recursion: Recursion, b: Block, c: float, j: int, motion: Any, inertias: Any
+) -> list[Any]:
+    """The wrench of one block on body j, times c, as six scalars."""
     last = motion(b.motions[-1])[j]
     if b.form in SOURCES:
-        (numbers,) = (own.numbers for own in found.own if own.block == b)
+        (numbers,) = (own.numbers for own in recursion.scalar_terms if own.block == b)
         return [times(c * numbers[j], x) for x in last]
     f = [dot(c * row, last) for row in inertias[j]]
     if b.form == "inertia":
@@ -187,58 +191,63 @@ def wrench(found: Recursion, b: Block, c: float, j: int, motion: Any, inertias: 
     return [*top, *cross3(w, n)]
 
 
-def torch_forces(found: Recursion, q: Tensor, v: Tensor, a: Tensor) -> Tensor:
+def torch_forces(recursion: Recursion, q: Tensor, v: Tensor, a: Tensor) -> Tensor:
     """tau (…, nv) of the program on batched tensors."""
-    columns = joint_forces(found, *(list(x.unbind(-1)) for x in (q, v, a)))
+    columns = joint_forces(recursion, *(list(x.unbind(-1)) for x in (q, v, a)))
     return torch.stack(
         [c if isinstance(c, Tensor) else torch.full_like(q[..., 0], c) for c in columns], -1
     )
 
 
-def torch_dynamics(found: Recursion, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-    """Accelerations (…, nv) that the program demands: H from its own columns."""
+def torch_dynamics(recursion: Recursion, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+    """Accelerations (…, nv) of the program, with H from its own columns."""
     zero = torch.zeros_like(v)
-    rest = torch_forces(found, q, v, zero)
-    still = torch_forces(found, q, zero, zero)
+    rest = torch_forces(recursion, q, v, zero)
+    still = torch_forces(recursion, q, zero, zero)
     units = torch.eye(v.shape[-1], dtype=q.dtype)
-    H = torch.stack([torch_forces(found, q, zero, e.expand_as(v)) - still for e in units], -1)
+    H = torch.stack([torch_forces(recursion, q, zero, e.expand_as(v)) - still for e in units], -1)
     return torch.linalg.solve(H, (tau - rest).unsqueeze(-1)).squeeze(-1)
 
 
-def trace_recursion(found: Recursion, what: str = "aba") -> Program:
-    """A straight-line program: "rnea" (q, v, a) -> tau, or "aba" (q, v, tau) -> a."""
-    graph, nv = Graph(), len(found.tree.body_of)
-    nq = nv + (BASE_Q - BASE_V if isinstance(found.tree, FloatingTree) else 0)
+def trace_recursion(recursion: Recursion, what: str = "aba") -> Program:
+    """A straight-line program of a recursion: what = "rnea" (q, v, a) -> tau, or "aba" (q, v, tau)
+    -> a, with H factored along the tree."""
+    graph, nv = Graph(), len(recursion.tree.body_of)
+    nq = nv + (BASE_Q - BASE_V if isinstance(recursion.tree, FloatingTree) else 0)
     last = "a" if what == "rnea" else "tau"
     ports = {name: graph.inputs(name, n) for name, n in (("q", nq), ("v", nv), (last, nv))}
     q, v = list(ports["q"]), list(ports["v"])
-    told = text(found)
+    passes = pretty_print(recursion)
     if what == "rnea":
-        outputs = joint_forces(found, q, v, list(ports["a"]))
-        return make_program(what, graph, ports, outputs, passes=told)
-    rest = joint_forces(found, q, v, [0.0] * nv)
-    bare = _without_rest(found)
+        outputs = joint_forces(recursion, q, v, list(ports["a"]))
+        return make_program(what, graph, ports, outputs, passes=passes)
+    rest = joint_forces(recursion, q, v, [0.0] * nv)
+    bare = _without_rest(recursion)
     columns = [joint_forces(bare, q, [0.0] * nv, list(e)) for e in np.eye(nv)]
     lifted = [np.array([graph.lift(x) for x in column], dtype=object) for column in columns]
     right = np.array([graph.lift(t) - r for t, r in zip(ports["tau"], rest, strict=True)])
-    return make_program(what, graph, ports, solve_symmetric(graph, lifted, right), passes=told)
+    return make_program(what, graph, ports, solve_symmetric(graph, lifted, right), passes=passes)
 
 
 def compile_recursion(
-    found: Recursion, what: str = "aba", dtype: str = "float64"
+    recursion: Recursion, what: str = "aba", dtype: str = "float64"
 ) -> CompiledProgram:
-    """Machine code of the found program."""
-    content = {"recursion": text(found), "screws": found.screws.tolist(), "what": what}
-    content["parameters"] = found.parameters.tolist()
-    content["reference"] = np.asarray(found.tree.reference).tolist()
+    """Machine code of `trace_recursion`, on arrays (B, n)."""
+    content = {
+        "recursion": pretty_print(recursion),
+        "screws": recursion.screws.tolist(),
+        "what": what,
+        "parameters": recursion.parameters.tolist(),
+        "reference": np.asarray(recursion.tree.reference).tolist(),
+    }
     return compile_program(
-        lambda: trace_recursion(found, what), content=content, dtype=dtype, threads=1
+        lambda: trace_recursion(recursion, what), content=content, dtype=dtype, threads=1
     )
 
 
-def _without_rest(found: Recursion) -> Recursion:
-    rotors = tuple(own for own in found.own if own.block.form == "rotor")
-    return replace(found, root=None, velocity=(), coefficients=np.zeros(0), own=rotors)
+def _without_rest(recursion: Recursion) -> Recursion:
+    rotors = tuple(own for own in recursion.scalar_terms if own.block.form == "rotor")
+    return replace(recursion, root=None, velocity=(), coefficients=np.zeros(0), scalar_terms=rotors)
 
 
 def _rooted(m: Motion) -> bool:
@@ -247,28 +256,28 @@ def _rooted(m: Motion) -> bool:
     )
 
 
-def _coordinates(found: Recursion) -> list[list[int]]:
+def _coordinates(recursion: Recursion) -> list[list[int]]:
     """The velocity coordinates of each body: one, or six of a free base."""
-    rows: list[list[int]] = [[] for _ in found.tree.parents]
-    for i, body in enumerate(found.tree.body_of):
+    rows: list[list[int]] = [[] for _ in recursion.tree.parents]
+    for i, body in enumerate(recursion.tree.body_of):
         rows[body].append(i)
     return rows
 
 
-def _units(found: Recursion, j: int) -> list[list[float]]:
+def _units(recursion: Recursion, j: int) -> list[list[float]]:
     """The motions of body j by unit rates of its coordinates: its screw, or six of a free base."""
-    if isinstance(found.tree, FloatingTree) and j == 0:
+    if isinstance(recursion.tree, FloatingTree) and j == 0:
         return np.eye(BASE_V).tolist()
-    return [found.screws[j].tolist()]
+    return [recursion.screws[j].tolist()]
 
 
-def _placement(found: Recursion, j: int, q: Any) -> Place:
+def _placement(recursion: Recursion, j: int, q: Any) -> Place:
     """Rotation (rows) and offset of body j in its parent's frame."""
-    if isinstance(found.tree, FloatingTree) and j == 0:
+    if isinstance(recursion.tree, FloatingTree) and j == 0:
         return [list(row) for row in quaternion_matrix(q[3:])], list(q[:3])
-    s, reference = found.screws[j], float(found.tree.reference[j])
+    s, reference = recursion.screws[j], float(recursion.tree.reference[j])
     eye = np.eye(3)
-    if not found.tree.turning[j]:
+    if not recursion.tree.turning[j]:
         d = q - reference if reference else q
         return eye.tolist(), [times(x, d) for x in s[3:]]
     angle = q - reference if reference else q

@@ -1,7 +1,7 @@
-"""A found recursion as a page to read: passes over the tree, always written in the same way.
+"""Pretty-printing of a recursion: passes over the tree, always written in the same way.
 
-Wrenches I x of motions x that are summed outward alike are one: what is summed is added up first,
-so the textbook's recursion reads as the textbook has it.
+Wrenches I x of motions x that are carried outward alike are printed as one, of the sum of these
+motions, so that the textbook's recursion reads as in the textbook.
 """
 
 from __future__ import annotations
@@ -20,25 +20,27 @@ _TAILS = {1: " + Σ_children Xᵀ F", -1: " - Σ_children Xᵀ N", 0: ""}
 Weighted = list[tuple[float, Block]]
 
 
-def text(found: Recursion) -> str:
-    """The program as passes over the tree."""
-    return _Page(found).text()
+def pretty_print(recursion: Recursion) -> str:
+    """The program as text: an outward pass, an inward pass, tau."""
+    return _PrettyPrinter(recursion).text()
 
 
-class _Page:
+class _PrettyPrinter:
     """The lines of one program; motions get their names in the order of use."""
 
-    def __init__(self, found: Recursion):
-        self.found = found
+    def __init__(self, recursion: Recursion):
+        self.recursion = recursion
         self.outward: list[str] = []
         self.names: dict[Any, str] = {}
 
     def text(self) -> str:
-        blocks = [(1.0, self.found.inertia)]
-        if self.found.root is not None:
-            blocks.append((1.0, self.found.root))
-        blocks += list(zip(self.found.coefficients.tolist(), self.found.velocity, strict=True))
-        blocks += [(1.0, own.block) for own in self.found.own]
+        blocks = [(1.0, self.recursion.inertia)]
+        if self.recursion.root is not None:
+            blocks.append((1.0, self.recursion.root))
+        blocks += list(
+            zip(self.recursion.coefficients.tolist(), self.recursion.velocity, strict=True)
+        )
+        blocks += [(1.0, own.block) for own in self.recursion.scalar_terms]
         inward, arrived = [], []
         for carry, letter in ((1, "F"), (-1, "N"), (0, "W")):
             own = self._wrenches([(c, b) for c, b in blocks if b.carry == carry])
@@ -53,7 +55,7 @@ class _Page:
 
     def _wrenches(self, blocks: Weighted) -> list[tuple[float, str]]:
         """The wrenches of blocks that are carried inward alike, with their coefficients."""
-        told: list[tuple[float, str]] = []
+        terms: list[tuple[float, str]] = []
         sums = {
             sign: [(c, b) for c, b in blocks if b.form == "inertia" and _summed(b, sign)]
             for sign in (1, -1)
@@ -64,14 +66,14 @@ class _Page:
             if b.form == "inertia" and _summed(b, sign) and len(sums[sign]) > 1:
                 if sign not in done:
                     done.add(sign)
-                    told.append((1.0, f"I {self._together(sums[sign], sign)}"))
+                    terms.append((1.0, f"I {self._together(sums[sign], sign)}"))
                 continue
             last = self.name(b.motions[-1])
             if b.form == "rate":
-                told.append((c, f"{self.name(b.motions[0])} ×* I {last}"))
+                terms.append((c, f"{self.name(b.motions[0])} ×* I {last}"))
             else:
-                told.append((c, f"{_FACTORS[b.form]} {last}"))
-        return told
+                terms.append((c, f"{_FACTORS[b.form]} {last}"))
+        return terms
 
     def _together(self, sums: Weighted, sign: int) -> str:
         """One motion, summed outward, of all that `sums` sum outward."""
@@ -105,7 +107,7 @@ class _Page:
         own = [(float(sign), f"X {letter}_p"), *inner]
         line = f"{letter}_i = {_sum(own)}"
         if rooted:
-            line += f",  {letter}_base = ({_numbers(self.found.root_vector)})"
+            line += f",  {letter}_base = ({_numbers(self.recursion.root_vector)})"
         self.outward.append(line)
         return f"{letter}_i"
 
@@ -116,14 +118,14 @@ def _summed(b: Block, sign: int) -> bool:
 
 def _sum(terms: list[tuple[float, str]]) -> str:
     """Terms with their coefficients, signs between them."""
-    told = ""
+    text = ""
     for c, words in terms:
         size = "" if abs(abs(c) - 1) < _ONE else f"{abs(c):.7g} "
-        sign = ("-" if c < 0 else "") if not told else (" - " if c < 0 else " + ")
-        told += f"{sign}{size}{words}"
-    return told
+        sign = ("-" if c < 0 else "") if not text else (" - " if c < 0 else " + ")
+        text += f"{sign}{size}{words}"
+    return text
 
 
 def _numbers(x: Any) -> str:
-    least = 1e-9 * float(np.abs(x).max())  # rounding is no finding
+    least = 1e-9 * float(np.abs(x).max())  # smaller is rounding
     return ", ".join(f"{c:.6g}" if abs(c) > least else "0" for c in x)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from discover.mechanism.geometry.alternatives import truncated
+from discover.mechanism.geometry.least_squares import truncated
 from discover.mechanism.geometry.screws import Array
-from discover.mechanism.recursion.block_selection import Probes
+from discover.mechanism.recursion.degree_split import DegreeSplit
 from discover.mechanism.recursion.grammar import Block, Samples
+from discover.numerics import Descent, Projection, descend, levenberg_step, project
 
-_PROGRESS = 0.98  # a step that leaves more of the misfit than this is a slow one
+_TRUNCATION = 1e-9  # relative singular value of parameters that are left alone
+_SHOWN = 1e-8  # and of numbers whose change the parameters make up for
+# Three steps in a row that leave more than 96 % of the squares end it; misfits are relative to tau,
+# so that 1e-13 is rounding.
+_DESCENT = Descent(steps=18, trials=5, slow=0.04, patience=3, solved=1e-26)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,65 +31,61 @@ class Fit:
     error: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Point:
+    """The numbers that are not linear, coefficients (k,) then root vector (0 or 6,), and the
+    parameters projected out; the cost is the mean square of what is left."""
+
+    numbers: Array
+    left: Projection
+    cost: float
+
+
 def refit(
     samples: Samples,
-    data: Probes,
+    data: DegreeSplit,
     inertia: Block,
     root: Block | None,
     values: list[Array],
     root_vector: Array,
 ) -> Fit:
-    """Parameters, root vector and coefficients together, by Gauss-Newton on the whole of tau."""
+    """Parameters, root vector and coefficients together: least squares on the whole of tau.
+
+    tau is linear in the parameters, which are projected out, and bilinear in them and the others.
+    values: the v² blocks, each (n, nv, p); root_vector (6,), from which the search starts.
+    """
+    p, k = samples.parameters, len(values)
     weight = 1.0 / data.H_scale
-    p = samples.parameters
     A = (samples.block(inertia) * weight[None, :, :, None]).reshape(-1, p)
-    R = None
+    V = np.reshape([Y / data.scale[None, :, None] for Y in values], (k, data.even.size, p))
+    R = np.zeros((0, data.rest.size, p))
     if root is not None:
         R = np.moveaxis(samples.block(root) / data.scale[None, :, None, None], 2, 0)
         R = R.reshape(6, -1, p)
-    V = [(Y / data.scale[None, :, None]).reshape(-1, p) for Y in values]
-    y = [data.H * weight, data.rest / data.scale, data.even / data.scale]
-    y = [x.ravel() for x in y]
-    c: Array = np.ones(len(V))
-    r = root_vector
-    right = np.concatenate(y)
-    phi, best, slow = np.zeros(p), np.inf, 0
-    scale_c = len(V)
-    for step in range(20):
-        rows = [A, np.tensordot(r, R, 1) if R is not None else np.zeros((len(y[1]), p))]
-        rows.append(sum((k * Y for k, Y in zip(c, V, strict=True)), np.zeros((len(y[2]), p))))
-        design = np.concatenate(rows)
-        if step == 0:
-            phi = truncated(A, y[0])
-            if V:
-                U = np.stack([Y @ phi for Y in V], 1)
-                c = np.linalg.lstsq(U, y[2], rcond=1e-9)[0]
-                continue
-        x = truncated(design, right)
-        left = right - design @ x
-        loss = float(np.sqrt(np.mean(left**2)))
-        slow = slow + 1 if loss > _PROGRESS * best else 0
-        if loss < best:
-            phi, best, kept = x, loss, (c.copy(), r.copy())
-        if slow > 3:
-            break
-        if loss < 1e-13 or (scale_c == 0 and R is None):
-            break
-        # Kaufman: change of c and r, with what the parameters make up for projected out.
-        J = np.zeros((len(right), len(V) + (6 if R is not None else 0)))
-        first, second = len(y[0]), len(y[0]) + len(y[1])
-        for k, Y in enumerate(V):
-            J[second:, k] = Y @ x
-        if R is not None:
-            for k in range(6):
-                J[first:second, len(V) + k] = R[k] @ x
-        size = np.linalg.norm(design, axis=0)
-        u, s, _ = np.linalg.svd(design / np.where(size > 0, size, 1.0), full_matrices=False)
-        u = u[:, s > 1e-9 * s[0]]
-        J = J - u @ (u.T @ J)
-        change = np.linalg.lstsq(J, left, rcond=1e-8)[0]
-        if not np.isfinite(change).all() or np.linalg.norm(change) < 1e-13:
-            break
-        c = c + change[: len(V)]
-        r = r + change[len(V) :] if R is not None else r
-    return Fit(phi=phi, coefficients=kept[0], root=kept[1], error=best)
+    y = [x.ravel() for x in (data.H * weight, data.rest / data.scale, data.even / data.scale)]
+    target = np.concatenate(y)
+
+    def at(numbers: Array) -> _Point:
+        rows = [A, np.tensordot(numbers[k:], R, 1), np.tensordot(numbers[:k], V, 1)]
+        left = project(np.concatenate(rows), target, _TRUNCATION)
+        return _Point(numbers=numbers, left=left, cost=float(np.mean(left.residual**2)))
+
+    def linearise(now: _Point) -> Callable[[float], _Point]:
+        phi = now.left.coefficients
+        slopes = np.zeros((len(target), len(now.numbers)))
+        slopes[len(y[0]) + len(y[1]) :, :k] = (V @ phi).T
+        slopes[len(y[0]) : len(y[0]) + len(y[1]), k:] = (R @ phi).T
+        J = now.left.jacobian(slopes)
+        step = levenberg_step(J, now.left.residual, _SHOWN, np.linalg.norm(slopes, axis=0))
+        return lambda damping: at(now.numbers + step(damping))
+
+    shown = truncated(A, y[0])
+    c = np.linalg.lstsq((V @ shown).T, y[2], rcond=1e-9)[0]
+    start = at(np.concatenate([c, root_vector if len(R) else np.zeros(0)]))
+    best = descend(start, linearise, _DESCENT) if len(start.numbers) else start
+    return Fit(
+        phi=best.left.coefficients,
+        coefficients=best.numbers[:k],
+        root=best.numbers[k:] if len(R) else root_vector,
+        error=math.sqrt(best.cost),
+    )

@@ -1,9 +1,9 @@
-"""A tree whose base is free: six coordinates of a body that nothing carries, then the joints.
+"""A tree with a free base: six velocity coordinates of the base, then those of the joints.
 
-The base has body coordinates of its own (a placement and a body-frame twist), so nothing of its
-geometry is free to choose: H between base and joints shows every joint's screw in the base's frame,
-one joint at a time. With the base held still the joints are a mechanism on a fixed base, which is
-how the tree is found.
+The base has coordinates of its own (a placement and a body-frame twist), so its frame is no matter
+of choice: H between base and joints shows every joint's screw in the base's frame, one joint at a
+time. With the base at rest the joints are a mechanism on a fixed base, from which the tree is
+inferred.
 """
 
 from __future__ import annotations
@@ -11,24 +11,28 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 
-from discover.mechanism.geometry.screws import Array, ScrewTree, _carry
-from discover.mechanism.probing import Local, Prober
+from discover.mechanism.geometry.screws import Array, ScrewTree, carry_motions, skew
+from discover.mechanism.local_dynamics import DynamicsSampler, LocalDynamics
+from kinematics.spatial.rotations import exp_quaternion, matrix_of_quaternion
 
 BASE_Q, BASE_V = 7, 6  # position and quaternion wxyz; angular and linear velocity
-_DUMMY = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+_IDLE = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)  # a unit screw, so that normalising it is harmless
 
 
 class FloatingTree(ScrewTree):
-    """Body 0 is the base, at parents[0] = -1; its row of the screws means nothing.
+    """A `ScrewTree` whose body 0 is the base, with parents[0] = -1 and an idle row in the screws.
 
-    Configurations are (n, nb), the base held at the origin and upright, the first column idle; or
-    (n, 7 + joints) as the model has them.
+    Configurations are (n, nb), with the base at the origin, upright, and the first column idle; or
+    (n, 7 + joints) as the model has them (position, quaternion wxyz, joints). The reference frame
+    is the base's; gravity is left to the caller.
     """
 
     @classmethod
     def over(cls, parents: tuple[int, ...], turning: tuple[bool, ...], reference: Array):
-        """From parents, kinds and reference of the joints alone; -1 stands for the base."""
+        """From parents, kinds and reference pose of the joints alone; -1 stands for the base."""
+
         return cls(
             parents=(-1, *(p + 1 for p in parents)),
             turning=(False, *turning),
@@ -38,17 +42,17 @@ class FloatingTree(ScrewTree):
 
     @property
     def carriers(self) -> tuple[int, ...]:
-        """The coordinate that carries each one; a free base's six are one on the other."""
+        """The velocity coordinate that carries each one; a free base's six form a chain."""
         bodies = (p + BASE_V - 1 for p in self.parents[1:])
         return (*range(-1, BASE_V - 1), *bodies)
 
     @property
     def body_of(self) -> tuple[int, ...]:
-        """Six coordinates of the base, one of each joint."""
+        """The body behind each velocity coordinate: six of the base, one of each joint."""
         return (0,) * BASE_V + tuple(range(1, len(self.parents)))
 
     def sorted(self) -> FloatingTree:
-        """The same with bodies numbered parents first."""
+        """The same tree with bodies numbered parents first."""
         place = {-1: -1} | {j: k for k, j in enumerate(self.order)}
         return replace(
             self,
@@ -58,12 +62,12 @@ class FloatingTree(ScrewTree):
         )
 
     def with_base(self, screws: Array) -> Array:
-        """Screws (nb, 6) from those of the joints."""
-        return np.concatenate([[_DUMMY], screws])
+        """Screws (nb, 6) from those of the joints (nb - 1, 6)."""
+        return np.concatenate([[_IDLE], screws])
 
     def columns(self, screws: Array, q: Array) -> Array:
         """Motions (..., n, nb, 6, nv + 1) as of a fixed tree; base coordinates come first. The last
-        column, gravity's, is zero: H with the base says all that the forces at rest would."""
+        column, gravity's, is zero: H with the base shows all that static forces would."""
         nb, lead = len(self.parents), screws.shape[:-2]
         out = np.zeros((*lead, len(q), nb, 6, BASE_V + nb), dtype=screws.dtype)
         for j in self.order:
@@ -77,7 +81,7 @@ class FloatingTree(ScrewTree):
             moved[..., :BASE_V] = np.eye(6)
             return moved
         angle = self._joints(q)[:, j] - self.reference[j]
-        moved = _carry(screw, angle, self.turning[j], columns[..., self.parents[j], :, :])
+        moved = carry_motions(screw, angle, self.turning[j], columns[..., self.parents[j], :, :])
         moved[..., :, BASE_V - 1 + j] = screw[..., None, :]
         return moved
 
@@ -87,14 +91,11 @@ class FloatingTree(ScrewTree):
         if q.shape[1] == len(self.parents):
             X[:, 0] = np.eye(6)
             return X
-        rotation, position = rotations(q[:, 3:BASE_Q]), q[:, :3]
+        rotation, position = matrix_of_quaternion(q[:, 3:BASE_Q]), q[:, :3]
         back = rotation.swapaxes(1, 2)
-        x, y, z = position.T
-        o = np.zeros_like(x)
-        cross = np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(-1, 3, 3)
         X[:, 0] = 0.0
         X[:, 0, :3, :3] = X[:, 0, 3:, 3:] = back
-        X[:, 0, 3:, :3] = -back @ cross
+        X[:, 0, 3:, :3] = -back @ skew(position)
         return X
 
     def own_motions(self, screws: Array, v: Array) -> Array:
@@ -117,59 +118,45 @@ class FloatingTree(ScrewTree):
         return np.concatenate([np.zeros((len(q), 1)), q[:, BASE_Q:]], 1)
 
 
-class FloatingProber(Prober):
-    """Questions to a model with a free base: offsets of the region's q are a rotation vector and a
-    position of the base, then joint coordinates."""
+class FloatingBaseSampler(DynamicsSampler):
+    """Estimates H and bias force of a model with a free base. The region's q holds a rotation
+    vector (3) and a position (3) of the base, then joint coordinates."""
 
     def draw(self, n: int, width: float = 1.0) -> Array:
-        """n configurations (n, 7 + joints)."""
+        """n configurations (n, 7 + joints): position, quaternion wxyz, joints."""
         offset = super().draw(n, width)
-        return np.concatenate(
-            [offset[:, 3:BASE_V], quaternions(offset[:, :3]), offset[:, BASE_V:]], 1
-        )
+        turn = exp_quaternion(torch.from_numpy(offset[:, :3])).numpy()
+        return np.concatenate([offset[:, 3:BASE_V], turn, offset[:, BASE_V:]], 1)
 
 
-class HeldProber(Prober):
-    """The joints of a model with a free base, the base at rest at the origin and upright."""
+class FixedBaseSampler(DynamicsSampler):
+    """Estimates H and bias force of the joints of a model with a free base, the base at rest at the
+    origin and upright."""
 
-    def __init__(self, whole: FloatingProber):
+    def __init__(self, whole: FloatingBaseSampler):
         self.whole, self.blackbox, self.seed = whole, whole.blackbox, whole.seed
         self.nv = whole.nv - BASE_V
-        self.region, self.stretch, self._rng = whole.region, whole.stretch, whole._rng
+        self.region, self.stretch, self.rng = whole.region, whole.stretch, whole.rng
         self.noise, self.scatter = whole.noise, whole.scatter
 
     def draw(self, n: int, width: float = 1.0) -> Array:
-        """n configurations of the joints."""
-        low, high = self._side("q", width)
-        return self._rng.uniform(low, high, (n, self.nv))
+        """n configurations (n, joints)."""
+        low, high = self.bounds("q", width)
+        return self.rng.uniform(low, high, (n, self.nv))
 
-    def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
-        """H and force of the joints; v (n, joints)."""
+    def at(self, q: Array, v: Array | None = None, replicates: int = 1) -> LocalDynamics:
+        """H and bias force of the joints at q, v (n, joints)."""
         q = np.atleast_2d(q)
-        seen = self.with_base(q, v, replicates).joints(list(range(BASE_V, BASE_V + self.nv)))
-        return replace(seen, q=q)
+        local = self.with_base(q, v, replicates).joints(list(range(BASE_V, BASE_V + self.nv)))
+        return replace(local, q=q)
 
-    def with_base(self, q: Array, v: Array | None = None, replicates: int = 1) -> Local:
-        """H and force of base and joints at configurations of the joints."""
+    def with_base(self, q: Array, v: Array | None = None, replicates: int = 1) -> LocalDynamics:
+        """H and bias force of base and joints at q, v (n, joints)."""
         base = np.tile([0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], (len(q), 1))
         full = None if v is None else np.concatenate([np.zeros((len(q), BASE_V)), v], 1)
         return self.whole.at(np.concatenate([base, q], 1), full, replicates)
 
-    def _side(self, group: str, width: float) -> tuple[Array, Array]:
-        low, high = super()._side(group, width)
+    def bounds(self, group: str, width: float = 1.0) -> tuple[Array, Array]:
+        """Lower and upper bounds (joints,), (joints,); see `DynamicsSampler.bounds`."""
+        low, high = super().bounds(group, width)
         return low[BASE_V:], high[BASE_V:]
-
-
-def quaternions(vectors: Array) -> Array:
-    """Unit quaternions wxyz (n, 4) of rotation vectors (n, 3)."""
-    angle = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.concatenate([np.cos(angle / 2), vectors * np.sinc(angle / (2 * np.pi)) / 2], 1)
-
-
-def rotations(quaternion: Array) -> Array:
-    """Rotation matrices (n, 3, 3), body to world, of unit quaternions wxyz (n, 4)."""
-    w, u = quaternion[:, :1, None], quaternion[:, 1:]
-    x, y, z = u.T
-    o = np.zeros_like(x)
-    k = np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(-1, 3, 3)
-    return np.eye(3) + 2 * w * k + 2 * k @ k

@@ -1,10 +1,10 @@
-"""The tree of a black box: which joint carries which, and which coordinates are angles.
+"""The tree of a black box from the pattern of its mass matrix.
 
-What moves the entries of the mass matrix says who is below whom. Moving joint k changes H_jj or
-H_jk only if k lies below j; H_jk is zero unless one of the two lies below the other; the joints
-above any one joint are a chain. Joints that share a body on their way out are ordered by what
-moving them changes, and where that shows nothing (axes in one line, two sliding joints), by the
-size of H_jj: a joint carries at least what the joints below it carry.
+Moving joint k changes H_jj or H_jk only if j carries k; H_jk is zero unless one of the two carries
+the other; the joints that carry any one joint are a chain. Where moving either of two joints on one
+chain changes nothing of the other (coaxial joints, two sliding joints), they are ordered by the
+size of H_jj, for a joint carries at least what the joints beyond it carry, or by fits of both
+orders (`candidates.PairOrdering`).
 """
 
 from __future__ import annotations
@@ -15,32 +15,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.mechanism.probing import Prober
-from discover.mechanism.tree.candidates import Contest
-from discover.mechanism.tree.coupling_tests import CLEAR, Signs, joint_kinds
+from discover.judgement.thresholds import whole
+from discover.mechanism.local_dynamics import DynamicsSampler
+from discover.mechanism.tree.candidates import PairOrdering
+from discover.mechanism.tree.coupling_tests import CLEAR, CouplingTests, joint_kinds
 
 Array = NDArray[np.float64]
 
-_DEEP = {"exact": 1, "noisy": 16}
-_BASES = {"exact": 5, "noisy": 12}
+_REPLICATES = whole("mechanism.tree_replicates")
+_BASES, _NOISY_BASES = whole("mechanism.tree_bases"), whole("mechanism.noisy_tree_bases")
+_STEP = (0.25, 0.5)  # of the width of q: far enough to show, and always within the region
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
     """A tree over the model's coordinates.
 
-    parents      for each coordinate the one whose body carries it, -1 for the base; coordinates in
-                 the model's order, a parent may have a larger number than its child
-    kinds        "revolute", "prismatic" or "either", as each coordinate enters H and the force
-    signs        what the parents rest on
+    parents      (nv,) the coordinate whose body carries each one, -1 for the base; in the model's
+                 order, so that a parent may have a larger number than its child
+    kinds        (nv,) "revolute", "prismatic" or "either", as each coordinate enters H and force
+    coupling     the tests from which the parents follow
     guessed      pairs (above, below) whose order no answer shows
-    equivalent   other parent arrays that the answers do not tell from this one
+    equivalent   other parent arrays that predict the same answers
     noise        relative misfit of the answers to a = A tau + c
     """
 
     parents: tuple[int, ...]
     kinds: tuple[str, ...]
-    signs: Signs
+    coupling: CouplingTests
     guessed: tuple[tuple[int, int], ...]
     equivalent: tuple[tuple[int, ...], ...] = ()
     noise: float = 0.0
@@ -48,7 +50,7 @@ class Tree:
 
     @property
     def order(self) -> tuple[int, ...]:
-        """Coordinates root to leaf, parents before children; the model's own order where it is."""
+        """Coordinates with parents before children; the model's own order where it is one."""
         nv, done = len(self.parents), {-1}
         order: list[int] = []
         while len(order) < nv:
@@ -59,71 +61,67 @@ class Tree:
 
     def path(self, joint: int) -> tuple[int, ...]:
         """The joints from the root to `joint`, both included."""
-        way = [joint]
-        while self.parents[way[-1]] >= 0:
-            way.append(self.parents[way[-1]])
-        return tuple(reversed(way))
-
-    @property
-    def leaves(self) -> tuple[int, ...]:
-        """Joints that carry no other joint."""
-        return tuple(j for j in range(len(self.parents)) if j not in self.parents)
+        chain = [joint]
+        while self.parents[chain[-1]] >= 0:
+            chain.append(self.parents[chain[-1]])
+        return tuple(reversed(chain))
 
 
-def infer_tree(prober: Prober) -> Tree:
-    """The tree that the model's answers hold to, from its mass matrix at moved joints."""
-    before = prober.blackbox.queries
-    level = "noisy" if prober.noisy else "exact"
-    bases, deep = _BASES[level], _DEEP[level]
-    kinds = joint_kinds(prober, deep)
-    nv = prober.nv
-    q = prober.draw(bases)
+def infer_tree(sampler: DynamicsSampler) -> Tree:
+    """The tree over a model's coordinates, from its mass matrix at moved joints. Deterministic in
+    the sampler's seed."""
+    before = sampler.blackbox.queries
+    bases, replicates = (_NOISY_BASES, _REPLICATES) if sampler.noisy else (_BASES, 1)
+    kinds = joint_kinds(sampler, replicates)
+    nv = sampler.nv
+    q = sampler.draw(bases)
     moved = np.repeat(q[:, None], nv + 1, 1)
-    low, high = prober._side("q", 1.0)
+    low, high = sampler.bounds("q")
     for k in range(nv):
-        # Half a width away at least, and within the region.
-        step = prober._rng.uniform(0.25, 0.5, bases) * (high[k] - low[k])
+        step = sampler.rng.uniform(*_STEP, bases) * (high[k] - low[k])
         up = q[:, k] + step <= high[k]
         moved[:, k + 1, k] = np.where(up, q[:, k] + step, q[:, k] - step)
-    asked = prober.at(moved.reshape(-1, nv), replicates=deep)
-    signs = Signs.of(asked, bases)
-    size = np.abs(np.einsum("nii->ni", asked.H)).mean(0)
-    parents, guessed = assemble(signs, kinds, size, decide=Contest(prober, kinds))
+    local = sampler.at(moved.reshape(-1, nv), replicates=replicates)
+    coupling = CouplingTests.of(local, bases)
+    size = np.abs(np.einsum("nii->ni", local.H)).mean(0)
+    parents, guessed = assemble(coupling, kinds, size, decide=PairOrdering(sampler, kinds))
     return Tree(
         parents=parents,
         kinds=kinds,
-        signs=signs,
+        coupling=coupling,
         guessed=guessed,
-        noise=prober.noise,
-        queries=prober.blackbox.queries - before,
+        noise=sampler.noise,
+        queries=sampler.blackbox.queries - before,
     )
 
 
 def assemble(
-    signs: Signs,
+    coupling: CouplingTests,
     kinds: Sequence[str],
     size: Array,
     clear: float = CLEAR,
     decide: Callable[[int, int, NDArray[np.bool_]], int] | None = None,
 ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-    """Parents, and the pairs whose order no answer showed and `size` (nv,) had to decide.
+    """Parents (nv,), and the pairs (above, below) whose order no test showed.
 
-    `decide` (j, k, above) is asked about a turning and a sliding joint in one line: 1 if j carries
-    k, -1 if k carries j, 0 if it cannot tell.
+    size     (nv,) of H_jj, which orders pairs of one kind that no test orders
+    clear    standard deviations above chance at which a change counts
+    decide   (j, k, above) -> 1 if j carries k, -1 if k carries j, 0 if undecided; called for a
+             turning and a sliding joint on one chain
     """
     nv = len(size)
-    moves = signs.moves
-    above = (moves > clear) & (moves > moves.T)  # above[j, k]: j carries k
-    coupled, pushed = signs.coupled > clear, signs.pushed > clear
+    carries = coupling.carries
+    above = (carries > clear) & (carries > carries.T)  # above[j, k]: j carries k
+    coupled, pushed = coupling.coupled > clear, coupling.pushed > clear
     related = coupled | coupled.T | pushed | pushed.T
-    moved = signs.moved > clear
+    moved = coupling.moved > clear
     guessed: list[tuple[int, int]] = []
     # A coordinate that may turn or slide is of the kind of what it shares inertia with in one line.
     kind = np.array(kinds)
     open_kind = (kind == "either")[:, None] | (kind == "either")
     alike = (kind[:, None] == kind) | (open_kind & (coupled | coupled.T))
     while True:
-        above = _settled(above, moved)
+        above = _implied(above, moved)
         linked = related | _linked(above, moved)
         # The joints above any joint are a chain.
         linked |= (above.astype(int) @ above.T.astype(int)) > 0
@@ -134,15 +132,15 @@ def assemble(
             break
         # Joints of one kind first: a joint carries what the joints below it carry.
         j, k = min(unknown, key=lambda p: not alike[p])
-        told = 0
+        sign = 0
         if alike[j, k]:
             upper, lower = (j, k) if size[j] >= size[k] else (k, j)
         else:
-            told = decide(j, k, above) if decide else 0
-            told = told or _fewer_links(above, linked, j, k)
-            upper, lower = (j, k) if told > 0 else (k, j)
+            sign = decide(j, k, above) if decide else 0
+            sign = sign or _fewer_links(above, linked, j, k)
+            upper, lower = (j, k) if sign > 0 else (k, j)
         above[upper, lower] = True
-        if not told:
+        if not sign:
             guessed.append((upper, lower))
     depth = above.sum(0)
     parents = []
@@ -153,28 +151,28 @@ def assemble(
 
 
 def _fewer_links(above: NDArray[np.bool_], linked: NDArray[np.bool_], j: int, k: int) -> int:
-    """1 if j carrying k asks for fewer links that no answer shows than k carrying j, -1 if for
-    more, 0 if for as many: what hangs on one of the two alone tells them apart."""
-    asked = []
+    """1 if j carrying k implies fewer links that no test shows than k carrying j, -1 if more, 0 if
+    as many: joints that hang on one of the two alone tell them apart."""
+    unseen = []
     for upper, lower in ((j, k), (k, j)):
         over = above.copy()
         over[upper, lower] = True
         over = _closed(over)
         more = linked.copy()
         while True:
-            # What is linked with a joint hangs on it or carries it: with what carries it as well.
+            # A joint linked with k hangs on k or carries it: it is linked with k's carriers too.
             grown = more | over | (over.astype(int) @ more.astype(int) > 0)
             grown |= grown.T
             if (grown == more).all():
                 break
             more = grown
         np.fill_diagonal(more, False)
-        asked.append(int((more & ~linked).sum()))
-    return int(np.sign(asked[1] - asked[0]))
+        unseen.append(int((more & ~linked).sum()))
+    return int(np.sign(unseen[1] - unseen[0]))
 
 
-def _settled(above: NDArray[np.bool_], moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What follows: j above l with H_jl moved by k puts k below j; carrying is transitive."""
+def _implied(above: NDArray[np.bool_], moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """All that follows: if j carries l and k moves H_jl, j carries k; carrying is transitive."""
     while True:
         more = above | np.einsum("jl,kjl->jk", above.astype(int), moved.astype(int)).astype(bool)
         more &= ~above.T
@@ -186,9 +184,9 @@ def _settled(above: NDArray[np.bool_], moved: NDArray[np.bool_]) -> NDArray[np.b
 
 
 def _linked(above: NDArray[np.bool_], moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """k and l share a way out if moving k changes what some j above l shares with l."""
+    """k and l are on one chain if moving k changes H_jl for some j that carries l (k is then not j
+    or above it, for those change nothing of H_jl)."""
     result = np.einsum("jl,kjl->kl", above.astype(int), moved.astype(int)).astype(bool)
-    # ... unless k is j itself or above it, which moves nothing of H_jl but by noise.
     return result | result.T
 
 
@@ -206,11 +204,11 @@ def _acyclic(parents: tuple[int, ...]) -> tuple[int, ...]:
     """The same parents with any cycle cut at the base."""
     fixed = list(parents)
     for k in range(len(fixed)):
-        seen, at = {k}, fixed[k]
+        visited, at = {k}, fixed[k]
         while at >= 0:
-            if at in seen:
+            if at in visited:
                 fixed[k] = -1
                 break
-            seen.add(at)
+            visited.add(at)
             at = fixed[at]
     return tuple(fixed)

@@ -1,7 +1,7 @@
 """Other people's models: .pt2, TorchScript, ONNX, a Python factory, or a checkpoint of ours.
 
-The file is opened by its format; `Adapted` puts the user's declaration around it, so that what
-comes out answers (q, v, tau) in our order and units.
+The file is opened by its format; `Adapted` applies the user's declaration, so that the result takes
+(q, v, tau) in our order and units.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def load(path: Path | str, *, sanity: bool = True, **declared: Any) -> Any:
 
 def _own(path: Path, declared: dict[str, Any]) -> Any:
     """A checkpoint of ours declares itself; only the dtype may be asked for."""
-    told = {key: value for key, value in declared.items() if value is not None}
-    dtype = told.pop("dtype", None)
+    given = {key: value for key, value in declared.items() if value is not None}
+    dtype = given.pop("dtype", None)
     model = load_checkpoint(path, DTYPES.get(dtype, dtype) if dtype is not None else None)
     layout = model.layout
     about = {**model.describe(), "nq": layout.nq, "nv": layout.nv, "kinds": layout.kinds}
-    for key, value in told.items():
+    for key, value in given.items():
         if key == "outputs" and value == "next_state" and model.outputs == "increment":
             model.outputs = "next_state"  # the same regression, composed with the state
         elif key not in about or about[key] != _settled(value):
@@ -94,7 +94,7 @@ def _adapt(opened: Opened, path: Path, declared: dict[str, Any], sanity: bool) -
 
 
 class Adapted:
-    """Somebody's model under his declaration: (q, v, tau) -> a, or (q_next, v_next).
+    """A model under its user's declaration: (q, v, tau) -> a, or (q_next, v_next).
 
     Inputs (…, nq) and (…, nv) in rad, m, s, N; the answer in the dtype and on the device of q.
     """
@@ -135,17 +135,17 @@ class Adapted:
     def __call__(self, q: Any, v: Any, tau: Any) -> Any:
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
         batch = torch.broadcast_shapes(q.shape[:-1], v.shape[:-1], tau.shape[:-1])
-        given = {
+        inputs = {
             name: x.expand(*batch, x.shape[-1]).reshape(-1, x.shape[-1])
             for name, x in (("q", q), ("v", v), ("tau", tau))
         }
         layout = self.declaration.layout() or Layout.plain(v.shape[-1])
-        ready = [self._inward(name, given[name], layout) for name in self.order]
+        arguments = [self._inward(name, inputs[name], layout) for name in self.order]
         if self.declaration.joined:
-            ready = [torch.cat(ready, dim=-1)]
-        kept = [x.clone() for x in ready]
-        answer = self._in_batches(ready, len(given["q"]))
-        if not all(unchanged(x, y) for x, y in zip(kept, ready, strict=True)):
+            arguments = [torch.cat(arguments, dim=-1)]
+        copies = [x.clone() for x in arguments]
+        answer = self._in_batches(arguments, len(inputs["q"]))
+        if not all(unchanged(x, y) for x, y in zip(copies, arguments, strict=True)):
             raise ModelError(
                 f"{self.opened.source} changed its inputs in place: copy them inside the model"
             )
@@ -157,7 +157,7 @@ class Adapted:
         if self.declaration.outputs == "acceleration":
             return out[0]
         if self.declaration.outputs == "increment":
-            start_q, start_v = (given[n].reshape(*batch, -1) for n in ("q", "v"))
+            start_q, start_v = (inputs[n].reshape(*batch, -1) for n in ("q", "v"))
             return advance(layout, start_q, out[0]), start_v + out[1]
         return out[0], out[1]
 
@@ -168,11 +168,11 @@ class Adapted:
         answers = []
         for i in range(0, n, size):  # a fixed batch: the last one is filled up with its first row
             part = [x[i : i + size] for x in ready]
-            held = len(part[0])
-            part = [torch.cat((x, x[:1].expand(size - held, -1))) for x in part]
+            count = len(part[0])
+            part = [torch.cat((x, x[:1].expand(size - count, -1))) for x in part]
             out = self.opened.call(*part)
             out = tuple(out) if isinstance(out, tuple | list) else (out,)
-            answers.append(tuple(y[:held] for y in out))
+            answers.append(tuple(y[:count] for y in out))
         return tuple(torch.cat(columns) for columns in zip(*answers, strict=True))
 
     def _parts(self, answer: Any, layout: Layout) -> Sequence[Tensor]:

@@ -1,6 +1,6 @@
-"""Looking into a model file before anything in it is believed.
+"""Checks of model files before they are loaded: no code in them may run.
 
-A weights file must not be able to run code here. Python pickles can, so they are refused.
+Python pickles can run code, so they are refused.
 TorchScript is read by a restricted unpickler in C++ and holds a program of tensor operations only.
 A `.pt2` archive is a graph in JSON, but PyTorch's own loader would unpickle attachments and
 evaluate symbolic sizes as Python; so the archive is checked against a short list of what a plain
@@ -82,10 +82,10 @@ def safe_pt2(path: Path) -> io.BytesIO:
             member = archive.read(name)
             if name.endswith(".json"):
                 try:
-                    told = json.loads(member)
+                    parsed = json.loads(member)
                 except ValueError as error:
                     raise ModelError(f"{path}: {name} is damaged; export it again") from error
-                _check_graph(path, told)
+                _check_graph(path, parsed)
             elif name.endswith((".so", ".cubin", ".o", ".pkl")) or "aotinductor" in name:
                 raise ModelError(
                     f"{path} holds compiled or pickled code ({name}): refused; {EXPORT_ADVICE}"
@@ -105,8 +105,8 @@ def _check_attachment(path: Path, name: str, member: bytes) -> None:
         ) from error
 
 
-def _check_graph(path: Path, told: Any) -> None:
-    for key, value in _walk(told):
+def _check_graph(path: Path, graph: Any) -> None:
+    for key, value in _walk(graph):
         if key == "use_pickle" and value:
             raise ModelError(f"{path} holds pickled objects: refused; {EXPORT_ADVICE}")
         if key == "target" and isinstance(value, str) and value:

@@ -1,4 +1,4 @@
-"""What somebody says of his own model: order, scaling and units of its inputs, what it answers.
+"""A user's declaration of a model: order, scaling and units of its inputs, and its outputs.
 
 Given as keywords to `discover.models.load`, or in a TOML file beside the model (`model.onnx` →
 `model.toml`); keywords win. Nothing is guessed from the weights.
@@ -83,12 +83,14 @@ class Declaration:
                     raise ModelError(f"{name}.{key}: expected no zero, found {value}")
 
     def layout(self) -> Layout | None:
-        """The coordinates, where the declaration tells them."""
+        """The layout, where nv or the joint kinds are declared."""
         if self.kinds is not None:
             layout = Layout.of(self.kinds, range(-1, len(self.kinds) - 1))
-            for name, told, found in (("nq", self.nq, layout.nq), ("nv", self.nv, layout.nv)):
-                if told is not None and told != found:
-                    raise ModelError(f"{name}: the joint kinds make {found}, declared is {told}")
+            for name, declared, implied in (("nq", self.nq, layout.nq), ("nv", self.nv, layout.nv)):
+                if declared is not None and declared != implied:
+                    raise ModelError(
+                        f"{name}: the joint kinds make {implied}, declared is {declared}"
+                    )
             return layout
         if self.nv is None:
             return None
@@ -101,27 +103,27 @@ class Declaration:
 
 def declare(path: Path, options: Mapping[str, Any]) -> Declaration:
     """The declaration of the model at `path`: its TOML neighbour, overruled by `options`."""
-    told: dict[str, Any] = {}
+    declared: dict[str, Any] = {}
     beside = path.with_suffix(".toml")
     if beside.is_file():
         try:
-            told = tomllib.loads(beside.read_text(encoding="utf-8"))
+            declared = tomllib.loads(beside.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ModelError(f"{beside}: expected TOML, found {error}") from error
-    told |= {key: value for key, value in options.items() if value is not None}
+    declared |= {key: value for key, value in options.items() if value is not None}
     valid = [f.name for f in fields(Declaration)]
-    for key, value in told.items():
+    for key, value in declared.items():
         if key not in valid:
             near = difflib.get_close_matches(key, valid, n=1) or valid
             raise ModelError(
                 f"declaration of {path.name}: no key '{key}'; did you mean '{near[0]}'?"
             )
         if isinstance(value, list):
-            told[key] = tuple(value)
+            declared[key] = tuple(value)
         if isinstance(value, torch.dtype):
-            told[key] = str(value).removeprefix("torch.")
+            declared[key] = str(value).removeprefix("torch.")
     try:
-        return Declaration(**told)
+        return Declaration(**declared)
     except (TypeError, ValueError) as error:
         raise ModelError(
             f"declaration of {path.name}: {error}; see discover.models.load"

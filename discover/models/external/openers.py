@@ -1,6 +1,6 @@
-"""A session of ONNX Runtime on the processor, for users' models and for the time ledger alike.
+"""Opening model files: one function a format, from a file to a callable on tensors.
 
-One function a file format: from a file to a callable on tensors, and what the file tells.
+The session of ONNX Runtime serves users' models and the time ledger alike.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ QUIET = 3  # errors only
 
 
 def open_session(model: str | bytes, threads: int | None = None) -> Any:
-    """The model of a file, or its bytes, ready to run; on so many threads, else as it likes.
+    """An ONNX Runtime session of a file or of its bytes, on so many threads (default: its choice).
 
     Where a model cannot be started with all optimisations it is with the basic ones: versions
     before 1.31 fuse x·sigmoid(x) into a kernel that there is not in float64. ModelError where it
@@ -43,13 +43,13 @@ def open_session(model: str | bytes, threads: int | None = None) -> Any:
     try:
         return onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:
-        told = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise ModelError(f"could not be read by onnxruntime ({told}); export it again") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise ModelError(f"could not be read by onnxruntime ({reason}); export it again") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A model as its file gives it. names, dtype, batch: what the file tells, else None."""
+    """A model from its file. names, dtype, batch: None where the file does not state them."""
 
     call: Callable[..., Any]
     source: str

@@ -1,6 +1,6 @@
-"""A few questions that show whether a model is what its declaration says.
+"""Checks of a model's answers against its declaration.
 
-Each check names what was declared, what the answers look like, and the mend. The thresholds are
+Each names what was declared, what the answers look like, and the mend. The thresholds are
 wide: a badly trained model passes, a wrong declaration does not.
 """
 
@@ -79,7 +79,7 @@ def _ask(model: Callable[..., Any], q: Tensor, v: Tensor, tau: Tensor) -> tuple[
             answer = model(q, v, tau)
     except ModelError:
         raise
-    except Exception as error:  # somebody's model: whatever it raises is its answer
+    except Exception as error:  # not our code: it may raise anything
         lines = str(error).strip().splitlines() or [""]
         raise ModelError(
             f"the model raised {type(error).__name__} on {len(q)} states with nq={q.shape[-1]}, "
@@ -100,13 +100,13 @@ def _ask(model: Callable[..., Any], q: Tensor, v: Tensor, tau: Tensor) -> tuple[
 
 
 def _slope(y: Tensor, x: Tensor) -> float:
-    """How much of x is in y, joint by joint, on average: the slope of y against x."""
+    """The slope of y against x, joint by joint; their median."""
     y, x = y - y.mean(dim=0), x - x.mean(dim=0)
     return float(((y * x).sum(dim=0) / x.square().sum(dim=0)).median())
 
 
 def _likeness(y: Tensor, x: Tensor) -> float:
-    """Correlation of y and x over all joints, the least of them."""
+    """The correlation of y and x, joint by joint; the least of them."""
     y, x = y - y.mean(dim=0), x - x.mean(dim=0)
     below = (y.square().sum(dim=0) * x.square().sum(dim=0)).sqrt().clamp_min(1e-300)
     return float(((y * x).sum(dim=0) / below).min())

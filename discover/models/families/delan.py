@@ -2,7 +2,7 @@
 
 Lutter, Ritter, Peters (2019), "Deep Lagrangian Networks". H(q) = L L^T with a positive diagonal;
 forward dynamics a = H^-1 (tau + d(T - V)/dq - dH/dt v - D v). The derivatives of the learned
-functions are taken by hand (`discover.models.families.smooth_net`): one along the motion, one by q.
+functions are taken by hand (`discover.models.networks.SmoothNet`): one along the motion, one by q.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from discover.models.contract import ModelConfig
-from discover.models.families.lagrangian import Mechanical, MechanicalConfig
-from discover.models.families.smooth_net import SmoothNet, Tape
 from discover.models.layout import turning_of_momentum
+from discover.models.mechanics import Mechanical, MechanicalConfig
+from discover.models.networks import SmoothNet, Tape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class DeLaNConfig(MechanicalConfig):
 
 
 class Factor(NamedTuple):
-    """What the network says at q: L (B, nv, nv) of a matrix L L^T in physical units, and what its
-    derivatives are made from."""
+    """The network at q: L (B, nv, nv) of the matrix L L^T in physical units, and the ingredients of
+    its derivatives."""
 
     L: Tensor
     tape: Tape

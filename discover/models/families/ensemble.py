@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.contract import ModelConfig, Samples, WorldModel
-from discover.models.families.mlp import MLPConfig, ResidualNet
+from discover.models.families.mlp import MLPConfig
+from discover.models.networks import ResidualNet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from discover.models.contract import ModelConfig, WorldModel
-from discover.models.families.tokens import JointDecoder, JointEncoder
+from discover.models.networks import JointDecoder, JointEncoder
 
 
 @dataclass(frozen=True, kw_only=True)

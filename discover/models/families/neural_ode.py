@@ -1,67 +1,20 @@
-"""Models of a differential equation: the family gives accelerations, this file the steps.
+"""Neural ordinary differential equation: a free network for a(q, v, tau), learned from steps.
 
-Trained on accelerations, the equation is met directly. Trained on next states or increments, the
-answer is the learned equation integrated over dt by classical Runge-Kutta, torques held: a neural
-ordinary differential equation. The integrator is part of the model and travels with it.
-
-Neural ordinary differential equation: a free network for a(q, v, tau), learned from steps.
-
-Chen et al. (2018), with states dt apart as data: the network is asked inside a Runge-Kutta step
-and trained through it (`discover.models.families.neural_ode`).
+Chen et al. (2018), with states dt apart as data: the network is evaluated inside a Runge–Kutta step
+and trained through it (`Continuous`).
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from discover.models.contract import ModelConfig, Outputs, Samples, WorldModel
-from discover.models.families.mlp import ResidualNet
-from discover.models.layout import advance, displacement
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContinuousConfig(ModelConfig):
-    substeps: int = 1
-    """Runge-Kutta steps in one dt, for models that answer steps."""
-
-
-class Continuous(WorldModel):
-    """A world model that learns a = f(q, v, tau), also from pairs of states dt apart."""
-
-    config: ContinuousConfig
-
-    @abstractmethod
-    def acceleration(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        """Accelerations (B, nv), physical units."""
-
-    def respond(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        if self.outputs == "acceleration":
-            return self.acceleration(q, v, tau)
-        assert self.dt is not None  # the contract refuses steps without dt
-        h = self.dt / self.config.substeps
-        q0, v0 = q, v
-        for _ in range(self.config.substeps):
-            q, v = self._runge_kutta(q, v, tau, h)
-        return torch.cat((displacement(self.layout, q0, q), v - v0), dim=-1)
-
-    def _runge_kutta(self, q: Tensor, v: Tensor, tau: Tensor, h: float) -> tuple[Tensor, Tensor]:
-        def stage(step: Tensor, speed: Tensor) -> Tensor:
-            return self.acceleration(advance(self.layout, q, step), speed, tau)
-
-        a1 = self.acceleration(q, v, tau)
-        v2 = v + 0.5 * h * a1
-        a2 = stage(0.5 * h * v, v2)
-        v3 = v + 0.5 * h * a2
-        a3 = stage(0.5 * h * v2, v3)
-        v4 = v + h * a3
-        a4 = stage(h * v3, v4)
-        moved = advance(self.layout, q, h / 6 * (v + 2 * v2 + 2 * v3 + v4))
-        return moved, v + h / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
+from discover.models.contract import ModelConfig, Outputs, Samples
+from discover.models.mechanics import Continuous, ContinuousConfig
+from discover.models.networks import ResidualNet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.contract import ModelConfig, Outputs, Samples, WorldModel
-from discover.models.families.mlp import ResidualNet
 from discover.models.layout import advance, displacement
+from discover.models.networks import ResidualNet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +57,11 @@ class Recurrent(WorldModel):
         assert self.dt is not None
         moved = displacement(self.layout, q[:, :-1], q[:, 1:]) / self.dt
         state = q.new_zeros(len(q), self.config.width)
-        seen = self.inputs(q[:, 1], moved[:, 0], tau[:, 1])
+        inputs = self.inputs(q[:, 1], moved[:, 0], tau[:, 1])
         for k in range(1, q.shape[1]):
-            seen = self.inputs(q[:, k], moved[:, k - 1], tau[:, k])
-            state = self.memory(seen, state)
-        return self.to_units(self.head(torch.cat((state, seen), dim=-1)))
+            inputs = self.inputs(q[:, k], moved[:, k - 1], tau[:, k])
+            state = self.memory(inputs, state)
+        return self.to_units(self.head(torch.cat((state, inputs), dim=-1)))
 
     def loss(self, samples: Samples) -> Tensor:
         if samples.past is None:

@@ -1,4 +1,4 @@
-"""Nearest-neighbour table: the model that remembers and does nothing else."""
+"""Nearest-neighbour table: a model that only stores its training samples."""
 
 from __future__ import annotations
 

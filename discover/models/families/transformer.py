@@ -1,4 +1,4 @@
-"""Transformer over joint tokens: every joint attends to every other, the tree is not told."""
+"""Transformer over joint tokens: every joint attends to every other, without the tree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.contract import ModelConfig, WorldModel
-from discover.models.families.tokens import JointDecoder, JointEncoder
+from discover.models.networks import JointDecoder, JointEncoder
 
 
 @dataclass(frozen=True, kw_only=True)

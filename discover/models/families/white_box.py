@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.contract import ModelConfig
-from discover.models.families.neural_ode import Continuous, ContinuousConfig
+from discover.models.mechanics import Continuous, ContinuousConfig
 from kinematics import Robot, aba
 
 

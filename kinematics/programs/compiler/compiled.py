@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +18,12 @@ from kinematics.programs.compiler.machine import (
     object_code,
     this_machine,
 )
+from kinematics.programs.compiler.tensors import CudaKernel, call_with_tensors, register
+from kinematics.programs.derivative import pullback
 from kinematics.programs.graph import many_nodes
 from kinematics.programs.program import Program, ProgramError
 from kinematics.programs.source.llvm import llvm_source
-
-if TYPE_CHECKING:
-    from kinematics.programs.compiler.cuda import CudaKernel
+from kinematics.programs.source.lowering import lower
 
 DTYPES = {"float64": np.float64, "float32": np.float32}
 SMALLEST_SHARE = 2**22  # instructions, some 300 µs: of 16 threads, some took 100 µs to wake
@@ -39,8 +39,6 @@ class CompiledProgram:
     ``passes`` the algorithm as passes over the tree, where it is known.
     """
 
-    registry: ClassVar[list[CompiledProgram]] = []
-
     def __init__(
         self,
         *,
@@ -53,9 +51,7 @@ class CompiledProgram:
         content: dict[str, Any] | None = None,
     ):
         self.content = content
-        self.derivative: CompiledProgram | None = None
-        self.handle = len(self.registry)  # torch's operator knows programs by number
-        self.registry.append(self)
+        self.handle = register(self)
         self.name: str = description["name"]
         self.operations: dict[str, int] = dict(description["operations"])
         self.passes: str = description["passes"]
@@ -84,9 +80,17 @@ class CompiledProgram:
     @cached_property
     def cuda(self) -> CudaKernel:
         """The same program as a kernel of the graphics card; built when it is first called."""
-        from kinematics.programs.compiler.cuda import CudaKernel
-
         return CudaKernel(self.program, self.dtype)
+
+    @cached_property
+    def pullback(self) -> CompiledProgram:
+        """The compiled vector-Jacobian product; made when it is first wanted."""
+        return compile_program(
+            lambda: pullback(self.program),
+            content=None if self.content is None else {"pullback": self.content},
+            dtype=self.dtype,
+            threads=self.threads,
+        )
 
     @property
     def arithmetic(self) -> int:
@@ -107,8 +111,6 @@ class CompiledProgram:
 
     def __call__(self, *arrays: Any) -> Any:
         if any(type(a).__module__.startswith("torch") for a in arrays):
-            from kinematics.programs.compiler.torch_operator import call_with_tensors
-
             return call_with_tensors(self, arrays)
         return self.call_numpy(*arrays)
 
@@ -186,21 +188,6 @@ class CompiledProgram:
         self._kernels[1](*pointers, _address(out), 0, count)
 
 
-def pullback_of(program: CompiledProgram) -> CompiledProgram:
-    """The compiled vector-Jacobian product of a compiled program; made once."""
-    from kinematics.programs.derivative import pullback
-
-    if program.derivative is None:
-        content = program.content
-        program.derivative = compile_program(
-            lambda: pullback(program.program),
-            content=None if content is None else {"pullback": content},
-            dtype=program.dtype,
-            threads=program.threads,
-        )
-    return program.derivative
-
-
 def compile_program(
     make: Callable[[], Program],
     *,
@@ -268,8 +255,6 @@ def _shape(array: Any) -> tuple[int, ...]:
 
 
 def _build(program: Program, dtype: str) -> tuple[dict[str, Any], dict[int, bytes]]:
-    from kinematics.programs.compiler.lowering import lower
-
     machine = this_machine()
     steps = lower(program, registers=machine.registers)
     codes = {

@@ -3,7 +3,7 @@
 An entry is one file: a header line of JSON, which describes the program and holds the checksum of
 this description and of what follows, then the machine code. It is written under another name and
 moved into place, so a reader sees all of it or none. An entry that fails its checksum is treated as
-absent, and is rebuilt by whoever asked.
+absent, and is built again.
 """
 
 from __future__ import annotations

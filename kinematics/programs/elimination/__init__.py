@@ -1,0 +1,1 @@
+"""Forward dynamics with few operations: elimination orders over the tree, and their search."""

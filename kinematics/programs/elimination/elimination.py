@@ -29,12 +29,11 @@ from kinematics.programs.elimination.mechanism import Mechanism
 from kinematics.programs.elimination.orders import ABOVE, BEFORE, OWN, Order, describe
 from kinematics.programs.elimination.reference_motion import reference_motion
 from kinematics.programs.elimination.regrouping import regrouped
-from kinematics.programs.elimination.steps import TURNING
-from kinematics.programs.from_sympy import extra_nodes
-from kinematics.programs.graph import Graph
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Graph, Node
 from kinematics.programs.program import Program, make_program
+from kinematics.programs.symbolic import extra_nodes
 from kinematics.programs.tracing import make_inputs
+from kinematics.robot.joints import TURNING
 
 
 @dataclass(kw_only=True)
@@ -69,45 +68,45 @@ class _Carried:
 
 
 def forward_dynamics(
-    made: Mechanism, order: Order, extra_force: Sequence[Any] | None = None
+    model: Mechanism, order: Order, extra_force: Sequence[Any] | None = None
 ) -> Program:
     """The straight-line program of ``order``: (q, v, tau) to accelerations (nv)."""
-    return _Elimination(made, order, extra_force).program()
+    return _Elimination(model, order, extra_force).program()
 
 
 class _Elimination:
-    def __init__(self, made: Mechanism, order: Order, extra_force: Sequence[Any] | None):
-        self.made = made
+    def __init__(self, model: Mechanism, order: Order, extra_force: Sequence[Any] | None):
+        self.model = model
         self.order = order
         self.graph = Graph()
-        self.ports = make_inputs(self.graph, made.robot, "aba")
+        self.ports = make_inputs(self.graph, model.robot, "aba")
         self.q, self.v = list(self.ports["q"]), list(self.ports["v"])
         self.force = self._forces(extra_force)
-        self.chains = [moves(self.graph, b.steps, self.q[b.q]) for b in made.bodies]
+        self.chains = [moves(self.graph, b.steps, self.q[b.q]) for b in model.bodies]
         self.records: dict[tuple[int, str], list[_Record]] = {}
         self.matrix: dict[tuple[int, int], Any] = {}
-        armature = made.robot.armature.tolist()
+        armature = model.robot.armature.tolist()
         self.armature = [float(x) for x in armature]
         self.due: dict[tuple[int, str], list[int]] = {}
-        for body in reversed(made.bodies):
+        for body in reversed(model.bodies):
             for dof in reversed(range(body.v.start, body.v.stop)):
                 self.due.setdefault(order.places[body.index], []).append(dof)
 
     def program(self) -> Program:
-        made, graph = self.made, self.graph
+        model, graph = self.model, self.graph
         reference = reference_motion(
             graph,
-            made,
-            regrouped(made),
+            model,
+            regrouped(model),
             self.chains,
             self.q,
             self.v,
             self.order.reference,
         )
         self.reference = reference
-        rigid = [rigid_from_moments(graph, m) for m in regrouped(made, self.order.moments)]
-        arriving: dict[int, list[_Carried]] = {b.index: [] for b in made.bodies}
-        for body in reversed(made.bodies):
+        rigid = [rigid_from_moments(graph, m) for m in regrouped(model, self.order.moments)]
+        arriving: dict[int, list[_Carried]] = {b.index: [] for b in model.bodies}
+        for body in reversed(model.bodies):
             inertia: Rigid | Articulated = rigid[body.index]
             moment, force = reference.wrenches[body.index]
             columns: list[_Column] = []
@@ -124,11 +123,11 @@ class _Elimination:
             if body.parent >= 0:
                 arriving[body.parent].append(state)
         outputs = self._substitute_back()
-        return make_program("aba", graph, self.ports, outputs, passes=describe(made, self.order))
+        return make_program("aba", graph, self.ports, outputs, passes=describe(model, self.order))
 
     def _forces(self, extra_force: Sequence[Any] | None) -> list[Any]:
         """Joint forces less the joint terms that do not depend on acceleration."""
-        robot = self.made.robot
+        robot = self.model.robot
         force = list(self.ports["tau"])
         if extra_force is not None:
             force = list(add(force, extra_nodes(extra_force, robot.nv, self.graph, self.ports)))
@@ -136,7 +135,7 @@ class _Elimination:
             name: [float(x) for x in getattr(robot, name).tolist()]
             for name in ("damping", "friction", "stiffness", "spring_reference")
         }
-        for body in self.made.bodies:
+        for body in self.model.bodies:
             for dof in range(body.v.start, body.v.stop):
                 rate = self.v[dof]
                 force[dof] = force[dof] - terms["damping"][dof] * rate
@@ -150,7 +149,7 @@ class _Elimination:
 
     def _axes(self, dof: int) -> tuple[bool, int]:
         """Whether a joint velocity is angular, and its axis in the body frame."""
-        body = next(b for b in self.made.bodies if b.v.start <= dof < b.v.stop)
+        body = next(b for b in self.model.bodies if b.v.start <= dof < b.v.stop)
         if body.kind in TURNING:
             return True, 2
         if body.kind == "prismatic":
@@ -190,7 +189,7 @@ class _Elimination:
         zero = graph.zero
         row = {c.dof: self.matrix.get(_pair(dof, c.dof), zero) for c in state.columns}
         couplings = {k: h * pivot for k, h in row.items() if not h.is_zero}
-        own = self.made.bodies[body].v
+        own = self.model.bodies[body].v
         vanishing = None  # the component that elimination leaves exactly zero
         if stage == OWN and own.start <= dof < own.stop and self.armature[dof] == 0.0:
             angular, k = self._axes(dof)
@@ -255,7 +254,7 @@ class _Elimination:
                     value = value - [*angular, *linear][record.vanishing]
                 found[record.dof] = value
 
-        for body in self.made.bodies:
+        for body in self.model.bodies:
             above = motion[body.parent] if body.parent >= 0 else still
             solve(body.index, ABOVE, *above)
             angular, linear = motion_down(self.chains[body.index], *above)
@@ -267,7 +266,7 @@ class _Elimination:
                 side[k] = sums.get(dof, side[k] + found[dof])
             motion.append((tuple(both[0]), tuple(both[1])))
             solve(body.index, BEFORE, *motion[-1])
-        return [self.reference.accelerations[k] + found[k] for k in range(self.made.robot.nv)]
+        return [self.reference.accelerations[k] + found[k] for k in range(self.model.robot.nv)]
 
 
 def _pair(a: int, b: int) -> tuple[int, int]:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kinematics.programs.elimination.steps import Step
-from kinematics.programs.graph import Graph
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Graph, Node
 
 Vector = tuple[Any, ...]  # three
 Symmetric = tuple[Any, ...]  # six

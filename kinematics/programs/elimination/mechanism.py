@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from kinematics.programs.elimination.steps import (
-    TURNING,
     Step,
     about,
     is_permutation,
     snap,
     steps_between,
 )
+from kinematics.robot.joints import TURNING
 
 
 @dataclass(kw_only=True)
@@ -126,8 +126,7 @@ def mechanism(robot: Any) -> Mechanism:
             )
         )
     gravity = np.asarray(robot.gravity.tolist())
-    made = Mechanism(robot=robot, bodies=bodies, gravity=gravity)
-    return made
+    return Mechanism(robot=robot, bodies=bodies, gravity=gravity)
 
 
 def _plain(robot: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,9 +19,8 @@ import numpy as np
 
 from kinematics.programs.elimination.frames import Move, Vector, add, cross, down, vector_up
 from kinematics.programs.elimination.mechanism import Mechanism
-from kinematics.programs.elimination.steps import TURNING
-from kinematics.programs.graph import Graph
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Graph, Node
+from kinematics.robot.joints import TURNING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ class Reference:
 
 def reference_motion(
     graph: Graph,
-    made: Mechanism,
+    model: Mechanism,
     moments: list[np.ndarray],
     chains: list[list[Move]],
     q: list[Node],
@@ -44,11 +43,11 @@ def reference_motion(
     """Root to leaf; ``choice`` of each revolute joint: "xy" or "yx", the entry of U that
     vanishes, or "rest" for no joint acceleration."""
     zero = graph.zero
-    accelerations: list[Any] = [zero] * made.robot.nv
+    accelerations: list[Any] = [zero] * model.robot.nv
     motion: list[tuple[Vector, Vector, Vector, list[list[Any]]]] = []
     wrenches = []
-    fall: Vector = tuple(graph.const(-x) for x in made.gravity)
-    for body in made.bodies:
+    fall: Vector = tuple(graph.const(-x) for x in model.gravity)
+    for body in model.bodies:
         chain = chains[body.index]
         velocity = v[body.v]
         offset: list[Any] = [graph.const(x) for x in body.offset]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from kinematics.programs.elimination.mechanism import Body, Mechanism
-from kinematics.programs.elimination.steps import TURNING, about
+from kinematics.programs.elimination.steps import about, turn_matrix
+from kinematics.robot.joints import TURNING
 
 
-def regrouped(made: Mechanism, rule: dict[int, str] | str = "second moment") -> list[np.ndarray]:
+def regrouped(model: Mechanism, rule: dict[int, str] | str = "second moment") -> list[np.ndarray]:
     """Second moments (4, 4) of each body after moving to parents what joints cannot tell apart.
 
     For a revolute joint one more choice is free, ``rule``: which entry vanishes, the "second
     moment" along the axis, "Ixx" or "Iyy". Bodies on the fixed base lose the rest.
     """
-    moments = [b.moments.copy() for b in made.bodies]
+    moments = [b.moments.copy() for b in model.bodies]
     sizes = [np.abs(m) for m in moments]  # what was added up: the measure of rounding
-    for body in reversed(made.bodies):
+    for body in reversed(model.bodies):
         own, size = moments[body.index], sizes[body.index]
         own[np.abs(own) < 8 * np.finfo(float).eps * size] = 0.0  # cancelled up to rounding
         moved = np.zeros((4, 4))
@@ -56,7 +57,7 @@ def placement(body: Body) -> np.ndarray:
     for step in body.steps:
         move = np.eye(4)
         if step.kind == "turn":
-            move[:3, :3] = _matrix(step.axis, step.cosine, step.sine)
+            move[:3, :3] = turn_matrix(step.axis, step.cosine, step.sine)
         elif step.kind == "joint" and step.offset:
             move[:3, :3] = about(2, step.offset)
         elif step.kind == "permute":
@@ -66,12 +67,4 @@ def placement(body: Body) -> np.ndarray:
         elif step.kind == "shift":
             move[step.axis, 3] = step.amount
         out = move @ out
-    return out
-
-
-def _matrix(axis: int, c: float, s: float) -> np.ndarray:
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    out = np.eye(3)
-    out[i, i] = out[j, j] = c
-    out[i, j], out[j, i] = -s, s
     return out

@@ -17,14 +17,16 @@ from typing import Any
 
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import Mechanism, mechanism
-from kinematics.programs.elimination.order_choices import (
+from kinematics.programs.elimination.orders import (
+    Order,
+    articulated_order,
+    composite_order,
     every_order,
     limb_orders,
     merged,
     neighbours,
     uniform_orders,
 )
-from kinematics.programs.elimination.orders import Order, articulated_order, composite_order
 from kinematics.programs.graph import many_nodes
 from kinematics.programs.program import Program
 
@@ -34,7 +36,7 @@ THOROUGH = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class SearchResult:
     """The cheapest order met, its count, and the counts of the classical ones.
 
     ``exact``: "orders" if every place where a joint may be eliminated was tried with every other,
@@ -48,8 +50,8 @@ class Found:
     seconds: float
     exact: str = ""
 
-    def told(self) -> str:
-        """How much was searched, in words."""
+    def summary(self) -> str:
+        """How many orders were tried, and whether those are all, in words."""
         kept = {
             "all": "none is cheaper, however constants are made to vanish",
             "orders": "every elimination order is among them",
@@ -58,20 +60,20 @@ class Found:
         return f"cheapest of {self.tried:,} orders tried{ending}"
 
 
-def named_order(made: Mechanism, name: str) -> Order:
+def named_order(model: Mechanism, name: str) -> Order:
     """ "aba" or "crba"."""
-    return articulated_order(made) if name == "aba" else composite_order(made)
+    return articulated_order(model) if name == "aba" else composite_order(model)
 
 
 @many_nodes()
 def better_order(
-    made: Mechanism,
+    model: Mechanism,
     *,
     budget: int,
     seed: int = 0,
     extra_force: Any = None,
     anneal: bool = False,
-) -> Found:
+) -> SearchResult:
     """The cheapest order found.
 
     ``budget`` is how many operations may be traced in all (about 200,000 a second): a count and
@@ -79,25 +81,25 @@ def better_order(
     order there is, the answer is exact.
     """
     begin = time.monotonic()
-    search = _Search(made, budget, extra_force)
-    # columns carried far cost their number times the depth: hopeless for large trees in a hurry
-    short = budget <= QUICK and made.robot.nv > SMALL
+    search = _Search(model, budget, extra_force)
+    # columns carried far cost their number times the depth: too much for a quick search
+    short = budget <= QUICK and model.robot.nv > SMALL
     names = ("aba",) if short else ("aba", "crba")
-    classical = {name: search.consider(named_order(made, name)) for name in names}
+    classical = {name: search.consider(named_order(model, name)) for name in names}
     if budget == QUICK:
         search.budget = max(budget, 8 * search.lowest)
     most = (budget - search.spent) // search.lowest
-    exact, every = every_order(made, search.best, most, hurry=budget <= QUICK)
+    exact, every = every_order(model, search.best, most, quick=budget <= QUICK)
     for order in every:
         search.consider(order)
     if exact != "all":
-        limbs = [] if exact else limb_orders(made)
+        limbs = [] if exact else limb_orders(model)
         search.look_through(limbs[:3] if short else limbs)
-        search.merge(Order(places=search.best.places), uniform_orders(made, search.best))
+        search.merge(Order(places=search.best.places), uniform_orders(model, search.best))
         search.descend()
         if anneal:
             search.anneal(seed)
-    return Found(
+    return SearchResult(
         order=search.best,
         arithmetic=search.lowest,
         classical=classical,
@@ -110,8 +112,8 @@ def better_order(
 class _Search:
     """The best order so far, and what is left of a budget of traced operations."""
 
-    def __init__(self, made: Mechanism, budget: int, extra_force: Any):
-        self.made = made
+    def __init__(self, model: Mechanism, budget: int, extra_force: Any):
+        self.model = model
         self.budget = budget
         self.extra_force = extra_force
         self.tried = self.spent = 0
@@ -124,7 +126,7 @@ class _Search:
 
     def consider(self, order: Order) -> int:
         """Count the operations of ``order``, and keep it if it is cheaper than the best."""
-        program = forward_dynamics(self.made, order, self.extra_force)
+        program = forward_dynamics(self.model, order, self.extra_force)
         count = program.arithmetic
         program.graph.forget()
         self.tried += 1
@@ -148,7 +150,7 @@ class _Search:
         before = None
         while before != self.lowest and self.left():
             before, start = self.lowest, self.best
-            self.merge(start, neighbours(self.made, start))
+            self.merge(start, neighbours(self.model, start))
 
     def anneal(self, seed: int) -> None:
         """A random walk that goes up ever less, until the budget is spent."""
@@ -156,7 +158,7 @@ class _Search:
         here, height = self.best, self.lowest
         while self.left():
             heat = 0.004 * self.lowest * self.left()
-            candidate = walk.choice(list(neighbours(self.made, here)))
+            candidate = walk.choice(list(neighbours(self.model, here)))
             count = self.consider(candidate)
             rise = math.exp(min(0.0, (height - count) / (heat + 1e-9)))
             if count < height or walk.random() < rise:
@@ -168,12 +170,12 @@ def cheapest_program(
 ) -> Program:
     """The forward dynamics of ``robot`` by the order named "aba" or "crba", or by the cheapest
     found ("auto" with ``budget``, "search" with a hundred times as much)."""
-    made = mechanism(robot)
+    model = mechanism(robot)
     if order in ("aba", "crba"):
-        return forward_dynamics(made, named_order(made, order), extra_force)
+        return forward_dynamics(model, named_order(model, order), extra_force)
     many = order == "search"
     found = better_order(
-        made, budget=THOROUGH if many else budget, extra_force=extra_force, anneal=many
+        model, budget=THOROUGH if many else budget, extra_force=extra_force, anneal=many
     )
-    program = forward_dynamics(made, found.order, extra_force)
-    return replace(program, passes=f"{program.passes}\n{found.told()}")
+    program = forward_dynamics(model, found.order, extra_force)
+    return replace(program, passes=f"{program.passes}\n{found.summary()}")

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TURNING = ("revolute", "continuous")
+from kinematics.robot.joints import TURNING
+from kinematics.spatial.rotations import clean
+
 SNAP = 1e-12
 
 
@@ -33,10 +35,7 @@ class Step:
 
 def snap(x: np.ndarray, tolerance: float = SNAP) -> np.ndarray:
     """Entries within ``tolerance`` of 0 and ±1 made exact: constants, never computed results."""
-    out = np.array(x, dtype=float)
-    for value in (0.0, 1.0, -1.0):
-        out[np.abs(out - value) < tolerance] = value
-    return out + 0.0
+    return clean(x, tolerance) + 0.0  # no negative zeros
 
 
 def is_permutation(rotation: np.ndarray) -> bool:
@@ -46,12 +45,16 @@ def is_permutation(rotation: np.ndarray) -> bool:
 
 def about(axis: int, angle: float) -> np.ndarray:
     """The rotation by ``angle`` about a coordinate axis."""
-    c, s = np.cos(angle), np.sin(angle)
+    return snap(turn_matrix(axis, np.cos(angle), np.sin(angle)))
+
+
+def turn_matrix(axis: int, cosine: float, sine: float) -> np.ndarray:
+    """The rotation about a coordinate axis by an angle of this cosine and sine."""
     i, j = (axis + 1) % 3, (axis + 2) % 3
     out = np.eye(3)
-    out[i, i] = out[j, j] = c
-    out[i, j], out[j, i] = -s, s
-    return snap(out)
+    out[i, i] = out[j, j] = cosine
+    out[i, j], out[j, i] = -sine, sine
+    return out
 
 
 def _permute(rotation: np.ndarray) -> list[Step]:

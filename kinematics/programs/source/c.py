@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Node
 from kinematics.programs.program import Program
-from kinematics.programs.source.lines import INFIX, assignments
+from kinematics.programs.source import INFIX, assignments
 
 RENAMED = {"abs": "fabs", "min": "fmin", "max": "fmax"}
 
@@ -36,7 +36,7 @@ def c_source(program: Program, dtype: str = "float64") -> str:
             "#include <math.h>",
             "#include <stddef.h>",
             "",
-            account(program),
+            header_comment(program),
             f"static inline void {program.name}_one({arguments}, {real} *restrict out)",
             "{",
             *(f"    (void){p.name};" for p in program.ports if not used & set(p.nodes)),
@@ -60,7 +60,7 @@ def real_type(dtype: str) -> str:
     return "double" if dtype == "float64" else "float"
 
 
-def account(program: Program) -> str:
+def header_comment(program: Program) -> str:
     """A comment with the program's columns and operations."""
     columns = ", ".join(f"{p.name}[{p.size}]" for p in program.ports)
     count = ", ".join(f"{v} {k}" for k, v in program.operations.items() if v)

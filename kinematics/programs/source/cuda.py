@@ -7,11 +7,11 @@ into shared memory, and each thread takes its own from there; answers go back th
 
 from __future__ import annotations
 
-from kinematics.programs.compiler.lowering import lower
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Node
 from kinematics.programs.program import Program
-from kinematics.programs.source.c import account, c_expression, c_number, real_type
-from kinematics.programs.source.lines import assignments
+from kinematics.programs.source import assignments
+from kinematics.programs.source.c import c_expression, c_number, header_comment, real_type
+from kinematics.programs.source.lowering import lower
 
 SHARED_BYTES = 48 * 1024  # of shared memory a block may have without asking for more
 BLOCKS = (128, 64, 32)  # threads
@@ -34,7 +34,7 @@ def cuda_source(program: Program, dtype: str = "float64") -> str:
     size = int(program.outputs.size)
     arguments = "".join(f"const {real} *__restrict__ {p.name}, " for p in program.ports)
     lines = [
-        account(program),
+        header_comment(program),
         "#ifndef THREADS",
         f"#define THREADS {threads} /* a block */",
         "#endif",

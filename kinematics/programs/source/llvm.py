@@ -8,17 +8,18 @@ batch smaller than a block must be padded by the caller, or go to a one-lane ker
 
 from __future__ import annotations
 
-from kinematics.programs.compiler.lowering import Instructions, lower
-from kinematics.programs.graph import reachable
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Node, reachable
 from kinematics.programs.program import TRIG, Program
-from kinematics.programs.source.angles import TOGETHER, AnglesOfOneState, all_at_once
-from kinematics.programs.source.constants import Constants
-from kinematics.programs.source.llvm_lines import Lines
-from kinematics.programs.source.row_access import Rows
-from kinematics.programs.source.vector_sine import declarations, sincos_function
-from kinematics.programs.source.vector_tanh import tanh_declarations, tanh_function
-from kinematics.programs.source.vector_type import VectorType
+from kinematics.programs.source.llvm_angles import TOGETHER, AnglesOfOneState, all_at_once
+from kinematics.programs.source.llvm_functions import (
+    declarations,
+    sincos_function,
+    tanh_declarations,
+    tanh_function,
+)
+from kinematics.programs.source.llvm_rows import Rows
+from kinematics.programs.source.llvm_text import Constants, Lines, VectorType
+from kinematics.programs.source.lowering import Instructions, lower
 
 SIDE_BY_SIDE = 3  # angles whose sines are computed at once where registers are few
 NARROW_BITS = 256  # of a vector, without AVX-512

@@ -1,15 +1,17 @@
-"""Python source for numpy and torch, and the functions made from it."""
+"""Python source for numpy, torch and plain floats, and the functions made from it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
-from kinematics.programs.node import Node
+from kinematics.programs.graph import Node
 from kinematics.programs.program import Program, check_arguments
-from kinematics.programs.source.lines import INFIX, assignments
+from kinematics.programs.source import INFIX, assignments
 
 RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
 
@@ -50,10 +52,10 @@ def _body(program: Program, module: str) -> list[str]:
             name[node.id] = str(node.value)
             if node.id in live:
                 lines.append(f"{node.value} = {port.name}[..., {k}]")
-    told = assignments(
+    assigned = assignments(
         program.nodes, name, number=number, expression=lambda n, a: expression(n, a, module)
     )
-    lines += [f"{variable} = {text}" for variable, text in told]
+    lines += [f"{variable} = {text}" for variable, text in assigned]
     outputs = ", ".join(name[n.id] for n in program.outputs.ravel())
     first = ", ".join(port.name for port in program.ports)
     shape = tuple(program.outputs.shape)
@@ -119,4 +121,44 @@ def torch_function(program: Program) -> Callable[..., Any]:
         check_arguments(program, tensors)
         return inner(*tensors)
 
+    return function
+
+
+def column_function(program: Program, module: str) -> Callable[..., list[Any]]:
+    """A function of all input columns, in order, to the list of output columns.
+
+    module: "torch" or "numpy" (columns are arrays of one shape), or "math" (floats). Unlike in the
+    printed source, names are used again as soon as a value is dead: the few dozen columns that live
+    at a time stay in cache, which is what makes a thousand small torch calls fast.
+    """
+    names: dict[int, str] = {}
+    arguments = [str(node.value) for port in program.ports for node in port.nodes]
+    for port in program.ports:
+        names.update({node.id: str(node.value) for node in port.nodes})
+    outputs = list(program.outputs.ravel())
+    kept = {node.id for node in outputs}
+    last = {arg.id: i for i, node in enumerate(program.nodes) for arg in node.args}
+    lines = []
+    for i, node in enumerate(program.nodes):
+        if node.op == "const":
+            names[node.id] = number(node.value)
+            continue
+        if node.op == "input":
+            continue
+        text = expression(node, [names[a.id] for a in node.args], module)
+        dying = [
+            arg
+            for arg in {a.id: a for a in node.args}.values()
+            if last[arg.id] == i and arg.op not in ("const", "input") and arg.id not in kept
+        ]
+        name = names[dying[0].id] if dying else f"t{node.id}"
+        lines.append(f"{name} = {text}")
+        if len(dying) > 1:
+            lines.append(f"del {', '.join(names[d.id] for d in dying[1:])}")
+        names[node.id] = name
+    body = [*lines, f"return [{', '.join(names[n.id] for n in outputs)}]"]
+    source = f"def function({', '.join(arguments)}):\n" + "\n".join(f"    {x}" for x in body)
+    scope: dict[str, Any] = {"math": math, "numpy": np, "torch": torch}
+    exec(compile(source, f"<{program.name}>", "exec"), scope)
+    function: Callable[..., list[Any]] = scope["function"]
     return function

@@ -1,7 +1,7 @@
-"""Networks that learned from a planted simulator: is what comes out of them the planted law?
+"""Part `taught` of the bench: is a planted law identified from a network trained on its simulator?
 
-A network is only as good as its training, and outside the region it is no law at all: what is asked
-for is the law that its answers *inside* follow, with the network's own error on top.
+A network has an error of its own, and outside the region it follows no law. Scored is the law that
+its answers *inside* the region follow, within that error.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tests.bench.trials import Part, Record, Trial
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 ROBOT = "double_pendulum"
-LAWS = "taught_laws"
+LAWS = "distilled"
 SAMPLES, EPOCHS, BATCH = 8000, 120, 256
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Answers of the planted simulator, as training wants them."""
+class TrainingSet:
+    """Answers of the planted simulator, in the form that `train` expects."""
 
     train: Answers
     validation: Answers
@@ -45,7 +45,7 @@ class Lesson:
 
 
 class Rows:
-    """States that are no trajectories: each its own."""
+    """States that belong to no trajectory."""
 
     def __init__(self, answers: Answers):
         self.q, self.v, self.tau = answers.q, answers.v, answers.tau
@@ -55,11 +55,11 @@ class Rows:
         self.t = torch.zeros(len(answers), dtype=torch.float64)
 
 
-def teach(truth: Callable, robot: Robot, seed: int, epochs: int = EPOCHS) -> Callable:
-    """A perceptron trained on the simulator's answers in the region."""
+def distil(truth: Callable, robot: Robot, seed: int, epochs: int = EPOCHS) -> Callable:
+    """A perceptron trained on the simulator's answers in the region; `epochs` at most."""
     box = REGION.resolve(robot.nv)
 
-    def lesson(n: int, k: int) -> Answers:
+    def answers(n: int, k: int) -> Answers:
         q, v, tau = sampling.sample(box, robot, n, 1000 * seed + k, "sobol")
         return Answers(q=q, v=v, tau=tau, a=truth(q, v, tau))
 
@@ -68,12 +68,12 @@ def teach(truth: Callable, robot: Robot, seed: int, epochs: int = EPOCHS) -> Cal
         parents=robot.parents, outputs="acceleration", dt=None, robot=None, seed=seed,
     )  # fmt: skip
     config = TrainingConfig(epochs=epochs, batch=BATCH, patience=0)
-    taught = Lesson(lesson(SAMPLES, 1), lesson(1024, 2))
-    return train(built, taught, seed=seed, device="cpu", config=config, progress=False).model
+    data = TrainingSet(answers(SAMPLES, 1), answers(1024, 2))
+    return train(built, data, seed=seed, device="cpu", config=config, progress=False).model
 
 
 def trials(seeds: Sequence[int]) -> list[Trial]:
-    """Every law, a network for each seed."""
+    """A network for every law and seed."""
     names = [law.name for law in laws_of(LAWS)(kinematics.load(ROBOT))]
     return [
         {"id": f"{k:02d}_{seed}", "law": name, "seed": seed}
@@ -83,22 +83,22 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
 
 
 def run(trial: Trial) -> Record:
-    """Teach a network, examine it, score its law against the simulator."""
+    """Train a network, examine it, score its law against the simulator."""
     import discover
 
     robot = kinematics.load(ROBOT)
     law = next(x for x in laws_of(LAWS)(robot) if x.name == trial["law"])
     truth = plant(robot, law, REGION)
     began = time.perf_counter()
-    model = teach(truth, robot, trial["seed"])
+    model = distil(truth, robot, trial["seed"])
     trained = time.perf_counter() - began
-    fresh = sampling.sample(REGION.resolve(robot.nv), robot, 600, 77)
+    states = sampling.sample(REGION.resolve(robot.nv), robot, 600, 77)
     exam = discover.examine(model, robot, REGION, seed=trial["seed"])
     with torch.no_grad():
-        own = model(*(x.float() for x in fresh)).double()
+        answered = model(*(x.float() for x in states)).double()
     return {
         **score(exam.law, truth, robot, REGION).record(),
-        "network_error": relative_error(own, truth(*fresh)),
+        "network_error": relative_error(answered, truth(*states)),
         "verdict": exam.verdict,
         "confidence": exam.confidence,
         "train_s": trained,
@@ -109,11 +109,11 @@ def run(trial: Trial) -> Record:
 def report(records: list[Record], figures: Path) -> list[str]:
     """A row a network."""
     lines = [
-        f"Perceptrons taught by {SAMPLES} answers of a planted simulator inside the region. Errors "
-        "are against that simulator, which neither the network nor the law has seen outside.",
+        f"Perceptrons trained on {SAMPLES} answers of a planted simulator inside the region. "
+        "Errors are relative to that simulator; outside, neither network nor law was fitted to it.",
         "",
-        "| planted | the network's own error | law found | structure | its error inside | far out "
-        "| best rigid body inside, far out | verdict |",
+        "| planted | the network's own error | identified law | structure | its error inside "
+        "| far out | best rigid body inside, far out | verdict |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for r in records:
@@ -130,7 +130,7 @@ def report(records: list[Record], figures: Path) -> list[str]:
 PARTS = [
     Part(
         name="taught",
-        title="Networks taught by a planted simulator",
+        title="Networks trained on a planted simulator",
         trials=trials,
         run=run,
         report=report,

@@ -20,7 +20,7 @@ from discover.laws.extensions.terms import symbols
 from discover.laws.regression.entries import Entry, EntryIndex, all_entries, fit_entry
 from discover.laws.regression.fourier import waves
 from kinematics import Robot
-from tests.bench.laws.arms import SHAPES, arm, smooth_error
+from tests.bench.robots import SHAPES, arm
 from tests.bench.trials import Part, Record, Trial, share
 
 SAMPLES = 600
@@ -35,7 +35,7 @@ FLAT = 3  # joints up to which a flat sum of a spatial arm is short enough to lo
 
 
 def trials(seeds: Sequence[int]) -> list[Trial]:
-    """200 entries under independent noise and 100 under smooth errors, a seed."""
+    """200 entries under independent noise and 100 under smooth errors for each seed."""
     out: list[Trial] = []
     for seed in seeds:
         for k in range(COUNT + SMOOTH_COUNT):
@@ -112,25 +112,38 @@ def _seen(
     rng: np.random.Generator,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor | None]:
-    """What the samples look like, and what the members of an ensemble say where errors are smooth.
+    """(samples, answers of the members of an ensemble or None where the noise is independent).
 
-    Half of the power of a smooth error is common to the members, and so survives in their mean.
+    Half of the power of a smooth error is common to the members and remains in their mean.
     """
     if not trial["smooth"]:
         noise = torch.randn(len(y), generator=generator, dtype=torch.float64)
         return y + trial["noise"] * size * noise, None
     part = SMOOTH * size * 0.5**0.5
-    common = smooth_error(q, part, int(rng.integers(2**31)))
+    common = _smooth_error(q, part, int(rng.integers(2**31)))
     members = torch.stack(
-        [y + common + smooth_error(q, part, int(rng.integers(2**31))) for _ in range(MEMBERS)]
+        [y + common + _smooth_error(q, part, int(rng.integers(2**31))) for _ in range(MEMBERS)]
     )
     return members.mean(0), members
+
+
+def _smooth_error(q: Tensor, size: float, seed: int) -> Tensor:
+    """A random smooth function of q (n, d), as networks err: (n,), root mean square `size`.
+
+    A sum of 60 waves of random direction with about half a turn over the region.
+    """
+    rng = np.random.default_rng(seed)
+    waves = torch.from_numpy(rng.normal(size=(60, q.shape[-1])) * 1.2)
+    phase = torch.from_numpy(rng.uniform(0, 2 * np.pi, 60))
+    weight = torch.from_numpy(rng.normal(size=60))
+    values = torch.cos(q @ waves.T + phase) @ weight
+    return size * values / values.square().mean().sqrt()
 
 
 def _terms_given(
     place: EntryIndex, robot: Robot, q: Tensor, seen: Tensor, far: Tensor
 ) -> float | None:
-    """The error far out of a fit that is told which waves there are: what the samples hold."""
+    """Error far out of a fit with the true set of waves: a lower limit set by the samples."""
     gravity = place.kind == "gravity"
     which = range(0 if gravity else 1, robot.nv)
     library = waves(symbols(robot.nv)["q"], which, 1 if gravity else 2)
@@ -146,7 +159,7 @@ def _terms_given(
 
 
 def _timed(fit: Callable[[], Entry]) -> tuple[Entry, float, float]:
-    """The entry, the processor's seconds of the first fit (it prepares the tree) and the best."""
+    """(entry, CPU seconds of the first fit, which prepares the tree, least CPU seconds)."""
     seconds = []
     for _ in range(REPEATS):
         began = time.process_time()

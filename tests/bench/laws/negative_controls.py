@@ -1,7 +1,8 @@
-"""Where there is no law to find: tables, trained networks, rigid bodies under noise.
+"""Part `nothing` of the bench: negative controls, models without an alternative law.
 
-A search always fits something. What counts is what is *accepted*: a verdict of an alternative law,
-or a law handed over with terms that no robot description states.
+Tables, trained networks, rigid bodies under noise. A search always fits something; counted is what
+is *accepted*, the verdict "alternative law", and apart from it laws with additional terms that come
+with another verdict.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from discover.calibration.planted.contract import Setting
 from kinematics import Robot
 from tests.bench.laws.planting import with_noise
 from tests.bench.laws.scoring import told
-from tests.bench.trials import Part, Record, Trial, trigonometry
+from tests.bench.trials import Part, Record, Trial, alternate
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 NOISES = (1e-3, 1e-2, 5e-2)
@@ -42,7 +43,7 @@ def robot_of(name: str, seed: int = 0) -> Robot:
 
 
 def trials(seeds: Sequence[int]) -> list[Trial]:
-    """A hundred for every seed: tables, networks and bodies in turn."""
+    """A hundred for every seed; tables, networks and bodies alternate."""
     groups = []
     for seed in seeds:
         for what, count in (("table", _TABLES), ("network", _NETWORKS), ("bodies", _BODIES)):
@@ -52,16 +53,16 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
                     for k in range(count)
                 ]
             )
-    return trigonometry(groups)
+    return alternate(groups)
 
 
 def build(trial: Trial) -> tuple[str, Callable, Robot]:
-    """(what it is in words, the model, its robot)."""
+    """(description, model, robot) of a trial."""
     k, seed = trial["number"], 100 * trial["seed"] + trial["number"]
     robot = robot_of(BODIES[k % len(BODIES)], seed)
     setting = Setting(robot=robot, region=REGION.resolve(robot.nv), seed=seed)
     if trial["what"] == "table":
-        kinds = tables.zoo(setting)
+        kinds = tables.planted_models(setting)
         planted = kinds[(k // len(BODIES)) % len(kinds)]
         return planted.name, planted.model, robot
     if trial["what"] == "network":
@@ -74,7 +75,7 @@ def build(trial: Trial) -> tuple[str, Callable, Robot]:
 
 
 def _network(k: int, seed: int, setting: Setting) -> tuple[str, Callable]:
-    """A perceptron of one of several widths, activations and sample counts, trained shortly."""
+    """A perceptron of one of several widths, activations and sample counts, trained briefly."""
     width, activation = WIDTHS[k % len(WIDTHS)], ACTIVATIONS[k // 2 % len(ACTIVATIONS)]
     samples = SAMPLES[k // 3 % len(SAMPLES)]
     perceptron = MLPRegressor(
@@ -91,7 +92,7 @@ def _network(k: int, seed: int, setting: Setting) -> tuple[str, Callable]:
 
 
 def run(trial: Trial) -> Record:
-    """Examine it; `accepted` is what should not be."""
+    """Examine the model; "accepted" is a false positive."""
     import discover
 
     what, model, robot = build(trial)
@@ -111,13 +112,13 @@ def run(trial: Trial) -> Record:
 
 
 def report(records: list[Record], figures: Path) -> list[str]:
-    """How many were accepted, by kind, and each of them by name."""
+    """How many were accepted, by kind of model, and each of them by name."""
     lines = [
-        "*Accepted*: called an alternative law. A law that is offered beside another verdict, as "
-        "the best description inside the region, is told apart.",
-        f"{len(records)} of {_TABLES + _NETWORKS + _BODIES} trials a seed are kept.",
+        "*Accepted*: called an alternative law. A law with additional terms that comes with "
+        "another verdict, as the best description inside the region, is counted apart.",
+        f"{len(records)} of {_TABLES + _NETWORKS + _BODIES} trials a seed are stored.",
         "",
-        "| what | tried | accepted | a law offered beside | verdicts | median s |",
+        "| model | trials | accepted | law with other verdict | verdicts | median s |",
         "|---|---|---|---|---|---|",
     ]
     for what in ("table", "network", "bodies"):
@@ -134,11 +135,11 @@ def report(records: list[Record], figures: Path) -> list[str]:
         )
     wrong = [r for r in records if r["accepted"]]
     if wrong:
-        lines += ["", "Accepted, and should not have been:", ""]
+        lines += ["", "False positives:", ""]
     for r in wrong:
         instead = "; ".join(f"`{t}`" for t in r["found"]) or "no term"
         lines.append(f"- {r['name']} ({r['robot']}), confidence {r['confidence']:.2f}: {instead}")
     return lines
 
 
-PARTS = [Part(name="nothing", title="Where there is no law", trials=trials, run=run, report=report)]
+PARTS = [Part(name="nothing", title="Negative controls", trials=trials, run=run, report=report)]

@@ -1,7 +1,7 @@
-"""Simulators with a planted law: a rigid body, and one thing more that no description states.
+"""Simulators with a planted law: rigid bodies and one effect that no robot description states.
 
-The laws themselves are files of their own, beside the tests, which the search never sees. A file of
-laws is a Python module with `laws(robot)`, a list of `PlantedLaw`.
+The laws are in `tests.bench.laws.lists`, outside the package, so that the search cannot read them.
+A list of laws is a Python module with `laws(robot) -> list[PlantedLaw]`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -18,27 +19,32 @@ from torch import Tensor
 import kinematics
 from discover.blackbox import sampling
 from discover.blackbox.region import Region
+from discover.calibration.planted.contract import Noisy, size_for
 from discover.errors import RecipeError
 from kinematics import Robot
 
 KINDS = ("force", "inertia", "drive", "answer")
 STRENGTH = 0.3
 _STATES = 256
-_HOME = Path(__file__).resolve().parents[2] / "laws" / "unlisted"
+_LISTS = Path(__file__).parent / "lists"
+
+Model = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class PlantedLaw:
     """One law, in words and as a function.
 
-    kind     what `shape` gives, scaled by a number that `plant` chooses:
+    kind     what `shape` returns, to be multiplied by a number that `plant` chooses:
              "force"    shape(q, v, H) -> (n, nv), a generalised force that resists
              "inertia"  shape(q, v, H) -> (n, nv, nv), added to the mass matrix
              "drive"    shape(q, v, tau) -> (n, nv), added to the joint forces
              "answer"   shape(q, v, a, H) -> (n, nv), added to the accelerations
-    acts     the coordinates on which it acts, depends: the words that a finder has to name
-    outside  whether its shape is in no list of the search
-    fixed    whether the shape comes with its own scale
+    acts     coordinates on which the law acts
+    depends  variables on which it depends, in the words of the search
+    outside  whether no force direction × feature × single shape of the search's catalogue is this
+             law; `tests/laws/unlisted/test_lists.py` computes it
+    fixed    whether `shape` has its final size, so that `plant` does not scale it
     """
 
     name: str
@@ -50,17 +56,13 @@ class PlantedLaw:
     fixed: bool = False
 
 
-Model = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
 def plant(robot: Robot, law: PlantedLaw, region: Region, strength: float = STRENGTH) -> Model:
-    """The simulator with the law, so large that it changes accelerations by the share `strength`.
+    """The noise-free simulator with the law: (q, v, tau) -> a, each (n, nv).
 
-    The share is the root mean square over joints, states in the region. Laws that are `fixed` come
-    as they are. Noise-free: (q, v, tau) -> a, each (n, nv).
+    The law is scaled to change accelerations by the share `strength` (root mean square over joints
+    and states of the region), unless it is `fixed`. Raises ValueError where no scale does.
     """
     states = sampling.sample(region.resolve(robot.nv), robot, _STATES, 4711)
-    plain = kinematics.aba(robot, *states)
 
     def answer(size: float, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
@@ -75,48 +77,95 @@ def plant(robot: Robot, law: PlantedLaw, region: Region, strength: float = STREN
             a = a + size * law.shape(q, v, a, H)
         return a
 
-    low, high = (1.0, 1.0) if law.fixed else (1e-5, 1e3)
-    for _ in range(50 if high > low else 0):
-        size = (low * high) ** 0.5
-        share = (answer(size, *states) - plain).square().mean(0) / plain.square().mean(0)
-        low, high = (size, high) if float(share.mean().sqrt()) < strength else (low, size)
-    size = (low * high) ** 0.5
-    return lambda q, v, tau: answer(size, q, v, tau)
+    def scaled(size: float) -> Model:
+        return lambda q, v, tau: answer(size, q, v, tau)
+
+    if law.fixed:
+        return scaled(1.0)
+    plain = kinematics.aba(robot, *states)
+    size = size_for(scaled, states, plain, strength, low=1e-5, high=1e3, halvings=50)
+    if size is None:
+        raise ValueError(f"expected a law that can change accelerations, found {law.name!r}")
+    return scaled(size)
 
 
 def with_noise(model: Model, robot: Robot, region: Region, level: float, seed: int) -> Model:
-    """Answers that scatter by `level` of each joint's spread in the region, ever anew."""
+    """The model behind white noise of `level` times each joint's root mean square in the region."""
     if level == 0.0:
         return model
     a = model(*sampling.sample(region.resolve(robot.nv), robot, _STATES, 4712))
-    sigma = level * a.square().mean(0).sqrt()
-    generator = torch.Generator().manual_seed(seed)
-
-    def scattered(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        clean = model(q, v, tau)
-        return clean + sigma * torch.randn(clean.shape, generator=generator, dtype=clean.dtype)
-
-    return scattered
+    return Noisy(model, a.square().mean(0).sqrt(), level, torch.Generator().manual_seed(seed))
 
 
 def laws_of(name: str) -> Callable[[Robot], list[PlantedLaw]]:
-    """`laws` of a file: one beside the tests by its name, or any path. Raises RecipeError."""
-    path = Path(name) if name.endswith(".py") else _HOME / f"{name}.py"
+    """`laws` of a list in `tests.bench.laws.lists`, or of any file whose path ends in .py.
+
+    Raises RecipeError where there is none.
+    """
+    if not name.endswith(".py"):
+        if not (_LISTS / f"{name}.py").is_file():
+            known = sorted(p.stem for p in _LISTS.glob("[a-z]*.py"))
+            raise RecipeError(f"expected a list of planted laws of {known}, found {name!r}")
+        return import_module(f"tests.bench.laws.lists.{name}").laws
+    path = Path(name)
     if not path.is_file():
-        raise RecipeError(
-            f"expected a file of planted laws at {path}, found none: the laws live beside the "
-            "tests, so run this from a checkout of the repository"
-        )
-    known = f"planted_file_{path.stem}"
-    if known not in sys.modules:
-        spec = importlib.util.spec_from_file_location(known, path)
+        raise RecipeError(f"expected a file of planted laws at {path}, found none")
+    key = f"planted_file_{path.stem}"
+    if key not in sys.modules:
+        spec = importlib.util.spec_from_file_location(key, path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules[known] = module
-        sys.path.insert(0, str(path.parent))  # a file of laws may use its neighbours
-        try:
-            spec.loader.exec_module(module)
-        finally:
-            sys.path.remove(str(path.parent))
-    return sys.modules[known].laws
+        sys.modules[key] = module
+        spec.loader.exec_module(module)
+    return sys.modules[key].laws
+
+
+# What several lists need.
+
+
+def on_joint(j: int, value: Tensor, nv: int) -> Tensor:
+    """A force on one coordinate: value (...) -> (..., nv). With nv = 3, a vector along one axis."""
+    out = value.new_zeros(*value.shape, nv)
+    out[..., j] = value
+    return out
+
+
+def kinetic_energy(v: Tensor, H: Tensor) -> Tensor:
+    """v (n, nv), H (n, nv, nv) -> ½ vᵀ H v (n,)."""
+    return 0.5 * (v * (H @ v.unsqueeze(-1)).squeeze(-1)).sum(-1)
+
+
+def tip(
+    robot: Robot, q: Tensor, v: Tensor, place: tuple[float, float, float]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Position (n, 3), velocity (n, 3) and Jacobian (n, 3, nv), in the base frame, of the point
+    `place` [m] of the last body of a chain of hinges. Independent of `kinematics`' recursions."""
+    n = len(q)
+    turn = torch.eye(3, dtype=q.dtype).expand(n, 3, 3)
+    origin = q.new_zeros(n, 3)
+    joints = []
+    for j in range(q.shape[-1]):
+        origin = origin + turn @ robot.tree_offset[j]
+        turn = turn @ robot.tree_rotation[j]
+        axis = robot.axes[j]
+        joints.append((origin, turn @ axis))
+        K = torch.tensor([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+        s, c = torch.sin(q[:, j])[:, None, None], torch.cos(q[:, j])[:, None, None]
+        turn = turn @ (torch.eye(3, dtype=q.dtype) + s * K + (1 - c) * (K @ K))
+    x = origin + turn @ torch.tensor(place, dtype=q.dtype)
+    J = torch.stack([torch.linalg.cross(axis, x - at) for at, axis in joints], -1)
+    return x, (J @ v.unsqueeze(-1)).squeeze(-1), J
+
+
+@dataclass(frozen=True)
+class AtTip:
+    """Generalised force of a force(x, dx) -> (n, 3) [N, base frame] at a point of the last body."""
+
+    robot: Robot
+    force: Callable[[Tensor, Tensor], Tensor]
+    place: tuple[float, float, float]
+
+    def __call__(self, q: Tensor, v: Tensor, H: Tensor) -> Tensor:
+        x, dx, J = tip(self.robot, q, v, self.place)
+        return (J.mT @ self.force(x, dx).unsqueeze(-1)).squeeze(-1)

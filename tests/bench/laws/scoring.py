@@ -1,10 +1,11 @@
-"""Is the law that came out the one that was planted? By numbers alone, on fresh states.
+"""Is an identified law the planted one? Scored by numbers, on states that were not queried.
 
-*Structure*: some functions of the found features, on the found carriers, make up the planted force
-(what bodies can do aside), and the law predicts inside. So a law that says the same in other words
-counts, and a right place with a function that is off does too; of a law that no force beside the
-bodies can say (channels, turns), one that predicts inside and far does. *Closed form*: no function
-without a formula, and the planted simulator is predicted far out to two parts in a thousand.
+*Structure*: functions of the identified features, along the identified force directions, span the
+planted force (up to what bodies can produce), and the law predicts inside the region. So an
+equivalent law in another form counts, and so do the right direction and feature with an inexact
+function. A law that is no force beside the bodies (input/output nonlinearities, surrogate
+trigonometry) counts if it predicts inside and far out. *Closed form*: no tabulated function, and
+the planted simulator is predicted far out to a relative 0.002.
 """
 
 from __future__ import annotations
@@ -47,16 +48,16 @@ _POINT = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What came out: errors are relative, on noise-free answers that nobody was asked for before.
+    """Score of an identified law; errors are relative, on noise-free answers to new states.
 
-    spanned    share of the planted force that the found carriers and features can make up
+    spanned    share of the planted force in the span of force directions × functions of features
     inside, far          errors of the law in the region, and at 2.5 to 3 half-widths
-    bodies_inside, bodies_far   the same of the best rigid body
+    bodies_inside, bodies_far   errors of the best rigid bodies with joint terms
     """
 
     structure: bool
     closed: bool
-    with_tabulated_function: bool
+    tabulated: bool
     predictive: bool
     spanned: float
     inside: float
@@ -71,7 +72,7 @@ class Score:
 
 
 def score(law: Callable | None, truth: Callable, robot: Robot, region: Region) -> Score:
-    """Of `law`, an exam's law or None, against the noise-free simulator `truth`."""
+    """Score `law`, an exam's law or None, against the noise-free simulator `truth`."""
     box = region.resolve(robot.nv)
     inner = _answers(truth, sampling.sample(box, robot, _STATES, 90210))
     outer = _answers(truth, sampling.shell(box, robot, 300, *_FAR, axis="joint", seed=90211))
@@ -90,31 +91,31 @@ def score(law: Callable | None, truth: Callable, robot: Robot, region: Region) -
         extra = tuple(getattr(law, "extra", ()))
         if extra:
             spanned = span(robot, extra, inner, plain)
-    around = tuple(getattr(law, "around", ()))
-    with_tabulated_function = any(x.tables for x in (*extra, *around))
+    around = tuple(getattr(law, "non_additive", ()))
+    tabulated = any(x.tables for x in (*extra, *around))
     altered = bool(extra or around)
-    closed = altered and not with_tabulated_function and far < CLOSED and inside < CLOSED
+    closed = altered and not tabulated and far < CLOSED and inside < CLOSED
     predictive = altered and far <= _TELLS * errors["bodies_far"]
     placed = predictive if around else spanned >= _SPANNED
     good = placed and inside <= _WORTH * errors["bodies_inside"]
     return Score(
         structure=closed or good,
         closed=closed,
-        with_tabulated_function=with_tabulated_function,
+        tabulated=tabulated,
         predictive=predictive,
         spanned=spanned,
         inside=inside,
         far=far,
-        found=[*(told(t) for t in extra), *(x.in_words for x in around)],
+        found=[*(told(t) for t in extra), *(x.description for x in around)],
         **errors,
     )
 
 
 def span(robot: Robot, extra: tuple[Term, ...], answers: Answers, plain: Family) -> float:
-    """The share of the planted force that carriers × functions of features make up.
+    """Share of the planted force in the span of force directions × functions of features.
 
-    Forces are weighted as they change accelerations, and what bodies and joint terms can make up is
-    taken out of both sides.
+    Forces are weighted by their effect on accelerations, and projected orthogonally to what bodies
+    and joint terms can produce.
     """
     x = answers
     H = kinematics.crba(robot, x.q)
@@ -146,7 +147,7 @@ def span(robot: Robot, extra: tuple[Term, ...], answers: Answers, plain: Family)
 
 
 def structure_of(term: Term, robot: Robot) -> tuple[ForceDirection, Feature]:
-    """Carrier and feature of a found term, by its name; of a listed term, the term itself."""
+    """Force direction and feature of an identified term by its name; a listed term itself and 1."""
     nv = robot.nv
     itself = ForceDirection(term.name, tuple(term.shape), term.points)
     constant = Feature("1", sum(x for row in term.shape for x in row.free_symbols) * 0)

@@ -18,7 +18,7 @@ from discover.laws.regression.mass_matrix import (
 )
 from discover.laws.regression.torque_rows import fit_rows
 from discover.laws.rigid_body.family import identifiable_basis
-from tests.bench.laws.arms import arm
+from tests.bench.robots import arm
 from tests.bench.trials import Part, Record, Trial, share
 
 ROWS, MATRICES = 12, 8  # arms a shape and seed

@@ -1,8 +1,4 @@
-"""One world model family on one robot: trained, measured in and around the region, examined.
-
-What is measured here is plain numbers, kept in a file of its own, so that a run that was cut goes
-on where it stood.
-"""
+"""A family of world models on one robot: trained, its errors measured, examined."""
 
 from __future__ import annotations
 
@@ -21,11 +17,11 @@ from discover import models
 from discover.blackbox.region import Region
 from discover.data import simulated
 from discover.data.dataset import Dataset
+from discover.data.settings import Data
 from discover.errors import DatasetError, ModelError, RegionError
 from discover.evaluation import accuracy, forecast
 from discover.evaluation.measure import accelerations, compiled, step_map
-from discover.study.recipe_tables import Data
-from discover.study.stages import simulator
+from discover.evaluation.simulators.reference import simulator
 from discover.training.loop import TrainingConfig
 from discover.training.train import choose_device, device_name, train
 from kinematics import Robot
@@ -83,7 +79,7 @@ class Arena:
 
 
 def settings() -> dict[str, Any]:
-    """What decides a measurement, besides the family and the arena."""
+    """The settings that a stored measurement depends on, besides family and arena."""
     return {
         "samples": [SAMPLES, ALONG],
         "epochs": EPOCHS,
@@ -96,7 +92,7 @@ def settings() -> dict[str, Any]:
 def measure(
     arena: Arena, family: str, device: str = "cpu", train_s: float = TRAIN_S, seed: int = 0
 ) -> dict[str, Any]:
-    """Everything the table says of one family; where it cannot be had, why."""
+    """Everything in the table about one family; "refused" and why, where it cannot be trained."""
     kind, options = FAMILIES[family]
     started = time.perf_counter()
     try:

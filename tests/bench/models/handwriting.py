@@ -1,4 +1,4 @@
-"""Two joints drawing characters: are torques right, and their inertial, Coriolis, gravity parts?
+"""Handwriting task: torques of a two-joint arm, and their inertial, Coriolis and gravity parts.
 
 Lutter, Ritter, Peters (2019), "Deep Lagrangian Networks".
 """
@@ -82,7 +82,7 @@ def parts_of(robot: Robot, q: Tensor, v: Tensor, a: Tensor) -> dict[str, Tensor]
 
 @torch.no_grad()
 def parts_by(model: DeLaN, q: Tensor, v: Tensor, a: Tensor) -> dict[str, Tensor]:
-    """The same by the network's own mass matrix and potential."""
+    """The same from the network's mass matrix and potential."""
     H, gravity = model.mass_matrix(q), model.gravity(q)
     free = model(q, v, torch.zeros_like(v))  # -H⁻¹ (c + g)
     inertial = torch.einsum("bij,bj->bi", H, a)

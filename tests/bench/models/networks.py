@@ -1,11 +1,11 @@
-"""`discover bench networks`: what trained networks have learned, and how far it carries them.
+"""`discover bench networks`: what trained networks have learned, and how far that extrapolates.
 
 Families × coverage of the training data × number of samples × seeds, each network examined as any
-black box is. Reported, never scored: of a network nobody knows beforehand what it has learned.
+black box is. Reported, not scored: what a network has learned is not known beforehand.
 
     discover bench networks [--out DIR] [--workers N] [--seeds 0,1,…] [--device D] [--budget S]
 
-Seed by seed: a run that is cut short has seen some of everything, and goes on where it was cut.
+Seed by seed: a run that was cut short holds some of everything, and goes on where it was cut.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from discover import models
 from discover.artifacts import value_hash, write_text
 from discover.blackbox.region import Region
 from discover.data import simulated
+from discover.data.settings import Data
 from discover.errors import WorldlawError
 from discover.judgement.evidence import number_to_json
-from discover.judgement.verdict import rules
-from discover.study.recipe_tables import Data
+from discover.judgement.thresholds import rules
 from discover.training.loop import TrainingConfig
 from discover.training.train import choose_device, device_name, train
 from kinematics import Robot
 from tests.bench.models import families, networks_report
-from tests.bench.trials import kept, machine, run_trials
+from tests.bench.trials import machine, run_trials, stored
 
 FOLDER = Path("reports") / "networks"
 RECORDS = "networks"
@@ -89,7 +89,7 @@ def main(
     try:
         run_trials(asked, measure, folder, workers, say, RECORDS)
     finally:
-        held = kept(folder, RECORDS)
+        held = stored(folder, RECORDS)
         rows = [held[t["id"]] for t in asked if t["id"] in held]
         if rows:
             write_text(folder / "report.md", networks_report.write(rows, len(asked), folder))
@@ -97,7 +97,7 @@ def main(
 
 
 def settings() -> dict[str, Any]:
-    """What decides a measurement besides the trial's own words."""
+    """The settings that a stored measurement depends on, besides those of its trial."""
     return {
         "kept": "evidence",  # no verdicts: the report judges by the thresholds of its day
         "families": FAMILIES,
@@ -130,7 +130,7 @@ def _trials(seeds: Sequence[int], device: str, budget: float) -> list[dict[str, 
 
 
 def asked_for() -> set[str]:
-    """The names of the evidence that a verdict rests on."""
+    """The names of the evidence that verdicts use."""
     return {rule.evidence for rule in rules()}
 
 
@@ -156,7 +156,7 @@ def region_of(robot: Robot, whole: Region, coverage: str) -> Region:
 
 
 def measure(trial: dict[str, Any]) -> dict[str, Any]:
-    """One network trained and examined; where that cannot be done, why."""
+    """One network trained and examined; "refused" and why, where that cannot be done."""
     try:
         return _short(_measure(trial)) | {"machine": machine()}
     except (WorldlawError, RuntimeError) as error:  # torch raises RuntimeError
@@ -206,7 +206,7 @@ def _measure(trial: dict[str, Any]) -> dict[str, Any]:
 
 
 def _short(told: Any) -> Any:
-    """Four digits of each number that is not whole: hundreds of networks are kept."""
+    """Floats rounded to four digits, since hundreds of networks are stored."""
     if isinstance(told, dict):
         return {key: _short(value) for key, value in told.items()}
     if isinstance(told, list):

@@ -1,4 +1,4 @@
-"""The report of `discover bench networks`: verdicts and reach, with intervals, over the seeds."""
+"""The report of `discover bench networks`: verdicts and reach over the seeds, with intervals."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Rows = Sequence[dict[str, Any]]
 
 
 def write(rows: Rows, asked: int, folder: Path) -> str:
-    """Markdown with figures drawn into `folder`; rows are the records kept, of `asked` trials."""
+    """Markdown, with figures drawn into `folder`; `rows` are the records of `asked` trials."""
     good = [judged(row) for row in rows if "refused" not in row]
     machines = sorted({row["machine"] for row in rows})
     lines = [
         "# What trained networks have learned",
         "",
         f"{len(rows)} of {asked} networks are trained and examined, by `discover bench networks` "
-        f"on {' and '.join(machines)}; a network is asked as any black box is (budget *quick*), in "
-        "the box that it was trained on. *Narrow* is half the wide box in every direction; the "
+        f"on {' and '.join(machines)}; a network is examined as any black box is (budget *quick*), "
+        "in the box that it was trained on. *Narrow* is half the wide box in every direction; the "
         "*full circle* turns every joint all the way; the *hole* leaves out the inner half of the "
-        "configurations; *trajectories* are met under smooth random joint forces. Nobody knows "
-        "beforehand what a network has learned, so nothing here is scored. Shares have 95 % Wilson "
+        "configurations; *trajectories* follow smooth random joint forces. What a network has "
+        "learned is not known beforehand, so nothing here is scored. Shares have 95 % Wilson "
         "intervals; medians over the seeds have 95 % intervals of order statistics (the whole "
         "range, where there are fewer than six). Reach: how many half-widths of its own box the "
         "law found goes on describing the network, at most "

@@ -1,4 +1,4 @@
-"""The free double pendulum of the Lagrangian network: does a learned model keep the energy?
+"""Energy task: the error in energy of forecasts of the free double pendulum.
 
 Cranmer et al. (2020), "Lagrangian Neural Networks".
 """
@@ -54,7 +54,7 @@ def measure(name: str, *, device: str = "cpu", train_s: float = TRAIN_S) -> dict
     kind, options, lr = CONTENDERS[name]
     robot = pendulum()
     data = motions(robot, MOTIONS, seed=0)
-    fresh = motions(robot, 20, seed=1)
+    test = motions(robot, 20, seed=1)
     start = starts(STARTS, seed=2)
     steps = round(SECONDS / DT)
     truth = compiled(kinematics.compile(robot, "aba"))
@@ -67,15 +67,15 @@ def measure(name: str, *, device: str = "cpu", train_s: float = TRAIN_S) -> dict
         still = torch.zeros_like(start)
         return energy_error(forecast.forecast(dynamics, robot, start, still, dt=DT, steps=steps))
 
-    assert fresh.a is not None
+    assert test.a is not None
     with torch.no_grad():
-        said = result.model(fresh.q, fresh.v, fresh.tau)
+        said = result.model(test.q, test.v, test.tau)
     return {
         "kind": kind,
         "energy_error": energy_off(result.model),
         "own": energy_off(truth),
         "samples": len(data),
-        "acceleration_error": relative_error(said, fresh.a),
+        "acceleration_error": relative_error(said, test.a),
         "parameters": result.model.parameter_count(),
         "train_s": result.metrics["seconds"],
         "epochs": len(result.history),
@@ -84,7 +84,7 @@ def measure(name: str, *, device: str = "cpu", train_s: float = TRAIN_S) -> dict
 
 
 def settings() -> dict[str, Any]:
-    """What decides a measurement, besides contender and budget."""
+    """The settings that a stored measurement depends on, besides contender and budget."""
     return {
         "motions": [MOTIONS, LASTING, EVERY],
         "forecast": [STARTS, SECONDS, DT],

@@ -1,8 +1,8 @@
-"""`discover bench published`: held to published figures, on data of our own simulator.
+"""`discover bench published`: comparison with published figures, on data of our own simulator.
 
-Two tasks that later papers compare with: the free double pendulum of the Lagrangian network, and
-the two-joint characters of the deep Lagrangian network. How we read the papers stands in the
-report, since neither gives every number that would be needed to repeat it.
+Two tasks that later papers compare with: energy of the free double pendulum (Lagrangian neural
+networks) and handwriting of a two-joint arm (deep Lagrangian networks). The report states how we
+read the papers, since neither gives every number that is needed to repeat it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 from discover.artifacts import value_hash, write_text
 from discover.report.numbers import number
-from tests.bench.models import handwriting as characters
-from tests.bench.models import pendulum_energy as swinging
+from tests.bench.models import handwriting, pendulum_energy
 from tests.bench.trials import machine, run_trials
 
 FOLDER = Path("reports") / "published"
-CHARACTERS, SWINGING = "characters", "swinging"
+# Names of the tasks in stored records.
+HANDWRITING, PENDULUM = "characters", "swinging"
 
 
 def main(
@@ -29,7 +29,7 @@ def main(
     device: str = "cpu",
     budget: float | None = None,
 ) -> None:
-    """Run what is not measured yet, and write report.md.
+    """Run the tasks that are not stored yet and write report.md.
 
     workers: networks trained at once. device: where. budget: seconds of training each.
     """
@@ -40,15 +40,16 @@ def main(
 
 
 def _trials(device: str, budget: float | None) -> list[dict[str, Any]]:
-    tasks = [(SWINGING, name) for name in swinging.CONTENDERS] + [(CHARACTERS, "DeLaN")]
+    tasks = [(PENDULUM, name) for name in pendulum_energy.CONTENDERS] + [(HANDWRITING, "DeLaN")]
     return [
         {
             "id": f"{task}.{name.lower().replace(' ', '_')}",
             "task": task,
             "name": name,
             "device": device,
-            "budget": budget or (swinging.TRAIN_S if task == SWINGING else characters.TRAIN_S),
-            "identity": value_hash([task, name, swinging.settings(), budget]),
+            "budget": budget
+            or (pendulum_energy.TRAIN_S if task == PENDULUM else handwriting.TRAIN_S),
+            "identity": value_hash([task, name, pendulum_energy.settings(), budget]),
         }
         for task, name in tasks
     ]
@@ -57,10 +58,10 @@ def _trials(device: str, budget: float | None) -> list[dict[str, Any]]:
 def measure(trial: dict[str, Any]) -> dict[str, Any]:
     """One network on one task."""
     told: dict[str, Any] = {"device": trial["device"], "train_s": trial["budget"]}
-    if trial["task"] == SWINGING:
-        found = swinging.measure(trial["name"], **told)
+    if trial["task"] == PENDULUM:
+        found = pendulum_energy.measure(trial["name"], **told)
     else:
-        found = characters.measure(**told)
+        found = handwriting.measure(**told)
     return found | {"machine": machine()}
 
 
@@ -68,30 +69,30 @@ def report(rows: list[dict[str, Any]]) -> str:
     """The tasks as Markdown, beside the published figures."""
     machines = sorted({row["machine"] for row in rows})
     lines = [
-        "# Held to published figures",
+        "# Comparison with published figures",
         "",
         f"Measured by `discover bench published` on {' and '.join(machines)}; simulated here.",
         "",
-        *_swinging([row for row in rows if row["task"] == SWINGING]),
+        *_pendulum([row for row in rows if row["task"] == PENDULUM]),
     ]
     for row in rows:
-        if row["task"] == CHARACTERS:
-            lines += ["", *_characters(row)]
+        if row["task"] == HANDWRITING:
+            lines += ["", *_handwriting(row)]
     return "\n".join(lines) + "\n"
 
 
-def _swinging(rows: list[dict[str, Any]]) -> list[str]:
+def _pendulum(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
         "## The free double pendulum (Cranmer et al. 2020)",
         "",
-        swinging.READING,
+        pendulum_energy.READING,
         "",
-        "| model | energy off, here | published | error of a on fresh states | samples | "
+        "| model | energy off, here | published | error of a on test motions | samples | "
         "parameters | epochs | training [s] | on |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        published = swinging.PUBLISHED.get(row["kind"])
+        published = pendulum_energy.PUBLISHED.get(row["kind"])
         lines.append(
             f"| {row['name']} | **{number(row['energy_error'], 2)}** | "
             f"{'–' if published is None else f'{published:g}'} | "
@@ -109,11 +110,11 @@ def _swinging(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _characters(told: dict[str, Any]) -> list[str]:
+def _handwriting(told: dict[str, Any]) -> list[str]:
     lines = [
         "## Characters drawn by two joints (Lutter et al. 2019)",
         "",
-        characters.READING,
+        handwriting.READING,
         "",
         "| mean squared error | here [(N·m)²] | published | mean square of the torque itself | "
         "share |",
@@ -121,7 +122,7 @@ def _characters(told: dict[str, Any]) -> list[str]:
     ]
     for name, row in told["parts"].items():
         lines.append(
-            f"| {name} | **{row['mse']:.1e}** | {characters.PUBLISHED[name]:.1e} | "
+            f"| {name} | **{row['mse']:.1e}** | {handwriting.PUBLISHED[name]:.1e} | "
             f"{number(row['meansquare'])} | {row['mse'] / row['meansquare']:.1e} |"
         )
     return [

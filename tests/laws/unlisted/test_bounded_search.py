@@ -9,7 +9,7 @@ import kinematics
 from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
 from discover.blackbox.region import Region
-from discover.calibration.planted.quadruped import quadruped
+from discover.calibration.planted.catalogue import quadruped
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit, whiten
 from discover.laws.search import greedy_search

@@ -2,12 +2,12 @@
 
 import json
 
-import planted_laws
 import torch
 from threadpoolctl import threadpool_limits
 
 import discover
 import kinematics
+from tests.bench.laws.lists import first
 from tests.bench.laws.planting import plant, with_noise
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
@@ -15,7 +15,7 @@ REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
 
 def law_on(threads: int) -> str:
     robot = kinematics.load("double_pendulum")
-    planted = next(x for x in planted_laws.laws(robot) if x.name == "sin 3q")
+    planted = next(x for x in first.laws(robot) if x.name == "sin 3q")
     model = with_noise(plant(robot, planted, REGION), robot, REGION, 1e-3, 5)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

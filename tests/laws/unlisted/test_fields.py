@@ -3,7 +3,6 @@
 import pytest
 import sympy
 import torch
-from planted_laws import tip
 
 import kinematics
 from discover import Region
@@ -15,7 +14,7 @@ from discover.laws.rigid_body.fit import fit
 from discover.laws.search.point_forces import points_in_frames
 from discover.laws.search.residual_search import search_residual_forces
 from discover.laws.search.variables import Point
-from tests.bench.laws.planting import PlantedLaw, plant
+from tests.bench.laws.planting import PlantedLaw, plant, tip
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 PLACE = (0.15, 0.0, -0.55)

@@ -11,7 +11,14 @@ from discover import Region
 from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
 from discover.laws.extensions.terms import symbols
-from discover.laws.pareto import apart, candidate, decide, front, near, seen_far
+from discover.laws.pareto import (
+    candidate,
+    decide_ties,
+    pareto_front,
+    tied_with_best,
+    with_distinguishing_queries,
+    with_far_errors,
+)
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 from discover.laws.search.force_directions import joint_candidates
@@ -48,7 +55,7 @@ def laws():
 
 
 def test_a_front_goes_from_short_to_long_and_each_is_better(laws):
-    members = front(laws)
+    members = pareto_front(laws)
     sizes, errors = [m.size for m in members], [m.inside for m in members]
     assert sizes == sorted(sizes)
     assert errors == sorted(errors, reverse=True)
@@ -59,17 +66,17 @@ def test_a_front_goes_from_short_to_long_and_each_is_better(laws):
 
 def test_errors_far_out_are_those_of_the_law_there(laws):
     far = answers(200, 3, reach=2.5)
-    bodies, wrong, right = seen_far(laws, far)
+    bodies, wrong, right = with_far_errors(laws, far)
     assert right.far < 1e-8 < wrong.far < bodies.far
 
 
 def test_laws_of_the_same_length_are_near_and_the_question_tells_them_apart(laws):
-    close = near(laws)
+    close = tied_with_best(laws)
     assert [c.length for c in close] == [0.0, 2.0]
     pool = sampling.Batch(*(2.5 * x for x in sampling.sample(REGION, ROBOT, 200, 5)))
-    first, second = apart(close, pool)
-    assert first.question is None
-    own = second.fit.predict(*second.question) - first.fit.predict(*second.question)
+    first, second = with_distinguishing_queries(close, pool)
+    assert first.query is None
+    own = second.fit.predict(*second.query) - first.fit.predict(*second.query)
     assert float((own / first.fit.scale).abs().max()) == pytest.approx(second.difference)
     every = (second.fit.predict(*pool) - first.fit.predict(*pool)) / first.fit.scale
     assert second.difference == pytest.approx(float(every.abs().max()))
@@ -83,9 +90,9 @@ def test_the_answer_decides_and_noise_as_large_as_the_difference_does_not(laws):
         asked.append(len(batch.q))
         return Answers(q=batch.q, v=batch.v, tau=batch.tau, a=truth(*batch))
 
-    chosen = decide(near(laws), pool, ask, floor=1e-4)
+    chosen = decide_ties(tied_with_best(laws), pool, ask, floor=1e-4)
     assert chosen[0].expressions[0].has(sympy.tanh)
     assert 0 < sum(asked) <= 8
-    unmoved = decide(near(laws), pool, ask, floor=10.0)
+    unmoved = decide_ties(tied_with_best(laws), pool, ask, floor=10.0)
     assert unmoved[0].expressions[0].has(sympy.atan)
     assert len(asked) == 1

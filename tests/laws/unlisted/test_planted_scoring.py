@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import planted_laws
 import pytest
 import sympy
 import torch
@@ -13,6 +12,7 @@ from discover.blackbox import sampling
 from discover.laws import RigidBodyLaw
 from discover.laws.extensions.terms import symbols
 from discover.laws.search.force_directions import joint_candidates
+from tests.bench.laws.lists import first
 from tests.bench.laws.planting import plant, with_noise
 from tests.bench.laws.scoring import score
 
@@ -26,14 +26,14 @@ def robot():
 
 @pytest.fixture(scope="module")
 def truth(robot):
-    law = next(x for x in planted_laws.laws(robot) if x.name == "sin 3q")
+    law = next(x for x in first.laws(robot) if x.name == "sin 3q")
     return plant(robot, law, REGION)
 
 
 def _law(robot, shape, coefficient, name):
     direction = next(c for c in joint_candidates(robot).directions if c.name == "force on joint 1")
     term = replace(direction.term(shape), name=name).with_coefficient(coefficient)
-    return RigidBodyLaw(robot=robot, extra=(term,), size=9)
+    return RigidBodyLaw(robot=robot, extensions=(term,), size=9)
 
 
 def _size(robot, truth):
@@ -66,7 +66,7 @@ def test_a_right_place_with_a_function_that_is_off_is_structure_only(robot, trut
 def test_a_wrong_feature_a_bare_body_and_nothing_score_nothing(robot, truth):
     q2 = symbols(2)["q"][1]
     wrong = _law(robot, sympy.sin(3 * q2), 1.0, "force on joint 1, function of q2")
-    for law in (wrong, RigidBodyLaw(robot=robot, extra=(), size=9), None):
+    for law in (wrong, RigidBodyLaw(robot=robot, size=9), None):
         found = score(law, truth, robot, REGION)
         assert not found.structure
         assert not found.closed
@@ -80,7 +80,7 @@ def test_a_tautology_spans_everything_and_still_scores_nothing(robot, truth):
         name="force share on all joints",
         shape=(tau[0], tau[1]),
     )
-    found = score(RigidBodyLaw(robot=robot, extra=(term,), size=9), truth, robot, REGION)
+    found = score(RigidBodyLaw(robot=robot, extensions=(term,), size=9), truth, robot, REGION)
     assert not found.structure
 
 

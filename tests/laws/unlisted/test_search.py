@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from planted_laws import tip
 
 import kinematics
 from discover import Region
@@ -11,9 +10,8 @@ from discover.blackbox.contract import Answers
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 from discover.laws.search.residual_search import law_within_region, search_residual_forces
-from tests.bench.laws import distilled as taught
-from tests.bench.laws.planting import PlantedLaw, laws_of, plant
-from tests.bench.laws.scoring import score
+from tests.bench.laws import distilled
+from tests.bench.laws.planting import PlantedLaw, plant, tip
 
 REGION = Region(q=1.0, v=2.0, tau=5.0)
 
@@ -111,20 +109,10 @@ def test_inside_only_a_law_is_told_from_an_error_of_the_networks_own(planted):
 
 @pytest.mark.slow
 def test_a_network_hands_over_the_law_that_it_was_taught():
-    for trial in taught.trials([0]):
-        record = taught.run(trial)
+    for trial in distilled.trials([0]):
+        record = distilled.run(trial)
         assert record["structure"], trial["law"]
         assert record["closed"], trial["law"]
-
-
-def test_laws_for_the_bench_are_beside_the_tests_and_differ_by_name():
-    pendulum, arm = kinematics.load("double_pendulum"), kinematics.load("panda")
-    counts = {"planted_laws": 40, "fresh_laws": 15, "stranger_laws": 17, "taught_laws": 3}
-    for file, count in counts.items():
-        names = [law.name for law in laws_of(file)(pendulum)]
-        assert len(set(names)) == count
-    assert len(laws_of("arm_laws")(arm)) == 14
-    assert score(None, lambda *x: kinematics.aba(pendulum, *x), pendulum, REGION).found == []
 
 
 def test_a_body_whose_end_stands_still_is_no_obstacle():

@@ -2,7 +2,6 @@
 
 import json
 
-import planted_laws
 import pytest
 import sympy
 import torch
@@ -12,6 +11,7 @@ import kinematics
 from discover.blackbox import sampling
 from discover.blackbox.contract import relative_error
 from discover.laws import from_dict
+from tests.bench.laws.lists import first
 from tests.bench.laws.planting import plant
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
@@ -35,7 +35,7 @@ def robot():
     [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SOME],
 )
 def test_a_planted_law_is_written_down_and_holds_far_out(robot, name):
-    planted = next(x for x in planted_laws.laws(robot) if x.name == name)
+    planted = next(x for x in first.laws(robot) if x.name == name)
     model = plant(robot, planted, REGION)
     exam = discover.examine(model, robot, REGION)
     assert exam.verdict == "alternative law"
@@ -51,12 +51,6 @@ def test_a_planted_law_is_written_down_and_holds_far_out(robot, name):
     torch.testing.assert_close(compiled, exam.law(*states)[:20], rtol=1e-8, atol=1e-8)
     for target in ("sympy", "python", "torch", "c", "latex"):
         assert exam.law.export(target).strip()
-
-
-def test_forty_laws_half_of_them_outside_the_atoms(robot):
-    laws = planted_laws.laws(robot)
-    assert len(laws) == 40
-    assert sum(x.outside for x in laws) >= 20
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -16,10 +16,7 @@ import numpy as np
 import sympy
 
 from discover.errors import RecipeError
-from discover.judgement.thresholds import whole
-
-SAMPLES = whole("search.effective_samples")
-ALPHABET_SIZE = whole("search.alphabet_size")
+from discover.laws.contract import ALPHABET_SIZE, EFFECTIVE_SAMPLES
 
 
 def symbols_used(expression: sympy.Expr) -> int:
@@ -39,7 +36,7 @@ def _counted(x: sympy.Basic) -> int:
 
 
 def description(
-    error: float, symbols: int, n: float = SAMPLES, alphabet: int = ALPHABET_SIZE
+    error: float, symbols: int, n: float = EFFECTIVE_SAMPLES, alphabet: int = ALPHABET_SIZE
 ) -> float:
     """Length in nats, of n effective samples' errors and of the formula."""
     return n * math.log(max(error, 1e-300)) + symbols * math.log(alphabet)
@@ -50,8 +47,8 @@ def formula_length(error: float, symbols: int, numbers: int, floor: float) -> fl
 
     The numbers are priced apart from the symbols: half a log of the effective samples each.
     """
-    nats = SAMPLES * math.log(max(error, floor, 1e-300))
-    return nats + symbols * math.log(ALPHABET_SIZE) + 0.5 * numbers * math.log(SAMPLES)
+    nats = EFFECTIVE_SAMPLES * math.log(max(error, floor, 1e-300))
+    return nats + symbols * math.log(ALPHABET_SIZE) + 0.5 * numbers * math.log(EFFECTIVE_SAMPLES)
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,9 @@ class Front:
     def __len__(self) -> int:
         return len(self.members)
 
-    def best(self, floor: float, n: int = SAMPLES, alphabet: int = ALPHABET_SIZE) -> Member:
+    def best(
+        self, floor: float, n: int = EFFECTIVE_SAMPLES, alphabet: int = ALPHABET_SIZE
+    ) -> Member:
         """The shortest description, n effective samples, errors below `floor` no evidence."""
         return min(
             self.members,

@@ -7,7 +7,7 @@ their answer with what they feel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,12 +17,19 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold
-from discover.laws.extensions.io_nonlinearity import alters_answers, answered, felt
+from discover.laws.extensions.io_nonlinearity import bodies_input, has_output_function, law_output
 from discover.laws.rigid_body.family import Design, Family
-from discover.laws.rigid_body.fit import HUBER, Fit, design_of, fit, robust_cost
-from discover.laws.solvers import WILD, error_after_a_step, least_squares_from, solved_columns
+from discover.laws.rigid_body.fit import Fit, design_of, fit
+from discover.numerics import (
+    batched_jacobian,
+    finite,
+    minimise_squares,
+    predicted_error,
+    robust_cost,
+    solve_or_zero,
+)
 
-_STEP = 1e-6
+_EVALUATIONS = 20  # of the slopes in a fit with a known nonlinearity
 _EVEN = threshold("search.outlier_share")
 
 
@@ -181,7 +188,7 @@ class NonlinearityProblem:
         a = design.acceleration(theta, asked["tau"])
         z, out = self._answered(a, c)
         a, z = torch.nan_to_num(a), torch.nan_to_num(z)
-        slopes = -solved_columns(design.inertia(theta), design.columns(a))
+        slopes = -solve_or_zero(design.inertia(theta), design.columns(a))
         if self.kind.place == "a":
             slopes = self._gain(a, z, c) @ slopes
             pushed = torch.diag_embed(a if self.kind.factor else torch.ones_like(a))
@@ -201,27 +208,21 @@ class NonlinearityProblem:
         """d(altered answer) / d(the bodies' own) (n, nv, nv)."""
         if self.kind.quantity != "a":
             return torch.diag_embed(self.values(torch.ones_like(a), z, c))
-        return _slopes(lambda near: self._answered(near, c)[1], a)
+        return torch.nan_to_num(batched_jacobian(lambda x: self._answered(x, c)[1], a))
 
     def _sensitivity(self, theta: Tensor, asked: dict[str, Tensor], design: Design) -> Tensor:
         """d(the bodies' answer) / d(what they feel of joint j) (n, nv, nv)."""
         n, nv = asked["v"].shape
         if self.kind.place == "tau":
-            return solved_columns(
+            return solve_or_zero(
                 design.inertia(theta), torch.eye(nv, dtype=theta.dtype).expand(n, -1, -1)
             )
-        place, columns = self.kind.place, []
-        for j in range(nv):
-            move = torch.zeros(nv, dtype=theta.dtype)
-            move[j] = 1e-5 * float(asked[place][:, j].abs().mean().clamp_min(1e-6))
-            ahead, behind = (
-                self.family.acceleration(
-                    theta, *({**asked, place: asked[place] + s * move}).values()
-                )
-                for s in (1.0, -1.0)
-            )
-            columns.append((ahead - behind) / (2 * move[j]))
-        return torch.nan_to_num(torch.stack(columns, -1))
+        place = self.kind.place
+
+        def answer(x: Tensor) -> Tensor:
+            return self.family.acceleration(theta, *({**asked, place: x}).values())
+
+        return torch.nan_to_num(batched_jacobian(answer, asked[place], 1e-5))
 
     def function_slopes(self, seen: Linearisation, c: Sequence[Tensor]) -> list[Tensor]:
         """d(answer) / d(parameters of each function), each (n, nv, size), in units of the scale."""
@@ -245,24 +246,23 @@ class NonlinearityProblem:
 
         What a flexible function cannot follow, as a kink, shows in few answers.
         """
-        x = least_squares_from(self.residual, self.jacobian, x, evaluations)
+        x = minimise_squares(self.residual, self.jacobian, x, evaluations)
         r = torch.nan_to_num(self.residual(x))
         if rough or robust_cost(r) > _EVEN * float(r.square().mean()):
             return x
-        limit = HUBER * 1.4826 * float(r.abs().median())
-        return least_squares_from(self.residual, self.jacobian, x, evaluations, limit)
+        return minimise_squares(self.residual, self.jacobian, x, evaluations, robust=True)
 
     def promises(self, x: Tensor) -> float:
         """The error that one step from x promises to leave."""
-        return error_after_a_step(self.residual, self.jacobian, x)
+        return predicted_error(self.residual, self.jacobian, x)
 
 
 def fit_with_nonlinearities(family: Family, answers: Answers, start: Tensor, like: Fit) -> Fit:
     """The fit of bodies and terms with the family's nonlinearities, as they stand, from `start`."""
     nonlinearities, bare = family.nonlinearities, family.bare
-    q, v, tau = felt(nonlinearities, answers.q, answers.v, answers.tau)
+    q, v, tau = bodies_input(nonlinearities, answers.q, answers.v, answers.tau)
     inner = Answers(q=q, v=v, tau=tau, a=answers.a)
-    if not alters_answers(nonlinearities):
+    if not has_output_function(nonlinearities):
         found = fit(bare, inner, start=start, scale=like.scale)
         return replace(found, family=family)
     design = design_of(bare, inner)
@@ -270,17 +270,18 @@ def fit_with_nonlinearities(family: Family, answers: Answers, start: Tensor, lik
     def residual(theta: Tensor) -> Tensor:
         a = design.acceleration(theta, tau)
         return (
-            answers.a - answered(nonlinearities, answers.q, answers.v, answers.tau, a)
+            answers.a - law_output(nonlinearities, answers.q, answers.v, answers.tau, a)
         ) / like.scale
 
     def jacobian(theta: Tensor) -> Tensor:
         a = torch.nan_to_num(design.acceleration(theta, tau))
         asked = (answers.q, answers.v, answers.tau)
-        gain = _slopes(lambda near: answered(nonlinearities, *asked, near), a) / like.scale[:, None]
-        return torch.nan_to_num(gain @ solved_columns(design.inertia(theta), design.columns(a)))
+        gain = batched_jacobian(lambda x: law_output(nonlinearities, *asked, x), a)
+        gain = torch.nan_to_num(gain) / like.scale[:, None]
+        return torch.nan_to_num(gain @ solve_or_zero(design.inertia(theta), design.columns(a)))
 
-    theta = least_squares_from(residual, jacobian, start, _EVALUATIONS)
-    r, J = torch.nan_to_num(residual(theta), nan=WILD), jacobian(theta).flatten(0, 1)
+    theta = minimise_squares(residual, jacobian, start, _EVALUATIONS)
+    r, J = finite(residual(theta)), jacobian(theta).flatten(0, 1)
     variance = r.square().sum() / max(1, r.numel() - len(theta))
     norms = J.norm(dim=0).clamp_min(1e-300)
     inverse = torch.linalg.pinv((J / norms).T @ (J / norms), rtol=1e-12, hermitian=True)
@@ -291,13 +292,3 @@ def fit_with_nonlinearities(family: Family, answers: Answers, start: Tensor, lik
         covariance=variance * inverse / norms[:, None] / norms,
         error=float(r.square().mean().sqrt()),
     )
-
-
-def _slopes(altered: Callable[[Tensor], Tensor], a: Tensor) -> Tensor:
-    """d(altered) / d(a) at a (n, nv), by central differences: (n, nv, nv)."""
-    steps = torch.diag(_STEP * a.abs().mean(0).clamp_min(1e-9))
-    columns = [(altered(a + h) - altered(a - h)) / (2 * h.max()) for h in steps]
-    return torch.nan_to_num(torch.stack(columns, -1))
-
-
-_EVALUATIONS = 20

@@ -18,8 +18,8 @@ import sympy
 import torch
 from torch import Tensor
 
+from discover import numerics
 from discover.judgement.thresholds import threshold, whole
-from discover.laws import solvers as least_squares
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.tabulated import Basis, Table
 from discover.laws.rigid_body.fit import Fit
@@ -28,7 +28,6 @@ from discover.laws.search.basis_search import BasisExpansion
 from discover.laws.search.nonlinearities.io_fit import Group, NonlinearityKind, NonlinearityProblem
 from discover.laws.search.variables import vocabulary
 
-_STEP = 1e-6  # of a parameter, in central differences
 _OWN = 1e-4  # of a corner's length: less beside splines and bodies is rounding
 _PLACES = whole("search.corner_places")
 _END = threshold("search.corner_margin")
@@ -153,13 +152,8 @@ class Formula:
         return torch.from_numpy(np.asarray(total)).reshape(z.shape)
 
     def slopes(self, z: Tensor, c: Tensor) -> Tensor:
-        """d(value) / d(c) by central differences: (*z.shape, size)."""
-        columns = []
-        for i in range(len(c)):
-            step = torch.zeros_like(c)
-            step[i] = _STEP * max(abs(float(c[i])), 1e-2)
-            columns.append((self(z, c + step) - self(z, c - step)) / (2 * step[i]))
-        return torch.stack(columns, -1)
+        """d(value) / d(c): (*z.shape, size)."""
+        return torch.stack(numerics.differences(lambda x: self(z, x), c), -1)
 
     def scaled(self, c: Tensor, factor: float) -> Tensor:
         """The parameters of `factor` times the function."""
@@ -189,7 +183,7 @@ def with_corners(
     theta, *c = x.split(problem.split)
     seen = problem.at(x)
     J = torch.cat([seen.slopes, *problem.function_slopes(seen, c)], -1).flatten(0, 1)
-    U = least_squares.orthonormal(torch.nan_to_num(J, posinf=0.0, neginf=0.0))
+    U = numerics.orthonormal(torch.nan_to_num(J, posinf=0.0, neginf=0.0))
     left = torch.nan_to_num(seen.residual).flatten()
     left = left - U @ (U.T @ left)
     before, groups, start = float(left.norm()), [], []
@@ -201,7 +195,7 @@ def with_corners(
         places = z.flatten().quantile(torch.linspace(_END, 1 - _END, _PLACES, dtype=z.dtype))
         bent = (z.unsqueeze(-1) - places).abs()  # (n, joints, places)
         columns = torch.nan_to_num(seen.pushed[..., joints] @ bent).flatten(0, 1)
-        columns = columns / least_squares.lengths(columns)
+        columns = columns / numerics.column_norms(columns)
         columns = columns - U @ (U.T @ columns)
         size = columns.norm(dim=0)
         gain = torch.where(size > _OWN, (columns.T @ left / size.clamp_min(_OWN)).square(), 0.0)

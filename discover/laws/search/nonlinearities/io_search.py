@@ -27,7 +27,7 @@ from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.regression.engines.contract import formula_length
-from discover.laws.rigid_body.fit import Fit, robust_cost
+from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.basis_search import search
 from discover.laws.search.basis_targets import function_targets, scale_free_directions
 from discover.laws.search.greedy_search import (
@@ -53,6 +53,7 @@ from discover.laws.search.nonlinearities.io_functions import (
 )
 from discover.laws.search.selection import Selection, candidate_length, refit
 from discover.laws.search.variables import has_points, vocabulary
+from discover.numerics import robust_cost
 
 KINDS = (
     NonlinearityKind("a", "a"),
@@ -381,7 +382,7 @@ def as_input_nonlinearity(
     coefficients = law.theta[k:].tolist()
     drive = [not t.physical for t in family.terms]
     own = [t for t in family.terms if not t.physical]
-    if not own or family.around or law.integrator is not None:
+    if not own or family.non_additive or law.integrator is not None:
         return None
     words = vocabulary(family.robot.nv)
     asked = [words[f"tau{j + 1}"] for j in range(family.robot.nv)]

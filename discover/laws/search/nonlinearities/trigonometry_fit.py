@@ -25,7 +25,7 @@ from discover.laws.extensions.surrogate_trigonometry import (
 from discover.laws.rigid_body.family import Design
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.nonlinearities.io_fit import Function
-from discover.laws.solvers import error_after_a_step, least_squares_from, solved_columns
+from discover.numerics import minimise_squares, predicted_error, solve_or_zero
 
 _GENERIC = SurrogateTrigonometry(ANGLE, 1 - ANGLE**2 / 3)
 
@@ -105,7 +105,7 @@ class TrigonometryProblem:
         a = torch.nan_to_num(design.acceleration(theta, self.answers.tau))
         nv, inertia = a.shape[-1], design.inertia(theta)
         columns = torch.cat([design.columns(a), *self._pushed(theta, turned, a)], -1)
-        made = torch.nan_to_num(solved_columns(inertia, columns) / self.scale[:, None])
+        made = torch.nan_to_num(solve_or_zero(inertia, columns) / self.scale[:, None])
         bodies, *pushed = made.split([self.family.size, nv, nv], -1)
         functions = [
             push @ function.slopes(self.answers.q, k)
@@ -121,7 +121,11 @@ class TrigonometryProblem:
     def _pushed(
         self, theta: Tensor, turned: tuple[Tensor, Tensor], a: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """d(left side) / d(sine of joint j), and of the cosine, each (n, nv, nv)."""
+        """d(left side) / d(sine of joint j), and of the cosine, each (n, nv, nv).
+
+        By a central difference, which is exact at degree two; the left side runs in compiled
+        programs, which torch.func cannot follow.
+        """
         x, nv = self.answers, a.shape[-1]
         k = self.family.basis.shape[1]
         step = torch.eye(nv, dtype=a.dtype).unsqueeze(1)  # (joint, 1, nv)
@@ -141,8 +145,8 @@ class TrigonometryProblem:
 
     def solve(self, x: Tensor, evaluations: int) -> Tensor:
         """Least squares from x."""
-        return least_squares_from(self.residual, self.jacobian, x, evaluations)
+        return minimise_squares(self.residual, self.jacobian, x, evaluations)
 
     def promises(self, x: Tensor) -> float:
         """The error that one step from x promises to leave."""
-        return error_after_a_step(self.residual, self.jacobian, x)
+        return predicted_error(self.residual, self.jacobian, x)

@@ -32,7 +32,7 @@ from discover.laws.extensions.surrogate_trigonometry import (
 )
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.regression.engines.contract import formula_length
-from discover.laws.rigid_body.fit import Fit, fit, robust_cost
+from discover.laws.rigid_body.fit import Fit, fit
 from discover.laws.search.basis_search import search
 from discover.laws.search.basis_targets import function_targets
 from discover.laws.search.greedy_search import (
@@ -52,6 +52,7 @@ from discover.laws.search.nonlinearities.io_functions import (
 from discover.laws.search.nonlinearities.trigonometry_fit import TrigonometryProblem
 from discover.laws.search.selection import Selection, candidate_length
 from discover.laws.search.variables import has_points
+from discover.numerics import robust_cost
 
 _OPERATIONS = threshold("search.trigonometry_operations")
 _ROWS_PER_COLUMN = whole("search.rows_per_column")

@@ -1,0 +1,191 @@
+"""The opening of an examination: a query session, and what its first answers show.
+
+Arguments are checked and a robot is inferred where none is given; then history dependence, noise
+floor and a first fit are taken from a few dozen answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import kinematics
+from discover.blackbox.contract import Answers, BlackBox
+from discover.blackbox.region import Region
+from discover.blackbox.session import BUDGETS, QuerySession
+from discover.blackbox.support import Box, Recorded, Support
+from discover.errors import ModelError, RegionError
+from discover.examination.metrics import fit_answers
+from discover.laws.extensions.terms import joint_terms
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import Fit, spread
+from discover.mechanism.coordinates import renumbered
+from discover.mechanism.free_base import infer_free_base
+from discover.mechanism.inference import (
+    InferredRobot,
+    coordinates_of,
+    infer_robot,
+    infer_robot_from_steps,
+)
+from discover.probes import history, noise
+from discover.probes.history import History
+from discover.probes.noise import NoiseFloor
+from kinematics import Robot
+
+
+def open_session(
+    model: Callable,
+    robot: Robot | str | None,
+    region: Region,
+    training_data: tuple | None,
+    *,
+    outputs: str,
+    dt: float | None,
+    budget: str,
+    seed: int,
+    within: str,
+    label_noise: Any | None,
+    root: str | None,
+) -> tuple[QuerySession, InferredRobot | None]:
+    """The session of `discover.examine`, whose arguments these are; and what was inferred from the
+    answers, where no robot is given. The model is then seen in the inferred numbering of its
+    coordinates, parents before children.
+
+    Raises ModelError and RegionError, each with one line.
+    """
+    if budget not in BUDGETS:
+        raise ModelError(f"expected a budget of {sorted(BUDGETS)}, found {budget!r}")
+    described = kinematics.load(robot) if isinstance(robot, str) else robot
+    if root not in (None, "free") or (root and described is not None):
+        raise ModelError(
+            f"expected root='free' or none, and only without a robot, found {root!r}: a robot's "
+            "description says what its root is"
+        )
+    inferred: InferredRobot | None = None
+    if described is None:
+        nv = coordinates_of(region)
+        bare = BlackBox(model, nv + (root == "free"), nv, outputs=outputs, dt=dt)
+        steps = infer_robot_from_steps if outputs == "next_state" else infer_robot
+        inferred = (infer_free_base if root == "free" else steps)(bare, region.resolve(nv), seed)
+        model, region, training_data = renumbered(model, region, training_data, inferred.order)
+        described = inferred.robot
+    training = None if training_data is None else _training_answers(training_data, described)
+    session = QuerySession(
+        blackbox=BlackBox(model, described.nq, described.nv, outputs=outputs, dt=dt),
+        robot=described,
+        support=_support(within, described, region, training),
+        budget=BUDGETS[budget],
+        seed=seed,
+        label_noise=_label_noise(label_noise, described.nv),
+        training=training,
+        geometry_known=inferred is None or inferred.geometry.known,
+    )
+    return session, inferred
+
+
+def _support(within: str, robot: Robot, region: Region, training: Answers | None) -> Support:
+    if within == "region":
+        return Box(robot=robot, region=region.resolve(robot.nv))
+    if within != "data":
+        raise RegionError(f"expected within='region' or 'data', found {within!r}")
+    if training is None:
+        raise RegionError("within='data' needs training_data=(q, v, tau, a), found none")
+    return Recorded.of(robot, training.q, training.v, training.tau)
+
+
+def _training_answers(data: tuple, robot: Robot) -> Answers:
+    """(q, v, tau, a) as the caller gave them, checked. Raises ModelError."""
+    if len(data) != 4:
+        raise ModelError(f"expected training_data as (q, v, tau, a), found {len(data)} arrays")
+    q, v, tau, a = (torch.as_tensor(x, dtype=torch.float64) for x in data)
+    nq, nv = robot.nq, robot.nv
+    if q.shape[-1] != nq or any(x.shape != (len(q), nv) for x in (v, tau, a)):
+        raise ModelError(
+            f"expected training_data of shapes (n, {nq}), (n, {nv}), (n, {nv}), (n, {nv}), found "
+            f"{', '.join(str(tuple(x.shape)) for x in (q, v, tau, a))}"
+        )
+    return Answers(q=q, v=v, tau=tau, a=a)
+
+
+def _label_noise(given: Any | None, nv: int) -> Tensor | None:
+    if given is None:
+        return None
+    noise = torch.as_tensor(given, dtype=torch.float64)
+    if noise.shape != (nv,) or not bool((noise >= 0).all()) or not bool(noise.isfinite().all()):
+        raise ModelError(
+            f"expected label_noise of shape ({nv},), finite and not negative, found "
+            f"{tuple(noise.shape)}: give one standard deviation a joint coordinate"
+        )
+    return noise
+
+
+_ROUNDING = 1e-10  # standardised: a residual below this is rounding, whatever was measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screen:
+    """The first answers, and what they show.
+
+    answers  in the region; scale (nv,) their spread in each joint [rad/s² | m/s²]
+    noise    the model's noise floor
+    history  whether answers depend on the query before
+    first    rigid bodies fitted to the first four fifths of the answers
+    """
+
+    answers: Answers
+    scale: Tensor
+    noise: NoiseFloor
+    history: History
+    first: Fit
+
+    @property
+    def fitting(self) -> Answers:
+        """The answers that the first fit was made to."""
+        return self.answers[: len(self.answers) * 4 // 5]
+
+    @property
+    def held_out(self) -> Answers:
+        """The others."""
+        return self.answers[len(self.answers) * 4 // 5 :]
+
+    @property
+    def gate(self) -> float:
+        """The standardised residual below which a law leaves nothing but rounding."""
+        return max(self.noise.rounding, _ROUNDING)
+
+    @property
+    def level(self) -> float:
+        """The same, with noise."""
+        return max(self.gate, self.noise.random)
+
+
+def screening(session: QuerySession) -> tuple[QuerySession, Screen]:
+    """The session to go on with, and the first answers.
+
+    Where an answer depends on the query before, the session returned repeats every query until its
+    answer has settled: all that follows then describes the settled model.
+    """
+    answers = _first_answers(session)
+    scale = spread(answers)
+    dependence = history.measure(session, answers, scale)
+    if dependence.kind is not None:
+        session = history.settled(session, dependence.kind, answers, scale)
+        answers = _first_answers(session)
+        scale = spread(answers)
+    floor = noise.measure(session, answers, scale)
+    cut = len(answers) * 4 // 5
+    first = fit_answers(session, Family.of(session.robot), answers[:cut], scale)
+    return session, Screen(
+        answers=answers, scale=scale, noise=floor, history=dependence, first=first
+    )
+
+
+def _first_answers(session: QuerySession) -> Answers:
+    """As many as the budget has, and three times as many numbers as a law has parameters."""
+    robot = session.robot
+    rows = 3 * (Family.of(robot).size + len(joint_terms(robot))) // robot.nv
+    return session.inside("screen", max(session.budget.screen, rows))

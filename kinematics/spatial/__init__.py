@@ -1,0 +1,1 @@
+"""Spatial vector algebra, rotations, and the transforms across a joint."""
