@@ -5,6 +5,7 @@ A law with terms is checked once more: is it equivalent to a rigid body, and has
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -30,7 +31,6 @@ from discover.laws.near_ties import front_laws, near_ties_of
 from discover.laws.pareto import Candidate
 from discover.laws.parts import front_of_fits, part_evidence, plain_rigid_body
 from discover.laws.rigid_body import lagrangian as helmholtz
-from discover.laws.rigid_body import lagrangian as lagrangians
 from discover.laws.rigid_body.consistency import Completion, complete
 from discover.laws.rigid_body.equivalence import to_rigid_body
 from discover.laws.rigid_body.fit import Fit
@@ -58,7 +58,7 @@ def describe(
     """
     if isinstance(outcome.law, ConstantLaw):
         return _constant(outcome.law, screen, outcome)
-    noise, law, drawn = screen.noise, outcome.law, outcome.curves
+    noise, fit, drawn = screen.noise, outcome.law, outcome.curves
     completion, notes = outcome.completion, list(outcome.notes)
     assert completion is not None
     if noise.labels:
@@ -69,12 +69,12 @@ def describe(
     inside, far = drawn["joint"].error[0], max(c.error[-1] for c in drawn.values())
     domain = _domain(drawn, tolerance(noise), outcome.edges)
     keeps = inside <= max(_DESCRIBES, 3 * noise.random)
-    slim, completion, dropped = _with_zeros(law, completion, session)
-    possible = completion.exact or completion.cost <= _CHEAP * law.error
+    slim, completion, dropped = _with_zeros(fit, completion, session)
+    possible = completion.exact or completion.cost <= _CHEAP * fit.error
     pi = completion.pi if possible and completion.armature is None else None
-    told = _with_parts(slim, pi, session, outcome).within(domain) if keeps else None
-    if told is not None and dropped:
-        told = replace(told, size=told.size - dropped)
+    law = _with_parts(slim, pi, session, outcome).within(domain) if keeps else None
+    if law is not None and dropped:
+        law = replace(law, size=law.size - dropped)
         notes.append(
             f"{dropped} of {len(slim.theta)} parameters are zero within their uncertainty, and so "
             "in the law."
@@ -85,20 +85,20 @@ def describe(
             f"nearest possible ones costs {completion.cost:.2g} of the spread of a"
             + ("." if session.geometry_known else ", in a geometry some of which is a guess.")
         )
-    if told is not None:
-        told, sentences = post_checked(told, outcome.session)
+    if law is not None:
+        law, sentences = post_checked(law, outcome.session)
         notes += sentences
     circles = full_circles.describe(outcome.session)
     force: list[Evidence] = []
-    if told is not None and _leaves_a_force(told, outcome.values):
-        force, sentence = _residual_force(told, outcome.session, noise)
+    if law is not None and _leaves_a_force(law, outcome.values):
+        force, sentence = _residual_force(law, outcome.session, noise)
         notes.append(sentence)
     local = identities.describe(outcome.session)
     intervals = {Name.LAW_ERROR_INSIDE: (drawn["joint"].low[0], drawn["joint"].high[0])}
-    rows = parameter_table(law, session.robot) if keeps else []
+    rows = parameter_table(fit, session.robot) if keeps else []
     return Description(
         evidence=[*evidence_of(outcome.values, intervals), *local, *circles, *force],
-        law=told,
+        law=law,
         reach=domain.reach,
         resolution=outcome.resolution
         or Resolution(max(inside, noise.level), max(far, noise.level)),
@@ -233,47 +233,49 @@ def post_checked(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw
     """The law, or the rigid body to which it is equivalent; and sentences on both checks."""
     if law.family == "rigid body" or law.integrator is not None:
         return law, []
-    inner = session.draw("standing", _COMPARED_STATES)
-    outer = session.support.shell(
-        "joint", 1.0, _COMPARED_DISTANCE, _COMPARED_STATES, session.seed + 7
-    )
-    notes = []
-    for batch, where in (
-        (outer, f"out to {_COMPARED_DISTANCE:g} half-widths"),
-        (inner, "in the region"),
-    ):
-        found = to_rigid_body(law, session.robot, batch)
-        if found.rigid:
-            same = replace(
-                RigidBodyLaw.from_fit(found.closest),
-                domain=law.domain, pareto_front=law.pareto_front, parts=law.parts,
+    n, seed = _COMPARED_STATES, session.seed + 7
+    inner = session.draw("standing", n)
+    outer = session.support.shell("joint", 1.0, _COMPARED_DISTANCE, n, seed)
+    outside = f"out to {_COMPARED_DISTANCE:g} half-widths"
+    misfits = []
+    for batch, where in ((outer, outside), (inner, "in the region")):
+        closest = to_rigid_body(law, session.robot, batch)
+        if closest.rigid:
+            rigid_body = replace(
+                RigidBodyLaw.from_fit(closest.closest),
+                domain=law.domain,
+                pareto_front=law.pareto_front,
+                parts=law.parts,
                 recursion=law.recursion,
-            )  # fmt: skip
-            return same, [
-                "Its terms are a rigid body in another form; the law is given as that body."
-            ]
-        if found.misfit == found.misfit and found.misfit < float("inf"):
-            notes.append(f"{found.misfit:.2g} {where}")
-    told = "The closest rigid body differs from the law by " + " and ".join(notes)
-    sentences = [f"{told} (of the spread of a)."] if notes else []
+            )
+            sentence = "Its terms are a rigid body in another form; the law is given as that body."
+            return rigid_body, [sentence]
+        if math.isfinite(closest.misfit):
+            misfits.append(f"{closest.misfit:.2g} {where}")
+    sentences = []
+    if misfits:
+        differs = " and ".join(misfits)
+        sentences.append(
+            f"The closest rigid body differs from the law by {differs} (of the spread of a)."
+        )
     if _has_conditions(law):
         conditions = helmholtz.conditions(law, *helmholtz.motions(law.robot.nv))
         sentences.append(f"Helmholtz's conditions on the law: {conditions}.")
         if conditions.exists:
-            law, told = _with_lagrangian(law)
-            sentences.append(told)
+            law, sentence = _with_lagrangian(law)
+            sentences.append(sentence)
     return law, sentences
 
 
 def _with_lagrangian(law: RigidBodyLaw) -> tuple[RigidBodyLaw, str]:
-    """The law with the Lagrangian of its terms, where one was found, and a sentence."""
-    found = lagrangians.fit_lagrangian(law)
-    if found is None:
+    """The law with the Lagrangian of its terms, where one is found, and a sentence."""
+    lagrangian = helmholtz.fit_lagrangian(law)
+    if lagrangian is None:
         return law, "A Lagrangian exists, but none was found in closed form."
-    told = sympy.sstr(found.expression.evalf(4))
-    return replace(law, terms_lagrangian=found.expression), (
-        f"Fitted Lagrangian: that of the bodies and `{told}`; its equations give the terms' forces "
-        f"to {found.misfit:.1g} of their size."
+    formula = sympy.sstr(lagrangian.expression.evalf(4))
+    return replace(law, terms_lagrangian=lagrangian.expression), (
+        f"Fitted Lagrangian: that of the bodies and `{formula}`; its equations give the terms' "
+        f"forces to {lagrangian.misfit:.1g} of their size."
     )
 
 

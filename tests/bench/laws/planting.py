@@ -84,6 +84,8 @@ def plant(robot: Robot, law: PlantedLaw, region: Region, strength: float = STREN
         return scaled(1.0)
     plain = kinematics.aba(robot, *states)
     size = size_for(scaled, states, plain, strength, low=1e-5, high=1e3, halvings=50)
+    if size is None:  # a law of small numbers, such as a square of centimetres
+        size = size_for(scaled, states, plain, strength, low=1e3, high=1e6, halvings=50)
     if size is None:
         raise ValueError(f"expected a law that can change accelerations, found {law.name!r}")
     return scaled(size)

@@ -20,24 +20,22 @@ from discover.laws.extensions.terms import forces
 from discover.laws.search.basis_functions import catalogue
 from discover.laws.search.force_directions import joint_places, point_places
 from discover.laws.search.variables import Mechanics, Point
-from tests.bench.laws.planting import AtTip, plant
+from tests.bench.laws.planting import plant
 
 STATES = 1500
 DIRECTION = 1e-7  # relative error at which a force has a direction
 ROUGH = 0.05  # mean squared step between neighbours, over the variance (2 for no function at all)
 SAME = 1e-5  # relative error at which a function is a shape
-_TRIED = 250  # shapes whose constants are refined from the grid,
-_MATCH = 0.9  # where their cosine with the function is at least this there
+_MATCH = 0.9  # cosine with the function, on the grid, from which constants are refined
 _GRID = 161
 
 
-def in_lists(law, robot, region: Region, frames: tuple[dict, ...] = ({},)) -> bool:
+def in_lists(law, robot, region: Region, points: tuple[Point, ...] = ()) -> bool:
     """Whether the law is a force direction × a shape of the catalogue in one feature.
 
-    frames  how the point of an `AtTip` law may be described, beside its place: arguments of `Point`
-            (an origin, a flow, turned axes)
+    points  points of bodies whose forces and features are tried, too
     """
-    directions, features, y = _evaluated(law, robot, region, frames)
+    directions, features, y = _evaluated(law, robot, region, points)
     for C, alike in directions:
         if alike:
             nonzero = C.abs() > 1e-9
@@ -61,7 +59,7 @@ def in_lists(law, robot, region: Region, frames: tuple[dict, ...] = ({},)) -> bo
     return False
 
 
-def _evaluated(law, robot, region: Region, frames: tuple[dict, ...]):
+def _evaluated(law, robot, region: Region, points: tuple[Point, ...]):
     """Directions ((n, nv), whether alike), features (n, slots), the unexplained force (n, nv)."""
     box = region.resolve(robot.nv)
     q, v, tau = sampling.sample(box, robot, STATES, 12)
@@ -69,10 +67,7 @@ def _evaluated(law, robot, region: Region, frames: tuple[dict, ...]):
     H = kinematics.crba(robot, q)
     y = tau - (H @ a.unsqueeze(-1)).squeeze(-1) - kinematics.bias(robot, q, v)
     places = [joint_places(robot)]
-    if isinstance(law.shape, AtTip):
-        for frame in frames:
-            point = Point(robot.nb - 1, law.shape.place, **frame)
-            places.append(point_places(robot.nv, point, "a point"))
+    places += [point_places(robot.nv, point, "a point") for point in points]
 
     carriers = [c for p in places for c in p.carriers]
     scalars = [f for p in places for f in p.features]
@@ -113,9 +108,7 @@ def _is_shape(z: np.ndarray, phi: np.ndarray) -> bool:
     rows = np.linspace(0, len(u) - 1, 200).astype(int)
     x, f = u[rows], phi[rows]
     listed = _catalogue()
-    return any(
-        _misfit(listed[s], constants[k], x, f) < SAME for s, k in list(best.items())[:_TRIED]
-    )
+    return any(_misfit(listed[s], constants[k], x, f) < SAME for s, k in best.items())
 
 
 def _misfit(shape, start: tuple[float, ...], u: np.ndarray, phi: np.ndarray) -> float:

@@ -54,7 +54,7 @@ def laws(robot: Robot) -> list[PlantedLaw]:
         PlantedLaw("quadratic drag at a point", F, point(lambda x, dx: dx * dx.norm(dim=-1, keepdim=True)), tuple(range(n)), ()),
         PlantedLaw("product of angles", F, lambda q, v, H: on_joint(0, q[..., 0] * q[..., 1], n), (0,), ("q1", "q2")),
         PlantedLaw("sin of product of angles", F, lambda q, v, H: on_joint(0, torch.sin(1.5 * q[..., 0] * q[..., 1]), n), (0,), ("q1", "q2")),
-        PlantedLaw("inertia 1/(1+T^1.5)", M, lambda q, v, H: H / (1 + kinetic_energy(v, H) ** 1.5)[..., None, None], tuple(range(n)), ("T", "h1"), outside=True),
+        PlantedLaw("inertia 1/(1+T^1.5)", M, lambda q, v, H: H / (1 + kinetic_energy(v, H) ** 1.5)[..., None, None], tuple(range(n)), ("T", "h1")),
         PlantedLaw("kinked power", F, lambda q, v, H: on_joint(0, v[..., 0].sign() * (v[..., 0].abs() - 0.7).clamp_min(0) ** 1.6, n), (0,), ("v1",)),
         PlantedLaw("cos³ 2q", F, lambda q, v, H: on_joint(last, torch.cos(2 * q[..., last]) ** 3, n), (last,), (f"q{n}",)),
         PlantedLaw("Stribeck friction", F, lambda q, v, H: on_joint(0, torch.tanh(20 * v[..., 0]) * (1 + 1.5 * e(-2 * v[..., 0] ** 2)), n), (0,), ("v1",), outside=True),

@@ -68,6 +68,6 @@ def laws(robot: Robot) -> list[PlantedLaw]:
         PlantedLaw("elastic band to an anchor", F, h.at(lambda x, dx: (x - h.anchor) * (1 - 0.3 / (norm(x - h.anchor) ** 2 + 0.01).sqrt()).clamp_min(0))),
         PlantedLaw("all joints log drag", F, lambda q, v, H: v.sign() * torch.log1p(4 * v.abs())),
         PlantedLaw("acceleration × 1-.3tanh|v|", A, lambda q, v, a, H: -0.3 * a * torch.tanh(norm(v)), fixed=True),
-        PlantedLaw("Stribeck", F, h.on(0, lambda q, v: torch.tanh(12 * v[:, 0]) * (1 + 1.2 * torch.exp(-v[:, 0].abs() / 0.4)) + 0.5 * v[:, 0])),
+        PlantedLaw("Stribeck", F, h.on(0, lambda q, v: torch.tanh(12 * v[:, 0]) * (1 + 1.2 * torch.exp(-v[:, 0].abs() / 0.4)) + 0.5 * v[:, 0]), outside=True),
         PlantedLaw("inertia 1+|v|²", M, lambda q, v, H: H * (v.square().sum(-1))[:, None, None]),
     ]  # fmt: skip
