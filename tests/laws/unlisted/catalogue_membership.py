@@ -17,8 +17,8 @@ import kinematics
 from discover import Region
 from discover.blackbox import sampling
 from discover.laws.extensions.terms import forces
-from discover.laws.search.basis_functions import catalogue
-from discover.laws.search.force_directions import joint_places, point_places
+from discover.laws.search.basis_functions import basis_functions
+from discover.laws.search.force_directions import joint_candidates, point_candidates
 from discover.laws.search.variables import Mechanics, Point
 from tests.bench.laws.planting import plant
 
@@ -66,16 +66,16 @@ def _evaluated(law, robot, region: Region, points: tuple[Point, ...]):
     a = plant(robot, law, region)(q, v, tau)
     H = kinematics.crba(robot, q)
     y = tau - (H @ a.unsqueeze(-1)).squeeze(-1) - kinematics.bias(robot, q, v)
-    places = [joint_places(robot)]
-    places += [point_places(robot.nv, point, "a point") for point in points]
+    candidates = [joint_candidates(robot)]
+    candidates += [point_candidates(robot.nv, point, "a point") for point in points]
 
-    carriers = [c for p in places for c in p.carriers]
-    scalars = [f for p in places for f in p.features]
-    terms = [*(c.term() for c in carriers), *(f.term(robot.nv) for f in scalars)]
+    lines = [d for c in candidates for d in c.directions]
+    scalars = [f for c in candidates for f in c.features]
+    terms = [*(d.term() for d in lines), *(f.term(robot.nv) for f in scalars)]
     mechanics = Mechanics.of(robot, q, v, set().union(*(t.names for t in terms)))
     columns = torch.nan_to_num(forces(terms, q, v, a, tau, robot, mechanics))
-    directions = [(columns[..., k], c.alike) for k, c in enumerate(carriers)]
-    features = [columns[:, : f.slots, len(carriers) + k] for k, f in enumerate(scalars)]
+    directions = [(columns[..., k], d.alike) for k, d in enumerate(lines)]
+    features = [columns[:, : f.slots, len(lines) + k] for k, f in enumerate(scalars)]
     return directions, features, y
 
 
@@ -138,7 +138,7 @@ def _misfit(shape, start: tuple[float, ...], u: np.ndarray, phi: np.ndarray) -> 
 
 @lru_cache(maxsize=1)
 def _catalogue():
-    return catalogue()
+    return basis_functions()
 
 
 @lru_cache(maxsize=2)
