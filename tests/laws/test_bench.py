@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from discover import cli
-from discover.bench import subjects
+from discover.bench import registry
 from tests.bench.trials import Part, alternate, run_part, share, write_report
 
 RUN = []
@@ -76,7 +76,7 @@ def test_wrong_options_are_one_line(arguments, capsys):
 
 
 def test_every_subject_of_a_checkout_has_its_bench():
-    for module in subjects.CHECKOUT.values():
+    for module in registry.CHECKOUT.values():
         assert callable(import_module(module).main)
 
 
@@ -91,12 +91,12 @@ def test_a_bench_runs_from_a_checkout(tmp_path, monkeypatch):
     assert "2 missed" not in (tmp_path / "out" / "report.md").read_text()
 
 
-@pytest.mark.parametrize("subject", list(subjects.CHECKOUT))
+@pytest.mark.parametrize("subject", list(registry.CHECKOUT))
 def test_an_installed_package_says_that_a_checkout_is_needed(
     subject, tmp_path, monkeypatch, capsys
 ):
-    installed = tmp_path / "site-packages" / "discover" / "bench" / "subjects.py"
-    monkeypatch.setattr(subjects, "__file__", str(installed))
+    installed = tmp_path / "site-packages" / "discover" / "bench" / "registry.py"
+    monkeypatch.setattr(registry, "__file__", str(installed))
     assert cli.main(["bench", subject]) == 2
     error = capsys.readouterr().err
     assert "checkout" in error
@@ -104,6 +104,6 @@ def test_an_installed_package_says_that_a_checkout_is_needed(
 
 
 def test_the_wheel_has_no_tests():
-    project = Path(subjects.__file__).parents[2] / "pyproject.toml"
+    project = Path(registry.__file__).parents[2] / "pyproject.toml"
     built = tomllib.loads(project.read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert built["only-include"] == ["discover", "kinematics", "datasets"]
