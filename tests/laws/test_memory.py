@@ -83,7 +83,7 @@ def friction_of_change(q, v, tau):
 def test_a_memory_is_found_and_written_down(model, words):
     exam = discover.examine(model, ROBOT, REGION, seed=1)
     assert exam.verdict == "alternative law"
-    assert any("depend on the question before" in note for note in exam.notes)
+    assert any("depend on the query before" in note for note in exam.notes)
     assert {s.name for t in exam.law.terms for s in t.free_symbols} == words
     assert exam.law.family.endswith("+ memory")
 
@@ -109,7 +109,7 @@ def test_noise_is_no_memory(size):
         return a + size * torch.randn(a.shape, generator=generator, dtype=a.dtype)
 
     exam = discover.examine(model, ROBOT, REGION, budget="quick")
-    assert not any("question before" in note for note in exam.notes)
+    assert not any("query before" in note for note in exam.notes)
 
 
 @pytest.mark.slow
@@ -120,4 +120,4 @@ def test_a_memory_without_a_law_is_no_law():
 
     exam = discover.examine(model, ROBOT, REGION, budget="quick")
     assert exam.verdict in ("undetermined", "lookup table")
-    assert any("depend on the question before" in note for note in exam.notes)
+    assert any("depend on the query before" in note for note in exam.notes)
