@@ -71,4 +71,4 @@ def test_notebooks_show_the_examination_and_the_law(folder: Path) -> None:
     for told in (repr(exam), repr(exam.law)):  # what a session prints is a line
         assert "\n" not in told
         assert len(told) < 300
-    assert "rigid body of" in repr(exam.law)
+        assert "'double_pendulum', rigid body" in repr(exam.law)
