@@ -18,6 +18,7 @@ from discover.blackbox.session import QuerySession
 from discover.examination.fits import FIT_RANGE, MAX_TERMS, Laws
 from discover.judgement.thresholds import whole
 from discover.laws.extensions import io_nonlinearity, surrogate_trigonometry
+from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.nonlinearities import io_search, trigonometry_search
 from discover.laws.search.residual_search import best_listed_or_searched
 from discover.laws.search.selection import refit
@@ -68,39 +69,50 @@ class DriveFunctions(Hypothesis):
         return laws if found is None else laws.with_extended(found.fit)
 
 
-class StaticNonlinearities(Hypothesis):
+class AroundBodies(Hypothesis):
+    """Rigid bodies with functions around them, which no force beside the bodies can say."""
+
+    @abstractmethod
+    def search(self, laws: Laws, level: float) -> Fit | None:
+        """The law that shortens the description of the answers out to FIT_RANGE, if any."""
+
+    def extend(self, session: QuerySession, laws: Laws, level: float) -> Laws:
+        """A law whose function is constant beyond the region's edge is not taken: what was seen
+        inside alone says nothing of the outside."""
+        law = self.search(laws, level)
+        if law is None:
+            return laws
+        family, inside = law.family, laws.inside
+        if io_nonlinearity.ends_at_edge(family.nonlinearities, inside):
+            return laws
+        functions = family.trigonometry
+        if functions is not None and surrogate_trigonometry.ends_at_edge(functions, inside.q):
+            return laws
+        return laws.with_extended(refit(law, laws.wide, family.terms))
+
+
+class StaticNonlinearities(AroundBodies):
     """Rigid bodies behind static input or output functions (Hammerstein–Wiener)."""
 
-    def extend(self, session: QuerySession, laws: Laws, level: float) -> Laws:
-        """A function that is constant beyond the region's edge was only seen inside: not taken."""
-        physics, extended, sets = laws.physics, laws.extended, laws.sets
-        found = io_search.search_io_nonlinearity(
-            physics, extended, laws.wide, sets.tested, floor=level
+    def search(self, laws: Laws, level: float) -> Fit | None:
+        """Functions of one variable a joint, or of the size of all of them."""
+        tested = laws.sets.tested
+        result = io_search.search_io_nonlinearity(
+            laws.physics, laws.extended, laws.wide, tested, floor=level
         )
-        if found is None:
-            return laws
-        if io_nonlinearity.ends_at_edge(found.fit.family.nonlinearities, laws.inside):
-            return laws
-        return laws.with_extended(refit(found.fit, laws.wide, found.fit.family.terms))
+        return None if result is None else result.fit
 
 
-class SurrogateTrigonometry(Hypothesis):
+class SurrogateTrigonometry(AroundBodies):
     """Rigid bodies turned by other functions than sine and cosine."""
 
-    def extend(self, session: QuerySession, laws: Laws, level: float) -> Laws:
-        """As for static nonlinearities."""
-        physics, extended, sets = laws.physics, laws.extended, laws.sets
-        found = trigonometry_search.search_trigonometry(
-            physics, extended, laws.wide, sets.tested, floor=level
+    def search(self, laws: Laws, level: float) -> Fit | None:
+        """Polynomials, formulas or tables in place of both."""
+        tested = laws.sets.tested
+        result = trigonometry_search.search_trigonometry(
+            laws.physics, laws.extended, laws.wide, tested, floor=level
         )
-        if found is None:
-            return laws
-        family = found.fit.family
-        ends = io_nonlinearity.ends_at_edge(family.nonlinearities, laws.inside)
-        functions = family.trigonometry
-        if functions is not None:
-            ends = ends or surrogate_trigonometry.ends_at_edge(functions, laws.inside.q)
-        return laws if ends else laws.with_extended(refit(found.fit, laws.wide, family.terms))
+        return None if result is None else result.fit
 
 
 AROUND_BODIES: tuple[Hypothesis, ...] = (

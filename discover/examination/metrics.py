@@ -12,14 +12,12 @@ import torch
 import kinematics
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, QuerySession
-from discover.errors import ModelError
 from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.consistency import Completion
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, fit, fit_step_map
 from discover.probes.noise import NoiseFloor
 from discover.probes.reach import EDGES, curves, edge, reach, relative, tolerance
-from kinematics import Robot
 
 _BODILESS = threshold("examination.bodiless")
 _SOME = 32
@@ -159,17 +157,3 @@ def _past_the_edge(
 def exact_floor(noise: NoiseFloor) -> float:
     """The relative error below which growth is rounding."""
     return max(1e-9, 10 * noise.rounding)
-
-
-def training_answers(data: tuple, robot: Robot) -> Answers:
-    """(q, v, tau, a) as somebody gave them, checked. Raises ModelError."""
-    if len(data) != 4:
-        raise ModelError(f"expected training_data as (q, v, tau, a), found {len(data)} arrays")
-    q, v, tau, a = (torch.as_tensor(x, dtype=torch.float64) for x in data)
-    nq, nv = robot.nq, robot.nv
-    if q.shape[-1] != nq or any(x.shape != (len(q), nv) for x in (v, tau, a)):
-        raise ModelError(
-            f"expected training_data of shapes (n, {nq}), (n, {nv}), (n, {nv}), (n, {nv}), found "
-            f"{', '.join(str(tuple(x.shape)) for x in (q, v, tau, a))}"
-        )
-    return Answers(q=q, v=v, tau=tau, a=a)
