@@ -3,7 +3,7 @@
     discover bench dynamics [--out DIR] [--device cuda]
 
 The time ledger of simulators, networks, laws and compiled programs on four robots
-(`discover.bench.time_ledger`), then how the batched simulator and the compiled program grow with
+(`discover.bench.ledger`), then how the batched simulator and the compiled program grow with
 the number of bodies.
 """
 
@@ -29,9 +29,9 @@ Say = Callable[[str], None]
 def main(out: Path | None = None, say: Say = print, device: str = "cpu") -> None:
     """The time ledger, then the scaling with the number of bodies; both are printed, and written
     under ``out`` where it is given. On a graphics card the ledger alone."""
-    from discover.bench import ledger_report, time_ledger
+    from discover.bench import ledger, ledger_report
 
-    time_ledger.main(out, say, device=device)
+    ledger.main(out, say, device=device)
     if device == "cuda":
         return
     with one_thread():
@@ -42,7 +42,7 @@ def main(out: Path | None = None, say: Say = print, device: str = "cpu") -> None
     if out is not None:
         write_json(out / "scaling.json", growth)
         plot(growth, out / ledger_report.SCALING)
-        time_ledger.report(out)
+        ledger.report(out)
 
 
 def scaling(

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from discover.artifacts import file_hash
-from discover.data.libraries import episode
+from discover.data.episodes import episode
 from discover.data.settings import Recording
 from discover.errors import DatasetError
 

@@ -37,7 +37,7 @@ from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.sparsity import with_zeros
 from discover.laws.samples import sample_law
 from discover.laws.search.variables import has_points
-from discover.probes import full_circles, identities, residual_force
+from discover.probes import identities, mass_matrix_fourier, residual_force
 from discover.probes.noise import NoiseFloor
 from discover.probes.reach import EDGES, FARTHEST, ErrorCurve, reach, tolerance
 from kinematics import Robot
@@ -88,7 +88,7 @@ def describe(
     if law is not None:
         law, sentences = post_checked(law, outcome.session)
         notes += sentences
-    circles = full_circles.describe(outcome.session)
+    circles = mass_matrix_fourier.describe(outcome.session)
     force: list[Evidence] = []
     if law is not None and _leaves_a_force(law, outcome.values):
         force, sentence = _residual_force(law, outcome.session, noise)

@@ -12,9 +12,9 @@ import sympy
 from more_equations import FIRST, SECOND, unit, variables
 
 from discover.laws.regression.beam_search import Columns
-from discover.laws.regression.constant_optimisation import optimise_constants
 from discover.laws.regression.dimensional_analysis import reductions
 from discover.laws.regression.expression_library import expression_library
+from discover.laws.regression.formula_constants import optimise_constants
 from discover.laws.regression.formula_search import find_formula
 from discover.laws.regression.variable_reduction import predictability, reduce, sums_and_differences
 from discover.laws.search.engine_basis import basis_function_of

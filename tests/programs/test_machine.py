@@ -48,7 +48,7 @@ def test_two_vectors_side_by_side_where_registers_are_few():
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux's memory map")
 def test_any_place_in_memory():
     """Where the free places lie gigabytes apart, code still finds its constants."""
-    script = Path(__file__).with_name("scattered.py")
+    script = Path(__file__).with_name("scattered_memory.py")
     found = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert float(found.stdout) < 1e-14
 

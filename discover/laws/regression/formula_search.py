@@ -17,11 +17,11 @@ import numpy as np
 import sympy
 
 from discover.judgement.thresholds import threshold, whole
-from discover.laws.regression.constant_optimisation import optimise_constants, refitted
 from discover.laws.regression.dimensional_analysis import Unit
 from discover.laws.regression.engines import ENGINES, Engine, Front, Operon, Sparse
 from discover.laws.regression.engines.contract import description, symbols_used
 from discover.laws.regression.exhaustive import Candidate, candidates
+from discover.laws.regression.formula_constants import optimise_constants, refitted
 from discover.laws.regression.target_transforms import TARGET_TRANSFORMS
 from discover.laws.regression.variable_reduction import ReducedProblem, predictability, reduce
 from discover.threads import one_thread

@@ -15,8 +15,8 @@ import torch
 
 from discover.errors import RecipeError
 from discover.judgement.thresholds import whole
-from discover.laws.regression.constant_optimisation import representable
 from discover.laws.regression.engines import ENGINES, Engine, Operon
+from discover.laws.regression.formula_constants import representable
 from discover.laws.search.basis_functions import BasisFunction, SympyFunctions
 from discover.laws.search.basis_search import (
     BasisExpansion,

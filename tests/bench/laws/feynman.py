@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import sympy
 
-from discover.laws.regression.constant_optimisation import optimise_constants
 from discover.laws.regression.engines import Operon
+from discover.laws.regression.formula_constants import optimise_constants
 from discover.laws.regression.formula_search import find_formula
 from discover.report.numbers import relative
 from tests.bench.trials import Part, Record, Trial, share

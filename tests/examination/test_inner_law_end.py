@@ -3,7 +3,6 @@ behind noise as well."""
 
 from __future__ import annotations
 
-import asking
 import pytest
 
 import discover
@@ -16,6 +15,7 @@ from discover.examination.metrics import inner_law_end, inner_law_end_in_noise
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 from discover.probes import noise
+from tests.examination import query_sessions
 
 ROBOT = kinematics.load("planar_3r")
 REGION = discover.Region(q=0.8, v=2.0, tau=5.0).resolve(3)
@@ -26,7 +26,7 @@ def asked(model, level):
     """An interview, the bodies that describe the region best, answers there, and the noise."""
     if level:
         model = Noisy.in_setting(model, SETTING, level)
-    session = asking.session(model, ROBOT, REGION)
+    session = query_sessions.session(model, ROBOT, REGION)
     inside, held = answers_inside(session)
     law = fit(Family.of(ROBOT), inside)
     return session, law, held, noise.measure(session, held, law.scale)

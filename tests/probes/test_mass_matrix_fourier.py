@@ -7,7 +7,7 @@ from discover import Region
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.session import BUDGETS, QuerySession
 from discover.blackbox.support import Box
-from discover.probes import full_circles
+from discover.probes import mass_matrix_fourier
 from tests.bench.laws.planting import PlantedLaw, plant
 
 ROBOT = kinematics.load("double_pendulum")
@@ -19,7 +19,7 @@ def measured(model, region=WHOLE):
         blackbox=BlackBox(model, 2, 2), robot=ROBOT, budget=BUDGETS["quick"], seed=0,
         support=Box(robot=ROBOT, region=region.resolve(2)),
     )  # fmt: skip
-    return {e.name: e.value for e in full_circles.describe(session)}
+    return {e.name: e.value for e in mass_matrix_fourier.describe(session)}
 
 
 def test_rigid_bodies_are_of_degree_two_and_made_of_bodies():

@@ -1,12 +1,12 @@
 """Models that stand still far out, and models that are flat there but go on answering."""
 
-import asking
 import pytest
 import torch
 
 import discover
 import kinematics
 from discover.probes.far_curvature import constant_far_out
+from tests.examination import query_sessions
 
 ROBOT = kinematics.load("double_pendulum")
 REGION = discover.Region(q=0.8, v=2.0, tau=5.0).resolve(2)
@@ -52,5 +52,5 @@ def test_what_stands_still_is_told_from_what_is_flat(model, still, noise):
         a = model(q, v, tau)
         return a + noise * scale * torch.randn(a.shape, generator=generator, dtype=a.dtype)
 
-    session = asking.session(asked, ROBOT, REGION)
+    session = query_sessions.session(asked, ROBOT, REGION)
     assert constant_far_out(session, scale, noise) is still

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 import torch
-from small_systems import dataset, pendulum
 
 from discover import models
 from discover.errors import ModelError
 from discover.training.loop import TrainingConfig
 from discover.training.train import train
+from tests.models.small_systems import dataset, pendulum
 
 
 def mlp():

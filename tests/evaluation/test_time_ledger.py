@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from discover.artifacts import read_json, write_json
-from discover.bench import ledger_report, time_ledger
+from discover.bench import ledger, ledger_report
 from discover.bench.ledger_measurement import Effort
 from discover.bench.ledger_robots import SUBJECTS
 from discover.report.pareto import Point, front, points
@@ -22,7 +22,7 @@ PENDULUM = replace(SUBJECTS[0], networks=("mlp 2×32",))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("ledger")
-    time_ledger.main(out, lambda _: None, subjects=[PENDULUM], effort=QUICK)
+    ledger.main(out, lambda _: None, subjects=[PENDULUM], effort=QUICK)
     return out
 
 
@@ -56,7 +56,7 @@ def test_the_answer_follows_the_numbers(folder: Path, tmp_path: Path) -> None:
             timing["nanoseconds"] = 0.5  # faster than anything
     write_json(tmp_path / "double_pendulum.json", held)
     said: list[str] = []
-    time_ledger.main(tmp_path, said.append, subjects=[PENDULUM], effort=QUICK)
+    ledger.main(tmp_path, said.append, subjects=[PENDULUM], effort=QUICK)
     first = (tmp_path / "report.md").read_text().split("\n\n")[1]
     assert first.startswith("**Only if a large error will do.")
     assert "0.500 ns" in "".join(said)
@@ -129,7 +129,7 @@ def test_the_card_has_a_section_of_its_own(folder: Path, tmp_path: Path) -> None
     }
     write_json(tmp_path / "double_pendulum_cuda.json", card)
     write_json(tmp_path / "double_pendulum.json", held)
-    text = time_ledger.report(tmp_path).read_text()
+    text = ledger.report(tmp_path).read_text()
     second = text.split("\n\n")[2]
     assert second.startswith("**On a graphics card** (Some Card)")
     assert "4.00 times slower than the program in float64 and 8.00 times slower" in second

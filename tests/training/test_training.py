@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_systems import dataset, double_pendulum, pendulum
 
 from discover import models
 from discover.errors import CheckpointError, DatasetError, ModelError
 from discover.training.loop import TrainingConfig
 from discover.training.train import train
+from tests.models.small_systems import dataset, double_pendulum, pendulum
 
 SMALL = TrainingConfig(epochs=12, batch=256, lr=3e-3)
 
@@ -52,8 +52,8 @@ def test_same_seed_same_weights_and_another_seed_others():
 LONG = TrainingConfig(epochs=50, batch=64, checkpoint_s=0.0, patience=0)
 CHILD = """
 import sys
-sys.path.insert(0, {here!r})
-import test_models_training as here
+sys.path[:0] = [{root!r}, {here!r}]
+import test_training as here
 here.train_long({out!r})
 """
 
@@ -64,7 +64,9 @@ def train_long(out):
 
 def test_killed_run_resumes_to_the_same_weights(tmp_path):
     script = textwrap.dedent(CHILD).format(
-        here=str(Path(__file__).parent), out=str(tmp_path / "cut")
+        root=str(Path(__file__).parents[2]),
+        here=str(Path(__file__).parent),
+        out=str(tmp_path / "cut"),
     )
     train_long(tmp_path / "whole")
     cut = subprocess.Popen([sys.executable, "-c", script])
