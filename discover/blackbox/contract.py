@@ -216,8 +216,8 @@ class BlackBox:
         more = [] if now is None else [now]
         asked = [*([before] * self.settling), *more]
         if self.history == "call":
-            told = [self._put(*x, strict=strict) for x in asked]
-            return told[self.settling - 1], told[-1]
+            calls = [self._put(*x, strict=strict) for x in asked]
+            return calls[self.settling - 1], calls[-1]
         rows = (torch.stack(x, 1).flatten(0, 1) for x in zip(*asked, strict=True))
         answers, n = self._put(*rows, strict=strict), len(asked)
         return answers[self.settling - 1 :: n], answers[n - 1 :: n]

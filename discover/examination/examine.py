@@ -56,8 +56,8 @@ def examine(
                    training_data, for models of recorded trajectories, which fill a thin part of
                    the box; the region is then the box that they span
     label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
-                   [rad/s² | m/s²], where an estimate is known, as of recordings: a floor under what
-                   can be told, for a model cannot be held to less than its teacher knew
+                   [rad/s² | m/s²], where an estimate is known, as of recordings: smaller departures
+                   are not counted against the model
     root           without a robot: "free" where the first six velocities (seven numbers of q) are
                    a free base's; by default all coordinates are joints'
     mechanism      whether tree and geometry are inferred beside a description and the recursion is

@@ -133,13 +133,13 @@ def decide_ties(
     scatter. A law moves ahead only if the answers favour it clearly, beyond its own length.
     """
     ordered = list(with_distinguishing_queries(candidates, pool))
-    rivals = [c for c in ordered[1:] if c.difference > _VISIBLE * floor]
-    if not rivals:
+    visible = [c for c in ordered[1:] if c.difference > _VISIBLE * floor]
+    if not visible:
         return tuple(ordered)
     best = ordered[0].fit
     predicted = best.predict(*pool) / best.scale
     rows: list[int] = []
-    for c in rivals:
+    for c in visible:
         gap = (c.fit.predict(*pool) / best.scale - predicted).abs().amax(-1)
         gap = torch.nan_to_num(gap, nan=0.0, posinf=0.0)
         rows += gap.argsort(descending=True, stable=True)[:_QUERIES].tolist()
@@ -151,8 +151,8 @@ def decide_ties(
         # Huber's loss, linear beyond three deviations: one outlier decides nothing.
         return float(torch.where(r < 3, 0.5 * r.square(), 3 * r - 4.5).sum())
 
-    cost = {id(c): misfit(c) + c.length for c in [ordered[0], *rivals]}
-    leader = min(rivals, key=lambda c: cost[id(c)])
+    cost = {id(c): misfit(c) + c.length for c in [ordered[0], *visible]}
+    leader = min(visible, key=lambda c: cost[id(c)])
     if cost[id(leader)] < cost[id(ordered[0])] - _DECISIVE:
         ordered.remove(leader)
         ordered.insert(0, leader)

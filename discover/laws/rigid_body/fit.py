@@ -151,9 +151,9 @@ class Fit:
         return (answers.a - self.predict(answers.q, answers.v, answers.tau)) / self.scale
 
     def bare(self, answers: Answers) -> tuple[Fit, Answers]:
-        """The law without channels, and the questions as they come to it, with its own answers.
+        """The law without input and output functions, and the queries as the bodies see them.
 
-        Without channels, both as they are.
+        Without such functions, both are unchanged.
         """
         nonlinearities = self.family.nonlinearities
         if not nonlinearities:

@@ -391,11 +391,13 @@ def as_input_nonlinearity(
     tables = [table for t in own for table in t.tables]
     if len({t.name for t in tables}) < len(tables):
         return None
-    felt = list(asked)
+    bodies_tau = list(asked)
     for term, c, mine in zip(family.terms, coefficients, drive, strict=True):
         if mine:
-            felt = [x - sympy.Float(c, 17) * row for x, row in zip(felt, term.shape, strict=True)]
-    nonlinearity = StaticNonlinearity(place="tau", rows=tuple(felt), tables=tuple(tables))
+            bodies_tau = [
+                x - sympy.Float(c, 17) * row for x, row in zip(bodies_tau, term.shape, strict=True)
+            ]
+    nonlinearity = StaticNonlinearity(place="tau", rows=tuple(bodies_tau), tables=tuple(tables))
     unit = _unit(nonlinearity, answers)
     if unit is None or 1 / _STRETCHED < unit < _STRETCHED:
         return None
@@ -407,7 +409,7 @@ def as_input_nonlinearity(
     for share in (sympy.Float(1 / unit, 17), sympy.Integer(0)):
         rows = tuple(
             share * x + sympy.expand((row - x) / sympy.Float(unit, 17))
-            for x, row in zip(asked, felt, strict=True)
+            for x, row in zip(asked, bodies_tau, strict=True)
         )
         behind = replace(bare, nonlinearities=(replace(nonlinearity, rows=rows),))
         fitted = fit_with_nonlinearities(behind, answers, start, law)
