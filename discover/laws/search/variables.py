@@ -71,16 +71,16 @@ class Point:
     def in_words(self) -> str:
         """Where it is and what it is seen from."""
 
-        def coordinates_of(x: Triple) -> str:
+        def numbers(x: Triple) -> str:
             return "(" + ", ".join(f"{c:.4g}" for c in x) + ")"
 
-        words = f"the point {coordinates_of(self.place)} m of body {self.body + 1}"
+        words = f"the point {numbers(self.place)} m of body {self.body + 1}"
         if self.origin is not None:
-            words += f", seen from the anchor {coordinates_of(self.origin)} m of the base"
+            words += f", seen from the anchor {numbers(self.origin)} m of the base"
         if self.flow is not None:
-            words += f", seen from a flow of {coordinates_of(self.flow)} m/s"
+            words += f", seen from a flow of {numbers(self.flow)} m/s"
         if self.turn is not None:
-            words += f", in axes turned by {coordinates_of(self.turn)} rad"
+            words += f", in axes turned by {numbers(self.turn)} rad"
         return words
 
     def to_list(self) -> list:
