@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all format clean
 
 demo: $(STAMP)
 	$(BIN)/discover run datasets/recipes/double_pendulum.toml --out reports/double_pendulum
@@ -22,7 +22,7 @@ test: $(STAMP)
 test-all: $(STAMP)
 	$(BIN)/pytest
 
-lint: $(STAMP)
+format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/mypy
