@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from discover.judgement.evidence import Evidence
+from discover.judgement.evidence import MEANING, Evidence, Name
 from discover.judgement.thresholds import Rule, rules
 from discover.judgement.verdict import CASES, Calibration, judge
 from discover.report.numbers import distance, listing, number, relative
@@ -26,130 +26,61 @@ _SETTLED = "more questions would not help: it was measured, and clearly missed"
 
 @dataclass(frozen=True)
 class Words:
-    """How one piece of evidence is shown: its label, its unit, what it means, and what a user can
-    change so that it would meet its requirement."""
+    """How one piece of evidence is shown: its label, its unit, what a user can change so that it
+    would meet its requirement, and what it means, as stored with it."""
 
     label: str
     unit: str
-    meaning: str
     settle: str = ""
+    meaning: str = ""
 
 
 # By the name in evidence.json. "far": at 2 to 3 half-widths. "relative": root mean square of the
 # difference in acceleration over that of the acceleration, joint by joint.
 WORDS: Mapping[str, Words] = {
-    "law error in the region": Words(
+    Name.LAW_ERROR_INSIDE: Words(
         "held-out error of the rigid-body law",
         "relative",
-        "error of the rigid-body law on held-out answers in the region, beyond noise",
         f"{_REGION}, or a corrected robot description",
     ),
-    "refit error far out": Words(
-        "far error of the refitted rigid-body law",
-        "relative",
-        "rigid-body law fitted out to 2 half-widths, tested beyond, on its worst axis",
-    ),
-    "self-extrapolation error": Words(
-        "far error of the rigid-body law",
-        "relative",
-        "rigid-body law fitted in the region only, tested at 2–3 half-widths, on its worst axis",
-    ),
-    "residual growth": Words(
-        "growth of the residual",
-        "ratio",
-        "residual of the rigid-body law at 2–3 half-widths over that in the region",
-    ),
-    "low-dimensional predictability": Words(
-        "predictability of the residual",
-        "R²",
-        "share of the torque residual's variance that a few variables predict; 1 is a missing term",
-        _SEARCH,
-    ),
-    "gain of extra terms": Words(
-        "gain of extra terms",
-        "ratio",
-        "far error of the rigid-body law over that of the law with extra terms; 1 is no gain",
-        _SEARCH,
-    ),
-    "cost of possible parameters": Words(
+    Name.REFIT_ERROR_FAR: Words("far error of the refitted rigid-body law", "relative"),
+    Name.SELF_EXTRAPOLATION: Words("far error of the rigid-body law", "relative"),
+    Name.RESIDUAL_GROWTH: Words("growth of the residual", "ratio"),
+    Name.PREDICTABILITY: Words("predictability of the residual", "R²", _SEARCH),
+    Name.GAIN: Words("gain of extra terms", "ratio", _SEARCH),
+    Name.COST_OF_BODIES: Words(
         "cost of physical consistency",
         "ratio",
-        "1 + the error that physically consistent bodies add, over the law's error",
         "less noise, for the nearest consistent bodies to become distinguishable",
     ),
-    "extended law error far out": Words(
-        "far error of the law with extra terms",
-        "relative",
-        "best law with extra terms, frozen, at 2–3 half-widths",
-    ),
-    "best law error far out": Words(
+    Name.EXTENDED_ERROR_FAR: Words("far error of the law with extra terms", "relative"),
+    Name.BEST_ERROR_FAR: Words(
         "far error of the best law",
         "relative",
-        "best of all fitted laws at 2–3 half-widths, on its worst axis",
         "questions further out: a law still describes the model there",
     ),
-    "best law error in the region": Words(
+    Name.BEST_ERROR_INSIDE: Words(
         "held-out error of the best law",
         "relative",
-        "best of all fitted laws on held-out answers in the region",
         "a wider region: in this one a law is exact to many digits",
     ),
-    "resolution": Words(
-        "resolution",
-        "relative",
-        "smallest departure from the law that noise and residual could not have hidden",
-        "less noise in the model's answers",
-    ),
-    "frozen steps": Words(
-        "frozen steps",
-        "fraction",
-        "steps of 1/1000 half-width that change nothing, as between cells of a stored table",
-    ),
-    "far curvature": Words(
-        "far constancy",
-        "ratio",
-        "second difference at 9–11 half-widths over that in the region, the smaller of q and v; "
-        "below 1 where the model goes flat or straight far out, as interpolation does",
-    ),
-    "growth of the inertia's misfit": Words(
-        "growth of the inertia misfit",
-        "ratio",
-        "misfit of the response to τ outside the region over that inside",
-    ),
-    "kept label noise": Words(
+    Name.RESOLUTION: Words("resolution", "relative", "less noise in the model's answers"),
+    Name.FROZEN_STEPS: Words("frozen steps", "fraction"),
+    Name.FAR_CURVATURE: Words("far constancy", "ratio"),
+    Name.INERTIA_MISFIT: Words("growth of the inertia misfit", "ratio"),
+    Name.KEPT_LABEL_NOISE: Words(
         "memorised label noise",
         "correlation",
-        "between the noise of the training labels and the model's answers at the training points",
         "the training data (`training_data=…`), if they are known and their labels are noisy",
     ),
-    "end of the law inside": Words(
-        "regime switch",
-        "half-widths",
-        "nearest distance at which a model that goes flat far out leaves the law of the region",
+    Name.INNER_LAW_END: Words("regime switch", "half-widths"),
+    Name.INNER_LAW_END_IN_NOISE: Words("regime switch within noise", "half-widths"),
+    Name.ROUGHNESS: Words(
+        "local roughness", "fraction", "less noise, or a law that leaves a smaller residual"
     ),
-    "end of the law up to noise": Words(
-        "regime switch within noise",
-        "half-widths",
-        "the same for a law known up to noise: where the error beyond noise exceeds 5 %",
-    ),
-    "local roughness of the residual": Words(
-        "local roughness",
-        "fraction",
-        "share of the best law's residual that changes within a fraction of a half-width, as it "
-        "does between memorised samples; beyond noise",
-        "less noise, or a law that leaves a smaller residual",
-    ),
-    "train/fresh gap": Words(
-        "train/fresh gap",
-        "decades",
-        "log10 of the error at fresh points over that at training points",
-    ),
-    "error against distance to training data": Words(
-        "error against distance to the training data", "rank correlation", "1 where errors grow"
-    ),
-    "repeatability": Words(
-        "repeatability", "relative", "spread of repeated answers over the spread of a; 0 is exact"
-    ),
+    Name.TRAINING_GAP: Words("train/fresh gap", "decades"),
+    Name.DISTANCE_LINK: Words("error against distance to the training data", "rank correlation"),
+    Name.REPEATABILITY: Words("repeatability", "relative"),
 }
 _FAR = (
     "refit error far out",
@@ -161,7 +92,8 @@ _FAR = (
 def words(name: str, meaning: str = "") -> Words:
     """How that evidence is shown; evidence without an entry keeps its stored name and meaning."""
     unit = "relative" if name.startswith(_RELATIVE) else ""
-    return WORDS.get(name) or Words(name, unit, meaning)
+    meaning = meaning or MEANING.get(name, "")  # type: ignore[call-overload]
+    return replace(WORDS.get(name) or Words(name, unit), meaning=meaning)
 
 
 def requirements(stored: StoredExam) -> list[dict[str, str]]:
