@@ -24,6 +24,14 @@ def about_origin(mass: float, com: np.ndarray, inertia_at_com: np.ndarray) -> np
     return pack(mass, mass * com, about)
 
 
+def about_centre(pi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Mass [kg], centre of mass (3,) [m] and inertia about it (3, 3) [kg m²] of ten parameters; a
+    body without mass has its centre at the origin. The inverse of `about_origin`."""
+    mass, moment, inertia = unpack(pi)
+    centre = moment / mass if mass > 0 else np.zeros(3)
+    return mass, centre, inertia - mass * (centre @ centre * np.eye(3) - np.outer(centre, centre))
+
+
 def pack(mass: float, moment: np.ndarray, inertia: np.ndarray) -> np.ndarray:
     """m, m·c, Ixx, Ixy, Iyy, Ixz, Iyz, Izz of a mass, first moment and inertia matrix."""
     i = inertia

@@ -14,8 +14,8 @@ import numpy as np
 
 from discover.blackbox.sampling import Batch
 from discover.evaluation.contender import Contender
-from discover.evaluation.simulators.bodies import about_centre
 from kinematics import Robot
+from kinematics.robot.inertial_parameters import about_centre
 from kinematics.spatial.rotations import matrix_of_quaternion
 
 Array = np.ndarray

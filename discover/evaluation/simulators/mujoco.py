@@ -16,8 +16,8 @@ import numpy as np
 
 from discover.blackbox.sampling import Batch
 from discover.evaluation.contender import Contender, arrays
-from discover.evaluation.simulators.bodies import about_centre
 from kinematics import Robot
+from kinematics.robot.inertial_parameters import about_centre
 from kinematics.spatial.rotations import matrix_of_quaternion
 
 LEAST_INERTIA = 1e-9  # kg·m²

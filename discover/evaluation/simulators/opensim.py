@@ -9,8 +9,8 @@ import numpy as np
 
 from discover.blackbox.sampling import Batch
 from discover.evaluation.contender import Contender
-from discover.evaluation.simulators.bodies import about_centre
 from kinematics import Robot
+from kinematics.robot.inertial_parameters import about_centre
 
 Array = np.ndarray
 TURNING = ("revolute", "continuous")

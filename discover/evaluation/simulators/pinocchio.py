@@ -13,8 +13,8 @@ import numpy as np
 
 from discover.blackbox.sampling import Batch
 from discover.evaluation.contender import Contender, arrays
-from discover.evaluation.simulators.bodies import about_centre
 from kinematics import Robot
+from kinematics.robot.inertial_parameters import about_centre
 
 
 def contenders(robot: Robot) -> list[Contender]:
