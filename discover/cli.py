@@ -74,6 +74,7 @@ def run(
     ] = None,
 ) -> None:
     """Load, sample, train, examine and report, as a recipe says."""
+    from discover.judgement.verdict import in_words
     from discover.study import experiment
 
     try:
@@ -93,7 +94,7 @@ def run(
     _say("")
     width = max(len(name) for name in outcome.exams)
     for name, exam in outcome.exams.items():
-        _say(f"{name:<{width}}  {exam.verdict} (confidence {exam.confidence:.2f})")
+        _say(f"{name:<{width}}  {in_words(exam.verdict, exam.confidence, exam.evidence)}")
 
 
 @app.command()

@@ -114,6 +114,16 @@ def judge(evidence: Iterable[Evidence] | Values, calibration: Calibration | None
     )
 
 
+def in_words(answer: str, confidence: float, evidence: Iterable[Evidence] | Values) -> str:
+    """The answer with its confidence; of *undetermined*, which says nothing by its confidence, the
+    closest case and what holds it back most."""
+    if answer != "undetermined":
+        return f"{answer} (confidence {confidence:.2f})"
+    verdict = judge(evidence)
+    closest = max(CASES, key=lambda case: verdict.probabilities[case])
+    return f"{answer} (closest: {closest}, held back by {verdict.weakest[closest]})"
+
+
 def strengths(
     evidence: Iterable[Evidence] | Values, calibration: Calibration | None = None
 ) -> dict[str, float]:

@@ -25,6 +25,7 @@ from discover.data import dataset as datasets
 from discover.errors import OutputError, RecipeError
 from discover.evaluation import measure
 from discover.examination import result
+from discover.judgement.verdict import in_words
 from discover.report import render
 from discover.report.formulas import FORMULAS
 from discover.study import manifest as manifests
@@ -242,7 +243,7 @@ class _Study:
         took = time.perf_counter() - started
         self.manifest.record(stage, inputs, [folder / name for name in EXAM], took)
         self.say(
-            f"verdict  {entry.name}: {exam.verdict} (confidence {exam.confidence:.2f}) "
+            f"verdict  {entry.name}: {in_words(exam.verdict, exam.confidence, exam.evidence)} "
             f"in {took:.1f} s"
         )
         return exam

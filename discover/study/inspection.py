@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from discover.artifacts import read_json
 from discover.errors import OutputError
 from discover.examination.result import Examination, load
+from discover.judgement.verdict import in_words
 from discover.mechanism.geometry.measures import pretty_measures
 from discover.report.numbers import number, relative
 from discover.report.stored import STUDY, VERDICT, read_exam
@@ -95,7 +96,7 @@ def banner(exam: Examination, scope: dict[str, Any], sentence: str) -> str:
     """The verdict, the report's headline, the names in scope and what to try with them."""
     reach = ", ".join(f"{axis} {number(r)}" for axis, r in exam.reach.items())
     lines = [
-        f"{exam.model}: {exam.verdict} (confidence {exam.confidence:.2f})",
+        f"{exam.model}: {in_words(exam.verdict, exam.confidence, exam.evidence)}",
         sentence,
         f"reach in half-widths: {reach}; departures above {relative(float(exam.resolution))} "
         "of the spread of a would have shown",

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from discover.judgement.evidence import Evidence
-from discover.judgement.verdict import ANSWERS, judge
+from discover.judgement.evidence import Evidence, Name
+from discover.judgement.verdict import ANSWERS, in_words, judge
 
 PHYSICS = {
     "law error in the region": 1e-3,
@@ -111,3 +111,14 @@ def test_evidence_survives_json():
 
     e = Evidence(name="x", value=math.inf, interval=(0.0, math.inf), supports=("physics",))
     assert Evidence.from_dict(json.loads(json.dumps(e.to_dict(), allow_nan=False))) == e
+
+
+def test_an_undetermined_verdict_is_told_by_its_closest_case_and_what_holds_it_back():
+    values = {Name.REFIT_ERROR_FAR: 0.01, Name.LAW_ERROR_INSIDE: 0.01, Name.RESIDUAL_GROWTH: 30.0}
+    values |= {Name.PREDICTABILITY: 0.1, Name.GAIN: 1.0, Name.COST_OF_BODIES: 1.0}
+    values |= {Name.RESOLUTION: 0.01}
+    verdict = judge(values)
+    assert verdict.answer == "undetermined"
+    told = in_words(verdict.answer, verdict.confidence, values)
+    assert told == "undetermined (closest: physics, held back by residual growth)"
+    assert in_words("physics", 0.98, values) == "physics (confidence 0.98)"
