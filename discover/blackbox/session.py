@@ -87,7 +87,7 @@ class QuerySession:
         """A session in which a law that agrees with the model to the last digit is queried in its
         place: queries of a law cost nothing."""
         model = self.blackbox
-        return replace(self, blackbox=BlackBox(law, model.nq, model.nv))
+        return replace(self, blackbox=BlackBox(law, model.nq, model.nv), answers=dict(self.answers))
 
     def inside(self, name: str, n: int) -> Answers:
         """Answers to n states of the support, cached under `name`; only missing ones are asked."""

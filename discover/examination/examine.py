@@ -82,7 +82,7 @@ def examine(
         label_noise=label_noise,
         root=root,
     )
-    # Noise, repeatability, history dependence, and a first fit.
+    # Noise, repeatability, history dependence.
     session, screen = screening(session)
     # The same answer everywhere? A law to rounding error? If neither, families of laws compete.
     outcome = (

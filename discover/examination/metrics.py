@@ -96,7 +96,7 @@ def cost_of_bodies(
 
 
 def residual_growth(law: Fit, inside: Answers, outside: Answers, noise: NoiseFloor) -> float:
-    """Residual outside over inside, in absolute terms, never below the noise noise."""
+    """Residual outside over inside, in absolute terms, never below the noise floor."""
     level = max(noise.level, 1e-9)
     inner = max(law.standardised_error(inside), level)
     rows = law.residual(outside).square().mean(-1).sqrt()

@@ -6,6 +6,7 @@ floor and a first fit are taken from a few dozen answers.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -128,19 +129,24 @@ _ROUNDING = 1e-10  # standardised: a residual below this is rounding, whatever w
 
 @dataclass(frozen=True, kw_only=True)
 class Screen:
-    """The first answers, and what they show.
+    """The first answers of a session, and what they show.
 
     answers  in the region; scale (nv,) their spread in each joint [rad/s² | m/s²]
     noise    the model's noise floor
     history  whether answers depend on the query before
-    first    rigid bodies fitted to the first four fifths of the answers
     """
 
+    session: QuerySession
     answers: Answers
     scale: Tensor
     noise: NoiseFloor
     history: History
-    first: Fit
+
+    @functools.cached_property
+    def first(self) -> Fit:
+        """Rigid bodies fitted to the first four fifths of the answers; fitted on first use, for a
+        constant model needs none."""
+        return fit_answers(self.session, Family.of(self.session.robot), self.fitting, self.scale)
 
     @property
     def fitting(self) -> Answers:
@@ -177,10 +183,8 @@ def screening(session: QuerySession) -> tuple[QuerySession, Screen]:
         answers = _first_answers(session)
         scale = spread(answers)
     floor = noise.measure(session, answers, scale)
-    cut = len(answers) * 4 // 5
-    first = fit_answers(session, Family.of(session.robot), answers[:cut], scale)
     return session, Screen(
-        answers=answers, scale=scale, noise=floor, history=dependence, first=first
+        session=session, answers=answers, scale=scale, noise=floor, history=dependence
     )
 
 

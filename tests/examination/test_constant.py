@@ -49,3 +49,14 @@ def test_a_constant_inside_only_is_none():
 
     exam = discover.examine(model, robot, REGION, budget="quick")
     assert exam.law is None or exam.law.family != "constant"
+
+
+def test_a_constant_of_many_joints_is_not_fitted_with_bodies():
+    """A model of steps that stands still: no fit through integrators is needed to see it."""
+    robot = kinematics.random_tree(6, 0.3, 1)
+    region = discover.Region(q=[1.0] * 6, v=[1.0] * 6, tau=[1.0] * 6)
+    exam = discover.examine(
+        lambda q, v, tau: (q, v), robot, region, outputs="next_state", dt=0.01, mechanism=False
+    )
+    assert exam.law.values == (0.0,) * 6
+    assert exam.seconds < 20
