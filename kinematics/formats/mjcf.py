@@ -2,8 +2,9 @@
 
 Body frames stand at the joints' anchors with the MJCF body's axes; coordinates are MuJoCo's
 ``qpos`` (for a free joint our velocity convention differs: body axes, angular first). Several
-joints of one body become a chain of massless bodies. Welded bodies are merged. What would make
-MuJoCo's compiler run for minutes or out of memory is refused before it starts.
+joints of one body become a chain of massless bodies. Welded bodies are merged. What ``<flag>``
+switches off is zero. What would make MuJoCo's compiler run for minutes or out of memory is refused
+before it starts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,18 @@ from kinematics.robot import inertial_parameters, joints
 from kinematics.robot.tree import Robot
 from kinematics.spatial.rotations import clean, log_quaternion, matrix_of_quaternion
 
-GRAVITY = 1 << 7  # mjDSBL_GRAVITY
+# what the flags of an MJCF switch off; a field is zero if every flag of one of its rows is set
+_SWITCHED = (
+    (("SPRING",), ("jnt_stiffness", "jnt_stiffnesspoly", "tendon_stiffness",
+                   "tendon_stiffnesspoly")),
+    (("DAMPER",), ("dof_damping", "dof_dampingpoly", "tendon_damping", "tendon_dampingpoly",
+                   "actuator_damping", "actuator_dampingpoly")),
+    (("SPRING", "DAMPER"), ("body_gravcomp", "opt.density", "opt.viscosity")),
+    (("FRICTIONLOSS",), ("dof_frictionloss", "tendon_frictionloss")),
+    (("CONSTRAINT",), ("dof_frictionloss", "tendon_frictionloss", "eq_active0")),
+    (("EQUALITY",), ("eq_active0",)),
+    (("GRAVITY",), ("opt.gravity",)),
+)  # fmt: skip
 KINDS = {0: "free", 1: "spherical", 2: "prismatic", 3: "revolute"}
 
 
@@ -40,6 +52,7 @@ def robot_from_mjcf(
     cannot be used."""
     validate(root, label)
     model, said = _compile(text, path, label)
+    _apply_flags(model)
     notes = _left_out(model, label, tree_only)
     notes += [f"MuJoCo: {' '.join(str(what).split())[:200]}" for what in said]
     tree = _Tree(model, free)
@@ -48,7 +61,7 @@ def robot_from_mjcf(
     return tree.out.robot(
         _text(tree.names, 0) or (path.stem if path is not None else "mjcf"),
         joint_terms=joint_terms,
-        gravity=np.zeros(3) if model.opt.disableflags & GRAVITY else model.opt.gravity,
+        gravity=model.opt.gravity,
         base_name="world",
         notes=tuple(notes),
     )
@@ -80,12 +93,36 @@ def _compile(text: bytes, path: Path | None, label: str) -> tuple[Any, list[str]
         mujoco.set_mju_user_warning(before)
 
 
+def _apply_flags(model: Any) -> None:
+    """Set to zero what the model's own flags switch off, as MuJoCo's dynamics leave it out."""
+    import mujoco
+
+    # an older MuJoCo has one flag for springs, dampers and all other passive forces
+    instead = {"SPRING": "PASSIVE", "DAMPER": "PASSIVE"}
+    flags = mujoco.mjtDisableBit.__members__
+    for names, fields in _SWITCHED:
+        known = (flags.get(f"mjDSBL_{n}") or flags[f"mjDSBL_{instead[n]}"] for n in names)
+        if not all(model.opt.disableflags & int(flag) for flag in known):
+            continue
+        for field in fields:
+            owner = model.opt if field.startswith("opt.") else model
+            name = field.removeprefix("opt.")
+            value = getattr(owner, name, None)  # as far as this MuJoCo has it
+            if isinstance(value, np.ndarray):
+                value[:] = 0
+            elif value is not None:
+                setattr(owner, name, 0.0)
+
+
 def _left_out(model: Any, label: str, tree_only: bool) -> list[str]:
     """What is not a tree of rigid bodies: refused, or by choice only noted."""
     serious: list[str] = []
     harmless: list[str] = []
-    if model.neq:
-        serious.append(f"{model.neq} equality constraints (closed loops, couplings)")
+    active = int(np.count_nonzero(model.eq_active0))
+    if active:
+        serious.append(f"{active} equality constraints (closed loops, couplings)")
+    if model.neq > active:
+        harmless.append(f"{model.neq - active} equality constraints that are switched off")
     if model.ntendon:
         pulls = _any(model, "tendon", "stiffness", "stiffnesspoly", "damping", "dampingpoly",
                      "armature", "frictionloss")  # fmt: skip
