@@ -156,8 +156,12 @@ class _Tree:
     """The compiled bodies as one joint a body; welded bodies merged into their carriers."""
 
     def __init__(self, model: Any, free: bool) -> None:
-        self.model, self.out = model, RobotBuilder()
+        self.model = model
         self.names = model.names  # every look at it copies it
+        self.out = RobotBuilder(
+            taken_joints={_text(self.names, int(at)) for at in model.name_jntadr},
+            taken_bodies={_text(self.names, int(at)) for at in model.name_bodyadr},
+        )
         # for each MJCF body: the moving body that carries it and its frame's placement there
         self.carrier: list[tuple[int, np.ndarray, np.ndarray]] = [(-1, np.eye(3), np.zeros(3))]
         if free and not any(model.jnt_type == 0):
@@ -172,6 +176,8 @@ class _Tree:
         r = rotation @ clean(_matrix(model.body_quat[body]))
         p = rotation @ model.body_pos[body] + offset
         count, first = int(model.body_jntnum[body]), int(model.body_jntadr[body])
+        own = _text(self.names, int(model.name_bodyadr[body]))
+        own = own or self.out.new_body_name(f"body{body}")
         at = np.zeros(3)  # where the last frame stands in the MJCF body's frame
         for k in range(count):
             joint = first + k
@@ -186,9 +192,9 @@ class _Tree:
                 r = r @ _about(axis, -zero)
             elif kind == "prismatic" and zero:
                 p = p - r @ axis * zero
-            own = _text(self.names, int(model.name_bodyadr[body])) or f"body{body}"
-            body_name = own if k == count - 1 else f"{own}.{k}"
-            label = _text(self.names, int(model.name_jntadr[joint])) or f"{own}.joint{k}"
+            body_name = own if k == count - 1 else self.out.new_body_name(f"{own}.{k}")
+            label = _text(self.names, int(model.name_jntadr[joint]))
+            label = label or self.out.new_joint_name(f"{own}.joint{k}")
             unit = axis / np.linalg.norm(axis)
             parent = self.out.joint(label, body_name, kind, parent, r, p, unit)
             self._coordinates(joint, kind)
