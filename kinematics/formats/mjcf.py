@@ -3,7 +3,8 @@
 Body frames stand at the joints' anchors with the MJCF body's axes; coordinates are MuJoCo's
 ``qpos`` (for a free joint our velocity convention differs: body axes, angular first). Several
 joints of one body become a chain of massless bodies. Welded bodies are merged. What ``<flag>``
-switches off is zero. What would make MuJoCo's compiler run for minutes or out of memory is refused
+switches off is zero; armature and friction of a free joint, which MuJoCo has act along the world's
+axes, are refused. What would make MuJoCo's compiler run for minutes or out of memory is refused
 before it starts.
 """
 
@@ -53,7 +54,7 @@ def robot_from_mjcf(
     validate(root, label)
     model, said = _compile(text, path, label)
     _apply_flags(model)
-    notes = _left_out(model, label, tree_only)
+    notes = _left_out(model, label, tree_only, joint_terms)
     notes += [f"MuJoCo: {' '.join(str(what).split())[:200]}" for what in said]
     tree = _Tree(model, free)
     for body in range(1, model.nbody):
@@ -114,7 +115,7 @@ def _apply_flags(model: Any) -> None:
                 setattr(owner, name, 0.0)
 
 
-def _left_out(model: Any, label: str, tree_only: bool) -> list[str]:
+def _left_out(model: Any, label: str, tree_only: bool, joint_terms: bool) -> list[str]:
     """What is not a tree of rigid bodies: refused, or by choice only noted."""
     serious: list[str] = []
     harmless: list[str] = []
@@ -131,6 +132,9 @@ def _left_out(model: Any, label: str, tree_only: bool) -> list[str]:
         serious.append("springs or dampers that are not linear (their linear part stays)")
     if _any(model, "actuator", "armature", "damping", "dampingpoly"):
         serious.append("rotors or dampers of actuators")
+    free = model.jnt_type[model.dof_jntid] == 0
+    if joint_terms and (np.any(model.dof_armature[free]) or np.any(model.dof_frictionloss[free])):
+        serious.append("armature or friction of a free joint (in the world's axes)")
     if getattr(model, "nflex", 0):
         serious.append(f"{model.nflex} flexible bodies")
     if model.opt.density or model.opt.viscosity:
@@ -220,10 +224,11 @@ class _Tree:
             lower=float(low),
             upper=float(high),
             effort=float(model.jnt_actfrcrange[joint][1]) if bounded else math.inf,
-            armature=model.dof_armature[dof].tolist(),
+            # a free joint's act along the world's axes; ours would act along the body's
+            armature=0.0 if kind == "free" else model.dof_armature[dof].tolist(),
             # newer MuJoCos keep polynomials: the linear part stands first
             damping=model.dof_damping[dof].reshape(nv, -1)[:, 0].tolist(),
-            friction=model.dof_frictionloss[dof].tolist(),
+            friction=0.0 if kind == "free" else model.dof_frictionloss[dof].tolist(),
             stiffness=float(np.ravel(model.jnt_stiffness[joint])[0]),
             spring_reference=_spring_reference(model, joint, kind),
         )

@@ -163,6 +163,31 @@ def test_what_flags_switch_off_is_no_reason_to_refuse():
     assert kinematics.load(inactive).nv == kinematics.load(BEAST).nv
 
 
+FLOATING = """
+<mujoco><worldbody><body pos="0 0 1" euler="20 30 40">
+  <joint type="free" damping=".3" {}/><geom type="box" size=".1 .2 .3" pos=".05 0 .1"/>
+  <body pos=".3 0 0"><joint type="ball" armature=".1"/><geom type="box" size=".1 .2 .1"/></body>
+</body></worldbody></mujoco>"""
+
+
+@pytest.mark.parametrize("term", ["armature", "frictionloss"])
+def test_free_joint_terms_along_the_axes_of_the_world_are_refused(term):
+    text = FLOATING.format(f'{term}=".2"')
+    with pytest.raises(RobotError, match=r"of a free joint.*tree_only=True"):
+        kinematics.load(text)
+    assert kinematics.load(text, joint_terms=False).notes == ()
+    robot = kinematics.load(text, tree_only=True)
+    assert any("free joint" in note for note in robot.notes)
+    # what is left out is just that: the rest agrees with the same file without it
+    plain = FLOATING.format("")
+    assert kinematics.load(plain).notes == ()
+    oracle = MujocoOracle(robot, mujoco.MjModel.from_xml_string(plain))
+    q, v, a = kinematics.random_state(robot, 3, seed=1)
+    tau = kinematics.rnea(robot, q, v, a)
+    for i in range(3):
+        assert worst(tau[i], oracle.rnea(*(x[i].numpy() for x in (q, v, a)))) < 1e-12
+
+
 def test_joint_terms_are_read_and_can_be_left_out():
     robot = kinematics.load(BEAST)
     hy, hx = robot.v_slice("hy"), robot.v_slice("hx")
