@@ -73,7 +73,5 @@ def joints_without_inertia(robot: Robot) -> tuple[str, ...]:
     still = (motions[:, values < _ZERO] * scale[:, None]).abs()
     moving = (still > _SHARE * still.amax(0, keepdim=True)).any(1) if still.numel() else size < 0
     return tuple(
-        robot.joint_names[joint]
-        for joint in robot.independent_joints
-        if bool(moving[robot.v_slices[joint]].any())
+        name for name in robot.independent_names if bool(moving[robot.v_slice(name)].any())
     )

@@ -124,6 +124,11 @@ class Robot:
         return tuple(i for i, name in enumerate(self.joint_names) if name not in mimicking)
 
     @lazy
+    def independent_names(self) -> tuple[str, ...]:
+        """The names of the independent joints."""
+        return tuple(self.joint_names[i] for i in self.independent_joints)
+
+    @lazy
     def independent_kinds(self) -> tuple[str, ...]:
         """The kinds of the independent joints."""
         return tuple(self.kinds[i] for i in self.independent_joints)
