@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import warnings
 from pathlib import Path
@@ -118,7 +119,9 @@ def _text(source: Any) -> tuple[bytes, str, Path | None]:
                 f"expected a description of at most {xml_safety.MAX_BYTES >> 20} MiB, found "
                 f"{path.stat().st_size / 2**20:.0f} MiB in {path.name}; strip what is not dynamics"
             )
-        return path.read_bytes(), path.name, path
+        # other readers skip what is blank before the declaration
+        text = path.read_bytes().removeprefix(codecs.BOM_UTF8).lstrip()
+        return text, path.name, path
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise RobotError(

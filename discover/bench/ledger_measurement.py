@@ -194,7 +194,13 @@ def train_networks(
         if effort.options and kind == "mlp":
             options = effort.options
         model = models.build(
-            kind, robot.nq, robot.nv, options, kinds=robot.kinds, parents=robot.parents, seed=0
+            kind,
+            robot.nq,
+            robot.nv,
+            options,
+            kinds=robot.independent_kinds,
+            parents=robot.independent_parents,
+            seed=0,
         )
         result = train(
             model,

@@ -241,7 +241,7 @@ def describe(
     """
     names: dict[str, list[str]] = {"q": [], "v": []}
     units: dict[str, list[str]] = {"q": [], "v": [], "tau": [], "a": []}
-    for joint, kind in zip(robot.joint_names, robot.kinds, strict=True):
+    for joint, kind in zip(robot.independent_names, robot.independent_kinds, strict=True):
         q_labels, v_labels, lengths = _LABELS[kind]
         names["q"] += [f"{joint}{label}" for label in q_labels]
         names["v"] += [f"{joint}{label}" for label in v_labels]

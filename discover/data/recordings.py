@@ -43,7 +43,7 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
     if robot.nq != robot.nv or len(recording.columns.q) != robot.nv:
         raise DatasetError(
             f"recording: expected {robot.nv} columns for q, v and tau (joints "
-            f"{', '.join(robot.joint_names)}), found {len(recording.columns.q)}"
+            f"{', '.join(robot.independent_names)}), found {len(recording.columns.q)}"
             + (
                 ""
                 if robot.nq == robot.nv
@@ -114,7 +114,10 @@ def aligned(dataset: Dataset, robot: Robot) -> Dataset:
         arrays = {k: x.numpy() for k, x in (("q", part.q), ("v", part.v), ("a", part.a))}
         motions.append(Motion(time=part.t.numpy(), tau=part.tau.numpy(), **arrays))
     alignment = align(robot, motions)
-    processing = [*dataset.metadata.get("processing", []), alignment.sentence(robot.joint_names)]
+    processing = [
+        *dataset.metadata.get("processing", []),
+        alignment.sentence(robot.independent_names),
+    ]
     metadata = {**dataset.metadata, "alignment": alignment.to_dict(), "processing": processing}
     return replace(dataset, metadata=metadata)
 

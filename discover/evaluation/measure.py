@@ -223,7 +223,7 @@ def on_recordings(
 def coordinates(robot: Robot) -> list[str]:
     """A name for each position coordinate: the joint's, with a number where it has several."""
     names = []
-    for joint in robot.joint_names:
+    for joint in robot.independent_names:
         at = robot.q_slice(joint)
         size = at.stop - at.start
         names += [joint] if size == 1 else [f"{joint}[{k}]" for k in range(size)]

@@ -65,7 +65,7 @@ def build(
     if (layout.nq, layout.nv) != (nq, nv):
         raise ModelError(
             f"expected nq={layout.nq}, nv={layout.nv} from the joint kinds, found "
-            f"nq={nq}, nv={nv}; give the kinds of the joints"
+            f"nq={nq}, nv={nv}; give the kinds of the independent joints, without mimic joints"
         )
     options = dict(config or {})
     if family.needs_robot and robot is not None:

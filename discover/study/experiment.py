@@ -292,6 +292,9 @@ class _Study:
 
     def _model_identity(self, entry: ModelEntry) -> Any:
         if entry.kind == stages.FILE:
+            file, _, factory = str(entry.path).rpartition(":")
+            if file.endswith(".py"):
+                return [file_hash(file), factory]
             return file_hash(str(entry.path))
         if entry.kind == stages.CONTROL:
             return entry.kind

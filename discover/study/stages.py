@@ -114,8 +114,8 @@ def train_model(
         robot.nq,
         robot.nv,
         entry.options,
-        kinds=robot.kinds,
-        parents=robot.parents,
+        kinds=robot.independent_kinds,
+        parents=robot.independent_parents,
         outputs=dataset.outputs,  # type: ignore[arg-type]
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         seed=recipe.study.seed,
@@ -159,7 +159,7 @@ def load_model(
     declared: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     if Path(path).suffix != ".safetensors":  # ours declare themselves
         if robot is not None:
-            declared |= {"nq": robot.nq, "nv": robot.nv, "kinds": robot.kinds}
+            declared |= {"nq": robot.nq, "nv": robot.nv, "kinds": robot.independent_kinds}
         elif region is not None:
             from discover.mechanism.inference import coordinates_of
 

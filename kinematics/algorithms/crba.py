@@ -72,9 +72,6 @@ def joints_without_inertia(robot: Robot) -> tuple[str, ...]:
     values, motions = torch.linalg.eigh(scale[:, None] * H * scale)
     still = (motions[:, values < _ZERO] * scale[:, None]).abs()
     moving = (still > _SHARE * still.amax(0, keepdim=True)).any(1) if still.numel() else size < 0
-    mimicking = {m.joint for m in robot.mimic}
     return tuple(
-        name
-        for name, at in zip(robot.joint_names, robot.v_slices, strict=True)
-        if name not in mimicking and bool(moving[at].any())
+        name for name in robot.independent_names if bool(moving[robot.v_slice(name)].any())
     )

@@ -93,9 +93,13 @@ def spring_forces(inputs: Inputs, stiffness: Array, reference: Array) -> Array:
     out = stiffness * _single(inputs, reference)
     if not inputs.robot.turning_springs:
         return out
-    rows = [out[dof.start : dof.stop] for dof in inputs.robot.v_slices]
-    for joint in inputs.robot.turning_springs:
-        rows[joint] = _of_columns(_turning(inputs, joint, stiffness, reference)[0], out)
+    robot = inputs.robot
+    rows = [
+        _of_columns(_turning(inputs, joint, stiffness, reference)[0], out)
+        if joint in robot.turning_springs
+        else out[robot.v_slices[joint]]
+        for joint in robot.independent_joints
+    ]
     return inputs.xp.concat(rows)
 
 
@@ -112,8 +116,9 @@ def _single(inputs: Inputs, reference: Array) -> Array:
     """The stretch (nv, B) of one-velocity joints, zero for the others."""
     q, robot = inputs.public["q"], inputs.robot
     columns = [inputs.xp.zeros((q.shape[0],), like=q)] * robot.nv
-    for kind, at, dof in zip(robot.kinds, robot.q_slices, robot.v_slices, strict=True):
-        if joints.NV[kind] == 1:
+    for joint in robot.independent_joints:
+        at, dof = robot.q_slices[joint], robot.v_slices[joint]
+        if joints.NV[robot.kinds[joint]] == 1:
             columns[dof.start] = q[:, at.start] - reference[dof.start]
     return inputs.xp.stack(columns, axis=0)
 

@@ -31,8 +31,9 @@ def integrate(robot: Robot, q: Any, v: Any, dt: Any = 1.0) -> Tensor:
     q = normalise(robot, q)
     q, step = _broadcast(q, step)
     parts = []
-    for kind, at, dof in zip(robot.kinds, robot.q_slices, robot.v_slices, strict=True):
-        own, move = q[..., at], step[..., dof]
+    for joint in robot.independent_joints:
+        kind = robot.kinds[joint]
+        own, move = q[..., robot.q_slices[joint]], step[..., robot.v_slices[joint]]
         if kind == "spherical":
             parts.append(_turn(own, move))
         elif kind == "free":
@@ -51,7 +52,8 @@ def difference(robot: Robot, q0: Any, q1: Any) -> Tensor:
         return q1 - q0
     q0, q1 = _broadcast(normalise(robot, q0), normalise(robot, q1))
     parts = []
-    for kind, at in zip(robot.kinds, robot.q_slices, strict=True):
+    for joint in robot.independent_joints:
+        kind, at = robot.kinds[joint], robot.q_slices[joint]
         a, b = q0[..., at], q1[..., at]
         if kind == "spherical":
             parts.append(_turned(a, b))

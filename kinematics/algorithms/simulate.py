@@ -131,7 +131,8 @@ def chart_rate(robot: Robot, x: Tensor, v: Tensor) -> Tensor:
     if not robot.quaternion_slices:
         return v
     parts = []
-    for kind, at in zip(robot.kinds, robot.v_slices, strict=True):
+    for joint in robot.independent_joints:
+        kind, at = robot.kinds[joint], robot.v_slices[joint]
         own, rate = x[..., at], v[..., at]
         if kind in ("spherical", "free"):
             once = _bracket(own, rate)

@@ -17,8 +17,14 @@ TERMS = ("armature", "damping", "friction", "stiffness", "spring_reference")
 
 @dataclass
 class RobotBuilder:
-    """The joints, bodies and joint terms added so far; parents come before their children."""
+    """The joints, bodies and joint terms added so far; parents come before their children.
 
+    ``taken_joints`` and ``taken_bodies`` begin as the names of the description, so that names that
+    are made up do not meet one that comes later.
+    """
+
+    taken_joints: set[str] = field(default_factory=set)
+    taken_bodies: set[str] = field(default_factory=set)
     kinds: list[str] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     joint_names: list[str] = field(default_factory=list)
@@ -40,6 +46,8 @@ class RobotBuilder:
         """Add a joint and the body it moves, which has no mass yet; its number."""
         self.joint_names.append(name)
         self.body_names.append(body)
+        self.taken_joints.add(name)
+        self.taken_bodies.add(body)
         self.kinds.append(kind)
         self.parents.append(parent)
         self.rotations.append(rotation)
@@ -50,7 +58,16 @@ class RobotBuilder:
 
     def free_root(self, body: str) -> int:
         """Put the root on a free joint; its number. Its coordinates are still to be added."""
-        return self.joint("root_joint", body, "free", -1, np.eye(3), np.zeros(3), np.eye(3)[2])
+        name = self.new_joint_name("root_joint")
+        return self.joint(name, body, "free", -1, np.eye(3), np.zeros(3), np.eye(3)[2])
+
+    def new_joint_name(self, wish: str) -> str:
+        """A name for a joint that has none: this one, with a number if it is taken."""
+        return _untaken(wish, self.taken_joints)
+
+    def new_body_name(self, wish: str) -> str:
+        """A name for a body that has none: this one, with a number if it is taken."""
+        return _untaken(wish, self.taken_bodies)
 
     def mass(self, body: int, pi: np.ndarray, rotation: np.ndarray, offset: np.ndarray) -> None:
         """Merge ten parameters into a body, in whose frame theirs stands at (rotation, offset)."""
@@ -103,3 +120,11 @@ class RobotBuilder:
             **(self.terms if joint_terms else {}),
             **optional,
         )
+
+
+def _untaken(wish: str, taken: set[str]) -> str:
+    name, number = wish, 1
+    while name in taken:
+        number += 1
+        name = f"{wish}_{number}"
+    return name

@@ -2,8 +2,10 @@
 
 Body frames stand at the joints' anchors with the MJCF body's axes; coordinates are MuJoCo's
 ``qpos`` (for a free joint our velocity convention differs: body axes, angular first). Several
-joints of one body become a chain of massless bodies. Welded bodies are merged. What would make
-MuJoCo's compiler run for minutes or out of memory is refused before it starts.
+joints of one body become a chain of massless bodies. Welded bodies are merged. What ``<flag>``
+switches off is zero; armature and friction of a free joint, which MuJoCo has act along the world's
+axes, are refused. What would make MuJoCo's compiler run for minutes or out of memory is refused
+before it starts.
 """
 
 from __future__ import annotations
@@ -22,7 +24,18 @@ from kinematics.robot import inertial_parameters, joints
 from kinematics.robot.tree import Robot
 from kinematics.spatial.rotations import clean, log_quaternion, matrix_of_quaternion
 
-GRAVITY = 1 << 7  # mjDSBL_GRAVITY
+# what the flags of an MJCF switch off; a field is zero if every flag of one of its rows is set
+_SWITCHED = (
+    (("SPRING",), ("jnt_stiffness", "jnt_stiffnesspoly", "tendon_stiffness",
+                   "tendon_stiffnesspoly")),
+    (("DAMPER",), ("dof_damping", "dof_dampingpoly", "tendon_damping", "tendon_dampingpoly",
+                   "actuator_damping", "actuator_dampingpoly")),
+    (("SPRING", "DAMPER"), ("body_gravcomp", "opt.density", "opt.viscosity")),
+    (("FRICTIONLOSS",), ("dof_frictionloss", "tendon_frictionloss")),
+    (("CONSTRAINT",), ("dof_frictionloss", "tendon_frictionloss", "eq_active0")),
+    (("EQUALITY",), ("eq_active0",)),
+    (("GRAVITY",), ("opt.gravity",)),
+)  # fmt: skip
 KINDS = {0: "free", 1: "spherical", 2: "prismatic", 3: "revolute"}
 
 
@@ -40,7 +53,8 @@ def robot_from_mjcf(
     cannot be used."""
     validate(root, label)
     model, said = _compile(text, path, label)
-    notes = _left_out(model, label, tree_only)
+    _apply_flags(model)
+    notes = _left_out(model, label, tree_only, joint_terms)
     notes += [f"MuJoCo: {' '.join(str(what).split())[:200]}" for what in said]
     tree = _Tree(model, free)
     for body in range(1, model.nbody):
@@ -48,7 +62,7 @@ def robot_from_mjcf(
     return tree.out.robot(
         _text(tree.names, 0) or (path.stem if path is not None else "mjcf"),
         joint_terms=joint_terms,
-        gravity=np.zeros(3) if model.opt.disableflags & GRAVITY else model.opt.gravity,
+        gravity=model.opt.gravity,
         base_name="world",
         notes=tuple(notes),
     )
@@ -80,12 +94,36 @@ def _compile(text: bytes, path: Path | None, label: str) -> tuple[Any, list[str]
         mujoco.set_mju_user_warning(before)
 
 
-def _left_out(model: Any, label: str, tree_only: bool) -> list[str]:
+def _apply_flags(model: Any) -> None:
+    """Set to zero what the model's own flags switch off, as MuJoCo's dynamics leave it out."""
+    import mujoco
+
+    # an older MuJoCo has one flag for springs, dampers and all other passive forces
+    instead = {"SPRING": "PASSIVE", "DAMPER": "PASSIVE"}
+    flags = mujoco.mjtDisableBit.__members__
+    for names, fields in _SWITCHED:
+        known = (flags.get(f"mjDSBL_{n}") or flags[f"mjDSBL_{instead[n]}"] for n in names)
+        if not all(model.opt.disableflags & int(flag) for flag in known):
+            continue
+        for field in fields:
+            owner = model.opt if field.startswith("opt.") else model
+            name = field.removeprefix("opt.")
+            value = getattr(owner, name, None)  # as far as this MuJoCo has it
+            if isinstance(value, np.ndarray):
+                value[:] = 0
+            elif value is not None:
+                setattr(owner, name, 0.0)
+
+
+def _left_out(model: Any, label: str, tree_only: bool, joint_terms: bool) -> list[str]:
     """What is not a tree of rigid bodies: refused, or by choice only noted."""
     serious: list[str] = []
     harmless: list[str] = []
-    if model.neq:
-        serious.append(f"{model.neq} equality constraints (closed loops, couplings)")
+    active = int(np.count_nonzero(model.eq_active0))
+    if active:
+        serious.append(f"{active} equality constraints (closed loops, couplings)")
+    if model.neq > active:
+        harmless.append(f"{model.neq - active} equality constraints that are switched off")
     if model.ntendon:
         pulls = _any(model, "tendon", "stiffness", "stiffnesspoly", "damping", "dampingpoly",
                      "armature", "frictionloss")  # fmt: skip
@@ -94,6 +132,9 @@ def _left_out(model: Any, label: str, tree_only: bool) -> list[str]:
         serious.append("springs or dampers that are not linear (their linear part stays)")
     if _any(model, "actuator", "armature", "damping", "dampingpoly"):
         serious.append("rotors or dampers of actuators")
+    free = model.jnt_type[model.dof_jntid] == 0
+    if joint_terms and (np.any(model.dof_armature[free]) or np.any(model.dof_frictionloss[free])):
+        serious.append("armature or friction of a free joint (in the world's axes)")
     if getattr(model, "nflex", 0):
         serious.append(f"{model.nflex} flexible bodies")
     if model.opt.density or model.opt.viscosity:
@@ -119,8 +160,12 @@ class _Tree:
     """The compiled bodies as one joint a body; welded bodies merged into their carriers."""
 
     def __init__(self, model: Any, free: bool) -> None:
-        self.model, self.out = model, RobotBuilder()
+        self.model = model
         self.names = model.names  # every look at it copies it
+        self.out = RobotBuilder(
+            taken_joints={_text(self.names, int(at)) for at in model.name_jntadr},
+            taken_bodies={_text(self.names, int(at)) for at in model.name_bodyadr},
+        )
         # for each MJCF body: the moving body that carries it and its frame's placement there
         self.carrier: list[tuple[int, np.ndarray, np.ndarray]] = [(-1, np.eye(3), np.zeros(3))]
         if free and not any(model.jnt_type == 0):
@@ -135,6 +180,8 @@ class _Tree:
         r = rotation @ clean(_matrix(model.body_quat[body]))
         p = rotation @ model.body_pos[body] + offset
         count, first = int(model.body_jntnum[body]), int(model.body_jntadr[body])
+        own = _text(self.names, int(model.name_bodyadr[body]))
+        own = own or self.out.new_body_name(f"body{body}")
         at = np.zeros(3)  # where the last frame stands in the MJCF body's frame
         for k in range(count):
             joint = first + k
@@ -149,9 +196,9 @@ class _Tree:
                 r = r @ _about(axis, -zero)
             elif kind == "prismatic" and zero:
                 p = p - r @ axis * zero
-            own = _text(self.names, int(model.name_bodyadr[body])) or f"body{body}"
-            body_name = own if k == count - 1 else f"{own}.{k}"
-            label = _text(self.names, int(model.name_jntadr[joint])) or f"{own}.joint{k}"
+            body_name = own if k == count - 1 else self.out.new_body_name(f"{own}.{k}")
+            label = _text(self.names, int(model.name_jntadr[joint]))
+            label = label or self.out.new_joint_name(f"{own}.joint{k}")
             unit = axis / np.linalg.norm(axis)
             parent = self.out.joint(label, body_name, kind, parent, r, p, unit)
             self._coordinates(joint, kind)
@@ -177,10 +224,11 @@ class _Tree:
             lower=float(low),
             upper=float(high),
             effort=float(model.jnt_actfrcrange[joint][1]) if bounded else math.inf,
-            armature=model.dof_armature[dof].tolist(),
+            # a free joint's act along the world's axes; ours would act along the body's
+            armature=0.0 if kind == "free" else model.dof_armature[dof].tolist(),
             # newer MuJoCos keep polynomials: the linear part stands first
             damping=model.dof_damping[dof].reshape(nv, -1)[:, 0].tolist(),
-            friction=model.dof_frictionloss[dof].tolist(),
+            friction=0.0 if kind == "free" else model.dof_frictionloss[dof].tolist(),
             stiffness=float(np.ravel(model.jnt_stiffness[joint])[0]),
             spring_reference=_spring_reference(model, joint, kind),
         )

@@ -33,10 +33,10 @@ def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool)
     model = _parsed(root, label)
     base, children = _spanning_tree(model, label)
     links = {link.name: link for link in model.links}
-    tree = _Tree()
+    tree = _Tree({joint.name for joint in model.joints}, set(links))
     if free:
-        tree.out.free_root(base)
-        tree.joints.append(("root_joint", "free", None, None))
+        root_joint = tree.out.joint_names[tree.out.free_root(base)]
+        tree.joints.append((root_joint, "free", None, None))
     # depth first, in the order of the document; an entry is a link, the joint that carries it, the
     # moving body that carries both, and the placement of the joint in that body's frame
     stack: list[tuple[Any, str, int, np.ndarray, np.ndarray]] = [
@@ -59,8 +59,8 @@ def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool)
 class _Tree:
     """The moving joints; what a mimic joint has of its own goes to the joint that drives it."""
 
-    def __init__(self) -> None:
-        self.out = RobotBuilder()
+    def __init__(self, joint_names: set[str], link_names: set[str]) -> None:
+        self.out = RobotBuilder(taken_joints=joint_names, taken_bodies=link_names)
         self.joints: list[tuple[str, str, Any, Any]] = []  # joint, kind, limit, dynamics
         self.mimic: list[Mimic] = []
         self.notes: list[str] = []
@@ -100,7 +100,8 @@ class _Tree:
         first = rest - (rest @ normal) * normal
         first /= np.linalg.norm(first)
         for letter, axis in (("x", first), ("y", np.cross(normal, first))):
-            name, body = f"{joint.name}_{letter}", f"{joint.child}_{letter}"
+            name = self.out.new_joint_name(f"{joint.name}_{letter}")
+            body = self.out.new_body_name(f"{joint.child}_{letter}")
             parent = self.out.joint(name, body, "prismatic", parent, rotation, offset, axis)
             self.joints.append((name, "prismatic", None, joint.dynamics))
             rotation, offset = np.eye(3), np.zeros(3)
@@ -111,6 +112,8 @@ class _Tree:
 
     def robot(self, name: str, label: str, base: str, joint_terms: bool) -> Robot:
         mimic, notes = _independent_mimics(self.mimic, self.out.joint_names, label)
+        for note in notes:
+            warnings.warn(note, stacklevel=4)
         self.notes += notes
         self._gather({m.joint: m for m in mimic})
         terms = self.out.terms
@@ -193,8 +196,20 @@ def _parsed(root: Element, label: str) -> Any:
 
 
 def _only(element: Element, parts: tuple[str, ...]) -> Element:
-    out = Element(element.tag, dict(element.attrib))
-    out.extend(child for child in element if child.tag in parts)
+    """The element with these children; names with a prefix are other programs'."""
+    out = _plain(element)
+    out.extend(_plain(child, deep=True) for child in element if child.tag in parts)
+    return out
+
+
+def _plain(element: Element, deep: bool = False) -> Element:
+    """A copy without attributes and, if ``deep``, with its elements, that have no prefix."""
+    attributes = {
+        key: value for key, value in element.attrib.items() if ":" not in key and key != "xmlns"
+    }
+    out = Element(element.tag, attributes)
+    if deep:
+        out.extend(_plain(child, deep=True) for child in element if ":" not in child.tag)
     return out
 
 
@@ -237,7 +252,8 @@ def _independent_mimics(
     """
     moving = set(moving)
     notes = [
-        f"joint {m.joint!r} mimics {m.driver!r}, which is no moving joint: left independent"
+        f"joint {m.joint!r} mimics {m.driver!r}, which is no moving joint: left independent; "
+        "mend the name of the joint that it mimics"
         for m in mimics
         if m.driver not in moving
     ]

@@ -38,6 +38,7 @@ def validate(root: Element, label: str) -> None:
     if not root.findall("link"):
         raise RobotError(f"expected at least one <link>, found none in {label}; is it a URDF?")
     links = {link.get("name") for link in root.findall("link")}
+    kinds = {joint.get("name"): joint.get("type") for joint in root.findall("joint")}
     for joint in root.findall("joint"):
         name, kind = joint.get("name"), joint.get("type")
         if kind not in KINDS:
@@ -60,6 +61,7 @@ def validate(root: Element, label: str) -> None:
                 raise RobotError(
                     f"expected a non-zero axis of joint {name!r}, found {x}; give its direction"
                 )
+        _check_mimic(joint, kinds)
         _check_origin(joint, f"joint {name!r}")
         for tag, keys in (
             ("limit", ("lower", "upper", "velocity", "effort")),
@@ -76,6 +78,19 @@ def validate(root: Element, label: str) -> None:
         inertial = body.find("inertial")
         if inertial is not None:
             _check_inertial(inertial, f"link {body.get('name')!r}")
+
+
+def _check_mimic(joint: Element, kinds: dict[str | None, str | None]) -> None:
+    """A joint that mimics and the joint that it mimics have one coordinate each."""
+    mimic, name = joint.find("mimic"), joint.get("name")
+    if mimic is None or kinds[name] == "fixed":
+        return
+    for end in (name, mimic.get("joint")):
+        if kinds.get(end) in ("planar", "floating"):
+            raise RobotError(
+                f"expected joint {name!r} to mimic one coordinate by one of its own, found "
+                f"{end!r} is {kinds[end]}; remove the <mimic>, or replace the joint by single ones"
+            )
 
 
 def _check_words(root: Element, label: str) -> None:

@@ -118,6 +118,34 @@ class Robot:
         return tuple(found[driver.get(name, name)] for name in self.joint_names)
 
     @lazy
+    def independent_joints(self) -> tuple[int, ...]:
+        """The joints whose coordinates make up q and v, in that order: all but mimic joints."""
+        mimicking = {m.joint for m in self.mimic}
+        return tuple(i for i, name in enumerate(self.joint_names) if name not in mimicking)
+
+    @lazy
+    def independent_names(self) -> tuple[str, ...]:
+        """The names of the independent joints."""
+        return tuple(self.joint_names[i] for i in self.independent_joints)
+
+    @lazy
+    def independent_kinds(self) -> tuple[str, ...]:
+        """The kinds of the independent joints."""
+        return tuple(self.kinds[i] for i in self.independent_joints)
+
+    @lazy
+    def independent_parents(self) -> list[int]:
+        """For each independent joint the nearest one among them that carries it, -1 for the base;
+        numbers count the independent joints alone."""
+        number = {-1: -1} | {joint: n for n, joint in enumerate(self.independent_joints)}
+        nearest: list[int] = []  # of each joint of the full tree, itself if it is independent
+        for joint, parent in enumerate(self.parents):
+            above = nearest[parent] if parent >= 0 else -1
+            nearest.append(joint if joint in number else above)
+        parents = (self.parents[joint] for joint in self.independent_joints)
+        return [number[nearest[p]] if p >= 0 else -1 for p in parents]
+
+    @lazy
     def coupling(self) -> Coupling:
         """How the coordinates drive the full tree, where joints mimic others."""
         return joints.coupling(
@@ -179,13 +207,7 @@ class Robot:
 
     def neutral(self) -> Tensor:
         """The zero configuration (nq,): all coordinates zero, unit quaternions."""
-        mimicking = {m.joint for m in self.mimic}
-        values = [
-            x
-            for name, kind in zip(self.joint_names, self.kinds, strict=True)
-            if name not in mimicking
-            for x in joints.neutral(kind)
-        ]
+        values = [x for kind in self.independent_kinds for x in joints.neutral(kind)]
         return torch.tensor(values, dtype=self.axes.dtype, device=self.axes.device)
 
     @lazy

@@ -16,6 +16,8 @@ def two_joints() -> SimpleNamespace:
         nv=2,
         joint_names=["shoulder", "elbow"],
         kinds=("revolute", "revolute"),
+        independent_names=("shoulder", "elbow"),
+        independent_kinds=("revolute", "revolute"),
     )
 
 

@@ -4,6 +4,7 @@ import glob
 import subprocess
 import sys
 
+import pinocchio
 import pytest
 import torch
 from kinematic_samples import mimicking, on_device
@@ -137,6 +138,78 @@ def test_chains_of_mimics_end_at_what_moves():
     assert robot.nv == 1
     assert [(m.driver, m.multiplier, m.offset) for m in robot.mimic] == [("j1", 2, 1), ("j1", 4, 3)]
     assert any("nobody" in note for note in robot.notes)
+
+
+READABLE = {
+    "undeclared prefixes": urdf(*ARM, '<gazebo ns:reference="a"><plugin:ros/></gazebo>')
+    .replace("<mass ", '<mass ns:source="cad" ')
+    .replace("<inertial>", "<inertial><ns:note/>"),
+    "default namespace": urdf(*ARM).replace("<robot ", '<robot xmlns="http://example.org/urdf" '),
+    "namespace below": urdf(*ARM).replace("<link ", '<link xmlns="http://example.org/urdf" '),
+    "declared prefix": urdf(*ARM, "<x:macro x:y='1'/>").replace("<robot ", '<robot xmlns:x="x" '),
+    "blank before the declaration": '\n \t\r\n<?xml version="1.0"?>' + urdf(*ARM),
+    "byte order mark": '\ufeff\n<?xml version="1.0"?>' + urdf(*ARM),
+}
+
+
+@pytest.mark.parametrize("case", READABLE, ids=str)
+def test_xml_that_other_readers_read(case, tmp_path):
+    text = READABLE[case].replace("revolute", "continuous")
+    assert pinocchio.buildModelFromXML(text).nv == 2
+    plain = kinematics.load(urdf(*ARM))
+    (tmp_path / "r.urdf").write_text(text, encoding="utf-8")
+    for source in (text, tmp_path / "r.urdf"):
+        robot = kinematics.load(source)
+        assert robot.joint_names == plain.joint_names
+        assert torch.equal(robot.pi, plain.pi)
+
+
+def test_a_blank_before_the_declaration_of_an_mjcf(tmp_path):
+    (tmp_path / "r.xml").write_text('\n\n<?xml version="1.0"?>\n' + SLIDING)
+    assert kinematics.load(tmp_path / "r.xml").joint_names == ("x", "turn", "hip")
+
+
+@pytest.mark.filterwarnings("ignore:.*without moving any inertia")
+def test_names_that_are_made_up_do_not_meet_those_of_the_file():
+    root = urdf(*ARM[:3], joint("j1", "base", "a"), joint("root_joint", "a", "b"))
+    robot = kinematics.load(root, root="free")
+    assert robot.joint_names == ("root_joint_2", "j1", "root_joint")
+    assert kinematics.load(root).joint_names == ("j1", "root_joint")
+    glide = urdf(*ARM[:3], link("a_x"), joint("g", "base", "a", "planar"),
+                 joint("g_x", "a", "b"), joint("g_y", "b", "a_x"))  # fmt: skip
+    robot = kinematics.load(glide)
+    assert robot.joint_names == ("g_x_2", "g_y_2", "g", "g_x", "g_y")
+    assert robot.body_names == ("a_x_2", "a_y", "a", "b", "a_x")
+    nested = (
+        '<mujoco><worldbody><body name="b.0"><joint name="b.joint0"/><geom size=".1"/>'
+        '<body name="b" pos="0 0 1"><joint/><joint axis="0 1 0"/><geom size=".1"/>'
+        '<body pos="0 0 1"><joint name="root_joint" axis="1 0 0"/><geom size=".1"/>'
+        '<body name="body3" pos="0 0 1"><joint axis="0 1 0"/><geom size=".1"/></body>'
+        "</body></body></body></worldbody></mujoco>"
+    )
+    robot = kinematics.load(nested)
+    assert robot.body_names == ("b.0", "b.0_2", "b", "body3_2", "body3")
+    assert robot.joint_names[:3] == ("b.joint0", "b.joint0_2", "b.joint1")
+    assert kinematics.load(nested, root="free").joint_names[0] == "root_joint_2"
+
+
+def test_a_mimic_whose_driver_is_missing_is_a_warning():
+    text = urdf(*ARM[:4], joint("j2", "a", "b", rest='<mimic joint="j_1" multiplier="-1"/>'))
+    with pytest.warns(UserWarning, match="'j2' mimics 'j_1'.*independent; mend"):
+        robot = kinematics.load(text)
+    assert robot.nv == 2
+    assert any("'j_1'" in note for note in robot.notes)
+
+
+@pytest.mark.parametrize("kind", ["planar", "floating"])
+def test_mimics_of_several_coordinates_are_refused(kind):
+    """On either side: nothing says which of the coordinates follows which."""
+    follower = urdf(*ARM[:4], joint("m", "a", "b", kind, '<mimic joint="j1"/>'))
+    driver = urdf(*ARM[:3], joint("m", "base", "a", kind),
+                  joint("j2", "a", "b", rest='<mimic joint="m"/>'))  # fmt: skip
+    for text in (follower, driver):
+        with pytest.raises(RobotError, match=f"mimic one coordinate.*'m' is {kind}; remove"):
+            kinematics.load(text)
 
 
 def test_mujoco_warns_into_the_notes(tmp_path):

@@ -109,6 +109,85 @@ def test_what_is_not_linear_is_refused_or_left_out_by_choice():
     assert float(kinematics.load(bent, tree_only=True).stiffness.max()) == 2.0
 
 
+FLAGGED = """
+<mujoco>
+  <option density="10" viscosity="2"><flag {}/></option>
+  <worldbody>
+    <body name="a" gravcomp=".5">
+      <joint name="j" axis="0 1 0" damping="5" stiffness="7" frictionloss="3"/>
+      <geom size=".1" pos=".2 0 .3"/>
+      <body name="b" pos="0 0 .5">
+        <joint name="k" type="ball" damping="2" stiffness="4"/><geom size=".1" pos=".1 0 .3"/>
+      </body>
+    </body>
+  </worldbody>
+  <equality><weld body1="b"/></equality>
+</mujoco>"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "zero"),
+    [
+        ("spring", "stiffness"),
+        ("damper", "damping"),
+        ("frictionloss", "friction"),
+        ("constraint", "friction"),
+        ("gravity", "gravity"),
+        ("spring damper", "stiffness damping"),
+    ],
+)
+def test_flags_switch_off_what_mujoco_leaves_out(flags, zero):
+    text = FLAGGED.format(" ".join(f'{name}="disable"' for name in flags.split()))
+    robot = kinematics.load(text, tree_only=True)
+    for name in ("stiffness", "damping", "friction", "gravity"):
+        assert bool((getattr(robot, name) == 0).all()) is (name in zero.split()), name
+    smooth = robot.replace(friction=torch.zeros(robot.nv))
+    oracle = MujocoOracle(smooth, mujoco.MjModel.from_xml_string(text))
+    q, v, a = kinematics.random_state(robot, 3, seed=2)
+    tau = kinematics.rnea(smooth, q, v, a)
+    for i in range(3):
+        assert worst(tau[i], oracle.rnea(*(x[i].numpy() for x in (q, v, a)))) < 1e-12
+
+
+def test_what_flags_switch_off_is_no_reason_to_refuse():
+    off = FLAGGED.format('spring="disable" damper="disable" equality="disable"')
+    assert any("switched off" in note for note in kinematics.load(off).notes)
+    still_drags = off.replace('damper="disable" ', "")
+    with pytest.raises(RobotError, match=r"fluid.*gravity compensation"):
+        kinematics.load(still_drags)
+    inactive = BEAST.replace(
+        "</mujoco>",
+        '<equality><connect body1="foot" body2="hand" anchor="0 0 0" active="false"/></equality>'
+        "</mujoco>",
+    )
+    assert kinematics.load(inactive).nv == kinematics.load(BEAST).nv
+
+
+FLOATING = """
+<mujoco><worldbody><body pos="0 0 1" euler="20 30 40">
+  <joint type="free" damping=".3" {}/><geom type="box" size=".1 .2 .3" pos=".05 0 .1"/>
+  <body pos=".3 0 0"><joint type="ball" armature=".1"/><geom type="box" size=".1 .2 .1"/></body>
+</body></worldbody></mujoco>"""
+
+
+@pytest.mark.parametrize("term", ["armature", "frictionloss"])
+def test_free_joint_terms_along_the_axes_of_the_world_are_refused(term):
+    text = FLOATING.format(f'{term}=".2"')
+    with pytest.raises(RobotError, match=r"of a free joint.*tree_only=True"):
+        kinematics.load(text)
+    assert kinematics.load(text, joint_terms=False).notes == ()
+    robot = kinematics.load(text, tree_only=True)
+    assert any("free joint" in note for note in robot.notes)
+    # what is left out is just that: the rest agrees with the same file without it
+    plain = FLOATING.format("")
+    assert kinematics.load(plain).notes == ()
+    oracle = MujocoOracle(robot, mujoco.MjModel.from_xml_string(plain))
+    q, v, a = kinematics.random_state(robot, 3, seed=1)
+    tau = kinematics.rnea(robot, q, v, a)
+    for i in range(3):
+        assert worst(tau[i], oracle.rnea(*(x[i].numpy() for x in (q, v, a)))) < 1e-12
+
+
 def test_joint_terms_are_read_and_can_be_left_out():
     robot = kinematics.load(BEAST)
     hy, hx = robot.v_slice("hy"), robot.v_slice("hx")

@@ -19,8 +19,9 @@ BEYOND_A_TREE = (
 
 
 class MujocoOracle:
-    """A MuJoCo model without contacts, limits, actuators, fluid and what pulls on tendons; friction
-    loss is left out: the tree that ``kinematics.load(..., tree_only=True)`` keeps."""
+    """A MuJoCo model without contacts, limits, actuators, fluid, armature of free joints and what
+    pulls on tendons; friction loss is left out: the tree that
+    ``kinematics.load(..., tree_only=True)`` keeps."""
 
     def __init__(self, robot: Robot, model: mujoco.MjModel) -> None:
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
@@ -28,6 +29,7 @@ class MujocoOracle:
         for name in BEYOND_A_TREE:
             if hasattr(model, name):
                 getattr(model, name)[:] = 0.0
+        model.dof_armature[model.jnt_type[model.dof_jntid] == mujoco.mjtJoint.mjJNT_FREE] = 0.0
         self.robot, self.model, self.data = robot, model, mujoco.MjData(model)
 
     def _turns(self, q: np.ndarray) -> np.ndarray:

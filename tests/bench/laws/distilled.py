@@ -64,8 +64,8 @@ def distil(truth: Callable, robot: Robot, seed: int, epochs: int = EPOCHS) -> Ca
         return Answers(q=q, v=v, tau=tau, a=truth(q, v, tau))
 
     built = models.build(
-        "mlp", robot.nq, robot.nv, {"trig": True, "width": 96}, kinds=robot.kinds,
-        parents=robot.parents, outputs="acceleration", dt=None, robot=None, seed=seed,
+        "mlp", robot.nq, robot.nv, {"trig": True, "width": 96}, kinds=robot.independent_kinds,
+        parents=robot.independent_parents, outputs="acceleration", dt=None, robot=None, seed=seed,
     )  # fmt: skip
     config = TrainingConfig(epochs=epochs, batch=BATCH, patience=0)
     data = TrainingSet(answers(SAMPLES, 1), answers(1024, 2))

@@ -110,7 +110,13 @@ def _model(
         Data(samples=KEPT if kind == "table" else SAMPLES), Region(**COVERAGE), robot, seed
     )
     built = models.build(
-        kind, robot.nq, robot.nv, options, kinds=robot.kinds, parents=robot.parents, seed=seed
+        kind,
+        robot.nq,
+        robot.nv,
+        options,
+        kinds=robot.independent_kinds,
+        parents=robot.independent_parents,
+        seed=seed,
     )
     config = TrainingConfig(epochs=400, batch=512, patience=0)
     done = train(built, data, seed=seed, device="cpu", budget_s=budget, config=config)

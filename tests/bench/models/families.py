@@ -113,8 +113,8 @@ def _measure(
         robot.nq,
         robot.nv,
         options,
-        kinds=robot.kinds,
-        parents=robot.parents,
+        kinds=robot.independent_kinds,
+        parents=robot.independent_parents,
         outputs=outputs,  # type: ignore[arg-type]
         dt=dt,
         robot=robot.to_dict() if kind == "white_box" else None,

@@ -38,7 +38,14 @@ def measure(*, device: str = "cpu", train_s: float = TRAIN_S) -> dict[str, Any]:
     """Mean squared errors of torque and of its parts on the test strokes, JSON-able."""
     robot = kinematics.load("double_pendulum")
     data = strokes(robot, seed=0)
-    model = models.build("delan", 2, 2, {"trig": True}, kinds=robot.kinds, parents=robot.parents)
+    model = models.build(
+        "delan",
+        2,
+        2,
+        {"trig": True},
+        kinds=robot.independent_kinds,
+        parents=robot.independent_parents,
+    )
     assert isinstance(model, DeLaN)
     config = TrainingConfig(epochs=1500, batch=512, lr=3e-3, final_lr=1e-4, patience=0)
     place = choose_device(device)

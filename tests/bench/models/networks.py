@@ -171,7 +171,13 @@ def _measure(trial: dict[str, Any]) -> dict[str, Any]:
     data = simulated.generate(asked, region, robot, seed)
     kind, options = FAMILIES[trial["family"]]
     built = models.build(
-        kind, robot.nq, robot.nv, options, kinds=robot.kinds, parents=robot.parents, seed=seed
+        kind,
+        robot.nq,
+        robot.nv,
+        options,
+        kinds=robot.independent_kinds,
+        parents=robot.independent_parents,
+        seed=seed,
     )
     large = robot.nv > 6
     config = TrainingConfig(

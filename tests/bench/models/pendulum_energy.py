@@ -58,7 +58,9 @@ def measure(name: str, *, device: str = "cpu", train_s: float = TRAIN_S) -> dict
     start = starts(STARTS, seed=2)
     steps = round(SECONDS / DT)
     truth = compiled(kinematics.compile(robot, "aba"))
-    built = models.build(kind, 2, 2, options, kinds=robot.kinds, parents=robot.parents)
+    built = models.build(
+        kind, 2, 2, options, kinds=robot.independent_kinds, parents=robot.independent_parents
+    )
     config = TrainingConfig(epochs=EPOCHS, batch=512, lr=lr, patience=0)
     place = choose_device(device)
     result = train(built, data, device=str(place), budget_s=train_s, config=config)
