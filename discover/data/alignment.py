@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from discover.artifacts import plain
 
 if TYPE_CHECKING:
     from kinematics import Robot
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 LAGS = 41  # of the grid, evenly on both sides of zero
 WIDEST = 0.06  # s
 MOST_ROWS = 1500  # of each trajectory
+LEAST_ROWS = 50  # shorter trajectories say nothing about a delay
 SMOOTHED_SIGN = 0.05  # rad/s or m/s over which Coulomb friction changes its sign
 
 Array = NDArray[np.float64]
@@ -62,9 +65,7 @@ class Alignment:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; an error that cannot be estimated is null."""
-        record = {**vars(self), "clear": self.clear}
-        return {k: None if isinstance(x, float) and not np.isfinite(x) else x
-                for k, x in record.items()}  # fmt: skip
+        return cast("dict[str, Any]", plain({**vars(self), "clear": self.clear}))
 
     def sentence(self, names: Sequence[str]) -> str:
         """The result in words, for the data set's metadata and the report."""
@@ -84,7 +85,11 @@ class Alignment:
 
 
 def align(robot: Robot, motions: Sequence[Motion], widest: float = WIDEST) -> Alignment:
-    """Estimate delay and offsets of the torques, each trajectory by itself, then together."""
+    """Estimate delay and offsets of the torques, each trajectory by itself, then together.
+
+    No lag is tried beyond `widest` [s] or a quarter of the shortest trajectory.
+    """
+    widest = min(widest, *((motion.time[-1] - motion.time[0]) / 4 for motion in motions))
     lags = np.linspace(-widest, widest, LAGS)
     costs = np.zeros((len(motions), LAGS))
     for row, motion in enumerate(motions):

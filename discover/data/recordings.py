@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from discover.blackbox.region import Region
-from discover.data.alignment import Motion, align
+from discover.data.alignment import LEAST_ROWS, Motion, align
 from discover.data.dataset import SPLITS, Dataset, describe
 from discover.data.logs import Log, read_log
 from discover.data.settings import Recording
@@ -111,11 +111,20 @@ def aligned(dataset: Dataset, robot: Robot) -> Dataset:
     for index in rows.trajectory.unique(sorted=True).tolist():
         part = rows.select(rows.trajectory == index)
         assert part.a is not None
+        if len(part) < LEAST_ROWS:
+            continue
         arrays = {k: x.numpy() for k, x in (("q", part.q), ("v", part.v), ("a", part.a))}
         motions.append(Motion(time=part.t.numpy(), tau=part.tau.numpy(), **arrays))
+    done = dataset.metadata.get("processing", [])
+    if not motions:
+        sentence = f"time alignment: not estimated, no log has {LEAST_ROWS} samples to train on"
+        return replace(dataset, metadata={**dataset.metadata, "processing": [*done, sentence]})
     alignment = align(robot, motions)
-    processing = [*dataset.metadata.get("processing", []), alignment.sentence(robot.joint_names)]
-    metadata = {**dataset.metadata, "alignment": alignment.to_dict(), "processing": processing}
+    metadata = {
+        **dataset.metadata,
+        "alignment": alignment.to_dict(),
+        "processing": [*done, alignment.sentence(robot.joint_names)],
+    }
     return replace(dataset, metadata=metadata)
 
 
