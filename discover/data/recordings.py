@@ -77,6 +77,7 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
         noises.append(noise)
         raw_noises.append(raw_noise)
         files[name] = {
+            "trajectory": index,  # metadata are stored with sorted keys: order says nothing
             "sha256": log.sha256,
             "recorded": len(log.time),
             "kept": len(chosen),
