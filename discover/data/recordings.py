@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from discover.blackbox.region import Region
-from discover.data.alignment import LEAST_ROWS, Motion, align
+from discover.data.alignment import ALIGNMENT, LEAST_ROWS, Motion, align
 from discover.data.dataset import SPLITS, Dataset, describe
 from discover.data.logs import Log, read_log
 from discover.data.settings import Recording
@@ -118,7 +118,7 @@ def aligned(dataset: Dataset, robot: Robot) -> Dataset:
         motions.append(Motion(time=part.t.numpy(), tau=part.tau.numpy(), **arrays))
     done = dataset.metadata.get("processing", [])
     if not motions:
-        sentence = f"time alignment: not estimated, no log has {LEAST_ROWS} samples to train on"
+        sentence = f"{ALIGNMENT}: not estimated, no log has {LEAST_ROWS} samples to train on"
         return replace(dataset, metadata={**dataset.metadata, "processing": [*done, sentence]})
     alignment = align(robot, motions)
     metadata = {

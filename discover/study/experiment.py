@@ -22,6 +22,7 @@ from discover.artifacts import (
     write_text,
 )
 from discover.data import dataset as datasets
+from discover.data.alignment import ALIGNMENT
 from discover.errors import OutputError, RecipeError
 from discover.evaluation import measure
 from discover.examination import result
@@ -176,6 +177,9 @@ class _Study:
         took = time.perf_counter() - started
         self.manifest.record("sample", inputs, [path], took)
         self.say(f"data     {len(dataset):,} samples in {took:.1f} s")
+        for step in dataset.metadata.get("processing", ()):
+            if step.startswith(ALIGNMENT):
+                self.say(f"         {step}")
         return dataset
 
     def _model(self, entry: ModelEntry, robot: Robot, dataset: Dataset) -> Callable[..., Any]:

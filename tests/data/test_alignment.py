@@ -115,3 +115,11 @@ def test_a_log_shorter_than_the_widest_lag_is_read(tmp_path, n, estimated):
     data = read(told, kinematics.load("double_pendulum"))
     assert ("alignment" in data.metadata) == estimated
     assert data.metadata["processing"][-1].startswith("time alignment: ")
+
+
+def test_a_delay_beyond_the_lags_that_are_tried_is_not_called_one():
+    made = [motion(seed, delay=0.02) for seed in range(3)]
+    found = align(made[0][0], [m for _, m in made], widest=0.01)
+    assert found.at_the_end
+    assert not found.clear
+    assert "recording.delay" not in found.sentence(("a", "b"))

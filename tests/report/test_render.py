@@ -125,10 +125,11 @@ def test_recordings_have_their_own_table_and_caution(tmp_path: Path) -> None:
             "joints": ["shoulder", "elbow"],
             "torque_subjects": ["law", "description"],
             "trajectories": [trajectory],
-            "processing": [],
+            "processing": ["two filters", "time alignment: 7.5 ± 0.3 ms; offsets: shoulder +0.1"],
         },
     )
     text = render(tmp_path).read_text()
+    assert "How the logs were read:\n\n- two filters\n- time alignment: 7.5 ± 0.3 ms" in text
     assert "| trajectory_04.csv | 61 % | 0.129 | 0.133 | 0.200 | 0.113 | 0.0250 | 0.295 |" in text
     assert "There is no simulator behind recordings" in text
 

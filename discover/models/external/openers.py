@@ -38,7 +38,7 @@ def open_session(model: str | bytes, threads: int | None = None) -> Any:
     if threads is not None:
         options.intra_op_num_threads = options.inter_op_num_threads = threads
     providers = ["CPUExecutionProvider"]
-    with contextlib.suppress(Exception):  # onnxruntime raises classes of its own without a common base
+    with contextlib.suppress(Exception):  # onnxruntime's classes have no common base
         return onnxruntime.InferenceSession(model, options, providers=providers)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     try:
