@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from discover.artifacts import plain
 
 if TYPE_CHECKING:
     from kinematics import Robot
 
 LAGS = 41  # of the grid, evenly on both sides of zero
 WIDEST = 0.06  # s
+ALIGNMENT = "time alignment"  # how the result begins among the steps of the processing
 MOST_ROWS = 1500  # of each trajectory
+LEAST_ROWS = 50  # shorter trajectories say nothing about a delay
 SMOOTHED_SIGN = 0.05  # rad/s or m/s over which Coulomb friction changes its sign
 
 Array = NDArray[np.float64]
@@ -44,7 +48,8 @@ class Alignment:
 
     The errors are standard errors over the trajectories (NaN for a single one). `unexplained` is
     the relative residual of the torques at this delay, `unexplained_as_given` at none. `clear`:
-    the delay differs from zero by more than two standard errors, and shifting by it helps.
+    the delay differs from zero by more than two standard errors, lies within the lags that were
+    tried, and shifting by it helps.
     """
 
     delay: float
@@ -54,21 +59,35 @@ class Alignment:
     unexplained: float
     unexplained_as_given: float
     trajectories: int
+    widest: float = WIDEST  # s, the greatest lag that was tried
 
     @property
     def clear(self) -> bool:
         sure = self.trajectories > 1 and abs(self.delay) > 2 * self.delay_error
-        return sure and self.unexplained < 0.98 * self.unexplained_as_given
+        return sure and not self.at_the_end and self.unexplained < 0.98 * self.unexplained_as_given
+
+    @property
+    def at_the_end(self) -> bool:
+        """Whether the least residual is at the greatest lag that was tried."""
+        return abs(self.delay) >= self.widest * (1 - 1e-9)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; an error that cannot be estimated is null."""
-        record = {**vars(self), "clear": self.clear}
-        return {k: None if isinstance(x, float) and not np.isfinite(x) else x
-                for k, x in record.items()}  # fmt: skip
+        return cast("dict[str, Any]", plain({**vars(self), "clear": self.clear}))
 
     def sentence(self, names: Sequence[str]) -> str:
         """The result in words, for the data set's metadata and the report."""
         spread = f" ± {1e3 * self.delay_error:.1f}" if np.isfinite(self.delay_error) else ""
+        offsets = ", ".join(
+            f"{name} {x:+.3g}" + (f" ± {e:.2g}" if np.isfinite(e) else "")
+            for name, x, e in zip(names, self.offset, self.offset_error, strict=True)
+        )
+        if self.at_the_end:
+            return (
+                f"{ALIGNMENT}: of all lags up to {1e3 * self.widest:.0f} ms either way, the "
+                f"last, {1e3 * self.delay:.0f} ms, fits best: no delay of the joint forces was "
+                f"found; offsets: {offsets}"
+            )
         sentence = f"joint forces lag the motion by {1e3 * self.delay:.1f}{spread} ms"
         advice = (
             f"; set recording.delay = {self.delay:.4f}, which leaves {self.unexplained:.1%} of "
@@ -76,15 +95,15 @@ class Alignment:
             if self.clear
             else ", which is not told apart from none"
         )
-        offsets = ", ".join(
-            f"{name} {x:+.3g}" + (f" ± {e:.2g}" if np.isfinite(e) else "")
-            for name, x, e in zip(names, self.offset, self.offset_error, strict=True)
-        )
-        return f"time alignment: {sentence}{advice}; offsets: {offsets}"
+        return f"{ALIGNMENT}: {sentence}{advice}; offsets: {offsets}"
 
 
 def align(robot: Robot, motions: Sequence[Motion], widest: float = WIDEST) -> Alignment:
-    """Estimate delay and offsets of the torques, each trajectory by itself, then together."""
+    """Estimate delay and offsets of the torques, each trajectory by itself, then together.
+
+    No lag is tried beyond `widest` [s] or a quarter of the shortest trajectory.
+    """
+    widest = min(widest, *((motion.time[-1] - motion.time[0]) / 4 for motion in motions))
     lags = np.linspace(-widest, widest, LAGS)
     costs = np.zeros((len(motions), LAGS))
     for row, motion in enumerate(motions):
@@ -106,6 +125,7 @@ def align(robot: Robot, motions: Sequence[Motion], widest: float = WIDEST) -> Al
         unexplained=float(np.sqrt(unexplained)),
         unexplained_as_given=float(np.sqrt(as_given)),
         trajectories=n,
+        widest=widest,
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from discover.artifacts import write_bytes
+from discover.artifacts import plain, write_bytes
 from discover.blackbox.region import Region
 from discover.errors import DatasetError
 
@@ -299,7 +299,8 @@ _Q_UNITS = {
 
 
 def _json(metadata: Mapping[str, Any]) -> str:
-    return json.dumps(metadata, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    """Metadata as text; numbers that are not finite become null."""
+    return json.dumps(plain(dict(metadata)), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def _array(values: Tensor) -> np.ndarray[Any, Any]:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from discover.blackbox.region import Region
-from discover.data.alignment import Motion, align
+from discover.data.alignment import ALIGNMENT, LEAST_ROWS, Motion, align
 from discover.data.dataset import SPLITS, Dataset, describe
 from discover.data.logs import Log, read_log
 from discover.data.settings import Recording
@@ -77,6 +77,7 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
         noises.append(noise)
         raw_noises.append(raw_noise)
         files[name] = {
+            "trajectory": index,  # metadata are stored with sorted keys: order says nothing
             "sha256": log.sha256,
             "recorded": len(log.time),
             "kept": len(chosen),
@@ -111,14 +112,20 @@ def aligned(dataset: Dataset, robot: Robot) -> Dataset:
     for index in rows.trajectory.unique(sorted=True).tolist():
         part = rows.select(rows.trajectory == index)
         assert part.a is not None
+        if len(part) < LEAST_ROWS:
+            continue
         arrays = {k: x.numpy() for k, x in (("q", part.q), ("v", part.v), ("a", part.a))}
         motions.append(Motion(time=part.t.numpy(), tau=part.tau.numpy(), **arrays))
+    done = dataset.metadata.get("processing", [])
+    if not motions:
+        sentence = f"{ALIGNMENT}: not estimated, no log has {LEAST_ROWS} samples to train on"
+        return replace(dataset, metadata={**dataset.metadata, "processing": [*done, sentence]})
     alignment = align(robot, motions)
-    processing = [
-        *dataset.metadata.get("processing", []),
-        alignment.sentence(robot.independent_names),
-    ]
-    metadata = {**dataset.metadata, "alignment": alignment.to_dict(), "processing": processing}
+    metadata = {
+        **dataset.metadata,
+        "alignment": alignment.to_dict(),
+        "processing": [*done, alignment.sentence(robot.independent_names)],
+    }
     return replace(dataset, metadata=metadata)
 
 

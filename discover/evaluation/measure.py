@@ -190,7 +190,8 @@ def on_recordings(
     is its inverse dynamics wherever its terms do not depend on a or tau.
     """
     rows = dataset.part("test")
-    files = list(dataset.metadata.get("files", {}))
+    files = dataset.metadata.get("files", {})
+    names = {entry["trajectory"]: name for name, entry in files.items() if "trajectory" in entry}
     trajectories: list[dict[str, Any]] = []
     for index in rows.trajectory.unique(sorted=True).tolist():
         part = rows.select(rows.trajectory == index)
@@ -202,7 +203,7 @@ def on_recordings(
             forces = {"law": part.tau + (H @ gap).squeeze(-1), **forces}
         trajectories.append(
             {
-                "name": files[index] if index < len(files) else f"trajectory {index}",
+                "name": names.get(index, f"trajectory {index}"),
                 "samples": len(part),
                 "model_error": relative_error(model(part.q, part.v, part.tau), part.a),
                 "law_error": None

@@ -255,7 +255,7 @@ def _study_row(stored: StoredExam) -> dict[str, Any]:
         "answer": words.answer(stored),
         **{axis: half_widths(reach.get(axis), limit) for axis in ("q", "v", "tau", "joint")},
         **{name: relative(error) for name, error in errors.items()},
-        "unseen": words.recorded(stored) or {},
+        "unseen": words.recorded(stored) or dict.fromkeys(("model", "law", "description"), ""),
     }
 
 

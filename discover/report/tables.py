@@ -293,6 +293,7 @@ def recordings(stored: StoredExam) -> dict[str, Any] | None:
         "rows": rows,
         "caption": caption.strip(),
         "meaning": RECORDED_MEANING,
+        "processing": record.get("processing") or [],
     }
 
 

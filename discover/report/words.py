@@ -215,13 +215,17 @@ def agrees(row: Mapping[str, Any]) -> bool:
 
 
 def recorded(stored: StoredExam) -> dict[str, str] | None:
-    """The errors on the test trajectories in short: ranges for the model, means for the laws."""
+    """The errors on the test trajectories in short: ranges for the model, means for the laws.
+
+    None where no trajectory was kept aside; `law` is "" where no law was found.
+    """
     trajectories = (stored.recordings or {}).get("trajectories") or []
     if not trajectories:
         return None
     errors = sorted(_float(entry["model_error"]) for entry in trajectories)
     ends = [relative(errors[0]), relative(errors[-1])]
-    texts = {"count": str(len(errors)), "model": " to ".join(dict.fromkeys(ends))}
+    texts = dict.fromkeys(("law", "description"), "")
+    texts |= {"count": str(len(errors)), "model": " to ".join(dict.fromkeys(ends))}
     for who in trajectories[0]["torque_errors"]:
         joints = zip(*(entry["torque_errors"][who] for entry in trajectories), strict=True)
         size = [math.sqrt(sum(x * x for x in joint) / len(joint)) for joint in joints]
@@ -348,8 +352,8 @@ def _on_recordings(stored: StoredExam) -> str:
         f"On {texts['count']} recorded trajectories that were kept aside, the model's "
         f"accelerations are off by {texts['model']} of their size"
     )
-    if "law" not in texts:
-        return f"{text}."
+    if not texts["law"]:
+        return f"{text}; the joint forces of the description by {texts['description']} N·m."
     return (
         f"{text}; the joint forces of the law identified from it are off by {texts['law']} N·m "
         f"(root mean square, joint by joint), those of the description by {texts['description']}."

@@ -22,6 +22,7 @@ from discover.artifacts import (
     write_text,
 )
 from discover.data import dataset as datasets
+from discover.data.alignment import ALIGNMENT
 from discover.errors import OutputError, RecipeError
 from discover.evaluation import measure
 from discover.examination import result
@@ -31,7 +32,7 @@ from discover.report.formulas import FORMULAS
 from discover.study import manifest as manifests
 from discover.study import stages
 from discover.study.manifest import Manifest, stage_inputs
-from discover.study.recipes import ModelEntry, Recipe
+from discover.study.recipes import ModelEntry, Recipe, file_of
 from discover.study.recipes import load as load_recipe
 from discover.training.train import MODEL_FILE
 
@@ -82,6 +83,7 @@ def run(
         raise RecipeError("overrides: expected a recipe's file beside them, found a Recipe object")
     directory = Path(out) if out is not None else Path("runs") / recipe.study.name
     study = _Study(recipe, directory, device, say, progress)
+    stages.check_models(recipe)
     study.open(resume, command)
     return study.run()
 
@@ -134,9 +136,15 @@ class _Study:
     def run(self) -> Outcome:
         robot = self._robot()
         dataset = self._dataset(robot)
+        ready = {  # whatever is wrong with a file shows before others are trained
+            entry.name: stages.train_model(self.recipe, entry.name, robot, dataset)
+            for entry in self.recipe.model
+            if entry.kind == stages.FILE
+        }
         exams = {}
         for entry in self.recipe.model:
-            model = self._model(entry, robot, dataset)
+            kept = entry.name in ready
+            model = ready[entry.name] if kept else self._model(entry, robot, dataset)
             exams[entry.name] = self._exam(entry, model, robot, dataset)
             self._measures(entry, model, exams[entry.name], robot, dataset)
         return Outcome(directory=self.out, report=self._report(robot), exams=exams)
@@ -176,11 +184,14 @@ class _Study:
         took = time.perf_counter() - started
         self.manifest.record("sample", inputs, [path], took)
         self.say(f"data     {len(dataset):,} samples in {took:.1f} s")
+        for step in dataset.metadata.get("processing", ()):
+            if step.startswith(ALIGNMENT):
+                self.say(f"         {step}")
         return dataset
 
     def _model(self, entry: ModelEntry, robot: Robot, dataset: Dataset) -> Callable[..., Any]:
         """The entry's model; trained ones are kept in the study's folder."""
-        if entry.kind in (stages.CONTROL, stages.FILE):
+        if entry.kind == stages.CONTROL:
             return stages.train_model(self.recipe, entry.name, robot, dataset)
         folder = self.out / entry.name
         stage = f"train {entry.name}"
@@ -292,10 +303,10 @@ class _Study:
 
     def _model_identity(self, entry: ModelEntry) -> Any:
         if entry.kind == stages.FILE:
-            file, _, factory = str(entry.path).rpartition(":")
-            if file.endswith(".py"):
-                return [file_hash(file), factory]
-            return file_hash(str(entry.path))
+            file = file_of(str(entry.path))
+            beside = file.with_suffix(".toml")  # its declaration
+            files = [file, *([beside] if beside.is_file() else [])]
+            return {"files": [file_hash(x) for x in files], "declared": entry.options}
         if entry.kind == stages.CONTROL:
             return entry.kind
         return self.manifest.outputs(f"train {entry.name}")

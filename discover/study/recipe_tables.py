@@ -6,6 +6,8 @@ model, which the model's own family checks.
 
 from __future__ import annotations
 
+import difflib
+from dataclasses import fields
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
@@ -90,12 +92,16 @@ class Train(Section):
         return self.model_dump(exclude=kept, exclude_none=True)
 
 
+CONTROL, FILE = "simulator", "file"  # the kinds of models that are not trained
+
+
 class ModelEntry(Section):
     """A world model: its kind, and options that belong to the kind (`options`).
 
-    The kinds are "simulator" (the control), "file" (with path) and the families of
-    `discover.models`. The family itself checks its options. train: changes to `[train]` for this
-    model.
+    The kinds are "simulator" (the control), "file" and the families of `discover.models`. A file
+    has a path (a relative one starts at the recipe's folder), and its options are the fields of
+    `models.external.declaration.Declaration` that the robot does not settle. A family checks its
+    own options. train: changes to `[train]` for this model.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
@@ -109,6 +115,36 @@ class ModelEntry(Section):
     def options(self) -> dict[str, Any]:
         """The keys that only the model's family understands, such as width and depth."""
         return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> ModelEntry:
+        where = f"model.{self.name}"
+        if self.kind != FILE:
+            if self.path is not None:
+                raise ValueError(
+                    f"{where}.path: expected a path for kind 'file' only, found kind {self.kind!r}"
+                )
+            allowed = [] if self.kind == CONTROL else None  # None: the family knows
+        else:
+            if self.path is None:
+                raise ValueError(f"{where}.path: expected a file for kind 'file', found nothing")
+            allowed = _declarable()
+        for key in self.options if allowed is not None else ():
+            if key not in allowed:
+                near = difflib.get_close_matches(key, allowed, n=1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise ValueError(
+                    f"unknown key {where}.{key}; {hint}(keys of kind {self.kind!r}: "
+                    f"{', '.join(('name', 'path', *allowed) if allowed else ('name',))})"
+                )
+        return self
+
+
+def _declarable() -> list[str]:
+    """What a recipe may declare of a model in a file; the robot settles its coordinates."""
+    from discover.models.external.declaration import Declaration
+
+    return [f.name for f in fields(Declaration) if f.name not in ("nq", "nv", "kinds")]
 
 
 class Examine(Section):

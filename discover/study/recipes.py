@@ -100,7 +100,12 @@ def load(source: str | Path, settings: Iterable[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {path}: not TOML: {error}") from error
     recipe = Recipe.from_dict(override(tables, settings), f"recipe {path.name}")
-    return recipe.model_copy(update={"robot": _beside(recipe.robot, path.parent)})
+    return recipe.model_copy(
+        update={
+            "robot": _beside(recipe.robot, path.parent),
+            "model": tuple(_model_beside(entry, path.parent) for entry in recipe.model),
+        }
+    )
 
 
 def find(source: str | Path) -> Path:
@@ -140,6 +145,20 @@ def _beside(robot: RobotEntry, folder: Path) -> RobotEntry:
     if Path(robot.source).suffix in (".urdf", ".xml") and path.is_file():
         return robot.model_copy(update={"source": str(path.resolve())})
     return robot
+
+
+def _model_beside(entry: ModelEntry, folder: Path) -> ModelEntry:
+    """A model's file named relative to its recipe, made absolute."""
+    if entry.path is None:
+        return entry
+    path = (folder / Path(entry.path).expanduser()).resolve()  # `file.py:factory` included
+    return entry.model_copy(update={"path": str(path)})
+
+
+def file_of(path: str | Path) -> Path:
+    """The file of a model's path, which may have a factory's name behind it: `file.py:factory`."""
+    file, _, _ = str(path).rpartition(":")
+    return Path(file if file.endswith(".py") else path)
 
 
 def _first(error: ValidationError) -> str:

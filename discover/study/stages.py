@@ -6,6 +6,7 @@ out what it does not need. None of them knows of folders, manifests or resuming:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +18,14 @@ from torch import Tensor
 from discover.blackbox.region import Region
 from discover.errors import ModelError, RecipeError
 from discover.evaluation.simulators.reference import simulator
-from discover.study.recipes import Recipe
+from discover.study.recipe_tables import CONTROL, FILE
+from discover.study.recipes import Recipe, file_of
 
 if TYPE_CHECKING:
     from discover.data.dataset import Dataset
     from discover.examination.result import Examination
+    from discover.study.recipe_tables import ModelEntry
     from kinematics import Robot
-
-CONTROL, FILE = "simulator", "file"  # the kinds of models that are not trained
 
 
 def load_robot(source: Recipe | str | Path) -> Robot:
@@ -99,15 +100,7 @@ def train_model(
     if entry.kind == CONTROL:
         return simulator(robot, outputs=dataset.outputs, dt=dataset.dt)
     if entry.kind == FILE:
-        if entry.path is None:
-            raise RecipeError(f"model.{name}.path: expected a file for kind 'file', found nothing")
-        model = load_model(entry.path, robot, region_of(recipe, robot, dataset))
-        if model.outputs != dataset.outputs:
-            raise ModelError(
-                f"model.{name}: expected a model that answers {dataset.outputs}, as the data do, "
-                f"found one that answers {model.outputs}; set data.outputs"
-            )
-        return model
+        return _model_of_file(entry, robot, dataset, region_of(recipe, robot, dataset))
     settings = recipe.training(name)
     model = models.build(
         entry.kind,
@@ -136,6 +129,42 @@ def train_model(
     ).model
 
 
+def check_models(recipe: Recipe) -> None:
+    """Kinds, options and files of all models, before any is trained. Raises ModelError."""
+    from discover import models
+    from discover.models.contract import read_config
+
+    for entry in recipe.model:
+        if entry.kind == FILE and not file_of(str(entry.path)).is_file():
+            raise ModelError(
+                f"model.{entry.name}.path: expected a model at {file_of(str(entry.path))} (a "
+                "relative path starts at the recipe's folder), found no such file"
+            )
+        if entry.kind in (CONTROL, FILE):
+            continue
+        if entry.kind not in models.FAMILIES:
+            kinds = ", ".join((CONTROL, FILE, *models.FAMILIES))
+            raise ModelError(f"model '{entry.kind}' unknown; expected one of {kinds}")
+        read_config(entry.kind, models.FAMILIES[entry.kind].config_schema, entry.options)
+
+
+def _model_of_file(entry: ModelEntry, robot: Robot, dataset: Dataset, region: Region) -> Any:
+    """The model of an entry of kind "file"; it must answer what the data hold."""
+    assert entry.path is not None  # the recipe's table refuses it
+    model = load_model(entry.path, robot, region, **entry.options)
+    if model.outputs != dataset.outputs:
+        raise ModelError(
+            f"model.{entry.name}: expected a model that answers {dataset.outputs}, as the data do, "
+            f"found one that answers {model.outputs}; set model.outputs and dt, or data.outputs"
+        )
+    if model.outputs == "next_state" and not math.isclose(model.dt, dataset.dt or 0.0):
+        raise ModelError(
+            f"model.{entry.name}: expected a model of steps of {dataset.dt} s, as the data's, "
+            f"found dt = {model.dt}; set data.dt"
+        )
+    return model
+
+
 def load_model(
     path: Path | str,
     robot: Robot | None,
@@ -144,18 +173,20 @@ def load_model(
     outputs: str | None = None,
     dt: float | None = None,
     root: str | None = None,
+    **declaration: Any,
 ) -> Any:
     """A user's model from its file, checked against the robot; has `.outputs` and `.dt`.
 
     Without a robot, nv is that of the region's vectors and every coordinate is a number; with
     root="free" the first seven numbers of q are a free base's.
 
-    `outputs` and `dt` are read from the model's own declaration where they are not given.
+    `outputs` and `dt` are read from the model's own declaration where they are not given;
+    `declaration` are more fields of `discover.models.external.declaration.Declaration`.
     Raises ModelError or CheckpointError.
     """
     from discover import models
 
-    options = {"outputs": outputs, "dt": dt}
+    options = {"outputs": outputs, "dt": dt, **declaration}
     declared: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     if Path(path).suffix != ".safetensors":  # ours declare themselves
         if robot is not None:
@@ -165,7 +196,7 @@ def load_model(
 
             nv = coordinates_of(region)
             declared |= {"nq": nv + (root == "free"), "nv": nv}
-        if region is not None and declared["nq"] == declared["nv"]:
+        if region is not None and declared["nq"] == declared["nv"] and "home" not in declared:
             declared["home"] = tuple(region.resolve(declared["nv"]).q.centre.tolist())
         return models.load(path, **declared)
     model = models.load(path, **declared)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kinematics
-from discover.data import recordings
+from discover.data import dataset, recordings
 from discover.data.alignment import Motion, align
 from discover.data.settings import Recording
 
@@ -78,3 +78,48 @@ def test_a_recording_reports_its_delay_and_takes_it_out_when_told(tmp_path):
     rows = mended.part("test")
     true = kinematics.rnea(robot, rows.q, rows.v, rows.a) + 0.3 * rows.v
     assert float((rows.tau - true).square().mean().sqrt()) < 0.05 * float(true.std())
+
+
+def test_one_training_log_has_no_standard_errors_and_can_be_stored(tmp_path):
+    """The spread over trajectories is unknown with one of them: null, not a number nor a crash."""
+    _, m = motion(5, delay=0.01, noise=0.01)
+    columns = {"t": m.time, "f1": m.tau[:, 0], "f2": m.tau[:, 1]}
+    columns |= {"q1": m.q[:, 0], "q2": m.q[:, 1]}
+    pd.DataFrame(columns).to_csv(tmp_path / "only.csv", index=False)
+    told = {
+        "folder": str(tmp_path),
+        "train": ["only.csv"],
+        "columns": {"time": "t", "q": ["q1", "q2"], "tau": ["f1", "f2"]},
+    }
+    data = read(told, kinematics.load("double_pendulum"))
+    stored = dataset.load(data.save(tmp_path / "data.h5"))
+    assert stored.hash == data.hash
+    found = stored.metadata["alignment"]
+    assert found["delay_error"] is None
+    assert found["offset_error"] == [None, None]
+    assert found["delay"] == pytest.approx(0.01, abs=1e-3)
+    assert "±" not in stored.metadata["processing"][-1]
+
+
+@pytest.mark.parametrize(("n", "estimated"), [(200, True), (110, False)])
+def test_a_log_shorter_than_the_widest_lag_is_read(tmp_path, n, estimated):
+    _, m = motion(6, n=n)
+    columns = {"t": m.time, "f1": m.tau[:, 0], "f2": m.tau[:, 1]}
+    columns |= {"q1": m.q[:, 0], "q2": m.q[:, 1]}
+    pd.DataFrame(columns).to_csv(tmp_path / "short.csv", index=False)
+    told = {
+        "folder": str(tmp_path),
+        "train": ["short.csv"],
+        "columns": {"time": "t", "q": ["q1", "q2"], "tau": ["f1", "f2"]},
+    }
+    data = read(told, kinematics.load("double_pendulum"))
+    assert ("alignment" in data.metadata) == estimated
+    assert data.metadata["processing"][-1].startswith("time alignment: ")
+
+
+def test_a_delay_beyond_the_lags_that_are_tried_is_not_called_one():
+    made = [motion(seed, delay=0.02) for seed in range(3)]
+    found = align(made[0][0], [m for _, m in made], widest=0.01)
+    assert found.at_the_end
+    assert not found.clear
+    assert "recording.delay" not in found.sentence(("a", "b"))

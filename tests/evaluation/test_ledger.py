@@ -103,6 +103,47 @@ def test_the_engines_simulate_the_same_robot(name: str) -> None:
         assert np.abs(said - true).max() < 1e-6 * np.abs(true).max(), own.name
 
 
+def with_terms(robot: kinematics.Robot) -> kinematics.Robot:
+    """The robot with every joint term that a description can state, different at each velocity."""
+
+    def spread(low: float, high: float) -> torch.Tensor:
+        return torch.linspace(low, high, robot.nv, dtype=torch.float64)
+
+    return robot.replace(
+        damping=spread(0.5, 2.0),
+        friction=spread(0.3, 0.1),
+        stiffness=spread(4.0, 1.0),
+        spring_reference=spread(0.2, -0.3),
+    )
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_the_engines_have_the_joint_terms_of_the_robot(name: str) -> None:
+    robot = with_terms(SUBJECTS[name]())
+    batch = sample(REGION, robot, 9, 0)
+    true = simulator(robot)(*batch).numpy()
+    without = simulator(SUBJECTS[name]())(*batch).numpy()
+    assert np.abs(true - without).max() > 1e-3 * np.abs(true).max()
+    assert np.allclose(pinocchio.reference(robot)(batch), true, rtol=1e-9, atol=1e-8)
+    found = [own for own in registry.installed(robot) if own.answers]
+    assert {own.name.split()[0] for own in found} >= {"Pinocchio", "MuJoCo"}
+    for own in found:
+        said = answer(own, batch)
+        assert said is not None
+        assert np.abs(said - true).max() < 1e-6 * np.abs(true).max(), own.name
+        assert "damping, friction and springs" in own.note
+
+
+def test_rotors_of_a_free_base_are_left_to_who_can_express_them() -> None:
+    robot = with_rotors(free_quadruped())
+    batch = sample(REGION, robot, 9, 0)
+    true = simulator(robot)(*batch).numpy()
+    found = [own for own in registry.installed(robot) if own.answers]
+    assert "MuJoCo" not in {own.name.split()[0] for own in found}
+    for own in found:
+        assert np.abs(answer(own, batch) - true).max() < 1e-6 * np.abs(true).max(), own.name
+
+
 def test_a_simulator_is_a_file_and_a_line() -> None:
     for module in registry.SIMULATORS.values():
         adapter = import_module(f"discover.evaluation.simulators.{module}")

@@ -285,6 +285,56 @@ def test_own_checkpoints_declare_themselves(tmp_path):
         models.load(tmp_path / "m.safetensors", dt=0.2)
 
 
+QUITS = {
+    "required argument": (
+        "import argparse\np = argparse.ArgumentParser()\np.add_argument('--data', required=True)\n"
+        "p.parse_args()\ndef build():\n    return lambda q, v, tau: tau - q\n",
+        "arguments are required: --data",
+    ),
+    "message": (
+        "import sys\ndef build():\n    sys.exit('no checkpoint\\nin weights/')\n",
+        "(no checkpoint in weights/)",
+    ),
+    "silent": ("raise SystemExit", "(status None)"),
+}
+
+
+@pytest.mark.parametrize("name", QUITS)
+def test_a_factory_that_exits_is_one_line(tmp_path, capsys, name: str) -> None:
+    body, reason = QUITS[name]
+    with pytest.raises(ModelError) as caught:
+        models.load(factory(tmp_path, body), nv=2)
+    assert reason in str(caught.value)
+    assert "__main__" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_factory_does_not_read_the_arguments_of_the_program(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """And what it logs goes where it would have gone, while loading and later."""
+    monkeypatch.setattr(sys, "argv", ["discover", "examine", "--model", "x"])
+    body = """
+import argparse, logging, sys
+p = argparse.ArgumentParser()
+p.add_argument("--model", default="small")
+assert p.parse_args().model == "small"
+log = logging.getLogger("of a factory")
+log.addHandler(logging.StreamHandler(sys.stderr))
+log.error("loading")
+def build():
+    def model(q, v, tau):
+        log.error("asked")
+        return tau - q
+    return model
+"""
+    model = models.load(factory(tmp_path, body), nv=2, sanity=False)
+    assert sys.argv[0] == "discover"
+    model(*torch.zeros(3, 1, 2))
+    assert capsys.readouterr().err == "loading\nasked\n"
+
+
 def test_a_factory_that_changes_its_inputs_is_caught(tmp_path: Path) -> None:
     (tmp_path / "thief.py").write_text(
         "def factory():\n"

@@ -125,12 +125,47 @@ def test_recordings_have_their_own_table_and_caution(tmp_path: Path) -> None:
             "joints": ["shoulder", "elbow"],
             "torque_subjects": ["law", "description"],
             "trajectories": [trajectory],
-            "processing": [],
+            "processing": ["two filters", "time alignment: 7.5 ± 0.3 ms; offsets: shoulder +0.1"],
         },
     )
     text = render(tmp_path).read_text()
+    assert "How the logs were read:\n\n- two filters\n- time alignment: 7.5 ± 0.3 ms" in text
     assert "| trajectory_04.csv | 61 % | 0.129 | 0.133 | 0.200 | 0.113 | 0.0250 | 0.295 |" in text
     assert "There is no simulator behind recordings" in text
+
+
+@pytest.mark.parametrize("kept_aside", [True, False])
+def test_a_recorded_study_without_a_law_has_a_report(tmp_path: Path, kept_aside: bool) -> None:
+    """A model for which no law was found, beside one with a law; with test logs and without."""
+    planted.write_study(tmp_path)
+    for name in ("simulator", "table", "mlp"):
+        has_law = name == "simulator"
+        errors = {"description": [0.2, 0.113]} | ({"law": [0.129, 0.133]} if has_law else {})
+        trajectory = {
+            "name": "elbow.csv",
+            "model_error": 0.61,
+            "law_error": 0.3 if has_law else None,
+            "torque_errors": errors,
+            "torque_size": [0.025, 0.295],
+        }
+        record = {
+            "joints": ["shoulder", "elbow"],
+            "torque_subjects": list(errors) if kept_aside else [],
+            "trajectories": [trajectory] if kept_aside else [],
+            "processing": [],
+        }
+        write_json(tmp_path / name / "recordings.json", record)
+        (tmp_path / name / "accuracy.json").unlink()
+        if not has_law:
+            verdict = read_json(tmp_path / name / "verdict.json")
+            write_json(tmp_path / name / "verdict.json", {**verdict, "law": None})
+            write_json(tmp_path / name / "law.json", None)
+            (tmp_path / name / "formulas.json").unlink()
+    text = render(tmp_path).read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| [table]"))
+    assert row.endswith("| 61 % | – | 0.20 and 0.11 |" if kept_aside else "| – | – | – |"), row
+    assert ("those of the description" in text) == kept_aside
+    assert ("joint forces of the description by" in text) == kept_aside
 
 
 def test_a_folder_without_evidence_is_named(tmp_path: Path) -> None:

@@ -140,10 +140,14 @@ def _joint(robot: Any, i: int) -> str:
 
 def mujoco_model(robot: Any) -> Any | None:
     """The `mujoco.MjModel` of ``robot``; None where MuJoCo refuses it (inertias that break the
-    triangle inequality, a free joint that does not sit in the world's frame)."""
+    triangle inequality, a free joint that does not sit in the world's frame), or where armature of
+    a joint with several velocities would act otherwise than here."""
     import mujoco
 
     for i, kind in enumerate(robot.kinds):
+        rotor = robot.armature[robot.v_slices[i]]
+        if bool(rotor.any() if kind == "free" else (rotor != rotor[0]).any()):
+            return None
         placed = robot.parents[i] >= 0 or not np.allclose(robot.tree_rotation[i], np.eye(3))
         if kind == "free" and (placed or np.any(robot.tree_offset[i].numpy())):
             return None

@@ -13,6 +13,7 @@ import numpy as np
 
 from discover.blackbox.sampling import Batch
 from discover.evaluation.contender import Contender, arrays
+from discover.evaluation.simulators.joint_terms import with_passive_forces
 from kinematics import Robot
 from kinematics.robot.inertial_parameters import about_centre
 
@@ -83,7 +84,7 @@ def reference(robot: Robot) -> Callable[[Batch], np.ndarray]:
     data = model.createData()
 
     def answer(batch: Batch) -> np.ndarray:
-        *columns, back = coordinates(robot, *arrays(batch))
+        *columns, back = coordinates(robot, *arrays(with_passive_forces(robot, batch)))
         accelerations = [
             pin.aba(model, data, *(x[:, i].copy() for x in columns), pin.Convention.LOCAL).copy()
             for i in range(len(batch.q))
@@ -95,7 +96,7 @@ def reference(robot: Robot) -> Callable[[Batch], np.ndarray]:
 
 def pinocchio_model(robot: Any) -> Any:
     """The `pinocchio.Model` of ``robot``: rigid bodies and armature; other joint terms are not
-    part of its dynamics."""
+    part of its dynamics, see `joint_terms`."""
     import pinocchio as pin
 
     model = pin.Model()

@@ -3,8 +3,9 @@
 Each takes part where its package is installed and it can hold the robot. All are built from the
 same tree and the same inertias as ours, so that they answer the same question.
 
-To add one, write a module here with `contenders(robot) -> list[Contender]`, empty where the robot
-cannot be expressed, and name it in `SIMULATORS`.
+To add one, write a module here with `contenders(robot) -> list[Contender]`, of its bodies and
+armature, empty where the robot cannot be expressed, and name it in `SIMULATORS`. Damping, friction
+and springs are added here, the same for all.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from discover.evaluation.contender import Contender
+from discover.evaluation.simulators.joint_terms import with_joint_terms
 from kinematics import Robot
 
 SIMULATORS = {  # the package that must be installed: our module about it
@@ -31,4 +33,4 @@ def installed(robot: Robot) -> list[Contender]:
     for package, module in SIMULATORS.items():
         if find_spec(package) is not None:
             found += import_module(f"{__package__}.{module}").contenders(robot)
-    return found
+    return [with_joint_terms(robot, contender) for contender in found]

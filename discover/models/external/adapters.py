@@ -18,7 +18,8 @@ from discover.blackbox.contract import unchanged
 from discover.errors import CheckpointError, ModelError
 from discover.models.checkpoint import load_checkpoint
 from discover.models.external.archives import kind_of_archive
-from discover.models.external.declaration import ANSWERS, DTYPES, INPUTS, Declaration, declare
+from discover.models.external.declaration import ANSWERS, DTYPES, Declaration, declare
+from discover.models.external.input_order import input_order
 from discover.models.external.openers import (
     Opened,
     open_factory,
@@ -106,31 +107,7 @@ class Adapted:
         self.dt = declaration.dt
         dtype = DTYPES[declaration.dtype] if declaration.dtype else opened.dtype
         self.dtype = dtype or torch.float32
-        self.order = self._order()
-
-    def _order(self) -> tuple[str, ...]:
-        """The order of the inputs, after comparing what is declared with the file's names."""
-        names, declared = self.opened.names, self.declaration.order
-        if names is None or self.declaration.joined:
-            count = len(names) if names is not None else 1
-            if self.declaration.joined and count != 1:
-                raise ModelError(
-                    f"{self.opened.source} takes {count} inputs, declared is one joined input"
-                )
-            return declared or INPUTS
-        if len(names) != len(INPUTS):
-            raise ModelError(
-                f"{self.opened.source} takes {len(names)} inputs ({', '.join(names)}), expected "
-                "q, v and tau; declare joined=True and the order for one tensor side by side"
-            )
-        if sorted(names) == sorted(INPUTS):
-            if declared is not None and declared != names:
-                raise ModelError(
-                    f"{self.opened.source} names its inputs {', '.join(names)}, declared is the "
-                    f"order {', '.join(declared)}; leave the order out"
-                )
-            return names
-        return declared or INPUTS
+        self.order = input_order(opened.source, opened.names, declaration)
 
     def __call__(self, q: Any, v: Any, tau: Any) -> Any:
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
@@ -140,9 +117,8 @@ class Adapted:
             for name, x in (("q", q), ("v", v), ("tau", tau))
         }
         layout = self.declaration.layout() or Layout.plain(v.shape[-1])
-        arguments = [self._inward(name, inputs[name], layout) for name in self.order]
-        if self.declaration.joined:
-            arguments = [torch.cat(arguments, dim=-1)]
+        ready = {name: self._inward(name, x, layout) for name, x in inputs.items()}
+        arguments = [torch.cat([ready[name] for name in part], dim=-1) for part in self.order]
         copies = [x.clone() for x in arguments]
         answer = self._in_batches(arguments, len(inputs["q"]))
         if not all(unchanged(x, y) for x, y in zip(copies, arguments, strict=True)):

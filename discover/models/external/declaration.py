@@ -20,6 +20,7 @@ from discover.models.contract import OUTPUTS, Outputs
 from discover.models.layout import Layout
 
 INPUTS = ("q", "v", "tau")
+Order = tuple[tuple[str, ...], ...]
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 ANSWERS = {"acceleration": ("a",), "next_state": ("q", "v"), "increment": ("q", "v")}
 
@@ -33,8 +34,11 @@ class Declaration:
     """"acceleration": a; "next_state": q and v after dt; "increment": what q and v gain in dt."""
     dt: float | None = None
     """Step [s] of next states and increments."""
-    order: tuple[str, ...] | None = None
-    """The inputs in the order of the call; default q, v, tau, or by the names in the file."""
+    order: Order | None = None
+    """The inputs in the order of the call, by default by clear names in the file, or q, v, tau
+    where it has none. An entry is a name, or several whose numbers stand side by side:
+    [["q", "v"], "tau"] is an observation and an action. What the model does not take is left out.
+    """
     joined: bool = False
     """One tensor with the inputs side by side, instead of three tensors."""
     dtype: str | None = None
@@ -61,8 +65,12 @@ class Declaration:
                 f"outputs '{self.outputs}' need the model's step: expected dt > 0 in seconds, "
                 f"found {self.dt}"
             )
-        if self.order is not None and sorted(self.order) != sorted(INPUTS):
-            raise ModelError(f"order: expected q, v and tau once each, found {list(self.order)}")
+        if self.order is not None:
+            entries = ((part,) if isinstance(part, str) else tuple(part) for part in self.order)
+            object.__setattr__(self, "order", tuple(entries))
+            parts = [name for part in self.order for name in part]
+            if not parts or not set(parts) <= set(INPUTS) or len(set(parts)) < len(parts):
+                raise ModelError(f"order: expected q, v and tau, at most once each, found {parts}")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise ModelError(f"dtype: expected {_or(DTYPES)}, found '{self.dtype}'")
         if self.angles not in ("rad", "deg"):

@@ -5,13 +5,14 @@ The session of ONNX Runtime serves users' models and the time ledger alike.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ def open_session(model: str | bytes, threads: int | None = None) -> Any:
     if threads is not None:
         options.intra_op_num_threads = options.inter_op_num_threads = threads
     providers = ["CPUExecutionProvider"]
-    with suppress(Exception):  # onnxruntime raises classes of its own without a common base
+    with contextlib.suppress(Exception):  # onnxruntime's classes have no common base
         return onnxruntime.InferenceSession(model, options, providers=providers)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     try:
@@ -138,18 +139,28 @@ def open_factory(path: Path, factory: str) -> Opened:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look their module up here
+    errors = _HeldBack(sys.stderr)
     try:
-        spec.loader.exec_module(module)
-        if factory not in vars(module):
-            raise ModelError(f"{path} has no '{factory}'; name a function that gives the model")
-        model = vars(module)[factory]()
+        with _arguments_of_its_own(path), contextlib.redirect_stderr(errors):
+            spec.loader.exec_module(module)
+            if factory not in vars(module):
+                raise ModelError(f"{path} has no '{factory}'; name a function that gives the model")
+            model = vars(module)[factory]()
     except ModelError:
         raise
+    except SystemExit as error:
+        last = errors.getvalue().strip().rpartition("\n")[2]
+        reason = last or (error.code if isinstance(error.code, str) else f"status {error.code}")
+        raise ModelError(
+            f"{path}:{factory} ended the program ({' '.join(reason.split())[:160]}); move what "
+            "reads arguments or exits under if __name__ == '__main__':"
+        ) from error
     except Exception as error:  # the user's code may raise anything: name it and where it was
         raise ModelError(
             f"{path}:{factory} raised {type(error).__name__}: {_line(error)}; "
             "it is called without arguments and must give the model"
         ) from error
+    errors.release()
     if not callable(model):
         raise ModelError(
             f"{path}:{factory} gave {type(model).__name__}; expected a callable (q, v, tau) -> a"
@@ -160,6 +171,40 @@ def open_factory(path: Path, factory: str) -> Opened:
         weights = [p for p in model.parameters() if p.is_floating_point()]
         dtype = weights[0].dtype if weights else None
     return Opened(call=model, source=f"{path.name}:{factory}", dtype=dtype)
+
+
+class _HeldBack(io.StringIO):
+    """Standard error that is kept until `release`, and from then on passed on to `target`: a logger
+    may hold on to it."""
+
+    def __init__(self, target: TextIO) -> None:
+        super().__init__()
+        self.target, self.released = target, False
+
+    def write(self, text: str, /) -> int:
+        return self.target.write(text) if self.released else super().write(text)
+
+    def flush(self) -> None:
+        if self.released:
+            self.target.flush()
+
+    def fileno(self) -> int:
+        return self.target.fileno()
+
+    def release(self) -> None:
+        self.target.write(self.getvalue())
+        self.released = True
+
+
+@contextlib.contextmanager
+def _arguments_of_its_own(path: Path) -> Iterator[None]:
+    """No command-line arguments for code that reads some: those of this program are not its."""
+    before = sys.argv
+    sys.argv = [str(path)]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _line(error: BaseException) -> str:

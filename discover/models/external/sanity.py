@@ -79,7 +79,7 @@ def _ask(model: Callable[..., Any], q: Tensor, v: Tensor, tau: Tensor) -> tuple[
             answer = model(q, v, tau)
     except ModelError:
         raise
-    except Exception as error:  # not our code: it may raise anything
+    except (Exception, SystemExit) as error:  # not our code: it may raise anything
         lines = str(error).strip().splitlines() or [""]
         raise ModelError(
             f"the model raised {type(error).__name__} on {len(q)} states with nq={q.shape[-1]}, "
