@@ -11,6 +11,7 @@ before it starts.
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -20,6 +21,7 @@ import torch
 
 from kinematics.errors import RobotError
 from kinematics.formats.builder import RobotBuilder
+from kinematics.formats.plausibility import LinkInertia, unit_doubts
 from kinematics.robot import inertial_parameters, joints
 from kinematics.robot.tree import Robot
 from kinematics.spatial.rotations import clean, log_quaternion, matrix_of_quaternion
@@ -56,6 +58,10 @@ def robot_from_mjcf(
     _apply_flags(model)
     notes = _left_out(model, label, tree_only, joint_terms)
     notes += [f"MuJoCo: {' '.join(str(what).split())[:200]}" for what in said]
+    doubts = _unit_doubts(model)
+    if doubts is not None:
+        notes.append(doubts)
+        warnings.warn(doubts, stacklevel=3)
     tree = _Tree(model, free)
     for body in range(1, model.nbody):
         tree.add(body)
@@ -149,6 +155,22 @@ def _left_out(model: Any, label: str, tree_only: bool, joint_terms: bool) -> lis
             "load(..., tree_only=True) leaves them out"
         )
     return [f"left out: {what}" for what in (*serious, *harmless)]
+
+
+def _unit_doubts(model: Any) -> str | None:
+    """What in the compiled bodies looks like another unit."""
+    names = model.names
+    links = [
+        LinkInertia(
+            name=_text(names, int(model.name_bodyadr[body])) or f"body{body}",
+            mass=float(model.body_mass[body]),
+            centre=np.array(model.body_ipos[body]),
+            moment=float(model.body_inertia[body].max()),
+        )
+        for body in range(1, model.nbody)
+        if model.body_weldid[body] != 0
+    ]
+    return unit_doubts(links, float(np.linalg.norm(model.body_pos, axis=1).max()))
 
 
 def _any(model: Any, group: str, *names: str) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 
 from kinematics.errors import RobotError
 from kinematics.formats.builder import RobotBuilder
+from kinematics.formats.plausibility import LinkInertia, unit_doubts
 from kinematics.formats.urdf_checks import KINDS, validate
 from kinematics.robot import inertial_parameters
 from kinematics.robot.joints import Mimic
@@ -48,9 +49,10 @@ def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool)
             carrier = tree.moving(joint, carrier, r, p)
             r, p = np.eye(3), np.zeros(3)
         if carrier >= 0:
-            tree.out.mass(carrier, _inertia(links[name], tree.notes), r, p)
+            tree.out.mass(carrier, _inertia(links[name], tree), r, p)
         for child in reversed(children.get(name, [])):
             placement = np.eye(4) if child.origin is None else child.origin
+            tree.size = max(tree.size, float(np.linalg.norm(placement[:3, 3])))
             turn, shift = r @ clean(placement[:3, :3]), r @ placement[:3, 3] + p
             stack.append((child, child.child, carrier, turn, shift))
     return tree.robot(str(model.name), label, base, joint_terms)
@@ -64,6 +66,8 @@ class _Tree:
         self.joints: list[tuple[str, str, Any, Any]] = []  # joint, kind, limit, dynamics
         self.mimic: list[Mimic] = []
         self.notes: list[str] = []
+        self.inertias: list[LinkInertia] = []
+        self.size = 0.0  # the farthest that a joint stands from its parent's frame [m]
 
     def moving(self, joint: Any, parent: int, rotation: np.ndarray, offset: np.ndarray) -> int:
         """Add a moving joint and its body; its number."""
@@ -112,8 +116,13 @@ class _Tree:
 
     def robot(self, name: str, label: str, base: str, joint_terms: bool) -> Robot:
         mimic, notes = _independent_mimics(self.mimic, self.out.joint_names, label)
-        for note in notes:
-            warnings.warn(note, stacklevel=4)
+        doubts = unit_doubts(self.inertias, self.size)
+        if notes:
+            more = f" (and {len(notes) - 1} more such joints)" if len(notes) > 1 else ""
+            warnings.warn(notes[0] + more, stacklevel=4)
+        if doubts is not None:
+            notes.append(doubts)
+            warnings.warn(doubts, stacklevel=4)
         self.notes += notes
         self._gather({m.joint: m for m in mimic})
         terms = self.out.terms
@@ -155,7 +164,7 @@ def _value(part: Any, key: str, default: float) -> float:
     return default if found is None else float(found)
 
 
-def _inertia(link: Any, notes: list[str]) -> np.ndarray:
+def _inertia(link: Any, tree: _Tree) -> np.ndarray:
     inertial = link.inertial
     if inertial is None:
         return np.zeros(10)
@@ -164,9 +173,17 @@ def _inertia(link: Any, notes: list[str]) -> np.ndarray:
     reason = inertial_parameters.impossibility(mass, inertia)
     if reason is not None:
         note = f"link {link.name!r} is not physical: {reason}"
-        notes.append(note)
+        tree.notes.append(note)
         warnings.warn(note, stacklevel=2)
     placement = np.eye(4) if inertial.origin is None else inertial.origin
+    tree.inertias.append(
+        LinkInertia(
+            name=link.name,
+            mass=mass,
+            centre=placement[:3, 3],
+            moment=float(np.linalg.eigvalsh(inertia)[-1]),
+        )
+    )
     r = clean(placement[:3, :3])
     return inertial_parameters.about_origin(mass, placement[:3, 3], r @ inertia @ r.T)
 

@@ -45,7 +45,7 @@ def parse(text: bytes, label: str) -> Element:
         depth -= 1
         tree.end(name)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object) -> int:
         raise RobotError(
             f"expected XML without a document type or entities, found a DOCTYPE in {label}; "
             "remove it"

@@ -9,7 +9,8 @@ import studies
 import torch
 
 import kinematics
-from discover import Region
+from discover import Region, examine
+from discover.evaluation.simulators.reference import simulator
 from discover.study import experiment, recipes, stages
 
 BODY = (
@@ -73,3 +74,11 @@ def test_a_study_of_a_gripper_with_a_model_from_a_factory(tmp_path: Path):
     done = experiment.run(recipe, tmp_path / "out", say=lambda line: None, progress=False)
     assert set(done.exams) == {"file"}
     assert done.report.is_file()
+
+
+def test_a_gripper_on_a_free_base_is_examined(tmp_path: Path):
+    write(tmp_path, "free")
+    robot = kinematics.load(tmp_path / "hand.urdf", root="free")
+    truth = simulator(robot)
+    exam = examine(truth, robot, Region(q=1, v=1, tau=1), budget="quick")
+    assert exam.verdict == "physics"
