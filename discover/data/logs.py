@@ -213,7 +213,7 @@ def _read_csv(path: Path, wanted: list[str]) -> Mapping[str, Any]:
         table = pd.read_csv(path, **options)
     if _has_decimal_commas(table, wanted):
         table = pd.read_csv(path, **options, decimal=",")
-    return dict(table.items())  # type: ignore[arg-type]
+    return dict(table.items())
 
 
 def _separator(path: Path, wanted: list[str]) -> str:
