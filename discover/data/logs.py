@@ -21,6 +21,7 @@ from discover.errors import DatasetError
 
 Array = NDArray[np.float64]
 _PLACE = re.compile(r"(?P<path>.+)\[(?P<column>\d+)\]\Z")
+LONGEST_STEP = 1.0  # s; a log with longer ones counts in another unit
 _SEPARATORS = (",", ";", "\t", r"\s+", "|")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*\Z")
 _THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2},\d{3}\s*\Z")
@@ -75,6 +76,13 @@ def read_log(name: str, recording: Recording) -> Log:
         raise DatasetError(
             f"recording {path}: column {columns.time!r} must increase, found {time[row]:g} after "
             f"{time[row - 1]:g} in row {row + 1}; sort the rows or drop the repeated one"
+        )
+    step = float(np.median(np.diff(time)))
+    if step > LONGEST_STEP:
+        raise DatasetError(
+            f"recording {path}: column {columns.time!r} has steps of {step:g} s, too long to see "
+            f"a motion (at most {LONGEST_STEP:g} s); set recording.scale.time to the column's unit "
+            "in seconds, such as 1e-3 for milliseconds"
         )
 
     def stack(names: tuple[str, ...], factor: float | tuple[float, ...], what: str) -> Array:
@@ -213,7 +221,7 @@ def _read_csv(path: Path, wanted: list[str]) -> Mapping[str, Any]:
         table = pd.read_csv(path, **options)
     if _has_decimal_commas(table, wanted):
         table = pd.read_csv(path, **options, decimal=",")
-    return dict(table.items())  # type: ignore[arg-type]
+    return dict(table.items())
 
 
 def _separator(path: Path, wanted: list[str]) -> str:

@@ -211,7 +211,8 @@ def _statement(recording: Recording) -> list[str]:
     taken = []
     if recording.delay or np.any(recording.offset):
         taken = [
-            f"taken out of them: a delay of {1e3 * recording.delay:g} ms, {_offset(recording)}"
+            f"taken out of them: a delay of {1e3 * recording.delay:g} ms (samples whose force was "
+            f"not recorded are left out), {_offset(recording)}"
         ]
     return [
         f"joint forces are the columns {', '.join(columns.tau)}",

@@ -119,23 +119,22 @@ class ModelEntry(Section):
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> ModelEntry:
         where = f"model.{self.name}"
-        if self.kind != FILE:
-            if self.path is not None:
-                raise ValueError(
-                    f"{where}.path: expected a path for kind 'file' only, found kind {self.kind!r}"
-                )
-            allowed = [] if self.kind == CONTROL else None  # None: the family knows
-        else:
-            if self.path is None:
-                raise ValueError(f"{where}.path: expected a file for kind 'file', found nothing")
-            allowed = _declarable()
-        for key in self.options if allowed is not None else ():
+        if self.kind != FILE and self.path is not None:
+            raise ValueError(
+                f"{where}.path: expected a path for kind 'file' only, found kind {self.kind!r}"
+            )
+        if self.kind == FILE and self.path is None:
+            raise ValueError(f"{where}.path: expected a file for kind 'file', found nothing")
+        if self.kind not in (FILE, CONTROL):
+            return self  # the family knows its options
+        allowed = ["name", "path", *_declarable()] if self.kind == FILE else ["name"]
+        for key in self.options:
             if key not in allowed:
                 near = difflib.get_close_matches(key, allowed, n=1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise ValueError(
                     f"unknown key {where}.{key}; {hint}(keys of kind {self.kind!r}: "
-                    f"{', '.join(('name', 'path', *allowed) if allowed else ('name',))})"
+                    f"{', '.join(allowed)})"
                 )
         return self
 

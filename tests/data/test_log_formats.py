@@ -104,6 +104,17 @@ def test_dates_with_a_factor_or_among_the_angles_are_refused(tmp_path):
         read_log("log.parquet", wrong)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1e-6, 1e-9])
+def test_a_clock_in_another_unit_is_noticed(tmp_path, unit):
+    clock = np.round((1.7e9 + TIME) / unit).astype("int64")
+    TABLE.assign(t=clock).to_parquet(tmp_path / "log.parquet")
+    plain = settings(tmp_path, "log.parquet", format="parquet")
+    with pytest.raises(DatasetError, match=r"steps of .* s, too long .* recording.scale.time"):
+        read_log("log.parquet", plain)
+    told = settings(tmp_path, "log.parquet", format="parquet", scale={"time": unit})
+    assert read_log("log.parquet", told).time == pytest.approx(TIME, abs=max(unit, 1e-6))
+
+
 def test_a_column_of_lists_is_refused(tmp_path):
     TABLE.assign(q1=[[0.0, 1.0]] * N).to_parquet(tmp_path / "log.parquet")
     with pytest.raises(DatasetError, match="'q1' expects finite numbers, found array"):
