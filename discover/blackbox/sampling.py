@@ -176,7 +176,7 @@ def _angles(robot: Robot | int, nv: int) -> NDArray[np.bool_]:
     if isinstance(robot, int):
         return np.ones(nv, dtype=bool)
     angles = np.zeros(nv, dtype=bool)
-    for name, kind in zip(robot.joint_names, robot.kinds, strict=True):
+    for name, kind in zip(robot.independent_names, robot.independent_kinds, strict=True):
         angles[robot.v_slice(name)] = kind in ("revolute", "continuous")
     return angles
 

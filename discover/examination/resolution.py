@@ -149,7 +149,7 @@ def _price(term: Term, choices: int) -> float:
 def _unlisted(robot: Robot, region: Region) -> list[Term]:
     """Laws that no library has, on the first and the last joint."""
     s = symbols(robot.nv)
-    slices = [robot.v_slice(name) for name in robot.joint_names]
+    slices = [robot.v_slice(name) for name in robot.independent_names]
     joints = [x.start for x in slices if x.stop - x.start == 1]
     terms: list[Term] = []
     for j in dict.fromkeys((joints[0], joints[-1])) if joints else ():

@@ -43,12 +43,12 @@ class Setting:
 
     def scalar_joints(self) -> list[int]:
         """Velocity coordinates of the joints that have exactly one, root first."""
-        slices = [self.robot.v_slice(name) for name in self.robot.joint_names]
+        slices = [self.robot.v_slice(name) for name in self.robot.independent_names]
         return [s.start for s in slices if s.stop - s.start == 1]
 
     def entry(self, j: int) -> int:
         """The entry of q that goes with velocity coordinate j of a scalar joint."""
-        for name in self.robot.joint_names:
+        for name in self.robot.independent_names:
             if self.robot.v_slice(name).start == j:
                 return self.robot.q_slice(name).start
         raise IndexError(j)

@@ -282,7 +282,7 @@ def coordinates(robot: Robot) -> Tensor:
     entry is that of the joint's first coordinate and no term of the library uses it.
     """
     entries = []
-    for name in robot.joint_names:
+    for name in robot.independent_names:
         q, v = robot.q_slice(name), robot.v_slice(name)
         width = v.stop - v.start
         entries += [q.start] * width if width > 1 else [q.start]
@@ -384,5 +384,5 @@ def _single(name: str, j: int, shape: sympy.Expr, nv: int, field: str | None) ->
 
 def scalar_coordinates(robot: Robot) -> list[int]:
     """Velocity coordinates of the joints that have exactly one."""
-    slices = [robot.v_slice(name) for name in robot.joint_names]
+    slices = [robot.v_slice(name) for name in robot.independent_names]
     return [s.start for s in slices if s.stop - s.start == 1]

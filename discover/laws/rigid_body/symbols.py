@@ -38,7 +38,7 @@ def readable_symbols(robot: Robot) -> dict[sympy.Symbol, sympy.Symbol]:
     would read as something else become underscores.
     """
     words: list[str] = []
-    for name in robot.joint_names:
+    for name in robot.independent_names:
         s = robot.v_slice(name)
         width = s.stop - s.start
         plain = "".join(c if c.isalnum() else "_" for c in name).strip("_") or "joint"
@@ -54,7 +54,7 @@ def readable_symbols(robot: Robot) -> dict[sympy.Symbol, sympy.Symbol]:
 def _is_angular(robot: Robot) -> list[bool]:
     """Whether each velocity coordinate is an angular one."""
     out: list[bool] = []
-    for name, kind in zip(robot.joint_names, robot.kinds, strict=True):
+    for name, kind in zip(robot.independent_names, robot.independent_kinds, strict=True):
         s = robot.v_slice(name)
         width = s.stop - s.start
         if width == 1:
