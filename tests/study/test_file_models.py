@@ -88,6 +88,14 @@ def test_a_file_beside_the_recipe_is_found_and_its_declaration_is_used(
     assert again.model == recipe.model
 
 
+def test_a_recipe_of_the_same_name_is_no_declaration(tmp_path: Path) -> None:
+    path = write(tmp_path, f'{DECLARED}outputs = "next_state"\ndt = 0.01')
+    recipe = recipes.load(path.rename(tmp_path / "theirs.toml"))
+    robot = stages.load_robot(recipe)
+    model = stages.load_model(str(recipe.model[0].path), robot, **recipe.model[0].options)
+    assert model.dt == 0.01
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

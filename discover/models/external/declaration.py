@@ -118,6 +118,8 @@ def declare(path: Path, options: Mapping[str, Any]) -> Declaration:
             declared = tomllib.loads(beside.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ModelError(f"{beside}: expected TOML, found {error}") from error
+        if {"study", "model"} <= declared.keys():
+            declared = {}  # a recipe of the same name, which declares its models itself
     declared |= {key: value for key, value in options.items() if value is not None}
     valid = [f.name for f in fields(Declaration)]
     for key, value in declared.items():
