@@ -13,7 +13,7 @@ import numpy as np
 
 from discover.blackbox.sampling import Batch
 from discover.evaluation.contender import Contender, arrays
-from discover.evaluation.simulators.joint_terms import with_passive_forces
+from discover.evaluation.simulators.passive_forces import with_passive_forces
 from kinematics import Robot
 from kinematics.robot.inertial_parameters import about_centre
 

@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from discover.evaluation.contender import Contender
-from discover.evaluation.simulators.joint_terms import with_joint_terms
+from discover.evaluation.simulators.passive_forces import with_joint_terms
 from kinematics import Robot
 
 SIMULATORS = {  # the package that must be installed: our module about it
