@@ -119,9 +119,10 @@ def in_words(answer: str, confidence: float, evidence: Iterable[Evidence] | Valu
     closest case and what holds it back most."""
     if answer != "undetermined":
         return f"{answer} (confidence {confidence:.2f})"
-    verdict = judge(evidence)
-    closest = max(CASES, key=lambda case: verdict.probabilities[case])
-    return f"{answer} (closest: {closest}, held back by {verdict.weakest[closest]})"
+    margins = _margins(_values(evidence), fitted_bounds())
+    closest = max(CASES, key=lambda case: _soft_least(margins[case]))
+    weakest = min(margins[closest], key=lambda name: margins[closest][name])
+    return f"{answer} (closest: {closest}, held back by {weakest})"
 
 
 def strengths(
