@@ -58,6 +58,11 @@ def open_session(
 
     Raises ModelError and RegionError, each with one line.
     """
+    if not isinstance(region, Region):
+        raise RegionError(
+            f"expected a discover.Region, found {type(region).__name__}: write "
+            "discover.Region(q=1.0, v=2.0, tau=5.0)"
+        )
     if budget not in BUDGETS:
         raise ModelError(f"expected a budget of {sorted(BUDGETS)}, found {budget!r}")
     described = kinematics.load(robot) if isinstance(robot, str) else robot

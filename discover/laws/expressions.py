@@ -24,6 +24,7 @@ FUNCTIONS: dict[str, Callable] = {
     "Rational": sympy.Rational,
     "acos": sympy.acos,
     "asin": sympy.asin,
+    "asinh": sympy.asinh,
     "atan": sympy.atan,
     "cos": sympy.cos,
     "cosh": sympy.cosh,

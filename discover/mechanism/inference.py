@@ -126,7 +126,8 @@ def coordinates_of(region: Region) -> int:
     if region.nv is None:
         raise RegionError(
             "expected a region with one value a coordinate, found scalars only: without a robot, "
-            "nv is read from the region; write q, v or tau as a list of nv half-widths"
+            "nv is read from the region; write q, v or tau as a list of nv half-widths "
+            "(on the command line, --nv does)"
         )
     return region.nv
 

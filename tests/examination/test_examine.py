@@ -324,3 +324,9 @@ def test_a_safe_verdict_ends_the_questions(pendulum):
     exam = discover.examine(planted.model, pendulum, REGION, mechanism=False)
     assert exam.verdict == "lookup table"
     assert exam.queries < 700
+
+
+@pytest.mark.parametrize("region", [{"q": 1.0, "v": 2.0, "tau": 5.0}, (1.0, 2.0, 5.0), None])
+def test_what_is_no_region_is_refused_in_one_line(pendulum, region):
+    with pytest.raises(RegionError, match=r"expected a discover\.Region, found"):
+        discover.examine(physics.simulator(pendulum), pendulum, region)

@@ -7,8 +7,10 @@ import torch
 
 import kinematics
 from discover.laws import RigidBodyLaw
+from discover.laws.expressions import parse_expression
 from discover.laws.extensions.tabulated import Table
 from discover.laws.extensions.terms import Term, symbols
+from discover.laws.search.basis_functions import basis_functions
 from discover.laws.search.variables import Point, vocabulary
 
 ROBOT = kinematics.load("double_pendulum")
@@ -54,3 +56,13 @@ def test_words_that_a_law_has_not_are_refused_in_one_line():
     stranger = sympy.Matrix([sympy.Symbol("banana"), 0])
     with pytest.raises(ValueError, match="banana"):
         RigidBodyLaw.from_sympy(ROBOT, [stranger])
+
+
+def test_what_the_search_writes_can_be_stored_and_read():
+    """Every basis function as a formula: text and back, by the closed parser."""
+    u = sympy.Symbol("v1", real=True)
+    for function in basis_functions():
+        formula = function.expression(u, [sympy.Float(0.7)] * len(function.grids))
+        again = parse_expression(sympy.sstr(formula, full_prec=True), {"v1": u})
+        gap = [abs(complex((formula - again).subs(u, x).evalf())) for x in (0.3, 1.7)]
+        assert max(gap) < 1e-12, function.name
