@@ -1,0 +1,1 @@
+"""The model as a black box: contract, query session, region, sampling."""

@@ -1,0 +1,1 @@
+"""Data sets: simulated by recipe, or read from logs of real machines."""

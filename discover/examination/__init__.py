@@ -1,0 +1,1 @@
+"""`discover.examine` and its stages; `examine.py` reads as what happens."""

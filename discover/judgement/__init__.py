@@ -1,0 +1,1 @@
+"""Evidence, thresholds and verdict: numbers only."""

@@ -1,0 +1,1 @@
+"""From a recipe to a report, in stages that resume."""

@@ -1,0 +1,1 @@
+"""Other people's simulators, and the reference simulator as a black box."""

@@ -1,0 +1,1 @@
+"""A law as SymPy, LaTeX, C, Python, torch and straight-line programs."""

@@ -1,0 +1,1 @@
+"""Symbolic regression that knows no robot."""

@@ -1,0 +1,1 @@
+"""The rigid-body family: fit, physical consistency, equivalence, the law class."""

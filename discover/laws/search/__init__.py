@@ -1,0 +1,1 @@
+"""The search for laws that no library lists."""

@@ -1,0 +1,1 @@
+"""Joint screws, bodies and their uncertainty, from answers alone."""

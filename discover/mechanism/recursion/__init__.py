@@ -1,0 +1,1 @@
+"""The recursion that a model computes, searched over a grammar of passes."""

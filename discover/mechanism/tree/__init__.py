@@ -1,0 +1,1 @@
+"""Which joint carries which, from answers alone."""

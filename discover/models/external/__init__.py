@@ -1,0 +1,1 @@
+"""Other people's models: ONNX, torch.export, TorchScript, Python factories."""

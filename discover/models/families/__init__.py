@@ -1,0 +1,1 @@
+"""The families of world models, one a file."""

@@ -1,0 +1,1 @@
+"""Rigid bodies behind static functions, or turned by other functions than sine."""
