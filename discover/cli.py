@@ -53,10 +53,21 @@ class Budget(StrEnum):
     thorough = "thorough"
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        import discover
+
+        typer.echo(discover.__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[
         bool, typer.Option(help="Show the traceback of an unexpected failure.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and stop.")
     ] = False,
 ) -> None:
     """Options of every command; `main` reads them."""

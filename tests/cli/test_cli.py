@@ -248,3 +248,10 @@ def test_a_failure_of_ours_is_one_line_and_debug_shows_more(
     assert "--debug" in complaint("run", recipe, status=1)
     assert cli.main(["run", str(recipe), "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    import discover
+
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == discover.__version__
