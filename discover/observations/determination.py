@@ -206,7 +206,7 @@ class Determination:
         for joint in self._free():
             at = self.robot.q_slices[joint]
             here = slice(at.stop - 4, at.stop)
-            q[..., here] = self._orientation(joint, raw, predicted[..., here])
+            q[..., here] = self._orientation(joint, raw, predicted[..., here], principal)
         if len(self._c):
             c, inverse = (torch.as_tensor(x).to(q) for x in (self._c, self._c_inverse))
             before = q @ c.T
@@ -240,11 +240,16 @@ class Determination:
                     q[..., at + c] = raw[..., place] - lever - base
         return q
 
-    def _orientation(self, joint: int, raw: Tensor, predicted: Tensor) -> Tensor:
-        """Unit quaternion (…, 4), on the side of `predicted` (q and -q are one orientation)."""
+    def _orientation(
+        self, joint: int, raw: Tensor, predicted: Tensor, as_it_is: bool
+    ) -> Tensor:
+        """Unit quaternion (…, 4), on the side of `predicted` (q and -q are one orientation), or as
+        it is observed."""
         if joint in self._quaternions:
             places = self._quaternions[joint]
             found = _unit(torch.stack([raw[..., places[c]] for c in range(4)], dim=-1))
+            if as_it_is:
+                return found
         elif joint in self._turns:
             matrix = _completed(self._turns[joint], raw)
             fixed = self.robot.tree_rotation[joint].to(raw)

@@ -81,7 +81,7 @@ def from_gymnasium(env: Any) -> Environment:
         action_low=np.asarray(space.low, dtype=float),
         action_high=np.asarray(space.high, dtype=float),
     )
-    return _read(world, lambda: env.reset(seed=0))
+    return _read(world, env.reset)
 
 
 def from_dm_control(env: Any) -> Environment:
@@ -136,6 +136,8 @@ def _hold_statistics(wrappers: list[Any]) -> None:
 
 def _read(world: World, reset: Callable[[], Any]) -> Environment:
     action, still = _action(world, reset)
+    varied = _of_an_episode(world, reset)  # the last reset: from here on all stays as it is now
+    still = {joint: float(world.data.qpos[world.model.jnt_qposadr[joint]]) for joint in still}
     robot, coordinates, layout = _layout(world, {})
     # what neither moves nor shows its velocity (a target on slides) is no part of the robot
     hidden = {k for places in layout.determination.missing_v.values() for k in places}
@@ -145,6 +147,13 @@ def _read(world: World, reset: Callable[[], Any]) -> Environment:
         if coordinates.places_v.index(int(world.model.jnt_dofadr[joint])) in hidden
     }
     notes = []
+    if varied.any():
+        labels = [layout.labels[k] for k in np.flatnonzero(varied)[:3]]
+        notes.append(
+            f"{world.name}: {int(varied.sum())} of {layout.size} observed numbers are those of an "
+            f"episode (a goal, or the like: {', '.join(labels)}, …); they are taken as after one "
+            "reset"
+        )
     if locked:
         robot, coordinates, layout = _layout(world, locked)
         names = [world.model.joint(joint).name or f"joint {joint}" for joint in locked]
@@ -156,7 +165,6 @@ def _read(world: World, reset: Callable[[], Any]) -> Environment:
     error = _check(ask, layout)
     notes += [f"{world.name}: {note}" for note in robot.notes]
     notes += _what_else(ask, layout, world)
-    reset()
     return Environment(
         world=world,
         robot=robot,
@@ -233,9 +241,9 @@ def _what_else(ask: Asker, layout: ObservationLayout, world: World) -> list[str]
 
 def _action(
     world: World, reset: Callable[[], Any]
-) -> tuple[ActionLayout, dict[int, float]]:
+) -> tuple[ActionLayout, list[int]]:
     """The action by the controls that the environment sets: each control is one action, scaled;
-    and the hinges and slides that never moved meanwhile, at their places after a reset.
+    and the hinges and slides that never moved meanwhile, by number.
 
     Raises ModelError where controls are anything else of the action."""
     low = np.where(np.isfinite(world.action_low), world.action_low, -1.0)
@@ -247,15 +255,37 @@ def _action(
     moved = np.zeros(world.model.nv, dtype=bool)
     for action in actions:
         reset()
-        rest = np.array(world.data.qpos)
         controls.append(world.act(action))
         moved |= np.array(world.data.qvel) != 0
-    still = {
-        joint: float(rest[world.model.jnt_qposadr[joint]])
+    still = [
+        joint
         for joint in range(world.model.njnt)
         if world.model.jnt_type[joint] >= 2 and not moved[world.model.jnt_dofadr[joint]]
-    }
+    ]
     return _affine(world, actions, np.stack(controls)), still
+
+
+def _of_an_episode(world: World, reset: Callable[[], Any]) -> np.ndarray:
+    """Which observed numbers differ from one reset to another at the same state (size,)."""
+    seen = []
+    for _ in range(2):
+        reset()
+        data = world.data
+        kept = np.array(data.qpos), np.array(data.qvel)
+        # what is on joints of its own, as many goals are, stays with the state
+        data.qpos[:], data.qvel[:] = world.model.qpos0, 0.0
+        _bring_up_to_date(world)
+        seen.append(np.array(world.observe(), dtype=np.float64).ravel())
+        data.qpos[:], data.qvel[:] = kept
+        _bring_up_to_date(world)
+    return np.asarray(seen[0] != seen[1])
+
+
+def _bring_up_to_date(world: World) -> None:
+    """Bring what MuJoCo derives of a state up to date."""
+    import mujoco
+
+    mujoco.mj_forward(world.model, world.data)
 
 
 def _affine(world: World, actions: np.ndarray, u: np.ndarray) -> ActionLayout:

@@ -171,7 +171,7 @@ def modules_behind(net: Any) -> list[nn.Module]:
         return [net]
     found: list[Any] = []
     if isinstance(net, functools.partial):
-        found += [net.func, *net.args, *net.keywords.values()]
+        found += [*modules_behind(net.func), *net.args, *net.keywords.values()]
     owner = getattr(net, "__self__", None)
     if owner is not None:
         found += [owner, *_fields(owner)]
