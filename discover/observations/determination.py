@@ -240,9 +240,7 @@ class Determination:
                     q[..., at + c] = raw[..., place] - lever - base
         return q
 
-    def _orientation(
-        self, joint: int, raw: Tensor, predicted: Tensor, as_it_is: bool
-    ) -> Tensor:
+    def _orientation(self, joint: int, raw: Tensor, predicted: Tensor, as_it_is: bool) -> Tensor:
         """Unit quaternion (…, 4), on the side of `predicted` (q and -q are one orientation), or as
         it is observed."""
         if joint in self._quaternions:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from discover.errors import ModelError
 from discover.observations.action import ActionLayout
 from discover.observations.frames import from_mujoco_velocity, to_mujoco_velocity
 from discover.observations.layout import ObservationLayout
@@ -37,7 +38,10 @@ class World:
 
 class Coordinates:
     """Between a robot's states and those of the MuJoCo model that it was read from, of which some
-    joints (`locked`, by number, at a value) are no joints of the robot."""
+    joints (`locked`, by number, at a value) are no joints of the robot, and some mimic others.
+
+    Raises ModelError where the model's coordinates are not those of the robot's tree.
+    """
 
     def __init__(self, robot: Robot, model: Any, locked: Mapping[int, float]) -> None:
         self.robot = robot
@@ -53,20 +57,37 @@ class Coordinates:
             nq, nv = _SIZES[int(model.jnt_type[joint])]
             places_q += range(at_q, at_q + nq)
             places_v += range(at_v, at_v + nv)
+        tree = robot.unmimicked
+        if (len(places_q), len(places_v)) != (tree.nq, tree.nv):
+            raise ModelError(
+                f"{robot.name}: expected the coordinates of its MuJoCo model to be those of a "
+                f"tree, found {len(places_q)} for {tree.nq}; wrap(net, robot, observation=[…], "
+                "dt=…) declares them by hand"
+            )
         self.places_q, self.places_v = places_q, places_v
 
     def to_mujoco(self, q: Tensor, v: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """(qpos (n, model's nq), qvel (n, model's nv)) of q (n, nq), v (n, nv)."""
+        coupling = self.robot.coupling
+        source_q, source_v = coupling.q_source, coupling.v_source
         qpos = np.tile(self.rest, (len(q), 1))
         qvel = np.zeros((len(q), self.nv))
-        qpos[:, self.places_q] = q.numpy()
-        qvel[:, self.places_v] = to_mujoco_velocity(self.robot, q, v).numpy()
+        qpos[:, self.places_q] = q.numpy()[:, source_q] * coupling.q_scale + coupling.q_offset
+        ours = to_mujoco_velocity(self.robot, q, v).numpy()
+        qvel[:, self.places_v] = ours[:, source_v] * coupling.v_scale
         return qpos, qvel
 
     def from_mujoco(self, qpos: np.ndarray, qvel: np.ndarray) -> tuple[Tensor, Tensor]:
-        """The inverse of `to_mujoco`."""
-        q = torch.from_numpy(qpos[:, self.places_q])
-        return q, from_mujoco_velocity(self.robot, q, torch.from_numpy(qvel[:, self.places_v]))
+        """The inverse of `to_mujoco`; of mimic joints, their drivers' coordinates count."""
+        full_q, full_v = qpos[:, self.places_q], qvel[:, self.places_v]
+        tree, robot = self.robot.unmimicked, self.robot
+        own_q = np.empty((len(qpos), robot.nq))
+        own_v = np.empty((len(qpos), robot.nv))
+        for joint in robot.independent_joints:
+            own_q[:, robot.q_slices[joint]] = full_q[:, tree.q_slices[joint]]
+            own_v[:, robot.v_slices[joint]] = full_v[:, tree.v_slices[joint]]
+        q = torch.from_numpy(own_q)
+        return q, from_mujoco_velocity(robot, q, torch.from_numpy(own_v))
 
 
 _SIZES = {0: (7, 6), 1: (4, 3), 2: (1, 1), 3: (1, 1)}  # of MuJoCo's kinds of joints
@@ -153,29 +174,6 @@ def smooth_flags() -> int:
 
     flags = mujoco.mjtDisableBit
     return int(flags.mjDSBL_CONTACT) | int(flags.mjDSBL_LIMIT)
-
-
-INTEGRATORS = {
-    0: "semi_implicit_euler",
-    1: "rk4",
-    2: "implicit_velocity",
-    3: "implicit_velocity",
-}
-
-
-def integrator_of(model: Any, robot: Robot) -> str:
-    """MuJoCo's integrator in our words; its Euler treats joint damping implicitly where there is
-    some and no flag forbids it."""
-    import mujoco
-
-    stepping = getattr(robot, "stepping", None)
-    if stepping is not None:
-        return str(stepping.integrator)
-    kind = INTEGRATORS.get(int(model.opt.integrator), "semi_implicit_euler")
-    explicit = model.opt.disableflags & int(mujoco.mjtDisableBit.mjDSBL_EULERDAMP)
-    if kind == "semi_implicit_euler" and bool((robot.damping != 0).any()) and not explicit:
-        return "implicit_damping"
-    return kind
 
 
 def random_states(

@@ -19,7 +19,6 @@ from discover.observations.environment import (
     Coordinates,
     Environment,
     World,
-    integrator_of,
     random_states,
 )
 from discover.observations.layout import ObservationLayout
@@ -141,10 +140,11 @@ def _read(world: World, reset: Callable[[], Any]) -> Environment:
     robot, coordinates, layout = _layout(world, {})
     # what neither moves nor shows its velocity (a target on slides) is no part of the robot
     hidden = {k for places in layout.determination.missing_v.values() for k in places}
+    sources = robot.coupling.v_source
     locked = {
         joint: value
         for joint, value in still.items()
-        if coordinates.places_v.index(int(world.model.jnt_dofadr[joint])) in hidden
+        if sources[coordinates.places_v.index(int(world.model.jnt_dofadr[joint]))] in hidden
     }
     notes = []
     if varied.any():
@@ -161,6 +161,7 @@ def _read(world: World, reset: Callable[[], Any]) -> Environment:
             f"{world.name}: {', '.join(names)} do not move and show no velocity; they are taken as "
             "fixed where the environment's reset puts them"
         )
+    assert robot.stepping is not None  # an MJCF always has one
     ask = Asker(world, coordinates)
     error = _check(ask, layout)
     notes += [f"{world.name}: {note}" for note in robot.notes]
@@ -171,10 +172,10 @@ def _read(world: World, reset: Callable[[], Any]) -> Environment:
         coordinates=coordinates,
         observation=layout,
         action=action,
-        actuation=getattr(robot, "actuation", None),
+        actuation=robot.actuation,
         dt=world.frame_skip * float(world.model.opt.timestep),
         substeps=world.frame_skip,
-        integrator=integrator_of(world.model, robot),
+        integrator=robot.stepping.integrator,
         error=error,
         name=world.name,
         notes=notes,
@@ -185,17 +186,8 @@ def _layout(
     world: World, locked: Mapping[int, float]
 ) -> tuple[Robot, Coordinates, ObservationLayout]:
     """The robot with these joints locked, and the observation of its states."""
-    robot = robot_from_compiled(
-        world.model, world.name, world.name, tree_only=True, locked=locked
-    )
+    robot = robot_from_compiled(world.model, world.name, world.name, tree_only=True, locked=locked)
     coordinates = Coordinates(robot, world.model, locked)
-    if robot.mimic or (robot.nq, robot.nv) != (
-        len(coordinates.places_q), len(coordinates.places_v)
-    ):  # fmt: skip
-        raise ModelError(
-            f"{world.name}: expected the coordinates of its MuJoCo model to be those of a tree, "
-            f"found {len(coordinates.places_q)} for {robot.nq}; {_INSTEAD}"
-        )
     ask = Asker(world, coordinates)
     return robot, coordinates, recognise(robot, ask, ask.filling)
 
@@ -239,9 +231,7 @@ def _what_else(ask: Asker, layout: ObservationLayout, world: World) -> list[str]
     ]
 
 
-def _action(
-    world: World, reset: Callable[[], Any]
-) -> tuple[ActionLayout, list[int]]:
+def _action(world: World, reset: Callable[[], Any]) -> tuple[ActionLayout, list[int]]:
     """The action by the controls that the environment sets: each control is one action, scaled;
     and the hinges and slides that never moved meanwhile, by number.
 

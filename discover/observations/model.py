@@ -173,7 +173,9 @@ class ObservedModel:
 
     # ---- one call -----------------------------------------------------------------------------
 
-    def _flat(self, q: Any, v: Any, u: Any) -> tuple[tuple[int, ...], tuple[Tensor, Tensor, Tensor]]:
+    def _flat(
+        self, q: Any, v: Any, u: Any
+    ) -> tuple[tuple[int, ...], tuple[Tensor, Tensor, Tensor]]:
         q, v, u = (torch.as_tensor(x).detach().to("cpu", torch.float64) for x in (q, v, u))
         widths = {"q": self.robot.nq, "v": self.robot.nv, "u": len(self.action.names)}
         for (name, n), x in zip(widths.items(), (q, v, u), strict=True):

@@ -70,9 +70,7 @@ def _commands(model: ObservedModel, n: int) -> Tensor:
     return model.action.controls(u[:, : model.action.size])
 
 
-def _independent(
-    model: ObservedModel, q: Tensor, v: Tensor, u: Tensor, whole: Tensor
-) -> None:
+def _independent(model: ObservedModel, q: Tensor, v: Tensor, u: Tensor, whole: Tensor) -> None:
     few, _ = model._answers(q[:5], v[:5], u[:5])
     size = whole.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
     if bool(((few - whole[:, :5]).abs() > threshold("observations.batch_dependence") * size).any()):

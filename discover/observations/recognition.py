@@ -47,7 +47,9 @@ class Recogniser:
         again = self._asked(self.q[:8], self.v[:8])
         self.steady = (again == self.y[:8]).all(0)
         self.spread = np.maximum(np.ptp(self.y, axis=0), 1e-300)
-        self.tolerance = threshold("observations.agrees_coarse" if self.coarse else "observations.agrees")
+        self.tolerance = threshold(
+            "observations.agrees_coarse" if self.coarse else "observations.agrees"
+        )
         self.rounding, self.step, self.ratio = (
             (1e-5, 1e-2, threshold("observations.slope_ratio_coarse"))
             if self.coarse
@@ -55,9 +57,7 @@ class Recogniser:
         )
         still = self._asked(self.q, torch.zeros_like(self.v))
         self.of_q = (np.abs(still - self.y) <= self.tolerance * self.spread).all(0)
-        self.single = [
-            j for j in robot.independent_joints if robot.kinds[j] not in QUATERNION
-        ]
+        self.single = [j for j in robot.independent_joints if robot.kinds[j] not in QUATERNION]
         self.names = [robot.joint_names[j] for j in self.single]
         self._slopes: np.ndarray | None = None
 
@@ -89,7 +89,9 @@ class Recogniser:
 
     # ---- one number at a time -------------------------------------------------------------------
 
-    def _fit(self, x: np.ndarray, far: np.ndarray, k: int) -> tuple[np.ndarray, list[float] | None] | None:
+    def _fit(
+        self, x: np.ndarray, far: np.ndarray, k: int
+    ) -> tuple[np.ndarray, list[float] | None] | None:
         """(coefficients, clip) where y = clip(x · coefficients) to rounding, else None."""
         y = self.y[:, k]
         low, high = self.far_y[:, k].min(), self.far_y[:, k].max()
@@ -279,7 +281,9 @@ class Recogniser:
         if np.abs(turns - np.round(turns)).max() > self.tolerance or np.ptp(self.y[:, k]) > turn:
             return None
         starts = (-np.pi, 0.0)
-        inside = [s for s in starts if s - 1e-9 <= self.y[:, k].min() <= self.y[:, k].max() <= s + turn]
+        inside = [
+            s for s in starts if s - 1e-9 <= self.y[:, k].min() <= self.y[:, k].max() <= s + turn
+        ]
         if not inside:
             return None
         text = in_words(self.names, row.tolist(), 0.0 if abs(offset) < 1e-9 else offset)

@@ -14,10 +14,11 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 import kinematics
-from discover.blackbox.support import Support
+from discover.blackbox.support import Box, Recorded
 from discover.errors import ModelError
 from discover.judgement.thresholds import threshold
-from kinematics import Robot
+from discover.laws.rigid_body.step_map import StepMap, advance
+from kinematics import Robot, WorldlawError
 
 SHELLS = ((0.0, 1.0), (1.0, 1.5), (1.5, 2.0), (2.0, 3.0))
 BINS = 10
@@ -109,13 +110,13 @@ class SpreadReport:
 
 
 def spread_against_departure(
-    model: Any, law: Callable, support: Support, *, n: int = 200, seed: int = 0
+    model: Any, law: Callable, support: Box | Recorded, *, n: int = 200, seed: int = 0
 ) -> SpreadReport:
     """How a model's spread goes with its departure from a law, inside a support and beyond.
 
     model    has `spread(q, v, u)` (…, nv): an Ensemble, an ObservedModel, an ensemble of ours
-    law      (q, v, u) -> as the model answers; a law of accelerations for a model of steps is
-             compared with the mean acceleration over the step, to first order in dt
+    law      (q, v, u) -> as the model answers; a law of accelerations (of joint forces, where the
+             model has an actuation) is stepped by Runge–Kutta for a model of steps
     support  where questions are drawn: a Box or Recorded (blackbox.support)
     n        questions a distance. Raises ModelError for a model that says nothing of its error.
     """
@@ -129,9 +130,9 @@ def spread_against_departure(
         drawn = (
             support.inside(n, seed) if k == 0 else support.shell("joint", inner, outer, n, seed + k)
         )
-        q, v, u = drawn[:3]
-        own, lawful = _acceleration(model, model, q, v, u), _acceleration(law, model, q, v, u)
-        groups.append((model.spread(q, v, u), own - lawful, lawful))
+        state = drawn[:3]
+        own, lawful = (_acceleration(x, model, support.robot, state) for x in (model, law))
+        groups.append((model.spread(*state), own - lawful, lawful))
     scale = groups[0][2].square().mean(0).sqrt().clamp_min(1e-12)
     spreads = [_size(s / scale) for s, _, _ in groups]
     departures = [_size(d / scale) for _, d, _ in groups]
@@ -155,13 +156,30 @@ def spread_against_departure(
     )
 
 
-def _acceleration(answering: Callable, model: Any, q: Tensor, v: Tensor, u: Tensor) -> Tensor:
-    """Accelerations; of steps, the change of velocity over dt."""
+def _acceleration(answering: Callable, model: Any, robot: Robot, state: Any) -> Tensor:
+    """Accelerations (n, nv); of steps, the change of velocity over dt."""
+    q, v, u = state
+    actuation = getattr(model, "actuation", None)
+    law = answering is not model
     with torch.no_grad():
-        answer = answering(q, v, u)
-    if isinstance(answer, tuple | list):
-        return (torch.as_tensor(answer[1]).to(v) - v) / model.dt
-    return torch.as_tensor(answer).to(v)
+        if not law or _answers_steps(answering, q, v, u):
+            answer = answering(q, v, u)
+            if isinstance(answer, tuple | list):
+                return (torch.as_tensor(answer[1]).to(v) - v) / model.dt
+            return torch.as_tensor(answer).to(v)
+        tau = u if actuation is None else actuation(q, v, u)
+        if getattr(model, "outputs", "acceleration") == "acceleration":
+            return torch.as_tensor(answering(q, v, tau)).to(v)
+        step = StepMap(scheme="rk4", dt=model.dt, substeps=getattr(model, "substeps", None) or 1)
+        return advance(step, robot, answering, q, v, tau)[1]
+
+
+def _answers_steps(law: Callable, q: Tensor, v: Tensor, u: Tensor) -> bool:
+    """Whether a law gives next states; one that takes joint forces may refuse the controls."""
+    try:
+        return isinstance(law(q[:1], v[:1], u[:1]), tuple | list)
+    except (WorldlawError, RuntimeError, ValueError):
+        return False
 
 
 def _size(x: Tensor) -> np.ndarray:

@@ -93,9 +93,7 @@ def wrap(
         observation=layout,
         predicts=predicts,
         action=action,
-        normalisers=read_normaliser(
-            options.get("normaliser"), {**widths, "target": predicts.size}
-        ),
+        normalisers=read_normaliser(options.get("normaliser"), {**widths, "target": predicts.size}),
         target=target,
         dt=float(dt),
         actuation=actuation,
@@ -188,7 +186,7 @@ def _action(
     given = options.get("action")
     if given is None and environment is not None:
         return environment.action, environment.actuation
-    actuation = getattr(robot, "actuation", None) if environment is None else environment.actuation
+    actuation = robot.actuation if environment is None else environment.actuation
     if actuation is not None:
         return ActionLayout(actuation.names, _as_actuators(robot, actuation, given)), actuation
     order = _order(given)

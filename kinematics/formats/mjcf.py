@@ -93,6 +93,10 @@ def robot_from_compiled(
     for body in range(1, model.nbody):
         tree.add(body)
     actuation, unread = (None, []) if tree.added_base else actuation_of(model)
+    if actuation is not None and locked:
+        actuation = actuation.on(
+            [dof for dof in range(model.nv) if int(model.dof_jntid[dof]) not in locked]
+        )
     return tree.out.robot(
         _text(tree.names, 0) or name,
         joint_terms=joint_terms,
@@ -250,7 +254,10 @@ class _Tree:
                 p = p - r @ axis * zero
             if joint in self.locked:
                 unit, value = axis / np.linalg.norm(axis), self.locked[joint]
-                r, p = (r @ _about(unit, value), p) if kind == "revolute" else (r, p + r @ unit * value)
+                if kind == "revolute":
+                    r = r @ _about(unit, value)
+                else:
+                    p = p + r @ unit * value
                 at = anchor
                 continue
             body_name = own if k == count - 1 else self.out.new_body_name(f"{own}.{k}")

@@ -181,7 +181,9 @@ def test_places_and_orientations_are_mujocos():
         assert np.allclose(seen[12:15], -arm.xmat.reshape(3, 3)[2], atol=1e-12)
         # MuJoCo's own velocity of the free body, in its axes
         twist = np.zeros(6)
-        mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_XBODY, model.body("hull").id, twist, 1)
+        mujoco.mj_objectVelocity(
+            model, data, mujoco.mjtObj.mjOBJ_XBODY, model.body("hull").id, twist, 1
+        )
         assert np.allclose(y.numpy()[:6], twist, atol=1e-12)
 
 
@@ -202,7 +204,9 @@ def test_what_is_not_seen_goes_on_by_its_velocity():
 
 def test_a_direction_of_gravity_leaves_the_heading_open():
     robot = flyer()
-    layout = ObservationLayout(robot, ["gravity(hull)", "quaternion(neck)", "q(swing, stretch)", "v"])
+    layout = ObservationLayout(
+        robot, ["gravity(hull)", "quaternion(neck)", "q(swing, stretch)", "v"]
+    )
     assert layout.undetermined == ("the heading of root", "the position of root (xyz)")
     q, v = states(robot)
     before = (kinematics.integrate(robot, q, v, -0.01), v)

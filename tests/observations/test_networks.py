@@ -50,9 +50,7 @@ def test_one_joined_input_and_two(asked):
     assert same(wrapped(joined), net, asked)
     assert same(wrapped(lambda action, obs: net(obs, action)), net, asked)
     assert same(wrapped(lambda x, y: net(x, y)), net, asked)
-    swapped = wrapped(
-        lambda *given: net(given[1], given[0]), inputs=["action", "observation"]
-    )
+    swapped = wrapped(lambda *given: net(given[1], given[0]), inputs=["action", "observation"])
     assert same(swapped, net, asked)
     with pytest.raises(ModelError, match="does not say what it takes"):
         wrapped(lambda *given: given)
@@ -83,7 +81,9 @@ class _Joined(nn.Module):
 )
 def test_heads(asked, change, answer):
     net = Plain()
-    assert same(wrapped(lambda obs, action: change(net(obs, action).detach()), answer=answer), net, asked)
+    assert same(
+        wrapped(lambda obs, action: change(net(obs, action).detach()), answer=answer), net, asked
+    )
 
 
 def test_what_a_head_holds_is_never_assumed(asked):
@@ -132,9 +132,7 @@ def test_the_spread_of_a_variance_head_is_that_of_the_velocities(asked):
     expected = deviation[-3:].double() / DT  # the last three numbers are the velocities
     assert torch.allclose(model.spread(q, v, u), expected.expand(len(q), -1), rtol=1e-5)
     # a normalised target scales it
-    scaled = wrapped(
-        head, answer=["mean", "log_variance"], normaliser={"target": (0.0, 3.0)}
-    )
+    scaled = wrapped(head, answer=["mean", "log_variance"], normaliser={"target": (0.0, 3.0)})
     assert torch.allclose(scaled.spread(q, v, u), 3 * model.spread(q, v, u), rtol=1e-5)
 
 
@@ -323,7 +321,9 @@ def test_weights_without_a_pickle(asked, tmp_path):
     net = Plain(seed=5)
     save_file(net.state_dict(), tmp_path / "w.safetensors")
     assert same(wrapped(tmp_path / "w.safetensors", module=Plain(seed=1)), net, asked)
-    torch.save({"state_dict": {f"module.{k}": x for k, x in net.state_dict().items()}}, tmp_path / "w.pt")
+    torch.save(
+        {"state_dict": {f"module.{k}": x for k, x in net.state_dict().items()}}, tmp_path / "w.pt"
+    )
     assert same(wrapped(tmp_path / "w.pt", module=Plain(seed=1)), net, asked)
     with pytest.raises(ModelError, match=r"weights without their network; give the module"):
         wrapped(tmp_path / "w.safetensors")

@@ -41,7 +41,10 @@ def forms(tmp_path):
         "delta": {"mean": [0.1] * 8, "std": [0.3] * 8},
     }
     joint = [torch.cat((x["obs"], x["act"])) for x in (MEAN, STD)]
-    yield {"input": types.SimpleNamespace(mean=joint[0][None], std=joint[1][None]), "output": (0.1, 0.3)}
+    yield {
+        "input": types.SimpleNamespace(mean=joint[0][None], std=joint[1][None]),
+        "output": (0.1, 0.3),
+    }
     arrays = {f"{k}_mean": MEAN[s] for k, s in (("observation", "obs"), ("action", "act"))}
     arrays |= {f"{k}_std": STD[s] for k, s in (("observation", "obs"), ("action", "act"))}
     np.savez(tmp_path / "n.npz", target_mean=0.1, target_std=0.3, **arrays)
@@ -111,7 +114,9 @@ def test_actions_go_there_and_back():
         layout = ActionLayout(names, given)
         assert torch.allclose(layout.controls(layout.of(u)), u, atol=1e-14)
     ranged = ActionLayout(("a",), {"range": (-3.0, 5.0), "clip": 1.0})
-    assert torch.equal(ranged.of(torch.tensor([[-3.0], [5.0], [9.0]])), torch.tensor([[-1.0], [1.0], [1.0]]))
+    assert torch.equal(
+        ranged.of(torch.tensor([[-3.0], [5.0], [9.0]])), torch.tensor([[-1.0], [1.0], [1.0]])
+    )
     part = ActionLayout(names, "knee")
     assert part.of(u).shape == (5, 1)
     assert torch.equal(part.controls(u[:, :1])[:, 0], torch.zeros(5).double())
@@ -155,9 +160,7 @@ def test_what_is_answered_may_be_another_layout():
         q_next, v_next = stepped(q, v, action)
         return torch.cat((q_next - q, v_next - v), -1)
 
-    model = discover.wrap(
-        net, robot, CHANNELS, predicts=["q", "v"], target="difference", dt=DT
-    )
+    model = discover.wrap(net, robot, CHANNELS, predicts=["q", "v"], target="difference", dt=DT)
     q, v = states(robot)
     u = torch.randn(len(q), 3).double()
     turns = torch.tensor([0, 1, -3]).double()

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from discover.blackbox.contract import WithoutGradients
 from discover.errors import ModelError
 from discover.models.external.answers import Answer, checked_parts, flat, read_answer
 from discover.models.external.archives import kind_of_archive
@@ -40,7 +41,9 @@ _NAMES = {
 }
 _MEANING = {name: meaning for meaning, names in _NAMES.items() for name in names.split()}
 _FILLING = {"input", "inputs", "in", "t", "batch"}
-_EXAMPLE = 'inputs = ["observation", "action"], or [["observation", "action"]] for one joined tensor'
+_EXAMPLE = (
+    'inputs = ["observation", "action"], or [["observation", "action"]] for one joined tensor'
+)
 _HALF = (torch.float16, torch.bfloat16)
 
 
@@ -85,7 +88,7 @@ class Kind:
         if self.warm_up and self.hidden is None:
             raise ModelError(
                 "warm_up: expected a network with a hidden state; declare hidden, such as "
-                "hidden = [[1, \"batch\", 64]] for one layer of 64"
+                'hidden = [[1, "batch", 64]] for one layer of 64'
             )
 
 
@@ -227,6 +230,7 @@ class Member:
             raise ModelError(f"dtype: expected {' or '.join(DTYPES)}, found {kind.dtype!r}")
         self.dtype: torch.dtype = given or opened.dtype or torch.float64
         self.batch = kind.batch or opened.batch
+        self._without_gradients = WithoutGradients(opened.call)
 
     @property
     def left_training(self) -> bool:
@@ -291,13 +295,11 @@ class Member:
 
     def _call(self, arguments: list[Any]) -> Any:
         try:
-            return self.opened.call(*arguments)
+            return self._without_gradients(*arguments)
         except Exception as error:  # not our code: it may raise anything
             lines = str(error).strip().splitlines() or [""]
             shapes = ", ".join(str(tuple(x.shape)) for x in flat(arguments))
-            half = (
-                " (half precision on a CPU? call .float() before)" if self.dtype in _HALF else ""
-            )
+            half = " (half precision on a CPU? call .float() before)" if self.dtype in _HALF else ""
             raise ModelError(
                 f"{self.opened.source} raised {type(error).__name__} on inputs {shapes}{half}: "
                 f"{lines[0][:160]}; check inputs, hidden, sequence and batch"
@@ -310,7 +312,9 @@ class Member:
             return []
         if callable(given):
             return [x.to(self.opened.device, self.dtype) for x in flat(given(rows))]
-        alone = isinstance(given, Tensor) or any(n in (None, "batch") or isinstance(n, int) for n in given if not isinstance(n, Tensor))
+        alone = isinstance(given, Tensor) or any(
+            n in (None, "batch") or isinstance(n, int) for n in given if not isinstance(n, Tensor)
+        )
         out = []
         for entry in [given] if alone else given:
             if isinstance(entry, Tensor):
@@ -420,9 +424,7 @@ def _order(
             )
         return declared, carried
     if names is None:
-        raise ModelError(
-            f"{opened.source} does not say what it takes; declare {_EXAMPLE}"
-        )
+        raise ModelError(f"{opened.source} does not say what it takes; declare {_EXAMPLE}")
     if kind.hidden is None and len(names) > len(INPUTS):
         raise ModelError(_too_many(opened, names))
     if len(names) == 1:
@@ -481,9 +483,7 @@ def _by_widths(
 ) -> tuple[tuple[str, ...], ...] | None:
     if opened.widths is None or widths["observation"] == widths["action"]:
         return None
-    found = tuple(
-        tuple(part for part in INPUTS if widths[part] == w) for w in opened.widths[:2]
-    )
+    found = tuple(tuple(part for part in INPUTS if widths[part] == w) for w in opened.widths[:2])
     return found if sorted(found) == sorted((n,) for n in INPUTS) else None
 
 
