@@ -382,7 +382,7 @@ def _point(
     places = [tuple(_numbers("point", "at", x, 3).tolist()) for x in (at, less_at)]
     other = None if less is None else (_body(robot, less), places[1])
     return [
-        PointPart(f"point({robot.body_names[b]}).{_AXES[c]}", b, places[0], c, other)  # type: ignore[arg-type]
+        PointPart(f"point({robot.body_names[b]}).{_AXES[c]}", b, places[0], c, other)
         for b in _bodies(robot, arguments, "point")
         for c in _components("point", components)
     ]

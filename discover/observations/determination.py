@@ -66,25 +66,17 @@ class Determination:
         self._wraps = [(k, r) for k, r in enumerate(readings) if isinstance(r, Wrapped)]
         self._waves = _waves(readings)
         self._rates = [(k, r) for k, r in enumerate(readings) if isinstance(r, Rate)]
-        self._quaternions = {
-            joint: found for joint in self._free() if (found := _quaternion(readings, joint))
-        }
-        self._turns = {
-            joint: found
-            for joint in self._free()
-            if robot.parents[joint] == -1 and (found := _matrix(readings, joint))
-        }
-        self._falls: dict[int, dict[int, tuple[int, float]]] = {
-            joint: found
-            for joint in self._free()
-            if robot.parents[joint] == -1 and len(found := _fall(readings, joint)) == 3
-        }
+        free = self._free()
+        roots = [joint for joint in free if robot.parents[joint] == -1]
+        quaternions = {joint: _quaternion(readings, joint) for joint in free}
+        self._quaternions = {joint: x for joint, x in quaternions.items() if x}
+        turns = {joint: _matrix(readings, joint) for joint in roots}
+        self._turns = {joint: x for joint, x in turns.items() if x}
+        falls = {joint: _fall(readings, joint) for joint in roots}
+        self._falls = {joint: x for joint, x in falls.items() if len(x) == 3}
+        places = {joint: _place(readings, joint) for joint in free}
+        self._places = {joint: x for joint, x in places.items() if len(x) == 3}
         self._points = self._root_points(readings)
-        self._places = {
-            joint: found
-            for joint in self._free()
-            if (found := _place(readings, joint)) and len(found) == 3
-        }
         self._keep_independent()
         rows = [r.row for _, r in self._lines] + [r.row for _, r in self._wraps]
         rows += [w.row for w, _ in self._waves]
@@ -108,15 +100,16 @@ class Determination:
         turn, and their mean would be nobody's angle."""
         kept = [r.row for _, r in self._lines]
         rank = _rank(kept)
-        wraps, waves = [], []
-        periodic = [(r.row, k, wraps, (k, r)) for k, r in self._wraps]
-        periodic += [(w.row, w.places[0], waves, (w, inverse)) for w, inverse in self._waves]  # type: ignore[misc]
-        for row, _, group, entry in sorted(periodic, key=lambda p: (_plainness(p[0]), p[1])):
+        wraps = [(r.row, ("wrap", n)) for n, (_, r) in enumerate(self._wraps)]
+        waves = [(w.row, ("wave", n)) for n, (w, _) in enumerate(self._waves)]
+        chosen = set()
+        for row, which in sorted([*wraps, *waves], key=lambda p: (_plainness(p[0]), p[1])):
             if _rank([*kept, row]) > rank:
                 kept.append(row)
                 rank += 1
-                group.append(entry)  # type: ignore[arg-type]
-        self._wraps, self._waves = wraps, waves
+                chosen.add(which)
+        self._wraps = [x for n, x in enumerate(self._wraps) if ("wrap", n) in chosen]
+        self._waves = [x for n, x in enumerate(self._waves) if ("wave", n) in chosen]
 
     def _free(self) -> list[int]:
         robot = self.robot
@@ -233,11 +226,11 @@ class Determination:
         for joint, points in self._points.items():
             at = self.robot.q_slices[joint].start
             turn = rotation_of(q[..., at + 3 : at + 7])
-            for c, (place, point) in points.items():
+            for c, (k, point) in points.items():
                 if not self._q_known[at + c] and joint not in self._places:
                     lever = turn[..., c, :] @ q.new_tensor(point.at)
                     base = float(self.robot.tree_offset[joint][c])
-                    q[..., at + c] = raw[..., place] - lever - base
+                    q[..., at + c] = raw[..., k] - lever - base
         return q
 
     def _orientation(self, joint: int, raw: Tensor, predicted: Tensor, as_it_is: bool) -> Tensor:

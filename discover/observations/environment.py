@@ -229,7 +229,7 @@ class Asker:
         return np.stack(out)
 
     def filling(self, columns: list[int]) -> Callable[[Tensor, Tensor], Tensor]:
-        """The environment's own numbers in these places, as a function of states (…, nq), (…, nv)."""
+        """The environment's own numbers in these places, as a function of states."""
 
         def filled(q: Tensor, v: Tensor) -> Tensor:
             flat = self(q.reshape(-1, q.shape[-1]), v.reshape(-1, v.shape[-1]))

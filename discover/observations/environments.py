@@ -36,7 +36,8 @@ def from_gymnasium(env: Any) -> Environment:
     at random states. Raises ModelError, one line, where it cannot be read.
     """
     inner = getattr(env, "unwrapped", env)
-    model, data = getattr(inner, "model", None), getattr(inner, "data", None)
+    model: Any = getattr(inner, "model", None)
+    data: Any = getattr(inner, "data", None)
     skip, look = getattr(inner, "frame_skip", None), getattr(inner, "_get_obs", None)
     if not (hasattr(model, "qpos0") and hasattr(data, "qpos") and skip and callable(look)):
         raise ModelError(
@@ -136,14 +137,14 @@ def _hold_statistics(wrappers: list[Any]) -> None:
 def _read(world: World, reset: Callable[[], Any]) -> Environment:
     action, still = _action(world, reset)
     varied = _of_an_episode(world, reset)  # the last reset: from here on all stays as it is now
-    still = {joint: float(world.data.qpos[world.model.jnt_qposadr[joint]]) for joint in still}
+    places = {joint: float(world.data.qpos[world.model.jnt_qposadr[joint]]) for joint in still}
     robot, coordinates, layout = _layout(world, {})
     # what neither moves nor shows its velocity (a target on slides) is no part of the robot
     hidden = {k for places in layout.determination.missing_v.values() for k in places}
     sources = robot.coupling.v_source
     locked = {
         joint: value
-        for joint, value in still.items()
+        for joint, value in places.items()
         if sources[coordinates.places_v.index(int(world.model.jnt_dofadr[joint]))] in hidden
     }
     notes = []

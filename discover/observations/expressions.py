@@ -1,6 +1,6 @@
 """Linear combinations of joint coordinates, as words: "shoulder + elbow", "-0.5*knee + 0.1".
 
-The orientation of a body of a planar chain is such a sum, and so is the coordinate of a mimic joint.
+The orientation of a body of a planar chain is such a sum; so is a mimic joint's coordinate.
 """
 
 from __future__ import annotations

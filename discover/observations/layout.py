@@ -18,7 +18,7 @@ import kinematics
 from discover.errors import ModelError
 from discover.observations.channels import Channel, channel
 from discover.observations.determination import Determination
-from discover.observations.readings import Constant, Filled, Line, Part, Rate, View, Wave, Wrapped
+from discover.observations.readings import Filled, Part, View
 from kinematics import Robot
 
 State = tuple[Tensor, Tensor]
@@ -208,13 +208,10 @@ class ObservationLayout:
         return q, v
 
 
-def _grouped(readings: Sequence[Any]) -> list[tuple[type, list[int]]]:
+def _grouped(readings: Sequence[Any]) -> list[tuple[Any, list[int]]]:
     """Places of the numbers by kind, each kind evaluated at once."""
     groups: dict[type, list[int]] = {}
     for k, reading in enumerate(readings):
         kind = Part if isinstance(reading, Part) else type(reading)
         groups.setdefault(kind, []).append(k)
     return list(groups.items())
-
-
-__all__ = ["Constant", "Line", "ObservationLayout", "Rate", "State", "Wave", "Wrapped"]

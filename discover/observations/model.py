@@ -184,8 +184,8 @@ class ObservedModel:
                     f"{name}: expected last axis {n} ({self.robot.name}), found {tuple(x.shape)}"
                 )
         batch = np.broadcast_shapes(q.shape[:-1], v.shape[:-1], u.shape[:-1])
-        flat = tuple(x.expand(*batch, x.shape[-1]).reshape(-1, x.shape[-1]) for x in (q, v, u))
-        return batch, flat  # type: ignore[return-value]
+        flat = [x.expand(*batch, x.shape[-1]).reshape(-1, x.shape[-1]) for x in (q, v, u)]
+        return batch, (flat[0], flat[1], flat[2])
 
     def _answers(self, q: Tensor, v: Tensor, u: Tensor) -> tuple[Tensor, Tensor | None]:
         """What the network answers, in the units of the observation: (members, B, size)."""
@@ -223,10 +223,9 @@ class ObservedModel:
         if self.substeps and self.integrator in _SEMI_IMPLICIT:
             share = (self.substeps + 1) / (2 * self.substeps)
         q_next, v_next = self.predicts.state(observation, before=(q, v), dt=self.dt, share=share)
-        kind = {"device": given.device}
-        if given.is_floating_point():
-            kind["dtype"] = given.dtype  # type: ignore[assignment]
-        return tuple(x.reshape(*batch, -1).to(**kind) for x in (q_next, v_next))  # type: ignore[return-value]
+        dtype = given.dtype if given.is_floating_point() else torch.float64
+        ends = [x.reshape(*batch, -1).to(given.device, dtype) for x in (q_next, v_next)]
+        return ends[0], ends[1]
 
 
 _SEMI_IMPLICIT = ("semi_implicit_euler", "implicit_damping", "implicit_velocity")

@@ -77,6 +77,10 @@ def read_normaliser(given: Any, sizes: Mapping[str, int]) -> dict[str, Normalise
 
 
 def _one(name: str, given: Any, size: int) -> Normaliser:
+    mean: Any
+    std: Any
+    clip: Any
+    epsilon: Any
     if isinstance(given, Normaliser):
         mean, std, clip, epsilon = given.mean, given.std, given.clip, 0.0
     elif isinstance(given, tuple | list) and len(given) == 2:

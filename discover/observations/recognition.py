@@ -177,7 +177,8 @@ class Recogniser:
         return self._known_parts
 
     def _candidates(self, q: Tensor, v: Tensor) -> list[tuple[Declared, np.ndarray]]:
-        robot, out = self.robot, []
+        robot = self.robot
+        out: list[tuple[Declared, Tensor]] = []
         bodies = Bodies(robot, q)
         for j in robot.independent_joints:
             if robot.kinds[j] not in QUATERNION:
@@ -289,7 +290,7 @@ class Recogniser:
         text = in_words(self.names, row.tolist(), 0.0 if abs(offset) < 1e-9 else offset)
         return {"wrapped": [text], **({} if inside[0] == -np.pi else {"start": inside[0]})}
 
-    # ---- places of points -------------------------------------------------------------------------
+    # ---- places of points -----------------------------------------------------------------------
 
     def _points(self, out: list[Declared | None]) -> None:
         """Fill in numbers that are a world coordinate of a point fixed to a body, or the difference
@@ -300,7 +301,9 @@ class Recogniser:
         bodies = Bodies(self.robot, self.q)
         places = [(bodies.turn(b).numpy(), bodies.place(b).numpy()) for b in range(self.robot.nb)]
         numbers = range(self.robot.nb)
-        pairs = [(b, None, sign) for sign in (1.0, -1.0) for b in numbers]
+        pairs: list[tuple[int, int | None, float]] = [
+            (b, None, sign) for sign in (1.0, -1.0) for b in numbers
+        ]
         pairs += [(a, b, 1.0) for a in numbers for b in numbers if a != b]
         for a, b, sign in pairs:
             for axis in range(3):

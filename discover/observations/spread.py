@@ -64,6 +64,7 @@ class Ensemble:
         answers = [m(q, v, u) for m in self.members]
         if self.outputs == "acceleration":
             return torch.stack([torch.as_tensor(a) for a in answers]).std(0)
+        assert self.dt is not None  # next states have one
         return torch.stack([torch.as_tensor(a[1]) for a in answers]).std(0) / self.dt
 
 

@@ -81,6 +81,7 @@ def wrap(
     action, actuation = _action(body, environment, options)
     dt = options.get("dt", None if environment is None else environment.dt)
     _check_numbers(dt, options.get("substeps"))
+    assert dt is not None
     target = options.get("target", "next")
     if target not in TARGETS:
         raise ModelError(f"target: expected 'next' or 'difference', found {target!r}")

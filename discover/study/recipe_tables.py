@@ -102,7 +102,8 @@ class ModelEntry(Section):
     The kinds are "simulator" (the control), "file" and the families of `discover.models`. A file
     has a path (a relative one starts at the recipe's folder), and its options are the fields of
     `models.external.declaration.Declaration` that the robot does not settle, or `observation`, the
-    TOML file (beside the recipe) of a network over observations. A family checks its own options. train: changes to `[train]` for this model.
+    TOML file (beside the recipe) of a network over observations. A family checks its own options.
+    train: changes to `[train]` for this model.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)

@@ -183,7 +183,7 @@ def test_simulator_steps_as_the_environment_does():
 def test_what_cannot_be_read_is_one_line():
     with pytest.raises(ModelError, match=r"on MuJoCo .* found CartPoleEnv; wrap\(net"):
         discover.from_gymnasium(made("CartPole-v1"))
-    with pytest.raises(ModelError, match="dm_control's suite .* found int"):
+    with pytest.raises(ModelError, match=r"dm_control's suite .* found int"):
         discover.from_dm_control(3)
     with pytest.raises(ModelError, match="found NoneType"):
         discover.from_gymnasium(None)

@@ -87,7 +87,7 @@ def test_heads(asked, change, answer):
 
 
 def test_what_a_head_holds_is_never_assumed(asked):
-    robot, q, v, u = asked
+    _, q, v, u = asked
     net = Plain(size=2 * N)
     with pytest.raises(ModelError, match=r"answers 16 numbers, expected 8.*log_variance"):
         wrapped(net)(q, v, u)
@@ -120,7 +120,7 @@ def test_an_ensemble_answers_with_its_mean_and_spread(asked):
 
 
 def test_the_spread_of_a_variance_head_is_that_of_the_velocities(asked):
-    robot, q, v, u = asked
+    _, q, v, u = asked
     net = Plain()
     deviation = torch.arange(1.0, N + 1) * 1e-3
 
@@ -137,7 +137,7 @@ def test_the_spread_of_a_variance_head_is_that_of_the_velocities(asked):
 
 
 def test_sampled_answers_are_averaged_and_reproducible(asked):
-    robot, q, v, u = asked
+    _, q, v, u = asked
     net = Plain()
 
     def sampled(obs, action):
@@ -159,7 +159,7 @@ def test_sampled_answers_are_averaged_and_reproducible(asked):
 
 
 def test_a_network_left_in_training_is_asked_in_evaluation(asked):
-    robot, q, v, u = asked
+    _, q, v, u = asked
     net = nn.Sequential(_Joined(Plain()), nn.Dropout(0.5), nn.BatchNorm1d(N)).train()
     net[1].eval()
     model = wrapped(net)
@@ -235,7 +235,7 @@ def test_a_hidden_state_that_is_not_declared_is_asked_for(asked):
 
 
 def test_a_frozen_batch_is_filled_up(asked):
-    robot, q, v, u = asked
+    _, q, v, u = asked
     net = Plain()
     calls = []
 
@@ -327,7 +327,7 @@ def test_weights_without_a_pickle(asked, tmp_path):
     assert same(wrapped(tmp_path / "w.pt", module=Plain(seed=1)), net, asked)
     with pytest.raises(ModelError, match=r"weights without their network; give the module"):
         wrapped(tmp_path / "w.safetensors")
-    with pytest.raises(CheckpointError, match="inner.0.weight has shape"):
+    with pytest.raises(CheckpointError, match=r"inner\.0\.weight has shape"):
         wrapped(tmp_path / "w.safetensors", module=_Wider())
     with pytest.raises(CheckpointError, match=r"lacks bias, weight and has 0\.bias, 0"):
         wrapped(tmp_path / "w.safetensors", module=nn.Linear(2, 2))

@@ -109,8 +109,8 @@ def flat(value: Any) -> list[Tensor]:
 def _rows(x: Tensor, rows: int, source: str) -> Tensor:
     if x.ndim not in (2, 3) or x.shape[-2] != rows:
         raise ModelError(
-            f"{source} answers {tuple(x.shape)} to {rows} questions, expected ({rows}, numbers), or "
-            "(members, rows, numbers) of an ensemble; declare sequence or batch where it needs one"
+            f"{source} answers {tuple(x.shape)} to {rows} questions, expected ({rows}, numbers), "
+            "or (members, rows, numbers) of an ensemble; declare sequence or batch where needed"
         )
     return x
 

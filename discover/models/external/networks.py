@@ -53,8 +53,8 @@ class Kind:
 
     inputs    its inputs in order, each a name or several whose numbers stand side by side
     answer    the parts of its answer in order (see `answers`)
-    hidden    what a recurrent network starts from: shapes with None or "batch" for the batch (zeros), tensors
-              for a batch of one, or a function of the batch size
+    hidden    what a recurrent network starts from: shapes with None or "batch" for the batch
+              (zeros), tensors for a batch of one, or a function of the batch size
     warm_up   so many earlier steps, on the straight line that leads to the state, are shown first
     sequence  "batch first" or "time first" where inputs have an axis of time; one step is shown
     batch     the only batch size it takes
@@ -179,9 +179,9 @@ def modules_behind(net: Any) -> list[nn.Module]:
     if owner is not None:
         found += [owner, *_fields(owner)]
     function = getattr(net, "__func__", net)
-    if not inspect.isroutine(function):  # an object with __call__
+    if not inspect.isroutine(function):  # an object that is called
         found += _fields(net)
-        function = getattr(type(net), "__call__", None)
+        function = vars(type(net)).get("__call__")
     function = inspect.unwrap(function) if callable(function) else function
     code = getattr(function, "__code__", None)
     if code is not None:
@@ -494,7 +494,7 @@ def _meaning(name: str) -> str | None:
 
 
 def _too_many(opened: Opened, names: Sequence[str]) -> str:
-    shapes = [s for s in (opened.shapes or ())[2:]]
+    shapes = list((opened.shapes or ())[2:])
     shown = f"; the file says {shapes}" if shapes else ""
     return (
         f"{opened.source} takes {_listed(names)}: more than an observation and an action. If it "
