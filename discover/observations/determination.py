@@ -226,11 +226,11 @@ class Determination:
         for joint, points in self._points.items():
             at = self.robot.q_slices[joint].start
             turn = rotation_of(q[..., at + 3 : at + 7])
-            for c, (k, point) in points.items():
-                if not self._q_known[at + c] and joint not in self._places:
-                    lever = turn[..., c, :] @ q.new_tensor(point.at)
-                    base = float(self.robot.tree_offset[joint][c])
-                    q[..., at + c] = raw[..., k] - lever - base
+            for axis, (k, point) in points.items():
+                if not self._q_known[at + axis] and joint not in self._places:
+                    lever = turn[..., axis, :] @ q.new_tensor(point.at)
+                    base = float(self.robot.tree_offset[joint][axis])
+                    q[..., at + axis] = raw[..., k] - lever - base
         return q
 
     def _orientation(self, joint: int, raw: Tensor, predicted: Tensor, as_it_is: bool) -> Tensor:

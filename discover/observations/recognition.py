@@ -8,6 +8,7 @@ filled by the environment itself.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ from kinematics.robot.joints import QUATERNION
 Ask = Callable[[Tensor, Tensor], np.ndarray]
 Declared = dict[str, Any]
 _AXES = "xyz"
+_FEW = 8  # numbers between the limits of a clipped one, to say what it is
+_ALIKE = 0.999  # correlation that a number has with what it is, rounded or not
 _SPEEDS = (2.0, 300.0)  # the second is beyond what anybody clips at
 
 
@@ -156,9 +159,17 @@ class Recogniser:
     def _part(self, k: int) -> Declared | None:
         """Components of quaternions, orientations, places and velocities of free bodies; entries of
         rotation matrices."""
-        for declared, near, far in self._parts():
-            if float(np.ptp(near)) == 0:
-                continue
+        candidates, values, far_values = self._known_parts
+        y = self.y[:, k]
+        low, high = self.far_y[:, k].min(), self.far_y[:, k].max()
+        x = values[(y > low) & (y < high)]
+        y = y[(y > low) & (y < high)]
+        if len(y) < _FEW:
+            return None
+        x, y = x - x.mean(0), y - y.mean()
+        likeness = np.abs(y @ x) / np.maximum(np.sqrt((x**2).sum(0) * (y @ y)), 1e-300)
+        for place in np.flatnonzero(likeness > _ALIKE):
+            declared, near, far = candidates[place], values[:, place], far_values[:, place]
             fitted = self._fit(_with_one(near), _with_one(far), k)
             if fitted is None:
                 continue
@@ -169,12 +180,12 @@ class Recogniser:
             return {**declared, **options}
         return None
 
-    def _parts(self) -> list[tuple[Declared, np.ndarray, np.ndarray]]:
-        if not hasattr(self, "_known_parts"):
-            near = self._candidates(self.q, self.v)
-            far = self._candidates(self.far_q, self.far_v)
-            self._known_parts = [(d, x, y) for (d, x), (_, y) in zip(near, far, strict=True)]
-        return self._known_parts
+    @functools.cached_property
+    def _known_parts(self) -> tuple[list[Declared], np.ndarray, np.ndarray]:
+        near = self._candidates(self.q, self.v)
+        far = self._candidates(self.far_q, self.far_v)
+        values, far_values = (np.stack([x for _, x in c], axis=1) for c in (near, far))
+        return [declared for declared, _ in near], values, far_values
 
     def _candidates(self, q: Tensor, v: Tensor) -> list[tuple[Declared, np.ndarray]]:
         robot = self.robot

@@ -82,7 +82,9 @@ def dm_suite() -> Any:
     import warnings
 
     import mujoco
+    import pytest
 
+    pytest.importorskip("dm_control")  # of the extra `rl`: too large for every test run
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no display here
         from dm_control import suite

@@ -73,7 +73,10 @@ def test_gymnasium(name):
     assert read.action.size == env.action_space.shape[0]
 
 
-@pytest.mark.parametrize("task", SUITE)
+@pytest.mark.parametrize(
+    "task",
+    [pytest.param(t, marks=pytest.mark.slow if "humanoid" in t else ()) for t in SUITE],
+)
 def test_dm_control(task):
     domain, name = task.split("/")
     env = dm_suite().load(domain, name, task_kwargs={"random": 0})
