@@ -92,8 +92,8 @@ class ObservationLayout:
             at = limits[limits.isfinite()].min()
             lines.append(
                 f"{len(cut)} observed numbers are clipped ({', '.join(cut[:3])}"
-                f"{', …' if len(cut) > 3 else ''}, from {at:g} on): states beyond look alike to "
-                "the network; keep the region within"
+                f"{', …' if len(cut) > 3 else ''}, from {at:g} on): the network has seen nothing "
+                "beyond; keep the region within"
             )
         filled = sum(isinstance(r, Filled) for r in self.readings)
         if filled:
@@ -106,16 +106,14 @@ class ObservationLayout:
 
     # ---- from states to observations ----------------------------------------------------------
 
-    def observe(self, q: Any, v: Any) -> Tensor:
-        """The observation (…, size) of q (…, nq), v (…, nv), in float64."""
-        return self.scaled(self.raw(*self._checked(q, v)))
-
-    def scaled(self, raw: Tensor) -> Tensor:
-        """Scale, offset and clipping of every number."""
-        scale, offset, low, high = (
-            x.to(raw.device) for x in (self._scale, self._offset, self._low, self._high)
-        )
-        return torch.minimum(torch.maximum(raw * scale + offset, low), high)
+    def observe(self, q: Any, v: Any, *, clip: bool = True) -> Tensor:
+        """The observation (…, size) of q (…, nq), v (…, nv), in float64; clip=False as if numbers
+        went on beyond their limits."""
+        raw = self.raw(*self._checked(q, v))
+        seen = raw * self._scale.to(raw) + self._offset.to(raw)
+        if not clip:
+            return seen
+        return torch.minimum(torch.maximum(seen, self._low.to(raw)), self._high.to(raw))
 
     def raw(self, q: Tensor, v: Tensor) -> Tensor:
         """The observed numbers (…, size) before scaling and clipping."""

@@ -49,7 +49,9 @@ class ObservedModel:
         substeps: int | None = None,
         integrator: str | None = None,
         name: str = "model",
+        clip: bool = False,
     ) -> None:
+        self.clip = clip
         self.network, self.robot = network, robot
         self.observation, self.predicts, self.action = observation, predicts, action
         self.normalisers = dict(normalisers)
@@ -161,6 +163,7 @@ class ObservedModel:
             substeps=self.substeps,
             integrator=self.integrator,
             name=f"{self.name}, member {k + 1}",
+            clip=self.clip,
         )
 
     def _row(self, k: int) -> Callable[[Any, Any, Any], State]:
@@ -195,7 +198,9 @@ class ObservedModel:
             past = kinematics.integrate(self.robot, q, v, -back * self.dt) if back else q
             steps.append(
                 (
-                    self._inward("observation", self.observation.observe(past, v)),
+                    self._inward(
+                        "observation", self.observation.observe(past, v, clip=self.clip)
+                    ),
                     self._inward("action", action),
                 )
             )
@@ -205,7 +210,7 @@ class ObservedModel:
             means = target.outward(means)
             deviations = None if deviations is None else deviations * target.std
         if self.target == "difference":
-            means = means + self.predicts.observe(q, v)
+            means = means + self.predicts.observe(q, v, clip=self.clip)
         return means, deviations
 
     def _inward(self, name: str, x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from kinematics import Robot
 _KIND = ("inputs", "answer", "hidden", "warm_up", "sequence", "batch", "dtype", "samples", "seed")
 _OWN = (
     "observation", "predicts", "unobserved", "action", "normaliser", "target", "dt", "substeps",
-    "integrator", "home", "name",
+    "integrator", "home", "name", "clip",
 )  # fmt: skip
 KEYS = (*_OWN, *_KIND)
 
@@ -57,6 +57,9 @@ def wrap(
     normaliser   means and standard deviations, see read_normaliser
     target       "next", or "difference": what is added to the observation
     dt           step [s]; substeps and integrator of the simulator that made the data, where known
+    clip         whether observations beyond their limits are clipped when the network is asked, as
+                 in use; by default it is asked there as if they went on, which is what an
+                 examination wants to know
     home         a configuration (nq,) well inside the training data, for the checks
     sanity       ask a few states and compare the answers with what is declared
     inputs, answer, hidden, warm_up, sequence, batch, dtype, samples, seed: see `Kind`
@@ -101,6 +104,7 @@ def wrap(
         substeps=options.get("substeps", _of(environment, "substeps")),
         integrator=options.get("integrator", _of(environment, "integrator")),
         name=str(options.get("name") or _name(net)),
+        clip=bool(options.get("clip", False)),
     )
     model.notes += layout.notes
     model.notes += [] if environment is None else environment.notes

@@ -168,6 +168,28 @@ def test_what_is_answered_may_be_another_layout():
     assert apart(robot, following, stepped(q, v, u)) < 1e-12
 
 
+def test_beyond_its_limits_a_network_is_asked_as_if_they_were_none():
+    """Clipped as in use, every fast state would look like the slowest of them."""
+    robot = cart()
+    seen = []
+
+    def net(observation, action):
+        seen.append(observation)
+        return 0 * observation
+
+    channels = ["q", {"v": "all", "clip": 2.0}]
+    q, v = states(robot, 3, speed=9.0)
+    u = torch.zeros(3, 3).double()
+    model = discover.wrap(net, robot, channels, dt=DT, target="difference", sanity=False)
+    assert torch.allclose(model(q, v, u)[1], v, atol=1e-14)
+    clipped = discover.wrap(
+        net, robot, channels, dt=DT, target="difference", sanity=False, clip=True
+    )
+    assert torch.allclose(clipped(q, v, u)[1], v.clamp(-2, 2), atol=1e-14)
+    assert float(seen[0][:, 3:].abs().max()) > 2.0 >= float(seen[1][:, 3:].abs().max())
+    assert any("are clipped" in note for note in model.notes)
+
+
 def test_records_and_laws_pass_through_the_interface():
     robot = cart()
     stepped = step(robot)
