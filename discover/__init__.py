@@ -29,6 +29,9 @@ if TYPE_CHECKING:
         train_model,
         write_report,
     )
+    from discover.tracking.result import Track
+    from discover.tracking.track import track
+    from discover.tracking.tracker import Tracker
 
 # Where each name lives. Read on first use, so that `import discover` starts nothing.
 _HOMES = {
@@ -39,6 +42,8 @@ _HOMES = {
     "ObservationLayout": ("discover.observations.layout", "ObservationLayout"),
     "Recipe": ("discover.study.recipes", "Recipe"),
     "Region": ("discover.blackbox.region", "Region"),
+    "Track": ("discover.tracking.result", "Track"),
+    "Tracker": ("discover.tracking.tracker", "Tracker"),
     "examine": ("discover.examination.examine", "examine"),
     "examine_model": ("discover.study.stages", "examine_model"),
     "from_dm_control": ("discover.observations.environments", "from_dm_control"),
@@ -51,6 +56,7 @@ _HOMES = {
         "discover.observations.spread",
         "spread_against_departure",
     ),
+    "track": ("discover.tracking.track", "track"),
     "train_model": ("discover.study.stages", "train_model"),
     "wrap": ("discover.observations.wrapping", "wrap"),
     "write_report": ("discover.study.stages", "write_report"),
@@ -64,6 +70,8 @@ __all__ = [
     "ObservationLayout",
     "Recipe",
     "Region",
+    "Track",
+    "Tracker",
     "examine",
     "examine_model",
     "from_dm_control",
@@ -73,6 +81,7 @@ __all__ = [
     "load_robot",
     "sample_dataset",
     "spread_against_departure",
+    "track",
     "train_model",
     "wrap",
     "write_report",

@@ -182,6 +182,61 @@ def examine(
 
 
 @app.command()
+def track(
+    checkpoints: Annotated[
+        list[str],
+        typer.Argument(help="Models of one training run: paths, or a folder or a 'pattern'."),
+    ],
+    region: Annotated[Path, typer.Option(help="TOML with q, v and tau (or u, the controls).")],
+    out: Annotated[Path, typer.Option(help="Where to write; a second call goes on there.")],
+    robot: Annotated[
+        str | None,
+        typer.Option(help="PATH of a URDF or MJCF, or a bundled NAME [inferred from the answers]."),
+    ] = None,
+    steps: Annotated[
+        str | None, typer.Option(help="Training steps as 0,1000,2000 [the numbers in the names].")
+    ] = None,
+    outputs: Annotated[
+        Outputs | None, typer.Option(help="What they answer [as declared, or acceleration].")
+    ] = None,
+    dt: Annotated[float | None, typer.Option(help="Their time step [s], for next states.")] = None,
+    observation: Annotated[
+        Path | None,
+        typer.Option(help="TOML of what they observe and how they act (see discover.wrap)."),
+    ] = None,
+    budget: Annotated[Budget, typer.Option(help="How many queries to spend.")] = Budget.quick,
+    root: Annotated[
+        str | None, typer.Option(help="'free' puts a URDF on a free base.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
+) -> None:
+    """Examine every checkpoint of a training run: what was learned, and when."""
+    import discover
+    from discover.report.track import PAGE
+    from discover.study import stages
+
+    body = None if robot is None else discover.load_robot(robot, root=root)
+    box = discover.Region.from_toml(region)
+    declared = outputs.value if outputs else None
+    base = root if body is None else None
+    found = discover.track(
+        checkpoints[0] if len(checkpoints) == 1 else checkpoints,
+        body,
+        box,
+        steps=_numbers(steps, "--steps"),
+        load=lambda path: stages.load_model(
+            path, body, box, outputs=declared, dt=dt, root=base, observation=observation
+        ),
+        out=out,
+        budget=budget.value,
+        seed=seed,
+        **({} if base is None else {"root": base}),
+    )
+    _say(str(found))
+    _say(f"track: {out / PAGE}")
+
+
+@app.command()
 def report(
     directory: Annotated[Path, typer.Argument(help="A folder that `discover run` wrote.")],
 ) -> None:
@@ -339,7 +394,7 @@ def bench(
     options = {
         "part": part,
         "workers": workers,
-        "seeds": _numbers(seeds),
+        "seeds": _numbers(seeds, "--seeds"),
         "budget": budget,
         "device": None if device is None else device.value,
     }
@@ -347,7 +402,7 @@ def bench(
     measure(subject, out=out, say=_say, **given)
 
 
-def _numbers(text: str | None) -> list[int] | None:
+def _numbers(text: str | None, option: str) -> list[int] | None:
     """ "0,1,2" as a list."""
     if text is None:
         return None
@@ -355,7 +410,7 @@ def _numbers(text: str | None) -> list[int] | None:
 
     words = text.split(",")
     if not all(w.strip().isdecimal() for w in words):
-        raise RecipeError(f"expected whole numbers as 0,1,2 for --seeds, found {text!r}")
+        raise RecipeError(f"expected whole numbers as 0,1,2 for {option}, found {text!r}")
     return [int(w) for w in words]
 
 
@@ -370,9 +425,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(status) if isinstance(status, int) else 0
     except UsageProblem as error:
         return _fail(f"{error.format_message()} (see `discover --help`)", 2, debug)  # type: ignore[attr-defined]
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         _outlive_the_signal()
-        return _fail("interrupted", INTERRUPTED, debug)
+        notes = getattr(error, "__notes__", [])  # what was cut short, and how to go on
+        words = f"{'; '.join(['interrupted', *notes])}: {_command()}" if notes else "interrupted"
+        return _fail(words, INTERRUPTED, debug)
     except BrokenPipeError:  # the reader of a pipe has left
         return 0
     except MemoryError:

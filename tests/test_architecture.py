@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     ["kinematics"],
     ["discover.errors"],
-    ["discover.artifacts", "discover.threads", "discover.numerics", "discover.judgement"],
+    ["discover.artifacts", "discover.progress", "discover.threads", "discover.numerics", "discover.judgement"],
     ["discover.blackbox"],
     ["discover.laws"],
     ["discover.mechanism", "discover.models", "discover.data"],
@@ -21,7 +21,7 @@ FLOORS = [
     ["discover.report", "discover.evaluation"],
     ["discover.examination"],
     ["discover.study"],
-    ["discover.calibration"],
+    ["discover.calibration", "discover.tracking"],
     ["discover.bench"],
     ["discover.cli", "tests.bench"],
 ]

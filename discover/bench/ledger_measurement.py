@@ -234,7 +234,9 @@ def distil(
         begin = time.perf_counter()
         sought = {"model": name}
         try:
-            exam = examine(networks[name], robot, region, budget="quick", name=name)
+            exam = examine(
+                networks[name], robot, region, budget="quick", name=name, progress=False
+            )
             law = exam.law
             sought |= {"queries": exam.queries, "verdict": exam.verdict}
         except WorldlawError as error:

@@ -119,6 +119,7 @@ def examine(case: PlantedCase, *, budget: str, seed: int, code: str) -> Record:
         mechanism=False,
         seed=seed,
         name=planted.name,
+        progress=False,
     )
     return Record(
         **common,

@@ -103,7 +103,11 @@ def _with_every_hypothesis(session: QuerySession, screen: Screen, before: Measur
     return session, measure(session, screen, laws, earlier)
 
 
-EFFORTS = (limited_outputs, every_hypothesis)
+# in this order, each with its name
+EFFORTS = {
+    "bodies behind limited outputs": limited_outputs,
+    "every hypothesis": every_hypothesis,
+}
 
 
 def inner_law(session: QuerySession, screen: Screen, measurements: Measurements) -> Fit:

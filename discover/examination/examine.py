@@ -23,10 +23,16 @@ from discover.examination.outcome import Outcome
 from discover.examination.result import Examination
 from discover.examination.stepping import check_step, with_step
 from discover.judgement.verdict import judge
+from discover.progress import Show, reported, stage
 from discover.threads import one_thread
 from kinematics import Actuation, Robot
 
 
+@reported(
+    "examination",
+    "it is kept when it is whole: begin again (the same seed asks the same queries), or with the "
+    "budget 'quick', which asks fewer",
+)
 @one_thread()
 def examine(
     model: Callable,
@@ -46,6 +52,7 @@ def examine(
     mechanism: bool | None = None,
     root: str | None = None,
     name: str | None = None,
+    progress: Show = None,
 ) -> Examination:
     """What has `model` learned: a lookup table, the physics of `robot`, or another law?
 
@@ -77,6 +84,8 @@ def examine(
                    searched. True asks the model thousands of queries for it. By default that is
                    done with the budget "thorough", and where the law equals the model to the last
                    digit and is quickly analysed: then the law is queried in its place
+    progress       a line with the stage and the queries so far: by default on a terminal only; a
+                   function is called with (stage, queries) instead
 
     Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
     and RegionError, each with one line.
@@ -104,18 +113,22 @@ def examine(
         actuation=actuation,
     )
     # Noise, repeatability, history dependence.
+    stage("noise and repeatability")
     session, screen = screening(session)
+    stage("laws to rounding error")
     # The same answer everywhere? A law to rounding error? If neither, families of laws compete.
     outcome = constant_model(session, screen)
     if outcome is None:
         session, screen = with_step(session, screen, integrator, substeps)
         session, screen = with_friction_as_answered(session, screen)
         outcome = exact_law(session, screen) or _compete(session, screen)
+    stage("the law's reach and parameters")
     # The law with its reach, curves and parameters, and evidence that only describes.
     description = describe(session, screen, outcome, described=inferred is None)
     if screen.history.kind is not None:
         description = with_history(description, session, screen.history)
     judged_by = session.blackbox.queries
+    stage("tree, geometry and recursion")
     # Tree, geometry, factors and recursion, as far as the answers show them.
     found = find_mechanism(
         session, description, inferred, wanted=mechanism, budget=budget, within=within
@@ -160,15 +173,18 @@ def _compete(session: QuerySession, screen: Screen) -> Outcome:
     """The outcome of a competition of laws: queries and hypotheses are added until the verdict is
     settled, then the law of the region is looked at where none holds far out."""
     whole = session.budget
+    stage("listed laws")
     effort, measurements = competition.listed_laws(session, screen)
     verdict = judge(measurements.values)
-    for add in competition.EFFORTS:
+    for words, add in competition.EFFORTS.items():
+        stage(words)
         more = add(session, screen, measurements, verdict)
         if more is not None:
             effort, measurements = more
             verdict = judge(measurements.values)
     inner = measurements.laws.local
     if not measurements.law_far_out:
+        stage("the law of the region")
         inside = max(whole.inside, effort.budget.inside)
         effort = effort.with_budget(replace(effort.budget, inside=inside))
         inner = competition.inner_law(effort, screen, measurements)
@@ -177,6 +193,7 @@ def _compete(session: QuerySession, screen: Screen) -> Outcome:
         )
         values = competition.beyond_the_region(effort, screen, measurements, inner)
         measurements = replace(measurements, values=measurements.values | values)
+    stage("memory of the training data")
     memory = competition.training_memory(effort, screen, measurements)
     measurements = replace(measurements, values=measurements.values | memory)
     verdict = judge(measurements.values)

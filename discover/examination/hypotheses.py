@@ -7,6 +7,7 @@ other, and it is judged on the same held-out and far answers.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,6 +23,7 @@ from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.nonlinearities import io_search, trigonometry_search
 from discover.laws.search.residual_search import best_listed_or_searched
 from discover.laws.search.selection import refit
+from discover.progress import stage
 
 _DISPUTED = whole("examination.disputed_states")
 
@@ -129,6 +131,8 @@ def extended(
 ) -> Laws:
     """The laws after each hypothesis in turn has tried to extend them."""
     for hypothesis in hypotheses:
+        words = re.sub("(?<=[a-z])(?=[A-Z])", " ", type(hypothesis).__name__).lower()
+        stage(f"the hypothesis of {words}")
         laws = hypothesis.extend(session, laws, level)
     return laws
 

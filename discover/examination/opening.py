@@ -42,6 +42,7 @@ from discover.mechanism.inference import (
 from discover.probes import history, noise
 from discover.probes.history import History
 from discover.probes.noise import NoiseFloor
+from discover.progress import stage, watch
 from kinematics import Actuation, Robot
 
 
@@ -74,6 +75,8 @@ def open_session(
     if described is None:
         nv = coordinates_of(region)
         bare = BlackBox(model, nv + (root == "free"), nv, outputs=outputs, dt=dt)
+        watch(bare)
+        stage("tree and geometry from the answers")
         steps = infer_robot_from_steps if outputs == "next_state" else infer_robot
         inferred = (infer_free_base if root == "free" else steps)(bare, region.resolve(nv), seed)
         model, region, training_data = renumbered(model, region, training_data, inferred.order)
@@ -94,6 +97,7 @@ def open_session(
         training=training,
         geometry_known=inferred is None or inferred.geometry.known,
     )
+    watch(session.blackbox)
     return session, inferred
 
 

@@ -248,7 +248,9 @@ class _Study:
             self.say(f"verdict  {entry.name}: {exam.verdict}, kept")
             return exam
         started = time.perf_counter()
-        exam = stages.examine_model(self.recipe, entry.name, model, robot, dataset)
+        exam = stages.examine_model(
+            self.recipe, entry.name, model, robot, dataset, progress=self.progress
+        )
         (folder / FORMULAS).unlink(missing_ok=True)  # those of the law that was there before
         exam.save(folder, report=False)  # drawn once, when all is measured
         took = time.perf_counter() - started

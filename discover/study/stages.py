@@ -242,9 +242,16 @@ def _observing(
 
 
 def examine_model(
-    recipe: Recipe, name: str, model: Callable[..., Any], robot: Robot, dataset: Dataset
+    recipe: Recipe,
+    name: str,
+    model: Callable[..., Any],
+    robot: Robot,
+    dataset: Dataset,
+    *,
+    progress: bool | None = None,
 ) -> Examination:
-    """Examine the model on the recipe's region and budget. Raises ModelError."""
+    """Examine the model on the recipe's region and budget. progress: a line that says where it
+    stands, by default only on a terminal. Raises ModelError."""
     from discover.examination.examine import examine
 
     entry = next(m for m in recipe.model if m.name == name)
@@ -265,6 +272,7 @@ def examine_model(
         mechanism=True if entry.kind == CONTROL and recipe.examine.budget != "quick" else None,
         seed=recipe.study.seed,
         name=name,
+        progress=progress,
     )
 
 

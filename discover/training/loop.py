@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -263,7 +264,7 @@ def _bar(wanted: bool | None, config: TrainingConfig, state: TrainingState) -> I
         TextColumn("{task.completed}/{task.total} validation {task.fields[error]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(f"train {state.model.kind}", total=state.planned, error="-")
 
         def show(state: TrainingState) -> None:

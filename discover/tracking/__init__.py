@@ -1,0 +1,1 @@
+"""What a network learns while it is trained: one examination a checkpoint."""
