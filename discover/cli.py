@@ -8,15 +8,31 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 # Nothing else of the project is imported up here, so that `discover --help` answers at once.
 
 
+class _Commands(TyperGroup):
+    """The commands; one that is cut short says where, and how to go on."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. A Ctrl-C ends it here, for typer would say nothing."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            notes = getattr(error, "__notes__", [])
+            again = [": ".join(["; ".join(notes), _command()])] if notes else []
+            _complain("; ".join(["interrupted", *again]))
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="discover",
+    cls=_Commands,
     help="Find out what a learned world model has learned: a lookup table, the physics, or another "
     "law.",
     no_args_is_help=True,
@@ -425,11 +441,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(status) if isinstance(status, int) else 0
     except UsageProblem as error:
         return _fail(f"{error.format_message()} (see `discover --help`)", 2, debug)  # type: ignore[attr-defined]
-    except KeyboardInterrupt as error:
+    except KeyboardInterrupt:
         _outlive_the_signal()
-        notes = getattr(error, "__notes__", [])  # what was cut short, and how to go on
-        words = f"{'; '.join(['interrupted', *notes])}: {_command()}" if notes else "interrupted"
-        return _fail(words, INTERRUPTED, debug)
+        return _fail("interrupted", INTERRUPTED, debug)
     except BrokenPipeError:  # the reader of a pipe has left
         return 0
     except MemoryError:

@@ -131,11 +131,15 @@ def _step(given: Any) -> float:
 
 
 def _name(source: Any, step: Any) -> str:
-    return Path(str(source)).stem if _is_path(source) else f"step {step}"
+    if not _is_path(source):
+        return f"step {step}"
+    file, _, factory = str(source).rpartition(":")
+    return factory if file.endswith(".py") else Path(str(source)).stem
 
 
 # A number in a name: digits with a fraction, or with a unit as in 10k and 2M.
 _NUMBER = re.compile(r"(?<![0-9.])(\d+(?:\.\d+)?)([kKM](?![A-Za-z]))?")
+_ENDING = re.compile(r"\.[A-Za-z]\w*$")
 _UNITS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6}
 # Words that say what a number counts, the finest count of training first.
 _COUNTS = ("step", "iter", "update", "batch", "epoch")
@@ -148,7 +152,7 @@ def steps_in_names(paths: Sequence[str]) -> list[float]:
     Raises ModelError where there is no such number.
     """
     mend = "give the steps: {step: path, …} or steps=[…]"
-    stems = [str(Path(p).with_suffix("")) for p in paths]
+    stems = [_ENDING.sub("", str(p)) for p in paths]
     templates = [_NUMBER.sub("#", stem) for stem in stems]
     if len(set(templates)) > 1:
         usual = max(templates, key=templates.count)
