@@ -77,7 +77,7 @@ def sample(
         raise RegionError(f"sample: expected at least one sample, found {n}")
     nv = _nv(robot)
     box = _resolved(region, nv)
-    width = 2 * nv + box.nu
+    width = _columns(box)[-1].stop
     rng = np.random.default_rng(seed)
     if design == "trajectories":
         if isinstance(robot, int):
@@ -134,7 +134,7 @@ def shell(
     nv = _nv(robot)
     box = _resolved(region, nv)
     rng = np.random.default_rng(seed)
-    unit = rng.uniform(-1.0, 1.0, (n, 2 * nv + box.nu))
+    unit = rng.uniform(-1.0, 1.0, (n, _columns(box)[-1].stop))
     radius = rng.uniform(inner, outer, (n, 1))
     for group, columns in zip(GROUPS, _columns(box), strict=True):
         if axis in ("joint", group) and columns.stop > columns.start:

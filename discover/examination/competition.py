@@ -32,7 +32,7 @@ from discover.examination.metrics import (
     law_ends,
     worst_error,
 )
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Outcome
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import bound, threshold

@@ -20,7 +20,7 @@ from discover.blackbox.contract import Answers
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import sample
 from discover.blackbox.session import QuerySession
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Description, Outcome
 from discover.examination.result import Resolution
 from discover.judgement.evidence import Evidence, Name, Values

@@ -15,7 +15,7 @@ import torch
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, Budget, QuerySession
 from discover.examination.metrics import cost_of_bodies, exact_floor, gain
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Outcome
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import threshold, whole

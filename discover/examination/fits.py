@@ -15,7 +15,7 @@ import torch
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, QuerySession
 from discover.examination.metrics import fit_answers
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.examination.resolution import Sets
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import Term, joint_terms, library

@@ -15,7 +15,8 @@ from discover.errors import ModelError, RegionError
 from discover.laws import from_dict
 from kinematics import Actuation
 
-LEG = """<mujoco><option timestep="0.005" integrator="{integrator}"><flag contact="disable"/></option>
+LEG = """<mujoco>
+  <option timestep="0.005" integrator="{integrator}"><flag contact="disable"/></option>
   <worldbody><body><joint name="x" type="slide" axis="1 0 0" damping=".1"/>
     <geom type="sphere" size=".1" mass="2"/>
     <body><joint name="hip" axis="0 1 0" damping=".2" armature=".01" stiffness="3"/>

@@ -18,7 +18,8 @@ ARM = """<mujoco>
     <geom type="capsule" fromto="0 0 0 .3 0 0" size=".02"/>
     <body pos=".3 0 0"><joint name="b" axis="0 1 0"/>
       <geom type="capsule" fromto="0 0 0 .2 0 0" size=".02"/></body></body></worldbody>
-  <tendon><fixed name="both"><joint joint="a" coef="1"/><joint joint="b" coef="-.5"/></fixed></tendon>
+  <tendon><fixed name="both">
+    <joint joint="a" coef="1"/><joint joint="b" coef="-.5"/></fixed></tendon>
   <actuator>{actuators}</actuator>
 </mujoco>"""
 ACTUATORS = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from discover.blackbox.session import QuerySession
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import JUMP, joint_terms, scalar_coordinates
 from discover.laws.search.selection import refit
