@@ -292,7 +292,7 @@ def with_possible_signs(fitted: Fit, answers: Answers) -> Fit:
         held = [
             (c / allowed, i)
             for i, _, c, allowed in _physical(fitted)
-            if -allowed <= c < 0 < allowed
+            if -allowed <= c < 0
         ]
         if not held:
             return fitted
