@@ -26,38 +26,44 @@ def backwards(effort, dq, angle):
 
 
 WRONG = [
-    (dict(model=ROBOT, robot=model), ModelError, r"callable model\(q, v, tau\) first, found Robot"),
-    (dict(model=Path("net.onnx")), ModelError, "discover.models.load"),
-    (dict(model=torch.nn.Linear), ModelError, "the class Linear: give an instance"),
-    (dict(model=backwards), ModelError, r"named effort, dq, angle.*model\(tau, v, q\)"),
-    (dict(robot=REGION), ModelError, "the order is"),
-    (dict(robot=3.0), RobotError, "found float"),
-    (dict(region=[1.0, 2.0, 5.0]), RegionError, "found list"),
-    (dict(seed=-7), ModelError, "found -7: give a whole number"),
-    (dict(seed=0.5), ModelError, "found 0.5"),
-    (dict(budget=None), ModelError, "budget"),
-    (dict(budget=["quick"]), ModelError, "budget"),
-    (dict(outputs=None), ModelError, "outputs"),
-    (dict(outputs="next_state", dt="20 ms"), ModelError, "dt > 0.*found '20 ms'"),
-    (dict(outputs="next_state", dt=True), ModelError, "dt > 0.*found True"),
-    (dict(mechanism="no"), ModelError, "mechanism"),
-    (dict(root="base"), ModelError, "root='free' or none"),
-    (dict(root="free"), ModelError, r"kinematics\.load"),
-    (dict(training_data={"obs": ROWS, "act": ROWS}), ModelError, "found obs, act"),
-    (dict(training_data=5), ModelError, "found int"),
-    (dict(training_data=(ROWS, ROWS, "none", ROWS)), ModelError, "tau of training_data"),
-    (dict(training_data=(ROWS, ROWS, ROWS, ROWS / 0)), ModelError, "found NaN or infinity"),
-    (dict(training_data=(ROWS[:0],) * 4), ModelError, "found no rows"),
-    (dict(training_data=(ROWS[0],) * 4), ModelError, r"shapes \(n, 2\)"),
-    (dict(label_noise=0.1), ModelError, r"shape \(2,\)"),
-    (dict(label_noise=["a", "b"]), ModelError, "label_noise as an array of numbers"),
-    (dict(label_noise=[0.1, -0.1]), ModelError, r"found \[0.1, -0.1\]"),
+    (
+        {"model": ROBOT, "robot": model},
+        ModelError,
+        r"callable model\(q, v, tau\) first, found Robot",
+    ),
+    ({"model": Path("net.onnx")}, ModelError, "discover.models.load"),
+    ({"model": torch.nn.Linear}, ModelError, "the class Linear: give an instance"),
+    ({"model": backwards}, ModelError, r"named effort, dq, angle.*model\(tau, v, q\)"),
+    ({"robot": REGION}, ModelError, "the order is"),
+    ({"robot": 3.0}, RobotError, "found float"),
+    ({"region": [1.0, 2.0, 5.0]}, RegionError, "found list"),
+    ({"seed": -7}, ModelError, "found -7: give a whole number"),
+    ({"seed": 0.5}, ModelError, "found 0.5"),
+    ({"budget": None}, ModelError, "budget"),
+    ({"budget": ["quick"]}, ModelError, "budget"),
+    ({"outputs": None}, ModelError, "outputs"),
+    ({"outputs": "next_state", "dt": "20 ms"}, ModelError, "dt > 0.*found '20 ms'"),
+    ({"outputs": "next_state", "dt": True}, ModelError, "dt > 0.*found True"),
+    ({"mechanism": "no"}, ModelError, "mechanism"),
+    ({"root": "base"}, ModelError, "root='free' or none"),
+    ({"root": "free"}, ModelError, r"kinematics\.load"),
+    ({"training_data": {"obs": ROWS, "act": ROWS}}, ModelError, "found obs, act"),
+    ({"training_data": 5}, ModelError, "found int"),
+    ({"training_data": (ROWS, ROWS, "none", ROWS)}, ModelError, "tau of training_data"),
+    ({"training_data": (ROWS, ROWS, ROWS, ROWS / 0)}, ModelError, "found NaN or infinity"),
+    ({"training_data": (ROWS[:0],) * 4}, ModelError, "found no rows"),
+    ({"training_data": (ROWS[0],) * 4}, ModelError, r"shapes \(n, 2\)"),
+    ({"label_noise": 0.1}, ModelError, r"shape \(2,\)"),
+    ({"label_noise": ["a", "b"]}, ModelError, "label_noise as an array of numbers"),
+    ({"label_noise": [0.1, -0.1]}, ModelError, r"found \[0.1, -0.1\]"),
 ]
 
 
-@pytest.mark.parametrize(("given", "kind", "message"), WRONG, ids=[str(next(iter(w[0]))) for w in WRONG])
+@pytest.mark.parametrize(
+    ("given", "kind", "message"), WRONG, ids=[str(next(iter(w[0]))) for w in WRONG]
+)
 def test_what_is_no_argument_is_refused_in_one_line(given, kind, message):
-    arguments = dict(model=model, robot=ROBOT, region=REGION) | given
+    arguments = {"model": model, "robot": ROBOT, "region": REGION} | given
     first = [arguments.pop(name) for name in ("model", "robot", "region")]
     with pytest.raises(WorldlawError, match=message) as caught:
         discover.examine(*first, **arguments)

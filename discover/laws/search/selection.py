@@ -289,11 +289,7 @@ def with_possible_signs(fitted: Fit, answers: Answers) -> Fit:
     """The fit without the joint terms that are negative within their uncertainty: the best that
     bodies with dampers, springs, friction and rotors can do has them at zero."""
     while True:
-        held = [
-            (c / allowed, i)
-            for i, _, c, allowed in _physical(fitted)
-            if -allowed <= c < 0
-        ]
+        held = [(c / allowed, i) for i, _, c, allowed in _physical(fitted) if -allowed <= c < 0]
         if not held:
             return fitted
         least = max(held)[1]
