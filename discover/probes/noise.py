@@ -85,7 +85,7 @@ def measure(session: QuerySession, inside: Answers, scale: Tensor) -> NoiseFloor
 
 def _repeated(session: QuerySession, few: Answers) -> Tensor:
     """Answers to the same states several times over, in one call: (_REPEATS, n, nv)."""
-    states = (x.repeat(_REPEATS, 1) for x in (few.q, few.v, few.tau))
+    states = (x.repeat(_REPEATS, 1) for x in (few.q, few.v, few.commands))
     return session.ask(*states).a.reshape(_REPEATS, len(few), -1)
 
 
@@ -105,7 +105,7 @@ def _label_noise(session: QuerySession, scale: Tensor) -> float:
 
 
 def _repeats_itself(session: QuerySession, few: Answers) -> bool:
-    again = session.ask(few.q, few.v, few.tau)
+    again = session.ask(few.q, few.v, few.commands)
     return torch.equal(again.a, few.a)
 
 

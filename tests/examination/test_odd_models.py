@@ -1,5 +1,5 @@
-"""Models as they come: that differentiate inside, look at their batch or end the program, and answers
-that no search can fit."""
+"""Models as they come: that differentiate inside, look at their batch, or end the program; and
+answers that no search can fit."""
 
 from __future__ import annotations
 

@@ -149,8 +149,7 @@ def with_possible_bodies(fitted: Fit, answers: Answers, reference: Tensor) -> Fi
         answers,
         start=theta[kept],
         scale=fitted.scale,
-        integrator=fitted.integrator,
-        dt=fitted.dt,
+        step=fitted.step,
         alone=True,
     )
     # From here a fit leaves alone what the answers do not show at all, and follows what they show
@@ -180,7 +179,7 @@ def _rotors(fitted: Fit, answers: Answers) -> Tensor:
     rotors = [t for t in joint_terms(robot) if t.joint_term == "armature"]
     if not rotors:
         return fitted.theta.new_zeros(k, 0)
-    design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
+    design = design_of(fitted.family, answers, fitted.step)
     a = answers.a
     bodies = design.columns(a)[..., :k].flatten(0, 1)
     x = forces(rotors, answers.q, answers.v, a, answers.tau, robot).flatten(0, 1)
@@ -205,7 +204,7 @@ def _possible(pi: Tensor, reference: Tensor) -> bool:
 def _sensitivity(fitted: Fit, answers: Answers, more: Sequence[int] = ()) -> Tensor:
     """A square root of the information on the base parameters, and on the parameters `more`, per
     answer (k + len(more), k + len(more))."""
-    design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
+    design = design_of(fitted.family, answers, fitted.step)
     a = fitted.predict(answers.q, answers.v, answers.tau)
     columns = design.columns(a)[..., [*range(fitted.family.basis.shape[1]), *more]]
     rows = (solve_or_zero(design.inertia(fitted.theta), columns) / fitted.scale[:, None]).flatten(
