@@ -15,11 +15,11 @@ from discover.examination import competition
 from discover.examination.constant_model import constant_model
 from discover.examination.description import describe, query_counts, what_settles
 from discover.examination.exact_law import exact_law
-from discover.examination.friction import with_friction_as_answered
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
 from discover.examination.opening import Screen, open_session, screening
 from discover.examination.outcome import Outcome
+from discover.examination.preparation.friction import with_friction_as_answered
 from discover.examination.result import Examination
 from discover.examination.stepping import check_step, with_step
 from discover.judgement.verdict import judge

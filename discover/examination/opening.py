@@ -20,13 +20,13 @@ from discover.blackbox.region import Region
 from discover.blackbox.session import BUDGETS, QuerySession
 from discover.blackbox.support import Box, Recorded, Support
 from discover.errors import ModelError, RegionError
-from discover.examination.arguments import (
+from discover.examination.metrics import fit_answers
+from discover.examination.preparation.arguments import (
     actuation_of,
     check_choices,
     check_model,
     load_described,
 )
-from discover.examination.metrics import fit_answers
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, spread

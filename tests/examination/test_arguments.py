@@ -10,7 +10,7 @@ import torch
 import discover
 import kinematics
 from discover.errors import ModelError, RegionError, RobotError, WorldlawError
-from discover.examination.arguments import check_model, load_described
+from discover.examination.preparation.arguments import check_model, load_described
 
 ROBOT = kinematics.load("double_pendulum")
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)

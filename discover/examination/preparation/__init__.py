@@ -1,0 +1,1 @@
+"""What precedes an examination's laws: arguments, and which friction the model has."""
