@@ -74,7 +74,7 @@ def test_one_start_that_is_near_ends_where_two_do(seed):
     term = next(t for t in library(robot) if t.name == f"quadratic drag, joint {robot.nv}")
     family = plain.family.with_terms([term])
     start = torch.cat([plain.theta, plain.theta.new_zeros(1)])
-    problem = _Problem(family, answers, plain.scale, None, None)
+    problem = _Problem(family, answers, plain.scale, None)
     one = problem.minimise(start)
     assert problem.near(one.x), "the case is one of those in which one start is taken"
     two = problem.minimise(problem.inverse_dynamics(None))
