@@ -46,8 +46,15 @@ def has_flat_formulas(robot: Robot) -> bool:
     return sum(p.operations["mul"] + p.operations["add"] for p in programs) <= _FLAT_OPERATIONS
 
 
-def derive(robot: Robot, trigonometry: SurrogateTrigonometry | None = None) -> Formulas:
+def derive(
+    robot: Robot,
+    trigonometry: SurrogateTrigonometry | None = None,
+    smallest_force: float = 0.0,
+) -> Formulas:
     """H, bias, potential and Lagrangian of `robot`.
+
+    In flat formulas summands are left out that are rounding beside the largest of all entries, and
+    forces below `smallest_force` [N·m | N], which whatever `robot` was fitted to does not show.
 
     Flat where `has_flat_formulas`; elsewhere flat forms explode (a 6R arm's mass matrix has 1,913
     Fourier terms) and the entries are written in `intermediates`.
@@ -62,8 +69,7 @@ def derive(robot: Robot, trigonometry: SurrogateTrigonometry | None = None) -> F
     def form(what: str, prefix: str) -> Any:
         traced = trace(robot, what).sympy()
         if flat:
-            whole = traced.flat()
-            return whole.applyfunc(tidy) if isinstance(whole, sympy.MatrixBase) else tidy(whole)
+            return traced.flat()
         rename = {
             s: sympy.Symbol(f"{prefix}{s.name[1:]}", real=True) for s, _ in traced.intermediates
         }
@@ -72,6 +78,12 @@ def derive(robot: Robot, trigonometry: SurrogateTrigonometry | None = None) -> F
 
     H, c, V = form("crba", "h"), form("bias", "b"), form("potential", "u")
     velocity = sympy.Matrix(names["v"])
+    if flat:
+        inertia, force = _largest(H), max(_largest(c), _largest(V))
+        H = H.applyfunc(lambda e: tidy(e, inertia))
+        c, V = c.applyfunc(lambda e: tidy(e, force)), tidy(V, force)
+        c = c.applyfunc(lambda e: _shown(e, smallest_force, set(velocity)))
+        V = _shown(V, smallest_force, set())
     kinetic = (velocity.T * H * velocity)[0] / 2
     return Formulas(
         symbols=names,
@@ -109,11 +121,31 @@ def _derive_with_surrogates(robot: Robot, trigonometry: SurrogateTrigonometry) -
     )
 
 
-def tidy(expression: sympy.Expr) -> sympy.Expr:
-    """The expression without summands whose coefficient is rounding beside the largest."""
-    parts = [t.as_coeff_Mul() for t in sympy.Add.make_args(sympy.expand(expression))]
-    largest = max((abs(c) for c, _ in parts), default=0)
+def tidy(expression: sympy.Expr, largest: float = 0.0) -> sympy.Expr:
+    """The expression without summands whose coefficient is rounding beside the largest of its own
+    and of what stands beside it."""
+    parts = _summands(expression)
+    largest = max([largest, *(abs(c) for c, _ in parts)])
     return sympy.Add(*(c * rest for c, rest in parts if abs(c) > ROUNDING * largest))
+
+
+def _summands(expression: sympy.Expr) -> list[tuple[sympy.Expr, sympy.Expr]]:
+    return [t.as_coeff_Mul() for t in sympy.Add.make_args(sympy.expand(expression))]
+
+
+def _largest(expressions: sympy.MatrixBase | sympy.Expr) -> float:
+    """The largest coefficient of all entries."""
+    entries = expressions if isinstance(expressions, sympy.MatrixBase) else [expressions]
+    return max((float(abs(c)) for e in entries for c, _ in _summands(e)), default=0.0)
+
+
+def _shown(expression: sympy.Expr, least: float, speeds: set[sympy.Symbol]) -> sympy.Expr:
+    """The expression without forces below `least`; those that grow with speed are kept, for their
+    coefficients are no forces."""
+    parts = sympy.Add.make_args(expression)
+    return sympy.Add(
+        *(t for t in parts if t.free_symbols & speeds or abs(t.as_coeff_Mul()[0]) >= least)
+    )
 
 
 def export(robot: Robot, extensions: Sequence[LawExtension], target: str) -> str:

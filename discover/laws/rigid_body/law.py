@@ -44,6 +44,8 @@ from discover.laws.search.variables import Point, vocabulary
 from kinematics import Robot
 from kinematics.programs import CompiledProgram
 
+_UNSEEN = 0.03  # of a fit's error: three standard errors of a constant force in 10,000 numbers
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RigidBodyLaw(Law):
@@ -60,6 +62,8 @@ class RigidBodyLaw(Law):
     near_ties         laws about as good, each with the query that would tell it from this one
     samples           the law beside answers, inside and far out, with the force of each term
     terms_lagrangian  what the terms add to the bodies' Lagrangian [J], where they have one
+    smallest_force    [N·m | N] joint forces below it are no more than the fit's own error; formulas
+                      leave them out
     """
 
     robot: Robot
@@ -73,6 +77,7 @@ class RigidBodyLaw(Law):
     near_ties: tuple[NearTie, ...] = ()
     samples: tuple[Sample, ...] = ()
     terms_lagrangian: sympy.Expr | None = None
+    smallest_force: float = 0.0
 
     @classmethod
     def from_fit(cls, fitted: Fit, pi: Tensor | None = None) -> RigidBodyLaw:
@@ -90,10 +95,14 @@ class RigidBodyLaw(Law):
                 robot = robot.replace(**{term.joint_term: values})
             else:
                 terms.append(term.with_coefficient(c))
+        inertia = kinematics.crba(robot, robot.neutral().to(torch.float64)).diagonal().abs()
+        force = float((inertia * fitted.scale).max())
+        share = max(formulas.ROUNDING, _UNSEEN * fitted.error)
         return cls(
             robot=robot,
             extensions=(*terms, *family.non_additive),
             size=family.size,
+            smallest_force=share * force if math.isfinite(share * force) else 0.0,
             step_map=fitted.step,
         )
 
@@ -245,7 +254,7 @@ class RigidBodyLaw(Law):
 
     @functools.cached_property
     def _formulas(self) -> formulas.Formulas:
-        return formulas.derive(self.robot, self.trigonometry)
+        return formulas.derive(self.robot, self.trigonometry, self.smallest_force)
 
     @property
     def symbols(self) -> dict[str, tuple[sympy.Symbol, ...]]:
@@ -385,6 +394,7 @@ class RigidBodyLaw(Law):
             "account": [x.to_dict() for x in self.parts],
             "near": [x.to_dict() for x in self.near_ties],
             "samples": [x.to_dict() for x in self.samples],
+            "smallest_force": self.smallest_force,
             "beside": None if lagrangian is None else sympy.sstr(lagrangian, full_prec=True),
         }
 
@@ -405,6 +415,7 @@ class RigidBodyLaw(Law):
             near_ties=tuple(NearTie.from_dict(x, build) for x in record.get("near", ())),
             samples=tuple(Sample.from_dict(x) for x in record.get("samples", ())),
             terms_lagrangian=_stored_lagrangian(record),
+            smallest_force=record.get("smallest_force", 0.0),
         )
 
     def __repr__(self) -> str:

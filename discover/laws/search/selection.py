@@ -280,9 +280,39 @@ def well_started(fitted: Fit, answers: Answers) -> Fit:
 
 def possible(fitted: Fit) -> bool:
     """Physical terms must have coefficients that are not negative beyond their uncertainty."""
+    return not any(c + allowed < 0 or math.isnan(c) for _, _, c, allowed in _physical(fitted))
+
+
+def with_possible_signs(fitted: Fit, answers: Answers) -> Fit:
+    """The fit without the joint terms that are negative within their uncertainty: the best that
+    bodies with dampers, springs, friction and rotors can do has them at zero."""
+    while True:
+        held = [(c / allowed, i) for i, _, c, allowed in _physical(fitted) if -allowed <= c < 0]
+        if not held:
+            return fitted
+        least = max(held)[1]
+        terms = fitted.family.terms
+        fitted = refit(fitted, answers, [*terms[:least], *terms[least + 1 :]])
+
+
+def impossible_signs(fitted: Fit) -> list[tuple[Term, float, float]]:
+    """The joint terms that are negative beyond their uncertainty: (term, coefficient, standard
+    error)."""
+    terms = fitted.family.terms
+    return [
+        (terms[i], c, (allowed - _NOTHING) / _CERTAIN)
+        for i, _, c, allowed in _physical(fitted)
+        if c + allowed < 0
+    ]
+
+
+_CERTAIN = 3.0  # standard errors
+_NOTHING = 1e-9  # of a coefficient
+
+
+def _physical(fitted: Fit) -> list[tuple[int, Term, float, float]]:
+    """(number, term, coefficient, by how much it may be below zero) of the physical terms."""
     k = fitted.family.basis.shape[1]
     error = fitted.covariance.diagonal()[k:].clamp_min(0).sqrt()
-    lowest = fitted.theta[k:] + 3 * error + 1e-9
-    return all(
-        c >= 0 for t, c in zip(fitted.family.terms, lowest.tolist(), strict=True) if t.physical
-    )
+    rows = zip(fitted.family.terms, fitted.theta[k:].tolist(), error.tolist(), strict=True)
+    return [(i, t, c, _CERTAIN * e + _NOTHING) for i, (t, c, e) in enumerate(rows) if t.physical]

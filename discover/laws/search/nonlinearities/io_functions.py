@@ -148,7 +148,8 @@ class Formula:
     def __call__(self, z: Tensor, c: Tensor) -> Tensor:
         """The value at z, of any function."""
         u = z.numpy().ravel() / self.unit
-        total = sum(x * function.values(u, k) for x, function, k in self._parts(c.numpy()))
+        with np.errstate(over="ignore", invalid="ignore"):  # such constants are refused
+            total = sum(x * function.values(u, k) for x, function, k in self._parts(c.numpy()))
         return torch.from_numpy(np.asarray(total)).reshape(z.shape)
 
     def slopes(self, z: Tensor, c: Tensor) -> Tensor:
