@@ -129,6 +129,7 @@ def examine(
             *query_counts(before + judged_by, queries),
             *description.notes,
             *what_settles(verdict, description),
+            *found.notes,
         ],
     )
 

@@ -153,12 +153,24 @@ def expected_operations(nv: int, *, lawful: bool) -> float:
     return one_start * (1 if lawful else _STARTS + _SPECIAL_STARTS)
 
 
-def is_affordable(robot: Robot, law: object, budget: str, within: str) -> bool:
-    """Whether the mechanism of a model with a description is inferred as well: joints of one
-    coordinate each, questions in a region, and a fit that is expected to stay within the budget."""
-    single = robot.nq == robot.nv and robot.nb == robot.nv
-    few = expected_operations(robot.nv, lawful=law is not None) <= _BUDGET
-    return single and few and budget != "quick" and within == "region"
+def obstacle(robot: Robot, law: object, budget: str, within: str) -> str | None:
+    """Why the mechanism of a model with a description is not inferred, None where it is: a joint of
+    several coordinates, a fit that is expected to exceed its budget, too few queries, or data."""
+    if robot.nq != robot.nv or robot.nb != robot.nv:
+        return "it needs joints of one coordinate each"
+    expected = expected_operations(robot.nv, lawful=law is not None)
+    if expected > _BUDGET:
+        lawful = "" if law is not None else " that no law describes"
+        return (
+            f"the geometry of {robot.nv} joints{lawful} is expected to take {expected:.1g} "
+            f"floating-point operations, and {_BUDGET:.1g} are allowed "
+            "(mechanism.description_operations of thresholds.toml)"
+        )
+    if budget == "quick":
+        return 'it needs more queries than the budget "quick" has; choose "standard"'
+    if within != "region":
+        return 'it queries states of a whole region, not those near data; choose within="region"'
+    return None
 
 
 def is_quick(nv: int) -> bool:

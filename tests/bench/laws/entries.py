@@ -227,7 +227,7 @@ def report(records: list[Record], folder: Path) -> list[str]:
 
 def _told(fit: dict[str, Any]) -> str:
     given = fit.get("terms given")
-    return "" if given is None else f" (told the true terms, {given:.1e} far)"
+    return "" if given is None else f" (with the true terms given, {given:.1e} far)"
 
 
 PARTS = [

@@ -8,7 +8,7 @@ from typing import Any
 
 from discover.report import matrix_figures, style
 from discover.report.numbers import number, relative
-from tests.bench.trials import Record, machine
+from tests.bench.trials import Record, machines_of
 
 OPENING = """# The mechanism in trained networks
 
@@ -158,5 +158,5 @@ def _made(records: Sequence[Record]) -> list[str]:
         "",
         f"- `discover bench distilled`, {' or '.join(sorted(budgets))} s of training a network on "
         f"one core{under}; seed 0, one network each: no spread over seeds is known.",
-        f"- Machine: {machine()}",
+        f"- Machine: {machines_of(records)}",
     ]

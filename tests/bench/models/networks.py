@@ -33,7 +33,7 @@ from discover.training.loop import TrainingConfig
 from discover.training.train import choose_device, device_name, train
 from kinematics import Robot
 from tests.bench.models import families, networks_report
-from tests.bench.trials import machine, run_trials, stored
+from tests.bench.trials import run_trials, stored
 
 FOLDER = Path("reports") / "networks"
 RECORDS = "networks"
@@ -158,9 +158,9 @@ def region_of(robot: Robot, whole: Region, coverage: str) -> Region:
 def measure(trial: dict[str, Any]) -> dict[str, Any]:
     """One network trained and examined; "refused" and why, where that cannot be done."""
     try:
-        return _short(_measure(trial)) | {"machine": machine()}
+        return _short(_measure(trial))
     except (WorldlawError, RuntimeError) as error:  # torch raises RuntimeError
-        return {"refused": " ".join(str(error).split()), "machine": machine()}
+        return {"refused": " ".join(str(error).split())}
 
 
 def _measure(trial: dict[str, Any]) -> dict[str, Any]:

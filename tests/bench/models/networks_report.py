@@ -15,6 +15,7 @@ from discover.judgement.evidence import Evidence, number_from_json
 from discover.judgement.verdict import judge
 from discover.report import style
 from discover.report.numbers import number
+from tests.bench.trials import machines_of
 
 VERDICTS = {
     "physics": style.LAW,
@@ -29,12 +30,11 @@ Rows = Sequence[dict[str, Any]]
 def write(rows: Rows, asked: int, folder: Path) -> str:
     """Markdown, with figures drawn into `folder`; `rows` are the records of `asked` trials."""
     good = [judged(row) for row in rows if "refused" not in row]
-    machines = sorted({row["machine"] for row in rows})
     lines = [
         "# What trained networks have learned",
         "",
         f"{len(rows)} of {asked} networks are trained and examined, by `discover bench networks` "
-        f"on {' and '.join(machines)}; a network is examined as any black box is (budget *quick*), "
+        f"on {machines_of(rows)}; a network is examined as any black box is (budget *quick*), "
         "in the box that it was trained on. *Narrow* is half the wide box in every direction; the "
         "*full circle* turns every joint all the way; the *hole* leaves out the inner half of the "
         "configurations; *trajectories* follow smooth random joint forces. What a network has "
