@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from discover.judgement.thresholds import whole
@@ -88,6 +90,13 @@ class Law(ABC):
     @abstractmethod
     def complexity(self) -> Complexity:
         """What it costs to write the law down and to evaluate it."""
+
+
+def real(*arrays: Any) -> tuple[Tensor, ...]:
+    """Tensors of these arrays; whole numbers in the dtype of the others, float64 where all are."""
+    tensors = [torch.as_tensor(x) for x in arrays]
+    dtype = next((x.dtype for x in tensors if x.is_floating_point()), torch.float64)
+    return tuple(x if x.is_floating_point() else x.to(dtype) for x in tensors)
 
 
 REPR_WIDTH = 160  # characters of a law's repr, about two lines of a terminal

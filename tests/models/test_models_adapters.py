@@ -106,7 +106,7 @@ def test_wrong_declarations_are_caught(exported, tmp_path):
         "look like next states": ("step.pt2", {"outputs": "increment", "dt": 0.02}),
         "columns": ("net.pt2", {"outputs": "next_state", "dt": 0.02}),
         "not declared; give nv": ("net.pt2", {"nv": None}),
-        "check order, joined, nq and nv": ("net.pt2", {"nv": 3}),
+        "give the model's own robot": ("net.pt2", {"nv": 3}),
         "names its inputs q, v, tau": ("net.onnx", {"order": ("tau", "q", "v")}),
         "declared is one joined": ("net.onnx", {"joined": True}),
         "did you mean 'outputs'": ("net.pt2", {"output": "acceleration"}),

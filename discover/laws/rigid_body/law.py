@@ -22,6 +22,7 @@ from discover.laws.contract import (
     Complexity,
     Domain,
     Law,
+    real,
     shortened,
 )
 from discover.laws.export import formulas, straight_line
@@ -162,7 +163,7 @@ class RigidBodyLaw(Law):
 
     def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Joint accelerations (…, nv); numpy arrays are accepted."""
-        q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
+        q, v, tau = real(q, v, tau)
         robot = self._robot_for(q.dtype, q.device)
         if not self._without_memory:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
@@ -192,6 +193,7 @@ class RigidBodyLaw(Law):
         """
         if self.integrator is None or self.dt is None:
             raise ValueError("this law was taken from accelerations: use kinematics.simulate")
+        q, v, tau = real(q, v, tau)
         family = self._family(self.robot)
         coefficients = self._coefficients.to(q)
         rate, a = family.mean_rates(coefficients, q, v, tau, self.integrator, self.dt)
@@ -215,7 +217,7 @@ class RigidBodyLaw(Law):
         """
         return Family(
             robot=robot,
-            basis=robot.pi.reshape(-1, 1).to(torch.float64),
+            basis=robot.pi.reshape(-1, 1),
             terms=self.extra,
             reference=without_joint_terms(robot),
             nonlinearities=tuple(
