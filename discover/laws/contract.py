@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from discover.judgement.thresholds import whole
+from discover.records import Stored
 
 # Description length [nats]: log(ALPHABET_SIZE) a symbol, ½ log(EFFECTIVE_SAMPLES) a fitted number.
 EFFECTIVE_SAMPLES = whole("search.effective_samples")
@@ -33,7 +34,7 @@ class Complexity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Domain:
+class Domain(Stored):
     """Where a law describes the model: half-widths of the region along each axis.
 
     reach["q"] = 1.4 means that up to 1.4 half-widths in q, with v and tau inside the region, the
@@ -44,23 +45,6 @@ class Domain:
     reach: dict[str, float]
     tolerance: float
     at_least: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict:
-        """JSON-able form."""
-        return {
-            "reach": self.reach,
-            "tolerance": self.tolerance,
-            "at_least": list(self.at_least),
-        }
-
-    @classmethod
-    def from_dict(cls, record: dict) -> Domain:
-        """The inverse of `to_dict`."""
-        return cls(
-            reach=dict(record["reach"]),
-            tolerance=record["tolerance"],
-            at_least=tuple(record["at_least"]),
-        )
 
 
 class Law(ABC):

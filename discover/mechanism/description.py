@@ -6,14 +6,14 @@ It decides no verdict. It is stored as it is here, and reports are written from 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.judgement.evidence import Evidence, number_from_json, number_to_json
+from discover.judgement.evidence import Evidence
 from discover.judgement.thresholds import threshold, whole
 from discover.mechanism.factorisation import Sparsity, sparsity
 from discover.mechanism.geometry.gauge import laid_on
@@ -28,6 +28,7 @@ from discover.mechanism.recursion.derivation import ForwardProgram, derive_forwa
 from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.search import STATES, Recursion, refit_operations, search
 from discover.mechanism.tree.floating import FloatingBaseSampler, FloatingTree
+from discover.records import Stored
 from kinematics import Robot
 
 _TOLERANCE = threshold("mechanism.difference")
@@ -42,7 +43,7 @@ _ITERATIONS = 60  # of its solver
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MechanismDescription:
+class MechanismDescription(Stored):
     """The mechanism that a model's answers show.
 
     skeleton      the inferred mechanism, `described` the robot's description in the same frame
@@ -86,49 +87,6 @@ class MechanismDescription:
         return (
             f"{self.inverse}\ngeometry, each number with its standard error:\n"
             + pretty_measures(self.measures, self.skeleton.names)
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return {
-            "skeleton": self.skeleton.to_dict(),
-            "described": None if self.described is None else self.described.to_dict(),
-            "comparison": None if self.comparison is None else asdict(self.comparison),
-            "equivalent": [list(p) for p in self.equivalent],
-            "good": self.good,
-            "misfit": number_to_json(self.misfit),
-            "noise": number_to_json(self.noise),
-            "measures": [m.to_dict() for m in self.measures],
-            "sparsity": None if self.sparsity is None else self.sparsity.to_dict(),
-            "inverse": self.inverse,
-            "recursion": self.recursion,
-            "forward": None if self.forward is None else asdict(self.forward),
-            "queries": self.queries,
-        }
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> MechanismDescription:
-        """The inverse of `to_dict`."""
-        comparison, described = record["comparison"], record["described"]
-        return cls(
-            skeleton=Skeleton.from_dict(record["skeleton"]),
-            described=None if described is None else Skeleton.from_dict(described),
-            comparison=None
-            if comparison is None
-            else Comparison(
-                differs=tuple(tuple(d) for d in comparison["differs"]),
-                sentences=tuple(comparison["sentences"]),
-            ),
-            equivalent=tuple(tuple(p) for p in record["equivalent"]),
-            good=record["good"],
-            misfit=number_from_json(record["misfit"]),
-            noise=number_from_json(record["noise"]),
-            measures=tuple(Measure.from_dict(m) for m in record.get("measures", ())),
-            sparsity=None if record["sparsity"] is None else Sparsity.from_dict(record["sparsity"]),
-            inverse=record["inverse"],
-            recursion=record["recursion"],
-            forward=None if record["forward"] is None else ForwardProgram(**record["forward"]),
-            queries=record["queries"],
         )
 
 

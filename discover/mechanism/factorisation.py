@@ -17,12 +17,13 @@ from scipy.optimize import least_squares
 
 from discover.mechanism.geometry.screws import Array
 from discover.mechanism.local_dynamics import EXACT, LocalDynamics
+from discover.records import Stored
 from kinematics import Robot
 from kinematics.programs import Graph, Program, make_program, trace
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sparsity:
+class Sparsity(Stored):
     """The zeros that a tree predicts in H and L, and the model's own entries.
 
     allowed, lower   (nv, nv) bool: where H, and where L, may differ from zero
@@ -43,18 +44,6 @@ class Sparsity:
     chance: float
     indefinite: float = 0.0
     misfit: float = 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return {k: x.tolist() if isinstance(x, np.ndarray) else x for k, x in vars(self).items()}
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Sparsity:
-        """The inverse of `to_dict`."""
-        fields: dict[str, Any] = {
-            k: np.asarray(x) if isinstance(x, list) else x for k, x in record.items()
-        }
-        return cls(**fields)
 
 
 def factors(H: Array, parents: Sequence[int]) -> tuple[Array, Array]:

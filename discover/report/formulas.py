@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from discover.artifacts import read_json, write_json
-from discover.judgement.evidence import number_to_json
+from discover.records import number_to_json
 from discover.report.stored import StoredExam
 from kinematics import Robot
 from kinematics.programs import trace

@@ -159,9 +159,7 @@ def _arrays(path: Path) -> dict[str, NDArray[np.float64]]:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
-        raise OutputError(
-            f"expected arrays in {path}, found a damaged file; {AGAIN}"
-        ) from error
+        raise OutputError(f"expected arrays in {path}, found a damaged file; {AGAIN}") from error
 
 
 def _readable(curve: Mapping[str, Any]) -> dict[str, Any]:

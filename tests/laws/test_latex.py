@@ -107,7 +107,7 @@ def test_formulas_of_larger_robots_are_flat_where_their_programs_are_short(kinds
 
 
 def four_pendulums():
-    """Four hinges on one base, side by side: more angles than a chain may have, and few products."""
+    """Four hinges side by side on one base: many angles, few products."""
     one = kinematics.load("double_pendulum")
     return build(
         "four",

@@ -21,6 +21,7 @@ from discover.mechanism.recursion.grammar import SOURCES, Block, joint
 from discover.mechanism.recursion.passes import torch_forces, trace_recursion
 from discover.mechanism.recursion.search import Recursion
 from discover.mechanism.tree.floating import BASE_Q, FloatingTree
+from discover.records import Stored
 from kinematics import Robot
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import Mechanism, mechanism
@@ -34,7 +35,7 @@ _FIELDS = {"rotor": "armature", "drag": "damping", "spring": "stiffness"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForwardProgram:
+class ForwardProgram(Stored):
     """A program of forward dynamics.
 
     text         as passes over the tree

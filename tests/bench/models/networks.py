@@ -27,8 +27,8 @@ from discover.blackbox.region import Region
 from discover.data import simulated
 from discover.data.settings import Data
 from discover.errors import WorldlawError
-from discover.judgement.evidence import number_to_json
 from discover.judgement.thresholds import rules
+from discover.records import number_to_json
 from discover.training.loop import TrainingConfig
 from discover.training.train import choose_device, device_name, train
 from kinematics import Robot

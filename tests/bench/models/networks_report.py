@@ -11,8 +11,9 @@ import numpy as np
 from scipy.stats import binom
 
 from discover.calibration.scoring import Share
-from discover.judgement.evidence import Evidence, number_from_json
+from discover.judgement.evidence import Evidence
 from discover.judgement.verdict import judge
+from discover.records import number_from_json
 from discover.report import style
 from discover.report.numbers import number
 from tests.bench.trials import machines_of
