@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -18,8 +17,6 @@ from scipy.optimize import least_squares
 from discover.mechanism.geometry.screws import Array
 from discover.mechanism.local_dynamics import EXACT, LocalDynamics
 from discover.records import Stored
-from kinematics import Robot
-from kinematics.programs import Graph, Program, make_program, trace
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,32 +138,6 @@ def sparsity(local: LocalDynamics, parents: Sequence[int]) -> Sparsity:
         indefinite=float(broken.mean()),
         misfit=misfit,
     )
-
-
-def factor_program(robot: Robot) -> Program:
-    """q -> [L below the diagonal where the tree allows it, row by row; then D], straight-line.
-
-    `.sympy()`, `.source(...)` and compilation as of any program. Joints of one velocity only.
-    """
-    traced = trace(robot, "crba")
-    graph: Graph = traced.graph
-    rest: dict[tuple[int, int], Any] = {
-        (i, j): traced.outputs[i, j] for i in range(robot.nv) for j in range(robot.nv)
-    }
-    entries, diagonal = {}, {}
-    for k in reversed(range(robot.nv)):
-        diagonal[k] = rest[k, k]
-        pivot = graph.one / rest[k, k]
-        over = _over(robot.parents, k)
-        for i in over:
-            entries[k, i] = rest[k, i] * pivot
-        for i in over:
-            for j in over:
-                rest[i, j] = rest[i, j] - entries[k, i] * rest[k, j]
-    outputs = [entries[key] for key in sorted(entries)] + [diagonal[k] for k in range(robot.nv)]
-    names = ", ".join(f"L[{k}, {i}]" for k, i in sorted(entries))
-    ports = {port.name: np.array(port.nodes, dtype=object) for port in traced.ports}
-    return make_program("factors", graph, ports, outputs, notes=(f"{names}, then D",))
 
 
 def _over(parents: Sequence[int], joint: int) -> list[int]:

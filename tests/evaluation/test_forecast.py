@@ -67,8 +67,11 @@ def test_the_rate_of_divergence_tells_unstable_from_stable() -> None:
         "unstable": lambda q, v, tau: q,
         "oscillator": lambda q, v, tau: -q,
     }.items():
-        path = forecast.forecast(dynamics, slide, batch.q, batch.v, dt=0.05, steps=200)
-        rates[name] = forecast.lyapunov_rate(dynamics, slide, path)
+        path, twin = (
+            forecast.forecast(dynamics, slide, batch.q, batch.v + away, dt=0.05, steps=200)
+            for away in (0.0, forecast.TWIN)
+        )
+        rates[name] = forecast.divergence_rate(slide, path, twin)
     assert rates["unstable"] == pytest.approx(1.0, abs=0.15)
     assert abs(rates["oscillator"]) < 0.1
 

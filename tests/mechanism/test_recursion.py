@@ -10,13 +10,14 @@ from black_boxes import black_box, sampler
 import discover
 import kinematics
 from discover.blackbox.contract import relative_error
-from discover.mechanism.factorisation import factor_program, factors, sparsity
+from discover.mechanism.factorisation import factors, sparsity
 from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.recursion.derivation import is_rigid_body
 from discover.mechanism.recursion.grammar import SOURCES, Block, Samples, carried, joint, product
-from discover.mechanism.recursion.passes import compile_recursion, torch_dynamics, trace_recursion
+from discover.mechanism.recursion.passes import trace_recursion
 from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.search import search
+from kinematics.programs import compile_trace
 from tests.bench.mechanism import black_boxes as impostors
 
 TWIST = carried(joint("v"), 1)
@@ -38,6 +39,10 @@ def branched():
 def _states(nv):
     generator = torch.Generator().manual_seed(2)
     return [2 * torch.randn(20, nv, generator=generator).double() for _ in range(3)]
+
+
+def _accelerations(recursion, *states):
+    return torch.from_numpy(trace_recursion(recursion).numpy()(*(x.numpy() for x in states)))
 
 
 def test_the_simulators_recursion_comes_out_of_a_million_programs(branched):
@@ -64,7 +69,7 @@ def test_what_joints_have_beside_their_bodies_comes_out(fields):
     assert set(found.velocity) == {GYROSCOPIC, CORIOLIS}
     q, v, tau = _states(robot.nv)
     exact = kinematics.aba(robot, q, v, tau)
-    assert relative_error(torch_dynamics(found, q, v, tau), exact) < 1e-9
+    assert relative_error(_accelerations(found, q, v, tau), exact) < 1e-9
     for own in found.scalar_terms:
         assert own.block == Block(own.block.form, (joint(SOURCES[own.block.form]),), 0)
         if own.block.form != "rotor":  # those of bodies that turn with them are in the bodies
@@ -94,10 +99,10 @@ def test_the_program_reads_runs_and_compiles(branched):
     assert "×* I" in told
     q, v, tau = _states(robot.nv)
     exact = kinematics.aba(robot, q, v, tau)
-    assert relative_error(torch_dynamics(found, q, v, tau), exact) < 1e-9
+    assert relative_error(_accelerations(found, q, v, tau), exact) < 1e-9
     forces = trace_recursion(found, "rnea").numpy()(*(x.numpy() for x in (q, v, tau)))
     assert relative_error(torch.from_numpy(forces), kinematics.rnea(robot, q, v, tau)) < 1e-9
-    compiled = compile_recursion(found)(*(x.numpy() for x in (q, v, tau)))
+    compiled = compile_trace(trace_recursion(found))(*(x.numpy() for x in (q, v, tau)))
     assert relative_error(torch.as_tensor(compiled), exact) < 1e-9
 
 
@@ -171,16 +176,6 @@ def test_factors_keep_the_trees_zeros():
     wrong = [-1, 0, 0, 0, 0, 0]
     assert sparsity(seen, chain).zeros == 0
     assert sparsity(seen, wrong).violation > 1e-3
-
-
-def test_the_factors_as_a_program():
-    robot = kinematics.random_tree(3, branching=0.5, seed=4)
-    program = factor_program(robot)
-    q = np.random.default_rng(0).normal(size=(5, 3))
-    _, D = factors(kinematics.crba(robot, torch.from_numpy(q)).numpy(), robot.parents)
-    out = program.numpy()(q)
-    assert np.abs(out[:, -3:] - D).max() < 1e-10
-    assert program.sympy().outputs is not None
 
 
 def test_an_examination_without_a_robot_tells_the_program():

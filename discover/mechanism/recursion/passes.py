@@ -1,4 +1,4 @@
-"""A recursion as a program that runs: on tensors, straight-line, as machine code.
+"""A recursion as a program that runs: on tensors, or straight-line.
 
 The passes are evaluated body by body on scalars of any kind that know + - * and .sin(), .cos():
 batched tensors, or the nodes of a straight-line program, which is then counted, printed as SymPy
@@ -21,7 +21,7 @@ from discover.mechanism.recursion.grammar import SOURCES, Block, Motion
 from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.search import Recursion
 from discover.mechanism.tree.floating import BASE_Q, BASE_V, FloatingTree
-from kinematics.programs import CompiledProgram, Graph, Program, compile_program, make_program
+from kinematics.programs import Graph, Program, make_program
 from kinematics.programs.elimination.frames import quaternion_matrix
 from kinematics.programs.tracing import solve_symmetric
 
@@ -199,16 +199,6 @@ def torch_forces(recursion: Recursion, q: Tensor, v: Tensor, a: Tensor) -> Tenso
     )
 
 
-def torch_dynamics(recursion: Recursion, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-    """Accelerations (…, nv) of the program, with H from its own columns."""
-    zero = torch.zeros_like(v)
-    rest = torch_forces(recursion, q, v, zero)
-    still = torch_forces(recursion, q, zero, zero)
-    units = torch.eye(v.shape[-1], dtype=q.dtype)
-    H = torch.stack([torch_forces(recursion, q, zero, e.expand_as(v)) - still for e in units], -1)
-    return torch.linalg.solve(H, (tau - rest).unsqueeze(-1)).squeeze(-1)
-
-
 def trace_recursion(recursion: Recursion, what: str = "aba") -> Program:
     """A straight-line program of a recursion: what = "rnea" (q, v, a) -> tau, or "aba" (q, v, tau)
     -> a, with H factored along the tree."""
@@ -227,22 +217,6 @@ def trace_recursion(recursion: Recursion, what: str = "aba") -> Program:
     lifted = [np.array([graph.lift(x) for x in column], dtype=object) for column in columns]
     right = np.array([graph.lift(t) - r for t, r in zip(ports["tau"], rest, strict=True)])
     return make_program(what, graph, ports, solve_symmetric(graph, lifted, right), passes=passes)
-
-
-def compile_recursion(
-    recursion: Recursion, what: str = "aba", dtype: str = "float64"
-) -> CompiledProgram:
-    """Machine code of `trace_recursion`, on arrays (B, n)."""
-    content = {
-        "recursion": pretty_print(recursion),
-        "screws": recursion.screws.tolist(),
-        "what": what,
-        "parameters": recursion.parameters.tolist(),
-        "reference": np.asarray(recursion.tree.reference).tolist(),
-    }
-    return compile_program(
-        lambda: trace_recursion(recursion, what), content=content, dtype=dtype, threads=1
-    )
 
 
 def _without_rest(recursion: Recursion) -> Recursion:

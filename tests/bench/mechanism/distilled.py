@@ -109,15 +109,7 @@ def _model(
     data = generate(
         Data(samples=KEPT if kind == "table" else SAMPLES), Region(**COVERAGE), robot, seed
     )
-    built = models.build(
-        kind,
-        robot.nq,
-        robot.nv,
-        options,
-        kinds=robot.independent_kinds,
-        parents=robot.independent_parents,
-        seed=seed,
-    )
+    built = models.build_for(robot, kind, options, seed=seed)
     config = TrainingConfig(epochs=400, batch=512, patience=0)
     done = train(built, data, seed=seed, device="cpu", budget_s=budget, config=config)
     return done.model, {

@@ -108,13 +108,10 @@ def _measure(
     robot, region = arena.robot, arena.region
     outputs = "next_state" if kind in STEPS else "acceleration"
     dt = arena.dt if outputs == "next_state" else None
-    built = models.build(
+    built = models.build_for(
+        robot,
         kind,
-        robot.nq,
-        robot.nv,
         options,
-        kinds=robot.independent_kinds,
-        parents=robot.independent_parents,
         outputs=outputs,  # type: ignore[arg-type]
         dt=dt,
         robot=robot.to_dict() if kind == "white_box" else None,

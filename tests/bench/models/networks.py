@@ -170,15 +170,7 @@ def _measure(trial: dict[str, Any]) -> dict[str, Any]:
     asked = Data(samples=trial["samples"], design=design, test=0.0)  # type: ignore[arg-type]
     data = simulated.generate(asked, region, robot, seed)
     kind, options = FAMILIES[trial["family"]]
-    built = models.build(
-        kind,
-        robot.nq,
-        robot.nv,
-        options,
-        kinds=robot.independent_kinds,
-        parents=robot.independent_parents,
-        seed=seed,
-    )
+    built = models.build_for(robot, kind, options, seed=seed)
     large = robot.nv > 6
     config = TrainingConfig(
         epochs=EPOCHS, batch=1024 if large else min(512, trial["samples"] // 8), patience=0
