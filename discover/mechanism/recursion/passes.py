@@ -103,8 +103,8 @@ def joint_forces(recursion: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
     inertias = [rigid(p[None])[0] for p in recursion.parameters]
     rows = _coordinates(recursion)
     place = [
-        _placement(recursion, j, q[:BASE_Q] if len(own) > 1 else q[own[0] - len(v)])
-        for j, own in enumerate(rows)
+        _placement(recursion, j, q[:BASE_Q] if len(at) > 1 else q[at[0] - len(v)])
+        for j, at in enumerate(rows)
     ]
     kept: dict[Motion, list[list[Any]]] = {}
 
@@ -119,8 +119,8 @@ def joint_forces(recursion: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
             turned = [0.0] * BASE_V + list(q[BASE_Q:]) if len(q) > len(v) else q
             s = {"q": turned, "v": v, "a": a}[m.source]
             return [
-                list(s[:BASE_V]) if len(own) > 1 else [times(c, s[own[0]]) for c in screw]
-                for screw, own in zip(recursion.screws, rows, strict=True)
+                list(s[:BASE_V]) if len(at) > 1 else [times(c, s[at[0]]) for c in screw]
+                for screw, at in zip(recursion.screws, rows, strict=True)
             ]
         if m.kind == "root":
             return [[0.0] * 6 for _ in range(nb)]
@@ -146,7 +146,7 @@ def joint_forces(recursion: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
     ]
     if recursion.root is not None:
         terms.append((1.0, recursion.root))
-    terms += [(1.0, own.block) for own in recursion.scalar_terms]
+    terms += [(1.0, term.block) for term in recursion.scalar_terms]
     for carry in (1, -1, 0):
         mine = [(c, b) for c, b in terms if b.carry == carry]
         if not mine:
@@ -180,7 +180,7 @@ def wrench(
     """The wrench of one block on body j, times c, as six scalars."""
     last = motion(b.motions[-1])[j]
     if b.form in SOURCES:
-        (numbers,) = (own.numbers for own in recursion.scalar_terms if own.block == b)
+        (numbers,) = (term.numbers for term in recursion.scalar_terms if term.block == b)
         return [times(c * numbers[j], x) for x in last]
     f = [dot(c * row, last) for row in inertias[j]]
     if b.form == "inertia":
@@ -220,7 +220,7 @@ def trace_recursion(recursion: Recursion, what: str = "aba") -> Program:
 
 
 def _without_rest(recursion: Recursion) -> Recursion:
-    rotors = tuple(own for own in recursion.scalar_terms if own.block.form == "rotor")
+    rotors = tuple(term for term in recursion.scalar_terms if term.block.form == "rotor")
     return replace(recursion, root=None, velocity=(), coefficients=np.zeros(0), scalar_terms=rotors)
 
 
