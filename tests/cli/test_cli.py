@@ -43,12 +43,12 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
     def run(*arguments: object, status: int = 2) -> str:
         assert cli.main([str(a) for a in arguments]) == status
-        told = capsys.readouterr().err
-        assert told.startswith("discover: ")
-        assert told.endswith("\n")
-        assert told.count("\n") == 1
-        assert "Traceback" not in told
-        return told
+        printed = capsys.readouterr().err
+        assert printed.startswith("discover: ")
+        assert printed.endswith("\n")
+        assert printed.count("\n") == 1
+        assert "Traceback" not in printed
+        return printed
 
     return run
 
@@ -74,9 +74,9 @@ def test_run_report_and_status(
 ) -> None:
     out = tmp_path / "out"
     assert cli.main(["run", str(recipe), "--out", str(out), "--set", "data.samples=200"]) == 0
-    told = capsys.readouterr().out
-    assert "simulator  physics" in told
-    assert "200 samples" in told
+    printed = capsys.readouterr().out
+    assert "simulator  physics" in printed
+    assert "200 samples" in printed
     first = (out / "report.md").read_bytes()
     (out / "report.md").unlink()
     assert cli.main(["report", str(out)]) == 0
@@ -168,9 +168,9 @@ def test_a_region_inside_out(complaint: Callable[..., str], recipe: Path, tmp_pa
 def test_a_model_that_misbehaves(
     complaint: Callable[..., str], tmp_path: Path, model: str, words: str
 ) -> None:
-    told = complaint(*examine(tmp_path, model))
-    assert words in told
-    assert "check input_scale" not in told  # no option of the command
+    message = complaint(*examine(tmp_path, model))
+    assert words in message
+    assert "check input_scale" not in message  # no option of the command
     assert not (tmp_path / "exam" / "verdict.json").exists()
 
 

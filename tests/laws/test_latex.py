@@ -84,14 +84,14 @@ print(hashlib.sha256(json.dumps(law.to_dict(), sort_keys=True).encode()).hexdige
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_on_one_or_two_threads():
-    told = [
+    printed = [
         subprocess.run(
             [sys.executable, "-c", SCRIPT, threads], capture_output=True, text=True, check=True
         ).stdout
         for threads in ("1", "2")
     ]
-    assert told[0] == told[1]
-    assert len(told[0].strip()) == 64
+    assert printed[0] == printed[1]
+    assert len(printed[0].strip()) == 64
 
 
 @pytest.mark.parametrize(("kinds", "flat"), [(("prismatic",), True), (("revolute",), False)])

@@ -88,8 +88,8 @@ def test_the_recursion_of_a_free_base_runs_and_is_traced():
     assert relative_error(torch_forces(found, q, v, tau), kinematics.rnea(robot, q, v, tau)) < 1e-9
     for what, exact in (("rnea", kinematics.rnea), ("aba", kinematics.aba)):
         program = trace_recursion(found, what).numpy()
-        told = torch.from_numpy(program(q.numpy(), v.numpy(), tau.numpy()))
-        assert relative_error(told, exact(robot, q, v, tau)) < 1e-9
+        values = torch.from_numpy(program(q.numpy(), v.numpy(), tau.numpy()))
+        assert relative_error(values, exact(robot, q, v, tau)) < 1e-9
     assert "A_i = X A_p + S a_i + (T_i × S v_i),  A_base = (" in pretty_print(found)
 
 

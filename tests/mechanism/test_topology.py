@@ -69,17 +69,17 @@ def test_machine_like_trees_come_out_or_one_that_answers_the_same():
     for robot in robots:
         nv = robot.nv
         order = np.random.default_rng(nv).permutation(nv).tolist()
-        asked = sampler(black_box(robot, order), nv)
-        tree = infer_tree(asked)
+        source = sampler(black_box(robot, order), nv)
+        tree = infer_tree(source)
         if tree.parents == parents_in(robot, order):
             right += 1
             continue
-        described, screws = screws_in(robot, order, asked.draw(1)[0])
+        described, screws = screws_in(robot, order, source.draw(1)[0])
         rival = described.__class__(
             parents=tree.parents, turning=described.turning, reference=described.reference
         )
         right += (
-            misfit(rival, screws, asked.at(asked.draw(8 * nv)), asked.at(asked.draw(20))) < 1e-8
+            misfit(rival, screws, source.at(source.draw(8 * nv)), source.at(source.draw(20))) < 1e-8
         )
     assert right == len(robots)
 

@@ -75,8 +75,8 @@ def exported(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(exported) -> dict[str, torch.Tensor]:
-    told = json.loads((exported / "answers.json").read_text())
-    return {name: torch.tensor(x) for name, x in told.items()}
+    answers = json.loads((exported / "answers.json").read_text())
+    return {name: torch.tensor(x) for name, x in answers.items()}
 
 
 @pytest.mark.parametrize("name", ["net.pt2", "net.pt", "net.onnx", "fixed.pt2"])

@@ -151,10 +151,10 @@ def _terms_given(
         return None
     A, true = library.columns(q.numpy()), place.of(robot, q).numpy()
     exact = np.linalg.lstsq(A, true, rcond=None)[0]
-    told = np.abs(exact) > 1e-9 * np.abs(exact).max()
-    found = np.linalg.lstsq(A[:, told], seen.numpy(), rcond=None)[0]
+    nonzero = np.abs(exact) > 1e-9 * np.abs(exact).max()
+    found = np.linalg.lstsq(A[:, nonzero], seen.numpy(), rcond=None)[0]
     y = place.of(robot, far).numpy()
-    rest = library.columns(far.numpy())[:, told] @ found - y
+    rest = library.columns(far.numpy())[:, nonzero] @ found - y
     return float(np.sqrt(np.mean(rest**2) / np.mean(y**2)))
 
 

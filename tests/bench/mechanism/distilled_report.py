@@ -41,8 +41,8 @@ def report(records: Sequence[Record], folder: Path) -> str:
     """Markdown; figures are written to `folder`/figures."""
     lines = [OPENING, ""]
     for robot in dict.fromkeys(r["robot"] for r in records):
-        own = [r for r in records if r["robot"] == robot]
-        lines += _robot(robot, own, folder)
+        rows = [r for r in records if r["robot"] == robot]
+        lines += _robot(robot, rows, folder)
     lines += [HOW, "", *_made(records)]
     return "\n".join(lines) + "\n"
 

@@ -85,14 +85,14 @@ def main(
     """
     folder = Path(out) if out is not None else FOLDER
     chosen = SEEDS if seeds is None else tuple(seeds)
-    asked = _trials(chosen, device, budget)
+    trials = _trials(chosen, device, budget)
     try:
-        run_trials(asked, measure, folder, workers, say, RECORDS)
+        run_trials(trials, measure, folder, workers, say, RECORDS)
     finally:
         held = stored(folder, RECORDS)
-        rows = [held[t["id"]] for t in asked if t["id"] in held]
+        rows = [held[t["id"]] for t in trials if t["id"] in held]
         if rows:
-            write_text(folder / "report.md", networks_report.write(rows, len(asked), folder))
+            write_text(folder / "report.md", networks_report.write(rows, len(trials), folder))
             say(f"report: {folder / 'report.md'}")
 
 
@@ -114,7 +114,7 @@ def _trials(seeds: Sequence[int], device: str, budget: float) -> list[dict[str, 
             for family in kinds if seed < most else ():
                 for coverage in coverages:
                     for samples in counts:
-                        told = {
+                        trial = {
                             "robot": robot,
                             "family": family,
                             "coverage": coverage,
@@ -124,8 +124,8 @@ def _trials(seeds: Sequence[int], device: str, budget: float) -> list[dict[str, 
                         }
                         words = f"{robot} {family} {coverage} {samples} {seed}".lower()
                         name = "".join(c if c.isalnum() else "-" for c in words)
-                        identity = value_hash([settings(), told])
-                        found.append({"id": name, **told, "device": device, "identity": identity})
+                        identity = value_hash([settings(), trial])
+                        found.append({"id": name, **trial, "device": device, "identity": identity})
     return found
 
 
@@ -167,8 +167,8 @@ def _measure(trial: dict[str, Any]) -> dict[str, Any]:
     robot, whole = _setting(trial["robot"])
     region, seed = region_of(robot, whole, trial["coverage"]), trial["seed"]
     design = COVERAGE[trial["coverage"]][0]
-    asked = Data(samples=trial["samples"], design=design, test=0.0)  # type: ignore[arg-type]
-    data = simulated.generate(asked, region, robot, seed)
+    settings = Data(samples=trial["samples"], design=design, test=0.0)  # type: ignore[arg-type]
+    data = simulated.generate(settings, region, robot, seed)
     kind, options = FAMILIES[trial["family"]]
     built = models.build_for(robot, kind, options, seed=seed)
     large = robot.nv > 6

@@ -78,7 +78,7 @@ def judged(row: dict[str, Any]) -> dict[str, Any]:
 def _crossing(rows: Rows) -> list[str]:
     """In words: does any network cross from table to physics, and where?"""
     called = [row for row in rows if row["verdict"] == "physics"]
-    told = [f"Called *physics*: {Share(count=len(called), total=len(rows))}."]
+    sentences = [f"Called *physics*: {Share(count=len(called), total=len(rows))}."]
     crossed, dominant = [], []
     for (family, coverage), mine in _groups(rows, "family", "coverage"):
         by_count = _groups(mine, "samples")
@@ -89,17 +89,17 @@ def _crossing(rows: Rows) -> list[str]:
         elif any(share.count for _, share in shares):
             crossed.append(f"{family} on {coverage}")
     if dominant:
-        told.append(f"At least half of the seeds cross to physics: {'; '.join(dominant)}.")
+        sentences.append(f"At least half of the seeds cross to physics: {'; '.join(dominant)}.")
     if crossed:
-        told.append(f"Some seeds do, fewer than half: {'; '.join(crossed)}.")
+        sentences.append(f"Some seeds do, fewer than half: {'; '.join(crossed)}.")
     if not called:
-        told.append("No network crosses from table to physics here.")
+        sentences.append("No network crosses from table to physics here.")
     else:
         kinds = {row["family"] for row in called}
         none = [family for (family,), _ in _groups(rows, "family") if family not in kinds]
         if none:
-            told.append(f"Never, at any coverage or count: {'; '.join(none)}.")
-    return [" ".join(told)]
+            sentences.append(f"Never, at any coverage or count: {'; '.join(none)}.")
+    return [" ".join(sentences)]
 
 
 def _by_family(rows: Rows) -> list[str]:

@@ -47,9 +47,9 @@ def test_planted_laws_differ_by_name_and_are_as_strong_as_they_say(name):
 def points(name, law, robot):
     """The points at which a law may act: its own, and for the third and fourth list theirs, from an
     anchor, in a flow and in turned axes as well."""
-    own = [law.shape.place] if isinstance(law.shape, AtTip) else []
+    places = [law.shape.place] if isinstance(law.shape, AtTip) else []
     if name not in ("third", "fourth"):
-        return tuple(Point(robot.nb - 1, place) for place in own)
+        return tuple(Point(robot.nb - 1, place) for place in places)
     lean = math.atan2(0.8, 0.6)
     turns = [sign * x for sign in (1, -1) for x in (lean, math.pi / 2 - lean)]
     frames = [{}, {"origin": tuple(Hand(robot).anchor.tolist())}, {"flow": (0.8, 0.0, 0.3)}]
