@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -30,8 +30,8 @@ class Stored:
         return cls(**{name: from_json(kinds[name], x) for name, x in record.items()})
 
 
-@lru_cache(maxsize=64)
-def _kinds(cls: type) -> dict[str, Any]:
+@cache
+def _kinds(cls: Any) -> dict[str, Any]:
     return get_type_hints(cls)
 
 

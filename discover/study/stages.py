@@ -106,7 +106,7 @@ def train_model(
         robot,
         entry.kind,
         entry.options,
-        outputs=dataset.outputs,  # type: ignore[arg-type]
+        outputs=dataset.outputs,
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         seed=recipe.study.seed,
     )

@@ -27,7 +27,7 @@ from discover.records import Stored
 
 
 @dataclass(frozen=True)
-class Table(LawComponent, Stored):
+class Table(Stored, LawComponent):
     """A named cubic spline through at least four samples (z, value) with z increasing."""
 
     name: str
