@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import metadata
 from typing import Any
@@ -14,25 +15,30 @@ from discover.examination import competition
 from discover.examination.constant_model import constant_model
 from discover.examination.description import describe, query_counts, what_settles
 from discover.examination.exact_law import exact_law
+from discover.examination.friction import with_friction_as_answered
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
 from discover.examination.opening import Screen, open_session, screening
 from discover.examination.outcome import Outcome
 from discover.examination.result import Examination
+from discover.examination.stepping import check_step, with_step
 from discover.judgement.verdict import judge
 from discover.threads import one_thread
-from kinematics import Robot
+from kinematics import Actuation, Robot
 
 
 @one_thread()
 def examine(
     model: Callable,
-    robot: Robot | None,
+    robot: Robot | str | os.PathLike[str] | None,
     region: Region,
-    training_data: tuple | None = None,
+    training_data: tuple | Mapping | None = None,
     *,
-    outputs: str = "acceleration",
+    outputs: str | None = None,
     dt: float | None = None,
+    actuation: Actuation | None = None,
+    integrator: str | None = None,
+    substeps: int | None = None,
     budget: str = "standard",
     seed: int = 0,
     within: str = "region",
@@ -44,12 +50,19 @@ def examine(
     """What has `model` learned: a lookup table, the physics of `robot`, or another law?
 
     model          callable (q, v, tau) -> a on batched tensors, or -> (q_next, v_next) with
-                   outputs="next_state" and its step dt [s]; it is only ever called
-    robot          the tree that the model is compared with; its parameters are not trusted. With
-                   None, nv is read from the region's vectors, and tree, joint kinds and geometry
-                   are inferred from the answers
-    region         where the model was trained: half-widths [rad | m, their rates, N·m | N]
-    training_data  (q, v, tau, a) of the training samples, where known: enables memory probes
+                   outputs="next_state" and its step dt [s]; it is only ever called. What it says
+                   of itself in attributes of the names outputs, dt, actuation, integrator and
+                   substeps holds where the caller says nothing
+    robot          the tree that the model is compared with, or the path or name of its
+                   description; its parameters are not trusted. With None, nv is read from the
+                   region's vectors, and tree, joint kinds and geometry are inferred
+    region         where the model was trained: half-widths [rad | m, their rates, N·m | N]; with
+                   u in the place of tau the model is asked with controls (n, nu)
+    actuation      what the controls do to the joints; by default what the robot's description says
+    integrator, substeps   of a model of next states, where they are known (names as in
+                   `discover.laws.rigid_body.step_map`, or MuJoCo's); else they are found
+    training_data  (q, v, tau, a) of the training samples, in this order or by name, where known:
+                   enables memory probes
     budget         "quick", "standard" or "thorough"
     seed           same seed, same model: the same queries and the same law
     within         "region" (uniform states of the box), or "data": states near those of
@@ -58,8 +71,8 @@ def examine(
     label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
                    [rad/s² | m/s²], where an estimate is known, as of recordings: smaller departures
                    are not counted against the model
-    root           without a robot: "free" where the first six velocities (seven numbers of q) are
-                   a free base's; by default all coordinates are joints'
+    root           "free" puts a description that is loaded here on a free joint; without a robot,
+                   the first six velocities (seven numbers of q) are then a free base's
     mechanism      whether tree and geometry are inferred beside a description and the recursion is
                    searched. True asks the model thousands of queries for it. By default that is
                    done with the budget "thorough", and where the law equals the model to the last
@@ -69,6 +82,12 @@ def examine(
     and RegionError, each with one line.
     """
     started = time.perf_counter()
+    outputs = outputs or getattr(model, "outputs", None) or "acceleration"
+    dt = getattr(model, "dt", None) if dt is None else dt
+    if outputs == "next_state":
+        integrator = integrator or getattr(model, "integrator", None)
+        substeps = getattr(model, "substeps", None) if substeps is None else substeps
+    check_step(outputs, integrator, substeps)
     session, inferred = open_session(
         model,
         robot,
@@ -81,13 +100,17 @@ def examine(
         within=within,
         label_noise=label_noise,
         root=root,
+        mechanism=mechanism,
+        actuation=actuation,
     )
     # Noise, repeatability, history dependence.
     session, screen = screening(session)
     # The same answer everywhere? A law to rounding error? If neither, families of laws compete.
-    outcome = (
-        constant_model(session, screen) or exact_law(session, screen) or _compete(session, screen)
-    )
+    outcome = constant_model(session, screen)
+    if outcome is None:
+        session, screen = with_step(session, screen, integrator, substeps)
+        session, screen = with_friction_as_answered(session, screen)
+        outcome = exact_law(session, screen) or _compete(session, screen)
     # The law with its reach, curves and parameters, and evidence that only describes.
     description = describe(session, screen, outcome, described=inferred is None)
     if screen.history.kind is not None:

@@ -53,6 +53,8 @@ def find_mechanism(
         model = _queried(session.blackbox, description, wanted, budget)
         if model is not None:
             reason = obstacle(session.robot, law, budget, within)
+            if session.controlled:
+                reason = "it needs joint forces, and the model is driven by controls"
             if reason is None:
                 structure = infer_robot(model, region, session.seed, brief=True)
             elif wanted:

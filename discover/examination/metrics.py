@@ -15,7 +15,7 @@ from discover.blackbox.session import AXES, QuerySession
 from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.consistency import Completion
 from discover.laws.rigid_body.family import Family
-from discover.laws.rigid_body.fit import Fit, fit, fit_step_map
+from discover.laws.rigid_body.fit import Fit, fit
 from discover.probes.noise import NoiseFloor
 from discover.probes.reach import EDGES, curves, edge, reach, relative, tolerance
 
@@ -24,20 +24,20 @@ _SOME = 32
 _LEFT = threshold("examination.law_left")
 _LITTLE = threshold("examination.nothing_but_noise")
 _BEYOND = threshold("examination.inner_law_ended")
+_ROUNDING_RATIO = threshold("examination.rounding_ratio")
 _NO_WORSE = threshold("examination.no_axis_worse")
 
 
 def fit_answers(session: QuerySession, family: Family, answers: Answers, scale, start=None) -> Fit:
-    """The member of a family closest to the answers: through an integrator for step models."""
-    if session.blackbox.outputs == "next_state":
-        assert session.blackbox.dt is not None
-        return fit_step_map(family, answers, session.blackbox.dt, scale=scale, start=start)
-    return fit(family, answers, scale=scale, start=start)
+    """The member of a family closest to the answers: through the step of a model of next states."""
+    return fit(family, answers, scale=scale, start=start, step=session.step)
 
 
 def worst_error(law: Fit, sets: list[Answers], noise: NoiseFloor) -> float:
-    """The largest relative error over the sets, beyond the model's own noise."""
-    return max(excess(relative(law, s), relative_noise(noise, s)) for s in sets)
+    """The largest relative error over the sets, beyond the model's own noise; infinite without
+    sets, as where no answer was finite."""
+    errors = (excess(relative(law, s), relative_noise(noise, s)) for s in sets)
+    return max(errors, default=float("inf"))
 
 
 def gain_by_axis(
@@ -56,7 +56,9 @@ def gain_by_axis(
 
 
 def gain(before: float, after: float, blur: float) -> float:
-    """How many times smaller an error became, both blurred by what noise leaves uncertain."""
+    """How many times smaller an error became, both blurred by what noise and rounding leave
+    uncertain."""
+    blur = max(blur, _ROUNDING_RATIO)
     if not np.isfinite(before) or not np.isfinite(after):
         return 1.0 if before == after else before / max(after, blur)
     return float(np.hypot(before, blur) / np.hypot(after, blur))
@@ -97,7 +99,7 @@ def cost_of_bodies(
 
 def residual_growth(law: Fit, inside: Answers, outside: Answers, noise: NoiseFloor) -> float:
     """Residual outside over inside, in absolute terms, never below the noise floor."""
-    level = max(noise.level, 1e-9)
+    level = max(noise.level, _ROUNDING_RATIO)
     inner = max(law.standardised_error(inside), level)
     rows = law.residual(outside).square().mean(-1).sqrt()
     outer = float(rows.median()) if bool(torch.isfinite(rows).all()) else float("inf")
@@ -156,4 +158,4 @@ def _past_the_edge(
 
 def exact_floor(noise: NoiseFloor) -> float:
     """The relative error below which growth is rounding."""
-    return max(1e-9, 10 * noise.rounding)
+    return max(_ROUNDING_RATIO, 10 * noise.rounding)

@@ -101,6 +101,22 @@ def reach(curve: ErrorCurve, tolerance: float) -> tuple[float, bool]:
     return FARTHEST, True
 
 
+def refined(curve: ErrorCurve, tolerance: float, edge: float | None) -> tuple[float, bool]:
+    """`reach`, with a departure that rays located in place of the interpolated crossing.
+
+    edge  where some answers are off by a tolerance of their own, which may be much smaller: it
+          counts only where the curve crosses `tolerance` about there, so that a law's reach is
+          never contradicted by its own error.
+    """
+    crossing, whole = reach(curve, tolerance)
+    if edge is None or whole or crossing == 0.0:
+        return crossing, whole
+    centres = [1.0] + [0.5 * (a + b) for a, b in pairwise(curve.distance)]
+    last = max(i for i, c in enumerate(centres) if c <= crossing)
+    beyond = curve.distance[min(last + 1, len(centres) - 1)]
+    return (edge, False) if centres[last] <= edge <= beyond else (crossing, whole)
+
+
 def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float | None:
     """The distance at which the model leaves a law that is exact inside; None if it never does.
 
@@ -140,7 +156,7 @@ def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float 
 
 
 def _states(answers: Answers) -> sampling.Batch:
-    return sampling.Batch(answers.q, answers.v, answers.tau)
+    return sampling.Batch(answers.q, answers.v, answers.commands)
 
 
 def _off(law: Fit, answers: Answers, tolerance: float) -> Tensor:
@@ -151,10 +167,10 @@ def _off(law: Fit, answers: Answers, tolerance: float) -> Tensor:
 
 def _single_joint_rays(session: QuerySession, axis: str) -> sampling.Batch:
     """Ends of rays along each joint alone, both ways, from random states of the region."""
-    nv = session.robot.nv
-    start = session.draw("rays", 2 * nv)
-    unit = torch.cat([torch.eye(nv), -torch.eye(nv)]).to(torch.float64)
-    neutral = session.robot.neutral().to(torch.float64).expand(2 * nv, -1)
+    n = len(session.half_widths(axis))
+    start = session.draw("rays", 2 * n)
+    unit = torch.cat([torch.eye(n), -torch.eye(n)]).to(torch.float64)
+    neutral = session.robot.neutral().to(torch.float64).expand(2 * n, -1)
     moved = {"q": kinematics.difference(session.robot, neutral, start.q)}
     moved |= {"v": start.v, "tau": start.tau}
     side = getattr(session.support.region, axis)

@@ -67,6 +67,7 @@ _HOPEFUL = threshold("search.hopeful_parts")
 _SPLINE_ERROR = threshold("search.trigonometry_spline_error")
 _MOST = whole("search.trigonometry_parts")
 _FORMULAS = whole("search.trigonometry_formulas")
+_LARGEST = 1e100  # of a standardised residual
 _HINGES = {"revolute", "continuous"}
 
 Begun = tuple[TrigonometryProblem, list[Tensor]]  # a problem and the starts of its fit
@@ -105,7 +106,7 @@ def search_trigonometry(
     than `best`, or None; `base` is the rigid body with its joint terms, fitted to `answers`."""
     robot = base.family.robot
     hinges = set(robot.kinds) <= _HINGES and has_points(robot)
-    if not hinges or base.integrator is not None:
+    if not hinges or base.step is not None:
         return None
     # The slopes take a recursion over all bodies for each joint and answer.
     affordable_answers = _OPERATIONS / robot.nv**2
@@ -296,9 +297,9 @@ def _optimised(law: Fit, numbers: list[float], answers: Answers) -> tuple[Fit, l
         return _fitted(law, _polynomials([float(c) for c in x], order, trigonometry), answers)
 
     def residual(x: np.ndarray) -> np.ndarray:
-        return (
-            torch.nan_to_num(fitted_with(x.tolist()).residual(answers), nan=1e3).flatten().numpy()
-        )
+        r = fitted_with(x.tolist()).residual(answers)
+        # Squares of what is larger would overflow.
+        return torch.nan_to_num(r, nan=1e3).clamp(-_LARGEST, _LARGEST).flatten().numpy()
 
     solution = scipy.optimize.least_squares(
         residual, numbers, diff_step=1e-4, x_scale="jac", max_nfev=6
