@@ -140,6 +140,11 @@ class Fit:
         """What the model would answer if it were this law (n, nv)."""
         return self.family.effective_acceleration(self.theta, q, v, tau, self.step)
 
+    def acceleration(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """The law's accelerations (n, nv) at states: those of a model of accelerations, and what
+        the steps of a model of next states are made of."""
+        return self.family.stepping(None).acceleration(self.theta, q, v, tau)
+
     @property
     def _by_velocity(self) -> bool:
         return self.step is not None and self.step.scheme == "implicit_velocity"
