@@ -26,7 +26,7 @@ class Stored:
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises KeyError for a field that is not there, and TypeError
         for one that is missing."""
-        kinds = _kinds(cls)
+        kinds = _kinds(cls)  # type: ignore[arg-type]  # mypy: no class is hashable
         return cls(**{name: from_json(kinds[name], x) for name, x in record.items()})
 
 
