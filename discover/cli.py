@@ -226,8 +226,8 @@ def _recipes() -> list[tuple[str, str]]:
 def _models() -> list[tuple[str, str]]:
     from discover.models import FAMILIES
 
-    families = [(name, _summary(family)) for name, family in FAMILIES.items()]
-    return [("simulator", "The reference simulator as a black box: the control."), *families]
+    families = [(k, _summary(import_module(f.__module__))) for k, f in FAMILIES.items()]
+    return [("simulator", "The reference simulator as a black box: the control"), *families]
 
 
 def _probes() -> list[tuple[str, str]]:
@@ -253,7 +253,7 @@ _LISTINGS: dict[Kind, Callable[[], list[tuple[str, str]]]] = {
 
 def _summary(documented: object) -> str:
     """The first line of a docstring."""
-    return (documented.__doc__ or "").strip().split("\n")[0]
+    return (documented.__doc__ or "").strip().split("\n")[0].rstrip(".")
 
 
 @app.command()
@@ -276,11 +276,11 @@ def calibrate(
         str | None,
         typer.Option(
             "--more-robots",
-            "--unused",  # its name until 2026-11-30
             help="Folder of example-robot-data's robots, or 'installed': ten robots more, "
             "scored apart.",
         ),
     ] = None,
+    unused: Annotated[str | None, typer.Option(hidden=True)] = None,  # more_robots, formerly
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Put the fitted numbers into thresholds.toml.")
     ] = False,
@@ -297,7 +297,7 @@ def calibrate(
         share=share,
         workers=workers,
         minutes=minutes,
-        more_robots=more_robots,
+        more_robots=more_robots or unused,
         adopt=adopt,
         command=_command(),
         say=_say,

@@ -30,7 +30,7 @@ class Contender:
 
     name: str
     prepare: Callable[[Batch], Callable[[], Any]]
-    dtype: str
+    dtype: str = "float64"
     threads: int = 1
     note: str = ""
     kind: str = "simulator"

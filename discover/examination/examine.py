@@ -152,6 +152,7 @@ def examine(
             *query_counts(before + judged_by, queries),
             *description.notes,
             *what_settles(verdict, description),
+            *found.notes,
         ],
     )
 

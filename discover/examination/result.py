@@ -14,10 +14,11 @@ from typing import Any
 from discover.artifacts import read_json, write_json
 from discover.blackbox.region import Region
 from discover.errors import OutputError
-from discover.judgement.evidence import Evidence, number_from_json, number_to_json
+from discover.judgement.evidence import Evidence
 from discover.laws import Law, from_dict
 from discover.mechanism.description import MechanismDescription
 from discover.probes.reach import FARTHEST, ErrorCurve
+from discover.records import from_json, number_from_json, number_to_json
 from kinematics import Robot
 
 
@@ -154,7 +155,7 @@ class Examination:
             "dt": self.dt,
             "reach_limit": self.reach_limit,
             "robot": self.robot.to_dict(),
-            "curves": [_curve_record(c) for c in self.curves],
+            "curves": [c.to_dict() for c in self.curves],
             "parameters": self.parameters,
             "structure": {k: number_to_json(v) for k, v in self.structure.items()},
             "account": None if self.account is None else self.account.to_dict(),
@@ -212,10 +213,10 @@ def load(directory: str | Path) -> Examination:
             outputs=exam["outputs"],
             dt=exam["dt"],
             versions=verdict["versions"],
-            curves=[_curve_from(c) for c in exam["curves"]],
+            curves=[ErrorCurve.from_dict(c) for c in exam["curves"]],
             parameters=exam["parameters"],
             structure={k: number_from_json(v) for k, v in exam["structure"].items()},
-            account=_account_from(exam.get("account")),
+            account=from_json(MechanismDescription, exam.get("account")),
             notes=exam["notes"],
             reach_limit=exam["reach_limit"],
             law_from=exam["law_from"],
@@ -225,21 +226,3 @@ def load(directory: str | Path) -> Examination:
             f"expected a whole examination in {directory}, found one without {error}: "
             "examine the model again"
         ) from error
-
-
-def _account_from(record: dict[str, Any] | None) -> MechanismDescription | None:
-    return None if record is None else MechanismDescription.from_dict(record)
-
-
-def _curve_record(curve: ErrorCurve) -> dict[str, Any]:
-    record = asdict(curve)
-    for name in ("error", "low", "high"):
-        record[name] = [number_to_json(x) for x in record[name]]
-    return record
-
-
-def _curve_from(record: dict[str, Any]) -> ErrorCurve:
-    numbers = {n: [number_from_json(x) for x in record[n]] for n in ("error", "low", "high")}
-    return ErrorCurve(
-        axis=record["axis"], subject=record["subject"], distance=record["distance"], **numbers
-    )

@@ -11,7 +11,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from discover.laws.contract import EFFECTIVE_SAMPLES, Complexity, Domain, Law, shortened
+from discover.laws.contract import EFFECTIVE_SAMPLES, Complexity, Domain, Law, real, shortened
 from discover.laws.export import latex
 from discover.laws.export.formulas import TARGETS
 from kinematics.programs import Graph, Program, compile_trace, make_program
@@ -27,7 +27,7 @@ class ConstantLaw(Law):
 
     def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Joint accelerations (…, nv); numpy arrays are accepted."""
-        v = torch.as_tensor(v)
+        (v,) = real(v)
         return torch.tensor(self.values, dtype=v.dtype, device=v.device).expand(v.shape).clone()
 
     predict = __call__

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from discover.judgement.thresholds import whole
+from discover.records import Stored
 
 # Description length [nats]: log(ALPHABET_SIZE) a symbol, ½ log(EFFECTIVE_SAMPLES) a fitted number.
 EFFECTIVE_SAMPLES = whole("search.effective_samples")
@@ -31,7 +34,7 @@ class Complexity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Domain:
+class Domain(Stored):
     """Where a law describes the model: half-widths of the region along each axis.
 
     reach["q"] = 1.4 means that up to 1.4 half-widths in q, with v and tau inside the region, the
@@ -42,23 +45,6 @@ class Domain:
     reach: dict[str, float]
     tolerance: float
     at_least: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict:
-        """JSON-able form."""
-        return {
-            "reach": self.reach,
-            "tolerance": self.tolerance,
-            "at_least": list(self.at_least),
-        }
-
-    @classmethod
-    def from_dict(cls, record: dict) -> Domain:
-        """The inverse of `to_dict`."""
-        return cls(
-            reach=dict(record["reach"]),
-            tolerance=record["tolerance"],
-            at_least=tuple(record["at_least"]),
-        )
 
 
 class Law(ABC):
@@ -88,6 +74,13 @@ class Law(ABC):
     @abstractmethod
     def complexity(self) -> Complexity:
         """What it costs to write the law down and to evaluate it."""
+
+
+def real(*arrays: Any) -> tuple[Tensor, ...]:
+    """Tensors of these arrays; whole numbers in the dtype of the others, float64 where all are."""
+    tensors = [torch.as_tensor(x) for x in arrays]
+    dtype = next((x.dtype for x in tensors if x.is_floating_point()), torch.float64)
+    return tuple(x if x.is_floating_point() else x.to(dtype) for x in tensors)
 
 
 REPR_WIDTH = 160  # characters of a law's repr, about two lines of a terminal

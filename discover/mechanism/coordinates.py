@@ -136,8 +136,8 @@ def in_model_units(geometry: Geometry, scale: float) -> Geometry:
     masses = np.tile(_masses(scale), len(turning))
     rest = np.ones(len(geometry.joint) - lengths.size - masses.size)
     if geometry.joint_terms:
-        own = np.where(turning, 1.0, scale)
-        rest[: 3 * len(turning)] = np.concatenate([own**2, own**2, own])
+        factor = np.where(turning, 1.0, scale)
+        rest[: 3 * len(turning)] = np.concatenate([factor**2, factor**2, factor])
     size = np.concatenate([lengths.ravel(), masses, rest])
     lengthwise = {"distance", "offset"}
     return replace(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from discover.judgement.evidence import number_from_json
+from discover.records import number_from_json
 from discover.report import evidence_words
 from discover.report.numbers import (
     MISSING,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -63,24 +63,12 @@ def contenders(robot: Robot) -> list[Contender]:
     def read(batch: Batch, result: np.ndarray) -> np.ndarray:
         return coordinates(robot, *arrays(batch))[3](result)
 
+    engine = partial(Contender, kind="engine", family=version)
+    off = "constraint solver off", "contacts and constraints off"
     return [
-        Contender(
-            name=f"{version}, smooth pipeline",
-            prepare=smooth,
-            dtype="float64",
-            kind="engine",
-            family=version,
-            read=read,
-            note="constraint solver off",
-        ),
-        Contender(
-            name=f"{version}, mj_forward, a call",
-            prepare=one_by_one,
-            dtype="float64",
-            kind="engine",
-            family=version,
-            answers=False,
-            note="contacts and constraints off",
+        engine(name=f"{version}, smooth pipeline", prepare=smooth, read=read, note=off[0]),
+        engine(
+            name=f"{version}, mj_forward, a call", prepare=one_by_one, answers=False, note=off[1]
         ),
     ]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy
+import torch
 
 from discover.judgement.thresholds import whole
 from discover.laws.export import latex
@@ -14,13 +15,13 @@ from discover.laws.export.straight_line import program
 from discover.laws.extensions import LawExtension, of_kind
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.tabulated import Table
-from discover.laws.extensions.terms import Term, symbols
+from discover.laws.extensions.terms import Term, joint_shapes, symbols
 from kinematics import Robot
 from kinematics.programs import trace
+from kinematics.programs.symbolic import SympyForm
 
 TARGETS = ("sympy", "python", "torch", "c", "latex")
-_FLAT_JOINTS = whole("fit.flat_joints")
-_FLAT_OPERATIONS = whole("fit.flat_operations")
+_FLAT_PRODUCTS = whole("fit.flat_products")
 ROUNDING = 1e-9  # identified coefficients below this, relative to the largest, are rounding
 
 
@@ -37,13 +38,12 @@ class Formulas:
 
 
 def has_flat_formulas(robot: Robot) -> bool:
-    """Whether formulas without intermediates are short enough: few joints, or few operations."""
-    if robot.nq != robot.nv:
-        return False
-    if robot.nv <= _FLAT_JOINTS:
-        return True
-    programs = (trace(robot, name) for name in ("crba", "bias", "potential"))
-    return sum(p.operations["mul"] + p.operations["add"] for p in programs) <= _FLAT_OPERATIONS
+    """Whether formulas without intermediates take no longer than a few seconds to write down."""
+    return _are_flat(robot, [trace(robot, what).sympy() for what in ("crba", "potential")])
+
+
+def _are_flat(robot: Robot, forms: Sequence[SympyForm]) -> bool:
+    return robot.nq == robot.nv and all(form.products <= _FLAT_PRODUCTS for form in forms)
 
 
 def derive(
@@ -63,36 +63,55 @@ def derive(
         return _derive_with_surrogates(robot, trigonometry)
     # Quaternions make more coordinates than velocities.
     names = symbols(robot.nv) | {"q": symbols(robot.nq)["q"]}
-    flat = has_flat_formulas(robot)
-    intermediates: list[tuple[sympy.Symbol, sympy.Expr]] = []
-
-    def form(what: str, prefix: str) -> Any:
-        traced = trace(robot, what).sympy()
-        if flat:
-            return traced.flat()
-        rename = {
-            s: sympy.Symbol(f"{prefix}{s.name[1:]}", real=True) for s, _ in traced.intermediates
-        }
-        intermediates.extend((rename[s], e.xreplace(rename)) for s, e in traced.intermediates)
-        return traced.outputs.xreplace(rename)
-
-    H, c, V = form("crba", "h"), form("bias", "b"), form("potential", "u")
     velocity = sympy.Matrix(names["v"])
-    if flat:
-        inertia, force = _largest(H), max(_largest(c), _largest(V))
+    mass_matrix, potential = (trace(robot, what).sympy() for what in ("crba", "potential"))
+    intermediates: list[tuple[sympy.Symbol, sympy.Expr]] = []
+    if _are_flat(robot, (mass_matrix, potential)):
+        H, V = mass_matrix.flat(_FLAT_PRODUCTS), potential.flat(_FLAT_PRODUCTS)
+        inertia = _largest(H)
         H = H.applyfunc(lambda e: tidy(e, inertia))
+        c = _lagranges_bias(robot, H, V, names)
+        force = max(_largest(c), _largest(V))
         c, V = c.applyfunc(lambda e: tidy(e, force)), tidy(V, force)
         c = c.applyfunc(lambda e: _shown(e, smallest_force, set(velocity)))
         V = _shown(V, smallest_force, set())
-    kinetic = (velocity.T * H * velocity)[0] / 2
+        kinetic = sympy.expand((velocity.T * H * velocity)[0] / 2)
+    else:
+        outputs = []
+        bias = trace(robot, "bias").sympy()
+        for form, prefix in ((mass_matrix, "h"), (bias, "b"), (potential, "u")):
+            rename = {
+                s: sympy.Symbol(f"{prefix}{s.name[1:]}", real=True) for s, _ in form.intermediates
+            }
+            intermediates.extend((rename[s], e.xreplace(rename)) for s, e in form.intermediates)
+            outputs.append(form.outputs.xreplace(rename))
+        H, c, V = outputs
+        kinetic = (velocity.T * H * velocity)[0] / 2
     return Formulas(
         symbols=names,
         intermediates=intermediates,
         mass_matrix=H,
         bias=c,
         potential=V,
-        lagrangian=(sympy.expand(kinetic) if flat else kinetic) - V,
+        lagrangian=kinetic - V,
     )
+
+
+def _lagranges_bias(
+    robot: Robot, H: sympy.Matrix, V: sympy.Expr, names: dict[str, tuple[sympy.Symbol, ...]]
+) -> sympy.Matrix:
+    """The forces at a = 0 by Lagrange's equations, d/dt(H v) - ∂(½ vᵀ H v - V)/∂q, with damping and
+    friction beside them: seconds where expanding the recursion takes minutes."""
+    v = sympy.Matrix(names["v"])
+    slopes = [H.diff(x) for x in names["q"]]
+    turning = sum((s * x for s, x in zip(slopes, v, strict=True)), sympy.zeros(*H.shape))
+    rows = list(turning * v)
+    for i, (slope, x) in enumerate(zip(slopes, names["q"], strict=True)):
+        rows[i] += V.diff(x) - (v.T * slope * v)[0] / 2
+    none = torch.zeros_like(robot.armature)  # rotors are in H, springs in V
+    for i, shape in joint_shapes(robot.replace(armature=none, stiffness=none)):
+        rows[i] += shape
+    return sympy.Matrix([tidy(row) for row in rows])
 
 
 def _derive_with_surrogates(robot: Robot, trigonometry: SurrogateTrigonometry) -> Formulas:

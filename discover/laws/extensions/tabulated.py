@@ -23,24 +23,16 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from discover.laws.extensions.contract import LawComponent
+from discover.records import Stored
 
 
 @dataclass(frozen=True)
-class Table(LawComponent):
+class Table(Stored, LawComponent):
     """A named cubic spline through at least four samples (z, value) with z increasing."""
 
     name: str
     z: tuple[float, ...]
     values: tuple[float, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return {"name": self.name, "z": list(self.z), "values": list(self.values)}
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Table:
-        """The inverse of `to_dict`."""
-        return cls(record["name"], tuple(record["z"]), tuple(record["values"]))
 
     @property
     def symbol_count(self) -> int:

@@ -22,6 +22,7 @@ from discover.laws.contract import (
     Complexity,
     Domain,
     Law,
+    real,
     shortened,
 )
 from discover.laws.export import formulas, straight_line
@@ -170,7 +171,7 @@ class RigidBodyLaw(Law):
 
     def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Joint accelerations (…, nv); numpy arrays are accepted."""
-        q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
+        q, v, tau = real(q, v, tau)
         robot = self._robot_for(q.dtype, q.device)
         if not self._without_memory:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
@@ -200,6 +201,7 @@ class RigidBodyLaw(Law):
         """
         if self.step_map is None:
             raise ValueError("this law was taken from accelerations: use kinematics.simulate")
+        q, v, tau = real(q, v, tau)
         family = self._family(self.robot)
         q_next, a = family.step(self._coefficients.to(q), q, v, tau, self.step_map)
         return q_next, v + self.step_map.dt * a
@@ -237,7 +239,7 @@ class RigidBodyLaw(Law):
         """
         return Family(
             robot=robot,
-            basis=robot.pi.reshape(-1, 1).to(torch.float64),
+            basis=robot.pi.reshape(-1, 1),
             terms=self.extra,
             reference=without_joint_terms(robot),
             nonlinearities=tuple(

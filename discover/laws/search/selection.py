@@ -135,12 +135,12 @@ def _best_addition(
     # All of them, for the same columns are compiled once; those that are there explain nothing.
     order = [x for x in explained(current, answers, candidates) if x[0].name not in present]
     order = order[:_CANDIDATES]
-    found, least = None, length(current)
+    best, least = None, length(current)
     for term in (t for t, share in order if share >= worth):
         trial = refit(current, answers, [*current.family.terms, term])
-        if possible(trial) and (own := length(trial)) < least:
-            found, least = trial, own
-    return found
+        if possible(trial) and (trial_length := length(trial)) < least:
+            best, least = trial, trial_length
+    return best
 
 
 def prune(
@@ -211,8 +211,8 @@ def explained(
     family, scale = fitted.family, fitted.scale
     design = design_of(family, answers, fitted.step)
     r = fitted.residual(answers)
-    some = answers.spaced(max(_ROWS, 4 * family.size) // family.robot.nv)
-    answers, design, r = answers[some], design[some], r[some]
+    at = answers.spaced(max(_ROWS, 4 * family.size) // family.robot.nv)
+    answers, design, r = answers[at], design[at], r[at]
     q, v = evaluation_point(answers, family.robot, fitted.step)
     a = answers.a - r * scale
     H = design.inertia(fitted.theta)
