@@ -98,7 +98,10 @@ def test_motors_written_by_hand():
         (lambda: Actuation.of("arms"), "lever arms"),
         (lambda: Actuation.of([[1.0, 0.0]], low=[1.0, 2.0]), "lever arms"),
         (lambda: Actuation.of([1.0, 1.0]).forces([1.0]), "2 controls"),
-        (lambda: kinematics.load("panda").replace(actuation=Actuation.of([1.0])), "an actuation of 7"),
+        (
+            lambda: kinematics.load("panda").replace(actuation=Actuation.of([1.0])),
+            "an actuation of 7",
+        ),
     ],
 )
 def test_what_is_no_actuation_is_refused_in_one_line(given, words):
