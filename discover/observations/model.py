@@ -198,9 +198,7 @@ class ObservedModel:
             past = kinematics.integrate(self.robot, q, v, -back * self.dt) if back else q
             steps.append(
                 (
-                    self._inward(
-                        "observation", self.observation.observe(past, v, clip=self.clip)
-                    ),
+                    self._inward("observation", self.observation.observe(past, v, clip=self.clip)),
                     self._inward("action", action),
                 )
             )
