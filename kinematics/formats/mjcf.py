@@ -10,8 +10,10 @@ before it starts.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -56,19 +58,47 @@ def robot_from_mjcf(
     cannot be used."""
     validate(root, label)
     model, said = _compile(text, path, label)
+    notes = [f"MuJoCo: {' '.join(str(what).split())[:200]}" for what in said]
+    name = path.stem if path is not None else "mjcf"
+    return robot_from_compiled(
+        model, label, name, notes, free=free, joint_terms=joint_terms, tree_only=tree_only
+    )
+
+
+def robot_from_compiled(
+    model: Any,
+    label: str,
+    name: str,
+    said: Sequence[str] = (),
+    *,
+    free: bool = False,
+    joint_terms: bool = True,
+    tree_only: bool = False,
+    locked: Mapping[int, float] | None = None,
+) -> Robot:
+    """The robot of a compiled `mujoco.MjModel`, which stays as it is; `name` where it has none.
+
+    said    notes about it from before
+    locked  hinges and slides (by their numbers in the model) that are welded at a coordinate: no
+            joints of the robot. RobotError, in one line, where it cannot be used.
+    """
+    model = copy.copy(model)
     _apply_flags(model)
-    notes = _left_out(model, label, tree_only, joint_terms)
-    notes += [f"MuJoCo: {' '.join(str(what).split())[:200]}" for what in said]
+    notes = [*_left_out(model, label, tree_only, joint_terms), *said]
     doubts = _unit_doubts(model)
     if doubts is not None:
         notes.append(doubts)
         warnings.warn(doubts, stacklevel=3)
-    tree = _Tree(model, free)
+    tree = _Tree(model, free, locked or {})
     for body in range(1, model.nbody):
         tree.add(body)
     actuation, unread = (None, []) if tree.added_base else actuation_of(model)
+    if actuation is not None and locked:
+        actuation = actuation.on(
+            [dof for dof in range(model.nv) if int(model.dof_jntid[dof]) not in locked]
+        )
     return tree.out.robot(
-        _text(tree.names, 0) or (path.stem if path is not None else "mjcf"),
+        _text(tree.names, 0) or name,
         joint_terms=joint_terms,
         gravity=model.opt.gravity,
         base_name="world",
@@ -183,8 +213,9 @@ def _any(model: Any, group: str, *names: str) -> bool:
 class _Tree:
     """The compiled bodies as one joint a body; welded bodies merged into their carriers."""
 
-    def __init__(self, model: Any, free: bool) -> None:
+    def __init__(self, model: Any, free: bool, locked: Mapping[int, float]) -> None:
         self.model = model
+        self.locked = locked
         self.names = model.names  # every look at it copies it
         self.out = RobotBuilder(
             taken_joints={_text(self.names, int(at)) for at in model.name_jntadr},
@@ -221,6 +252,14 @@ class _Tree:
                 r = r @ _about(axis, -zero)
             elif kind == "prismatic" and zero:
                 p = p - r @ axis * zero
+            if joint in self.locked:
+                unit, value = axis / np.linalg.norm(axis), self.locked[joint]
+                if kind == "revolute":
+                    r = r @ _about(unit, value)
+                else:
+                    p = p + r @ unit * value
+                at = anchor
+                continue
             body_name = own if k == count - 1 else self.out.new_body_name(f"{own}.{k}")
             label = _text(self.names, int(model.name_jntadr[joint]))
             label = label or self.out.new_joint_name(f"{own}.joint{k}")
