@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Collection
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -17,6 +16,7 @@ import numpy as np
 
 from kinematics.errors import RobotError
 from kinematics.formats.builder import RobotBuilder
+from kinematics.formats.mimics import independent_mimics
 from kinematics.formats.plausibility import LinkInertia, unit_doubts
 from kinematics.formats.urdf_checks import KINDS, validate
 from kinematics.robot import inertial_parameters
@@ -115,7 +115,7 @@ class _Tree:
         )
 
     def robot(self, name: str, label: str, base: str, joint_terms: bool) -> Robot:
-        mimic, notes = _independent_mimics(self.mimic, self.out.joint_names, label)
+        mimic, notes = independent_mimics(self.mimic, self.out.joint_names, label)
         doubts = unit_doubts(self.inertias, self.size)
         if notes:
             more = f" (and {len(notes) - 1} more such joints)" if len(notes) > 1 else ""
@@ -137,11 +137,10 @@ class _Tree:
 
     def _gather(self, mimic: dict[str, Mimic]) -> None:
         """Limits and joint terms of the independent joints; a mimic's terms go to its driver."""
-        damping, friction = self.out.terms["damping"], self.out.terms["friction"]
         at: dict[str, int] = {}
         for name, kind, limit, dynamics in self.joints:
             if name not in mimic:
-                at[name] = len(damping)
+                at[name] = len(self.out.velocity_limit)
                 bounded = kind in ("revolute", "prismatic")
                 self.out.coordinates(
                     kind,
@@ -154,9 +153,12 @@ class _Tree:
                 )
         for name, _, _, dynamics in self.joints:
             if name in mimic and dynamics is not None:
-                row, scale = at[mimic[name].driver], abs(mimic[name].multiplier)
-                damping[row] += scale**2 * float(dynamics.damping or 0.0)
-                friction[row] += scale * float(dynamics.friction or 0.0)
+                self.out.follow(
+                    at[mimic[name].driver],
+                    mimic[name],
+                    damping=float(dynamics.damping or 0.0),
+                    friction=float(dynamics.friction or 0.0),
+                )
 
 
 def _value(part: Any, key: str, default: float) -> float:
@@ -258,48 +260,3 @@ def _spanning_tree(model: Any, label: str) -> tuple[str, dict[str, list[Any]]]:
             f"in a closed loop apart in {label}; cut the loop"
         )
     return roots[0], children
-
-
-def _independent_mimics(
-    mimics: list[Mimic], moving: Collection[str], label: str
-) -> tuple[tuple[Mimic, ...], list[str]]:
-    """Mimics of independent joints only, and notes on those whose driver does not move.
-
-    ``moving`` names the joints that there are. RobotError on a loop of mimics.
-    """
-    moving = set(moving)
-    notes = [
-        f"joint {m.joint!r} mimics {m.driver!r}, which is no moving joint: left independent; "
-        "mend the name of the joint that it mimics"
-        for m in mimics
-        if m.driver not in moving
-    ]
-    by_name = {m.joint: m for m in mimics if m.driver in moving}
-    done: dict[str, Mimic] = {}
-    for start in by_name:
-        # down to something known, then back up: every link is followed once
-        chain: dict[str, None] = {}
-        at = start
-        while at in by_name and at not in done:
-            if at in chain:
-                raise RobotError(
-                    f"expected {start!r} to mimic an independent joint, found a loop of mimics "
-                    f"through {at!r} in {label}; make one of them independent"
-                )
-            chain[at] = None
-            at = by_name[at].driver
-        for name in reversed(chain):
-            done[name] = _through(by_name[name], done.get(by_name[name].driver))
-    return tuple(done[name] for name in by_name), notes
-
-
-def _through(m: Mimic, driver: Mimic | None) -> Mimic:
-    """A mimic of a mimic as one of the joint that drives both."""
-    if driver is None:
-        return m
-    return Mimic(
-        joint=m.joint,
-        driver=driver.driver,
-        multiplier=m.multiplier * driver.multiplier,
-        offset=m.offset + m.multiplier * driver.offset,
-    )
