@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from discover.mechanism.geometry.screws import Array
 from discover.mechanism.local_dynamics import EXACT, LocalDynamics
@@ -84,6 +83,8 @@ def positive_factors(
     The misfit is in standard deviations for each predicted zero: about one, or below, if nothing
     but noise speaks against the tree.
     """
+    from scipy.optimize import least_squares  # imported late: half a second
+
     nv = len(parents)
     pattern = [(k, i) for k in range(nv) for i in _over(parents, k)]
     rows, columns = ([p[x] for p in pattern] for x in (0, 1))

@@ -64,6 +64,18 @@ def angles_of_matrix(rotation: np.ndarray) -> tuple[float, float, float]:
     return float(roll), float(pitch), float(yaw)
 
 
+def matrix_of_angles(roll: float, pitch: float, yaw: float) -> np.ndarray:
+    """The rotation matrix (3, 3) Rz(yaw) Ry(pitch) Rx(roll) of angles [rad], as URDF has it."""
+    (sr, cr), (sp, cp), (sy, cy) = ((np.sin(x), np.cos(x)) for x in (roll, pitch, yaw))
+    return np.array(
+        [
+            [cp * cy, sp * (sr * cy) - cr * sy, sp * (cr * cy) + sr * sy],
+            [cp * sy, sp * (sr * sy) + cr * cy, sp * (cr * sy) - sr * cy],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )
+
+
 def matrix_of_quaternion(quaternion: Array) -> Array:
     """Rotation matrices (n, 3, 3, B) of unit quaternions (n, 4, B), wxyz, child to parent.
 

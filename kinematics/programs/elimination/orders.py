@@ -8,12 +8,13 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from kinematics.programs.elimination.mechanism import Mechanism
 from kinematics.robot.joints import TURNING
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 OWN = "own"  # in the body's frame, its own joint included
 ABOVE = "above"  # in the parent's frame, before the siblings are added
@@ -45,6 +46,8 @@ def composite_order(model: Mechanism) -> Order:
 
 def equation_graph(robot: Any) -> nx.Graph:
     """The sparsity of the equations of motion: one node an acceleration or a wrench."""
+    import networkx as nx  # half a second, for what few ask for
+
     graph = nx.Graph(name=f"equations of motion of {robot.name}")
     for i, parent in enumerate(robot.parents):
         name = robot.joint_names[i]

@@ -17,7 +17,6 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
-import scipy.optimize
 import sympy
 import torch
 from torch import Tensor
@@ -300,9 +299,9 @@ def _optimised(law: Fit, numbers: list[float], answers: Answers) -> tuple[Fit, l
             torch.nan_to_num(fitted_with(x.tolist()).residual(answers), nan=1e3).flatten().numpy()
         )
 
-    found = scipy.optimize.least_squares(
-        residual, numbers, diff_step=1e-4, x_scale="jac", max_nfev=6
-    )
+    from scipy.optimize import least_squares  # imported late: half a second
+
+    found = least_squares(residual, numbers, diff_step=1e-4, x_scale="jac", max_nfev=6)
     return fitted_with(found.x.tolist()), found.x.tolist()
 
 
