@@ -2,7 +2,8 @@
 
 A URDF has no word for ball joints, which are refused, and none for gravity: readers take 9.81 m/s²
 along -z, so a robot with that much gravity along another direction is written with its base turned.
-Armature and springs are left out. Free joints are written as ``floating`` ones.
+Springs are left out, and armature where it is not what inertia of the body would be: a joint that
+turns on the base has it in its body. Free joints are written as ``floating`` ones.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
 import numpy as np
+import torch
 
 from kinematics.errors import RobotError
 from kinematics.formats.builder import UNLIMITED, untaken
 from kinematics.formats.written import Written, element
-from kinematics.robot.tree import Robot
+from kinematics.robot import joints
+from kinematics.robot.inertial_parameters import pack
+from kinematics.robot.tree import Robot, check_robot
 from kinematics.spatial.rotations import about_axis, angles_of_matrix, clean
 
 _TYPES = {
@@ -36,8 +40,14 @@ def to_urdf(robot: Robot, remarks: Sequence[str] = ()) -> str:
     state; forces that are left out are a warning too. RobotError, one line, for ball joints and
     for bodies without a mass and centre.
     """
+    check_robot(robot)
+    robot, absorbed = _with_rotors_in_bodies(robot)
     written = Written.of(robot, "URDF")
     robot = written.robot
+    if absorbed:
+        written.remarks.append(
+            f"the armature of {', '.join(absorbed)} is part of the inertia of what it turns"
+        )
     ball = next((i for i, kind in enumerate(robot.kinds) if kind == "spherical"), None)
     if ball is not None:
         raise RobotError(
@@ -62,6 +72,26 @@ def to_urdf(robot: Robot, remarks: Sequence[str] = ()) -> str:
             "leave them to the simulator"
         )
     return written.text(root, remarks)
+
+
+def _with_rotors_in_bodies(robot: Robot) -> tuple[Robot, list[str]]:
+    """The robot with the armature of joints that turn on the base as a disc on their bodies, which
+    turn about that axis only; and the names of these joints."""
+    pi, armature, names = robot.pi, robot.armature.detach().clone(), []
+    if not isinstance(pi, torch.Tensor) or pi.ndim != 2:
+        return robot, []
+    pi = pi.detach().clone()
+    for i in robot.independent_joints:
+        row = robot.v_slices[i].start
+        rotor = float(armature[row])
+        if robot.parents[i] >= 0 or robot.kinds[i] not in joints.TURNING or rotor <= 0:
+            continue
+        axis = robot.axes[i].detach().to("cpu", torch.float64).numpy()
+        disc = rotor / 2 * (np.eye(3) + np.outer(axis, axis))
+        pi[i] += torch.as_tensor(pack(0.0, np.zeros(3), disc)).to(pi)
+        armature[row] = 0.0
+        names.append(robot.joint_names[i])
+    return (robot.replace(pi=pi, armature=armature) if names else robot), names
 
 
 def _upright(written: Written) -> np.ndarray:

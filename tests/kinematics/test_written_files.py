@@ -206,8 +206,8 @@ def test_gravity_that_a_urdf_cannot_state():
 
 def test_forces_that_a_file_cannot_state_are_said_in_it():
     robot = kinematics.random_tree(3, seed=1, kinds=("revolute",))
-    sprung = robot.replace(armature=[0.1, 0.0, 0.0], stiffness=[0.0, 2.0, 0.0])
-    said = "not stated in this URDF: armature of joint0; stiffness of joint1"
+    sprung = robot.replace(armature=[0.1, 0.2, 0.0], stiffness=[0.0, 2.0, 0.0])
+    said = "not stated in this URDF: armature and stiffness of joint1"
     with pytest.warns(UserWarning, match=said):
         assert said in to_urdf(sprung)
     ball = kinematics.random_tree(2, seed=1, kinds=("spherical",))
@@ -219,6 +219,18 @@ def test_forces_that_a_file_cannot_state_are_said_in_it():
         assert said in to_mjcf(uneven)
     assert "smooth" in to_mjcf(robot.replace(friction=[0.1, 0, 0]))
     assert "<!-- by hand, as of - - today -->" in to_mjcf(robot, ["by hand, as of -- today"])
+
+
+def test_a_rotor_on_the_base_is_inertia_of_its_body():
+    for seed in (1, 2):
+        robot = kinematics.random_tree(4, 1.0, seed=seed, kinds=("revolute",))
+        on_base = torch.tensor([float(parent < 0) for parent in robot.parents])
+        geared = robot.replace(armature=5.0 * on_base)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            text = to_urdf(geared)
+        assert "the armature of joint0" in text
+        assert error(geared, text) < 1e-10
 
 
 def test_a_spring_of_a_free_joint_rests_where_it_did():
