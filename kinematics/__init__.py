@@ -35,16 +35,19 @@ from kinematics.formats.mjcf_writer import to_mjcf
 from kinematics.formats.urdf_writer import to_urdf
 from kinematics.loading import bundled, load
 from kinematics.programs.compile import compile_robot
+from kinematics.robot.actuation import Actuation, Stepping
 from kinematics.robot.inertial_parameters import from_log_cholesky, to_log_cholesky
 from kinematics.robot.joints import Mimic
 from kinematics.robot.random import family, random_state, random_tree
 from kinematics.robot.tree import Robot
 
 __all__ = [
+    "Actuation",
     "BaseParameters",
     "Mimic",
     "Robot",
     "RobotError",
+    "Stepping",
     "SymbolicBaseParameters",
     "Trajectory",
     "WorldlawError",

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from discover.errors import ModelError
+from kinematics import Actuation
 
 OUTPUTS = ("acceleration", "next_state")
 _CHUNK = 16384
@@ -33,6 +34,7 @@ class Dynamics(Protocol):
 class Answers:
     """Queries and their answers: q (n, nq), v, tau, a (n, nv); for step models also q', v'.
 
+    tau are joint forces; u (n, nu) the controls that made them, of a model that takes controls.
     Compared and hashed by identity, so that what was computed for a set can be kept with it.
     """
 
@@ -42,6 +44,12 @@ class Answers:
     a: Tensor
     q_next: Tensor | None = None
     v_next: Tensor | None = None
+    u: Tensor | None = None
+
+    @property
+    def commands(self) -> Tensor:
+        """What the model was asked with: its controls, or the joint forces."""
+        return self.tau if self.u is None else self.u
 
     def __len__(self) -> int:
         return len(self.q)
@@ -57,6 +65,7 @@ class Answers:
             a=self.a[rows],
             q_next=pick(self.q_next),
             v_next=pick(self.v_next),
+            u=pick(self.u),
         )
 
     def spaced(self, count: int) -> Tensor:
@@ -76,7 +85,8 @@ class Answers:
             columns = [getattr(p, name) for p in parts]
             return None if columns[0] is None else torch.cat(columns)
 
-        return Answers(**{n: join(n) for n in ("q", "v", "tau", "a", "q_next", "v_next")})  # type: ignore[arg-type]
+        names = ("q", "v", "tau", "a", "q_next", "v_next", "u")
+        return Answers(**{n: join(n) for n in names})  # type: ignore[arg-type]
 
 
 def relative_error(candidate: Tensor, reference: Tensor) -> float:
@@ -110,6 +120,8 @@ class BlackBox:
     model(q, v, tau) -> a, or -> (q_next, v_next) when outputs="next_state" with a step dt [s].
     Inputs are handed over as copies in the model's own dtype and on its own device; answers come
     back as float64 on the CPU. `queries` counts the rows asked, `seconds` the time they took.
+    With an `actuation`, tau (n, nu) of a query are controls: the model is asked with them, and
+    the answers say which joint forces they make.
 
     history   "row" or "call" where an answer depends on the query before it (in the batch, or in
               the same row of the call before); `ask` then puts every query `settling` times in a
@@ -127,6 +139,7 @@ class BlackBox:
         *,
         outputs: str = "acceleration",
         dt: float | None = None,
+        actuation: Actuation | None = None,
     ):
         if not callable(model):
             raise ModelError(
@@ -140,6 +153,7 @@ class BlackBox:
                 f"outputs='next_state' needs the model's time step: expected dt > 0, found {dt!r}"
             )
         self.model, self.nq, self.nv, self.outputs, self.dt = model, nq, nv, outputs, dt
+        self.actuation = actuation
         self._tally = _Tally()
         self._dtype, self._device = torch.float64, torch.device("cpu")
         if isinstance(model, torch.nn.Module):
@@ -202,11 +216,17 @@ class BlackBox:
         return Answers(
             q=q,
             v=v,
-            tau=tau,
             a=torch.empty_like(v),
             q_next=torch.empty_like(q) if steps else None,
             v_next=torch.empty_like(v) if steps else None,
+            **self._commanded(tau),
         )
+
+    def _commanded(self, tau: Tensor) -> dict[str, Tensor]:
+        """The joint forces of a query, and its controls where it has them."""
+        if self.actuation is None:
+            return {"tau": tau}
+        return {"tau": self.actuation.forces(tau), "u": tau}
 
     def after(
         self, before: Sequence[Tensor], now: Sequence[Tensor] | None, *, strict: bool = True
@@ -234,10 +254,10 @@ class BlackBox:
                 return Answers(
                     q=q,
                     v=v,
-                    tau=tau,
                     a=nothing,
                     q_next=torch.full_like(q, torch.nan) if steps else None,
                     v_next=nothing if steps else None,
+                    **self._commanded(tau),
                 )
             halves = (slice(None, n // 2), slice(n // 2, None))
             return Answers.concat([self._whatever(q[i], v[i], tau[i]) for i in halves])
@@ -259,7 +279,8 @@ class BlackBox:
                     f"the model changed its input {name} in place: copy it inside the model"
                 )
         if self.outputs == "acceleration":
-            return Answers(q=q, v=v, tau=tau, a=self._tensor(out, (len(q), self.nv), "a"))
+            a = self._tensor(out, (len(q), self.nv), "a")
+            return Answers(q=q, v=v, a=a, **self._commanded(tau))
         if not (isinstance(out, (tuple, list)) and len(out) == 2):
             raise ModelError(
                 f"expected (q_next, v_next) from a next-state model, found {type(out).__name__}"
@@ -268,7 +289,7 @@ class BlackBox:
         v_next = self._tensor(out[1], (len(q), self.nv), "v_next")
         assert self.dt is not None
         a = (v_next - v) / self.dt
-        return Answers(q=q, v=v, tau=tau, a=a, q_next=q_next, v_next=v_next)
+        return Answers(q=q, v=v, a=a, q_next=q_next, v_next=v_next, **self._commanded(tau))
 
     def _tensor(self, out, shape: tuple[int, int], name: str) -> Tensor:
         if not isinstance(out, (Tensor, np.ndarray)):

@@ -1,4 +1,4 @@
-"""The region of states in which a model is examined: a box in q, v and tau."""
+"""The region of states in which a model is examined: a box in q, v and the controls."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Region:
-    """A box of configurations, velocities and joint forces.
+    """A box of configurations, velocities and joint forces, or of controls in their place.
 
     Each of q [rad | m], v [rad/s | m/s] and tau [N·m | N] is one of
 
@@ -48,6 +48,10 @@ class Region:
     and spherical joints are offsets in the tangent space at the neutral configuration:
     q = integrate(robot, neutral, offset).
 
+    Where a model is asked with controls that are not the joint forces themselves (motors with
+    gears, fewer of them than joints, servos), `u` is given in the place of `tau`, one value a
+    control, in the controls' own units. It then stands in `region.tau` as well.
+
     After construction `region.q`, `.v` and `.tau` are `Bounds(low, high)` of float64 tensors;
     `resolve(nv)` widens scalars to (nv,). Raises RegionError where a side is not finite, the
     region is inside out, or lengths do not agree.
@@ -55,30 +59,46 @@ class Region:
 
     q: Any
     v: Any
-    tau: Any
+    tau: Any = None
+    u: Any = None
 
     def __post_init__(self) -> None:
-        for group in GROUPS:
-            object.__setattr__(self, group, _bounds(group, getattr(self, group)))
-        lengths = {g: getattr(self, g).low.shape[0] for g in GROUPS if getattr(self, g).low.ndim}
+        if (self.tau is None) == (self.u is None):
+            found = "neither" if self.tau is None else "both"
+            raise RegionError(
+                f"region: expected one of tau (joint forces) and u (controls), found {found}"
+            )
+        commanded = "u" if self.tau is None else "tau"
+        for group, name in zip(GROUPS, ("q", "v", commanded), strict=True):
+            object.__setattr__(self, group, _bounds(name, getattr(self, name)))
+        if self.u is not None:
+            object.__setattr__(self, "u", self.tau)
+        counted = GROUPS if self.u is None else GROUPS[:2]
+        lengths = {g: getattr(self, g).low.shape[0] for g in counted if getattr(self, g).low.ndim}
         if len(set(lengths.values())) > 1:
             found = ", ".join(f"{g} has {n}" for g, n in lengths.items())
             raise RegionError(
-                f"region: expected one length for q, v and tau, found {found}; "
-                "give each a scalar or one value a joint coordinate"
+                f"region: expected one length for {', '.join(counted[:-1])} and {counted[-1]}, "
+                f"found {found}; give each a scalar or one value a joint coordinate"
             )
 
     @property
     def nv(self) -> int | None:
         """How many velocity coordinates the region's vectors have; None if it has scalars only."""
-        for group in GROUPS:
+        for group in GROUPS if self.u is None else GROUPS[:2]:
             low = getattr(self, group).low
             if low.ndim:
                 return int(low.shape[0])
         return None
 
-    def resolve(self, nv: int) -> Region:
-        """The same region with every side of shape (nv,); RegionError where it does not fit."""
+    @property
+    def nu(self) -> int | None:
+        """How many controls the region names; None where it has a scalar for all of them."""
+        return int(self.tau.low.shape[0]) if self.tau.low.ndim else None
+
+    def resolve(self, nv: int, nu: int | None = None) -> Region:
+        """The same region with every side of shape (nv,), that of the controls (nu,), which is nv
+        unless it is given; RegionError where it does not fit."""
         if nv < 1:
             raise RegionError(f"region: expected at least one joint coordinate, found nv = {nv}")
         if self.nv is not None and self.nv != nv:
@@ -86,39 +106,49 @@ class Region:
                 f"region: expected {nv} values a vector (the robot's nv), found {self.nv}; "
                 "give a scalar or one value a joint coordinate"
             )
+        commands = nv if nu is None else nu
+        if self.nu is not None and self.nu != commands:
+            raise RegionError(
+                f"region: expected {commands} controls, found {self.nu}; give a scalar or one "
+                "value a control"
+            )
         sides = {}
-        for group in GROUPS:
+        for group, name, n in zip(GROUPS, self._names, (nv, nv, commands), strict=True):
             bounds = getattr(self, group)
-            sides[group] = (bounds.low.expand(nv).clone(), bounds.high.expand(nv).clone())
+            sides[name] = (bounds.low.expand(n).clone(), bounds.high.expand(n).clone())
         return Region(**sides)
+
+    @property
+    def _names(self) -> tuple[str, str, str]:
+        return GROUPS if self.u is None else (*GROUPS[:2], "u")
 
     def scaled(self, factor: float, groups: Sequence[str] = GROUPS) -> Region:
         """The region widened `factor`-fold about its centre, in the named groups only."""
         sides = {}
-        for group in GROUPS:
+        for group, name in zip(GROUPS, self._names, strict=True):
             bounds = getattr(self, group)
             k = factor if group in groups else 1.0
             half = bounds.half_width * k
-            sides[group] = (bounds.centre - half, bounds.centre + half)
+            sides[name] = (bounds.centre - half, bounds.centre + half)
         return Region(**sides)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists, for TOML and JSON; `from_dict` gives the same region back."""
-        return {group: _plain(getattr(self, group)) for group in GROUPS}
+        return {n: _plain(getattr(self, g)) for g, n in zip(GROUPS, self._names, strict=True)}
 
     @classmethod
     def from_dict(cls, entries: Mapping[str, Any]) -> Region:
-        """From a mapping with exactly the keys q, v and tau."""
-        unknown = [str(key) for key in entries if key not in GROUPS]
-        missing = [group for group in GROUPS if group not in entries]
-        if unknown or missing:
+        """From a mapping with exactly the keys q, v and tau, or q, v and u."""
+        if set(entries) not in (set(GROUPS), {*GROUPS[:2], "u"}):
             found = ", ".join(map(str, entries)) or "nothing"
-            raise RegionError(f"region: expected the keys q, v and tau, found {found}")
+            raise RegionError(
+                f"region: expected the keys q, v and tau (or u, of controls), found {found}"
+            )
         return cls(**entries)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Region:
-        """From a TOML file with q, v and tau at its top level or in a table `[region]`."""
+        """From a TOML file with q, v and tau (or u) at its top level or in a table `[region]`."""
         try:
             entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:

@@ -32,7 +32,8 @@ Array = NDArray[np.float64]
 
 
 class Batch(NamedTuple):
-    """States and joint forces: q (B, nq), v (B, nv), tau (B, nv)."""
+    """States and what is commanded there: q (B, nq), v (B, nv), and tau (B, nv), the joint forces,
+    or (B, nu), the controls of a region that names controls."""
 
     q: Tensor
     v: Tensor
@@ -74,7 +75,8 @@ def sample(
     if n < 1:
         raise RegionError(f"sample: expected at least one sample, found {n}")
     nv = _nv(robot)
-    box = region.resolve(nv)
+    box = _resolved(region, nv)
+    width = 2 * nv + box.nu
     rng = np.random.default_rng(seed)
     if design == "trajectories":
         if isinstance(robot, int):
@@ -88,9 +90,9 @@ def sample(
         with warnings.catch_warnings():
             # scipy warns where n is no power of two; the balance of a prefix is still good.
             warnings.simplefilter("ignore", UserWarning)
-            unit = 2 * qmc.Sobol(3 * nv, scramble=True, seed=rng).random(n) - 1
+            unit = 2 * qmc.Sobol(width, scramble=True, seed=rng).random(n) - 1
     else:
-        unit = rng.uniform(-1.0, 1.0, (n, 3 * nv))
+        unit = rng.uniform(-1.0, 1.0, (n, width))
     if design == "full_circle":
         half = box.q.half_width.numpy()
         unit[:, :nv] *= np.where(_angles(robot, nv), math.pi / half, 1.0)
@@ -131,20 +133,20 @@ def shell(
     if n < 1:
         raise RegionError(f"shell: expected at least one sample, found {n}")
     nv = _nv(robot)
-    box = region.resolve(nv)
+    box = _resolved(region, nv)
     rng = np.random.default_rng(seed)
-    unit = rng.uniform(-1.0, 1.0, (n, 3 * nv))
+    unit = rng.uniform(-1.0, 1.0, (n, 2 * nv + box.nu))
     radius = rng.uniform(inner, outer, (n, 1))
-    for k, group in enumerate(GROUPS):
-        if axis in ("joint", group):
-            unit[:, k * nv : (k + 1) * nv] = _surface(rng, n, nv) * radius
+    for group, columns in zip(GROUPS, _columns(box), strict=True):
+        if axis in ("joint", group) and columns.stop > columns.start:
+            unit[:, columns] = _surface(rng, n, columns.stop - columns.start) * radius
     return _place(box, robot, unit, dtype, device)
 
 
 def distance(region: Region, robot: Robot | int, batch: Batch) -> Distance:
     """How far each state of the batch is from the region's centre, in half-widths (max-norm)."""
     nv = _nv(robot)
-    box = region.resolve(nv)
+    box = _resolved(region, nv)
     offset = torch.as_tensor(batch.q)
     if not isinstance(robot, int) and robot.nq != robot.nv:
         from kinematics import difference
@@ -162,6 +164,19 @@ def distance(region: Region, robot: Robot | int, batch: Batch) -> Distance:
 
 def _nv(robot: Robot | int) -> int:
     return robot if isinstance(robot, int) else robot.nv
+
+
+def _resolved(region: Region, nv: int) -> Region:
+    """The region with one value a coordinate, and one a control where it has controls."""
+    return region.resolve(nv, nv if region.u is None else region.nu)
+
+
+def _columns(box: Region) -> tuple[slice, slice, slice]:
+    """Which columns of a draw belong to q, v and what is commanded."""
+    nv, nu = box.nv, box.nu
+    assert nv is not None
+    assert nu is not None
+    return slice(0, nv), slice(nv, 2 * nv), slice(2 * nv, 2 * nv + nu)
 
 
 def _surface(rng: np.random.Generator, n: int, dimensions: int) -> Array:
@@ -189,12 +204,11 @@ def _place(
     dtype: torch.dtype,
     device: torch.device | str,
 ) -> Batch:
-    """Map (n, 3 nv) coordinates in half-widths to states; q goes through the tangent space."""
-    nv = unit.shape[1] // 3
+    """Map (n, 2 nv + nu) coordinates in half-widths to states; q goes through the tangent space."""
     placed = []
-    for k, group in enumerate(GROUPS):
+    for group, columns in zip(GROUPS, _columns(box), strict=True):
         bounds = getattr(box, group)
-        part = torch.from_numpy(np.ascontiguousarray(unit[:, k * nv : (k + 1) * nv]))
+        part = torch.from_numpy(np.ascontiguousarray(unit[:, columns]))
         placed.append(bounds.centre + bounds.half_width * part)
     q, v, tau = placed
     if not isinstance(robot, int) and robot.nq != robot.nv:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import Answers, BlackBox, Dynamics
 from discover.blackbox.sampling import AXES, Batch
-from discover.blackbox.support import Support
+from discover.blackbox.support import Box, Support, in_joint_forces
 from kinematics import Robot
 
 
@@ -60,6 +61,8 @@ class QuerySession:
     label_noise     (nv,) standard deviation of the noise in the accelerations that the model was
                     trained on [rad/s² | m/s²], where it is known
     training        the samples that the model was trained on, where they are known
+    step            how accelerations make the steps of a model that answers with next states
+                    (`laws.rigid_body.step_map.StepMap`), once it is found
     geometry_known  False where the robot's geometry was inferred and some of it is a guess: other
                     guesses may have possible bodies where this one has none
     """
@@ -72,6 +75,7 @@ class QuerySession:
     answers: dict[str, Answers] = field(default_factory=dict)
     label_noise: Tensor | None = None
     training: Answers | None = None
+    step: Any = None
     geometry_known: bool = True
 
     def with_budget(self, budget: Budget) -> QuerySession:
@@ -87,7 +91,25 @@ class QuerySession:
         """A session in which a law that agrees with the model to the last digit is queried in its
         place: queries of a law cost nothing."""
         model = self.blackbox
-        return replace(self, blackbox=BlackBox(law, model.nq, model.nv), answers=dict(self.answers))
+        support = self.support
+        if model.actuation is not None:
+            support = Box(robot=self.robot, region=in_joint_forces(support.region, model.actuation))
+        return replace(
+            self,
+            blackbox=BlackBox(law, model.nq, model.nv),
+            support=support,
+            answers=dict(self.answers),
+        )
+
+    @property
+    def controlled(self) -> bool:
+        """Whether the model is asked with controls that are not the joint forces."""
+        return self.blackbox.actuation is not None
+
+    def forced(self, batch: Batch) -> Batch:
+        """The states of a batch with the joint forces that its controls make."""
+        actuation = self.blackbox.actuation
+        return batch if actuation is None else batch._replace(tau=actuation.forces(batch.tau))
 
     def inside(self, name: str, n: int) -> Answers:
         """Answers to n states of the support, cached under `name`; only missing ones are asked."""
@@ -132,7 +154,7 @@ class QuerySession:
         return kinematics.integrate(self.robot, q, offset, 1.0)
 
     def half_widths(self, group: str) -> Tensor:
-        """Half-widths of the region in q, v or tau (nv,)."""
+        """Half-widths of the region in q or v (nv,), or in tau (nv,) or the controls (nu,)."""
         return getattr(self.support.region, group).half_width
 
     def _stream(self, name: str) -> int:

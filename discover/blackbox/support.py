@@ -15,7 +15,7 @@ from torch import Tensor
 import kinematics
 from discover.blackbox import sampling
 from discover.blackbox.region import GROUPS, Bounds, Region
-from kinematics import Robot
+from kinematics import Actuation, Robot
 
 _JITTER = 0.02  # half-widths: questions lie between recorded states, not on them
 
@@ -32,6 +32,23 @@ class Support(Protocol):
 
     def shell(self, axis: str, inner: float, outer: float, n: int, seed: int) -> sampling.Batch:
         """n states whose distance along `axis` lies between inner and outer."""
+
+
+def in_joint_forces(region: Region, actuation: Actuation) -> Region:
+    """The box of joint forces that the controls of a region make; a joint that none of them drives
+    gets a share of what the others get, for the law that is asked there knows all of them."""
+    box = region.tau
+    low, high = (x.expand(actuation.nu) for x in (box.low, box.high))
+    ends = torch.maximum(torch.minimum(torch.stack([low, high]), actuation.high), actuation.low)
+    forces = actuation.gain * ends + actuation.offset
+    centre, half = forces.mean(0) @ actuation.arms, (forces[1] - forces[0]).abs() / 2
+    width = half @ actuation.arms.abs()
+    least = _UNDRIVEN * float(width.max()) or 1.0
+    width = width.clamp_min(least)
+    return Region(q=region.q, v=region.v, tau=(centre - width, centre + width))
+
+
+_UNDRIVEN = 0.1  # of the largest half-width in joint forces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +81,20 @@ class Recorded:
     tau: Tensor
 
     @classmethod
-    def of(cls, robot: Robot, q: Tensor, v: Tensor, tau: Tensor) -> Recorded:
-        """The support of recorded states; its region spans the middle 99 % of each coordinate."""
+    def of(
+        cls, robot: Robot, q: Tensor, v: Tensor, tau: Tensor, *, controls: bool = False
+    ) -> Recorded:
+        """The support of recorded states; its region spans the middle 99 % of each coordinate.
+        With `controls`, tau (n, nu) are controls and not joint forces."""
         offset = kinematics.difference(robot, robot.neutral().expand(len(q), -1), q)
         sides = {}
-        for name, x in zip(GROUPS, (offset, v, tau), strict=True):
+        names = (*GROUPS[:2], "u" if controls else "tau")
+        for name, x in zip(names, (offset, v, tau), strict=True):
             low, high = torch.quantile(x, torch.tensor([0.005, 0.995], dtype=x.dtype), dim=0)
             width = (high - low).clamp_min(1e-6 * float((high - low).max()) + 1e-12)
             sides[name] = Bounds(low, low + width)
-        return cls(robot=robot, region=Region(**sides).resolve(robot.nv), q=q, v=v, tau=tau)
+        region = Region(**sides).resolve(robot.nv, tau.shape[-1])
+        return cls(robot=robot, region=region, q=q, v=v, tau=tau)
 
     def inside(self, n: int, seed: int) -> sampling.Batch:
         """n recorded states, each moved by a little so that none is met exactly."""

@@ -209,7 +209,7 @@ def outcome(
     drawn = curves(session, law, held_out)
     same = max(relative(law, x) for x in (held_out, *laws.sets.far)) < SAME
     return Outcome(
-        session=session.of_law(law.predict) if same and law.integrator is None else session,
+        session=session.of_law(law.predict) if same and law.step is None else session,
         law=law,
         values=measurements.values,
         curves=drawn,

@@ -210,7 +210,7 @@ def _with_parts(
     far = [session.answers[k] for k in shells if k in session.answers]
     fresh = Answers.concat(far) if far else held_out[:0]
     fresh = fresh[torch.isfinite(fresh.a).all(-1)]
-    others = [f for f in tried if f.integrator == law.integrator]
+    others = [f for f in tried if f.step == law.step]
     if law.family.terms or law.family.non_additive:
         others.append(plain_rigid_body(law, inside))
     front = front_of_fits([law, *others], held_out, fresh)

@@ -40,6 +40,7 @@ class UnlistedTerms(Hypothesis):
 
     def extend(self, session: QuerySession, laws: Laws, level: float) -> Laws:
         """The better of the listed and the unlisted terms."""
+        disputed = _disputed_states(session)
         search = best_listed_or_searched(
             laws.physics,
             laws.extended,
@@ -47,8 +48,8 @@ class UnlistedTerms(Hypothesis):
             laws.sets.tested,
             floor=level,
             limit=MAX_TERMS,
-            pool=_disputed_states(session),
-            ask=lambda batch: session.blackbox.ask(*batch, strict=False),
+            pool=session.forced(disputed),
+            ask=lambda rows: session.ask(*(x[rows] for x in disputed)),
         )
         return replace(
             laws,

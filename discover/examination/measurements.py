@@ -181,7 +181,7 @@ def resolution_of(
 
 def regime_switch_apart(session: QuerySession, laws: Laws) -> Laws:
     """The laws, with an extended law that begins outside the region taken for two laws."""
-    if laws.extended is laws.physics or laws.extended.integrator is not None:
+    if laws.extended is laws.physics or laws.extended.step is not None:
         return laws
     switch = regime_switch.measure(session, laws.extended, laws.local, laws.sets.inside)
     if switch is None:

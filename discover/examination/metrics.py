@@ -15,7 +15,7 @@ from discover.blackbox.session import AXES, QuerySession
 from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.consistency import Completion
 from discover.laws.rigid_body.family import Family
-from discover.laws.rigid_body.fit import Fit, fit, fit_step_map
+from discover.laws.rigid_body.fit import Fit, fit
 from discover.probes.noise import NoiseFloor
 from discover.probes.reach import EDGES, curves, edge, reach, relative, tolerance
 
@@ -28,11 +28,8 @@ _NO_WORSE = threshold("examination.no_axis_worse")
 
 
 def fit_answers(session: QuerySession, family: Family, answers: Answers, scale, start=None) -> Fit:
-    """The member of a family closest to the answers: through an integrator for step models."""
-    if session.blackbox.outputs == "next_state":
-        assert session.blackbox.dt is not None
-        return fit_step_map(family, answers, session.blackbox.dt, scale=scale, start=start)
-    return fit(family, answers, scale=scale, start=start)
+    """The member of a family closest to the answers: through the step of a model of next states."""
+    return fit(family, answers, scale=scale, start=start, step=session.step)
 
 
 def worst_error(law: Fit, sets: list[Answers], noise: NoiseFloor) -> float:

@@ -169,8 +169,8 @@ def _unlisted(robot: Robot, region: Region) -> list[Term]:
 def _effect(law: Fit, answers: Answers, terms: Sequence[Term]) -> tuple[Tensor, Tensor]:
     """(slopes of the law's own parameters, effects of the terms), rows (n·nv), standardised."""
     family = law.family
-    q, v = evaluation_point(answers, family.robot, law.integrator, law.dt)
-    design = design_of(family, answers, law.integrator, law.dt)
+    q, v = evaluation_point(answers, family.robot, law.step)
+    design = design_of(family, answers, law.step)
     r = torch.nan_to_num(law.residual(answers), nan=0.0, posinf=0.0, neginf=0.0)
     a = torch.nan_to_num(answers.a - r * law.scale, nan=0.0, posinf=0.0, neginf=0.0)
     extra = forces(terms, q, v, a, answers.tau, family.bodies)

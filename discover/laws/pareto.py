@@ -123,12 +123,12 @@ def with_distinguishing_queries(
 def decide_ties(
     candidates: Sequence[Candidate],
     pool: Batch,
-    ask: Callable[[Batch], Answers],
+    ask: Callable[[list[int]], Answers],
     floor: float,
 ) -> tuple[Candidate, ...]:
     """Near ties after queries where they differ, the better law first.
 
-    pool: states and joint forces to choose queries from; ask: the model; floor: the scatter of its
+    pool: states and joint forces to choose queries from; ask: the model's answers to rows of it; floor: the scatter of its
     answers (standardised). Nothing is asked where the laws nowhere differ by more than the answers
     scatter. A law moves ahead only if the answers favour it clearly, beyond its own length.
     """
@@ -144,7 +144,7 @@ def decide_ties(
         gap = torch.nan_to_num(gap, nan=0.0, posinf=0.0)
         rows += gap.argsort(descending=True, stable=True)[:_QUERIES].tolist()
     chosen = list(dict.fromkeys(rows))
-    answers = ask(Batch(*(x[chosen] for x in pool)))
+    answers = ask(chosen)
 
     def misfit(c: Candidate) -> float:
         r = torch.nan_to_num(c.fit.residual(answers), nan=1e6).abs() / max(floor, 1e-9)

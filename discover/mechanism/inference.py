@@ -275,7 +275,11 @@ def infer_robot_from_steps(blackbox: BlackBox, region: Region, seed: int = 0) ->
         sampler = DynamicsSampler(blackbox=blackbox, region=region, seed=seed + 1)
         training, _ = training_answers(sampler, inferred.exact, inferred.order)
         assert blackbox.dt is not None
-        law = fit_step_map(Family.of(inferred.exact), training, blackbox.dt)
+        scale, held_out = spread(training), torch.arange(len(training)) % 5 == 4
+        step = find_step(
+            inferred.exact, training[~held_out], training[held_out], blackbox.dt, scale=scale
+        ).step
+        law = fit(Family.of(inferred.exact), training, scale=scale, step=step)
         again = infer_robot(StepCorrectedBlackBox(blackbox, law, inferred.order), region, seed)
         if again.tree.noise > _STEP_GAIN * inferred.tree.noise:
             break

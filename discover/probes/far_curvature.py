@@ -16,6 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from discover.blackbox.sampling import Batch
 from discover.blackbox.session import QuerySession
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import bound, threshold, whole
@@ -127,8 +128,9 @@ def _bends(
             q = session.move(q, (centre + offset) * unit)
         else:
             v = v + (centre + offset) * unit
-        states = (q, v, batch.tau)
-        answers.append(session.ask(*states).a if law is None else law.predict(*states))
+        states = Batch(q, v, batch.tau)
+        at = states if law is None else session.forced(states)
+        answers.append(session.ask(*at).a if law is None else law.predict(*at))
     low, middle, high = answers
     return (high - 2 * middle + low) / scale
 

@@ -103,7 +103,7 @@ def _look(session: QuerySession, x: Answers, scale: Tensor, rounds: int, above: 
 
 
 def _asked(session: QuerySession, x: Answers) -> Tensor:
-    return session.ask(x.q, x.v, x.tau).a
+    return session.ask(x.q, x.v, x.commands).a
 
 
 def _beyond(changes: list[Tensor], scale: Tensor, expected: float, above: float) -> float:

@@ -46,17 +46,35 @@ class InertiaMisfit(Probe):
 
 def _response(session: QuerySession, q: Tensor, tau: Tensor) -> Tensor:
     """∂a/∂tau · tau at rest (n, nv), by a central difference of full size."""
-    still = torch.zeros_like(tau)
-    answers = session.ask(torch.cat([q, q]), torch.cat([still, still]), torch.cat([tau, -tau])).a
+    still = torch.zeros(2 * len(q), session.robot.nv, dtype=q.dtype)
+    answers = session.ask(torch.cat([q, q]), still, torch.cat([tau, -tau])).a
     return (answers[: len(q)] - answers[len(q) :]) / 2
 
 
 def _misfit(session: QuerySession, law: Fit, q: Tensor, tau: Tensor) -> float:
-    still = torch.zeros_like(tau)
-    H, _ = law.family.inertia_and_bias(law.theta, q, still, still)
+    at_rest = torch.zeros(len(q), session.robot.nv, dtype=q.dtype)
+    H, _ = law.family.inertia_and_bias(law.theta, q, at_rest, at_rest)
     force = (H @ _response(session, q, tau).unsqueeze(-1)).squeeze(-1)
-    size = session.half_widths("tau")
-    return _median(((force - tau) / size).norm(dim=-1) / (tau / size).norm(dim=-1))
+    applied = _applied(session, tau)
+    size = _size(session, applied)
+    return _median(((force - applied) / size).norm(dim=-1) / (applied / size).norm(dim=-1))
+
+
+def _applied(session: QuerySession, commands: Tensor) -> Tensor:
+    """The part of the joint forces that turns round with the commands."""
+    actuation = session.blackbox.actuation
+    if actuation is None:
+        return commands
+    return (actuation.forces(commands) - actuation.forces(-commands)) / 2
+
+
+def _size(session: QuerySession, applied: Tensor) -> Tensor:
+    """What joint forces are measured by (nv,): the region's half-widths, or, of a model with
+    controls, the largest that the joint has or, where it has none, that any has."""
+    if not session.controlled:
+        return session.half_widths("tau")
+    size = applied.abs().amax(0)
+    return torch.where(size > 0, size, size.max().clamp_min(1e-300))
 
 
 def _settles(session: QuerySession, q: Tensor, tau: Tensor) -> bool:

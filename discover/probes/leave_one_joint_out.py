@@ -50,8 +50,7 @@ def law_of_the_others(law: Fit, answers: Answers, held: Answers) -> LawOfOthers 
             answers,
             start=law.theta,
             scale=scale,
-            integrator=law.integrator,
-            dt=law.dt,
+            step=law.step,
         )
         r = again.residual(held)[:, [i for i in range(nv) if i != j]]
         error = float(r.square().mean().sqrt()) if bool(torch.isfinite(r).all()) else float("inf")

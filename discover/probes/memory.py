@@ -34,10 +34,10 @@ class FrozenSteps(Probe):
 
         def step(group: str) -> Tensor:
             width = _TINY * session.half_widths(group)
-            shape = (len(few), session.robot.nv)
+            shape = (len(few), len(width))
             return width * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-        q, v, tau = session.move(few.q, step("q")), few.v + step("v"), few.tau + step("tau")
+        q, v, tau = session.move(few.q, step("q")), few.v + step("v"), few.commands + step("tau")
         frozen = (session.ask(q, v, tau).a - few.a).abs() <= _ROUNDING * subject.law.scale
         return {Name.FROZEN_STEPS: float(frozen.all(-1).double().mean())}
 
@@ -66,7 +66,7 @@ class TrainingMemory(Probe):
         generator = torch.Generator().manual_seed(session.seed + 43)
         samples = training[torch.randperm(len(training), generator=generator)[:_MAX_ROWS]]
         label = law.residual(samples)
-        answer = law.residual(session.ask(samples.q, samples.v, samples.tau))
+        answer = law.residual(session.ask(samples.q, samples.v, samples.commands))
         visible = float(label.square().mean().sqrt()) > _LABELS_KNOWN * subject.noise.own
         fresh_error, sample_error = (
             r.square().mean(-1).sqrt() for r in (law.residual(fresh), answer)
@@ -87,7 +87,7 @@ def _coordinates(session: QuerySession, x: Answers) -> np.ndarray:
     h = [session.half_widths(g) for g in ("v", "tau")]
     width = session.half_widths("q")
     q = x.q / width if x.q.shape[-1] == len(width) else x.q / width.mean()
-    return torch.cat([q, x.v / h[0], x.tau / h[1]], -1).numpy()
+    return torch.cat([q, x.v / h[0], x.commands / h[1]], -1).numpy()
 
 
 def _correlation(x: Tensor, y: Tensor) -> float:

@@ -59,7 +59,7 @@ def measure(session: QuerySession, inside: Answers, scale: Tensor) -> NoiseFloor
         return NoiseFloor(random=0.0, rounding=rounding, sigma=still, labels=labels)
     few = inside[:_POINTS]
     answers = session.ask(
-        few.q.repeat(_REPEATS, 1), few.v.repeat(_REPEATS, 1), few.tau.repeat(_REPEATS, 1)
+        few.q.repeat(_REPEATS, 1), few.v.repeat(_REPEATS, 1), few.commands.repeat(_REPEATS, 1)
     ).a.reshape(_REPEATS, len(few), -1)
     sigma = answers.var(0).mean(0).sqrt()
     random = float((sigma / scale).square().mean().sqrt())
@@ -78,7 +78,7 @@ def _label_noise(session: QuerySession, scale: Tensor) -> float:
 
 
 def _repeats_itself(session: QuerySession, few: Answers) -> bool:
-    again = session.ask(few.q, few.v, few.tau)
+    again = session.ask(few.q, few.v, few.commands)
     return torch.equal(again.a, few.a)
 
 

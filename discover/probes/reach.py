@@ -139,7 +139,7 @@ def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float 
 
 
 def _states(answers: Answers) -> sampling.Batch:
-    return sampling.Batch(answers.q, answers.v, answers.tau)
+    return sampling.Batch(answers.q, answers.v, answers.commands)
 
 
 def _off(law: Fit, answers: Answers, tolerance: float) -> Tensor:
@@ -150,10 +150,10 @@ def _off(law: Fit, answers: Answers, tolerance: float) -> Tensor:
 
 def _single_joint_rays(session: QuerySession, axis: str) -> sampling.Batch:
     """Ends of rays along each joint alone, both ways, from random states of the region."""
-    nv = session.robot.nv
-    start = session.draw("rays", 2 * nv)
-    unit = torch.cat([torch.eye(nv), -torch.eye(nv)]).to(torch.float64)
-    neutral = session.robot.neutral().to(torch.float64).expand(2 * nv, -1)
+    n = len(session.half_widths(axis))
+    start = session.draw("rays", 2 * n)
+    unit = torch.cat([torch.eye(n), -torch.eye(n)]).to(torch.float64)
+    neutral = session.robot.neutral().to(torch.float64).expand(2 * n, -1)
     moved = {"q": kinematics.difference(session.robot, neutral, start.q)}
     moved |= {"v": start.v, "tau": start.tau}
     side = getattr(session.support.region, axis)

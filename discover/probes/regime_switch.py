@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from discover.blackbox.contract import Answers
+from discover.blackbox.sampling import Batch
 from discover.blackbox.session import QuerySession
 from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.fit import Fit
@@ -75,7 +76,7 @@ def _departures(session: QuerySession, law: Fit, rigid: Fit, axis: str) -> list[
         session.support.shell(axis, radius, radius + _THIN, _STATES, session.seed + 103)
         for radius in _RADII
     ]
-    x = [torch.cat(group) for group in zip(*shells, strict=True)]
+    x = session.forced(Batch(*(torch.cat(group) for group in zip(*shells, strict=True))))
     r = (law.predict(*x) - rigid.predict(*x)) / rigid.scale
     sizes = r.square().mean(-1).reshape(len(_RADII), _STATES).mean(-1).sqrt()
     return torch.nan_to_num(sizes, nan=math.inf, posinf=math.inf).tolist()

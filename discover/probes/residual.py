@@ -24,7 +24,7 @@ _SMOOTH = 1e-2  # ridge of the kernels
 
 def torque_residual(fitted: Fit, answers: Answers) -> np.ndarray:
     """tau - (H a + bias + terms) of the law at the model's accelerations (n, nv)."""
-    q, v = evaluation_point(answers, fitted.family.robot, fitted.integrator, fitted.dt)
+    q, v = evaluation_point(answers, fitted.family.robot, fitted.step)
     H, b = fitted.family.inertia_and_bias(fitted.theta, q, v, answers.tau)
     force = (H @ answers.a.unsqueeze(-1)).squeeze(-1) + b
     return (answers.tau - force).numpy()

@@ -23,6 +23,7 @@ import torch
 from kinematics.errors import RobotError
 from kinematics.formats.builder import RobotBuilder
 from kinematics.formats.mimics import independent_mimics
+from kinematics.formats.mjcf_actuators import actuation_of, of_independent, stepping_of
 from kinematics.formats.plausibility import LinkInertia, unit_doubts
 from kinematics.robot import inertial_parameters, joints
 from kinematics.robot.joints import Mimic
@@ -73,14 +74,19 @@ def robot_from_mjcf(
         notes.append(
             f"{len(mimic)} joints follow others exactly here; MuJoCo holds them by soft constraints"
         )
-    return tree.out.robot(
+    robot = tree.out.robot(
         _text(tree.names, 0) or (path.stem if path is not None else "mjcf"),
         joint_terms=joint_terms,
         gravity=model.opt.gravity,
         base_name="world",
         mimic=mimic,
-        notes=tuple(notes),
+        stepping=stepping_of(model),
     )
+    actuation, unread = (None, []) if tree.added_base else actuation_of(model)
+    if mimic and actuation is not None:
+        actuation, more = of_independent(actuation, robot)
+        unread += more
+    return robot.replace(actuation=actuation, notes=(*notes, *unread))
 
 
 def _compile(text: bytes, path: Path | None, label: str) -> tuple[Any, list[str]]:
@@ -157,8 +163,6 @@ def _left_out(model: Any, label: str, tree_only: bool, joint_terms: bool) -> lis
         serious.append("the drag of a fluid")
     if np.any(model.body_gravcomp):
         serious.append("gravity compensation")
-    if model.nu:
-        harmless.append(f"{model.nu} actuators (forces act on the joints)")
     if serious and not tree_only:
         raise RobotError(
             f"expected a tree of rigid bodies, found {', '.join(serious)} in {label}; "
@@ -219,7 +223,8 @@ class _Tree:
         )
         # for each MJCF body: the moving body that carries it and its frame's placement there
         self.carrier: list[tuple[int, np.ndarray, np.ndarray]] = [(-1, np.eye(3), np.zeros(3))]
-        if free and not any(model.jnt_type == 0):
+        self.added_base = free and not any(model.jnt_type == 0)
+        if self.added_base:
             root = self.out.free_root("world")
             self.out.coordinates("free")
             self.carrier[0] = (root, np.eye(3), np.zeros(3))

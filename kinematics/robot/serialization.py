@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kinematics.errors import RobotError
+from kinematics.robot.actuation import Actuation, Stepping
 from kinematics.robot.joints import Mimic
 
 
@@ -22,6 +23,12 @@ def describe(robot: Any) -> dict[str, Any]:
         value = getattr(robot, f.name)
         if isinstance(value, Tensor):
             value = _encode(value.detach().cpu().to(torch.float64).tolist())
+        if f.name in ("actuation", "stepping") and value is None:
+            continue  # as in descriptions that were written before robots had them
+        if isinstance(value, Actuation):
+            value = value.to_dict()
+        if isinstance(value, Stepping):
+            value = asdict(value)
         if f.name == "mimic":
             value = [asdict(m) for m in value]
         out[f.name] = list(value) if isinstance(value, tuple) else value
@@ -66,8 +73,12 @@ def _field(name: str, value: Any, is_array: bool) -> Any:
             return [int(x) for x in value]
         if name == "mimic":
             return tuple(Mimic(**m) for m in value)
+        if name == "actuation":
+            return Actuation.from_dict(value)
+        if name == "stepping":
+            return Stepping(**value)
         return float(value) if name == "friction_speed" else str(value)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, KeyError, RecursionError) as error:
         raise RobotError(
             f"expected {name} as Robot.to_dict writes it, found one that cannot be read "
             f"({' '.join(str(error).split())[:120]}); write it again"

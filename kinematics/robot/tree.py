@@ -12,6 +12,7 @@ from torch import Tensor
 from kinematics.arrays import lazy
 from kinematics.errors import RobotError
 from kinematics.robot import joints, serialization
+from kinematics.robot.actuation import Actuation, Stepping
 from kinematics.robot.joints import Coupling, Mimic
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ _PER_VELOCITY = (
     "velocity_limit", "effort_limit",
 )  # fmt: skip
 _PER_POSITION = ("lower", "upper")
-_NOT_GEOMETRY = {"pi", "name", "notes", "friction_speed", *_PER_VELOCITY, *_PER_POSITION}
+_NOT_GEOMETRY = {
+    "pi", "name", "notes", "friction_speed", "actuation", "stepping", *_PER_VELOCITY, *_PER_POSITION
+}  # fmt: skip
 _ARRAYS = (*_PER_BODY, "pi", "gravity", *_PER_VELOCITY, *_PER_POSITION)
 _LISTED = 10  # joints that a robot's representation names
 
@@ -45,6 +48,9 @@ class Robot:
     ``spring_reference`` (a rotation vector, then a position, for joints that turn freely; see
     `kinematics.algorithms.joint_terms`). Limits are infinite where the description is silent.
     ``friction_speed`` [rad/s | m/s] is the width of the smoothed Coulomb step tanh(v / speed).
+
+    ``actuation`` maps controls to joint forces and ``stepping`` is the simulator's step, where the
+    description (an MJCF) has them; the algorithms take joint forces and use neither.
     """
 
     name: str
@@ -70,6 +76,8 @@ class Robot:
     base_name: str = "base"
     friction_speed: float = 1e-2
     notes: tuple[str, ...] = ()
+    actuation: Actuation | None = None
+    stepping: Stepping | None = None
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
@@ -384,6 +392,11 @@ def _check(robot: Robot) -> None:
             raise RobotError(
                 f"expected {key} of shape {shape} for {robot.name}, found {found}; reshape it"
             )
+    if robot.actuation is not None and robot.actuation.nv != robot.nv:
+        raise RobotError(
+            f"expected an actuation of {robot.nv} joint coordinates for {robot.name}, found "
+            f"{robot.actuation.nv}; give each actuator one lever arm a coordinate"
+        )
     if tuple(robot.pi.shape[-2:]) != (nb, 10):
         raise RobotError(
             f"expected pi of shape (..., {nb}, 10) for {robot.name}, "

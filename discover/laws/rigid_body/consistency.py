@@ -142,7 +142,7 @@ def _rotors(fitted: Fit, answers: Answers) -> Tensor:
     rotors = [t for t in joint_terms(robot) if t.joint_term == "armature"]
     if not rotors:
         return fitted.theta.new_zeros(k, 0)
-    design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
+    design = design_of(fitted.family, answers, fitted.step)
     a = answers.a
     bodies = design.columns(a)[..., :k].flatten(0, 1)
     x = forces(rotors, answers.q, answers.v, a, answers.tau, robot).flatten(0, 1)
@@ -166,7 +166,7 @@ def _possible(pi: Tensor, reference: Tensor) -> bool:
 
 def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
     """A square root of the information on the base parameters, per answer (k, k)."""
-    design = design_of(fitted.family, answers, fitted.integrator, fitted.dt)
+    design = design_of(fitted.family, answers, fitted.step)
     a = fitted.predict(answers.q, answers.v, answers.tau)
     columns = design.columns(a)[..., : fitted.family.basis.shape[1]]
     rows = (solve_or_zero(design.inertia(fitted.theta), columns) / fitted.scale[:, None]).flatten(

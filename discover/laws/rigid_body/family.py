@@ -23,10 +23,10 @@ from discover.laws.extensions.io_nonlinearity import bodies_input, law_output
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.surrogate_trigonometry import columns as surrogate_columns
 from discover.laws.extensions.terms import RobotKey, Term, forces, without_joint_terms
+from discover.laws.rigid_body.step_map import IMPLICIT, StepMap, advance
 from discover.laws.search.variables import Mechanics, needs_mechanics
 from discover.numerics import newton, solve_or_nan
 from kinematics import Robot
-from kinematics.algorithms.simulate import chart_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,6 @@ class Design:
         return solve_or_nan(self.inertia(theta), tau - self.bias_columns @ theta)
 
 
-INTEGRATORS = ("euler", "midpoint", "rk4")
 _RANK_TOLERANCE = 1e-9
 
 
@@ -128,6 +127,8 @@ class Family:
     reference       the bodies whose momentum, energy … the terms name; `robot` where it is None
     nonlinearities  extensions that change the inputs or the output of bodies and terms together
     trigonometry    replacements of sine and cosine in the bodies; None for sine and cosine
+    implicit        (scheme, h [s]) of a step that treats joint damping, or all forces of velocity,
+                    at its end; None where forces are those of the state itself
     """
 
     robot: Robot
@@ -136,6 +137,7 @@ class Family:
     reference: Robot | None = None
     nonlinearities: tuple[LawExtension, ...] = ()
     trigonometry: SurrogateTrigonometry | None = None
+    implicit: tuple[str, float] | None = None
 
     @classmethod
     def of(cls, robot: Robot, terms: Sequence[Term] = ()) -> Family:
@@ -152,7 +154,13 @@ class Family:
             reference=reference or self.reference,
             nonlinearities=self.nonlinearities,
             trigonometry=self.trigonometry,
+            implicit=self.implicit,
         )
+
+    def stepping(self, step: StepMap | None) -> Family:
+        """The family with what the step's scheme treats implicitly."""
+        treated = None if step is None or step.scheme not in IMPLICIT else (step.scheme, step.h)
+        return self if treated == self.implicit else replace(self, implicit=treated)
 
     @property
     def non_additive(self) -> tuple[LawExtension, ...]:
@@ -207,7 +215,10 @@ class Family:
         """(H, bias) of the bodies, with the joint terms of the robot itself."""
         member = self.member(theta)
         if self.trigonometry is None:
-            return kinematics.crba(member, q), kinematics.bias(member, q, v)
+            H, b = kinematics.crba(member, q), kinematics.bias(member, q, v)
+            if self.implicit is not None:
+                H = H + self.implicit[1] * torch.diag(member.damping)
+            return H, b
         made = surrogate_columns(member, self.trigonometry, member.pi.reshape(-1, 1), q, v)
         beside = kinematics.joint_forces(member, q, v, torch.zeros_like(v))
         return made.inertia[..., 0] + torch.diag(member.armature), made.bias[..., 0] + beside
@@ -230,17 +241,31 @@ class Family:
         zero, nv = torch.zeros_like(v), v.shape[-1]
         mechanics = mechanics_for(self.terms, self.bodies, q, v)
         still = forces(self.terms, q, v, zero, tau, self.bodies, mechanics)
-        moving = [k for k, t in enumerate(self.terms) if t.moves_with_acceleration]
-        accelerated, columns = [self.terms[k] for k in moving], []
-        for j in range(nv if moving else 0):
+        own = self._own_inertia
+        moving = [k for k, t in enumerate(self.terms) if t.moves_with_acceleration or k in own]
+        slopes = still.new_zeros(*v.shape, nv, len(moving))
+        for k, (joint, slope) in own.items():
+            slopes[..., joint, joint, moving.index(k)] = slope
+        others = [k for k in moving if k not in own]
+        accelerated, at = [self.terms[k] for k in others], [moving.index(k) for k in others]
+        for j in range(nv if others else 0):
             unit = zero.clone()
             unit[..., j] = 1.0
-            columns.append(
-                forces(accelerated, q, v, unit, tau, self.bodies, mechanics) - still[..., moving]
-            )
-        if not columns:
-            return still, moving, still.new_zeros(*v.shape, nv, 0)
-        return still, moving, torch.stack(columns, dim=-2)
+            moved = forces(accelerated, q, v, unit, tau, self.bodies, mechanics)
+            slopes[..., j, at] = moved - still[..., others]
+        return still, moving, slopes
+
+    @property
+    def _own_inertia(self) -> dict[int, tuple[int, float]]:
+        """The terms that act as inertia of their own joint, number -> (joint, slope in a): a rotor;
+        and damping at the end of a step of h, c (v + h a)."""
+        h = 0.0 if self.implicit is None else self.implicit[1]
+        slopes = {"armature": 1.0} | ({"damping": h} if h else {})
+        return {
+            k: (t.joint, slopes[t.joint_term])
+            for k, t in enumerate(self.terms)
+            if t.joint_term in slopes and t.joint is not None
+        }
 
     def acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Forward dynamics of the member theta (n, nv); NaN where its H is singular."""
@@ -250,7 +275,28 @@ class Family:
         if any(t.nonlinear_in_acceleration for t in self.terms):
             return self._implicit_acceleration(theta, q, v, tau)
         H, b = self.inertia_and_bias(theta, q, v, tau)
+        if self.implicit is not None and self.implicit[0] == "implicit_velocity":
+            H = H + self.implicit[1] * self._velocity_slope(theta, q, v, tau)
         return solve_or_nan(H, tau - b)
+
+    def _velocity_slope(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """d(bias)/dv (n, nv, nv) of all forces but the joints' damping, which is in H: central
+        differences, exact for products of velocities."""
+        kept = [k for k, t in enumerate(self.terms) if t.joint_term != "damping"]
+        p = self.basis.shape[1]
+        coefficients = torch.cat([theta[:p], theta[p:][kept]])
+        family = replace(
+            self.with_terms([self.terms[k] for k in kept]),
+            robot=self.robot.replace(damping=torch.zeros_like(self.robot.damping)),
+            implicit=None,
+        )
+        n, nv = v.shape
+        x = torch.eye(nv, dtype=v.dtype).repeat(n, 1)
+        q, v, tau = (y.repeat_interleave(nv, 0) for y in (q, v, tau))
+        ahead, behind = (
+            family.inertia_and_bias(coefficients, q, v + s * x, tau)[1] for s in (1.0, -1.0)
+        )
+        return 0.5 * (ahead - behind).reshape(n, nv, nv).mT
 
     def _implicit_acceleration(self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Newton's method from the bodies' own acceleration, for terms not linear in a."""
@@ -265,48 +311,68 @@ class Family:
         return newton(left, solve_or_nan(H, tau - b))
 
     def effective_acceleration(
-        self,
-        theta: Tensor,
-        q: Tensor,
-        v: Tensor,
-        tau: Tensor,
-        integrator: str | None,
-        dt: float | None,
+        self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor, step: StepMap | None
     ) -> Tensor:
-        """(v' - v) / dt over one step of the integrator; without one, a itself."""
-        if integrator is None or integrator == "euler":
-            return self.acceleration(theta, q, v, tau)
-        assert dt is not None
-        return self.mean_rates(theta, q, v, tau, integrator, dt)[1]
+        """(v' - v) / dt over one step; without one, a itself."""
+        if step is None or step.direct:
+            return self.stepping(step).acceleration(theta, q, v, tau)
+        return self.step(theta, q, v, tau, step)[1]
 
-    def mean_rates(
-        self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor, integrator: str, dt: float
+    def step(
+        self, theta: Tensor, q: Tensor, v: Tensor, tau: Tensor, step: StepMap
     ) -> tuple[Tensor, Tensor]:
-        """(q' ⊖ q) / dt and (v' - v) / dt of one step, as `kinematics.simulate` makes it."""
+        """(q', (v' - v) / dt) of one step."""
+        family = self.stepping(step)
 
-        def slope(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-            there = kinematics.integrate(self.robot, q, x, 1.0)
-            return chart_rate(self.robot, x, w), self.acceleration(theta, there, w, tau)
+        def acceleration(at: Tensor, w: Tensor, force: Tensor) -> Tensor:
+            return family.acceleration(theta, at, w, force)
 
-        k1, a1 = slope(torch.zeros_like(v), v)
-        if integrator == "euler":
-            return v + dt * a1, a1
-        k2, a2 = slope(0.5 * dt * k1, v + 0.5 * dt * a1)
-        if integrator == "midpoint":
-            return k2, a2
-        k3, a3 = slope(0.5 * dt * k2, v + 0.5 * dt * a2)
-        k4, a4 = slope(dt * k3, v + dt * a3)
-        return (k1 + 2 * k2 + 2 * k3 + k4) / 6, (a1 + 2 * a2 + 2 * a3 + a4) / 6
+        return advance(step, self.robot, acceleration, q, v, tau)
 
 
-def evaluation_point(answers: Answers, robot: Robot, integrator: str | None, dt: float | None):
+def step_response(
+    family: Family, theta: Tensor, answers: Answers, step: StepMap
+) -> Tensor:
+    """Φ (n, nv, nv): what a constant change of acceleration makes of (v' - v) / dt.
+
+    Within a step the motion answers to the change: with A the derivative of (v, a) in (q, v) at the
+    middle of the step, Φ is the velocities' block of φ₁(A dt) = ∫ exp(A s) ds / dt (Hochbruck and
+    Ostermann 2010), which is the identity for short steps. Quaternions move in their tangent space.
+    """
+    q, v = evaluation_point(answers, family.robot, step)
+    n, nv = v.shape
+    sides = []
+    for size in (1e-4, -1e-4):
+        x = size * torch.eye(nv, dtype=v.dtype).repeat(n, 1)
+        again = [y.repeat_interleave(nv, 0) for y in (q, v, answers.tau)]
+        moved = kinematics.integrate(family.robot, again[0], x, 1.0)
+        for at, w in ((moved, again[1]), (again[0], again[1] + x)):
+            a = family.acceleration(theta, at, w, again[2])
+            sides.append(a.reshape(n, nv, nv).mT)
+    by_q, by_v = ((sides[k] - sides[k + 2]) / 2e-4 for k in (0, 1))
+    A = v.new_zeros(n, 4 * nv, 4 * nv)
+    rows, ends = torch.arange(nv), slice(2 * nv, 4 * nv)
+    A[:, rows, nv + rows] = step.dt
+    A[:, nv : 2 * nv, :nv], A[:, nv : 2 * nv, nv : 2 * nv] = by_q * step.dt, by_v * step.dt
+    A[:, : 2 * nv, ends] = torch.eye(2 * nv, dtype=v.dtype)
+    phi = torch.linalg.matrix_exp(torch.nan_to_num(A))[:, : 2 * nv, ends][:, nv:, nv:]
+    eye = torch.eye(nv, dtype=v.dtype)
+    wild = ~(phi.abs().amax((1, 2)) < _WILD)
+    return torch.where(wild[:, None, None], eye, phi)
+
+
+_WILD = 10.0  # a response beyond it is that of a law that is still far from the model
+
+
+def evaluation_point(
+    answers: Answers, robot: Robot, step: StepMap | None
+) -> tuple[Tensor, Tensor]:
     """(q, v) at which the law's acceleration is closest to what the answers show, to O(dt²)."""
-    if integrator is None or integrator == "euler" or dt is None:
+    if step is None or step.starts:
         return answers.q, answers.v
-    v_mean = answers.v + 0.5 * dt * answers.a
-    return kinematics.integrate(robot, answers.q, answers.v + 0.25 * dt * answers.a, 0.5 * dt), (
-        v_mean
-    )
+    half = 0.5 * step.dt
+    v_mean = answers.v + half * answers.a
+    return kinematics.integrate(robot, answers.q, answers.v + 0.5 * half * answers.a, half), v_mean
 
 
 def identifiable_basis(robot: Robot) -> Tensor:

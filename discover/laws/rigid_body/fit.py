@@ -26,7 +26,8 @@ from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.io_nonlinearity import bodies_input
 from discover.laws.extensions.terms import Term, forces
-from discover.laws.rigid_body.family import INTEGRATORS, Design, Family, evaluation_point
+from discover.laws.rigid_body.family import Design, Family, evaluation_point, step_response
+from discover.laws.rigid_body.step_map import StepMap
 from discover.laws.search.variables import Mechanics
 from discover.numerics import (
     Descent,
@@ -73,8 +74,8 @@ class Whitened:
 def whiten(fitted: Fit, answers: Answers) -> Whitened:
     """The residual of a law and all that is needed to see what explains it."""
     family, scale = fitted.family, fitted.scale
-    q, v = evaluation_point(answers, family.robot, fitted.integrator, fitted.dt)
-    design = design_of(family, answers, fitted.integrator, fitted.dt)
+    q, v = evaluation_point(answers, family.robot, fitted.step)
+    design = design_of(family, answers, fitted.step)
     r = fitted.residual(answers)
     good = torch.isfinite(r).all(-1)
     r = torch.where(good[:, None], r, 0.0)
@@ -115,8 +116,8 @@ def whiten(fitted: Fit, answers: Answers) -> Whitened:
 
 # Nearly linear: a full step fails far from the minimum only, where a small damping fails as well.
 _DIRECT = Descent(steps=12, onset=1e-3)
-# Through an integrator the derivative is that of one instant: each step converges linearly, by dt.
-_THROUGH_STEPS = replace(_DIRECT, steps=48)
+# Through an integrator the derivative is that of the middle of a step, which is not quite its own.
+_THROUGH_STEPS = replace(_DIRECT, steps=24)
 _NEAR = threshold("fit.near_start")
 _HOPELESS = threshold("fit.hopeless_start")
 
@@ -134,19 +135,23 @@ class Fit:
     covariance: Tensor
     error: float
     scale: Tensor
-    integrator: str | None = None
-    dt: float | None = None
+    step: StepMap | None = None
 
     def predict(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """What the model would answer if it were this law (n, nv)."""
-        return self.family.effective_acceleration(self.theta, q, v, tau, self.integrator, self.dt)
+        return self.family.effective_acceleration(self.theta, q, v, tau, self.step)
+
+    @property
+    def _by_velocity(self) -> bool:
+        return self.step is not None and self.step.scheme == "implicit_velocity"
 
     def residual(self, answers: Answers) -> Tensor:
         """a_model - a_law in units of `scale` (n, nv)."""
         implicit = any(t.nonlinear_in_acceleration for t in self.family.terms)
         direct = not implicit and not self.family.nonlinearities
-        if answers in _RIGID and self.integrator in (None, "euler") and direct:
-            design = design_of(self.family, answers, self.integrator, self.dt)
+        direct = direct and (self.step is None or self.step.direct) and not self._by_velocity
+        if answers in _RIGID and direct:
+            design = design_of(self.family, answers, self.step)
             return (answers.a - design.acceleration(self.theta, answers.tau)) / self.scale
         return (answers.a - self.predict(answers.q, answers.v, answers.tau)) / self.scale
 
@@ -180,8 +185,7 @@ def fit(
     *,
     start: Tensor | None = None,
     scale: Tensor | None = None,
-    integrator: str | None = None,
-    dt: float | None = None,
+    step: StepMap | None = None,
     alone: bool = False,
 ) -> Fit:
     """The member of `family` that comes closest to the answers, in robust least squares.
@@ -192,10 +196,10 @@ def fit(
     where the first has ended. With `alone` it is always left out.
 
     start (p,), scale (nv,) the unit of the residual of each joint (its spread by default);
-    integrator and dt [s] of a model that answers with next states.
+    step of a model that answers with next states.
     """
     scale = spread(answers) if scale is None else scale
-    problem = _Problem(family, answers, scale, integrator, dt)
+    problem = _Problem(family, answers, scale, step)
     minima = [] if start is None else [problem.minimise(start)]
     if not minima or not (alone or problem.near(minima[0].x)):
         second = problem.inverse_dynamics(start)
@@ -210,33 +214,26 @@ def fit(
         covariance=problem.covariance(theta, r),
         error=error,
         scale=scale,
-        integrator=integrator,
-        dt=dt,
+        step=step,
     )
-
-
-def fit_step_map(family: Family, answers: Answers, dt: float, **options) -> Fit:
-    """The best fit over the known integrators, for a model that answers with next states."""
-    fits = [fit(family, answers, integrator=i, dt=dt, **options) for i in INTEGRATORS]
-    return min(fits, key=lambda f: f.error)
 
 
 _RIGID: WeakKeyDictionary[Answers, dict[tuple, Design]] = WeakKeyDictionary()
 
 
 def design_of(
-    family: Family, answers: Answers, integrator: str | None = None, dt: float | None = None
+    family: Family, answers: Answers, step: StepMap | None = None
 ) -> Design:
     """The family's left side at the answers, linear in its parameters.
 
     Its rigid-body part does not change with the terms: it is made once for a set of answers.
     """
-    q, v = evaluation_point(answers, family.robot, integrator, dt)
+    q, v = evaluation_point(answers, family.robot, step)
     kept = _RIGID.setdefault(answers, {})
-    key = (id(family.basis), family.trigonometry, integrator, dt)
+    key = (id(family.basis), family.trigonometry, step is None or step.starts, step and step.dt)
     if key not in kept:
         kept[key] = family.rigid_design(q, v)
-    return family.design(kept[key], q, v, answers.tau)
+    return family.stepping(step).design(kept[key], q, v, answers.tau)
 
 
 class _Problem:
@@ -247,13 +244,12 @@ class _Problem:
         family: Family,
         answers: Answers,
         scale: Tensor,
-        integrator: str | None,
-        dt: float | None,
+        step: StepMap | None,
     ):
-        self.family, self.answers, self.scale = family, answers, scale
-        self.integrator, self.dt = integrator, dt
-        self.design = design_of(family, answers, integrator, dt)
-        self.descent = _DIRECT if integrator in (None, "euler") else _THROUGH_STEPS
+        self.family, self.answers, self.scale, self.step = family, answers, scale, step
+        self.design = design_of(family, answers, step)
+        self.direct = step is None or (step.direct and step.scheme != "implicit_velocity")
+        self.descent = _DIRECT if self.direct else _THROUGH_STEPS
         self._inertia: tuple[Tensor, Tensor] | None = None
 
     def inertia(self, theta: Tensor) -> Tensor:
@@ -264,12 +260,10 @@ class _Problem:
 
     def residual(self, theta: Tensor) -> Tensor:
         x = self.answers
-        if self.integrator in (None, "euler"):
+        if self.direct:
             predicted = solve_or_nan(self.inertia(theta), x.tau - self.design.bias_columns @ theta)
         else:
-            predicted = self.family.effective_acceleration(
-                theta, x.q, x.v, x.tau, self.integrator, self.dt
-            )
+            predicted = self.family.effective_acceleration(theta, x.q, x.v, x.tau, self.step)
         return (x.a - predicted) / self.scale
 
     def near(self, theta: Tensor) -> bool:
@@ -306,7 +300,12 @@ class _Problem:
 
     def jacobian(self, now: Iterate) -> Tensor:
         """d(residual) / d(theta) (n, nv, p), at the law's own accelerations."""
-        return self.whitened(now.x, self.answers.a - now.residual * self.scale)
+        J = self.whitened(now.x, self.answers.a - now.residual * self.scale)
+        if self.step is None or self.step.starts:
+            return J
+        response = step_response(self.family.stepping(self.step), now.x, self.answers, self.step)
+        response = response * self.scale / self.scale[:, None]
+        return response @ J
 
     def covariance(self, theta: Tensor, r: Tensor) -> Tensor:
         """(JᵀJ)⁺ times the residual variance, directions without information left at zero."""

@@ -84,9 +84,9 @@ class JointProblem:
     def __init__(self, fitted: Fit, answers: Answers, added: Added):
         self.family: Family = fitted.family
         self.scale, self.added = fitted.scale, added
-        q, v = evaluation_point(answers, self.family.robot, fitted.integrator, fitted.dt)
+        q, v = evaluation_point(answers, self.family.robot, fitted.step)
         self.answers = Answers(q=q, v=v, tau=answers.tau, a=answers.a)
-        self.design: Design = design_of(self.family, answers, fitted.integrator, fitted.dt)
+        self.design: Design = design_of(self.family, answers, fitted.step)
 
     def accelerations(self, theta: Tensor, c: Tensor, kappa: Tensor) -> tuple[Tensor, Tensor]:
         """The law's accelerations (n, nv), NaN where it has none, and J (n, nv, nv) there."""
@@ -173,7 +173,7 @@ def fit_implicit(family: Family, answers: Answers, start: Tensor, like: Fit) -> 
         theta=torch.cat([start[:k], start[k:][plain]]),
     )
     terms = [family.terms[i] for i in others]
-    q, v = evaluation_point(answers, family.robot, like.integrator, like.dt)
+    q, v = evaluation_point(answers, family.robot, like.step)
 
     def columns(mechanics: Mechanics, a: Tensor, _: Tensor) -> Tensor:
         return forces(terms, q, v, a, answers.tau, family.bodies, mechanics)

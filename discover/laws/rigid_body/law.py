@@ -38,6 +38,7 @@ from discover.laws.parts import Part, find_part
 from discover.laws.rigid_body import symbols
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit
+from discover.laws.rigid_body.step_map import StepMap, scheme_named
 from discover.laws.samples import Sample
 from discover.laws.search.variables import Point, vocabulary
 from kinematics import Robot
@@ -52,7 +53,7 @@ class RigidBodyLaw(Law):
     extensions        what no robot description can state; empty for pure physics
     size              number of identified parameters
     domain            where the law describes the model it was taken from
-    integrator, dt    the step that the model takes, for models that answer with next states
+    step_map          the step that the model takes, for models that answer with next states
     recursion         the recursion that was identified from the model's answers, as text
     pareto_front      laws of the search, from short to long, each better than all shorter ones
     parts             the parts of the law, each with its evidence; see `explain`
@@ -65,8 +66,7 @@ class RigidBodyLaw(Law):
     extensions: tuple[LawExtension, ...] = ()
     size: int
     domain: Domain | None = None
-    integrator: str | None = None
-    dt: float | None = None
+    step_map: StepMap | None = None
     recursion: str | None = None
     pareto_front: tuple[FrontLaw, ...] = ()
     parts: tuple[Part, ...] = ()
@@ -94,8 +94,7 @@ class RigidBodyLaw(Law):
             robot=robot,
             extensions=(*terms, *family.non_additive),
             size=family.size,
-            integrator=fitted.integrator,
-            dt=fitted.dt,
+            step_map=fitted.step,
         )
 
     @classmethod
@@ -186,16 +185,30 @@ class RigidBodyLaw(Law):
         return self(q, v, tau - added) if self.memory.is_force else a + added
 
     def step(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
-        """The next state (q', v') as a model with this law and `integrator` would answer it.
+        """The next state (q', v') as a model with this law and its step map would answer it.
 
         Raises ValueError for a law that was taken from accelerations.
         """
-        if self.integrator is None or self.dt is None:
+        if self.step_map is None:
             raise ValueError("this law was taken from accelerations: use kinematics.simulate")
         family = self._family(self.robot)
-        coefficients = self._coefficients.to(q)
-        rate, a = family.mean_rates(coefficients, q, v, tau, self.integrator, self.dt)
-        return kinematics.integrate(self.robot, q, rate, self.dt), v + self.dt * a
+        q_next, a = family.step(self._coefficients.to(q), q, v, tau, self.step_map)
+        return q_next, v + self.step_map.dt * a
+
+    @property
+    def integrator(self) -> str | None:
+        """The scheme of its step, one of `discover.laws.rigid_body.step_map.SCHEMES`."""
+        return None if self.step_map is None else self.step_map.scheme
+
+    @property
+    def dt(self) -> float | None:
+        """Its step [s]."""
+        return None if self.step_map is None else self.step_map.dt
+
+    @property
+    def substeps(self) -> int | None:
+        """The equal parts that a step is made of."""
+        return None if self.step_map is None else self.step_map.substeps
 
     def _robot_for(self, dtype: torch.dtype, device: torch.device) -> Robot:
         """The robot in the query's dtype and device; kept, since preparing one takes long."""
@@ -365,6 +378,8 @@ class RigidBodyLaw(Law):
             "domain": None if self.domain is None else self.domain.to_dict(),
             "integrator": self.integrator,
             "dt": self.dt,
+            "substeps": self.substeps,
+            "frame": None if self.step_map is None else self.step_map.frame,
             "searched": self.recursion,
             "front": [x.to_dict() for x in self.pareto_front],
             "account": [x.to_dict() for x in self.parts],
@@ -383,8 +398,7 @@ class RigidBodyLaw(Law):
             extensions=extensions_from(record),
             size=record["size"],
             domain=None if domain is None else Domain.from_dict(domain),
-            integrator=record["integrator"],
-            dt=record["dt"],
+            step_map=_stored_step(record),
             recursion=record.get("searched"),
             pareto_front=tuple(FrontLaw.from_dict(x, build) for x in record.get("front", ())),
             parts=tuple(Part.from_dict(x) for x in record.get("account", ())),
@@ -428,6 +442,20 @@ class _BarPrinter(StrPrinter):
 
     def _print_Abs(self, expr: sympy.Expr) -> str:
         return f"|{self._print(expr.args[0])}|"
+
+
+def _stored_step(record: dict) -> StepMap | None:
+    """The step of a stored law; laws of before sub-steps were known had one."""
+    if record["integrator"] is None or record["dt"] is None:
+        return None
+    scheme = scheme_named(record["integrator"])
+    assert scheme is not None
+    return StepMap(
+        scheme=scheme,
+        dt=record["dt"],
+        substeps=record.get("substeps") or 1,
+        frame=record.get("frame") or "body",
+    )
 
 
 def _stored_lagrangian(record: dict) -> sympy.Expr | None:

@@ -56,7 +56,7 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
     robot = fitted.family.bodies
     terms = [pair.direction.term(), pair.feature.term(robot.nv)]
     names = terms[0].names | terms[1].names
-    q, v = evaluation_point(answers, fitted.family.robot, fitted.integrator, fitted.dt)
+    q, v = evaluation_point(answers, fitted.family.robot, fitted.step)
     moving = any(n[0] in "ah" for n in names)
     of_bodies = needs_mechanics(names)
     frames = frames_at(robot, _points(pair), q)

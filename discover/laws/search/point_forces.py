@@ -86,7 +86,7 @@ def _promise(fitted: Fit, answers: Answers, body: int, what: str) -> tuple[float
     """The best point of a coarse grid on a body: the share of what the law leaves over that a
     field there explains, with the bodies of the law."""
     family, law = fitted.family, fitted
-    design = design_of(family, answers, law.integrator, law.dt)
+    design = design_of(family, answers, law.step)
     r = torch.nan_to_num(law.residual(answers))
     known = design.columns(answers.a - r * law.scale)
     inverse = torch.linalg.pinv(torch.nan_to_num(design.inertia(law.theta))) / law.scale[:, None]
@@ -150,7 +150,7 @@ def _settled(
 
 
 def _frames(law: Fit, answers: Answers, point: Point) -> Frames:
-    q, _ = evaluation_point(answers, law.family.robot, law.integrator, law.dt)
+    q, _ = evaluation_point(answers, law.family.robot, law.step)
     return frames_at(law.family.bodies, [point], q)
 
 
@@ -159,7 +159,7 @@ def _seen(
 ) -> tuple[Tensor, Tensor]:
     """A point's place or velocity (n, 3), and the joint forces of unit forces there (n, nv, 3)."""
     robot = law.family.bodies
-    q, v = evaluation_point(answers, law.family.robot, law.integrator, law.dt)
+    q, v = evaluation_point(answers, law.family.robot, law.step)
     places = _places(robot.nv, point.body)
     features = {f.name: f for f in places.features}
     terms = [_direction_along(places.directions, n).term() for n in AXES]

@@ -226,7 +226,7 @@ def best_listed_or_searched(
     floor: float,
     limit: int,
     pool: Batch | None = None,
-    ask: Callable[[Batch], Answers] | None = None,
+    ask: Callable[[list[int]], Answers] | None = None,
     engine: str = "auto",
 ) -> SearchResult:
     """The better of a law with terms from the library and of one with terms searched for.

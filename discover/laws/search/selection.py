@@ -209,11 +209,11 @@ def explained(
     if not candidates:
         return []
     family, scale = fitted.family, fitted.scale
-    design = design_of(family, answers, fitted.integrator, fitted.dt)
+    design = design_of(family, answers, fitted.step)
     r = fitted.residual(answers)
     some = answers.spaced(max(_ROWS, 4 * family.size) // family.robot.nv)
     answers, design, r = answers[some], design[some], r[some]
-    q, v = evaluation_point(answers, family.robot, fitted.integrator, fitted.dt)
+    q, v = evaluation_point(answers, family.robot, fitted.step)
     a = answers.a - r * scale
     H = design.inertia(fitted.theta)
     extra = forces(candidates, q, v, a, answers.tau, family.bodies)
@@ -253,8 +253,7 @@ def refit(previous: Fit, answers: Answers, terms: Sequence[Term]) -> Fit:
         answers,
         start=start,
         scale=previous.scale,
-        integrator=previous.integrator,
-        dt=previous.dt,
+        step=previous.step,
     )
 
 
@@ -273,8 +272,7 @@ def well_started(fitted: Fit, answers: Answers) -> Fit:
         answers,
         start=start,
         scale=fitted.scale,
-        integrator=fitted.integrator,
-        dt=fitted.dt,
+        step=fitted.step,
         alone=True,
     )
     return again if again.error < 0.99 * fitted.error else fitted

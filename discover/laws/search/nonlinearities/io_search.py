@@ -101,7 +101,7 @@ def search_io_nonlinearity(
     base  the rigid body with its joint terms, fitted to `answers`
     best  the best law found without such nonlinearities
     """
-    if not has_points(base.family.robot) or base.integrator is not None:
+    if not has_points(base.family.robot) or base.step is not None:
         return None
     answers = answers[torch.isfinite(answers.a).all(-1)].evenly(_FITTED)
     held = held[torch.isfinite(held.a).all(-1)].evenly(_TESTED)
@@ -382,7 +382,7 @@ def as_input_nonlinearity(
     coefficients = law.theta[k:].tolist()
     drive = [not t.physical for t in family.terms]
     own = [t for t in family.terms if not t.physical]
-    if not own or family.non_additive or law.integrator is not None:
+    if not own or family.non_additive or law.step is not None:
         return None
     words = vocabulary(family.robot.nv)
     asked = [words[f"tau{j + 1}"] for j in range(family.robot.nv)]

@@ -104,7 +104,7 @@ def search_trigonometry(
     than `best`, or None; `base` is the rigid body with its joint terms, fitted to `answers`."""
     robot = base.family.robot
     hinges = set(robot.kinds) <= _HINGES and has_points(robot)
-    if not hinges or base.integrator is not None:
+    if not hinges or base.step is not None:
         return None
     # The slopes take a recursion over all bodies for each joint and answer.
     affordable_answers = _OPERATIONS / robot.nv**2

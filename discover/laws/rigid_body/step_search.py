@@ -1,0 +1,305 @@
+"""Which step does a model of next states take? Integrator and sub-steps, found from its answers.
+
+Every scheme is tried with one step, then with more sub-steps; each time bodies and joint terms are
+fitted through it by a few Gauss–Newton steps. The true one leaves rounding where others leave
+errors of their order: schemes of first order differ by O(h) and are told apart at once, those of
+high order by O(h⁴) and only where answers are exact. Where several explain the answers alike, the
+one that asks for the fewest accelerations is named.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+import kinematics
+from discover import numerics
+from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold, whole
+from discover.laws.extensions.terms import joint_terms
+from discover.laws.rigid_body.family import Family, step_response
+from discover.laws.rigid_body.fit import Fit, design_of, fit
+from discover.laws.rigid_body.step_map import IMPLICIT, SCHEMES, StepMap
+from discover.numerics import solve_or_zero
+from kinematics import Robot
+
+_LEVELS = (1, 2, 4, 8, 16)
+MOST_SUBSTEPS = 24
+# one step implicit in the joints' damping is one that is not, with rotors heavier by h times the
+# damping: the two cannot be told apart, and the first is taken where a description asks for it
+_SEARCHED = tuple(s for s in SCHEMES if s not in IMPLICIT)
+_BUDGET = whole("fit.step_evaluations")
+_AS_GOOD = threshold("fit.step_as_good")
+_MORE_SUBSTEPS = threshold("fit.step_substeps_gain")
+_ROUNDS = 10  # Gauss–Newton steps of a candidate, as long as its error falls
+_FAR_OFF = 5.0  # times the best error: schemes that are further off are given up
+_MULTIPLE = 1e-6  # relative: how exactly dt is a multiple of the described step
+_STILL_FALLING = 0.95  # of the error before: where it falls no further, more sub-steps do not help
+_SLOW = 0.7  # of the error before: what no longer falls below it has converged
+_FLOOR = 1e-9  # standardised: what remains is rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepChoice:
+    """The step that explains the answers best, and what the others leave.
+
+    error       standardised, of bodies and joint terms on held-out answers
+    positions   relative error of the step's displacement in excess of v dt that the law leaves: 1
+                where configurations do not follow the same law as velocities
+    others      the runners-up, each with its error
+    """
+
+    step: StepMap
+    error: float
+    positions: float
+    others: tuple[tuple[StepMap, float], ...]
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        said = f"Its step: {self.step} (leaves {self.error:.2g} of the spread of a"
+        rivals = [(s, e) for s, e in self.others if s.scheme != self.step.scheme]
+        if rivals:
+            said += f"; next best: {rivals[0][0]}, {rivals[0][1]:.2g}"
+        said += ")."
+        if self.positions > _POSITIONS_FOLLOW:
+            said += (
+                f" Its configurations do not follow that step: {self.positions:.2g} of their "
+                "displacement beyond v dt is something else."
+            )
+        return said
+
+
+_POSITIONS_FOLLOW = threshold("fit.positions_follow")
+
+
+def find_step(
+    robot: Robot,
+    fitting: Answers,
+    held_out: Answers,
+    dt: float,
+    *,
+    scale: Tensor,
+    floor: float = 0.0,
+    scheme: str | None = None,
+    substeps: int | None = None,
+) -> StepChoice:
+    """The step map of a model's answers, with q_next and v_next.
+
+    scale (nv,) is the spread of accelerations, `floor` the model's rounding and noise in its units;
+    scheme and substeps restrict the search to what is declared. The step that the robot's
+    description asks for is tried first, and kept where no other comes clearly closer.
+    """
+    enough = max(_FLOOR, 2 * floor)
+    task = _Task(robot=robot, fitting=fitting, held_out=held_out, scale=scale)
+    described = _described_steps(task, dt, scheme, substeps)
+    found = [task.tried(step, task.described) for step in described]
+    expected = min(found, key=lambda t: t.error, default=None)
+    if expected is None or expected.error > enough:
+        levels = _LEVELS if substeps is None else (substeps,)
+        schemes = _SEARCHED if scheme is None else (scheme,)
+        found += _searched(task, dt, schemes, levels, enough, expected)
+        best = min(found, key=lambda t: t.error)
+        if best.error > enough and scheme is None:
+            late = replace(best.step, scheme="implicit_velocity")
+            found.append(task.tried(late, best.theta))
+        if substeps is None:
+            found = _between(found, task, enough)
+    chosen = _chosen(found, enough, expected)
+    others = sorted(found, key=lambda t: t.error)
+    return StepChoice(
+        step=chosen.step,
+        error=chosen.error,
+        positions=_positions(task.family, chosen, held_out),
+        others=tuple((t.step, t.error) for t in others if t.step != chosen.step)[:4],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """One step map with the bodies fitted through it."""
+
+    step: StepMap
+    theta: Tensor
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Task:
+    """The answers to be explained, by bodies and joint terms."""
+
+    robot: Robot
+    fitting: Answers
+    held_out: Answers
+    scale: Tensor
+
+    @functools.cached_property
+    def family(self) -> Family:
+        """Bodies and joint terms."""
+        return Family.of(self.robot, joint_terms(self.robot))
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """In which velocities of free and ball joints a step may be taken."""
+        turning = any(k in ("free", "spherical") for k in self.robot.kinds)
+        return ("body", "world") if turning else ("body",)
+
+    @functools.cached_property
+    def described(self) -> Tensor:
+        """The parameters of the robot's description, joint terms included."""
+        family, robot = self.family, self.robot
+        own = [getattr(robot, t.joint_term)[t.joint] for t in family.terms if t.joint_term]
+        bodies = family.basis.T @ robot.pi.detach().flatten().to(torch.float64)
+        return torch.cat([bodies, torch.stack(own).to(bodies)]) if own else bodies
+
+    def tried(self, step: StepMap, start: Tensor) -> _Trial:
+        """A few Gauss–Newton steps from `start`, or from the description where that is closer; the
+        best point on the way counts."""
+        family, fitting, scale = self.family, self.fitting, self.scale
+        trial = Fit(
+            family=family,
+            theta=start,
+            covariance=torch.zeros(0),
+            error=math.inf,
+            scale=scale,
+            step=step,
+        )
+        starts = [
+            _Trial(
+                step=step,
+                theta=theta,
+                error=replace(trial, theta=theta).standardised_error(self.held_out),
+            )
+            for theta in (start, self.described)
+        ]
+        best = min(starts, key=lambda t: t.error)
+        if best.error <= _FLOOR:
+            return best
+        design, stepping = design_of(family, fitting, step), family.stepping(step)
+        theta, response = best.theta, None
+        for _ in range(_ROUNDS):
+            r = replace(trial, theta=theta).residual(fitting)
+            if not bool(torch.isfinite(r).all()):
+                break
+            J = solve_or_zero(design.inertia(theta), design.columns(fitting.a - r * scale))
+            if not step.starts:
+                if response is None:
+                    response = step_response(stepping, theta, fitting, step)
+                J = response @ J
+            J = J / scale[:, None]
+            theta = theta - numerics.least_squares(J.flatten(0, 1), r.flatten())
+            error = replace(trial, theta=theta).standardised_error(self.held_out)
+            slow = not error < _SLOW * best.error
+            if error < best.error:
+                best = _Trial(step=step, theta=theta, error=error)
+            if slow:
+                break
+        return best
+
+
+def _described_steps(
+    task: _Task, dt: float, scheme: str | None, substeps: int | None
+) -> list[StepMap]:
+    """The step that the robot's description asks for, where dt is a multiple of it."""
+    stepping = task.robot.stepping
+    if stepping is None:
+        return []
+    parts = round(dt / stepping.timestep) or 1
+    declared = scheme not in (None, stepping.integrator) or substeps not in (None, parts)
+    if declared or abs(parts * stepping.timestep - dt) > _MULTIPLE * dt:
+        return []
+    return [
+        StepMap(scheme=stepping.integrator, dt=dt, substeps=parts, frame=frame)
+        for frame in task.frames
+    ]
+
+
+def _searched(
+    task: _Task,
+    dt: float,
+    schemes: Sequence[str],
+    levels: Sequence[int],
+    enough: float,
+    expected: _Trial | None,
+) -> list[_Trial]:
+    """Every scheme with one step, then with more sub-steps as long as that comes closer."""
+    found: list[_Trial] = []
+    alive = [(s, f) for s in schemes for f in task.frames]
+    spent, before = 0, math.inf if expected is None else expected.error
+    for n in levels:
+        steps = [StepMap(scheme=s, dt=dt, substeps=n, frame=f) for s, f in alive]
+        for step in sorted(steps, key=lambda s: s.evaluations):
+            if found and spent > _BUDGET:
+                break
+            spent += 3 * step.evaluations
+            if not found:
+                fitted = fit(task.family, task.fitting, scale=task.scale, step=step)
+                start = fitted.theta
+            found.append(task.tried(step, start))
+        best = min(found, key=lambda t: t.error)
+        start = best.theta
+        if best.error <= enough or (n > 1 and best.error > _STILL_FALLING * before):
+            break
+        before = best.error
+        alive = [k for k in alive if _closest(found, k) < _FAR_OFF * best.error]
+    return found
+
+
+def _closest(found: list[_Trial], kind: tuple[str, str]) -> float:
+    return min((t.error for t in found if (t.step.scheme, t.step.frame) == kind), default=math.inf)
+
+
+def _between(found: list[_Trial], task: _Task, enough: float) -> list[_Trial]:
+    """With the numbers of sub-steps next to the best one, as long as they come closer."""
+    known = {t.step: t for t in found}
+    best = min(found, key=lambda t: t.error)
+    rest = _BUDGET
+    while best.error > enough and rest > 0:
+        n = best.step.substeps
+        # its own number once more: parameters that came closer elsewhere may serve it as well
+        near = [replace(best.step, substeps=m) for m in (n - 1, n, n + 1) if 0 < m <= MOST_SUBSTEPS]
+        more = [task.tried(s, best.theta) for s in near]
+        rest -= 3 * sum(s.evaluations for s in near)
+        for t in more:
+            if t.step not in known or t.error < known[t.step].error:
+                known[t.step] = t
+        closer = min(more, key=lambda t: t.error)
+        if not closer.error < _STILL_FALLING * best.error:
+            break
+        best = closer
+    return list(known.values())
+
+
+def _chosen(trials: Sequence[_Trial], enough: float, expected: _Trial | None) -> _Trial:
+    """The cheapest of those that explain about as much as the best; sub-steps must be worth it, and
+    so must another step than the one expected."""
+    best = min(t.error for t in trials)
+    if expected is not None and expected.error <= max(_MORE_SUBSTEPS * best, enough):
+        return expected
+    single = [t for t in trials if t.step.substeps == 1]
+    if single:
+        closest = min(t.error for t in single)
+        if best > enough and closest < _MORE_SUBSTEPS * best:
+            trials, best = single, closest
+    alike = [t for t in trials if t.error <= max(_AS_GOOD * best, enough)]
+    return min(alike, key=lambda t: (t.step.evaluations, t.error))
+
+
+def _positions(family: Family, trial: _Trial, answers: Answers) -> float:
+    """How far the model's configurations are from the law's step, beside displacement - v dt."""
+    if answers.q_next is None:
+        return 0.0
+    step, robot = trial.step, family.robot
+    q_next, _ = family.step(trial.theta, answers.q, answers.v, answers.tau, step)
+    gap = kinematics.difference(robot, q_next, answers.q_next)
+    steady = kinematics.integrate(robot, answers.q, answers.v, step.dt)
+    moved = kinematics.difference(robot, steady, answers.q_next)
+    good = torch.isfinite(gap).all(-1) & torch.isfinite(moved).all(-1)
+    size = moved[good].square().mean().sqrt()
+    rounding = 1e-15 * float(answers.q_next[good].abs().max()) if bool(good.any()) else 0.0
+    return float(gap[good].square().mean().sqrt() / (size + rounding + 1e-300))
