@@ -198,6 +198,4 @@ def stepping_of(model: Any) -> Stepping:
         int(scheme.mjINT_IMPLICIT): "implicit_velocity",
         int(scheme.mjINT_IMPLICITFAST): "implicit_damping" if damped else "semi_implicit_euler",
     }
-    return Stepping(
-        timestep=float(model.opt.timestep), integrator=names[int(model.opt.integrator)]
-    )
+    return Stepping(timestep=float(model.opt.timestep), integrator=names[int(model.opt.integrator)])

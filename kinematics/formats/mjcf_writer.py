@@ -20,6 +20,7 @@ from kinematics.errors import RobotError
 from kinematics.formats.builder import untaken
 from kinematics.formats.written import Written, element
 from kinematics.robot import inertial_parameters, joints
+from kinematics.robot.actuation import Actuation
 from kinematics.robot.tree import Robot
 from kinematics.spatial.rotations import clean, exp_quaternion, quaternion_of_matrix
 
@@ -31,6 +32,12 @@ _TYPES = {
     "free": "free",
 }
 _STATED = {"armature": "armature", "damping": "damping", "friction": "frictionloss"}
+_INTEGRATORS = {
+    "semi_implicit_euler": "Euler",
+    "implicit_damping": "Euler",
+    "rk4": "RK4",
+    "implicit_velocity": "implicit",
+}
 LEAST = 1e-15  # kg, kg·m²: MuJoCo's mjMINVAL
 _ROUNDING = 1e-12  # by which principal moments may break the triangle inequality, of the largest
 
@@ -49,7 +56,7 @@ def to_mjcf(robot: Robot, remarks: Sequence[str] = (), **options: Any) -> str:
     root = Element("mujoco", {"model": robot.name})
     element(root, "compiler", angle="radian", autolimits="true", inertiafromgeom="false")
     gravity = clean(rotation).T @ robot.gravity.detach().numpy()
-    element(root, "option", gravity=gravity, **options)
+    _options(written, root, gravity, options)
     world = element(root, "worldbody")
     names = _body_names(written)
     placed: dict[int, Element] = {-1: world}
@@ -64,6 +71,7 @@ def to_mjcf(robot: Robot, remarks: Sequence[str] = (), **options: Any) -> str:
             f"{len(robot.mimic)} joints follow others: exactly for kinematics.load, by soft "
             "constraints for MuJoCo"
         )
+    _actuators(written, root)
     if robot.friction.any():
         written.remarks.append(
             "frictionloss is Coulomb friction; the law it is from smooths it: "
@@ -72,6 +80,75 @@ def to_mjcf(robot: Robot, remarks: Sequence[str] = (), **options: Any) -> str:
     if bool(robot.velocity_limit.isfinite().any()):
         written.remarks.append("velocity limits of the robot have no place in an MJCF")
     return written.text(root, remarks)
+
+
+def _options(written: Written, root: Element, gravity: np.ndarray, options: dict[str, Any]) -> None:
+    """Gravity, the robot's step if it has one, and what the caller wants."""
+    robot = written.robot
+    step: dict[str, Any] = {}
+    if robot.stepping is not None:
+        name = robot.stepping.integrator
+        step = {"timestep": robot.stepping.timestep, "integrator": _INTEGRATORS[name]}
+    option = element(root, "option", gravity=gravity, **(step | options))
+    if robot.stepping is not None and robot.stepping.integrator == "semi_implicit_euler":
+        element(option, "flag", eulerdamp="disable")
+
+
+def _actuators(written: Written, root: Element) -> None:
+    """Motors, linear in the control, and servos of single joints; on several joints by a tendon."""
+    robot, actuation = written.robot, written.robot.actuation
+    if actuation is None:
+        return
+    at = {robot.v_slices[i].start: i for i in robot.independent_joints}
+    single = {row: i for row, i in at.items() if joints.NV[robot.kinds[i]] == 1}
+    arms = actuation.arms.numpy()
+    servos = _servos(actuation)
+    if servos is None:
+        written.left_out.append("servos that hold several joints")
+        servos = np.zeros((actuation.nu, 2))
+    section = element(root, "actuator")
+    for k, name in enumerate(actuation.names):
+        rows = np.flatnonzero(arms[k]).tolist()
+        if any(row not in single for row in rows):
+            written.left_out.append(f"actuator {name} (on a joint of several velocities)")
+            continue
+        stated: dict[str, Any] = {"name": name}
+        if len(rows) == 1:
+            stated |= {"joint": robot.joint_names[single[rows[0]]], "gear": arms[k, rows[0]]}
+        else:
+            tendons = root.find("tendon")
+            tendons = element(root, "tendon") if tendons is None else tendons
+            fixed = element(tendons, "fixed", name=f"{name}_arms")
+            for row in rows:
+                element(fixed, "joint", joint=robot.joint_names[single[row]], coef=arms[k, row])
+            stated["tendon"] = f"{name}_arms"
+        force = [actuation.offset[k], -servos[k, 0], -servos[k, 1]]
+        stated |= {"gainprm": actuation.gain[k], "biastype": "affine", "biasprm": force}
+        stated |= _range("ctrl", actuation.low[k], actuation.high[k])
+        stated |= _range("force", actuation.force_low[k], actuation.force_high[k])
+        element(section, "general", **stated)
+
+
+def _range(what: str, low: Any, high: Any) -> dict[str, Any]:
+    if not (math.isfinite(low) or math.isfinite(high)):
+        return {}
+    return {f"{what}limited": "true", f"{what}range": [float(low), float(high)]}
+
+
+def _servos(actuation: Actuation) -> np.ndarray | None:
+    """Stiffness and damping (nu, 2) in each actuator's own unit; None where a servo's does not
+    belong to one actuator on one joint."""
+    arms = actuation.arms.numpy()
+    out = np.zeros((actuation.nu, 2))
+    for column, matrix in enumerate((actuation.stiffness.numpy(), actuation.damping.numpy())):
+        if (matrix != np.diag(np.diag(matrix))).any():
+            return None
+        for row in np.flatnonzero(np.diag(matrix)):
+            drives = np.flatnonzero(arms[:, row])
+            if len(drives) != 1 or np.count_nonzero(arms[drives[0]]) != 1:
+                return None
+            out[drives[0], column] = matrix[row, row] / arms[drives[0], row] ** 2
+    return out
 
 
 def _world(written: Written) -> tuple[np.ndarray, np.ndarray]:

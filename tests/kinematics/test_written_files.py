@@ -336,6 +336,44 @@ def test_options_stand_in_the_file():
     assert model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
 
 
+DRIVEN = """
+<mujoco><compiler angle="radian"/><option timestep=".003" integrator="{integrator}"/><worldbody>
+  <body><joint name="a" axis="0 1 0" damping=".1"/><geom size=".1" pos=".1 0 -.3"/>
+    <body pos="0 0 -.5"><joint name="b" axis="0 1 0" damping=".2"/><geom size=".1" pos=".1 0 -.3"/>
+      <body pos="0 0 -.5"><joint name="c" axis="1 1 0"/><geom size=".1" pos=".2 0 0"/>
+  </body></body></body></worldbody>
+  <tendon><fixed name="t"><joint joint="a" coef="2"/><joint joint="b" coef="-.5"/></fixed></tendon>
+  <actuator><motor name="m" joint="a" gear="3" ctrlrange="-.4 .6" ctrllimited="true"/>
+    <motor name="both" tendon="t" forcerange="-1 2" forcelimited="true"/>
+    <position name="p" joint="c" kp="7" kv=".3" gear="1.5"/></actuator></mujoco>"""
+
+
+@pytest.mark.parametrize("integrator", ["Euler", "RK4", "implicit"])
+def test_actuators_and_step_come_back(integrator):
+    robot = kinematics.load(DRIVEN.format(integrator=integrator))
+    read = kinematics.load(to_mjcf(robot))
+    assert read.stepping == robot.stepping
+    assert read.actuation.names == ("m", "both", "p")
+    generator = torch.Generator().manual_seed(0)
+    q, v, u = torch.randn(3, 20, 3, generator=generator, dtype=torch.float64)
+    assert worst(read.actuation(q, v, u), robot.actuation(q, v, u)) < 1e-12
+    undamped = robot.replace(stepping=kinematics.Stepping(timestep=0.1, integrator="rk4"))
+    assert kinematics.load(to_mjcf(undamped)).stepping == undamped.stepping
+    explicit = kinematics.Stepping(timestep=0.1, integrator="semi_implicit_euler")
+    assert kinematics.load(to_mjcf(robot.replace(stepping=explicit))).stepping == explicit
+
+
+def test_actuators_of_joints_that_follow_others_drive_their_drivers():
+    followed = DRIVEN.format(integrator="RK4").replace(
+        "<actuator>",
+        '<equality><joint joint1="b" joint2="a" polycoef="0 .5 0 0 0"/></equality><actuator>',
+    )
+    robot = kinematics.load(followed)
+    assert robot.actuation.arms[:, 0].tolist() == pytest.approx([3.0, 2.0 - 0.5 * 0.5, 0.0])
+    again = kinematics.load(to_mjcf(robot))
+    assert worst(again.actuation.arms, robot.actuation.arms) < 1e-12
+
+
 @pytest.mark.parametrize("form", WRITERS)
 def test_every_sample_is_written_or_refused_in_one_line(form):
     for robot in sample_robots():

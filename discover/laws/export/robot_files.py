@@ -1,4 +1,4 @@
-"""A law's robot as URDF and MJCF: the identified tree, with what the files cannot state said in them."""
+"""The robot of a law as URDF and MJCF, with what the files cannot state said in them."""
 
 from __future__ import annotations
 
