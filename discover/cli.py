@@ -134,7 +134,10 @@ def examine(
     ] = None,
     root: Annotated[
         str | None,
-        typer.Option(help="Without --robot: 'free' where the first six velocities are a base's."),
+        typer.Option(
+            help="'free' puts a URDF on a free base; without --robot: the first six velocities "
+            "are a base's."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
 ) -> None:
@@ -144,7 +147,7 @@ def examine(
     from discover.study import stages
 
     _must_be_free(out)
-    body = None if robot is None else discover.load_robot(robot)
+    body = None if robot is None else discover.load_robot(robot, root=root)
     box = discover.Region.from_toml(region)
     if nv is not None:
         if body is not None:
@@ -163,7 +166,7 @@ def examine(
         dt=loaded.dt,
         budget=budget.value,
         mechanism=mechanism,
-        root=root,
+        root=root if body is None else None,
         seed=seed,
         name=Path(model.partition(":")[0]).stem,
     )

@@ -5,6 +5,10 @@ Every fit of the instrument has many rows and few columns. `least_squares`, `ort
 (nearly) do not show; a tall matrix is first reduced by QR without its Q, which keeps the solution
 and costs a fraction of a singular value decomposition of the whole.
 
+All of them have an answer for whatever they are given: rows that are not finite, as where a
+candidate's formula overflows, count nothing, and no decomposition fails to converge. Such a
+candidate shows by its error, which is infinite there.
+
 Nonlinear fits share `descend`, a Levenberg–Marquardt iteration (Marquardt 1963; Nocedal and Wright,
 Numerical Optimization, 2006, section 10.3) over points of any kind: the problem says what a point
 is, what it costs, and which trial point a damping leads to. `minimise` is the case of a vector of
@@ -21,12 +25,81 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
+import scipy.linalg
 import torch
 from torch import Tensor
 
 Array = np.ndarray
 
 TRUNCATION = 1e-11  # relative singular value under which a direction is left alone
+
+
+# ---- decompositions that always have an answer --------------------------------------------------
+
+
+def finite_rows(A: Tensor) -> Tensor:
+    """A (m, …) with zero in the rows that are not finite; A itself where all are."""
+    finite = torch.isfinite(A)
+    if bool(finite.all()):
+        return A
+    return torch.where(finite.flatten(1).all(1).reshape(-1, *(1,) * (A.ndim - 1)), A, 0.0)
+
+
+def svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The thin singular value decomposition of A (m, p), rows that are not finite taken for zero.
+
+    LAPACK's divide and conquer gives up on some finite matrices; its QR iteration does not.
+    """
+    A = finite_rows(A)
+    try:
+        return torch.linalg.svd(A, full_matrices=False)
+    except torch.linalg.LinAlgError:
+        parts = scipy.linalg.svd(A.numpy(), full_matrices=False, lapack_driver="gesvd")
+        u, s, vt = (torch.from_numpy(x) for x in parts)
+        return u, s, vt
+
+
+def _svd(A: Array) -> tuple[Array, Array, Array]:
+    """The same of a finite array."""
+    try:
+        return np.linalg.svd(A, full_matrices=False)
+    except np.linalg.LinAlgError:
+        return scipy.linalg.svd(A, full_matrices=False, lapack_driver="gesvd")
+
+
+def eigh(G: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, from small to large, and vectors of a symmetric G (p, p); rows and columns that
+    are not finite are taken for zero."""
+    known = torch.isfinite(G)
+    if not bool(known.all()):
+        keep = known.all(1)
+        G = torch.where(keep & keep[:, None], G, 0.0)
+    values, vectors = torch.linalg.eigh(G)
+    return values, vectors
+
+
+def pinv(J: Tensor) -> Tensor:
+    """Pseudo-inverses of J (n, p, k); zero where one is not finite."""
+    return torch.linalg.pinv(finite_rows(J))
+
+
+def definite(H: Tensor) -> bool:
+    """Whether all of H (n, nv, nv) are finite and positive definite."""
+    if not bool(torch.isfinite(H).all()):
+        return False
+    return bool((torch.linalg.eigvalsh(0.5 * (H + H.mT)) > 0).all())
+
+
+def plain_least_squares(A: Array, b: Array, rcond: float | None = None) -> Array:
+    """The solution of `numpy.linalg.lstsq`; rows of A (m, p) and b (m,) that are not finite count
+    nothing."""
+    rows = np.isfinite(A).all(1) & np.isfinite(b)
+    if not rows.all():
+        A, b = np.where(rows[:, None], A, 0.0), np.where(rows, b, 0.0)
+    try:
+        return np.linalg.lstsq(A, b, rcond=rcond)[0]
+    except np.linalg.LinAlgError:
+        return scipy.linalg.lstsq(A, b, cond=rcond, lapack_driver="gelsy")[0]
 
 
 # ---- linear least squares ----------------------------------------------------------------------
@@ -57,9 +130,14 @@ def least_squares(A: Tensor, b: Tensor, cut: float = TRUNCATION) -> Tensor:
 
     A (m, p), b (m,) or (m, k); singular values below `cut` times the largest count as zero.
     """
+    if not bool(torch.isfinite(A).all() & torch.isfinite(b).all()):
+        rows = torch.isfinite(A).all(1)
+        rows = rows & torch.isfinite(b) if b.ndim == 1 else rows
+        b = torch.where(torch.isfinite(b) & (rows if b.ndim == 1 else rows[:, None]), b, 0.0)
+        A = torch.where(rows[:, None], A, 0.0)
     norms = column_norms(A)
     R, d = qr_reduced(A / norms, b)
-    U, s, Vh = torch.linalg.svd(R, full_matrices=False)
+    U, s, Vh = svd(R)
     keep = s > cut * s[:1]  # none of none
     if b.ndim > 1:
         return (Vh[keep].T @ ((U[:, keep].T @ d) / s[keep, None])) / norms[:, None]
@@ -71,16 +149,18 @@ def unscaled_covariance(A: Tensor, cut: float = TRUNCATION) -> Tensor:
 
     Times the variance of the residual it is the covariance of a least-squares solution.
     """
+    A = finite_rows(A)
     norms = A.norm(dim=0).clamp_min(1e-300)
     R = torch.linalg.qr(A / norms, mode="r").R
-    _, s, Vh = torch.linalg.svd(R, full_matrices=False)
+    _, s, Vh = svd(R)
     keep = s > cut * s[:1]  # none of none
     return (Vh[keep].T / s[keep].square()) @ Vh[keep] / norms[:, None] / norms
 
 
 def orthonormal(A: Tensor, cut: float = TRUNCATION) -> Tensor:
     """Orthonormal columns (m, rank) that span those of A (m, p)."""
-    U, s, _ = torch.linalg.svd(A / column_norms(A), full_matrices=False)
+    A = finite_rows(A)
+    U, s, _ = svd(A / column_norms(A))
     return U[:, s > cut * s[0]] if len(s) else U
 
 
@@ -91,10 +171,10 @@ def solve_or_nan(H: Tensor, b: Tensor) -> Tensor:
 
 
 def solve_or_zero(H: Tensor, columns: Tensor) -> Tensor:
-    """H⁻¹ columns (n, nv, p), H (n, nv, nv); zero where H is singular: such a state has no weight
-    in a fit."""
+    """H⁻¹ columns (n, nv, p), H (n, nv, nv); zero where H is singular or the solution is not
+    finite: such a state has no weight in a fit."""
     solution, info = torch.linalg.solve_ex(H, columns)
-    return torch.where((info != 0)[:, None, None], 0.0, solution)
+    return finite_rows(torch.where((info != 0)[:, None, None], 0.0, solution))
 
 
 # ---- robust loss -------------------------------------------------------------------------------
@@ -203,13 +283,16 @@ def levenberg_step(
     singular value is, it would lead anywhere.
     """
     m, p = J.shape
+    rows = np.isfinite(J).all(1) & np.isfinite(r)
+    if not rows.all():
+        J, r = np.where(rows[:, None], J, 0.0), np.where(rows, r, 0.0)
     norms = np.sqrt(np.einsum("ij,ij->j", J, J)) if norms is None else norms
     norms = np.where(norms > 0, norms, 1.0)
     R, d = J / norms, -r
     if m > p + 1:
         T = np.asarray(np.linalg.qr(np.column_stack([R, d]), mode="r"))
         R, d = T[:p, :p], T[:p, p]
-    u, s, vt = np.linalg.svd(R, full_matrices=False)
+    u, s, vt = _svd(R)
     keep = s > cut * s[:1]  # none of none
     s, vt, along = s[keep], vt[keep], u[:, keep].T @ d
     return lambda damping: (along * s / (s * s + damping)) @ vt / norms
@@ -289,14 +372,17 @@ def project(A: Array, y: Array, cut: float, negligible: float = 1e-13) -> Projec
     """A (m, p) and y (m,) projected; columns are brought to equal length first.
 
     Singular values below `cut` times the largest, and columns shorter than `negligible` times the
-    longest, count as zero.
+    longest, count as zero. Where y is not finite the residual is not either.
     """
+    rows = np.isfinite(A).all(1) & np.isfinite(y)
+    if not rows.all():
+        A = np.where(rows[:, None], A, 0.0)
     size = np.linalg.norm(A, axis=0)
     size = np.where(size > negligible * size.max(initial=0.0), size, np.inf)
-    u, s, vt = np.linalg.svd(A / size, full_matrices=False)
+    u, s, vt = _svd(A / size)
     keep = s > cut * s[:1]  # none of none
     u, s, vt = u[:, keep], s[keep], vt[keep]
-    along = u.T @ y
+    along = u.T @ (y if rows.all() else np.where(rows, y, 0.0))
     return Projection(y - u @ along, (vt.T @ (along / s)) / size, u)
 
 

@@ -98,9 +98,15 @@ def _text(source: Any) -> tuple[bytes, str, Path | None]:
             None,
         )
     if not isinstance(source, str | os.PathLike):
+        compiled = type(source).__name__ == "MjModel"
         raise RobotError(
             f"expected a path, XML text or a bundled robot's name, found {type(source).__name__}; "
-            "pass one of these"
+            + (
+                "it no longer holds its description: pass the MJCF that it was made from, or "
+                "MjSpec.to_xml()"
+                if compiled
+                else "pass one of these"
+            )
         )
     name = os.fspath(source)
     folder = robots_folder()

@@ -8,10 +8,12 @@ model can misbehave into one clear `ModelError`.
 from __future__ import annotations
 
 import copy
+import math
+import numbers
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -102,6 +104,39 @@ def relative_error(candidate: Tensor, reference: Tensor) -> float:
     return float(((candidate - reference).square().mean(0) / scale).mean().sqrt())
 
 
+class WithoutGradients:
+    """A model called without gradients, which nobody needs here; with them where it takes some
+    itself, as networks of a Lagrangian or Hamiltonian do. No graph outlives the call.
+
+    Others are called under `no_grad`: with gradients on, networks of three layers took 30 to 47 %
+    longer on 40 to 1,000 states, and kept all their activations.
+    """
+
+    def __init__(self, model: Callable) -> None:
+        self.model, self.differentiates = model, False
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        if not self.differentiates:
+            try:
+                with torch.no_grad():
+                    return self.model(*inputs)
+            except RuntimeError as error:  # torch has one class for all its errors
+                if "does not require grad" not in str(error):
+                    raise
+        self.differentiates = True
+        with torch.inference_mode(False), torch.enable_grad():
+            # Tensors made in inference mode can take part in no gradient; their copies can.
+            return _detached(self.model(*(x.clone() if x.is_inference() else x for x in inputs)))
+
+
+def _detached(answer: Any) -> Any:
+    if isinstance(answer, Tensor):
+        return answer.detach()
+    if isinstance(answer, tuple | list):
+        return tuple(_detached(part) for part in answer)
+    return answer
+
+
 class _Raised(ModelError):
     """The model raised."""
 
@@ -148,12 +183,14 @@ class BlackBox:
             )
         if outputs not in OUTPUTS:
             raise ModelError(f"expected outputs to be one of {OUTPUTS}, found {outputs!r}")
-        if outputs == "next_state" and not (dt is not None and np.isfinite(dt) and dt > 0):
+        if outputs == "next_state" and not _is_step(dt):
             raise ModelError(
-                f"outputs='next_state' needs the model's time step: expected dt > 0, found {dt!r}"
+                "outputs='next_state' needs the model's time step: expected a number dt > 0 [s], "
+                f"found {dt!r}"
             )
         self.model, self.nq, self.nv, self.outputs, self.dt = model, nq, nv, outputs, dt
         self.actuation = actuation
+        self._call = WithoutGradients(model)
         self._tally = _Tally()
         self._dtype, self._device = torch.float64, torch.device("cpu")
         if isinstance(model, torch.nn.Module):
@@ -266,9 +303,9 @@ class BlackBox:
         given = [x.to(device=self._device, dtype=self._dtype, copy=True) for x in (q, v, tau)]
         kept = [x.clone() for x in given]
         try:
-            with torch.no_grad():
-                out = self.model(*given)
-        except Exception as error:  # the model is not ours: whatever it raises is its answer
+            out = self._call(*given)
+        # The model is not ours: whatever it raises is its answer, sys.exit() included.
+        except (Exception, SystemExit) as error:
             raise _Raised(
                 f"the model raised {type(error).__name__} on a batch of {len(q)} states: "
                 f"{_first_line(error)}"
@@ -307,6 +344,11 @@ class BlackBox:
         return out.detach().to(device="cpu", dtype=torch.float64)
 
 
+def _is_step(dt: Any) -> bool:
+    number = isinstance(dt, numbers.Real) and not isinstance(dt, bool)
+    return number and math.isfinite(dt) and dt > 0
+
+
 def _short(x: Tensor) -> str:
     return "(" + ", ".join(f"{float(c):.3g}" for c in x[:8]) + (", …)" if len(x) > 8 else ")")
 
@@ -319,6 +361,6 @@ def unchanged(before: Tensor, after: Tensor) -> bool:
     return bool(((before == after) | (before.isnan() & after.isnan())).all())
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0][:200] if text else "no message"

@@ -39,7 +39,7 @@ from discover.laws.samples import sample_law
 from discover.laws.search.variables import has_points
 from discover.probes import identities, mass_matrix_fourier, residual_force
 from discover.probes.noise import NoiseFloor
-from discover.probes.reach import EDGES, FARTHEST, ErrorCurve, reach, tolerance
+from discover.probes.reach import EDGES, ErrorCurve, refined, tolerance
 from kinematics import Robot
 
 _FRESH = threshold("examination.fit_range")
@@ -155,9 +155,9 @@ def _constant(law: ConstantLaw, screen: Screen, outcome: Outcome) -> Description
 
 
 def _domain(curves: dict[str, ErrorCurve], end: float, edges: dict[str, float]) -> Domain:
-    """How far the law describes the model: where its error crosses `end`, or a known edge."""
-    reached = {axis: reach(curve, end) for axis, curve in curves.items()}
-    reached |= {axis: (min(at, FARTHEST), False) for axis, at in edges.items()}
+    """How far the law describes the model: where its error crosses `end`, at a known edge if there
+    is one."""
+    reached = {axis: refined(curve, end, edges.get(axis)) for axis, curve in curves.items()}
     return Domain(
         reach={axis: r for axis, (r, _) in reached.items()},
         tolerance=end,

@@ -132,7 +132,7 @@ def _extrapolated(session: QuerySession, screen: Screen, law: Fit, rigid: Fit | 
     values |= measured(TRAINING_MEMORY, subject)
     notes: list[str] = []
     edges: dict[str, float] = {}
-    if far > 1e3 * rounding:
+    if far > _departure(noise):
         # Exact inside and something else outside is no physics, whatever it is out there.
         bend = curvature(session, noise.level, law.scale, _CHORDS)
         if bend is not None:
@@ -156,11 +156,17 @@ def _extrapolated(session: QuerySession, screen: Screen, law: Fit, rigid: Fit | 
 
 def _ends(session: QuerySession, law: Fit, noise: NoiseFloor) -> tuple[list[str], dict[str, float]]:
     """Where the model leaves a law that is exact inside: sentences, and the edge by axis."""
-    tolerance = max(_BREAK, 100 * exact_floor(noise))
-    found = {axis: edge(session, law, axis, tolerance) for axis in AXES}
+    found = {axis: edge(session, law, axis, _departure(noise)) for axis in AXES}
     edges = {axis: at for axis, at in found.items() if at is not None}
+    if not edges:
+        return [], edges
     where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
     return [f"A law to rounding error inside; something else outside, from {where} on."], edges
+
+
+def _departure(noise: NoiseFloor) -> float:
+    """The departure from which a law that is exact inside has ended [spread of a]."""
+    return max(_BREAK, 100 * exact_floor(noise))
 
 
 def _outer_shells(session: QuerySession, axis: str) -> Answers:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import metadata
 from typing import Any
@@ -14,6 +15,7 @@ from discover.examination import competition
 from discover.examination.constant_model import constant_model
 from discover.examination.description import describe, query_counts, what_settles
 from discover.examination.exact_law import exact_law
+from discover.examination.friction import with_friction_as_answered
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
 from discover.examination.opening import Screen, open_session, screening
@@ -27,9 +29,9 @@ from kinematics import Robot
 @one_thread()
 def examine(
     model: Callable,
-    robot: Robot | None,
+    robot: Robot | str | os.PathLike[str] | None,
     region: Region,
-    training_data: tuple | None = None,
+    training_data: tuple | Mapping | None = None,
     *,
     outputs: str = "acceleration",
     dt: float | None = None,
@@ -45,11 +47,12 @@ def examine(
 
     model          callable (q, v, tau) -> a on batched tensors, or -> (q_next, v_next) with
                    outputs="next_state" and its step dt [s]; it is only ever called
-    robot          the tree that the model is compared with; its parameters are not trusted. With
-                   None, nv is read from the region's vectors, and tree, joint kinds and geometry
-                   are inferred from the answers
+    robot          the tree that the model is compared with, or the path or name of its
+                   description; its parameters are not trusted. With None, nv is read from the
+                   region's vectors, and tree, joint kinds and geometry are inferred
     region         where the model was trained: half-widths [rad | m, their rates, N·m | N]
-    training_data  (q, v, tau, a) of the training samples, where known: enables memory probes
+    training_data  (q, v, tau, a) of the training samples, in this order or by name, where known:
+                   enables memory probes
     budget         "quick", "standard" or "thorough"
     seed           same seed, same model: the same queries and the same law
     within         "region" (uniform states of the box), or "data": states near those of
@@ -58,8 +61,8 @@ def examine(
     label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
                    [rad/s² | m/s²], where an estimate is known, as of recordings: smaller departures
                    are not counted against the model
-    root           without a robot: "free" where the first six velocities (seven numbers of q) are
-                   a free base's; by default all coordinates are joints'
+    root           "free" puts a description that is loaded here on a free joint; without a robot,
+                   the first six velocities (seven numbers of q) are then a free base's
     mechanism      whether tree and geometry are inferred beside a description and the recursion is
                    searched. True asks the model thousands of queries for it. By default that is
                    done with the budget "thorough", and where the law equals the model to the last
@@ -81,13 +84,15 @@ def examine(
         within=within,
         label_noise=label_noise,
         root=root,
+        mechanism=mechanism,
     )
     # Noise, repeatability, history dependence.
     session, screen = screening(session)
     # The same answer everywhere? A law to rounding error? If neither, families of laws compete.
-    outcome = (
-        constant_model(session, screen) or exact_law(session, screen) or _compete(session, screen)
-    )
+    outcome = constant_model(session, screen)
+    if outcome is None:
+        session, screen = with_friction_as_answered(session, screen)
+        outcome = exact_law(session, screen) or _compete(session, screen)
     # The law with its reach, curves and parameters, and evidence that only describes.
     description = describe(session, screen, outcome, described=inferred is None)
     if screen.history.kind is not None:

@@ -30,6 +30,7 @@ from discover.probes.reach import relative
 
 SAME = threshold("examination.same")
 _CONFIDENT = threshold("examination.confident")
+_ROUNDING_RATIO = threshold("examination.rounding_ratio")
 _NOISE_TOLD = threshold("examination.noise_told")
 _LEAST_COST_LEVEL = 1e-6  # standardised: bodies are not priced in units of rounding
 _TABLE_NAMES = tuple(name for probe in TABLE_EVIDENCE for name in probe.measures)
@@ -47,7 +48,7 @@ class Measurements:
     values      the numbers of the verdict, by name
     completion  physically possible bodies closest to the rigid-body law
     resolution  the smallest departure from the rigid-body law that would have shown
-    blur        the uncertainty of a far error that noise leaves (relative)
+    blur        the uncertainty of a far error that noise and rounding leave (relative)
     notes       sentences for the reader
     """
 
@@ -97,7 +98,7 @@ def measure(
     far = Answers.concat(far_sets)
     noise_far = relative_noise(noise, far)
     rows = len(far_sets[0]) * session.robot.nv
-    blur = max(screen.gate, noise_far * (8.0 / rows) ** 0.25)
+    blur = max(screen.gate, _ROUNDING_RATIO, noise_far * (8.0 / rows) ** 0.25)
     if gain_by_axis(laws.physics, laws.extended, far_sets, noise, blur) > _gain_bound():
         laws = regime_switch_apart(session, laws)
     physics, extended, local = laws.physics, laws.extended, laws.local
@@ -150,7 +151,10 @@ def measure(
             "may be in the residual."
         )
     if noise_far > _NOISE_TOLD:
-        notes.append(f"Answers repeat to {noise.random:.1%} only; errors are given beyond that.")
+        notes.append(
+            f"Answers repeat to {noise.random:.1%} only; errors are given beyond that. Where the "
+            "model has dropout, model.eval() leaves it out."
+        )
     if values[Name.BEST_ERROR_FAR] > no_law_far_out():
         subject = Subject(session=session, noise=noise, law=local, held_out=held_out)
         known = (

@@ -24,6 +24,7 @@ _SOME = 32
 _LEFT = threshold("examination.law_left")
 _LITTLE = threshold("examination.nothing_but_noise")
 _BEYOND = threshold("examination.inner_law_ended")
+_ROUNDING_RATIO = threshold("examination.rounding_ratio")
 _NO_WORSE = threshold("examination.no_axis_worse")
 
 
@@ -33,8 +34,10 @@ def fit_answers(session: QuerySession, family: Family, answers: Answers, scale, 
 
 
 def worst_error(law: Fit, sets: list[Answers], noise: NoiseFloor) -> float:
-    """The largest relative error over the sets, beyond the model's own noise."""
-    return max(excess(relative(law, s), relative_noise(noise, s)) for s in sets)
+    """The largest relative error over the sets, beyond the model's own noise; infinite without
+    sets, as where no answer was finite."""
+    errors = (excess(relative(law, s), relative_noise(noise, s)) for s in sets)
+    return max(errors, default=float("inf"))
 
 
 def gain_by_axis(
@@ -53,7 +56,9 @@ def gain_by_axis(
 
 
 def gain(before: float, after: float, blur: float) -> float:
-    """How many times smaller an error became, both blurred by what noise leaves uncertain."""
+    """How many times smaller an error became, both blurred by what noise and rounding leave
+    uncertain."""
+    blur = max(blur, _ROUNDING_RATIO)
     if not np.isfinite(before) or not np.isfinite(after):
         return 1.0 if before == after else before / max(after, blur)
     return float(np.hypot(before, blur) / np.hypot(after, blur))
@@ -94,7 +99,7 @@ def cost_of_bodies(
 
 def residual_growth(law: Fit, inside: Answers, outside: Answers, noise: NoiseFloor) -> float:
     """Residual outside over inside, in absolute terms, never below the noise floor."""
-    level = max(noise.level, 1e-9)
+    level = max(noise.level, _ROUNDING_RATIO)
     inner = max(law.standardised_error(inside), level)
     rows = law.residual(outside).square().mean(-1).sqrt()
     outer = float(rows.median()) if bool(torch.isfinite(rows).all()) else float("inf")
@@ -153,4 +158,4 @@ def _past_the_edge(
 
 def exact_floor(noise: NoiseFloor) -> float:
     """The relative error below which growth is rounding."""
-    return max(1e-9, 10 * noise.rounding)
+    return max(_ROUNDING_RATIO, 10 * noise.rounding)

@@ -7,19 +7,20 @@ floor and a first fit are taken from a few dozen answers.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-import kinematics
 from discover.blackbox.contract import Answers, BlackBox
 from discover.blackbox.region import Region
 from discover.blackbox.session import BUDGETS, QuerySession
 from discover.blackbox.support import Box, Recorded, Support
 from discover.errors import ModelError, RegionError
+from discover.examination.arguments import check_choices, check_model, load_described
 from discover.examination.metrics import fit_answers
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family
@@ -40,9 +41,9 @@ from kinematics import Robot
 
 def open_session(
     model: Callable,
-    robot: Robot | str | None,
+    robot: Robot | str | os.PathLike[str] | None,
     region: Region,
-    training_data: tuple | None,
+    training_data: tuple | Mapping | None,
     *,
     outputs: str,
     dt: float | None,
@@ -51,6 +52,7 @@ def open_session(
     within: str,
     label_noise: Any | None,
     root: str | None,
+    mechanism: bool | None,
 ) -> tuple[QuerySession, InferredRobot | None]:
     """The session of `discover.examine`, whose arguments these are; and what was inferred from the
     answers, where no robot is given. The model is then seen in the inferred numbering of its
@@ -58,19 +60,9 @@ def open_session(
 
     Raises ModelError and RegionError, each with one line.
     """
-    if not isinstance(region, Region):
-        raise RegionError(
-            f"expected a discover.Region, found {type(region).__name__}: write "
-            "discover.Region(q=1.0, v=2.0, tau=5.0)"
-        )
-    if budget not in BUDGETS:
-        raise ModelError(f"expected a budget of {sorted(BUDGETS)}, found {budget!r}")
-    described = kinematics.load(robot) if isinstance(robot, str) else robot
-    if root not in (None, "free") or (root and described is not None):
-        raise ModelError(
-            f"expected root='free' or none, and only without a robot, found {root!r}: a robot's "
-            "description says what its root is"
-        )
+    check_choices(region=region, outputs=outputs, budget=budget, seed=seed, mechanism=mechanism)
+    check_model(model, robot)
+    described = load_described(robot, root)
     inferred: InferredRobot | None = None
     if described is None:
         nv = coordinates_of(region)
@@ -103,30 +95,59 @@ def _support(within: str, robot: Robot, region: Region, training: Answers | None
     return Recorded.of(robot, training.q, training.v, training.tau)
 
 
-def _training_answers(data: tuple, robot: Robot) -> Answers:
-    """(q, v, tau, a) as the caller gave them, checked. Raises ModelError."""
+def _training_answers(data: tuple | Mapping, robot: Robot) -> Answers:
+    """(q, v, tau, a) as the caller gave them, in this order or by name, checked. Raises
+    ModelError."""
+    expected = "expected training_data as (q, v, tau, a)"
+    if isinstance(data, Mapping):
+        if set(data) != {"q", "v", "tau", "a"}:
+            raise ModelError(f"{expected} or with these keys, found {', '.join(map(str, data))}")
+        data = tuple(data[name] for name in ("q", "v", "tau", "a"))
+    if not isinstance(data, tuple | list):
+        raise ModelError(f"{expected}, found {type(data).__name__}")
     if len(data) != 4:
-        raise ModelError(f"expected training_data as (q, v, tau, a), found {len(data)} arrays")
-    q, v, tau, a = (torch.as_tensor(x, dtype=torch.float64) for x in data)
+        raise ModelError(f"{expected}, found {len(data)} arrays")
+    q, v, tau, a = (
+        _numbers(x, f"{name} of training_data")
+        for name, x in zip(("q", "v", "tau", "a"), data, strict=True)
+    )
     nq, nv = robot.nq, robot.nv
-    if q.shape[-1] != nq or any(x.shape != (len(q), nv) for x in (v, tau, a)):
+    if q.ndim != 2 or q.shape[-1] != nq or any(x.shape != (len(q), nv) for x in (v, tau, a)):
         raise ModelError(
             f"expected training_data of shapes (n, {nq}), (n, {nv}), (n, {nv}), (n, {nv}), found "
             f"{', '.join(str(tuple(x.shape)) for x in (q, v, tau, a))}"
         )
+    if not len(q) or not all(bool(x.isfinite().all()) for x in (q, v, tau, a)):
+        found = "NaN or infinity" if len(q) else "no rows"
+        raise ModelError(f"{expected} of finite numbers, found {found}")
     return Answers(q=q, v=v, tau=tau, a=a)
 
 
 def _label_noise(given: Any | None, nv: int) -> Tensor | None:
     if given is None:
         return None
-    noise = torch.as_tensor(given, dtype=torch.float64)
+    noise = _numbers(given, "label_noise")
     if noise.shape != (nv,) or not bool((noise >= 0).all()) or not bool(noise.isfinite().all()):
         raise ModelError(
             f"expected label_noise of shape ({nv},), finite and not negative, found "
-            f"{tuple(noise.shape)}: give one standard deviation a joint coordinate"
+            f"{_shown(noise)}: give one standard deviation a joint coordinate"
         )
     return noise
+
+
+def _numbers(given: Any, name: str) -> Tensor:
+    """An array, list or tensor as float64 on the processor, without its gradients."""
+    try:
+        return torch.as_tensor(given, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"expected {name} as an array of numbers, found {type(given).__name__} that is none "
+            f"({' '.join(str(error).split())[:100]})"
+        ) from error
+
+
+def _shown(x: Tensor) -> str:
+    return str(x.tolist()) if x.ndim == 1 and len(x) <= 8 else f"shape {tuple(x.shape)}"
 
 
 _ROUNDING = 1e-10  # standardised: a residual below this is rounding, whatever was measured
@@ -178,7 +199,8 @@ def screening(session: QuerySession) -> tuple[QuerySession, Screen]:
     """The session to go on with, and the first answers.
 
     Where an answer depends on the query before, the session returned repeats every query until its
-    answer has settled: all that follows then describes the settled model.
+    answer has settled: all that follows then describes the settled model. Raises ModelError where
+    an answer depends on the other states of its batch.
     """
     answers = _first_answers(session)
     scale = spread(answers)
@@ -188,6 +210,13 @@ def screening(session: QuerySession) -> tuple[QuerySession, Screen]:
         answers = _first_answers(session)
         scale = spread(answers)
     floor = noise.measure(session, answers, scale)
+    if floor.by_batch > 0:
+        raise ModelError(
+            "the model's answer to a state depends on the other states of its batch (it changes by "
+            f"{floor.by_batch:.2g} of the spread of a), so that it is no function of (q, v, tau): "
+            "call model.eval() where it has batch normalisation, and let it normalise with fixed "
+            "statistics"
+        )
     return session, Screen(
         session=session, answers=answers, scale=scale, noise=floor, history=dependence
     )

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from discover import numerics
 from discover.blackbox.session import QuerySession
 from discover.judgement.evidence import Evidence, description
 from discover.judgement.thresholds import threshold
@@ -34,10 +35,10 @@ class Identities:
     christoffel      c - Γ(∂H/∂q)(v, v) over the larger of both
     """
 
-    tau_affinity: float
-    symmetry: float
-    definiteness: float
-    v_independence: float
+    tau_affinity: float | None = None
+    symmetry: float | None = None
+    definiteness: float | None = None
+    v_independence: float | None = None
     quadratic_bias: float | None = None
     gravity_curl: float | None = None
     power: float | None = None
@@ -73,6 +74,8 @@ def measure(session: QuerySession) -> Identities:
     still = torch.zeros_like(v)
     A, bend = force_response(session, q, v)
     A_still, _ = force_response(session, q, still)
+    if not bool(torch.isfinite(A).all() & torch.isfinite(A_still).all()):
+        return Identities()
     symmetric = 0.5 * (A + A.mT)
     size = A.flatten(1).norm(dim=1)
     eigenvalues = torch.linalg.eigvalsh(symmetric)
@@ -148,7 +151,7 @@ def _velocity_and_gravity(session: QuerySession, q: Tensor, v: Tensor, H: Tensor
 
 def _inertia(session: QuerySession, q: Tensor) -> Tensor:
     A, _ = force_response(session, q, torch.zeros(len(q), session.robot.nv).to(q))
-    return torch.linalg.pinv(A)
+    return numerics.pinv(A)
 
 
 def _inertia_derivative(session: QuerySession, q: Tensor, v: Tensor) -> Tensor:

@@ -100,6 +100,22 @@ def reach(curve: ErrorCurve, tolerance: float) -> tuple[float, bool]:
     return FARTHEST, True
 
 
+def refined(curve: ErrorCurve, tolerance: float, edge: float | None) -> tuple[float, bool]:
+    """`reach`, with a departure that rays located in place of the interpolated crossing.
+
+    edge  where some answers are off by a tolerance of their own, which may be much smaller: it
+          counts only where the curve crosses `tolerance` about there, so that a law's reach is
+          never contradicted by its own error.
+    """
+    crossing, whole = reach(curve, tolerance)
+    if edge is None or whole or crossing == 0.0:
+        return crossing, whole
+    centres = [1.0] + [0.5 * (a + b) for a, b in pairwise(curve.distance)]
+    last = max(i for i, c in enumerate(centres) if c <= crossing)
+    beyond = curve.distance[min(last + 1, len(centres) - 1)]
+    return (edge, False) if centres[last] <= edge <= beyond else (crossing, whole)
+
+
 def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float | None:
     """The distance at which the model leaves a law that is exact inside; None if it never does.
 

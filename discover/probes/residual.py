@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 
 from discover.blackbox.contract import Answers
 from discover.laws.rigid_body.family import evaluation_point
 from discover.laws.rigid_body.fit import Fit
+from discover.numerics import finite_rows
 
 _FOLDS = 4
 _ROWS = 4  # joints whose residual is looked at
@@ -39,7 +39,7 @@ def low_dimensional_predictability(fitted: Fit, answers: Answers) -> tuple[float
     """
     residual = torque_residual(fitted, answers)
     # Noise in the model's accelerations is in the residual too, and would predict it: the law's.
-    law = torch.nan_to_num(fitted.predict(answers.q, answers.v, answers.tau))
+    law = finite_rows(fitted.predict(answers.q, answers.v, answers.tau))
     groups = {
         "q": answers.q.numpy(),
         "v": answers.v.numpy(),
@@ -54,7 +54,8 @@ def low_dimensional_predictability(fitted: Fit, answers: Answers) -> tuple[float
         return 0.0, "nothing"
     y, best, what = residual[:, rows], 0.0, "nothing"
     for name, x in groups.items():
-        x = (x - x.mean(0)) / np.where(x.std(0) > 0, x.std(0), 1.0)
+        with np.errstate(all="ignore"):  # a law may predict what overflows when squared
+            x = np.nan_to_num((x - x.mean(0)) / np.where(x.std(0) > 0, x.std(0), 1.0))
         tried = {name: _by_kernel(x, y)}
         tried |= {f"{name}{j + 1}": _by_splines(x[:, [j]], y) for j in range(x.shape[1])}
         for source, predicted in tried.items():

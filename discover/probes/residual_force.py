@@ -23,6 +23,7 @@ from discover.judgement.thresholds import threshold
 from discover.laws import RigidBodyLaw
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import coordinates
+from discover.numerics import solve_or_zero
 
 _STATES = 24
 _GRID = 5
@@ -103,7 +104,7 @@ def hidden_by_noise(law: RigidBodyLaw, session: QuerySession, sigma: Tensor) -> 
     would be taken for a dependence on everything. Asks _STATES states."""
     x = session.draw("leftover force", _STATES)
     H, a = kinematics.crba(law.robot, x.q), session.ask(*x).a
-    inverse = torch.linalg.inv(H)
+    inverse = solve_or_zero(H, torch.eye(H.shape[-1]).to(H).expand_as(H))
     free = (inverse @ (x.tau - kinematics.bias(law.robot, x.q, x.v)).unsqueeze(-1)).squeeze(-1)
     weight = 1.0 / a.square().mean(0).clamp_min(1e-300)
     left = torch.nan_to_num(a - free).square().mean(0)
@@ -120,11 +121,11 @@ def measure(law: RigidBodyLaw, session: QuerySession) -> ResidualForce:
         a = session.ask(*x).a
         H = kinematics.crba(bodies, x.q)
         rest = x.tau - (H @ a.unsqueeze(-1)).squeeze(-1) - kinematics.bias(bodies, x.q, x.v)
-        return torch.nan_to_num(rest)
+        return torch.nan_to_num(rest, posinf=0.0, neginf=0.0)
 
     base = session.draw("leftover force", _STATES)
     own, H = force(base), kinematics.crba(bodies, base.q)
-    inverse = torch.linalg.inv(H)
+    inverse = solve_or_zero(H, torch.eye(H.shape[-1]).to(H).expand_as(H))
     changes = (inverse @ torch.diag_embed(own)).square().sum((0, 1))
     acts = changes / changes.sum().clamp_min(1e-300)
     # Forces on joints are compared by what they do to accelerations.

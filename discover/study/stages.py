@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from kinematics import Robot
 
 
-def load_robot(source: Recipe | str | Path) -> Robot:
-    """The robot of a recipe, or of a path or bundled name. Raises RobotError."""
+def load_robot(source: Recipe | str | Path, root: str | None = None) -> Robot:
+    """The robot of a recipe, or of a path or bundled name, there with root="free" on a free base.
+    Raises RobotError."""
     import kinematics
 
     if not isinstance(source, Recipe):
-        return kinematics.load(source)
+        return kinematics.load(source, root=root)
     entry = source.robot
     options: dict[str, Any] = {"joint_terms": True} if entry.joint_terms else {}
     if entry.root is not None:

@@ -138,7 +138,8 @@ def factory(folder: Path, body: str) -> str:
         ("def build():\n    return lambda q, v, tau: v / 0", "NaN or infinity"),
         ("def build():\n    return lambda q, v, tau: v + 0.01 * (tau - q)", "next velocities"),
         ("def build():\n    return lambda q, v, tau: 'none'", "expected tensors"),
-        ("def build():\n    return lambda q, v: v", "check order"),
+        ("def build():\n    return lambda x, y: y", "declare their order"),
+        ("def build():\n    return lambda *given: given[3]", "check order"),
     ],
 )
 def test_sanity_pass_names_what_is_wrong(tmp_path, body, message):

@@ -295,11 +295,21 @@ def without_joint_terms(robot: Robot) -> Robot:
     return robot.replace(armature=zero, damping=zero, friction=zero, stiffness=zero)
 
 
+JUMP = 1e-9  # rad/s | m/s: friction that reverses over less jumps
+
+
+def _coulomb(v: sympy.Symbol, robot: Robot) -> sympy.Expr:
+    """Coulomb friction of unit size, as the reference simulator smooths it."""
+    if robot.friction_speed <= JUMP:
+        return sympy.sign(v)
+    return sympy.tanh(v / sympy.Float(robot.friction_speed))
+
+
 def joint_terms(robot: Robot) -> list[Term]:
     """The physical terms of every joint with one coordinate.
 
-    Armature a_j, viscous damping v_j, Coulomb friction tanh(v_j / friction_speed), linear spring
-    q_j. They are physically possible only with coefficients that are not negative.
+    Armature a_j, viscous damping v_j, Coulomb friction tanh(v_j / friction_speed), or sign(v_j) where
+    that speed is that of a jump, linear spring q_j. They are physically possible only with coefficients that are not negative.
     """
     s = symbols(robot.nv)
     terms = []
@@ -307,7 +317,7 @@ def joint_terms(robot: Robot) -> list[Term]:
         shapes = {
             "armature": s["a"][j],
             "damping": s["v"][j],
-            "friction": sympy.tanh(s["v"][j] / sympy.Float(robot.friction_speed)),
+            "friction": _coulomb(s["v"][j], robot),
             "stiffness": s["q"][j],
         }
         for field, shape in shapes.items():
@@ -325,7 +335,7 @@ def joint_shapes(robot: Robot) -> list[tuple[int, sympy.Expr]]:
         shapes = {
             "armature": a,
             "damping": v,
-            "friction": sympy.tanh(v / sympy.Float(robot.friction_speed)),
+            "friction": _coulomb(v, robot),
             "stiffness": stretch if robot.spring_reference[j] else q,
         }
         for field, shape in shapes.items():

@@ -14,6 +14,7 @@ from discover.laws.contract import ALPHABET_SIZE, EFFECTIVE_SAMPLES
 from discover.laws.regression.engines.contract import symbols_used
 
 _WHOLE = 2.0**53  # beyond it every double is whole: to be close to a whole number says nothing
+_LARGEST = 1e100  # of a residual, relative
 _CONSTANTS = whole("regression.constants")
 _WORSE = threshold("regression.round_cost")
 _MEANT = threshold("regression.meant")
@@ -110,7 +111,8 @@ class _Template:
             full[free] = some
             with np.errstate(all="ignore"):
                 r = (np.broadcast_to(self.function(*columns, *full), y.shape) - y) / scale
-            return np.where(np.isfinite(r), r, 1e3)
+            # Squares of what is larger would overflow.
+            return np.where(np.isfinite(r), np.clip(r, -_LARGEST, _LARGEST), 1e3)
 
         if free:
             from scipy.optimize import least_squares  # imported late: half a second

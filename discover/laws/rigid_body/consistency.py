@@ -73,6 +73,8 @@ def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
     """
     V = fitted.family.basis
     beta = fitted.theta[: V.shape[1]]
+    if not bool(torch.isfinite(beta).all()):
+        return Completion(pi=reference, cost=float("nan"), exact=False)
     shifted = _with_base(reference, V, beta)
     if _possible(shifted, reference):
         return Completion(pi=shifted, cost=0.0, exact=True)

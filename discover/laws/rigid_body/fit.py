@@ -96,9 +96,8 @@ def whiten(fitted: Fit, answers: Answers) -> Whitened:
     else:
         columns = design.columns(a)
     eye = torch.eye(J.shape[-1], dtype=J.dtype).expand_as(J)
-    inverse, info = torch.linalg.solve_ex(J, eye)
-    inverse = torch.where(((info == 0) & good)[:, None, None], inverse, 0.0) / scale[:, None]
-    known = inverse @ columns
+    inverse = torch.where(good[:, None, None], solve_or_zero(J, eye), 0.0) / scale[:, None]
+    known = numerics.finite_rows(inverse @ columns)
     n, nv, p = known.shape
     U = numerics.orthonormal(known.reshape(n * nv, p))
     return Whitened(
@@ -283,7 +282,7 @@ class _Problem:
         )
         for _ in range(2):
             H = self.inertia(theta)
-            if not bool((torch.linalg.eigvalsh(0.5 * (H + H.mT)) > 0).all()):
+            if not numerics.definite(H):
                 if start is None:
                     return theta
                 H = self.inertia(start)

@@ -31,8 +31,10 @@ from discover.laws.extensions.terms import Term, forces, symbols, without_joint_
 from discover.laws.rigid_body.family import mechanics_for
 from discover.laws.rigid_body.law import RigidBodyLaw
 from discover.laws.search.variables import AXES, vocabulary
+from discover.numerics import solve_or_nan
 
 _STEP = 1e-3  # of the differences, in rad, rad/s … : errors of 1e-6
+_TINY = 1e-300
 _EXISTS = threshold("fit.lagrangian_exists")
 _FITS = threshold("fit.lagrangian_fits")
 _STATES = 200  # at which Lagrange's equations are fitted (half) and tested (half)
@@ -97,7 +99,9 @@ def conditions(model: Callable, q: Tensor, v: Tensor, a: Tensor, jerk: Tensor) -
     )
     # Forces of different kinds are compared at the accelerations and speeds of these motions.
     size = float(S.abs().max())
-    relative = [float(x.abs().max()) / max(float(y.abs().max()), 1e-6 * size) for x, y in pairs]
+    relative = [
+        float(x.abs().max()) / max(float(y.abs().max()), 1e-6 * size, _TINY) for x, y in pairs
+    ]
     return Conditions(symmetry=relative[0], velocity=relative[1], position=relative[2])
 
 
@@ -110,7 +114,7 @@ def _demanded(model: Callable, nv: int) -> Callable[[Tensor, Tensor, Tensor], Te
         with torch.no_grad():
             answers = model(q.repeat(nv + 1, 1), v.repeat(nv + 1, 1), units).reshape(nv + 1, n, nv)
         response = (answers[1:] - answers[0]).permute(1, 2, 0)
-        return torch.linalg.solve(response, (a - answers[0]).unsqueeze(-1)).squeeze(-1)
+        return solve_or_nan(response, a - answers[0])
 
     return E
 

@@ -19,7 +19,15 @@ import numpy as np
 
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.search.basis_functions import BasisFunction, basis_functions
-from discover.numerics import Descent, Projection, descend, differences, levenberg_step, project
+from discover.numerics import (
+    Descent,
+    Projection,
+    descend,
+    differences,
+    levenberg_step,
+    plain_least_squares,
+    project,
+)
 
 _KEPT = whole("search.grid_kept")
 _PLAIN = whole("search.plain_symbols")
@@ -119,7 +127,7 @@ def _coefficients(target: Target, found: BasisExpansion) -> tuple[float, ...]:
     u = target.z / target.size
     pairs = zip(found.functions, found.constants, strict=True)
     columns = np.stack([np.nan_to_num(s.values(u, k)) for s, k in pairs], 1)
-    c, *_ = np.linalg.lstsq(target.push(columns), target.y, rcond=1e-12)
+    c = plain_least_squares(target.push(columns), target.y, rcond=1e-12)
     return tuple(float(x) for x in c)
 
 
@@ -216,7 +224,8 @@ def _optimised(
         values = [f.values(u, k[i:j]) for f, i, j in zip(functions, starts, ends, strict=True)]
         columns = np.nan_to_num(np.stack(values, 1), posinf=_FINITE, neginf=-_FINITE)
         left = project(target.push(columns), y, 1e-12)
-        return _Point(k, left, float(left.residual @ left.residual))
+        cost = float(left.residual @ left.residual)
+        return _Point(k, left, cost if math.isfinite(cost) else math.inf)
 
     def linearise(now: _Point) -> Callable[[float], _Point]:
         k, parts = now.constants, []

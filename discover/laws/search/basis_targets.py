@@ -32,11 +32,11 @@ def pair_targets(smooth: FlexiblePair, floor: float) -> tuple[Target, Target]:
     a = torch.nan_to_num(joined.a)
     both = torch.nan_to_num(forces(terms, x.q, x.v, a, x.tau, robot, mechanics))
     _, J = problem.accelerations(joined.theta, joined.coefficients, joined.constants)
-    inverse = torch.linalg.pinv(torch.nan_to_num(J)) / problem.scale[:, None]
+    inverse = numerics.pinv(J) / problem.scale[:, None]
     slots = smooth.pair.feature.slots
     # One value of the function a state, or one a joint: (n, nv, slots) and (n, slots).
     each = torch.diag_embed(both[..., 0]) if slots > 1 else both[..., :1]
-    pushed, feature = inverse @ each, both[:, :slots, 1]
+    pushed, feature = numerics.finite_rows(inverse @ each), both[:, :slots, 1]
     columns = problem.design.columns(a)
     if any(w.startswith("tau") for w in terms[0].names | terms[1].names):
         # tau = H a + b + φ: with the bodies' scale free, tau itself is φ, and so is anything.
@@ -68,7 +68,7 @@ def function_targets(
     grid, spread = _grid(feature.flatten())
     rows = (pushed @ spread.reshape(shaped)).flatten(0, 1)
     rows = rows - U @ (U.T @ rows)
-    values, vectors = torch.linalg.eigh(rows.T @ rows)
+    values, vectors = numerics.eigh(rows.T @ rows)
     keep = values > 1e-13 * values.max()
     root = (vectors[:, keep] * values[keep].sqrt()).T
     short = (vectors[:, keep] / values[keep].sqrt()).T @ (rows.T @ y)

@@ -11,6 +11,7 @@ from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.memory import BEFORE, Query, memory_symbols
 from discover.laws.regression.engines.contract import description
 from discover.laws.regression.formula_search import find_formula
+from discover.numerics import plain_least_squares
 
 _SUM_SUFFICES = threshold("fit.memory_sum_suffices")
 _PRESENT = threshold("fit.memory_present")
@@ -76,7 +77,7 @@ def _sum_of_columns(
         for k in range(len(candidates)):
             if k not in chosen:
                 A = np.stack([candidates[i][1] for i in (*chosen, k)], -1)
-                c, *_ = np.linalg.lstsq(A, f, rcond=None)
+                c = plain_least_squares(A, f)
                 trials.append((float(np.sqrt(np.mean((f - A @ c) ** 2))), k, c))
         error, k, c = min(trials, key=lambda t: (t[0], t[1]))
         longer = description(max(error, floor), 3 * (len(chosen) + 1), len(f))

@@ -89,7 +89,7 @@ def _promise(fitted: Fit, answers: Answers, body: int, what: str) -> tuple[float
     design = design_of(family, answers, law.step)
     r = torch.nan_to_num(law.residual(answers))
     known = design.columns(answers.a - r * law.scale)
-    inverse = torch.linalg.pinv(torch.nan_to_num(design.inertia(law.theta))) / law.scale[:, None]
+    inverse = numerics.pinv(design.inertia(law.theta)) / law.scale[:, None]
     U = numerics.orthonormal((inverse @ known).flatten(0, 1))
     y = r.flatten()
     y = y - U @ (U.T @ y)
@@ -102,7 +102,7 @@ def _promise(fitted: Fit, answers: Answers, body: int, what: str) -> tuple[float
         columns = _columns(inverse @ pulls, _Monomials.over(x, what, _DEGREE)(x)).flatten(0, 1)
         columns = columns - U @ (U.T @ columns)
         gram, along = columns.T @ columns, columns.T @ y
-        values, vectors = torch.linalg.eigh(gram)
+        values, vectors = numerics.eigh(gram)
         keep = values > _CUT * values[-1].clamp_min(1e-300)
         gain = float(((vectors[:, keep].T @ along).square() / values[keep]).sum())
         # As many columns as a field has explain something of anything: they are paid for.
@@ -221,7 +221,7 @@ class _Monomials:
 
 def _line(force: Tensor) -> Tensor:
     """The direction along which the forces vary most, a unit vector."""
-    return torch.linalg.svd(force - force.mean(0), full_matrices=False).Vh[0]
+    return numerics.svd(force - force.mean(0))[2][0]
 
 
 def _turn_to(direction: Tensor) -> Triple | None:
@@ -257,6 +257,6 @@ def _solved(A: Tensor, b: Tensor, cut: float = _CUT) -> Tensor:
     """Least squares with columns brought to equal length and small directions left alone."""
     norms = A.norm(dim=0)
     norms = torch.where(norms > cut * norms.max().clamp_min(1e-300), norms, torch.inf)
-    left, s, right = torch.linalg.svd(A / norms, full_matrices=False)
+    left, s, right = numerics.svd(A / norms)
     keep = s > cut * s[0].clamp_min(1e-300)
     return (right[keep].T @ ((left[:, keep].T @ b) / s[keep])) / norms

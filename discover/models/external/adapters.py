@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from discover.blackbox.contract import unchanged
+from discover.blackbox.contract import WithoutGradients, unchanged
 from discover.errors import CheckpointError, ModelError
 from discover.models.checkpoint import load_checkpoint
 from discover.models.external.archives import kind_of_archive
@@ -108,6 +108,7 @@ class Adapted:
         dtype = DTYPES[declaration.dtype] if declaration.dtype else opened.dtype
         self.dtype = dtype or torch.float32
         self.order = input_order(opened.source, opened.names, declaration)
+        self._call = WithoutGradients(opened.call)
 
     def __call__(self, q: Any, v: Any, tau: Any) -> Any:
         q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
@@ -139,14 +140,16 @@ class Adapted:
 
     def _in_batches(self, ready: list[Tensor], n: int) -> Any:
         size = self.opened.batch
+        # Where the caller takes gradients they pass through.
+        call = self.opened.call if torch.is_grad_enabled() else self._call
         if size is None:
-            return self.opened.call(*ready)
+            return call(*ready)
         answers = []
         for i in range(0, n, size):  # a fixed batch: the last one is filled up with its first row
             part = [x[i : i + size] for x in ready]
             count = len(part[0])
             part = [torch.cat((x, x[:1].expand(size - count, -1))) for x in part]
-            out = self.opened.call(*part)
+            out = call(*part)
             out = tuple(out) if isinstance(out, tuple | list) else (out,)
             answers.append(tuple(y[:count] for y in out))
         return tuple(torch.cat(columns) for columns in zip(*answers, strict=True))

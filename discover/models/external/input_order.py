@@ -6,7 +6,11 @@ torques for angles answers all the same.
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable
+
+from torch import nn
 
 from discover.errors import ModelError
 from discover.models.external.declaration import INPUTS, Declaration, Order
@@ -36,7 +40,7 @@ def input_order(source: str, names: tuple[str, ...] | None, declared: Declaratio
         return (tuple(name for part in parts for name in part),)
     if names is None:
         return order or tuple((name,) for name in INPUTS)
-    clear = _by_name(names)
+    clear = order_of_names(names)
     if order is None:
         if clear is None:
             raise ModelError(_open(source, names))
@@ -54,7 +58,26 @@ def input_order(source: str, names: tuple[str, ...] | None, declared: Declaratio
     return order
 
 
-def _by_name(names: tuple[str, ...]) -> Order | None:
+def argument_names(model: Callable) -> tuple[str, ...] | None:
+    """The names of the arguments that a Python callable is given; None where it does not say, as
+    with `*args`, or where three names leave it open: then they are q, v, tau, as everywhere.
+    """
+    call = model.forward if isinstance(model, nn.Module) else model
+    try:
+        given = list(inspect.signature(call).parameters.values())
+    except (TypeError, ValueError):  # not all compiled code has a signature
+        return None
+    if any(p.kind in (p.VAR_POSITIONAL, p.KEYWORD_ONLY) for p in given):
+        return None
+    taken = [p for p in given if p.kind is not p.VAR_KEYWORD]
+    needed = [p for p in taken if p.default is p.empty]
+    if len(needed) <= len(INPUTS) <= len(taken):
+        names = tuple(p.name for p in taken[: len(INPUTS)])
+        return None if order_of_names(names) is None else names
+    return tuple(p.name for p in needed)
+
+
+def order_of_names(names: tuple[str, ...]) -> Order | None:
     """The order by the names in the file; None where a name is not clear, or two mean the same."""
     meanings = [_meaning(name) for name in names]
     if not names or None in meanings or len(set(meanings)) < len(meanings):

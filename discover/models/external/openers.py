@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.external.archives import safe_pt2
+from discover.models.external.input_order import argument_names
 
 QUIET = 3  # errors only
 
@@ -170,7 +171,8 @@ def open_factory(path: Path, factory: str) -> Opened:
         model.eval()
         weights = [p for p in model.parameters() if p.is_floating_point()]
         dtype = weights[0].dtype if weights else None
-    return Opened(call=model, source=f"{path.name}:{factory}", dtype=dtype)
+    source = f"{path.name}:{factory}"
+    return Opened(call=model, source=source, names=argument_names(model), dtype=dtype)
 
 
 class _HeldBack(io.StringIO):

@@ -66,6 +66,7 @@ _HOPEFUL = threshold("search.hopeful_parts")
 _SPLINE_ERROR = threshold("search.trigonometry_spline_error")
 _MOST = whole("search.trigonometry_parts")
 _FORMULAS = whole("search.trigonometry_formulas")
+_LARGEST = 1e100  # of a standardised residual
 _HINGES = {"revolute", "continuous"}
 
 Begun = tuple[TrigonometryProblem, list[Tensor]]  # a problem and the starts of its fit
@@ -295,9 +296,9 @@ def _optimised(law: Fit, numbers: list[float], answers: Answers) -> tuple[Fit, l
         return _fitted(law, _polynomials([float(c) for c in x], order, trigonometry), answers)
 
     def residual(x: np.ndarray) -> np.ndarray:
-        return (
-            torch.nan_to_num(fitted_with(x.tolist()).residual(answers), nan=1e3).flatten().numpy()
-        )
+        r = fitted_with(x.tolist()).residual(answers)
+        # Squares of what is larger would overflow.
+        return torch.nan_to_num(r, nan=1e3).clamp(-_LARGEST, _LARGEST).flatten().numpy()
 
     from scipy.optimize import least_squares  # imported late: half a second
 
