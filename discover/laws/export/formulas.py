@@ -18,7 +18,7 @@ from discover.laws.extensions.terms import Term, symbols
 from kinematics import Robot
 from kinematics.programs import trace
 
-TARGETS = ("sympy", "python", "torch", "c", "latex")
+TARGETS = ("sympy", "python", "torch", "jax", "c", "latex")
 _FLAT_JOINTS = whole("fit.flat_joints")
 _FLAT_OPERATIONS = whole("fit.flat_operations")
 ROUNDING = 1e-9  # identified coefficients below this, relative to the largest, are rounding

@@ -102,7 +102,7 @@ class CompiledProgram:
         return sum(self.operations[k] for k in ("mul", "add", "div"))
 
     def source(self, language: str = "llvm") -> str:
-        """The program as text: "c", "cuda", "llvm", "python", "torch" or "latex"."""
+        """The program as text: "c", "cuda", "llvm", "python", "torch", "jax" or "latex"."""
         if language == "llvm":
             return llvm_source(self.program, self.dtype, self.lanes, wide=this_machine().wide)
         return self.program.source(language, self.dtype)
