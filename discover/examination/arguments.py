@@ -14,7 +14,7 @@ from discover.blackbox.session import BUDGETS
 from discover.errors import ModelError, RegionError
 from discover.models.external.declaration import INPUTS, Order
 from discover.models.external.input_order import argument_names, order_of_names
-from kinematics import Robot
+from kinematics import Actuation, Robot
 
 _ORDER = "the order is discover.examine(model, robot, region)"
 _LARGEST_SEED = 2**31 - 1  # of the generators that are seeded with it
@@ -72,6 +72,51 @@ def load_described(robot: Any, root: Any) -> Robot | None:
             f"{_ORDER}"
         )
     return kinematics.load(robot, root=root)
+
+
+def actuation_of(
+    model: Any, robot: Robot, region: Region, given: Any, inferred: bool
+) -> Actuation | None:
+    """What the model's controls do to the joints; None where it takes joint forces.
+
+    given       by the caller, else the model's own, else, where the region names controls, the
+                robot description's; without any, controls are the joint forces themselves
+    inferred    whether the robot was inferred: then only joint forces can be said
+
+    Raises ModelError and RegionError.
+    """
+    actuation = given if given is not None else getattr(model, "actuation", None)
+    if actuation is None and region.u is None:
+        return None
+    if inferred:
+        raise RegionError(
+            "expected tau, joint forces, in the region of a model without a robot, found controls "
+            "u: what they do to the joints cannot be said"
+        )
+    if region.u is None:
+        raise RegionError(
+            f"expected u, the {getattr(actuation, 'nu', '')} controls of this model, in its region, "
+            "found tau: write discover.Region(q=…, v=…, u=…)"
+        )
+    if actuation is None:
+        actuation = robot.actuation
+    if actuation is None:
+        if region.nu not in (None, robot.nv):
+            raise RegionError(
+                f"expected {robot.nv} joint forces, or an actuation, found {region.nu} controls and "
+                f"nothing that says what they do to {robot.name}: give actuation="
+                "kinematics.Actuation.of(lever arms, one row a control)"
+            )
+        actuation = Actuation.of([1.0] * robot.nv)
+    if not isinstance(actuation, Actuation) or actuation.nv != robot.nv:
+        found = f"one of {actuation.nv} joints" if isinstance(actuation, Actuation) else _kind(
+            actuation
+        )  # fmt: skip
+        raise ModelError(
+            f"expected a kinematics.Actuation of the {robot.nv} joint coordinates of {robot.name}, "
+            f"found {found}"
+        )
+    return actuation
 
 
 def check_choices(*, region: Any, outputs: Any, budget: Any, seed: Any, mechanism: Any) -> None:

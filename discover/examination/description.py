@@ -61,6 +61,8 @@ def describe(
     noise, fit, drawn = screen.noise, outcome.law, outcome.curves
     completion, notes = outcome.completion, list(outcome.notes)
     assert completion is not None
+    if screen.step is not None:
+        notes.insert(0, screen.step.sentence)
     if noise.labels:
         notes.append(
             f"Its training labels carry noise of {noise.labels:.2g} of the spread of a: smaller "
@@ -88,12 +90,13 @@ def describe(
     if law is not None:
         law, sentences = post_checked(law, outcome.session)
         notes += sentences
-    circles = mass_matrix_fourier.describe(outcome.session)
+    direct = not outcome.session.controlled  # joint forces can be asked for one by one
+    circles = mass_matrix_fourier.describe(outcome.session) if direct else []
     force: list[Evidence] = []
-    if law is not None and _leaves_a_force(law, outcome.values):
+    if law is not None and direct and _leaves_a_force(law, outcome.values):
         force, sentence = _residual_force(law, outcome.session, noise)
         notes.append(sentence)
-    local = identities.describe(outcome.session)
+    local = identities.describe(outcome.session) if direct else []
     intervals = {Name.LAW_ERROR_INSIDE: (drawn["joint"].low[0], drawn["joint"].high[0])}
     rows = parameter_table(fit, session.robot) if keeps else []
     return Description(
@@ -234,8 +237,8 @@ def post_checked(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw
     if law.family == "rigid body" or law.integrator is not None:
         return law, []
     n, seed = _COMPARED_STATES, session.seed + 7
-    inner = session.draw("standing", n)
-    outer = session.support.shell("joint", 1.0, _COMPARED_DISTANCE, n, seed)
+    inner = session.forced(session.draw("standing", n))
+    outer = session.forced(session.support.shell("joint", 1.0, _COMPARED_DISTANCE, n, seed))
     outside = f"out to {_COMPARED_DISTANCE:g} half-widths"
     misfits = []
     for batch, where in ((outer, outside), (inner, "in the region")):

@@ -54,13 +54,17 @@ def _fitted(screen: Screen, exact: float) -> tuple[Fit | None, Fit | None]:
 
     A few terms out of hundreds can fit few answers well, but never to seven digits.
     """
-    answers, held_out, bodies = screen.fitting, screen.held_out, screen.first
-    if bodies.standardised_error(held_out) <= exact:
-        return bodies, None
-    # All joint terms at once: with one at a time, the last of many would have to wait.
-    robot = bodies.family.robot
-    several = refit(bodies, answers, rank(bodies, answers, joint_terms(robot)))
-    sizes = several.theta[bodies.family.size :].abs() * _term_sizes(several, answers)
+    answers, held_out = screen.fitting, screen.held_out
+    if screen.step is not None and screen.step.error <= exact:
+        bodies = several = screen.step.fit  # they were fitted together with the step
+    else:
+        bodies = screen.first
+        if bodies.standardised_error(held_out) <= exact:
+            return bodies, None
+        # All joint terms at once: with one at a time, the last of many would have to wait.
+        robot = bodies.family.robot
+        several = refit(bodies, answers, rank(bodies, answers, joint_terms(robot)))
+    sizes = several.theta[several.family.basis.shape[1] :].abs() * _term_sizes(several, answers)
     needed = [t for t, x in zip(several.family.terms, sizes.tolist(), strict=True) if x > _IDLE]
     rigid = refit(bodies, answers, needed)
     if rigid.standardised_error(held_out) <= exact:

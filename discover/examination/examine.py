@@ -21,9 +21,10 @@ from discover.examination.mechanism import find_mechanism
 from discover.examination.opening import Screen, open_session, screening
 from discover.examination.outcome import Outcome
 from discover.examination.result import Examination
+from discover.examination.stepping import check_step, with_step
 from discover.judgement.verdict import judge
 from discover.threads import one_thread
-from kinematics import Robot
+from kinematics import Actuation, Robot
 
 
 @one_thread()
@@ -33,8 +34,11 @@ def examine(
     region: Region,
     training_data: tuple | Mapping | None = None,
     *,
-    outputs: str = "acceleration",
+    outputs: str | None = None,
     dt: float | None = None,
+    actuation: Actuation | None = None,
+    integrator: str | None = None,
+    substeps: int | None = None,
     budget: str = "standard",
     seed: int = 0,
     within: str = "region",
@@ -46,11 +50,17 @@ def examine(
     """What has `model` learned: a lookup table, the physics of `robot`, or another law?
 
     model          callable (q, v, tau) -> a on batched tensors, or -> (q_next, v_next) with
-                   outputs="next_state" and its step dt [s]; it is only ever called
+                   outputs="next_state" and its step dt [s]; it is only ever called. What it says
+                   of itself in attributes of the names outputs, dt, actuation, integrator and
+                   substeps holds where the caller says nothing
     robot          the tree that the model is compared with, or the path or name of its
                    description; its parameters are not trusted. With None, nv is read from the
                    region's vectors, and tree, joint kinds and geometry are inferred
-    region         where the model was trained: half-widths [rad | m, their rates, N·m | N]
+    region         where the model was trained: half-widths [rad | m, their rates, N·m | N]; with
+                   u in the place of tau the model is asked with controls (n, nu)
+    actuation      what the controls do to the joints; by default what the robot's description says
+    integrator, substeps   of a model of next states, where they are known (names as in
+                   `discover.laws.rigid_body.step_map`, or MuJoCo's); else they are found
     training_data  (q, v, tau, a) of the training samples, in this order or by name, where known:
                    enables memory probes
     budget         "quick", "standard" or "thorough"
@@ -72,6 +82,12 @@ def examine(
     and RegionError, each with one line.
     """
     started = time.perf_counter()
+    outputs = outputs or getattr(model, "outputs", None) or "acceleration"
+    dt = getattr(model, "dt", None) if dt is None else dt
+    if outputs == "next_state":
+        integrator = integrator or getattr(model, "integrator", None)
+        substeps = getattr(model, "substeps", None) if substeps is None else substeps
+    check_step(outputs, integrator, substeps)
     session, inferred = open_session(
         model,
         robot,
@@ -85,12 +101,14 @@ def examine(
         label_noise=label_noise,
         root=root,
         mechanism=mechanism,
+        actuation=actuation,
     )
     # Noise, repeatability, history dependence.
     session, screen = screening(session)
     # The same answer everywhere? A law to rounding error? If neither, families of laws compete.
     outcome = constant_model(session, screen)
     if outcome is None:
+        session, screen = with_step(session, screen, integrator, substeps)
         session, screen = with_friction_as_answered(session, screen)
         outcome = exact_law(session, screen) or _compete(session, screen)
     # The law with its reach, curves and parameters, and evidence that only describes.

@@ -47,7 +47,7 @@ def find_mechanism(
     law, region = description.law, session.support.region
     model: BlackBox | None = session.blackbox
     structure = inferred
-    if inferred is None:
+    if inferred is None and not session.controlled:
         model = _queried(session.blackbox, description, wanted, budget)
         if model is not None and is_affordable(session.robot, law, budget, within):
             structure = infer_robot(model, region, session.seed, brief=True)

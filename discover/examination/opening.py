@@ -20,11 +20,17 @@ from discover.blackbox.region import Region
 from discover.blackbox.session import BUDGETS, QuerySession
 from discover.blackbox.support import Box, Recorded, Support
 from discover.errors import ModelError, RegionError
-from discover.examination.arguments import check_choices, check_model, load_described
+from discover.examination.arguments import (
+    actuation_of,
+    check_choices,
+    check_model,
+    load_described,
+)
 from discover.examination.metrics import fit_answers
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, spread
+from discover.laws.rigid_body.step_search import StepChoice
 from discover.mechanism.coordinates import renumbered
 from discover.mechanism.free_base import infer_free_base
 from discover.mechanism.inference import (
@@ -36,7 +42,7 @@ from discover.mechanism.inference import (
 from discover.probes import history, noise
 from discover.probes.history import History
 from discover.probes.noise import NoiseFloor
-from kinematics import Robot
+from kinematics import Actuation, Robot
 
 
 def open_session(
@@ -53,6 +59,7 @@ def open_session(
     label_noise: Any | None,
     root: str | None,
     mechanism: bool | None,
+    actuation: Actuation | None,
 ) -> tuple[QuerySession, InferredRobot | None]:
     """The session of `discover.examine`, whose arguments these are; and what was inferred from the
     answers, where no robot is given. The model is then seen in the inferred numbering of its
@@ -71,11 +78,16 @@ def open_session(
         inferred = (infer_free_base if root == "free" else steps)(bare, region.resolve(nv), seed)
         model, region, training_data = renumbered(model, region, training_data, inferred.order)
         described = inferred.robot
-    training = None if training_data is None else _training_answers(training_data, described)
+    actuation = actuation_of(model, described, region, actuation, inferred is not None)
+    training = (
+        None if training_data is None else _training_answers(training_data, described, actuation)
+    )
     session = QuerySession(
-        blackbox=BlackBox(model, described.nq, described.nv, outputs=outputs, dt=dt),
+        blackbox=BlackBox(
+            model, described.nq, described.nv, outputs=outputs, dt=dt, actuation=actuation
+        ),
         robot=described,
-        support=_support(within, described, region, training),
+        support=_support(within, described, region, training, actuation),
         budget=BUDGETS[budget],
         seed=seed,
         label_noise=_label_noise(label_noise, described.nv),
@@ -85,42 +97,57 @@ def open_session(
     return session, inferred
 
 
-def _support(within: str, robot: Robot, region: Region, training: Answers | None) -> Support:
+def _support(
+    within: str,
+    robot: Robot,
+    region: Region,
+    training: Answers | None,
+    actuation: Actuation | None,
+) -> Support:
     if within == "region":
-        return Box(robot=robot, region=region.resolve(robot.nv))
+        nu = robot.nv if actuation is None else actuation.nu
+        return Box(robot=robot, region=region.resolve(robot.nv, nu))
     if within != "data":
         raise RegionError(f"expected within='region' or 'data', found {within!r}")
     if training is None:
         raise RegionError("within='data' needs training_data=(q, v, tau, a), found none")
-    return Recorded.of(robot, training.q, training.v, training.tau)
+    controls = actuation is not None
+    return Recorded.of(robot, training.q, training.v, training.commands, controls=controls)
 
 
-def _training_answers(data: tuple | Mapping, robot: Robot) -> Answers:
-    """(q, v, tau, a) as the caller gave them, in this order or by name, checked. Raises
-    ModelError."""
-    expected = "expected training_data as (q, v, tau, a)"
+def _training_answers(
+    data: tuple | Mapping, robot: Robot, actuation: Actuation | None
+) -> Answers:
+    """(q, v, tau, a) as the caller gave them, in this order or by name, checked; controls u in the
+    place of tau where the model takes them. Raises ModelError."""
+    names = ("q", "v", "tau" if actuation is None else "u", "a")
+    expected = f"expected training_data as ({', '.join(names)})"
     if isinstance(data, Mapping):
-        if set(data) != {"q", "v", "tau", "a"}:
+        if set(data) != set(names):
             raise ModelError(f"{expected} or with these keys, found {', '.join(map(str, data))}")
-        data = tuple(data[name] for name in ("q", "v", "tau", "a"))
+        data = tuple(data[name] for name in names)
     if not isinstance(data, tuple | list):
         raise ModelError(f"{expected}, found {type(data).__name__}")
     if len(data) != 4:
         raise ModelError(f"{expected}, found {len(data)} arrays")
     q, v, tau, a = (
         _numbers(x, f"{name} of training_data")
-        for name, x in zip(("q", "v", "tau", "a"), data, strict=True)
+        for name, x in zip(names, data, strict=True)
     )
-    nq, nv = robot.nq, robot.nv
-    if q.ndim != 2 or q.shape[-1] != nq or any(x.shape != (len(q), nv) for x in (v, tau, a)):
+    nv = robot.nv
+    widths = (robot.nq, nv, nv if actuation is None else actuation.nu, nv)
+    sized = zip((q, v, tau, a), widths, strict=True)
+    if q.ndim != 2 or any(x.shape != (len(q), n) for x, n in sized):
         raise ModelError(
-            f"expected training_data of shapes (n, {nq}), (n, {nv}), (n, {nv}), (n, {nv}), found "
+            f"expected training_data of shapes {', '.join(f'(n, {n})' for n in widths)}, found "
             f"{', '.join(str(tuple(x.shape)) for x in (q, v, tau, a))}"
         )
     if not len(q) or not all(bool(x.isfinite().all()) for x in (q, v, tau, a)):
         found = "NaN or infinity" if len(q) else "no rows"
         raise ModelError(f"{expected} of finite numbers, found {found}")
-    return Answers(q=q, v=v, tau=tau, a=a)
+    if actuation is None:
+        return Answers(q=q, v=v, tau=tau, a=a)
+    return Answers(q=q, v=v, tau=actuation.forces(tau), a=a, u=tau)
 
 
 def _label_noise(given: Any | None, nv: int) -> Tensor | None:
@@ -160,6 +187,7 @@ class Screen:
     answers  in the region; scale (nv,) their spread in each joint [rad/s² | m/s²]
     noise    the model's noise floor
     history  whether answers depend on the query before
+    step     how accelerations make its steps, of a model of next states, once that was sought
     """
 
     session: QuerySession
@@ -167,12 +195,15 @@ class Screen:
     scale: Tensor
     noise: NoiseFloor
     history: History
+    step: StepChoice | None = None
 
     @functools.cached_property
     def first(self) -> Fit:
         """Rigid bodies fitted to the first four fifths of the answers; fitted on first use, for a
         constant model needs none."""
-        return fit_answers(self.session, Family.of(self.session.robot), self.fitting, self.scale)
+        family = Family.of(self.session.robot)
+        start = None if self.step is None else self.step.fit.theta[: family.size]
+        return fit_answers(self.session, family, self.fitting, self.scale, start=start)
 
     @property
     def fitting(self) -> Answers:

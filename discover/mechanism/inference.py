@@ -17,7 +17,8 @@ from discover.blackbox.region import Region
 from discover.errors import RegionError
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.rigid_body.family import Family
-from discover.laws.rigid_body.fit import Fit, fit_step_map
+from discover.laws.rigid_body.fit import Fit, fit, spread
+from discover.laws.rigid_body.step_search import find_step
 from discover.mechanism.coordinates import (
     configuration_order,
     in_metres,
@@ -273,12 +274,10 @@ def infer_robot_from_steps(blackbox: BlackBox, region: Region, seed: int = 0) ->
         if not EXACT < inferred.tree.noise < _TOO_ROUGH:
             break
         sampler = DynamicsSampler(blackbox=blackbox, region=region, seed=seed + 1)
-        training, _ = training_answers(sampler, inferred.exact, inferred.order)
+        training, held_out = training_answers(sampler, inferred.exact, inferred.order)
         assert blackbox.dt is not None
-        scale, held_out = spread(training), torch.arange(len(training)) % 5 == 4
-        step = find_step(
-            inferred.exact, training[~held_out], training[held_out], blackbox.dt, scale=scale
-        ).step
+        scale = spread(training)
+        step = find_step(inferred.exact, training, held_out, blackbox.dt, scale=scale).step
         law = fit(Family.of(inferred.exact), training, scale=scale, step=step)
         again = infer_robot(StepCorrectedBlackBox(blackbox, law, inferred.order), region, seed)
         if again.tree.noise > _STEP_GAIN * inferred.tree.noise:

@@ -116,7 +116,7 @@ def whiten(fitted: Fit, answers: Answers) -> Whitened:
 # Nearly linear: a full step fails far from the minimum only, where a small damping fails as well.
 _DIRECT = Descent(steps=12, onset=1e-3)
 # Through an integrator the derivative is that of the middle of a step, which is not quite its own.
-_THROUGH_STEPS = replace(_DIRECT, steps=24)
+_THROUGH_STEPS = replace(_DIRECT, steps=24, trials=4, solved=1e-26)
 _NEAR = threshold("fit.near_start")
 _HOPELESS = threshold("fit.hopeless_start")
 
@@ -273,12 +273,17 @@ class _Problem:
         return solve_or_zero(self.inertia(theta), self.design.columns(a)) / self.scale[:, None]
 
     def inverse_dynamics(self, start: Tensor | None) -> Tensor:
-        """tau = columns · theta, first as it stands, then twice with rows weighted by H⁻¹."""
-        x = self.answers
+        """tau = columns · theta, first as it stands, then twice with rows weighted by H⁻¹.
+
+        What the answers do not show, such as the mass of a body that no force ever moves, stays as
+        the robot's description says: at zero, H could not be inverted.
+        """
+        x, described = self.answers, self.family.described
         columns = self.design.columns(x.a)
         weight = columns.square().mean((0, 2)).sqrt().clamp_min(1e-300)
-        theta = numerics.least_squares(
-            (columns / weight[:, None]).flatten(0, 1), (x.tau / weight).flatten()
+        rest = x.tau - columns @ described
+        theta = described + numerics.least_squares(
+            (columns / weight[:, None]).flatten(0, 1), (rest / weight).flatten()
         )
         for _ in range(2):
             H = self.inertia(theta)
@@ -286,9 +291,11 @@ class _Problem:
                 if start is None:
                     return theta
                 H = self.inertia(start)
-            rows = solve_or_zero(H, torch.cat([columns, x.tau.unsqueeze(-1)], -1))
+            rows = solve_or_zero(H, torch.cat([columns, rest.unsqueeze(-1)], -1))
             rows = rows / self.scale[:, None]
-            theta = numerics.least_squares(rows[..., :-1].flatten(0, 1), rows[..., -1].flatten())
+            theta = described + numerics.least_squares(
+                rows[..., :-1].flatten(0, 1), rows[..., -1].flatten()
+            )
         return theta
 
     def minimise(self, start: Tensor) -> Iterate:

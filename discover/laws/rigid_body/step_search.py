@@ -48,13 +48,15 @@ _FLOOR = 1e-9  # standardised: what remains is rounding
 class StepChoice:
     """The step that explains the answers best, and what the others leave.
 
-    error       standardised, of bodies and joint terms on held-out answers
+    fit         bodies and joint terms through it
+    error       standardised, of that fit on held-out answers
     positions   relative error of the step's displacement in excess of v dt that the law leaves: 1
                 where configurations do not follow the same law as velocities
     others      the runners-up, each with its error
     """
 
     step: StepMap
+    fit: Fit
     error: float
     positions: float
     others: tuple[tuple[StepMap, float], ...]
@@ -114,6 +116,7 @@ def find_step(
     others = sorted(found, key=lambda t: t.error)
     return StepChoice(
         step=chosen.step,
+        fit=task.fit_of(chosen),
         error=chosen.error,
         positions=_positions(task.family, chosen, held_out),
         others=tuple((t.step, t.error) for t in others if t.step != chosen.step)[:4],
@@ -152,23 +155,30 @@ class _Task:
     @functools.cached_property
     def described(self) -> Tensor:
         """The parameters of the robot's description, joint terms included."""
-        family, robot = self.family, self.robot
-        own = [getattr(robot, t.joint_term)[t.joint] for t in family.terms if t.joint_term]
-        bodies = family.basis.T @ robot.pi.detach().flatten().to(torch.float64)
-        return torch.cat([bodies, torch.stack(own).to(bodies)]) if own else bodies
+        theta = self.family.described
+        k = self.family.basis.shape[1]
+        for i, term in enumerate(self.family.terms):
+            if term.joint_term is not None:
+                theta[k + i] = getattr(self.robot, term.joint_term)[term.joint]
+        return theta
+
+    def fit_of(self, trial: _Trial) -> Fit:
+        """The trial as a fit; its covariance is not known."""
+        size = len(trial.theta)
+        return Fit(
+            family=self.family,
+            theta=trial.theta,
+            covariance=trial.theta.new_zeros(size, size),
+            error=trial.error,
+            scale=self.scale,
+            step=trial.step,
+        )
 
     def tried(self, step: StepMap, start: Tensor) -> _Trial:
         """A few Gauss–Newton steps from `start`, or from the description where that is closer; the
         best point on the way counts."""
         family, fitting, scale = self.family, self.fitting, self.scale
-        trial = Fit(
-            family=family,
-            theta=start,
-            covariance=torch.zeros(0),
-            error=math.inf,
-            scale=scale,
-            step=step,
-        )
+        trial = self.fit_of(_Trial(step=step, theta=start, error=math.inf))
         starts = [
             _Trial(
                 step=step,

@@ -86,8 +86,9 @@ def test_the_answer_decides_and_noise_as_large_as_the_difference_does_not(laws):
     pool = sampling.Batch(*(2.5 * x for x in sampling.sample(REGION, ROBOT, 200, 5)))
     asked = []
 
-    def ask(batch):
-        asked.append(len(batch.q))
+    def ask(rows):
+        asked.append(len(rows))
+        batch = sampling.Batch(*(x[rows] for x in pool))
         return Answers(q=batch.q, v=batch.v, tau=batch.tau, a=truth(*batch))
 
     chosen = decide_ties(tied_with_best(laws), pool, ask, floor=1e-4)

@@ -1,0 +1,83 @@
+"""The step of a model of next states: its integrator and sub-steps, found or declared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+import kinematics
+from discover.blackbox.session import QuerySession
+from discover.errors import ModelError
+from discover.examination.opening import Screen
+from discover.judgement.thresholds import threshold
+from discover.laws.rigid_body.step_map import scheme_named
+from discover.laws.rigid_body.step_search import MOST_SUBSTEPS, find_step
+
+_CONSISTENT = threshold("examination.displacement_consistent")
+_FACTOR = threshold("examination.dt_factor")
+
+
+def with_step(
+    session: QuerySession, screen: Screen, integrator: str | None, substeps: int | None
+) -> tuple[QuerySession, Screen]:
+    """The session and the first answers with the step map that explains them best; unchanged for a
+    model of accelerations.
+
+    integrator, substeps restrict the search to what is declared. Raises ModelError where
+    configurations say that dt is another.
+    """
+    dt = session.blackbox.dt
+    if session.blackbox.outputs != "next_state" or dt is None:
+        return session, screen
+    _check_dt(session, screen, dt)
+    choice = find_step(
+        session.robot,
+        screen.fitting,
+        screen.held_out,
+        dt,
+        scale=screen.scale,
+        floor=screen.level,
+        scheme=scheme_named(integrator),
+        substeps=substeps,
+    )
+    session = replace(session, step=choice.step)
+    return session, replace(screen, session=session, step=choice)
+
+
+def check_step(outputs: str, integrator: object, substeps: object) -> None:
+    """That a declared integrator and number of sub-steps make sense. Raises ModelError."""
+    if integrator is None and substeps is None:
+        return
+    if outputs != "next_state":
+        raise ModelError(
+            "expected integrator and substeps with outputs='next_state' only, found outputs="
+            f"{outputs!r}: accelerations take no step"
+        )
+    if integrator is not None:
+        scheme_named(str(integrator))
+    whole = isinstance(substeps, int) and not isinstance(substeps, bool)
+    if substeps is not None and not (whole and 1 <= substeps <= 10 * MOST_SUBSTEPS):
+        raise ModelError(
+            f"expected substeps from 1 to {10 * MOST_SUBSTEPS}, found {substeps!r}: give the number "
+            "of equal parts of a step"
+        )
+
+
+def _check_dt(session: QuerySession, screen: Screen, dt: float) -> None:
+    """ModelError if configurations move as in a step of another length."""
+    x = screen.answers
+    assert x.q_next is not None
+    assert x.v_next is not None
+    moved = kinematics.difference(session.robot, x.q, x.q_next)
+    mean = 0.5 * dt * (x.v + x.v_next)
+    size = mean.square().mean(0).sqrt().clamp_min(1e-300)
+    a, b = (moved / size).flatten(), (mean / size).flatten()
+    factor = float((a @ b) / (b @ b).clamp_min(1e-300))
+    left = float((a - factor * b).square().sum() / a.square().sum().clamp_min(1e-300))
+    if left < _CONSISTENT and abs(factor - 1.0) > _FACTOR and bool(torch.isfinite(a).all()):
+        raise ModelError(
+            f"declared dt = {dt:g} s, but configurations move by {factor:.4g} times the mean "
+            f"velocity times dt: the step looks like {abs(factor) * dt:.4g} s; check dt (a frame "
+            "skip multiplies the simulator's own)"
+        )
