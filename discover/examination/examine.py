@@ -19,6 +19,7 @@ from discover.examination.friction import with_friction_as_answered
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
 from discover.examination.opening import Screen, open_session, screening
+from discover.examination.origin import with_origin
 from discover.examination.outcome import Outcome
 from discover.examination.result import Examination
 from discover.examination.stepping import check_step, with_step
@@ -122,6 +123,8 @@ def examine(
     )
     evidence = [*description.evidence, *found.evidence]
     verdict = judge(evidence)
+    called = name or getattr(model, "name", None) or type(model).__name__
+    law = with_origin(found.law, session, verdict, evidence, model=model, name=called)
     before = 0 if inferred is None else inferred.queries
     queries = before + session.blackbox.queries
     return Examination(
@@ -130,7 +133,7 @@ def examine(
         probabilities=verdict.probabilities,
         reach=description.reach,
         resolution=description.resolution,
-        law=found.law,
+        law=law,
         evidence=evidence,
         queries=queries,
         seconds=time.perf_counter() - started,
@@ -138,7 +141,7 @@ def examine(
         budget=budget,
         region=session.support.region,
         robot=session.robot,
-        model=name or getattr(model, "name", None) or type(model).__name__,
+        model=called,
         outputs=outputs,
         dt=dt,
         versions={n: metadata.version(n) for n in ("worldlaw", "torch", "numpy", "sympy")},

@@ -26,6 +26,7 @@ from kinematics.formats.builder import UNLIMITED
 from kinematics.robot import inertial_parameters, joints
 from kinematics.robot.tree import Robot, check_robot
 
+_ROUNDING = 1e-13  # of a body's largest parameter
 _LOST = 1e-10  # of a body's parameters: what a file may lose of them
 _TERMS = ("armature", "damping", "friction", "stiffness")
 
@@ -183,4 +184,6 @@ def _body(robot: Robot, joint: int, form: str) -> Body:
             f"first moment of {first:.3g} kg·m at {robot.body_names[joint]!r} of {robot.name}; "
             "give parameters that a body can have"
         )
+    # a point's inertia about itself is a difference that leaves rounding, of either sign
+    inertia = np.zeros((3, 3)) if np.abs(inertia).max() <= _ROUNDING * scale else inertia
     return Body(mass=mass, centre=centre, inertia=inertia)

@@ -22,7 +22,6 @@ from discover.laws.contract import (
     EFFECTIVE_SAMPLES,
     Complexity,
     Domain,
-    Law,
     on_numbers,
     shortened,
 )
@@ -206,7 +205,7 @@ class RigidBodyLaw(PortableLaw):
         """
         return Family(
             robot=robot,
-            basis=robot.pi.reshape(-1, 1).to(torch.float64),
+            basis=robot.pi.reshape(-1, 1),
             terms=self.extra,
             reference=without_joint_terms(robot),
             nonlinearities=tuple(
@@ -377,9 +376,7 @@ class RigidBodyLaw(PortableLaw):
             near_ties=tuple(NearTie.from_dict(x, build) for x in record.get("near", ())),
             samples=tuple(Sample.from_dict(x) for x in record.get("samples", ())),
             terms_lagrangian=_stored_lagrangian(record),
-            provenance=Provenance.from_dict(origin)
-            if (origin := record.get("provenance"))
-            else None,
+            provenance=_stored_provenance(record),
         )
 
     def __repr__(self) -> str:
@@ -417,6 +414,11 @@ class _BarPrinter(StrPrinter):
 
     def _print_Abs(self, expr: sympy.Expr) -> str:
         return f"|{self._print(expr.args[0])}|"
+
+
+def _stored_provenance(record: dict) -> Provenance | None:
+    origin = record.get("provenance")
+    return None if origin is None else Provenance.from_dict(origin)
 
 
 def _stored_step(record: dict) -> StepMap | None:

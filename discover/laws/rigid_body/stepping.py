@@ -76,7 +76,8 @@ class CompiledStep:
         batch = np.broadcast_shapes(q.shape[:-1], v.shape[:-1], u.shape[:-1])
         x = np.empty((*batch, self.robot.nq + self.robot.nv), dtype=self.dtype)
         x[..., : self.robot.nq], x[..., self.robot.nq :] = q, v
-        held = np.ascontiguousarray(np.broadcast_to(u, (*batch, self.nu)), dtype=self.dtype)
+        held = np.empty((*batch, self.nu), dtype=self.dtype)
+        held[...] = u
         x = self.advance(x, held, steps)
         return x[..., : self.robot.nq], x[..., self.robot.nq :]
 
