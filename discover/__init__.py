@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from discover.examination.examine import examine
     from discover.examination.result import Examination, load
     from discover.judgement.evidence import Evidence
+    from discover.observations.environments import from_dm_control, from_gymnasium
+    from discover.observations.layout import ObservationLayout
+    from discover.observations.spread import Ensemble, spread_against_departure
+    from discover.observations.wrapping import wrap
     from discover.study.recipes import Recipe
     from discover.study.recipes import load as load_recipe
     from discover.study.stages import (
@@ -29,33 +33,48 @@ if TYPE_CHECKING:
 # Where each name lives. Read on first use, so that `import discover` starts nothing.
 _HOMES = {
     "Dataset": ("discover.data.dataset", "Dataset"),
+    "Ensemble": ("discover.observations.spread", "Ensemble"),
     "Evidence": ("discover.judgement.evidence", "Evidence"),
     "Examination": ("discover.examination.result", "Examination"),
+    "ObservationLayout": ("discover.observations.layout", "ObservationLayout"),
     "Recipe": ("discover.study.recipes", "Recipe"),
     "Region": ("discover.blackbox.region", "Region"),
     "examine": ("discover.examination.examine", "examine"),
     "examine_model": ("discover.study.stages", "examine_model"),
+    "from_dm_control": ("discover.observations.environments", "from_dm_control"),
+    "from_gymnasium": ("discover.observations.environments", "from_gymnasium"),
     "load": ("discover.examination.result", "load"),
     "load_recipe": ("discover.study.recipes", "load"),
     "load_robot": ("discover.study.stages", "load_robot"),
     "sample_dataset": ("discover.study.stages", "sample_dataset"),
+    "spread_against_departure": (
+        "discover.observations.spread",
+        "spread_against_departure",
+    ),
     "train_model": ("discover.study.stages", "train_model"),
+    "wrap": ("discover.observations.wrapping", "wrap"),
     "write_report": ("discover.study.stages", "write_report"),
 }
 
 __all__ = [
     "Dataset",
+    "Ensemble",
     "Evidence",
     "Examination",
+    "ObservationLayout",
     "Recipe",
     "Region",
     "examine",
     "examine_model",
+    "from_dm_control",
+    "from_gymnasium",
     "load",
     "load_recipe",
     "load_robot",
     "sample_dataset",
+    "spread_against_departure",
     "train_model",
+    "wrap",
     "write_report",
 ]
 

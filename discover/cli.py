@@ -123,6 +123,10 @@ def examine(
         Outputs | None, typer.Option(help="What it answers [as it declares, or acceleration].")
     ] = None,
     dt: Annotated[float | None, typer.Option(help="Its time step [s], for next states.")] = None,
+    observation: Annotated[
+        Path | None,
+        typer.Option(help="TOML of what it observes and how it acts (see discover.wrap)."),
+    ] = None,
     budget: Annotated[Budget, typer.Option(help="How many queries to spend.")] = Budget.standard,
     mechanism: Annotated[
         bool | None,
@@ -157,7 +161,9 @@ def examine(
             )
         box = box.resolve(nv)
     declared = outputs.value if outputs else None
-    loaded = stages.load_model(model, body, box, outputs=declared, dt=dt, root=root)
+    loaded = stages.load_model(
+        model, body, box, outputs=declared, dt=dt, root=root, observation=observation
+    )
     exam = discover.examine(
         loaded,
         body,

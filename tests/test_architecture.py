@@ -17,7 +17,7 @@ FLOORS = [
     ["discover.blackbox"],
     ["discover.laws"],
     ["discover.mechanism", "discover.models", "discover.data"],
-    ["discover.probes", "discover.training"],
+    ["discover.observations", "discover.probes", "discover.training"],
     ["discover.report", "discover.evaluation"],
     ["discover.examination"],
     ["discover.study"],

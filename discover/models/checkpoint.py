@@ -55,7 +55,8 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if CARD not in note:
         raise CheckpointError(
             f"expected a checkpoint of worldlaw at {path}, found safetensors without its model "
-            "card; export foreign models to .pt2, TorchScript or ONNX instead"
+            "card; give the module they belong to (module=Net()), or export to .pt2, TorchScript "
+            "or ONNX"
         )
     try:
         card = json.loads(note[CARD])

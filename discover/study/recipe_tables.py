@@ -93,6 +93,7 @@ class Train(Section):
 
 
 CONTROL, FILE = "simulator", "file"  # the kinds of models that are not trained
+OBSERVATION = "observation"  # the key of a file's model that names its layout
 
 
 class ModelEntry(Section):
@@ -100,8 +101,9 @@ class ModelEntry(Section):
 
     The kinds are "simulator" (the control), "file" and the families of `discover.models`. A file
     has a path (a relative one starts at the recipe's folder), and its options are the fields of
-    `models.external.declaration.Declaration` that the robot does not settle. A family checks its
-    own options. train: changes to `[train]` for this model.
+    `models.external.declaration.Declaration` that the robot does not settle, or `observation`, the
+    TOML file (beside the recipe) of a network over observations. A family checks its own options.
+    train: changes to `[train]` for this model.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
@@ -127,7 +129,7 @@ class ModelEntry(Section):
             raise ValueError(f"{where}.path: expected a file for kind 'file', found nothing")
         if self.kind not in (FILE, CONTROL):
             return self  # the family knows its options
-        allowed = ["name", "path", *_declarable()] if self.kind == FILE else ["name"]
+        allowed = ["name", "path", OBSERVATION, *_declarable()] if self.kind == FILE else ["name"]
         for key in self.options:
             if key not in allowed:
                 near = difflib.get_close_matches(key, allowed, n=1)

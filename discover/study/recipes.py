@@ -20,6 +20,7 @@ from discover.data.settings import Data, Recording, Section
 from discover.errors import RecipeError
 from discover.study.overrides import override
 from discover.study.recipe_tables import (
+    OBSERVATION,
     Examine,
     ModelEntry,
     RegionEntry,
@@ -148,11 +149,16 @@ def _beside(robot: RobotEntry, folder: Path) -> RobotEntry:
 
 
 def _model_beside(entry: ModelEntry, folder: Path) -> ModelEntry:
-    """A model's file named relative to its recipe, made absolute."""
+    """A model's files named relative to its recipe, made absolute."""
     if entry.path is None:
         return entry
-    path = (folder / Path(entry.path).expanduser()).resolve()  # `file.py:factory` included
-    return entry.model_copy(update={"path": str(path)})
+    found = {"path": entry.path}
+    layout = entry.options.get(OBSERVATION)
+    if isinstance(layout, str):
+        found[OBSERVATION] = layout
+    # `file.py:factory` included
+    absolute = {key: str((folder / Path(x).expanduser()).resolve()) for key, x in found.items()}
+    return entry.model_copy(update=absolute)
 
 
 def file_of(path: str | Path) -> Path:

@@ -182,9 +182,12 @@ def load_model(
     root="free" the first seven numbers of q are a free base's.
 
     `outputs` and `dt` are read from the model's own declaration where they are not given;
-    `declaration` are more fields of `discover.models.external.declaration.Declaration`.
+    `declaration` are more fields of `discover.models.external.declaration.Declaration`. With
+    `observation`, a layout's TOML file, it is a network over observations, see `discover.wrap`.
     Raises ModelError or CheckpointError.
     """
+    if declaration.get("observation") is not None:
+        return _observing(path, robot, region, outputs=outputs, dt=dt, **declaration)
     from discover import models
 
     options = {"outputs": outputs, "dt": dt, **declaration}
@@ -207,6 +210,35 @@ def load_model(
             f"found {model.layout.nv}"
         )
     return models.load(path, outputs="next_state") if model.outputs == "increment" else model
+
+
+def _observing(
+    path: Path | str,
+    robot: Robot | None,
+    region: Region | None,
+    *,
+    observation: Any,
+    outputs: str | None,
+    dt: float | None,
+    **declaration: Any,
+) -> Any:
+    """A network over observations from its file. Raises ModelError or CheckpointError."""
+    from discover.observations.wrapping import wrap
+
+    if robot is None:
+        raise ModelError(
+            f"{path}: expected a robot for a network over observations, found none; give the URDF "
+            "or MJCF whose joints the layout names"
+        )
+    if outputs not in (None, "next_state"):
+        raise ModelError(
+            f"{path}: a network over observations answers next states, asked was '{outputs}'; "
+            "leave outputs out"
+        )
+    if region is not None and robot.nq == robot.nv and "home" not in declaration:
+        nu = None if robot.actuation is None else robot.actuation.nu
+        declaration["home"] = tuple(region.resolve(robot.nv, nu).q.centre.tolist())
+    return wrap(path, robot, Path(observation), dt=dt, **declaration)
 
 
 def examine_model(

@@ -11,8 +11,10 @@ before it starts.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -59,14 +61,38 @@ def robot_from_mjcf(
     cannot be used."""
     validate(root, label)
     model, said = _compile(text, path, label)
+    notes = [f"MuJoCo: {' '.join(str(what).split())[:200]}" for what in said]
+    name = path.stem if path is not None else "mjcf"
+    return robot_from_compiled(
+        model, label, name, notes, free=free, joint_terms=joint_terms, tree_only=tree_only
+    )
+
+
+def robot_from_compiled(
+    model: Any,
+    label: str,
+    name: str,
+    said: Sequence[str] = (),
+    *,
+    free: bool = False,
+    joint_terms: bool = True,
+    tree_only: bool = False,
+    locked: Mapping[int, float] | None = None,
+) -> Robot:
+    """The robot of a compiled `mujoco.MjModel`, which stays as it is; `name` where it has none.
+
+    said    notes about it from before
+    locked  hinges and slides (by their numbers in the model) that are welded at a coordinate: no
+            joints of the robot. RobotError, in one line, where it cannot be used.
+    """
+    model = copy.copy(model)
     _apply_flags(model)
-    notes = _left_out(model, label, tree_only, joint_terms)
-    notes += [f"MuJoCo: {' '.join(str(what).split())[:200]}" for what in said]
+    notes = [*_left_out(model, label, tree_only, joint_terms), *said]
     doubts = _unit_doubts(model)
     if doubts is not None:
         notes.append(doubts)
         warnings.warn(doubts, stacklevel=3)
-    tree = _Tree(model, free)
+    tree = _Tree(model, free, locked or {})
     for body in range(1, model.nbody):
         tree.add(body)
     mimic = tree.mimics(label)
@@ -75,7 +101,7 @@ def robot_from_mjcf(
             f"{len(mimic)} joints follow others exactly here; MuJoCo holds them by soft constraints"
         )
     robot = tree.out.robot(
-        _text(tree.names, 0) or (path.stem if path is not None else "mjcf"),
+        _text(tree.names, 0) or name,
         joint_terms=joint_terms,
         gravity=model.opt.gravity,
         base_name="world",
@@ -83,6 +109,10 @@ def robot_from_mjcf(
         stepping=stepping_of(model),
     )
     actuation, unread = (None, []) if tree.added_base else actuation_of(model)
+    if actuation is not None and locked:
+        actuation = actuation.on(
+            [dof for dof in range(model.nv) if int(model.dof_jntid[dof]) not in locked]
+        )
     if mimic and actuation is not None:
         actuation, more = of_independent(actuation, robot)
         unread += more
@@ -211,9 +241,15 @@ def _followers(model: Any) -> dict[int, int]:
 class _Tree:
     """The compiled bodies as one joint a body; welded bodies merged into their carriers."""
 
-    def __init__(self, model: Any, free: bool) -> None:
+    def __init__(self, model: Any, free: bool, locked: Mapping[int, float]) -> None:
         self.model = model
-        self.followers = _followers(model)
+        self.locked = locked
+        # what follows a welded joint, or is welded itself, moves on its own or not at all
+        self.followers = {
+            joint: k
+            for joint, k in _followers(model).items()
+            if joint not in locked and int(model.eq_obj2id[k]) not in locked
+        }
         self.number: dict[int, int] = {}  # MuJoCo's joint to ours
         self.row: dict[str, int] = {}  # where an independent joint's velocity lies
         self.names = model.names  # every look at it copies it
@@ -252,6 +288,14 @@ class _Tree:
                 r = r @ _about(axis, -zero)
             elif kind == "prismatic" and zero:
                 p = p - r @ axis * zero
+            if joint in self.locked:
+                unit, value = axis / np.linalg.norm(axis), self.locked[joint]
+                if kind == "revolute":
+                    r = r @ _about(unit, value)
+                else:
+                    p = p + r @ unit * value
+                at = anchor
+                continue
             body_name = own if k == count - 1 else self.out.new_body_name(f"{own}.{k}")
             label = _text(self.names, int(model.name_jntadr[joint]))
             label = label or self.out.new_joint_name(f"{own}.joint{k}")

@@ -12,7 +12,7 @@ invented torques.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -114,6 +114,16 @@ class Actuation:
     def servo(self) -> bool:
         """Whether any of them is a position or velocity servo."""
         return bool((self.stiffness != 0).any() or (self.damping != 0).any())
+
+    def on(self, coordinates: list[int]) -> Actuation:
+        """The same actuators on some of the joint coordinates, the others being held at zero."""
+        rows = torch.as_tensor(coordinates, dtype=torch.long)
+        return replace(
+            self,
+            arms=self.arms[:, rows],
+            stiffness=self.stiffness[rows][:, rows],
+            damping=self.damping[rows][:, rows],
+        )
 
     def forces(self, u: Any) -> Tensor:
         """Joint forces (…, nv) [N·m | N] of controls u (…, nu) at q = 0 and v = 0."""

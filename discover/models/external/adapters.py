@@ -28,12 +28,13 @@ from discover.models.external.openers import (
     open_torchscript,
 )
 from discover.models.external.sanity import check
+from discover.models.external.weights import with_weights
 from discover.models.layout import Layout, advance
 
 DEGREES = 180 / torch.pi
 
 
-def load(path: Path | str, *, sanity: bool = True, **declared: Any) -> Any:
+def load(path: Path | str, *, sanity: bool = True, module: Any = None, **declared: Any) -> Any:
     """A model from a file, ready to be examined: a callable (q, v, tau) -> answer.
 
     path: `.safetensors` of ours, `.pt2` (torch.export), TorchScript `.pt`, `.onnx`, or
@@ -41,10 +42,14 @@ def load(path: Path | str, *, sanity: bool = True, **declared: Any) -> Any:
     declared: the fields of `models.external.declaration.Declaration` (outputs, dt, order, joined,
     dtype, angles, input_scale, …), which may also stand in a TOML file beside the model.
     sanity: ask a few states and compare the answers with what is declared.
+    module: a `torch.nn.Module` of yours, whose state_dict the file holds (`.safetensors`, or
+    `.pt` by torch.save, of which nothing but numbers is read).
 
     The result has `.outputs` ("acceleration" or "next_state") and `.dt`; increments are turned
     into next states. Raises ModelError or CheckpointError, one line each.
     """
+    if module is not None:
+        return _adapt(_with_weights(module, Path(path)), Path(path), declared, sanity)
     text = str(path)
     file, _, factory = text.rpartition(":")
     if file.endswith(".py"):
@@ -61,6 +66,13 @@ def load(path: Path | str, *, sanity: bool = True, **declared: Any) -> Any:
         return _adapt(open_onnx(path), path, declared, sanity)
     opener = {"pt2": open_pt2, "torchscript": open_torchscript}[kind_of_archive(path)]
     return _adapt(opener(path), path, declared, sanity)
+
+
+def _with_weights(module: Any, path: Path) -> Opened:
+    whole = with_weights(module, path)
+    weights = [p for p in whole.parameters() if p.is_floating_point()]
+    dtype = weights[0].dtype if weights else None
+    return Opened(call=whole, source=path.name, dtype=dtype, modules=(whole,))
 
 
 def _own(path: Path, declared: dict[str, Any]) -> Any:

@@ -21,7 +21,12 @@ from discover.models.layout import Layout
 
 INPUTS = ("q", "v", "tau")
 Order = tuple[tuple[str, ...], ...]
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
 ANSWERS = {"acceleration": ("a",), "next_state": ("q", "v"), "increment": ("q", "v")}
 
 
@@ -42,7 +47,7 @@ class Declaration:
     joined: bool = False
     """One tensor with the inputs side by side, instead of three tensors."""
     dtype: str | None = None
-    """"float32" or "float64" where the file does not say."""
+    """"float32", "float64", "float16" or "bfloat16" where the file does not say."""
     angles: str = "rad"
     """"rad" or "deg": the unit of every angle that goes in or comes out."""
     input_shift: Mapping[str, Any] = field(default_factory=dict)

@@ -59,6 +59,20 @@ class Opened:
     dtype: torch.dtype | None = None
     batch: int | None = None
     """The only batch size it takes, where it was exported with a fixed one."""
+    shapes: tuple[tuple[Any, ...], ...] | None = None
+    """The shapes of its inputs as the file states them, numbers where they are fixed."""
+    modules: tuple[nn.Module, ...] = ()
+    """The PyTorch modules that it is made of, where they are known."""
+    device: torch.device | None = None
+    python: bool = False
+    """Whether it is a Python object, whose arguments are passed by position."""
+
+    @property
+    def widths(self) -> tuple[int | None, ...] | None:
+        """The last axis of each input, None where it is open."""
+        if self.shapes is None:
+            return None
+        return tuple(s[-1] if s and isinstance(s[-1], int) else None for s in self.shapes)
 
 
 def open_pt2(path: Path) -> Opened:
@@ -81,6 +95,7 @@ def open_pt2(path: Path) -> Opened:
         names=tuple(node.name for node in inputs),
         dtype=values[0].dtype if values else None,
         batch=first if isinstance(first, int) else None,
+        shapes=tuple(tuple(value.shape) for value in values),
     )
 
 
@@ -109,7 +124,11 @@ def open_onnx(path: Path) -> Opened:
     except ModelError as error:
         raise ModelError(f"{path} {error}") from error
     inputs = session.get_inputs()
-    types = {"tensor(float)": torch.float32, "tensor(double)": torch.float64}
+    types = {
+        "tensor(float)": torch.float32,
+        "tensor(double)": torch.float64,
+        "tensor(float16)": torch.float16,
+    }
     if not inputs or inputs[0].type not in types:
         raise ModelError(
             f"{path}: expected float or double inputs, found "
@@ -128,6 +147,7 @@ def open_onnx(path: Path) -> Opened:
         names=tuple(names),
         dtype=types[inputs[0].type],
         batch=first if isinstance(first, int) else None,
+        shapes=tuple(tuple(item.shape) for item in inputs),
     )
 
 

@@ -99,7 +99,7 @@ def _ask(model: Callable[..., Any], q: Tensor, v: Tensor, tau: Tensor) -> tuple[
     return parts
 
 
-def _slope(y: Tensor, x: Tensor) -> float:
+def slope(y: Tensor, x: Tensor) -> float:
     """The slope of y against x, joint by joint; their median."""
     y, x = y - y.mean(dim=0), x - x.mean(dim=0)
     return float(((y * x).sum(dim=0) / x.square().sum(dim=0)).median())
@@ -113,7 +113,7 @@ def _likeness(y: Tensor, x: Tensor) -> float:
 
 
 def _check_acceleration(a: Tensor, v: Tensor, declared: Declaration) -> None:
-    if _likeness(a, v) > 0.98 and 0.8 < _slope(a, v) < 1.25:
+    if _likeness(a, v) > 0.98 and 0.8 < slope(a, v) < 1.25:
         raise ModelError(
             "declared outputs 'acceleration', but the answers are nearly v itself: they look like "
             "next velocities; train or wrap the model to give (q_next, v_next) and declare "
@@ -129,18 +129,18 @@ def _check_step(
     moved = displacement(layout, q, q_next)
     gained = v_next - v
     start = displacement(layout, q[:1].expand_as(q), q)  # how the states differ among themselves
-    carried = _slope(moved + start, start)
-    if declared.outputs == "increment" and carried > 1.5 and _slope(gained, v) > 0.5:
+    carried = slope(moved + start, start)
+    if declared.outputs == "increment" and carried > 1.5 and slope(gained, v) > 0.5:
         raise ModelError(
             "declared outputs 'increment', but the answers follow the state itself: they look "
             "like next states; declare outputs='next_state'"
         )
-    if declared.outputs == "next_state" and carried < 0.5 and _slope(v_next, v) < 0.5:
+    if declared.outputs == "next_state" and carried < 0.5 and slope(v_next, v) < 0.5:
         raise ModelError(
             "declared outputs 'next_state', but the answers do not follow the state: they look "
             "like increments or accelerations; declare outputs='increment' or 'acceleration'"
         )
-    ratio = _slope(moved, v) / declared.dt
+    ratio = slope(moved, v) / declared.dt
     if not 1 / WRONG_STEP < ratio < WRONG_STEP:
         raise ModelError(
             f"declared dt = {declared.dt:g} s, but displacements are {ratio:.3g} times v·dt: the "

@@ -1,0 +1,1 @@
+"""Observations: what a network sees of a robot's state, declared or read from an environment."""
