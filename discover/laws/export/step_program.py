@@ -20,7 +20,6 @@ from kinematics import Robot
 from kinematics.algorithms.crba import crba
 from kinematics.algorithms.rnea import bias
 from kinematics.programs import Graph, Program, make_program
-from kinematics.robot.actuation import Actuation
 from kinematics.robot.joints import QUATERNION
 
 Nodes = np.ndarray
@@ -41,23 +40,39 @@ def step_program(
     graph = Graph()
     q, v = graph.inputs("q", robot.nq), graph.inputs("v", robot.nv)
     ports = {"x": np.concatenate([q, v])} if joined else {"q": q, "v": v}
-    if robot.actuation is None:
-        tau = ports["tau"] = graph.inputs("tau", robot.nv)
-    else:
-        ports["u"] = graph.inputs("u", robot.actuation.nu)
-        tau = _forces(robot.actuation, graph, ports["u"])
+    control = "tau" if robot.actuation is None else "u"
+    count = robot.nv if robot.actuation is None else robot.actuation.nu
+    ports[control] = graph.inputs(control, count)
+    tau = joint_forces(robot, graph, ports[control])
+    q_next, v_next = substep_nodes(robot, extensions, step, graph, q, v, tau)
+    return make_program("substep", graph, ports, np.concatenate([q_next, v_next]))
+
+
+def substep_nodes(
+    robot: Robot,
+    extensions: Sequence[LawExtension],
+    step: StepMap,
+    graph: Graph,
+    q: Nodes,
+    v: Nodes,
+    tau: Nodes,
+) -> tuple[Nodes, Nodes]:
+    """(q', v') of one sub-step under joint forces tau, as nodes of a graph. Raises ModelError."""
     rate = _accelerations(robot, extensions, step, graph)
     flow = (_WorldFlow if step.frame == "world" else _Flow)(
         robot, lambda q, v: rate(q, v, tau), graph
     )
     w = flow.enter(q, v)
     q_next, mean = substep(step, flow, q, w)
-    v_next = flow.leave(q_next, w + step.h * mean)
-    return make_program("substep", graph, ports, np.concatenate([q_next, v_next]))
+    return q_next, flow.leave(q_next, w + step.h * mean)
 
 
-def _forces(actuation: Actuation, graph: Graph, u: Nodes) -> Nodes:
-    """`Actuation.forces` over nodes."""
+def joint_forces(robot: Robot, graph: Graph, u: Nodes) -> Nodes:
+    """Joint forces (nv,) of the robot's controls u, which are the forces where it has no
+    actuation: `Actuation.forces` over nodes."""
+    actuation = robot.actuation
+    if actuation is None:
+        return u
 
     def held(x: Any, low: float, high: float) -> Any:
         x = graph.call2("max", x, graph.const(low)) if np.isfinite(low) else x

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from discover.errors import ModelError
+from discover.laws.rigid_body import stepping
+from kinematics.programs import CompiledProgram
 
 _NEEDED = ("states", "controls", "predicts")
 
@@ -35,11 +37,15 @@ class LawModel:
         self.law, self.observer = law, observer
         self._whole = _shows_all(observer)
         self._last: tuple[Tensor, Tensor, Tensor] | None = None
+        fused = getattr(observer, "fused_step", None)
+        self._program = None if fused is None else fused(law, stepping.step_of(law.step_map, None))
 
     def __repr__(self) -> str:
         return f"LawModel({self.law!r})"
 
     def __call__(self, observation: Any, action: Any) -> Any:
+        if self._program is not None:
+            return self._fused(self._program, observation, action)
         given = torch.as_tensor(observation)
         q, v = self._state(given)
         with torch.no_grad():
@@ -50,6 +56,19 @@ class LawModel:
         if self._whole:
             self._last = answer.clone(), q, v
         return answer.numpy() if isinstance(observation, np.ndarray) else answer
+
+    def _fused(self, program: CompiledProgram, observation: Any, action: Any) -> Any:
+        if isinstance(observation, np.ndarray):
+            answer = program(observation, np.asarray(action))
+            single = observation.dtype.kind == "f" and observation.dtype != answer.dtype
+            return answer.astype(observation.dtype) if single else answer
+        if not isinstance(observation, Tensor):
+            observation = torch.as_tensor(observation, dtype=torch.float64)
+        if stepping.for_machine_code(observation):
+            numbers = np.asarray(action) if not isinstance(action, Tensor) else action.numpy()
+            answer = torch.from_numpy(program(observation.numpy(), numbers))
+            return answer if observation.dtype == answer.dtype else answer.to(observation.dtype)
+        return program(observation, torch.as_tensor(action))
 
     def _state(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         if self._last is not None:

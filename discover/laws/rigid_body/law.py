@@ -166,7 +166,7 @@ class RigidBodyLaw(PortableLaw):
     def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Joint accelerations (…, nv) of anything that holds numbers; see `on_numbers`."""
         robot = self._robot_for(q.dtype, q.device)
-        if not self._without_memory:
+        if not self.extensions_without_memory:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
         return self._family(robot).acceleration(self._coefficients.to(q), q, v, tau)
@@ -311,9 +311,9 @@ class RigidBodyLaw(PortableLaw):
     @property
     def program(self) -> PassProgram:
         """The structured program: the passes over the tree, as text that compiles."""
-        text = self.recursion or passes(self.robot, self._without_memory)
+        text = self.recursion or passes(self.robot, self.extensions_without_memory)
         identified = self.recursion is not None
-        return PassProgram(text, self.robot, self._without_memory, identified=identified)
+        return PassProgram(text, self.robot, self.extensions_without_memory, identified=identified)
 
     @functools.cached_property
     def complexity(self) -> Complexity:
@@ -323,7 +323,7 @@ class RigidBodyLaw(PortableLaw):
             nats += x.symbol_count * math.log(ALPHABET_SIZE)
             if not x.additive:  # coefficients of terms are counted by `size`
                 nats += 0.5 * x.number_count * math.log(EFFECTIVE_SAMPLES)
-        program = straight_line.program(self.robot, self._without_memory)
+        program = straight_line.program(self.robot, self.extensions_without_memory)
         return Complexity(bits=nats / math.log(2), operations=program.operations)
 
     def compile(self, dtype: str = "float64") -> CompiledProgram:
@@ -331,9 +331,9 @@ class RigidBodyLaw(PortableLaw):
 
         Without its memory: for queries that follow themselves.
         """
-        if self.recursion is not None and not self._without_memory:
+        if self.recursion is not None and not self.extensions_without_memory:
             return self.program.compile(dtype)
-        return straight_line.compile_law(self.robot, self._without_memory, dtype)
+        return straight_line.compile_law(self.robot, self.extensions_without_memory, dtype)
 
     # ---- to be kept --------------------------------------------------------------------------
 

@@ -37,7 +37,8 @@ class PortableLaw(Law):
     interface: Any
 
     @property
-    def _without_memory(self) -> tuple[LawExtension, ...]:
+    def extensions_without_memory(self) -> tuple[LawExtension, ...]:
+        """What acts on queries that follow themselves."""
         return tuple(x for x in self.extensions if not isinstance(x, MemoryLaw))
 
     @property
@@ -112,10 +113,10 @@ class PortableLaw(Law):
         if of not in ("acceleration", "step"):
             raise ValueError(f"expected of='acceleration' or 'step', found {of!r}")
         if of == "acceleration":
-            text = formulas.export(self.robot, self._without_memory, target)
+            text = formulas.export(self.robot, self.extensions_without_memory, target)
             return with_header(self._header(), text, target)
         step = stepping.step_of(self.step_map, None)
-        program = step_program(self.robot, self._without_memory, step)
+        program = step_program(self.robot, self.extensions_without_memory, step)
         text = step_source(program, step, self.robot.nq, target)
         return with_header(self._header(step), text, target)
 

@@ -117,7 +117,7 @@ class Steppable(Protocol):
     robot: Robot
 
     @property
-    def _without_memory(self) -> tuple[LawExtension, ...]: ...
+    def extensions_without_memory(self) -> tuple[LawExtension, ...]: ...
     @property
     def compiled_steps(self) -> dict[tuple[StepMap, str], CompiledStep | None]: ...
     def eager_step(
@@ -144,11 +144,13 @@ def step(
     except RuntimeError:
         found = ", ".join(str(tuple(x.shape)) for x in (q, v, u))
         raise ModelError(f"expected q, v and u with one batch, found {found}") from None
-    if _for_machine_code(q, v, u):
+    if for_machine_code(q, v, u):
         name = str(q.dtype).removeprefix("torch.")
         key = step, name
         if key not in law.compiled_steps:
-            law.compiled_steps[key] = compiled_step(robot, law._without_memory, step, name)
+            law.compiled_steps[key] = compiled_step(
+                robot, law.extensions_without_memory, step, name
+            )
         compiled = law.compiled_steps[key]
         if compiled is not None:
             after = compiled(*(x.detach().numpy() for x in (q, v, u)), steps)
@@ -160,7 +162,7 @@ def step(
     return q.reshape(*batch, -1), v.reshape(*batch, -1)
 
 
-def _for_machine_code(*tensors: Tensor) -> bool:
+def for_machine_code(*tensors: Tensor) -> bool:
     """Numbers on the processor in a precision that is compiled, through which no gradient flows."""
     if torch._C._functorch.peek_interpreter_stack() is not None or torch.compiler.is_compiling():
         return False
