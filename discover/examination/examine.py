@@ -19,9 +19,8 @@ from discover.examination.friction import with_friction_as_answered
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
 from discover.examination.opening import Screen, open_session, screening
-from discover.examination.origin import with_origin
 from discover.examination.outcome import Outcome
-from discover.examination.result import Examination
+from discover.examination.result import Examination, with_origin
 from discover.examination.stepping import check_step, with_step
 from discover.judgement.verdict import judge
 from discover.threads import one_thread

@@ -36,10 +36,9 @@ class _Rewriting:
             if node.op in ("sin", "cos") and self._angular(node.args[0]):
                 cosine, sine = self._pair(node.args[0])
                 self.new[node.id] = cosine if node.op == "cos" else sine
-        out = np.empty(outputs.shape, dtype=object)
-        for index in np.ndindex(outputs.shape):
-            out[index] = self._node(outputs[index])
-        return out
+        out = np.empty(outputs.size, dtype=object)
+        out[:] = [self._node(node) for node in outputs.ravel().tolist()]
+        return out.reshape(outputs.shape)
 
     def _angular(self, node: Node) -> bool:
         """Whether the node is a sum with a given angle in it."""

@@ -96,10 +96,9 @@ class Program:
                 found[node.id] = graph.const(node.value)
             elif node.op != "input":
                 found[node.id] = graph.apply(node.op, tuple(found[a.id] for a in node.args))
-        out = np.empty(self.outputs.shape, dtype=object)
-        for index in np.ndindex(out.shape):
-            out[index] = found[self.outputs[index].id]
-        return out
+        out = np.empty(self.outputs.size, dtype=object)
+        out[:] = [found[node.id] for node in self.outputs.ravel().tolist()]
+        return out.reshape(self.outputs.shape)
 
     def numpy(self) -> Callable[..., np.ndarray]:
         """A function of numpy arrays (…, columns), one a port; returns (…, *output shape)."""

@@ -73,7 +73,7 @@ class CompiledStep:
 
     def __call__(self, q: np.ndarray, v: np.ndarray, u: np.ndarray, steps: int = 1) -> State:
         """The state `steps` steps later, the controls held."""
-        batch = np.broadcast_shapes(q.shape[:-1], v.shape[:-1], u.shape[:-1])
+        batch = _common(q, v, u)
         x = np.empty((*batch, self.robot.nq + self.robot.nv), dtype=self.dtype)
         x[..., : self.robot.nq], x[..., self.robot.nq :] = q, v
         held = np.empty((*batch, self.nu), dtype=self.dtype)
@@ -140,8 +140,8 @@ def step(
                 f"{name}: expected last axis {n} ({robot.name}), found shape {tuple(x.shape)}"
             )
     try:
-        batch = torch.broadcast_shapes(q.shape[:-1], v.shape[:-1], u.shape[:-1])
-    except RuntimeError:
+        batch = _common(q, v, u)
+    except ValueError:
         found = ", ".join(str(tuple(x.shape)) for x in (q, v, u))
         raise ModelError(f"expected q, v and u with one batch, found {found}") from None
     if for_machine_code(q, v, u):
@@ -160,6 +160,13 @@ def step(
     for _ in range(steps):
         q, v = law.eager_step(q, v, tau, step)
     return q.reshape(*batch, -1), v.reshape(*batch, -1)
+
+
+def _common(*arrays: Any) -> tuple[int, ...]:
+    """The batch axes that the arrays broadcast to. Raises ValueError."""
+    first, *others = (tuple(x.shape[:-1]) for x in arrays)
+    same = all(shape == first for shape in others)
+    return first if same else np.broadcast_shapes(first, *others)
 
 
 def for_machine_code(*tensors: Tensor) -> bool:
