@@ -146,7 +146,7 @@ def _extrapolated(session: QuerySession, screen: Screen, law: Fit, rigid: Fit | 
         completion = complete(law, answers, session.robot.pi)
     return Outcome(
         # Identities of a law that agrees with the model to the last digit need no more queries.
-        session=replace(small.of_law(law.predict), budget=_FREE),
+        session=replace(small.of_law(law.acceleration), budget=_FREE),
         law=law,
         values=values,
         curves=drawn,

@@ -140,6 +140,11 @@ class Fit:
         """What the model would answer if it were this law (n, nv)."""
         return self.family.effective_acceleration(self.theta, q, v, tau, self.step)
 
+    def acceleration(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        """The law's accelerations (n, nv) at states: those of a model of accelerations, and what
+        the steps of a model of next states are made of."""
+        return self.family.stepping(None).acceleration(self.theta, q, v, tau)
+
     @property
     def _by_velocity(self) -> bool:
         return self.step is not None and self.step.scheme == "implicit_velocity"
@@ -220,9 +225,7 @@ def fit(
 _RIGID: WeakKeyDictionary[Answers, dict[tuple, Design]] = WeakKeyDictionary()
 
 
-def design_of(
-    family: Family, answers: Answers, step: StepMap | None = None
-) -> Design:
+def design_of(family: Family, answers: Answers, step: StepMap | None = None) -> Design:
     """The family's left side at the answers, linear in its parameters.
 
     Its rigid-body part does not change with the terms: it is made once for a set of answers.

@@ -35,6 +35,7 @@ _TABLEAUX: dict[str, tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]] = 
 }
 IMPLICIT = ("implicit_damping", "implicit_velocity")
 SCHEMES = ("semi_implicit_euler", *IMPLICIT, "verlet", *_TABLEAUX)
+ORDER = dict.fromkeys(SCHEMES, 1) | {"midpoint": 2, "heun": 2, "rk3": 3, "rk4": 4}
 _SINGLE = ("semi_implicit_euler", "explicit_euler", *IMPLICIT)  # one evaluation a sub-step
 _WORDS = {
     "semi_implicit_euler": "semi-implicit Euler",

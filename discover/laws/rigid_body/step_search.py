@@ -1,10 +1,10 @@
 """Which step does a model of next states take? Integrator and sub-steps, found from its answers.
 
-Every scheme is tried with one step, then with more sub-steps; each time bodies and joint terms are
-fitted through it by a few Gauss–Newton steps. The true one leaves rounding where others leave
-errors of their order: schemes of first order differ by O(h) and are told apart at once, those of
-high order by O(h⁴) and only where answers are exact. Where several explain the answers alike, the
-one that asks for the fewest accelerations is named.
+Every scheme is tried with one step; each time bodies and joint terms are fitted through it by a few
+Gauss–Newton steps. The number of sub-steps follows by extrapolation: what a scheme of order p with
+n parts of the step leaves over is proportional to n⁻ᵖ - m⁻ᵖ, with m the true number, so that one
+part and very many give m. The true step leaves rounding where others leave errors of their order.
+Where several explain the answers alike, the one that asks for the fewest accelerations is named.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family, step_response
 from discover.laws.rigid_body.fit import Fit, design_of, fit
-from discover.laws.rigid_body.step_map import IMPLICIT, SCHEMES, StepMap
+from discover.laws.rigid_body.step_map import IMPLICIT, ORDER, SCHEMES, StepMap
 from discover.numerics import solve_or_zero
 from kinematics import Robot
 
-_LEVELS = (1, 2, 4, 8, 16)
 MOST_SUBSTEPS = 24
+_FINE = 8  # sub-steps of Runge–Kutta 4 that stand for very many
 # one step implicit in the joints' damping is one that is not, with rotors heavier by h times the
 # damping: the two cannot be told apart, and the first is taken where a description asks for it
 _SEARCHED = tuple(s for s in SCHEMES if s not in IMPLICIT)
@@ -37,7 +37,6 @@ _BUDGET = whole("fit.step_evaluations")
 _AS_GOOD = threshold("fit.step_as_good")
 _MORE_SUBSTEPS = threshold("fit.step_substeps_gain")
 _ROUNDS = 10  # Gauss–Newton steps of a candidate, as long as its error falls
-_FAR_OFF = 5.0  # times the best error: schemes that are further off are given up
 _MULTIPLE = 1e-6  # relative: how exactly dt is a multiple of the described step
 _STILL_FALLING = 0.95  # of the error before: where it falls no further, more sub-steps do not help
 _SLOW = 0.7  # of the error before: what no longer falls below it has converged
@@ -103,9 +102,8 @@ def find_step(
     found = [task.tried(step, task.described) for step in described]
     expected = min(found, key=lambda t: t.error, default=None)
     if expected is None or expected.error > enough:
-        levels = _LEVELS if substeps is None else (substeps,)
         schemes = _SEARCHED if scheme is None else (scheme,)
-        found += _searched(task, dt, schemes, levels, enough, expected)
+        found += _searched(task, dt, schemes, substeps, enough)
         best = min(found, key=lambda t: t.error)
         if best.error > enough and scheme is None:
             late = replace(best.step, scheme="implicit_velocity")
@@ -230,38 +228,52 @@ def _described_steps(
 
 
 def _searched(
-    task: _Task,
-    dt: float,
-    schemes: Sequence[str],
-    levels: Sequence[int],
-    enough: float,
-    expected: _Trial | None,
+    task: _Task, dt: float, schemes: Sequence[str], substeps: int | None, enough: float
 ) -> list[_Trial]:
-    """Every scheme with one step, then with more sub-steps as long as that comes closer."""
+    """Every scheme with one step, or with the declared number of sub-steps; then, where none is
+    exact, with the numbers that their errors point to."""
     found: list[_Trial] = []
-    alive = [(s, f) for s in schemes for f in task.frames]
-    spent, before = 0, math.inf if expected is None else expected.error
-    for n in levels:
-        steps = [StepMap(scheme=s, dt=dt, substeps=n, frame=f) for s, f in alive]
-        for step in sorted(steps, key=lambda s: s.evaluations):
-            if found and spent > _BUDGET:
-                break
-            spent += 3 * step.evaluations
-            if not found:
-                fitted = fit(task.family, task.fitting, scale=task.scale, step=step)
-                start = fitted.theta
-            found.append(task.tried(step, start))
-        best = min(found, key=lambda t: t.error)
-        start = best.theta
-        if best.error <= enough or (n > 1 and best.error > _STILL_FALLING * before):
+    steps = [
+        StepMap(scheme=s, dt=dt, substeps=substeps or 1, frame=f)
+        for s in schemes
+        for f in task.frames
+    ]
+    for step in sorted(steps, key=lambda s: s.evaluations):
+        if not found:
+            start = fit(task.family, task.fitting, scale=task.scale, step=step).theta
+        found.append(task.tried(step, start))
+    best = min(found, key=lambda t: t.error)
+    if best.error <= enough or substeps is not None:
+        return found
+    fine = [StepMap(scheme="rk4", dt=dt, substeps=_FINE, frame=f) for f in task.frames]
+    limits = [task.tried(step, best.theta) for step in fine]
+    best = min([best, *limits], key=lambda t: t.error)
+    proposed = [
+        replace(trial.step, substeps=m)
+        for trial in found
+        for limit in limits
+        if limit.step.frame == trial.step.frame
+        for m in _pointed_to(trial, limit)
+    ]
+    spent = 0
+    for step in sorted(dict.fromkeys(proposed), key=lambda s: s.evaluations):
+        spent += 3 * step.evaluations
+        if spent > _BUDGET:
             break
-        before = best.error
-        alive = [k for k in alive if _closest(found, k) < _FAR_OFF * best.error]
-    return found
+        found.append(task.tried(step, best.theta))
+        best = min(best, found[-1], key=lambda t: t.error)
+        if best.error <= enough:
+            break
+    return [*found, *(t for t in limits if t.step.scheme in schemes)]
 
 
-def _closest(found: list[_Trial], kind: tuple[str, str]) -> float:
-    return min((t.error for t in found if (t.step.scheme, t.step.frame) == kind), default=math.inf)
+def _pointed_to(trial: _Trial, limit: _Trial) -> list[int]:
+    """Numbers of sub-steps about the one that the errors with one and with very many point to."""
+    if not (math.isfinite(trial.error) and math.isfinite(limit.error)):
+        return [2]
+    ratio = 1.0 + trial.error / max(limit.error, 1e-300)
+    m = round(ratio ** (1.0 / ORDER[trial.step.scheme]))
+    return [n for n in (m - 1, m, m + 1) if 2 <= n <= MOST_SUBSTEPS]
 
 
 def _between(found: list[_Trial], task: _Task, enough: float) -> list[_Trial]:
@@ -282,6 +294,12 @@ def _between(found: list[_Trial], task: _Task, enough: float) -> list[_Trial]:
         if not closer.error < _STILL_FALLING * best.error:
             break
         best = closer
+    fewer = best.step.substeps // 2
+    while best.error <= enough and fewer:  # of high orders fewer parts may do as well
+        trial = task.tried(replace(best.step, substeps=fewer), best.theta)
+        if trial.error > enough:
+            break
+        known[trial.step], fewer = trial, fewer // 2
     return list(known.values())
 
 

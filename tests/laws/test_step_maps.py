@@ -1,0 +1,160 @@
+"""Step maps: every scheme against an outside step or its order, and the search for it."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+
+import kinematics
+from discover.blackbox.contract import Answers
+from discover.errors import ModelError
+from discover.laws.rigid_body.fit import spread
+from discover.laws.rigid_body.step_map import (
+    IMPLICIT,
+    ORDER,
+    SCHEMES,
+    StepMap,
+    advance,
+    scheme_named,
+)
+from discover.laws.rigid_body.step_search import find_step
+
+LEGGED = """<mujoco><option timestep="0.005" integrator="{integrator}">
+  <flag contact="disable"/></option>
+  <worldbody><body pos="0 0 1"><freejoint/><geom type="box" size=".2 .1 .05"/>
+    <body pos=".2 0 0"><joint type="ball" damping="{ball}"/>
+      <geom type="capsule" fromto="0 0 0 .1 0 -.3" size=".03"/>
+      <body pos=".1 0 -.3"><joint axis="0 1 0" damping=".2" stiffness="1"/>
+        <geom type="capsule" fromto="0 0 0 0 .05 -.3" size=".02"/></body></body></body></worldbody>
+</mujoco>"""
+
+
+def states(robot, n=12, seed=0):
+    q, v, _ = kinematics.random_state(robot, n, seed=seed)
+    tau = torch.randn(n, robot.nv, generator=torch.Generator().manual_seed(seed)).double()
+    return q, v, tau
+
+
+def exact(robot):
+    return lambda q, v, tau: kinematics.aba(robot, q, v, tau)
+
+
+@pytest.mark.parametrize("scheme", [s for s in SCHEMES if s not in IMPLICIT])
+def test_order_of_convergence(scheme):
+    robot = kinematics.random_tree(3, seed=2)
+    q, v, tau = states(robot)
+    fine = advance(StepMap(scheme="rk4", dt=0.1, substeps=100), robot, exact(robot), q, v, tau)[1]
+    errors = [
+        float((advance(StepMap(scheme=scheme, dt=0.1, substeps=n), robot, exact(robot), q, v, tau)[1]
+               - fine).norm())
+        for n in (10, 20)
+    ]  # fmt: skip
+    assert np.log2(errors[0] / errors[1]) == pytest.approx(ORDER[scheme], abs=0.4)
+
+
+@pytest.mark.parametrize("scheme", ["semi_implicit_euler", "rk4"])
+def test_sub_steps_are_the_simulators_steps(scheme):
+    robot = kinematics.random_tree(4, seed=1)
+    q, v, tau = states(robot)
+    path = kinematics.simulate(robot, q, v, tau, 0.01, 3, integrator=scheme)
+    step = StepMap(scheme=scheme, dt=0.03, substeps=3)
+    q_next, mean = advance(step, robot, exact(robot), q, v, tau)
+    torch.testing.assert_close(q_next, path.q[-1], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(v + 0.03 * mean, path.v[-1], rtol=1e-10, atol=1e-12)
+
+
+def mujoco_steps(text, skip, n=40):
+    """MuJoCo's own steps of a robot with a free joint first, in our velocities."""
+    robot = kinematics.load(text)
+    model = mujoco.MjModel.from_xml_string(text)
+    data, turn = mujoco.MjData(model), kinematics.spatial.rotations
+    q, v, tau = states(robot, n)
+    q, v = q.double(), v.double()
+    tau[:, :6] = 0.0  # a wrench on the base stands in other axes there
+    out_q, out_v = torch.empty_like(q), torch.empty_like(v)
+    for i in range(n):
+        data.qpos[:] = q[i]
+        data.qvel[:3] = turn.rotate_by_quaternion(q[i, 3:7], v[i, 3:6])
+        data.qvel[3:6], data.qvel[6:], data.qfrc_applied[:] = v[i, :3], v[i, 6:], tau[i]
+        for _ in range(skip):
+            mujoco.mj_step(model, data)
+        out_q[i] = torch.as_tensor(np.array(data.qpos))
+        w = torch.as_tensor(np.array(data.qvel))
+        back = turn.quaternion_conjugate(out_q[i, 3:7])
+        out_v[i] = torch.cat([w[3:6], turn.rotate_by_quaternion(back, w[:3]), w[6:]])
+    dt = skip * model.opt.timestep
+    return robot, dt, Answers(
+        q=q, v=v, tau=tau, a=(out_v - v) / dt, q_next=out_q, v_next=out_v
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("integrator", "ball"), [("Euler", 0.1), ("RK4", 0.0), ("implicit", 0.1)])
+@pytest.mark.parametrize("skip", [1, 4])
+def test_mujocos_own_steps_are_followed_to_rounding(integrator, ball, skip):
+    robot, dt, answers = mujoco_steps(LEGGED.format(integrator=integrator, ball=ball), skip)
+    step = StepMap(scheme=robot.stepping.integrator, dt=dt, substeps=skip, frame="world")
+    implicit = robot.replace(armature=robot.armature + step.h * robot.damping)
+    if integrator == "implicit":
+        pytest.skip("its velocity terms belong to the family: tests/examination/test_steps.py")
+    law = exact(implicit if integrator == "Euler" else robot)
+    q_next, mean = advance(step, robot, law, answers.q, answers.v, answers.tau)
+    torch.testing.assert_close(mean, answers.a, rtol=1e-8, atol=1e-8)
+    moved = kinematics.difference(robot, q_next, answers.q_next)
+    assert float(moved.abs().max()) < 1e-10
+
+
+PLANAR = kinematics.random_tree(3, seed=5)
+
+
+def stepped(robot, step, n=60, seed=3):
+    q, v, tau = states(robot, n, seed)
+    q_next, mean = advance(step, robot, exact(robot), q, v, 5 * tau)
+    return Answers(q=q, v=v, tau=5 * tau, a=mean, q_next=q_next, v_next=v + step.dt * mean)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "substeps"),
+    [("semi_implicit_euler", 1), ("explicit_euler", 3), ("semi_implicit_euler", 5), ("heun", 2),
+     ("midpoint", 1), ("verlet", 4), ("rk4", 1), ("rk4", 3)],
+)  # fmt: skip
+def test_the_step_is_found_from_the_answers(scheme, substeps):
+    answers = stepped(PLANAR, StepMap(scheme=scheme, dt=0.04, substeps=substeps))
+    # nothing of the true parameters is known
+    guess = PLANAR.replace(pi=PLANAR.pi * (1 + 0.3 * torch.rand(PLANAR.pi.shape)))
+    held_out = answers[48:]
+    choice = find_step(guess, answers[:48], held_out, 0.04, scale=spread(answers))
+    assert choice.error < 1e-9
+    assert (choice.step.scheme, choice.step.substeps) == (scheme, substeps)
+    assert choice.positions < 1e-6
+
+
+def test_configurations_of_another_law_are_told():
+    step = StepMap(scheme="rk4", dt=0.04)
+    answers = stepped(PLANAR, step)
+    wrong = Answers(
+        q=answers.q, v=answers.v, tau=answers.tau, a=answers.a, v_next=answers.v_next,
+        q_next=answers.q_next + 0.05 * torch.sin(7 * answers.q),
+    )  # fmt: skip
+    choice = find_step(PLANAR, wrong[:48], wrong[48:], 0.04, scale=spread(answers))
+    assert "do not follow" in choice.sentence
+
+
+def test_noise_is_not_taken_for_sub_steps():
+    answers = stepped(PLANAR, StepMap(scheme="rk4", dt=0.04))
+    noise = 0.02 * spread(answers) * torch.randn(answers.a.shape).double()
+    noisy = Answers(
+        q=answers.q, v=answers.v, tau=answers.tau, a=answers.a + noise, q_next=answers.q_next,
+        v_next=answers.v_next + 0.04 * noise,
+    )  # fmt: skip
+    choice = find_step(PLANAR, noisy[:48], noisy[48:], 0.04, scale=spread(answers))
+    assert choice.step.substeps == 1
+
+
+def test_names_of_schemes():
+    assert scheme_named("RK4") == "rk4"
+    assert scheme_named("implicitfast") == "implicit_damping"
+    assert all(scheme_named(s) == s for s in SCHEMES)
+    with pytest.raises(ModelError, match="integrator of"):
+        scheme_named("magic")
