@@ -53,8 +53,8 @@ def observed_step(
     raw = (ports["observation"] - offset) / scale
     q, v = graph.inputs("q", robot.nq), seen.velocities(raw)
     start = q.copy()  # stand for angles until their sines and cosines are known
-    for k, place in seen.lines.items():
-        start[k] = raw[place] - observation.readings[place].offset
+    for k, (place, line) in seen.lines.items():
+        start[k] = raw[place] - line.offset
     u = np.array([graph.zero] * len(action.names), dtype=object)
     u[action.index] = (ports["action"] - action.offset.numpy()) / action.scale.numpy()
     tau = joint_forces(robot, graph, u)
@@ -71,26 +71,26 @@ def observed_step(
 class _Seen:
     """Where each coordinate stands in an observation."""
 
-    def __init__(self, observation: ObservationLayout) -> None:
-        self.readings = observation.readings
-        self.lines: dict[int, int] = {}
-        self.waves: dict[int, list[int]] = {}
-        self.rates: list[int] = []
+    def __init__(self) -> None:
+        # the numbers' places beside what they say
+        self.lines: dict[int, tuple[int, Line]] = {}
+        self.waves: dict[int, list[tuple[int, Wave]]] = {}
+        self.rates: list[tuple[int, Rate]] = []
 
     @classmethod
     def of(cls, robot: Robot, observation: ObservationLayout) -> _Seen | None:
-        seen = cls(observation)
+        seen = cls()
         for place, reading in enumerate(observation.readings):
             if isinstance(reading, Rate):
-                seen.rates.append(place)
-            elif not isinstance(reading, Constant):
+                seen.rates.append((place, reading))
+            elif isinstance(reading, Line | Wave):
                 k = _single(reading.row)
                 if k is None or (isinstance(reading, Line) and k in seen.lines):
                     return None
                 if isinstance(reading, Line):
-                    seen.lines[k] = place
+                    seen.lines[k] = place, reading
                 else:
-                    seen.waves.setdefault(k, []).append(place)
+                    seen.waves.setdefault(k, []).append((place, reading))
         both = set(seen.lines) & set(seen.waves)
         whole = set(seen.lines) | set(seen.waves) == set(range(robot.nq))
         phased = all(len(places) == 2 for places in seen.waves.values())
@@ -99,7 +99,7 @@ class _Seen:
         try:
             for k in seen.waves:
                 np.linalg.inv(seen._phases(k))
-            seen.inverse = np.linalg.inv(np.stack([seen.readings[p].row for p in seen.rates]))
+            seen.inverse = np.linalg.inv(np.stack([rate.row for _, rate in seen.rates]))
         except np.linalg.LinAlgError:
             return None
         return seen
@@ -107,18 +107,18 @@ class _Seen:
     inverse: np.ndarray
 
     def _phases(self, k: int) -> np.ndarray:
-        phases = np.array([self.readings[p].offset for p in self.waves[k]])
+        phases = np.array([wave.offset for _, wave in self.waves[k]])
         return np.stack([np.cos(phases), -np.sin(phases)], axis=-1)
 
     def pair(self, k: int, raw: Nodes) -> Pair:
         """Cosine and sine of a coordinate, of length one whatever a network made of them."""
-        c, s = _clean(np.linalg.inv(self._phases(k))) @ raw[self.waves[k]]
+        c, s = _clean(np.linalg.inv(self._phases(k))) @ raw[[p for p, _ in self.waves[k]]]
         length = 1.0 / (c * c + s * s) ** 0.5
         return c * length, s * length
 
     def velocities(self, raw: Nodes) -> Nodes:
-        offsets = np.array([self.readings[p].offset for p in self.rates])
-        out: Nodes = self.inverse @ (raw[self.rates] - offsets)
+        offsets = np.array([rate.offset for _, rate in self.rates])
+        out: Nodes = self.inverse @ (raw[[p for p, _ in self.rates]] - offsets)
         return out
 
 
@@ -137,7 +137,7 @@ def _encoded(graph: Graph, layout: ObservationLayout, q: Nodes, v: Nodes) -> Nod
             rows.append(reading.row @ v + reading.offset)
         elif isinstance(reading, Line):
             rows.append(reading.row @ q + reading.offset)
-        else:
+        elif isinstance(reading, Wave):
             rows.append(_wave(reading, q))
     ends = (
         np.concatenate([getattr(c, name) for c in layout.channels])

@@ -351,7 +351,7 @@ class _Tree:
             **self._terms(joint, nv),
         )
 
-    def _terms(self, joint: int, nv: int) -> dict[str, list[float]]:
+    def _terms(self, joint: int, nv: int) -> dict[str, Any]:
         """The joint's terms, one number a velocity."""
         model = self.model
         dof = slice(int(model.jnt_dofadr[joint]), int(model.jnt_dofadr[joint]) + nv)

@@ -153,7 +153,7 @@ def step(
             )
         compiled = law.compiled_steps[key]
         if compiled is not None:
-            after = compiled(*(x.detach().numpy() for x in (q, v, u)), steps)
+            after = compiled(q.detach().numpy(), v.detach().numpy(), u.detach().numpy(), steps)
             return torch.from_numpy(after[0]), torch.from_numpy(after[1])
     q, v, u = (x.expand(*batch, x.shape[-1]).reshape(-1, x.shape[-1]) for x in (q, v, u))
     tau = u if robot.actuation is None else robot.actuation.forces(u)
