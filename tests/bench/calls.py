@@ -45,7 +45,8 @@ def turns(
 
 def calls(say: Callable[[str], None]) -> None:
     """A compiled double pendulum as it is called: ns a state."""
-    program = kinematics.compile(kinematics.load("double_pendulum"), "aba")
+    robot = kinematics.load("double_pendulum")
+    program, other_program = (kinematics.compile(robot, "aba") for _ in range(2))
     generator = np.random.default_rng(0)
     work = generator.normal(size=2**21)  # 16 MiB
     say("| states | between | into given memory | as called | as called, out= | own memory |")
@@ -56,7 +57,7 @@ def calls(say: Callable[[str], None]) -> None:
         held: list[np.ndarray] = []
 
         def own_memory(state: Sequence[np.ndarray] = (q, v, tau), held: list = held) -> Any:
-            held.append(program(*state))  # answers that are kept need fresh memory
+            held.append(other_program(*state))  # answers that are kept need fresh memory
             return None
 
         contenders = {
