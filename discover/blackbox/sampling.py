@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import qmc
 from torch import Tensor
 
 from discover.blackbox.region import GROUPS, Region
@@ -86,6 +85,8 @@ def sample(
         states = rollouts(box, robot, n, seed)
         return Batch(*(x.to(dtype=dtype, device=device) for x in states.batch))
     if design == "sobol":
+        from scipy.stats import qmc  # a second, for one design
+
         with warnings.catch_warnings():
             # scipy warns where n is no power of two; the balance of a prefix is still good.
             warnings.simplefilter("ignore", UserWarning)

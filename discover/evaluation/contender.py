@@ -98,6 +98,17 @@ def from_program(
     return Contender(name=name, prepare=prepare, dtype=program.dtype, **more)
 
 
+def as_called(name: str, program: CompiledProgram, **more: Any) -> Contender:
+    """A compiled program as a user calls it, ``program(q, v, tau)``: arguments are checked, and the
+    answer is an array of its own."""
+
+    def prepare(batch: Batch) -> Callable[[], Any]:
+        states = arrays(batch, program.dtype)
+        return lambda: program(*states)
+
+    return Contender(name=name, prepare=prepare, dtype=program.dtype, **more)
+
+
 def arrays(batch: Batch, dtype: str = "float64") -> list[np.ndarray]:
     """q (B, nq), v, tau (B, nv) as contiguous NumPy arrays."""
     return [np.ascontiguousarray(x.numpy(), dtype=dtype) for x in batch]

@@ -21,7 +21,7 @@ from discover.examination.opening.friction import with_friction_as_answered
 from discover.examination.opening.screen import Screen, open_session, screening
 from discover.examination.opening.stepping import check_step, with_step
 from discover.examination.outcome import Outcome
-from discover.examination.result import Examination
+from discover.examination.result import Examination, with_origin
 from discover.judgement.verdict import judge
 from discover.threads import one_thread
 from kinematics import Actuation, Robot
@@ -122,6 +122,8 @@ def examine(
     )
     evidence = [*description.evidence, *found.evidence]
     verdict = judge(evidence)
+    called = name or getattr(model, "name", None) or type(model).__name__
+    law = with_origin(found.law, session, verdict, evidence, model=model, name=called)
     before = 0 if inferred is None else inferred.queries
     queries = before + session.blackbox.queries
     return Examination(
@@ -130,7 +132,7 @@ def examine(
         probabilities=verdict.probabilities,
         reach=description.reach,
         resolution=description.resolution,
-        law=found.law,
+        law=law,
         evidence=evidence,
         queries=queries,
         seconds=time.perf_counter() - started,
@@ -138,7 +140,7 @@ def examine(
         budget=budget,
         region=session.support.region,
         robot=session.robot,
-        model=name or getattr(model, "name", None) or type(model).__name__,
+        model=called,
         outputs=outputs,
         dt=dt,
         versions={n: metadata.version(n) for n in ("worldlaw", "torch", "numpy", "sympy")},

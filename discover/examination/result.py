@@ -7,19 +7,28 @@ model, the simulator or the training data.
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from discover.artifacts import read_json, write_json
 from discover.blackbox.region import Region
+from discover.blackbox.session import QuerySession
 from discover.errors import OutputError
-from discover.judgement.evidence import Evidence
-from discover.laws import Law, from_dict
+from discover.judgement.evidence import Evidence, Name
+from discover.judgement.verdict import Verdict
+from discover.laws import Law, RigidBodyLaw, from_dict
+from discover.laws.export.header import words_of
+from discover.laws.provenance import Provenance
 from discover.mechanism.description import MechanismDescription
 from discover.probes.reach import FARTHEST, ErrorCurve
 from discover.records import from_json, number_from_json, number_to_json
 from kinematics import Robot
+
+_ERRORS = (Name.BEST_ERROR_INSIDE, Name.LAW_ERROR_INSIDE)
 
 
 class Resolution(float):
@@ -184,6 +193,35 @@ class Examination:
         rows = ["| evidence | value | supports |", "|---|---|---|"]
         rows += [f"| {e.name} | {e.value:.3g} | {', '.join(e.supports)} |" for e in self.evidence]
         return "\n".join([self._summary, "", *rows, "", *self.notes])
+
+
+def with_origin(
+    law: Law | None,
+    session: QuerySession,
+    verdict: Verdict,
+    evidence: Sequence[Evidence],
+    *,
+    model: Any,
+    name: str,
+) -> Law | None:
+    """The law with its provenance, with the controls that the model was asked with, and with the
+    interface of a model over observations for `as_model`."""
+    if not isinstance(law, RigidBodyLaw):
+        return law
+    found = {e.name: e.value for e in evidence}
+    return replace(
+        law,
+        robot=law.robot.replace(actuation=session.blackbox.actuation),
+        provenance=Provenance(
+            model=name,
+            verdict=f"{verdict.answer} (confidence {verdict.confidence:.2f})",
+            error=next((found[key] for key in _ERRORS if key in found), None),
+            region=words_of(session.support.region),
+            date=time.strftime("%Y-%m-%d"),
+            version=metadata.version("worldlaw"),
+        ),
+        interface=model if hasattr(model, "states") and hasattr(model, "controls") else None,
+    )
 
 
 def load(directory: str | Path) -> Examination:

@@ -6,15 +6,19 @@ itself as SymPy, source text or a compiled program.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from discover.judgement.thresholds import whole
 from discover.records import Stored
+from kinematics.recursion.inputs import as_array
 
 # Description length [nats]: log(ALPHABET_SIZE) a symbol, ½ log(EFFECTIVE_SAMPLES) a fitted number.
 EFFECTIVE_SAMPLES = whole("search.effective_samples")
@@ -76,11 +80,27 @@ class Law(ABC):
         """What it costs to write the law down and to evaluate it."""
 
 
-def real(*arrays: Any) -> tuple[Tensor, ...]:
-    """Tensors of these arrays; whole numbers in the dtype of the others, float64 where all are."""
-    tensors = [torch.as_tensor(x) for x in arrays]
-    dtype = next((x.dtype for x in tensors if x.is_floating_point()), torch.float64)
-    return tuple(x if x.is_floating_point() else x.to(dtype) for x in tensors)
+def on_numbers(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of tensors that takes whatever holds numbers, as the functions of `kinematics` do:
+    whole numbers are read as float64, mixed precisions as the finer one. NumPy arrays without
+    tensors beside them give NumPy arrays."""
+
+    @functools.wraps(method)
+    def on(self: Any, *arrays: Any, **options: Any) -> Any:
+        tensors = [as_array(f"argument {k + 1}", x) for k, x in enumerate(arrays)]
+        if len({x.dtype for x in tensors}) > 1 or len({x.device for x in tensors}) > 1:
+            dtype = functools.reduce(torch.promote_types, (x.dtype for x in tensors))
+            device = next((x.device for x in arrays if isinstance(x, Tensor)), tensors[0].device)
+            tensors = [x.to(dtype=dtype, device=device) for x in tensors]
+        answer = method(self, *tensors, **options)
+        plain = any(isinstance(x, np.ndarray) for x in arrays)
+        if not plain or any(isinstance(x, Tensor) for x in arrays):
+            return answer
+        if isinstance(answer, tuple):
+            return tuple(x.detach().numpy() for x in answer)
+        return answer.detach().numpy()
+
+    return on
 
 
 REPR_WIDTH = 160  # characters of a law's repr, about two lines of a terminal

@@ -8,7 +8,7 @@ their units, so that masses are in units of torque over acceleration and length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,7 +62,7 @@ def configuration_order(order: Sequence[int], nq: int) -> list[int]:
 
 
 def renumbered(
-    model: Callable, region: Region, data: tuple | None, order: Sequence[int]
+    model: Callable, region: Region, data: tuple | Mapping | None, order: Sequence[int]
 ) -> tuple[Callable, Region, tuple | None]:
     """Model, region and training data (q, v, tau, a) in the numbering `order` (nv,); the same
     objects if it changes nothing."""

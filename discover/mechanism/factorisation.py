@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from discover.mechanism.geometry.screws import Array
 from discover.mechanism.local_dynamics import EXACT, LocalDynamics
@@ -70,6 +69,8 @@ def positive_factors(
     The misfit is in standard deviations for each predicted zero: about one, or below, if nothing
     but noise speaks against the tree.
     """
+    from scipy.optimize import least_squares  # imported late: half a second
+
     nv = len(parents)
     pattern = [(k, i) for k in range(nv) for i in _over(parents, k)]
     rows, columns = ([p[x] for p in pattern] for x in (0, 1))

@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.model_selection import KFold
-from sklearn.preprocessing import SplineTransformer
 
 from discover.blackbox.contract import Answers
 from discover.laws.rigid_body.family import evaluation_point
@@ -71,6 +68,9 @@ def low_dimensional_predictability(fitted: Fit, answers: Answers) -> tuple[float
 
 def _by_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """y (n, m) as a Gaussian kernel of standardised x (n, d) says without having seen it."""
+    # imported late: seconds, for models that no law fits exactly
+    from sklearn.metrics.pairwise import rbf_kernel
+
     K, predicted = rbf_kernel(x, gamma=0.5 / x.shape[1]), np.empty_like(y)
     for training, held_out in _folds(x):
         inner = K[np.ix_(training, training)] + _SMOOTH * np.eye(len(training))
@@ -81,6 +81,8 @@ def _by_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _by_splines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The same by splines of one variable, and by its sign: friction and its kin jump where the
     speed turns. The ridge is that of the least error left-one-out."""
+    from sklearn.preprocessing import SplineTransformer
+
     splines = SplineTransformer(_KNOTS, degree=3, extrapolation="linear", knots="quantile")
     F = np.column_stack([splines.fit_transform(x), np.sign(x)])
     predicted = np.empty_like(y)
@@ -103,4 +105,6 @@ def _by_splines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _folds(x: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    from sklearn.model_selection import KFold
+
     return KFold(_FOLDS, shuffle=True, random_state=0).split(x)

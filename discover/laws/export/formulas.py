@@ -20,7 +20,7 @@ from kinematics import Robot
 from kinematics.programs import trace
 from kinematics.programs.symbolic import SympyForm
 
-TARGETS = ("sympy", "python", "torch", "c", "latex")
+TARGETS = ("sympy", "python", "torch", "jax", "c", "latex")
 _FLAT_PRODUCTS = whole("fit.flat_products")
 ROUNDING = 1e-9  # identified coefficients below this, relative to the largest, are rounding
 

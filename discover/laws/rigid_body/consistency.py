@@ -19,8 +19,11 @@ from torch import Tensor
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import forces, joint_terms
+from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, design_of, fit
 from discover.numerics import solve_or_zero
+from kinematics import Robot
+from kinematics.robot.inertial_parameters import from_pseudo_inertia
 
 _ROTORS_HELP = threshold("fit.rotors_help")
 _CHEAP = threshold("examination.bodies_cheap")
@@ -28,6 +31,7 @@ _EXACT = threshold("examination.exact")
 _IDLE_ROTOR = 1e-5  # of the largest: the solver's zero
 _STEPS = 5000  # of the second solver, a third of a second
 _VIOLATION = 1e-6  # of a constraint, relative to the largest unknown, in a typical body's units
+_LEAST_SHARE = 1e-3  # of the largest eigenvalue, where a search for possible bodies begins
 _MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
 
 
@@ -171,6 +175,36 @@ def _can_exist(fitted: Fit, answers: Answers, reference: Tensor) -> bool:
         return False
     completion = complete(fitted, answers, reference)
     return completion.exact or completion.cost <= max(_CHEAP * fitted.error, _EXACT)
+
+
+def possible_bodies(robot: Robot) -> Robot | None:
+    """The robot with bodies that can exist and that move exactly as its own do; itself where they
+    can, None where no such bodies do. Parameters of least norm often cannot."""
+    pi = robot.pi.detach().to("cpu", torch.float64)
+    nearest = _clipped(pi)
+    if _possible(pi, nearest):
+        return robot
+    V = Family.of(robot).basis
+    beta = V.T @ pi.flatten()
+    start = _with_base(nearest, V, beta)
+    inside = _with_exactly(V.numpy(), start.numpy(), nearest.numpy())
+    if inside is None:
+        return None
+    exact = _with_base(torch.from_numpy(inside), V, beta)
+    return robot.replace(pi=exact) if _possible(exact, nearest) else None
+
+
+def _clipped(pi: Tensor) -> Tensor:
+    """Parameters (nb, 10) of possible bodies near pi: each pseudo-inertia in the robot's units
+    with its eigenvalues kept above a share of the largest."""
+    mass = max(float(pi[:, 0].abs().mean()), 1e-9)
+    second = float(pi[:, [4, 6, 9]].abs().mean())
+    length = max((second / mass) ** 0.5, 1e-6)
+    units = torch.from_numpy(_unit_vector(mass, length, 1))
+    values, vectors = torch.linalg.eigh(pseudo_inertia(pi / units))
+    least = _LEAST_SHARE * values.abs().amax().clamp_min(1.0)
+    whole = vectors @ torch.diag_embed(values.clamp_min(float(least))) @ vectors.mT
+    return from_pseudo_inertia(whole) * units
 
 
 def _rotors(fitted: Fit, answers: Answers) -> Tensor:

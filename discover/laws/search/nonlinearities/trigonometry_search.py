@@ -17,7 +17,6 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
-import scipy.optimize
 import sympy
 import torch
 from torch import Tensor
@@ -301,9 +300,9 @@ def _optimised(law: Fit, numbers: list[float], answers: Answers) -> tuple[Fit, l
         # Squares of what is larger would overflow.
         return torch.nan_to_num(r, nan=1e3).clamp(-_LARGEST, _LARGEST).flatten().numpy()
 
-    solution = scipy.optimize.least_squares(
-        residual, numbers, diff_step=1e-4, x_scale="jac", max_nfev=6
-    )
+    from scipy.optimize import least_squares  # imported late: half a second
+
+    solution = least_squares(residual, numbers, diff_step=1e-4, x_scale="jac", max_nfev=6)
     return fitted_with(solution.x.tolist()), solution.x.tolist()
 
 
