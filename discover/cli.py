@@ -112,7 +112,11 @@ def run(
 def examine(
     model: Annotated[str, typer.Option(help="PATH of a model, or file.py:factory.")],
     region: Annotated[
-        Path, typer.Option(help="TOML with q, v and tau; without --robot, a list of each, or --nv.")
+        Path,
+        typer.Option(
+            help="TOML with q, v and tau, or u of controls; without --robot, a list of each, or "
+            "--nv."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Where to write the examination.")],
     robot: Annotated[
@@ -123,6 +127,12 @@ def examine(
         Outputs | None, typer.Option(help="What it answers [as it declares, or acceleration].")
     ] = None,
     dt: Annotated[float | None, typer.Option(help="Its time step [s], for next states.")] = None,
+    integrator: Annotated[
+        str | None, typer.Option(help="Of its step, e.g. rk4, euler, implicitfast [found].")
+    ] = None,
+    substeps: Annotated[
+        int | None, typer.Option(help="Equal parts of its step, such as a frame skip [found].")
+    ] = None,
     observation: Annotated[
         Path | None,
         typer.Option(help="TOML of what it observes and how it acts (see discover.wrap)."),
@@ -170,6 +180,8 @@ def examine(
         box,
         outputs=loaded.outputs,
         dt=loaded.dt,
+        integrator=integrator,
+        substeps=substeps,
         budget=budget.value,
         mechanism=mechanism,
         root=root if body is None else None,

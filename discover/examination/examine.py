@@ -150,6 +150,7 @@ def examine(
         account=found.account,
         law_from=description.law_from,
         notes=[
+            *getattr(model, "notes", ()),
             *(inferred.notes if inferred else ()),
             *query_counts(before + judged_by, queries),
             *description.notes,

@@ -19,7 +19,7 @@ from discover.blackbox.region import Region
 from discover.blackbox.session import QuerySession
 from discover.errors import OutputError
 from discover.judgement.evidence import Evidence, Name
-from discover.judgement.verdict import Verdict
+from discover.judgement.verdict import Verdict, judge
 from discover.laws import Law, RigidBodyLaw, from_dict
 from discover.laws.export.header import words_of
 from discover.laws.provenance import Provenance
@@ -28,6 +28,14 @@ from discover.probes.reach import FARTHEST, ErrorCurve
 from discover.records import from_json, number_from_json, number_to_json
 from kinematics import Robot
 
+AXES = ("q", "v", "tau")
+_FAR_ERRORS = (
+    Name.REFIT_ERROR_FAR,
+    Name.SELF_EXTRAPOLATION,
+    Name.EXTENDED_ERROR_FAR,
+    Name.BEST_ERROR_FAR,
+)
+_ROUNDING = 1e-6  # relative: ratios of smaller errors are no growth
 _ERRORS = (Name.BEST_ERROR_INSIDE, Name.LAW_ERROR_INSIDE)
 
 
@@ -116,6 +124,29 @@ class Examination:
         if report:
             render(directory)
         return directory
+
+    @property
+    def by_axis(self) -> dict[str, dict[str, Any]]:
+        """{"q": {"verdict", "reach", "error"}, "v": …, "tau": …}: how far the law goes along each
+        axis alone [half-widths], its relative error at the end of the curve, and the verdict that
+        follows if only this axis was left: what the law misses far out along others counts no more
+        than what it misses along this one."""
+        values = {e.name: e.value for e in self.evidence}
+        out: dict[str, dict[str, Any]] = {}
+        for curve in self.curves:
+            if curve.axis not in AXES or curve.subject != "law against model":
+                continue
+            error = curve.error[-1]
+            alone = {n: min(values[n], error) for n in _FAR_ERRORS if n in values}
+            growth = max(1.0, error / max(curve.error[0], _ROUNDING))
+            for name in (Name.RESIDUAL_GROWTH, Name.GAIN):
+                alone[name] = min(values.get(name, 1.0), growth)
+            out[curve.axis] = {
+                "verdict": judge(values | alone).answer,
+                "reach": self.reach.get(curve.axis),
+                "error": error,
+            }
+        return out
 
     def verdict_record(self) -> dict[str, Any]:
         """The content of verdict.json."""

@@ -163,3 +163,18 @@ def test_regions_of_controls():
         Region(q=1.0, v=1.0)
     with pytest.raises(RegionError, match="3 controls"):
         Region(q=1.0, v=1.0, u=[1.0, 1.0]).resolve(2, 3)
+
+
+def test_the_verdict_by_axis_says_where_a_law_ends():
+    robot = kinematics.load("double_pendulum")
+
+    def fast_brake(q, v, tau):
+        brake = 3.0 * torch.relu(v.abs() - 3.0) * v.sign()  # nothing of it inside
+        return kinematics.aba(robot, q, v, tau) - brake
+
+    exam = discover.examine(fast_brake, robot, Region(q=1.0, v=2.0, tau=5.0), budget="quick")
+    axes = exam.by_axis
+    assert set(axes) == {"q", "v", "tau"}
+    assert axes["q"]["verdict"] == axes["tau"]["verdict"] == "physics"
+    assert axes["v"]["verdict"] != "physics"
+    assert axes["v"]["reach"] < 2.0 <= axes["q"]["reach"]
