@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,7 +127,11 @@ def run(
 def examine(
     model: Annotated[str, typer.Option(help="PATH of a model, or file.py:factory.")],
     region: Annotated[
-        Path, typer.Option(help="TOML with q, v and tau; without --robot, a list of each, or --nv.")
+        Path,
+        typer.Option(
+            help="TOML with q, v and tau, or u of controls; without --robot, a list of each, or "
+            "--nv."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Where to write the examination.")],
     robot: Annotated[
@@ -139,6 +142,12 @@ def examine(
         Outputs | None, typer.Option(help="What it answers [as it declares, or acceleration].")
     ] = None,
     dt: Annotated[float | None, typer.Option(help="Its time step [s], for next states.")] = None,
+    integrator: Annotated[
+        str | None, typer.Option(help="Of its step, e.g. rk4, euler, implicitfast [found].")
+    ] = None,
+    substeps: Annotated[
+        int | None, typer.Option(help="Equal parts of its step, such as a frame skip [found].")
+    ] = None,
     observation: Annotated[
         Path | None,
         typer.Option(help="TOML of what it observes and how it acts (see discover.wrap)."),
@@ -186,6 +195,8 @@ def examine(
         box,
         outputs=loaded.outputs,
         dt=loaded.dt,
+        integrator=integrator,
+        substeps=substeps,
         budget=budget.value,
         mechanism=mechanism,
         root=root if body is None else None,
@@ -221,9 +232,7 @@ def track(
         typer.Option(help="TOML of what they observe and how they act (see discover.wrap)."),
     ] = None,
     budget: Annotated[Budget, typer.Option(help="How many queries to spend.")] = Budget.quick,
-    root: Annotated[
-        str | None, typer.Option(help="'free' puts a URDF on a free base.")
-    ] = None,
+    root: Annotated[str | None, typer.Option(help="'free' puts a URDF on a free base.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
 ) -> None:
     """Examine every checkpoint of a training run: what was learned, and when."""
@@ -278,59 +287,15 @@ def list_(
     kind: Annotated[Kind | None, typer.Argument(help="What to list [everything].")] = None,
 ) -> None:
     """List the bundled robots and recipes, the model families and the probes."""
+    from discover.study.listings import LISTINGS
+
     for chosen in [kind] if kind else list(Kind):
         if kind is None:
             _say(f"{chosen.value}:")
-        for name, summary in _LISTINGS[chosen]():
+        for name, summary in LISTINGS[chosen.value]():
             _say(f"{name:<24}{summary}".rstrip())
         if kind is None:
             _say("")
-
-
-def _robots() -> list[tuple[str, str]]:
-    import kinematics
-
-    robots = [(name, kinematics.load(name)) for name in kinematics.bundled()]
-    return [(name, f"{x.nb} joints, {x.nv} degrees of freedom") for name, x in robots]
-
-
-def _recipes() -> list[tuple[str, str]]:
-    from discover.study.recipes import bundled_recipes, load
-
-    return [(name, load(path).study.title) for name, path in bundled_recipes().items()]
-
-
-def _models() -> list[tuple[str, str]]:
-    from discover.models import FAMILIES
-
-    families = [(name, _summary(family)) for name, family in FAMILIES.items()]
-    return [("simulator", "The reference simulator as a black box: the control."), *families]
-
-
-def _probes() -> list[tuple[str, str]]:
-    import pkgutil
-
-    from discover import probes
-
-    names = sorted(module.name for module in pkgutil.iter_modules(probes.__path__))
-    return [
-        (name, _summary(import_module(f"discover.probes.{name}")))
-        for name in names
-        if name != "contract"
-    ]
-
-
-_LISTINGS: dict[Kind, Callable[[], list[tuple[str, str]]]] = {
-    Kind.robots: _robots,
-    Kind.recipes: _recipes,
-    Kind.models: _models,
-    Kind.probes: _probes,
-}
-
-
-def _summary(documented: object) -> str:
-    """The first line of a docstring."""
-    return (documented.__doc__ or "").strip().split("\n")[0]
 
 
 @app.command()
@@ -353,11 +318,11 @@ def calibrate(
         str | None,
         typer.Option(
             "--more-robots",
-            "--unused",  # its name until 2026-11-30
             help="Folder of example-robot-data's robots, or 'installed': ten robots more, "
             "scored apart.",
         ),
     ] = None,
+    unused: Annotated[str | None, typer.Option(hidden=True)] = None,  # more_robots, formerly
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Put the fitted numbers into thresholds.toml.")
     ] = False,
@@ -374,7 +339,7 @@ def calibrate(
         share=share,
         workers=workers,
         minutes=minutes,
-        more_robots=more_robots,
+        more_robots=more_robots or unused,
         adopt=adopt,
         command=_command(),
         say=_say,

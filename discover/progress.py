@@ -77,9 +77,7 @@ def watch(asked: Asked) -> None:
         progress.watch(asked)
 
 
-def reported(
-    what: str, again: str
-) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def reported(what: str, again: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """A decorator of a function with an argument `progress`: None shows a line where stderr is a
     terminal, True always, False never; a function is called with (stage, queries) instead.
 
@@ -132,7 +130,11 @@ def line(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    counted = [] if total is None else [BarColumn(bar_width=20), TextColumn("{task.completed:g}/{task.total:g}")]
+    counted = (
+        []
+        if total is None
+        else [BarColumn(bar_width=20), TextColumn("{task.completed:g}/{task.total:g}")]
+    )
     columns = (
         SpinnerColumn(),
         TextColumn(what, markup=False),

@@ -12,8 +12,14 @@ ROOT = Path(__file__).parent.parent
 # own. It may import its own room and rooms on lower floors, nothing else of this project.
 FLOORS = [
     ["kinematics"],
-    ["discover.errors"],
-    ["discover.artifacts", "discover.progress", "discover.threads", "discover.numerics", "discover.judgement"],
+    ["discover.errors", "discover.records"],
+    [
+        "discover.artifacts",
+        "discover.progress",
+        "discover.threads",
+        "discover.numerics",
+        "discover.judgement",
+    ],
     ["discover.blackbox"],
     ["discover.laws"],
     ["discover.mechanism", "discover.models", "discover.data"],

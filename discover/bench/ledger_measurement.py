@@ -193,15 +193,7 @@ def train_networks(
         kind, options = NETWORKS[name]
         if effort.options and kind == "mlp":
             options = effort.options
-        model = models.build(
-            kind,
-            robot.nq,
-            robot.nv,
-            options,
-            kinds=robot.independent_kinds,
-            parents=robot.independent_parents,
-            seed=0,
-        )
+        model = models.build_for(robot, kind, options, seed=0)
         result = train(
             model,
             dataset,
@@ -234,9 +226,7 @@ def distil(
         begin = time.perf_counter()
         sought = {"model": name}
         try:
-            exam = examine(
-                networks[name], robot, region, budget="quick", name=name, progress=False
-            )
+            exam = examine(networks[name], robot, region, budget="quick", name=name, progress=False)
             law = exam.law
             sought |= {"queries": exam.queries, "verdict": exam.verdict}
         except WorldlawError as error:

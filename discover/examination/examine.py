@@ -15,13 +15,13 @@ from discover.examination import competition
 from discover.examination.constant_model import constant_model
 from discover.examination.description import describe, query_counts, what_settles
 from discover.examination.exact_law import exact_law
-from discover.examination.friction import with_friction_as_answered
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
-from discover.examination.opening import Screen, open_session, screening
+from discover.examination.opening.friction import with_friction_as_answered
+from discover.examination.opening.screen import Screen, open_session, screening
+from discover.examination.opening.stepping import check_step, with_step
 from discover.examination.outcome import Outcome
-from discover.examination.result import Examination
-from discover.examination.stepping import check_step, with_step
+from discover.examination.result import Examination, with_origin
 from discover.judgement.verdict import judge
 from discover.progress import Show, reported, stage
 from discover.threads import one_thread
@@ -135,6 +135,8 @@ def examine(
     )
     evidence = [*description.evidence, *found.evidence]
     verdict = judge(evidence)
+    called = name or getattr(model, "name", None) or type(model).__name__
+    law = with_origin(found.law, session, verdict, evidence, model=model, name=called)
     before = 0 if inferred is None else inferred.queries
     queries = before + session.blackbox.queries
     return Examination(
@@ -143,7 +145,7 @@ def examine(
         probabilities=verdict.probabilities,
         reach=description.reach,
         resolution=description.resolution,
-        law=found.law,
+        law=law,
         evidence=evidence,
         queries=queries,
         seconds=time.perf_counter() - started,
@@ -151,7 +153,7 @@ def examine(
         budget=budget,
         region=session.support.region,
         robot=session.robot,
-        model=name or getattr(model, "name", None) or type(model).__name__,
+        model=called,
         outputs=outputs,
         dt=dt,
         versions={n: metadata.version(n) for n in ("worldlaw", "torch", "numpy", "sympy")},
@@ -161,10 +163,12 @@ def examine(
         account=found.account,
         law_from=description.law_from,
         notes=[
+            *getattr(model, "notes", ()),
             *(inferred.notes if inferred else ()),
             *query_counts(before + judged_by, queries),
             *description.notes,
             *what_settles(verdict, description),
+            *found.notes,
         ],
     )
 

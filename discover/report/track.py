@@ -180,7 +180,9 @@ def _steps_axis(panel: Axes, steps: Sequence[float]) -> None:
     panel.set_xlim(low - room if low > 0 or panel.get_xscale() == "linear" else low, high + room)
 
 
-def _line(panel: Axes, rows: Rows, values: Sequence[float | None], colour: str, **more: Any) -> None:
+def _line(
+    panel: Axes, rows: Rows, values: Sequence[float | None], colour: str, **more: Any
+) -> None:
     y = np.array([math.nan if v is None else v for v in values], dtype=float)
     y[~np.isfinite(y)] = math.nan
     panel.plot([row["step"] for row in rows], y, color=colour, marker="o", markersize=3.2, **more)

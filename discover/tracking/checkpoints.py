@@ -94,9 +94,7 @@ def _sources(given: Any) -> list[Any]:
     if _is_path(given):
         place = str(given)
         if Path(place).is_dir():
-            found = sorted(
-                p for p in Path(place).iterdir() if p.suffix in ENDINGS and p.is_file()
-            )
+            found = sorted(p for p in Path(place).iterdir() if p.suffix in ENDINGS and p.is_file())
             if not found:
                 raise ModelError(
                     f"track: expected models ({', '.join(ENDINGS)}) in {place}, found none"

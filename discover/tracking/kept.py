@@ -22,7 +22,7 @@ from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import sample
 from discover.errors import OutputError, WorldlawError
-from discover.examination.arguments import actuation_of
+from discover.examination.opening.arguments import actuation_of
 from discover.examination.result import Examination, load
 from discover.threads import one_thread
 from discover.tracking.checkpoints import Checkpoint

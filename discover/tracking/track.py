@@ -12,7 +12,7 @@ from typing import Any
 from discover.artifacts import write_json
 from discover.blackbox.region import Region
 from discover.errors import CheckpointError, ModelError
-from discover.examination.arguments import check_choices, load_described
+from discover.examination.opening.arguments import check_choices, load_described
 from discover.examination.examine import examine
 from discover.examination.result import Examination
 from discover.observations.environment import Environment

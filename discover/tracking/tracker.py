@@ -13,7 +13,7 @@ import torch
 
 from discover.blackbox.region import Region
 from discover.errors import ModelError
-from discover.examination.arguments import load_described
+from discover.examination.opening.arguments import load_described
 from discover.models.external.networks import evaluating
 from discover.observations.environment import Environment
 from discover.progress import Show
