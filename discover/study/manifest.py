@@ -132,7 +132,7 @@ def commit() -> str | None:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    # without optional locks: reading never rewrites the index, which on a full disk would stay locked
+    # without optional locks: reading would rewrite the index, and on a full disk leave it locked
     command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     return done.stdout.strip()

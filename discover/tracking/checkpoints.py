@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def checkpoints_of(given: Any, steps: Steps = None) -> list[Checkpoint]:
         for step, source in numbered
     ]
     found.sort(key=lambda c: c.step)
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in pairwise(found):
         if one.step == other.step:
             raise ModelError(
                 f"track: expected one checkpoint a step, found {one.name} and {other.name} at step "

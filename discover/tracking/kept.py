@@ -1,8 +1,8 @@
 """Finished examinations of a track in a folder, and whether one is that of this checkpoint.
 
 A stored examination is used again where the same question was asked (robot, region, options) of a
-model that gives the same answers at a few states; of a model that does not repeat its answers, where
-its file has the same bytes.
+model that gives the same answers at a few states; of a model that does not repeat its answers,
+where its file has the same bytes.
 """
 
 from __future__ import annotations

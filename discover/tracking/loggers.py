@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from discover.errors import ModelError
-from discover.tracking.result import Row
+from discover.tracking.rows import Row
 
 Log = Callable[[Row], None]
 

@@ -2,100 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discover.artifacts import plain, read_json, write_json
+from discover.artifacts import read_json, write_json
 from discover.errors import OutputError
-from discover.judgement.evidence import number_from_json, number_to_json
+from discover.records import Stored
+from discover.tracking.loggers import tensorboard, wandb
+from discover.tracking.rows import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from discover.examination.result import Examination
-
 TRACK = "track.json"
-FORMAT = 1
-NUMBERS = ("confidence", "error", "error_far")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What was found at one checkpoint.
-
-    step, name      the training step, and the file or model
-    verdict, confidence, probabilities, reach, queries, seconds   as of its examination
-    error           relative error of the law against the model's answers in the region
-    error_far       the same at the farthest distance measured, all axes together
-    family, bits    of the law, None where none describes the model
-    parameters      rows of name, value, standard_error, description
-    failure         why the model could not be examined; then the other fields are empty
-    """
-
-    step: float
-    name: str
-    verdict: str | None = None
-    confidence: float | None = None
-    probabilities: dict[str, float] = field(default_factory=dict)
-    error: float | None = None
-    error_far: float | None = None
-    reach: dict[str, float] = field(default_factory=dict)
-    family: str | None = None
-    bits: float | None = None
-    parameters: list[dict[str, Any]] = field(default_factory=list)
-    queries: int = 0
-    seconds: float = 0.0
-    failure: str | None = None
-
-    @classmethod
-    def of(cls, step: float, name: str, exam: Examination) -> Row:
-        """The row of an examination."""
-        curve = next(
-            (c for c in exam.curves if (c.axis, c.subject) == ("joint", "law against model")), None
-        )
-        return cls(
-            step=step,
-            name=name,
-            verdict=exam.verdict,
-            confidence=exam.confidence,
-            probabilities=dict(exam.probabilities),
-            error=None if curve is None else float(curve.error[0]),
-            error_far=None if curve is None else float(curve.error[-1]),
-            reach={axis: float(r) for axis, r in exam.reach.items()},
-            family=None if exam.law is None else exam.law.family,
-            bits=None if exam.law is None else float(exam.law.complexity.bits),
-            parameters=[
-                {key: row[key] for key in ("name", "value", "standard_error", "description")}
-                for row in exam.parameters
-            ],
-            queries=exam.queries,
-            seconds=exam.seconds,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row as JSON holds it."""
-        record = asdict(self)
-        for name in NUMBERS:
-            if record[name] is not None:
-                record[name] = number_to_json(record[name])
-        record["reach"] = {axis: number_to_json(r) for axis, r in self.reach.items()}
-        return record
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Row:
-        """The inverse of `to_dict`."""
-        fields = dict(record)
-        for name in NUMBERS:
-            if fields[name] is not None:
-                fields[name] = number_from_json(fields[name])
-        fields["reach"] = {axis: number_from_json(r) for axis, r in fields["reach"].items()}
-        return cls(**fields)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Track:
+class Track(Stored):
     """What `discover.track` gives: a row a checkpoint, by training step.
 
     rows         see Row; `table` and `parameters` have them flat, as pandas.DataFrame takes them
@@ -148,7 +72,7 @@ class Track:
         from discover.report import track as page
 
         directory = Path(directory)
-        page.write(plain(self.to_dict()), directory)
+        page.write(self.to_dict(), directory)
         write_json(directory / TRACK, self.to_dict())
         return directory
 
@@ -159,33 +83,10 @@ class Track:
         record = read_json(path, "a track")
         try:
             return cls.from_dict(record)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise OutputError(
                 f"expected a track of ours in {path}, found one without {error}: track again"
             ) from error
-
-    def to_dict(self) -> dict[str, Any]:
-        """The content of track.json."""
-        return {
-            "format": FORMAT,
-            "robot": self.robot,
-            "region": self.region,
-            "budget": self.budget,
-            "seed": self.seed,
-            "reach_limit": self.reach_limit,
-            "versions": self.versions,
-            "rows": [row.to_dict() for row in self.rows],
-        }
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Track:
-        """The inverse of `to_dict`."""
-        if record["format"] != FORMAT:
-            raise OutputError(
-                f"expected a track of format {FORMAT}, found {record['format']!r}: track again"
-            )
-        fields = {key: value for key, value in record.items() if key not in ("format", "rows")}
-        return cls(rows=tuple(Row.from_dict(r) for r in record["rows"]), **fields)
 
     def to_tensorboard(self, writer: Any, prefix: str = "worldlaw") -> None:
         """Write every row as scalars and text of TensorBoard, against the training step.
@@ -193,8 +94,6 @@ class Track:
         writer  a SummaryWriter, or the folder for one. Raises ModelError where a folder is given
                 and the package tensorboard is not installed
         """
-        from discover.tracking.loggers import tensorboard
-
         with tensorboard(writer, prefix) as log:
             for row in self.rows:
                 log(row)
@@ -202,8 +101,6 @@ class Track:
     def to_wandb(self, run: Any = None, prefix: str = "worldlaw") -> None:
         """Log every row to a run of Weights & Biases [the one that is active], against
         `<prefix>/step`. Raises ModelError where there is none."""
-        from discover.tracking.loggers import wandb
-
         log = wandb(run, prefix)
         for row in self.rows:
             log(row)

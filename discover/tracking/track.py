@@ -12,15 +12,16 @@ from typing import Any
 from discover.artifacts import write_json
 from discover.blackbox.region import Region
 from discover.errors import CheckpointError, ModelError
-from discover.examination.opening.arguments import check_choices, load_described
 from discover.examination.examine import examine
+from discover.examination.opening.arguments import check_choices, load_described
 from discover.examination.result import Examination
 from discover.observations.environment import Environment
 from discover.probes.reach import FARTHEST
 from discover.progress import Show, line, on_terminal
 from discover.tracking import kept
 from discover.tracking.checkpoints import Checkpoint, Steps, checkpoints_of, missing
-from discover.tracking.result import TRACK, Row, Track
+from discover.tracking.result import TRACK, Track
+from discover.tracking.rows import Row
 from kinematics import Robot
 
 Tell = Callable[..., object]

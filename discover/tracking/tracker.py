@@ -20,7 +20,8 @@ from discover.progress import Show
 from discover.tracking.checkpoints import Checkpoint
 from discover.tracking.loggers import tensorboard as tensorboard_log
 from discover.tracking.loggers import wandb as wandb_log
-from discover.tracking.result import Row, Track
+from discover.tracking.result import Track
+from discover.tracking.rows import Row
 from discover.tracking.track import Work
 from kinematics import Robot
 

@@ -9,7 +9,8 @@ import pytest
 
 from discover.errors import ModelError
 from discover.tracking.loggers import scalars
-from discover.tracking.result import Row, Track
+from discover.tracking.result import Track
+from discover.tracking.rows import Row
 
 ROWS = (
     Row(

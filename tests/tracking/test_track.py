@@ -1,4 +1,4 @@
-"""One examination a checkpoint: what is found follows the checkpoints, and nothing is done twice."""
+"""One examination a checkpoint: what is found follows the model, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -154,7 +154,8 @@ def net_10():
     return lambda q, v, tau: kinematics.aba(robot, q, v, tau)
 
 def net_20():
-    return lambda q, v, tau: 2 * kinematics.aba(robot, q, v, tau)
+    heavier = robot.replace(pi=2 * robot.pi)
+    return lambda q, v, tau: kinematics.aba(heavier, q, v, tau)
 """
 
 
@@ -168,7 +169,7 @@ def test_the_command(tmp_path, capsys):
     assert cli.main(command) == 0
     told = capsys.readouterr()
     assert told.err == ""
-    assert [told.out.count(x) for x in ("physics", "alternative law")] == [1, 1]
+    assert told.out.count("physics") == 2
     assert (out / "track.png").is_file()
     assert [row.step for row in discover.Track.load(out).rows] == [10, 20]
     assert cli.main([*command, "--steps", "1"]) == 2
