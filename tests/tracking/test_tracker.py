@@ -100,3 +100,29 @@ def test_bad_input_is_said_before_the_training(tmp_path):
         discover.Tracker(Pendulum(1.0), ROBOT, REGION, out=tmp_path)
     with pytest.raises(ModelError, match="SummaryWriter"):
         discover.Tracker(Pendulum(1.0), ROBOT, REGION, tensorboard=3)
+
+
+def test_a_wrapped_module_is_asked_as_it_stands():
+    class Net(torch.nn.Module):
+        """(q, v, action) -> the change of (q, v)."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
+
+        def forward(self, observation, action):
+            robot = ROBOT.replace(pi=ROBOT.pi * self.gain)
+            q, v = observation[..., :1], observation[..., 1:]
+            a = kinematics.aba(robot, q, v, action)
+            return torch.cat([0.01 * (v + 0.01 * a), 0.01 * a], -1)
+
+    net = Net()
+    layout = {"observation": ["q", "v"], "target": "difference", "dt": 0.01}
+    model = discover.wrap(net, ROBOT, **layout, substeps=1, integrator="semi_implicit_euler")
+    tracker = discover.Tracker(model, ROBOT, REGION, every=1)
+    tracker(0)
+    with torch.no_grad():
+        net.gain.fill_(2.0)
+    tracker(1)
+    masses = [p["value"] / p["description"] for p in tracker.track.parameters]
+    assert masses == pytest.approx([0.5, 2.0], rel=1e-6)
