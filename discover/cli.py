@@ -255,7 +255,7 @@ def track(
         out=out,
         budget=budget.value,
         seed=seed,
-        **({} if base is None else {"root": base}),
+        root=base,
     )
     _say(str(found))
     _say(f"track: {out / PAGE}")

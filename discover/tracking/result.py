@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ class Track(Stored):
 
         return page.figure(self.to_dict())
 
-    def save(self, directory: str | Path) -> Path:
+    def save(self, directory: str | os.PathLike[str]) -> Path:
         """Write track.json, track.md and track.png; returns the directory. Raises OutputError."""
         from discover.report import track as page
 
@@ -77,7 +78,7 @@ class Track(Stored):
         return directory
 
     @classmethod
-    def load(cls, directory: str | Path) -> Track:
+    def load(cls, directory: str | os.PathLike[str]) -> Track:
         """The track that `save` wrote. Raises OutputError, one line."""
         path = Path(directory) / TRACK
         record = read_json(path, "a track")
