@@ -38,6 +38,7 @@ def test_a_function_is_told_the_stages_in_order():
     assert 0 < queries[-1] <= exam.queries
 
 
+@pytest.mark.slow
 def test_hypotheses_are_named():
     def noisy_table(q, v, tau):
         return (3 * q).round() + v.abs() - tau.sign()

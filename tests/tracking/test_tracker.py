@@ -102,6 +102,7 @@ def test_bad_input_is_said_before_the_training(tmp_path):
         discover.Tracker(Pendulum(1.0), ROBOT, REGION, tensorboard=3)
 
 
+@pytest.mark.slow
 def test_a_wrapped_module_is_asked_as_it_stands():
     class Net(torch.nn.Module):
         """(q, v, action) -> the change of (q, v)."""
