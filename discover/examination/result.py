@@ -131,7 +131,7 @@ class Examination:
         axis alone [half-widths], its relative error at the end of the curve, and the verdict that
         follows if only this axis was left: what the law misses far out along others counts no more
         than what it misses along this one."""
-        values = {e.name: e.value for e in self.evidence}
+        values: dict[Any, float] = {e.name: e.value for e in self.evidence}
         out: dict[str, dict[str, Any]] = {}
         for curve in self.curves:
             if curve.axis not in AXES or curve.subject != "law against model":
