@@ -20,6 +20,7 @@ from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
 from discover.examination.opening import Screen, open_session, screening
 from discover.examination.outcome import Outcome
+from discover.examination.regime_search import evidence_of_regimes, without_regimes
 from discover.examination.result import Examination
 from discover.examination.stepping import check_step, with_step
 from discover.judgement.verdict import judge
@@ -108,6 +109,8 @@ def examine(
     # The same answer everywhere? A law to rounding error? If neither, families of laws compete.
     outcome = constant_model(session, screen)
     if outcome is None:
+        # Joint limits, contacts, resets: where another force acts, nothing more is asked.
+        session, screen = without_regimes(session, screen)
         session, screen = with_step(session, screen, integrator, substeps)
         session, screen = with_friction_as_answered(session, screen)
         outcome = exact_law(session, screen) or _compete(session, screen)
@@ -120,7 +123,7 @@ def examine(
     found = find_mechanism(
         session, description, inferred, wanted=mechanism, budget=budget, within=within
     )
-    evidence = [*description.evidence, *found.evidence]
+    evidence = [*description.evidence, *evidence_of_regimes(session), *found.evidence]
     verdict = judge(evidence)
     before = 0 if inferred is None else inferred.queries
     queries = before + session.blackbox.queries
@@ -147,7 +150,9 @@ def examine(
         structure=description.structure,
         account=found.account,
         law_from=description.law_from,
+        regimes=[x.summary for x in session.regimes],
         notes=[
+            *(str(x.summary) for x in session.regimes),
             *(inferred.notes if inferred else ()),
             *query_counts(before + judged_by, queries),
             *description.notes,

@@ -13,6 +13,7 @@ from typing import Any
 
 from discover.artifacts import read_json, write_json
 from discover.blackbox.region import Region
+from discover.blackbox.regimes import RegimeSummary
 from discover.errors import OutputError
 from discover.judgement.evidence import Evidence, number_from_json, number_to_json
 from discover.laws import Law, from_dict
@@ -55,6 +56,8 @@ class Examination:
                           they were looked for
     notes                 plain sentences for the reader
     law_from              which answers the law was fitted to, in words
+    regimes               joint limits, contacts and resets: where they are, how often; left out of
+                          the law and of all other numbers
     """
 
     verdict: str
@@ -81,6 +84,7 @@ class Examination:
     notes: list[str] = field(default_factory=list)
     reach_limit: float = FARTHEST
     law_from: str = ""
+    regimes: list[RegimeSummary] = field(default_factory=list)
 
     def save(self, directory: str | Path, *, report: bool = True) -> Path:
         """Write verdict.json, law.json, evidence.json, exam.json and, with `report`, report.md and
@@ -131,6 +135,7 @@ class Examination:
             "model": self.model,
             "region": self.region.to_dict(),
             "law": law,
+            "regimes": [x.to_dict() for x in self.regimes],
             "evidence": [e.to_dict() for e in self.evidence],
             "queries": self.queries,
             "seconds": self.seconds,
@@ -219,6 +224,7 @@ def load(directory: str | Path) -> Examination:
             notes=exam["notes"],
             reach_limit=exam["reach_limit"],
             law_from=exam["law_from"],
+            regimes=[RegimeSummary(**x) for x in verdict.get("regimes", [])],
         )
     except (KeyError, TypeError) as error:
         raise OutputError(

@@ -1,0 +1,413 @@
+"""Regimes in a model's answers: joint limits, contacts and resets, told from a smooth law.
+
+Bodies and joint terms are fitted to the part of the answers that they describe best (least trimmed
+squares, Rousseeuw 1984). What they leave over elsewhere is a regime only if all of this holds:
+
+- it lies beyond a threshold of one scalar of the configuration, and hardly anything else does;
+- it sets in at the threshold: right before it the law errs no more than everywhere else;
+- it pushes one way along that scalar, back to where it came from; or the states that follow are
+  unrelated (a reset).
+
+A smooth law or a table that bodies describe badly in some corner passes none of the three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+import kinematics
+from discover.blackbox.contract import Answers
+from discover.blackbox.regimes import Regime, Scalar, SmoothPart, beyond, coordinates
+from discover.blackbox.session import QuerySession
+from discover.examination.opening import Screen, screening
+from discover.judgement.evidence import Evidence, description
+from discover.judgement.thresholds import threshold, whole
+from discover.laws.extensions.terms import joint_terms
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import Fit, fit
+
+_CONCENTRATED = threshold("regimes.concentrated")
+_STATES = whole("regimes.states")
+_LARGE = threshold("regimes.large")
+_DESCRIBED = threshold("regimes.rest_described")
+_FEWEST = whole("regimes.fewest")
+_MOST = threshold("regimes.most")
+_PURE = threshold("regimes.pure")
+_SEPARABLE = threshold("regimes.separable")
+_ABRUPT = threshold("regimes.abrupt")
+_ONE_SIDED = threshold("regimes.one_sided")
+_KEPT = 0.6  # of the answers, in a trimmed fit
+_ROUNDS = 8  # of trimming
+_SETTLED = 0.98  # of the error before: trimming has settled
+_FLOOR = 1e-9  # standardised: residuals below it are rounding
+_BAND = 0.15  # of the rest: the answers next to a threshold
+_REFINED = 96  # answers about a threshold
+_COUNTED = 4000  # states of which the share of a regime is counted
+_ZOOM = 4.0  # gaps between neighbouring states, in which a threshold is looked for once more
+
+
+def without_regimes(session: QuerySession, screen: Screen) -> tuple[QuerySession, Screen]:
+    """The session and first answers outside all regimes that the answers show; unchanged where they
+    show none."""
+    if screen.history.kind is not None:
+        return session, screen
+    regimes = find_regimes(session, screen)
+    return screening(session.without(regimes)) if regimes else (session, screen)
+
+
+def evidence_of_regimes(session: QuerySession) -> list[Evidence]:
+    """The share of all regimes together, where there are any; no answer depends on it."""
+    if not session.regimes:
+        return []
+    return [
+        description(
+            "share of other regimes",
+            float(beyond(session.regimes, _many(session), guarded=False).double().mean()),
+            "states of the region in which another force sets in (limits, contacts) or that are "
+            "followed by unrelated ones (resets): left out of the law",
+        )
+    ]
+
+
+def _many(session: QuerySession) -> Tensor:
+    """Configurations of the support, regimes included; not asked."""
+    support = session.support
+    support = support.inner if isinstance(support, SmoothPart) else support
+    return support.inside(_COUNTED, session.seed + 137).q
+
+
+def find_regimes(session: QuerySession, screen: Screen) -> tuple[Regime, ...]:
+    """The regimes of the region. Asks more only where a part of the first answers is described
+    much better than all of them."""
+    floor = max(_FLOOR, screen.level)
+    few = _trimmed(session, screen.answers, floor)
+    if few.whole <= 10 * floor or few.level > _CONCENTRATED * few.whole:
+        return ()
+    answers = session.inside("regimes", _STATES)
+    law = _trimmed(session, answers, floor)
+    found = _regimes(session, law)
+    if not found:
+        return ()
+    refined = [_refined(session, law, x, found) for x in found]
+    q = _many(session)
+    return tuple(replace(x, share=float((x.excess(q) > 0).double().mean())) for x in refined)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Trimmed:
+    """Bodies and joint terms, fitted to the answers that they describe best.
+
+    seen   the answers, of steps as accelerations in their middle or at their start
+    rows   (n,) root mean square of each residual, standardised by the median of |a|
+    whole  root mean square of all residuals of a fit to all
+    level  residual of the answers that are described: their root mean square, at least `floor`
+    large  (n,) which residuals are much larger
+    """
+
+    law: Fit
+    asked: Answers
+    seen: Answers
+    rows: Tensor
+    whole: float
+    level: float
+    large: Tensor
+
+
+def _trimmed(session: QuerySession, answers: Answers, floor: float) -> _Trimmed:
+    views = [answers]
+    if answers.q_next is not None and answers.v_next is not None:
+        way = kinematics.difference(session.robot, answers.q, answers.q_next)
+        middle = kinematics.integrate(session.robot, answers.q, way, 0.5)
+        mean = 0.5 * (answers.v + answers.v_next)
+        views = [
+            Answers(q=q, v=v, tau=answers.tau, a=answers.a)
+            for q, v in ((answers.q, answers.v), (middle, mean))
+        ]
+    return min((_trimmed_view(session, answers, x, floor) for x in views), key=lambda t: t.level)
+
+
+def _trimmed_view(
+    session: QuerySession, asked: Answers, seen: Answers, floor: float
+) -> _Trimmed:
+    family = Family.of(session.robot, joint_terms(session.robot))
+    size = seen.a.abs().median(0).values
+    scale = torch.where(size > 0, size, torch.ones_like(size))
+    law = fit(family, seen, scale=scale)
+    rows = _rows(law, seen)
+    whole, kept = float(rows.square().mean().sqrt()), round(_KEPT * len(seen))
+    level = float("inf")
+    for _ in range(_ROUNDS):
+        best = rows.argsort()[:kept]
+        closer = fit(family, seen[best], scale=scale, start=law.theta)
+        now = _rows(closer, seen)
+        error = float(now.sort().values[:kept].square().mean().sqrt())
+        if not error < level:
+            break
+        settled = error > _SETTLED * level or error <= floor
+        law, rows, level = closer, now, error
+        if settled:
+            break
+    level = max(level, floor)
+    # All that is described about as well takes part in the last fits.
+    for _ in range(2):
+        good = rows <= _LARGE * level
+        closer = fit(family, seen[good], scale=scale, start=law.theta, alone=True)
+        now = _rows(closer, seen)
+        again = max(float(now[good].square().mean().sqrt()), floor)
+        if again > 2 * level:
+            break
+        law, rows, level = closer, now, again
+    return _Trimmed(
+        law=law,
+        asked=asked,
+        seen=seen,
+        rows=rows,
+        whole=whole,
+        level=level,
+        large=rows > _LARGE * level,
+    )
+
+
+def _rows(law: Fit, answers: Answers) -> Tensor:
+    rows = law.residual(answers).square().mean(-1).sqrt()
+    return torch.where(torch.isfinite(rows), rows, torch.full_like(rows, 1e12))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Split:
+    """States beyond a threshold of a scalar; `values` (n,) are side · scalar, the largest that a
+    state and its step come to."""
+
+    scalar: Scalar
+    side: int
+    values: Tensor
+    threshold: float  # of `values`
+    gap: float  # down to the next state
+
+    @property
+    def inside(self) -> Tensor:
+        return self.values >= self.threshold
+
+
+def _regimes(session: QuerySession, law: _Trimmed) -> tuple[Regime, ...]:
+    count, n = int(law.large.sum()), len(law.rows)
+    if law.level > _DESCRIBED or not _FEWEST <= count <= _MOST * n:
+        return ()
+    splits = _separated(session, law)
+    if not splits:
+        return ()
+    anywhere = torch.stack([s.inside for s in splits]).any(0)
+    rest = ~anywhere
+    if int((law.large & rest).sum()) > (1 - _SEPARABLE) * count or float(rest.double().mean()) < (
+        1 - _MOST
+    ):
+        return ()
+    found = []
+    for split in splits:
+        jumps = _follows_unrelated(session, law, split)
+        if not _sets_in(law, split, rest):
+            return ()
+        if not jumps and not _one_sided(session, law, split, splits):
+            return ()
+        found.append(
+            Regime(
+                scalar=split.scalar,
+                side=split.side,
+                threshold=split.side * split.threshold,
+                guard=split.gap,
+                jumps=jumps,
+            )
+        )
+    return tuple(found)
+
+
+def _separated(session: QuerySession, law: _Trimmed) -> list[_Split]:
+    """Thresholds that part the large residuals from the others, the most telling first."""
+    large, left = law.large, torch.ones_like(law.large)
+    splits: list[_Split] = []
+    tried = [(s, side, _values(session, law.asked, s, side)) for s in coordinates(session.robot)
+             for side in (1, -1)]  # fmt: skip
+    while bool((large & left).any()):
+        best: tuple[float, int, float] | None = None
+        for i, (_, _, values) in enumerate(tried):
+            gain, at = _telling(values[left], large[left])
+            if best is None or gain > best[0]:
+                best = gain, i, at
+        if best is None or best[0] <= 0:
+            break
+        scalar, side, values = tried.pop(best[1])
+        splits.append(_Split(scalar=scalar, side=side, values=values, threshold=best[2], gap=0.0))
+        left = left & (values < best[2])
+    # Thresholds move down to the last large residual that no other one explains.
+    out = []
+    for i, split in enumerate(splits):
+        others = [s.inside for j, s in enumerate(splits) if j != i]
+        alone = large & ~torch.stack([*others, torch.zeros_like(large)]).any(0)
+        near = split.threshold - split.values
+        reachable = alone & (near <= _STRETCH * (split.values.max() - split.values.min()))
+        at = float(split.values[reachable].min()) if bool(reachable.any()) else split.threshold
+        at = min(at, split.threshold)
+        below = split.values[split.values < at]
+        gap = at - float(below.max()) if len(below) else 0.0
+        out.append(replace(split, threshold=at, gap=gap))
+    return out
+
+
+_STRETCH = 0.03  # of a scalar's range: how far below a threshold its first large residuals may lie
+
+
+def _values(session: QuerySession, x: Answers, scalar: Scalar, side: int) -> Tensor:
+    """side · scalar (n,): the larger of a state and of where its speed takes it within a step."""
+    values = side * scalar(x.q)
+    dt = session.blackbox.dt
+    if x.q_next is None or dt is None:
+        return values
+    ahead = side * scalar(kinematics.integrate(session.robot, x.q, x.v, dt))
+    return torch.maximum(values, ahead)
+
+
+def _telling(values: Tensor, large: Tensor) -> tuple[float, float]:
+    """(gain in log-likelihood over one rate for all, threshold) of the best split that leaves
+    mostly large residuals above; gain 0 where there is none."""
+    order = values.argsort(descending=True)
+    y = large[order].double()
+    n, total = len(y), float(y.sum())
+    above = torch.arange(1, n + 1, dtype=torch.float64)
+    hits = y.cumsum(0)
+    gain = _likelihood(hits, above) + _likelihood(total - hits, n - above)
+    gain = gain - _likelihood(torch.tensor(total), torch.tensor(float(n)))
+    allowed = (hits >= _PURE * above) & (hits >= 3) & (y > 0)
+    gain = torch.where(allowed, gain, torch.full_like(gain, -1.0))
+    i = int(gain.argmax())
+    return (float(gain[i]), float(values[order][i])) if gain[i] > _CHANCE else (0.0, 0.0)
+
+
+_CHANCE = 6.0  # nats that a threshold, chosen among all, must be worth
+
+
+def _likelihood(hits: Tensor, of: Tensor) -> Tensor:
+    """The log-likelihood of so many hits at their own rate."""
+    misses = of - hits
+    total = of.clamp_min(1e-300)
+    return torch.xlogy(hits, hits / total) + torch.xlogy(misses, misses / total)
+
+
+def _sets_in(law: _Trimmed, split: _Split, rest: Tensor) -> bool:
+    """Whether the law is as close right before the threshold as everywhere else: a smooth law that
+    bodies leave begins to leave them before."""
+    values, rows = split.values[rest], law.rows[rest]
+    near = values.argsort(descending=True)[: max(8, round(_BAND * len(rows)))]
+    return float(rows[near].median()) <= _ABRUPT * max(float(rows.median()), law.level / 10)
+
+
+def _one_sided(
+    session: QuerySession, law: _Trimmed, split: _Split, splits: Sequence[_Split]
+) -> bool:
+    """Whether what acts beyond the threshold pushes back before it."""
+    mine = law.large & split.inside
+    alone = mine & ~torch.stack(
+        [s.inside for s in splits if s is not split] or [torch.zeros_like(mine)]
+    ).any(0)
+    mine = alone if int(alone.sum()) >= 3 else mine
+    if not bool(mine.any()):
+        return False
+    x = law.seen[mine]
+    slope = _slope(session, split.scalar, x.q)
+    push = (slope * law.law.residual(x) * law.law.scale).sum(-1) * split.side
+    return float((push < 0).double().mean()) >= _ONE_SIDED
+
+
+def _slope(session: QuerySession, scalar: Scalar, q: Tensor) -> Tensor:
+    """The derivative of a scalar along each velocity (n, nv)."""
+    step, nv = 1e-5, session.robot.nv
+    columns = []
+    for i in range(nv):
+        move = torch.zeros(len(q), nv, dtype=q.dtype)
+        move[:, i] = step
+        columns.append((scalar(session.move(q, move)) - scalar(session.move(q, -move))) / (2 * step))
+    return torch.stack(columns, -1)
+
+
+def _follows_unrelated(session: QuerySession, law: _Trimmed, split: _Split) -> bool:
+    """Whether states beyond the threshold are followed by others than motion could lead to."""
+    x, dt = law.asked, session.blackbox.dt
+    if x.q_next is None or x.v_next is None or dt is None:
+        return False
+    mine = law.large & split.inside
+    return float(jumps(session.robot, x, dt)[mine].double().mean()) >= _ONE_SIDED
+
+
+def jumps(robot: kinematics.Robot, x: Answers, dt: float) -> Tensor:
+    """Which steps (n,) go further than any speed of theirs could carry them: no motion, but a
+    reset."""
+    assert x.q_next is not None
+    assert x.v_next is not None
+    way = kinematics.difference(robot, x.q, x.q_next).abs()
+    speed = torch.maximum(x.v.abs(), x.v_next.abs())
+    typical = speed.median(0).values
+    return (way > _FURTHER * dt * torch.maximum(speed, typical)).any(-1)
+
+
+_FURTHER = threshold("regimes.jump")
+
+
+def _refined(
+    session: QuerySession, law: _Trimmed, regime: Regime, all_: Sequence[Regime]
+) -> Regime:
+    """The threshold, from answers close to it."""
+    entry = regime.scalar.entry
+    if entry is None or regime.guard <= 0:
+        return regime
+    width = _ZOOM * regime.guard
+    batch = session.draw(f"about {regime.scalar.name} {regime.side}", _REFINED)
+    generator = torch.Generator().manual_seed(session.seed + 131)
+    unit = 2 * torch.rand(_REFINED, generator=generator, dtype=torch.float64) - 1
+    q = batch.q.clone()
+    q[:, entry] = regime.threshold + width * unit
+    for r in all_:
+        if r is not regime and r.scalar.entry is not None:
+            i = r.scalar.entry
+            hit = r.excess(q) > -r.guard
+            q[:, i] = torch.where(hit, 2 * r.bound - q[:, i], q[:, i])
+    asked = session.ask(q, batch.v, batch.tau)
+    view = _view_like(session, law, asked)
+    large = _rows(law.law, view) > _LARGE * law.level
+    values = _values(session, asked, regime.scalar, regime.side)
+    ordered = values.sort().values
+    spacing = float((ordered[-1] - ordered[0]) / len(ordered))
+    if not bool(large.any()):
+        return regime
+    least = min(float(values[large].min()), regime.side * regime.threshold)
+    at = float(_reached(session, law, asked, regime)[large].min())
+    # Questions keep the distance that forces may push across within a step.
+    return replace(regime, threshold=regime.side * at, guard=max(at - least, 0.0) + 2 * spacing)
+
+
+def _reached(
+    session: QuerySession, law: _Trimmed, x: Answers, regime: Regime
+) -> Tensor:
+    """side · scalar (n,), as far as a step comes without the regime's force: no less than where it
+    meets that force."""
+    values = regime.side * regime.scalar(x.q)
+    dt = session.blackbox.dt
+    if x.q_next is None or dt is None:
+        return values
+    a = law.law.acceleration(x.q, x.v, x.tau)
+    ends = (session.move(x.q, dt * x.v), session.move(x.q, dt * (x.v + dt * a)))
+    return torch.stack([values, *(regime.side * regime.scalar(q) for q in ends)]).amax(0)
+
+
+def _view_like(session: QuerySession, law: _Trimmed, asked: Answers) -> Answers:
+    """The answers seen as those of the trimmed fit: at their start, or in their middle."""
+    if asked.q_next is None or asked.v_next is None:
+        return asked
+    q, v = asked.q, asked.v
+    if law.seen.q is not law.asked.q:
+        way = kinematics.difference(session.robot, asked.q, asked.q_next)
+        q = kinematics.integrate(session.robot, asked.q, way, 0.5)
+        v = 0.5 * (asked.v + asked.v_next)
+    return Answers(q=q, v=v, tau=asked.tau, a=asked.a)
