@@ -17,7 +17,8 @@ from torch import Tensor
 from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
 from discover.blackbox.region import Region
-from kinematics import Robot, integrate
+from discover.judgement.thresholds import threshold
+from kinematics import Robot, difference, integrate
 
 
 class Scalar(Protocol):
@@ -170,6 +171,18 @@ def entered(regimes: Sequence[Regime], robot: Robot, x: Answers, dt: float | Non
     return hit
 
 
+def jumps(robot: Robot, x: Answers, dt: float) -> Tensor:
+    """Which steps (n,) go further than any speed of theirs could carry them: no motion, but a
+    reset."""
+    assert x.q_next is not None
+    assert x.v_next is not None
+    way = difference(robot, x.q, x.q_next).abs()
+    speed = torch.maximum(x.v.abs(), x.v_next.abs())
+    typical = speed.median(0).values
+    return (way > _FURTHER * dt * torch.maximum(speed, typical)).any(-1)
+
+
+_FURTHER = threshold("regimes.jump")
 _ROUNDS = 8  # in which states are drawn again where they lie in a regime
 _SHORTER = 0.8  # of the free interval: the longest way of a step
 

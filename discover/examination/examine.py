@@ -16,6 +16,7 @@ from discover.examination.constant_model import constant_model
 from discover.examination.description import describe, query_counts, what_settles
 from discover.examination.exact_law import exact_law
 from discover.examination.friction import with_friction_as_answered
+from discover.examination.held_out import held_out
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
 from discover.examination.opening import Screen, open_session, screening
@@ -32,9 +33,10 @@ from kinematics import Actuation, Robot
 def examine(
     model: Callable,
     robot: Robot | str | os.PathLike[str] | None,
-    region: Region,
+    region: Region | None = None,
     training_data: tuple | Mapping | None = None,
     *,
+    data: Any | None = None,
     outputs: str | None = None,
     dt: float | None = None,
     actuation: Actuation | None = None,
@@ -58,7 +60,13 @@ def examine(
                    description; its parameters are not trusted. With None, nv is read from the
                    region's vectors, and tree, joint kinds and geometry are inferred
     region         where the model was trained: half-widths [rad | m, their rates, N·m | N]; with
-                   u in the place of tau the model is asked with controls (n, nu)
+                   u in the place of tau the model is asked with controls (n, nu). With `data`
+                   it may be left out: then it is the box that 99 % of each coordinate span
+    data           held-out transitions: (q, v, u, a) or (q, v, u, q_next, v_next) in this order or
+                   by name (tau in the place of u for joint forces), or a file of them (.npz, .h5,
+                   .parquet); of a wrapped network also obs, action, next_obs. Errors of model, law
+                   and described simulator on them, and the share of the box that they fill, stand
+                   in `exam.held_out`
     actuation      what the controls do to the joints; by default what the robot's description says
     integrator, substeps   of a model of next states, where they are known (names as in
                    `discover.laws.rigid_body.step_map`, or MuJoCo's); else they are found
@@ -66,8 +74,8 @@ def examine(
                    enables memory probes
     budget         "quick", "standard" or "thorough"
     seed           same seed, same model: the same queries and the same law
-    within         "region" (uniform states of the box), or "data": states near those of
-                   training_data, for models of recorded trajectories, which fill a thin part of
+    within         "region" (uniform states of the box), or "data": states near those of `data`, or
+                   else of training_data, for models of recorded trajectories, which fill a thin part of
                    the box; the region is then the box that they span
     label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
                    [rad/s² | m/s²], where an estimate is known, as of recordings: smaller departures
@@ -79,8 +87,8 @@ def examine(
                    done with the budget "thorough", and where the law equals the model to the last
                    digit and is quickly analysed: then the law is queried in its place
 
-    Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
-    and RegionError, each with one line.
+    Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs),
+    RegionError and DatasetError, each with one line.
     """
     started = time.perf_counter()
     outputs = outputs or getattr(model, "outputs", None) or "acceleration"
@@ -89,11 +97,12 @@ def examine(
         integrator = integrator or getattr(model, "integrator", None)
         substeps = getattr(model, "substeps", None) if substeps is None else substeps
     check_step(outputs, integrator, substeps)
-    session, inferred = open_session(
+    session, inferred, transitions = open_session(
         model,
         robot,
         region,
         training_data,
+        data=data,
         outputs=outputs,
         dt=dt,
         budget=budget,
@@ -119,6 +128,12 @@ def examine(
     if screen.history.kind is not None:
         description = with_history(description, session, screen.history)
     judged_by = session.blackbox.queries
+    on_data = (
+        None
+        if transitions is None
+        else held_out(session, transitions, outcome.law, described=inferred is None)
+    )
+    told = session.blackbox.queries
     # Tree, geometry, factors and recursion, as far as the answers show them.
     found = find_mechanism(
         session, description, inferred, wanted=mechanism, budget=budget, within=within
@@ -151,10 +166,12 @@ def examine(
         account=found.account,
         law_from=description.law_from,
         regimes=[x.summary for x in session.regimes],
+        held_out=on_data,
         notes=[
             *(str(x.summary) for x in session.regimes),
             *(inferred.notes if inferred else ()),
-            *query_counts(before + judged_by, queries),
+            *(on_data.sentences if on_data else ()),
+            *query_counts(before + judged_by, queries - (told - judged_by)),
             *description.notes,
             *what_settles(verdict, description),
         ],

@@ -21,7 +21,8 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers
-from discover.blackbox.regimes import Regime, Scalar, SmoothPart, beyond, coordinates
+from discover.blackbox.regimes import Regime, Scalar, SmoothPart, beyond, coordinates, entered, jumps
+from discover.blackbox.sampling import Batch
 from discover.blackbox.session import QuerySession
 from discover.examination.opening import Screen, screening
 from discover.judgement.evidence import Evidence, description
@@ -39,13 +40,20 @@ _MOST = threshold("regimes.most")
 _PURE = threshold("regimes.pure")
 _SEPARABLE = threshold("regimes.separable")
 _ABRUPT = threshold("regimes.abrupt")
+_SMALL = threshold("regimes.small")
+_LEAP = threshold("regimes.leap")
 _ONE_SIDED = threshold("regimes.one_sided")
 _KEPT = 0.6  # of the answers, in a trimmed fit
 _ROUNDS = 8  # of trimming
 _SETTLED = 0.98  # of the error before: trimming has settled
 _FLOOR = 1e-9  # standardised: residuals below it are rounding
+_MIDDLE = 0.8  # of the half-width of a coordinate's interval
+_ROWS_A_NUMBER = 3  # answers for each parameter of a fit
 _BAND = 0.15  # of the rest: the answers next to a threshold
-_REFINED = 96  # answers about a threshold
+_REFINED = 64  # answers about a threshold
+_ABOVE_REST = 2.0  # the largest residual outside all regimes
+_ZOOMS = 2  # looks at it, each closer than the one before
+_RECORDED = 1500  # transitions in which regimes are looked for
 _COUNTED = 4000  # states of which the share of a regime is counted
 _ZOOM = 4.0  # gaps between neighbouring states, in which a threshold is looked for once more
 
@@ -59,6 +67,19 @@ def without_regimes(session: QuerySession, screen: Screen) -> tuple[QuerySession
     return screening(session.without(regimes)) if regimes else (session, screen)
 
 
+def regimes_of_transitions(session: QuerySession, data: Answers) -> tuple[Regime, ...]:
+    """The regimes that recorded transitions show by themselves; nothing is asked. Their thresholds
+    are as close as the transitions are dense."""
+    law = _trimmed(session, data.evenly(_RECORDED), _FLOOR)
+    if law.whole <= 10 * _FLOOR or law.level > _CONCENTRATED * law.whole:
+        return ()
+    states = Batch(data.q, data.v, data.commands)
+    return tuple(
+        replace(x, share=float(_within(session, (x,), states).double().mean()))
+        for x in _regimes(session, law)
+    )
+
+
 def evidence_of_regimes(session: QuerySession) -> list[Evidence]:
     """The share of all regimes together, where there are any; no answer depends on it."""
     if not session.regimes:
@@ -66,18 +87,27 @@ def evidence_of_regimes(session: QuerySession) -> list[Evidence]:
     return [
         description(
             "share of other regimes",
-            float(beyond(session.regimes, _many(session), guarded=False).double().mean()),
+            float(_within(session, session.regimes, _many(session)).double().mean()),
             "states of the region in which another force sets in (limits, contacts) or that are "
             "followed by unrelated ones (resets): left out of the law",
         )
     ]
 
 
-def _many(session: QuerySession) -> Tensor:
-    """Configurations of the support, regimes included; not asked."""
+def _many(session: QuerySession) -> Batch:
+    """States of the support, regimes included; not asked."""
     support = session.support
     support = support.inner if isinstance(support, SmoothPart) else support
-    return support.inside(_COUNTED, session.seed + 137).q
+    return support.inside(_COUNTED, session.seed + 137)
+
+
+def _within(session: QuerySession, regimes: Sequence[Regime], states: Batch) -> Tensor:
+    """Which states (n,) lie in a regime, or get there within a step by their speed."""
+    hit = beyond(regimes, states.q, guarded=False)
+    if session.blackbox.outputs == "next_state":
+        way = session.move(states.q, session.blackbox.dt * states.v)
+        hit |= beyond(regimes, way, guarded=False)
+    return hit
 
 
 def find_regimes(session: QuerySession, screen: Screen) -> tuple[Regime, ...]:
@@ -87,14 +117,14 @@ def find_regimes(session: QuerySession, screen: Screen) -> tuple[Regime, ...]:
     few = _trimmed(session, screen.answers, floor)
     if few.whole <= 10 * floor or few.level > _CONCENTRATED * few.whole:
         return ()
-    answers = session.inside("regimes", _STATES)
-    law = _trimmed(session, answers, floor)
-    found = _regimes(session, law)
-    if not found:
-        return ()
-    refined = [_refined(session, law, x, found) for x in found]
-    q = _many(session)
-    return tuple(replace(x, share=float((x.excess(q) > 0).double().mean())) for x in refined)
+    law = _trimmed(session, session.inside("regimes", _STATES), floor)
+    refined = _regimes(session, law)
+    for sharper in range(_ZOOMS if refined else 0):
+        refined = tuple(_refined(session, law, x, refined, sharper) for x in refined)
+    many = _many(session) if refined else None
+    return tuple(
+        replace(x, share=float(_within(session, (x,), many).double().mean())) for x in refined
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,6 +148,8 @@ class _Trimmed:
 
 
 def _trimmed(session: QuerySession, answers: Answers, floor: float) -> _Trimmed:
+    """The closest of a few fits: of accelerations at the start of a step or in its middle, trimmed
+    from all answers or from those whose coordinates keep away from both ends."""
     views = [answers]
     if answers.q_next is not None and answers.v_next is not None:
         way = kinematics.difference(session.robot, answers.q, answers.q_next)
@@ -127,24 +159,44 @@ def _trimmed(session: QuerySession, answers: Answers, floor: float) -> _Trimmed:
             Answers(q=q, v=v, tau=answers.tau, a=answers.a)
             for q, v in ((answers.q, answers.v), (middle, mean))
         ]
-    return min((_trimmed_view(session, answers, x, floor) for x in views), key=lambda t: t.level)
-
-
-def _trimmed_view(
-    session: QuerySession, asked: Answers, seen: Answers, floor: float
-) -> _Trimmed:
     family = Family.of(session.robot, joint_terms(session.robot))
-    size = seen.a.abs().median(0).values
+    everywhere = torch.ones(len(answers), dtype=torch.bool)
+    starts = [everywhere]
+    middle_rows = _away_from_ends(session, answers)
+    if int(middle_rows.sum()) * session.robot.nv >= _ROWS_A_NUMBER * family.size:
+        starts.append(middle_rows)
+    fits = [_fitted(family, answers, x, rows, floor) for x in views for rows in starts]
+    return min(fits, key=lambda t: t.level / max(t.whole, 1e-300))
+
+
+def _away_from_ends(session: QuerySession, x: Answers) -> Tensor:
+    """Which answers (n,) stay in the middle of every coordinate's interval."""
+    found = torch.ones(len(x), dtype=torch.bool)
+    for scalar in coordinates(session.robot):
+        high, low = (_values(session, x, scalar, side) for side in (1, -1))
+        ends = scalar(x.q).min(), scalar(x.q).max()
+        centre, half = (ends[0] + ends[1]) / 2, (ends[1] - ends[0]) / 2
+        found &= (high - centre <= _MIDDLE * half) & (low + centre <= _MIDDLE * half)
+    return found
+
+
+def _fitted(
+    family: Family, asked: Answers, seen: Answers, start: Tensor, floor: float
+) -> _Trimmed:
+    """Fitted to the rows `start` (n,), trimmed to the best of them, then to all that are described
+    about as well."""
+    size = seen.a[start].abs().median(0).values
     scale = torch.where(size > 0, size, torch.ones_like(size))
-    law = fit(family, seen, scale=scale)
+    law = fit(family, seen[start], scale=scale)
     rows = _rows(law, seen)
-    whole, kept = float(rows.square().mean().sqrt()), round(_KEPT * len(seen))
+    whole, kept = float(rows.square().mean().sqrt()), round(_KEPT * int(start.sum()))
+    outside = torch.where(start, 0.0, float("inf"))
     level = float("inf")
     for _ in range(_ROUNDS):
-        best = rows.argsort()[:kept]
+        best = (rows + outside).argsort()[:kept]
         closer = fit(family, seen[best], scale=scale, start=law.theta)
         now = _rows(closer, seen)
-        error = float(now.sort().values[:kept].square().mean().sqrt())
+        error = float((now + outside).sort().values[:kept].square().mean().sqrt())
         if not error < level:
             break
         settled = error > _SETTLED * level or error <= floor
@@ -152,7 +204,6 @@ def _trimmed_view(
         if settled:
             break
     level = max(level, floor)
-    # All that is described about as well takes part in the last fits.
     for _ in range(2):
         good = rows <= _LARGE * level
         closer = fit(family, seen[good], scale=scale, start=law.theta, alone=True)
@@ -168,8 +219,16 @@ def _trimmed_view(
         rows=rows,
         whole=whole,
         level=level,
-        large=rows > _LARGE * level,
+        large=rows > _cut(rows, level),
     )
+
+
+def _cut(rows: Tensor, level: float) -> float:
+    """The residual from which one is large: many times the level, and not small beside others that
+    are, for the step of an unknown integrator leaves more at high speed."""
+    above = rows[rows > _LARGE * level]
+    typical = float(above.square().mean().sqrt()) if len(above) else 0.0
+    return max(_LARGE * level, _SMALL * typical)
 
 
 def _rows(law: Fit, answers: Answers) -> Tensor:
@@ -202,9 +261,8 @@ def _regimes(session: QuerySession, law: _Trimmed) -> tuple[Regime, ...]:
         return ()
     anywhere = torch.stack([s.inside for s in splits]).any(0)
     rest = ~anywhere
-    if int((law.large & rest).sum()) > (1 - _SEPARABLE) * count or float(rest.double().mean()) < (
-        1 - _MOST
-    ):
+    elsewhere = int((law.large & rest).sum())
+    if elsewhere > (1 - _SEPARABLE) * count or int(rest.sum()) < (1 - _MOST) * n:
         return ()
     found = []
     for split in splits:
@@ -229,8 +287,11 @@ def _separated(session: QuerySession, law: _Trimmed) -> list[_Split]:
     """Thresholds that part the large residuals from the others, the most telling first."""
     large, left = law.large, torch.ones_like(law.large)
     splits: list[_Split] = []
-    tried = [(s, side, _values(session, law.asked, s, side)) for s in coordinates(session.robot)
-             for side in (1, -1)]  # fmt: skip
+    tried = [
+        (scalar, side, _reached(session, law, law.asked, scalar, side))
+        for scalar in coordinates(session.robot)
+        for side in (1, -1)
+    ]
     while bool((large & left).any()):
         best: tuple[float, int, float] | None = None
         for i, (_, _, values) in enumerate(tried):
@@ -297,11 +358,16 @@ def _likelihood(hits: Tensor, of: Tensor) -> Tensor:
 
 
 def _sets_in(law: _Trimmed, split: _Split, rest: Tensor) -> bool:
-    """Whether the law is as close right before the threshold as everywhere else: a smooth law that
-    bodies leave begins to leave them before."""
+    """Whether the law is as close right before the threshold as everywhere else, or at least very
+    much closer than right beyond it: a smooth law that bodies leave begins to leave them before."""
     values, rows = split.values[rest], law.rows[rest]
     near = values.argsort(descending=True)[: max(8, round(_BAND * len(rows)))]
-    return float(rows[near].median()) <= _ABRUPT * max(float(rows.median()), law.level / 10)
+    before = max(float(rows[near].median()), law.level / 10)
+    if before <= _ABRUPT * max(float(rows.median()), law.level / 10):
+        return True
+    mine = law.large & split.inside
+    first = split.values[mine].argsort()[: max(3, int(mine.sum()) // 4)]
+    return float(law.rows[mine][first].median()) >= _LEAP * before
 
 
 def _one_sided(
@@ -341,64 +407,54 @@ def _follows_unrelated(session: QuerySession, law: _Trimmed, split: _Split) -> b
     return float(jumps(session.robot, x, dt)[mine].double().mean()) >= _ONE_SIDED
 
 
-def jumps(robot: kinematics.Robot, x: Answers, dt: float) -> Tensor:
-    """Which steps (n,) go further than any speed of theirs could carry them: no motion, but a
-    reset."""
-    assert x.q_next is not None
-    assert x.v_next is not None
-    way = kinematics.difference(robot, x.q, x.q_next).abs()
-    speed = torch.maximum(x.v.abs(), x.v_next.abs())
-    typical = speed.median(0).values
-    return (way > _FURTHER * dt * torch.maximum(speed, typical)).any(-1)
-
-
-_FURTHER = threshold("regimes.jump")
-
-
 def _refined(
-    session: QuerySession, law: _Trimmed, regime: Regime, all_: Sequence[Regime]
+    session: QuerySession, law: _Trimmed, regime: Regime, all_: Sequence[Regime], sharper: int
 ) -> Regime:
     """The threshold, from answers close to it."""
     entry = regime.scalar.entry
     if entry is None or regime.guard <= 0:
         return regime
     width = _ZOOM * regime.guard
-    batch = session.draw(f"about {regime.scalar.name} {regime.side}", _REFINED)
-    generator = torch.Generator().manual_seed(session.seed + 131)
+    batch = session.draw(f"about {regime.scalar.name} {regime.side}, {sharper}", _REFINED)
+    generator = torch.Generator().manual_seed(session.seed + 131 + sharper)
     unit = 2 * torch.rand(_REFINED, generator=generator, dtype=torch.float64) - 1
     q = batch.q.clone()
     q[:, entry] = regime.threshold + width * unit
-    for r in all_:
-        if r is not regime and r.scalar.entry is not None:
+    others = [r for r in all_ if r is not regime]
+    for r in others:
+        if r.scalar.entry is not None:
             i = r.scalar.entry
             hit = r.excess(q) > -r.guard
             q[:, i] = torch.where(hit, 2 * r.bound - q[:, i], q[:, i])
     asked = session.ask(q, batch.v, batch.tau)
     view = _view_like(session, law, asked)
-    large = _rows(law.law, view) > _LARGE * law.level
+    outside = ~law.large & ~beyond(all_, law.asked.q)
+    left = float(law.rows[outside].max()) if bool(outside.any()) else 0.0
+    large = _rows(law.law, view) > max(_LARGE * law.level, _ABOVE_REST * left)
+    large &= ~entered(others, session.robot, asked, session.blackbox.dt)
     values = _values(session, asked, regime.scalar, regime.side)
     ordered = values.sort().values
     spacing = float((ordered[-1] - ordered[0]) / len(ordered))
     if not bool(large.any()):
         return regime
     least = min(float(values[large].min()), regime.side * regime.threshold)
-    at = float(_reached(session, law, asked, regime)[large].min())
+    at = float(_reached(session, law, asked, regime.scalar, regime.side)[large].min())
     # Questions keep the distance that forces may push across within a step.
     return replace(regime, threshold=regime.side * at, guard=max(at - least, 0.0) + 2 * spacing)
 
 
 def _reached(
-    session: QuerySession, law: _Trimmed, x: Answers, regime: Regime
+    session: QuerySession, law: _Trimmed, x: Answers, scalar: Scalar, side: int
 ) -> Tensor:
     """side · scalar (n,), as far as a step comes without the regime's force: no less than where it
     meets that force."""
-    values = regime.side * regime.scalar(x.q)
+    values = _values(session, x, scalar, side)
     dt = session.blackbox.dt
     if x.q_next is None or dt is None:
         return values
     a = law.law.acceleration(x.q, x.v, x.tau)
-    ends = (session.move(x.q, dt * x.v), session.move(x.q, dt * (x.v + dt * a)))
-    return torch.stack([values, *(regime.side * regime.scalar(q) for q in ends)]).amax(0)
+    ahead = side * scalar(session.move(x.q, dt * (x.v + dt * a)))
+    return torch.maximum(values, torch.where(torch.isfinite(ahead), ahead, values))
 
 
 def _view_like(session: QuerySession, law: _Trimmed, asked: Answers) -> Answers:

@@ -15,6 +15,7 @@ from discover.artifacts import read_json, write_json
 from discover.blackbox.region import Region
 from discover.blackbox.regimes import RegimeSummary
 from discover.errors import OutputError
+from discover.examination.transition_errors import HeldOut
 from discover.judgement.evidence import Evidence, number_from_json, number_to_json
 from discover.laws import Law, from_dict
 from discover.mechanism.description import MechanismDescription
@@ -58,6 +59,7 @@ class Examination:
     law_from              which answers the law was fitted to, in words
     regimes               joint limits, contacts and resets: where they are, how often; left out of
                           the law and of all other numbers
+    held_out              errors of model, law and simulator on the transitions of `data`
     """
 
     verdict: str
@@ -85,6 +87,7 @@ class Examination:
     reach_limit: float = FARTHEST
     law_from: str = ""
     regimes: list[RegimeSummary] = field(default_factory=list)
+    held_out: HeldOut | None = None
 
     def save(self, directory: str | Path, *, report: bool = True) -> Path:
         """Write verdict.json, law.json, evidence.json, exam.json and, with `report`, report.md and
@@ -136,6 +139,7 @@ class Examination:
             "region": self.region.to_dict(),
             "law": law,
             "regimes": [x.to_dict() for x in self.regimes],
+            "held_out": _held_out_record(self.held_out),
             "evidence": [e.to_dict() for e in self.evidence],
             "queries": self.queries,
             "seconds": self.seconds,
@@ -225,12 +229,36 @@ def load(directory: str | Path) -> Examination:
             reach_limit=exam["reach_limit"],
             law_from=exam["law_from"],
             regimes=[RegimeSummary(**x) for x in verdict.get("regimes", [])],
+            held_out=_held_out_from(verdict.get("held_out")),
         )
     except (KeyError, TypeError) as error:
         raise OutputError(
             f"expected a whole examination in {directory}, found one without {error}: "
             "examine the model again"
         ) from error
+
+
+def _held_out_record(held_out: HeldOut | None) -> dict[str, Any] | None:
+    if held_out is None:
+        return None
+    record = held_out.to_dict()
+    for row in record["errors"]:
+        for name in _SUBJECTS:
+            row[name] = number_to_json(row[name])
+    return record
+
+
+def _held_out_from(record: dict[str, Any] | None) -> HeldOut | None:
+    if record is None:
+        return None
+    rows = [
+        {**row, **{k: None if row[k] is None else number_from_json(row[k]) for k in _SUBJECTS}}
+        for row in record["errors"]
+    ]
+    return HeldOut.from_dict({**record, "errors": rows})
+
+
+_SUBJECTS = ("model", "law", "simulator")
 
 
 def _account_from(record: dict[str, Any] | None) -> MechanismDescription | None:
