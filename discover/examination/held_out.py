@@ -44,8 +44,12 @@ def held_out(
     reset = torch.zeros(n, dtype=torch.bool)
     if steps and dt is not None:
         reset = jumps(session.robot, data, dt)
-    kept = data[~reset]
-    own = regimes_of_transitions(session, kept) if len(kept) >= _FEWEST else ()
+    kept, own = data[~reset], ()
+    if len(kept) >= _FEWEST:
+        own, stray = regimes_of_transitions(session, kept)
+        if steps:
+            reset[(~reset).nonzero().flatten()[stray]] = True
+            kept = data[~reset]
     limited = entered((*session.regimes, *own), session.robot, kept, dt if steps else None)
     used = kept[~limited].evenly(_MOST)
     errors, simulated = [], ""

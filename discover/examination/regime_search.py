@@ -4,7 +4,7 @@ Bodies and joint terms are fitted to the part of the answers that they describe 
 squares, Rousseeuw 1984). What they leave over elsewhere is a regime only if all of this holds:
 
 - it lies beyond a threshold of one scalar of the configuration, and hardly anything else does;
-- it sets in at the threshold: right before it the law errs no more than everywhere else;
+- it sets in at the threshold: right before it the law errs very much less than right beyond;
 - it pushes one way along that scalar, back to where it came from; or the states that follow are
   unrelated (a reset).
 
@@ -39,8 +39,8 @@ _FEWEST = whole("regimes.fewest")
 _MOST = threshold("regimes.most")
 _PURE = threshold("regimes.pure")
 _SEPARABLE = threshold("regimes.separable")
-_ABRUPT = threshold("regimes.abrupt")
 _SMALL = threshold("regimes.small")
+_STRAY = threshold("regimes.stray")
 _LEAP = threshold("regimes.leap")
 _ONE_SIDED = threshold("regimes.one_sided")
 _KEPT = 0.6  # of the answers, in a trimmed fit
@@ -67,17 +67,29 @@ def without_regimes(session: QuerySession, screen: Screen) -> tuple[QuerySession
     return screening(session.without(regimes)) if regimes else (session, screen)
 
 
-def regimes_of_transitions(session: QuerySession, data: Answers) -> tuple[Regime, ...]:
-    """The regimes that recorded transitions show by themselves; nothing is asked. Their thresholds
-    are as close as the transitions are dense."""
+def regimes_of_transitions(
+    session: QuerySession, data: Answers
+) -> tuple[tuple[Regime, ...], Tensor]:
+    """(the regimes that recorded transitions show by themselves, which of them (n,) are followed by
+    unrelated states: few, and far from the law of all others, wherever they lie).
+
+    Nothing is asked. Thresholds are as close as the transitions are dense.
+    """
     law = _trimmed(session, data.evenly(_RECORDED), _FLOOR)
+    none = torch.zeros(len(data), dtype=torch.bool)
     if law.whole <= 10 * _FLOOR or law.level > _CONCENTRATED * law.whole:
-        return ()
+        return (), none
     states = Batch(data.q, data.v, data.commands)
-    return tuple(
+    found = tuple(
         replace(x, share=float(_within(session, (x,), states).double().mean()))
-        for x in _regimes(session, law)
+        for x in _regimes(session, law, stray=_STRAY)
     )
+    if law.level > _DESCRIBED:
+        return found, none
+    rows = _rows(law.law, _view_like(session, law, data))
+    stray = rows > _cut(law.rows, law.level)
+    stray &= ~entered(found, session.robot, data, session.blackbox.dt)
+    return found, stray if int(stray.sum()) <= _STRAY * len(data) else none
 
 
 def evidence_of_regimes(session: QuerySession) -> list[Evidence]:
@@ -252,7 +264,11 @@ class _Split:
         return self.values >= self.threshold
 
 
-def _regimes(session: QuerySession, law: _Trimmed) -> tuple[Regime, ...]:
+def _regimes(
+    session: QuerySession, law: _Trimmed, stray: float = 0.0
+) -> tuple[Regime, ...]:
+    """The regimes that part the large residuals from the others; none where they do not. A share
+    `stray` of the answers may be large anywhere."""
     count, n = int(law.large.sum()), len(law.rows)
     if law.level > _DESCRIBED or not _FEWEST <= count <= _MOST * n:
         return ()
@@ -262,7 +278,7 @@ def _regimes(session: QuerySession, law: _Trimmed) -> tuple[Regime, ...]:
     anywhere = torch.stack([s.inside for s in splits]).any(0)
     rest = ~anywhere
     elsewhere = int((law.large & rest).sum())
-    if elsewhere > (1 - _SEPARABLE) * count or int(rest.sum()) < (1 - _MOST) * n:
+    if elsewhere > (1 - _SEPARABLE) * count + stray * n or int(rest.sum()) < (1 - _MOST) * n:
         return ()
     found = []
     for split in splits:
@@ -358,16 +374,14 @@ def _likelihood(hits: Tensor, of: Tensor) -> Tensor:
 
 
 def _sets_in(law: _Trimmed, split: _Split, rest: Tensor) -> bool:
-    """Whether the law is as close right before the threshold as everywhere else, or at least very
-    much closer than right beyond it: a smooth law that bodies leave begins to leave them before."""
+    """Whether the residual leaps at the threshold: a smooth law that bodies leave begins to leave
+    them before it, and is not much further from them right beyond."""
     values, rows = split.values[rest], law.rows[rest]
     near = values.argsort(descending=True)[: max(8, round(_BAND * len(rows)))]
-    before = max(float(rows[near].median()), law.level / 10)
-    if before <= _ABRUPT * max(float(rows.median()), law.level / 10):
-        return True
     mine = law.large & split.inside
     first = split.values[mine].argsort()[: max(3, int(mine.sum()) // 4)]
-    return float(law.rows[mine][first].median()) >= _LEAP * before
+    before, beyond_it = law.rows[rest][near].median(), law.rows[mine][first].median()
+    return float(beyond_it) >= _LEAP * max(float(before), law.level / 10)
 
 
 def _one_sided(
