@@ -23,6 +23,7 @@ import numpy as np
 from discover.errors import OutputError
 
 PART = ".part"  # what an unfinished file's name ends with
+AGAIN = "make it again: a study with `discover run … --resume`, an examination by examining again"
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def read_json(path: Path | str, what: str = "a JSON file of ours") -> Any:
         raise OutputError(f"expected {what} at {path}, found: {error.strerror}") from error
     except ValueError as error:
         raise OutputError(
-            f"expected {what} at {path}, found damaged JSON ({error}); make it again with --resume"
+            f"expected {what} at {path}, found damaged JSON ({error}); {AGAIN}"
         ) from error
 
 

@@ -120,8 +120,8 @@ def examine(
     region: Annotated[
         Path | None,
         typer.Option(
-            help="TOML with q, v and tau; without --robot, a list of each, or --nv [the box that "
-            "--data spans]."
+            help="TOML with q, v and tau, or u of controls; without --robot, a list of each, or "
+            "--nv [the box that --data spans]."
         ),
     ] = None,
     data: Annotated[
@@ -142,6 +142,12 @@ def examine(
         Outputs | None, typer.Option(help="What it answers [as it declares, or acceleration].")
     ] = None,
     dt: Annotated[float | None, typer.Option(help="Its time step [s], for next states.")] = None,
+    integrator: Annotated[
+        str | None, typer.Option(help="Of its step, e.g. rk4, euler, implicitfast [found].")
+    ] = None,
+    substeps: Annotated[
+        int | None, typer.Option(help="Equal parts of its step, such as a frame skip [found].")
+    ] = None,
     observation: Annotated[
         Path | None,
         typer.Option(help="TOML of what it observes and how it acts (see discover.wrap)."),
@@ -193,6 +199,8 @@ def examine(
         box,
         outputs=loaded.outputs,
         dt=loaded.dt,
+        integrator=integrator,
+        substeps=substeps,
         budget=budget.value,
         mechanism=mechanism,
         root=root if body is None else None,
@@ -257,8 +265,8 @@ def _recipes() -> list[tuple[str, str]]:
 def _models() -> list[tuple[str, str]]:
     from discover.models import FAMILIES
 
-    families = [(name, _summary(family)) for name, family in FAMILIES.items()]
-    return [("simulator", "The reference simulator as a black box: the control."), *families]
+    families = [(k, _summary(import_module(f.__module__))) for k, f in FAMILIES.items()]
+    return [("simulator", "The reference simulator as a black box: the control"), *families]
 
 
 def _probes() -> list[tuple[str, str]]:
@@ -284,7 +292,7 @@ _LISTINGS: dict[Kind, Callable[[], list[tuple[str, str]]]] = {
 
 def _summary(documented: object) -> str:
     """The first line of a docstring."""
-    return (documented.__doc__ or "").strip().split("\n")[0]
+    return (documented.__doc__ or "").strip().split("\n")[0].rstrip(".")
 
 
 @app.command()
@@ -307,11 +315,11 @@ def calibrate(
         str | None,
         typer.Option(
             "--more-robots",
-            "--unused",  # its name until 2026-11-30
             help="Folder of example-robot-data's robots, or 'installed': ten robots more, "
             "scored apart.",
         ),
     ] = None,
+    unused: Annotated[str | None, typer.Option(hidden=True)] = None,  # more_robots, formerly
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Put the fitted numbers into thresholds.toml.")
     ] = False,
@@ -328,7 +336,7 @@ def calibrate(
         share=share,
         workers=workers,
         minutes=minutes,
-        more_robots=more_robots,
+        more_robots=more_robots or unused,
         adopt=adopt,
         command=_command(),
         say=_say,

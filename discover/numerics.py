@@ -84,10 +84,13 @@ def pinv(J: Tensor) -> Tensor:
 
 
 def definite(H: Tensor) -> bool:
-    """Whether all of H (n, nv, nv) are finite and positive definite."""
+    """Whether all of H (n, nv, nv) are finite and positive definite, as far as can be computed."""
     if not bool(torch.isfinite(H).all()):
         return False
-    return bool((torch.linalg.eigvalsh(0.5 * (H + H.mT)) > 0).all())
+    try:
+        return bool((torch.linalg.eigvalsh(0.5 * (H + H.mT)) > 0).all())
+    except torch.linalg.LinAlgError:
+        return False
 
 
 def plain_least_squares(A: Array, b: Array, rcond: float | None = None) -> Array:

@@ -31,6 +31,8 @@ from kinematics.algorithms.regressor import regressor
 from kinematics.algorithms.rnea import bias, rnea
 from kinematics.algorithms.simulate import Trajectory, simulate
 from kinematics.errors import RobotError, WorldlawError
+from kinematics.formats.mjcf_writer import to_mjcf
+from kinematics.formats.urdf_writer import to_urdf
 from kinematics.loading import bundled, load
 from kinematics.programs.compile import compile_robot
 from kinematics.robot.actuation import Actuation, Stepping
@@ -74,6 +76,8 @@ __all__ = [
     "simulate",
     "symbolic_base_parameters",
     "to_log_cholesky",
+    "to_mjcf",
+    "to_urdf",
     "total_mass",
 ]
 

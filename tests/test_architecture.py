@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # own. It may import its own room and rooms on lower floors, nothing else of this project.
 FLOORS = [
     ["kinematics"],
-    ["discover.errors"],
+    ["discover.errors", "discover.records"],
     ["discover.artifacts", "discover.threads", "discover.numerics", "discover.judgement"],
     ["discover.blackbox"],
     ["discover.laws"],

@@ -193,15 +193,7 @@ def train_networks(
         kind, options = NETWORKS[name]
         if effort.options and kind == "mlp":
             options = effort.options
-        model = models.build(
-            kind,
-            robot.nq,
-            robot.nv,
-            options,
-            kinds=robot.independent_kinds,
-            parents=robot.independent_parents,
-            seed=0,
-        )
+        model = models.build_for(robot, kind, options, seed=0)
         result = train(
             model,
             dataset,

@@ -8,7 +8,7 @@ dropped.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +18,7 @@ from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
 from discover.blackbox.region import Region
 from discover.judgement.thresholds import threshold
+from discover.records import Stored
 from kinematics import Robot, difference, integrate
 
 
@@ -72,7 +73,9 @@ def coordinates(robot: Robot) -> list[Coordinate]:
                 for k, axis in enumerate("xyz")
             ]
         else:
-            found += [Coordinate(entry=k, name=f"q[{k}] ({name})") for k in range(at.start, at.stop)]
+            found += [
+                Coordinate(entry=k, name=f"q[{k}] ({name})") for k in range(at.start, at.stop)
+            ]
     return found
 
 
@@ -118,7 +121,7 @@ class Regime:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegimeSummary:
+class RegimeSummary(Stored):
     """A regime in words and numbers.
 
     scalar     what its threshold is set on, as "q[1] (elbow)"
@@ -145,12 +148,8 @@ class RegimeSummary:
         )
         return (
             f"Another regime: where {where}, {what}, in {self.share:.1%} of the states of the "
-            "region. It is left out of the law and of all numbers; along it, reach ends there."
+            "region. The law and all numbers are of the other states."
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain words and numbers."""
-        return asdict(self)
 
 
 def beyond(regimes: Sequence[Regime], q: Tensor, guarded: bool = True) -> Tensor:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import qmc
 from torch import Tensor
 
 from discover.blackbox.region import GROUPS, Region
@@ -77,7 +76,7 @@ def sample(
         raise RegionError(f"sample: expected at least one sample, found {n}")
     nv = _nv(robot)
     box = _resolved(region, nv)
-    width = 2 * nv + box.nu
+    width = _columns(box)[-1].stop
     rng = np.random.default_rng(seed)
     if design == "trajectories":
         if isinstance(robot, int):
@@ -86,6 +85,8 @@ def sample(
         states = rollouts(box, robot, n, seed)
         return Batch(*(x.to(dtype=dtype, device=device) for x in states.batch))
     if design == "sobol":
+        from scipy.stats import qmc  # a second, for one design
+
         with warnings.catch_warnings():
             # scipy warns where n is no power of two; the balance of a prefix is still good.
             warnings.simplefilter("ignore", UserWarning)
@@ -134,7 +135,7 @@ def shell(
     nv = _nv(robot)
     box = _resolved(region, nv)
     rng = np.random.default_rng(seed)
-    unit = rng.uniform(-1.0, 1.0, (n, 2 * nv + box.nu))
+    unit = rng.uniform(-1.0, 1.0, (n, _columns(box)[-1].stop))
     radius = rng.uniform(inner, outer, (n, 1))
     for group, columns in zip(GROUPS, _columns(box), strict=True):
         if axis in ("joint", group) and columns.stop > columns.start:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,18 @@ from discover.artifacts import read_json
 from discover.blackbox.contract import Answers
 from discover.calibration.planted.catalogue import PlantedCase
 from discover.errors import ModelError
-from discover.judgement.evidence import Evidence, number_from_json, number_to_json
+from discover.judgement.evidence import Evidence
 from discover.judgement.thresholds import stored
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
+from discover.records import Stored
 
 _INSTRUMENT = ("blackbox", "probes", "laws", "examination")  # the rooms that measure evidence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class Record(Stored):
     """One planted model, its truth, and the verdict and evidence of its examination.
 
     departure   relative distance, in the region and without noise, from the closest rigid bodies
@@ -60,23 +61,6 @@ class Record:
     seed: int
     instrument: str
     cpu: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        record = asdict(self)
-        record["evidence"] = [e.to_dict() for e in self.evidence]
-        record["resolution"] = [number_to_json(x) for x in self.resolution]
-        record["departure"] = number_to_json(self.departure)
-        return record
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Record:
-        known = dict(record)
-        known["evidence"] = [Evidence.from_dict(e) for e in record["evidence"]]
-        first, second = record["resolution"]
-        known["resolution"] = (number_from_json(first), number_from_json(second))
-        if record["departure"] is not None:
-            known["departure"] = number_from_json(record["departure"])
-        return cls(**known)
 
     @property
     def values(self) -> dict[str, float]:

@@ -101,7 +101,9 @@ def read_transitions(given: Any, robot: Robot, model: Any = None) -> Transitions
     else:
         controls = "u" in named
         if controls and "tau" in named:
-            raise DatasetError("data: expected one of u (controls) and tau (joint forces), found both")
+            raise DatasetError(
+                "data: expected one of u (controls) and tau (joint forces), found both"
+            )
     return _checked(named, controls, robot)
 
 

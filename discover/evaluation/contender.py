@@ -30,7 +30,7 @@ class Contender:
 
     name: str
     prepare: Callable[[Batch], Callable[[], Any]]
-    dtype: str
+    dtype: str = "float64"
     threads: int = 1
     note: str = ""
     kind: str = "simulator"
@@ -94,6 +94,17 @@ def from_program(
             return out
 
         return call
+
+    return Contender(name=name, prepare=prepare, dtype=program.dtype, **more)
+
+
+def as_called(name: str, program: CompiledProgram, **more: Any) -> Contender:
+    """A compiled program as a user calls it, ``program(q, v, tau)``: arguments are checked, and the
+    answer is an array of its own."""
+
+    def prepare(batch: Batch) -> Callable[[], Any]:
+        states = arrays(batch, program.dtype)
+        return lambda: program(*states)
 
     return Contender(name=name, prepare=prepare, dtype=program.dtype, **more)
 

@@ -135,14 +135,8 @@ def valid_time(t: Tensor, away: Tensor) -> Tensor:
     return t[first]
 
 
-def lyapunov_rate(dynamics: Dynamics, robot: Robot, reference: Forecast) -> float:
-    """Mean rate [1/s] at which trajectories that start `TWIN` apart separate over the horizon."""
-    dt, steps = float(reference.t[1] - reference.t[0]), len(reference.t) - 1
-    start = reference.q[0], reference.v[0] + TWIN
-    return _separation(robot, reference, forecast(dynamics, robot, *start, dt=dt, steps=steps))
-
-
-def _separation(robot: Robot, reference: Forecast, twin: Forecast) -> float:
+def divergence_rate(robot: Robot, reference: Forecast, twin: Forecast) -> float:
+    """Mean rate [1/s] at which two trajectories that start `TWIN` apart separate."""
     away = divergence(robot, reference, twin)
     rate = torch.log(away[-1] / away[1]) / (reference.t[-1] - reference.t[1])
     return float(rate.mean())
@@ -243,6 +237,7 @@ def _judge(
     """Table and arrays of every subject, rolled out along the true path from the same starts."""
     inside, steps = _inside(robot, region, true), len(true.t) - 1
     exchanged = (true.energy - true.energy[0]).abs()
+    twin = reference(true.q[0], true.v[0] + TWIN, steps)
     swing = _kinetic_swing(robot, true)
     drawn: dict[str, np.ndarray] = {
         "t": true.t.numpy(),
@@ -257,7 +252,7 @@ def _judge(
         "threshold": VALID,
         "energy_scale": swing,
         "reference_drift": float(exchanged[-1].mean() / swing),
-        "lyapunov_rate": _separation(robot, true, reference(true.q[0], true.v[0] + TWIN, steps)),
+        "lyapunov_rate": divergence_rate(robot, true, twin),
         "inside_share": float(inside.double().mean()),
         "subjects": {},
     }

@@ -24,7 +24,14 @@ import kinematics
 from discover.blackbox.contract import Dynamics
 from discover.blackbox.sampling import Batch
 from discover.errors import WorldlawError
-from discover.evaluation.contender import Contender, arrays, from_program, from_torch, name_of
+from discover.evaluation.contender import (
+    Contender,
+    arrays,
+    as_called,
+    from_program,
+    from_torch,
+    name_of,
+)
 from discover.evaluation.simulators import registry
 from discover.evaluation.simulators.reference import simulator
 from discover.models.external.openers import open_session
@@ -59,6 +66,7 @@ def on_the_processor(
     program = kinematics.compile(robot, "aba", dtype="float64")
     name = "simulator, compiled"
     found.append(from_program(name, program, family="compiled program"))
+    found.append(as_called(f"{name}, as called", program, family="compiled program"))
     one_by_one = program.run_one_by_one  # another kernel with its own rounding: its own family
     family = "one state at a time"
     found.append(from_program(f"{name}, one state at a time", program, one_by_one, family=family))
@@ -66,7 +74,9 @@ def on_the_processor(
         found += networks(name, network, robot, torch_compile=torch_compile)
     if law is not None:
         found.append(from_torch("law, torch eager", law, kind="law", family="law"))
-        found.append(from_program("law, compiled", law.compile(), kind="law", family="law"))
+        compiled = law.compile()
+        found.append(from_program("law, compiled", compiled, kind="law", family="law"))
+        found.append(as_called("law, compiled, as called", compiled, kind="law", family="law"))
     return found + registry.installed(robot)
 
 

@@ -29,7 +29,6 @@ from kinematics import Robot
 if TYPE_CHECKING:
     from discover.data.dataset import Dataset
 
-FILES = ("accuracy.json", "forecast.json", "forecast.npz", "ledger.json", "recordings.json")
 STEPS, LEAST_DT = 400, 0.005  # a forecast has at most so many steps, none shorter [s]
 
 

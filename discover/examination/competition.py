@@ -32,7 +32,7 @@ from discover.examination.metrics import (
     law_ends,
     worst_error,
 )
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Outcome
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import bound, threshold
@@ -41,7 +41,7 @@ from discover.laws.extensions.terms import library
 from discover.laws.rigid_body.consistency import complete
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.residual_search import law_within_region
-from discover.laws.search.selection import refit, select
+from discover.laws.search.selection import refit, select, with_possible_signs
 from discover.probes import TRAINING_MEMORY, Subject, measured
 from discover.probes.far_curvature import constant_far_out
 from discover.probes.reach import curves, relative
@@ -193,6 +193,7 @@ def outcome(
     laws, answer, noise = measurements.laws, verdict.answer, screen.noise
     held_out = laws.sets.inside
     law = {"physics": laws.physics, "alternative law": laws.extended}.get(answer, inner)
+    law = with_possible_signs(law, session.answers["inside"] if law is inner else laws.wide)
     completion, visible = measurements.completion, measurements.resolution
     if law is not laws.physics:
         completion = complete(*law.bare(laws.inside), session.robot.pi)

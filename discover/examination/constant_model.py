@@ -12,7 +12,7 @@ import kinematics
 from discover.blackbox.contract import Answers, relative_error
 from discover.blackbox.session import QuerySession
 from discover.examination.metrics import gain, relative_noise
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Outcome
 from discover.examination.result import Resolution
 from discover.judgement.evidence import Name

@@ -20,7 +20,7 @@ from discover.blackbox.contract import Answers
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import sample
 from discover.blackbox.session import QuerySession
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Description, Outcome
 from discover.examination.result import Resolution
 from discover.judgement.evidence import Evidence, Name, Values
@@ -36,6 +36,7 @@ from discover.laws.rigid_body.equivalence import to_rigid_body
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.sparsity import with_zeros
 from discover.laws.samples import sample_law
+from discover.laws.search.selection import impossible_signs, possible
 from discover.laws.search.variables import has_points
 from discover.probes import identities, mass_matrix_fourier, residual_force
 from discover.probes.noise import NoiseFloor
@@ -87,6 +88,12 @@ def describe(
             f"nearest possible ones costs {completion.cost:.2g} of the spread of a"
             + ("." if session.geometry_known else ", in a geometry some of which is a guess.")
         )
+    if keeps:
+        notes += [
+            f"{term.name}: {value:.2g} ± {error:.1g}, below zero beyond its error. No joint has "
+            "that: the answers want it, and something else than this part may be behind it."
+            for term, value, error in impossible_signs(fit)
+        ]
     if law is not None:
         law, sentences = post_checked(law, outcome.session)
         notes += sentences
@@ -240,10 +247,10 @@ def post_checked(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw
     inner = session.forced(session.draw("standing", n))
     outer = session.forced(session.support.shell("joint", 1.0, _COMPARED_DISTANCE, n, seed))
     outside = f"out to {_COMPARED_DISTANCE:g} half-widths"
-    misfits = []
+    misfits, driven = [], ""
     for batch, where in ((outer, outside), (inner, "in the region")):
         closest = to_rigid_body(law, session.robot, batch)
-        if closest.rigid:
+        if closest.rigid and possible(closest.closest):
             rigid_body = replace(
                 RigidBodyLaw.from_fit(closest.closest),
                 domain=law.domain,
@@ -253,10 +260,16 @@ def post_checked(law: RigidBodyLaw, session: QuerySession) -> tuple[RigidBodyLaw
             )
             sentence = "Its terms are a rigid body in another form; the law is given as that body."
             return rigid_body, [sentence]
-        if math.isfinite(closest.misfit):
+        if closest.rigid:
+            driven = ", ".join(t.name for t, *_ in impossible_signs(closest.closest))
+        elif math.isfinite(closest.misfit):
             misfits.append(f"{closest.misfit:.2g} {where}")
     sentences = []
-    if misfits:
+    if driven:
+        sentences.append(
+            f"Bodies with joint terms follow it only with {driven} below zero, which no joint has."
+        )
+    elif misfits:
         differs = " and ".join(misfits)
         sentences.append(
             f"The closest rigid body differs from the law by {differs} (of the spread of a)."
@@ -301,7 +314,8 @@ _ROTOR_STATES = 40
 
 
 def parameter_table(fitted: Fit, described: Robot) -> list[dict[str, Any]]:
-    """One row a base parameter, then one a term: name, value, standard_error, description."""
+    """One row a base parameter, then one a term: name, value, standard_error, description, and
+    `impossible` where no joint can have it."""
     family = fitted.family
     base = kinematics.base_parameters(family.robot)
     matrix = torch.as_tensor(base.matrix, dtype=torch.float64)
@@ -320,15 +334,15 @@ def parameter_table(fitted: Fit, described: Robot) -> list[dict[str, Any]]:
         }
         for i, name in enumerate(base.names)
     ]
+    impossible = {term.name for term, *_ in impossible_signs(fitted)}
     for i, term in enumerate(family.terms):
-        rows.append(
-            {
-                "name": term.name,
-                "value": float(fitted.theta[k + i]),
-                "standard_error": float(fitted.covariance[k + i, k + i].clamp_min(0).sqrt()),
-                "description": stated[i],
-            }
-        )
+        row = {
+            "name": term.name,
+            "value": float(fitted.theta[k + i]),
+            "standard_error": float(fitted.covariance[k + i, k + i].clamp_min(0).sqrt()),
+            "description": stated[i],
+        }
+        rows.append(row | {"impossible": "negative"} if term.name in impossible else row)
     return rows
 
 

@@ -15,12 +15,12 @@ import torch
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, Budget, QuerySession
 from discover.examination.metrics import cost_of_bodies, exact_floor, gain
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Outcome
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import forces, joint_terms, library
-from discover.laws.rigid_body.consistency import complete
+from discover.laws.rigid_body.consistency import complete, with_possible_bodies
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.selection import possible, rank, refit, select
 from discover.probes import TRAINING_MEMORY, Subject, measured
@@ -60,13 +60,13 @@ def _fitted(screen: Screen, exact: float) -> tuple[Fit | None, Fit | None]:
     else:
         bodies = screen.first
         if bodies.standardised_error(held_out) <= exact:
-            return bodies, None
+            return with_possible_bodies(bodies, answers, screen.session.robot.pi), None
         # All joint terms at once: with one at a time, the last of many would have to wait.
         robot = bodies.family.robot
         several = refit(bodies, answers, rank(bodies, answers, joint_terms(robot)))
     sizes = several.theta[several.family.basis.shape[1] :].abs() * _term_sizes(several, answers)
     needed = [t for t, x in zip(several.family.terms, sizes.tolist(), strict=True) if x > _IDLE]
-    rigid = refit(bodies, answers, needed)
+    rigid = with_possible_bodies(refit(bodies, answers, needed), answers, screen.session.robot.pi)
     if rigid.standardised_error(held_out) <= exact:
         return (rigid, None) if possible(rigid) else (None, None)
     rigid = several if several.error < bodies.error and possible(several) else bodies

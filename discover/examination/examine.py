@@ -15,15 +15,15 @@ from discover.examination import competition
 from discover.examination.constant_model import constant_model
 from discover.examination.description import describe, query_counts, what_settles
 from discover.examination.exact_law import exact_law
-from discover.examination.friction import with_friction_as_answered
-from discover.examination.held_out import held_out
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
-from discover.examination.opening import Screen, open_session, screening
+from discover.examination.opening.friction import with_friction_as_answered
+from discover.examination.opening.regimes import evidence_of_regimes, without_regimes
+from discover.examination.opening.screen import Screen, open_session, screening
+from discover.examination.opening.stepping import check_step, with_step
 from discover.examination.outcome import Outcome
-from discover.examination.regime_search import evidence_of_regimes, without_regimes
-from discover.examination.result import Examination
-from discover.examination.stepping import check_step, with_step
+from discover.examination.result import Examination, with_origin
+from discover.examination.transitions.held_out import held_out
 from discover.judgement.verdict import judge
 from discover.threads import one_thread
 from kinematics import Actuation, Robot
@@ -140,6 +140,8 @@ def examine(
     )
     evidence = [*description.evidence, *evidence_of_regimes(session), *found.evidence]
     verdict = judge(evidence)
+    called = name or getattr(model, "name", None) or type(model).__name__
+    law = with_origin(found.law, session, verdict, evidence, model=model, name=called)
     before = 0 if inferred is None else inferred.queries
     queries = before + session.blackbox.queries
     return Examination(
@@ -148,7 +150,7 @@ def examine(
         probabilities=verdict.probabilities,
         reach=description.reach,
         resolution=description.resolution,
-        law=found.law,
+        law=law,
         evidence=evidence,
         queries=queries,
         seconds=time.perf_counter() - started,
@@ -156,7 +158,7 @@ def examine(
         budget=budget,
         region=session.support.region,
         robot=session.robot,
-        model=name or getattr(model, "name", None) or type(model).__name__,
+        model=called,
         outputs=outputs,
         dt=dt,
         versions={n: metadata.version(n) for n in ("worldlaw", "torch", "numpy", "sympy")},
@@ -169,11 +171,13 @@ def examine(
         held_out=on_data,
         notes=[
             *(str(x.summary) for x in session.regimes),
+            *getattr(model, "notes", ()),
             *(inferred.notes if inferred else ()),
             *(on_data.sentences if on_data else ()),
             *query_counts(before + judged_by, queries - (told - judged_by)),
             *description.notes,
             *what_settles(verdict, description),
+            *found.notes,
         ],
     )
 

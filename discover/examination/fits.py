@@ -15,13 +15,21 @@ import torch
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, QuerySession
 from discover.examination.metrics import fit_answers
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.examination.resolution import Sets
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import Term, joint_terms, library
 from discover.laws.pareto import Candidate
+from discover.laws.rigid_body.consistency import with_possible_bodies
 from discover.laws.rigid_body.fit import Fit
-from discover.laws.search.selection import description_length, possible, refit, select, well_started
+from discover.laws.search.selection import (
+    description_length,
+    possible,
+    refit,
+    select,
+    well_started,
+    with_possible_signs,
+)
 from discover.probes.reach import EDGES
 from discover.probes.regime_switch import RegimeSwitch
 
@@ -89,6 +97,7 @@ def fit_listed(session: QuerySession, screen: Screen) -> Laws:
     wide, tested = Answers.concat([inside, near]), Answers.concat([held_out, near_held_out])
     start = fit_answers(session, local.family, wide, screen.scale, start=local.theta)
     physics = _with_joint_terms(well_started(start, wide), wide, tested, joints, gate, noise)
+    physics = with_possible_bodies(physics, wide, robot.pi)
     listed = select(
         physics, wide, tested, library(robot), floor=gate, limit=MAX_TERMS, noise=noise
     ).fit
@@ -135,11 +144,13 @@ def with_inner_law(laws: Laws, inner: Fit) -> Laws:
 def _with_joint_terms(
     start: Fit, answers: Answers, held_out: Answers, joints: list[Term], gate: float, noise: float
 ) -> Fit:
-    """The rigid body with the joint terms that shorten the description: chosen one by one, or,
-    where there are many, all fitted at once and the insignificant ones dropped."""
+    """The rigid body with the joint terms that shorten the description, none of them negative
+    within its uncertainty: chosen one by one, or, where there are many, all fitted at once and the
+    insignificant ones dropped."""
     if len(joints) <= _ONE_BY_ONE:
         limit = len(joints)
-        return select(start, answers, held_out, joints, floor=gate, limit=limit, noise=noise).fit
+        chosen = select(start, answers, held_out, joints, floor=gate, limit=limit, noise=noise).fit
+        return with_possible_signs(chosen, answers)
     whole_fit, k = refit(start, answers, joints), start.family.basis.shape[1]
     errors = whole_fit.covariance.diagonal()[k:].clamp_min(0).sqrt()
     coefficients = whole_fit.theta[k:]

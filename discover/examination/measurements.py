@@ -16,7 +16,7 @@ from discover.examination.metrics import (
     residual_growth,
     worst_error,
 )
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.examination.resolution import resolution
 from discover.examination.result import Resolution
 from discover.judgement.evidence import Name

@@ -13,8 +13,8 @@ from discover.laws import ConstantLaw, Law, RigidBodyLaw
 from discover.mechanism.description import (
     MechanismDescription,
     describe_mechanism,
-    is_affordable,
     is_quick,
+    obstacle,
 )
 from discover.mechanism.inference import InferredRobot, infer_robot
 
@@ -23,12 +23,13 @@ _SAME = threshold("examination.law_is_model")
 
 @dataclass(frozen=True, kw_only=True)
 class Mechanism:
-    """The law, with its recursion where that was found; evidence that describes; and the account of
-    the mechanism, None where none was sought."""
+    """The law, with its recursion where that was found; evidence that describes; the account of
+    the mechanism, None where none was sought; and why not, where one was wanted."""
 
     law: Law | None
     evidence: list[Evidence]
     account: MechanismDescription | None
+    notes: tuple[str, ...] = ()
 
 
 def find_mechanism(
@@ -47,12 +48,19 @@ def find_mechanism(
     law, region = description.law, session.support.region
     model: BlackBox | None = session.blackbox
     structure = inferred
-    if inferred is None and not session.controlled:
+    notes: tuple[str, ...] = ()
+    if inferred is None:
         model = _queried(session.blackbox, description, wanted, budget)
-        if model is not None and is_affordable(session.robot, law, budget, within):
-            structure = infer_robot(model, region, session.seed, brief=True)
+        if model is not None:
+            reason = obstacle(session.robot, law, budget, within)
+            if session.controlled:
+                reason = "it needs joint forces, and the model is driven by controls"
+            if reason is None:
+                structure = infer_robot(model, region, session.seed, brief=True)
+            elif wanted:
+                notes = (f"The mechanism was not inferred, though that was wanted: {reason}.",)
     if structure is None or model is None:
-        return Mechanism(law=law, evidence=[], account=None)
+        return Mechanism(law=law, evidence=[], account=None, notes=notes)
     described = session.robot if inferred is None else None
     found = describe_mechanism(model, structure, region, session.seed, described)
     if (

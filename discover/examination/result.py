@@ -7,20 +7,38 @@ model, the simulator or the training data.
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from discover.artifacts import read_json, write_json
-from discover.blackbox.region import Region
 from discover.blackbox.regimes import RegimeSummary
+from discover.blackbox.region import Region
+from discover.blackbox.session import QuerySession
 from discover.errors import OutputError
-from discover.examination.transition_errors import HeldOut
-from discover.judgement.evidence import Evidence, number_from_json, number_to_json
-from discover.laws import Law, from_dict
+from discover.examination.transitions.errors import HeldOut
+from discover.judgement.evidence import Evidence, Name
+from discover.judgement.verdict import Verdict, judge
+from discover.laws import Law, RigidBodyLaw, from_dict
+from discover.laws.export.header import words_of
+from discover.laws.provenance import Provenance
 from discover.mechanism.description import MechanismDescription
 from discover.probes.reach import FARTHEST, ErrorCurve
+from discover.records import from_json, number_from_json, number_to_json
 from kinematics import Robot
+
+AXES = ("q", "v", "tau")
+_FAR_ERRORS = (
+    Name.REFIT_ERROR_FAR,
+    Name.SELF_EXTRAPOLATION,
+    Name.EXTENDED_ERROR_FAR,
+    Name.BEST_ERROR_FAR,
+)
+_ROUNDING = 1e-6  # relative: ratios of smaller errors are no growth
+_ERRORS = (Name.BEST_ERROR_INSIDE, Name.LAW_ERROR_INSIDE)
 
 
 class Resolution(float):
@@ -114,6 +132,29 @@ class Examination:
             render(directory)
         return directory
 
+    @property
+    def by_axis(self) -> dict[str, dict[str, Any]]:
+        """{"q": {"verdict", "reach", "error"}, "v": …, "tau": …}: how far the law goes along each
+        axis alone [half-widths], its relative error at the end of the curve, and the verdict that
+        follows if only this axis was left: what the law misses far out along others counts no more
+        than what it misses along this one."""
+        values = {e.name: e.value for e in self.evidence}
+        out: dict[str, dict[str, Any]] = {}
+        for curve in self.curves:
+            if curve.axis not in AXES or curve.subject != "law against model":
+                continue
+            error = curve.error[-1]
+            alone = {n: min(values[n], error) for n in _FAR_ERRORS if n in values}
+            growth = max(1.0, error / max(curve.error[0], _ROUNDING))
+            for name in (Name.RESIDUAL_GROWTH, Name.GAIN):
+                alone[name] = min(values.get(name, 1.0), growth)
+            out[curve.axis] = {
+                "verdict": judge(values | alone).answer,
+                "reach": self.reach.get(curve.axis),
+                "error": error,
+            }
+        return out
+
     def verdict_record(self) -> dict[str, Any]:
         """The content of verdict.json."""
         law = None
@@ -139,7 +180,7 @@ class Examination:
             "region": self.region.to_dict(),
             "law": law,
             "regimes": [x.to_dict() for x in self.regimes],
-            "held_out": _held_out_record(self.held_out),
+            "held_out": None if self.held_out is None else self.held_out.to_dict(),
             "evidence": [e.to_dict() for e in self.evidence],
             "queries": self.queries,
             "seconds": self.seconds,
@@ -163,7 +204,7 @@ class Examination:
             "dt": self.dt,
             "reach_limit": self.reach_limit,
             "robot": self.robot.to_dict(),
-            "curves": [_curve_record(c) for c in self.curves],
+            "curves": [c.to_dict() for c in self.curves],
             "parameters": self.parameters,
             "structure": {k: number_to_json(v) for k, v in self.structure.items()},
             "account": None if self.account is None else self.account.to_dict(),
@@ -194,6 +235,35 @@ class Examination:
         return "\n".join([self._summary, "", *rows, "", *self.notes])
 
 
+def with_origin(
+    law: Law | None,
+    session: QuerySession,
+    verdict: Verdict,
+    evidence: Sequence[Evidence],
+    *,
+    model: Any,
+    name: str,
+) -> Law | None:
+    """The law with its provenance, with the controls that the model was asked with, and with the
+    interface of a model over observations for `as_model`."""
+    if not isinstance(law, RigidBodyLaw):
+        return law
+    found = {e.name: e.value for e in evidence}
+    return replace(
+        law,
+        robot=law.robot.replace(actuation=session.blackbox.actuation),
+        provenance=Provenance(
+            model=name,
+            verdict=f"{verdict.answer} (confidence {verdict.confidence:.2f})",
+            error=next((found[key] for key in _ERRORS if key in found), None),
+            region=words_of(session.support.region),
+            date=time.strftime("%Y-%m-%d"),
+            version=metadata.version("worldlaw"),
+        ),
+        interface=model if hasattr(model, "states") and hasattr(model, "controls") else None,
+    )
+
+
 def load(directory: str | Path) -> Examination:
     """The examination that `save` wrote. Raises OutputError or CheckpointError, one line each."""
     directory = Path(directory)
@@ -221,59 +291,18 @@ def load(directory: str | Path) -> Examination:
             outputs=exam["outputs"],
             dt=exam["dt"],
             versions=verdict["versions"],
-            curves=[_curve_from(c) for c in exam["curves"]],
+            curves=[ErrorCurve.from_dict(c) for c in exam["curves"]],
             parameters=exam["parameters"],
             structure={k: number_from_json(v) for k, v in exam["structure"].items()},
-            account=_account_from(exam.get("account")),
+            account=from_json(MechanismDescription, exam.get("account")),
             notes=exam["notes"],
             reach_limit=exam["reach_limit"],
             law_from=exam["law_from"],
-            regimes=[RegimeSummary(**x) for x in verdict.get("regimes", [])],
-            held_out=_held_out_from(verdict.get("held_out")),
+            regimes=from_json(list[RegimeSummary], verdict.get("regimes", [])),
+            held_out=from_json(HeldOut, verdict.get("held_out")),
         )
     except (KeyError, TypeError) as error:
         raise OutputError(
             f"expected a whole examination in {directory}, found one without {error}: "
             "examine the model again"
         ) from error
-
-
-def _held_out_record(held_out: HeldOut | None) -> dict[str, Any] | None:
-    if held_out is None:
-        return None
-    record = held_out.to_dict()
-    for row in record["errors"]:
-        for name in _SUBJECTS:
-            row[name] = number_to_json(row[name])
-    return record
-
-
-def _held_out_from(record: dict[str, Any] | None) -> HeldOut | None:
-    if record is None:
-        return None
-    rows = [
-        {**row, **{k: None if row[k] is None else number_from_json(row[k]) for k in _SUBJECTS}}
-        for row in record["errors"]
-    ]
-    return HeldOut.from_dict({**record, "errors": rows})
-
-
-_SUBJECTS = ("model", "law", "simulator")
-
-
-def _account_from(record: dict[str, Any] | None) -> MechanismDescription | None:
-    return None if record is None else MechanismDescription.from_dict(record)
-
-
-def _curve_record(curve: ErrorCurve) -> dict[str, Any]:
-    record = asdict(curve)
-    for name in ("error", "low", "high"):
-        record[name] = [number_to_json(x) for x in record[name]]
-    return record
-
-
-def _curve_from(record: dict[str, Any]) -> ErrorCurve:
-    numbers = {n: [number_from_json(x) for x in record[n]] for n in ("error", "low", "high")}
-    return ErrorCurve(
-        axis=record["axis"], subject=record["subject"], distance=record["distance"], **numbers
-    )

@@ -6,10 +6,12 @@ evidence.json alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from discover.records import Stored
 
 
 class Name(StrEnum):
@@ -88,7 +90,7 @@ Values = Mapping[Name, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class Evidence(Stored):
     """One measured number.
 
     name        what was measured: a `Name`, or other words for numbers that only describe
@@ -108,49 +110,15 @@ class Evidence:
     supports: tuple[str, ...] = ()
     meaning: str = ""
 
-    def to_dict(self) -> dict:
-        """JSON-able form; numbers that JSON cannot hold become strings ("inf", "nan")."""
-        record = asdict(self)
-        record["name"] = str(self.name)
-        record["interval"] = [number_to_json(x) for x in self.interval]
-        record["supports"] = list(self.supports)
-        for key in ("value", "null", "threshold"):
-            record[key] = number_to_json(record[key])
-        return record
-
     @classmethod
-    def from_dict(cls, record: dict) -> Evidence:
-        low, high = record["interval"]
-        return cls(
-            name=_current_name(record["name"]),
-            value=number_from_json(record["value"]),
-            interval=(number_from_json(low), number_from_json(high)),
-            null=_optional(record.get("null")),
-            threshold=_optional(record.get("threshold")),
-            supports=tuple(record.get("supports", ())),
-            meaning=record.get("meaning", ""),
-        )
+    def from_dict(cls, record: Mapping[str, Any]) -> Evidence:
+        """The inverse of `to_dict`, of records with former names as well."""
+        return super().from_dict({**record, "name": _current_name(record["name"])})
 
 
 def description(name: str, value: float, meaning: str, null: float | None = None) -> Evidence:
     """Evidence that supports no answer by itself."""
     return Evidence(name=name, value=value, interval=(value, value), null=null, meaning=meaning)
-
-
-def number_to_json(x: float | None) -> float | str | None:
-    """A number as strict JSON can hold it."""
-    if x is None or math.isfinite(x):
-        return x
-    return str(float(x))
-
-
-def number_from_json(x: float | str) -> float:
-    """The inverse of `number_to_json`."""
-    return float(x)
-
-
-def _optional(x: float | str | None) -> float | None:
-    return None if x is None else float(x)
 
 
 def _current_name(stored: str) -> str:

@@ -11,7 +11,14 @@ import sympy
 import torch
 from torch import Tensor
 
-from discover.laws.contract import EFFECTIVE_SAMPLES, Complexity, Domain, Law, shortened
+from discover.laws.contract import (
+    EFFECTIVE_SAMPLES,
+    Complexity,
+    Domain,
+    Law,
+    on_numbers,
+    shortened,
+)
 from discover.laws.export import latex
 from discover.laws.export.formulas import TARGETS
 from kinematics.programs import Graph, Program, compile_trace, make_program
@@ -25,9 +32,9 @@ class ConstantLaw(Law):
     domain: Domain | None = None
     family = "constant"
 
+    @on_numbers
     def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        """Joint accelerations (…, nv); numpy arrays are accepted."""
-        v = torch.as_tensor(v)
+        """Joint accelerations (…, nv) of anything that holds numbers; see `on_numbers`."""
         return torch.tensor(self.values, dtype=v.dtype, device=v.device).expand(v.shape).clone()
 
     predict = __call__
@@ -67,7 +74,7 @@ class ConstantLaw(Law):
         return make_program("law", graph, ports, [graph.const(x) for x in self.values])
 
     def export(self, target: str) -> str:
-        """The law as text: "sympy", "python", "torch", "c" or "latex". Raises ValueError."""
+        """The law as text: "sympy", "python", "torch", "jax", "c" or "latex". Raises ValueError."""
         if target not in TARGETS:
             raise ValueError(f"expected a target of {TARGETS}, found {target!r}")
         if target == "latex":

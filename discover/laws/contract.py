@@ -6,12 +6,19 @@ itself as SymPy, source text or a compiled program.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from discover.judgement.thresholds import whole
+from discover.records import Stored
+from kinematics.recursion.inputs import as_array
 
 # Description length [nats]: log(ALPHABET_SIZE) a symbol, ½ log(EFFECTIVE_SAMPLES) a fitted number.
 EFFECTIVE_SAMPLES = whole("search.effective_samples")
@@ -31,7 +38,7 @@ class Complexity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Domain:
+class Domain(Stored):
     """Where a law describes the model: half-widths of the region along each axis.
 
     reach["q"] = 1.4 means that up to 1.4 half-widths in q, with v and tau inside the region, the
@@ -42,23 +49,6 @@ class Domain:
     reach: dict[str, float]
     tolerance: float
     at_least: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict:
-        """JSON-able form."""
-        return {
-            "reach": self.reach,
-            "tolerance": self.tolerance,
-            "at_least": list(self.at_least),
-        }
-
-    @classmethod
-    def from_dict(cls, record: dict) -> Domain:
-        """The inverse of `to_dict`."""
-        return cls(
-            reach=dict(record["reach"]),
-            tolerance=record["tolerance"],
-            at_least=tuple(record["at_least"]),
-        )
 
 
 class Law(ABC):
@@ -88,6 +78,29 @@ class Law(ABC):
     @abstractmethod
     def complexity(self) -> Complexity:
         """What it costs to write the law down and to evaluate it."""
+
+
+def on_numbers(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of tensors that takes whatever holds numbers, as the functions of `kinematics` do:
+    whole numbers are read as float64, mixed precisions as the finer one. NumPy arrays without
+    tensors beside them give NumPy arrays."""
+
+    @functools.wraps(method)
+    def on(self: Any, *arrays: Any, **options: Any) -> Any:
+        tensors = [as_array(f"argument {k + 1}", x) for k, x in enumerate(arrays)]
+        if len({x.dtype for x in tensors}) > 1 or len({x.device for x in tensors}) > 1:
+            dtype = functools.reduce(torch.promote_types, (x.dtype for x in tensors))
+            device = next((x.device for x in arrays if isinstance(x, Tensor)), tensors[0].device)
+            tensors = [x.to(dtype=dtype, device=device) for x in tensors]
+        answer = method(self, *tensors, **options)
+        plain = any(isinstance(x, np.ndarray) for x in arrays)
+        if not plain or any(isinstance(x, Tensor) for x in arrays):
+            return answer
+        if isinstance(answer, tuple):
+            return tuple(x.detach().numpy() for x in answer)
+        return answer.detach().numpy()
+
+    return on
 
 
 REPR_WIDTH = 160  # characters of a law's repr, about two lines of a terminal

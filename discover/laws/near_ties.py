@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import sympy
 
-from discover.judgement.evidence import number_from_json, number_to_json
 from discover.laws.pareto import Candidate
 from discover.laws.rigid_body.fit import Fit
+from discover.records import number_from_json, number_to_json
 
 
 class KeptLaw(Protocol):

@@ -128,9 +128,10 @@ def decide_ties(
 ) -> tuple[Candidate, ...]:
     """Near ties after queries where they differ, the better law first.
 
-    pool: states and joint forces to choose queries from; ask: the model's answers to rows of it; floor: the scatter of its
-    answers (standardised). Nothing is asked where the laws nowhere differ by more than the answers
-    scatter. A law moves ahead only if the answers favour it clearly, beyond its own length.
+    pool: states and joint forces to choose queries from; ask: the model's answers to rows of it;
+    floor: the scatter of its answers (standardised). Nothing is asked where the laws nowhere differ
+    by more than the answers scatter. A law moves ahead only if the answers favour it clearly,
+    beyond its own length.
     """
     ordered = list(with_distinguishing_queries(candidates, pool))
     visible = [c for c in ordered[1:] if c.difference > _VISIBLE * floor]

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import sympy
 import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers, relative_error
-from discover.judgement.evidence import number_from_json, number_to_json
 from discover.judgement.thresholds import whole
 from discover.laws.extensions.io_nonlinearity import law_output
 from discover.laws.extensions.terms import Term, forces
@@ -27,6 +25,7 @@ from discover.laws.rigid_body.family import Family, mechanics_for
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.selection import description_length, refit
 from discover.numerics import solve_or_zero
+from discover.records import Stored
 
 _ANSWERS = 240  # answers that ablations are fitted to
 _QUARTERS = 4
@@ -34,7 +33,7 @@ _REFITS = whole("fit.refits")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Part(Stored):
     """One part of a law and the evidence for it.
 
     name           in words
@@ -75,21 +74,6 @@ class Part:
         if not math.isnan(self.spread):
             lines.append(f"  coefficient known to {self.spread:.2g} of itself")
         return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return {
-            k: number_to_json(x) if isinstance(x, float) else x for k, x in asdict(self).items()
-        }
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Part:
-        """The inverse of `to_dict`."""
-        texts = ("name", "term", "refitted")
-        values: dict[str, Any] = {
-            k: x if k in texts else number_from_json(x) for k, x in record.items()
-        }
-        return cls(**values)
 
 
 def part_evidence(

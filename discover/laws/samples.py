@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.judgement.evidence import number_from_json, number_to_json
 from discover.laws.extensions.terms import coordinates
 from discover.laws.parts import term_forces
 from discover.laws.rigid_body.fit import Fit
+from discover.records import Stored
 
 _ROWS = 120  # states a figure shows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class Sample(Stored):
     """Accelerations of the model and of the law at some states, and the force of each term there.
 
     where       the states in words
@@ -31,18 +31,6 @@ class Sample:
     model: list[list[float]]
     law: list[list[float]]
     terms: list[dict[str, Any]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return _each(asdict(self), number_to_json)
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Sample:
-        """The inverse of `to_dict`."""
-        rows = {
-            k: [[number_from_json(x) for x in row] for row in record[k]] for k in ("model", "law")
-        }
-        return cls(where=record["where"], terms=record["terms"], **rows)
 
 
 def sample_law(fitted: Fit, answers: Answers, where: str) -> Sample:
@@ -91,11 +79,3 @@ def _correlation(a: Tensor, b: Tensor) -> float:
     ranks = [x.argsort(stable=True).argsort().double() for x in (a, b)]
     a, b = (r - r.mean() for r in ranks)
     return float((a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-300))
-
-
-def _each(record: Any, change: Any) -> Any:
-    if isinstance(record, dict):
-        return {k: _each(v, change) for k, v in record.items()}
-    if isinstance(record, list):
-        return [_each(v, change) for v in record]
-    return change(record) if isinstance(record, float) else record

@@ -8,7 +8,7 @@ their units, so that masses are in units of torque over acceleration and length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,9 +61,12 @@ def configuration_order(order: Sequence[int], nq: int) -> list[int]:
     return [*range(BASE_Q), *(j + more for j in order[BASE_V:])]
 
 
+_SAMPLES = ("q", "v", "tau", "a")
+
+
 def renumbered(
-    model: Callable, region: Region, data: tuple | None, order: Sequence[int]
-) -> tuple[Callable, Region, tuple | None]:
+    model: Callable, region: Region, data: tuple | Mapping | None, order: Sequence[int]
+) -> tuple[Callable, Region, tuple | Mapping | None]:
     """Model, region and training data (q, v, tau, a) in the numbering `order` (nv,); the same
     objects if it changes nothing."""
     order = list(order)
@@ -71,8 +74,10 @@ def renumbered(
         return model, region, data
     box = region.resolve(len(order))
     sides = {g: tuple(x[order] for x in getattr(box, g)) for g in GROUPS}
-    moved = None
-    if data is not None:
+    moved: tuple | Mapping | None = data
+    if isinstance(data, Mapping) and set(data) == set(_SAMPLES):
+        data = tuple(data[name] for name in _SAMPLES)
+    if isinstance(data, tuple | list):
         columns = [torch.as_tensor(x) for x in data]
         first = columns[0][..., configuration_order(order, columns[0].shape[-1])]
         moved = (first, *(x[..., order] for x in columns[1:]))
@@ -136,8 +141,8 @@ def in_model_units(geometry: Geometry, scale: float) -> Geometry:
     masses = np.tile(_masses(scale), len(turning))
     rest = np.ones(len(geometry.joint) - lengths.size - masses.size)
     if geometry.joint_terms:
-        own = np.where(turning, 1.0, scale)
-        rest[: 3 * len(turning)] = np.concatenate([own**2, own**2, own])
+        factor = np.where(turning, 1.0, scale)
+        rest[: 3 * len(turning)] = np.concatenate([factor**2, factor**2, factor])
     size = np.concatenate([lengths.ravel(), masses, rest])
     lengthwise = {"distance", "offset"}
     return replace(

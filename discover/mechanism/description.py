@@ -6,14 +6,14 @@ It decides no verdict. It is stored as it is here, and reports are written from 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from discover.blackbox.contract import BlackBox
 from discover.blackbox.region import Region
-from discover.judgement.evidence import Evidence, number_from_json, number_to_json
+from discover.judgement.evidence import Evidence
 from discover.judgement.thresholds import threshold, whole
 from discover.mechanism.factorisation import Sparsity, sparsity
 from discover.mechanism.geometry.gauge import laid_on
@@ -28,6 +28,7 @@ from discover.mechanism.recursion.derivation import ForwardProgram, derive_forwa
 from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.search import STATES, Recursion, refit_operations, search
 from discover.mechanism.tree.floating import FloatingBaseSampler, FloatingTree
+from discover.records import Stored
 from kinematics import Robot
 
 _TOLERANCE = threshold("mechanism.difference")
@@ -42,7 +43,7 @@ _ITERATIONS = 60  # of its solver
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MechanismDescription:
+class MechanismDescription(Stored):
     """The mechanism that a model's answers show.
 
     skeleton      the inferred mechanism, `described` the robot's description in the same frame
@@ -88,49 +89,6 @@ class MechanismDescription:
             + pretty_measures(self.measures, self.skeleton.names)
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return {
-            "skeleton": self.skeleton.to_dict(),
-            "described": None if self.described is None else self.described.to_dict(),
-            "comparison": None if self.comparison is None else asdict(self.comparison),
-            "equivalent": [list(p) for p in self.equivalent],
-            "good": self.good,
-            "misfit": number_to_json(self.misfit),
-            "noise": number_to_json(self.noise),
-            "measures": [m.to_dict() for m in self.measures],
-            "sparsity": None if self.sparsity is None else self.sparsity.to_dict(),
-            "inverse": self.inverse,
-            "recursion": self.recursion,
-            "forward": None if self.forward is None else asdict(self.forward),
-            "queries": self.queries,
-        }
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> MechanismDescription:
-        """The inverse of `to_dict`."""
-        comparison, described = record["comparison"], record["described"]
-        return cls(
-            skeleton=Skeleton.from_dict(record["skeleton"]),
-            described=None if described is None else Skeleton.from_dict(described),
-            comparison=None
-            if comparison is None
-            else Comparison(
-                differs=tuple(tuple(d) for d in comparison["differs"]),
-                sentences=tuple(comparison["sentences"]),
-            ),
-            equivalent=tuple(tuple(p) for p in record["equivalent"]),
-            good=record["good"],
-            misfit=number_from_json(record["misfit"]),
-            noise=number_from_json(record["noise"]),
-            measures=tuple(Measure.from_dict(m) for m in record.get("measures", ())),
-            sparsity=None if record["sparsity"] is None else Sparsity.from_dict(record["sparsity"]),
-            inverse=record["inverse"],
-            recursion=record["recursion"],
-            forward=None if record["forward"] is None else ForwardProgram(**record["forward"]),
-            queries=record["queries"],
-        )
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MechanismResult:
@@ -153,12 +111,24 @@ def expected_operations(nv: int, *, lawful: bool) -> float:
     return one_start * (1 if lawful else _STARTS + _SPECIAL_STARTS)
 
 
-def is_affordable(robot: Robot, law: object, budget: str, within: str) -> bool:
-    """Whether the mechanism of a model with a description is inferred as well: joints of one
-    coordinate each, questions in a region, and a fit that is expected to stay within the budget."""
-    single = robot.nq == robot.nv and robot.nb == robot.nv
-    few = expected_operations(robot.nv, lawful=law is not None) <= _BUDGET
-    return single and few and budget != "quick" and within == "region"
+def obstacle(robot: Robot, law: object, budget: str, within: str) -> str | None:
+    """Why the mechanism of a model with a description is not inferred, None where it is: a joint of
+    several coordinates, a fit that is expected to exceed its budget, too few queries, or data."""
+    if robot.nq != robot.nv or robot.nb != robot.nv:
+        return "it needs joints of one coordinate each"
+    expected = expected_operations(robot.nv, lawful=law is not None)
+    if expected > _BUDGET:
+        lawful = "" if law is not None else " that no law describes"
+        return (
+            f"the geometry of {robot.nv} joints{lawful} is expected to take {expected:.1g} "
+            f"floating-point operations, and {_BUDGET:.1g} are allowed "
+            "(mechanism.description_operations of thresholds.toml)"
+        )
+    if budget == "quick":
+        return 'it needs more queries than the budget "quick" has; choose "standard"'
+    if within != "region":
+        return 'it queries states of a whole region, not those near data; choose within="region"'
+    return None
 
 
 def is_quick(nv: int) -> bool:

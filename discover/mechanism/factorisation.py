@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from discover.mechanism.geometry.screws import Array
 from discover.mechanism.local_dynamics import EXACT, LocalDynamics
-from kinematics import Robot
-from kinematics.programs import Graph, Program, make_program, trace
+from discover.records import Stored
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sparsity:
+class Sparsity(Stored):
     """The zeros that a tree predicts in H and L, and the model's own entries.
 
     allowed, lower   (nv, nv) bool: where H, and where L, may differ from zero
@@ -43,18 +40,6 @@ class Sparsity:
     chance: float
     indefinite: float = 0.0
     misfit: float = 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return {k: x.tolist() if isinstance(x, np.ndarray) else x for k, x in vars(self).items()}
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Sparsity:
-        """The inverse of `to_dict`."""
-        fields: dict[str, Any] = {
-            k: np.asarray(x) if isinstance(x, list) else x for k, x in record.items()
-        }
-        return cls(**fields)
 
 
 def factors(H: Array, parents: Sequence[int]) -> tuple[Array, Array]:
@@ -84,6 +69,8 @@ def positive_factors(
     The misfit is in standard deviations for each predicted zero: about one, or below, if nothing
     but noise speaks against the tree.
     """
+    from scipy.optimize import least_squares  # imported late: half a second
+
     nv = len(parents)
     pattern = [(k, i) for k in range(nv) for i in _over(parents, k)]
     rows, columns = ([p[x] for p in pattern] for x in (0, 1))
@@ -152,32 +139,6 @@ def sparsity(local: LocalDynamics, parents: Sequence[int]) -> Sparsity:
         indefinite=float(broken.mean()),
         misfit=misfit,
     )
-
-
-def factor_program(robot: Robot) -> Program:
-    """q -> [L below the diagonal where the tree allows it, row by row; then D], straight-line.
-
-    `.sympy()`, `.source(...)` and compilation as of any program. Joints of one velocity only.
-    """
-    traced = trace(robot, "crba")
-    graph: Graph = traced.graph
-    rest: dict[tuple[int, int], Any] = {
-        (i, j): traced.outputs[i, j] for i in range(robot.nv) for j in range(robot.nv)
-    }
-    entries, diagonal = {}, {}
-    for k in reversed(range(robot.nv)):
-        diagonal[k] = rest[k, k]
-        pivot = graph.one / rest[k, k]
-        over = _over(robot.parents, k)
-        for i in over:
-            entries[k, i] = rest[k, i] * pivot
-        for i in over:
-            for j in over:
-                rest[i, j] = rest[i, j] - entries[k, i] * rest[k, j]
-    outputs = [entries[key] for key in sorted(entries)] + [diagonal[k] for k in range(robot.nv)]
-    names = ", ".join(f"L[{k}, {i}]" for k, i in sorted(entries))
-    ports = {port.name: np.array(port.nodes, dtype=object) for port in traced.ports}
-    return make_program("factors", graph, ports, outputs, notes=(f"{names}, then D",))
 
 
 def _over(parents: Sequence[int], joint: int) -> list[int]:

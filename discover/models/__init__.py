@@ -4,7 +4,7 @@ from discover.models.checkpoint import save
 from discover.models.contract import ModelConfig, Samples, WorldModel
 from discover.models.external.adapters import load
 from discover.models.layout import Layout
-from discover.models.registry import FAMILIES, build
+from discover.models.registry import FAMILIES, build, build_for
 
 __all__ = [
     "FAMILIES",
@@ -13,6 +13,7 @@ __all__ = [
     "Samples",
     "WorldModel",
     "build",
+    "build_for",
     "load",
     "save",
 ]

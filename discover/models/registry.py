@@ -34,6 +34,14 @@ FAMILIES: Mapping[str, type[WorldModel]] = {
 }
 
 
+def build_for(
+    robot: Any, kind: str, config: Mapping[str, Any] | None = None, **more: Any
+) -> WorldModel:
+    """The same with the independent joints of `robot`; all else as `build` takes it."""
+    joints = {"kinds": robot.independent_kinds, "parents": robot.independent_parents}
+    return build(kind, robot.nq, robot.nv, config, **joints, **more)
+
+
 def build(
     kind: str,
     nq: int,

@@ -11,11 +11,15 @@ from torch import Tensor
 
 import kinematics
 from discover.errors import ModelError
+from discover.laws.rigid_body.step_map import StepMap
+from discover.laws.rigid_body.stepping import LARGEST
 from discover.models.external.networks import Network
 from discover.observations.action import ActionLayout
+from discover.observations.fused import observed_step
 from discover.observations.layout import ObservationLayout, State
 from discover.observations.normaliser import Normaliser
 from kinematics import Robot
+from kinematics.programs import CompiledProgram, ProgramError, compile_trace
 
 TARGETS = ("next", "difference")
 
@@ -93,6 +97,21 @@ class ObservedModel:
             return self.predicts.observe(*step(q, v, self.controls(action)))
 
         return observed
+
+    def fused_step(self, law: Any, step: StepMap) -> CompiledProgram | None:
+        """The same of a rigid-body law as machine code, (observation, action) -> next observation;
+        None where the observation is not simple enough, or the program would be too long."""
+        extensions = law.extensions_without_memory
+        shortest = sum(law.complexity.operations.values()) * step.evaluations
+        if shortest > LARGEST:
+            return None
+        try:
+            program = observed_step(
+                law.robot, extensions, step, self.observation, self.predicts, self.action
+            )
+        except (ModelError, ProgramError):
+            return None
+        return None if program is None else compile_trace(program)
 
     # ---- ensembles and variances --------------------------------------------------------------
 
@@ -198,9 +217,7 @@ class ObservedModel:
             past = kinematics.integrate(self.robot, q, v, -back * self.dt) if back else q
             steps.append(
                 (
-                    self._inward(
-                        "observation", self.observation.observe(past, v, clip=self.clip)
-                    ),
+                    self._inward("observation", self.observation.observe(past, v, clip=self.clip)),
                     self._inward("action", action),
                 )
             )

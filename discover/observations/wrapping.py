@@ -120,7 +120,10 @@ def _of(environment: Environment | None, name: str) -> Any:
 def _name(net: Any) -> str:
     if isinstance(net, str | Path):
         return Path(str(net).rpartition(".py:")[0] or str(net)).stem
-    return type(net).__name__ if not isinstance(net, list | tuple) else "ensemble"
+    if isinstance(net, list | tuple):
+        return f"ensemble of {len(net)}"
+    name = getattr(net, "__name__", type(net).__name__)
+    return "model" if name == "<lambda>" else str(name)
 
 
 def _options(observation: Any, declared: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,12 +51,12 @@ def measure(session: QuerySession, answers: Answers, scale: Tensor) -> History:
     changes = [(_asked(session, few[order]) - few.a[order]) / scale for order in orders]
     if all(float(x.square().mean()) < _ROUNDING**2 for x in changes):
         return History()
-    found = History()
+    result = History()
     for rounds, above in _LOOKS:
-        found = _look(session, answers[:_STATES], scale, rounds, above)
-        if found.kind is None:
+        result = _look(session, answers[:_STATES], scale, rounds, above)
+        if result.kind is None:
             break
-    return found
+    return result
 
 
 def settled(session: QuerySession, kind: str, answers: Answers, scale: Tensor) -> QuerySession:

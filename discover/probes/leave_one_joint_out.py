@@ -41,7 +41,7 @@ def law_of_the_others(law: Fit, answers: Answers, held: Answers) -> LawOfOthers 
     size = law.residual(held).square().mean(0)
     if nv < 2 or not bool(torch.isfinite(size).all()):
         return None
-    found = []
+    laws = []
     for j in torch.argsort(size, descending=True, stable=True)[:_SUSPECTS].tolist():
         scale = law.scale.clone()
         scale[j] *= _UNSEEN
@@ -54,5 +54,5 @@ def law_of_the_others(law: Fit, answers: Answers, held: Answers) -> LawOfOthers 
         )
         r = again.residual(held)[:, [i for i in range(nv) if i != j]]
         error = float(r.square().mean().sqrt()) if bool(torch.isfinite(r).all()) else float("inf")
-        found.append(LawOfOthers(law=replace(again, scale=law.scale), joint=j, error=error))
-    return min(found, key=lambda f: f.error)
+        laws.append(LawOfOthers(law=replace(again, scale=law.scale), joint=j, error=error))
+    return min(laws, key=lambda f: f.error)

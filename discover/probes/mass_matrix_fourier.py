@@ -40,12 +40,12 @@ def describe(session: QuerySession) -> list[Evidence]:
         return session.ask(q, v, tau).a
 
     try:
-        found = mass_matrix_from_full_circles(model, robot.nv)
-        _, misfit = identified_bodies(found, robot)
+        matrix = mass_matrix_from_full_circles(model, robot.nv)
+        _, misfit = identified_bodies(matrix, robot)
     except (torch.linalg.LinAlgError, ValueError, ArithmeticError):
         return []  # a response to forces that has no inverse is no mass matrix's
     name = "structure: full circles"
     return [
-        description(f"{name}, degree", found.off_band, _MEANING),
+        description(f"{name}, degree", matrix.off_band, _MEANING),
         description(f"{name}, bodies", misfit, _BODIES),
     ]

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
@@ -67,6 +65,9 @@ class TrainingMemory(Probe):
         training = session.training
         if training is None:
             return {}
+        from scipy.spatial import cKDTree  # imported late: a second, where training data are given
+        from scipy.stats import spearmanr
+
         generator = torch.Generator().manual_seed(session.seed + 43)
         samples = training[torch.randperm(len(training), generator=generator)[:_MAX_ROWS]]
         label = law.residual(samples)

@@ -21,6 +21,7 @@ from discover.blackbox.session import AXES, QuerySession
 from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.fit import Fit
 from discover.probes.noise import NoiseFloor
+from discover.records import Stored
 
 EDGES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)  # outer edges [half-widths]; the first is the region
 FARTHEST = EDGES[-1]
@@ -32,7 +33,7 @@ _HALVINGS = 7  # of at most two half-widths: known to a fiftieth
 
 
 @dataclass(frozen=True, kw_only=True)
-class ErrorCurve:
+class ErrorCurve(Stored):
     """Relative error of one `Dynamics` about another against distance along one axis.
 
     axis      "joint" (q, v and tau together), "q", "v" or "tau"

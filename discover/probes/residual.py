@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.model_selection import KFold
-from sklearn.preprocessing import SplineTransformer
 
 from discover.blackbox.contract import Answers
 from discover.laws.rigid_body.family import evaluation_point
@@ -71,36 +68,43 @@ def low_dimensional_predictability(fitted: Fit, answers: Answers) -> tuple[float
 
 def _by_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """y (n, m) as a Gaussian kernel of standardised x (n, d) says without having seen it."""
+    # imported late: seconds, for models that no law fits exactly
+    from sklearn.metrics.pairwise import rbf_kernel
+
     K, predicted = rbf_kernel(x, gamma=0.5 / x.shape[1]), np.empty_like(y)
-    for seen, left in _folds(x):
-        inner = K[np.ix_(seen, seen)] + _SMOOTH * np.eye(len(seen))
-        predicted[left] = K[np.ix_(left, seen)] @ np.linalg.solve(inner, y[seen])
+    for training, held_out in _folds(x):
+        inner = K[np.ix_(training, training)] + _SMOOTH * np.eye(len(training))
+        predicted[held_out] = K[np.ix_(held_out, training)] @ np.linalg.solve(inner, y[training])
     return predicted
 
 
 def _by_splines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The same by splines of one variable, and by its sign: friction and its kin jump where the
     speed turns. The ridge is that of the least error left-one-out."""
+    from sklearn.preprocessing import SplineTransformer
+
     splines = SplineTransformer(_KNOTS, degree=3, extrapolation="linear", knots="quantile")
     F = np.column_stack([splines.fit_transform(x), np.sign(x)])
     predicted = np.empty_like(y)
-    for seen, left in _folds(x):
-        middle, offset = F[seen].mean(0), y[seen].mean(0)
-        U, s, Vt = np.linalg.svd(F[seen] - middle, full_matrices=False)
-        target = U.T @ (y[seen] - offset)
+    for training, held_out in _folds(x):
+        middle, offset = F[training].mean(0), y[training].mean(0)
+        U, s, Vt = np.linalg.svd(F[training] - middle, full_matrices=False)
+        target = U.T @ (y[training] - offset)
         least = np.full(y.shape[1], np.inf)
         for ridge in _RIDGES:
             share = (s**2 / (s**2 + ridge))[:, None]
-            rest = y[seen] - offset - U @ (share * target)
-            leverage = (np.square(U) @ share) + 1.0 / len(seen)
+            rest = y[training] - offset - U @ (share * target)
+            leverage = (np.square(U) @ share) + 1.0 / len(training)
             error = np.square(rest / (1.0 - leverage).clip(1e-9)).mean(0)
             slope = Vt.T @ (share * target / s.clip(1e-300)[:, None])
             better = error < least
             least = np.where(better, error, least)
-            told = offset + (F[left] - middle) @ slope
-            predicted[np.ix_(left, np.flatnonzero(better))] = told[:, better]
+            fitted = offset + (F[held_out] - middle) @ slope
+            predicted[np.ix_(held_out, np.flatnonzero(better))] = fitted[:, better]
     return predicted
 
 
 def _folds(x: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    from sklearn.model_selection import KFold
+
     return KFold(_FOLDS, shuffle=True, random_state=0).split(x)

@@ -124,19 +124,19 @@ def measure(law: RigidBodyLaw, session: QuerySession) -> ResidualForce:
         return torch.nan_to_num(rest, posinf=0.0, neginf=0.0)
 
     base = session.draw("leftover force", _STATES)
-    own, H = force(base), kinematics.crba(bodies, base.q)
+    residual, H = force(base), kinematics.crba(bodies, base.q)
     inverse = solve_or_zero(H, torch.eye(H.shape[-1]).to(H).expand_as(H))
-    changes = (inverse @ torch.diag_embed(own)).square().sum((0, 1))
+    changes = (inverse @ torch.diag_embed(residual)).square().sum((0, 1))
     acts = changes / changes.sum().clamp_min(1e-300)
     # Forces on joints are compared by what they do to accelerations.
     weight = inverse.square().sum(1).mean(0).sqrt()
     other = session.draw("leftover force, other", _STATES)
-    depends = _dependence(base, other, own, weight, force)
+    depends = _dependence(base, other, residual, weight, force)
     turned = force(Batch(base.q, -base.v, base.tau))
-    even, odd = (((own + s * turned) * weight).square().sum() for s in (1.0, -1.0))
+    even, odd = (((residual + s * turned) * weight).square().sum() for s in (1.0, -1.0))
     rank_one, additive = _grid(session, base, depends, weight, force)
     strong = {w.rstrip("0123456789") for w, share in depends.items() if share > _MATTERS}
-    powers = _powers(base, own, weight, [g for g in ("q", "v", "tau") if g in strong], force)
+    powers = _powers(base, residual, weight, [g for g in ("q", "v", "tau") if g in strong], force)
     scalar, r_squared = _scalar(law, base, other, weight, force, nv)
     return ResidualForce(
         acts=tuple(acts.tolist()),
@@ -154,17 +154,19 @@ Force = Callable[[Batch], Tensor]
 
 
 def _dependence(
-    base: Batch, other: Batch, own: Tensor, weight: Tensor, force: Force
+    base: Batch, other: Batch, residual: Tensor, weight: Tensor, force: Force
 ) -> dict[str, float]:
     """Sobol's total index of every coordinate (Jansen 1999)."""
-    spread = ((own - own.mean(0)) * weight).square().sum(-1).mean()
-    size = torch.maximum(spread, 1e-6 * (own * weight).square().sum(-1).mean()).clamp_min(1e-300)
+    spread = ((residual - residual.mean(0)) * weight).square().sum(-1).mean()
+    size = torch.maximum(spread, 1e-6 * (residual * weight).square().sum(-1).mean()).clamp_min(
+        1e-300
+    )
     out = {}
     for k, group in enumerate(("q", "v", "tau")):
-        for j in range(own.shape[-1]):
+        for j in range(residual.shape[-1]):
             moved = [x.clone() for x in base]
             moved[k][:, j] = other[k][:, j]
-            change = ((force(Batch(*moved)) - own) * weight).square().sum(-1).mean()
+            change = ((force(Batch(*moved)) - residual) * weight).square().sum(-1).mean()
             out[f"{group}{j + 1}"] = float(0.5 * change / size)
     return out
 
@@ -194,13 +196,13 @@ def _grid(
 
 
 def _powers(
-    base: Batch, own: Tensor, weight: Tensor, groups: list[str], force: Force
+    base: Batch, residual: Tensor, weight: Tensor, groups: list[str], force: Force
 ) -> dict[str, float]:
     """The slope of log size against log scale of each group, the median over states."""
     out = {}
     for group in groups:
         k = ("q", "v", "tau").index(group)
-        sizes = [(own * weight).norm(dim=-1)]
+        sizes = [(residual * weight).norm(dim=-1)]
         for scale in _SCALES:
             moved = [x.clone() for x in base]
             moved[k] = scale * moved[k]
@@ -244,9 +246,9 @@ def _scalar(
         c = torch.linalg.lstsq(B, size.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
         left, n = (size - B @ c).square().sum(), len(size)
         spread = (size - size.mean()).square().sum().clamp_min(1e-300)
-        told = 1.0 - float(left / spread) * (n - 1) / max(1, n - B.shape[1])
-        if told > best[1] + _CLOSER:
-            best = name, told
+        explained = 1.0 - float(left / spread) * (n - 1) / max(1, n - B.shape[1])
+        if explained > best[1] + _CLOSER:
+            best = name, explained
     return best
 
 
@@ -258,9 +260,9 @@ def _body_speeds(robot: kinematics.Robot, x: Batch) -> list[Tensor]:
         c = robot.pi[k, 1:4] / robot.pi[k, 0] if float(robot.pi[k, 0]) > 1e-9 else pi[k, 1:4]
         pi[k, 0], pi[k, 1:4] = 1.0, c
         # Inertia of a unit mass at c about the frame's origin: |c|² - c cᵀ.
-        own = c.square().sum() * torch.eye(3, dtype=pi.dtype) - torch.outer(c, c)
+        inertia = c.square().sum() * torch.eye(3, dtype=pi.dtype) - torch.outer(c, c)
         order = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
-        pi[k, 4:] = torch.stack([own[i, j] for i, j in order])
+        pi[k, 4:] = torch.stack([inertia[i, j] for i, j in order])
         point = robot.replace(pi=pi, armature=torch.zeros_like(robot.armature))
         out.append((2 * kinematics.kinetic_energy(point, x.q, x.v)).clamp_min(0).sqrt())
     return out

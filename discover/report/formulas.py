@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from discover.artifacts import read_json, write_json
-from discover.judgement.evidence import number_to_json
+from discover.records import number_to_json
 from discover.report.stored import StoredExam
+from kinematics import Robot
+from kinematics.programs import trace
 
 FORMULAS = "formulas.json"
-SMALL = 3  # joints up to which whole formulas are worth printing
 WIDE = 4000  # characters of LaTeX above which a formula is no reading
+PER_OPERATION = 20  # characters of LaTeX, in definitions that formulas share
 
 
 def stored_formulas(stored: StoredExam) -> dict[str, Any]:
@@ -38,14 +40,14 @@ def write_formulas(law: Any, directory: Path) -> dict[str, Any]:
 
 
 def derive(law: Any) -> dict[str, Any]:
-    """Formulas in LaTeX for small robots; terms and the program for all."""
+    """Formulas in LaTeX where they are short; terms and the program of every law."""
     import sympy
 
     from discover.laws.export.latex import aligned
 
     formulas = []
     robot = getattr(law, "robot", None)
-    if robot is not None and robot.nv <= SMALL:
+    if robot is not None and _is_short(robot):
         intermediates = [
             {"words": "with", "latex": f"{sympy.latex(name)} = {sympy.latex(_short(value))}"}
             for name, value in law.intermediates
@@ -78,6 +80,14 @@ def derive(law: Any) -> dict[str, Any]:
         ],
         "program": str(law.program) if isinstance(getattr(law, "program", None), str) else "",
     }
+
+
+def _is_short(robot: Robot) -> bool:
+    """Whether formulas are flat, or the definitions that they share no longer than one of them."""
+    from discover.laws.export.formulas import has_flat_formulas
+
+    programs = (trace(robot, what) for what in ("crba", "bias", "potential"))
+    return has_flat_formulas(robot) or PER_OPERATION * sum(p.arithmetic for p in programs) <= WIDE
 
 
 def _introduced(law: Any, with_terms: bool) -> str:

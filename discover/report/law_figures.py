@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from discover.judgement.evidence import number_from_json
+from discover.records import number_from_json
 from discover.report.style import FAINT, INK, LAW, MODEL, MUTED, house_style, log_errors, new_figure
 from discover.report.tables import PARTS
 

@@ -90,7 +90,7 @@ def _render_exam(stored: StoredExam) -> Path:
         "ledger": tables.ledger(stored),
         "evidence": deciding,
         "descriptive": describing,
-        "means": words.MEANS.get(verdict["verdict"], []),
+        "means": [x.format(tree=stored.tree) for x in words.MEANS.get(verdict["verdict"], [])],
         "means_not": words.MEANS_NOT.get(verdict["verdict"], []),
         "limits": words.LIMITS,
         "made": tables.lines_of(stored.manifest, _made(stored)),
@@ -197,7 +197,7 @@ def _tidy(text: str) -> str:
 def _title(stored: StoredExam) -> str:
     robot = stored.verdict.get("robot")
     robot = robot.get("name") if isinstance(robot, dict) else robot
-    if robot == "inferred":
+    if stored.robot_inferred:
         return f"What {stored.name} has learned about a robot without a description"
     return f"What {stored.name} has learned" + (f" about {robot}" if robot else "")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.artifacts import read_json
+from discover.artifacts import AGAIN, read_json
 from discover.errors import OutputError
 
 MANIFEST, STUDY, VERDICT = "manifest.json", "study.json", "verdict.json"
@@ -56,6 +56,16 @@ class StoredExam:
         subjects = {curve["subject"] for curve in measured}
         examined = [c for c in self.exam.get("curves", []) if c["subject"] not in subjects]
         return [_readable(curve) for curve in [*measured, *examined]]
+
+    @property
+    def robot_inferred(self) -> bool:
+        """Whether there was no description, so that tree and geometry are the model's own."""
+        return self.verdict.get("robot") == "inferred"
+
+    @property
+    def tree(self) -> str:
+        """The tree of the law, in words."""
+        return "the tree inferred from its answers" if self.robot_inferred else "this robot's tree"
 
     @property
     def mechanism(self) -> dict[str, Any] | None:
@@ -149,9 +159,7 @@ def _arrays(path: Path) -> dict[str, NDArray[np.float64]]:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
-        raise OutputError(
-            f"expected arrays in {path}, found a damaged file; make it again with --resume"
-        ) from error
+        raise OutputError(f"expected arrays in {path}, found a damaged file; {AGAIN}") from error
 
 
 def _readable(curve: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from discover.judgement.evidence import number_from_json
+from discover.records import number_from_json
 from discover.report import evidence_words
 from discover.report.numbers import (
     MISSING,
@@ -95,12 +95,18 @@ def parameters(stored: StoredExam) -> list[dict[str, str]]:
             "value": number(_float(row["value"]), 5),
             "error": number(_float(row.get("standard_error")), 2),
             "description": number(_cleaned(_float(row.get("description"))), 5),
-            "agree": ""
-            if row.get("description") is None
-            else ("yes" if agrees(row) else _apart(row)),
+            "agree": _agreement(row),
         }
         for row in rows
     ]
+
+
+def _agreement(row: Mapping[str, Any]) -> str:
+    if row.get("impossible"):
+        return f"impossible: {row['impossible']}"
+    if row.get("description") is None:
+        return ""
+    return "yes" if agrees(row) else _apart(row)
 
 
 def _combination(name: str) -> str:

@@ -26,7 +26,7 @@ VERDICTS = {
 
 MEANS = {
     "physics": [
-        "A rigid-body law of this robot's tree, with physically consistent parameters, was fitted "
+        "A rigid-body law of {tree}, with physically consistent parameters, was fitted "
         "in the region and frozen; it then predicted fresh answers of the **model** further out, "
         "as far as the reach above says.",
     ],
@@ -278,8 +278,8 @@ def _fit(stored: StoredExam) -> str:
     inside = stored.error("law against model", "joint", far=False)
     far = stored.error("law against model", "joint", far=True)
     text = {
-        "physics": f"Asked {questions}, {name} answers as a rigid-body mechanism with this robot's "
-        "tree would",
+        "physics": f"Asked {questions}, {name} answers as a rigid-body mechanism with "
+        f"{stored.tree} would",
         "lookup table": f"Asked {questions}, {name} answers well only near what it was trained on",
         "alternative law": f"Asked {questions}, {name} follows a law of the family "
         f"*{_family(stored) or 'unknown'}*"

@@ -103,14 +103,11 @@ def train_model(
     if entry.kind == FILE:
         return _model_of_file(entry, robot, dataset, region_of(recipe, robot, dataset))
     settings = recipe.training(name)
-    model = models.build(
+    model = models.build_for(
+        robot,
         entry.kind,
-        robot.nq,
-        robot.nv,
         entry.options,
-        kinds=robot.independent_kinds,
-        parents=robot.independent_parents,
-        outputs=dataset.outputs,  # type: ignore[arg-type]
+        outputs=dataset.outputs,
         dt=dataset.dt if dataset.outputs == "next_state" else None,
         seed=recipe.study.seed,
     )

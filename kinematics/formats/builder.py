@@ -10,9 +10,11 @@ import numpy as np
 
 from kinematics.errors import RobotError
 from kinematics.robot import inertial_parameters, joints
+from kinematics.robot.joints import Mimic
 from kinematics.robot.tree import Robot, build
 
 TERMS = ("armature", "damping", "friction", "stiffness", "spring_reference")
+UNLIMITED = 1e308  # as a limit: none, for formats and readers that have no word for infinity
 
 
 @dataclass
@@ -63,11 +65,11 @@ class RobotBuilder:
 
     def new_joint_name(self, wish: str) -> str:
         """A name for a joint that has none: this one, with a number if it is taken."""
-        return _untaken(wish, self.taken_joints)
+        return untaken(wish, self.taken_joints)
 
     def new_body_name(self, wish: str) -> str:
         """A name for a body that has none: this one, with a number if it is taken."""
-        return _untaken(wish, self.taken_bodies)
+        return untaken(wish, self.taken_bodies)
 
     def mass(self, body: int, pi: np.ndarray, rotation: np.ndarray, offset: np.ndarray) -> None:
         """Merge ten parameters into a body, in whose frame theirs stands at (rotation, offset)."""
@@ -85,13 +87,38 @@ class RobotBuilder:
     ) -> None:
         """Add the limits and terms of the next independent joint: one value, or one a velocity."""
         nq, nv = joints.NQ[kind], joints.NV[kind]
-        self.lower += [lower] * nq
-        self.upper += [upper] * nq
-        self.velocity_limit += [velocity] * nv
-        self.effort_limit += [effort] * nv
+        self.lower += [_limit(lower)] * nq
+        self.upper += [_limit(upper)] * nq
+        self.velocity_limit += [_limit(velocity)] * nv
+        self.effort_limit += [_limit(effort)] * nv
         for name, values in self.terms.items():
             own = terms.get(name, 0.0)
             values += own if isinstance(own, list) else [own] * nv
+
+    def follow(
+        self,
+        row: int,
+        mimic: Mimic,
+        *,
+        armature: float = 0.0,
+        damping: float = 0.0,
+        friction: float = 0.0,
+        stiffness: float = 0.0,
+        spring_reference: float = 0.0,
+    ) -> None:
+        """Add the terms of a mimic joint to those of its driver, whose velocity is number ``row``.
+
+        The two springs are one: the sum of both energies is that of a spring about another point.
+        """
+        scale, terms = mimic.multiplier, self.terms
+        terms["armature"][row] += scale**2 * armature
+        terms["damping"][row] += scale**2 * damping
+        terms["friction"][row] += abs(scale) * friction
+        own, rest = terms["stiffness"][row], terms["spring_reference"][row]
+        total = own + scale**2 * stiffness
+        if stiffness and total:
+            pull = own * rest + scale * stiffness * (spring_reference - mimic.offset)
+            terms["stiffness"][row], terms["spring_reference"][row] = total, pull / total
 
     def robot(self, label: str, *, joint_terms: bool, **optional: Any) -> Robot:
         """The robot, with or without the joint terms; RobotError if a number is not finite."""
@@ -122,7 +149,12 @@ class RobotBuilder:
         )
 
 
-def _untaken(wish: str, taken: set[str]) -> str:
+def _limit(x: float) -> float:
+    return x if abs(x) < UNLIMITED else math.copysign(math.inf, x)
+
+
+def untaken(wish: str, taken: set[str]) -> str:
+    """This name, with a number if it is taken."""
     name, number = wish, 1
     while name in taken:
         number += 1

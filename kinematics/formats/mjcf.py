@@ -4,7 +4,8 @@ Body frames stand at the joints' anchors with the MJCF body's axes; coordinates 
 ``qpos`` (for a free joint our velocity convention differs: body axes, angular first). Several
 joints of one body become a chain of massless bodies. Welded bodies are merged. What ``<flag>``
 switches off is zero; armature and friction of a free joint, which MuJoCo has act along the world's
-axes, are refused. What would make MuJoCo's compiler run for minutes or out of memory is refused
+axes, are refused. A joint that an equality constraint makes an affine function of another one
+mimics it, exactly. What would make MuJoCo's compiler run for minutes or out of memory is refused
 before it starts.
 """
 
@@ -23,9 +24,11 @@ import torch
 
 from kinematics.errors import RobotError
 from kinematics.formats.builder import RobotBuilder
-from kinematics.formats.mjcf_actuators import actuation_of, stepping_of
+from kinematics.formats.mimics import independent_mimics
+from kinematics.formats.mjcf_actuators import actuation_of, of_independent, stepping_of
 from kinematics.formats.plausibility import LinkInertia, unit_doubts
 from kinematics.robot import inertial_parameters, joints
+from kinematics.robot.joints import Mimic
 from kinematics.robot.tree import Robot
 from kinematics.spatial.rotations import clean, log_quaternion, matrix_of_quaternion
 
@@ -92,20 +95,28 @@ def robot_from_compiled(
     tree = _Tree(model, free, locked or {})
     for body in range(1, model.nbody):
         tree.add(body)
+    mimic = tree.mimics(label)
+    if mimic:
+        notes.append(
+            f"{len(mimic)} joints follow others exactly here; MuJoCo holds them by soft constraints"
+        )
+    robot = tree.out.robot(
+        _text(tree.names, 0) or name,
+        joint_terms=joint_terms,
+        gravity=model.opt.gravity,
+        base_name="world",
+        mimic=mimic,
+        stepping=stepping_of(model),
+    )
     actuation, unread = (None, []) if tree.added_base else actuation_of(model)
     if actuation is not None and locked:
         actuation = actuation.on(
             [dof for dof in range(model.nv) if int(model.dof_jntid[dof]) not in locked]
         )
-    return tree.out.robot(
-        _text(tree.names, 0) or name,
-        joint_terms=joint_terms,
-        gravity=model.opt.gravity,
-        base_name="world",
-        notes=(*notes, *unread),
-        actuation=actuation,
-        stepping=stepping_of(model),
-    )
+    if mimic and actuation is not None:
+        actuation, more = of_independent(actuation, robot)
+        unread += more
+    return robot.replace(actuation=actuation, notes=(*notes, *unread))
 
 
 def _compile(text: bytes, path: Path | None, label: str) -> tuple[Any, list[str]]:
@@ -160,8 +171,9 @@ def _left_out(model: Any, label: str, tree_only: bool, joint_terms: bool) -> lis
     serious: list[str] = []
     harmless: list[str] = []
     active = int(np.count_nonzero(model.eq_active0))
-    if active:
-        serious.append(f"{active} equality constraints (closed loops, couplings)")
+    others = active - len(_followers(model))
+    if others:
+        serious.append(f"{others} equality constraints (closed loops, couplings)")
     if model.neq > active:
         harmless.append(f"{model.neq - active} equality constraints that are switched off")
     if model.ntendon:
@@ -210,12 +222,36 @@ def _any(model: Any, group: str, *names: str) -> bool:
     return any(np.any(getattr(model, f"{group}_{name}", 0.0)) for name in names)
 
 
+def _followers(model: Any) -> dict[int, int]:
+    """Joints of one coordinate that an active constraint makes an affine function of another one:
+    the joint's number to the constraint's. A joint follows once; what is more is no tree."""
+    import mujoco
+
+    out: dict[int, int] = {}
+    single = np.isin(model.jnt_type, (2, 3))
+    for k in np.flatnonzero(model.eq_active0):
+        joint, driver = int(model.eq_obj1id[k]), int(model.eq_obj2id[k])
+        if model.eq_type[k] != mujoco.mjtEq.mjEQ_JOINT or driver < 0 or joint in out:
+            continue
+        if single[joint] and single[driver] and not np.any(model.eq_data[k][2:5]):
+            out[joint] = int(k)
+    return out
+
+
 class _Tree:
     """The compiled bodies as one joint a body; welded bodies merged into their carriers."""
 
     def __init__(self, model: Any, free: bool, locked: Mapping[int, float]) -> None:
         self.model = model
         self.locked = locked
+        # what follows a welded joint, or is welded itself, moves on its own or not at all
+        self.followers = {
+            joint: k
+            for joint, k in _followers(model).items()
+            if joint not in locked and int(model.eq_obj2id[k]) not in locked
+        }
+        self.number: dict[int, int] = {}  # MuJoCo's joint to ours
+        self.row: dict[str, int] = {}  # where an independent joint's velocity lies
         self.names = model.names  # every look at it copies it
         self.out = RobotBuilder(
             taken_joints={_text(self.names, int(at)) for at in model.name_jntadr},
@@ -265,7 +301,9 @@ class _Tree:
             label = label or self.out.new_joint_name(f"{own}.joint{k}")
             unit = axis / np.linalg.norm(axis)
             parent = self.out.joint(label, body_name, kind, parent, r, p, unit)
-            self._coordinates(joint, kind)
+            self.number[joint] = parent
+            if joint not in self.followers:
+                self._coordinates(joint, kind)
             r, p, at = np.eye(3), np.zeros(3), anchor
         p = p - r @ at
         self.carrier.append((parent, r, p))
@@ -277,9 +315,31 @@ class _Tree:
             )
             self.out.mass(parent, own_pi, r, p)
 
+    def mimics(self, label: str) -> tuple[Mimic, ...]:
+        """The joints that follow others, whose terms go to the joints that drive them."""
+        model, names = self.model, self.out.joint_names
+        stated = []
+        for joint, k in self.followers.items():
+            driver = int(model.eq_obj2id[k])
+            offset, multiplier = (float(x) for x in model.eq_data[k][:2])
+            zero, its_zero = (float(model.qpos0[model.jnt_qposadr[j]]) for j in (joint, driver))
+            stated.append(
+                Mimic(
+                    joint=names[self.number[joint]],
+                    driver=names[self.number[driver]],
+                    multiplier=multiplier,
+                    offset=offset + zero - multiplier * its_zero,
+                )
+            )
+        found, _ = independent_mimics(stated, names, label)
+        for m, joint in zip(found, self.followers, strict=True):
+            own = {name: values[0] for name, values in self._terms(joint, 1).items()}
+            self.out.follow(self.row[m.driver], m, **own)
+        return found
+
     def _coordinates(self, joint: int, kind: str) -> None:
         model, nv = self.model, joints.NV[kind]
-        dof = slice(int(model.jnt_dofadr[joint]), int(model.jnt_dofadr[joint]) + nv)
+        self.row[self.out.joint_names[-1]] = len(self.out.velocity_limit)
         limited = nv == 1 and bool(model.jnt_limited[joint])
         low, high = model.jnt_range[joint] if limited else (-math.inf, math.inf)
         bounded = nv == 1 and bool(model.jnt_actfrclimited[joint])
@@ -288,14 +348,24 @@ class _Tree:
             lower=float(low),
             upper=float(high),
             effort=float(model.jnt_actfrcrange[joint][1]) if bounded else math.inf,
-            # a free joint's act along the world's axes; ours would act along the body's
-            armature=0.0 if kind == "free" else model.dof_armature[dof].tolist(),
-            # newer MuJoCos keep polynomials: the linear part stands first
-            damping=model.dof_damping[dof].reshape(nv, -1)[:, 0].tolist(),
-            friction=0.0 if kind == "free" else model.dof_frictionloss[dof].tolist(),
-            stiffness=float(np.ravel(model.jnt_stiffness[joint])[0]),
-            spring_reference=_spring_reference(model, joint, kind),
+            **self._terms(joint, nv),
         )
+
+    def _terms(self, joint: int, nv: int) -> dict[str, Any]:
+        """The joint's terms, one number a velocity."""
+        model = self.model
+        dof = slice(int(model.jnt_dofadr[joint]), int(model.jnt_dofadr[joint]) + nv)
+        kind = KINDS[int(model.jnt_type[joint])]
+        # a free joint's act along the world's axes; ours would act along the body's
+        turned = kind == "free"
+        return {
+            "armature": [0.0] * nv if turned else model.dof_armature[dof].tolist(),
+            # newer MuJoCos keep polynomials: the linear part stands first
+            "damping": model.dof_damping[dof].reshape(nv, -1)[:, 0].tolist(),
+            "friction": [0.0] * nv if turned else model.dof_frictionloss[dof].tolist(),
+            "stiffness": [float(np.ravel(model.jnt_stiffness[joint])[0])] * nv,
+            "spring_reference": _spring_reference(model, joint, kind),
+        }
 
 
 def _spring_reference(model: Any, joint: int, kind: str) -> list[float]:

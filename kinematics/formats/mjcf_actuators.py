@@ -7,12 +7,14 @@ servo terms (muscles, sites, tendons that wrap, filters) is named as not read.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from kinematics.robot.actuation import Actuation, Stepping
+from kinematics.robot.tree import Robot
 
 _STATES = 6
 _AGREES = 1e-9  # of the largest joint force: what the last digits of its sums leave
@@ -158,6 +160,26 @@ def _as_actuation(
         stiffness=tensor(stiffness),
         damping=tensor(damping),
     ), notes
+
+
+def of_independent(actuation: Actuation, robot: Robot) -> tuple[Actuation | None, list[str]]:
+    """The actuation of a full tree as one of the independent joints of ``robot``: with q_full =
+    G q + g, arms G and servos Gᵀ K G. None, with a note, where a servo holds a joint that follows
+    another at an angle of its own."""
+    coupling = robot.coupling
+    G = torch.zeros(actuation.nv, robot.nv, dtype=torch.float64)
+    G[torch.arange(actuation.nv), torch.as_tensor(coupling.v_source)] = torch.as_tensor(
+        coupling.v_scale
+    )
+    if actuation.stiffness.any() and np.any(coupling.q_offset):
+        return None, [f"left out: {actuation.nu} actuators (servos of joints that follow others)"]
+    reduced = replace(
+        actuation,
+        arms=actuation.arms @ G,
+        stiffness=G.T @ actuation.stiffness @ G,
+        damping=G.T @ actuation.damping @ G,
+    )
+    return reduced, []
 
 
 def stepping_of(model: Any) -> Stepping:

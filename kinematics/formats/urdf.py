@@ -1,46 +1,41 @@
-"""URDF: checked, read through yourdfpy, fixed joints merged, meshes never touched.
+"""URDF: checked, read, fixed joints merged, meshes never touched.
 
 Chains of mimic joints are followed to the independent joints that drive them.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import warnings
-from collections.abc import Collection
-from typing import Any
-from xml.etree import ElementTree
+from collections.abc import Collection, Sequence
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from kinematics.errors import RobotError
 from kinematics.formats.builder import RobotBuilder
+from kinematics.formats.mimics import independent_mimics
 from kinematics.formats.plausibility import LinkInertia, unit_doubts
 from kinematics.formats.urdf_checks import KINDS, validate
+from kinematics.formats.urdf_elements import UrdfInertial, UrdfJoint, joints_of, links_of
 from kinematics.robot import inertial_parameters
 from kinematics.robot.joints import Mimic
 from kinematics.robot.tree import Robot
 from kinematics.spatial.rotations import clean
 
-_LINK_PARTS = ("inertial",)
-_JOINT_PARTS = ("origin", "parent", "child", "axis", "limit", "dynamics", "mimic")
-
 
 def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool) -> Robot:
     """The robot that a parsed URDF describes. RobotError, in one line, where it cannot be used."""
     validate(root, label)
-    model = _parsed(root, label)
-    base, children = _spanning_tree(model, label)
-    links = {link.name: link for link in model.links}
-    tree = _Tree({joint.name for joint in model.joints}, set(links))
+    links, stated = links_of(root), joints_of(root)
+    base, children = _spanning_tree(links, stated, label)
+    tree = _Tree({joint.name for joint in stated}, set(links))
     if free:
         root_joint = tree.out.joint_names[tree.out.free_root(base)]
-        tree.joints.append((root_joint, "free", None, None))
+        tree.joints.append((root_joint, "free", {}, {}))
     # depth first, in the order of the document; an entry is a link, the joint that carries it, the
     # moving body that carries both, and the placement of the joint in that body's frame
-    stack: list[tuple[Any, str, int, np.ndarray, np.ndarray]] = [
+    stack: list[tuple[UrdfJoint | None, str, int, np.ndarray, np.ndarray]] = [
         (None, base, 0 if free else -1, np.eye(3), np.zeros(3))
     ]
     while stack:
@@ -49,13 +44,13 @@ def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool)
             carrier = tree.moving(joint, carrier, r, p)
             r, p = np.eye(3), np.zeros(3)
         if carrier >= 0:
-            tree.out.mass(carrier, _inertia(links[name], tree), r, p)
+            tree.out.mass(carrier, _inertia(name, links[name], tree), r, p)
         for child in reversed(children.get(name, [])):
-            placement = np.eye(4) if child.origin is None else child.origin
-            tree.size = max(tree.size, float(np.linalg.norm(placement[:3, 3])))
-            turn, shift = r @ clean(placement[:3, :3]), r @ placement[:3, 3] + p
+            at = child.placement
+            tree.size = max(tree.size, float(np.linalg.norm(at.offset)))
+            turn, shift = r @ at.rotation, r @ at.offset + p
             stack.append((child, child.child, carrier, turn, shift))
-    return tree.robot(str(model.name), label, base, joint_terms)
+    return tree.robot(root.get("name") or "robot", label, base, joint_terms)
 
 
 class _Tree:
@@ -63,37 +58,35 @@ class _Tree:
 
     def __init__(self, joint_names: set[str], link_names: set[str]) -> None:
         self.out = RobotBuilder(taken_joints=joint_names, taken_bodies=link_names)
-        self.joints: list[tuple[str, str, Any, Any]] = []  # joint, kind, limit, dynamics
+        # joint, kind, limit, dynamics
+        self.joints: list[tuple[str, str, dict[str, float], dict[str, float]]] = []
         self.mimic: list[Mimic] = []
         self.notes: list[str] = []
         self.inertias: list[LinkInertia] = []
         self.size = 0.0  # the farthest that a joint stands from its parent's frame [m]
 
-    def moving(self, joint: Any, parent: int, rotation: np.ndarray, offset: np.ndarray) -> int:
+    def moving(
+        self, joint: UrdfJoint, parent: int, rotation: np.ndarray, offset: np.ndarray
+    ) -> int:
         """Add a moving joint and its body; its number."""
         kind = KINDS[joint.type]
-        axis = np.array([1.0, 0.0, 0.0]) if joint.axis is None else np.asarray(joint.axis, float)
-        if kind == "free":
-            axis = np.array([0.0, 0.0, 1.0])
+        axis = np.eye(3)[2] if kind == "free" else joint.axis
         axis = clean(axis / np.linalg.norm(axis))
         if kind == "planar":
             return self._planar(joint, parent, rotation, offset, axis)
         number = self.out.joint(joint.name, joint.child, kind, parent, rotation, offset, axis)
         self.joints.append((joint.name, kind, joint.limit, joint.dynamics))
         if joint.mimic is not None:
-            scale, shift = joint.mimic.multiplier, joint.mimic.offset
-            self.mimic.append(
-                Mimic(
-                    joint=joint.name,
-                    driver=joint.mimic.joint,
-                    multiplier=1.0 if scale is None else float(scale),
-                    offset=0.0 if shift is None else float(shift),
-                )
-            )
+            self.mimic.append(joint.mimic)
         return number
 
     def _planar(
-        self, joint: Any, parent: int, rotation: np.ndarray, offset: np.ndarray, normal: np.ndarray
+        self,
+        joint: UrdfJoint,
+        parent: int,
+        rotation: np.ndarray,
+        offset: np.ndarray,
+        normal: np.ndarray,
     ) -> int:
         """Two slides in the plane and a turn about its normal; the number of the last joint.
 
@@ -107,15 +100,15 @@ class _Tree:
             name = self.out.new_joint_name(f"{joint.name}_{letter}")
             body = self.out.new_body_name(f"{joint.child}_{letter}")
             parent = self.out.joint(name, body, "prismatic", parent, rotation, offset, axis)
-            self.joints.append((name, "prismatic", None, joint.dynamics))
+            self.joints.append((name, "prismatic", {}, joint.dynamics))
             rotation, offset = np.eye(3), np.zeros(3)
-        self.joints.append((joint.name, "continuous", None, joint.dynamics))
+        self.joints.append((joint.name, "continuous", {}, joint.dynamics))
         return self.out.joint(
             joint.name, joint.child, "continuous", parent, rotation, offset, normal
         )
 
     def robot(self, name: str, label: str, base: str, joint_terms: bool) -> Robot:
-        mimic, notes = _independent_mimics(self.mimic, self.out.joint_names, label)
+        mimic, notes = independent_mimics(self.mimic, self.out.joint_names, label)
         doubts = unit_doubts(self.inertias, self.size)
         if notes:
             more = f" (and {len(notes) - 1} more such joints)" if len(notes) > 1 else ""
@@ -137,104 +130,47 @@ class _Tree:
 
     def _gather(self, mimic: dict[str, Mimic]) -> None:
         """Limits and joint terms of the independent joints; a mimic's terms go to its driver."""
-        damping, friction = self.out.terms["damping"], self.out.terms["friction"]
         at: dict[str, int] = {}
         for name, kind, limit, dynamics in self.joints:
             if name not in mimic:
-                at[name] = len(damping)
-                bounded = kind in ("revolute", "prismatic")
+                at[name] = len(self.out.velocity_limit)
+                ends = limit if kind in ("revolute", "prismatic") else {}
                 self.out.coordinates(
                     kind,
-                    lower=_value(limit, "lower", -math.inf) if bounded else -math.inf,
-                    upper=_value(limit, "upper", math.inf) if bounded else math.inf,
-                    velocity=_value(limit, "velocity", math.inf),
-                    effort=_value(limit, "effort", math.inf),
-                    damping=_value(dynamics, "damping", 0.0),
-                    friction=_value(dynamics, "friction", 0.0),
+                    lower=ends.get("lower", -math.inf),
+                    upper=ends.get("upper", math.inf),
+                    velocity=limit.get("velocity", math.inf),
+                    effort=limit.get("effort", math.inf),
+                    damping=dynamics.get("damping", 0.0),
+                    friction=dynamics.get("friction", 0.0),
                 )
         for name, _, _, dynamics in self.joints:
-            if name in mimic and dynamics is not None:
-                row, scale = at[mimic[name].driver], abs(mimic[name].multiplier)
-                damping[row] += scale**2 * float(dynamics.damping or 0.0)
-                friction[row] += scale * float(dynamics.friction or 0.0)
+            if name in mimic:
+                self.out.follow(at[mimic[name].driver], mimic[name], **dynamics)
 
 
-def _value(part: Any, key: str, default: float) -> float:
-    found = getattr(part, key, None)
-    return default if found is None else float(found)
-
-
-def _inertia(link: Any, tree: _Tree) -> np.ndarray:
-    inertial = link.inertial
+def _inertia(name: str, inertial: UrdfInertial | None, tree: _Tree) -> np.ndarray:
     if inertial is None:
         return np.zeros(10)
-    mass = float(inertial.mass or 0.0)
-    inertia = np.zeros((3, 3)) if inertial.inertia is None else np.asarray(inertial.inertia, float)
+    mass, inertia, at = inertial.mass, inertial.inertia, inertial.placement
     reason = inertial_parameters.impossibility(mass, inertia)
     if reason is not None:
-        note = f"link {link.name!r} is not physical: {reason}"
+        note = f"link {name!r} is not physical: {reason}"
         tree.notes.append(note)
         warnings.warn(note, stacklevel=2)
-    placement = np.eye(4) if inertial.origin is None else inertial.origin
-    tree.inertias.append(
-        LinkInertia(
-            name=link.name,
-            mass=mass,
-            centre=placement[:3, 3],
-            moment=float(np.linalg.eigvalsh(inertia)[-1]),
-        )
-    )
-    r = clean(placement[:3, :3])
-    return inertial_parameters.about_origin(mass, placement[:3, 3], r @ inertia @ r.T)
+    moment = float(np.linalg.eigvalsh(inertia)[-1])
+    tree.inertias.append(LinkInertia(name=name, mass=mass, centre=at.offset, moment=moment))
+    r = at.rotation
+    return inertial_parameters.about_origin(mass, at.offset, r @ inertia @ r.T)
 
 
-def _parsed(root: Element, label: str) -> Any:
-    """The URDF as yourdfpy reads it: visuals, collisions and meshes stay behind."""
-    kept = Element("robot", {"name": root.get("name") or "robot"})
-    for link in root.findall("link"):
-        kept.append(_only(link, _LINK_PARTS))
-    for joint in root.findall("joint"):
-        kept.append(_only(joint, _JOINT_PARTS))
-    import yourdfpy  # half a second: only when a URDF is read
-
-    try:
-        model = yourdfpy.URDF.load(
-            io.BytesIO(ElementTree.tostring(kept)),
-            build_scene_graph=False,
-            load_meshes=False,
-            build_collision_scene_graph=False,
-            load_collision_meshes=False,
-        )
-    except (ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise RobotError(
-            f"expected a URDF, found one that cannot be read ({error}) in {label}; mend the file"
-        ) from error
-    return model.robot
-
-
-def _only(element: Element, parts: tuple[str, ...]) -> Element:
-    """The element with these children; names with a prefix are other programs'."""
-    out = _plain(element)
-    out.extend(_plain(child, deep=True) for child in element if child.tag in parts)
-    return out
-
-
-def _plain(element: Element, deep: bool = False) -> Element:
-    """A copy without attributes and, if ``deep``, with its elements, that have no prefix."""
-    attributes = {
-        key: value for key, value in element.attrib.items() if ":" not in key and key != "xmlns"
-    }
-    out = Element(element.tag, attributes)
-    if deep:
-        out.extend(_plain(child, deep=True) for child in element if ":" not in child.tag)
-    return out
-
-
-def _spanning_tree(model: Any, label: str) -> tuple[str, dict[str, list[Any]]]:
+def _spanning_tree(
+    links: Collection[str], joints: Sequence[UrdfJoint], label: str
+) -> tuple[str, dict[str, list[UrdfJoint]]]:
     """The root link, and each link's joints to its children; refuses loops and islands."""
-    children: dict[str, list[Any]] = {}
+    children: dict[str, list[UrdfJoint]] = {}
     carried: dict[str, str] = {}
-    for joint in model.joints:
+    for joint in joints:
         if joint.child in carried:
             raise RobotError(
                 f"expected a tree, found link {joint.child!r} as child of both "
@@ -242,7 +178,7 @@ def _spanning_tree(model: Any, label: str) -> tuple[str, dict[str, list[Any]]]:
             )
         carried[joint.child] = joint.name
         children.setdefault(joint.parent, []).append(joint)
-    roots = [link.name for link in model.links if link.name not in carried]
+    roots = [name for name in links if name not in carried]
     if len(roots) != 1:
         found = (
             f"{len(roots)} ({', '.join(roots[:4])})" if roots else "none: the joints form a loop"
@@ -252,54 +188,9 @@ def _spanning_tree(model: Any, label: str) -> tuple[str, dict[str, list[Any]]]:
     while stack:
         reached += 1
         stack += [joint.child for joint in children.get(stack.pop(), [])]
-    if reached != len(model.links):
+    if reached != len(links):
         raise RobotError(
-            f"expected every link to hang on {roots[0]!r}, found {len(model.links) - reached} "
+            f"expected every link to hang on {roots[0]!r}, found {len(links) - reached} "
             f"in a closed loop apart in {label}; cut the loop"
         )
     return roots[0], children
-
-
-def _independent_mimics(
-    mimics: list[Mimic], moving: Collection[str], label: str
-) -> tuple[tuple[Mimic, ...], list[str]]:
-    """Mimics of independent joints only, and notes on those whose driver does not move.
-
-    ``moving`` names the joints that there are. RobotError on a loop of mimics.
-    """
-    moving = set(moving)
-    notes = [
-        f"joint {m.joint!r} mimics {m.driver!r}, which is no moving joint: left independent; "
-        "mend the name of the joint that it mimics"
-        for m in mimics
-        if m.driver not in moving
-    ]
-    by_name = {m.joint: m for m in mimics if m.driver in moving}
-    done: dict[str, Mimic] = {}
-    for start in by_name:
-        # down to something known, then back up: every link is followed once
-        chain: dict[str, None] = {}
-        at = start
-        while at in by_name and at not in done:
-            if at in chain:
-                raise RobotError(
-                    f"expected {start!r} to mimic an independent joint, found a loop of mimics "
-                    f"through {at!r} in {label}; make one of them independent"
-                )
-            chain[at] = None
-            at = by_name[at].driver
-        for name in reversed(chain):
-            done[name] = _through(by_name[name], done.get(by_name[name].driver))
-    return tuple(done[name] for name in by_name), notes
-
-
-def _through(m: Mimic, driver: Mimic | None) -> Mimic:
-    """A mimic of a mimic as one of the joint that drives both."""
-    if driver is None:
-        return m
-    return Mimic(
-        joint=m.joint,
-        driver=driver.driver,
-        multiplier=m.multiplier * driver.multiplier,
-        offset=m.offset + m.multiplier * driver.offset,
-    )

@@ -16,6 +16,7 @@ from kinematics.programs.source.c import c_source
 from kinematics.programs.source.cuda import cuda_source
 from kinematics.programs.source.llvm import llvm_source
 from kinematics.programs.source.python import (
+    jax_source,
     numpy_function,
     numpy_source,
     torch_function,
@@ -30,6 +31,7 @@ SOURCES.update(
     {
         "python": lambda program, dtype: numpy_source(program),
         "torch": lambda program, dtype: torch_source(program),
+        "jax": lambda program, dtype: jax_source(program),
         "c": c_source,
         "cuda": cuda_source,
         "llvm": llvm_source,

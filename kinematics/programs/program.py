@@ -84,6 +84,22 @@ class Program:
         """mul + add + div, the figure by which programs are compared."""
         return sum(self.operations[k] for k in ("mul", "add", "div"))
 
+    def at(self, graph: Graph, *arrays: np.ndarray) -> np.ndarray:
+        """The outputs as nodes of another graph, where the inputs are these nodes of it: one array
+        (columns,) a port."""
+        check_arguments(self, arrays)
+        found: dict[int, Node] = {}
+        for port, array in zip(self.ports, arrays, strict=True):
+            found.update(zip((n.id for n in port.nodes), array, strict=True))
+        for node in self.nodes:
+            if node.op == "const":
+                found[node.id] = graph.const(node.value)
+            elif node.op != "input":
+                found[node.id] = graph.apply(node.op, tuple(found[a.id] for a in node.args))
+        out = np.empty(self.outputs.size, dtype=object)
+        out[:] = [found[node.id] for node in self.outputs.ravel().tolist()]
+        return out.reshape(self.outputs.shape)
+
     def numpy(self) -> Callable[..., np.ndarray]:
         """A function of numpy arrays (…, columns), one a port; returns (…, *output shape)."""
         function: Callable[..., np.ndarray] = FORMS["numpy"](self)
@@ -99,7 +115,8 @@ class Program:
         return FORMS["sympy"](self)
 
     def source(self, language: str = "c", dtype: str = "float64") -> str:
-        """The program's source: "python" (numpy), "torch", "c", "cuda", "llvm" or "latex"."""
+        """The program's source: "python" (numpy), "torch", "jax", "c", "cuda", "llvm" or
+        "latex"."""
         if language not in SOURCES:
             raise ProgramError(
                 f"expected a language among {', '.join(SOURCES)}, found {language!r}"

@@ -4,6 +4,8 @@ SymPy expressions as nodes of an expression graph.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 from kinematics.programs.graph import UNARY, Graph, Node
 from kinematics.programs.program import TRIG, Program, ProgramError
 
-FLAT_ANGLES = 3
+FLAT_PRODUCTS = 250_000  # seconds of SymPy
 ROUNDING = 1e-13
 
 
@@ -37,26 +39,54 @@ class SympyForm:
             values[symbol] = expression.xreplace(values)
         return self.outputs.xreplace(values)
 
-    def flat(self) -> Any:
+    @functools.cached_property
+    def products(self) -> int:
+        """How many products `flat` writes down before it collects like ones: its cost."""
+        import sympy
+
+        known: dict[Any, int] = {}
+
+        def count(e: Any) -> int:
+            if e not in known:
+                inner = [count(x) for x in e.args]
+                whole = e.is_Pow and e.exp.is_Integer
+                known[e] = (
+                    sum(inner)
+                    if e.is_Add
+                    else math.prod(inner)
+                    if e.is_Mul
+                    else inner[0] ** abs(int(e.exp))
+                    if whole
+                    else 2  # of exponentials of an angle
+                    if isinstance(e, sympy.sin | sympy.cos)
+                    else 1
+                )
+            return known[e]
+
+        for symbol, expression in self.intermediates:
+            known[symbol] = count(expression)
+        return sum(count(e) for e in np.ravel(self.outputs))
+
+    def flat(self, most: int = FLAT_PRODUCTS) -> Any:
         """The outputs without intermediates, as sums of sines and cosines of sums of angles.
 
         That is the form in which a person writes a small robot down: the mass matrix of the
         double pendulum is ``a + b·cos(q2)``. Numerical coefficients below 1e-13 of the largest
-        are rounding and are left out. Raises ProgramError above three angles, where flat forms
-        explode; use ``intermediates`` there.
+        are rounding and are left out. Raises ProgramError above ``most`` `products`, where flat
+        forms explode; use ``intermediates`` there.
         """
         import sympy
 
+        if self.products > most:
+            raise ProgramError(
+                f"expected a flat form of at most {most:,} products, found {self.products:,}; "
+                "use intermediates and outputs"
+            )
         inner = self.substituted()
         angles = sorted(
             {s for f in inner.atoms(sympy.sin, sympy.cos) for s in f.args[0].free_symbols},
             key=lambda s: (len(s.name), s.name),
         )
-        if len(angles) > FLAT_ANGLES:
-            raise ProgramError(
-                f"expected at most {FLAT_ANGLES} angles for a flat form, found {len(angles)}; "
-                "use intermediates and outputs"
-            )
         if isinstance(inner, sympy.MatrixBase):
             return inner.applyfunc(lambda e: flat_fraction(e, angles))
         return flat_fraction(inner, angles)

@@ -70,7 +70,6 @@ class Layout:
     nv: int
     levels: tuple[Level, ...]
     body_sizes: tuple[int, ...]  # bodies of each level
-    dof_sizes: tuple[int, ...]  # velocities of each level
     sorted_sizes: tuple[int, ...]  # bodies moved by sorted maps, by level; 0 where there are none
     turning_q: Array  # coordinates of turning joints moved by sorted maps
     sliding_q: Array
@@ -280,7 +279,6 @@ class _LayoutBuilder:
             nv=robot.nv,
             levels=tuple(levels),
             body_sizes=tuple(x.bodies.stop - x.bodies.start for x in rows.levels),
-            dof_sizes=tuple(x.dofs.stop - x.dofs.start for x in rows.levels),
             sorted_sizes=tuple(
                 (x.bodies.stop - x.bodies.start) * good
                 for x, good in zip(rows.levels, is_sorted, strict=True)

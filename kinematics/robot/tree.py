@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +14,9 @@ from kinematics.errors import RobotError
 from kinematics.robot import joints, serialization
 from kinematics.robot.actuation import Actuation, Stepping
 from kinematics.robot.joints import Coupling, Mimic
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PARAMETERS = ("m", "mx", "my", "mz", "Ixx", "Ixy", "Iyy", "Ixz", "Iyz", "Izz")
 
@@ -221,6 +223,8 @@ class Robot:
     @lazy
     def graph(self) -> nx.DiGraph:
         """One node a moving body, edges parent to child, with joint names and inertias."""
+        import networkx as nx  # half a second, for what few ask for
+
         graph: nx.DiGraph = nx.DiGraph(name=self.name, base=self.base_name)
         pi = self.pi.detach().cpu() if isinstance(self.pi, Tensor) else self.pi
         for i, body in enumerate(self.body_names):

@@ -33,6 +33,49 @@ def about_axis(axis: np.ndarray, angle: np.ndarray | float) -> np.ndarray:
     return np.eye(3) + s * k + (1 - c) * (k @ k)
 
 
+def quaternion_of_matrix(rotation: np.ndarray) -> np.ndarray:
+    """The unit quaternion (4,), wxyz with w >= 0, of a rotation matrix (3, 3).
+
+    Its largest component is found first, which loses no digits at any angle (Shepperd 1978).
+    """
+    r = rotation
+    squares = np.array([np.trace(r), r[0, 0], r[1, 1], r[2, 2]])
+    largest = int(np.argmax(squares))
+    w = np.array([1 + np.trace(r), r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]])
+    if largest:
+        i = largest - 1
+        w = np.concatenate([w[largest : largest + 1], r[:, i] + r[i]])
+        w[largest] = 1 + 2 * r[i, i] - np.trace(r)
+    unit: np.ndarray = w / np.linalg.norm(w)
+    return -unit if unit[0] < 0 else unit
+
+
+def angles_of_matrix(rotation: np.ndarray) -> tuple[float, float, float]:
+    """Roll, pitch and yaw [rad] of a rotation matrix (3, 3) = Rz(yaw) Ry(pitch) Rx(roll).
+
+    Roll is measured after yaw is undone, so that where pitch is a right angle, and only their sum
+    or difference is determined, both together still give the matrix to rounding.
+    """
+    r = rotation
+    yaw = np.arctan2(r[1, 0], r[0, 0])
+    s, c = np.sin(yaw), np.cos(yaw)
+    pitch = np.arctan2(-r[2, 0], c * r[0, 0] + s * r[1, 0])
+    roll = np.arctan2(s * r[0, 2] - c * r[1, 2], c * r[1, 1] - s * r[0, 1])
+    return float(roll), float(pitch), float(yaw)
+
+
+def matrix_of_angles(roll: float, pitch: float, yaw: float) -> np.ndarray:
+    """The rotation matrix (3, 3) Rz(yaw) Ry(pitch) Rx(roll) of angles [rad], as URDF has it."""
+    (sr, cr), (sp, cp), (sy, cy) = ((np.sin(x), np.cos(x)) for x in (roll, pitch, yaw))
+    return np.array(
+        [
+            [cp * cy, sp * (sr * cy) - cr * sy, sp * (cr * cy) + sr * sy],
+            [cp * sy, sp * (sr * sy) + cr * cy, sp * (cr * sy) - sr * cy],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )
+
+
 def matrix_of_quaternion(quaternion: Array) -> Array:
     """Rotation matrices (n, 3, 3, B) of unit quaternions (n, 4, B), wxyz, child to parent.
 

@@ -69,8 +69,3 @@ def trial_tree(seed: int, *, least: int = 2, most: int = 12) -> Robot:
     """Random trees for even seeds, machine-like ones for odd, of `least` to `most` joints."""
     nb = range(least, most + 1)[(seed // 2) % (most + 1 - least)]
     return machine_like(nb, seed) if seed % 2 else random_tree(nb, branching=0.4, seed=seed)
-
-
-def trial_trees(count: int, *, least: int = 2, most: int = 12) -> list[Robot]:
-    """The trial trees of seeds 0 to count - 1."""
-    return [trial_tree(seed, least=least, most=most) for seed in range(count)]

@@ -97,10 +97,10 @@ def examine(job: Job) -> dict[str, Any]:
     )
     try:
         with one_thread():
-            told = summary(examination(where, name))
+            result = summary(examination(where, name))
     except Exception as error:  # an error is a result to compare, too
-        told = {"error": f"{type(error).__name__}: {error}"}
-    return told | {"cpu": round(time.process_time() - began, 2)}
+        result = {"error": f"{type(error).__name__}: {error}"}
+    return result | {"cpu": round(time.process_time() - began, 2)}
 
 
 def summary(exam: discover.Examination) -> dict[str, Any]:
@@ -255,11 +255,11 @@ def main() -> int:
     comparing.add_argument("before", type=Path)
     comparing.add_argument("after", type=Path)
     comparing.add_argument("--tolerance", type=float, default=TOLERANCE)
-    asked = parser.parse_args()
-    if asked.verb == "store":
-        store(asked.file, asked.workers, asked.only)
+    arguments = parser.parse_args()
+    if arguments.verb == "store":
+        store(arguments.file, arguments.workers, arguments.only)
         return 0
-    return 1 if compare(asked.before, asked.after, asked.tolerance) else 0
+    return 1 if compare(arguments.before, arguments.after, arguments.tolerance) else 0
 
 
 if __name__ == "__main__":

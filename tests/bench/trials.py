@@ -50,25 +50,38 @@ class Part:
     report: Callable[[list[Record], Path], list[str]]
 
 
+def bench(name: str, title: str, modules: Sequence[str]) -> Callable[..., None]:
+    """The `main` of a bench whose parts are in `modules`, each with a list PARTS."""
+
+    def main(
+        out: Path | None = None,
+        say: Callable[[str], None] = print,
+        part: str = "all",
+        workers: int = 1,
+        seeds: Sequence[int] = (0,),
+    ) -> None:
+        measure(name, title, modules, Path(out or f"runs/{name}"), part, workers, seeds, say)
+
+    return main
+
+
 def measure(
     bench: str,
     title: str,
     modules: Sequence[str],
     folder: Path,
-    *,
     part: str,
     workers: int,
     seeds: Sequence[int],
     say: Callable[[str], None],
 ) -> None:
-    """Run the missing trials of `part` (names separated by commas, or "all") and write the report.
+    """Run the missing trials of `part` (names separated by commas, "all", or "none") and write the
+    report of all that is stored in `folder`.
 
-    modules  where the parts are: each has a list PARTS
-    folder   where records, figures and report.md go
     Raises RecipeError for an unknown part, no worker, or a negative seed.
     """
     parts = collect(modules)
-    chosen = list(parts) if part == "all" else part.split(",")
+    chosen = list(parts) if part == "all" else [] if part == "none" else part.split(",")
     for name in chosen:
         if name not in parts:
             raise RecipeError(
@@ -93,11 +106,13 @@ def write_report(bench: str, title: str, folder: Path, parts: dict[str, Part]) -
     """Write `folder`/report.md with a section for each part that has stored records."""
     sections: list[str] = []
     loads: list[float] = []
+    machines: set[str] = set()
     for part in parts.values():
         records = list(stored(folder, part.name).values())
         if not records:
             continue
         loads += [r["load"] for r in records if r.get("load") is not None]
+        machines |= {machines_of(records)}
         sections += [f"## {part.title}", "", *part.report(records, folder), ""]
         listed = len(part.trials((0,)))
         if len(records) < listed:
@@ -106,7 +121,8 @@ def write_report(bench: str, title: str, folder: Path, parts: dict[str, Part]) -
                 f"--part {part.name}` goes on with the others.",
                 "",
             ]
-    lines = [f"# {title}", "", f"Made by `discover bench {bench}` on {machine()}, one thread each."]
+    made = f"Made by `discover bench {bench}` on {' and '.join(sorted(machines))}, one thread each."
+    lines = [f"# {title}", "", made]
     if loads:
         lines.append(
             f"While it ran, {np.median(loads):.1f} processes wanted each core (median): times in "
@@ -135,7 +151,7 @@ def run_part(
         written = time.monotonic()
         try:
             for trial, record in _results(part, missing, workers):
-                records[trial["id"]] = {**trial, **record, "load": _load()}
+                records[trial["id"]] = {**trial, **record, "load": _load(), "machine": machine()}
                 progress.advance(bar)
                 if time.monotonic() - written > _STORE_EVERY:
                     _store(folder, part.name, records)
@@ -214,6 +230,12 @@ def _load() -> float | None:
     if not hasattr(os, "getloadavg"):
         return None
     return round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)
+
+
+def machines_of(records: Sequence[Record]) -> str:
+    """The machines that ran these trials, in words."""
+    known = sorted({r["machine"] for r in records if "machine" in r})
+    return " and ".join(known) or "a machine that was not recorded"
 
 
 def machine() -> str:

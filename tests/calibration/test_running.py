@@ -29,11 +29,11 @@ def measured(case, **more) -> Record:
 
 
 def test_what_is_measured_by_the_same_code_is_kept_and_the_rest_made(chosen, tmp_path, monkeypatch):
-    asked = []
+    examined = []
 
     def examine(case, **_):
-        asked.append(case.name)
-        if len(asked) == 2:
+        examined.append(case.name)
+        if len(examined) == 2:
             raise ModelError("expected a model that answers, found none")
         return measured(case)
 
@@ -41,16 +41,16 @@ def test_what_is_measured_by_the_same_code_is_kept_and_the_rest_made(chosen, tmp
     assert len(chosen) > 3
     first = running.run(chosen, tmp_path)
     assert len(first.records) == len(chosen) - 1
-    assert list(first.failed) == [asked[1]]
+    assert list(first.failed) == [examined[1]]
     again = running.run(chosen, tmp_path)
-    assert asked[len(chosen) :] == [asked[1]]  # only the one that failed is asked again
+    assert examined[len(chosen) :] == [examined[1]]  # only the one that failed is asked again
     assert not again.failed
     assert not again.left
     old = replace(again.records[0], instrument="of another day")
     running.write_json(running.Path(tmp_path, "records", f"{records.slug(old.name)}.json"),
                        old.to_dict())  # fmt: skip
     running.run(chosen, tmp_path)
-    assert asked[-1] == old.name
+    assert examined[-1] == old.name
 
 
 def test_nothing_is_begun_after_the_end(chosen, tmp_path, monkeypatch):

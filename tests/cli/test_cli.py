@@ -43,12 +43,12 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
     def run(*arguments: object, status: int = 2) -> str:
         assert cli.main([str(a) for a in arguments]) == status
-        told = capsys.readouterr().err
-        assert told.startswith("discover: ")
-        assert told.endswith("\n")
-        assert told.count("\n") == 1
-        assert "Traceback" not in told
-        return told
+        printed = capsys.readouterr().err
+        assert printed.startswith("discover: ")
+        assert printed.endswith("\n")
+        assert printed.count("\n") == 1
+        assert "Traceback" not in printed
+        return printed
 
     return run
 
@@ -74,9 +74,9 @@ def test_run_report_and_status(
 ) -> None:
     out = tmp_path / "out"
     assert cli.main(["run", str(recipe), "--out", str(out), "--set", "data.samples=200"]) == 0
-    told = capsys.readouterr().out
-    assert "simulator  physics" in told
-    assert "200 samples" in told
+    printed = capsys.readouterr().out
+    assert "simulator  physics" in printed
+    assert "200 samples" in printed
     first = (out / "report.md").read_bytes()
     (out / "report.md").unlink()
     assert cli.main(["report", str(out)]) == 0
@@ -106,6 +106,14 @@ def test_list(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
         "probes": "memory",
     }
     assert any(line.startswith(expected[kind]) for line in lines)
+    assert all(len(line.split(maxsplit=1)) == 2 for line in lines)  # a name, and what it is
+
+
+def test_the_former_name_of_an_option_is_not_in_the_help(capsys) -> None:
+    assert cli.main(["calibrate", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--more-robots" in text
+    assert "unused" not in text
 
 
 def test_help_is_there_and_starts_nothing_heavy() -> None:
@@ -160,7 +168,9 @@ def test_a_region_inside_out(complaint: Callable[..., str], recipe: Path, tmp_pa
 def test_a_model_that_misbehaves(
     complaint: Callable[..., str], tmp_path: Path, model: str, words: str
 ) -> None:
-    assert words in complaint(*examine(tmp_path, model))
+    message = complaint(*examine(tmp_path, model))
+    assert words in message
+    assert "check input_scale" not in message  # no option of the command
     assert not (tmp_path / "exam" / "verdict.json").exists()
 
 
@@ -177,6 +187,10 @@ def test_a_missing_and_a_malformed_robot(complaint: Callable[..., str], tmp_path
     complaint(*examine(tmp_path, "good", robot="pandaa"))
     (tmp_path / "bad.urdf").write_text("<robot name='x'><link name='a'>")
     complaint(*examine(tmp_path, "good", robot=str(tmp_path / "bad.urdf")))
+
+
+def test_a_model_of_another_robot(complaint: Callable[..., str], tmp_path: Path) -> None:
+    assert "own robot" in complaint(*examine(tmp_path, "pendulum", robot="planar_3r"))
 
 
 def test_a_folder_of_something_else(

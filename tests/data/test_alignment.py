@@ -57,20 +57,20 @@ def test_a_recording_reports_its_delay_and_takes_it_out_when_told(tmp_path):
         columns = {"t": m.time, "f1": m.tau[:, 0], "f2": m.tau[:, 1]}
         columns |= {"q1": m.q[:, 0], "q2": m.q[:, 1]}
         pd.DataFrame(columns).to_csv(tmp_path / f"{k}.csv", index=False)
-    told = {
+    settings = {
         "folder": str(tmp_path),
         "train": ["0.csv", "1.csv"],
         "test": ["2.csv"],
         "columns": {"time": "t", "q": ["q1", "q2"], "tau": ["f1", "f2"]},
     }
     robot = kinematics.load("double_pendulum")
-    as_given = read(told, robot)
+    as_given = read(settings, robot)
     found = as_given.metadata["alignment"]
     assert found["clear"]
     assert found["delay"] == pytest.approx(0.015, abs=1e-3)
     assert "set recording.delay = 0.01" in as_given.metadata["processing"][-1]
-    told |= {"delay": found["delay"], "offset": found["offset"]}
-    mended = read(told, robot)
+    settings |= {"delay": found["delay"], "offset": found["offset"]}
+    mended = read(settings, robot)
     left = mended.metadata["alignment"]
     assert abs(left["delay"]) < 1e-3
     assert left["offset"] == pytest.approx([0.0, 0.0], abs=0.02)
@@ -86,12 +86,12 @@ def test_one_training_log_has_no_standard_errors_and_can_be_stored(tmp_path):
     columns = {"t": m.time, "f1": m.tau[:, 0], "f2": m.tau[:, 1]}
     columns |= {"q1": m.q[:, 0], "q2": m.q[:, 1]}
     pd.DataFrame(columns).to_csv(tmp_path / "only.csv", index=False)
-    told = {
+    settings = {
         "folder": str(tmp_path),
         "train": ["only.csv"],
         "columns": {"time": "t", "q": ["q1", "q2"], "tau": ["f1", "f2"]},
     }
-    data = read(told, kinematics.load("double_pendulum"))
+    data = read(settings, kinematics.load("double_pendulum"))
     stored = dataset.load(data.save(tmp_path / "data.h5"))
     assert stored.hash == data.hash
     found = stored.metadata["alignment"]
@@ -107,12 +107,12 @@ def test_a_log_shorter_than_the_widest_lag_is_read(tmp_path, n, estimated):
     columns = {"t": m.time, "f1": m.tau[:, 0], "f2": m.tau[:, 1]}
     columns |= {"q1": m.q[:, 0], "q2": m.q[:, 1]}
     pd.DataFrame(columns).to_csv(tmp_path / "short.csv", index=False)
-    told = {
+    settings = {
         "folder": str(tmp_path),
         "train": ["short.csv"],
         "columns": {"time": "t", "q": ["q1", "q2"], "tau": ["f1", "f2"]},
     }
-    data = read(told, kinematics.load("double_pendulum"))
+    data = read(settings, kinematics.load("double_pendulum"))
     assert ("alignment" in data.metadata) == estimated
     assert data.metadata["processing"][-1].startswith("time alignment: ")
 

@@ -111,8 +111,8 @@ def test_a_clock_in_another_unit_is_noticed(tmp_path, unit):
     plain = settings(tmp_path, "log.parquet", format="parquet")
     with pytest.raises(DatasetError, match=r"steps of .* s, too long .* recording.scale.time"):
         read_log("log.parquet", plain)
-    told = settings(tmp_path, "log.parquet", format="parquet", scale={"time": unit})
-    assert read_log("log.parquet", told).time == pytest.approx(TIME, abs=max(unit, 1e-6))
+    entry = settings(tmp_path, "log.parquet", format="parquet", scale={"time": unit})
+    assert read_log("log.parquet", entry).time == pytest.approx(TIME, abs=max(unit, 1e-6))
 
 
 def test_a_column_of_lists_is_refused(tmp_path):

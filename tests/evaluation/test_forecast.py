@@ -49,11 +49,11 @@ def test_the_truth_holds_to_the_end_and_a_wrong_model_does_not(robot: kinematics
     table, drawn = forecast.compare_forecasts(
         {"model": true, "law": weightless}, true, robot, REGION, starts=4, dt=0.02, seconds=1.0
     )
-    told = table["subjects"]
-    assert told["model"]["valid_time"] == pytest.approx(1.0)
-    assert told["model"]["energy_drift"] == 0
-    assert told["law"]["valid_time"] < 0.6
-    assert told["law"]["energy_drift"] > 0.1
+    subjects = table["subjects"]
+    assert subjects["model"]["valid_time"] == pytest.approx(1.0)
+    assert subjects["model"]["energy_drift"] == 0
+    assert subjects["law"]["valid_time"] < 0.6
+    assert subjects["law"]["energy_drift"] > 0.1
     assert table["reference_drift"] < 1e-5
     assert drawn["model_q"].shape == (51, robot.nq)
 
@@ -67,8 +67,11 @@ def test_the_rate_of_divergence_tells_unstable_from_stable() -> None:
         "unstable": lambda q, v, tau: q,
         "oscillator": lambda q, v, tau: -q,
     }.items():
-        path = forecast.forecast(dynamics, slide, batch.q, batch.v, dt=0.05, steps=200)
-        rates[name] = forecast.lyapunov_rate(dynamics, slide, path)
+        path, twin = (
+            forecast.forecast(dynamics, slide, batch.q, batch.v + away, dt=0.05, steps=200)
+            for away in (0.0, forecast.TWIN)
+        )
+        rates[name] = forecast.divergence_rate(slide, path, twin)
     assert rates["unstable"] == pytest.approx(1.0, abs=0.15)
     assert abs(rates["oscillator"]) < 0.1
 
@@ -80,9 +83,9 @@ def test_a_forecast_that_blows_up_fails_and_says_when(robot: kinematics.Robot) -
     table, drawn = forecast.compare_forecasts(
         {"model": blows_up}, simulator(robot), robot, REGION, starts=2, dt=0.02, seconds=0.4
     )
-    told = table["subjects"]["model"]
-    assert told["valid_time"] < 0.1
-    assert not math.isnan(told["valid_time_high"])
+    row = table["subjects"]["model"]
+    assert row["valid_time"] < 0.1
+    assert not math.isnan(row["valid_time_high"])
     assert drawn["model_away"][1, -1] == math.inf
 
 

@@ -182,13 +182,13 @@ def test_errors_are_told_in_the_region_and_outside() -> None:
         from_torch("steps", steps, kind="model"),
     ]
     reference = pinocchio.reference(robot)
-    told = time_ledger.errors(runners, reference, robot, REGION, samples=32)
-    assert [own.name for own in told] == ["wrong", "again"]
-    inside, twice, thrice = told[0].errors
+    errors = time_ledger.errors(runners, reference, robot, REGION, samples=32)
+    assert [own.name for own in errors] == ["wrong", "again"]
+    inside, twice, thrice = errors[0].errors
     assert inside == pytest.approx(0.01, rel=1e-6)
     assert twice == pytest.approx(1.01, rel=1e-6)
     assert thrice == pytest.approx(1.01, rel=1e-6)
-    assert told[1].errors == told[0].errors
+    assert errors[1].errors == errors[0].errors
 
 
 def test_the_line_up_names_everybody_once() -> None:
@@ -236,8 +236,8 @@ def test_a_runtime_without_a_fused_kernel_runs_the_plain_operators(
     model = models.build("mlp", 2, 2, {"width": 16, "depth": 1}).double()
     found = line_up.onnx_session(model, robot, torch.float64)
     q, v, tau = kinematics.random_state(robot, 5, seed=0)
-    given = {"q": q.numpy(), "v": v.numpy(), "tau": tau.numpy()}
-    torch.testing.assert_close(torch.from_numpy(found.run(None, given)[0]), model(q, v, tau))
+    inputs = {"q": q.numpy(), "v": v.numpy(), "tau": tau.numpy()}
+    torch.testing.assert_close(torch.from_numpy(found.run(None, inputs)[0]), model(q, v, tau))
     lacking.add(basic)
     assert line_up.onnx_session(model, robot, torch.float64) is None
 

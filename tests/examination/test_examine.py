@@ -271,8 +271,8 @@ def test_law_objects(pendulum, exact):
     ]
     values = dict(zip([*qs, *vs], [*q[0].tolist(), *v[0].tolist()], strict=True))
     expected = [float(f.subs(values)) for f in force]
-    given = [float(b.subs(values)) for b in law.bias]
-    np.testing.assert_allclose(given, expected, rtol=1e-7, atol=1e-8)
+    values_of_law = [float(b.subs(values)) for b in law.bias]
+    np.testing.assert_allclose(values_of_law, expected, rtol=1e-7, atol=1e-8)
     compiled = law.compile()
     np.testing.assert_allclose(
         compiled(q.numpy(), v.numpy(), tau.numpy()), law(q, v, tau), rtol=1e-9

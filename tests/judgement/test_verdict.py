@@ -119,6 +119,6 @@ def test_an_undetermined_verdict_is_told_by_its_closest_case_and_what_holds_it_b
     values |= {Name.RESOLUTION: 0.01}
     verdict = judge(values)
     assert verdict.answer == "undetermined"
-    told = in_words(verdict.answer, verdict.confidence, values)
-    assert told == "undetermined (closest: physics, held back by residual growth)"
+    text = in_words(verdict.answer, verdict.confidence, values)
+    assert text == "undetermined (closest: physics, held back by residual growth)"
     assert in_words("physics", 0.98, values) == "physics (confidence 0.98)"

@@ -18,7 +18,8 @@ ARM = """<mujoco>
     <geom type="capsule" fromto="0 0 0 .3 0 0" size=".02"/>
     <body pos=".3 0 0"><joint name="b" axis="0 1 0"/>
       <geom type="capsule" fromto="0 0 0 .2 0 0" size=".02"/></body></body></worldbody>
-  <tendon><fixed name="both"><joint joint="a" coef="1"/><joint joint="b" coef="-.5"/></fixed></tendon>
+  <tendon><fixed name="both">
+    <joint joint="a" coef="1"/><joint joint="b" coef="-.5"/></fixed></tendon>
   <actuator>{actuators}</actuator>
 </mujoco>"""
 ACTUATORS = {
@@ -98,7 +99,10 @@ def test_motors_written_by_hand():
         (lambda: Actuation.of("arms"), "lever arms"),
         (lambda: Actuation.of([[1.0, 0.0]], low=[1.0, 2.0]), "lever arms"),
         (lambda: Actuation.of([1.0, 1.0]).forces([1.0]), "2 controls"),
-        (lambda: kinematics.load("panda").replace(actuation=Actuation.of([1.0])), "an actuation of 7"),
+        (
+            lambda: kinematics.load("panda").replace(actuation=Actuation.of([1.0])),
+            "an actuation of 7",
+        ),
     ],
 )
 def test_what_is_no_actuation_is_refused_in_one_line(given, words):

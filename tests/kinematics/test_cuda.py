@@ -41,9 +41,9 @@ def same(found, expected, tolerance):
 
 def with_terms(robot):
     """The robot with every joint term."""
-    some = torch.linspace(0.1, 0.5, robot.nv, dtype=torch.float64)
+    values = torch.linspace(0.1, 0.5, robot.nv, dtype=torch.float64)
     return robot.replace(
-        armature=some, damping=some, friction=some, stiffness=some, spring_reference=-some
+        armature=values, damping=values, friction=values, stiffness=values, spring_reference=-values
     )
 
 
@@ -108,11 +108,11 @@ def test_gradients(robot):
 
     def slopes(robot, q, v, a):
         pi = robot.pi.clone().requires_grad_()
-        own = robot.replace(pi=pi)
+        with_pi = robot.replace(pi=pi)
         state = [x.clone().requires_grad_() for x in (q, v, a)]
         out = []
         for function in (kinematics.aba, kinematics.rnea):
-            value = function(own, *state).square().sum()
+            value = function(with_pi, *state).square().sum()
             first = torch.autograd.grad(value, [*state, pi], create_graph=True)
             out += first
             out += torch.autograd.grad(first[2].sum(), [state[0], pi])

@@ -55,9 +55,9 @@ def test_rollouts_and_gradients_stay_where_they_start(integrator):
 def test_whatever_drives_a_rollout_is_brought_to_the_state(torque):
     robot = kinematics.random_tree(2, seed=2, kinds=("revolute", "prismatic"))
     q, _, a = (x.to(device="meta") for x in kinematics.random_state(robot, 2))
-    given = {"none": None, "constant": a, "sequence": a.expand(1, 2, 2), "elsewhere": [0.1, 0.2]}
+    controls = {"none": None, "constant": a, "sequence": a.expand(1, 2, 2), "elsewhere": [0.1, 0.2]}
     path = kinematics.simulate(
-        robot, q, [0.0] * robot.nv, given[torque], 0.01, 1, "semi_implicit_euler"
+        robot, q, [0.0] * robot.nv, controls[torque], 0.01, 1, "semi_implicit_euler"
     )
     assert {x.device.type for x in vars(path).values()} == {"meta"}
 

@@ -80,8 +80,8 @@ def test_every_batch_element_may_have_its_own_parameters(robot):
     varied = robot.replace(pi=robot.pi * scales)
     found = everything(varied, q, v, a)
     for k in range(5):
-        own = robot.replace(pi=robot.pi * scales[k])
-        for name, value in everything(own, q[k], v[k], a[k]).items():
+        scaled = robot.replace(pi=robot.pi * scales[k])
+        for name, value in everything(scaled, q[k], v[k], a[k]).items():
             assert worst(found[name][k], value) < 1e-8, name
 
 
@@ -216,9 +216,11 @@ def test_symbols_run_through_the_same_recursions():
         q, v, a = (x[0] for x in kinematics.random_state(robot, 1))
         plain = everything(robot, q, v, a)
         disguised = everything(robot, *(disguise(x) for x in (q, v, a)))
-        own = everything(robot.replace(pi=disguise(robot.pi)), *(disguise(x) for x in (q, v, a)))
+        symbolic = everything(
+            robot.replace(pi=disguise(robot.pi)), *(disguise(x) for x in (q, v, a))
+        )
         for name, value in plain.items():
             if name == "centre":
                 continue
             assert worst(reveal(disguised[name]), value) < 1e-8, name
-            assert worst(reveal(own[name]), value) < 1e-8, name
+            assert worst(reveal(symbolic[name]), value) < 1e-8, name

@@ -38,11 +38,11 @@ def test_trials_are_stored_and_resumed(tmp_path):
     with pytest.raises(RuntimeError, match="cut short"):
         run_part(PART, tmp_path, [0], 1, lambda line: None)
     assert RUN == ["0-0", "0-1", "0-2"]
-    told = []
-    records = run_part(PART, tmp_path, [0], 1, told.append)
+    lines = []
+    records = run_part(PART, tmp_path, [0], 1, lines.append)
     assert RUN == ["0-0", "0-1", "0-2", "0-2"]
     assert [r["square"] for r in records] == [0, 1, 4]
-    assert told == ["squares: 2 of 3 trials are stored"]
+    assert lines == ["squares: 2 of 3 trials are stored"]
     path = write_report("laws", "Laws", tmp_path, {"squares": PART})
     assert "## Squares\n\n2 of 3 (66.7 %)" in path.read_text()
     assert "trials were run" not in path.read_text()  # none is missing

@@ -186,18 +186,18 @@ print([row.coefficients.tobytes().hex() for row in fit_rows(*state, tau)])
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_on_one_or_two_threads():
-    told = []
+    printed = []
     for threads in ("1", "2"):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = os.environ | dict.fromkeys(names, threads)
-        told.append(
+        printed.append(
             subprocess.run(
                 [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True,
                 env=environment, cwd=Path(__file__).parents[2],
             ).stdout
         )  # fmt: skip
-    assert told[0] == told[1]
-    assert told[0].count("\n") == 5
+    assert printed[0] == printed[1]
+    assert printed[0].count("\n") == 5
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ def law(robot, *shapes):
 
 def test_rigid_bodies_have_a_lagrangian():
     for robot in (arm("planar", 3, 1), arm("spatial", 2, 5)):
-        told = conditions(lambda *x, r=robot: kinematics.aba(r, *x), *motions(robot.nv))
-        assert told.exists, str(told)
+        misfits = conditions(lambda *x, r=robot: kinematics.aba(r, *x), *motions(robot.nv))
+        assert misfits.exists, str(misfits)
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_rigid_bodies_have_a_lagrangian():
     ],
 )
 def test_offenders_break_the_condition_that_is_theirs(robot, shape, broken):
-    told = conditions(law(robot, shape), *motions(2))
-    assert not told.exists
-    assert getattr(told, broken) > 1e-2
-    assert "no Lagrangian" in str(told)
+    misfits = conditions(law(robot, shape), *motions(2))
+    assert not misfits.exists
+    assert getattr(misfits, broken) > 1e-2
+    assert "no Lagrangian" in str(misfits)
 
 
 Q, V, A = S["q"], S["v"], S["a"]

@@ -11,9 +11,11 @@ import torch
 
 import kinematics
 from discover.laws import RigidBodyLaw, from_dict
+from discover.laws.export.formulas import derive
 from discover.laws.export.latex import WIDE, aligned, equation, width
 from discover.laws.expressions import parse_expression, to_torch
 from discover.laws.extensions.terms import Term, symbols
+from kinematics.robot.tree import build
 
 S = symbols(3)
 
@@ -82,14 +84,14 @@ print(hashlib.sha256(json.dumps(law.to_dict(), sort_keys=True).encode()).hexdige
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_on_one_or_two_threads():
-    told = [
+    printed = [
         subprocess.run(
             [sys.executable, "-c", SCRIPT, threads], capture_output=True, text=True, check=True
         ).stdout
         for threads in ("1", "2")
     ]
-    assert told[0] == told[1]
-    assert len(told[0].strip()) == 64
+    assert printed[0] == printed[1]
+    assert len(printed[0].strip()) == 64
 
 
 @pytest.mark.parametrize(("kinds", "flat"), [(("prismatic",), True), (("revolute",), False)])
@@ -102,3 +104,37 @@ def test_formulas_of_larger_robots_are_flat_where_their_programs_are_short(kinds
         at = dict.fromkeys(law.symbols["q"], 0.0)
         H = torch.tensor(sympy.matrix2numpy(law.mass_matrix.subs(at)).astype(float))
         torch.testing.assert_close(H, kinematics.crba(robot, q))
+
+
+def four_pendulums():
+    """Four hinges side by side on one base: many angles, few products."""
+    one = kinematics.load("double_pendulum")
+    return build(
+        "four",
+        kinds=["revolute"] * 4,
+        parents=[-1] * 4,
+        tree_rotation=one.tree_rotation[0].expand(4, 3, 3).numpy(),
+        tree_offset=torch.zeros(4, 3).numpy(),
+        axes=one.axes[0].expand(4, 3).numpy(),
+        pi=one.pi[0].expand(4, 10).numpy(),
+    )
+
+
+@pytest.mark.parametrize("name", ["planar_branched", "spatial", "joint terms", "four"])
+def test_flat_bias_by_lagranges_equations_is_the_recursions(name):
+    if name == "spatial":
+        robot = kinematics.random_tree(3, branching=0.0, seed=0, kinds=("revolute",))
+    elif name == "joint terms":
+        robot = kinematics.load("planar_3r")
+        terms = ("armature", "damping", "friction", "stiffness", "spring_reference")
+        robot = robot.replace(
+            **{x: torch.arange(3, dtype=torch.float64) + k for k, x in enumerate(terms)}
+        )
+    else:
+        robot = four_pendulums() if name == "four" else kinematics.load(name)
+    held = derive(robot)
+    assert not held.intermediates
+    q, v = torch.randn(2, 4, robot.nv, dtype=torch.float64)
+    names = [*held.symbols["q"], *held.symbols["v"]]
+    rows = to_torch([*held.bias], names)(*q.unbind(-1), *v.unbind(-1))
+    torch.testing.assert_close(torch.stack(rows, -1), kinematics.bias(robot, q, v))

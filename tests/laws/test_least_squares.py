@@ -1,5 +1,7 @@
 """Least squares by reduction, and fits that begin from one start where one is enough."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -72,7 +74,7 @@ def test_one_start_that_is_near_ends_where_two_do(seed):
     term = next(t for t in library(robot) if t.name == f"quadratic drag, joint {robot.nv}")
     family = plain.family.with_terms([term])
     start = torch.cat([plain.theta, plain.theta.new_zeros(1)])
-    problem = _Problem(family, answers, plain.scale, None, None)
+    problem = _Problem(family, answers, plain.scale, None)
     one = problem.minimise(start)
     assert problem.near(one.x), "the case is one of those in which one start is taken"
     two = problem.minimise(problem.inverse_dynamics(None))
@@ -117,3 +119,41 @@ def test_a_direction_that_no_row_shows_is_left_alone(rounding):
     A[:, 5] = A[:, 4] * (1.0 + rounding * torch.linspace(-1, 1, len(A), dtype=A.dtype))
     x = torch.from_numpy(numerics.levenberg_step(A.numpy(), -b.numpy())(0.0))
     assert float((x[4] - x[5]).abs()) < 1e-3 * float(x.norm())
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_rows_that_are_not_finite_count_nothing(value):
+    A, b = matrix(decades=1.0)
+    broken = A.clone()
+    broken[7, 2] = value
+    rest = torch.arange(len(A)) != 7
+    expected = numerics.least_squares(A[rest], b[rest])
+    torch.testing.assert_close(numerics.least_squares(broken, b), expected)
+    torch.testing.assert_close(
+        numerics.unscaled_covariance(broken), numerics.unscaled_covariance(A[rest])
+    )
+    step = numerics.levenberg_step(broken.numpy(), -b.numpy())(0.0)
+    torch.testing.assert_close(torch.from_numpy(step), expected)
+    plain = numerics.plain_least_squares(broken.numpy(), b.numpy())
+    torch.testing.assert_close(torch.from_numpy(plain), expected)
+    assert bool(torch.isfinite(numerics.orthonormal(broken)).all())
+    assert numerics.finite_rows(A) is A
+
+
+def test_no_decomposition_fails():
+    """Whatever a candidate makes of the answers, its fit comes to an end; its error tells."""
+    for fill in (0.0, 1e-320, 1e200, 1e308, math.nan, math.inf):
+        A = torch.full((9, 3), fill, dtype=torch.float64)
+        b = torch.ones(9, dtype=torch.float64)
+        numerics.least_squares(A, b)
+        numerics.unscaled_covariance(A)
+        numerics.orthonormal(A)
+        numerics.svd(A)
+        numerics.eigh(A.T @ A)
+        numerics.pinv(A.reshape(3, 3, 3))
+        numerics.solve_or_zero(A.reshape(3, 3, 3), A.reshape(3, 3, 3))
+        numerics.levenberg_step(A.numpy(), b.numpy())(0.0)
+        numerics.project(A.numpy(), b.numpy(), 1e-12)
+        assert not numerics.definite(A.reshape(3, 3, 3))
+    nowhere = numerics.project(np.ones((4, 1)), np.array([1.0, np.nan, 1.0, 1.0]), 1e-12)
+    assert not np.isfinite(nowhere.residual).all()

@@ -6,7 +6,7 @@ import sympy
 import torch
 
 import kinematics
-from discover.laws import RigidBodyLaw
+from discover.laws import ConstantLaw, RigidBodyLaw
 from discover.laws.expressions import parse_expression
 from discover.laws.extensions.tabulated import Table
 from discover.laws.extensions.terms import Term, symbols
@@ -40,6 +40,16 @@ def test_sympy_and_back(law):
     assert [sympy.simplify(a - b) for a, b in zip(columns, once_more, strict=True)] == [
         sympy.zeros(2, 1)
     ] * 2
+
+
+def test_whole_numbers_are_states_too(law):
+    whole = torch.tensor([[1, 2], [-1, 0]])
+    for one in (law, ConstantLaw(values=(1.0, 2.0))):
+        expected = one(*[whole.double()] * 3)
+        for given in (whole, whole.numpy(), whole.int()):
+            torch.testing.assert_close(one(given, given, given), expected)
+        mixed = one(whole, whole.float(), whole)
+        assert mixed.dtype == torch.float32
 
 
 def test_the_torch_text_answers_as_the_law(law):

@@ -36,18 +36,18 @@ def alone():
 
 def test_all_stages_follow_from_the_black_box_alone(alone):
     robot, order, model, exam = alone
-    told = exam.account
+    account = exam.account
     assert exam.verdict == "physics"
-    assert told.good
-    assert told.equals
-    assert told.described is None
+    assert account.good
+    assert account.equals
+    assert account.described is None
     back = [order.index(i) for i in range(4)]
     names = [f"q{back[i] + 1}" for i in range(4)]  # the model's names of the robot's joints
-    seen = {told.skeleton.names[j]: p for j, p in enumerate(told.skeleton.parents)}
+    parents = {account.skeleton.names[j]: p for j, p in enumerate(account.skeleton.parents)}
     for i, p in enumerate(robot.parents):
-        found = seen[names[i]]
+        found = parents[names[i]]
         assert (found < 0) == (p < 0)
-        assert p < 0 or told.skeleton.names[found] == names[p]
+        assert p < 0 or account.skeleton.names[found] == names[p]
     generator = torch.Generator().manual_seed(4)
     states = [3 * torch.rand(50, 4, generator=generator).double() - 1.5 for _ in range(3)]
     carried = [int(n[1:]) - 1 for n in exam.law.robot.joint_names]
@@ -62,9 +62,9 @@ def test_the_report_draws_what_was_found(alone, tmp_path):
     exam.save(tmp_path)
     for name in ("trees", "joints", "zeros"):
         assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 5000
-    told = (tmp_path / "report.md").read_text()
+    text = (tmp_path / "report.md").read_text()
     for words in ("## Structure", "outward, from the base", "The prediction holds", "cheapest"):
-        assert words in told
+        assert words in text
     again = discover.load(tmp_path)
     assert again.account.to_dict() == exam.account.to_dict()
     _, banner = prepare(tmp_path)
@@ -90,15 +90,15 @@ def _seen(robot, seed=0):
 
 def test_differences_are_named():
     robot = kinematics.random_tree(5, branching=0.0, seed=1, kinds=("revolute",))
-    seen = _seen(robot)
-    assert not any(compare(seen, seen, 1e-6).differs)
-    hung = replace(seen, parents=(-1, 0, 0, 2, 3), turning=(True, True, True, False, True))
-    found = compare(hung, seen, 1e-6)
+    skeleton = _seen(robot)
+    assert not any(compare(skeleton, skeleton, 1e-6).differs)
+    hung = replace(skeleton, parents=(-1, 0, 0, 2, 3), turning=(True, True, True, False, True))
+    found = compare(hung, skeleton, 1e-6)
     assert found.differs == ((), (), ("parent",), ("kind",), ())
     assert "the description hangs it on joint1" in found.sentences[0]
-    points = seen.points.copy()
+    points = skeleton.points.copy()
     points[4] += 0.1
-    assert compare(replace(seen, points=points), seen, 1e-6).differs[4] == ("length",)
+    assert compare(replace(skeleton, points=points), skeleton, 1e-6).differs[4] == ("length",)
 
 
 def test_what_no_torque_shows_is_taken_from_the_other():
@@ -113,8 +113,8 @@ def test_drawings_of_two_to_eighteen_joints(joints):
     robot = kinematics.random_tree(joints, branching=0.5, seed=2)
     record = _seen(robot).to_dict()
     figure = tree_figures.trees(record, record, [("parent",)] + [()] * (joints - 1))
-    told = [t.get_text() for panel in figure.axes for t in panel.texts]
-    assert all(told.count(name) == 2 for name in robot.joint_names)
+    labels = [t.get_text() for panel in figure.axes for t in panel.texts]
+    assert all(labels.count(name) == 2 for name in robot.joint_names)
     width, height = figure.get_size_inches()
     assert width <= 16
     assert height <= 12
@@ -129,18 +129,18 @@ def test_an_account_is_kept_whole(alone):
 
 def test_factors_of_a_noisy_matrix_are_positive_and_keep_the_zeros():
     robot = kinematics.random_tree(5, branching=0.7, seed=4)
-    asked = sampler(black_box(robot, noise="a", level=0.05), 5)
-    seen = asked.at(asked.draw(6), replicates=4)
-    L, D, missed = positive_factors(seen.H, seen.H_deviation, robot.parents)
+    source = sampler(black_box(robot, noise="a", level=0.05), 5)
+    dynamics = source.at(source.draw(6), replicates=4)
+    L, D, missed = positive_factors(dynamics.H, dynamics.H_deviation, robot.parents)
     assert (D > 0).all()
     _, lower = pattern_of(robot.parents)
     assert not L[:, ~lower].any()
     again = np.einsum("nki,nk,nkj->nij", L, D, L)
-    exact = kinematics.crba(robot, torch.from_numpy(seen.q)).numpy()
+    exact = kinematics.crba(robot, torch.from_numpy(dynamics.q)).numpy()
     size = np.sqrt(np.einsum("nii->ni", exact))
-    apart = [np.abs(H - exact) / size[:, :, None] / size[:, None] for H in (again, seen.H)]
+    apart = [np.abs(H - exact) / size[:, :, None] / size[:, None] for H in (again, dynamics.H)]
     assert apart[0].mean() < apart[1].mean()  # the zeros that are known help
     assert 0.2 < missed.mean() < 3
     wrong = (-1, 0, 0, 0, 0)
     assert wrong != robot.parents
-    assert positive_factors(seen.H, seen.H_deviation, wrong)[2].mean() > 3 * missed.mean()
+    assert positive_factors(dynamics.H, dynamics.H_deviation, wrong)[2].mean() > 3 * missed.mean()

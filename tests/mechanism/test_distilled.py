@@ -35,7 +35,7 @@ def test_what_is_mechanics_and_what_is_not(tmp_path):
     assert rows[0]["H error"] < 1e-9 < rows[1]["H error"]
     assert "accepted as equivalent" in sentence(rows[0])
     assert "no recursion is accepted" in sentence(rows[1])
-    told = report(rows, tmp_path)
+    text = report(rows, tmp_path)
     assert (tmp_path / "figures" / "double_pendulum.png").exists()
-    assert "| simulator | what was inferred | **yes** |" in told
-    assert "| bent | what was inferred | no |" in told
+    assert "| simulator | what was inferred | **yes** |" in text
+    assert "| bent | what was inferred | no |" in text

@@ -163,6 +163,6 @@ def test_an_altered_recursion_is_no_rigid_body_and_still_runs_forward():
     assert is_rigid_body(found)
     half = found.__class__(**{**vars(found), "coefficients": 0.5 * found.coefficients})
     assert not is_rigid_body(half)
-    told = derive_forward(robot, half)
-    assert "columns of H" in told.text
-    assert list(told.operations) == ["this one"]
+    program = derive_forward(robot, half)
+    assert "columns of H" in program.text
+    assert list(program.operations) == ["this one"]

@@ -76,10 +76,10 @@ def test_a_model_in_narrow_numbers_has_a_geometry(name):
 
 def test_gauge_moves_change_no_answer():
     robot = kinematics.random_tree(4, branching=0.3, seed=1)
-    asked = sampler(black_box(robot), 4)
-    reference = asked.draw(1)[0]
+    source = sampler(black_box(robot), 4)
+    reference = source.draw(1)[0]
     tree, screws = screws_in(robot, range(4), reference)
-    problem = Problem.of(tree, asked.at(asked.draw(30)), whitened=False)
+    problem = Problem.of(tree, source.at(source.draw(30)), whitened=False)
 
     def left(s):
         return float(np.sqrt(np.mean(problem.project(s).residual ** 2)))
@@ -117,10 +117,10 @@ def test_under_noise_predictions_err_as_their_covariance_says(number):
 
 def test_a_tree_with_wrong_parents_does_not_fit():
     robot = kinematics.random_tree(4, branching=0.0, seed=1, kinds=("revolute",))
-    asked = sampler(black_box(robot), 4)
-    tree, screws = screws_in(robot, range(4), asked.draw(1)[0])
+    source = sampler(black_box(robot), 4)
+    tree, screws = screws_in(robot, range(4), source.draw(1)[0])
     wrong = ScrewTree(parents=(-1, 0, 1, 1), turning=tree.turning, reference=tree.reference)
-    problem = Problem.of(wrong, asked.at(asked.draw(30)), whitened=False)
+    problem = Problem.of(wrong, source.at(source.draw(30)), whitened=False)
     assert np.sqrt(np.mean(problem.project(screws).residual ** 2)) > 1e-3
 
 

@@ -48,19 +48,19 @@ def test_two_robots_that_answer_the_same_differ_in_what_is_called_free():
     assert relative_error(kinematics.aba(one, *states), kinematics.aba(other, *states)) < 1e-12
     found = infer_robot(BlackBox(black_box(one), 3, 3), REGION)
     assert found.geometry.good
-    told = {(m.joint, m.quantity): m for m in found.geometry.measures}
-    free = {key for key, m in told.items() if m.free}
+    measures = {(m.joint, m.quantity): m for m in found.geometry.measures}
+    free = {key for key, m in measures.items() if m.free}
     assert {(2, "distance"), (2, "offset")} == free
-    assert all(m.deviation < 1e-8 for key, m in told.items() if key not in free)
+    assert all(m.deviation < 1e-8 for key, m in measures.items() if key not in free)
     assert any("distance between the axes of q3 and q2" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_called_known_is_right(seed):
     robot = kinematics.random_tree(4, branching=0.4, seed=seed)
-    asked = sampler(black_box(robot), 4)
-    tree, screws = screws_in(robot, range(4), asked.draw(1)[0])
-    problem = Problem.of(tree, asked.at(asked.draw(30)), whitened=False)
+    source = sampler(black_box(robot), 4)
+    tree, screws = screws_in(robot, range(4), source.draw(1)[0])
+    problem = Problem.of(tree, source.at(source.draw(30)), whitened=False)
     true = measures(problem, tree.unit(screws), problem.parameters(screws))
     found = infer_robot(BlackBox(black_box(robot), 4, 4), REGION)
     assert found.tree.parents == parents_in(robot, range(4))
@@ -74,12 +74,12 @@ def test_under_noise_errors_are_what_deviations_say():
     robot = kinematics.load("planar_3r")
     found = infer_robot(BlackBox(black_box(robot, noise="tau"), 3, 3), REGION)
     assert found.geometry.good
-    told = [m for m in found.geometry.measures if m.quantity == "distance" and not m.free]
+    measures = [m for m in found.geometry.measures if m.quantity == "distance" and not m.free]
     true = robot.tree_offset.norm(dim=1)[1:].numpy()
-    off = [abs(m.value - true[m.joint - 1]) / m.deviation for m in told]
-    assert len(told) == 2
+    off = [abs(m.value - true[m.joint - 1]) / m.deviation for m in measures]
+    assert len(measures) == 2
     assert max(off) < 4
-    assert min(m.deviation for m in told) > 1e-6
+    assert min(m.deviation for m in measures) > 1e-6
 
 
 @pytest.mark.slow
@@ -124,10 +124,10 @@ def test_a_plane_of_hinges_may_lean_and_its_tilt_is_told_as_free():
     states = kinematics.random_state(robot, 50, seed=2)
     assert relative_error(kinematics.rnea(other, *states), kinematics.rnea(robot, *states)) < 1e-12
     found = infer_robot(BlackBox(black_box(robot), 2, 2), REGION)
-    told = {(m.joint, m.quantity): m for m in found.geometry.measures}
-    assert told[0, "angle"].free
-    assert not told[1, "angle"].free
-    assert told[1, "distance"].deviation < 1e-8  # of a plane that stands upright
+    measures = {(m.joint, m.quantity): m for m in found.geometry.measures}
+    assert measures[0, "angle"].free
+    assert not measures[1, "angle"].free
+    assert measures[1, "distance"].deviation < 1e-8  # of a plane that stands upright
 
 
 def test_where_a_rotor_could_make_up_for_an_angle_it_says_so():

@@ -33,9 +33,9 @@ def test_steps_of_runge_and_kutta_are_physics():
 
 def infer_once(model) -> int:
     """How many questions one inference asks."""
-    asked = BlackBox(model, 2, 2, outputs="next_state", dt=DT)
-    infer_robot(asked, discover.Region(q=1.0, v=1.0, tau=1.0).resolve(2))
-    return asked.queries
+    blackbox = BlackBox(model, 2, 2, outputs="next_state", dt=DT)
+    infer_robot(blackbox, discover.Region(q=1.0, v=1.0, tau=1.0).resolve(2))
+    return blackbox.queries
 
 
 def test_what_does_not_step_a_law_is_left_as_it_is():
@@ -44,7 +44,7 @@ def test_what_does_not_step_a_law_is_left_as_it_is():
     def model(q, v, tau):
         return q + DT * v, v + DT * torch.randn(v.shape, generator=generator).double()
 
-    asked = BlackBox(model, 2, 2, outputs="next_state", dt=DT)
-    found = infer_robot_from_steps(asked, discover.Region(q=1.0, v=1.0, tau=1.0).resolve(2))
+    blackbox = BlackBox(model, 2, 2, outputs="next_state", dt=DT)
+    found = infer_robot_from_steps(blackbox, discover.Region(q=1.0, v=1.0, tau=1.0).resolve(2))
     assert found.tree.noise > 0.5
-    assert asked.queries == infer_once(model)
+    assert blackbox.queries == infer_once(model)

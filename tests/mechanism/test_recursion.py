@@ -10,13 +10,14 @@ from black_boxes import black_box, sampler
 import discover
 import kinematics
 from discover.blackbox.contract import relative_error
-from discover.mechanism.factorisation import factor_program, factors, sparsity
+from discover.mechanism.factorisation import factors, sparsity
 from discover.mechanism.geometry.robots import screw_tree
 from discover.mechanism.recursion.derivation import is_rigid_body
 from discover.mechanism.recursion.grammar import SOURCES, Block, Samples, carried, joint, product
-from discover.mechanism.recursion.passes import compile_recursion, torch_dynamics, trace_recursion
+from discover.mechanism.recursion.passes import trace_recursion
 from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.search import search
+from kinematics.programs import compile_trace
 from tests.bench.mechanism import black_boxes as impostors
 
 TWIST = carried(joint("v"), 1)
@@ -25,8 +26,8 @@ CORIOLIS = Block("inertia", (carried(product(TWIST, joint("v")), 1),), 1)
 
 
 def _found(robot, model=None, seed=0):
-    asked = sampler(model or black_box(robot), robot.nv, seed=seed)
-    return search(asked, *screw_tree(robot, np.zeros(robot.nv)))
+    source = sampler(model or black_box(robot), robot.nv, seed=seed)
+    return search(source, *screw_tree(robot, np.zeros(robot.nv)))
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,10 @@ def branched():
 def _states(nv):
     generator = torch.Generator().manual_seed(2)
     return [2 * torch.randn(20, nv, generator=generator).double() for _ in range(3)]
+
+
+def _accelerations(recursion, *states):
+    return torch.from_numpy(trace_recursion(recursion).numpy()(*(x.numpy() for x in states)))
 
 
 def test_the_simulators_recursion_comes_out_of_a_million_programs(branched):
@@ -60,17 +65,17 @@ def test_what_joints_have_beside_their_bodies_comes_out(fields):
     robot = kinematics.random_tree(4, branching=0.5, seed=3).replace(**numbers)
     found = _found(robot)
     assert found.equivalent
-    assert {own.block.form for own in found.scalar_terms} == {OWN[name] for name in fields}
+    assert {term.block.form for term in found.scalar_terms} == {OWN[name] for name in fields}
     assert set(found.velocity) == {GYROSCOPIC, CORIOLIS}
     q, v, tau = _states(robot.nv)
     exact = kinematics.aba(robot, q, v, tau)
-    assert relative_error(torch_dynamics(found, q, v, tau), exact) < 1e-9
-    for own in found.scalar_terms:
-        assert own.block == Block(own.block.form, (joint(SOURCES[own.block.form]),), 0)
-        if own.block.form != "rotor":  # those of bodies that turn with them are in the bodies
-            told = own.numbers * (found.screws**2).sum(-1)
-            (name,) = (n for n in fields if OWN[n] == own.block.form)
-            assert np.abs(told - numbers[name].numpy()).max() < 1e-9
+    assert relative_error(_accelerations(found, q, v, tau), exact) < 1e-9
+    for term in found.scalar_terms:
+        assert term.block == Block(term.block.form, (joint(SOURCES[term.block.form]),), 0)
+        if term.block.form != "rotor":  # those of bodies that turn with them are in the bodies
+            numbers_of_term = term.numbers * (found.screws**2).sum(-1)
+            (name,) = (n for n in fields if OWN[n] == term.block.form)
+            assert np.abs(numbers_of_term - numbers[name].numpy()).max() < 1e-9
     assert is_rigid_body(found)
 
 
@@ -89,15 +94,15 @@ def test_a_mechanism_with_rotors_is_inferred_with_its_forward_program():
 
 def test_the_program_reads_runs_and_compiles(branched):
     robot, found = branched
-    told = pretty_print(found)
-    assert "outward" in told
-    assert "×* I" in told
+    text = pretty_print(found)
+    assert "outward" in text
+    assert "×* I" in text
     q, v, tau = _states(robot.nv)
     exact = kinematics.aba(robot, q, v, tau)
-    assert relative_error(torch_dynamics(found, q, v, tau), exact) < 1e-9
+    assert relative_error(_accelerations(found, q, v, tau), exact) < 1e-9
     forces = trace_recursion(found, "rnea").numpy()(*(x.numpy() for x in (q, v, tau)))
     assert relative_error(torch.from_numpy(forces), kinematics.rnea(robot, q, v, tau)) < 1e-9
-    compiled = compile_recursion(found)(*(x.numpy() for x in (q, v, tau)))
+    compiled = compile_trace(trace_recursion(found))(*(x.numpy() for x in (q, v, tau)))
     assert relative_error(torch.as_tensor(compiled), exact) < 1e-9
 
 
@@ -123,11 +128,11 @@ def test_an_altered_recursion_comes_out_altered(coriolis, gyroscopic):
     robot = kinematics.random_tree(3, branching=0.0, seed=7, kinds=("revolute",))
     found = _found(robot, _altered(robot, coriolis, gyroscopic))
     assert found.equivalent
-    told = dict(zip(found.velocity, found.coefficients.tolist(), strict=True))
+    coefficients = dict(zip(found.velocity, found.coefficients.tolist(), strict=True))
     if coriolis:
-        assert told[CORIOLIS] == pytest.approx(coriolis, abs=1e-4)
-    assert told[GYROSCOPIC] == pytest.approx(gyroscopic, abs=1e-4)
-    assert len(told) == (coriolis != 0) + 1
+        assert coefficients[CORIOLIS] == pytest.approx(coriolis, abs=1e-4)
+    assert coefficients[GYROSCOPIC] == pytest.approx(gyroscopic, abs=1e-4)
+    assert len(coefficients) == (coriolis != 0) + 1
 
 
 def test_a_wrong_tree_and_a_table_hold_to_no_recursion():
@@ -150,37 +155,27 @@ def test_a_wrong_tree_and_a_table_hold_to_no_recursion():
 def test_what_repeats_itself_is_not_let_off_as_noise():
     robot = kinematics.load("double_pendulum")
     for model in (impostors.table(robot, 1000), impostors.network(robot, 1000, seconds=1.0)):
-        asked = sampler(model, 2)
-        assert asked.noisy
-        assert not asked.excused
-        assert not search(asked, *screw_tree(robot, np.zeros(2))).equivalent
+        source = sampler(model, 2)
+        assert source.noisy
+        assert not source.excused
+        assert not search(source, *screw_tree(robot, np.zeros(2))).equivalent
     assert sampler(black_box(robot, noise="tau"), 2).excused
     assert sampler(black_box(robot, noise="a"), 2).excused
 
 
 def test_factors_keep_the_trees_zeros():
     robot = kinematics.random_tree(6, branching=0.7, seed=4)
-    asked = sampler(black_box(robot), 6)
-    seen = asked.at(asked.draw(10))
-    L, D = factors(seen.H, robot.parents)
+    source = sampler(black_box(robot), 6)
+    dynamics = source.at(source.draw(10))
+    L, D = factors(dynamics.H, robot.parents)
     again = np.einsum("nki,nk,nkj->nij", L, D, L)
-    assert np.abs(again - seen.H).max() < 1e-10
-    assert sparsity(seen, robot.parents).zeros > 0
-    assert sparsity(seen, robot.parents).violation < 1e-10
+    assert np.abs(again - dynamics.H).max() < 1e-10
+    assert sparsity(dynamics, robot.parents).zeros > 0
+    assert sparsity(dynamics, robot.parents).violation < 1e-10
     chain = [-1, *range(5)]
     wrong = [-1, 0, 0, 0, 0, 0]
-    assert sparsity(seen, chain).zeros == 0
-    assert sparsity(seen, wrong).violation > 1e-3
-
-
-def test_the_factors_as_a_program():
-    robot = kinematics.random_tree(3, branching=0.5, seed=4)
-    program = factor_program(robot)
-    q = np.random.default_rng(0).normal(size=(5, 3))
-    _, D = factors(kinematics.crba(robot, torch.from_numpy(q)).numpy(), robot.parents)
-    out = program.numpy()(q)
-    assert np.abs(out[:, -3:] - D).max() < 1e-10
-    assert program.sympy().outputs is not None
+    assert sparsity(dynamics, chain).zeros == 0
+    assert sparsity(dynamics, wrong).violation > 1e-3
 
 
 def test_an_examination_without_a_robot_tells_the_program():

@@ -39,10 +39,10 @@ def test_trials_are_listed_once_and_reports_come_from_records(tmp_path, monkeypa
         name="trees", title=part.title, trials=lambda seeds: two, run=part.run, report=part.report
     )
     monkeypatch.setattr(trials, "collect", lambda modules: {"trees": small})
-    told = []
-    mechanism.main(tmp_path, told.append)
-    mechanism.main(tmp_path, told.append)
-    assert any("2 of 2 trials are stored" in line for line in told)
+    lines = []
+    mechanism.main(tmp_path, lines.append)
+    mechanism.main(tmp_path, lines.append)
+    assert any("2 of 2 trials are stored" in line for line in lines)
     assert "1 of 1 (100.0 %)" in (tmp_path / "report.md").read_text()
 
 

@@ -75,8 +75,8 @@ def exported(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(exported) -> dict[str, torch.Tensor]:
-    told = json.loads((exported / "answers.json").read_text())
-    return {name: torch.tensor(x) for name, x in told.items()}
+    answers = json.loads((exported / "answers.json").read_text())
+    return {name: torch.tensor(x) for name, x in answers.items()}
 
 
 @pytest.mark.parametrize("name", ["net.pt2", "net.pt", "net.onnx", "fixed.pt2"])
@@ -106,7 +106,7 @@ def test_wrong_declarations_are_caught(exported, tmp_path):
         "look like next states": ("step.pt2", {"outputs": "increment", "dt": 0.02}),
         "columns": ("net.pt2", {"outputs": "next_state", "dt": 0.02}),
         "not declared; give nv": ("net.pt2", {"nv": None}),
-        "check order, joined, nq and nv": ("net.pt2", {"nv": 3}),
+        "give the model's own robot": ("net.pt2", {"nv": 3}),
         "names its inputs q, v, tau": ("net.onnx", {"order": ("tau", "q", "v")}),
         "declared is one joined": ("net.onnx", {"joined": True}),
         "did you mean 'outputs'": ("net.pt2", {"output": "acceleration"}),
@@ -139,7 +139,7 @@ def factory(folder: Path, body: str) -> str:
         ("def build():\n    return lambda q, v, tau: v + 0.01 * (tau - q)", "next velocities"),
         ("def build():\n    return lambda q, v, tau: 'none'", "expected tensors"),
         ("def build():\n    return lambda x, y: y", "declare their order"),
-        ("def build():\n    return lambda *given: given[3]", "check order"),
+        ("def build():\n    return lambda *given: given[3]", "declare order"),
     ],
 )
 def test_sanity_pass_names_what_is_wrong(tmp_path, body, message):

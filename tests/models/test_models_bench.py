@@ -110,9 +110,9 @@ def test_the_published_tasks_are_measured_and_told(monkeypatch, tmp_path):
     monkeypatch.setattr(pendulum_energy, "SECONDS", 0.3)
     published.main(out=tmp_path, say=lambda line: None, budget=0.3)
     kept = read_json(tmp_path / "records" / "measured.json")
-    told = kept["swinging.mlp"]
-    assert told["own"] < 1e-6
-    assert told["energy_error"] > told["own"]
+    record = kept["swinging.mlp"]
+    assert record["own"] < 1e-6
+    assert record["energy_error"] > record["own"]
     assert kept["characters.delan"]["budget"] == 0.3
     report = (tmp_path / "report.md").read_text()
     assert "0.0736" in report
@@ -131,8 +131,8 @@ def test_the_energy_error_is_that_of_the_truth():
     from discover.evaluation import forecast
 
     path = forecast.forecast(falling_up, robot, start, zero, dt=0.01, steps=100)
-    own = forecast.forecast(
+    truth = forecast.forecast(
         lambda q, v, tau: kinematics.aba(robot, q, v, tau), robot, start, zero, dt=0.01, steps=100
     )
-    assert pendulum_energy.energy_error(own) < 1e-5
+    assert pendulum_energy.energy_error(truth) < 1e-5
     assert pendulum_energy.energy_error(path) > 1e-2

@@ -49,8 +49,8 @@ def test_learns_there_and_comes_home(kind, tmp_path):
     assert {x.device.type for x in model.state_dict().values()} == {"cpu"}
     back = models.load(tmp_path / "model.safetensors")
     part = data.part("validation")
-    asked = (part.q, part.v, part.tau)
-    assert torch.equal(flat(model(*asked)), flat(back(*asked)))
+    states = (part.q, part.v, part.tau)
+    assert torch.equal(flat(model(*states)), flat(back(*states)))
 
 
 @pytest.mark.parametrize("kind", sorted(models.FAMILIES))

@@ -124,16 +124,16 @@ def test_an_exported_model_gets_the_verdict_and_the_law_of_its_module(
     said |= {"region": exported / "region.toml", "out": tmp_path / "exam"}
     status = cli.main(["examine", *(f"--{key}={value}" for key, value in said.items())])
     assert status == 0
-    told = json.loads((tmp_path / "exam" / "verdict.json").read_text())
+    record = json.loads((tmp_path / "exam" / "verdict.json").read_text())
     own = in_python[name]
-    assert told["verdict"] == own.verdict
-    assert told["confidence"] == pytest.approx(own.confidence, abs=0.02)
+    assert record["verdict"] == own.verdict
+    assert record["confidence"] == pytest.approx(own.confidence, abs=0.02)
     if (suffix, name) != ("onnx", "net"):  # there the other runtime's rounding may ask one more
-        assert told["queries"] == own.queries
+        assert record["queries"] == own.queries
     law = discover.load(tmp_path / "exam").law
     assert (law is None) == (own.law is None)
     if name == "mechanics":
-        assert told["verdict"] == "physics"
+        assert record["verdict"] == "physics"
     if own.law is not None:
         draw = torch.Generator().manual_seed(3)
         q, v, tau = (torch.randn(50, 2, generator=draw, dtype=torch.float64) for _ in range(3))

@@ -31,11 +31,11 @@ def test_every_epoch_is_written_where_the_package_is_there(monkeypatch, tmp_path
     module.SummaryWriter = SummaryWriter
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     model = models.build("mlp", 1, 1, {"width": 8, "depth": 1})
-    told = train(model, dataset(pendulum, 1, 256), config=SMALL, tensorboard=tmp_path / "events")
+    result = train(model, dataset(pendulum, 1, 256), config=SMALL, tensorboard=tmp_path / "events")
     assert places == [str(tmp_path / "events")]
     assert written[-1] == "closed"
     curve = [(value, step) for name, value, step in written[:-1] if name == "validation"]
-    assert curve == [(row["validation"], row["epoch"]) for row in told.history]
+    assert curve == [(row["validation"], row["epoch"]) for row in result.history]
 
 
 def test_a_missing_package_is_said_before_training(monkeypatch, tmp_path):

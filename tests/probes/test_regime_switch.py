@@ -52,12 +52,12 @@ def interviewed(setting, model):
 def test_a_function_that_begins_outside_is_told_from_one_that_grows(setting, place, felt, at):
     exact = physics.simulator(setting.robot)
     generator = torch.Generator().manual_seed(0)
-    own = [vocabulary(2)[f"{place}{j + 1}"] for j in range(2)]
-    nonlinearity = StaticNonlinearity(place=place, rows=tuple(felt(x) for x in own))
+    variables = [vocabulary(2)[f"{place}{j + 1}"] for j in range(2)]
+    nonlinearity = StaticNonlinearity(place=place, rows=tuple(felt(x) for x in variables))
 
     def model(q, v, tau):
-        asked = {"q": q, "v": v, "tau": tau} | {place: nonlinearity.values(q, v, tau)}
-        a = exact(**asked)
+        signals = {"q": q, "v": v, "tau": tau} | {place: nonlinearity.values(q, v, tau)}
+        a = exact(**signals)
         return a + 0.01 * torch.randn(a.shape, generator=generator, dtype=a.dtype)
 
     session = interviewed(setting, model)

@@ -3,7 +3,6 @@
 import tracemalloc
 from dataclasses import replace
 
-import networkx as nx
 import numpy as np
 import pytest
 import torch
@@ -18,7 +17,6 @@ from kinematics.programs.elimination.orders import (
     articulated_order,
     composite_order,
     describe,
-    equation_graph,
     limb_orders,
     places_of,
 )
@@ -166,12 +164,6 @@ def test_euler_angles_of_frames():
             about(2, gamma) @ about(0, alpha) @ about(2, delta), basis, atol=1e-12
         )
     assert is_permutation(about(2, np.pi / 2))
-
-
-def test_equation_graph_is_the_trees():
-    graph = equation_graph(kinematics.load("panda"))
-    assert nx.is_connected(graph)
-    assert graph.number_of_nodes() == 21
 
 
 @pytest.mark.parametrize("root", [None, "free"])

@@ -179,7 +179,7 @@ def _write_forecast(directory: Path) -> None:
         law_energy=energy - 0.004 * t,
         law_away=0.01 * away,
     )
-    told = {
+    row = {
         "valid_time": 2.4,
         "valid_time_low": 2.0,
         "valid_time_high": 3.1,
@@ -200,6 +200,6 @@ def _write_forecast(directory: Path) -> None:
             "lyapunov_rate": 1.1,
             "inside_share": 0.8,
             "coordinates": ["shoulder", "elbow"],
-            "subjects": {"model": told, "law": {**told, "valid_time": 4.0, "energy_drift": 0.01}},
+            "subjects": {"model": row, "law": {**row, "valid_time": 4.0, "energy_drift": 0.01}},
         },
     )

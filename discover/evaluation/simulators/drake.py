@@ -67,7 +67,7 @@ def contenders(robot: Robot) -> list[Contender]:
         return a
 
     name = f"Drake {version('drake')}, a call"
-    return [Contender(name=name, prepare=prepare, dtype="float64", kind="engine", read=read)]
+    return [Contender(name=name, prepare=prepare, kind="engine", read=read)]
 
 
 def _plant(robot: Robot) -> tuple[Any, list[int], list[int]]:

@@ -7,21 +7,20 @@ body's, linear first; quaternions are wxyz, as ours.
 from __future__ import annotations
 
 import ctypes
+import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from discover.blackbox.sampling import Batch
 from discover.evaluation.contender import Contender, arrays
-from kinematics import Robot
-from kinematics.robot.inertial_parameters import about_centre
+from kinematics import Robot, RobotError, to_mjcf
 from kinematics.spatial.rotations import matrix_of_quaternion
 
-LEAST_INERTIA = 1e-9  # kg·m²
-JOINTS = {"revolute": "hinge", "continuous": "hinge", "prismatic": "slide", "spherical": "ball"}
 PIPELINE = ("mj_kinematics", "mj_comPos", "mj_makeM", "mj_factorM", "mj_comVel")
 
 Array = np.ndarray
@@ -63,98 +62,36 @@ def contenders(robot: Robot) -> list[Contender]:
     def read(batch: Batch, result: np.ndarray) -> np.ndarray:
         return coordinates(robot, *arrays(batch))[3](result)
 
+    engine = partial(Contender, kind="engine", family=version)
+    off = "constraint solver off", "contacts and constraints off"
     return [
-        Contender(
-            name=f"{version}, smooth pipeline",
-            prepare=smooth,
-            dtype="float64",
-            kind="engine",
-            family=version,
-            read=read,
-            note="constraint solver off",
-        ),
-        Contender(
-            name=f"{version}, mj_forward, a call",
-            prepare=one_by_one,
-            dtype="float64",
-            kind="engine",
-            family=version,
-            answers=False,
-            note="contacts and constraints off",
+        engine(name=f"{version}, smooth pipeline", prepare=smooth, read=read, note=off[0]),
+        engine(
+            name=f"{version}, mj_forward, a call", prepare=one_by_one, answers=False, note=off[1]
         ),
     ]
 
 
-def mujoco_xml(robot: Any) -> str:
-    """The robot's tree, inertias and armature as MJCF; contacts, limits and constraints off."""
-    children: dict[int, list[int]] = {}
-    for i, parent in enumerate(robot.parents):
-        children.setdefault(parent, []).append(i)
-
-    def body(i: int) -> str:
-        return (
-            f'<body pos="{_numbers(robot.tree_offset[i])}" quat="{_quaternion(robot, i)}">'
-            + _inertial(robot.pi[i].numpy())
-            + _joint(robot, i)
-            + "".join(body(child) for child in children.get(i, ()))
-            + "</body>"
-        )
-
-    tree = "".join(body(i) for i in children.get(-1, ()))
-    return (
-        '<mujoco><compiler angle="radian" balanceinertia="false" boundmass="0"/>'
-        f'<option gravity="{_numbers(robot.gravity)}">'
-        '<flag contact="disable" constraint="disable"/>'
-        f"</option><worldbody>{tree}</worldbody></mujoco>"
-    )
-
-
-def _numbers(values: Any) -> str:
-    return " ".join(repr(float(x)) for x in np.ravel(values))
-
-
-def _quaternion(robot: Any, i: int) -> str:
-    import mujoco
-
-    quaternion = np.zeros(4)
-    mujoco.mju_mat2Quat(quaternion, robot.tree_rotation[i].numpy().ravel())
-    return _numbers(quaternion)
-
-
-def _inertial(pi: Array) -> str:
-    mass, centre, inertia = about_centre(pi)
-    # MuJoCo wants some inertia about every axis, even where nothing can turn.
-    inertia = inertia + max(0.0, LEAST_INERTIA - np.linalg.eigvalsh(inertia)[0]) * np.eye(3)
-    full = [inertia[k] for k in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
-    return f'<inertial mass="{mass!r}" pos="{_numbers(centre)}" fullinertia="{_numbers(full)}"/>'
-
-
-def _joint(robot: Any, i: int) -> str:
-    kind = robot.kinds[i]
-    if kind == "free":
-        return "<freejoint/>"
-    armature = _numbers(robot.armature[robot.v_slices[i]][:1])
-    axis = "" if kind == "spherical" else f' axis="{_numbers(robot.axes[i])}"'
-    return f'<joint type="{JOINTS[kind]}"{axis} armature="{armature}"/>'
-
-
 def mujoco_model(robot: Any) -> Any | None:
-    """The `mujoco.MjModel` of ``robot``; None where MuJoCo refuses it (inertias that break the
-    triangle inequality, a free joint that does not sit in the world's frame), or where armature of
-    a joint with several velocities would act otherwise than here."""
+    """The `mujoco.MjModel` of the tree, inertias and armature of ``robot``, contacts, limits and
+    constraints off; None where MuJoCo refuses it (inertias that break the triangle inequality, a
+    free joint on another body), or where armature would act otherwise than here."""
     import mujoco
 
-    for i, kind in enumerate(robot.kinds):
-        rotor = robot.armature[robot.v_slices[i]]
-        if bool(rotor.any() if kind == "free" else (rotor != rotor[0]).any()):
-            return None
-        placed = robot.parents[i] >= 0 or not np.allclose(robot.tree_rotation[i], np.eye(3))
-        if kind == "free" and (placed or np.any(robot.tree_offset[i].numpy())):
-            return None
+    none = torch.zeros_like(robot.damping)
+    bare = robot.replace(
+        damping=none, friction=none, stiffness=none, velocity_limit=none + torch.inf
+    )
     try:
-        return mujoco.MjModel.from_xml_string(mujoco_xml(robot))
-    except ValueError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what the file cannot state
+            text = to_mjcf(bare)
+        model = mujoco.MjModel.from_xml_string(text)
+    except (UserWarning, RobotError, ValueError):
         return None
+    off = mujoco.mjtDisableBit
+    model.opt.disableflags |= off.mjDSBL_CONTACT | off.mjDSBL_CONSTRAINT
+    return model
 
 
 def coordinates(

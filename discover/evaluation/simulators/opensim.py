@@ -50,7 +50,7 @@ def contenders(robot: Robot) -> list[Contender]:
         return call
 
     name = f"OpenSim {osim.GetVersion().split('-')[0]}, a call"
-    return [Contender(name=name, prepare=prepare, dtype="float64", kind="engine")]
+    return [Contender(name=name, prepare=prepare, kind="engine")]
 
 
 def _model(robot: Robot) -> tuple[Any, list[Any]]:

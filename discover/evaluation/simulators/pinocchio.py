@@ -7,6 +7,7 @@ coordinate axis get its specialised joints, as its own URDF reader would choose.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,16 +40,8 @@ def contenders(robot: Robot) -> list[Contender]:
     def read(batch: Batch, result: np.ndarray) -> np.ndarray:
         return coordinates(robot, *arrays(batch))[3](result)
 
-    rows = [
-        Contender(
-            name=f"{version}, a call",
-            prepare=one_by_one,
-            dtype="float64",
-            kind="engine",
-            family=version,
-            answers=False,
-        )
-    ]
+    engine = partial(Contender, kind="engine", family=version)
+    rows = [engine(name=f"{version}, a call", prepare=one_by_one, answers=False)]
     if hasattr(pin, "abaInParallel"):
         pool = pin.ModelPool(model, 1)
 
@@ -62,17 +55,7 @@ def contenders(robot: Robot) -> list[Contender]:
 
             return call
 
-        rows.insert(
-            0,
-            Contender(
-                name=f"{version}, abaInParallel",
-                prepare=pooled,
-                dtype="float64",
-                kind="engine",
-                family=version,
-                read=read,
-            ),
-        )
+        rows.insert(0, engine(name=f"{version}, abaInParallel", prepare=pooled, read=read))
     return rows
 
 

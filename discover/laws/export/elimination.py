@@ -21,11 +21,13 @@ from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import Mechanism, mechanism
 from kinematics.programs.elimination.orders import Order
 from kinematics.programs.elimination.regrouping import regrouped
-from kinematics.programs.elimination.search import QUICK, SMALL, better_order, named_order
+from kinematics.programs.elimination.search import QUICK, better_order, named_order
 
 Array = np.ndarray
 
-_PATIENCE = 4  # times what `kinematics.compile` spends on orders of small robots
+# Operations that are traced while orders are compared: four times what `kinematics.compile` spends
+# on small robots; of large ones as many as some orders have.
+_PATIENCE, _ORDERS = 4 * QUICK, 32
 # Upper triangle of a symmetric 4×4 pseudo-inertia; the power of length in the unit of each entry.
 _UPPER = np.triu_indices(4)
 _POWERS = np.array([2 - (i == 3) - (j == 3) for i, j in zip(*_UPPER, strict=True)], dtype=float)
@@ -43,9 +45,9 @@ def forward_program(robot: Robot) -> Program:
 
 
 def cheapest_program(mechanism: Mechanism) -> tuple[Order, Program]:
-    """The elimination order with the fewest operations found within a fixed number of trials."""
-    budget = QUICK if mechanism.robot.nv > SMALL else _PATIENCE * QUICK
-    order = better_order(mechanism, budget=budget).order
+    """The elimination order with the fewest operations found within a budget of operations."""
+    one = forward_dynamics(mechanism, named_order(mechanism, "aba")).arithmetic
+    order = better_order(mechanism, budget=max(_PATIENCE, _ORDERS * one)).order
     return order, forward_dynamics(mechanism, order)
 
 

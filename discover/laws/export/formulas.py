@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy
+import torch
 
 from discover.judgement.thresholds import whole
 from discover.laws.export import latex
@@ -14,13 +15,13 @@ from discover.laws.export.straight_line import program
 from discover.laws.extensions import LawExtension, of_kind
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.tabulated import Table
-from discover.laws.extensions.terms import Term, symbols
+from discover.laws.extensions.terms import Term, joint_shapes, symbols
 from kinematics import Robot
 from kinematics.programs import trace
+from kinematics.programs.symbolic import SympyForm
 
-TARGETS = ("sympy", "python", "torch", "c", "latex")
-_FLAT_JOINTS = whole("fit.flat_joints")
-_FLAT_OPERATIONS = whole("fit.flat_operations")
+TARGETS = ("sympy", "python", "torch", "jax", "c", "latex")
+_FLAT_PRODUCTS = whole("fit.flat_products")
 ROUNDING = 1e-9  # identified coefficients below this, relative to the largest, are rounding
 
 
@@ -37,17 +38,23 @@ class Formulas:
 
 
 def has_flat_formulas(robot: Robot) -> bool:
-    """Whether formulas without intermediates are short enough: few joints, or few operations."""
-    if robot.nq != robot.nv:
-        return False
-    if robot.nv <= _FLAT_JOINTS:
-        return True
-    programs = (trace(robot, name) for name in ("crba", "bias", "potential"))
-    return sum(p.operations["mul"] + p.operations["add"] for p in programs) <= _FLAT_OPERATIONS
+    """Whether formulas without intermediates take no longer than a few seconds to write down."""
+    return _are_flat(robot, [trace(robot, what).sympy() for what in ("crba", "potential")])
 
 
-def derive(robot: Robot, trigonometry: SurrogateTrigonometry | None = None) -> Formulas:
+def _are_flat(robot: Robot, forms: Sequence[SympyForm]) -> bool:
+    return robot.nq == robot.nv and all(form.products <= _FLAT_PRODUCTS for form in forms)
+
+
+def derive(
+    robot: Robot,
+    trigonometry: SurrogateTrigonometry | None = None,
+    smallest_force: float = 0.0,
+) -> Formulas:
     """H, bias, potential and Lagrangian of `robot`.
+
+    In flat formulas summands are left out that are rounding beside the largest of all entries, and
+    forces below `smallest_force` [N·m | N], which whatever `robot` was fitted to does not show.
 
     Flat where `has_flat_formulas`; elsewhere flat forms explode (a 6R arm's mass matrix has 1,913
     Fourier terms) and the entries are written in `intermediates`.
@@ -56,31 +63,55 @@ def derive(robot: Robot, trigonometry: SurrogateTrigonometry | None = None) -> F
         return _derive_with_surrogates(robot, trigonometry)
     # Quaternions make more coordinates than velocities.
     names = symbols(robot.nv) | {"q": symbols(robot.nq)["q"]}
-    flat = has_flat_formulas(robot)
-    intermediates: list[tuple[sympy.Symbol, sympy.Expr]] = []
-
-    def form(what: str, prefix: str) -> Any:
-        traced = trace(robot, what).sympy()
-        if flat:
-            whole = traced.flat()
-            return whole.applyfunc(tidy) if isinstance(whole, sympy.MatrixBase) else tidy(whole)
-        rename = {
-            s: sympy.Symbol(f"{prefix}{s.name[1:]}", real=True) for s, _ in traced.intermediates
-        }
-        intermediates.extend((rename[s], e.xreplace(rename)) for s, e in traced.intermediates)
-        return traced.outputs.xreplace(rename)
-
-    H, c, V = form("crba", "h"), form("bias", "b"), form("potential", "u")
     velocity = sympy.Matrix(names["v"])
-    kinetic = (velocity.T * H * velocity)[0] / 2
+    mass_matrix, potential = (trace(robot, what).sympy() for what in ("crba", "potential"))
+    intermediates: list[tuple[sympy.Symbol, sympy.Expr]] = []
+    if _are_flat(robot, (mass_matrix, potential)):
+        H, V = mass_matrix.flat(_FLAT_PRODUCTS), potential.flat(_FLAT_PRODUCTS)
+        inertia = _largest(H)
+        H = H.applyfunc(lambda e: tidy(e, inertia))
+        c = _lagranges_bias(robot, H, V, names)
+        force = max(_largest(c), _largest(V))
+        c, V = c.applyfunc(lambda e: tidy(e, force)), tidy(V, force)
+        c = c.applyfunc(lambda e: _shown(e, smallest_force, set(velocity)))
+        V = _shown(V, smallest_force, set())
+        kinetic = sympy.expand((velocity.T * H * velocity)[0] / 2)
+    else:
+        outputs = []
+        bias = trace(robot, "bias").sympy()
+        for form, prefix in ((mass_matrix, "h"), (bias, "b"), (potential, "u")):
+            rename = {
+                s: sympy.Symbol(f"{prefix}{s.name[1:]}", real=True) for s, _ in form.intermediates
+            }
+            intermediates.extend((rename[s], e.xreplace(rename)) for s, e in form.intermediates)
+            outputs.append(form.outputs.xreplace(rename))
+        H, c, V = outputs
+        kinetic = (velocity.T * H * velocity)[0] / 2
     return Formulas(
         symbols=names,
         intermediates=intermediates,
         mass_matrix=H,
         bias=c,
         potential=V,
-        lagrangian=(sympy.expand(kinetic) if flat else kinetic) - V,
+        lagrangian=kinetic - V,
     )
+
+
+def _lagranges_bias(
+    robot: Robot, H: sympy.Matrix, V: sympy.Expr, names: dict[str, tuple[sympy.Symbol, ...]]
+) -> sympy.Matrix:
+    """The forces at a = 0 by Lagrange's equations, d/dt(H v) - ∂(½ vᵀ H v - V)/∂q, with damping and
+    friction beside them: seconds where expanding the recursion takes minutes."""
+    v = sympy.Matrix(names["v"])
+    slopes = [H.diff(x) for x in names["q"]]
+    turning = sum((s * x for s, x in zip(slopes, v, strict=True)), sympy.zeros(*H.shape))
+    rows = list(turning * v)
+    for i, (slope, x) in enumerate(zip(slopes, names["q"], strict=True)):
+        rows[i] += V.diff(x) - (v.T * slope * v)[0] / 2
+    none = torch.zeros_like(robot.armature)  # rotors are in H, springs in V
+    for i, shape in joint_shapes(robot.replace(armature=none, stiffness=none)):
+        rows[i] += shape
+    return sympy.Matrix([tidy(row) for row in rows])
 
 
 def _derive_with_surrogates(robot: Robot, trigonometry: SurrogateTrigonometry) -> Formulas:
@@ -109,11 +140,31 @@ def _derive_with_surrogates(robot: Robot, trigonometry: SurrogateTrigonometry) -
     )
 
 
-def tidy(expression: sympy.Expr) -> sympy.Expr:
-    """The expression without summands whose coefficient is rounding beside the largest."""
-    parts = [t.as_coeff_Mul() for t in sympy.Add.make_args(sympy.expand(expression))]
-    largest = max((abs(c) for c, _ in parts), default=0)
+def tidy(expression: sympy.Expr, largest: float = 0.0) -> sympy.Expr:
+    """The expression without summands whose coefficient is rounding beside the largest of its own
+    and of what stands beside it."""
+    parts = _summands(expression)
+    largest = max([largest, *(abs(c) for c, _ in parts)])
     return sympy.Add(*(c * rest for c, rest in parts if abs(c) > ROUNDING * largest))
+
+
+def _summands(expression: sympy.Expr) -> list[tuple[sympy.Expr, sympy.Expr]]:
+    return [t.as_coeff_Mul() for t in sympy.Add.make_args(sympy.expand(expression))]
+
+
+def _largest(expressions: sympy.MatrixBase | sympy.Expr) -> float:
+    """The largest coefficient of all entries."""
+    entries = expressions if isinstance(expressions, sympy.MatrixBase) else [expressions]
+    return max((float(abs(c)) for e in entries for c, _ in _summands(e)), default=0.0)
+
+
+def _shown(expression: sympy.Expr, least: float, speeds: set[sympy.Symbol]) -> sympy.Expr:
+    """The expression without forces below `least`; those that grow with speed are kept, for their
+    coefficients are no forces."""
+    parts = sympy.Add.make_args(expression)
+    return sympy.Add(
+        *(t for t in parts if t.free_symbols & speeds or abs(t.as_coeff_Mul()[0]) >= least)
+    )
 
 
 def export(robot: Robot, extensions: Sequence[LawExtension], target: str) -> str:

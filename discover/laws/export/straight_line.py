@@ -101,7 +101,7 @@ def _accelerations(
                 unit = zero.copy()
                 unit[j] = graph.const(1.0)
                 H[:, j] = H[:, j] + (at(term, unit, rows) - still)
-    a = _solve(H, rest)
+    a = solve(H, rest)
     for _ in range(_STEPS if implicit else 0):
         left, J = H @ a - rest, H.copy()
         for term in implicit:
@@ -115,7 +115,7 @@ def _accelerations(
                 for j in range(size):
                     factor = inner[j] if inner is not None else (1.0 if i == j else 0.0)
                     J[:, j] = J[:, j] + slopes * factor
-        a = a - _solve(J, left)
+        a = a - solve(J, left)
     return a
 
 
@@ -220,7 +220,7 @@ def _quantities(
     return held
 
 
-def _solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+def solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Gaussian elimination without pivots, for matrices close to positive definite ones."""
     A, b = A.copy(), b.copy()
     n = len(b)

@@ -19,28 +19,19 @@ from typing import Any
 import numpy as np
 import sympy
 import torch
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from discover.laws.extensions.contract import LawComponent
+from discover.records import Stored
 
 
 @dataclass(frozen=True)
-class Table(LawComponent):
+class Table(Stored, LawComponent):
     """A named cubic spline through at least four samples (z, value) with z increasing."""
 
     name: str
     z: tuple[float, ...]
     values: tuple[float, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return {"name": self.name, "z": list(self.z), "values": list(self.values)}
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Table:
-        """The inverse of `to_dict`."""
-        return cls(record["name"], tuple(record["z"]), tuple(record["values"]))
 
     @property
     def symbol_count(self) -> int:
@@ -65,6 +56,8 @@ class Table(LawComponent):
     @functools.cached_property
     def _pieces(self) -> tuple[np.ndarray, np.ndarray]:
         """Knots, and coefficients of the cubic on each piece, ends straight: (k + 1, 4)."""
+        from scipy.interpolate import CubicSpline  # imported late: half a second
+
         spline = CubicSpline(self.z, self.values)
         low = [0.0, 0.0, float(spline(self.z[0], 1)), self.values[0]]
         high = [0.0, 0.0, float(spline(self.z[-1], 1)), self.values[-1]]
@@ -133,6 +126,8 @@ class Basis:
         dense = np.quantile(x, np.linspace(0, 1, size))
         knots = 0.6 * even + 0.4 * dense
         knots = np.maximum.accumulate(knots + 1e-9 * (high - low) * np.arange(size))
+        from scipy.interpolate import CubicSpline
+
         spline = CubicSpline(knots, np.eye(size))
         line = np.zeros((2, 4, size))
         for row, end in ((0, 0), (1, -1)):

@@ -308,8 +308,9 @@ def _coulomb(v: sympy.Symbol, robot: Robot) -> sympy.Expr:
 def joint_terms(robot: Robot) -> list[Term]:
     """The physical terms of every joint with one coordinate.
 
-    Armature a_j, viscous damping v_j, Coulomb friction tanh(v_j / friction_speed), or sign(v_j) where
-    that speed is that of a jump, linear spring q_j. They are physically possible only with coefficients that are not negative.
+    Armature a_j, viscous damping v_j, Coulomb friction tanh(v_j / friction_speed), or sign(v_j)
+    where that speed is that of a jump, linear spring q_j. They are physically possible only with
+    coefficients that are not negative.
     """
     s = symbols(robot.nv)
     terms = []

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import sympy
-from scipy.optimize import least_squares
 
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.contract import ALPHABET_SIZE, EFFECTIVE_SAMPLES
@@ -116,6 +115,8 @@ class _Template:
             return np.where(np.isfinite(r), np.clip(r, -_LARGEST, _LARGEST), 1e3)
 
         if free:
+            from scipy.optimize import least_squares  # imported late: half a second
+
             first = values[free]
             found = least_squares(residual, first, x_scale=np.abs(first) + 1e-3, max_nfev=_STEPS)
             values[free] = found.x

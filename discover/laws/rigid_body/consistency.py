@@ -9,7 +9,8 @@ base parameters: a semidefinite program.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,12 +19,19 @@ from torch import Tensor
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import forces, joint_terms
-from discover.laws.rigid_body.fit import Fit, design_of
+from discover.laws.rigid_body.family import Family
+from discover.laws.rigid_body.fit import Fit, design_of, fit
 from discover.numerics import solve_or_zero
+from kinematics import Robot
+from kinematics.robot.inertial_parameters import from_pseudo_inertia
 
 _ROTORS_HELP = threshold("fit.rotors_help")
+_CHEAP = threshold("examination.bodies_cheap")
+_EXACT = threshold("examination.exact")
+_IDLE_ROTOR = 1e-5  # of the largest: the solver's zero
 _STEPS = 5000  # of the second solver, a third of a second
 _VIOLATION = 1e-6  # of a constraint, relative to the largest unknown, in a typical body's units
+_LEAST_SHARE = 1e-3  # of the largest eigenvalue, where a search for possible bodies begins
 _MARGIN = 1e-9  # smallest eigenvalue asked for, over the robot's typical pseudo-inertia
 
 
@@ -80,8 +88,8 @@ def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
         if _possible(exact, reference):
             return Completion(pi=exact, cost=0.0, exact=True)
     J = _sensitivity(fitted, answers)
-    bare = np.zeros((len(beta), 0))
-    solution = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), bare)
+    shown = (J.numpy(), V.numpy(), (J @ beta).numpy(), reference.numpy())
+    solution = _solve(*shown, np.zeros((len(beta), 0)))
     if solution is None:
         return Completion(pi=reference, cost=float("nan"), exact=False)
     near = torch.from_numpy(solution[0])
@@ -92,7 +100,7 @@ def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
     rotors = _rotors(fitted, answers)
     if rotors.shape[1]:
         # No bodies alone have these base parameters; bodies with rotors may.
-        with_rotors = _solve(J.numpy(), V.numpy(), beta.numpy(), reference.numpy(), rotors.numpy())
+        with_rotors = _solve(*shown, (J @ rotors).numpy())
         if with_rotors is not None:
             pi, armature = (torch.from_numpy(x) for x in with_rotors)
             shifted = _with_base(pi, V, beta - rotors @ armature)
@@ -102,6 +110,101 @@ def complete(fitted: Fit, answers: Answers, reference: Tensor) -> Completion:
             if rest < _ROTORS_HELP * cost:
                 return Completion(pi=pi, cost=rest, exact=False, armature=armature)
     return Completion(pi=near, cost=cost, exact=False)
+
+
+def with_possible_bodies(fitted: Fit, answers: Answers, reference: Tensor) -> Fit:
+    """The fit, or where its bodies or rotors cannot exist one that says about the same with such
+    that can.
+
+    What a rotor adds to a joint's inertia some bodies may (nearly) add as well; a fit then sees
+    little more than the sum, and one of the two may come out negative. Bodies and rotors are sought
+    together, closest in what the answers show, and among these closest to the description. The fit
+    itself is returned where that is no help.
+    """
+    V, k = fitted.family.basis, fitted.family.basis.shape[1]
+    if fitted.family.non_additive or not bool(torch.isfinite(fitted.theta).all()):
+        return fitted
+    present = {t.name: i for i, t in enumerate(fitted.family.terms)}
+    candidates = [t for t in joint_terms(fitted.family.robot) if t.joint_term == "armature"]
+    given = fitted.theta[[k + present[t.name] for t in candidates if t.name in present]]
+    completion = complete(fitted, answers, reference)
+    if not candidates or (completion.exact and completion.armature is None and (given >= 0).all()):
+        return fitted
+    added = [t for t in candidates if t.name not in present]
+    none = fitted.theta.new_zeros(len(added))
+    family = fitted.family.with_terms([*fitted.family.terms, *added])
+    rotors = [k + i for i, t in enumerate(family.terms) if t.joint_term == "armature"]
+    start = replace(fitted, family=family, theta=torch.cat([fitted.theta, none]))
+    J = _sensitivity(start, answers, rotors)
+    target = J @ start.theta[[*range(k), *rotors]]
+    problem = (J[:, :k], V, target, reference, J[:, k:])
+    solution = _solve(*(x.numpy() for x in problem))
+    if solution is None:
+        return fitted
+    pi, armature = (torch.from_numpy(x) for x in solution)
+    theta = start.theta.clone()
+    theta[:k], theta[rotors] = V.T @ pi.flatten(), armature
+    idle = armature <= _IDLE_ROTOR * armature.abs().max()
+    gone = {i for i, none in zip(rotors, idle.tolist(), strict=True) if none}
+    kept = [i for i in range(len(theta)) if i not in gone]
+    left = [t for i, t in enumerate(family.terms) if k + i not in gone]
+    again = fit(
+        family.with_terms(left),
+        answers,
+        start=theta[kept],
+        scale=fitted.scale,
+        step=fitted.step,
+        alone=True,
+    )
+    # From here a fit leaves alone what the answers do not show at all, and follows what they show
+    # in noise only: then the start is the better law.
+    moved = replace(again, theta=theta[kept])
+    moved = replace(moved, error=moved.standardised_error(answers))
+    allowed = max((1.0 + _CHEAP) * fitted.error, _EXACT)
+    for candidate in (again, moved):
+        if candidate.error <= allowed and _can_exist(candidate, answers, reference):
+            return candidate
+    return fitted
+
+
+def _can_exist(fitted: Fit, answers: Answers, reference: Tensor) -> bool:
+    """Whether rotors and bodies are possible, bodies up to a small part of the fit's error."""
+    k = fitted.family.basis.shape[1]
+    rotors = [k + i for i, t in enumerate(fitted.family.terms) if t.joint_term == "armature"]
+    if bool((fitted.theta[rotors] < 0).any()):
+        return False
+    completion = complete(fitted, answers, reference)
+    return completion.exact or completion.cost <= max(_CHEAP * fitted.error, _EXACT)
+
+
+def possible_bodies(robot: Robot) -> Robot | None:
+    """The robot with bodies that can exist and that move exactly as its own do; itself where they
+    can, None where no such bodies do. Parameters of least norm often cannot."""
+    pi = robot.pi.detach().to("cpu", torch.float64)
+    nearest = _clipped(pi)
+    if _possible(pi, nearest):
+        return robot
+    V = Family.of(robot).basis
+    beta = V.T @ pi.flatten()
+    start = _with_base(nearest, V, beta)
+    inside = _with_exactly(V.numpy(), start.numpy(), nearest.numpy())
+    if inside is None:
+        return None
+    exact = _with_base(torch.from_numpy(inside), V, beta)
+    return robot.replace(pi=exact) if _possible(exact, nearest) else None
+
+
+def _clipped(pi: Tensor) -> Tensor:
+    """Parameters (nb, 10) of possible bodies near pi: each pseudo-inertia in the robot's units
+    with its eigenvalues kept above a share of the largest."""
+    mass = max(float(pi[:, 0].abs().mean()), 1e-9)
+    second = float(pi[:, [4, 6, 9]].abs().mean())
+    length = max((second / mass) ** 0.5, 1e-6)
+    units = torch.from_numpy(_unit_vector(mass, length, 1))
+    values, vectors = torch.linalg.eigh(pseudo_inertia(pi / units))
+    least = _LEAST_SHARE * values.abs().amax().clamp_min(1.0)
+    whole = vectors @ torch.diag_embed(values.clamp_min(float(least))) @ vectors.mT
+    return from_pseudo_inertia(whole) * units
 
 
 def _rotors(fitted: Fit, answers: Answers) -> Tensor:
@@ -132,11 +235,12 @@ def _possible(pi: Tensor, reference: Tensor) -> bool:
     return bool((torch.linalg.eigvalsh(pseudo_inertia(pi)) >= -1e-9 * scale).all())
 
 
-def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
-    """A square root of the information on the base parameters, per answer (k, k)."""
+def _sensitivity(fitted: Fit, answers: Answers, more: Sequence[int] = ()) -> Tensor:
+    """A square root of the information on the base parameters, and on the parameters `more`, per
+    answer (k + len(more), k + len(more))."""
     design = design_of(fitted.family, answers, fitted.step)
     a = fitted.predict(answers.q, answers.v, answers.tau)
-    columns = design.columns(a)[..., : fitted.family.basis.shape[1]]
+    columns = design.columns(a)[..., [*range(fitted.family.basis.shape[1]), *more]]
     rows = (solve_or_zero(design.inertia(fitted.theta), columns) / fitted.scale[:, None]).flatten(
         0, 1
     )
@@ -144,31 +248,34 @@ def _sensitivity(fitted: Fit, answers: Answers) -> Tensor:
 
 
 def _solve(
-    J: np.ndarray, V: np.ndarray, beta: np.ndarray, reference: np.ndarray, rotors: np.ndarray
+    J: np.ndarray, V: np.ndarray, target: np.ndarray, reference: np.ndarray, rotors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Nearest base parameters, then nearest to the reference among these: (pi, armature) or None.
+    """(pi, armature) for which J Vᵀ pi + rotors armature comes nearest to the target, and among
+    these the nearest to the reference; or None.
 
-    In units of a typical mass and length, in which the unknowns are of order one.
+    J (r, k) base parameters and rotors (r, m) armature as the answers show them. In units of a
+    typical mass and length, in which the unknowns are of order one.
     """
     import cvxpy as cp
 
     nb = len(reference)
     mass, length = _units(reference)
     units = _unit_vector(mass, length, nb)
-    J = J / max(np.linalg.norm(J @ V.T * units, 2), 1e-300)
+    unit = max(np.linalg.norm(J @ V.T * units, 2), 1e-300)
+    J, target, rotors = J / unit, target / unit, rotors / unit
     x = cp.Variable(10 * nb)
     constraints = [P >> _MARGIN * np.eye(4) for P in _pseudo_inertias(x, nb)]
     turning = mass * length**2
-    misfit = (J @ V.T * units) @ x - J @ beta
+    misfit = (J @ V.T * units) @ x - target
     extra = cp.Variable(rotors.shape[1], nonneg=True) if rotors.shape[1] else None
     if extra is not None:
-        misfit = misfit + (J @ rotors * turning) @ extra
+        misfit = misfit + (rotors * turning) @ extra
     nearest = _minimise(cp.Problem(cp.Minimize(cp.norm(misfit)), constraints), x)
     if nearest is None:
         return None
     start = reference.flatten() / units
     value = float(np.linalg.norm(misfit.value))
-    allowed = 1.02 * value + 1e-7 * float(np.linalg.norm(J @ beta))
+    allowed = 1.02 * value + 1e-7 * float(np.linalg.norm(target))
     tie = cp.Problem(
         cp.Minimize(cp.sum_squares((x - start) / max(np.linalg.norm(nearest - start), 1e-9))),
         # In units of `allowed`: solvers cannot resolve a bound of a millionth.

@@ -356,9 +356,7 @@ class Family:
         return member.replace(**fields)
 
 
-def step_response(
-    family: Family, theta: Tensor, answers: Answers, step: StepMap
-) -> Tensor:
+def step_response(family: Family, theta: Tensor, answers: Answers, step: StepMap) -> Tensor:
     """Φ (n, nv, nv): what a constant change of acceleration makes of (v' - v) / dt.
 
     Within a step the motion answers to the change: with A the derivative of (v, a) in (q, v) at the
@@ -390,9 +388,7 @@ def step_response(
 _WILD = 10.0  # a response beyond it is that of a law that is still far from the model
 
 
-def evaluation_point(
-    answers: Answers, robot: Robot, step: StepMap | None
-) -> tuple[Tensor, Tensor]:
+def evaluation_point(answers: Answers, robot: Robot, step: StepMap | None) -> tuple[Tensor, Tensor]:
     """(q, v) at which the law's acceleration is closest to what the answers show, to O(dt²)."""
     if step is None or step.starts:
         return answers.q, answers.v

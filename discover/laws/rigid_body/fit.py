@@ -225,9 +225,7 @@ def fit(
 _RIGID: WeakKeyDictionary[Answers, dict[tuple, Design]] = WeakKeyDictionary()
 
 
-def design_of(
-    family: Family, answers: Answers, step: StepMap | None = None
-) -> Design:
+def design_of(family: Family, answers: Answers, step: StepMap | None = None) -> Design:
     """The family's left side at the answers, linear in its parameters.
 
     Its rigid-body part does not change with the terms: it is made once for a set of answers.

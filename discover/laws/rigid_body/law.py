@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sympy
 import torch
@@ -21,7 +22,7 @@ from discover.laws.contract import (
     EFFECTIVE_SAMPLES,
     Complexity,
     Domain,
-    Law,
+    on_numbers,
     shortened,
 )
 from discover.laws.export import formulas, straight_line
@@ -35,18 +36,22 @@ from discover.laws.extensions.tabulated import Table
 from discover.laws.extensions.terms import Term, coordinates, joint_shapes, without_joint_terms
 from discover.laws.near_ties import FrontLaw, NearTie
 from discover.laws.parts import Part, find_part
+from discover.laws.provenance import Provenance
 from discover.laws.rigid_body import symbols
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit
+from discover.laws.rigid_body.portable import PortableLaw
 from discover.laws.rigid_body.step_map import StepMap, scheme_named
 from discover.laws.samples import Sample
 from discover.laws.search.variables import Point, vocabulary
 from kinematics import Robot
 from kinematics.programs import CompiledProgram
 
+_UNSEEN = 0.03  # of a fit's error: three standard errors of a constant force in 10,000 numbers
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class RigidBodyLaw(Law):
+class RigidBodyLaw(PortableLaw):
     """Rigid bodies on a tree, their joint terms, and extensions.
 
     robot             the tree with the identified inertial parameters and joint terms
@@ -60,6 +65,10 @@ class RigidBodyLaw(Law):
     near_ties         laws about as good, each with the query that would tell it from this one
     samples           the law beside answers, inside and far out, with the force of each term
     terms_lagrangian  what the terms add to the bodies' Lagrangian [J], where they have one
+    smallest_force    [N·m | N] joint forces below it are no more than the fit's own error; formulas
+                      leave them out
+    provenance        the model and the examination that it comes from
+    interface         the model behind whose interface `as_model` puts it; not stored
     """
 
     robot: Robot
@@ -73,6 +82,9 @@ class RigidBodyLaw(Law):
     near_ties: tuple[NearTie, ...] = ()
     samples: tuple[Sample, ...] = ()
     terms_lagrangian: sympy.Expr | None = None
+    smallest_force: float = 0.0
+    provenance: Provenance | None = None
+    interface: Any = field(default=None, compare=False)
 
     @classmethod
     def from_fit(cls, fitted: Fit, pi: Tensor | None = None) -> RigidBodyLaw:
@@ -90,10 +102,14 @@ class RigidBodyLaw(Law):
                 robot = robot.replace(**{term.joint_term: values})
             else:
                 terms.append(term.with_coefficient(c))
+        inertia = kinematics.crba(robot, robot.neutral().to(torch.float64)).diagonal().abs()
+        force = float((inertia * fitted.scale).max())
+        share = max(formulas.ROUNDING, _UNSEEN * fitted.error)
         return cls(
             robot=robot,
             extensions=(*terms, *family.non_additive),
             size=family.size,
+            smallest_force=share * force if math.isfinite(share * force) else 0.0,
             step_map=fitted.step,
         )
 
@@ -143,10 +159,6 @@ class RigidBodyLaw(Law):
         return tuple(x for x in self.extensions if not x.additive)
 
     @property
-    def _without_memory(self) -> tuple[LawExtension, ...]:
-        return tuple(x for x in self.extensions if not isinstance(x, MemoryLaw))
-
-    @property
     def family(self) -> str:  # type: ignore[override]
         """ "rigid body", followed by "+ " and the label of each kind of extension it has."""
         present = {type(x) for x in self.extensions}
@@ -159,11 +171,11 @@ class RigidBodyLaw(Law):
 
     # ---- as a Dynamics -----------------------------------------------------------------------
 
+    @on_numbers
     def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-        """Joint accelerations (…, nv); numpy arrays are accepted."""
-        q, v, tau = (torch.as_tensor(x) for x in (q, v, tau))
+        """Joint accelerations (…, nv) of anything that holds numbers; see `on_numbers`."""
         robot = self._robot_for(q.dtype, q.device)
-        if not self._without_memory:
+        if not self.extensions_without_memory:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)
         return self._family(robot).acceleration(self._coefficients.to(q), q, v, tau)
@@ -184,32 +196,6 @@ class RigidBodyLaw(Law):
         added = self.memory(previous, Query(q=q[..., at], v=v, tau=tau, a=a))
         return self(q, v, tau - added) if self.memory.is_force else a + added
 
-    def step(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
-        """The next state (q', v') as a model with this law and its step map would answer it.
-
-        Raises ValueError for a law that was taken from accelerations.
-        """
-        if self.step_map is None:
-            raise ValueError("this law was taken from accelerations: use kinematics.simulate")
-        family = self._family(self.robot)
-        q_next, a = family.step(self._coefficients.to(q), q, v, tau, self.step_map)
-        return q_next, v + self.step_map.dt * a
-
-    @property
-    def integrator(self) -> str | None:
-        """The scheme of its step, one of `discover.laws.rigid_body.step_map.SCHEMES`."""
-        return None if self.step_map is None else self.step_map.scheme
-
-    @property
-    def dt(self) -> float | None:
-        """Its step [s]."""
-        return None if self.step_map is None else self.step_map.dt
-
-    @property
-    def substeps(self) -> int | None:
-        """The equal parts that a step is made of."""
-        return None if self.step_map is None else self.step_map.substeps
-
     def _robot_for(self, dtype: torch.dtype, device: torch.device) -> Robot:
         """The robot in the query's dtype and device; kept, since preparing one takes long."""
         key = dtype, device
@@ -228,7 +214,7 @@ class RigidBodyLaw(Law):
         """
         return Family(
             robot=robot,
-            basis=robot.pi.reshape(-1, 1).to(torch.float64),
+            basis=robot.pi.reshape(-1, 1),
             terms=self.extra,
             reference=without_joint_terms(robot),
             nonlinearities=tuple(
@@ -245,7 +231,7 @@ class RigidBodyLaw(Law):
 
     @functools.cached_property
     def _formulas(self) -> formulas.Formulas:
-        return formulas.derive(self.robot, self.trigonometry)
+        return formulas.derive(self.robot, self.trigonometry, self.smallest_force)
 
     @property
     def symbols(self) -> dict[str, tuple[sympy.Symbol, ...]]:
@@ -334,9 +320,9 @@ class RigidBodyLaw(Law):
     @property
     def program(self) -> PassProgram:
         """The structured program: the passes over the tree, as text that compiles."""
-        text = self.recursion or passes(self.robot, self._without_memory)
+        text = self.recursion or passes(self.robot, self.extensions_without_memory)
         identified = self.recursion is not None
-        return PassProgram(text, self.robot, self._without_memory, identified=identified)
+        return PassProgram(text, self.robot, self.extensions_without_memory, identified=identified)
 
     @functools.cached_property
     def complexity(self) -> Complexity:
@@ -346,24 +332,17 @@ class RigidBodyLaw(Law):
             nats += x.symbol_count * math.log(ALPHABET_SIZE)
             if not x.additive:  # coefficients of terms are counted by `size`
                 nats += 0.5 * x.number_count * math.log(EFFECTIVE_SAMPLES)
-        program = straight_line.program(self.robot, self._without_memory)
+        program = straight_line.program(self.robot, self.extensions_without_memory)
         return Complexity(bits=nats / math.log(2), operations=program.operations)
-
-    def export(self, target: str) -> str:
-        """The law as text: "sympy", "python", "torch", "c" or "latex".
-
-        Without its memory: for queries that follow themselves. Raises ValueError for other targets.
-        """
-        return formulas.export(self.robot, self._without_memory, target)
 
     def compile(self, dtype: str = "float64") -> CompiledProgram:
         """The law as a compiled program (q, v, tau) -> a on numpy arrays.
 
         Without its memory: for queries that follow themselves.
         """
-        if self.recursion is not None and not self._without_memory:
+        if self.recursion is not None and not self.extensions_without_memory:
             return self.program.compile(dtype)
-        return straight_line.compile_law(self.robot, self._without_memory, dtype)
+        return straight_line.compile_law(self.robot, self.extensions_without_memory, dtype)
 
     # ---- to be kept --------------------------------------------------------------------------
 
@@ -385,6 +364,8 @@ class RigidBodyLaw(Law):
             "account": [x.to_dict() for x in self.parts],
             "near": [x.to_dict() for x in self.near_ties],
             "samples": [x.to_dict() for x in self.samples],
+            "smallest_force": self.smallest_force,
+            "provenance": None if self.provenance is None else self.provenance.to_dict(),
             "beside": None if lagrangian is None else sympy.sstr(lagrangian, full_prec=True),
         }
 
@@ -405,6 +386,8 @@ class RigidBodyLaw(Law):
             near_ties=tuple(NearTie.from_dict(x, build) for x in record.get("near", ())),
             samples=tuple(Sample.from_dict(x) for x in record.get("samples", ())),
             terms_lagrangian=_stored_lagrangian(record),
+            smallest_force=record.get("smallest_force", 0.0),
+            provenance=_stored_provenance(record),
         )
 
     def __repr__(self) -> str:
@@ -442,6 +425,11 @@ class _BarPrinter(StrPrinter):
 
     def _print_Abs(self, expr: sympy.Expr) -> str:
         return f"|{self._print(expr.args[0])}|"
+
+
+def _stored_provenance(record: dict) -> Provenance | None:
+    origin = record.get("provenance")
+    return None if origin is None else Provenance.from_dict(origin)
 
 
 def _stored_step(record: dict) -> StepMap | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -133,7 +133,7 @@ def advance(
     at = q
     mean = torch.zeros_like(v)
     for _ in range(step.substeps):
-        at, rate = _substep(step, flow, at, w)
+        at, rate = substep(step, flow, at, w)
         w = w + step.h * rate
         mean = rate
     if step.frame == "body" and step.substeps == 1:
@@ -141,7 +141,15 @@ def advance(
     return at, (flow.leave(at, w) - v) / step.dt
 
 
-def _substep(step: StepMap, flow: _Flow, q: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+class Flow(Protocol):
+    """What a scheme needs of a motion: over tensors, or over the nodes of a program."""
+
+    def rate(self, q: Any, w: Any) -> Any: ...
+    def move(self, q: Any, x: Any) -> Any: ...
+    def chart(self, x: Any, w: Any) -> Any: ...
+
+
+def substep(step: StepMap, flow: Flow, q: Any, w: Any) -> tuple[Any, Any]:
     """(q', mean rate of w) of one sub-step."""
     h = step.h
     if step.scheme == "verlet":
@@ -161,7 +169,7 @@ def _substep(step: StepMap, flow: _Flow, q: Tensor, w: Tensor) -> tuple[Tensor, 
     return flow.move(q, h * _sum(weights, moves)), _sum(weights, rates)
 
 
-def _sum(weights: tuple[float, ...], parts: list[Tensor]) -> Tensor:
+def _sum(weights: tuple[float, ...], parts: list[Any]) -> Any:
     total = None
     for weight, part in zip(weights, parts, strict=True):
         if weight:

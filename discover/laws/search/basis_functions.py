@@ -138,8 +138,8 @@ def _one_sided(inner: BasisFunction) -> list[BasisFunction]:
 
     def made(side: str, sign: int) -> BasisFunction:
         def f(m: Any, u: Any, *k: Any) -> Any:
-            own = m.maximum(0 * u, sign * u)
-            return inner.function(m, own, *k) - inner.function(m, 0 * u, *k)
+            ahead = m.maximum(0 * u, sign * u)
+            return inner.function(m, ahead, *k) - inner.function(m, 0 * u, *k)
 
         return BasisFunction(
             f"{inner.name} {side}", f, inner.grids, inner.cost + 1, 0, sign, inner.name
@@ -239,9 +239,9 @@ def basis_functions() -> list[BasisFunction]:
     base = [s for s in atoms if s.name not in ("1", "u", "|u|", "sign u", "u⁴", "|u|³", "u|u|")]
     for s in base:
         functions += _around(s)
-    some = ("sin bu", "cos bu", "tanh bu", "exp -b|u|", "exp -bu²", "log(1+b|u|)", "1/(1+bu²)",
+    names = ("sin bu", "cos bu", "tanh bu", "exp -b|u|", "exp -bu²", "log(1+b|u|)", "1/(1+bu²)",
             "|u|^p", "sign(u)|u|^p", "exp bu")  # fmt: skip
-    chosen = [s for s in free if s.name in some]
+    chosen = [s for s in free if s.name in names]
     for i, s in enumerate(chosen):
         functions += [_product(s, t) for t in chosen[i:] if s.name != t.name or "sin" in s.name]
     return functions

@@ -92,22 +92,26 @@ def search(
     dictionary = _Dictionary.of(coarse, u)
     best = dictionary.best(coarse.y, float(coarse.y @ coarse.y) + coarse.rest, coarse, length)
     plain = [x for x in best[_KEPT:] if x[1].cost <= _PLAIN and len(x[1].grids) <= 1]
-    found = [_optimised(coarse, (s,), (k,), length) for _, s, k in [*best[:_KEPT], *plain]]
-    found.sort(key=lambda f: f.length)
-    firsts = [f for f in found if f.name in ("1", "u")]
-    if found and found[0].error > _NOT_EXACT * max(coarse.floor, fine.floor):
-        firsts += [f for f in found[:_SUMMED] if f.name not in ("1", "u")]
-        found += _lopsided(coarse, best, length)
-    found += _sums(coarse, u, firsts, dictionary, length)
-    found.sort(key=lambda f: f.length)
-    if summands > 2 and found and found[0].error > _NOT_EXACT * max(coarse.floor, fine.floor):
-        pairs = [f for f in found if len(f.functions) == 2][:_SUMMED]
-        found += _sums(coarse, u, pairs, dictionary, length)
-        found.sort(key=lambda f: f.length)
+    candidates = [_optimised(coarse, (s,), (k,), length) for _, s, k in [*best[:_KEPT], *plain]]
+    candidates.sort(key=lambda f: f.length)
+    firsts = [f for f in candidates if f.name in ("1", "u")]
+    if candidates and candidates[0].error > _NOT_EXACT * max(coarse.floor, fine.floor):
+        firsts += [f for f in candidates[:_SUMMED] if f.name not in ("1", "u")]
+        candidates += _lopsided(coarse, best, length)
+    candidates += _sums(coarse, u, firsts, dictionary, length)
+    candidates.sort(key=lambda f: f.length)
+    if (
+        summands > 2
+        and candidates
+        and candidates[0].error > _NOT_EXACT * max(coarse.floor, fine.floor)
+    ):
+        pairs = [f for f in candidates if len(f.functions) == 2][:_SUMMED]
+        candidates += _sums(coarse, u, pairs, dictionary, length)
+        candidates.sort(key=lambda f: f.length)
         # Beside a function known roughly, sums of many look best: some of each size go on.
-        sizes = [[f for f in found if len(f.functions) == k] for k in range(1, summands + 1)]
-        found = [f for some in sizes for f in some[: _AGAIN // summands]]
-    again = [_optimised(fine, f.functions, f.constants, length) for f in found[:_AGAIN]]
+        sizes = [[f for f in candidates if len(f.functions) == k] for k in range(1, summands + 1)]
+        candidates = [f for group in sizes for f in group[: _AGAIN // summands]]
+    again = [_optimised(fine, f.functions, f.constants, length) for f in candidates[:_AGAIN]]
     again.sort(key=lambda f: f.length)
     return [replace(f, coefficients=_coefficients(fine, f)) for f in again[:keep]]
 
@@ -119,13 +123,13 @@ def with_optimised_constants(
     length: Length,
 ) -> BasisExpansion:
     """The functions with constants and coefficients fitted, from the constants given."""
-    found = _optimised(target, functions, constants, length)
-    return replace(found, coefficients=_coefficients(target, found))
+    optimised = _optimised(target, functions, constants, length)
+    return replace(optimised, coefficients=_coefficients(target, optimised))
 
 
-def _coefficients(target: Target, found: BasisExpansion) -> tuple[float, ...]:
+def _coefficients(target: Target, expansion: BasisExpansion) -> tuple[float, ...]:
     u = target.z / target.size
-    pairs = zip(found.functions, found.constants, strict=True)
+    pairs = zip(expansion.functions, expansion.constants, strict=True)
     columns = np.stack([np.nan_to_num(s.values(u, k)) for s, k in pairs], 1)
     c = plain_least_squares(target.push(columns), target.y, rcond=1e-12)
     return tuple(float(x) for x in c)

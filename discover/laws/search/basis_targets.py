@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from discover import numerics
@@ -121,6 +120,8 @@ def _grid(z: Tensor) -> tuple[Tensor, Tensor]:
 
     The two sides of zero are interpolated apart, so that jumps and kinks there stay sharp.
     """
+    from scipy.interpolate import CubicSpline  # imported late: half a second
+
     low, high = float(z.min()), float(z.max())
     if high - low < 1e-9 * max(abs(low), abs(high), 1e-300):
         high = low + max(abs(low), 1.0) * 1e-6

@@ -32,7 +32,7 @@ _FRACTION, _DIGITS = threshold("search.round_fraction"), threshold("search.round
 
 
 def optimise_constants(
-    base: Fit, answers: Answers, smooth: FlexiblePair, found: BasisExpansion, size: float
+    base: Fit, answers: Answers, smooth: FlexiblePair, expansion: BasisExpansion, size: float
 ) -> Fit | None:
     """The bodies, coefficients, constants (and the point, where there is one) fitted together."""
     pair, family = smooth.pair, base.family
@@ -40,16 +40,16 @@ def optimise_constants(
     templates: list[Term] = []
     names: list[str] = []
     start: list[float] = []
-    for shape, first in zip(found.functions, found.constants, strict=True):
-        own = [f"k{len(names) + i + 1}" for i in range(len(first))]
-        k = [sympy.Symbol(n, real=True) for n in own]
+    for shape, first in zip(expansion.functions, expansion.constants, strict=True):
+        symbols = [f"k{len(names) + i + 1}" for i in range(len(first))]
+        k = [sympy.Symbol(n, real=True) for n in symbols]
         phi = pair.feature.through(_scaled(shape, size, k))
         term = pair.direction.term(phi)
         words = set().union(*(x.free_symbols for x in (phi if isinstance(phi, list) else [phi])))
         constant = not words & pair.feature.free_symbols
         name = pair.direction.name if constant else pair.name
         templates.append(replace(term, name=name, points=points))
-        names += own
+        names += symbols
         start += list(first)
     kappa = torch.tensor([*start, *(x for p in points for x in p.numbers)], dtype=torch.float64)
     words = set().union(*(t.names for t in templates))
@@ -78,7 +78,7 @@ def optimise_constants(
     )
     problem = JointProblem(base, answers, added)
     # First with the constants held, for the bodies must follow from the flexible function.
-    c = torch.tensor(found.coefficients, dtype=torch.float64)
+    c = torch.tensor(expansion.coefficients, dtype=torch.float64)
     still = replace(added, columns=lambda mechanics, a, _: columns(mechanics, a, kappa))
     none = kappa.new_zeros(0)
     joined = JointProblem(base, answers, still).solve(smooth.joined.theta, c, none, 4)

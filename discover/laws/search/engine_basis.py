@@ -55,8 +55,8 @@ def engine_functions(
     size = float(np.abs(y).max())
     if not np.isfinite(size) or size == 0.0:
         return []
-    found = engine.fit((z / fine.size)[:, None], y / size, [_U], seed)
-    functions = [basis_function_of(m.expression) for m in found.members if m.symbols <= _SYMBOLS]
+    front = engine.fit((z / fine.size)[:, None], y / size, [_U], seed)
+    functions = [basis_function_of(m.expression) for m in front.members if m.symbols <= _SYMBOLS]
     usable = [s for s in functions if s is not None][-_TRIED:]
     out = []
     for function, constants in usable:

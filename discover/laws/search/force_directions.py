@@ -212,10 +212,10 @@ def _joint_candidates(
             if x and (nv > 2 or name in ("tau", "a")):
                 see(f"|{name}|", sympy.sqrt(sum(y**2 for y in x)))
         for x in (q, v, tau, a):
-            own = tuple(zero if x is q and j not in plain else x[j] for j in range(nv))
+            entries = tuple(zero if x is q and j not in plain else x[j] for j in range(nv))
             if plain:
                 name = f"each joint's own {str(x[0])[:-1]}"
-                features.append(Feature(name, x[plain[0]], rows=own))
+                features.append(Feature(name, x[plain[0]], rows=entries))
     see("kinetic energy", w["T"])
     see("power", sum((x * y for x, y in zip(tau, v, strict=True)), zero))
     return ForceCandidates(tuple(directions), tuple(features))
@@ -246,7 +246,7 @@ def candidate_points(robot: Robot) -> list[Point]:
         return []
     lengths = [float(o.norm()) for o in robot.tree_offset if float(o.norm()) > 1e-9]
     length = sum(lengths) / len(lengths) if lengths else 0.3
-    found = []
+    points = []
     for k in range(robot.nb):
         children = [c for c, parent in enumerate(robot.parents) if parent == k]
         ends = [tuple(robot.tree_offset[c].tolist()) for c in children]
@@ -256,8 +256,8 @@ def candidate_points(robot: Robot) -> list[Point]:
             for i in (i for i in range(3) if abs(axis[i]) < 0.9):
                 for sign in (1.0, -1.0):
                     ends.append(tuple(sign * length if m == i else 0.0 for m in range(3)))
-        found += [Point(k, e) for e in ends]
-    return found
+        points += [Point(k, e) for e in ends]
+    return points
 
 
 @functools.lru_cache(maxsize=256)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import sympy
 import torch
-from sklearn.ensemble import ExtraTreesRegressor
 from torch import Tensor
 
 from discover.judgement.thresholds import threshold, whole
@@ -45,6 +44,8 @@ def _row(
     size = float(np.sqrt(np.mean(f**2)))
     if error <= max(_SUM_SUFFICES * size, _SUM_AT_NOISE * floor):
         return plain
+    from sklearn.ensemble import ExtraTreesRegressor  # imported late: seconds
+
     trees = ExtraTreesRegressor(200, random_state=seed, min_samples_leaf=3).fit(x, f)
     most = np.sort(np.argsort(-trees.feature_importances_)[:_VARIABLES])
     front = find_formula(x[:, most], f, [symbols[i] for i in most], seed=seed, seconds=_SECONDS)

@@ -65,11 +65,11 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
     def columns(mechanics: Mechanics, a: Tensor, place: Tensor) -> Tensor:
         if kept:
             return kept[0]
-        own = terms
+        pair_terms = terms
         if len(place):
             there = _moved(pair, place)
-            own = [there.direction.term(), there.feature.term(robot.nv)]
-        x = forces(own, q, v, a, answers.tau, robot, mechanics, frames=frames)
+            pair_terms = [there.direction.term(), there.feature.term(robot.nv)]
+        x = forces(pair_terms, q, v, a, answers.tau, robot, mechanics, frames=frames)
         z = x[..., : pair.feature.slots, 1]
         out = x[..., :1] * basis(z.flatten()).reshape(*z.shape, -1)
         if not moving and not of_bodies and not len(place):
@@ -88,8 +88,8 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
 
 def _basis(fitted: Fit, answers: Answers, pair: Pair, knots: int) -> Basis:
     robot = fitted.family.bodies
-    seen = whiten(fitted, answers)
-    z = seen.evaluate([pair.feature.term(robot.nv)], robot)[:, : pair.feature.slots, 0]
+    whitened = whiten(fitted, answers)
+    z = whitened.evaluate([pair.feature.term(robot.nv)], robot)[:, : pair.feature.slots, 0]
     return Basis.over(z[torch.isfinite(z)], knots)
 
 

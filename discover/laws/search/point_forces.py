@@ -58,7 +58,7 @@ def points_in_frames(fitted: Fit, answers: Answers) -> list[Framed]:
         return []
     few = answers[: max(80, _FEW // robot.nv)]
     answers = answers[: max(80, _ROWS // robot.nv)]
-    found = []
+    framed = []
     for what in ("place", "velocity"):
         share, start = max(
             (_promise(fitted, few, body, what) for body in range(robot.nb)), key=lambda x: x[0]
@@ -69,17 +69,17 @@ def points_in_frames(fitted: Fit, answers: Answers) -> list[Framed]:
         if not bool(torch.isfinite(force).all() & torch.isfinite(theta).all()):
             continue
         body = f"a point of body {point.body + 1}"
-        found.append(Framed(f"{body}, settled by its {what}", point, theta))
+        framed.append(Framed(f"{body}, settled by its {what}", point, theta))
         turn = _turn_to(_line(force))
         if turn is not None:
             name = f"{body}, in axes turned by its {what}"
-            found.append(Framed(name, replace(point, turn=turn), theta))
+            framed.append(Framed(name, replace(point, turn=turn), theta))
         centre = _centre(x, force, robot.gravity)
         if what == "place":
-            found.append(Framed(f"{body}, from an anchor", replace(point, origin=centre), theta))
+            framed.append(Framed(f"{body}, from an anchor", replace(point, origin=centre), theta))
         else:
-            found.append(Framed(f"{body}, in a flow", replace(point, flow=centre), theta))
-    return found
+            framed.append(Framed(f"{body}, in a flow", replace(point, flow=centre), theta))
+    return framed
 
 
 def _promise(fitted: Fit, answers: Answers, body: int, what: str) -> tuple[float, Point]:

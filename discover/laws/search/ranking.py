@@ -76,24 +76,24 @@ class Pair:
 
 
 def explained_pairs(
-    seen: Whitened, robot: Robot, candidates: ForceCandidates, total: float
+    whitened: Whitened, robot: Robot, candidates: ForceCandidates, total: float
 ) -> list[Pair]:
     """Every direction with every feature, and the share of `total` that φ explains."""
     if total == 0.0:
         return []
-    rows = torch.nan_to_num(seen.evaluate([c.term() for c in candidates.directions], robot))
-    return _of_scalars(seen, robot, candidates, total, rows) + _of_joints(
-        seen, robot, candidates, total, rows
+    rows = torch.nan_to_num(whitened.evaluate([c.term() for c in candidates.directions], robot))
+    return _of_scalars(whitened, robot, candidates, total, rows) + _of_joints(
+        whitened, robot, candidates, total, rows
     )
 
 
 def _of_scalars(
-    seen: Whitened, robot: Robot, candidates: ForceCandidates, total: float, rows: Tensor
+    whitened: Whitened, robot: Robot, candidates: ForceCandidates, total: float, rows: Tensor
 ) -> list[Pair]:
     """Pairs whose feature is one scalar for all joints; rows (n, nv, m) are the m directions."""
-    U, y = seen.known, seen.rest
+    U, y = whitened.known, whitened.rest
     features = [f for f in candidates.features if f.slots == 1]
-    z = torch.nan_to_num(seen.evaluate([f.term(robot.nv) for f in features], robot)[:, 0])
+    z = torch.nan_to_num(whitened.evaluate([f.term(robot.nv) for f in features], robot)[:, 0])
     # What does not vary, as the height of a point that moves in a plane, is rounding.
     varies = z.std(0) > _STILL * z.std(0).max()
     features = [f for f, v in zip(features, varies.tolist(), strict=True) if v]
@@ -103,62 +103,64 @@ def _of_scalars(
     products = (B[..., i] * B[..., j]).flatten(1)
     full = torch.zeros(width, width, dtype=torch.long)
     full[i, j] = full[j, i] = torch.arange(len(i))
-    pushed = seen.inverse @ rows
+    pushed = whitened.inverse @ rows
     weights = pushed.square().sum(1)  # (n, m)
     target = torch.einsum("nik,ni->kn", pushed, y) @ flat
     pairs = []
-    for some in torch.arange(len(candidates.directions)).split(_AT_ONCE):
+    for chunk in torch.arange(len(candidates.directions)).split(_AT_ONCE):
         # One large product in place of one a pair, which are too small to be fast.
-        packed = (weights[:, some].T @ products).reshape(len(some), count, len(i))
-        for k, half in zip(some.tolist(), packed, strict=True):
+        packed = (weights[:, chunk].T @ products).reshape(len(chunk), count, len(i))
+        for k, half in zip(chunk.tolist(), packed, strict=True):
             if float(weights[:, k].sum()) > 0:
                 held = (pushed[:, None, :, k] @ U).squeeze(1)  # (n, p)
                 spanned = (held.T @ flat).reshape(U.shape[-1], count, width).transpose(0, 1)
                 shares = _shares(
-                    seen, total, half[:, full], spanned, target[k].reshape(count, width)
+                    whitened, total, half[:, full], spanned, target[k].reshape(count, width)
                 )
-                pairs += _pairs(seen, candidates.directions[k], features, shares)
+                pairs += _pairs(whitened, candidates.directions[k], features, shares)
     return pairs
 
 
 def _of_joints(
-    seen: Whitened, robot: Robot, candidates: ForceCandidates, total: float, rows: Tensor
+    whitened: Whitened, robot: Robot, candidates: ForceCandidates, total: float, rows: Tensor
 ) -> list[Pair]:
     """Pairs whose feature is a scalar of each joint's own, with directions alike at all joints.
 
     One φ for all of them; rows (n, nv, m) are the m directions.
     """
-    U, y, pairs = seen.known.flatten(0, 1), seen.rest.flatten(), []
+    U, y, pairs = whitened.known.flatten(0, 1), whitened.rest.flatten(), []
     for feature in (f for f in candidates.features if f.slots > 1):
-        each = torch.nan_to_num(seen.evaluate([feature.term(robot.nv)], robot)[..., 0])
+        each = torch.nan_to_num(whitened.evaluate([feature.term(robot.nv)], robot)[..., 0])
         basis = Basis.over(each.flatten(), _KNOTS)
         values = basis(each.flatten()).reshape(*each.shape, -1)  # (n, nv, width)
         for k, direction in enumerate(candidates.directions):
             if direction.alike:
-                columns = (seen.inverse @ (rows[..., k, None] * values)).flatten(0, 1)
+                columns = (whitened.inverse @ (rows[..., k, None] * values)).flatten(0, 1)
                 made = (columns.T @ columns, U.T @ columns, columns.T @ y)
-                shares = _shares(seen, total, *(x[None] for x in made))
-                pairs += _pairs(seen, direction, [feature], shares)
+                shares = _shares(whitened, total, *(x[None] for x in made))
+                pairs += _pairs(whitened, direction, [feature], shares)
     return pairs
 
 
 def _pairs(
-    seen: Whitened, direction: ForceDirection, features: Sequence[Feature], shares: Tensor
+    whitened: Whitened, direction: ForceDirection, features: Sequence[Feature], shares: Tensor
 ) -> list[Pair]:
     return [
-        Pair(direction=direction, feature=feature, explained=share, start=seen.theta)
+        Pair(direction=direction, feature=feature, explained=share, start=whitened.theta)
         for feature, share in zip(features, shares.tolist(), strict=True)
     ]
 
 
-def _shares(seen: Whitened, total: float, gram: Tensor, spanned: Tensor, target: Tensor) -> Tensor:
+def _shares(
+    whitened: Whitened, total: float, gram: Tensor, spanned: Tensor, target: Tensor
+) -> Tensor:
     """The share of `total` that each feature's columns explain (m,), less what chance would.
 
     gram (m, width, width), spanned (m, p, width), target (m, width): as of `_gains`.
     """
-    n_rows = seen.rest.numel() - seen.known.shape[-1]
+    n_rows = whitened.rest.numel() - whitened.known.shape[-1]
     gain, used = _gains(gram, spanned, target)
-    left = (seen.beyond_known - gain).clamp_min(0.0) / total
+    left = (whitened.beyond_known - gain).clamp_min(0.0) / total
     return 1.0 - left * n_rows / (n_rows - used).clamp_min(1)
 
 
@@ -202,40 +204,40 @@ def rank_pairs(
     """
     robot = fitted.family.bodies
     few = answers[: max(80, min(len(answers), _ROWS // robot.nv))]
-    seen = whiten(fitted, few)
-    total = (seen if residual_of is None else whiten(residual_of, few)).beyond_known
-    first = coordinates_by_relevance(seen, robot)
-    pairs = explained_pairs(seen, robot, joint_candidates(robot, first), total)
+    whitened = whiten(fitted, few)
+    total = (whitened if residual_of is None else whiten(residual_of, few)).beyond_known
+    first = coordinates_by_relevance(whitened, robot)
+    pairs = explained_pairs(whitened, robot, joint_candidates(robot, first), total)
     for r, point in enumerate(candidate_points(robot)):
         name = f"a point of body {point.body + 1}" + (f" ({r + 1})" if r else "")
-        pairs += explained_pairs(seen, robot, point_candidates(robot.nv, point, name), total)
+        pairs += explained_pairs(whitened, robot, point_candidates(robot.nv, point, name), total)
     clear = max((p.explained for p in pairs), default=1.0) > _CLEAR
     for term in fitted.family.terms if point_frames else ():
         if not term.physical and not term.tables:
-            own = modulation_candidates(robot, term, first)
+            candidates = modulation_candidates(robot, term, first)
             pairs += [
                 replace(p, replaces=term, start=None)
-                for p in explained_pairs(seen, robot, own, total)
+                for p in explained_pairs(whitened, robot, candidates, total)
             ]
     for framed in points_in_frames(fitted, answers) if point_frames and not clear else ():
-        own = point_candidates(robot.nv, framed.point, framed.name)
+        candidates = point_candidates(robot.nv, framed.point, framed.name)
         around = whiten(replace(fitted, theta=framed.theta), few)
-        pairs += explained_pairs(around, robot, own, total)
+        pairs += explained_pairs(around, robot, candidates, total)
     return ranked_pairs(pairs)
 
 
 def ranked_pairs(pairs: Sequence[Pair]) -> list[Pair]:
     """Pairs by merit, each once: the best that was seen of it."""
-    found: dict[str, Pair] = {}
+    by_name: dict[str, Pair] = {}
     for p in sorted(pairs, key=lambda x: -x.explained):
-        found.setdefault(p.name, p)
-    kept = list(found.values())
+        by_name.setdefault(p.name, p)
+    kept = list(by_name.values())
     # Counting symbols takes longer than fitting: only for those that could come first.
     first = sorted(kept[:_COUNTED], key=lambda x: (-_merit(x), x.cost, x.name))
     return first + kept[_COUNTED:]
 
 
-def coordinates_by_relevance(seen: Whitened, robot: Robot) -> tuple[int, ...]:
+def coordinates_by_relevance(whitened: Whitened, robot: Robot) -> tuple[int, ...]:
     """All coordinates, those first that an unexplained force acts on or is a function of.
 
     By how much a force of any kind could explain there, beyond what a direction at random would,
@@ -245,12 +247,12 @@ def coordinates_by_relevance(seen: Whitened, robot: Robot) -> tuple[int, ...]:
     nv = robot.nv
     if all_pairs_fit(nv):
         return tuple(range(nv))
-    y, total = seen.rest, max(seen.beyond_known, 1e-300)
-    along = torch.einsum("nij,ni->nj", seen.inverse, y).square()
-    share = (along / seen.inverse.square().sum(1).clamp_min(1e-300)).sum(0) / total
+    y, total = whitened.rest, max(whitened.beyond_known, 1e-300)
+    along = torch.einsum("nij,ni->nj", whitened.inverse, y).square()
+    share = (along / whitened.inverse.square().sum(1).clamp_min(1e-300)).sum(0) / total
     merit = ((share - 1.0 / nv) / (1.0 - 1.0 / nv)).tolist()
     candidates, coordinate = single_joint_candidates(nv, tuple(scalar_coordinates(robot)))
-    for p in explained_pairs(seen, robot, candidates, total):
+    for p in explained_pairs(whitened, robot, candidates, total):
         for name in (p.direction.name, p.feature.name):
             merit[coordinate[name]] = max(merit[coordinate[name]], p.explained)
     return tuple(sorted(range(nv), key=lambda j: -merit[j]))

@@ -135,12 +135,12 @@ def _best_addition(
     # All of them, for the same columns are compiled once; those that are there explain nothing.
     order = [x for x in explained(current, answers, candidates) if x[0].name not in present]
     order = order[:_CANDIDATES]
-    found, least = None, length(current)
+    best, least = None, length(current)
     for term in (t for t, share in order if share >= worth):
         trial = refit(current, answers, [*current.family.terms, term])
-        if possible(trial) and (own := length(trial)) < least:
-            found, least = trial, own
-    return found
+        if possible(trial) and (trial_length := length(trial)) < least:
+            best, least = trial, trial_length
+    return best
 
 
 def prune(
@@ -211,8 +211,8 @@ def explained(
     family, scale = fitted.family, fitted.scale
     design = design_of(family, answers, fitted.step)
     r = fitted.residual(answers)
-    some = answers.spaced(max(_ROWS, 4 * family.size) // family.robot.nv)
-    answers, design, r = answers[some], design[some], r[some]
+    at = answers.spaced(max(_ROWS, 4 * family.size) // family.robot.nv)
+    answers, design, r = answers[at], design[at], r[at]
     q, v = evaluation_point(answers, family.robot, fitted.step)
     a = answers.a - r * scale
     H = design.inertia(fitted.theta)
@@ -280,9 +280,39 @@ def well_started(fitted: Fit, answers: Answers) -> Fit:
 
 def possible(fitted: Fit) -> bool:
     """Physical terms must have coefficients that are not negative beyond their uncertainty."""
+    return not any(c + allowed < 0 or math.isnan(c) for _, _, c, allowed in _physical(fitted))
+
+
+def with_possible_signs(fitted: Fit, answers: Answers) -> Fit:
+    """The fit without the joint terms that are negative within their uncertainty: the best that
+    bodies with dampers, springs, friction and rotors can do has them at zero."""
+    while True:
+        held = [(c / allowed, i) for i, _, c, allowed in _physical(fitted) if -allowed <= c < 0]
+        if not held:
+            return fitted
+        least = max(held)[1]
+        terms = fitted.family.terms
+        fitted = refit(fitted, answers, [*terms[:least], *terms[least + 1 :]])
+
+
+def impossible_signs(fitted: Fit) -> list[tuple[Term, float, float]]:
+    """The joint terms that are negative beyond their uncertainty: (term, coefficient, standard
+    error)."""
+    terms = fitted.family.terms
+    return [
+        (terms[i], c, (allowed - _NOTHING) / _CERTAIN)
+        for i, _, c, allowed in _physical(fitted)
+        if c + allowed < 0
+    ]
+
+
+_CERTAIN = 3.0  # standard errors
+_NOTHING = 1e-9  # of a coefficient
+
+
+def _physical(fitted: Fit) -> list[tuple[int, Term, float, float]]:
+    """(number, term, coefficient, by how much it may be below zero) of the physical terms."""
     k = fitted.family.basis.shape[1]
     error = fitted.covariance.diagonal()[k:].clamp_min(0).sqrt()
-    lowest = fitted.theta[k:] + 3 * error + 1e-9
-    return all(
-        c >= 0 for t, c in zip(fitted.family.terms, lowest.tolist(), strict=True) if t.physical
-    )
+    rows = zip(fitted.family.terms, fitted.theta[k:].tolist(), error.tolist(), strict=True)
+    return [(i, t, c, _CERTAIN * e + _NOTHING) for i, (t, c, e) in enumerate(rows) if t.physical]

@@ -52,8 +52,8 @@ class Point:
     @property
     def numbers(self) -> tuple[float, ...]:
         """What may be fitted: the place, and of the frame what differs from the base's."""
-        given = (self.place, self.origin, self.flow, self.turn)
-        return tuple(x for part in given if part is not None for x in part)
+        vectors = (self.place, self.origin, self.flow, self.turn)
+        return tuple(x for part in vectors if part is not None for x in part)
 
     def moved(self, numbers: Sequence[float]) -> Point:
         """The same with other `numbers`."""
@@ -283,8 +283,8 @@ def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     total: Any = 0.0
     for x, y in zip(a, b, strict=True):
         if not (_is(x, 0.0) or _is(y, 0.0)):
-            own = y if _is(x, 1.0) else x if _is(y, 1.0) else x * y
-            total = own if _is(total, 0.0) else total + own
+            product = y if _is(x, 1.0) else x if _is(y, 1.0) else x * y
+            total = product if _is(total, 0.0) else total + product
     return total
 
 

@@ -75,7 +75,7 @@ def _joint_terms(robot: Robot, training: Answers, validation: Answers) -> list[T
     """Rotors, friction and springs of all joints if they reduce the held-out error, else none.
     Their misfit would hide that of the frames."""
     terms = joint_terms(robot)
-    bare, full = (_error(robot, own, training, validation) for own in ([], terms))
+    bare, full = (_error(robot, listed, training, validation) for listed in ([], terms))
     return terms if full < _GAIN * bare else []
 
 

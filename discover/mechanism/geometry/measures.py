@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from discover.judgement.evidence import number_from_json, number_to_json
+from discover.records import Stored
 
 VERTICAL = -2  # stands for the vertical where a measure names another joint
 QUANTITIES = ("angle", "distance", "offset", "turn")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
+class Measure(Stored):
     """One number of a geometry.
 
     joint      coordinate whose axis it is about
@@ -43,15 +42,6 @@ class Measure:
     def free(self) -> bool:
         """Whether no answer depends on the number."""
         return not np.isfinite(self.deviation)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return {**vars(self), "deviation": number_to_json(self.deviation)}
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Measure:
-        """The inverse of `to_dict`."""
-        return cls(**{**record, "deviation": number_from_json(record["deviation"])})
 
 
 def pretty_measures(measures: Sequence[Measure], names: Sequence[str]) -> str:

@@ -57,19 +57,19 @@ class Weights:
     right: Array | None = None
 
     @classmethod
-    def of_sizes(cls, tree: ScrewTree, asked: LocalDynamics) -> Weights:
+    def of_sizes(cls, tree: ScrewTree, data: LocalDynamics) -> Weights:
         """Exact answers, by the sizes of the entries."""
-        weight = np.broadcast_to(1.0 / scales(asked), (len(asked), *scales(asked).shape))
+        weight = np.broadcast_to(1.0 / scales(data), (len(data), *scales(data).shape))
         upper = np.triu(np.ones_like(tree.shared)) & tree.shared
         use = np.column_stack([upper, np.ones(len(upper), dtype=bool)])
         rows = np.broadcast_to(use, weight.shape).ravel().nonzero()[0]
         return cls(weight=weight, rows=rows)
 
     @classmethod
-    def of_noise(cls, asked: LocalDynamics, weighs: bool) -> Weights:
+    def of_noise(cls, data: LocalDynamics, weighs: bool) -> Weights:
         """Answers that scatter, by the covariance of their errors."""
-        count = asked.columns.shape[-1] - (not weighs)
-        left, right = _whitener(asked.rows), _whitener(asked.columns[:, :count, :count])
+        count = data.columns.shape[-1] - (not weighs)
+        left, right = _whitener(data.rows), _whitener(data.columns[:, :count, :count])
         return cls(left=left, right=right.swapaxes(1, 2))
 
     def __call__(self, x: Array) -> Array:
@@ -113,7 +113,7 @@ class Problem:
     def of(
         cls,
         tree: ScrewTree,
-        asked: LocalDynamics,
+        data: LocalDynamics,
         *,
         whitened: bool,
         joint_terms: tuple[str, ...] = (),
@@ -121,17 +121,17 @@ class Problem:
         """Weights from the covariance of the answers if they scatter, else from their size."""
         if whitened:
             weights, floor = (
-                Weights.of_noise(asked, bool(joint_terms) or tree.gravity != 0),
+                Weights.of_noise(data, bool(joint_terms) or tree.gravity != 0),
                 _WHITENED_FLOOR,
             )
-            H = asked.raw
+            H = data.raw
         else:
-            weights = Weights.of_sizes(tree, asked)
-            rounding = max(asked.misfit, asked.asymmetry)
+            weights = Weights.of_sizes(tree, data)
+            rounding = max(data.misfit, data.asymmetry)
             floor = min(max(_FLOOR, _ROUNDED * rounding), _NARROWEST)
-            H = asked.H
-        y = weights(np.concatenate([H, asked.force[:, :, None]], 2))
-        return cls(tree=tree, q=asked.q, y=y, weights=weights, floor=floor, joint_terms=joint_terms)
+            H = data.H
+        y = weights(np.concatenate([H, data.force[:, :, None]], 2))
+        return cls(tree=tree, q=data.q, y=y, weights=weights, floor=floor, joint_terms=joint_terms)
 
     @property
     def whitened(self) -> bool:
@@ -150,13 +150,13 @@ class Problem:
         six coordinates."""
         nv, nb = len(self.tree.body_of), len(self.tree.parents)
         out = np.zeros((len(self.q), nv, nv + 1, len(self.joint_terms), nv))
-        own = self.q[:, self.q.shape[1] - nv :]  # a placement has one number more than a twist
+        at = self.q[:, self.q.shape[1] - nv :]  # a placement has one number more than a twist
         for k, term in enumerate(self.joint_terms):
             for j in range(nv - nb + (nv > nb), nv):
                 if term == "armature":
                     out[:, j, j, k, j] = 1.0
                 else:
-                    out[:, j, nv, k, j] = own[:, j] if term == "spring" else 1.0
+                    out[:, j, nv, k, j] = at[:, j] if term == "spring" else 1.0
         return out.reshape(*out.shape[:3], -1)
 
     def parameters(self, screws: Array) -> Array:
@@ -191,8 +191,8 @@ class Problem:
         """d prediction / d (raw screws, parameters): (r, 6 nv + p), in weighted units; where the
         size of gravity is sought, that by its logarithm is the last column."""
         pi = parameters[: 10 * len(screws)].reshape(-1, 10)
-        own, design = self.screw_slopes(screws, pi), self.design(screws)
-        return np.hstack([own[:, : screws.size], design, own[:, screws.size :]])
+        by_screw, design = self.screw_slopes(screws, pi), self.design(screws)
+        return np.hstack([by_screw[:, : screws.size], design, by_screw[:, screws.size :]])
 
     def spread(self, screws: Array, parameters: Array) -> Array:
         """(6 nv + p, k) whose product with its transpose is the covariance of screws and parameters
@@ -219,12 +219,12 @@ class Problem:
 def solve_well(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0) -> Solution:
     """With well-shown parameters only; if that does not fit, from there with all of them."""
     coarse = replace(problem, cut=COARSE)
-    found = solve(coarse, start, iterations=iterations, tidy=tidy)
-    if found.error < problem.floor:
-        return found
-    fine = problem.under(found.gravity)
-    finer = solve(fine, found.screws, iterations=max(20, iterations // 2), tidy=tidy)
-    return finer if finer.error < _FINER * found.error else found
+    solution = solve(coarse, start, iterations=iterations, tidy=tidy)
+    if solution.error < problem.floor:
+        return solution
+    fine = problem.under(solution.gravity)
+    finer = solve(fine, solution.screws, iterations=max(20, iterations // 2), tidy=tidy)
+    return finer if finer.error < _FINER * solution.error else solution
 
 
 def untidiness(tree: ScrewTree, screws: Array) -> Array:
@@ -297,11 +297,11 @@ def solve(problem: Problem, start: Array, *, iterations: int, tidy: float = 0.0)
         return trial
 
     options = replace(DESCENT, steps=iterations, solved=count * _ROUNDING**2)
-    found = descend(at(problem, start), linearise, options)
+    solution = descend(at(problem, start), linearise, options)
     return Solution(
-        screws=found.screws,
-        error=float(np.sqrt(np.mean(found.left.residual**2))),
-        gravity=found.problem.tree.gravity,
+        screws=solution.screws,
+        error=float(np.sqrt(np.mean(solution.left.residual**2))),
+        gravity=solution.problem.tree.gravity,
     )
 
 

@@ -42,9 +42,9 @@ def screw_tree(robot: Robot, reference: Array) -> tuple[ScrewTree, Array]:
         R, p = np.eye(3), np.zeros(3)
         if robot.parents[j] >= 0:
             R, p = rotations[robot.parents[j]], origins[robot.parents[j]]
-        own, offset = (x[j].numpy() for x in (robot.tree_rotation, robot.tree_offset))
+        rotation, offset = (x[j].numpy() for x in (robot.tree_rotation, robot.tree_offset))
         axis = robot.axes[j].numpy()
-        p, R = p + R @ offset, R @ own
+        p, R = p + R @ offset, R @ rotation
         world = R @ axis
         angle = float(tree.reference[j])
         if tree.turning[j]:
@@ -341,5 +341,6 @@ def _seen_from(pi: Array, rotation: Array, origin: Array) -> Array:
     back[:3, 3] = -rotation.T @ origin
     moved = back @ moments @ back.T
     second = moved[:3, :3]
-    own = np.trace(second) * np.eye(3) - second
-    return np.array([moved[3, 3], *moved[:3, 3], *own[[0, 0, 1, 0, 1, 2], [0, 1, 1, 2, 2, 2]]])
+    about_origin = np.trace(second) * np.eye(3) - second
+    entries = about_origin[[0, 0, 1, 0, 1, 2], [0, 1, 1, 2, 2, 2]]
+    return np.array([moved[3, 3], *moved[:3, 3], *entries])

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from discover.mechanism.geometry.screws import Array, ScrewTree, point_on
 from discover.mechanism.tree.floating import FloatingTree
+from discover.records import Stored
 
 _PARALLEL = 1e-6  # sine below which rounding decides where a common normal stands
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Skeleton:
+class Skeleton(Stored):
     """Joints in the order of the coordinates; a parent may have a larger number than its child.
 
     parents       the joint that carries each one, -1 for the base
@@ -51,35 +51,9 @@ class Skeleton:
             free=isinstance(tree, FloatingTree),
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        lines = {n: getattr(self, n) for n in ("pose", "axes", "points")}
-        return {
-            "names": list(self.names),
-            "parents": list(self.parents),
-            "turning": list(self.turning),
-            "free": self.free,
-            **{n: None if x is None else np.asarray(x).tolist() for n, x in lines.items()},
-        }
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Skeleton:
-        """The inverse of `to_dict`."""
-        lines = {
-            n: None if record[n] is None else np.asarray(record[n], dtype=float)
-            for n in ("pose", "axes", "points")
-        }
-        return cls(
-            names=tuple(record["names"]),
-            parents=tuple(record["parents"]),
-            turning=tuple(record["turning"]),
-            free=record.get("free", False),
-            **lines,
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(Stored):
     """How an inferred mechanism differs from the described one.
 
     differs    for each joint what differs: "parent", "kind", "axis", "length"

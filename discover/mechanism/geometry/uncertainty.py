@@ -43,9 +43,9 @@ _VERTICAL = np.array([0.0, 0.0, 1.0])
 
 def measures(problem: Problem, screws: Array, parameters: Array) -> tuple[Measure, ...]:
     """All numbers of a geometry (screws (nb, 6), parameters (p,)) that fits a problem's answers."""
-    told = _quantities(problem.tree, screws)
+    quantities = _quantities(problem.tree, screws)
     deviations = _deviations(problem, screws, parameters)
-    rotorless = [False] * len(told)
+    rotorless = [False] * len(quantities)
     if not problem.joint_terms:
         rotors = replace(problem, joint_terms=("armature",))
         with_none = np.append(parameters, np.zeros(len(problem.tree.body_of)))
@@ -54,7 +54,7 @@ def measures(problem: Problem, screws: Array, parameters: Array) -> tuple[Measur
     return tuple(
         Measure(joint=j, other=k, quantity=what, value=value, deviation=deviation, rotorless=needs)
         for (j, k, what, value, _), deviation, needs in zip(
-            told, deviations, rotorless, strict=True
+            quantities, deviations, rotorless, strict=True
         )
     )
 
@@ -98,21 +98,23 @@ def _second_order(problem: Problem, screws: Array, k: int, move: Array) -> float
     those lengths are for a plane that leans as told.
     """
     tree = problem.tree
-    told = _quantities(tree, screws)[k]
-    step = _FAR * (_Lines(tree, screws).reach or 1.0 if told[2] in ("distance", "offset") else 1.0)
-    own = float(np.sqrt(np.mean(problem.project(screws).residual ** 2)))
+    quantity = _quantities(tree, screws)[k]
+    step = _FAR * (
+        _Lines(tree, screws).reach or 1.0 if quantity[2] in ("distance", "offset") else 1.0
+    )
+    misfit = float(np.sqrt(np.mean(problem.project(screws).residual ** 2)))
     moved = tree.unit(screws + step * move)
     left = float(np.sqrt(np.mean(problem.project(moved).residual ** 2)))
-    limit = _SAME * own if problem.whitened else max(problem.floor, _FOLLOWED * left)
+    limit = _SAME * misfit if problem.whitened else max(problem.floor, _FOLLOWED * left)
     # Bodies that are hardly shown come and go: without them the misfit falls smoothly, though not
     # always to the end.
-    found, error = _followed(replace(problem, cut=COARSE), moved, k, limit)
+    followed, error = _followed(replace(problem, cut=COARSE), moved, k, limit)
     if error > limit:
-        found, error = _followed(problem, found, k, limit)
-    again = _quantities(tree, found)
-    kept = len(again) > k and abs(abs(again[k][3]) - abs(told[3])) > 0.3 * step
+        followed, error = _followed(problem, followed, k, limit)
+    again = _quantities(tree, followed)
+    kept = len(again) > k and abs(abs(again[k][3]) - abs(quantity[3])) > 0.3 * step
     if error > limit or not kept:
-        chi_square = len(problem.y) * max(0.0, left**2 - own**2) / max(own, 1e-300) ** 2
+        chi_square = len(problem.y) * max(0.0, left**2 - misfit**2) / max(misfit, 1e-300) ** 2
         return step * max(chi_square, 1.0) ** -0.25
     return np.inf
 
@@ -155,24 +157,24 @@ Quantity = tuple[int, int, str, float, Function]
 def _quantities(tree: ScrewTree, screws: Array) -> list[Quantity]:
     """Every number with its value and the functions whose derivatives are its own."""
     lines = _Lines(tree, screws)
-    told: list[Quantity] = []
+    quantities: list[Quantity] = []
     floating = isinstance(tree, FloatingTree)
     for j in range(floating, len(screws)):
         p, t = tree.parents[j], lines.turning_above(j)
         if floating and p == 0:
-            told.append((j, -1, "angle", 0.0, partial(lines.direction, j=j)))
+            quantities.append((j, -1, "angle", 0.0, partial(lines.direction, j=j)))
             if tree.turning[j]:
-                told.append((j, -1, "distance", 0.0, partial(lines.foot, j=j)))
+                quantities.append((j, -1, "distance", 0.0, partial(lines.foot, j=j)))
             continue
         if p >= 0 or tree.gravity:
-            told.append(lines.angle(j, p if p >= 0 else VERTICAL))
+            quantities.append(lines.angle(j, p if p >= 0 else VERTICAL))
         above = tree.parents[p] if p >= 0 else -1
         if p >= 0 and (above >= floating or tree.gravity):
-            told += lines.turn(j, p, above if above >= 0 else VERTICAL)
+            quantities += lines.turn(j, p, above if above >= 0 else VERTICAL)
         if tree.turning[j] and t >= 0:
-            told.append(lines.distance(j, t))
-            told += lines.offset(j, t)
-    return told
+            quantities.append(lines.distance(j, t))
+            quantities += lines.offset(j, t)
+    return quantities
 
 
 class _Lines:

@@ -21,6 +21,7 @@ from discover.mechanism.recursion.grammar import SOURCES, Block, joint
 from discover.mechanism.recursion.passes import torch_forces, trace_recursion
 from discover.mechanism.recursion.search import Recursion
 from discover.mechanism.tree.floating import BASE_Q, FloatingTree
+from discover.records import Stored
 from kinematics import Robot
 from kinematics.programs.elimination.elimination import forward_dynamics
 from kinematics.programs.elimination.mechanism import Mechanism, mechanism
@@ -34,7 +35,7 @@ _FIELDS = {"rotor": "armature", "drag": "damping", "spring": "stiffness"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForwardProgram:
+class ForwardProgram(Stored):
     """A program of forward dynamics.
 
     text         as passes over the tree
@@ -68,8 +69,8 @@ def derive_forward(
     for name, words in ELIMINATION_ORDERS.items():
         operations[words] = forward_dynamics(made, named_order(made, name)).operations
     if described is not None:
-        own = mechanism(described)
-        both = [forward_dynamics(own, named_order(own, name)) for name in ELIMINATION_ORDERS]
+        tree = mechanism(described)
+        both = [forward_dynamics(tree, named_order(tree, name)) for name in ELIMINATION_ORDERS]
         best = min(both, key=lambda p: p.arithmetic)
         operations["the description, better of both"] = best.operations
     return ForwardProgram(text=elimination_text(made, order), operations=operations)
@@ -87,11 +88,11 @@ def is_rigid_body(recursion: Recursion) -> bool:
     )
     # The robot has its bodies, and so its coordinates, parents first.
     order = [i for body in tree.order for i, b in enumerate(tree.body_of) if b == body]
-    for own in recursion.scalar_terms:
-        form = own.block.form
-        if own.block != Block(form, (joint(SOURCES[form]),), 0):
+    for term in recursion.scalar_terms:
+        form = term.block.form
+        if term.block != Block(form, (joint(SOURCES[form]),), 0):
             return False  # not the joint's own motion
-        numbers = own.numbers * (recursion.screws**2).sum(-1)
+        numbers = term.numbers * (recursion.screws**2).sum(-1)
         if isinstance(tree, FloatingTree) and abs(numbers[0]) > _SAME * np.abs(numbers).max():
             return False
         values = torch.from_numpy(numbers[list(tree.body_of)][order])

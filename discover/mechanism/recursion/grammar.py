@@ -53,8 +53,8 @@ class Motion:
             return (int(self.source == "v"), int(self.source == "a"), 0)
         if self.kind == "root":
             return (0, 0, 1)
-        own = [p.degree for p in self.parts]
-        return tuple(int(x) for x in np.sum(own, axis=0))  # type: ignore[return-value]
+        degrees = [p.degree for p in self.parts]
+        return tuple(int(x) for x in np.sum(degrees, axis=0))  # type: ignore[return-value]
 
     @cached_property
     def size(self) -> int:
@@ -111,10 +111,10 @@ def product(first: Motion, second: Motion) -> Motion:
 
 def linear_motions(source: str) -> list[Motion]:
     """All motions of first degree in one source, up to two sums deep, the shortest first."""
-    own = joint(source)
-    once = [carried(own, 1), carried(own, -1), own]
+    rate = joint(source)
+    once = [carried(rate, 1), carried(rate, -1), rate]
     simple = [*once, *(inherited(m) for m in once)]
-    deeper = [carried(m, sign) for m in simple if m != own for sign in (1, -1)]
+    deeper = [carried(m, sign) for m in simple if m != rate for sign in (1, -1)]
     return [*simple, *deeper]
 
 

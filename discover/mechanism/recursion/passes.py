@@ -1,4 +1,4 @@
-"""A recursion as a program that runs: on tensors, straight-line, as machine code.
+"""A recursion as a program that runs: on tensors, or straight-line.
 
 The passes are evaluated body by body on scalars of any kind that know + - * and .sin(), .cos():
 batched tensors, or the nodes of a straight-line program, which is then counted, printed as SymPy
@@ -21,7 +21,7 @@ from discover.mechanism.recursion.grammar import SOURCES, Block, Motion
 from discover.mechanism.recursion.pretty_printing import pretty_print
 from discover.mechanism.recursion.search import Recursion
 from discover.mechanism.tree.floating import BASE_Q, BASE_V, FloatingTree
-from kinematics.programs import CompiledProgram, Graph, Program, compile_program, make_program
+from kinematics.programs import Graph, Program, make_program
 from kinematics.programs.elimination.frames import quaternion_matrix
 from kinematics.programs.tracing import solve_symmetric
 
@@ -103,8 +103,8 @@ def joint_forces(recursion: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
     inertias = [rigid(p[None])[0] for p in recursion.parameters]
     rows = _coordinates(recursion)
     place = [
-        _placement(recursion, j, q[:BASE_Q] if len(own) > 1 else q[own[0] - len(v)])
-        for j, own in enumerate(rows)
+        _placement(recursion, j, q[:BASE_Q] if len(at) > 1 else q[at[0] - len(v)])
+        for j, at in enumerate(rows)
     ]
     kept: dict[Motion, list[list[Any]]] = {}
 
@@ -119,8 +119,8 @@ def joint_forces(recursion: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
             turned = [0.0] * BASE_V + list(q[BASE_Q:]) if len(q) > len(v) else q
             s = {"q": turned, "v": v, "a": a}[m.source]
             return [
-                list(s[:BASE_V]) if len(own) > 1 else [times(c, s[own[0]]) for c in screw]
-                for screw, own in zip(recursion.screws, rows, strict=True)
+                list(s[:BASE_V]) if len(at) > 1 else [times(c, s[at[0]]) for c in screw]
+                for screw, at in zip(recursion.screws, rows, strict=True)
             ]
         if m.kind == "root":
             return [[0.0] * 6 for _ in range(nb)]
@@ -146,7 +146,7 @@ def joint_forces(recursion: Recursion, q: Any, v: Any, a: Any) -> list[Any]:
     ]
     if recursion.root is not None:
         terms.append((1.0, recursion.root))
-    terms += [(1.0, own.block) for own in recursion.scalar_terms]
+    terms += [(1.0, term.block) for term in recursion.scalar_terms]
     for carry in (1, -1, 0):
         mine = [(c, b) for c, b in terms if b.carry == carry]
         if not mine:
@@ -180,7 +180,7 @@ def wrench(
     """The wrench of one block on body j, times c, as six scalars."""
     last = motion(b.motions[-1])[j]
     if b.form in SOURCES:
-        (numbers,) = (own.numbers for own in recursion.scalar_terms if own.block == b)
+        (numbers,) = (term.numbers for term in recursion.scalar_terms if term.block == b)
         return [times(c * numbers[j], x) for x in last]
     f = [dot(c * row, last) for row in inertias[j]]
     if b.form == "inertia":
@@ -197,16 +197,6 @@ def torch_forces(recursion: Recursion, q: Tensor, v: Tensor, a: Tensor) -> Tenso
     return torch.stack(
         [c if isinstance(c, Tensor) else torch.full_like(q[..., 0], c) for c in columns], -1
     )
-
-
-def torch_dynamics(recursion: Recursion, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
-    """Accelerations (…, nv) of the program, with H from its own columns."""
-    zero = torch.zeros_like(v)
-    rest = torch_forces(recursion, q, v, zero)
-    still = torch_forces(recursion, q, zero, zero)
-    units = torch.eye(v.shape[-1], dtype=q.dtype)
-    H = torch.stack([torch_forces(recursion, q, zero, e.expand_as(v)) - still for e in units], -1)
-    return torch.linalg.solve(H, (tau - rest).unsqueeze(-1)).squeeze(-1)
 
 
 def trace_recursion(recursion: Recursion, what: str = "aba") -> Program:
@@ -229,24 +219,8 @@ def trace_recursion(recursion: Recursion, what: str = "aba") -> Program:
     return make_program(what, graph, ports, solve_symmetric(graph, lifted, right), passes=passes)
 
 
-def compile_recursion(
-    recursion: Recursion, what: str = "aba", dtype: str = "float64"
-) -> CompiledProgram:
-    """Machine code of `trace_recursion`, on arrays (B, n)."""
-    content = {
-        "recursion": pretty_print(recursion),
-        "screws": recursion.screws.tolist(),
-        "what": what,
-        "parameters": recursion.parameters.tolist(),
-        "reference": np.asarray(recursion.tree.reference).tolist(),
-    }
-    return compile_program(
-        lambda: trace_recursion(recursion, what), content=content, dtype=dtype, threads=1
-    )
-
-
 def _without_rest(recursion: Recursion) -> Recursion:
-    rotors = tuple(own for own in recursion.scalar_terms if own.block.form == "rotor")
+    rotors = tuple(term for term in recursion.scalar_terms if term.block.form == "rotor")
     return replace(recursion, root=None, velocity=(), coefficients=np.zeros(0), scalar_terms=rotors)
 
 

@@ -104,8 +104,8 @@ class _PrettyPrinter:
         taken = {line.split("_i", 1)[0] for line in self.outward}
         if letter in taken or letter == "M":
             letter = next(f"M{k}" for k in range(1, 99) if f"M{k}" not in taken)
-        own = [(float(sign), f"X {letter}_p"), *inner]
-        line = f"{letter}_i = {_sum(own)}"
+        summands = [(float(sign), f"X {letter}_p"), *inner]
+        line = f"{letter}_i = {_sum(summands)}"
         if rooted:
             line += f",  {letter}_base = ({_numbers(self.recursion.root_vector)})"
         self.outward.append(line)

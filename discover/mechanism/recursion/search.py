@@ -144,7 +144,7 @@ def search(
         inertia=inertia,
         root=root,
         velocity=chosen,
-        scalar_terms=tuple(own for own in (rotors, drag, spring) if own is not None),
+        scalar_terms=tuple(term for term in (rotors, drag, spring) if term is not None),
         coefficients=candidates.best.coefficients,
         parameters=bodies.reshape(-1, 10),
         root_vector=candidates.best.root,
@@ -247,19 +247,19 @@ def misfits(recursion: Recursion, data: DegreeSplit) -> dict[str, float]:
     samples = Samples(recursion.tree, recursion.screws, data.q, data.v)
     phi = recursion.parameters.ravel()
     H_size, size = data.sizes
-    own = {"rotor": np.zeros_like(data.H), "drag": np.zeros_like(data.odd)[..., None]}
-    own["spring"] = own["drag"].copy()
+    by_form = {"rotor": np.zeros_like(data.H), "drag": np.zeros_like(data.odd)[..., None]}
+    by_form["spring"] = by_form["drag"].copy()
     for other in recursion.scalar_terms:
-        own[other.block.form] = samples.block(other.block) @ other.numbers
-    H = samples.block(recursion.inertia) @ phi + own["rotor"]
+        by_form[other.block.form] = samples.block(other.block) @ other.numbers
+    H = samples.block(recursion.inertia) @ phi + by_form["rotor"]
     result = {"a": float(np.sqrt(np.mean(((H - data.H) / H_size) ** 2)))}
     even = np.zeros_like(data.even)
     for c, b in zip(recursion.coefficients, recursion.velocity, strict=True):
         even = even + c * (samples.block(b) @ phi)[..., 0]
-    rest = own["spring"][..., 0]
+    rest = by_form["spring"][..., 0]
     if recursion.root is not None:
         rest = rest + (samples.block(recursion.root) @ phi) @ recursion.root_vector
-    odd = own["drag"][..., 0]
+    odd = by_form["drag"][..., 0]
     parts = (("v²", even, data.even), ("rest", rest, data.rest), ("v", odd, data.odd))
     for name, mine, its in parts:
         result[name] = float(np.sqrt(np.mean(((mine - its) / size) ** 2)))

@@ -119,10 +119,10 @@ def equivalent_trees(
                           log odds are small
     """
 
-    def loss_of(alternative: ScrewTree, own: Array) -> float:
+    def loss_of(alternative: ScrewTree, geometry: Array) -> float:
         if not whitened:
-            return misfit(alternative, own, training, validation)
-        residual = Problem.of(alternative, training, whitened=True).project(own).residual
+            return misfit(alternative, geometry, training, validation)
+        residual = Problem.of(alternative, training, whitened=True).project(geometry).residual
         return 0.5 * float(residual @ residual)
 
     first = loss_of(tree, screws)
@@ -130,17 +130,17 @@ def equivalent_trees(
     visited, accepted, at, fits = {tree.parents}, [(tree.parents, screws)], 0, 0
     most_fits = int(min(_MOST_FITS, _FIT_BUDGET / _fit_operations(len(screws), len(training))))
     while at < len(accepted):
-        parents, own = accepted[at]
+        parents, geometry = accepted[at]
         for other in neighbours(parents):
             if other in visited or not allowed(other):
                 continue
             alternative = replace(tree, parents=other)
-            loss = loss_of(alternative, own)
-            fitted = own
+            loss = loss_of(alternative, geometry)
+            fitted = geometry
             if loss > limit and fits < most_fits:
                 fits += 1
                 problem = Problem.of(alternative, training, whitened=whitened)
-                fitted = solve_well(problem, own, iterations=_ITERATIONS).screws
+                fitted = solve_well(problem, geometry, iterations=_ITERATIONS).screws
                 loss = loss_of(alternative, fitted)
             if loss <= limit:
                 visited.add(other)

@@ -101,7 +101,8 @@ def _open(source: str, names: tuple[str, ...]) -> str:
     plainly = 'order = ["q", "v", "tau"], or ' if len(names) == len(INPUTS) else ""
     return (
         f"{source} takes {_inputs(names)}, which does not say which is q, v and tau; declare their "
-        f"order, such as {plainly}{EXAMPLE}"
+        f"order, such as {plainly}{EXAMPLE}; of a network over observations, its layout: "
+        "discover.wrap(net, robot, observation=[…])"
     )
 
 

@@ -20,6 +20,7 @@ ROWS = 256
 HALF = {"q": 0.3, "v": 0.5, "tau": 1.0}
 WRONG_STEP = 3.0
 """dt is doubted where displacements are so many times v·dt, or so many times less."""
+DECLARED = "in a TOML file beside the model, or to discover.models.load"
 
 
 def neutral(layout: Layout) -> Tensor:
@@ -64,8 +65,8 @@ def check(model: Callable[..., Any], layout: Layout, declared: Declaration) -> N
             )
     if all(bool((a.std(dim=0) == 0).all()) for a in whole):
         raise ModelError(
-            "the model answers every state alike; check input_scale and whether the weights were "
-            "stored"
+            "the model answers every state alike; store its weights, or declare input_scale "
+            f"{DECLARED}"
         )
     if declared.outputs == "acceleration":
         _check_acceleration(whole[0], v, declared)
@@ -83,7 +84,8 @@ def _ask(model: Callable[..., Any], q: Tensor, v: Tensor, tau: Tensor) -> tuple[
         lines = str(error).strip().splitlines() or [""]
         raise ModelError(
             f"the model raised {type(error).__name__} on {len(q)} states with nq={q.shape[-1]}, "
-            f"nv={v.shape[-1]}: {lines[0][:160]}; check order, joined, nq and nv"
+            f"nv={v.shape[-1]}: {lines[0][:160]}; give the model's own robot, or declare order and "
+            f"joined {DECLARED}"
         ) from error
     parts = answer if isinstance(answer, tuple) else (answer,)
     for part in parts:
@@ -93,13 +95,13 @@ def _ask(model: Callable[..., Any], q: Tensor, v: Tensor, tau: Tensor) -> tuple[
             )
         if not bool(torch.isfinite(part).all()):
             raise ModelError(
-                "the model answers NaN or infinity near its home state; check input_scale, "
-                "output_scale, or declare home"
+                "the model answers NaN or infinity in states around zero or its home; mend it, or "
+                f"declare home, input_scale or output_scale {DECLARED}"
             )
     return parts
 
 
-def slope(y: Tensor, x: Tensor) -> float:
+def _slope(y: Tensor, x: Tensor) -> float:
     """The slope of y against x, joint by joint; their median."""
     y, x = y - y.mean(dim=0), x - x.mean(dim=0)
     return float(((y * x).sum(dim=0) / x.square().sum(dim=0)).median())
@@ -113,7 +115,7 @@ def _likeness(y: Tensor, x: Tensor) -> float:
 
 
 def _check_acceleration(a: Tensor, v: Tensor, declared: Declaration) -> None:
-    if _likeness(a, v) > 0.98 and 0.8 < slope(a, v) < 1.25:
+    if _likeness(a, v) > 0.98 and 0.8 < _slope(a, v) < 1.25:
         raise ModelError(
             "declared outputs 'acceleration', but the answers are nearly v itself: they look like "
             "next velocities; train or wrap the model to give (q_next, v_next) and declare "
@@ -129,21 +131,21 @@ def _check_step(
     moved = displacement(layout, q, q_next)
     gained = v_next - v
     start = displacement(layout, q[:1].expand_as(q), q)  # how the states differ among themselves
-    carried = slope(moved + start, start)
-    if declared.outputs == "increment" and carried > 1.5 and slope(gained, v) > 0.5:
+    carried = _slope(moved + start, start)
+    if declared.outputs == "increment" and carried > 1.5 and _slope(gained, v) > 0.5:
         raise ModelError(
             "declared outputs 'increment', but the answers follow the state itself: they look "
             "like next states; declare outputs='next_state'"
         )
-    if declared.outputs == "next_state" and carried < 0.5 and slope(v_next, v) < 0.5:
+    if declared.outputs == "next_state" and carried < 0.5 and _slope(v_next, v) < 0.5:
         raise ModelError(
             "declared outputs 'next_state', but the answers do not follow the state: they look "
             "like increments or accelerations; declare outputs='increment' or 'acceleration'"
         )
-    ratio = slope(moved, v) / declared.dt
+    ratio = _slope(moved, v) / declared.dt
     if not 1 / WRONG_STEP < ratio < WRONG_STEP:
         raise ModelError(
             f"declared dt = {declared.dt:g} s, but displacements are {ratio:.3g} times v·dt: the "
-            f"step looks like {abs(ratio) * declared.dt:.3g} s; check dt, the order of the inputs "
-            "and input_scale, or declare home"
+            f"step looks like {abs(ratio) * declared.dt:.3g} s; check dt, or declare order, "
+            f"input_scale or home {DECLARED}"
         )

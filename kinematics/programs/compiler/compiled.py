@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,8 @@ from kinematics.programs.source.llvm import llvm_source
 from kinematics.programs.source.lowering import lower
 
 DTYPES = {"float64": np.float64, "float32": np.float32}
+SPARE = 4  # answers that are kept to be written over: those of a Runge–Kutta step
+LARGEST_SPARE = 2**24  # bytes
 SMALLEST_SHARE = 2**22  # instructions, some 300 µs: of 16 threads, some took 100 µs to wake
 
 
@@ -64,7 +67,8 @@ class CompiledProgram:
         self.lanes = max(codes)
         self.from_cache = from_cache
         self._make = make
-        self._type = DTYPES[dtype]
+        self._dtype = np.dtype(DTYPES[dtype])
+        self._spare: list[np.ndarray] = []  # answers, taken out while they are filled
         kind = ctypes.CFUNCTYPE(
             None, *([ctypes.c_void_p] * (len(self.input_sizes) + 1)), ctypes.c_long, ctypes.c_long
         )
@@ -98,7 +102,7 @@ class CompiledProgram:
         return sum(self.operations[k] for k in ("mul", "add", "div"))
 
     def source(self, language: str = "llvm") -> str:
-        """The program as text: "c", "cuda", "llvm", "python", "torch" or "latex"."""
+        """The program as text: "c", "cuda", "llvm", "python", "torch", "jax" or "latex"."""
         if language == "llvm":
             return llvm_source(self.program, self.dtype, self.lanes, wide=this_machine().wide)
         return self.program.source(language, self.dtype)
@@ -109,13 +113,49 @@ class CompiledProgram:
         )
         return f"CompiledProgram({self.name}: {inputs} -> (B, {self._outputs}), {self.dtype})"
 
-    def __call__(self, *arrays: Any) -> Any:
-        if any(type(a).__module__.startswith("torch") for a in arrays):
-            return call_with_tensors(self, arrays)
-        return self.call_numpy(*arrays)
+    def __call__(self, *arrays: Any, out: Any = None) -> Any:
+        """The answers for arrays (B, columns) or (columns,); any further leading axes.
 
-    def call_numpy(self, *arrays: Any) -> np.ndarray:
-        """The program on numpy arrays (B, columns) or (columns,); any further leading axes."""
+        ``out``, of the answer's shape, dtype and kind of array, is filled and returned: nothing is
+        allocated. Without it an array is made, or one used again that nobody holds any more.
+        """
+        plain = self._call_plain(arrays, out)
+        if plain is not None:
+            return plain
+        if any(type(a).__module__.startswith("torch") for a in (*arrays, out)):
+            return call_with_tensors(self, arrays, out)
+        return self.call_numpy(*arrays, out=out)
+
+    def _call_plain(self, arrays: tuple[Any, ...], out: Any) -> np.ndarray | None:
+        """The answers where all is as the machine code wants it, which takes a few microseconds
+        less to see than to bring about; None where it is not."""
+        if len(arrays) != len(self.input_sizes):
+            return None
+        batch: tuple[int, ...] | None = None
+        pointers = []
+        for array, size in zip(arrays, self.input_sizes, strict=True):
+            if type(array) is not np.ndarray or array.dtype is not self._dtype:
+                return None
+            shape = array.shape
+            if not shape or shape[-1] != size or (batch is not None and shape[:-1] != batch):
+                return None
+            batch = shape[:-1]
+            try:
+                pointers.append(_addressof(_from_buffer(array)))
+            except (TypeError, ValueError, BufferError):  # strided, read-only, or empty
+                return None
+        assert batch is not None
+        count = math.prod(batch)
+        if out is None:
+            room = self._room(batch)
+            self._start(pointers, _address(room), count)
+            self._keep(room)
+            return room
+        self._start(pointers, self._target(out, batch, pointers), count)
+        return out
+
+    def call_numpy(self, *arrays: Any, out: Any = None) -> np.ndarray:
+        """The same, of anything that numpy makes arrays of."""
         ready = [self._numbers(a) for a in arrays]
         self.check(ready)
         batch = ready[0].shape[:-1]
@@ -125,19 +165,67 @@ class CompiledProgram:
             except ValueError:
                 raise ProgramError(self.complaint(arrays)) from None
             ready = [np.ascontiguousarray(np.broadcast_to(a, (*batch, a.shape[-1]))) for a in ready]
-        out = np.empty((*batch, self._outputs), dtype=self._type)
-        self.run(ready, out, math.prod(batch))
-        return out.reshape((*batch, *self.output_shape))
+        pointers, count = [_address(a) for a in ready], math.prod(batch)
+        if out is not None:
+            self._start(pointers, self._target(out, batch, pointers), count)
+            return out
+        room = self._room(batch)
+        self._start(pointers, _address(room), count)
+        self._keep(room)
+        return room
+
+    def _room(self, batch: tuple[int, ...]) -> np.ndarray:
+        """An array for the answers: one of the last few that nobody holds any more, for fresh
+        memory costs a page fault every 4 KiB, more than the arithmetic of a short program."""
+        shape, held = (*batch, *self.output_shape), []
+        room = None
+        while self._spare and room is None:
+            array, count = _taken(self._spare)
+            if array is not None and array.shape == shape:
+                if count == _UNHELD:
+                    room = array
+                else:
+                    held.append(array)
+        if held:
+            self._spare.extend(reversed(held))
+        return np.empty(shape, dtype=self._dtype) if room is None else room
+
+    def _keep(self, room: np.ndarray) -> None:
+        if room.nbytes <= LARGEST_SPARE:
+            self._spare.append(room)
+            del self._spare[:-SPARE]
+
+    def _target(self, out: Any, batch: tuple[int, ...], pointers: Sequence[int]) -> int:
+        """Where ``out`` lies; a one-line `ProgramError` if the machine code cannot fill it."""
+        shape = (*batch, *self.output_shape)
+        try:
+            if out.dtype != self._dtype or out.shape != shape:
+                raise TypeError
+            start = _addressof(_from_buffer(out)) if out.size else 0
+        except (AttributeError, TypeError, ValueError, BufferError):
+            found = f"{out.dtype} {out.shape}" if hasattr(out, "shape") else type(out).__name__
+            raise ProgramError(
+                f"{self.name}: expected out as a writable, contiguous array of {self.dtype} "
+                f"{shape}, found {found}; make it by numpy.empty"
+            ) from None
+        end, states = start + out.nbytes, math.prod(batch) * self._dtype.itemsize
+        for at, size in zip(pointers, self.input_sizes, strict=True):
+            if at < end and start < at + states * size:
+                raise ProgramError(
+                    f"{self.name}: expected out apart from the inputs, found that they share "
+                    "memory; states are read in groups that overlap, so give another array"
+                )
+        return start
 
     def _numbers(self, given: Any) -> np.ndarray:
         """A contiguous array of the program's type."""
-        if type(given) is np.ndarray and given.dtype == self._type and given.flags.c_contiguous:
+        if type(given) is np.ndarray and given.dtype == self._dtype and given.flags.c_contiguous:
             return given
         try:
             array = np.asarray(given)
             if array.dtype.kind not in "biufO":
                 raise TypeError(array.dtype.name)
-            return np.ascontiguousarray(array, dtype=self._type)
+            return np.ascontiguousarray(array, dtype=self._dtype)
         except (TypeError, ValueError) as error:
             raise ProgramError(
                 f"{self.name}: expected arrays of real numbers, found {type(given).__name__} "
@@ -161,8 +249,9 @@ class CompiledProgram:
 
     def run(self, ready: list[np.ndarray], out: np.ndarray, count: int) -> None:
         """Fill ``out`` from contiguous arrays of the right type, ``count`` states."""
-        pointers = [_address(a) for a in ready]
-        target = _address(out)
+        self._start([_address(a) for a in ready], _address(out), count)
+
+    def _start(self, pointers: list[int], target: int, count: int) -> None:
         if count < self.lanes:
             self._kernels[1](*pointers, target, 0, count)
             return
@@ -241,11 +330,35 @@ def compile_program(
     )
 
 
+_addressof: Callable[[Any], int] = ctypes.addressof
+_from_buffer: Callable[[Any], Any] = ctypes.c_char.from_buffer
+
+
+def _taken(spare: list[np.ndarray]) -> tuple[np.ndarray | None, int]:
+    """The newest array of a list, out of it (so that no other thread takes it), and how often it
+    is held."""
+    try:
+        array = spare.pop()
+    except IndexError:
+        return None, 0
+    return array, sys.getrefcount(array)
+
+
+def _unheld() -> int:
+    """What `_taken` counts for an array that nobody else holds; never met without the interpreter's
+    lock, where counts are not exact."""
+    locked = getattr(sys, "_is_gil_enabled", lambda: True)()
+    return _taken([np.empty(1)])[1] if locked else -1
+
+
+_UNHELD = _unheld()
+
+
 def _address(array: np.ndarray) -> int:
     """Where an array's numbers lie; three times as fast as ``array.ctypes.data``."""
     buffer: Any = array  # numpy arrays are buffers, which their stubs do not say
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+        return _addressof(_from_buffer(buffer))
     except (TypeError, ValueError):  # read-only, or empty
         return int(array.ctypes.data)
 

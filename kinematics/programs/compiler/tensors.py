@@ -34,7 +34,7 @@ class Compiled(Protocol):
 
     def check(self, arrays: Any) -> None: ...
     def complaint(self, arrays: Any) -> str: ...
-    def call_numpy(self, *arrays: Any) -> np.ndarray: ...
+    def call_numpy(self, *arrays: Any, out: Any = None) -> np.ndarray: ...
     @property
     def cuda(self) -> CudaKernel: ...
     @property
@@ -50,13 +50,16 @@ def register(program: Compiled) -> int:
     return len(_PROGRAMS) - 1
 
 
-def call_with_tensors(program: Compiled, arrays: tuple[Any, ...]) -> Any:
+def call_with_tensors(program: Compiled, arrays: tuple[Any, ...], out: Any = None) -> Any:
     """``program`` on torch tensors; gradients flow through compiled derivatives.
 
     The answer has the dtype and device of the first tensor of floating-point numbers; of the
-    program's own dtype where there is none.
+    program's own dtype where there is none. ``out``, a tensor that no gradient flows through, is
+    filled and returned.
     """
     program.check(arrays)
+    if out is not None:
+        return _into(program, arrays, out)
     tensors = [a for a in arrays if isinstance(a, Tensor)]
     if any(x.is_complex() for x in tensors):
         raise ProgramError(f"{program.name}: expected real numbers, found complex ones")
@@ -76,6 +79,31 @@ def call_with_tensors(program: Compiled, arrays: tuple[Any, ...]) -> Any:
     if transformed or recorded or same[0].is_meta:
         return _eager(program.handle, same)
     return _answer(same, program.handle)  # twice as fast
+
+
+def _into(program: Compiled, arrays: tuple[Any, ...], out: Any) -> Tensor:
+    """The numbers, in ``out``: at once where the machine code can write them there."""
+    asked = [a for a in (*arrays, out) if isinstance(a, Tensor) and a.requires_grad]
+    if not isinstance(out, Tensor) or (asked and torch.is_grad_enabled()):
+        found = "tensors that ask for gradients" if asked else type(out).__name__
+        raise ProgramError(
+            f"{program.name}: expected a tensor as out of tensors without gradients, found "
+            f"{found}; call it in torch.no_grad(), or without out"
+        )
+    tensors = [torch.as_tensor(a) for a in arrays]
+    with torch.no_grad():
+        if all(x.device.type == "cpu" and x.dtype == out.dtype for x in (*tensors, out)) and (
+            out.dtype == TYPES[program.dtype]
+        ):
+            program.call_numpy(*(x.numpy() for x in tensors), out=out.numpy())
+            return out
+        found = call_with_tensors(program, arrays)
+        if found.shape != out.shape:
+            raise ProgramError(
+                f"{program.name}: expected out of shape {tuple(found.shape)}, found "
+                f"{tuple(out.shape)}; make it by torch.empty"
+            )
+        return out.copy_(found)
 
 
 def _answer(tensors: Sequence[Tensor], handle: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Forward dynamics as sparse elimination over the tree: every order is an algorithm.
 
 The equations of motion link body accelerations, joint wrenches and joint accelerations along the
-edges of the tree (`equation_graph`). Bodies are eliminated from the leaves to the base; what an
+edges of the tree. Bodies are eliminated from the leaves to the base; what an
 order is free to choose is *when each joint acceleration goes*: at its own body, or carried
 towards the base as a column (its wrench F, its row of the mass matrix) and eliminated at any body
 on the way, in that body's frame or already in the parent's. All at their own body is the

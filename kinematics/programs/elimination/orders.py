@@ -8,9 +8,6 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import networkx as nx
 
 from kinematics.programs.elimination.mechanism import Mechanism
 from kinematics.robot.joints import TURNING
@@ -41,19 +38,6 @@ def composite_order(model: Mechanism) -> Order:
     """Every joint at its root: composite rigid bodies, then LᵀDL."""
     places = tuple((model.ancestors(b.index)[-1], OWN) for b in model.bodies)
     return Order(places=places, name="crba")
-
-
-def equation_graph(robot: Any) -> nx.Graph:
-    """The sparsity of the equations of motion: one node an acceleration or a wrench."""
-    graph = nx.Graph(name=f"equations of motion of {robot.name}")
-    for i, parent in enumerate(robot.parents):
-        name = robot.joint_names[i]
-        body, wrench, joint = (f"{w} {name}" for w in ("body", "wrench", "joint"))
-        graph.add_edges_from([(body, joint), (wrench, joint), (body, wrench)])
-        if parent >= 0:
-            above = robot.joint_names[parent]
-            graph.add_edges_from([(body, f"body {above}"), (wrench, f"wrench {above}")])
-    return graph
 
 
 def describe(model: Mechanism, order: Order) -> str:

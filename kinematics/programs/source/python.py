@@ -1,4 +1,4 @@
-"""Python source for numpy, torch and plain floats, and the functions made from it."""
+"""Python source for numpy, torch, JAX and plain floats, and the functions made from it."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def _body(program: Program, module: str) -> list[str]:
     outputs = ", ".join(name[n.id] for n in program.outputs.ravel())
     first = ", ".join(port.name for port in program.ports)
     shape = tuple(program.outputs.shape)
-    if module == "numpy":
-        lines.append(f"batch = numpy.broadcast_shapes(*(x.shape[:-1] for x in ({first},)))")
-        lines.append(f"out = [numpy.broadcast_to(x, batch) for x in ({outputs},)]")
-        lines.append(f"return numpy.stack(out, axis=-1).reshape(*batch, *{shape})")
+    if module in ("numpy", "jnp"):
+        lines.append(f"batch = {module}.broadcast_shapes(*(x.shape[:-1] for x in ({first},)))")
+        lines.append(f"out = [{module}.broadcast_to(x, batch) for x in ({outputs},)]")
+        lines.append(f"return {module}.stack(out, axis=-1).reshape(*batch, *{shape})")
     else:
         lines.append(f"batch = torch.broadcast_shapes(*(x.shape[:-1] for x in ({first},)))")
         lines.append(f"one = {program.ports[0].name}.new_ones(batch)")
@@ -75,7 +75,7 @@ def _source(program: Program, module: str) -> str:
     arguments = ", ".join(port.name for port in program.ports)
     columns = ", ".join(f"{p.name} (..., {p.size})" for p in program.ports)
     head = [
-        f"import {module}",
+        "import jax.numpy as jnp" if module == "jnp" else f"import {module}",
         "",
         "",
         f"def {program.name}({arguments}):",
@@ -92,6 +92,12 @@ def numpy_source(program: Program) -> str:
 def torch_source(program: Program) -> str:
     """A Python module with one function of torch tensors."""
     return _source(program, "torch")
+
+
+def jax_source(program: Program) -> str:
+    """A Python module with one function of JAX arrays, for jit, vmap and grad; in float64 where
+    jax_enable_x64 is set."""
+    return _source(program, "jnp")
 
 
 def _function(program: Program, source: str) -> Callable[..., Any]:

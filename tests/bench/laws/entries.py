@@ -151,10 +151,10 @@ def _terms_given(
         return None
     A, true = library.columns(q.numpy()), place.of(robot, q).numpy()
     exact = np.linalg.lstsq(A, true, rcond=None)[0]
-    told = np.abs(exact) > 1e-9 * np.abs(exact).max()
-    found = np.linalg.lstsq(A[:, told], seen.numpy(), rcond=None)[0]
+    nonzero = np.abs(exact) > 1e-9 * np.abs(exact).max()
+    found = np.linalg.lstsq(A[:, nonzero], seen.numpy(), rcond=None)[0]
     y = place.of(robot, far).numpy()
-    rest = library.columns(far.numpy())[:, told] @ found - y
+    rest = library.columns(far.numpy())[:, nonzero] @ found - y
     return float(np.sqrt(np.mean(rest**2) / np.mean(y**2)))
 
 
@@ -191,24 +191,24 @@ def report(records: list[Record], folder: Path) -> list[str]:
         *((f"{s}, {j} joints", [r for r in records if r["shape"] == s and r["joints"] == j])
           for s in SHAPES for j in range(2, 7)),
     ]  # fmt: skip
-    for name, some in groups:
+    for name, group in groups:
         cells = [name]
         for way in ("tree known", "nothing known"):
-            told = [r[way] for r in some if way in r]
-            seconds = [t["seconds"] for t in told]
+            fits = [r[way] for r in group if way in r]
+            seconds = [t["seconds"] for t in fits]
             cells += (
-                [share(told, "right"), f"{np.median(seconds):.3f}, {max(seconds):.3f}"]
-                if told
+                [share(fits, "right"), f"{np.median(seconds):.3f}, {max(seconds):.3f}"]
+                if fits
                 else ["", ""]
             )
         lines.append("| " + " | ".join(cells) + " |")
     for way in ("tree known", "nothing known"):
-        told = [r for r in records if way in r]
-        slow = [r for r in told if r[way]["seconds"] > SECONDS]
-        missed = [r for r in told if not r[way]["right"]]
+        fits = [r for r in records if way in r]
+        slow = [r for r in fits if r[way]["seconds"] > SECONDS]
+        missed = [r for r in fits if not r[way]["right"]]
         lines += [
             "",
-            f"{way.capitalize()}: {len(missed)} missed; {len(slow)} of {len(told)} fits took more "
+            f"{way.capitalize()}: {len(missed)} missed; {len(slow)} of {len(fits)} fits took more "
             f"than {1000 * SECONDS:.0f} ms.",
         ]
         lines += [
@@ -226,8 +226,8 @@ def report(records: list[Record], folder: Path) -> list[str]:
 
 
 def _told(fit: dict[str, Any]) -> str:
-    given = fit.get("terms given")
-    return "" if given is None else f" (told the true terms, {given:.1e} far)"
+    error = fit.get("terms given")
+    return "" if error is None else f" (with the true terms given, {error:.1e} far)"
 
 
 PARTS = [

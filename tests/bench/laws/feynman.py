@@ -171,7 +171,7 @@ def report(records: list[Record], folder: Path) -> list[str]:
     groups += [(f"noise {n:g}", [r for r in records if r["noise"] == n]) for n in NOISES]
     for name, some in (g for g in groups if g[1]):
         ways: dict[str, Any] = {w: [r for r in some if r["way"] == w] for w in ("search", "operon")}
-        told = {
+        counts = {
             w: f"{share(rs, 'right')} [{sum(r['anywhere'] for r in rs)}]" for w, rs in ways.items()
         }
         times = {
@@ -179,7 +179,7 @@ def report(records: list[Record], folder: Path) -> list[str]:
             for w, rs in ways.items() if rs
         }  # fmt: skip
         lines.append(
-            f"| {name} | {told['search']} | {told['operon']} | {times.get('search', '')} | "
+            f"| {name} | {counts['search']} | {counts['operon']} | {times.get('search', '')} | "
             f"{times.get('operon', '')} |"
         )
     lines += [

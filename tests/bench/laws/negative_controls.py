@@ -122,15 +122,15 @@ def report(records: list[Record], figures: Path) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for what in ("table", "network", "bodies"):
-        own = [r for r in records if r["what"] == what]
-        if not own:
+        rows = [r for r in records if r["what"] == what]
+        if not rows:
             continue
-        verdicts = Counter(r["verdict"] for r in own)
+        verdicts = Counter(r["verdict"] for r in rows)
         told_verdicts = ", ".join(f"{n} {v}" for v, n in verdicts.most_common())
-        offered = sum(bool(r["found"]) and not r["accepted"] for r in own)
-        seconds = np.median([r["seconds"] for r in own])
+        offered = sum(bool(r["found"]) and not r["accepted"] for r in rows)
+        seconds = np.median([r["seconds"] for r in rows])
         lines.append(
-            f"| {TITLES[what]} | {len(own)} | {sum(r['accepted'] for r in own)} | {offered} "
+            f"| {TITLES[what]} | {len(rows)} | {sum(r['accepted'] for r in rows)} | {offered} "
             f"| {told_verdicts} | {seconds:.1f} |"
         )
     wrong = [r for r in records if r["accepted"]]

@@ -140,9 +140,9 @@ def span(robot: Robot, extra: tuple[Term, ...], answers: Answers, plain: Family)
         z = torch.nan_to_num(both[:, : feature.slots, 1])
         values = Basis.over(z.flatten(), _KNOTS)(z.flatten()).reshape(*z.shape, -1)
         parts.append(both[..., :1] * values)
-    own = white(torch.cat(parts, -1))
-    own = _orthonormal(own - U @ (U.T @ own))
-    left = y - own @ (own.T @ y)
+    directions = white(torch.cat(parts, -1))
+    directions = _orthonormal(directions - U @ (U.T @ directions))
+    left = y - directions @ (directions.T @ y)
     return 1.0 - float(left.square().sum() / y.square().sum().clamp_min(1e-300))
 
 

@@ -45,9 +45,9 @@ def run_torques(trial: Trial) -> Record:
     half = np.array([2.0, 2.0, 5.0])
     x = [h * rng.uniform(-1, 1, (SAMPLES, 3)) for h in half]
     far = [2 * h * rng.uniform(-1, 1, (SAMPLES, 3)) for h in half]
-    seen = kinematics.rnea(robot, *map(torch.from_numpy, x)).numpy()
+    torques = kinematics.rnea(robot, *map(torch.from_numpy, x)).numpy()
     true = kinematics.rnea(robot, *map(torch.from_numpy, far)).numpy()
-    given = seen + trial["noise"] * seen.std(0) * rng.normal(size=seen.shape)
+    noisy = torques + trial["noise"] * torques.std(0) * rng.normal(size=torques.shape)
     limit = 1e-9 if trial["noise"] == 0 else max(1e-4, trial["noise"] / 2)
 
     def judged(found: np.ndarray, seconds: float, terms: list[int]) -> dict[str, Any]:
@@ -59,10 +59,10 @@ def run_torques(trial: Trial) -> Record:
 
     began = time.process_time()
     basis = identifiable_basis(robot)
-    weight = torch.from_numpy(1 / given.std(0))
+    weight = torch.from_numpy(1 / noisy.std(0))
     regressor = kinematics.regressor(robot, *map(torch.from_numpy, x)) @ basis
     rows = (weight[:, None] * regressor).flatten(0, 1)
-    flat = (weight * torch.from_numpy(given)).reshape(-1, 1)
+    flat = (weight * torch.from_numpy(noisy)).reshape(-1, 1)
     beta = torch.linalg.lstsq(rows, flat, driver="gelsd").solution
     seconds = time.process_time() - began
     found = robot.replace(pi=(basis @ beta).reshape(-1, 10))
@@ -73,7 +73,7 @@ def run_torques(trial: Trial) -> Record:
     }
     if trial["noise"] == 0:
         began = time.process_time()
-        sums = fit_rows(x[0], x[1], x[2], given)
+        sums = fit_rows(x[0], x[1], x[2], noisy)
         seconds = time.process_time() - began
         record["nothing known"] = judged(
             np.stack([row(*far) for row in sums], 1), seconds, [len(row.terms) for row in sums]
@@ -94,16 +94,16 @@ def report_torques(records: list[Record], folder: Path) -> list[str]:
     for way in ("nothing known", "tree known"):
         for shape in ("planar", "spatial"):
             for noise in NOISES:
-                some = [
+                group = [
                     r[way]
                     for r in records
                     if way in r and r["shape"] == shape and r["noise"] == noise
                 ]
-                if some:
-                    terms = np.median([t for r in some for t in r["terms"]])
+                if group:
+                    terms = np.median([t for r in group for t in r["terms"]])
                     lines.append(
-                        f"| {way}: {shape}, noise {noise:g} | {share(some, 'right')} | "
-                        f"{terms:.0f} | {_seconds(some)} |"
+                        f"| {way}: {shape}, noise {noise:g} | {share(group, 'right')} | "
+                        f"{terms:.0f} | {_seconds(group)} |"
                     )
     return lines
 
@@ -162,13 +162,14 @@ def report_mass(records: list[Record], folder: Path) -> list[str]:
         ("right-angled", "axes parallel or at right angles"),
         ("spatial", "axes at random"),
     ):
-        some = [r for r in records if r["shape"] == shape]
-        if some:
-            worst = max(max(r["errors"].values()) for r in some)
+        group = [r for r in records if r["shape"] == shape]
+        if group:
+            worst = max(max(r["errors"].values()) for r in group)
             lines.append(
-                f"| {words} | {share(some, 'right')} | {worst:.0e} | "
-                f"{np.median([r['flat terms'] for r in some]):.0f} | "
-                f"{max(r['arithmetic'] for r in some)} | {share(some, 'few')} | {_seconds(some)} |"
+                f"| {words} | {share(group, 'right')} | {worst:.0e} | "
+                f"{np.median([r['flat terms'] for r in group]):.0f} | "
+                f"{max(r['arithmetic'] for r in group)} | {share(group, 'few')} | "
+                f"{_seconds(group)} |"
             )
     if any(r["shape"] == "spatial" for r in records):
         lines += [

@@ -8,10 +8,7 @@ other robots and truths.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
-from tests.bench.trials import measure
+from tests.bench.trials import bench
 
 TITLE = "Mechanisms from black boxes: trees, geometry, recursions, forward programs"
 MODULES = (
@@ -22,14 +19,4 @@ MODULES = (
     "tests.bench.mechanism.controls",
 )
 
-
-def main(
-    out: Path | None = None,
-    say: Callable[[str], None] = print,
-    part: str = "all",
-    workers: int = 1,
-    seeds: Sequence[int] = (0,),
-) -> None:
-    """Run the trials that are missing and write the report. Raises RecipeError."""
-    folder = Path(out or "runs/structure")
-    measure("structure", TITLE, MODULES, folder, part=part, workers=workers, seeds=seeds, say=say)
+main = bench("structure", TITLE, MODULES)

@@ -131,9 +131,9 @@ def dense(robot: Robot, size: float = 0.1, seed: int = 0) -> Callable:
 
     def model(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         H = kinematics.crba(robot, q)
-        own = H.diagonal(dim1=-2, dim2=-1).mean(tuple(range(H.ndim - 2))).sqrt()
+        scale = H.diagonal(dim1=-2, dim2=-1).mean(tuple(range(H.ndim - 2))).sqrt()
         rest = kinematics.bias(robot, q, v)
-        full = H + size * more * own[:, None] * own
+        full = H + size * more * scale[:, None] * scale
         return torch.linalg.solve(full, (tau - rest).unsqueeze(-1)).squeeze(-1)
 
     return model

@@ -78,8 +78,11 @@ def altered_recursion(robot: Robot) -> Record:
     _, tree, screws = _own(robot)
     questions = sampler(altered(robot, {GYROSCOPIC: 1.0, CORIOLIS: 0.8}), robot.nv)
     found = search(questions, tree, screws)
-    told = dict(zip(found.velocity, found.coefficients.tolist(), strict=True))
-    textbook = abs(told.get(CORIOLIS, 0.0) - 1) < 1e-3 and abs(told.get(GYROSCOPIC, 0.0) - 1) < 1e-3
+    coefficients = dict(zip(found.velocity, found.coefficients.tolist(), strict=True))
+    textbook = (
+        abs(coefficients.get(CORIOLIS, 0.0) - 1) < 1e-3
+        and abs(coefficients.get(GYROSCOPIC, 0.0) - 1) < 1e-3
+    )
     return {"caught": bool(found.equivalent and not textbook), "far": found.held_out}
 
 
@@ -148,8 +151,8 @@ def report(records: list[Record], folder: Path) -> list[str]:
                 [r[key] for r in rows if key in r and name != "altered recursion"]
                 for key in ("inside", "far")
             ]
-            told = [f"{min(s):.2g} to {max(s):.2g}" if s else "–" for s in spans]
-            lines.append(f"| {name} | {share(rows, 'caught')} | {told[0]} | {told[1]} |")
+            ranges = [f"{min(s):.2g} to {max(s):.2g}" if s else "–" for s in spans]
+            lines.append(f"| {name} | {share(rows, 'caught')} | {ranges[0]} | {ranges[1]} |")
     return lines
 
 

@@ -109,15 +109,7 @@ def _model(
     data = generate(
         Data(samples=KEPT if kind == "table" else SAMPLES), Region(**COVERAGE), robot, seed
     )
-    built = models.build(
-        kind,
-        robot.nq,
-        robot.nv,
-        options,
-        kinds=robot.independent_kinds,
-        parents=robot.independent_parents,
-        seed=seed,
-    )
+    built = models.build_for(robot, kind, options, seed=seed)
     config = TrainingConfig(epochs=400, batch=512, patience=0)
     done = train(built, data, seed=seed, device="cpu", budget_s=budget, config=config)
     return done.model, {
@@ -132,8 +124,8 @@ def structure_of(model: Callable, robot: Robot, region: Region, seed: int) -> Re
     blackbox = BlackBox(model, robot.nv, robot.nv)
     found = infer_robot(blackbox, region, seed, brief=True)
     sampler = DynamicsSampler(blackbox=blackbox, region=region, seed=seed)
-    seen = sampler.at(sampler.draw(24))
-    zeros = sparsity(seen, robot.parents)
+    dynamics = sampler.at(sampler.draw(24))
+    zeros = sparsity(dynamics, robot.parents)
     alone = search(sampler, found.geometry.tree, found.geometry.screws)
     described, screws = screw_tree(robot, np.zeros(robot.nv))
     beside = search(sampler, described, screws)
@@ -143,9 +135,9 @@ def structure_of(model: Callable, robot: Robot, region: Region, seed: int) -> Re
         "parents": list(found.tree.parents),
         "kinds": list(found.tree.kinds),
         "affine": sampler.noise,
-        "asymmetry": seen.asymmetry,
-        "definite": float((np.linalg.eigvalsh(_symmetric(seen.A)).min(1) > 0).mean()),
-        "H error": _apart(seen.H, robot, seen.q),
+        "asymmetry": dynamics.asymmetry,
+        "definite": float((np.linalg.eigvalsh(_symmetric(dynamics.A)).min(1) > 0).mean()),
+        "H error": _apart(dynamics.H, robot, dynamics.q),
         "zeros": zeros.to_dict(),
         "geometry": {
             "good": found.geometry.good,
@@ -165,8 +157,8 @@ def _symmetric(A: Array) -> Array:
 def _apart(H: Array, robot: Robot, q: Array) -> float:
     """Error of the model's H over the robot's, entries over the diagonal."""
     exact = kinematics.crba(robot, torch.from_numpy(q)).numpy()
-    own = np.sqrt(np.einsum("nii->ni", exact).mean(0))
-    return float(np.sqrt(np.mean(((H - exact) / np.outer(own, own)) ** 2)))
+    scale = np.sqrt(np.einsum("nii->ni", exact).mean(0))
+    return float(np.sqrt(np.mean(((H - exact) / np.outer(scale, scale)) ** 2)))
 
 
 def _told(found: Recursion) -> dict[str, Any]:

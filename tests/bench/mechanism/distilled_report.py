@@ -8,7 +8,7 @@ from typing import Any
 
 from discover.report import matrix_figures, style
 from discover.report.numbers import number, relative
-from tests.bench.trials import Record, machine
+from tests.bench.trials import Record, machines_of
 
 OPENING = """# The mechanism in trained networks
 
@@ -41,8 +41,8 @@ def report(records: Sequence[Record], folder: Path) -> str:
     """Markdown; figures are written to `folder`/figures."""
     lines = [OPENING, ""]
     for robot in dict.fromkeys(r["robot"] for r in records):
-        own = [r for r in records if r["robot"] == robot]
-        lines += _robot(robot, own, folder)
+        rows = [r for r in records if r["robot"] == robot]
+        lines += _robot(robot, rows, folder)
     lines += [HOW, "", *_made(records)]
     return "\n".join(lines) + "\n"
 
@@ -158,5 +158,5 @@ def _made(records: Sequence[Record]) -> list[str]:
         "",
         f"- `discover bench distilled`, {' or '.join(sorted(budgets))} s of training a network on "
         f"one core{under}; seed 0, one network each: no spread over seeds is known.",
-        f"- Machine: {machine()}",
+        f"- Machine: {machines_of(records)}",
     ]

@@ -67,8 +67,8 @@ def run(trial: Trial) -> Record:
     }
     if not inferred.geometry.good or order != own:
         return {**record, "seconds": time.process_time() - began}
-    told = describe_mechanism(blackbox, inferred, box, 0)
-    record["equals"] = bool(told.description.equals and told.description.forward is not None)
+    result = describe_mechanism(blackbox, inferred, box, 0)
+    record["equals"] = bool(result.description.equals and result.description.forward is not None)
     program = forward_program(inferred.exact)
     record["seconds"] = time.process_time() - began
     described_program = robot_program(robot, "aba")
@@ -107,11 +107,11 @@ def times(
         name: partial(way, program, states, np.empty((_BATCH, robot.nv)), _BATCH)
         for name, program in compiled.items()
     }
-    told = interleaved(calls, _ROUNDS)
-    out = {name: float(np.median(x)) / _BATCH * 1e9 for name, x in told.items()}
-    base = np.asarray(told[_OWN])
-    out["ratio"] = float(np.median(np.asarray(told[_FOUND]) / base))
-    out["copies"] = float(np.median(np.asarray(told[_AGAIN]) / base))
+    laps = interleaved(calls, _ROUNDS)
+    out = {name: float(np.median(x)) / _BATCH * 1e9 for name, x in laps.items()}
+    base = np.asarray(laps[_OWN])
+    out["ratio"] = float(np.median(np.asarray(laps[_FOUND]) / base))
+    out["copies"] = float(np.median(np.asarray(laps[_AGAIN]) / base))
     return out
 
 

@@ -57,11 +57,14 @@ def trials(seeds: Sequence[int]) -> list[Trial]:
     ]
     groups: list[list[Trial]] = []
     for noise in (None, "tau", "a"):
-        some = truths if noise is None else truths[::3] if noise == "tau" else truths
+        chosen_truths = truths if noise is None else truths[::3] if noise == "tau" else truths
         if noise == "a":
-            some = [t for t in some if t["joints"] < 5][::2]
+            chosen_truths = [t for t in chosen_truths if t["joints"] < 5][::2]
         groups.append(
-            [{"id": f"{t['truth']}_{t['number']}_{noise}", "noise": noise, **t} for t in some]
+            [
+                {"id": f"{t['truth']}_{t['number']}_{noise}", "noise": noise, **t}
+                for t in chosen_truths
+            ]
         )
     named = ["chain of 3", "branched tree of 4", "tree of 6", "panda", "solo12, free base"]
     groups.append([{"id": f"named_{n}".replace(" ", "_"), "named": n} for n in named])

@@ -142,8 +142,8 @@ def report(records: list[Record], folder: Path) -> list[str]:
     lines += ["", f"![Seconds by joints]({_figure(records, folder)})"]
     missed = [r for r in records if not r["right"] and r["set"] in _STORED_AS]
     if missed:
-        told = ", ".join(f"{r['name']} ({r['noise'] or 'no noise'})" for r in missed)
-        lines += ["", f"Missed: {told}."]
+        names = ", ".join(f"{r['name']} ({r['noise'] or 'no noise'})" for r in missed)
+        lines += ["", f"Missed: {names}."]
     named = [r for r in records if r["set"] not in _STORED_AS]
     if named:
         lines += ["", "| robot | joints | noise | tree | seconds |", "|---|--:|---|---|--:|"]
@@ -163,10 +163,10 @@ def _figure(records: list[Record], folder: Path) -> str:
         rows = [r for r in records if r["noise"] == noise]
         side = 0.22 * (_NOISES.index(noise) - 1)
         for right, mark in ((True, "o"), (False, "x")):
-            some = [r for r in rows if r["right"] == right]
+            group = [r for r in rows if r["right"] == right]
             axes.plot(
-                [r["joints"] + side for r in some],
-                [r["seconds"] for r in some],
+                [r["joints"] + side for r in group],
+                [r["seconds"] for r in group],
                 mark,
                 color=colour if right else "#b02020",
                 markersize=3.5 if right else 8,

@@ -16,7 +16,7 @@ from discover.report.style import save
 from tests.bench.models import families
 from tests.bench.models.families import FAMILIES
 from tests.bench.models.families_report import figure, report
-from tests.bench.trials import alternate, machine, run_trials
+from tests.bench.trials import alternate, run_trials
 
 FOLDER = Path("reports") / "models"
 
@@ -77,5 +77,4 @@ def _trials(device: str, budget: float) -> list[dict[str, Any]]:
 def run(trial: dict[str, Any]) -> dict[str, Any]:
     """Measure one family on one robot."""
     (arena,) = (a for a in families.arenas() if a.name == trial["arena"])
-    measured = families.measure(arena, trial["family"], trial["device"], trial["budget"])
-    return {**measured, "machine": machine()}
+    return families.measure(arena, trial["family"], trial["device"], trial["budget"])

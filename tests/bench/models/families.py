@@ -73,8 +73,8 @@ class Arena:
         key = f"{outputs} {design}"
         if key not in self.data:
             samples = ALONG if design == "trajectories" else SAMPLES
-            asked = Data(samples=samples, design=design, outputs=outputs, dt=self.dt, test=0.0)  # type: ignore[arg-type]
-            self.data[key] = simulated.generate(asked, self.region, self.robot, seed=0)
+            settings = Data(samples=samples, design=design, outputs=outputs, dt=self.dt, test=0.0)  # type: ignore[arg-type]
+            self.data[key] = simulated.generate(settings, self.region, self.robot, seed=0)
         return self.data[key]
 
 
@@ -108,13 +108,10 @@ def _measure(
     robot, region = arena.robot, arena.region
     outputs = "next_state" if kind in STEPS else "acceleration"
     dt = arena.dt if outputs == "next_state" else None
-    built = models.build(
+    built = models.build_for(
+        robot,
         kind,
-        robot.nq,
-        robot.nv,
         options,
-        kinds=robot.independent_kinds,
-        parents=robot.independent_parents,
         outputs=outputs,  # type: ignore[arg-type]
         dt=dt,
         robot=robot.to_dict() if kind == "white_box" else None,
@@ -195,10 +192,10 @@ def _rolled(arena: Arena, model: Any, dt: float | None, seed: int) -> dict[str, 
             seconds=ROLLOUT_S,
             seed=seed,
         )
-    own = table["subjects"]["model"]
-    drift = own["energy_drift"]
+    subject = table["subjects"]["model"]
+    drift = subject["energy_drift"]
     return {
-        "valid_time": own["valid_time"],
+        "valid_time": subject["valid_time"],
         "energy_drift": drift if np.isfinite(drift) else None,
         "horizon_s": table["seconds"],
     }

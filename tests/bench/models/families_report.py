@@ -20,6 +20,7 @@ from discover.report.style import (
 )
 from tests.bench.models import families
 from tests.bench.models.families import MECHANICAL, REMEMBERING, Arena
+from tests.bench.trials import machines_of
 
 AXES = {"q": "configuration q", "v": "velocity v", "tau": "joint force τ", "joint": "together"}
 COLOURS = {"remembers": SERIES[0], "network": SERIES[2], "mechanics": SERIES[1], "white": SERIES[3]}
@@ -28,7 +29,6 @@ COLOURS = {"remembers": SERIES[0], "network": SERIES[2], "mechanics": SERIES[1],
 def report(chosen: Sequence[Arena], results: dict[str, list[dict[str, Any]]]) -> str:
     """The tables as Markdown, of the robots that are measured."""
     every = [row for rows in results.values() for row in rows]
-    machines = sorted({row["machine"] for row in every})
     budget = " or ".join(f"{s:g}" for s in sorted({row["budget"] for row in every}))
     drawn = sorted({row["trained_on"] for row in every} - {"cpu"} - {None})
     where = f"; the larger robots on {' and '.join(drawn)}, several at once" if drawn else ""
@@ -37,7 +37,7 @@ def report(chosen: Sequence[Arena], results: dict[str, list[dict[str, Any]]]) ->
         "",
         f"Every family was trained on {families.SAMPLES:,} samples of the region, for at most "
         f"{budget} s of wall clock and {families.EPOCHS} epochs, a thread each, on "
-        f"{' and '.join(machines)}{where}; made by `discover bench models`. This shows what each "
+        f"{machines_of(every)}{where}; made by `discover bench models`. This shows what each "
         "family gives for the same small effort, not the best that it can give; large families "
         "see few epochs (their number stands in the table).",
         "",

@@ -27,13 +27,13 @@ from discover.blackbox.region import Region
 from discover.data import simulated
 from discover.data.settings import Data
 from discover.errors import WorldlawError
-from discover.judgement.evidence import number_to_json
 from discover.judgement.thresholds import rules
+from discover.records import number_to_json
 from discover.training.loop import TrainingConfig
 from discover.training.train import choose_device, device_name, train
 from kinematics import Robot
 from tests.bench.models import families, networks_report
-from tests.bench.trials import machine, run_trials, stored
+from tests.bench.trials import run_trials, stored
 
 FOLDER = Path("reports") / "networks"
 RECORDS = "networks"
@@ -85,14 +85,14 @@ def main(
     """
     folder = Path(out) if out is not None else FOLDER
     chosen = SEEDS if seeds is None else tuple(seeds)
-    asked = _trials(chosen, device, budget)
+    trials = _trials(chosen, device, budget)
     try:
-        run_trials(asked, measure, folder, workers, say, RECORDS)
+        run_trials(trials, measure, folder, workers, say, RECORDS)
     finally:
         held = stored(folder, RECORDS)
-        rows = [held[t["id"]] for t in asked if t["id"] in held]
+        rows = [held[t["id"]] for t in trials if t["id"] in held]
         if rows:
-            write_text(folder / "report.md", networks_report.write(rows, len(asked), folder))
+            write_text(folder / "report.md", networks_report.write(rows, len(trials), folder))
             say(f"report: {folder / 'report.md'}")
 
 
@@ -114,7 +114,7 @@ def _trials(seeds: Sequence[int], device: str, budget: float) -> list[dict[str, 
             for family in kinds if seed < most else ():
                 for coverage in coverages:
                     for samples in counts:
-                        told = {
+                        trial = {
                             "robot": robot,
                             "family": family,
                             "coverage": coverage,
@@ -124,8 +124,8 @@ def _trials(seeds: Sequence[int], device: str, budget: float) -> list[dict[str, 
                         }
                         words = f"{robot} {family} {coverage} {samples} {seed}".lower()
                         name = "".join(c if c.isalnum() else "-" for c in words)
-                        identity = value_hash([settings(), told])
-                        found.append({"id": name, **told, "device": device, "identity": identity})
+                        identity = value_hash([settings(), trial])
+                        found.append({"id": name, **trial, "device": device, "identity": identity})
     return found
 
 
@@ -158,27 +158,19 @@ def region_of(robot: Robot, whole: Region, coverage: str) -> Region:
 def measure(trial: dict[str, Any]) -> dict[str, Any]:
     """One network trained and examined; "refused" and why, where that cannot be done."""
     try:
-        return _short(_measure(trial)) | {"machine": machine()}
+        return _short(_measure(trial))
     except (WorldlawError, RuntimeError) as error:  # torch raises RuntimeError
-        return {"refused": " ".join(str(error).split()), "machine": machine()}
+        return {"refused": " ".join(str(error).split())}
 
 
 def _measure(trial: dict[str, Any]) -> dict[str, Any]:
     robot, whole = _setting(trial["robot"])
     region, seed = region_of(robot, whole, trial["coverage"]), trial["seed"]
     design = COVERAGE[trial["coverage"]][0]
-    asked = Data(samples=trial["samples"], design=design, test=0.0)  # type: ignore[arg-type]
-    data = simulated.generate(asked, region, robot, seed)
+    settings = Data(samples=trial["samples"], design=design, test=0.0)  # type: ignore[arg-type]
+    data = simulated.generate(settings, region, robot, seed)
     kind, options = FAMILIES[trial["family"]]
-    built = models.build(
-        kind,
-        robot.nq,
-        robot.nv,
-        options,
-        kinds=robot.independent_kinds,
-        parents=robot.independent_parents,
-        seed=seed,
-    )
+    built = models.build_for(robot, kind, options, seed=seed)
     large = robot.nv > 6
     config = TrainingConfig(
         epochs=EPOCHS, batch=1024 if large else min(512, trial["samples"] // 8), patience=0

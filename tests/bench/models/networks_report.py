@@ -11,10 +11,12 @@ import numpy as np
 from scipy.stats import binom
 
 from discover.calibration.scoring import Share
-from discover.judgement.evidence import Evidence, number_from_json
+from discover.judgement.evidence import Evidence
 from discover.judgement.verdict import judge
+from discover.records import number_from_json
 from discover.report import style
 from discover.report.numbers import number
+from tests.bench.trials import machines_of
 
 VERDICTS = {
     "physics": style.LAW,
@@ -29,12 +31,11 @@ Rows = Sequence[dict[str, Any]]
 def write(rows: Rows, asked: int, folder: Path) -> str:
     """Markdown, with figures drawn into `folder`; `rows` are the records of `asked` trials."""
     good = [judged(row) for row in rows if "refused" not in row]
-    machines = sorted({row["machine"] for row in rows})
     lines = [
         "# What trained networks have learned",
         "",
         f"{len(rows)} of {asked} networks are trained and examined, by `discover bench networks` "
-        f"on {' and '.join(machines)}; a network is examined as any black box is (budget *quick*), "
+        f"on {machines_of(rows)}; a network is examined as any black box is (budget *quick*), "
         "in the box that it was trained on. *Narrow* is half the wide box in every direction; the "
         "*full circle* turns every joint all the way; the *hole* leaves out the inner half of the "
         "configurations; *trajectories* follow smooth random joint forces. What a network has "
@@ -77,7 +78,7 @@ def judged(row: dict[str, Any]) -> dict[str, Any]:
 def _crossing(rows: Rows) -> list[str]:
     """In words: does any network cross from table to physics, and where?"""
     called = [row for row in rows if row["verdict"] == "physics"]
-    told = [f"Called *physics*: {Share(count=len(called), total=len(rows))}."]
+    sentences = [f"Called *physics*: {Share(count=len(called), total=len(rows))}."]
     crossed, dominant = [], []
     for (family, coverage), mine in _groups(rows, "family", "coverage"):
         by_count = _groups(mine, "samples")
@@ -88,17 +89,17 @@ def _crossing(rows: Rows) -> list[str]:
         elif any(share.count for _, share in shares):
             crossed.append(f"{family} on {coverage}")
     if dominant:
-        told.append(f"At least half of the seeds cross to physics: {'; '.join(dominant)}.")
+        sentences.append(f"At least half of the seeds cross to physics: {'; '.join(dominant)}.")
     if crossed:
-        told.append(f"Some seeds do, fewer than half: {'; '.join(crossed)}.")
+        sentences.append(f"Some seeds do, fewer than half: {'; '.join(crossed)}.")
     if not called:
-        told.append("No network crosses from table to physics here.")
+        sentences.append("No network crosses from table to physics here.")
     else:
         kinds = {row["family"] for row in called}
         none = [family for (family,), _ in _groups(rows, "family") if family not in kinds]
         if none:
-            told.append(f"Never, at any coverage or count: {'; '.join(none)}.")
-    return [" ".join(told)]
+            sentences.append(f"Never, at any coverage or count: {'; '.join(none)}.")
+    return [" ".join(sentences)]
 
 
 def _by_family(rows: Rows) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from discover.artifacts import value_hash, write_text
 from discover.report.numbers import number
 from tests.bench.models import handwriting, pendulum_energy
-from tests.bench.trials import machine, run_trials
+from tests.bench.trials import machines_of, run_trials
 
 FOLDER = Path("reports") / "published"
 # Names of the tasks in stored records.
@@ -57,21 +57,18 @@ def _trials(device: str, budget: float | None) -> list[dict[str, Any]]:
 
 def measure(trial: dict[str, Any]) -> dict[str, Any]:
     """One network on one task."""
-    told: dict[str, Any] = {"device": trial["device"], "train_s": trial["budget"]}
+    training: dict[str, Any] = {"device": trial["device"], "train_s": trial["budget"]}
     if trial["task"] == PENDULUM:
-        found = pendulum_energy.measure(trial["name"], **told)
-    else:
-        found = handwriting.measure(**told)
-    return found | {"machine": machine()}
+        return pendulum_energy.measure(trial["name"], **training)
+    return handwriting.measure(**training)
 
 
 def report(rows: list[dict[str, Any]]) -> str:
     """The tasks as Markdown, beside the published figures."""
-    machines = sorted({row["machine"] for row in rows})
     lines = [
         "# Comparison with published figures",
         "",
-        f"Measured by `discover bench published` on {' and '.join(machines)}; simulated here.",
+        f"Measured by `discover bench published` on {machines_of(rows)}; simulated here.",
         "",
         *_pendulum([row for row in rows if row["task"] == PENDULUM]),
     ]

@@ -41,9 +41,9 @@ def in_lists(law, robot, region: Region, points: tuple[Point, ...] = ()) -> bool
             nonzero = C.abs() > 1e-9
             if bool((y[~nonzero].abs() > DIRECTION * y.abs().max()).any()):
                 continue
-            own = torch.where(nonzero, y / torch.where(nonzero, C, 1.0), torch.nan)
+            quotient = torch.where(nonzero, y / torch.where(nonzero, C, 1.0), torch.nan)
             for z in (z for z in features if z.shape[1] == y.shape[1] > 1):
-                if _is_shape(z[nonzero].numpy(), own[nonzero].numpy()):
+                if _is_shape(z[nonzero].numpy(), quotient[nonzero].numpy()):
                     return True
         square = C.square().sum(-1)
         usable = square > 1e-12 * square.max()

@@ -76,24 +76,24 @@ def test_laws_of_the_same_length_are_near_and_the_question_tells_them_apart(laws
     pool = sampling.Batch(*(2.5 * x for x in sampling.sample(REGION, ROBOT, 200, 5)))
     first, second = with_distinguishing_queries(close, pool)
     assert first.query is None
-    own = second.fit.predict(*second.query) - first.fit.predict(*second.query)
-    assert float((own / first.fit.scale).abs().max()) == pytest.approx(second.difference)
+    difference = second.fit.predict(*second.query) - first.fit.predict(*second.query)
+    assert float((difference / first.fit.scale).abs().max()) == pytest.approx(second.difference)
     every = (second.fit.predict(*pool) - first.fit.predict(*pool)) / first.fit.scale
     assert second.difference == pytest.approx(float(every.abs().max()))
 
 
 def test_the_answer_decides_and_noise_as_large_as_the_difference_does_not(laws):
     pool = sampling.Batch(*(2.5 * x for x in sampling.sample(REGION, ROBOT, 200, 5)))
-    asked = []
+    queries = []
 
     def ask(rows):
-        asked.append(len(rows))
+        queries.append(len(rows))
         batch = sampling.Batch(*(x[rows] for x in pool))
         return Answers(q=batch.q, v=batch.v, tau=batch.tau, a=truth(*batch))
 
     chosen = decide_ties(tied_with_best(laws), pool, ask, floor=1e-4)
     assert chosen[0].expressions[0].has(sympy.tanh)
-    assert 0 < sum(asked) <= 8
+    assert 0 < sum(queries) <= 8
     unmoved = decide_ties(tied_with_best(laws), pool, ask, floor=10.0)
     assert unmoved[0].expressions[0].has(sympy.atan)
-    assert len(asked) == 1
+    assert len(queries) == 1

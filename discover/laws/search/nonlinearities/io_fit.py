@@ -138,13 +138,13 @@ class NonlinearityProblem:
         """How many parameters the bodies and each function have."""
         return [self.family.size, *(g.function.size for g in self.groups)]
 
-    def values(self, own: Tensor, z: Tensor, c: Sequence[Tensor]) -> Tensor:
+    def values(self, signal: Tensor, z: Tensor, c: Sequence[Tensor]) -> Tensor:
         """The altered input or output (n, nv)."""
-        out = list(own.unbind(-1))
+        out = list(signal.unbind(-1))
         for group, x in zip(self.groups, c, strict=True):
             for j in group.joints:
                 value = group.function(z[:, j], x)
-                out[j] = own[:, j] * value if self.kind.factor else value
+                out[j] = signal[:, j] * value if self.kind.factor else value
         return torch.stack(out, -1)
 
     def feature(self, a: Tensor | None = None) -> Tensor:
@@ -159,17 +159,17 @@ class NonlinearityProblem:
             felt_[place] = self.values(felt_[place], self.feature(), c)
         return felt_
 
-    def _design(self, asked: dict[str, Tensor]) -> Design:
+    def _design(self, inputs: dict[str, Tensor]) -> Design:
         if self.kind.place in ("q", "v"):
-            bodies = self.family.rigid_design(asked["q"], asked["v"])
-            return self.family.design(bodies, asked["q"], asked["v"], asked["tau"])
+            bodies = self.family.rigid_design(inputs["q"], inputs["v"])
+            return self.family.design(bodies, inputs["q"], inputs["v"], inputs["tau"])
         return design_of(self.family, self.answers)
 
     def bodies(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(the bodies' answer, the features of the functions, the altered answer), each (n, nv)."""
         theta, *c = x.split(self.split)
-        asked = self._felt(c)
-        a = self._design(asked).acceleration(theta, asked["tau"])
+        inputs = self._felt(c)
+        a = self._design(inputs).acceleration(theta, inputs["tau"])
         return a, *self._answered(a, c)
 
     def _answered(self, a: Tensor, c: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -183,9 +183,9 @@ class NonlinearityProblem:
     def at(self, x: Tensor) -> Linearisation:
         """The problem linearised at x."""
         theta, *c = x.split(self.split)
-        asked = self._felt(c)
-        design = self._design(asked)
-        a = design.acceleration(theta, asked["tau"])
+        inputs = self._felt(c)
+        design = self._design(inputs)
+        a = design.acceleration(theta, inputs["tau"])
         z, out = self._answered(a, c)
         a, z = torch.nan_to_num(a), torch.nan_to_num(z)
         slopes = -solve_or_zero(design.inertia(theta), design.columns(a))
@@ -193,7 +193,7 @@ class NonlinearityProblem:
             slopes = self._gain(a, z, c) @ slopes
             pushed = torch.diag_embed(a if self.kind.factor else torch.ones_like(a))
         else:
-            pushed = self._sensitivity(theta, asked, design)
+            pushed = self._sensitivity(theta, inputs, design)
             if self.kind.factor:
                 pushed = pushed * self.given[self.kind.place].unsqueeze(-2)
         return Linearisation(
@@ -210,9 +210,9 @@ class NonlinearityProblem:
             return torch.diag_embed(self.values(torch.ones_like(a), z, c))
         return torch.nan_to_num(batched_jacobian(lambda x: self._answered(x, c)[1], a))
 
-    def _sensitivity(self, theta: Tensor, asked: dict[str, Tensor], design: Design) -> Tensor:
+    def _sensitivity(self, theta: Tensor, inputs: dict[str, Tensor], design: Design) -> Tensor:
         """d(the bodies' answer) / d(what they feel of joint j) (n, nv, nv)."""
-        n, nv = asked["v"].shape
+        n, nv = inputs["v"].shape
         if self.kind.place == "tau":
             return solve_or_zero(
                 design.inertia(theta), torch.eye(nv, dtype=theta.dtype).expand(n, -1, -1)
@@ -220,25 +220,25 @@ class NonlinearityProblem:
         place = self.kind.place
 
         def answer(x: Tensor) -> Tensor:
-            return self.family.acceleration(theta, *({**asked, place: x}).values())
+            return self.family.acceleration(theta, *({**inputs, place: x}).values())
 
-        return torch.nan_to_num(batched_jacobian(answer, asked[place], 1e-5))
+        return torch.nan_to_num(batched_jacobian(answer, inputs[place], 1e-5))
 
-    def function_slopes(self, seen: Linearisation, c: Sequence[Tensor]) -> list[Tensor]:
+    def function_slopes(self, linearised: Linearisation, c: Sequence[Tensor]) -> list[Tensor]:
         """d(answer) / d(parameters of each function), each (n, nv, size), in units of the scale."""
         out = []
         for group, x in zip(self.groups, c, strict=True):
-            total = seen.z.new_zeros(*seen.z.shape, group.function.size)
+            total = linearised.z.new_zeros(*linearised.z.shape, group.function.size)
             for j in group.joints:
-                own = group.function.slopes(seen.z[:, j], x)
-                total = total + seen.pushed[:, :, j, None] * own.unsqueeze(1)
+                slopes = group.function.slopes(linearised.z[:, j], x)
+                total = total + linearised.pushed[:, :, j, None] * slopes.unsqueeze(1)
             out.append(total)
         return out
 
     def jacobian(self, x: Tensor) -> Tensor:
         """d(residual) / d(all parameters) (n, nv, p)."""
-        seen = self.at(x)
-        parts = [seen.slopes, *self.function_slopes(seen, x.split(self.split)[1:])]
+        linearised = self.at(x)
+        parts = [linearised.slopes, *self.function_slopes(linearised, x.split(self.split)[1:])]
         return -torch.nan_to_num(torch.cat(parts, -1), posinf=0.0, neginf=0.0)
 
     def solve(self, x: Tensor, evaluations: int, rough: bool = False) -> Tensor:
@@ -263,8 +263,8 @@ def fit_with_nonlinearities(family: Family, answers: Answers, start: Tensor, lik
     q, v, tau = bodies_input(nonlinearities, answers.q, answers.v, answers.tau)
     inner = Answers(q=q, v=v, tau=tau, a=answers.a)
     if not has_output_function(nonlinearities):
-        found = fit(bare, inner, start=start, scale=like.scale)
-        return replace(found, family=family)
+        fitted = fit(bare, inner, start=start, scale=like.scale)
+        return replace(fitted, family=family)
     design = design_of(bare, inner)
 
     def residual(theta: Tensor) -> Tensor:
@@ -275,8 +275,8 @@ def fit_with_nonlinearities(family: Family, answers: Answers, start: Tensor, lik
 
     def jacobian(theta: Tensor) -> Tensor:
         a = torch.nan_to_num(design.acceleration(theta, tau))
-        asked = (answers.q, answers.v, answers.tau)
-        gain = batched_jacobian(lambda x: law_output(nonlinearities, *asked, x), a)
+        inputs = (answers.q, answers.v, answers.tau)
+        gain = batched_jacobian(lambda x: law_output(nonlinearities, *inputs, x), a)
         gain = torch.nan_to_num(gain) / like.scale[:, None]
         return torch.nan_to_num(gain @ solve_or_zero(design.inertia(theta), design.columns(a)))
 

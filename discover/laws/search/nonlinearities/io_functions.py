@@ -64,8 +64,8 @@ class Splined:
 
     def _split(self, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(of the basis, heights, places)."""
-        own, heights, places = c.split([self.basis.size, self.corners, self.corners])
-        return own, heights, places
+        weights, heights, places = c.split([self.basis.size, self.corners, self.corners])
+        return weights, heights, places
 
     def like(self, values: np.ndarray) -> Tensor:
         """The parameters of a function without jump, kink or corner that has these values at the
@@ -79,8 +79,8 @@ class Splined:
         _, heights, places = self._split(c)
         at = torch.from_numpy(basis.knots)
         smooth = self(at, c) - (at.unsqueeze(-1) - places).abs() @ heights
-        own = torch.cat([smooth, c.new_zeros(basis.size - len(at))])
-        return replace(self, basis=basis), torch.cat([own, heights, places])
+        weights = torch.cat([smooth, c.new_zeros(basis.size - len(at))])
+        return replace(self, basis=basis), torch.cat([weights, heights, places])
 
     def with_corner(self) -> Splined:
         """With one corner more."""
@@ -88,13 +88,13 @@ class Splined:
 
     def started(self, c: Tensor, place: float) -> Tensor:
         """Parameters `c` of the function with one corner fewer, and one of no height at `place`."""
-        own, heights, places = replace(self, corners=self.corners - 1)._split(c)
-        return torch.cat([own, heights, c.new_zeros(1), places, c.new_tensor([place])])
+        weights, heights, places = replace(self, corners=self.corners - 1)._split(c)
+        return torch.cat([weights, heights, c.new_zeros(1), places, c.new_tensor([place])])
 
     def __call__(self, z: Tensor, c: Tensor) -> Tensor:
         """The value at z, of any function."""
-        own, heights, places = self._split(c)
-        smooth = (self.basis(z.flatten()) @ own).reshape(z.shape)
+        weights, heights, places = self._split(c)
+        smooth = (self.basis(z.flatten()) @ weights).reshape(z.shape)
         return smooth + (z.unsqueeze(-1) - places).abs() @ heights
 
     def slopes(self, z: Tensor, c: Tensor) -> Tensor:
@@ -106,13 +106,13 @@ class Splined:
 
     def scaled(self, c: Tensor, factor: float) -> Tensor:
         """The parameters of `factor` times the function."""
-        own, heights, places = self._split(c)
-        return torch.cat([own * factor, heights * factor, places])
+        weights, heights, places = self._split(c)
+        return torch.cat([weights * factor, heights * factor, places])
 
     def written(self, z: sympy.Expr, c: Tensor, name: str) -> tuple[sympy.Expr, tuple[Table, ...]]:
         """As SymPy, with the table that it names."""
-        own, heights, places = self._split(c)
-        table, jump, kink = self.basis.table(name, own)
+        weights, heights, places = self._split(c)
+        table, jump, kink = self.basis.table(name, weights)
         beside = sympy.Float(jump, 17) * sympy.sign(z) + sympy.Float(kink, 17) * sympy.Abs(z)
         for height, place in zip(heights.tolist(), places.tolist(), strict=True):
             beside += sympy.Float(height, 17) * sympy.Abs(z - sympy.Float(place, 17))
@@ -128,10 +128,10 @@ class Formula:
     unit: float
 
     @classmethod
-    def of(cls, found: BasisExpansion, unit: float) -> tuple[Formula, Tensor]:
+    def of(cls, expansion: BasisExpansion, unit: float) -> tuple[Formula, Tensor]:
         """The function of an expansion, and its parameters."""
-        numbers = [*found.coefficients, *(x for group in found.constants for x in group)]
-        return cls(found.functions, unit), torch.tensor(numbers, dtype=torch.float64)
+        numbers = [*expansion.coefficients, *(x for group in expansion.constants for x in group)]
+        return cls(expansion.functions, unit), torch.tensor(numbers, dtype=torch.float64)
 
     @property
     def size(self) -> int:
@@ -148,7 +148,8 @@ class Formula:
     def __call__(self, z: Tensor, c: Tensor) -> Tensor:
         """The value at z, of any function."""
         u = z.numpy().ravel() / self.unit
-        total = sum(x * function.values(u, k) for x, function, k in self._parts(c.numpy()))
+        with np.errstate(over="ignore", invalid="ignore"):  # such constants are refused
+            total = sum(x * function.values(u, k) for x, function, k in self._parts(c.numpy()))
         return torch.from_numpy(np.asarray(total)).reshape(z.shape)
 
     def slopes(self, z: Tensor, c: Tensor) -> Tensor:
@@ -181,20 +182,20 @@ def with_corners(
     """The problem with one more corner in each function, and x with corners of no height where
     they promise the most; None where they do not promise much."""
     theta, *c = x.split(problem.split)
-    seen = problem.at(x)
-    J = torch.cat([seen.slopes, *problem.function_slopes(seen, c)], -1).flatten(0, 1)
+    linearised = problem.at(x)
+    J = torch.cat([linearised.slopes, *problem.function_slopes(linearised, c)], -1).flatten(0, 1)
     U = numerics.orthonormal(torch.nan_to_num(J, posinf=0.0, neginf=0.0))
-    left = torch.nan_to_num(seen.residual).flatten()
+    left = torch.nan_to_num(linearised.residual).flatten()
     left = left - U @ (U.T @ left)
     before, groups, start = float(left.norm()), [], []
-    for group, own in zip(problem.groups, c, strict=True):
+    for group, constants in zip(problem.groups, c, strict=True):
         if not isinstance(group.function, Splined):
             return None
         joints = list(group.joints)
-        z = seen.z[:, joints]
+        z = linearised.z[:, joints]
         places = z.flatten().quantile(torch.linspace(_END, 1 - _END, _PLACES, dtype=z.dtype))
         bent = (z.unsqueeze(-1) - places).abs()  # (n, joints, places)
-        columns = torch.nan_to_num(seen.pushed[..., joints] @ bent).flatten(0, 1)
+        columns = torch.nan_to_num(linearised.pushed[..., joints] @ bent).flatten(0, 1)
         columns = columns / numerics.column_norms(columns)
         columns = columns - U @ (U.T @ columns)
         size = columns.norm(dim=0)
@@ -205,7 +206,7 @@ def with_corners(
             left, U = left - new * (new @ left), torch.cat([U, new[:, None]], 1)
         function = group.function.with_corner()
         groups.append(Group(group.joints, function))
-        start.append(function.started(own, float(places[best])))
+        start.append(function.started(constants, float(places[best])))
     if float(left.norm()) > _WORTH * before:
         return None
     return problem.with_groups(groups), torch.cat([theta, *start])

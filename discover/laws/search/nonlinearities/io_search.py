@@ -108,8 +108,8 @@ def search_io_nonlinearity(
     family = IONonlinearities(answers=answers, held=held, floor=floor, base=base)
     if explained(best.standardised_error(held), floor):
         return None
-    found = greedy_search(family, Selection(fit=best, length=family.price(best))).best
-    return None if found.fit is best else found
+    selected = greedy_search(family, Selection(fit=best, length=family.price(best))).best
+    return None if selected.fit is best else selected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,8 +193,8 @@ def _centred(base: Fit, answers: Answers, kind: NonlinearityKind) -> Tensor:
         size = (x / x.square().mean(0).sqrt().clamp_min(1e-300)).abs().amax(-1)
     count = max(len(answers) // 3, 4 * base.family.size // base.family.robot.nv)
     few = answers[size.argsort(stable=True)[:count]]
-    found = refit(base, few, base.family.terms)
-    return found.theta if math.isfinite(found.error) else base.theta
+    fitted = refit(base, few, base.family.terms)
+    return fitted.theta if math.isfinite(fitted.error) else base.theta
 
 
 def _fitted(
@@ -240,14 +240,14 @@ def _problem(
     for n, group in enumerate(joints):
         function = Splined(Basis.over(z[:, list(group)], knots, tails=kind.whole))
         at = torch.from_numpy(function.basis.knots)
-        own = function.like((torch.ones_like(at) if kind.factor else at).numpy())
+        constants = function.like((torch.ones_like(at) if kind.factor else at).numpy())
         if before is not None:
             problem, x = before
             was = problem.groups[n].function
             assert isinstance(was, Splined)
-            function, own = was.moved(function.basis, x.split(problem.split)[1 + n])
+            function, constants = was.moved(function.basis, x.split(problem.split)[1 + n])
         groups.append(Group(group, function))
-        start.append(own)
+        start.append(constants)
     return NonlinearityProblem(base, answers, kind, groups), torch.cat([theta, *start])
 
 
@@ -322,30 +322,30 @@ def _formulas_for(now: FlexibleNonlinearity, n: int, floor: float) -> list[tuple
     """Formulas that come close to the n-th function, by what they make of the answers."""
     problem, x = now.problem, now.x
     theta, *c = x.split(problem.split)
-    seen = problem.at(x)
+    linearised = problem.at(x)
     group = problem.groups[n]
     joints = list(group.joints)
-    feature = seen.z[:, joints]
-    bodies = seen.slopes
+    feature = linearised.z[:, joints]
+    bodies = linearised.slopes
     if problem.kind.place == "tau":
         bodies = bodies @ scale_free_directions(
             theta, bodies
         )  # forces twice as large on bodies twice as heavy
-    slopes = problem.function_slopes(seen, c)
+    slopes = problem.function_slopes(linearised, c)
     others = [s for m, s in enumerate(slopes) if m != n]
     coarse, fine = function_targets(
-        -seen.pushed[..., joints],
+        -linearised.pushed[..., joints],
         feature,
         group.function(feature, c[n]),
         torch.cat([bodies, *others], -1),
-        torch.nan_to_num(seen.residual),
+        torch.nan_to_num(linearised.residual),
         floor,
     )
 
     length = partial(formula_length, floor=fine.floor)
     # A limit has two ends, and they need not be alike.
-    found = search(coarse, fine, length, _SEARCHED, summands=3)
-    sizes = [[f for f in found if len(f.functions) == k][:_TRIED] for k in (1, 2, 3)]
+    expansions = search(coarse, fine, length, _SEARCHED, summands=3)
+    sizes = [[f for f in expansions if len(f.functions) == k][:_TRIED] for k in (1, 2, 3)]
     return [Formula.of(f, fine.size) for chosen in sizes for f in chosen]
 
 
@@ -357,14 +357,14 @@ def _replaced(
     theta, *c = now.x.split(problem.split)
     groups = list(problem.groups)
     groups[n], c[n] = Group(groups[n].joints, formula[0]), formula[1]
-    own = NonlinearityProblem(base, problem.answers, now.kind, groups)
+    replaced = NonlinearityProblem(base, problem.answers, now.kind, groups)
     start = torch.cat([theta, *c])
-    if not bool(torch.isfinite(own.residual(start)).all()):
+    if not bool(torch.isfinite(replaced.residual(start)).all()):
         return None
-    x = own.solve(start, 12)
+    x = replaced.solve(start, 12)
     error = _error(base, held, now.kind, groups, x)
     return (
-        FlexibleNonlinearity(kind=now.kind, problem=own, x=x, held_out=error)
+        FlexibleNonlinearity(kind=now.kind, problem=replaced, x=x, held_out=error)
         if error < math.inf
         else None
     )
@@ -381,17 +381,17 @@ def as_input_nonlinearity(
     family, k = law.family, law.family.basis.shape[1]
     coefficients = law.theta[k:].tolist()
     drive = [not t.physical for t in family.terms]
-    own = [t for t in family.terms if not t.physical]
-    if not own or family.non_additive or law.step is not None:
+    extra = [t for t in family.terms if not t.physical]
+    if not extra or family.non_additive or law.step is not None:
         return None
     words = vocabulary(family.robot.nv)
-    asked = [words[f"tau{j + 1}"] for j in range(family.robot.nv)]
-    if any(not row.free_symbols <= set(asked) for t in own for row in t.shape):
+    joint_forces = [words[f"tau{j + 1}"] for j in range(family.robot.nv)]
+    if any(not row.free_symbols <= set(joint_forces) for t in extra for row in t.shape):
         return None
-    tables = [table for t in own for table in t.tables]
+    tables = [table for t in extra for table in t.tables]
     if len({t.name for t in tables}) < len(tables):
         return None
-    bodies_tau = list(asked)
+    bodies_tau = list(joint_forces)
     for term, c, mine in zip(family.terms, coefficients, drive, strict=True):
         if mine:
             bodies_tau = [
@@ -405,17 +405,17 @@ def as_input_nonlinearity(
     bare = family.with_terms([t for t in family.terms if t.physical])
     start = law.theta[[*range(k), *kept]] / unit
     limit = _SAME * max(law.standardised_error(held), floor)
-    found = []
+    selections = []
     for share in (sympy.Float(1 / unit, 17), sympy.Integer(0)):
         rows = tuple(
             share * x + sympy.expand((row - x) / sympy.Float(unit, 17))
-            for x, row in zip(asked, bodies_tau, strict=True)
+            for x, row in zip(joint_forces, bodies_tau, strict=True)
         )
         behind = replace(bare, nonlinearities=(replace(nonlinearity, rows=rows),))
         fitted = fit_with_nonlinearities(behind, answers, start, law)
         if fitted.standardised_error(held) <= limit:
-            found.append(Selection(fit=fitted, length=candidate_length(fitted, held, floor)))
-    return min(found, key=lambda s: s.length, default=None)
+            selections.append(Selection(fit=fitted, length=candidate_length(fitted, held, floor)))
+    return min(selections, key=lambda s: s.length, default=None)
 
 
 def _unit(nonlinearity: StaticNonlinearity, answers: Answers) -> float | None:
@@ -424,9 +424,9 @@ def _unit(nonlinearity: StaticNonlinearity, answers: Answers) -> float | None:
     that holds the bodies to their size."""
     tau = answers.tau
     h = 0.02 * tau.abs().amax(0)
-    asked = torch.cat([torch.zeros_like(tau[:1]), tau])
+    probed = torch.cat([torch.zeros_like(tau[:1]), tau])
     q, v = (torch.cat([x[:1], x]) for x in (answers.q, answers.v))
-    ahead, behind = (nonlinearity.values(q, v, asked + s * h) for s in (1.0, -1.0))
+    ahead, behind = (nonlinearity.values(q, v, probed + s * h) for s in (1.0, -1.0))
     middle, *_ = slopes = (ahead - behind) / (2 * h)
     most = slopes.quantile(0.98, dim=0)
     chosen = torch.where(middle > _SLOPE * most, middle, most)

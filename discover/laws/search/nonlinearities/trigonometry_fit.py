@@ -115,8 +115,8 @@ class TrigonometryProblem:
 
     def jacobian(self, x: Tensor) -> Tensor:
         """d(residual) / d(all parameters) (n, nv, p)."""
-        seen = self.at(x)
-        return torch.cat([seen.bodies, *seen.functions], -1)
+        linearised = self.at(x)
+        return torch.cat([linearised.bodies, *linearised.functions], -1)
 
     def _pushed(
         self, theta: Tensor, turned: tuple[Tensor, Tensor], a: Tensor

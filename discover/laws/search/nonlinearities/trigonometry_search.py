@@ -17,7 +17,6 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
-import scipy.optimize
 import sympy
 import torch
 from torch import Tensor
@@ -118,8 +117,8 @@ def search_trigonometry(
     parts = affordable(SearchBudget().converged, share, _MOST)
     budget = SearchBudget(rounds=1, converged=parts, short=share < 1.0)
     family = Surrogates(answers=answers, held=held, floor=floor, budget=budget, base=base)
-    found = greedy_search(family, Selection(fit=best, length=family.price(best))).best
-    return None if found.fit is best else found
+    selected = greedy_search(family, Selection(fit=best, length=family.price(best))).best
+    return None if selected.fit is best else selected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,10 +300,10 @@ def _optimised(law: Fit, numbers: list[float], answers: Answers) -> tuple[Fit, l
         # Squares of what is larger would overflow.
         return torch.nan_to_num(r, nan=1e3).clamp(-_LARGEST, _LARGEST).flatten().numpy()
 
-    found = scipy.optimize.least_squares(
-        residual, numbers, diff_step=1e-4, x_scale="jac", max_nfev=6
-    )
-    return fitted_with(found.x.tolist()), found.x.tolist()
+    from scipy.optimize import least_squares  # imported late: half a second
+
+    solution = least_squares(residual, numbers, diff_step=1e-4, x_scale="jac", max_nfev=6)
+    return fitted_with(solution.x.tolist()), solution.x.tolist()
 
 
 def _rounded(law: Fit, numbers: list[float], answers: Answers, held: Answers, floor: float) -> Fit:
@@ -328,14 +327,14 @@ def _formulas_for(
     """Formulas that come close to one of the two, by what they make of the answers."""
     problem, x = now.problem, now.x
     q = problem.answers.q
-    seen = problem.at(x)
-    slopes = [seen.bodies, *seen.functions]
+    linearised = problem.at(x)
+    slopes = [linearised.bodies, *linearised.functions]
     del slopes[1 + which]
     _, *c = x.split(problem.split)
     value = problem.functions[which](q, c[which])
     known = torch.cat(slopes, -1)
     residual = torch.nan_to_num(problem.residual(x))
-    coarse, fine = function_targets(seen.pushed[which], q, value, known, residual, floor)
+    coarse, fine = function_targets(linearised.pushed[which], q, value, known, residual, floor)
 
     length = partial(formula_length, floor=fine.floor)
     return [Formula.of(f, fine.size) for f in search(coarse, fine, length, _FORMULAS)]
@@ -350,14 +349,14 @@ def _replaced(
     functions: list[Function] = list(problem.functions)
     functions[which], c[which] = formula
     both = functions[0], functions[1]
-    own = TrigonometryProblem(base, problem.answers, problem.parts, problem.composites, both)
+    replaced = TrigonometryProblem(base, problem.answers, problem.parts, problem.composites, both)
     start = torch.cat([theta, *c])
-    if not bool(torch.isfinite(own.residual(start)).all()):
+    if not bool(torch.isfinite(replaced.residual(start)).all()):
         return None
-    found = _tested(base, own, own.solve(start, 10), held)
+    tested = _tested(base, replaced, replaced.solve(start, 10), held)
     # What is defined within the region alone may show no bodies where these are identified.
     shown = (
-        found.held_out < math.inf
-        and identifiable(base.family.robot, found.trigonometry).shape[1] > 0
+        tested.held_out < math.inf
+        and identifiable(base.family.robot, tested.trigonometry).shape[1] > 0
     )
-    return found if shown else None
+    return tested if shown else None

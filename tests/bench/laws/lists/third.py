@@ -58,7 +58,7 @@ def laws(robot: Robot) -> list[PlantedLaw]:
         PlantedLaw("soft floor", F, h.at(lambda x, dx: -on_joint(2, (-0.3 - x[:, 2]).clamp_min(0) ** 1.5, 3))),
         PlantedLaw("spring to an anchor", F, h.at(lambda x, dx: x - h.anchor)),
         PlantedLaw("cos³ with phase", F, h.on(0, lambda q, v: torch.cos(2 * q[:, 0] + 0.5) ** 3)),
-        PlantedLaw("speed limit", A, lambda q, v, a, H: a * ((1 - v.square().sum(-1, keepdim=True) / 80).clamp_min(0) ** 1.5 - 1), outside=True, fixed=True),
+        PlantedLaw("speed limit", A, lambda q, v, a, H: a * ((1 - v.square().sum(-1, keepdim=True) / 80).clamp_min(0) ** 1.5 - 1), fixed=True),
         PlantedLaw("drag grows with |q|", F, lambda q, v, H: v * norm(q) ** 3),
         PlantedLaw("brake near a magnet", F, h.at(lambda x, dx: dx * torch.exp(-3 * norm(x - h.anchor) ** 2))),
         PlantedLaw("Coriolis 1.5", F, lambda q, v, H: h.coriolis(q, v)),

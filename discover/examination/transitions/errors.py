@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from discover.blackbox.regimes import RegimeSummary
+from discover.records import Stored
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointError:
+class JointError(Stored):
     """Errors on one joint's held-out transitions, each the root mean square of a difference over
     that of what was recorded; of next states, over that of the recorded change.
 
@@ -26,7 +26,7 @@ class JointError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldOut:
+class HeldOut(Stored):
     """Held-out transitions beside what model, law and simulator predict of them.
 
     transitions  how many; `asked`, those that the errors are taken on
@@ -49,17 +49,6 @@ class HeldOut:
     errors: list[JointError]
     regimes: list[RegimeSummary] = field(default_factory=list)
     simulator: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain words and numbers."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> HeldOut:
-        """The inverse of `to_dict`."""
-        errors = [JointError(**x) for x in record["errors"]]
-        regimes = [RegimeSummary(**x) for x in record["regimes"]]
-        return cls(**{**record, "errors": errors, "regimes": regimes})
 
     @property
     def sentences(self) -> list[str]:

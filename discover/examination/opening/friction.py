@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from discover.blackbox.session import QuerySession
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import JUMP, joint_terms, scalar_coordinates
 from discover.laws.search.selection import refit
@@ -28,6 +28,8 @@ def with_friction_as_answered(session: QuerySession, screen: Screen) -> tuple[Qu
         return session, screen
     first = screen.first
     if robot.friction_speed <= JUMP or not scalar_coordinates(robot):
+        return session, screen
+    if screen.step is not None and screen.step.error <= exact:
         return session, screen
     if first.standardised_error(screen.held_out) <= exact:
         return session, screen

@@ -9,7 +9,7 @@ import torch
 import kinematics
 from discover.blackbox.session import QuerySession
 from discover.errors import ModelError
-from discover.examination.opening import Screen
+from discover.examination.opening.screen import Screen
 from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.step_map import scheme_named
 from discover.laws.rigid_body.step_search import MOST_SUBSTEPS, find_step
@@ -56,11 +56,13 @@ def check_step(outputs: str, integrator: object, substeps: object) -> None:
         )
     if integrator is not None:
         scheme_named(str(integrator))
+    if substeps is None:
+        return
     whole = isinstance(substeps, int) and not isinstance(substeps, bool)
-    if substeps is not None and not (whole and 1 <= substeps <= 10 * MOST_SUBSTEPS):
+    if not (whole and 1 <= int(str(substeps)) <= 10 * MOST_SUBSTEPS):
         raise ModelError(
-            f"expected substeps from 1 to {10 * MOST_SUBSTEPS}, found {substeps!r}: give the number "
-            "of equal parts of a step"
+            f"expected substeps from 1 to {10 * MOST_SUBSTEPS}, found {substeps!r}: give the "
+            "number of equal parts of a step"
         )
 
 

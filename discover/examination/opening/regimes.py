@@ -21,10 +21,18 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers
-from discover.blackbox.regimes import Regime, Scalar, SmoothPart, beyond, coordinates, entered, jumps
+from discover.blackbox.regimes import (
+    Regime,
+    Scalar,
+    SmoothPart,
+    beyond,
+    coordinates,
+    entered,
+    jumps,
+)
 from discover.blackbox.sampling import Batch
 from discover.blackbox.session import QuerySession
-from discover.examination.opening import Screen, screening
+from discover.examination.opening.screen import Screen, screening
 from discover.judgement.evidence import Evidence, description
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import joint_terms
@@ -192,9 +200,7 @@ def _away_from_ends(session: QuerySession, x: Answers) -> Tensor:
     return found
 
 
-def _fitted(
-    family: Family, asked: Answers, seen: Answers, start: Tensor, floor: float
-) -> _Trimmed:
+def _fitted(family: Family, asked: Answers, seen: Answers, start: Tensor, floor: float) -> _Trimmed:
     """Fitted to the rows `start` (n,), trimmed to the best of them, then to all that are described
     about as well."""
     size = seen.a[start].abs().median(0).values
@@ -264,9 +270,7 @@ class _Split:
         return self.values >= self.threshold
 
 
-def _regimes(
-    session: QuerySession, law: _Trimmed, stray: float = 0.0
-) -> tuple[Regime, ...]:
+def _regimes(session: QuerySession, law: _Trimmed, stray: float = 0.0) -> tuple[Regime, ...]:
     """The regimes that part the large residuals from the others; none where they do not. A share
     `stray` of the answers may be large anywhere."""
     count, n = int(law.large.sum()), len(law.rows)
@@ -408,7 +412,9 @@ def _slope(session: QuerySession, scalar: Scalar, q: Tensor) -> Tensor:
     for i in range(nv):
         move = torch.zeros(len(q), nv, dtype=q.dtype)
         move[:, i] = step
-        columns.append((scalar(session.move(q, move)) - scalar(session.move(q, -move))) / (2 * step))
+        columns.append(
+            (scalar(session.move(q, move)) - scalar(session.move(q, -move))) / (2 * step)
+        )
     return torch.stack(columns, -1)
 
 
@@ -457,9 +463,7 @@ def _refined(
     return replace(regime, threshold=regime.side * at, guard=max(at - least, 0.0) + 2 * spacing)
 
 
-def _reached(
-    session: QuerySession, law: _Trimmed, x: Answers, scalar: Scalar, side: int
-) -> Tensor:
+def _reached(session: QuerySession, law: _Trimmed, x: Answers, scalar: Scalar, side: int) -> Tensor:
     """side · scalar (n,), as far as a step comes without the regime's force: no less than where it
     meets that force."""
     values = _values(session, x, scalar, side)

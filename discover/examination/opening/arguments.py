@@ -95,16 +95,16 @@ def actuation_of(
         )
     if region.u is None:
         raise RegionError(
-            f"expected u, the {getattr(actuation, 'nu', '')} controls of this model, in its region, "
-            "found tau: write discover.Region(q=…, v=…, u=…)"
+            f"expected u, the {getattr(actuation, 'nu', '')} controls of this model, in its "
+            "region, found tau: write discover.Region(q=…, v=…, u=…)"
         )
     if actuation is None:
         actuation = robot.actuation
     if actuation is None:
         if region.nu not in (None, robot.nv):
             raise RegionError(
-                f"expected {robot.nv} joint forces, or an actuation, found {region.nu} controls and "
-                f"nothing that says what they do to {robot.name}: give actuation="
+                f"expected {robot.nv} joint forces, or an actuation, found {region.nu} controls "
+                f"and nothing that says what they do to {robot.name}: give actuation="
                 "kinematics.Actuation.of(lever arms, one row a control)"
             )
         actuation = Actuation.of([1.0] * robot.nv)

@@ -17,8 +17,8 @@ from discover.blackbox.contract import Answers
 from discover.blackbox.regimes import entered, jumps
 from discover.blackbox.sampling import sample
 from discover.blackbox.session import QuerySession
-from discover.examination.regime_search import regimes_of_transitions
-from discover.examination.transition_errors import HeldOut, JointError
+from discover.examination.opening.regimes import regimes_of_transitions
+from discover.examination.transitions.errors import HeldOut, JointError
 from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.step_search import described_law, described_step
@@ -30,9 +30,7 @@ _MOST = 20_000  # transitions that a model is asked
 Predicted = tuple[Tensor | None, Tensor]  # (q_next of a model of next states, a)
 
 
-def held_out(
-    session: QuerySession, data: Answers, law: Any, *, described: bool
-) -> HeldOut:
+def held_out(session: QuerySession, data: Answers, law: Any, *, described: bool) -> HeldOut:
     """Errors of model, law and, where the robot is `described`, simulator on transitions.
 
     session  that of the model, with its regimes and its step
@@ -154,6 +152,9 @@ def _in_half_widths(session: QuerySession, q: Tensor, v: Tensor, commands: Tenso
     }
     region = session.support.region
     return torch.cat(
-        [(x - getattr(region, g).centre) / getattr(region, g).half_width for g, x in groups.items()],
+        [
+            (x - getattr(region, g).centre) / getattr(region, g).half_width
+            for g, x in groups.items()
+        ],
         -1,
     ).numpy()

@@ -21,13 +21,13 @@ from discover.blackbox.session import BUDGETS, QuerySession
 from discover.blackbox.support import Box, Recorded, Support
 from discover.data.transitions import Transitions, read_transitions
 from discover.errors import ModelError, RegionError
-from discover.examination.arguments import (
+from discover.examination.metrics import fit_answers
+from discover.examination.opening.arguments import (
     actuation_of,
     check_choices,
     check_model,
     load_described,
 )
-from discover.examination.metrics import fit_answers
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, spread
@@ -140,9 +140,7 @@ def _support(
     return Recorded.of(robot, recorded.q, recorded.v, recorded.commands, controls=controls)
 
 
-def _training_answers(
-    data: tuple | Mapping, robot: Robot, actuation: Actuation | None
-) -> Answers:
+def _training_answers(data: tuple | Mapping, robot: Robot, actuation: Actuation | None) -> Answers:
     """(q, v, tau, a) as the caller gave them, in this order or by name, checked; controls u in the
     place of tau where the model takes them. Raises ModelError."""
     names = ("q", "v", "tau" if actuation is None else "u", "a")
@@ -156,8 +154,7 @@ def _training_answers(
     if len(data) != 4:
         raise ModelError(f"{expected}, found {len(data)} arrays")
     q, v, tau, a = (
-        _numbers(x, f"{name} of training_data")
-        for name, x in zip(names, data, strict=True)
+        _numbers(x, f"{name} of training_data") for name, x in zip(names, data, strict=True)
     )
     nv = robot.nv
     widths = (robot.nq, nv, nv if actuation is None else actuation.nu, nv)

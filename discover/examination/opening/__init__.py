@@ -1,0 +1,1 @@
+"""The opening of an examination: arguments, query session, first answers, step and friction."""
