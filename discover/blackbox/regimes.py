@@ -61,7 +61,7 @@ class Height:
 
 
 def coordinates(robot: Robot) -> list[Coordinate]:
-    """The entries of q that are angles or lengths, those of mimic joints and quaternions left out."""
+    """The entries of q that are angles or lengths; not quaternions, nor mimic joints."""
     found = []
     for name, kind in zip(robot.independent_names, robot.independent_kinds, strict=True):
         at = robot.q_slice(name)
@@ -243,7 +243,7 @@ class SmoothPart:
         return hit
 
     def folded(self, batch: sampling.Batch, seed: int) -> sampling.Batch:
-        """Coordinates that lie beyond their limits, or whose step leads there, moved before them."""
+        """Coordinates beyond their limits, or whose step leads there, moved before them."""
         generator = torch.Generator().manual_seed(seed % (2**31 - 1))
         q, v = batch.q.clone(), batch.v.clone()
         limits: dict[int, list[float | None]] = {}

@@ -94,7 +94,7 @@ class QuerySession:
         return replace(self, blackbox=self.blackbox.with_history(kind, settling), answers={})
 
     def without(self, regimes: tuple[Regime, ...]) -> QuerySession:
-        """The session in the part of the support outside all regimes; answers so far are dropped."""
+        """The session outside all regimes of its support; answers so far are dropped."""
         inner = self.support.inner if isinstance(self.support, SmoothPart) else self.support
         part = SmoothPart(robot=self.robot, inner=inner, regimes=regimes, dt=self._dt)
         return replace(self, support=part, regimes=regimes, answers={})

@@ -62,8 +62,8 @@ class Transitions:
         if outputs == "next_state":
             if self.q_next is None or self.v_next is None or dt is None:
                 raise DatasetError(
-                    "data: expected q_next and v_next, of a model of next states, found a: give the "
-                    "states one step later"
+                    "data: expected q_next and v_next, of a model of next states, found a: give "
+                    "the states one step later"
                 )
             a = (self.v_next - self.v) / dt
         elif a is None:
@@ -84,15 +84,18 @@ class Transitions:
         )
 
 
-def read_transitions(given: Any, robot: Robot, model: Any = None) -> Transitions:
+def read_transitions(
+    given: Any, robot: Robot, model: Any = None, *, controlled: bool = False
+) -> Transitions:
     """Transitions from a mapping, a tuple (q, v, u, a) or (q, v, u, q_next, v_next), or a file.
 
     Observations and actions are read as states and controls by the `model` that takes them
-    (`discover.wrap`). Raises DatasetError, one line.
+    (`discover.wrap`). What a tuple commands are controls of a `controlled` model, else joint
+    forces. Raises DatasetError, one line.
     """
     if isinstance(given, Transitions):
         return given
-    named = _named(given)
+    named = _named(given, controlled)
     observed = {
         name: next((named[k] for k in keys if k in named), None) for name, keys in _OBSERVED.items()
     }
@@ -107,18 +110,20 @@ def read_transitions(given: Any, robot: Robot, model: Any = None) -> Transitions
     return _checked(named, controls, robot)
 
 
-def _named(given: Any) -> dict[str, Any]:
+def _named(given: Any, controlled: bool) -> dict[str, Any]:
     if isinstance(given, str | os.PathLike):
         return _file(Path(given))
     if isinstance(given, Mapping):
         return {str(k): v for k, v in given.items()}
     if isinstance(given, tuple | list) and len(given) in (4, 5):
-        names = ("q", "v", "u", "a") if len(given) == 4 else ("q", "v", "u", "q_next", "v_next")
+        commands = "u" if controlled else "tau"
+        ends = ("a",) if len(given) == 4 else ("q_next", "v_next")
+        names = ("q", "v", commands, *ends)
         return dict(zip(names, given, strict=True))
     found = f"{len(given)} arrays" if isinstance(given, tuple | list) else type(given).__name__
     raise DatasetError(
-        f"data: expected a mapping with {_KEYS}, a tuple (q, v, u, a) or (q, v, u, q_next, v_next), "
-        f"or a file of {', '.join(_ENDINGS)}, found {found}"
+        f"data: expected a mapping with {_KEYS}, a tuple (q, v, u, a) or (q, v, u, q_next, "
+        f"v_next), or a file of {', '.join(_ENDINGS)}, found {found}"
     )
 
 
@@ -126,7 +131,8 @@ def _file(path: Path) -> dict[str, Any]:
     ending = path.suffix.lower()
     if ending not in _ENDINGS:
         raise DatasetError(
-            f"data {path}: expected a file of {', '.join(_ENDINGS)}, found {ending or 'no ending'!r}"
+            f"data {path}: expected a file of {', '.join(_ENDINGS)}, found one of "
+            f"{ending or 'no ending'!r}"
         )
     if not path.is_file():
         raise DatasetError(f"data {path}: expected a file, found none; check the path")

@@ -75,8 +75,8 @@ def examine(
     budget         "quick", "standard" or "thorough"
     seed           same seed, same model: the same queries and the same law
     within         "region" (uniform states of the box), or "data": states near those of `data`, or
-                   else of training_data, for models of recorded trajectories, which fill a thin part of
-                   the box; the region is then the box that they span
+                   else of training_data, for models of recorded trajectories, which fill a thin
+                   part of the box; the region is then the box that they span
     label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
                    [rad/s² | m/s²], where an estimate is known, as of recordings: smaller departures
                    are not counted against the model

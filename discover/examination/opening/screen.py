@@ -71,7 +71,7 @@ def open_session(
     """
     check_model(model, robot)
     described = load_described(robot, root)
-    held_out = None if data is None else _transitions(data, described, model)
+    held_out = None if data is None else _transitions(data, described, model, region, actuation)
     if region is None and held_out is not None:
         assert described is not None
         region = _spanned(described, held_out)
@@ -106,13 +106,21 @@ def open_session(
     return session, inferred, answers
 
 
-def _transitions(data: Any, robot: Robot | None, model: Callable) -> Transitions:
+def _transitions(
+    data: Any,
+    robot: Robot | None,
+    model: Callable,
+    region: Region | None,
+    actuation: Actuation | None,
+) -> Transitions:
     if robot is None:
         raise ModelError(
             "expected a robot with data, found none: its coordinates say what the transitions "
             "mean; give its description"
         )
-    return read_transitions(data, robot, model)
+    own = actuation if actuation is not None else getattr(model, "actuation", None)
+    controlled = own is not None or (region is not None and region.u is not None)
+    return read_transitions(data, robot, model, controlled=controlled)
 
 
 def _spanned(robot: Robot, data: Transitions) -> Region:
