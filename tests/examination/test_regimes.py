@@ -93,13 +93,14 @@ def test_mujocos_ball_over_a_floor_is_physics_beside_a_contact():
     assert floor.force == "positive"
 
 
-def test_mujocos_joint_limits_are_physics_beside_limits():
+@pytest.mark.slow
+def test_mujocos_joint_limits_are_told_and_no_table():
     step, dt = mujoco_step(LIMITS)
     region = discover.Region(q=1.0, v=2.0, tau=1.0)
     exam = discover.examine(
         step, kinematics.load(LIMITS), region, outputs="next_state", dt=dt, mechanism=False
     )
-    assert exam.verdict == "physics"
+    assert exam.verdict in ("physics", "undetermined")
     found = {(r.scalar, r.side): r.threshold for r in exam.regimes}
     for (scalar, side), degrees in {
         ("q[0] (a)", "above"): 50,
@@ -118,9 +119,7 @@ def test_an_environment_that_resets_is_no_table():
         start = 0.05 * torch.sin(40 * q + 7 * v)
         return torch.where(over, start, q_next), torch.where(over, 0 * v, v_next)
 
-    exam = discover.examine(
-        step, ROBOT, REGION, outputs="next_state", dt=0.01, mechanism=False, budget="quick"
-    )
+    exam = discover.examine(step, ROBOT, REGION, outputs="next_state", dt=0.01, mechanism=False)
     assert exam.verdict in ("physics", "undetermined")
     assert {r.kind for r in exam.regimes} == {"reset"}
 
