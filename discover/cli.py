@@ -62,6 +62,11 @@ class Outputs(StrEnum):
     next_state = "next_state"
 
 
+class Within(StrEnum):
+    region = "region"
+    data = "data"
+
+
 class Budget(StrEnum):
     quick = "quick"
     standard = "standard"
@@ -126,14 +131,24 @@ def run(
 @app.command()
 def examine(
     model: Annotated[str, typer.Option(help="PATH of a model, or file.py:factory.")],
+    out: Annotated[Path, typer.Option(help="Where to write the examination.")],
     region: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="TOML with q, v and tau, or u of controls; without --robot, a list of each, or "
-            "--nv."
+            "--nv [the box that --data spans]."
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="Where to write the examination.")],
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help=".npz, .h5 or .parquet of held-out transitions: q, v, u or tau, and a or q_next, "
+            "v_next; or obs, action, next_obs of a wrapped network."
+        ),
+    ] = None,
+    within: Annotated[
+        Within, typer.Option(help="Ask all over the region, or near the states of --data.")
+    ] = Within.region,
     robot: Annotated[
         str | None,
         typer.Option(help="PATH of a URDF or MJCF, or a bundled NAME [inferred from the answers]."),
@@ -172,13 +187,17 @@ def examine(
 ) -> None:
     """Find out what a model of your own has learned."""
     import discover
-    from discover.errors import RegionError
+    from discover.errors import DatasetError, RegionError
     from discover.study import stages
 
     _must_be_free(out)
     body = None if robot is None else discover.load_robot(robot, root=root)
-    box = discover.Region.from_toml(region)
-    if nv is not None:
+    box = None if region is None else discover.Region.from_toml(region)
+    if box is None and data is None:
+        raise RegionError("expected --region or --data, found neither: say where to ask")
+    if data is not None and not data.is_file():
+        raise DatasetError(f"data {data}: expected a file, found none; check the path")
+    if box is not None and nv is not None:
         if body is not None:
             raise RegionError(
                 f"expected --nv or --robot, found both; {body.name} has {body.nv} coordinates: "
@@ -201,6 +220,8 @@ def examine(
         mechanism=mechanism,
         root=root if body is None else None,
         seed=seed,
+        data=data,
+        within=within.value,
         name=Path(model.partition(":")[0]).stem,
     )
     report = discover.write_report(exam, out)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers, BlackBox, Dynamics
+from discover.blackbox.regimes import Regime, SmoothPart, entered
 from discover.blackbox.sampling import AXES, Batch
 from discover.blackbox.support import Box, Support, in_joint_forces
 from kinematics import Robot
@@ -43,6 +44,8 @@ class Budget:
 
 __all__ = ["AXES", "BUDGETS", "Budget", "QuerySession"]
 
+_ROUNDS = 5  # in which states are asked in the place of those whose step enters a regime
+
 BUDGETS = {
     "quick": Budget(screen=40, inside=100, shell=16, local=2),
     "standard": Budget(screen=50, inside=180, shell=16, local=1),
@@ -63,6 +66,8 @@ class QuerySession:
     training        the samples that the model was trained on, where they are known
     step            how accelerations make the steps of a model that answers with next states
                     (`laws.rigid_body.step_map.StepMap`), once it is found
+    regimes         where another force acts: no questions are put there, and answers whose step
+                    enters one are dropped
     geometry_known  False where the robot's geometry was inferred and some of it is a guess: other
                     guesses may have possible bodies where this one has none
     """
@@ -76,6 +81,7 @@ class QuerySession:
     label_noise: Tensor | None = None
     training: Answers | None = None
     step: Any = None
+    regimes: tuple[Regime, ...] = ()
     geometry_known: bool = True
 
     def with_budget(self, budget: Budget) -> QuerySession:
@@ -86,6 +92,12 @@ class QuerySession:
         """A session in which every query is put `settling` times in a row (`BlackBox.history`);
         answers that were given otherwise are dropped."""
         return replace(self, blackbox=self.blackbox.with_history(kind, settling), answers={})
+
+    def without(self, regimes: tuple[Regime, ...]) -> QuerySession:
+        """The session outside all regimes of its support; answers so far are dropped."""
+        inner = self.support.inner if isinstance(self.support, SmoothPart) else self.support
+        part = SmoothPart(robot=self.robot, inner=inner, regimes=regimes, dt=self._dt)
+        return replace(self, support=part, regimes=regimes, answers={})
 
     def of_law(self, law: Dynamics) -> QuerySession:
         """A session in which a law that agrees with the model to the last digit is queried in its
@@ -117,7 +129,7 @@ class QuerySession:
         def ask(stream: str, count: int) -> Answers:
             return self.blackbox.ask(*self.draw(stream, count))
 
-        return self._grown(name, n, ask)
+        return self._grown(name, n, self._smooth(ask))
 
     def shell(self, axis: str, inner: float, outer: float, n: int) -> Answers:
         """Answers to n states between `inner` and `outer` half-widths along an axis, cached.
@@ -129,7 +141,41 @@ class QuerySession:
             batch = self.support.shell(axis, inner, outer, count, self._stream(stream))
             return self.blackbox.ask(*batch, strict=False)
 
-        return self._grown(f"{axis} {inner:g}-{outer:g}", n, ask)
+        return self._grown(f"{axis} {inner:g}-{outer:g}", n, self._smooth(ask))
+
+    def _smooth(self, ask: Callable[[str, int], Answers]) -> Callable[[str, int], Answers]:
+        """`ask` without the answers whose step enters a regime; others are asked in their place, a
+        few times over."""
+        if not self.regimes:
+            return ask
+
+        def asked(stream: str, count: int) -> Answers:
+            kept: list[Answers] = []
+            missing = count
+            for i in range(_ROUNDS):
+                answers = ask(stream if not i else f"{stream}, again {i}", missing)
+                good = ~self.entered(answers)
+                if bool(good.any()):
+                    kept.append(answers[good])
+                missing = count - sum(map(len, kept))
+                if not missing:
+                    break
+            return Answers.concat(kept) if kept else answers
+
+        return asked
+
+    def entered(self, answers: Answers) -> Tensor:
+        """Which answers (n,) start in a regime, or enter one within their step."""
+        return entered(self.regimes, self.robot, answers, self._dt)
+
+    def permitted(self, batch: Batch) -> Batch:
+        """The states of a batch, coordinates that lie beyond a limit moved before it."""
+        part = self.support
+        return part.folded(batch, self.seed) if isinstance(part, SmoothPart) else batch
+
+    @property
+    def _dt(self) -> float | None:
+        return self.blackbox.dt if self.blackbox.outputs == "next_state" else None
 
     def _grown(self, name: str, n: int, ask: Callable[[str, int], Answers]) -> Answers:
         held = self.answers.get(name)

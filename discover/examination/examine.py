@@ -18,10 +18,12 @@ from discover.examination.exact_law import exact_law
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
 from discover.examination.opening.friction import with_friction_as_answered
+from discover.examination.opening.regimes import evidence_of_regimes, without_regimes
 from discover.examination.opening.screen import Screen, open_session, screening
 from discover.examination.opening.stepping import check_step, with_step
 from discover.examination.outcome import Outcome
 from discover.examination.result import Examination, with_origin
+from discover.examination.transitions.held_out import held_out
 from discover.judgement.verdict import judge
 from discover.progress import Show, reported, stage
 from discover.threads import one_thread
@@ -37,9 +39,10 @@ from kinematics import Actuation, Robot
 def examine(
     model: Callable,
     robot: Robot | str | os.PathLike[str] | None,
-    region: Region,
+    region: Region | None = None,
     training_data: tuple | Mapping | None = None,
     *,
+    data: Any | None = None,
     outputs: str | None = None,
     dt: float | None = None,
     actuation: Actuation | None = None,
@@ -64,7 +67,13 @@ def examine(
                    description; its parameters are not trusted. With None, nv is read from the
                    region's vectors, and tree, joint kinds and geometry are inferred
     region         where the model was trained: half-widths [rad | m, their rates, N·m | N]; with
-                   u in the place of tau the model is asked with controls (n, nu)
+                   u in the place of tau the model is asked with controls (n, nu). With `data`
+                   it may be left out: then it is the box that 99 % of each coordinate span
+    data           held-out transitions: (q, v, u, a) or (q, v, u, q_next, v_next) in this order or
+                   by name (tau in the place of u for joint forces), or a file of them (.npz, .h5,
+                   .parquet); of a wrapped network also obs, action, next_obs. Errors of model, law
+                   and described simulator on them, and the share of the box that they fill, stand
+                   in `exam.held_out`
     actuation      what the controls do to the joints; by default what the robot's description says
     integrator, substeps   of a model of next states, where they are known (names as in
                    `discover.laws.rigid_body.step_map`, or MuJoCo's); else they are found
@@ -72,9 +81,9 @@ def examine(
                    enables memory probes
     budget         "quick", "standard" or "thorough"
     seed           same seed, same model: the same queries and the same law
-    within         "region" (uniform states of the box), or "data": states near those of
-                   training_data, for models of recorded trajectories, which fill a thin part of
-                   the box; the region is then the box that they span
+    within         "region" (uniform states of the box), or "data": states near those of `data`, or
+                   else of training_data, for models of recorded trajectories, which fill a thin
+                   part of the box; the region is then the box that they span
     label_noise    (nv,) standard deviation of the noise in the accelerations of the training data
                    [rad/s² | m/s²], where an estimate is known, as of recordings: smaller departures
                    are not counted against the model
@@ -87,8 +96,8 @@ def examine(
     progress       a line with the stage and the queries so far: by default on a terminal only; a
                    function is called with (stage, queries) instead
 
-    Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs)
-    and RegionError, each with one line.
+    Raises ModelError (wrong shapes, NaN in the region, a model that raises or changes its inputs),
+    RegionError and DatasetError, each with one line.
     """
     started = time.perf_counter()
     outputs = outputs or getattr(model, "outputs", None) or "acceleration"
@@ -97,11 +106,12 @@ def examine(
         integrator = integrator or getattr(model, "integrator", None)
         substeps = getattr(model, "substeps", None) if substeps is None else substeps
     check_step(outputs, integrator, substeps)
-    session, inferred = open_session(
+    session, inferred, transitions = open_session(
         model,
         robot,
         region,
         training_data,
+        data=data,
         outputs=outputs,
         dt=dt,
         budget=budget,
@@ -119,6 +129,8 @@ def examine(
     # The same answer everywhere? A law to rounding error? If neither, families of laws compete.
     outcome = constant_model(session, screen)
     if outcome is None:
+        # Joint limits, contacts, resets: where another force acts, nothing more is asked.
+        session, screen = without_regimes(session, screen)
         session, screen = with_step(session, screen, integrator, substeps)
         session, screen = with_friction_as_answered(session, screen)
         outcome = exact_law(session, screen) or _compete(session, screen)
@@ -128,12 +140,19 @@ def examine(
     if screen.history.kind is not None:
         description = with_history(description, session, screen.history)
     judged_by = session.blackbox.queries
+    stage("held-out transitions")
+    on_data = (
+        None
+        if transitions is None
+        else held_out(session, transitions, outcome.law, described=inferred is None)
+    )
+    told = session.blackbox.queries
     stage("tree, geometry and recursion")
     # Tree, geometry, factors and recursion, as far as the answers show them.
     found = find_mechanism(
         session, description, inferred, wanted=mechanism, budget=budget, within=within
     )
-    evidence = [*description.evidence, *found.evidence]
+    evidence = [*description.evidence, *evidence_of_regimes(session), *found.evidence]
     verdict = judge(evidence)
     called = name or getattr(model, "name", None) or type(model).__name__
     law = with_origin(found.law, session, verdict, evidence, model=model, name=called)
@@ -162,10 +181,14 @@ def examine(
         structure=description.structure,
         account=found.account,
         law_from=description.law_from,
+        regimes=[x.summary for x in session.regimes],
+        held_out=on_data,
         notes=[
+            *(str(x.summary) for x in session.regimes),
             *getattr(model, "notes", ()),
             *(inferred.notes if inferred else ()),
-            *query_counts(before + judged_by, queries),
+            *(on_data.sentences if on_data else ()),
+            *query_counts(before + judged_by, queries - (told - judged_by)),
             *description.notes,
             *what_settles(verdict, description),
             *found.notes,

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from discover.artifacts import read_json, write_json
+from discover.blackbox.regimes import RegimeSummary
 from discover.blackbox.region import Region
 from discover.blackbox.session import QuerySession
 from discover.errors import OutputError
+from discover.examination.transitions.errors import HeldOut
 from discover.judgement.evidence import Evidence, Name
 from discover.judgement.verdict import Verdict, judge
 from discover.laws import Law, RigidBodyLaw, from_dict
@@ -73,6 +75,9 @@ class Examination:
                           they were looked for
     notes                 plain sentences for the reader
     law_from              which answers the law was fitted to, in words
+    regimes               joint limits, contacts and resets: where they are, how often; left out of
+                          the law and of all other numbers
+    held_out              errors of model, law and simulator on the transitions of `data`
     """
 
     verdict: str
@@ -99,6 +104,8 @@ class Examination:
     notes: list[str] = field(default_factory=list)
     reach_limit: float = FARTHEST
     law_from: str = ""
+    regimes: list[RegimeSummary] = field(default_factory=list)
+    held_out: HeldOut | None = None
 
     def save(self, directory: str | Path, *, report: bool = True) -> Path:
         """Write verdict.json, law.json, evidence.json, exam.json and, with `report`, report.md and
@@ -172,6 +179,8 @@ class Examination:
             "model": self.model,
             "region": self.region.to_dict(),
             "law": law,
+            "regimes": [x.to_dict() for x in self.regimes],
+            "held_out": None if self.held_out is None else self.held_out.to_dict(),
             "evidence": [e.to_dict() for e in self.evidence],
             "queries": self.queries,
             "seconds": self.seconds,
@@ -289,6 +298,8 @@ def load(directory: str | Path) -> Examination:
             notes=exam["notes"],
             reach_limit=exam["reach_limit"],
             law_from=exam["law_from"],
+            regimes=from_json(list[RegimeSummary], verdict.get("regimes", [])),
+            held_out=from_json(HeldOut, verdict.get("held_out")),
         )
     except (KeyError, TypeError) as error:
         raise OutputError(

@@ -13,12 +13,16 @@ from discover.blackbox.contract import Answers
 from discover.blackbox.session import QuerySession
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import threshold
+from discover.laws.extensions.terms import joint_terms
+from discover.laws.rigid_body.fit import Fit
+from discover.laws.search.selection import refit
 from discover.probes.contract import Probe, Subject
 
 _TINY = threshold("probes.tiny_step")
 _STEPS = 16
 _MAX_ROWS = 400  # training points that are asked again: a correlation needs no more
 _ROUNDING = 1e-12  # of the spread: answers that differ by less are the same
+_EXPLAINED = threshold("probes.labels_explained")
 _LABELS_KNOWN = threshold("probes.label_noise_visible")
 
 
@@ -46,7 +50,8 @@ class TrainingMemory(Probe):
     """Model, labels and law compared at training points and at fresh points of the region.
 
     kept label noise  correlation, over training points, of label - law with model - law: a table
-                      returns the noise of its labels
+                      returns the noise of its labels; 0 where bodies and joint terms explain the
+                      labels themselves to rounding, so that they carry none
     train/fresh gap   log10 of the error at fresh points over the error at training points, both
                       against the law
     error against distance  rank correlation of the error with the distance to the nearest sample
@@ -68,6 +73,7 @@ class TrainingMemory(Probe):
         label = law.residual(samples)
         answer = law.residual(session.ask(samples.q, samples.v, samples.commands))
         visible = float(label.square().mean().sqrt()) > _LABELS_KNOWN * subject.noise.own
+        visible = visible and not _noiseless(law, samples)
         fresh_error, sample_error = (
             r.square().mean(-1).sqrt() for r in (law.residual(fresh), answer)
         )
@@ -80,6 +86,17 @@ class TrainingMemory(Probe):
             Name.TRAINING_GAP: float(gap),
             Name.DISTANCE_LINK: 0.0 if np.isnan(link) else link,
         }
+
+
+def _noiseless(law: Fit, samples: Answers) -> bool:
+    """Whether bodies and joint terms leave nothing but rounding of the labels."""
+    robot = law.family.robot
+    listed = [*law.family.terms, *joint_terms(robot)]
+    terms = list({t.name: t for t in listed}.values())
+    for kept in ([], terms):
+        if refit(law, samples, kept).standardised_error(samples) < _EXPLAINED:
+            return True
+    return False
 
 
 def _coordinates(session: QuerySession, x: Answers) -> np.ndarray:

@@ -127,7 +127,7 @@ def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float 
     far = Answers.concat([session.shell(axis, lo, hi, _FEW_ROWS) for lo, hi in pairwise(EDGES)])
     distance = getattr(sampling.distance(region, robot, _states(far)), axis)
     order = torch.argsort(distance)
-    off = [i for i in order.tolist() if _off(law, far[[i]], tolerance)]
+    off = [i for i in order.tolist() if _off(session, law, far[[i]], tolerance)]
     rays = [_states(far[off[:_RAYS]])] if off else []
     if axis != "joint":
         rays.append(_single_joint_rays(session, axis))
@@ -139,7 +139,7 @@ def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float 
     # they span, so a state beyond them can lie inside the box: there the centre is the start.
     low = torch.where(rows > 1, 1 / rows, torch.zeros_like(rows))
     high = torch.ones_like(rows)
-    bad = _off(law, _ask_at(session, ends, axis, high), tolerance)
+    bad = _off(session, law, _ask_at(session, ends, axis, high), tolerance)
     if not bool(bad.any()):
         return None
     ends = sampling.Batch(*(x[bad] for x in ends))
@@ -150,7 +150,7 @@ def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float 
         ends = sampling.Batch(*(x[open_] for x in ends))
         rows, low, high = rows[open_], low[open_], high[open_]
         middle = 0.5 * (low + high)
-        wrong = _off(law, _ask_at(session, ends, axis, middle), tolerance)
+        wrong = _off(session, law, _ask_at(session, ends, axis, middle), tolerance)
         low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
     return float((0.5 * (low + high) * rows).min())
 
@@ -159,10 +159,10 @@ def _states(answers: Answers) -> sampling.Batch:
     return sampling.Batch(answers.q, answers.v, answers.commands)
 
 
-def _off(law: Fit, answers: Answers, tolerance: float) -> Tensor:
-    """Which answers are not the law's (n,)."""
+def _off(session: QuerySession, law: Fit, answers: Answers, tolerance: float) -> Tensor:
+    """Which answers are not the law's (n,); those of another regime say nothing."""
     size = law.residual(answers).square().mean(-1).sqrt()
-    return ~(size <= tolerance)
+    return ~(size <= tolerance) & ~session.entered(answers)
 
 
 def _single_joint_rays(session: QuerySession, axis: str) -> sampling.Batch:
@@ -178,13 +178,15 @@ def _single_joint_rays(session: QuerySession, axis: str) -> sampling.Batch:
     offset = torch.where(unit != 0, FARTHEST * unit, inside / FARTHEST)
     moved[axis] = side.centre + side.half_width * offset
     q = kinematics.integrate(session.robot, neutral, moved["q"], 1.0)
-    return sampling.Batch(q, moved["v"], moved["tau"])
+    return session.permitted(sampling.Batch(q, moved["v"], moved["tau"]))
 
 
 def single_joints(session: QuerySession, axis: str) -> Answers:
     """Answers with one joint alone far out along an axis ("q", "v", "tau"), both ways."""
     ends = _single_joint_rays(session, axis)
-    return session.ask(ends.q, ends.v, ends.tau)
+    answers = session.ask(ends.q, ends.v, ends.tau)
+    lawful = ~session.entered(answers)
+    return answers[lawful] if bool(lawful.any()) else answers
 
 
 def _ask_at(session: QuerySession, ends: sampling.Batch, axis: str, share: Tensor) -> Answers:

@@ -84,6 +84,7 @@ def _render_exam(stored: StoredExam) -> Path:
         "parameter_rows": parameters,
         "parameter_words": words.parameters(stored.exam.get("parameters") or []),
         "parameters_folded": len(parameters) > tables.FOLD,
+        "held_out": tables.held_out(stored),
         "recordings": tables.recordings(stored),
         "forecast": tables.forecast(stored),
         "ledger": tables.ledger(stored),

@@ -273,6 +273,40 @@ def ledger_rows(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"rows": rows, "titles": titles, "radii": radii}
 
 
+def held_out(stored: StoredExam) -> dict[str, Any] | None:
+    """Errors on held-out transitions: a row a joint, a column each of model, law and simulator."""
+    record = stored.verdict.get("held_out")
+    if not record or not record.get("errors"):
+        return None
+    subjects = [
+        (key, title)
+        for key, title in (("model", "model"), ("law", "law"), ("simulator", "simulator"))
+        if any(row.get(key) is not None for row in record["errors"])
+    ]
+    rows = [
+        {
+            "joint": cell(row["joint"]),
+            "quantity": row["quantity"],
+            "cells": [
+                "–" if row.get(key) is None else relative(float(row[key])) for key, _ in subjects
+            ],
+        }
+        for row in record["errors"]
+    ]
+    simulator = record.get("simulator")
+    return {
+        "columns": [title for _, title in subjects],
+        "rows": rows,
+        "caption": (
+            f"{record['asked']:,} of {record['transitions']:,} transitions; root mean square of "
+            "each difference over that of what was recorded (of steps: over the recorded change). "
+            f"The transitions fill {record['filled']:.1%} of the box: so many of its points have a "
+            "recorded state as near as recorded states are to one another."
+            + (f" Simulator: {cell(simulator)}." if simulator else "")
+        ),
+    }
+
+
 def recordings(stored: StoredExam) -> dict[str, Any] | None:
     """Errors on the test trajectories: the model's accelerations, the torques of the laws."""
     record = stored.recordings

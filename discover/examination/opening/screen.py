@@ -19,6 +19,7 @@ from discover.blackbox.contract import Answers, BlackBox
 from discover.blackbox.region import Region
 from discover.blackbox.session import BUDGETS, QuerySession
 from discover.blackbox.support import Box, Recorded, Support
+from discover.data.transitions import Transitions, read_transitions
 from discover.errors import ModelError, RegionError
 from discover.examination.metrics import fit_answers
 from discover.examination.opening.arguments import (
@@ -49,9 +50,10 @@ from kinematics import Actuation, Robot
 def open_session(
     model: Callable,
     robot: Robot | str | os.PathLike[str] | None,
-    region: Region,
+    region: Region | None,
     training_data: tuple | Mapping | None,
     *,
+    data: Any | None,
     outputs: str,
     dt: float | None,
     budget: str,
@@ -61,16 +63,21 @@ def open_session(
     root: str | None,
     mechanism: bool | None,
     actuation: Actuation | None,
-) -> tuple[QuerySession, InferredRobot | None]:
-    """The session of `discover.examine`, whose arguments these are; and what was inferred from the
-    answers, where no robot is given. The model is then seen in the inferred numbering of its
-    coordinates, parents before children.
+) -> tuple[QuerySession, InferredRobot | None, Answers | None]:
+    """The session of `discover.examine`, whose arguments these are; what was inferred from the
+    answers, where no robot is given; and the held-out transitions, where `data` is. The model is
+    then seen in the inferred numbering of its coordinates, parents before children.
 
-    Raises ModelError and RegionError, each with one line.
+    Raises ModelError, RegionError and DatasetError, each with one line.
     """
-    check_choices(region=region, outputs=outputs, budget=budget, seed=seed, mechanism=mechanism)
     check_model(model, robot)
     described = load_described(robot, root)
+    held_out = None if data is None else _transitions(data, described, model, region, actuation)
+    if region is None and held_out is not None:
+        assert described is not None
+        region = _spanned(described, held_out)
+    check_choices(region=region, outputs=outputs, budget=budget, seed=seed, mechanism=mechanism)
+    assert region is not None
     inferred: InferredRobot | None = None
     if described is None:
         nv = coordinates_of(region)
@@ -85,12 +92,14 @@ def open_session(
     training = (
         None if training_data is None else _training_answers(training_data, described, actuation)
     )
+    answers = None if held_out is None else held_out.answers(actuation, outputs, dt)
+    recorded = training if answers is None else answers
     session = QuerySession(
         blackbox=BlackBox(
             model, described.nq, described.nv, outputs=outputs, dt=dt, actuation=actuation
         ),
         robot=described,
-        support=_support(within, described, region, training, actuation),
+        support=_support(within, described, region, recorded, actuation),
         budget=BUDGETS[budget],
         seed=seed,
         label_noise=_label_noise(label_noise, described.nv),
@@ -98,14 +107,36 @@ def open_session(
         geometry_known=inferred is None or inferred.geometry.known,
     )
     watch(session.blackbox)
-    return session, inferred
+    return session, inferred, answers
+
+
+def _transitions(
+    data: Any,
+    robot: Robot | None,
+    model: Callable,
+    region: Region | None,
+    actuation: Actuation | None,
+) -> Transitions:
+    if robot is None:
+        raise ModelError(
+            "expected a robot with data, found none: its coordinates say what the transitions "
+            "mean; give its description"
+        )
+    own = actuation if actuation is not None else getattr(model, "actuation", None)
+    controlled = own is not None or (region is not None and region.u is not None)
+    return read_transitions(data, robot, model, controlled=controlled)
+
+
+def _spanned(robot: Robot, data: Transitions) -> Region:
+    """The box that 99 % of each coordinate of the transitions span."""
+    return Recorded.of(robot, data.q, data.v, data.commands, controls=data.controls).region
 
 
 def _support(
     within: str,
     robot: Robot,
     region: Region,
-    training: Answers | None,
+    recorded: Answers | None,
     actuation: Actuation | None,
 ) -> Support:
     if within == "region":
@@ -113,10 +144,12 @@ def _support(
         return Box(robot=robot, region=region.resolve(robot.nv, nu))
     if within != "data":
         raise RegionError(f"expected within='region' or 'data', found {within!r}")
-    if training is None:
-        raise RegionError("within='data' needs training_data=(q, v, tau, a), found none")
+    if recorded is None:
+        raise RegionError(
+            "within='data' needs data=… (transitions) or training_data=(q, v, tau, a), found none"
+        )
     controls = actuation is not None
-    return Recorded.of(robot, training.q, training.v, training.commands, controls=controls)
+    return Recorded.of(robot, recorded.q, recorded.v, recorded.commands, controls=controls)
 
 
 def _training_answers(data: tuple | Mapping, robot: Robot, actuation: Actuation | None) -> Answers:

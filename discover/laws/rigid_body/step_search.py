@@ -153,12 +153,7 @@ class _Task:
     @functools.cached_property
     def described(self) -> Tensor:
         """The parameters of the robot's description, joint terms included."""
-        theta = self.family.described
-        k = self.family.basis.shape[1]
-        for i, term in enumerate(self.family.terms):
-            if term.joint_term is not None:
-                theta[k + i] = getattr(self.robot, term.joint_term)[term.joint]
-        return theta
+        return described_parameters(self.family, self.robot)
 
     def fit_of(self, trial: _Trial) -> Fit:
         """The trial as a fit; its covariance is not known."""
@@ -208,6 +203,45 @@ class _Task:
             if slow:
                 break
         return best
+
+
+def described_parameters(family: Family, robot: Robot) -> Tensor:
+    """The parameters of a robot's description in its family (p,), joint terms included."""
+    theta = family.described
+    k = family.basis.shape[1]
+    for i, term in enumerate(family.terms):
+        if term.joint_term is not None:
+            theta[k + i] = getattr(robot, term.joint_term)[term.joint]
+    return theta
+
+
+def described_law(robot: Robot, step: StepMap | None, scale: Tensor) -> Fit:
+    """The law that a robot's description states, as a simulator would compute it; scale (nv,) is
+    the unit of its residuals."""
+    family = Family.of(robot, joint_terms(robot))
+    theta = described_parameters(family, robot)
+    size = len(theta)
+    return Fit(
+        family=family,
+        theta=theta,
+        covariance=theta.new_zeros(size, size),
+        error=math.nan,
+        scale=scale,
+        step=step,
+    )
+
+
+def described_step(robot: Robot, dt: float) -> StepMap | None:
+    """The step that a description asks for; None where dt is no multiple of its own."""
+    stepping = robot.stepping
+    if stepping is None:
+        return None
+    parts = round(dt / stepping.timestep) or 1
+    if abs(parts * stepping.timestep - dt) > _MULTIPLE * dt:
+        return None
+    turning = any(k in ("free", "spherical") for k in robot.kinds)
+    frame = "world" if turning else "body"
+    return StepMap(scheme=stepping.integrator, dt=dt, substeps=parts, frame=frame)
 
 
 def _described_steps(

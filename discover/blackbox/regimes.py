@@ -1,0 +1,276 @@
+"""Regimes: parts of the state space, beyond a threshold of one scalar, where another force acts.
+
+A joint beyond its limit, a body below the floor. A smooth law holds on the other side of all
+thresholds; `SmoothPart` draws its questions there, and answers whose step enters a regime are
+dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from discover.blackbox import sampling
+from discover.blackbox.contract import Answers
+from discover.blackbox.region import Region
+from discover.judgement.thresholds import threshold
+from discover.records import Stored
+from kinematics import Robot, difference, integrate
+
+
+class Scalar(Protocol):
+    """A function of the configuration that a threshold can be set on."""
+
+    @property
+    def name(self) -> str:
+        """In words: "q[1] (elbow)", "height of foot"."""
+
+    @property
+    def entry(self) -> int | None:
+        """The entry of q that it is; None where it is a function of several."""
+
+    def __call__(self, q: Tensor) -> Tensor:
+        """q (n, nq) -> (n,) [rad | m]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coordinate:
+    """One entry of the configuration: an angle, a length, a component of a base's position."""
+
+    entry: int
+    name: str
+
+    def __call__(self, q: Tensor) -> Tensor:
+        return q[..., self.entry]
+
+
+def coordinates(robot: Robot) -> list[Coordinate]:
+    """The entries of q that are angles or lengths; not quaternions, nor mimic joints."""
+    found = []
+    for name, kind in zip(robot.independent_names, robot.independent_kinds, strict=True):
+        at = robot.q_slice(name)
+        if kind == "spherical":
+            continue
+        if kind == "free":
+            found += [
+                Coordinate(entry=at.start + k, name=f"q[{at.start + k}] ({name}, {axis})")
+                for k, axis in enumerate("xyz")
+            ]
+        else:
+            found += [
+                Coordinate(entry=k, name=f"q[{k}] ({name})") for k in range(at.start, at.stop)
+            ]
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Regime:
+    """States in which `side` · scalar(q) exceeds `side` · threshold, and another force acts.
+
+    scalar     what the threshold is set on
+    side       +1: above the threshold, -1: below it
+    threshold  where the force begins [rad | m]
+    guard      how close to the threshold no question is put either, in the scalar's units
+    share      of the states of the support that lie in it
+    jumps      whether states there are followed by unrelated ones (resets), and no force acts
+    """
+
+    scalar: Scalar
+    side: int
+    threshold: float
+    guard: float
+    share: float = 0.0
+    jumps: bool = False
+
+    def excess(self, q: Tensor) -> Tensor:
+        """How far states lie beyond the threshold (n,), negative before it [rad | m]."""
+        return self.side * (self.scalar(q) - self.threshold)
+
+    @property
+    def bound(self) -> float:
+        """The last value at which questions are put."""
+        return self.threshold - self.side * self.guard
+
+    @property
+    def summary(self) -> RegimeSummary:
+        """What is stored and told of it."""
+        return RegimeSummary(
+            scalar=self.scalar.name,
+            side="above" if self.side > 0 else "below",
+            threshold=self.threshold,
+            share=self.share,
+            kind="reset" if self.jumps else "limit or contact",
+            force="none" if self.jumps else "negative" if self.side > 0 else "positive",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegimeSummary(Stored):
+    """A regime in words and numbers.
+
+    scalar     what its threshold is set on, as "q[1] (elbow)"
+    side       "above" or "below" the threshold [rad | m]
+    share      of the states of the region that lie in it
+    kind       "limit or contact", or "reset": followed by unrelated states
+    force      the sign of the force along the scalar: "positive", "negative" or "none"
+    """
+
+    scalar: str
+    side: str
+    threshold: float
+    share: float
+    kind: str
+    force: str
+
+    def __str__(self) -> str:
+        """In a sentence."""
+        where = f"{self.scalar} {'>' if self.side == 'above' else '<'} {self.threshold:.4g}"
+        what = (
+            "states are followed by unrelated ones (a reset)"
+            if self.kind == "reset"
+            else f"a {self.force} force along it sets in (a limit or a contact)"
+        )
+        return (
+            f"Another regime: where {where}, {what}, in {self.share:.1%} of the states of the "
+            "region. The law and all numbers are of the other states."
+        )
+
+
+def beyond(regimes: Sequence[Regime], q: Tensor, guarded: bool = True) -> Tensor:
+    """Which configurations lie in a regime (n,), or closer to it than its guard."""
+    hit = torch.zeros(len(q), dtype=torch.bool)
+    for regime in regimes:
+        hit |= regime.excess(q) > (-regime.guard if guarded else 0.0)
+    return hit
+
+
+def entered(regimes: Sequence[Regime], robot: Robot, x: Answers, dt: float | None) -> Tensor:
+    """Which answers (n,) start in a regime or enter it within their step."""
+    hit = beyond(regimes, x.q)
+    if dt is not None and x.q_next is not None:
+        hit |= beyond(regimes, integrate(robot, x.q, x.v, dt))
+        finite = torch.isfinite(x.q_next).all(-1)
+        hit |= beyond(regimes, torch.where(finite[:, None], x.q_next, x.q))
+    return hit
+
+
+def jumps(robot: Robot, x: Answers, dt: float) -> Tensor:
+    """Which steps (n,) go further than any speed of theirs could carry them: no motion, but a
+    reset."""
+    assert x.q_next is not None
+    assert x.v_next is not None
+    way = difference(robot, x.q, x.q_next).abs()
+    speed = torch.maximum(x.v.abs(), x.v_next.abs())
+    typical = speed.median(0).values
+    return (way > _FURTHER * dt * torch.maximum(speed, typical)).any(-1)
+
+
+_FURTHER = threshold("regimes.jump")
+_ROUNDS = 8  # in which states are drawn again where they lie in a regime
+_SHORTER = 0.8  # of the free interval: the longest way of a step
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothPart:
+    """A support without its regimes.
+
+    A coordinate that lies beyond its limit is mirrored at it, or, between two limits, drawn anew
+    between them: along it there is no further out. Other states that lie in a regime are drawn
+    again.
+    """
+
+    robot: Robot
+    inner: Any  # the support
+    regimes: tuple[Regime, ...]
+    dt: float | None = None
+
+    @property
+    def region(self) -> Region:
+        """The box that spans the support, regimes included."""
+        return self.inner.region
+
+    def inside(self, n: int, seed: int) -> sampling.Batch:
+        """n states of the support outside all regimes."""
+        return self._drawn(n, seed, self.inner.inside)
+
+    def shell(self, axis: str, inner: float, outer: float, n: int, seed: int) -> sampling.Batch:
+        """The same between two distances, as far as the limits let coordinates go."""
+
+        def draw(count: int, stream: int) -> sampling.Batch:
+            return self.inner.shell(axis, inner, outer, count, stream)
+
+        return self._drawn(n, seed, draw)
+
+    def _drawn(
+        self, n: int, seed: int, draw: Callable[[int, int], sampling.Batch]
+    ) -> sampling.Batch:
+        batch = self.folded(draw(n, seed), seed)
+        for i in range(1, _ROUNDS):
+            again = self._hit(batch)
+            if not bool(again.any()):
+                return batch
+            fresh = self.folded(draw(n, seed + 7919 * i), seed + i)
+            batch = sampling.Batch(
+                *(torch.where(again[:, None], y, x) for x, y in zip(batch, fresh, strict=True))
+            )
+        rows = (~self._hit(batch)).nonzero().flatten()
+        if not len(rows):
+            return batch
+        # The same states again, where no others were found.
+        rows = rows[torch.arange(n) % len(rows)]
+        return sampling.Batch(*(x[rows] for x in batch))
+
+    def _hit(self, batch: sampling.Batch) -> Tensor:
+        hit = beyond(self.regimes, batch.q)
+        if self.dt is not None:
+            hit |= beyond(self.regimes, integrate(self.robot, batch.q, batch.v, self.dt))
+        return hit
+
+    def folded(self, batch: sampling.Batch, seed: int) -> sampling.Batch:
+        """Coordinates beyond their limits, or whose step leads there, moved before them."""
+        generator = torch.Generator().manual_seed(seed % (2**31 - 1))
+        q, v = batch.q.clone(), batch.v.clone()
+        limits: dict[int, list[float | None]] = {}
+        for regime in self.regimes:
+            if regime.scalar.entry is not None:
+                ends = limits.setdefault(regime.scalar.entry, [None, None])
+                ends[regime.side > 0] = regime.bound
+        for entry, (low, high) in limits.items():
+            at = self._speed_of(entry)
+            way = torch.zeros(len(q), dtype=q.dtype)
+            if at is not None and self.dt is not None:
+                if low is not None and high is not None:
+                    most = _SHORTER * (high - low) / self.dt
+                    v[:, at] = v[:, at].clamp(-most, most)
+                way = self.dt * v[:, at]
+            x = q[:, entry]
+            over = torch.zeros(len(q), dtype=torch.bool)
+            if high is not None:
+                over |= torch.maximum(x, x + way) > high
+            if low is not None:
+                over |= torch.minimum(x, x + way) < low
+            if low is not None and high is not None:
+                bottom, top = low - way.clamp(max=0), high - way.clamp(min=0)
+                unit = torch.rand(len(q), generator=generator, dtype=q.dtype)
+                moved = bottom + unit * (top - bottom)
+            elif high is not None:
+                moved = 2 * high - x - 2 * way.clamp(min=0)
+            else:
+                assert low is not None
+                moved = 2 * low - x - 2 * way.clamp(max=0)
+            q[:, entry] = torch.where(over, moved, x)
+        return sampling.Batch(q, v, batch.tau)
+
+    def _speed_of(self, entry: int) -> int | None:
+        """The entry of v that is the rate of an entry of q; None on a free base."""
+        for name, kind in zip(
+            self.robot.independent_names, self.robot.independent_kinds, strict=True
+        ):
+            at = self.robot.q_slice(name)
+            if at.start <= entry < at.stop:
+                return None if kind in ("free", "spherical") else self.robot.v_slice(name).start
+        return None

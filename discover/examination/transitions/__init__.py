@@ -1,0 +1,1 @@
+"""Recorded transitions that the model was not trained on, beside its predictions."""

@@ -1,0 +1,170 @@
+"""Joint limits, contacts and resets are told from a smooth law; nothing else is taken for them."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+
+import discover
+import kinematics
+from discover.calibration.planted.catalogue import planted_cases
+from discover.examination.opening.regimes import find_regimes
+from discover.examination.opening.screen import screening
+from tests.examination.query_sessions import session
+
+ROBOT = kinematics.load("double_pendulum")
+REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
+
+
+def stopped(q, v, tau, k=2000.0):
+    """One-sided springs on the elbow, beyond 0.7 and -0.8 rad."""
+    force = torch.zeros_like(v)
+    force[:, 1] = k * ((-0.8 - q[:, 1]).clamp(min=0) - (q[:, 1] - 0.7).clamp(min=0))
+    return kinematics.aba(ROBOT, q, v, tau + force)
+
+
+@pytest.fixture(scope="module")
+def exam():
+    return discover.examine(stopped, ROBOT, REGION, mechanism=False)
+
+
+def test_springs_at_a_joints_limits_are_told_and_the_law_is_exact(exam):
+    assert exam.verdict == "physics"
+    below, above = sorted(exam.regimes, key=lambda r: r.threshold)
+    assert below.threshold == pytest.approx(-0.8, abs=0.01)
+    assert above.threshold == pytest.approx(0.7, abs=0.01)
+    assert (below.side, below.force) == ("below", "positive")
+    assert (above.side, above.force) == ("above", "negative")
+    assert below.share == pytest.approx(0.1, abs=0.02)
+    assert above.share == pytest.approx(0.15, abs=0.02)
+    states = (torch.zeros(3, 2), torch.ones(3, 2), torch.ones(3, 2))
+    states = tuple(x.double() for x in states)
+    assert torch.allclose(exam.law(*states), kinematics.aba(ROBOT, *states), atol=1e-8)
+    share = {e.name: e.value for e in exam.evidence}["share of other regimes"]
+    assert share == pytest.approx(0.25, abs=0.02)
+
+
+def test_regimes_are_stored_and_reported(exam, tmp_path):
+    exam.save(tmp_path)
+    assert discover.load(tmp_path).regimes == exam.regimes
+    assert "Another regime: where q[1] (elbow) > 0.7" in (tmp_path / "report.md").read_text()
+
+
+def mujoco_step(xml: str):
+    model = mujoco.MjModel.from_xml_string(xml)
+    data = mujoco.MjData(model)
+
+    def step(q, v, command):
+        ends = []
+        for a, b, c in zip(q.numpy(), v.numpy(), command.numpy(), strict=True):
+            mujoco.mj_resetData(model, data)
+            data.qpos[:], data.qvel[:], data.qfrc_applied[:] = a, b, c
+            mujoco.mj_step(model, data)
+            ends.append((data.qpos.copy(), data.qvel.copy()))
+        return tuple(torch.tensor(np.array(x)) for x in zip(*ends, strict=True))
+
+    return step, model.opt.timestep
+
+
+BALL = """<mujoco><option timestep="0.005"/><worldbody><geom type="plane" size="5 5 .1"/>
+<body><joint name="x" type="slide" axis="1 0 0"/><joint name="z" type="slide" axis="0 0 1"/>
+<geom type="sphere" size=".1" mass="1"/></body></worldbody></mujoco>"""
+
+LIMITS = """<mujoco><compiler autolimits="true"/><option timestep="0.005" integrator="RK4">
+<flag contact="disable"/></option><worldbody><body pos="0 0 1">
+<joint name="a" axis="0 1 0" range="-50 50" damping=".05"/>
+<geom type="capsule" fromto="0 0 0 0 0 -.5" size=".04"/><body pos="0 0 -.5">
+<joint name="b" axis="0 1 0" range="-45 50" damping=".02"/>
+<geom type="capsule" fromto="0 0 0 0 0 -.4" size=".03"/></body></body></worldbody></mujoco>"""
+
+
+def test_mujocos_ball_over_a_floor_is_physics_beside_a_contact():
+    step, dt = mujoco_step(BALL)
+    region = discover.Region(q=([-1.0, 0.0], [1.0, 1.0]), v=1.0, tau=5.0)
+    exam = discover.examine(
+        step, kinematics.load(BALL), region, outputs="next_state", dt=dt, mechanism=False
+    )
+    assert exam.verdict == "physics"
+    (floor,) = exam.regimes
+    assert floor.scalar == "q[1] (z)"
+    assert floor.threshold == pytest.approx(0.1, abs=0.01)
+    assert floor.force == "positive"
+
+
+@pytest.mark.slow
+def test_mujocos_joint_limits_are_told_and_no_table():
+    step, dt = mujoco_step(LIMITS)
+    region = discover.Region(q=1.0, v=2.0, tau=1.0)
+    exam = discover.examine(
+        step, kinematics.load(LIMITS), region, outputs="next_state", dt=dt, mechanism=False
+    )
+    assert exam.verdict in ("physics", "undetermined")
+    found = {(r.scalar, r.side): r.threshold for r in exam.regimes}
+    for (scalar, side), degrees in {
+        ("q[0] (a)", "above"): 50,
+        ("q[0] (a)", "below"): -50,
+        ("q[1] (b)", "above"): 50,
+        ("q[1] (b)", "below"): -45,
+    }.items():
+        assert found[scalar, side] == pytest.approx(np.deg2rad(degrees), abs=0.03)
+
+
+def test_an_environment_that_resets_is_no_table():
+    def step(q, v, tau, dt=0.01):
+        v_next = v + dt * kinematics.aba(ROBOT, q, v, tau)
+        q_next = q + dt * v_next
+        over = q[:, :1].abs() > 0.85
+        start = 0.05 * torch.sin(40 * q + 7 * v)
+        return torch.where(over, start, q_next), torch.where(over, 0 * v, v_next)
+
+    exam = discover.examine(step, ROBOT, REGION, outputs="next_state", dt=0.01, mechanism=False)
+    assert exam.verdict in ("physics", "undetermined")
+    assert {r.kind for r in exam.regimes} == {"reset"}
+
+
+def regimes_of(model, robot, region):
+    asked, screen = screening(session(model, robot, region.resolve(robot.nv)))
+    return find_regimes(asked, screen)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "nearest neighbour",
+        "Gaussian kernel",
+        "local splines",
+        "table of H and gravity",
+        "cubic spring",
+        "saturated actuators",
+        "alternative law, silent outside",
+        "physics and memorised residuals",
+        "one joint's force stops",
+    ],
+)
+def test_tables_and_smooth_laws_are_no_regimes(kind):
+    cases = planted_cases(["double pendulum"])
+    planted = next(c for c in cases if c.planted.kind == kind and c.planted.noise == "clean")
+    setting = planted.setting
+    assert regimes_of(planted.planted.model, setting.robot, setting.region) == ()
+
+
+@pytest.mark.parametrize("power", [3, 5, 9])
+def test_a_spring_that_hardens_smoothly_is_no_limit(power):
+    def hardening(q, v, tau):
+        return kinematics.aba(ROBOT, q, v, tau - 30.0 * q**power)
+
+    assert regimes_of(hardening, ROBOT, REGION) == ()
+
+
+def test_no_question_is_put_in_a_regime():
+    asked, screen = screening(session(stopped, ROBOT, REGION.resolve(2)))
+    smooth = asked.without(find_regimes(asked, screen))
+    for batch in (
+        smooth.draw("some", 200),
+        smooth.support.shell("joint", 2.0, 20.0, 200, 1),
+        smooth.support.shell("q", 1.0, 3.0, 200, 2),
+    ):
+        assert bool(((batch.q[:, 1] < 0.7) & (batch.q[:, 1] > -0.8)).all())
+    assert float(smooth.support.shell("q", 2.0, 3.0, 200, 2).q[:, 0].abs().max()) > 2.0
