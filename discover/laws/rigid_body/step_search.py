@@ -152,12 +152,15 @@ class _Task:
 
     @functools.cached_property
     def described(self) -> Tensor:
-        """The parameters of the robot's description, joint terms included."""
-        theta = self.family.described
+        """The parameters of the robot's description: joint terms, and what its servos add to
+        them."""
+        theta, actuation = self.family.described, self.robot.actuation
         k = self.family.basis.shape[1]
         for i, term in enumerate(self.family.terms):
             if term.joint_term is not None:
                 theta[k + i] = getattr(self.robot, term.joint_term)[term.joint]
+                if actuation is not None and term.joint_term in ("stiffness", "damping"):
+                    theta[k + i] += getattr(actuation, term.joint_term)[term.joint, term.joint]
         return theta
 
     def fit_of(self, trial: _Trial) -> Fit:
