@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from discover.artifacts import refuse_pointer
 from discover.errors import CheckpointError
 
 _SHOWN = 3
@@ -62,6 +63,7 @@ def _stored(path: Path, wanted: set[str]) -> dict[str, Tensor]:
     """The weights of the file by the module's names, as far as they have them."""
     if not path.is_file():
         raise CheckpointError(f"expected weights at {path}, found no such file")
+    refuse_pointer(path, CheckpointError)
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt", device="cpu") as stored:
