@@ -13,6 +13,7 @@ import kinematics
 from discover.blackbox.contract import Answers
 from discover.blackbox.session import AXES, QuerySession
 from discover.judgement.thresholds import threshold
+from discover.laws.extensions.terms import without_joint_terms
 from discover.laws.rigid_body.consistency import Completion
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, fit
@@ -82,8 +83,8 @@ def cost_of_bodies(
     """1 + what physically possible bodies cost, over `level` (standardised); 1 where this cannot be
     said, since some of the geometry is a guess.
 
-    A joint that moves no inertia but that of its own rotor is possible on paper only: such a law is
-    one of joints, not of bodies in a tree.
+    A joint that moves no inertia but that of its own rotor, where the description has bodies, is
+    possible on paper only: such a law is one of joints, not of bodies in a tree.
     """
     if not session.geometry_known:
         return 1.0
@@ -93,8 +94,15 @@ def cost_of_bodies(
     some = answers[:_SOME]
     H, _ = law.family.inertia_and_bias(law.theta, some.q, some.v, some.tau)
     bodies = kinematics.crba(law.family.member(law.theta), some.q)
-    share = (bodies / H).diagonal(dim1=-2, dim2=-1).median(0).values.min()
+    described = kinematics.crba(without_joint_terms(session.robot), some.q)
+    expected = _own_share(described, kinematics.crba(session.robot, some.q)).clamp(1e-300, 1.0)
+    share = (_own_share(bodies, H) / expected).min()
     return max(cost, _BODILESS / max(float(share), 1e-12) * cost)
+
+
+def _own_share(bodies: torch.Tensor, H: torch.Tensor) -> torch.Tensor:
+    """What of the inertia that each joint moves (nv,) is its bodies', the median over states."""
+    return (bodies / H).diagonal(dim1=-2, dim2=-1).median(0).values
 
 
 def residual_growth(law: Fit, inside: Answers, outside: Answers, noise: NoiseFloor) -> float:

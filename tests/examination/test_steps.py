@@ -178,3 +178,18 @@ def test_the_verdict_by_axis_says_where_a_law_ends():
     assert axes["q"]["verdict"] == axes["tau"]["verdict"] == "physics"
     assert axes["v"]["verdict"] != "physics"
     assert axes["v"]["reach"] < 2.0 <= axes["q"]["reach"]
+
+
+def test_a_rotor_on_a_tiny_body_is_physics_where_the_description_has_it():
+    robot = kinematics.load("double_pendulum")
+    pi = robot.pi.clone()
+    pi[-1] *= 1e-9  # a marker on a geared joint, as in models of tasks
+    marker = robot.replace(pi=pi, armature=torch.tensor([0.01, 0.04]).double())
+    region = Region(q=1.0, v=2.0, tau=1.0)
+
+    def model(q, v, tau):
+        return kinematics.aba(marker, q, v, tau)
+
+    assert discover.examine(model, marker, region, budget="quick").verdict == "physics"
+    other = discover.examine(model, robot, region, budget="quick")
+    assert other.verdict != "physics"  # where bodies were described, there are none
