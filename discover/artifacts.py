@@ -22,6 +22,7 @@ import numpy as np
 
 from discover.errors import OutputError
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
 PART = ".part"  # what an unfinished file's name ends with
 AGAIN = "make it again: a study with `discover run … --resume`, an examination by examining again"
 
@@ -125,6 +126,15 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # NumPy and torch, scalars and arrays
         return plain(value.tolist())
     raise TypeError(f"expected something JSON can hold, found {type(value).__name__}")
+
+
+def refuse_pointer(path: Path, error: type[Exception]) -> None:
+    """Raise `error`, in one line, where a clone without Git LFS left its pointer instead of the
+    file."""
+    with path.open("rb") as file:
+        start = file.read(len(_POINTER))
+    if start == _POINTER:
+        raise error(f"expected a file at {path}, found Git LFS's pointer to it; run git lfs pull")
 
 
 def _flush(path: Path) -> None:

@@ -15,6 +15,14 @@ from kinematics.formats.mjcf import robot_from_mjcf
 from kinematics.formats.urdf import robot_from_urdf
 from kinematics.robot.tree import Robot
 
+_INSTEAD = {
+    "MjModel": "it no longer holds its description: pass the MJCF that it was made from, or "
+    "MjSpec.to_xml()",
+    "MjSpec": "pass its to_xml() after compile()",
+}
+_POSITIVE = ("armature", "damping", "friction", "stiffness")
+_SHOWN = 3
+
 
 def load(
     source: str | os.PathLike[str],
@@ -58,6 +66,7 @@ def load(
 
 def _with_note(robot: Robot, free: bool) -> Robot:
     """The robot with a note, also given as a warning, if some of its motions move no inertia."""
+    robot = _with_signs_told(robot)
     undetermined = joints_without_inertia(robot)
     if not undetermined:
         return robot
@@ -69,6 +78,25 @@ def _with_note(robot: Robot, free: bool) -> Robot:
         f"forward dynamics has no answer there (aba gives nan); {mend}"
     )
     warnings.warn(note, stacklevel=3)
+    return robot.replace(notes=(*robot.notes, note))
+
+
+def _with_signs_told(robot: Robot) -> Robot:
+    """The robot with a note, also given as a warning, on joint terms and limits that no joint
+    has."""
+    told = []
+    for name in robot.independent_names:
+        at = robot.v_slice(name)
+        terms = [t for t in _POSITIVE if bool((getattr(robot, t)[at] < 0).any())]
+        told += [f"negative {' and '.join(terms)} at {name!r}"] if terms else []
+        q = robot.q_slice(name)
+        if bool((robot.lower[q] > robot.upper[q]).any()):
+            told.append(f"a lower limit above the upper one at {name!r}")
+    if not told:
+        return robot
+    more = f" (and {len(told) - _SHOWN} more)" if len(told) > _SHOWN else ""
+    note = f"{robot.name} states {', '.join(told[:_SHOWN])}{more}: check the signs"
+    warnings.warn(note, stacklevel=4)
     return robot.replace(notes=(*robot.notes, note))
 
 
@@ -98,15 +126,10 @@ def _text(source: Any) -> tuple[bytes, str, Path | None]:
             None,
         )
     if not isinstance(source, str | os.PathLike):
-        compiled = type(source).__name__ == "MjModel"
+        mend = _INSTEAD.get(type(source).__name__, "pass one of these")
         raise RobotError(
             f"expected a path, XML text or a bundled robot's name, found {type(source).__name__}; "
-            + (
-                "it no longer holds its description: pass the MJCF that it was made from, or "
-                "MjSpec.to_xml()"
-                if compiled
-                else "pass one of these"
-            )
+            f"{mend}"
         )
     name = os.fspath(source)
     folder = robots_folder()

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from discover.artifacts import file_hash
+from discover.artifacts import file_hash, refuse_pointer
 from discover.data.episodes import episode
 from discover.data.settings import Recording
 from discover.errors import DatasetError
@@ -136,6 +136,7 @@ def _file(path: Path, kind: str, wanted: list[str]) -> tuple[Mapping[str, Any], 
         raise DatasetError(
             f"recording {path}: no such file; name its folder with --set recording.folder=PATH"
         )
+    refuse_pointer(path, DatasetError)
     try:
         return _READERS[kind](path, wanted), file_hash(path)
     except (OSError, ValueError, UnicodeError) as error:

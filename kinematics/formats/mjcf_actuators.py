@@ -184,11 +184,13 @@ def of_independent(actuation: Actuation, robot: Robot) -> tuple[Actuation | None
 
 def stepping_of(model: Any) -> Stepping:
     """The step of the model's options; its Euler treats joint damping implicitly, unless a flag
-    says otherwise."""
+    says otherwise, and its "implicitfast" that of servos too."""
     import mujoco
 
     scheme = mujoco.mjtIntegrator
     damped = bool(np.any(model.dof_damping))
+    # the third number of an actuator's bias multiplies the velocity
+    slowed = damped or bool(np.any(model.actuator_biasprm[:, 2]))
     flags = mujoco.mjtDisableBit.__members__
     explicit = flags.get("mjDSBL_EULERDAMP")
     implicit = damped and not (explicit and model.opt.disableflags & int(explicit))
@@ -196,6 +198,6 @@ def stepping_of(model: Any) -> Stepping:
         int(scheme.mjINT_EULER): "implicit_damping" if implicit else "semi_implicit_euler",
         int(scheme.mjINT_RK4): "rk4",
         int(scheme.mjINT_IMPLICIT): "implicit_velocity",
-        int(scheme.mjINT_IMPLICITFAST): "implicit_damping" if damped else "semi_implicit_euler",
+        int(scheme.mjINT_IMPLICITFAST): "implicit_damping" if slowed else "semi_implicit_euler",
     }
     return Stepping(timestep=float(model.opt.timestep), integrator=names[int(model.opt.integrator)])

@@ -17,7 +17,13 @@ from kinematics.formats.builder import RobotBuilder
 from kinematics.formats.mimics import independent_mimics
 from kinematics.formats.plausibility import LinkInertia, unit_doubts
 from kinematics.formats.urdf_checks import KINDS, validate
-from kinematics.formats.urdf_elements import UrdfInertial, UrdfJoint, joints_of, links_of
+from kinematics.formats.urdf_elements import (
+    UrdfInertial,
+    UrdfJoint,
+    joints_of,
+    links_of,
+    rotor_inertias,
+)
 from kinematics.robot import inertial_parameters
 from kinematics.robot.joints import Mimic
 from kinematics.robot.tree import Robot
@@ -50,6 +56,12 @@ def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool)
             tree.size = max(tree.size, float(np.linalg.norm(at.offset)))
             turn, shift = r @ at.rotation, r @ at.offset + p
             stack.append((child, child.child, carrier, turn, shift))
+    rotors = rotor_inertias(root)
+    if rotors:
+        tree.notes.append(
+            f"the rotor inertia of {rotors} transmissions is not applied; as seen by the joints: "
+            "robot.replace(armature=…)"
+        )
     return tree.robot(root.get("name") or "robot", label, base, joint_terms)
 
 

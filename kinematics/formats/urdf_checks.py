@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from xml.etree.ElementTree import Element
 
 from kinematics.errors import RobotError
 
 MAX_WORD = 200
 _REFERENCES = ("parent", "child", "mimic")
+_HARMLESS = ("xacro:property", "xacro:arg")  # they only name something
+_FORMULA = re.compile(r"\$[({]")
+_READ = ("link", "joint", "parent", "child", "origin", "axis", "limit", "dynamics", "mimic", "mass",
+         "inertia")  # fmt: skip
 
 KINDS = {
     "revolute": "revolute",
@@ -22,6 +27,7 @@ KINDS = {
 
 def validate(root: Element, label: str) -> None:
     """RobotError, in one line, at the first thing that cannot be right."""
+    _check_expanded(root, label)
     _check_words(root, label)
     for group in ("link", "joint"):
         seen: set[str] = set()
@@ -80,6 +86,19 @@ def validate(root: Element, label: str) -> None:
             _check_inertial(inertial, f"link {body.get('name')!r}")
 
 
+def _check_expanded(root: Element, label: str) -> None:
+    """No macro is left, which would leave out what it stands for, and no formula."""
+    for element in root.iter():
+        macro = element.tag.startswith("xacro:") and element.tag not in _HARMLESS
+        stated = element.attrib.values() if element.tag in _READ else ()
+        left = element.tag if macro else next((x for x in stated if _FORMULA.search(x)), None)
+        if left is not None:
+            raise RobotError(
+                f"expected a URDF, found {left[:60]!r} in {label}, which xacro has not expanded; "
+                "run xacro on it and load what it writes"
+            )
+
+
 def _check_mimic(joint: Element, kinds: dict[str | None, str | None]) -> None:
     """A joint that mimics and the joint that it mimics have one coordinate each."""
     mimic, name = joint.find("mimic"), joint.get("name")
@@ -130,7 +149,7 @@ def _check_origin(element: Element, where: str) -> None:
 
 def _numbers(text: str, count: int, where: str, finite: bool = True) -> list[float]:
     try:
-        values = [float(x) for x in text.split()]
+        values = [float(x) for x in text.split() if "_" not in x]  # Python's own numbers have them
     except ValueError:
         values = []
     bad = any(math.isnan(x) or (finite and abs(x) > 1e12) for x in values)

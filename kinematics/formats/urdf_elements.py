@@ -56,6 +56,12 @@ def joints_of(root: Element) -> list[UrdfJoint]:
     return [_joint(element) for element in root.findall("joint")]
 
 
+def rotor_inertias(root: Element) -> int:
+    """How many transmissions state the inertia of a motor."""
+    stated = ("motorInertia", "drake:rotor_inertia")
+    return sum(any(x.tag in stated for x in way.iter()) for way in root.findall("transmission"))
+
+
 def _joint(element: Element) -> UrdfJoint:
     name = element.get("name", "")
     axis, mimic = element.find("axis"), element.find("mimic")

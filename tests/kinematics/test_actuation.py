@@ -76,6 +76,14 @@ def test_the_step_of_the_options(integrator, damping, expected):
     assert (robot.stepping.timestep, robot.stepping.integrator) == (0.004, expected)
 
 
+@pytest.mark.parametrize("actuators", ["position servo", "velocity servo"])
+def test_implicitfast_treats_the_damping_of_servos_late(actuators):
+    robot = kinematics.load(model_of(ACTUATORS[actuators], "implicitfast"))
+    assert robot.stepping.integrator == "implicit_damping"
+    motors = kinematics.load(model_of(ACTUATORS["motors"], "implicitfast"))
+    assert motors.stepping.integrator == "semi_implicit_euler"
+
+
 def test_a_stored_robot_keeps_both():
     robot = kinematics.load(model_of(ACTUATORS["limited force"]))
     again = kinematics.Robot.from_dict(robot.to_dict())

@@ -248,3 +248,58 @@ def test_motions_without_inertia_are_noted():
     with pytest.warns(UserWarning, match="j2 can move"):
         assert "j2 can move" in kinematics.load(tip).notes[0]
     assert not kinematics.load(SLIDING).notes  # several joints of one body: massless ones between
+
+
+RAIL = """<robot name="rail" xmlns:xacro="http://ros.org/wiki/xacro">{above}
+  <link name="ground"/><link name="cart"><inertial><mass value="{mass}"/>
+    <inertia ixx=".1" iyy=".1" izz=".1" ixy="0" ixz="0" iyz="0"/></inertial>{inside}</link>
+  <joint name="slide" type="prismatic"><parent link="ground"/><child link="cart"/>
+    <limit lower="{lower}" upper=".4" effort="9" velocity="1"/>
+    <dynamics damping="{damping}"/></joint>{below}</robot>"""
+
+
+def rail(*, above="", inside="", below="", mass="2", lower="-.4", damping=".1"):
+    return RAIL.format(
+        above=above, inside=inside, below=below, mass=mass, lower=lower, damping=damping
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [
+        ({"inside": '<xacro:box_inertia m="1"/>'}, "xacro:box_inertia"),
+        ({"below": '<xacro:if value="$(arg gripper)"><link name="g"/></xacro:if>'}, "xacro:if"),
+        ({"mass": "${2 * rho}"}, r"\$\{2 \* rho\}"),
+        ({"mass": "$(arg mass)"}, r"\$\(arg mass\)"),
+    ],
+)
+def test_what_xacro_has_not_expanded_is_no_robot(parts, found):
+    with pytest.raises(RobotError, match=f"found '{found}' .* run xacro"):
+        kinematics.load(rail(**parts))
+
+
+def test_names_that_xacro_left_behind_are_passed_over():
+    left = '<xacro:property name="rho" value="${1/3}"/>'
+    assert kinematics.load(rail(above=left)).nv == 1
+
+
+def test_numbers_are_those_of_the_format():
+    with pytest.raises(RobotError, match="found '1_0'"):  # Python reads ten
+        kinematics.load(rail(mass="1_0"))
+
+
+def test_signs_and_limits_that_no_joint_has_are_told():
+    with pytest.warns(UserWarning, match="negative damping at 'slide'"):
+        robot = kinematics.load(rail(damping="-.2"), joint_terms=True)
+    assert any("negative damping" in note for note in robot.notes)
+    with pytest.warns(UserWarning, match="lower limit above the upper one at 'slide'"):
+        kinematics.load(rail(lower="1"))
+
+
+def test_rotors_that_are_left_out_are_noted():
+    geared = """<transmission name="t"><joint name="slide"/><actuator name="m">
+        <mechanicalReduction>80</mechanicalReduction><motorInertia>2e-5</motorInertia></actuator>
+        </transmission>"""
+    assert any("rotor inertia" in note for note in kinematics.load(rail(below=geared)).notes)
+    plain = geared.replace("<motorInertia>2e-5</motorInertia>", "")
+    assert not any("rotor inertia" in note for note in kinematics.load(rail(below=plain)).notes)

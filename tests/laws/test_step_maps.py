@@ -130,6 +130,14 @@ def test_the_step_is_found_from_the_answers(scheme, substeps):
     assert choice.positions < 1e-6
 
 
+@pytest.mark.parametrize("scheme", ["explicit_euler", "semi_implicit_euler"])
+def test_of_steps_with_the_same_velocities_configurations_choose(scheme):
+    answers = stepped(PLANAR, StepMap(scheme=scheme, dt=0.04))
+    choice = find_step(PLANAR, answers[:48], answers[48:], 0.04, scale=spread(answers))
+    assert choice.step.scheme == scheme
+    assert "do not follow" not in choice.sentence
+
+
 def test_configurations_of_another_law_are_told():
     step = StepMap(scheme="rk4", dt=0.04)
     answers = stepped(PLANAR, step)
@@ -158,3 +166,39 @@ def test_names_of_schemes():
     assert all(scheme_named(s) == s for s in SCHEMES)
     with pytest.raises(ModelError, match="integrator of"):
         scheme_named("magic")
+
+
+SERVOS = """<mujoco><option timestep="0.01" integrator="{integrator}"/>
+  <worldbody><body pos="0 0 1"><joint name="a" axis="1 0 0" stiffness="2" springref="20"/>
+    <geom type="capsule" fromto="0 0 0 0 .4 0" size=".03"/>
+    <body pos="0 .4 0"><joint name="b" axis="0 0 1"/>
+      <geom type="capsule" fromto="0 0 0 .3 0 .1" size=".02"/></body></body></worldbody>
+  <actuator><position joint="b" kp="15" kv="2"/><velocity joint="a" kv="3"/></actuator></mujoco>"""
+
+
+@pytest.mark.parametrize("integrator", ["implicitfast", "implicit"])
+def test_servos_are_springs_and_dampers_of_the_step_that_is_described(integrator):
+    text = SERVOS.format(integrator=integrator)
+    robot = kinematics.load(text)
+    model = mujoco.MjModel.from_xml_string(text)
+    data, rng = mujoco.MjData(model), np.random.default_rng(2)
+    q, v, u = rng.normal(size=(3, 60, 2))
+    q_next, v_next = np.empty_like(q), np.empty_like(v)
+    for i in range(len(q)):
+        data.qpos[:], data.qvel[:], data.ctrl[:] = q[i], v[i], u[i]
+        mujoco.mj_step(model, data)
+        q_next[i], v_next[i] = data.qpos, data.qvel
+    q, v, u, q_next, v_next = (torch.from_numpy(x) for x in (q, v, u, q_next, v_next))
+    spring = robot.stiffness * robot.spring_reference
+    answers = Answers(
+        q=q, v=v, tau=robot.actuation.forces(u) + spring, a=(v_next - v) / 0.01,
+        q_next=q_next, v_next=v_next,
+    )  # fmt: skip
+    choice = find_step(robot, answers[:48], answers[48:], 0.01, scale=spread(answers))
+    assert choice.error < 1e-10
+    assert choice.step.scheme == robot.stepping.integrator
+    found = dict(zip((t.name for t in choice.fit.family.terms), choice.fit.theta[-8:], strict=True))
+    # before, damping at the end of a step was taken for the inertia of rotors
+    assert float(found["armature, joint 1"]) == pytest.approx(0.0, abs=1e-4)
+    assert float(found["damping, joint 1"]) == pytest.approx(3.0, abs=1e-6)
+    assert float(found["stiffness, joint 2"]) == pytest.approx(15.0, abs=1e-6)

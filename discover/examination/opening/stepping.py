@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 import kinematics
+from discover import numerics
 from discover.blackbox.session import QuerySession
 from discover.errors import ModelError
 from discover.examination.opening.screen import Screen
@@ -74,10 +75,15 @@ def _check_dt(session: QuerySession, screen: Screen, dt: float) -> None:
     moved = kinematics.difference(session.robot, x.q, x.q_next)
     mean = 0.5 * dt * (x.v + x.v_next)
     size = mean.square().mean(0).sqrt().clamp_min(1e-300)
-    a, b = (moved / size).flatten(), (mean / size).flatten()
-    factor = float((a @ b) / (b @ b).clamp_min(1e-300))
-    left = float((a - factor * b).square().sum() / a.square().sum().clamp_min(1e-300))
-    if left < _CONSISTENT and abs(factor - 1.0) > _FACTOR and bool(torch.isfinite(a).all()):
+    a = (moved / size).flatten()
+    # the mean velocity may be that of either end, as Euler's, or any in between
+    ends = torch.stack([(dt * v / size).flatten() for v in (x.v, x.v_next)], dim=-1)
+    if not bool(torch.isfinite(ends).all()) or not bool(torch.isfinite(a).all()):
+        return
+    weights = numerics.least_squares(ends, a)
+    factor = float(weights.sum())
+    left = float((a - ends @ weights).square().sum() / a.square().sum().clamp_min(1e-300))
+    if left < _CONSISTENT and abs(factor - 1.0) > _FACTOR:
         raise ModelError(
             f"declared dt = {dt:g} s, but configurations move by {factor:.4g} times the mean "
             f"velocity times dt: the step looks like {abs(factor) * dt:.4g} s; check dt (a frame "

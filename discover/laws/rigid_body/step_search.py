@@ -110,7 +110,7 @@ def find_step(
             found.append(task.tried(late, best.theta))
         if substeps is None:
             found = _between(found, task, enough)
-    chosen = _chosen(found, enough, expected)
+    chosen = _by_positions(_chosen(found, enough, expected), found, task, enough)
     others = sorted(found, key=lambda t: t.error)
     return StepChoice(
         step=chosen.step,
@@ -152,8 +152,14 @@ class _Task:
 
     @functools.cached_property
     def described(self) -> Tensor:
-        """The parameters of the robot's description, joint terms included."""
-        return described_parameters(self.family, self.robot)
+        """The parameters of the robot's description: joint terms, and what its servos add to
+        them."""
+        theta, actuation = described_parameters(self.family, self.robot), self.robot.actuation
+        k = self.family.basis.shape[1]
+        for i, term in enumerate(self.family.terms):
+            if actuation is not None and term.joint_term in ("stiffness", "damping"):
+                theta[k + i] += getattr(actuation, term.joint_term)[term.joint, term.joint]
+        return theta
 
     def fit_of(self, trial: _Trial) -> Fit:
         """The trial as a fit; its covariance is not known."""
@@ -350,6 +356,25 @@ def _chosen(trials: Sequence[_Trial], enough: float, expected: _Trial | None) ->
             trials, best = single, closest
     alike = [t for t in trials if t.error <= max(_AS_GOOD * best, enough)]
     return min(alike, key=lambda t: (t.step.evaluations, t.error))
+
+
+def _by_positions(chosen: _Trial, found: Sequence[_Trial], task: _Task, enough: float) -> _Trial:
+    """Of schemes whose velocities are alike, as those of all single evaluations are, the one that
+    configurations follow."""
+
+    def gap(t: _Trial) -> float:
+        return _positions(task.family, t, task.held_out)
+
+    if gap(chosen) <= _POSITIONS_FOLLOW:
+        return chosen
+    at_most = max(_AS_GOOD * chosen.error, enough)
+    alike = [t for t in found if t.error <= at_most and _cost(t) == _cost(chosen)]
+    return min([chosen, *alike], key=gap)
+
+
+def _cost(trial: _Trial) -> tuple[int, int, str]:
+    step = trial.step
+    return step.substeps, step.evaluations, step.frame
 
 
 def _positions(family: Family, trial: _Trial, answers: Answers) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from discover.artifacts import refuse_pointer
 from discover.blackbox.contract import WithoutGradients, unchanged
 from discover.errors import CheckpointError, ModelError
 from discover.models.checkpoint import load_checkpoint
@@ -60,6 +61,7 @@ def load(path: Path | str, *, sanity: bool = True, module: Any = None, **declare
     if not path.is_file():
         kind = CheckpointError if path.suffix == ".safetensors" else ModelError
         raise kind(f"expected a model at {path}, found no such file")
+    refuse_pointer(path, ModelError)
     if path.suffix == ".safetensors":
         return _own(path, declared)
     if path.suffix == ".onnx":

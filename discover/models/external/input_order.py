@@ -77,6 +77,19 @@ def argument_names(model: Callable) -> tuple[str, ...] | None:
     return tuple(p.name for p in needed)
 
 
+def keyword_names(model: Callable) -> tuple[str, ...] | None:
+    """The names of the arguments that a Python callable takes by name only; None where it takes
+    some by position."""
+    call = model.forward if isinstance(model, nn.Module) else model
+    try:
+        given = list(inspect.signature(call).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in given):
+        return None
+    return tuple(p.name for p in given if p.kind is p.KEYWORD_ONLY and p.default is p.empty) or None
+
+
 def order_of_names(names: tuple[str, ...]) -> Order | None:
     """The order by the names in the file; None where a name is not clear, or two mean the same."""
     meanings = [_meaning(name) for name in names]

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from discover.artifacts import refuse_pointer
 from discover.blackbox.contract import WithoutGradients
 from discover.errors import ModelError
 from discover.models.external.answers import Answer, checked_parts, flat, read_answer
@@ -130,6 +131,7 @@ def _open_file(text: str, module: Any) -> Opened:
         return replace(_opened(with_weights(module, path), None), source=path.name)
     if not path.is_file():
         raise ModelError(f"expected a network at {path}, found no such file")
+    refuse_pointer(path, ModelError)
     if path.suffix == ".safetensors":
         raise ModelError(
             f"{path} holds weights without their network; give the module: wrap(…, module=Net()), "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ from torch import Tensor, nn
 
 from discover.errors import ModelError
 from discover.models.external.archives import safe_pt2
-from discover.models.external.input_order import argument_names
+from discover.models.external.input_order import argument_names, keyword_names
 
 QUIET = 3  # errors only
+_SHOWN = 160  # characters of somebody else's message
 
 
 def open_session(model: str | bytes, threads: int | None = None) -> Any:
@@ -45,8 +47,17 @@ def open_session(model: str | bytes, threads: int | None = None) -> Any:
     try:
         return onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise ModelError(f"could not be read by onnxruntime ({reason}); export it again") from error
+        raise ModelError(
+            f"could not be read by onnxruntime ({_onnx_reason(error)}); export it again"
+        ) from error
+
+
+def _onnx_reason(error: Exception) -> str:
+    """What ONNX Runtime says, without its codes, source files and signatures, which come first."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"\S*onnxruntime_src/\S+ .*\) (?=[A-Z])", "", text)
+    return " ".join(text.split())[:_SHOWN]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,15 +140,20 @@ def open_onnx(path: Path) -> Opened:
         "tensor(double)": torch.float64,
         "tensor(float16)": torch.float16,
     }
-    if not inputs or inputs[0].type not in types:
+    other = [f"{item.type} as {item.name!r}" for item in inputs if item.type not in types]
+    if not inputs or other:
         raise ModelError(
-            f"{path}: expected float or double inputs, found "
-            f"{inputs[0].type if inputs else 'none'}; export it with floating-point inputs"
+            f"{path}: expected float or double inputs, found {', '.join(other) or 'none'}; export "
+            "it with floating-point inputs"
         )
     names = [item.name for item in inputs]
+    dtypes = [types[item.type] for item in inputs]
 
     def call(*given: Tensor) -> tuple[Tensor, ...]:
-        feed = {name: np.ascontiguousarray(x.numpy()) for name, x in zip(names, given, strict=True)}
+        feed = {
+            name: np.ascontiguousarray(x.to(dtype).numpy())
+            for name, dtype, x in zip(names, dtypes, given, strict=True)
+        }
         return tuple(torch.from_numpy(np.asarray(y)) for y in session.run(None, feed))
 
     first = inputs[0].shape[0] if len(inputs[0].shape) > 1 else None
@@ -191,8 +207,16 @@ def open_factory(path: Path, factory: str) -> Opened:
         model.eval()
         weights = [p for p in model.parameters() if p.is_floating_point()]
         dtype = weights[0].dtype if weights else None
-    source = f"{path.name}:{factory}"
-    return Opened(call=model, source=source, names=argument_names(model), dtype=dtype)
+    names, call = argument_names(model), model
+    keywords = keyword_names(model)
+    if keywords is not None:
+        names, call = keywords, _by_keyword(model, keywords)
+    return Opened(call=call, source=f"{path.name}:{factory}", names=names, dtype=dtype)
+
+
+def _by_keyword(model: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    """The same callable with its arguments by position."""
+    return lambda *given: model(**dict(zip(names, given, strict=True)))
 
 
 class _HeldBack(io.StringIO):
@@ -231,4 +255,4 @@ def _arguments_of_its_own(path: Path) -> Iterator[None]:
 
 def _line(error: BaseException) -> str:
     text = str(error).strip()
-    return text.splitlines()[0][:160] if text else type(error).__name__
+    return text.splitlines()[0][:_SHOWN] if text else type(error).__name__

@@ -14,15 +14,21 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from discover.artifacts import refuse_pointer
 from discover.errors import CheckpointError
 
 _SHOWN = 3
+_NESTED = 3  # prefixes one in another
+_WRAPPERS = ("module", "_orig_mod")  # DataParallel and averaged models; torch.compile
+_COUNTER = "n_averaged"  # torch.optim.swa_utils.AveragedModel's own
 
 
 def with_weights(module: Any, path: Path | str) -> nn.Module:
     """`module`, with the weights of the file, in evaluation mode. Raises CheckpointError.
 
-    A wrapper's prefix that all names share ("module.", "_orig_mod.", "model.") is left out.
+    Of a training checkpoint the entry with the module's names is read. What wrappers put into names
+    ("module", "_orig_mod") is left out wherever it stands, a prefix that all names share ("model")
+    too, and the counter of averaged weights.
     """
     path = Path(path)
     if isinstance(module, type) and issubclass(module, nn.Module):
@@ -32,9 +38,8 @@ def with_weights(module: Any, path: Path | str) -> nn.Module:
         )
     if not isinstance(module, nn.Module):
         raise CheckpointError(f"module: expected a torch.nn.Module, found {type(module).__name__}")
-    stored = _stored(path)
     own = module.state_dict()
-    stored = _without_prefix(stored, set(own))
+    stored = _stored(path, set(own))
     missing, foreign = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())
     if missing or foreign:
         raise CheckpointError(
@@ -54,13 +59,16 @@ def with_weights(module: Any, path: Path | str) -> nn.Module:
     return module.eval()
 
 
-def _stored(path: Path) -> dict[str, Tensor]:
+def _stored(path: Path, wanted: set[str]) -> dict[str, Tensor]:
+    """The weights of the file by the module's names, as far as they have them."""
     if not path.is_file():
         raise CheckpointError(f"expected weights at {path}, found no such file")
+    refuse_pointer(path, CheckpointError)
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt", device="cpu") as stored:
-                return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+                return _plain(tensors, wanted)
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(
                 f"expected a whole safetensors file at {path}, found a truncated or foreign one "
@@ -73,21 +81,43 @@ def _stored(path: Path) -> dict[str, Tensor]:
             f"{path} holds more than weights, and could run code on loading: refused; store "
             "safetensors.torch.save_file(module.state_dict(), 'weights.safetensors')"
         ) from error
-    inner = content
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        inner = content["state_dict"]
-    if not isinstance(inner, Mapping) or not all(isinstance(x, Tensor) for x in inner.values()):
-        raise CheckpointError(
-            f"expected a state_dict at {path}, found {type(content).__name__}; store "
-            "module.state_dict()"
-        )
-    return dict(inner)
+    if _is_state(content):
+        return _plain(content, wanted)
+    entries = content if isinstance(content, Mapping) else {}
+    states = {str(key): _plain(x, wanted) for key, x in entries.items() if _is_state(x)}
+    fitting = [key for key, state in states.items() if set(state) == wanted] or list(states)
+    if len(fitting) == 1:
+        return states[fitting[0]]
+    found = f"{len(fitting)} ({_some(fitting)})" if fitting else type(content).__name__
+    raise CheckpointError(
+        f"expected a state_dict at {path}, found {found}; store module.state_dict()"
+    )
+
+
+def _is_state(x: Any) -> bool:
+    """Whether this is a state_dict: names and tensors, and nothing else."""
+    return (
+        isinstance(x, Mapping)
+        and bool(x)
+        and all(isinstance(k, str) and isinstance(y, Tensor) for k, y in x.items())
+    )
+
+
+def _plain(stored: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
+    """The same weights without what wrappers add to them, where the module has no such names."""
+    stored = dict(stored)
+    if _COUNTER not in wanted:
+        stored.pop(_COUNTER, None)
+    foreign = {p for p in _WRAPPERS if not any(p in name.split(".") for name in wanted)}
+    bare = {".".join(p for p in n.split(".") if p not in foreign): x for n, x in stored.items()}
+    return _without_prefix(bare if len(bare) == len(stored) else stored, wanted)
 
 
 def _without_prefix(stored: dict[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
-    for _ in range(_SHOWN):
+    own_heads = {name.partition(".")[0] for name in wanted}
+    for _ in range(_NESTED):
         heads = {name.partition(".")[0] for name in stored}
-        if set(stored) <= wanted or len(heads) != 1 or not all("." in name for name in stored):
+        if heads <= own_heads or len(heads) != 1 or not all("." in name for name in stored):
             break
         stored = {name.partition(".")[2]: x for name, x in stored.items()}
     return stored
