@@ -158,7 +158,7 @@ def _columns(table: pd.DataFrame) -> dict[str, Any]:
         if rest.endswith("]") and rest[:-1].isdecimal():
             found.setdefault(name, {})[int(rest[:-1])] = values
         else:
-            found[column] = np.stack(values) if values.dtype == object else values
+            found[column] = np.stack(list(values)) if values.dtype == object else values
     for name, columns in found.items():
         if isinstance(columns, dict):
             if sorted(columns) != list(range(len(columns))):

@@ -124,7 +124,7 @@ def _many(session: QuerySession) -> Batch:
 def _within(session: QuerySession, regimes: Sequence[Regime], states: Batch) -> Tensor:
     """Which states (n,) lie in a regime, or get there within a step by their speed."""
     hit = beyond(regimes, states.q, guarded=False)
-    if session.blackbox.outputs == "next_state":
+    if session.blackbox.outputs == "next_state" and session.blackbox.dt is not None:
         way = session.move(states.q, session.blackbox.dt * states.v)
         hit |= beyond(regimes, way, guarded=False)
     return hit
@@ -141,7 +141,9 @@ def find_regimes(session: QuerySession, screen: Screen) -> tuple[Regime, ...]:
     refined = _regimes(session, law)
     for sharper in range(_ZOOMS if refined else 0):
         refined = tuple(_refined(session, law, x, refined, sharper) for x in refined)
-    many = _many(session) if refined else None
+    if not refined:
+        return ()
+    many = _many(session)
     return tuple(
         replace(x, share=float(_within(session, (x,), many).double().mean())) for x in refined
     )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers
-from discover.blackbox.regimes import entered, jumps
+from discover.blackbox.regimes import Regime, entered, jumps
 from discover.blackbox.sampling import sample
 from discover.blackbox.session import QuerySession
 from discover.examination.opening.regimes import regimes_of_transitions
@@ -42,7 +42,8 @@ def held_out(session: QuerySession, data: Answers, law: Any, *, described: bool)
     reset = torch.zeros(n, dtype=torch.bool)
     if steps and dt is not None:
         reset = jumps(session.robot, data, dt)
-    kept, own = data[~reset], ()
+    kept = data[~reset]
+    own: tuple[Regime, ...] = ()
     if len(kept) >= _FEWEST:
         own, stray = regimes_of_transitions(session, kept)
         if steps:
@@ -70,7 +71,7 @@ def held_out(session: QuerySession, data: Answers, law: Any, *, described: bool)
         filled=filled,
         resets=float(reset.double().mean()),
         limits=float(limited.sum()) / n,
-        regimes=[x.summary for x in own],
+        regimes=[regime.summary for regime in own],
         errors=errors,
         simulator=simulated,
     )
