@@ -61,9 +61,8 @@ def test_mujocos_own_step_through_its_own_actuators_is_physics(integrator, skip)
         torch.testing.assert_close(getattr(exam.law.robot, name), getattr(robot, name), atol=1e-6,
                                    rtol=1e-6)  # fmt: skip
     q, v, u = sample(Region(q=1.0, v=3.0, u=[1.0, 1.0]), robot, 5, 1)
-    tau = robot.actuation.forces(u)
     asked = MujocoStep(text, skip)(q, v, u)
-    for said, true in zip(exam.law.step(q, v, tau), asked, strict=True):
+    for said, true in zip(exam.law.step(q, v, u), asked, strict=True):
         torch.testing.assert_close(said, true, atol=1e-8, rtol=1e-8)
     stored = from_dict(exam.law.to_dict())
     assert stored.step_map == exam.law.step_map
@@ -193,3 +192,16 @@ def test_a_rotor_on_a_tiny_body_is_physics_where_the_description_has_it():
     assert discover.examine(model, marker, region, budget="quick").verdict == "physics"
     other = discover.examine(model, robot, region, budget="quick")
     assert other.verdict != "physics"  # where bodies were described, there are none
+
+
+def test_a_servos_damping_beside_the_joints_own_is_physics():
+    text = LEG.format(integrator="Euler").replace(
+        '<motor joint="hip" gear="15" ctrlrange="-1 1"/>', '<position joint="hip" kp="9" kv="4"/>'
+    )
+    robot = kinematics.load(text)
+    region = Region(q=1.0, v=3.0, u=[1.0, 1.0])
+    exam = discover.examine(MujocoStep(text, 2), robot, region, budget="quick")
+    assert exam.verdict == "physics", exam.notes
+    hip = exam.law.robot.v_slice("hip")
+    assert float(exam.law.robot.damping[hip]) == pytest.approx(4.2, abs=1e-6)
+    assert float(exam.law.robot.stiffness[hip]) == pytest.approx(12.0, abs=1e-6)

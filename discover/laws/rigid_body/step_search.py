@@ -39,6 +39,7 @@ _MORE_SUBSTEPS = threshold("fit.step_substeps_gain")
 _ROUNDS = 10  # Gauss–Newton steps of a candidate, as long as its error falls
 _MULTIPLE = 1e-6  # relative: how exactly dt is a multiple of the described step
 _STILL_FALLING = 0.95  # of the error before: where it falls no further, more sub-steps do not help
+_ROUNDING = 1e-6  # of the largest joint term
 _SLOW = 0.7  # of the error before: what no longer falls below it has converged
 _FLOOR = 1e-9  # standardised: what remains is rounding
 
@@ -101,6 +102,12 @@ def find_step(
     described = _described_steps(task, dt, scheme, substeps)
     found = [task.tried(step, task.described) for step in described]
     expected = min(found, key=lambda t: t.error, default=None)
+    if expected is not None and expected.error <= enough and not task.can_exist(expected):
+        # Exact, but with a rotor below zero: the damping is not implicit, or not all of it, as
+        # where a servo's acts beside the joint's own.
+        explicit = replace(expected.step, scheme="semi_implicit_euler")
+        found.append(task.tried(explicit, expected.theta))
+        expected = min(found, key=lambda t: (t.error > enough, not task.can_exist(t), t.error))
     if expected is None or expected.error > enough:
         schemes = _SEARCHED if scheme is None else (scheme,)
         found += _searched(task, dt, schemes, substeps, enough)
@@ -160,6 +167,11 @@ class _Task:
             if actuation is not None and term.joint_term in ("stiffness", "damping"):
                 theta[k + i] += getattr(actuation, term.joint_term)[term.joint, term.joint]
         return theta
+
+    def can_exist(self, trial: _Trial) -> bool:
+        """Whether no joint term is below zero by more than rounding."""
+        c = trial.theta[self.family.basis.shape[1] :]
+        return not len(c) or bool(c.min() >= -_ROUNDING * float(c.abs().max()))
 
     def fit_of(self, trial: _Trial) -> Fit:
         """The trial as a fit; its covariance is not known."""
