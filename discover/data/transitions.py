@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -140,8 +138,13 @@ def _file(path: Path) -> dict[str, Any]:
         if ending == ".npz":
             with np.load(path, allow_pickle=False) as stored:
                 return {k: stored[k] for k in stored.files}
+        # Both readers are imported late: most examinations are given no file.
         if ending == ".parquet":
+            import pandas as pd
+
             return _columns(pd.read_parquet(path))
+        import h5py
+
         with h5py.File(path, "r") as file:
             return {k: x[()] for k, x in file.items() if isinstance(x, h5py.Dataset)}
     except Exception as error:  # readers of broken files raise whatever they like
@@ -149,7 +152,7 @@ def _file(path: Path) -> dict[str, Any]:
         raise DatasetError(f"data {path}: not readable as {ending}: {found}") from error
 
 
-def _columns(table: pd.DataFrame) -> dict[str, Any]:
+def _columns(table: Any) -> dict[str, Any]:
     """Columns of lists as they stand; q[0], q[1], … as the matrix q."""
     found: dict[str, Any] = {}
     for column in map(str, table.columns):

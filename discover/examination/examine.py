@@ -100,7 +100,7 @@ def examine(
     RegionError and DatasetError, each with one line.
     """
     started = time.perf_counter()
-    outputs = outputs or getattr(model, "outputs", None) or "acceleration"
+    outputs = getattr(model, "outputs", "acceleration") if outputs is None else outputs
     dt = getattr(model, "dt", None) if dt is None else dt
     if outputs == "next_state":
         integrator = integrator or getattr(model, "integrator", None)
@@ -129,9 +129,9 @@ def examine(
     # The same answer everywhere? A law to rounding error? If neither, families of laws compete.
     outcome = constant_model(session, screen)
     if outcome is None:
-        # Joint limits, contacts, resets: where another force acts, nothing more is asked.
-        session, screen = without_regimes(session, screen)
         session, screen = with_step(session, screen, integrator, substeps)
+        # Joint limits, contacts, resets: where another force acts, nothing more is asked.
+        session, screen = without_regimes(session, screen, integrator, substeps)
         session, screen = with_friction_as_answered(session, screen)
         outcome = exact_law(session, screen) or _compete(session, screen)
     stage("the law's reach and parameters")

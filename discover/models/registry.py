@@ -35,11 +35,11 @@ FAMILIES: Mapping[str, type[WorldModel]] = {
 
 
 def build_for(
-    robot: Any, kind: str, config: Mapping[str, Any] | None = None, **more: Any
+    body: Any, kind: str, config: Mapping[str, Any] | None = None, /, **more: Any
 ) -> WorldModel:
-    """The same with the independent joints of `robot`; all else as `build` takes it."""
-    joints = {"kinds": robot.independent_kinds, "parents": robot.independent_parents}
-    return build(kind, robot.nq, robot.nv, config, **joints, **more)
+    """The same with the independent joints of the robot `body`; all else as `build` takes it."""
+    joints = {"kinds": body.independent_kinds, "parents": body.independent_parents}
+    return build(kind, body.nq, body.nv, config, **joints, **more)
 
 
 def build(

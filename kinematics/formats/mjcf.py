@@ -91,7 +91,7 @@ def robot_from_compiled(
     doubts = _unit_doubts(model)
     if doubts is not None:
         notes.append(doubts)
-        warnings.warn(doubts, stacklevel=3)
+        warnings.warn(doubts, stacklevel=4)
     tree = _Tree(model, free, locked or {})
     for body in range(1, model.nbody):
         tree.add(body)

@@ -41,7 +41,7 @@ WRONG = [
     ({"seed": 0.5}, ModelError, "found 0.5"),
     ({"budget": None}, ModelError, "budget"),
     ({"budget": ["quick"]}, ModelError, "budget"),
-    ({"outputs": None}, ModelError, "outputs"),
+    ({"outputs": ""}, ModelError, "outputs"),
     ({"outputs": "next_state", "dt": "20 ms"}, ModelError, "dt > 0.*found '20 ms'"),
     ({"outputs": "next_state", "dt": True}, ModelError, "dt > 0.*found True"),
     ({"mechanism": "no"}, ModelError, "mechanism"),

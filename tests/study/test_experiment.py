@@ -86,8 +86,8 @@ def test_what_depends_on_a_change_is_redone(tmp_path: Path, counted: dict[str, C
     recipe = studies.write_recipe(tmp_path, studies.TABLE)
     original = counted["examine_model"].stage
 
-    def quick(recipe: Any, name: str, model: Any, robot: Any, dataset: Any) -> Any:
-        return original(recipe, name, stages.simulator(robot), robot, dataset)
+    def quick(recipe: Any, name: str, model: Any, robot: Any, dataset: Any, **more: Any) -> Any:
+        return original(recipe, name, stages.simulator(robot), robot, dataset, **more)
 
     counted["examine_model"].stage = quick
     run(recipe, tmp_path / "out")
@@ -158,8 +158,8 @@ def test_a_model_that_misbehaves_is_named_and_the_others_are_kept(
     recipe = studies.write_recipe(tmp_path, studies.SIMULATOR, studies.TABLE)
     original = counted["examine_model"].stage
 
-    def broken(recipe: Any, name: str, model: Any, *given: Any) -> Any:
-        return original(recipe, name, bad if name == "table" else model, *given)
+    def broken(recipe: Any, name: str, model: Any, *given: Any, **more: Any) -> Any:
+        return original(recipe, name, bad if name == "table" else model, *given, **more)
 
     counted["examine_model"].stage = broken
     with pytest.raises(ModelError, match=words):

@@ -33,6 +33,7 @@ from discover.blackbox.regimes import (
 from discover.blackbox.sampling import Batch
 from discover.blackbox.session import QuerySession
 from discover.examination.opening.screen import Screen, screening
+from discover.examination.opening.stepping import with_step
 from discover.judgement.evidence import Evidence, description
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import joint_terms
@@ -41,6 +42,7 @@ from discover.laws.rigid_body.fit import Fit, fit
 
 _CONCENTRATED = threshold("regimes.concentrated")
 _STATES = whole("regimes.states")
+_FIRST = 4  # a part of these states is asked first: chance in fewer answers is seen there
 _LARGE = threshold("regimes.large")
 _DESCRIBED = threshold("regimes.rest_described")
 _FEWEST = whole("regimes.fewest")
@@ -66,13 +68,19 @@ _COUNTED = 4000  # states of which the share of a regime is counted
 _ZOOM = 4.0  # gaps between neighbouring states, in which a threshold is looked for once more
 
 
-def without_regimes(session: QuerySession, screen: Screen) -> tuple[QuerySession, Screen]:
-    """The session and first answers outside all regimes that the answers show; unchanged where they
-    show none."""
-    if screen.history.kind is not None:
+def without_regimes(
+    session: QuerySession, screen: Screen, integrator: str | None, substeps: int | None
+) -> tuple[QuerySession, Screen]:
+    """The session and first answers outside all regimes that the answers show, with the step that
+    explains those (integrator and substeps as in `with_step`); unchanged where they show none."""
+    left = None if screen.step is None else screen.step.fit.standardised_error(screen.answers)
+    exact = left is not None and left <= max(_FLOOR, screen.level)
+    if screen.history.kind is not None or exact:
         return session, screen
     regimes = find_regimes(session, screen)
-    return screening(session.without(regimes)) if regimes else (session, screen)
+    if not regimes:
+        return session, screen
+    return with_step(*screening(session.without(regimes)), integrator, substeps)
 
 
 def regimes_of_transitions(
@@ -136,6 +144,9 @@ def find_regimes(session: QuerySession, screen: Screen) -> tuple[Regime, ...]:
     floor = max(_FLOOR, screen.level)
     few = _trimmed(session, screen.answers, floor)
     if few.whole <= 10 * floor or few.level > _CONCENTRATED * few.whole:
+        return ()
+    some = _trimmed(session, session.inside("regimes, first", _STATES // _FIRST), floor)
+    if some.level > _CONCENTRATED * some.whole:
         return ()
     law = _trimmed(session, session.inside("regimes", _STATES), floor)
     refined = _regimes(session, law)
