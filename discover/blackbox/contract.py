@@ -215,6 +215,12 @@ class BlackBox:
         settled.history, settled.settling = history, settling
         return settled
 
+    def with_actuation(self, actuation: Actuation) -> BlackBox:
+        """The same model and the same count, its controls understood otherwise."""
+        other = copy.copy(self)
+        other.actuation = actuation
+        return other
+
     def ask(self, q: Tensor, v: Tensor, tau: Tensor, *, strict: bool = True) -> Answers:
         """The model's answers to a batch.
 

@@ -18,6 +18,7 @@ from discover.examination.exact_law import exact_law
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
 from discover.examination.opening.friction import with_friction_as_answered
+from discover.examination.opening.limits import with_limits_as_answered
 from discover.examination.opening.regimes import evidence_of_regimes, without_regimes
 from discover.examination.opening.screen import Screen, open_session, screening
 from discover.examination.opening.stepping import check_step, with_step
@@ -128,7 +129,9 @@ def examine(
     stage("laws to rounding error")
     # The same answer everywhere? A law to rounding error? If neither, families of laws compete.
     outcome = constant_model(session, screen)
+    unlimited: list[str] = []
     if outcome is None:
+        session, screen, unlimited = with_limits_as_answered(session, screen)
         session, screen = with_step(session, screen, integrator, substeps)
         # Joint limits, contacts, resets: where another force acts, nothing more is asked.
         session, screen = without_regimes(session, screen, integrator, substeps)
@@ -186,6 +189,7 @@ def examine(
         notes=[
             *(str(x.summary) for x in session.regimes),
             *getattr(model, "notes", ()),
+            *unlimited,
             *(inferred.notes if inferred else ()),
             *(on_data.sentences if on_data else ()),
             *query_counts(before + judged_by, queries - (told - judged_by)),

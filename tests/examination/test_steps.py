@@ -205,3 +205,43 @@ def test_a_servos_damping_beside_the_joints_own_is_physics():
     hip = exam.law.robot.v_slice("hip")
     assert float(exam.law.robot.damping[hip]) == pytest.approx(4.2, abs=1e-6)
     assert float(exam.law.robot.stiffness[hip]) == pytest.approx(12.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("clips", [True, False])
+def test_limits_of_controls_are_the_models_own(clips):
+    robot = kinematics.load("double_pendulum")
+    motors = Actuation.of([4.0, 3.0], low=-1.0, high=1.0)
+
+    def model(q, v, u):
+        tau = motors.forces(u) if clips else u * torch.tensor([4.0, 3.0]).double()
+        return kinematics.aba(robot, q, v, tau)
+
+    exam = discover.examine(
+        model, robot, Region(q=1.0, v=2.0, u=1.0), actuation=motors, budget="quick"
+    )
+    assert exam.verdict == "physics", exam.notes
+    assert exam.reach["tau"] >= 3.0
+    assert any("Beyond the limits" in note for note in exam.notes) != clips
+
+
+def test_a_declared_step_that_another_one_contradicts_is_refused():
+    robot = kinematics.load("double_pendulum")
+
+    def model(q, v, tau):
+        path = kinematics.simulate(robot, q, v, tau, 0.002, 5, integrator="semi_implicit_euler")
+        return path.q[-1], path.v[-1]
+
+    with pytest.raises(ModelError, match="semi-implicit Euler, 5 sub-steps"):
+        discover.examine(
+            model, robot, Region(q=1.0, v=2.0, tau=5.0), outputs="next_state", dt=0.01,
+            budget="quick", integrator="rk4", substeps=1,
+        )  # fmt: skip
+
+
+def test_a_lone_hinge_under_gravity_is_physics_without_a_description():
+    exam = discover.examine(
+        lambda q, v, tau: (tau - 4.905 * torch.sin(q)) / 0.26, None,
+        Region(q=[1.0], v=[2.0], tau=[5.0]), budget="quick",
+    )  # fmt: skip
+    assert exam.verdict == "physics", exam.notes
+    assert any("guess" in note for note in exam.notes)

@@ -339,3 +339,10 @@ def test_interfaces_that_are_none_are_one_line():
         law().as_model()
     with pytest.raises(ModelError, match="without states, controls, predicts"):
         law().as_model(math)
+
+
+def test_controls_are_not_broadcast_over_joint_forces():
+    law = RigidBodyLaw(robot=kinematics.load("double_pendulum"), size=7)
+    q = torch.zeros(3, 2).double()
+    with pytest.raises(ModelError, match=r"last axis 2, joint forces"):
+        law(q, q, torch.ones(3, 1).double())

@@ -127,8 +127,20 @@ def _transitions(
     return read_transitions(data, robot, model, controlled=controlled)
 
 
+_STILL = 1e-9  # of the largest: what varies less does not
+
+
 def _spanned(robot: Robot, data: Transitions) -> Region:
-    """The box that 99 % of each coordinate of the transitions span."""
+    """The box that 99 % of each coordinate of the transitions span. Raises RegionError where one
+    does not vary."""
+    commands = ("u" if data.controls else "tau", data.commands)
+    for name, x in (("q", data.q), ("v", data.v), commands):
+        still = (x.amax(0) - x.amin(0) <= _STILL * x.abs().amax().clamp_min(_STILL)).nonzero()
+        if len(still) and (name != "q" or robot.nq == robot.nv):
+            raise RegionError(
+                f"region: expected data in which everything varies, found {name}[{int(still[0])}] "
+                "to be constant: give region=discover.Region(…)"
+            )
     return Recorded.of(robot, data.q, data.v, data.commands, controls=data.controls).region
 
 

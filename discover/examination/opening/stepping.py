@@ -16,6 +16,7 @@ from discover.laws.rigid_body.step_map import scheme_named
 from discover.laws.rigid_body.step_search import MOST_SUBSTEPS, find_step
 
 _CONSISTENT = threshold("examination.displacement_consistent")
+_EXACT = threshold("examination.exact")
 _FACTOR = threshold("examination.dt_factor")
 
 
@@ -42,6 +43,21 @@ def with_step(
         scheme=scheme_named(integrator),
         substeps=substeps,
     )
+    if (integrator or substeps) and choice.error > _EXACT:
+        free = find_step(
+            session.robot,
+            screen.fitting,
+            screen.held_out,
+            dt,
+            scale=screen.scale,
+            floor=screen.level,
+        )
+        if free.error <= max(_EXACT, 2 * screen.level) and free.step != choice.step:
+            raise ModelError(
+                f"declared {choice.step} leaves {choice.error:.2g} of the spread of a, while "
+                f"{free.step} leaves {free.error:.2g}: leave integrator and substeps out, or "
+                "declare that one"
+            )
     session = replace(session, step=choice.step)
     return session, replace(screen, session=session, step=choice)
 

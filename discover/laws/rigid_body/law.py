@@ -17,6 +17,7 @@ from sympy.printing.str import StrPrinter
 from torch import Tensor
 
 import kinematics
+from discover.errors import ModelError
 from discover.laws.contract import (
     ALPHABET_SIZE,
     EFFECTIVE_SAMPLES,
@@ -175,6 +176,11 @@ class RigidBodyLaw(PortableLaw):
     def __call__(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         """Joint accelerations (…, nv) of anything that holds numbers; see `on_numbers`."""
         robot = self._robot_for(q.dtype, q.device)
+        if tau.shape[-1:] != (robot.nv,):
+            raise ModelError(
+                f"tau: expected last axis {robot.nv}, joint forces of {robot.name}, found shape "
+                f"{tuple(tau.shape)}; controls go to law.step, or through law.robot.actuation"
+            )
         if not self.extensions_without_memory:
             H, b = kinematics.crba(robot, q), kinematics.bias(robot, q, v)
             return torch.linalg.solve_ex(H, (tau - b).unsqueeze(-1))[0].squeeze(-1)

@@ -18,6 +18,9 @@ VERTICAL = -2  # stands for the vertical where a measure names another joint
 QUANTITIES = ("angle", "distance", "offset", "turn")
 
 
+_RAN_AWAY = 0.01  # rad
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measure(Stored):
     """One number of a geometry.
@@ -40,8 +43,13 @@ class Measure(Stored):
 
     @property
     def free(self) -> bool:
-        """Whether no answer depends on the number."""
-        return not np.isfinite(self.deviation)
+        """Whether no answer depends on the number. An angle near zero of which no more is known
+        than that it is small has run away there: a lone hinge shows its weight times the sine of
+        the angle to the vertical, and neither of the two."""
+        if not np.isfinite(self.deviation):
+            return True
+        ran_away = self.deviation > max(_RAN_AWAY, abs(self.value))
+        return self.quantity == "angle" and self.other == VERTICAL and ran_away
 
 
 def pretty_measures(measures: Sequence[Measure], names: Sequence[str]) -> str:
