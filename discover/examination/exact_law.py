@@ -26,7 +26,7 @@ from discover.laws.search.selection import possible, rank, refit, select
 from discover.probes import TRAINING_MEMORY, Subject, measured
 from discover.probes.far_curvature import curvature
 from discover.probes.noise import NoiseFloor
-from discover.probes.reach import EDGES, curves, edge, relative, single_joints
+from discover.probes.reach import EDGES, curves, edge, relative, single_joints, tolerance
 
 _EXACT = threshold("examination.exact")
 _BREAK = threshold("examination.exact_law_ended")
@@ -160,7 +160,8 @@ def _extrapolated(session: QuerySession, screen: Screen, law: Fit, rigid: Fit | 
 
 def _ends(session: QuerySession, law: Fit, noise: NoiseFloor) -> tuple[list[str], dict[str, float]]:
     """Where the model leaves a law that is exact inside: sentences, and the edge by axis."""
-    found = {axis: edge(session, law, axis, _departure(noise)) for axis in AXES}
+    limit = max(_departure(noise), tolerance(noise))
+    found = {axis: edge(session, law, axis, limit) for axis in AXES}
     edges = {axis: at for axis, at in found.items() if at is not None}
     if not edges:
         return [], edges

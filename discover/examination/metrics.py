@@ -123,7 +123,7 @@ def law_ends(
     for axis, answers in zip(AXES, far, strict=True):
         rows = law.residual(answers).square().mean(-1).sqrt()
         if bool((rows.median() > _LEFT * level) | ~torch.isfinite(rows).all()):
-            found[axis] = edge(session, law, axis, _LEFT * level)
+            found[axis] = edge(session, law, axis, max(_LEFT * level, tolerance(noise)))
     return {axis: at for axis, at in found.items() if at is not None}
 
 

@@ -102,19 +102,15 @@ def reach(curve: ErrorCurve, tolerance: float) -> tuple[float, bool]:
 
 
 def refined(curve: ErrorCurve, tolerance: float, edge: float | None) -> tuple[float, bool]:
-    """`reach`, with a departure that rays located in place of the interpolated crossing.
+    """`reach`, no further than a departure that rays located.
 
-    edge  where some answers are off by a tolerance of their own, which may be much smaller: it
-          counts only where the curve crosses `tolerance` about there, so that a law's reach is
-          never contradicted by its own error.
+    edge  where the first answers are off by the same tolerance (see `edge`): the mean that a curve
+          draws crosses it later, where a few directions alone leave the law
     """
     crossing, whole = reach(curve, tolerance)
-    if edge is None or whole or crossing == 0.0:
+    if edge is None:
         return crossing, whole
-    centres = [1.0] + [0.5 * (a + b) for a, b in pairwise(curve.distance)]
-    last = max(i for i, c in enumerate(centres) if c <= crossing)
-    beyond = curve.distance[min(last + 1, len(centres) - 1)]
-    return (edge, False) if centres[last] <= edge <= beyond else (crossing, whole)
+    return min(edge, crossing), whole and edge >= FARTHEST
 
 
 def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float | None:
