@@ -42,6 +42,7 @@ def test_the_bodies_that_come_out_can_exist(name, stiffness):
     assert found.exact == (found.cost == 0.0)
 
 
+@pytest.mark.slow
 def test_no_descent_over_bodies_that_exist_comes_nearer():
     """Bodies written as L Lᵀ exist whatever L is: from there nothing much better can be reached."""
     robot, fitted, answers = pulled("planar_3r", 50.0)

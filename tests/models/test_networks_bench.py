@@ -11,6 +11,7 @@ from scipy.stats import binom
 from tests.bench.models import networks, networks_report
 
 
+@pytest.mark.slow
 def test_networks_are_examined_and_kept(monkeypatch, tmp_path):
     few = (("MLP",), ("narrow box",), (400,), 1, 1.0)
     monkeypatch.setattr(networks.families, "QUESTIONS", 16)

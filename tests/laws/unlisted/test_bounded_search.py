@@ -59,6 +59,7 @@ def begun():
     return out
 
 
+@pytest.mark.slow
 def test_nonlinearities_are_the_same_for_arms_of_three_and_of_eight_joints(begun):
     proposed = {}
     for nv, sets in begun.items():

@@ -30,6 +30,7 @@ def laws(name):
     return robot, laws_of(name)(robot)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(LISTS))
 def test_planted_laws_differ_by_name_and_are_as_strong_as_they_say(name):
     robot, listed = laws(name)
