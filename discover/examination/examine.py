@@ -17,8 +17,10 @@ from discover.examination.description import describe, query_counts, what_settle
 from discover.examination.exact_law import exact_law
 from discover.examination.history_dependence import with_history
 from discover.examination.mechanism import find_mechanism
-from discover.examination.opening.friction import with_friction_as_answered
-from discover.examination.opening.limits import with_limits_as_answered
+from discover.examination.opening.as_answered import (
+    with_friction_as_answered,
+    with_limits_as_answered,
+)
 from discover.examination.opening.regimes import evidence_of_regimes, without_regimes
 from discover.examination.opening.screen import Screen, open_session, screening
 from discover.examination.opening.stepping import check_step, with_step

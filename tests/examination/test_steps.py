@@ -207,8 +207,9 @@ def test_a_servos_damping_beside_the_joints_own_is_physics():
     assert float(exam.law.robot.stiffness[hip]) == pytest.approx(12.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("half_width", [1.0, 3.0])
 @pytest.mark.parametrize("clips", [True, False])
-def test_limits_of_controls_are_the_models_own(clips):
+def test_limits_of_controls_are_the_models_own(clips, half_width):
     robot = kinematics.load("double_pendulum")
     motors = Actuation.of([4.0, 3.0], low=-1.0, high=1.0)
 
@@ -217,7 +218,7 @@ def test_limits_of_controls_are_the_models_own(clips):
         return kinematics.aba(robot, q, v, tau)
 
     exam = discover.examine(
-        model, robot, Region(q=1.0, v=2.0, u=1.0), actuation=motors, budget="quick"
+        model, robot, Region(q=1.0, v=2.0, u=half_width), actuation=motors, budget="quick"
     )
     assert exam.verdict == "physics", exam.notes
     assert exam.reach["tau"] >= 3.0
