@@ -91,7 +91,7 @@ def test_an_examination_and_its_folder_have_the_same_headline(tmp_path):
         exam=json.loads((tmp_path / "exam.json").read_text()),
     )
     assert words.headline(in_memory) == words.headline(stored)
-    assert "departs from that law at the edge of the region" in words.headline(stored)
+    assert "departs from that law at 1.1 half-widths in all three" in words.headline(stored)
 
 
 def test_every_requirement_of_a_verdict_has_words():
