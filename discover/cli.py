@@ -259,24 +259,20 @@ def track(
     """Examine every checkpoint of a training run: what was learned, and when."""
     import discover
     from discover.report.track import PAGE
-    from discover.study import stages
 
     body = None if robot is None else discover.load_robot(robot, root=root)
-    box = discover.Region.from_toml(region)
-    declared = outputs.value if outputs else None
-    base = root if body is None else None
+    declared = {"outputs": outputs.value if outputs else None, "dt": dt}
     found = discover.track(
         checkpoints[0] if len(checkpoints) == 1 else checkpoints,
         body,
-        box,
+        discover.Region.from_toml(region),
         steps=_numbers(steps, "--steps"),
-        load=lambda path: stages.load_model(
-            path, body, box, outputs=declared, dt=dt, root=base, observation=observation
-        ),
+        observation=observation,
         out=out,
         budget=budget.value,
         seed=seed,
-        root=base,
+        root=root if body is None else None,
+        **{name: value for name, value in declared.items() if value is not None},
     )
     _say(str(found))
     _say(f"track: {out / PAGE}")

@@ -180,7 +180,7 @@ def _seen(observed: Mapping[str, Any], model: Any) -> tuple[dict[str, Any], bool
             "wrap it with discover.wrap(…, observation=…)"
         )
     q, v = model.states(_numbers("obs", observed["obs"]))
-    q_next, v_next = model.states(_numbers("next_obs", observed["next_obs"]))
+    q_next, v_next = model.states(_numbers("next_obs", observed["next_obs"]), (q, v))
     u = model.controls(_numbers("action", observed["action"]))
     controls = getattr(model, "actuation", None) is not None
     named = {"q": q, "v": v, "q_next": q_next, "v_next": v_next, "u" if controls else "tau": u}

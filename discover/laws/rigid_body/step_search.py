@@ -20,15 +20,17 @@ from torch import Tensor
 import kinematics
 from discover import numerics
 from discover.blackbox.contract import Answers
+from discover.errors import ModelError
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family, step_response
 from discover.laws.rigid_body.fit import Fit, design_of, fit
-from discover.laws.rigid_body.step_map import IMPLICIT, ORDER, SCHEMES, StepMap
+from discover.laws.rigid_body.step_map import IMPLICIT, ORDER, SCHEMES, StepMap, scheme_named
 from discover.numerics import solve_or_zero
 from kinematics import Robot
 
 MOST_SUBSTEPS = 24
+MOST_DECLARED = 10 * MOST_SUBSTEPS
 _FINE = 8  # sub-steps of Runge–Kutta 4 that stand for very many
 # one step implicit in the joints' damping is one that is not, with rotors heavier by h times the
 # damping: the two cannot be told apart, and the first is taken where a description asks for it
@@ -42,6 +44,20 @@ _STILL_FALLING = 0.95  # of the error before: where it falls no further, more su
 _ROUNDING = 1e-6  # of the largest joint term
 _SLOW = 0.7  # of the error before: what no longer falls below it has converged
 _FLOOR = 1e-9  # standardised: what remains is rounding
+
+
+def check_declared(integrator: object, substeps: object) -> None:
+    """That a declared integrator and number of sub-steps make sense. Raises ModelError."""
+    if integrator is not None:
+        scheme_named(str(integrator))
+    if substeps is None:
+        return
+    whole_number = isinstance(substeps, int) and not isinstance(substeps, bool)
+    if not (whole_number and 1 <= int(str(substeps)) <= MOST_DECLARED):
+        raise ModelError(
+            f"expected substeps from 1 to {MOST_DECLARED}, found {substeps!r}: give the "
+            "number of equal parts of a step"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,159 @@
+"""Tasks of reinforcement learning whose transitions are collected with random actions.
+
+Three are Gymnasium's; the acrobot is the one of dm_control's suite (Gymnasium's Acrobot-v1 is
+another simulator, without MuJoCo and with three actions). All are driven through their own `reset`
+and `step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+import discover
+from discover.errors import RecipeError
+from tests.observations.robots import dm_suite
+
+HELD_LONGEST = 5  # steps for which a random action is held: held ones reach further than white noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episodes:
+    """observations (episodes, steps + 1, size) and actions (episodes, steps, size)."""
+
+    observations: np.ndarray
+    actions: np.ndarray
+
+    def transitions(self) -> dict[str, np.ndarray]:
+        """obs, action, next_obs, flat, as `discover.examine(..., data=)` reads them."""
+        x, u = self.observations, self.actions
+        return {
+            "obs": x[:, :-1].reshape(-1, x.shape[-1]),
+            "action": u.reshape(-1, u.shape[-1]),
+            "next_obs": x[:, 1:].reshape(-1, x.shape[-1]),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is collected, and what it is wrapped with.
+
+    world     () -> the environment as `from_gymnasium` or `from_dm_control` reads it
+    collect   (episodes, steps of each, seed) -> Episodes
+    compared  which observed numbers roll-outs are compared on: without goals and contact forces
+    """
+
+    name: str
+    world: Callable[[], Any]
+    collect: Callable[[int, int, int], Episodes]
+    episodes: int
+    steps: int
+    compared: tuple[int, ...]
+
+
+def _random_actions(rng: np.random.Generator, steps: int, size: int) -> np.ndarray:
+    """Uniform in ±1, each held for 1 to HELD_LONGEST steps."""
+    holds = rng.integers(1, HELD_LONGEST + 1, size=steps)
+    return np.repeat(rng.uniform(-1, 1, size=(steps, size)), holds, axis=0)[:steps]
+
+
+def _collect_gymnasium(spec: str, episodes: int, steps: int, seed: int) -> Episodes:
+    """Episodes of a fixed length: where a task ends one early (a pole that falls), motion goes on,
+    for a world model is asked there as well."""
+    import gymnasium
+
+    env, rng = gymnasium.make(spec).unwrapped, np.random.default_rng(seed)
+    box: Any = env.action_space
+    seen, given = [], []
+    for episode in range(episodes):
+        observation, _ = env.reset(seed=int(rng.integers(2**31)) if episode == 0 else None)
+        unit = _random_actions(rng, steps, box.shape[0])
+        actions = box.low + (unit + 1) / 2 * (box.high - box.low)
+        row = [observation]
+        for action in actions:
+            row.append(env.step(action.astype(box.dtype))[0])
+        seen.append(row)
+        given.append(actions.astype(box.dtype))
+    env.close()
+    return Episodes(observations=np.array(seen, dtype=float), actions=np.array(given, dtype=float))
+
+
+def _gymnasium_world(spec: str) -> Any:
+    import gymnasium
+
+    return discover.from_gymnasium(gymnasium.make(spec))
+
+
+def _suite_environment(task: tuple[str, str]) -> Any:
+    """A task of dm_control's suite. Its version 1.0.50 reads fields that MuJoCo 4.0 has no more;
+    `dm_suite` leaves them out."""
+    if find_spec("dm_control") is None:
+        raise RecipeError(
+            "rl_models: expected dm_control, whose acrobot is one of the tasks, found none; "
+            "pip install 'worldlaw[rl]'"
+        )
+    return dm_suite().load(*task, task_kwargs={"random": 0})
+
+
+def _collect_suite(task: tuple[str, str], episodes: int, steps: int, seed: int) -> Episodes:
+    env, rng = _suite_environment(task), np.random.default_rng(seed)
+
+    def flat(step: Any) -> np.ndarray:
+        return np.concatenate([np.ravel(x) for x in step.observation.values()])
+
+    spec = env.action_spec()
+    seen, given = [], []
+    for _ in range(episodes):
+        unit = _random_actions(rng, steps, spec.shape[0])
+        actions = spec.minimum + (unit + 1) / 2 * (spec.maximum - spec.minimum)
+        seen.append([flat(env.reset()), *(flat(env.step(action)) for action in actions)])
+        given.append(actions)
+    return Episodes(observations=np.array(seen), actions=np.array(given))
+
+
+def _suite_world(task: tuple[str, str]) -> Any:
+    return discover.from_dm_control(_suite_environment(task))
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            name="acrobot",
+            world=partial(_suite_world, ("acrobot", "swingup")),
+            collect=partial(_collect_suite, ("acrobot", "swingup")),
+            episodes=60,
+            steps=300,
+            compared=tuple(range(6)),
+        ),
+        Task(
+            name="InvertedDoublePendulum-v5",
+            world=partial(_gymnasium_world, "InvertedDoublePendulum-v5"),
+            collect=partial(_collect_gymnasium, "InvertedDoublePendulum-v5"),
+            episodes=250,
+            steps=60,
+            compared=tuple(range(8)),
+        ),
+        Task(
+            name="Reacher-v5",
+            world=partial(_gymnasium_world, "Reacher-v5"),
+            collect=partial(_collect_gymnasium, "Reacher-v5"),
+            episodes=300,
+            steps=50,
+            compared=(0, 1, 2, 3, 6, 7),
+        ),
+        Task(
+            name="HalfCheetah-v5",
+            world=partial(_gymnasium_world, "HalfCheetah-v5"),
+            collect=partial(_collect_gymnasium, "HalfCheetah-v5"),
+            episodes=120,
+            steps=150,
+            compared=tuple(range(17)),
+        ),
+    )
+}
