@@ -369,7 +369,8 @@ def bench(
     subject: Annotated[
         str,
         typer.Argument(
-            help="dynamics, verdict, laws, models, published, structure, networks or distilled"
+            help="dynamics, verdict, laws, models, rl_models, published, structure, networks or "
+            "distilled"
         ),
     ] = "dynamics",
     out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
@@ -385,8 +386,8 @@ def bench(
     ] = None,
 ) -> None:
     """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,
-    laws), world models on three robots (models), those against published figures (published), or
-    what many networks have learned (networks), or which structure they hold to (distilled)."""
+    laws), world models on three robots (models) or of four tasks (rl_models), those against
+    published figures (published), or what many networks have learned (networks), or which structure they hold to (distilled)."""
     from discover.bench.registry import measure
 
     options = {

@@ -75,8 +75,8 @@ MEANS_NOT = {
 LIMITS = (
     "Joint limits, contacts and resets are recognised where they set in at a value of one "
     "coordinate, told, and left out of the law; others are compared with laws that have none.",
-    "Inputs are joint forces τ, or controls that a declared actuation turns into them. Other inputs "
-    "are not converted: a model of those is examined with its input taken for τ.",
+    "Inputs are joint forces τ, or controls that a declared actuation turns into them. A model of "
+    "other inputs is examined with these taken for τ.",
     "Mechanisms are trees of rigid bodies. Closed kinematic loops and flexible links are not among "
     "the laws that are tried.",
     "Hidden states: repeated answers and the influence of the one previous question are tested. "
@@ -128,9 +128,7 @@ def headline(stored: StoredExam) -> str:
     places: dict[str, list[str]] = {}
     for axis, end in left.items():
         places.setdefault(_place(end), []).append(symbols_of(stored)[axis])
-    nearest = sorted(
-        places.items(), key=lambda item: min(left[a] for a in _axes(stored, item[1]))
-    )
+    nearest = sorted(places.items(), key=lambda item: min(left[a] for a in _axes(stored, item[1])))
     where = listing([f"{place} in {listing(symbols)}" for place, symbols in nearest])
     kept = listing([symbols_of(stored)[axis] for axis in ends if axis not in left])
     rest = f"; in {kept} it follows the law {limit}" if kept else ""

@@ -135,9 +135,7 @@ def test_a_region_of_joint_forces_for_a_model_of_controls(
 ) -> None:
     """One motor on two joints: as joint forces, one number or one a joint, it cannot be meant."""
     (tmp_path / "arm.xml").write_text(ARM)
-    (tmp_path / "layout.toml").write_text(
-        'observation = ["q", "v"]\ndt = 0.01\nsanity = false\n'
-    )
+    (tmp_path / "layout.toml").write_text('observation = ["q", "v"]\ndt = 0.01\nsanity = false\n')
     for tau in ("1.0", "[1.0, 1.0]"):
         region = f"q = 1.0\nv = 1.0\ntau = {tau}\n"
         command = examine(tmp_path, "observing", region, robot=str(tmp_path / "arm.xml"))

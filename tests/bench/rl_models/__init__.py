@@ -21,9 +21,7 @@ from tests.bench.trials import run_trials
 FOLDER = Path("reports") / "rl_models"
 
 
-def main(
-    *, out: Path | None = None, say: Callable[[str], None] = print, workers: int = 1
-) -> None:
+def main(*, out: Path | None = None, say: Callable[[str], None] = print, workers: int = 1) -> None:
     """Measure the missing tasks and write README.md with its figure."""
     folder = Path(out) if out is not None else FOLDER
     rows = run_trials(_trials(), measurement.measure, folder, workers, say)

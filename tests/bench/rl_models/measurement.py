@@ -87,7 +87,9 @@ def _windows(episodes: Episodes) -> tuple[np.ndarray, np.ndarray]:
     x, u = episodes.observations, episodes.actions
     starts = range(0, u.shape[1] - HORIZON + 1, HORIZON)
     parts = [(e, s) for s in starts for e in range(len(x))]
-    chosen = [parts[k] for k in np.linspace(0, len(parts) - 1, min(ROLL_OUTS, len(parts))).astype(int)]
+    chosen = [
+        parts[k] for k in np.linspace(0, len(parts) - 1, min(ROLL_OUTS, len(parts))).astype(int)
+    ]
     return (
         np.stack([x[e, s : s + HORIZON + 1] for e, s in chosen]),
         np.stack([u[e, s : s + HORIZON] for e, s in chosen]),

@@ -34,7 +34,7 @@ def report(rows: Sequence[Record]) -> str:
         f"an ensemble of {networks.MEMBERS} plain networks with two hidden layers of "
         f"{networks.WIDTH} (normalised observation and action → normalised change of the "
         f"observation; {networks.STEPS:,} steps of Adam each). Held-out episodes are the data of "
-        "the examination and the truth of the roll-outs. The environments are those of the libraries, "
+        "the examination and the truth of the roll-outs. The environments are the libraries' own, "
         "contacts and joint limits on; the acrobot is dm_control's (swingup).",
         "",
         "The glue, whole:",

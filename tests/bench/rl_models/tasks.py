@@ -19,7 +19,9 @@ import discover
 from discover.errors import RecipeError
 from tests.observations.robots import dm_suite
 
-HELD_LONGEST = 5  # steps for which a random action is held: held ones reach further than white noise
+HELD_LONGEST = (
+    5  # steps for which a random action is held: held ones reach further than white noise
+)
 
 
 @dataclass(frozen=True, kw_only=True)
