@@ -387,7 +387,8 @@ def bench(
 ) -> None:
     """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,
     laws), world models on three robots (models) or of four tasks (rl_models), those against
-    published figures (published), or what many networks have learned (networks), or which structure they hold to (distilled)."""
+    published figures (published), what many networks have learned (networks), or which structure
+    they hold to (distilled)."""
     from discover.bench.registry import measure
 
     options = {

@@ -57,10 +57,10 @@ def test_the_ensemble_learns_a_linear_map(monkeypatch):
 def test_an_environment_is_collected_with_its_own_steps():
     pytest.importorskip("gymnasium")
     task = TASKS["Reacher-v5"]
-    episodes = task.collect(2, 5, 0)
+    episodes = task.collect(2, 5, 0.5, 0)
     assert episodes.observations.shape == (2, 6, 10)
-    assert np.array_equal(episodes.observations, task.collect(2, 5, 0).observations)
-    assert np.abs(episodes.actions).max() <= 1
+    assert np.array_equal(episodes.observations, task.collect(2, 5, 0.5, 0).observations)
+    assert np.abs(episodes.actions).max() <= 0.5
     goals = episodes.observations[:, :, 4:6]
     assert np.array_equal(goals[:, 0], goals[:, -1])
     assert not set(task.compared) & {4, 5}

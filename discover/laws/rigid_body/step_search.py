@@ -374,29 +374,33 @@ def _secant(best: _Trial, found: Sequence[_Trial]) -> list[int]:
         return []
     share = best.error / max(single[0].error, 1e-300) * (1 - own)
     ends = [x ** (-1 / p) for x in (own + share, own - share) if x > 0]
-    return [m for m in map(round, ends) if 2 <= m <= MOST_SUBSTEPS]
+    return [min(max(2, round(x)), MOST_SUBSTEPS) for x in ends]
 
 
 def _between(found: list[_Trial], task: _Task, enough: float) -> list[_Trial]:
-    """With the numbers of sub-steps next to the best one, as long as they come closer."""
+    """With the numbers of sub-steps that the best one's error points to, then with those next to
+    it, as long as they come closer."""
     known = {t.step: t for t in found}
     best = min(found, key=lambda t: t.error)
     rest = _BUDGET
     while best.error > enough and rest > 0:
         n = best.step.substeps
         # its own number once more: parameters that came closer elsewhere may serve it as well
-        numbers = {m for m in (n - 1, n, n + 1) if 0 < m <= MOST_SUBSTEPS}
-        numbers |= set(_secant(best, list(known.values())))
-        near = [replace(best.step, substeps=m) for m in sorted(numbers)]
-        more = [task.tried(s, best.theta) for s in near]
-        rest -= 3 * sum(s.evaluations for s in near)
-        for t in more:
-            if t.step not in known or t.error < known[t.step].error:
-                known[t.step] = t
-        closer = min(more, key=lambda t: t.error)
-        if not closer.error < _STILL_FALLING * best.error:
+        near = [m for m in (n - 1, n, n + 1) if 0 < m <= MOST_SUBSTEPS]
+        further = [m for m in _secant(best, list(known.values())) if m not in near]
+        before = best.error
+        for numbers in (further, near):
+            steps = [replace(best.step, substeps=m) for m in numbers]
+            more = [task.tried(s, best.theta) for s in steps]
+            rest -= 3 * sum(s.evaluations for s in steps)
+            for t in more:
+                if t.step not in known or t.error < known[t.step].error:
+                    known[t.step] = t
+            best = min([best, *more], key=lambda t: t.error)
+            if best.error < _STILL_FALLING * before:
+                break
+        else:
             break
-        best = closer
     fewer = best.step.substeps // 2
     while best.error <= enough and fewer:  # of high orders fewer parts may do as well
         trial = task.tried(replace(best.step, substeps=fewer), best.theta)

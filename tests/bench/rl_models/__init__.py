@@ -35,7 +35,7 @@ def _trials() -> list[dict[str, Any]]:
     return [
         {
             "id": name,
-            "identity": value_hash([name, task.episodes, task.steps, *settings]),
+            "identity": value_hash([name, task.episodes, task.steps, task.amplitude, *settings]),
         }
         for name, task in TASKS.items()
     ]

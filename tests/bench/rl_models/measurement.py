@@ -31,7 +31,7 @@ def examined(ensemble, normaliser, world, transitions):
 def measure(trial: dict[str, Any]) -> dict[str, Any]:
     """Measurements of a task, JSON-able."""
     task = TASKS[trial["id"]]
-    episodes = task.collect(task.episodes, task.steps, 0)
+    episodes = task.collect(task.episodes, task.steps, task.amplitude, 0)
     cut = round(HELD_OUT * task.episodes)
     test = Episodes(observations=episodes.observations[:cut], actions=episodes.actions[:cut])
     rest = Episodes(observations=episodes.observations[cut:], actions=episodes.actions[cut:])
