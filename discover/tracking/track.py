@@ -187,11 +187,16 @@ def _opener(
     newest: Any,
 ) -> Callable[[Any], Any]:
     """What opens a path where the caller does not say it; the `newest` is checked."""
+
+    def checked(path: Any) -> bool | None:
+        """None: as the declaration has it."""
+        return None if path == newest else False
+
     if environment is not None:
         from discover.observations.wrapping import wrap
 
         layout = None if observation is None else Path(observation)
-        return lambda path: wrap(path, environment, layout, sanity=path == newest)
+        return lambda path: wrap(path, environment, layout, sanity=checked(path))
     from discover.study.stages import load_model
 
     return lambda path: load_model(
@@ -202,7 +207,7 @@ def _opener(
         dt=options.get("dt"),
         root=root if robot is None else None,
         observation=observation,
-        sanity=path == newest,
+        sanity=checked(path),
     )
 
 

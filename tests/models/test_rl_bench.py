@@ -19,7 +19,8 @@ def decaying(episodes: int = 3, steps: int = 90) -> Episodes:
     x, u = [rng.normal(size=(episodes, 2))], rng.normal(size=(episodes, steps, 1))
     for k in range(steps):
         x.append(x[-1] * HALVING + u[:, k])
-    return Episodes(observations=np.stack(x, axis=1), actions=u)
+    going = np.ones(u.shape[:2], dtype=bool)
+    return Episodes(observations=np.stack(x, axis=1), actions=u, going=going)
 
 
 def test_transitions_are_rows_of_episodes():
@@ -31,16 +32,18 @@ def test_transitions_are_rows_of_episodes():
 def test_roll_outs_are_scored_against_the_recorded_episode():
     """The recurrence itself is right at every step; one that is off by a constant d is off by
     d (1 + h + h² + …) after more of them."""
-    windows = measurement._windows(decaying())
+    episodes = decaying()
+    windows, data = measurement._windows(episodes), episodes.transitions()
+    size = np.sqrt(np.square(data["next_obs"] - data["obs"]).mean(0))
     assert windows[0].shape == (9, measurement.HORIZON + 1, 2)
     one, both = np.ones(2), [0, 1]
 
     def score(shift: float):
-        return measurement._errors(lambda x, u: x * HALVING + u + shift, windows, both, one, one)
+        return measurement._errors(lambda x, u: x * HALVING + u + shift, windows, data, both, one)
 
     assert max(score(0.0)["median"]) < 1e-12
     off = score(0.1)
-    assert off["one_step"] == pytest.approx(0.1)
+    assert off["one_step"] == pytest.approx(np.sqrt(np.square(0.1 / size).mean()))
     last = 0.1 / (1 - HALVING)
     assert off["median"][-1] == pytest.approx(np.sqrt(np.square(last).mean()), rel=1e-6)
 
@@ -77,7 +80,7 @@ def test_the_page_and_the_figure_are_made_from_records():
         "glue": "def examined():\n    pass\n",
     }  # fmt: skip
     text = report([row])
-    assert "| Reacher-v5 | 1,000 | lookup table (0.90) | 1.0, 1.2, 0 | – | 2.0 % | – |" in text
+    assert "| Reacher-v5 | 1,000 | lookup table (0.90) | 1, 1.2, 0 | – | 2.0 % | – |" in text
     assert "| Reacher-v5 | network | 0.020 |" in text
     assert "- a note" in text
     assert "def examined():" in text

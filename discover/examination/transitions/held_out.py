@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 import kinematics
@@ -136,6 +135,8 @@ def share_filled(session: QuerySession, data: Answers) -> float | None:
     """The share of the box that recorded states fill (see `HeldOut.filled`), by Sobol points."""
     if len(data) < _FEWEST_TO_FILL:
         return None
+    from scipy.spatial import cKDTree  # imported late: only where data are given
+
     states = _in_half_widths(session, data.q, data.v, data.commands)
     tree = cKDTree(states)
     between = tree.query(states, k=2)[0][:, 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,7 @@ def measure(trial: dict[str, Any]) -> dict[str, Any]:
     task = TASKS[trial["id"]]
     episodes = task.collect(task.episodes, task.steps, task.amplitude, 0)
     cut = round(HELD_OUT * task.episodes)
-    test = Episodes(observations=episodes.observations[:cut], actions=episodes.actions[:cut])
-    rest = Episodes(observations=episodes.observations[cut:], actions=episodes.actions[cut:])
+    test, rest = episodes[:cut], episodes[cut:]
     data, normaliser = rest.transitions(), networks.normaliser_of(rest.transitions())
     started = time.process_time()
     ensemble = networks.train(data, normaliser, seed=0)
@@ -50,10 +49,10 @@ def measure(trial: dict[str, Any]) -> dict[str, Any]:
         contenders["law"] = law
     contenders["simulator without contacts"] = _smooth(world)
     windows = _windows(test)
-    spread = rest.observations[:, :, list(task.compared)].reshape(-1, len(task.compared)).std(0)
-    changes = (data["next_obs"] - data["obs"])[:, list(task.compared)].std(0)
+    compared, held_out = list(task.compared), test.transitions()
+    spread = np.maximum(data["obs"][:, compared].std(0), 1e-9)
     errors = {
-        name: _errors(step, windows, list(task.compared), np.maximum(spread, 1e-9), changes)
+        name: _errors(step, windows, held_out, compared, spread)
         for name, step in contenders.items()
     }
     law_of = exam.law
@@ -99,24 +98,29 @@ def _windows(episodes: Episodes) -> tuple[np.ndarray, np.ndarray]:
 def _errors(
     step: Step,
     windows: tuple[np.ndarray, np.ndarray],
+    data: Mapping[str, np.ndarray],
     compared: list[int],
     spread: np.ndarray,
-    changes: np.ndarray,
 ) -> dict[str, Any]:
-    """Of one step, root mean square over that of the changes; of roll-outs, by step: the quartiles
-    of the distance to the simulator (root mean square over observed numbers in units of their
-    spread)."""
+    """Of one step, see `_one_step`; of roll-outs, by step: the quartiles of the distance to the
+    simulator (root mean square over observed numbers in units of their spread)."""
     truth, actions = windows
     seen, gaps = truth[:, 0], []
-    first = None
     for k in range(HORIZON):
         seen = np.asarray(step(seen, actions[:, k]), dtype=float)
         miss = (seen - truth[:, k + 1])[:, compared]
-        if first is None:
-            scaled = miss[:, changes > 0] / changes[changes > 0]
-            first = float(np.sqrt(np.square(scaled).mean()))
         gap = np.sqrt(np.square(miss / spread).mean(-1))
         gaps.append(np.where(np.isfinite(gap), gap, np.inf))
     quartiles = np.quantile(np.stack(gaps), (0.25, 0.5, 0.75), axis=1)
     low, middle, high = np.minimum(quartiles, 1e6).tolist()
-    return {"one_step": first, "low": low, "median": middle, "high": high}
+    return {"one_step": _one_step(step, data, compared), "low": low, "median": middle, "high": high}
+
+
+def _one_step(step: Step, data: Mapping[str, np.ndarray], compared: list[int]) -> float:
+    """Root mean square error on transitions, each observed number in units of the root mean square
+    of its change."""
+    change = (data["next_obs"] - data["obs"])[:, compared]
+    size = np.sqrt(np.square(change).mean(0))
+    miss = np.asarray(step(data["obs"], data["action"]), dtype=float) - data["next_obs"]
+    scaled = miss[:, compared][:, size > 0] / size[size > 0]
+    return float(np.sqrt(np.square(scaled).mean()))

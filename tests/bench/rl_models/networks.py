@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 MEMBERS, WIDTH, BATCH = 3, 128, 256
-STEPS = 6000  # of Adam, each member
+STEPS = 5000  # of Adam, each member
 _CONSTANT = 1e-6  # spread below which an observed number is constant: divided by one
 
 Normaliser = dict[str, tuple[np.ndarray, np.ndarray]]

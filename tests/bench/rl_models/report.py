@@ -31,13 +31,13 @@ def report(rows: Sequence[Record]) -> str:
         f"Made by `discover bench rl_models` on {machines_of(rows)}, one thread each.",
         "",
         f"Transitions of random actions (each held for 1 to {HELD_LONGEST} steps; of the inverted "
-        "double pendulum a tenth of what is allowed, which would drive the cart against its stops) "
-        "are learned by "
-        f"an ensemble of {networks.MEMBERS} plain networks with two hidden layers of "
-        f"{networks.WIDTH} (normalised observation and action → normalised change of the "
-        f"observation; {networks.STEPS:,} steps of Adam each). Held-out episodes are the data of "
-        "the examination and the truth of the roll-outs. The environments are the libraries' own, "
-        "contacts and joint limits on; the acrobot is dm_control's (swingup).",
+        "double pendulum a tenth, of Reacher three tenths of what is allowed, which would drive "
+        f"them against their stops) are learned by an ensemble of {networks.MEMBERS} plain "
+        f"networks with two hidden layers of {networks.WIDTH}: normalised observation and action "
+        f"→ normalised change of the observation, {networks.STEPS:,} steps of Adam each. Held-out "
+        "episodes are the data of the examination and the truth of the roll-outs, which go on "
+        "where a task ends an episode. The environments are the libraries' own, contacts and "
+        "joint limits on; the acrobot is dm_control's (swingup).",
         "",
         "The glue, whole:",
         "",
