@@ -261,7 +261,7 @@ def track(
     from discover.report.track import PAGE
 
     body = None if robot is None else discover.load_robot(robot, root=root)
-    declared = {"outputs": outputs.value if outputs else None, "dt": dt}
+    declared: dict[str, Any] = {"outputs": outputs.value if outputs else None, "dt": dt}
     found = discover.track(
         checkpoints[0] if len(checkpoints) == 1 else checkpoints,
         body,

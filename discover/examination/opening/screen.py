@@ -43,13 +43,14 @@ from discover.mechanism.inference import (
 from discover.probes import history, noise
 from discover.probes.history import History
 from discover.probes.noise import NoiseFloor
+from discover.observations.environment import Environment
 from discover.progress import stage, watch
 from kinematics import Actuation, Robot
 
 
 def open_session(
     model: Callable,
-    robot: Robot | str | os.PathLike[str] | None,
+    robot: Robot | Environment | str | os.PathLike[str] | None,
     region: Region | None,
     training_data: tuple | Mapping | None,
     *,
