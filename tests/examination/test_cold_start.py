@@ -5,7 +5,7 @@ import sys
 
 HEAVY = (
     "sklearn", "pandas", "networkx", "matplotlib", "scipy.stats", "scipy.optimize",
-    "scipy.interpolate", "cvxpy", "mujoco", "trimesh", "h5py", "onnxruntime", "IPython", "pysr",
+    "scipy.interpolate", "scipy.spatial", "scipy.special", "discover.models.families.mlp", "cvxpy", "mujoco", "trimesh", "h5py", "onnxruntime", "IPython", "pysr",
 )  # fmt: skip
 EXAMINE = """
 import sys

@@ -50,6 +50,7 @@ def test_roll_outs_are_scored_against_the_recorded_episode():
 
 def test_the_ensemble_learns_a_linear_map(monkeypatch):
     monkeypatch.setattr("tests.bench.rl_models.networks.STEPS", 300)
+    monkeypatch.setattr("tests.bench.rl_models.networks.MEMBERS", 1)
     data = decaying(20).transitions()
     normaliser = normaliser_of(data)
     step = one_step(train(data, normaliser, seed=0), normaliser)

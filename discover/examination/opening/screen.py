@@ -40,10 +40,10 @@ from discover.mechanism.inference import (
     infer_robot,
     infer_robot_from_steps,
 )
+from discover.observations.environment import Environment
 from discover.probes import history, noise
 from discover.probes.history import History
 from discover.probes.noise import NoiseFloor
-from discover.observations.environment import Environment
 from discover.progress import stage, watch
 from kinematics import Actuation, Robot
 
