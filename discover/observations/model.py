@@ -87,6 +87,11 @@ class ObservedModel:
             return self.observation.state(observation)
         return self.observation.state(observation, before, self.dt, self._share)
 
+    @property
+    def unseen(self) -> Tensor:
+        """Which coordinates (nv,) are at positions that no observed number shows."""
+        return ~torch.as_tensor(self.observation.determination.q_seen_of_v)
+
     def controls(self, action: Any) -> Tensor:
         """The controls u (…, nu) of recorded actions (…, size)."""
         return self.action.controls(action)

@@ -313,6 +313,26 @@ def test_recorded_angles_go_on_over_the_half_turn():
     assert torch.allclose(read.v_next, v_next, atol=1e-9)
 
 
+def test_recorded_positions_that_nothing_shows_are_anywhere():
+    """Else data of a walker, whose way is not observed, would span no box."""
+    robot = cart()
+    stepped = step(robot)
+    known = {"dt": DT, "substeps": 1, "integrator": "semi_implicit_euler"}
+    net = network(discover.ObservationLayout(robot, CHANNELS[1:]), stepped)
+    model = discover.wrap(net, robot, CHANNELS[1:], **known)
+    q, v = states(robot, 200)
+    u = 2 * torch.rand(len(q), 3).double() - 1
+    seen = model.observation.observe
+    recorded = {"obs": seen(q, v), "action": u, "next_obs": seen(*stepped(q, v, u))}
+    read = read_transitions(recorded, robot, model)
+    assert 0.9 < float(read.q[:, 0].abs().max()) <= 1.0
+    moved = read.q_next - read.q
+    assert torch.allclose(moved, stepped(q, v, u)[0] - q, atol=1e-9)
+    exam = discover.examine(model, robot, data=recorded, within="data", budget="quick")
+    assert exam.verdict == "physics", exam.notes
+    assert exam.region.q.half_width[0] == pytest.approx(1.0, abs=0.05)
+
+
 def test_notes_tell_of_samples_training_and_half_precision():
     robot = cart()
     layout = discover.ObservationLayout(robot, CHANNELS)
