@@ -28,6 +28,7 @@ from discover.examination.outcome import Outcome
 from discover.examination.result import Examination, with_origin
 from discover.examination.transitions.held_out import held_out
 from discover.judgement.verdict import judge
+from discover.observations.environment import Environment
 from discover.progress import Show, reported, stage
 from discover.threads import one_thread
 from kinematics import Actuation, Robot
@@ -41,7 +42,7 @@ from kinematics import Actuation, Robot
 @one_thread()
 def examine(
     model: Callable,
-    robot: Robot | str | os.PathLike[str] | None,
+    robot: Robot | Environment | str | os.PathLike[str] | None,
     region: Region | None = None,
     training_data: tuple | Mapping | None = None,
     *,
@@ -67,7 +68,8 @@ def examine(
                    of itself in attributes of the names outputs, dt, actuation, integrator and
                    substeps holds where the caller says nothing
     robot          the tree that the model is compared with, or the path or name of its
-                   description; its parameters are not trusted. With None, nv is read from the
+                   description, or an environment that was read, which has one; its parameters are
+                   not trusted. With None, nv is read from the
                    region's vectors, and tree, joint kinds and geometry are inferred
     region         where the model was trained: half-widths [rad | m, their rates, N·m | N]; with
                    u in the place of tau the model is asked with controls (n, nu). With `data`

@@ -13,7 +13,7 @@ from discover.errors import ModelError
 from discover.examination.opening.screen import Screen
 from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.step_map import scheme_named
-from discover.laws.rigid_body.step_search import MOST_SUBSTEPS, find_step
+from discover.laws.rigid_body.step_search import check_declared, find_step
 
 _CONSISTENT = threshold("examination.displacement_consistent")
 _EXACT = threshold("examination.exact")
@@ -71,16 +71,7 @@ def check_step(outputs: str, integrator: object, substeps: object) -> None:
             "expected integrator and substeps with outputs='next_state' only, found outputs="
             f"{outputs!r}: accelerations take no step"
         )
-    if integrator is not None:
-        scheme_named(str(integrator))
-    if substeps is None:
-        return
-    whole = isinstance(substeps, int) and not isinstance(substeps, bool)
-    if not (whole and 1 <= int(str(substeps)) <= 10 * MOST_SUBSTEPS):
-        raise ModelError(
-            f"expected substeps from 1 to {10 * MOST_SUBSTEPS}, found {substeps!r}: give the "
-            "number of equal parts of a step"
-        )
+    check_declared(integrator, substeps)
 
 
 def _check_dt(session: QuerySession, screen: Screen, dt: float) -> None:
