@@ -1,0 +1,119 @@
+"""The linear problem: tau = Y_base β + Σ coefficient · term, column by column.
+
+The bodies enter by their base parameters, as departures from the description: then what the motion
+does not show stays where the description has it, and a fit's prior is centred on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import kinematics
+from discover.identification.drive_terms import DriveTerm
+from discover.identification.samples import Samples
+from discover.laws.extensions.terms import forces, without_joint_terms
+from discover.laws.rigid_body.consistency import typical_units
+from kinematics import Robot
+from kinematics.algorithms.base_parameters import BaseParameters
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bodies:
+    """The description's bodies and their base parameters.
+
+    matrix (k, 10 nb): base parameters β = matrix @ pi; described (k,) the description's;
+    spread (k, k): covariance of β where each body's ten numbers are uncertain by a typical body.
+    """
+
+    robot: Robot
+    base: BaseParameters
+    matrix: Array
+    described: Array
+    spread: Array
+
+    @classmethod
+    def of(cls, robot: Robot) -> Bodies:
+        """Of a description, without its joint terms."""
+        bare = without_joint_terms(robot).to(dtype=torch.float64)
+        base = kinematics.base_parameters(bare)
+        matrix = base.matrix.numpy()
+        pi = bare.pi.reshape(-1, 10)
+        units = typical_units(pi.numpy())
+        scaled = matrix * units
+        return cls(
+            robot=bare,
+            base=base,
+            matrix=matrix,
+            described=matrix @ pi.flatten().numpy(),
+            spread=scaled @ scaled.T,
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of base parameters."""
+        return len(self.described)
+
+    def columns(self, samples: Samples) -> Array:
+        """The base regressor (N, nv, k)."""
+        Y = kinematics.regressor(self.robot, samples.q, samples.v, samples.a)
+        return np.ascontiguousarray(Y[..., list(self.base.independent)].numpy())
+
+    def moved_to(self, beta: Array) -> Robot:
+        """Bodies with these base parameters, closest to the description in units of a typical
+        body. They need not be possible."""
+        pi = self.robot.pi.reshape(-1, 10)
+        units = typical_units(pi.numpy())
+        scaled = self.matrix * units
+        step = units * (np.linalg.pinv(scaled) @ (beta - self.described))
+        return self.robot.replace(pi=pi + torch.from_numpy(step).reshape(-1, 10))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """Columns of the bodies, then of the terms, at the samples.
+
+    X (N, nv, p); y (N, nv) joint forces less those of the description's bodies; `groups` gives the
+    columns of each candidate.
+    """
+
+    X: Array
+    y: Array
+    bodies: int
+    terms: tuple[DriveTerm, ...]
+    groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def body_columns(self) -> list[int]:
+        """The columns of the base parameters."""
+        return list(range(self.bodies))
+
+    def predicted(self, columns: Sequence[int], theta: Array) -> Array:
+        """Joint forces beside those of the description's bodies (N, nv)."""
+        return self.X[:, :, list(columns)] @ theta
+
+
+def assemble(
+    samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm], loaded_by: Robot
+) -> Design:
+    """The columns at the samples; loads are those of the bodies `loaded_by`."""
+    base = bodies.columns(samples)
+    flat = [term for drive in terms for term in drive.terms]
+    others = forces(flat, samples.q, samples.v, samples.a, samples.tau, loaded_by).numpy()
+    groups, at = [], base.shape[2]
+    for drive in terms:
+        groups.append(tuple(range(at, at + len(drive.terms))))
+        at += len(drive.terms)
+    return Design(
+        X=np.concatenate([base, others], axis=2),
+        y=samples.tau.numpy() - base @ bodies.described,
+        bodies=base.shape[2],
+        terms=tuple(terms),
+        groups=tuple(groups),
+    )
