@@ -167,7 +167,7 @@ class LogLayout(Section):
     offset: float | tuple[float, ...] = 0.0
     delay: float = 0.0
     unwrap: bool = False
-    files: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] | None = None
     separator: str | None = None
     decimal: Literal[".", ","] | None = None
     header: bool | None = None
