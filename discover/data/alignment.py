@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from discover.artifacts import plain
+from discover.data.motions import Motion
 
 if TYPE_CHECKING:
     from kinematics import Robot
@@ -29,17 +30,6 @@ LEAST_ROWS = 50  # shorter trajectories say nothing about a delay
 SMOOTHED_SIGN = 0.05  # rad/s or m/s over which Coulomb friction changes its sign
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Motion:
-    """One trajectory: time (n,) [s], q, v, a, tau (n, nv), smoothed."""
-
-    time: Array
-    q: Array
-    v: Array
-    a: Array
-    tau: Array
 
 
 @dataclass(frozen=True, kw_only=True)

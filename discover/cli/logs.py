@@ -1,0 +1,1 @@
+"""`discover data`: what is in the logs of a machine."""
