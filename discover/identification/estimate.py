@@ -78,7 +78,7 @@ def estimate(
     begin = [k for k, x in enumerate(terms) if x.name in {t.name for t in first}]
     for _ in range(_ROUNDS):
         design = assemble(samples, bodies, terms, now.robot)
-        moments = _moments(samples, bodies, design, now.noise)
+        moments = moments_of(samples, bodies, design, now.noise)
         fold = samples.fold_of_block
         choice = choose(
             moments, design.body_columns, design.groups, fold, begin, _no_double(terms)
@@ -97,7 +97,8 @@ def estimate(
     )  # fmt: skip
 
 
-def _moments(samples: Samples, bodies: Bodies, design: Design, noise: Array) -> Moments:
+def moments_of(samples: Samples, bodies: Bodies, design: Design, noise: Array) -> Moments:
+    """The moments of a design, joints weighted by their noise (nv,) [N·m | N]."""
     prior = np.zeros((design.X.shape[2],) * 2)
     k = design.bodies
     prior[:k, :k] = np.linalg.inv(bodies.spread + 1e-12 * np.trace(bodies.spread) / k * np.eye(k))
@@ -119,7 +120,7 @@ def _fit(
     sigma = design.y.std(axis=0) if noise is None else noise
     sigma = np.maximum(sigma, 1e-9 * max(float(sigma.max()), 1e-300))
     for _ in range(3):
-        moments = _moments(samples, bodies, design, sigma)
+        moments = moments_of(samples, bodies, design, sigma)
         theta = moments.solve(columns)
         residual = design.y - design.predicted(columns, theta)
         sigma = np.sqrt((residual**2 * samples.moving).sum(axis=0) / moving)

@@ -17,18 +17,18 @@ from torch import Tensor
 
 from discover.data.motions import Motion
 from discover.errors import DatasetError
-from discover.judgement.thresholds import threshold, whole
+from discover.judgement import thresholds
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
-_MOST_ROWS = whole("identification.most_rows")
-_BLOCK = threshold("identification.block")
-_LEAST_BLOCKS = whole("identification.least_blocks")
-_FOLDS = whole("identification.folds")
-_REST_NOISE = threshold("identification.rest_noise")
-_REST_SHARE = threshold("identification.rest_share")
-_LOGS_AS_FOLDS = whole("identification.logs_as_folds")
+_MOST_ROWS = thresholds.whole("identification.most_rows")
+_BLOCK = thresholds.threshold("identification.block")
+_LEAST_BLOCKS = thresholds.whole("identification.least_blocks")
+_FOLDS = thresholds.whole("identification.folds")
+_REST_NOISE = thresholds.threshold("identification.rest_noise")
+_REST_SHARE = thresholds.threshold("identification.rest_share")
+_LOGS_AS_FOLDS = thresholds.whole("identification.logs_as_folds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +93,16 @@ def rest_speed(motions: Sequence[Motion]) -> Array:
 
 
 def gather(
-    motions: Sequence[Motion], rest: Array | None = None, *, every: int | None = None
+    motions: Sequence[Motion], rest: Array | None = None, *, whole: bool = False
 ) -> Samples:
-    """Join motions. Of a long recording each n-th row is kept (`every`, or what leaves about 6000),
-    which loses little: rows closer than a window of the filter are hardly new. rest (nv,) are the
-    speeds below which joints are taken to rest.
+    """Join motions. Of a long recording each n-th row is kept, about 6000 in all, which loses
+    little: rows closer than a window of the filter are hardly new; with `whole` all of them. rest
+    (nv,) are the speeds below which joints are taken to rest.
 
     Raises DatasetError where there are too few rows to hold some out.
     """
     total = sum(len(m.time) for m in motions)
-    step = every or max(1, round(total / _MOST_ROWS))
+    step = 1 if whole else max(1, round(total / _MOST_ROWS))
     parts = [np.arange(0, len(m.time), step) for m in motions]
     duration = sum(float(m.time[-1] - m.time[0]) for m in motions if len(m.time))
     length = min(_BLOCK, duration / _LEAST_BLOCKS)
@@ -116,7 +116,7 @@ def gather(
         begin += pieces
     block = np.unique(np.concatenate(blocks), return_inverse=True)[1]
     log = np.concatenate([np.full(len(rows), k) for k, rows in enumerate(parts)])
-    if block.max() + 1 < 4:
+    if not whole and block.max() + 1 < 4:
         raise DatasetError(
             f"recordings: expected motion for at least 4 blocks of time, found {len(log)} samples "
             f"in {duration:.3g} s; give longer logs"
