@@ -1,4 +1,4 @@
-"""The command line `discover`: `app` with its commands, and `main`, which turns errors to a line."""
+"""The command line `discover`: `app` with its commands, and `main`, which ends in one line."""
 
 from discover.cli import logs  # noqa: F401  # its command
 from discover.cli.app import INTERRUPTED, app, main

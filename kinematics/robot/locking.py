@@ -18,7 +18,7 @@ from torch import Tensor
 from kinematics.errors import RobotError
 from kinematics.robot import joints
 from kinematics.robot.tree import Robot
-from kinematics.spatial.rotations import matrix_of_quaternion, exp_quaternion
+from kinematics.spatial.rotations import exp_quaternion, matrix_of_quaternion
 from kinematics.spatial.transforms import parameters
 
 _VELOCITY = (
