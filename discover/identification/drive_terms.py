@@ -19,11 +19,21 @@ from typing import Any
 import numpy as np
 import sympy
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
+from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import Term, scalar_coordinates, symbols
 from discover.laws.search.variables import vocabulary
 from kinematics import Robot
 
+Array = NDArray[np.float64]
+
+_MOST_PER_TURN = threshold("identification.most_per_turn")
+_LEAST_TURNS = threshold("identification.least_turns")
+_PEAKS = whole("identification.peaks")
+_CLEAR_PEAK = threshold("identification.clear_peak")
+_NEIGHBOURS = 161  # frequencies, four a resolved one
+_LEAST_ROWS = 100
 STRIBECK = (0.02, 0.05, 0.1, 0.2, 0.5)  # of a joint's root mean square speed: where it has decayed
 
 
@@ -55,7 +65,7 @@ class DriveTerm:
         return tuple(i for i, row in enumerate(self.terms[0].shape) if row != 0)
 
 
-def drive_terms(robot: Robot, speed: NDArray[np.float64]) -> list[DriveTerm]:
+def drive_terms(robot: Robot, speed: Array) -> list[DriveTerm]:
     """All candidates for a robot; `speed` (nv,) is each joint's root mean square speed."""
     joints = scalar_coordinates(robot)
     return [
@@ -70,11 +80,46 @@ def standard(terms: Sequence[DriveTerm]) -> list[DriveTerm]:
     return [x for x in terms if x.kind in kinds and len(x.joints) == 1]
 
 
-def ripple(robot: Robot, j: int, per_turn: float) -> DriveTerm:
-    """A force periodic in a joint's angle, `per_turn` times a turn, in two phases."""
-    q = symbols(robot.nv)["q"][j]
-    argument = sympy.Float(per_turn, 12) * q
-    label = f"ripple {per_turn:.4g} times a turn"
+def ripples(robot: Robot, q: Array, residual: Array, moving: NDArray[np.bool_]) -> list[DriveTerm]:
+    """Forces periodic in a joint's angle: teeth of gears, motors that cog. For hinges.
+
+    At those frequencies of the residual (N, nv) over q (N, nv) whose power stands out of their
+    neighbours' beyond what chance does among some hundred (power of noise is exponential); whether
+    one enters is for held-out data to say."""
+    out = []
+    for joint in robot.independent_joints:
+        j = robot.v_slices[joint].start
+        if robot.kinds[joint] not in ("revolute", "continuous"):
+            continue
+        rows = moving[:, j]
+        angle, left = q[rows, j], residual[rows, j]
+        span = float(np.ptp(angle)) / (2 * np.pi) if rows.sum() > _LEAST_ROWS else 0.0
+        if span < _LEAST_TURNS:
+            continue
+        per_turn = np.arange(max(2.0, 3 / span), _MOST_PER_TURN, 0.25 / span)
+        power = _periodogram(angle, left - left.mean(), per_turn)
+        floor = median_filter(power, min(_NEIGHBOURS, len(power)), mode="nearest") / np.log(2)
+        peaks = [
+            k
+            for k in range(1, len(power) - 1)
+            if power[k - 1] <= power[k] >= power[k + 1] and power[k] > _CLEAR_PEAK * floor[k]
+        ]
+        strongest = sorted(peaks, key=lambda k: -power[k])[:_PEAKS]
+        out += [_ripple(robot, j, float(per_turn[k])) for k in strongest]
+    return out
+
+
+def _periodogram(angle: Array, left: Array, per_turn: Array) -> Array:
+    power = np.empty(len(per_turn))
+    for k in range(0, len(per_turn), 64):
+        waves = np.exp(1j * np.outer(per_turn[k : k + 64], angle))
+        power[k : k + 64] = np.abs(waves @ left) ** 2
+    return power
+
+
+def _ripple(robot: Robot, j: int, per_turn: float) -> DriveTerm:
+    argument = sympy.Float(per_turn, 6) * symbols(robot.nv)["q"][j]
+    label = f"ripple {per_turn:.3g} times a turn"
     return DriveTerm(
         kind="ripple",
         terms=tuple(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discover.identification.design import Bodies, Design, assemble
-from discover.identification.drive_terms import DriveTerm, standard
+from discover.identification.drive_terms import DriveTerm, ripples, standard
 from discover.identification.moments import Moments
 from discover.identification.samples import Samples
 from discover.identification.selection import choose, prior_strength
@@ -77,6 +77,12 @@ def estimate(
     terms = list(candidates)
     begin = [k for k, x in enumerate(terms) if x.name in {t.name for t in first}]
     for _ in range(_ROUNDS):
+        if samples.q.shape == samples.v.shape:
+            known = {x.name for x in now.terms}
+            left = ripples(bodies.robot, samples.q.numpy(), now.residual(), samples.moving)
+            old = [x for x in now.terms if x.kind == "ripple"]
+            terms = [*candidates, *old, *(x for x in left if x.name not in known)]
+            begin = [k for k, x in enumerate(terms) if x.name in known]
         design = assemble(samples, bodies, terms, now.robot)
         moments = moments_of(samples, bodies, design, now.noise)
         fold = samples.fold_of_block
@@ -85,7 +91,7 @@ def estimate(
         )
         kept = _possible_signs(moments, design, choice.groups)
         now = _fit(samples, bodies, [terms[g] for g in kept], now.robot, now.noise, range(len(kept)))
-        begin = list(kept)
+        begin = list(range(len(now.terms)))
     columns = list(now.columns)
     factor, held_out = prior_strength(
         now.moments, now.design.body_columns, columns, samples.fold_of_block

@@ -121,7 +121,9 @@ def identify(
         seconds=time.monotonic() - begin,
         seed=seed,
         law_record=_law(found, possible, robot).to_dict(),
-        traces=_traces(unseen, robot.independent_names, predictions[1]),
+        traces=_traces(
+            unseen, robot.independent_names, predictions[1], _load(unseen, possible)
+        ),
     )
 
 
@@ -256,7 +258,7 @@ def _friction(
                     name=term.name,
                     kind=drive.kind,
                     joints=tuple(names[j] for j in drive.joints),
-                    formula=sympy.sstr(term.shape[term.joint]),
+                    formula=sympy.sstr(sympy.N(term.shape[term.joint], 4)),
                     value=float(possible.coefficients[n]),
                     error=float(errors[n]),
                 )
@@ -297,7 +299,7 @@ def _in_words(possible: PossibleBodies) -> str:
 
 
 def _traces(
-    unseen: Samples, joints: Sequence[str], predictions: dict[str, Array]
+    unseen: Samples, joints: Sequence[str], predictions: dict[str, Array], load: Array
 ) -> dict[str, Any]:
     """What the figures are drawn from: torque, velocity and predictions of the held-out logs."""
     out: dict[str, Any] = {}
@@ -311,6 +313,7 @@ def _traces(
             "tau": unseen.tau[rows].T.tolist(),
             "least squares": predictions["least squares"][rows].T.tolist(),
             "identified": predictions["identified"][rows].T.tolist(),
+            "bodies": load[rows].T.tolist(),
             "joints": list(joints),
         }
     return out

@@ -132,7 +132,7 @@ class Identification(Stored):
         write_json(directory / RECORD, self.to_dict())
         _write_robots(self.robot, directory)
         if report:
-            from discover.report.identification import write
+            from discover.report.recorded.identification import write
 
             write(self.to_dict(), directory)
         return directory
