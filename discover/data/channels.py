@@ -58,12 +58,12 @@ def read_channels(label: Path, parts: Mapping[str, Path], layout: LogLayout) -> 
         tables[part], digest = _table(path, layout, [str(c) for c in wanted[part]])
         digests.append(digest)
         notes += [f"{part}: {x}" if part else x for x in tables[part].notes]
-    clocks = {part: _clock(parts[part], part, tables[part], layout) for part in parts}
     values: dict[Column, Array] = {}
     homes: dict[Column, str] = {}
     for column in columns_of(layout):
         homes[column] = _home(column, parts)
         values[column] = _values(column, homes[column], parts, tables)
+    clocks = {part: _clock(parts[part], part, tables[part], layout) for part in parts}
     first = homes[next(iter(values))]
     time, values, more = _on_one_clock(label, parts, layout, first, clocks, values, homes)
     _check_times(label, layout, time)
@@ -161,7 +161,7 @@ def _values(
     try:
         computed = evaluate(column, held)
     except (ValueError, TypeError) as error:
-        raise DatasetError(f"recording.columns: {error}") from error
+        raise DatasetError(f"recording.columns: {column!r} has no value: {error}") from error
     if computed.ndim == 0:
         lengths = [len(x) for x in table.columns.values()]
         computed = np.full(max(lengths, default=0), float(computed))

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from discover.errors import DatasetError
+
 Array = NDArray[np.float64]
 _QUOTED = re.compile(r"`([^`]+)`")
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
@@ -34,7 +36,7 @@ def is_formula(column: str) -> bool:
 
 
 def names_in(formula: str) -> list[str]:
-    """The columns and scalars that a formula needs, in its order. Raises ValueError."""
+    """The columns and scalars that a formula needs, in its order. Raises DatasetError."""
     tree, quoted = _parsed(formula)
     found = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id not in _FUNCTIONS]
     return list(dict.fromkeys(quoted.get(name, name) for name in found))
@@ -42,7 +44,7 @@ def names_in(formula: str) -> list[str]:
 
 def evaluate(formula: str, values: Mapping[str, Array | float]) -> Array:
     """The computed column; values has every name of `names_in`. Names that are no words stand
-    between backticks. Raises ValueError where it is no arithmetic."""
+    between backticks. Raises DatasetError where it is no arithmetic."""
     tree, quoted = _parsed(formula)
     with np.errstate(all="ignore"):  # what is not finite is refused later, with its row
         return np.asarray(_value(tree.body, values, quoted), dtype=float)
@@ -59,9 +61,9 @@ def _parsed(formula: str) -> tuple[ast.Expression, dict[str, str]]:
     try:
         return ast.parse(text.strip(), mode="eval"), quoted
     except (SyntaxError, RecursionError, MemoryError) as error:
-        raise ValueError(
-            f"expected arithmetic of columns, found {formula!r}; put names that are no words "
-            "between backticks"
+        raise DatasetError(
+            f"recording.columns: expected arithmetic of columns, found {formula!r}; put names that "
+            "are no words between backticks"
         ) from error
 
 
@@ -79,7 +81,7 @@ def _value(node: ast.AST, values: Mapping[str, Any], quoted: Mapping[str, str]) 
     if isinstance(called, ast.Name) and called.id in _FUNCTIONS:
         assert isinstance(node, ast.Call)
         return _FUNCTIONS[called.id](*(_value(x, values, quoted) for x in node.args))
-    raise ValueError(
-        f"expected arithmetic with {', '.join(_FUNCTIONS)}, found {ast.unparse(node)!r}; compute "
-        "that column before"
+    raise DatasetError(
+        f"recording.columns: expected arithmetic with {', '.join(_FUNCTIONS)}, found "
+        f"{ast.unparse(node)!r}; compute that column before"
     )

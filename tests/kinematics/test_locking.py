@@ -117,7 +117,7 @@ def test_a_robot_keeps_a_joint():
 
 def test_gravity_on_a_wall_is_that_of_the_turned_robot():
     robot = kinematics.load("panda", gravity=[9.81, 0.0, 0.0])
-    turn = torch.tensor([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]], dtype=torch.float64)
+    turn = torch.tensor([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]], dtype=torch.float64)
     upright = kinematics.load("panda")
     turned = upright.replace(
         tree_rotation=torch.cat(

@@ -72,6 +72,7 @@ def of_arrays(
 
 def missing(name: str, names: Sequence[str]) -> str:
     """What to say of a column that is not among the names."""
+    names = [x for x in names if not x.isdecimal()] or list(names)  # numbers are second names
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"no column {name!r}; did you mean {near[0]!r}?"

@@ -40,9 +40,6 @@ def read_csv(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
         header = not _are_numbers(lines[0])
     separator = dialect.separator or _separator(lines, names, header)
     options: dict[str, Any] = {"skipinitialspace": True, "sep": separator, "skiprows": comments[0]}
-    options |= (
-        {"float_precision": "round_trip"} if len(separator) == 1 or separator == r"\s+" else {}
-    )
     given = None
     if not header:
         options["header"] = None

@@ -65,8 +65,8 @@ def page(survey: Survey) -> str:
             lines.append(f"- beside the columns: {held}")
         lines += ["", f"![Course of {log.name}](figures/log_{k + 1}.png)", ""]
     lines += [
-        "Noise is the standard deviation of what the filter takes out of a sample; vibrations slower "
-        "than its window are not in it. Velocities and accelerations are those of the filter.",
+        "Noise is the standard deviation of what the filter takes out of a sample; vibrations "
+        "slower than its window are not in it. Velocities and accelerations are the filter's.",
         "",
     ]
     return "\n".join(lines)
