@@ -59,20 +59,20 @@ def given_delay(seconds: float) -> Delay:
     return Delay(delay=seconds, found=seconds, lags=np.array([seconds]), errors=np.ones(1))
 
 
-def find_delay(motions: Sequence[Motion], robot: Robot) -> Delay:
-    """Of all the logs together; motions as recorded."""
+def find_delay(motions: Sequence[Motion], robot: Robot, window: float) -> Delay:
+    """Of all the logs together; motions as recorded, smoothed over a `window` [s]."""
     rest = rest_speed(motions)
     bodies = Bodies.of(robot.replace(friction_speed=float(np.median(rest)) / 2))
     shortest = min(float(m.time[-1] - m.time[0]) for m in motions)
     lags = np.linspace(-1, 1, 2 * _LAGS + 1) * min(_WIDEST, shortest / 8)
-    samples = gather([_inside(m, lags[-1], 0.0) for m in motions], rest)
+    samples = gather([_inside(m, lags[-1], 0.0) for m in motions], rest, window)
     terms = standard(drive_terms(bodies.robot, samples.v.pow(2).mean(0).sqrt().numpy()))
     fit = estimate(samples, bodies, terms, select=False)
     columns, fold = list(fit.columns), samples.fold_of_block
     described = samples.tau.numpy() - fit.design.y
 
     def held_out(lag: float) -> Array:
-        shifted = gather([_inside(m, lags[-1], lag) for m in motions], rest)
+        shifted = gather([_inside(m, lags[-1], lag) for m in motions], rest, window)
         design = replace(fit.design, y=shifted.tau.numpy() - described)
         return moments_of(samples, bodies, design, fit.noise).held_out(columns, fold)
 
@@ -83,7 +83,7 @@ def find_delay(motions: Sequence[Motion], robot: Robot) -> Delay:
         errors.setdefault(float(lag), held_out(float(lag)))
     found = min(errors, key=lambda lag: float(errors[lag].mean()))
     as_recorded = errors[min(errors, key=abs)]
-    helps = abs(found) < lags[-1] * (1 - 1e-9) and better(as_recorded, errors[found])
+    helps = abs(found) < lags[-1] * (1 - 1e-9) and better(as_recorded, errors[found], 1.0)
     tried = np.array(sorted(errors))
     return Delay(
         delay=found if helps else 0.0,

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 import kinematics
 from discover.identification.drive_terms import DriveTerm
 from discover.identification.samples import Samples
-from discover.laws.extensions.terms import forces, without_joint_terms
+from discover.laws.extensions.terms import Term, forces, without_joint_terms
 from discover.laws.rigid_body.consistency import typical_units
+from discover.laws.search.variables import Mechanics, needs_mechanics
 from kinematics import Robot
 from kinematics.algorithms.base_parameters import BaseParameters
 
 Array = NDArray[np.float64]
+_NODES, _ORDER = 21, 3  # of the filter's window; the order of its polynomial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +106,7 @@ def assemble(
 ) -> Design:
     """The columns at the samples; loads are those of the bodies `loaded_by`."""
     base = bodies.columns(samples)
-    flat = [term for drive in terms for term in drive.terms]
-    others = forces(flat, samples.q, samples.v, samples.a, samples.tau, loaded_by).numpy()
+    others = _smoothed(samples, [term for drive in terms for term in drive.terms], loaded_by)
     groups, at = [], base.shape[2]
     for drive in terms:
         groups.append(tuple(range(at, at + len(drive.terms))))
@@ -117,3 +118,24 @@ def assemble(
         terms=tuple(terms),
         groups=tuple(groups),
     )
+
+
+def _smoothed(samples: Samples, terms: Sequence[Term], loaded_by: Robot) -> Array:
+    """The columns (N, nv, p) of terms after the filter that the joint forces went through.
+
+    Friction steps where a joint reverses, and the filter rounds that step off in the joint forces.
+    Within its window a motion is a low polynomial, so the window is run through from the middle:
+    q + v t + a t²/2, v + a t, the filter's own weights. Loads change little in it, and are kept.
+    """
+    names = {name for term in terms for name in term.names}
+    q, v, a, tau = samples.q, samples.v, samples.a, samples.tau
+    mechanics = Mechanics.of(loaded_by, q, v, names) if needs_mechanics(names) else None
+    if not samples.window:
+        return forces(terms, q, v, a, tau, loaded_by, mechanics).numpy()
+    times = np.linspace(-0.5, 0.5, _NODES) * samples.window
+    weights = np.linalg.pinv((times[:, None] / samples.window) ** np.arange(_ORDER + 1))[0]
+    total = np.zeros((*v.shape, len(terms)))
+    for t, weight in zip(times.tolist(), weights.tolist(), strict=True):
+        moved = (q + v * t + a * (t * t / 2), v + a * t)
+        total += weight * forces(terms, *moved, a, tau, loaded_by, mechanics).numpy()
+    return total

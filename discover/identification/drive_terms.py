@@ -80,6 +80,13 @@ def standard(terms: Sequence[DriveTerm]) -> list[DriveTerm]:
     return [x for x in terms if x.kind in kinds and len(x.joints) == 1]
 
 
+def every_drive_has(term: DriveTerm) -> bool:
+    """Whether physics puts the term into every joint: friction and rotor. They are in every fit
+    (left out, they would bend what is fitted beside them); data decide on the others."""
+    kinds = ("viscous friction", "Coulomb friction", "rotor inertia")
+    return len(term.joints) == 1 and term.kind in kinds
+
+
 def ripples(robot: Robot, q: Array, residual: Array, moving: NDArray[np.bool_]) -> list[DriveTerm]:
     """Forces periodic in a joint's angle: teeth of gears, motors that cog. For hinges.
 

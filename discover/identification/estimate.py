@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from discover.identification.design import Bodies, Design, assemble
-from discover.identification.drive_terms import DriveTerm, ripples, standard
+from discover.identification.drive_terms import DriveTerm, every_drive_has, ripples, standard
 from discover.identification.moments import Moments
 from discover.identification.samples import Samples
 from discover.identification.selection import choose, prior_strength
@@ -67,6 +67,7 @@ def estimate(
     Loads of load-dependent terms are those of the bodies of the round before, beginning with those
     of the standard terms.
     """
+    candidates = _apart(samples, bodies, candidates)
     unloaded = [x for x in candidates if not x.loaded]
     first = standard(unloaded) if select else unloaded
     now = _fit(samples, bodies, first, bodies.robot, None, range(len(first)))
@@ -86,29 +87,47 @@ def estimate(
         design = assemble(samples, bodies, terms, now.robot)
         moments = moments_of(samples, bodies, design, now.noise)
         fold = samples.fold_of_block
+        kept = [g for g in begin if every_drive_has(terms[g])]
         choice = choose(
-            moments, design.body_columns, design.groups, fold, begin, _no_double(terms)
+            moments, design.body_columns, design.groups, fold, begin, kept, _no_double(terms)
         )
         kept = _possible_signs(moments, design, choice.groups)
         now = _fit(samples, bodies, [terms[g] for g in kept], now.robot, now.noise, range(len(kept)))
         begin = list(range(len(now.terms)))
-    columns = list(now.columns)
-    factor, held_out = prior_strength(
-        now.moments, now.design.body_columns, columns, samples.fold_of_block
+    return now
+
+
+def held(fit: Estimate, samples: Samples) -> Estimate:
+    """The fit with the description's bodies held on to as strongly as held-out time asks for."""
+    columns, bodies = list(fit.columns), fit.design.body_columns
+    factor, held_out = prior_strength(fit.moments, bodies, columns, samples.fold_of_block)
+    moments = fit.moments.with_prior(factor, bodies)
+    return replace(
+        fit, moments=moments, theta=moments.solve(columns), prior=factor, held_out=held_out
     )
-    moments = now.moments.with_prior(factor, now.design.body_columns)
-    return Estimate(
-        bodies=bodies, design=now.design, moments=moments, terms=now.terms, columns=now.columns,
-        theta=moments.solve(columns), noise=now.noise, prior=factor, held_out=held_out,
-    )  # fmt: skip
 
 
-def moments_of(samples: Samples, bodies: Bodies, design: Design, noise: Array) -> Moments:
-    """The moments of a design, joints weighted by their noise (nv,) [N·m | N]."""
+def instrumented(fit: Estimate, samples: Samples, twins: tuple[Samples, Samples]) -> Estimate:
+    """The same columns fitted with moments across two measurements of the motion."""
+    loaded_by = fit.robot
+    designs = [assemble(s, fit.bodies, fit.terms, loaded_by).X for s in twins]
+    moments = moments_of(samples, fit.bodies, fit.design, fit.noise, (designs[0], designs[1]))
+    return replace(fit, moments=moments, theta=moments.solve(list(fit.columns)))
+
+
+def moments_of(
+    samples: Samples,
+    bodies: Bodies,
+    design: Design,
+    noise: Array,
+    twins: tuple[Array, Array] | None = None,
+) -> Moments:
+    """The moments of a design, joints weighted by their noise (nv,) [N·m | N]; with `twins` across
+    the columns of two independent measurements."""
     prior = np.zeros((design.X.shape[2],) * 2)
     k = design.bodies
     prior[:k, :k] = np.linalg.inv(bodies.spread + 1e-12 * np.trace(bodies.spread) / k * np.eye(k))
-    return Moments.of(design.X, design.y, samples.moving / noise, samples.block, prior)
+    return Moments.of(design.X, design.y, samples.moving / noise, samples.block, prior, twins)
 
 
 def _fit(
@@ -135,6 +154,25 @@ def _fit(
         bodies=bodies, design=design, moments=moments, terms=tuple(terms), columns=tuple(columns),
         theta=theta, noise=sigma, prior=1.0, held_out=moments.held_out(columns, samples.fold_of_block),
     )  # fmt: skip
+
+
+def _apart(
+    samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm]
+) -> list[DriveTerm]:
+    """The terms whose force no bodies have: the rotor of a joint on the base has, for one."""
+    rotors = [x for x in terms if x.kind == "rotor inertia"]
+    few = samples.rows(np.arange(0, len(samples), max(1, len(samples) // 500)))
+    design = assemble(few, bodies, rotors, bodies.robot)
+    X = design.X.reshape(-1, design.X.shape[2])
+    base = X[:, : design.bodies]
+    size = np.maximum(np.linalg.norm(base, axis=0), 1e-300)
+    same = set()
+    for rotor, (column,) in zip(rotors, design.groups, strict=True):
+        x = X[:, column]
+        left = x - base / size @ np.linalg.lstsq(base / size, x, rcond=1e-9)[0]
+        if np.linalg.norm(left) < 1e-6 * np.linalg.norm(x):
+            same.add(rotor.name)
+    return [x for x in terms if x.name not in same]
 
 
 def _no_double(terms: Sequence[DriveTerm]) -> Callable[[int, Sequence[int]], bool]:

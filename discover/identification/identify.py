@@ -26,8 +26,9 @@ from discover.identification.delay import Delay, find_delay, given_delay
 from discover.identification.design import Bodies, assemble
 from discover.identification.drive_terms import drive_terms, standard
 from discover.identification.errors import JointErrors, joint_errors
-from discover.identification.estimate import Estimate, estimate
+from discover.identification.estimate import Estimate, estimate, held, instrumented
 from discover.identification.excitation import excitation
+from discover.identification.instruments import halves
 from discover.identification.possible_bodies import PossibleBodies, possible_bodies
 from discover.identification.result import DriveParameter, Identification, Parameter
 from discover.identification.samples import Samples, gather, rest_speed
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _KEPT = threshold("identification.kept_out")
+_REPEATED = threshold("identification.repeated")
 _SHOWN = threshold("identification.shown")
 _TRACE = 1500  # rows a log in the figures
 
@@ -58,6 +60,7 @@ def identify(
     smoothing: SmoothingChoice | None = None,
     delay: float | None = None,
     select: bool = True,
+    instruments: bool = True,
     seed: int = 0,
     progress: Show = None,
 ) -> Identification:
@@ -72,6 +75,8 @@ def identify(
     delay       of the joint forces behind the motion [s; estimated, and taken out where that helps]
     select      choose the terms of the drives by held-out logs; False: viscous and Coulomb
                 friction, offset and rotor of every joint
+    instruments take noise in positions into account by instrumental variables, where neighbouring
+                samples are measurements of their own
     progress    see `discover.examine`
 
     Raises DatasetError, in one line, for logs that do not fit.
@@ -87,12 +92,18 @@ def identify(
     fitted, held_out = (motions, others) if kept else _split(motions)
     rest = rest_speed(fitted)
     robot = robot.replace(friction_speed=float(np.median(rest)) / 2)
-    samples, unseen = gather(fitted, rest), gather(held_out, rest, whole=True)
+    samples, unseen = gather(fitted, rest, chosen.window_s), gather(
+        held_out, rest, chosen.window_s, whole=True
+    )
     stage("the drives")
     bodies = Bodies.of(robot)
     terms = drive_terms(bodies.robot, samples.v.pow(2).mean(0).sqrt().numpy())
     plain = estimate(samples, bodies, standard(terms), select=False)
     found = estimate(samples, bodies, terms) if select else plain
+    twice = _twice(train, fitted, late, chosen, robot, rest) if instruments else None
+    if twice is not None:
+        found = instrumented(found, samples, twice)
+    found = held(found, samples)
     stage("the bodies")
     possible = possible_bodies(found)
     stage("the standard errors")
@@ -162,10 +173,30 @@ def _without_delay(
 ) -> tuple[list[Motion], Delay]:
     """The motions with the delay of their joint forces taken out, where that helps."""
     motions = [smooth(log, chosen, robot) for log in logs]
-    late = find_delay(motions, robot) if given is None else given_delay(given)
+    late = find_delay(motions, robot, chosen.window_s) if given is None else given_delay(given)
     if late.delay:
         motions = [smooth(shifted(log, late.delay), chosen, robot) for log in logs]
     return motions, late
+
+
+def _twice(
+    logs: Sequence[Log],
+    motions: Sequence[Motion],
+    late: Delay,
+    chosen: SmoothingChoice,
+    robot: Robot,
+    rest: Array,
+) -> tuple[Samples, Samples] | None:
+    """The samples of these motions measured twice, from even and from odd samples of the logs; None
+    where the samples repeat, so that halves share their noise."""
+    moved = [shifted(log, late.delay) if late.delay else log for log in logs]
+    pairs = []
+    for log, motion in zip(moved, motions, strict=True):
+        if np.mean(np.all(np.diff(log.q, axis=0) == 0, axis=1)) > _REPEATED:
+            return None
+        pairs.append(halves(log, motion, chosen, robot))
+    one, two = (gather([pair[k] for pair in pairs], rest, chosen.window_s) for k in (0, 1))
+    return one, two
 
 
 def _split(motions: Sequence[Motion]) -> tuple[list[Motion], list[Motion]]:

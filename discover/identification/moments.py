@@ -37,9 +37,18 @@ class Moments:
     _folds: dict[bytes, Any] = field(default_factory=dict, repr=False, init=False, compare=False)
 
     @classmethod
-    def of(cls, X: Array, y: Array, weight: Array, block: Numbers, prior: Array) -> Moments:
+    def of(
+        cls,
+        X: Array,
+        y: Array,
+        weight: Array,
+        block: Numbers,
+        prior: Array,
+        twins: tuple[Array, Array] | None = None,
+    ) -> Moments:
         """X (N, n, p) and y (N, n) with weights (n,) or (N, n), one over a standard deviation;
-        `prior` (p, p) in the units of the columns."""
+        `prior` (p, p) in the units of the columns. With `twins`, two designs like X whose errors
+        are independent, moments are taken across them (see instruments.py)."""
         w = np.broadcast_to(weight, y.shape)
         blocks = int(block.max()) + 1
         p = X.shape[2]
@@ -50,6 +59,9 @@ class Moments:
             x = (X[rows] * w[rows, :, None]).reshape(-1, p)
             t = (y[rows] * w[rows]).ravel()
             G[b], c[b], yy[b] = x.T @ x, x.T @ t, t @ t
+            if twins is not None:
+                one, two = ((z[rows] * w[rows, :, None]).reshape(-1, p) for z in twins)
+                G[b], c[b] = (one.T @ two + two.T @ one) / 2, (one + two).T @ t / 2
             count[b] = np.count_nonzero(w[rows])
         size = np.sqrt(np.maximum(G.sum(0).diagonal(), 1e-300))
         size[size <= 1e-12 * size.max(initial=1e-300)] = np.inf  # a column that never acts

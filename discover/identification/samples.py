@@ -39,6 +39,7 @@ class Samples:
     (N,) indexes `names`; block (N,) numbers pieces of about a second; fold (N,) is the group of
     blocks with which a row is left out of a fit. moving (N, nv) is false where a joint rests: there
     friction may be anything up to its limit, so that row says nothing about this joint's drive.
+    window [s] is that of the filter through which the joint forces went.
     """
 
     names: tuple[str, ...]
@@ -51,6 +52,7 @@ class Samples:
     block: Numbers
     fold: Numbers
     moving: NDArray[np.bool_]
+    window: float
 
     def __len__(self) -> int:
         return len(self.time)
@@ -80,7 +82,7 @@ class Samples:
         pick = torch.from_numpy(chosen)
         states = {key: getattr(self, key)[pick] for key in ("q", "v", "a", "tau")}
         labels = {key: getattr(self, key)[chosen] for key in ("time", "log", "block", "fold", "moving")}
-        return Samples(names=self.names, **states, **labels)
+        return Samples(names=self.names, window=self.window, **states, **labels)
 
 
 def rest_speed(motions: Sequence[Motion]) -> Array:
@@ -93,11 +95,15 @@ def rest_speed(motions: Sequence[Motion]) -> Array:
 
 
 def gather(
-    motions: Sequence[Motion], rest: Array | None = None, *, whole: bool = False
+    motions: Sequence[Motion],
+    rest: Array | None = None,
+    window: float = 0.0,
+    *,
+    whole: bool = False,
 ) -> Samples:
     """Join motions. Of a long recording each n-th row is kept, about 6000 in all, which loses
     little: rows closer than a window of the filter are hardly new; with `whole` all of them. rest
-    (nv,) are the speeds below which joints are taken to rest.
+    (nv,) are the speeds below which joints are taken to rest, `window` [s] is that of the filter.
 
     Raises DatasetError where there are too few rows to hold some out.
     """
@@ -127,10 +133,13 @@ def gather(
         return torch.from_numpy(np.ascontiguousarray(np.concatenate(values), dtype=np.float64))
 
     v = join("v")
-    moving = np.ones(v.shape, dtype=bool) if rest is None else np.abs(v.numpy()) > rest
+    moving = np.ones(v.shape, dtype=bool)
+    if rest is not None:
+        moving = np.abs(v.numpy()) > rest
     return Samples(
         names=tuple(m.name for m in motions),
         moving=moving,
+        window=window,
         **{key: join(key) for key in ("q", "v", "a", "tau")},
         time=np.concatenate([m.time[rows] for m, rows in zip(motions, parts, strict=True)]),
         log=log,

@@ -32,13 +32,14 @@ class Choice:
     held_out: Array
 
 
-def better(now: Array, then: Array) -> bool:
-    """Whether held-out errors `then` (F,) are lower than `now`, beyond chance and worth a term."""
+def better(now: Array, then: Array, sure: float = _SURE) -> bool:
+    """Whether held-out errors `then` (F,) are lower than `now`, by `sure` standard errors over folds
+    and enough to be worth a term."""
     gain = now - then
     if gain.mean() <= _LEAST_GAIN * now.mean():
         return False
     error = gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else 0.0
-    return bool(gain.mean() > _SURE * error)
+    return bool(gain.mean() > sure * error)
 
 
 def choose(
@@ -47,9 +48,11 @@ def choose(
     groups: Sequence[Sequence[int]],
     fold: Numbers,
     start: Sequence[int] = (),
+    kept: Sequence[int] = (),
     allowed: Callable[[int, Sequence[int]], bool] = lambda group, chosen: True,
 ) -> Choice:
-    """Forward from the groups `start`, then backward; the columns `always` are in every fit.
+    """Forward from the groups `start`, then backward; the columns `always` are in every fit, and
+    of the groups at the start those in `kept` do not leave.
 
     `allowed(group, chosen)` says whether a group may enter beside those chosen.
     """
@@ -70,7 +73,7 @@ def choose(
             break
         chosen.append(open_groups[entering])
         now = errors[:, entering]
-    return _backward(moments, always, groups, fold, chosen)
+    return _backward(moments, always, groups, fold, chosen, kept)
 
 
 def _backward(
@@ -79,13 +82,15 @@ def _backward(
     groups: Sequence[Sequence[int]],
     fold: Numbers,
     chosen: list[int],
+    kept: Sequence[int],
 ) -> Choice:
     """Leave out what does not make the held-out error worse, the most useless first."""
     now = moments.held_out(_columns(always, groups, chosen), fold)
-    while chosen:
+    while any(g not in kept for g in chosen):
         without = {
             g: moments.held_out(_columns(always, groups, [h for h in chosen if h != g]), fold)
             for g in chosen
+            if g not in kept
         }
         least = min(without, key=lambda g: float(without[g].mean()))
         if better(without[least], now):
@@ -99,12 +104,14 @@ def prior_strength(
     moments: Moments, bodies: Sequence[int], columns: Sequence[int], fold: Numbers
 ) -> tuple[float, Array]:
     """How strongly the description's bodies are held on to: the factor on their prior, and the
-    held-out error with it (F,)."""
+    held-out error with it (F,). The weakest that is not worse than the best beyond chance: a prior
+    shrinks what it is not needed for."""
     errors = {
         factor: moments.with_prior(factor, bodies).held_out(columns, fold) for factor in PRIORS
     }
     least = min(errors, key=lambda factor: float(errors[factor].mean()))
-    return least, errors[least]
+    weakest = next(f for f in sorted(errors) if f >= least or not better(errors[f], errors[least], 1.0))
+    return weakest, errors[weakest]
 
 
 def _columns(
