@@ -8,6 +8,7 @@ delay. The description's masses are not used, only its tree and geometry.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -26,6 +27,7 @@ LAGS = 41  # of the grid, evenly on both sides of zero
 WIDEST = 0.06  # s, at first; wider where the best lag is the last
 ALIGNMENT = "time alignment"  # how the result begins among the steps of the processing
 MOST_ROWS = 1500  # of each trajectory
+PIECES = 5  # of a single trajectory
 LEAST_ROWS = 50  # shorter trajectories say nothing about a delay
 
 Array = NDArray[np.float64]
@@ -90,9 +92,11 @@ class Alignment:
 def align(robot: Robot, motions: Sequence[Motion], widest: float | None = None) -> Alignment:
     """Estimate delay and offsets of the torques, each trajectory by itself, then together.
 
-    No lag is tried beyond `widest` [s] or a quarter of the shortest trajectory. Left out, it is
-    60 ms, and twice as much as long as the last lag fits best.
+    A single trajectory is cut into pieces. No lag is tried beyond `widest` [s] or a quarter of the
+    shortest trajectory. Left out, it is 60 ms, and twice as much as long as the last lag fits best.
     """
+    if len(motions) == 1:
+        motions = _pieces(motions[0])
     longest = min((motion.time[-1] - motion.time[0]) / 4 for motion in motions)
     if widest is not None:
         return _aligned(robot, motions, min(widest, longest))
@@ -102,6 +106,19 @@ def align(robot: Robot, motions: Sequence[Motion], widest: float | None = None) 
         widest = min(2 * widest, longest)
         found = _aligned(robot, motions, widest)
     return found
+
+
+def _pieces(motion: Motion) -> list[Motion]:
+    """A single trajectory in pieces of time, so that its delay has an error; whole if short."""
+    count = min(PIECES, len(motion.time) // (4 * LEAST_ROWS))
+    if count < 2:
+        return [motion]
+    edges = np.linspace(0, len(motion.time), count + 1).astype(int)
+    arrays = {k: getattr(motion, k) for k in ("time", "q", "v", "a", "tau")}
+    return [
+        Motion(name=motion.name, **{k: x[low:high] for k, x in arrays.items()})
+        for low, high in itertools.pairwise(edges)
+    ]
 
 
 def _aligned(robot: Robot, motions: Sequence[Motion], widest: float) -> Alignment:

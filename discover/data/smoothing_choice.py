@@ -103,9 +103,14 @@ def choose_smoothing(logs: Sequence[Log], robot: Robot | None = None) -> Smoothi
     cost = (share * table / np.maximum(least, 1e-300)).sum(axis=1)
     predictions: dict[float, float] = {}
     if robot is not None and "free" not in robot.kinds and any(np.ptp(x.tau) > 0 for x in logs):
-        errors = prediction_errors(logs, robot, windows, ORDER)
-        cost = np.where(_as_good(errors), cost, np.inf)
-        predictions = dict(zip(windows, errors.mean(axis=1).tolist(), strict=True))
+        ratio = np.array(windows) / windows[int(cost.argmin())]
+        about = threshold("data.windows_about")
+        tried = np.flatnonzero((ratio <= about) & (ratio >= 1 / about))
+        compared = [windows[k] for k in tried]
+        errors = prediction_errors(logs, robot, compared, ORDER)
+        fair = tried[_as_good(errors)]
+        cost[np.setdiff1d(np.arange(len(cost)), fair)] = np.inf
+        predictions = dict(zip(compared, errors.mean(axis=1).tolist(), strict=True))
     return SmoothingChoice(
         window_s=windows[int(cost.argmin())],
         order=ORDER,
@@ -131,10 +136,11 @@ def _windows(logs: Sequence[Log]) -> list[float]:
     shortest = (_SHORTEST - 1) * step
     share = threshold("data.longest_window_share")
     longest = min(threshold("data.longest_window"), share * min(log.duration for log in logs))
-    if longest < shortest:
-        short = min(logs, key=lambda log: log.duration)
+    short = min(logs, key=lambda log: len(log.time))
+    longest = max(longest, shortest)
+    if len(short.time) < 2 * _SHORTEST:
         raise DatasetError(
-            f"recording {short.name}: expected at least {int(_SHORTEST / share)} rows to choose a "
+            f"recording {short.name}: expected at least {2 * _SHORTEST} rows to choose a "
             f"smoothing window, found {len(short.time)}; set one"
         )
     count = 1 + int(np.log(longest / shortest) / np.log(threshold("data.window_ratio")))

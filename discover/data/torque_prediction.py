@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 PIECES = 5  # of a single log
-MOST_ROWS = 3000  # of all logs together
+MOST_ROWS = 2000  # of all logs together
 SMOOTHED_SIGN = 0.05  # rad/s or m/s over which Coulomb friction changes its sign
 _RIDGE = 1e-9  # of the mean square of the columns: base parameters are fewer than parameters
 _AT_A_TIME = 256
