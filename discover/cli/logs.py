@@ -38,9 +38,12 @@ def data(
     """Say what is in logs: rates, gaps, noise, saturation, delays, coverage."""
     from discover.data.reading import read_logs
     from discover.data.survey import survey
+    from discover.errors import RecipeError
     from discover.report.recorded import logs as pages
 
     body = None
+    if robot is None and (lock or root):
+        raise RecipeError("expected --robot beside --lock and --root, found none; name the robot")
     if robot is not None:
         import kinematics
 

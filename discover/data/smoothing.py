@@ -49,7 +49,7 @@ def savitzky_golay(time: Array, signal: Array, window: int, order: int) -> Smoot
     coefficients = np.zeros((windows, 3, signal.shape[1]))
     spread = np.zeros((windows, 3))  # standard deviation that unit white noise has in each
     own_weight = np.zeros(windows)
-    if _is_even(time):
+    if is_even(time):
         step = (time[-1] - time[0]) / (len(time) - 1)
         weights = window_weights(step * np.arange(window)[None], half, order)[0]
         for p, row in enumerate(weights):
@@ -102,6 +102,7 @@ def window_weights(times: Array, half: int, order: int) -> Array:
     return weights * scale[:, : weights.shape[1], None]
 
 
-def _is_even(time: Array) -> bool:
+def is_even(time: Array) -> bool:
+    """Whether times (N,) have steps that are equal but for rounding."""
     steps = np.diff(time)
     return bool(np.ptp(steps) <= _EVEN * np.median(steps))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kinematics import Robot
 
 Array = NDArray[np.float64]
+_BASE = ("base turn x", "base turn y", "base turn z", "base x", "base y", "base z")
 _COMMON = 0.05  # quantiles between which the usual steps of a clock lie
 
 
@@ -76,7 +77,8 @@ class JointSurvey(Stored):
 @dataclass(frozen=True, kw_only=True)
 class LogSurvey(Stored):
     """A log: its clock, joints, and notes on how it was read; the delay [s] of its joint forces
-    behind the motion, and what that leaves unexplained, where a robot was given."""
+    behind the motion with its standard error, and the share of the forces that it leaves
+    unexplained, where a robot was given."""
 
     name: str
     sha256: str
@@ -86,6 +88,7 @@ class LogSurvey(Stored):
     notes: list[str]
     scalars: dict[str, float | str]
     delay: float | None
+    delay_error: float | None
     unexplained: float | None
 
 
@@ -134,13 +137,20 @@ def survey(logs: Sequence[Log], robot: Robot | None = None) -> tuple[Survey, lis
 def names_of(log: Log, robot: Robot | None) -> list[str]:
     """A name for each velocity coordinate: of its joint, or by number."""
     if robot is None:
-        return [f"joint {k + 1}" for k in range(log.tau.shape[1])]
+        base = list(_BASE) if log.q.shape[1] != log.tau.shape[1] else []
+        return base + [f"joint {k + 1}" for k in range(log.tau.shape[1] - len(base))]
     names = []
     for joint, kind in zip(robot.independent_names, robot.independent_kinds, strict=True):
-        n = robot.v_slice(joint).stop - robot.v_slice(joint).start
-        names += [joint] if n == 1 else [f"{joint}[{k}]" for k in range(n)]
-        assert kind
+        names += list(_BASE) if kind == "free" else [joint]
     return names
+
+
+def position_of(k: int, *, free: bool) -> int:
+    """The coordinate of q that goes with coordinate k of v. A free base has its position and then a
+    quaternion in q, but turns first in v."""
+    if not free:
+        return k
+    return k + 4 if k < 3 else k - 3 if k < 6 else k + 1
 
 
 def _delay(motion: Motion, robot: Robot | None) -> Alignment | None:
@@ -153,7 +163,7 @@ def _log(log: Log, motion: Motion, names: Sequence[str], delay: Alignment | None
     free = log.q.shape[1] - log.tau.shape[1]  # a quaternion has one number more than its turn
     joints = []
     for k, name in enumerate(names):
-        place = k + free if free and k >= 6 else k
+        place = position_of(k, free=bool(free))
         joints.append(_joint(name, log, motion, k, place))
     return LogSurvey(
         name=log.name,
@@ -164,6 +174,7 @@ def _log(log: Log, motion: Motion, names: Sequence[str], delay: Alignment | None
         notes=list(log.notes),
         scalars=dict(log.scalars),
         delay=None if delay is None else delay.delay,
+        delay_error=None if delay is None else delay.delay_error,
         unexplained=None if delay is None else delay.unexplained,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from discover.artifacts import write_json, write_text
 from discover.data.logs import Log
 from discover.data.motions import Motion
-from discover.data.survey import JointSurvey, LogSurvey, Survey
+from discover.data.survey import JointSurvey, LogSurvey, Survey, position_of
 from discover.judgement.thresholds import threshold
 from discover.report.numbers import count, number, seconds
 from discover.report.style import FAINT, LAW, MODEL, MUTED, SERIES, house_style, new_figure, save
@@ -80,7 +81,10 @@ def clocks(survey: Survey) -> list[list[str]]:
         clock = log.clock
         steps = f"{1e3 * clock.least:.3g} … {1e3 * clock.greatest:.3g}"
         gaps = "none" if not clock.gaps else f"{clock.gaps}, ≤ {seconds(clock.longest_gap)}"
-        late = number(None) if log.delay is None else f"{1e3 * log.delay:.1f} ms"
+        late = number(None)
+        if log.delay is not None and log.delay_error is not None:
+            sure = f" ± {1e3 * log.delay_error:.1f}" if math.isfinite(log.delay_error) else ""
+            late = f"{1e3 * log.delay:.1f}{sure} ms"
         rows.append(
             [log.name, f"{clock.samples:,}", f"{clock.duration:.4g} s", f"{1 / clock.step:.5g}",
              f"{1e3 * clock.step:.4g}" + (f" ({steps})" if clock.uneven else ""), gaps, late]
@@ -143,7 +147,7 @@ def coverage(survey: Survey, motions: Sequence[Motion]) -> Figure:
     for k, name in enumerate(names):
         panel = figure.add_subplot(rows, columns, k + 1)
         for motion, colour in zip(motions, _colours(len(motions)), strict=True):
-            place = k + (motion.q.shape[1] - motion.v.shape[1]) * (k >= 6)
+            place = position_of(k, free=motion.q.shape[1] != motion.v.shape[1])
             thin = slice(None, None, max(1, len(motion.time) // _DRAWN))
             panel.plot(motion.q[thin, place], motion.v[thin, k], color=colour, linewidth=0.5)
         panel.set_title(name)
@@ -159,7 +163,7 @@ def course(survey: LogSurvey, log: Log, motion: Motion) -> Figure:
     figure = new_figure(7.6, 1.25 * len(names) + 0.6)
     thin = slice(None, None, max(1, len(log.time) // _DRAWN))
     for k, name in enumerate(names):
-        place = k + (log.q.shape[1] - log.tau.shape[1]) * (k >= 6)
+        place = position_of(k, free=log.q.shape[1] != log.tau.shape[1])
         shown = (
             ("position", log.q[thin, place], motion.q[:, place]),
             ("velocity", None if log.v is None else log.v[thin, k], motion.v[:, k]),
