@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,11 @@ import typer
 from discover.cli.app import app, say
 
 # Nothing else of the project is imported up here, so that `discover --help` answers at once.
+
+
+class TorqueUnit(StrEnum):
+    newton_metres = "N·m"
+    unknown = "unknown"
 
 
 @app.command()
@@ -31,6 +37,10 @@ def identify(
         float | None,
         typer.Option(help="Of the torques behind the motion [s; estimated]."),
     ] = None,
+    torque_unit: Annotated[
+        TorqueUnit,
+        typer.Option(help="'unknown' for currents or volts: the robot's bodies settle the factor."),
+    ] = TorqueUnit.newton_metres,
     lock: Annotated[
         list[str] | None,
         typer.Option(metavar="JOINT=VALUE", help="A joint that was held, and where [rad, m]."),
@@ -52,7 +62,14 @@ def identify(
 
     body = kinematics.load(robot, lock=locked(lock or ()))
     found = discover.identify(
-        logs, body, layout=columns, test=test, delay=delay, select=not plain, seed=seed
+        logs,
+        body,
+        layout=columns,
+        test=test,
+        delay=delay,
+        torque_unit=torque_unit.value,
+        select=not plain,
+        seed=seed,
     )
     say(pages.as_text(found.to_dict()))
     if out is not None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discover.data.motions import Motion
+from discover.data.smoothing_choice import SmoothingChoice
 from discover.identification.design import Bodies
 from discover.identification.drive_terms import drive_terms, standard
 from discover.identification.estimate import estimate, moments_of
@@ -59,20 +60,24 @@ def given_delay(seconds: float) -> Delay:
     return Delay(delay=seconds, found=seconds, lags=np.array([seconds]), errors=np.ones(1))
 
 
-def find_delay(motions: Sequence[Motion], robot: Robot, window: float) -> Delay:
-    """Of all the logs together; motions as recorded, smoothed over a `window` [s]."""
+def find_delay(motions: Sequence[Motion], robot: Robot, chosen: SmoothingChoice) -> Delay:
+    """Of all the logs together; motions as recorded, smoothed as `chosen`."""
     rest = rest_speed(motions)
     bodies = Bodies.of(robot.replace(friction_speed=float(np.median(rest)) / 2))
     shortest = min(float(m.time[-1] - m.time[0]) for m in motions)
     lags = np.linspace(-1, 1, 2 * _LAGS + 1) * min(_WIDEST, shortest / 8)
-    samples = gather([_inside(m, lags[-1], 0.0) for m in motions], rest, window)
+    samples = gather(
+        [_inside(m, lags[-1], 0.0) for m in motions], rest, chosen.window_s, chosen.order
+    )
     terms = standard(drive_terms(bodies.robot, samples.v.pow(2).mean(0).sqrt().numpy()))
     fit = estimate(samples, bodies, terms, select=False)
     columns, fold = list(fit.columns), samples.fold_of_block
     described = samples.tau.numpy() - fit.design.y
 
     def held_out(lag: float) -> Array:
-        shifted = gather([_inside(m, lags[-1], lag) for m in motions], rest, window)
+        shifted = gather(
+            [_inside(m, lags[-1], lag) for m in motions], rest, chosen.window_s, chosen.order
+        )
         design = replace(fit.design, y=shifted.tau.numpy() - described)
         return moments_of(samples, bodies, design, fit.noise).held_out(columns, fold)
 
@@ -81,6 +86,9 @@ def find_delay(motions: Sequence[Motion], robot: Robot, window: float) -> Delay:
     width = float(lags[1] - lags[0])
     for lag in np.linspace(coarse - width, coarse + width, 9)[1:-1]:
         errors.setdefault(float(lag), held_out(float(lag)))
+    tried = np.array(sorted(errors))
+    found = _lowest(tried, np.array([errors[lag].mean() for lag in tried.tolist()]))
+    errors.setdefault(found, held_out(found))
     found = min(errors, key=lambda lag: float(errors[lag].mean()))
     as_recorded = errors[min(errors, key=abs)]
     helps = abs(found) < lags[-1] * (1 - 1e-9) and better(as_recorded, errors[found], 1.0)
@@ -91,6 +99,14 @@ def find_delay(motions: Sequence[Motion], robot: Robot, window: float) -> Delay:
         lags=tried,
         errors=np.sqrt([errors[lag].mean() / as_recorded.mean() for lag in tried]),
     )
+
+
+def _lowest(lags: Array, errors: Array) -> float:
+    """The minimum of a parabola through the lowest point and its neighbours."""
+    k = int(np.clip(errors.argmin(), 1, len(lags) - 2))
+    a, b, _ = np.polyfit(lags[k - 1 : k + 2] - lags[k], errors[k - 1 : k + 2], 2)
+    shift = -b / (2 * a) if a > 0 else 0.0
+    return float(lags[k] + np.clip(shift, lags[k - 1] - lags[k], lags[k + 1] - lags[k]))
 
 
 def _inside(motion: Motion, room: float, lag: float) -> Motion:

@@ -23,7 +23,8 @@ from kinematics import Robot
 from kinematics.algorithms.base_parameters import BaseParameters
 
 Array = NDArray[np.float64]
-_NODES, _ORDER = 21, 3  # of the filter's window; the order of its polynomial
+_BODIES = "bodies"
+_NODES = 15  # of the filter's window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,19 +106,39 @@ def assemble(
     samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm], loaded_by: Robot
 ) -> Design:
     """The columns at the samples; loads are those of the bodies `loaded_by`."""
-    base = bodies.columns(samples)
-    others = _smoothed(samples, [term for drive in terms for term in drive.terms], loaded_by)
+    if _BODIES not in samples.columns:
+        samples.columns[_BODIES] = bodies.columns(samples)
+    base = samples.columns[_BODIES]
+    unloaded = [t for drive in terms if not drive.loaded for t in drive.terms]
+    new = [t for t in unloaded if _key(t, bodies.robot) not in samples.columns]
+    if new:
+        columns = _smoothed(samples, new, bodies.robot)
+        samples.columns.update({_key(t, bodies.robot): columns[:, :, k] for k, t in enumerate(new)})
+    loaded = [t for drive in terms if drive.loaded for t in drive.terms]
+    under_load = (
+        iter(_smoothed(samples, loaded, loaded_by).transpose(2, 0, 1)) if loaded else iter(())
+    )
+    X = np.empty((*samples.v.shape, base.shape[2] + sum(len(drive.terms) for drive in terms)))
+    X[:, :, : base.shape[2]] = base
     groups, at = [], base.shape[2]
     for drive in terms:
         groups.append(tuple(range(at, at + len(drive.terms))))
-        at += len(drive.terms)
+        for term in drive.terms:
+            X[:, :, at] = (
+                next(under_load) if drive.loaded else samples.columns[_key(term, bodies.robot)]
+            )
+            at += 1
     return Design(
-        X=np.concatenate([base, others], axis=2),
+        X=X,
         y=samples.tau.numpy() - base @ bodies.described,
         bodies=base.shape[2],
         terms=tuple(terms),
         groups=tuple(groups),
     )
+
+
+def _key(term: Term, robot: Robot) -> str:
+    return f"{term.name}, {robot.friction_speed}"
 
 
 def _smoothed(samples: Samples, terms: Sequence[Term], loaded_by: Robot) -> Array:
@@ -133,7 +154,7 @@ def _smoothed(samples: Samples, terms: Sequence[Term], loaded_by: Robot) -> Arra
     if not samples.window:
         return forces(terms, q, v, a, tau, loaded_by, mechanics).numpy()
     times = np.linspace(-0.5, 0.5, _NODES) * samples.window
-    weights = np.linalg.pinv((times[:, None] / samples.window) ** np.arange(_ORDER + 1))[0]
+    weights = np.linalg.pinv((times[:, None] / samples.window) ** np.arange(samples.order + 1))[0]
     total = np.zeros((*v.shape, len(terms)))
     for t, weight in zip(times.tolist(), weights.tolist(), strict=True):
         moved = (q + v * t + a * (t * t / 2), v + a * t)

@@ -34,6 +34,7 @@ _PEAKS = whole("identification.peaks")
 _CLEAR_PEAK = threshold("identification.clear_peak")
 _NEIGHBOURS = 161  # frequencies, four a resolved one
 _LEAST_ROWS = 100
+_STANDARD = ("viscous friction", "Coulomb friction", "offset", "rotor inertia")
 STRIBECK = (0.02, 0.05, 0.1, 0.2, 0.5)  # of a joint's root mean square speed: where it has decayed
 
 
@@ -76,15 +77,13 @@ def drive_terms(robot: Robot, speed: Array) -> list[DriveTerm]:
 
 def standard(terms: Sequence[DriveTerm]) -> list[DriveTerm]:
     """The baseline of the field: viscous and Coulomb friction, offset and rotor of each joint."""
-    kinds = {"viscous friction", "Coulomb friction", "offset", "rotor inertia"}
-    return [x for x in terms if x.kind in kinds and len(x.joints) == 1]
+    return [x for x in terms if every_drive_has(x)]
 
 
 def every_drive_has(term: DriveTerm) -> bool:
-    """Whether physics puts the term into every joint: friction and rotor. They are in every fit
-    (left out, they would bend what is fitted beside them); data decide on the others."""
-    kinds = ("viscous friction", "Coulomb friction", "rotor inertia")
-    return len(term.joints) == 1 and term.kind in kinds
+    """Whether the term belongs to every joint: friction, rotor, and the sensor's offset. They are in
+    every fit (left out, they would bend what is fitted beside them); data decide on the others."""
+    return len(term.joints) == 1 and term.kind in _STANDARD
 
 
 def ripples(robot: Robot, q: Array, residual: Array, moving: NDArray[np.bool_]) -> list[DriveTerm]:
@@ -112,7 +111,10 @@ def ripples(robot: Robot, q: Array, residual: Array, moving: NDArray[np.bool_]) 
             if power[k - 1] <= power[k] >= power[k + 1] and power[k] > _CLEAR_PEAK * floor[k]
         ]
         strongest = sorted(peaks, key=lambda k: -power[k])[:_PEAKS]
-        out += [_ripple(robot, j, float(per_turn[k])) for k in strongest]
+        for k in strongest:
+            fine = np.linspace(per_turn[k - 1], per_turn[k + 1], 41)
+            best = fine[_periodogram(angle, left - left.mean(), fine).argmax()]
+            out.append(_ripple(robot, j, float(best)))
     return out
 
 
@@ -187,9 +189,7 @@ def _of_pair(robot: Robot, i: int, j: int) -> list[DriveTerm]:
         for kind, shape in shapes.items():
             name = f"{kind} on the {sum_of} of joints {i + 1} and {j + 1}"
             term = _term(name, robot.nv, {i: shape, j: factor * shape})
-            out.append(
-                DriveTerm(kind=f"{kind} of a coupling", terms=(term,), nonnegative=True)
-            )
+            out.append(DriveTerm(kind=f"{kind} of a coupling", terms=(term,), nonnegative=True))
     return out
 
 

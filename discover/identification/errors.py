@@ -60,7 +60,9 @@ def joint_errors(
     return out
 
 
-def pooled(errors: Sequence[JointErrors], held_out: bool, *, moving: bool = False) -> dict[str, float]:
+def pooled(
+    errors: Sequence[JointErrors], held_out: bool, *, moving: bool = False
+) -> dict[str, float]:
     """Each yardstick's error over all joints and logs of a kind, as a share of the torque's own
     root mean square; empty where there are none."""
     chosen = [e for e in errors if e.held_out == held_out]

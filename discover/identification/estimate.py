@@ -92,7 +92,9 @@ def estimate(
             moments, design.body_columns, design.groups, fold, begin, kept, _no_double(terms)
         )
         kept = _possible_signs(moments, design, choice.groups)
-        now = _fit(samples, bodies, [terms[g] for g in kept], now.robot, now.noise, range(len(kept)))
+        now = _fit(
+            samples, bodies, [terms[g] for g in kept], now.robot, now.noise, range(len(kept))
+        )
         begin = list(range(len(now.terms)))
     return now
 
@@ -156,9 +158,7 @@ def _fit(
     )  # fmt: skip
 
 
-def _apart(
-    samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm]
-) -> list[DriveTerm]:
+def _apart(samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm]) -> list[DriveTerm]:
     """The terms whose force no bodies have: the rotor of a joint on the base has, for one."""
     rotors = [x for x in terms if x.kind == "rotor inertia"]
     few = samples.rows(np.arange(0, len(samples), max(1, len(samples) // 500)))

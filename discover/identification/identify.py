@@ -8,10 +8,12 @@ standard errors.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import sympy
@@ -32,9 +34,11 @@ from discover.identification.instruments import halves
 from discover.identification.possible_bodies import PossibleBodies, possible_bodies
 from discover.identification.result import DriveParameter, Identification, Parameter
 from discover.identification.samples import Samples, gather, rest_speed
+from discover.identification.torque_scale import TorqueScale, torque_scale
 from discover.identification.uncertainty import bootstrap, standard_errors
 from discover.identification.unexplained import dependences
 from discover.judgement.thresholds import threshold
+from discover.laws.extensions.terms import Term
 from discover.laws.rigid_body.law import RigidBodyLaw
 from discover.progress import Show, reported, stage
 
@@ -55,10 +59,11 @@ def identify(
     recordings: Paths | Log | Sequence[Log],
     robot: Robot,
     *,
-    layout: LogLayout | dict[str, Any] | str | None = None,
+    layout: LogLayout | Mapping[str, Any] | str | os.PathLike[str] | None = None,
     test: Paths | Log | Sequence[Log] | None = None,
     smoothing: SmoothingChoice | None = None,
     delay: float | None = None,
+    torque_unit: Literal["N·m", "unknown"] = "N·m",
     select: bool = True,
     instruments: bool = True,
     seed: int = 0,
@@ -73,6 +78,8 @@ def identify(
     test        logs that no fit and no choice may see; without them the last quarter of every log
     smoothing   the filter [chosen by cross-validation]
     delay       of the joint forces behind the motion [s; estimated, and taken out where that helps]
+    torque_unit "unknown" for currents, volts or duty ratios: the description's bodies settle the
+                factor of each joint
     select      choose the terms of the drives by held-out logs; False: viscous and Coulomb
                 friction, offset and rotor of every joint
     instruments take noise in positions into account by instrumental variables, where neighbouring
@@ -85,16 +92,17 @@ def identify(
     _check(robot)
     stage("the logs")
     train, kept = _logs(recordings, robot, layout), _logs(test, robot, layout)
-    chosen = smoothing or choose_smoothing(train, robot)
+    chosen = smoothing or _of_higher_order(choose_smoothing(train, robot))
     stage("the delay of the torques")
+    train, kept, scale = _in_newtons(train, kept, robot, chosen, torque_unit == "unknown")
     motions, late = _without_delay(train, robot, chosen, delay)
     others = [smooth(shifted(log, late.delay), chosen, robot) for log in kept]
     fitted, held_out = (motions, others) if kept else _split(motions)
     rest = rest_speed(fitted)
     robot = robot.replace(friction_speed=float(np.median(rest)) / 2)
-    samples, unseen = gather(fitted, rest, chosen.window_s), gather(
-        held_out, rest, chosen.window_s, whole=True
-    )
+    through = (chosen.window_s, chosen.order)
+    samples = gather(fitted, rest, *through)
+    unseen = gather(held_out, rest, *through, whole=True)
     stage("the drives")
     bodies = Bodies.of(robot)
     terms = drive_terms(bodies.robot, samples.v.pow(2).mean(0).sqrt().numpy())
@@ -107,7 +115,7 @@ def identify(
     stage("the bodies")
     possible = possible_bodies(found)
     stage("the standard errors")
-    errors = standard_errors(bootstrap(found, samples, seed))
+    errors = standard_errors(bootstrap(found, samples, seed), found)
     stage("what is left unexplained")
     k = bodies.size
     predictions = [_predictions(part, robot, plain, found, possible) for part in (samples, unseen)]
@@ -125,6 +133,7 @@ def identify(
         rest_speed=rest,
         excitation=excitation(found, errors[:k]),
         alignment=late,
+        torque_scale=scale,
         smoothing=chosen.sentence(),
         unexplained=tuple(left),
         possible=_in_words(possible),
@@ -132,9 +141,7 @@ def identify(
         seconds=time.monotonic() - begin,
         seed=seed,
         law_record=_law(found, possible, robot).to_dict(),
-        traces=_traces(
-            unseen, robot.independent_names, predictions[1], _load(unseen, possible)
-        ),
+        traces=_traces(unseen, robot.independent_names, predictions[1], _load(unseen, possible)),
     )
 
 
@@ -147,25 +154,51 @@ def _check(robot: Robot) -> None:
 
 
 def _logs(recordings: Any, robot: Robot, layout: Any) -> list[Log]:
-    """Logs as they are, or read. Raises DatasetError."""
+    """Logs as they are, or read. Raises DatasetError where they are of other joints."""
     if recordings is None:
         return []
-    if isinstance(recordings, Log):
-        return [recordings]
-    given = [recordings] if isinstance(recordings, str) else recordings
-    if not hasattr(given, "__fspath__"):
-        given = list(given)
-        if given and all(isinstance(x, Log) for x in given):
-            return given
-    logs = read_logs(given, robot, layout)
+    alone = isinstance(recordings, Log | str | os.PathLike)
+    given: list[Any] = [recordings] if alone else list(recordings)
+    read = bool(given) and all(isinstance(x, Log) for x in given)
+    logs: list[Log] = given if read else read_logs(given, robot, layout)
     for log in logs:
-        if log.tau.shape[1:] != (robot.nv,):
+        if log.q.shape[1:] != (robot.nq,) or log.tau.shape[1:] != (robot.nv,):
             raise DatasetError(
-                f"recording {log.name}: expected torques of {robot.nv} joints "
-                f"({', '.join(robot.independent_names)}), found {log.tau.shape[1]}; lock the others "
-                "(lock = {joint = value})"
+                f"recording {log.name}: expected q and tau of {robot.nv} joints "
+                f"({', '.join(robot.independent_names)}), found {log.q.shape[1]} and "
+                f"{log.tau.shape[1]}; lock the joints that were not logged (lock = {{joint = value}})"
             )
     return logs
+
+
+def _of_higher_order(chosen: SmoothingChoice) -> SmoothingChoice:
+    """A filter with the same noise in accelerations that rounds off less: polynomials of order 5
+    over a window longer by 12.25^(1/5) (noise of second derivatives goes with 720 and 8820 over the
+    window to the fifth). Joint forces are only averaged, accelerations are also rounded off, and
+    what they lose at order 3 comes back as inertia, half a percent too much."""
+    return replace(chosen, order=5, window_s=chosen.window_s * 12.25**0.2)
+
+
+def _in_newtons(
+    train: list[Log], kept: list[Log], robot: Robot, chosen: SmoothingChoice, unknown: bool
+) -> tuple[list[Log], list[Log], TorqueScale]:
+    """The logs with their torques in N·m, and the factors; a warning where they can hardly be so."""
+    motions = [smooth(log, chosen, robot) for log in train]
+    rest = rest_speed(motions)
+    bodies = Bodies.of(robot.replace(friction_speed=float(np.median(rest)) / 2))
+    scale = torque_scale(gather(motions, rest), bodies, apply=unknown)
+    if unknown:
+        train, kept = (
+            [replace(log, tau=log.tau * scale.factor) for log in logs] for logs in (train, kept)
+        )
+    elif scale.far_off:
+        factors = ", ".join(f"{1 / x:.3g}" for x in scale.factor)
+        warnings.warn(
+            f"the torques are {factors} times what the bodies of {robot.name} ask, joint by joint: "
+            'are they in another unit? torque_unit = "unknown" (--torque-unit unknown) finds it',
+            stacklevel=4,
+        )
+    return train, kept, scale
 
 
 def _without_delay(
@@ -173,7 +206,7 @@ def _without_delay(
 ) -> tuple[list[Motion], Delay]:
     """The motions with the delay of their joint forces taken out, where that helps."""
     motions = [smooth(log, chosen, robot) for log in logs]
-    late = find_delay(motions, robot, chosen.window_s) if given is None else given_delay(given)
+    late = find_delay(motions, robot, chosen) if given is None else given_delay(given)
     if late.delay:
         motions = [smooth(shifted(log, late.delay), chosen, robot) for log in logs]
     return motions, late
@@ -195,7 +228,9 @@ def _twice(
         if np.mean(np.all(np.diff(log.q, axis=0) == 0, axis=1)) > _REPEATED:
             return None
         pairs.append(halves(log, motion, chosen, robot))
-    one, two = (gather([pair[k] for pair in pairs], rest, chosen.window_s) for k in (0, 1))
+    one, two = (
+        gather([pair[k] for pair in pairs], rest, chosen.window_s, chosen.order) for k in (0, 1)
+    )
     return one, two
 
 
@@ -257,9 +292,7 @@ def _errors(
     ]
 
 
-def _parameters(
-    found: Estimate, possible: PossibleBodies, errors: Array
-) -> tuple[Parameter, ...]:
+def _parameters(found: Estimate, possible: PossibleBodies, errors: Array) -> tuple[Parameter, ...]:
     bodies = found.bodies
     values = bodies.matrix @ possible.robot.pi.flatten().numpy()
     sizes = np.sqrt(np.maximum(bodies.spread.diagonal(), 1e-300))
@@ -289,7 +322,7 @@ def _friction(
                     name=term.name,
                     kind=drive.kind,
                     joints=tuple(names[j] for j in drive.joints),
-                    formula=sympy.sstr(sympy.N(term.shape[term.joint], 4)),
+                    formula=_formula(term),
                     value=float(possible.coefficients[n]),
                     error=float(errors[n]),
                 )
@@ -298,11 +331,20 @@ def _friction(
     return tuple(out)
 
 
+def _formula(term: Term) -> str:
+    """The force on the first joint it acts on, with numbers to read."""
+    shape = term.shape[term.joint]
+    return sympy.sstr(shape.xreplace({x: sympy.Float(x, 4) for x in shape.atoms(sympy.Float)}))
+
+
 def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLaw:
     """Bodies with the joint terms that a description can state, and the other terms beside them."""
     body = robot.replace(
         pi=possible.robot.pi.reshape(-1, 10),
-        **{key: getattr(possible.robot, key) for key in ("armature", "damping", "friction", "stiffness")},
+        **{
+            key: getattr(possible.robot, key)
+            for key in ("armature", "damping", "friction", "stiffness")
+        },
     )
     extensions, n = [], 0
     for drive in found.terms:
@@ -315,9 +357,7 @@ def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLa
                 values = getattr(body, term.joint_term).clone()
                 values[term.joint] += value
                 body = body.replace(**{term.joint_term: values})
-    return RigidBodyLaw(
-        robot=body, extensions=tuple(extensions), size=found.bodies.size + n
-    )
+    return RigidBodyLaw(robot=body, extensions=tuple(extensions), size=found.bodies.size + n)
 
 
 def _in_words(possible: PossibleBodies) -> str:

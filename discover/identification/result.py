@@ -15,6 +15,7 @@ from discover.errors import OutputError
 from discover.identification.delay import Delay
 from discover.identification.errors import JointErrors, pooled
 from discover.identification.excitation import Excitation
+from discover.identification.torque_scale import TorqueScale
 from discover.identification.unexplained import Dependence
 from discover.laws.rigid_body.law import RigidBodyLaw
 from discover.records import Stored
@@ -66,6 +67,7 @@ class Identification(Stored):
     rest_speed    below it a joint is taken to rest [rad/s | m/s]
     excitation    what the motion shows
     alignment     the delay of the joint forces that was taken out [s], and what the others gave
+    torque_scale  from the logs' unit of joint forces to N·m, as the description's bodies settle it
     smoothing     how velocities and accelerations were made, in words
     unexplained   what the residual still depends on, the largest share first
     possible      whether bodies can exist with these parameters, and what that costs, in words
@@ -83,6 +85,7 @@ class Identification(Stored):
     rest_speed: Array
     excitation: Excitation
     alignment: Delay
+    torque_scale: TorqueScale
     smoothing: str
     unexplained: tuple[Dependence, ...]
     possible: str

@@ -8,7 +8,7 @@ are logs, since logs are what a law meets next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -39,7 +39,8 @@ class Samples:
     (N,) indexes `names`; block (N,) numbers pieces of about a second; fold (N,) is the group of
     blocks with which a row is left out of a fit. moving (N, nv) is false where a joint rests: there
     friction may be anything up to its limit, so that row says nothing about this joint's drive.
-    window [s] is that of the filter through which the joint forces went.
+    window [s] and order are those of the filter that the joint forces went through; columns are those of the
+    regressor that were computed before, by name.
     """
 
     names: tuple[str, ...]
@@ -53,6 +54,8 @@ class Samples:
     fold: Numbers
     moving: NDArray[np.bool_]
     window: float
+    order: int
+    columns: dict[str, Array] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.time)
@@ -81,8 +84,10 @@ class Samples:
         """Some of the rows, blocks and folds numbered as before."""
         pick = torch.from_numpy(chosen)
         states = {key: getattr(self, key)[pick] for key in ("q", "v", "a", "tau")}
-        labels = {key: getattr(self, key)[chosen] for key in ("time", "log", "block", "fold", "moving")}
-        return Samples(names=self.names, window=self.window, **states, **labels)
+        labels = {
+            key: getattr(self, key)[chosen] for key in ("time", "log", "block", "fold", "moving")
+        }
+        return Samples(names=self.names, window=self.window, order=self.order, **states, **labels)
 
 
 def rest_speed(motions: Sequence[Motion]) -> Array:
@@ -98,12 +103,13 @@ def gather(
     motions: Sequence[Motion],
     rest: Array | None = None,
     window: float = 0.0,
+    order: int = 3,
     *,
     whole: bool = False,
 ) -> Samples:
     """Join motions. Of a long recording each n-th row is kept, about 6000 in all, which loses
     little: rows closer than a window of the filter are hardly new; with `whole` all of them. rest
-    (nv,) are the speeds below which joints are taken to rest, `window` [s] is that of the filter.
+    (nv,) are the speeds below which joints are taken to rest, `window` [s] and `order` are those of the filter.
 
     Raises DatasetError where there are too few rows to hold some out.
     """
@@ -140,6 +146,7 @@ def gather(
         names=tuple(m.name for m in motions),
         moving=moving,
         window=window,
+        order=order,
         **{key: join(key) for key in ("q", "v", "a", "tau")},
         time=np.concatenate([m.time[rows] for m, rows in zip(motions, parts, strict=True)]),
         log=log,

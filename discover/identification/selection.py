@@ -59,9 +59,7 @@ def choose(
     chosen = list(start)
     now = moments.held_out(_columns(always, groups, chosen), fold)
     for _ in range(_MOST_TERMS):
-        open_groups = [
-            g for g in range(len(groups)) if g not in chosen and allowed(g, chosen)
-        ]
+        open_groups = [g for g in range(len(groups)) if g not in chosen and allowed(g, chosen)]
         if not open_groups:
             break
         errors = moments.additions(
@@ -110,7 +108,9 @@ def prior_strength(
         factor: moments.with_prior(factor, bodies).held_out(columns, fold) for factor in PRIORS
     }
     least = min(errors, key=lambda factor: float(errors[factor].mean()))
-    weakest = next(f for f in sorted(errors) if f >= least or not better(errors[f], errors[least], 1.0))
+    weakest = next(
+        f for f in sorted(errors) if f >= least or not better(errors[f], errors[least], 1.0)
+    )
     return weakest, errors[weakest]
 
 

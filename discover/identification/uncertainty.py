@@ -33,7 +33,9 @@ def bootstrap(fit: Estimate, samples: Samples, seed: int = 0) -> Array:
     return draws
 
 
-def standard_errors(draws: Array) -> Array:
-    """Standard deviations over the draws, as robust to a wild one: (k,)."""
+def standard_errors(draws: Array, fit: Estimate) -> Array:
+    """Half the width of the middle 68 % of the draws (k,), widened for the parameters that the
+    blocks had to determine besides."""
     low, high = np.quantile(draws, [0.1587, 0.8413], axis=0)
-    return (high - low) / 2
+    blocks, a_joint = len(fit.moments.G), len(fit.columns) / len(fit.noise)
+    return (high - low) / 2 * np.sqrt(blocks / max(blocks - a_joint, 0.5 * blocks))

@@ -92,7 +92,7 @@ def page(record: Record) -> str:
         "## Take it home",
         "`robot.urdf` and `robot.xml` are the identified robot (possible bodies, and the joint "
         "terms that these formats can state); `law.json` has every term. In Python:",
-        "```python\nimport discover\nident = discover.Identification.load(\"DIRECTORY\")\n"
+        '```python\nimport discover\nident = discover.Identification.load("DIRECTORY")\n'
         "a = ident.law(q, v, tau)\n```",
         "## How it was made",
         "\n".join(f"- {x}" for x in _made(record)),
@@ -103,6 +103,8 @@ def page(record: Record) -> str:
 def remarks(record: Record) -> list[str]:
     """What a reader should know first, in sentences."""
     out = [_capital(_delay(record))]
+    if record["torque_scale"]["applied"]:
+        out.append(_capital(_scale(record)))
     left = _clear(record)
     if left:
         what = listing([f"{d['quantity']} of {d['joint']}" for d in left[:3]], "and")
@@ -121,7 +123,9 @@ def remarks(record: Record) -> list[str]:
     )
     ratio = _ratio(_over_logs(record, worst, "errors"))
     if ratio > 0.5:
-        out.append(f"On {worst} the law leaves {relative(ratio)} of the torque: hardly a law there.")
+        out.append(
+            f"On {worst} the law leaves {relative(ratio)} of the torque: hardly a law there."
+        )
     return out
 
 
@@ -133,6 +137,7 @@ def _made(record: Record) -> list[str]:
         + ("the last part of each" if same else listing(kept, "and")),
         record["smoothing"],
         _delay(record),
+        _scale(record),
         "joints are weighted by the noise of their residual: "
         + ", ".join(
             f"{j} {number(x)}" for j, x in zip(record["joints"], record["noise"], strict=True)
@@ -152,6 +157,21 @@ def _delay(record: Record) -> str:
     return (
         f"no delay was taken out: the best, {1e3 * late['found']:.3g} ms, does not clearly lower the "
         "error where it was not fitted"
+    )
+
+
+def _scale(record: Record) -> str:
+    scale = record["torque_scale"]
+    if not scale["applied"]:
+        return "torques were taken as N·m (N for sliders)"
+    factors = ", ".join(
+        f"{j} {number(float(x))} ± {number(float(e), 2)}"
+        for j, x, e in zip(record["joints"], scale["factor"], scale["error"], strict=True)
+    )
+    return (
+        f"the logs' unit of torque was unknown; factors to N·m: {factors}. The description's bodies "
+        "settle them: motion alone shows ratios only, so every mass and friction here is as right as "
+        "these are"
     )
 
 
@@ -189,9 +209,7 @@ def _left(record: Record) -> str:
 
 
 def _clear(record: Record) -> list[Record]:
-    return [
-        d for d in record["unexplained"] if d["share"] > max(_SURE * float(d["error"]), _SHOWN)
-    ]
+    return [d for d in record["unexplained"] if d["share"] > max(_SURE * float(d["error"]), _SHOWN)]
 
 
 def _error_table(record: Record) -> str:
@@ -242,10 +260,8 @@ def _over_logs(record: Record, joint: str, key: str) -> dict[str, float]:
 
 
 def _pooled(record: Record, key: str, log: str | None = None) -> dict[str, float]:
-    rows = [
-        e[key] for e in record["errors"] if e["held_out"] and (log is None or e["log"] == log)
-    ]
-    size = max(_rms([float(r["zero"]) for r in rows]), 1e-300)
+    rows = [e[key] for e in record["errors"] if e["held_out"] and (log is None or e["log"] == log)]
+    size = _rms([float(r["zero"]) for r in rows]) or math.nan  # a log without torque has no share
     return {y: _rms([float(r[y]) for r in rows]) / size for y in YARDSTICKS}
 
 
@@ -275,7 +291,9 @@ def courses(record: Record) -> Figure:
         panel.fill_between(time, tau - law, color=MODEL, alpha=0.5, linewidth=0)
         panel.set_ylabel(_short(joint), rotation=0, ha="right", va="center")
         panel.grid(axis="y", color=FAINT, linewidth=0.6)
-    panels[0].set_title(f"joint forces of {name} [N·m]: measured (grey), law (blue), difference (red)")
+    panels[0].set_title(
+        f"joint forces of {name} [N·m]: measured (grey), law (blue), difference (red)"
+    )
     panels[-1].set_xlabel("time [s]")
     return figure
 
@@ -309,7 +327,9 @@ def residuals(record: Record) -> Figure:
             panel.axhline(0, color=INK, linewidth=0.5)
         grid[j, 0].set_ylabel(_short(joint), rotation=0, ha="right", va="center")
     for panel, title in zip(
-        grid[0], ("residual [N·m] against velocity", "against position", "against load"), strict=True
+        grid[0],
+        ("residual [N·m] against velocity", "against position", "against load"),
+        strict=True,
     ):
         panel.set_title(title)
     return figure
