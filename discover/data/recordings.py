@@ -112,8 +112,15 @@ def aligned(dataset: Dataset, robot: Robot) -> Dataset:
         assert part.a is not None
         if len(part) < LEAST_ROWS:
             continue
-        arrays = {k: x.numpy() for k, x in (("q", part.q), ("v", part.v), ("a", part.a))}
-        motions.append(Motion(time=part.t.numpy(), tau=part.tau.numpy(), **arrays))
+        motions.append(
+            Motion(
+                time=part.t.numpy(),
+                q=part.q.numpy(),
+                v=part.v.numpy(),
+                a=part.a.numpy(),
+                tau=part.tau.numpy(),
+            )
+        )
     done = dataset.metadata.get("processing", [])
     if not motions:
         sentence = f"{ALIGNMENT}: not estimated, no log has {LEAST_ROWS} samples to train on"
