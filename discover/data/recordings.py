@@ -60,7 +60,7 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
         is_test = index >= len(recording.train)
         split = _split(log, recording, keep, window, is_test=is_test)
         chosen = np.flatnonzero(split >= 0)[:: recording.every]
-        states = states_of(smooth, log, smoothing, robot)
+        states = states_of(smooth, log, smoothing)
         half = window // 2
         for key, values in states.items():
             parts[key].append(values[chosen])

@@ -111,7 +111,7 @@ def survey(logs: Sequence[Log], robot: Robot | None = None) -> tuple[Survey, lis
     Delays are estimated where a robot is given whose joints the logs show.
     """
     choice = choose_smoothing(logs, robot)
-    motions = [smooth(log, choice, robot) for log in logs]
+    motions = [smooth(log, choice) for log in logs]
     delays = [_delay(motion, robot) for motion in motions]
     together = None
     long_enough = [m for m in motions if len(m.time) >= LEAST_ROWS]

@@ -76,7 +76,7 @@ def test_velocity_and_acceleration_are_the_robots(tmp_path, flight):
     layout = write(tmp_path / "log.csv", flight, twist=False)
     robot, _, _, v, a = flight
     (log,) = read_logs(tmp_path / "log.csv", robot, layout)
-    motion = smooth(log, Smoothing(window=9, order=5), robot)
+    motion = smooth(log, Smoothing(window=9, order=5))
     assert np.abs(motion.v - v[motion.rows]).max() < 1e-5
     assert np.abs(motion.a - a[motion.rows]).max() < 2e-2 * np.abs(a).max()
     again = kinematics.rnea(robot, *map(torch.from_numpy, (motion.q, motion.v, motion.a)))
