@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from discover.data.logs import Log
 from discover.data.settings import Smoothing
 from discover.data.smoothing import Smoothed, savitzky_golay
 from discover.errors import DatasetError
+
+if TYPE_CHECKING:
+    from kinematics import Robot
 
 GAP = 2.0  # a window of so many times the median duration lies across a gap in the log
 
@@ -54,12 +57,18 @@ class Motion:
         return float(1 / np.median(np.diff(self.time)))
 
 
-def smooth(log: Log, smoothing: Smoothing | Choice) -> Motion:
+def smooth(log: Log, smoothing: Smoothing | Choice, robot: Robot | None = None) -> Motion:
     """A log through one Savitzky–Golay filter, which gives its velocities and accelerations too.
 
     Half a window is trimmed at both ends; windows across a gap are left out. Raises DatasetError
-    where nothing is left.
+    where nothing is left, or the log has not the coordinates of the robot, where one is given.
     """
+    if robot is not None and (log.q.shape[1], log.tau.shape[1]) != (robot.nq, robot.nv):
+        raise DatasetError(
+            f"recording {log.name}: expected {robot.nq} positions and {robot.nv} joint forces, as "
+            f"{robot.name} has, found {log.q.shape[1]} and {log.tau.shape[1]}; read it with that "
+            "robot"
+        )
     chosen = smoothing if isinstance(smoothing, Smoothing) else smoothing.of(log)
     window = chosen.window
     if window == "auto":
