@@ -92,11 +92,9 @@ class Alignment:
 def align(robot: Robot, motions: Sequence[Motion], widest: float | None = None) -> Alignment:
     """Estimate delay and offsets of the torques, each trajectory by itself, then together.
 
-    A single trajectory is cut into pieces. No lag is tried beyond `widest` [s] or a quarter of the
-    shortest trajectory. Left out, it is 60 ms, and twice as much as long as the last lag fits best.
+    No lag is tried beyond `widest` [s] or a quarter of the shortest trajectory. Left out, it is
+    60 ms, and twice as much as long as the last lag fits best.
     """
-    if len(motions) == 1:
-        motions = _pieces(motions[0])
     longest = min((motion.time[-1] - motion.time[0]) / 4 for motion in motions)
     if widest is not None:
         return _aligned(robot, motions, min(widest, longest))
@@ -108,7 +106,7 @@ def align(robot: Robot, motions: Sequence[Motion], widest: float | None = None) 
     return found
 
 
-def _pieces(motion: Motion) -> list[Motion]:
+def pieces(motion: Motion) -> list[Motion]:
     """A single trajectory in pieces of time, so that its delay has an error; whole if short."""
     count = min(PIECES, len(motion.time) // (4 * LEAST_ROWS))
     if count < 2:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.data.channels import read_channels
-from discover.data.coordinates import joint_side
+from discover.data.columns.channels import read_channels
+from discover.data.columns.coordinates import joint_side
 from discover.data.formats.table import Scalar
 from discover.data.settings import LogLayout, Recording
 from discover.errors import DatasetError

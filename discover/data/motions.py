@@ -60,9 +60,15 @@ class Motion:
 def smooth(log: Log, smoothing: Smoothing | Choice, robot: Robot | None = None) -> Motion:
     """A log through one Savitzky–Golay filter, which gives its velocities and accelerations too.
 
-    Half a window is trimmed at both ends; windows across a gap are left out. The robot is needed
-    for a free base only. Raises DatasetError where nothing is left.
+    Half a window is trimmed at both ends; windows across a gap are left out. Raises DatasetError
+    where nothing is left, or the log has not the coordinates of the robot, where one is given.
     """
+    if robot is not None and (log.q.shape[1], log.tau.shape[1]) != (robot.nq, robot.nv):
+        raise DatasetError(
+            f"recording {log.name}: expected {robot.nq} positions and {robot.nv} joint forces, as "
+            f"{robot.name} has, found {log.q.shape[1]} and {log.tau.shape[1]}; read it with that "
+            "robot"
+        )
     chosen = smoothing if isinstance(smoothing, Smoothing) else smoothing.of(log)
     window = chosen.window
     if window == "auto":
@@ -81,7 +87,7 @@ def smooth(log: Log, smoothing: Smoothing | Choice, robot: Robot | None = None) 
             f"recording {log.name}: expected {window} rows without a gap, found none; make the "
             "smoothing window shorter"
         )
-    states = states_of(smoothed, log, chosen, robot)
+    states = states_of(smoothed, log, chosen)
     noise, raw = noise_of(smoothed, log, chosen)
     rows = np.flatnonzero(keep)
     return Motion(
@@ -105,15 +111,12 @@ def filtered(log: Log, smoothing: Smoothing) -> tuple[Smoothed, NDArray[np.bool_
     return smoothed, span <= GAP * np.median(span)
 
 
-def states_of(
-    smoothed: Smoothed, log: Log, smoothing: Smoothing, robot: Robot | None = None
-) -> dict[str, Array]:
+def states_of(smoothed: Smoothed, log: Log, smoothing: Smoothing) -> dict[str, Array]:
     """q, v, a and tau of the filter's output."""
     q, tau, v = _parts(log)
     states = {"q": smoothed.value[:, q], "tau": smoothed.value[:, tau]}
     first, second = smoothed.first[:, q], smoothed.second[:, q]
-    free = _is_free(log, robot)
-    if free:
+    if log.q.shape[1] != log.tau.shape[1]:  # a free base, whose quaternion has four numbers
         states["q"], first, second = _free_base(states["q"], first, second)
     if smoothing.acceleration == "v":
         return states | {"v": smoothed.value[:, v], "a": smoothed.first[:, v]}
@@ -143,13 +146,6 @@ def _parts(log: Log) -> tuple[slice, slice, slice]:
     """Where q, tau and v stand among the filter's signals."""
     nq, nv = log.q.shape[1], log.tau.shape[1]
     return slice(0, nq), slice(nq, nq + nv), slice(nq + nv, nq + 2 * nv)
-
-
-def _is_free(log: Log, robot: Robot | None) -> bool:
-    """Whether the log begins with a free base: by its robot, or by its seven coordinates to six."""
-    if robot is not None:
-        return robot.kinds[0] == "free"
-    return log.q.shape[1] == log.tau.shape[1] + 1
 
 
 def _free_base(q: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:

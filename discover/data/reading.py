@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from discover.data.columns.guessing import guess
 from discover.data.formats.registry import ENDINGS, is_bag
-from discover.data.guessing import guess
 from discover.data.logs import Log, log_of
 from discover.data.settings import LogLayout
 from discover.errors import DatasetError

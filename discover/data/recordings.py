@@ -60,7 +60,7 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
         is_test = index >= len(recording.train)
         split = _split(log, recording, keep, window, is_test=is_test)
         chosen = np.flatnonzero(split >= 0)[:: recording.every]
-        states = states_of(smooth, log, smoothing, robot)
+        states = states_of(smooth, log, smoothing)
         half = window // 2
         for key, values in states.items():
             parts[key].append(values[chosen])
@@ -112,8 +112,15 @@ def aligned(dataset: Dataset, robot: Robot) -> Dataset:
         assert part.a is not None
         if len(part) < LEAST_ROWS:
             continue
-        arrays = {k: x.numpy() for k, x in (("q", part.q), ("v", part.v), ("a", part.a))}
-        motions.append(Motion(time=part.t.numpy(), tau=part.tau.numpy(), **arrays))
+        motions.append(
+            Motion(
+                time=part.t.numpy(),
+                q=part.q.numpy(),
+                v=part.v.numpy(),
+                a=part.a.numpy(),
+                tau=part.tau.numpy(),
+            )
+        )
     done = dataset.metadata.get("processing", [])
     if not motions:
         sentence = f"{ALIGNMENT}: not estimated, no log has {LEAST_ROWS} samples to train on"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.data.alignment import LEAST_ROWS, Alignment, align
+from discover.data.alignment import LEAST_ROWS, Alignment, align, pieces
 from discover.data.logs import Log
 from discover.data.motions import Motion, smooth
 from discover.data.smoothing_choice import SmoothingChoice, choose_smoothing
@@ -111,12 +111,13 @@ def survey(logs: Sequence[Log], robot: Robot | None = None) -> tuple[Survey, lis
     Delays are estimated where a robot is given whose joints the logs show.
     """
     choice = choose_smoothing(logs, robot)
-    motions = [smooth(log, choice, robot) for log in logs]
+    motions = [smooth(log, choice) for log in logs]
     delays = [_delay(motion, robot) for motion in motions]
     together = None
     long_enough = [m for m in motions if len(m.time) >= LEAST_ROWS]
     if robot is not None and long_enough:
-        together = align(robot, long_enough).sentence(robot.independent_names)
+        parts = long_enough if len(long_enough) > 1 else pieces(long_enough[0])
+        together = align(robot, parts).sentence(robot.independent_names)
     found = [
         _log(log, motion, names_of(log, robot), delay)
         for log, motion, delay in zip(logs, motions, delays, strict=True)
@@ -156,7 +157,7 @@ def position_of(k: int, *, free: bool) -> int:
 def _delay(motion: Motion, robot: Robot | None) -> Alignment | None:
     if robot is None or len(motion.time) < LEAST_ROWS:
         return None
-    return align(robot, [motion])
+    return align(robot, pieces(motion))
 
 
 def _log(log: Log, motion: Motion, names: Sequence[str], delay: Alignment | None) -> LogSurvey:

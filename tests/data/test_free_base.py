@@ -76,7 +76,7 @@ def test_velocity_and_acceleration_are_the_robots(tmp_path, flight):
     layout = write(tmp_path / "log.csv", flight, twist=False)
     robot, _, _, v, a = flight
     (log,) = read_logs(tmp_path / "log.csv", robot, layout)
-    motion = smooth(log, Smoothing(window=9, order=5), robot)
+    motion = smooth(log, Smoothing(window=9, order=5))
     assert np.abs(motion.v - v[motion.rows]).max() < 1e-5
     assert np.abs(motion.a - a[motion.rows]).max() < 2e-2 * np.abs(a).max()
     again = kinematics.rnea(robot, *map(torch.from_numpy, (motion.q, motion.v, motion.a)))
@@ -88,6 +88,9 @@ def test_a_base_and_a_robot_that_do_not_fit_are_one_line(tmp_path, flight):
     fixed = kinematics.load("double_pendulum")
     with pytest.raises(DatasetError, match=r"recording.columns.base: .* root = 'free'"):
         read_logs(tmp_path / "log.csv", fixed, layout)
+    (log,) = read_logs(tmp_path / "log.csv", flight[0], layout)
+    with pytest.raises(DatasetError, match="expected 2 positions and 2 joint forces"):
+        smooth(log, Smoothing(window=9, order=5), fixed)
     layout["columns"]["base"]["quaternion"] = ["p0", "qx", "qy", "qz"]
     with pytest.raises(DatasetError, match="expected unit quaternions"):
         read_logs(tmp_path / "log.csv", flight[0], layout)

@@ -34,7 +34,7 @@ def log_of(robot, seed, *, rate=500.0, seconds=8.0, noise=3e-4, resolution=0.0, 
     """A log of the robot with encoder noise, steps, repeats and torques that come late."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(rate * seconds)) / rate
-    q, v, a = exciting(time, robot.nv, seed)
+    q, _, a = exciting(time, robot.nv, seed)
 
     def forces(t):
         states = [torch.from_numpy(x) for x in exciting(t, robot.nv, seed)]

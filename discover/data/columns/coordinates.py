@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from discover.data.channels import Channels
+from discover.data.columns.channels import Channels
 from discover.data.settings import Column, LogLayout
 from discover.errors import DatasetError
 

@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from discover.artifacts import value_hash
+from discover.data.columns.formula import evaluate, is_formula, names_in
 from discover.data.episodes import episode
 from discover.data.formats.registry import open_table
 from discover.data.formats.table import Dialect, Scalar, Table, missing
-from discover.data.formula import evaluate, is_formula, names_in
 from discover.data.settings import Column, LogLayout
 from discover.errors import DatasetError
 
