@@ -81,8 +81,8 @@ def standard(terms: Sequence[DriveTerm]) -> list[DriveTerm]:
 
 
 def every_drive_has(term: DriveTerm) -> bool:
-    """Whether the term belongs to every joint: friction, rotor, and the sensor's offset. They are in
-    every fit (left out, they would bend what is fitted beside them); data decide on the others."""
+    """Whether the term belongs to every joint: friction, rotor, and the sensor's offset. They are
+    in every fit (left out, they would bend what is fitted beside them); data decide on others."""
     return len(term.joints) == 1 and term.kind in _STANDARD
 
 
@@ -164,7 +164,10 @@ def _of_joint(robot: Robot, j: int, speed: float) -> list[DriveTerm]:
         one("viscous friction by direction", sympy.Abs(v)),
         one("quadratic drag", v * sympy.Abs(v)),
         one("friction of power 1/2", sign * sympy.sqrt(sympy.Abs(v))),
-        *(one(f"Stribeck friction below {x:.3g}", sign * fall, only_one="Stribeck") for x, fall in slow),
+        *(
+            one(f"Stribeck friction below {x:.3g}", sign * fall, only_one="Stribeck")
+            for x, fall in slow
+        ),
         one("friction by load", sympy.Abs(L) * sign, loaded=True),
         one("viscous friction by load", sympy.Abs(L) * v, loaded=True),
         one("friction by load squared", L**2 * sign, loaded=True),
@@ -207,7 +210,7 @@ def _coupled(robot: Robot, joints: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _sign(v: sympy.Expr, robot: Robot) -> sympy.Expr:
-    """The direction of motion, as the robot smooths it (joint terms of descriptions do the same)."""
+    """The direction of motion, as the robot smooths it (as joint terms of descriptions do)."""
     return sympy.tanh(v / sympy.Float(robot.friction_speed))
 
 

@@ -1,4 +1,4 @@
-"""How far off the joint forces are, by log and joint, beside the yardsticks that put it in scale."""
+"""How far off the joint forces are, by log and joint, beside the yardsticks for it."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def _fit(
     noise: Array | None,
     chosen: Sequence[int],
 ) -> Estimate:
-    """All the terms fitted; joints are weighted by their residuals, which settles in a few turns."""
+    """All the terms fitted; joints are weighted by their residuals, settled in a few turns."""
     design = assemble(samples, bodies, terms, loaded_by)
     columns = [*design.body_columns, *(k for g in chosen for k in design.groups[g])]
     moving = np.maximum(samples.moving.sum(axis=0), 1)
@@ -154,7 +154,8 @@ def _fit(
         sigma = np.maximum(sigma, 1e-6 * max(float(sigma.max()), 1e-300))
     return Estimate(
         bodies=bodies, design=design, moments=moments, terms=tuple(terms), columns=tuple(columns),
-        theta=theta, noise=sigma, prior=1.0, held_out=moments.held_out(columns, samples.fold_of_block),
+        theta=theta, noise=sigma, prior=1.0,
+        held_out=moments.held_out(columns, samples.fold_of_block),
     )  # fmt: skip
 
 

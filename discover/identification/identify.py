@@ -166,7 +166,7 @@ def _logs(recordings: Any, robot: Robot, layout: Any) -> list[Log]:
             raise DatasetError(
                 f"recording {log.name}: expected q and tau of {robot.nv} joints "
                 f"({', '.join(robot.independent_names)}), found {log.q.shape[1]} and "
-                f"{log.tau.shape[1]}; lock the joints that were not logged (lock = {{joint = value}})"
+                f"{log.tau.shape[1]}; lock joints that were not logged (lock = {{joint = value}})"
             )
     return logs
 
@@ -182,7 +182,7 @@ def _of_higher_order(chosen: SmoothingChoice) -> SmoothingChoice:
 def _in_newtons(
     train: list[Log], kept: list[Log], robot: Robot, chosen: SmoothingChoice, unknown: bool
 ) -> tuple[list[Log], list[Log], TorqueScale]:
-    """The logs with their torques in N·m, and the factors; a warning where they can hardly be so."""
+    """The logs with their torques in N·m, and the factors; a warning where they hardly are."""
     motions = [smooth(log, chosen, robot) for log in train]
     rest = rest_speed(motions)
     bodies = Bodies.of(robot.replace(friction_speed=float(np.median(rest)) / 2))

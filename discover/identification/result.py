@@ -102,7 +102,7 @@ class Identification(Stored):
 
     @property
     def robot(self) -> Robot:
-        """The identified robot: possible bodies, and the joint terms that descriptions can state."""
+        """The identified robot: possible bodies, and joint terms that descriptions can state."""
         return self.law.robot
 
     def error(self, *, held_out: bool = True, moving: bool = False) -> dict[str, float]:
@@ -115,8 +115,8 @@ class Identification(Stored):
         found = self.error()
         return (
             f"Identification({self.robot_name!r}, {len(self.logs)} logs, "
-            f"{len(self.friction)} drive terms, error {found.get('identified', float('nan')):.1%} of "
-            f"the torque where held out, least squares "
+            f"{len(self.friction)} drive terms, error {found.get('identified', float('nan')):.1%} "
+            f"of the torque where held out, least squares "
             f"{found.get('least squares', float('nan')):.1%})"
         )
 

@@ -39,8 +39,8 @@ class Samples:
     (N,) indexes `names`; block (N,) numbers pieces of about a second; fold (N,) is the group of
     blocks with which a row is left out of a fit. moving (N, nv) is false where a joint rests: there
     friction may be anything up to its limit, so that row says nothing about this joint's drive.
-    window [s] and order are those of the filter that the joint forces went through; columns are those of the
-    regressor that were computed before, by name.
+    window [s] and order are those of the filter that the joint forces went through; columns are
+    those of the regressor that were computed before, by name.
     """
 
     names: tuple[str, ...]
@@ -91,8 +91,8 @@ class Samples:
 
 
 def rest_speed(motions: Sequence[Motion]) -> Array:
-    """Below which speed each joint is taken to rest (nv,) [rad/s | m/s]: so many standard deviations
-    of the noise in its velocity, and at least a share of its root mean square speed."""
+    """Below which speed each joint is taken to rest (nv,) [rad/s | m/s]: so many standard
+    deviations of its velocity's noise, and at least a share of its root mean square speed."""
     speed = np.sqrt(np.mean(np.concatenate([m.v**2 for m in motions]), axis=0))
     noises = [m.noise["v"] for m in motions if "v" in m.noise]
     noise = np.max(noises, axis=0) if noises else np.zeros_like(speed)
@@ -109,7 +109,8 @@ def gather(
 ) -> Samples:
     """Join motions. Of a long recording each n-th row is kept, about 6000 in all, which loses
     little: rows closer than a window of the filter are hardly new; with `whole` all of them. rest
-    (nv,) are the speeds below which joints are taken to rest, `window` [s] and `order` are those of the filter.
+    (nv,) are the speeds below which joints are taken to rest; `window` [s] and `order` are those of
+    the filter.
 
     Raises DatasetError where there are too few rows to hold some out.
     """
@@ -147,7 +148,10 @@ def gather(
         moving=moving,
         window=window,
         order=order,
-        **{key: join(key) for key in ("q", "v", "a", "tau")},
+        q=join("q"),
+        v=v,
+        a=join("a"),
+        tau=join("tau"),
         time=np.concatenate([m.time[rows] for m, rows in zip(motions, parts, strict=True)]),
         log=log,
         block=block,

@@ -33,8 +33,8 @@ class Choice:
 
 
 def better(now: Array, then: Array, sure: float = _SURE) -> bool:
-    """Whether held-out errors `then` (F,) are lower than `now`, by `sure` standard errors over folds
-    and enough to be worth a term."""
+    """Whether held-out errors `then` (F,) are lower than `now`, by `sure` standard errors over
+    folds, and enough to be worth a term."""
     gain = now - then
     if gain.mean() <= _LEAST_GAIN * now.mean():
         return False

@@ -29,8 +29,8 @@ _FAR = threshold("identification.scale_far")
 
 @dataclass(frozen=True, kw_only=True)
 class TorqueScale(Stored):
-    """factor (nv,) [N·m or N, over the log's unit] with its standard error (nv,) by leaving out folds
-    of time; applied: whether the logs were multiplied by it."""
+    """factor (nv,) [N·m or N, over the log's unit] with its standard error (nv,) by leaving out
+    folds of time; applied: whether the logs were multiplied by it."""
 
     factor: Array
     error: Array
@@ -38,7 +38,7 @@ class TorqueScale(Stored):
 
     @property
     def far_off(self) -> bool:
-        """Whether torques taken as N·m are surely not: every joint's factor is clearly far from 1."""
+        """Whether the torques are surely no N·m: every joint's factor is clearly far from 1."""
         sure = self.error < _SURE * np.abs(self.factor)
         far = (np.abs(np.log(np.abs(self.factor))) > np.log(_FAR)) | (self.factor < 0)
         return bool(sure.any() and far[sure].all())
@@ -53,7 +53,7 @@ def torque_scale(samples: Samples, bodies: Bodies, *, apply: bool) -> TorqueScal
     slopes = []
     for j in range(samples.nv):
         X = np.stack([load[:, j], v[:, j], step[:, j], np.ones(len(v)), a[:, j]], axis=1)
-        rows = samples.moving[:, [j]] * 1.0
+        rows = samples.moving[:, [j]].astype(np.float64)
         moments = Moments.of(X[:, None], tau[:, [j]], rows, samples.block, np.zeros((5, 5)))
         fold = samples.fold_of_block
         slopes.append(

@@ -99,5 +99,7 @@ def _held_out(
     smooth = np.cos(ranks @ waves + phases)
     X = np.hstack([np.ones_like(direction), direction, smooth, smooth[:, ::2] * direction])
     prior = 1e-3 * rows.sum() * np.eye(X.shape[1]) * float(np.mean(np.square(X)))
-    moments = Moments.of(X[:, None, :], y[:, None], rows[:, None] * 1.0, samples.block, prior)
+    moments = Moments.of(
+        X[:, None, :], y[:, None], rows[:, None].astype(np.float64), samples.block, prior
+    )
     return moments.held_out(range(X.shape[1]), samples.fold_of_block)

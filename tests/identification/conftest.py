@@ -22,8 +22,8 @@ def periodic(generator, nv, time, size=1.0):
 
 
 def recorded(robot, generator, name="log", *, seconds=20.0, noise=0.02, beside=None, delay=0.0):
-    """A log of a motion of `robot`, torques with white noise (a share of their root mean square) and
-    `beside(robot, q, v, a)` added to them; positions of a 16 bit encoder."""
+    """A log of a motion of `robot`, torques with white noise (a share of their root mean square)
+    and `beside(robot, q, v, a)` added to them; positions of a 16 bit encoder."""
     time = np.arange(0, seconds, 0.004)
     seed = int(generator.integers(2**31))
     q, _, _ = periodic(np.random.default_rng(seed), robot.nv, time)
@@ -44,7 +44,7 @@ def record():
 
 @pytest.fixture(scope="session")
 def pendulum():
-    """A double pendulum whose bodies are not those of its description, with friction and a rotor."""
+    """A double pendulum with other bodies than its description, with friction and a rotor."""
     described = kinematics.load("double_pendulum")
     true = described.replace(
         pi=described.pi * torch.tensor([[1.2], [0.8]]),

@@ -70,18 +70,19 @@ def page(record: Record) -> str:
         "\n".join(f"- {sentence}" for sentence in remarks(record)),
         "## How far off, by joint",
         _error_table(record),
-        "Root mean square errors of the joint force over the held-out logs [N·m or N]. *zero* predicts "
-        "nothing, so it is the size of the torque itself; *description* is the robot's file with its own "
-        "joint terms; *least squares* is base parameters with viscous and Coulomb friction, offset "
-        "and rotor of every joint; *moving* is the identified law over the samples in which the joint "
-        "moves: at rest, friction may be anything up to its limit, and no law of the state can "
-        "tell what it is.",
+        "Root mean square errors of the joint force over the held-out logs [N·m or N]. *zero* "
+        "predicts nothing, so it is the size of the torque itself; *description* is the robot's "
+        "file with its own joint terms; *least squares* is base parameters with viscous and "
+        "Coulomb friction, offset and rotor of every joint; *moving* is the identified law over "
+        "the samples in which the joint moves: at rest, friction may be anything up to its limit, "
+        "and no law of the state can tell what it is.",
         "![Joint forces over time, measured and predicted](figures/torques.png)",
         "## The drives",
         _drive_table(record),
-        "Terms that held-out logs asked for, joint by joint; a force is coefficient times formula, on "
-        "the left side of *H a + bias + forces = τ*. The *load* h + g + c is what the bodies ask of a "
-        "joint. ± is the standard error by block bootstrap.",
+        "Friction, offset and rotor of every joint, and the terms that held-out logs asked for "
+        "besides; a force is coefficient times formula, on the left side of *H a + bias + forces "
+        "= τ*. The *load* h + g + c is what the bodies ask of a joint. ± is the standard error by "
+        "block bootstrap.",
         "![What the drives take, against velocity](figures/drives.png)",
         "## What is left",
         _left(record),
@@ -155,8 +156,8 @@ def _delay(record: Record) -> str:
     if abs(late["found"]) < 1e-9:
         return "the torques show no delay"
     return (
-        f"no delay was taken out: the best, {1e3 * late['found']:.3g} ms, does not clearly lower the "
-        "error where it was not fitted"
+        f"no delay was taken out: the best, {1e3 * late['found']:.3g} ms, does not clearly lower "
+        "the error where it was not fitted"
     )
 
 
@@ -169,9 +170,9 @@ def _scale(record: Record) -> str:
         for j, x, e in zip(record["joints"], scale["factor"], scale["error"], strict=True)
     )
     return (
-        f"the logs' unit of torque was unknown; factors to N·m: {factors}. The description's bodies "
-        "settle them: motion alone shows ratios only, so every mass and friction here is as right as "
-        "these are"
+        f"the logs' unit of torque was unknown; factors to N·m: {factors}. The description's "
+        "bodies settle them: motion alone shows ratios only, so every mass and friction here is as "
+        "right as these are"
     )
 
 
@@ -183,8 +184,8 @@ def _excited(record: Record) -> str:
     e = record["excitation"]
     condition = float(e["condition"])
     words = (
-        f"The motion shows {e['shown']} of {e['parameters']} base parameters; the condition number of "
-        f"its regressor is {number(condition)} (below about 100 is good)."
+        f"The motion shows {e['shown']} of {e['parameters']} base parameters; the condition number "
+        f"of its regressor is {number(condition)} (below about 100 is good)."
     )
     if e["weakest"] and not condition < 100:
         words += f" It shows least of {listing(['`' + x + '`' for x in e['weakest']], 'and')}."
@@ -197,13 +198,12 @@ def _left(record: Record) -> str:
         "|---|---|--:|--:|",
     ]
     for d in record["unexplained"][:8]:
-        lines.append(
-            f"| {d['joint']} | {d['quantity']} | {100 * d['share']:.0f} % | {100 * float(d['error']):.0f} % |"
-        )
+        share, error = (f"{100 * float(d[key]):.0f} %" for key in ("share", "error"))
+        lines.append(f"| {d['joint']} | {d['quantity']} | {share} | {error} |")
     lines += [
         "",
-        "A flexible function of each quantity, beside the joint's own velocity, fitted to the residual "
-        "of some blocks of time and tested on the others. Below zero: nothing there.",
+        "A flexible function of each quantity, beside the joint's own velocity, fitted to the "
+        "residual of some blocks of time and tested on the others. Below zero: nothing there.",
     ]
     return "\n".join(lines)
 
