@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from discover.data.dataset import Dataset
     from discover.examination.examine import examine
     from discover.examination.result import Examination, load
+    from discover.identification.identify import identify
+    from discover.identification.result import Identification
     from discover.judgement.evidence import Evidence
     from discover.observations.environments import from_dm_control, from_gymnasium
     from discover.observations.layout import ObservationLayout
@@ -39,6 +41,7 @@ _HOMES = {
     "Ensemble": ("discover.observations.spread", "Ensemble"),
     "Evidence": ("discover.judgement.evidence", "Evidence"),
     "Examination": ("discover.examination.result", "Examination"),
+    "Identification": ("discover.identification.result", "Identification"),
     "ObservationLayout": ("discover.observations.layout", "ObservationLayout"),
     "Recipe": ("discover.study.recipes", "Recipe"),
     "Region": ("discover.blackbox.region", "Region"),
@@ -48,6 +51,7 @@ _HOMES = {
     "examine_model": ("discover.study.stages", "examine_model"),
     "from_dm_control": ("discover.observations.environments", "from_dm_control"),
     "from_gymnasium": ("discover.observations.environments", "from_gymnasium"),
+    "identify": ("discover.identification.identify", "identify"),
     "load": ("discover.examination.result", "load"),
     "load_recipe": ("discover.study.recipes", "load"),
     "load_robot": ("discover.study.stages", "load_robot"),
@@ -67,6 +71,7 @@ __all__ = [
     "Ensemble",
     "Evidence",
     "Examination",
+    "Identification",
     "ObservationLayout",
     "Recipe",
     "Region",
@@ -76,6 +81,7 @@ __all__ = [
     "examine_model",
     "from_dm_control",
     "from_gymnasium",
+    "identify",
     "load",
     "load_recipe",
     "load_robot",

@@ -38,6 +38,7 @@ from kinematics.programs.compile import compile_robot
 from kinematics.robot.actuation import Actuation, Stepping
 from kinematics.robot.inertial_parameters import from_log_cholesky, to_log_cholesky
 from kinematics.robot.joints import Mimic
+from kinematics.robot.locking import lock
 from kinematics.robot.random import family, random_state, random_tree
 from kinematics.robot.tree import Robot
 
@@ -66,6 +67,7 @@ __all__ = [
     "joint_momentum",
     "kinetic_energy",
     "load",
+    "lock",
     "momentum",
     "momentum_rate",
     "potential_energy",

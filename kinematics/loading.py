@@ -5,14 +5,18 @@ from __future__ import annotations
 import codecs
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kinematics.algorithms.crba import joints_without_inertia
 from kinematics.errors import RobotError
 from kinematics.formats import xml_safety
 from kinematics.formats.mjcf import robot_from_mjcf
 from kinematics.formats.urdf import robot_from_urdf
+from kinematics.robot import locking
 from kinematics.robot.tree import Robot
 
 _INSTEAD = {
@@ -30,6 +34,8 @@ def load(
     *,
     joint_terms: bool | None = None,
     tree_only: bool = False,
+    lock: Mapping[str, float | Sequence[float]] | None = None,
+    gravity: Sequence[float] | None = None,
 ) -> Robot:
     """The robot of a URDF or MJCF file, of XML text, or of a bundled robot's name.
 
@@ -37,7 +43,8 @@ def load(
     applies the armature, damping, friction and springs of the description: by default those of an
     MJCF are applied and those of a URDF are not, as MuJoCo and Pinocchio do. ``tree_only`` leaves
     out of an MJCF what is no tree of rigid bodies (loops, springy tendons) instead of refusing it.
-    Raises RobotError.
+    ``lock`` welds joints at a position [rad | m], see `kinematics.lock`. ``gravity`` (3,) [m/s²] in
+    the base's frame is that of a robot on a wall or a ceiling. Raises RobotError.
     """
     if root not in (None, "fixed", "free"):
         raise RobotError(f'expected root="free" or "fixed", found {root!r}; choose one')
@@ -46,7 +53,7 @@ def load(
     free = root == "free"
     if element.tag == "robot":
         robot = robot_from_urdf(element, label, free=free, joint_terms=bool(joint_terms))
-        return _with_note(robot, free)
+        return _with_note(_mounted(robot, lock, gravity), free)
     if element.tag == "mujoco":
         robot = robot_from_mjcf(
             element,
@@ -57,11 +64,31 @@ def load(
             joint_terms=joint_terms is not False,
             tree_only=tree_only,
         )
-        return _with_note(robot, free)
+        return _with_note(_mounted(robot, lock, gravity), free)
     raise RobotError(
         f"expected a URDF (<robot>) or an MJCF (<mujoco>), found <{element.tag}> in {label}; "
         "convert it"
     )
+
+
+def _mounted(
+    robot: Robot,
+    locked: Mapping[str, float | Sequence[float]] | None,
+    gravity: Sequence[float] | None,
+) -> Robot:
+    """The robot with joints locked, and with another direction of gravity."""
+    if gravity is not None:
+        try:
+            vector = np.asarray(gravity, dtype=float)
+        except (TypeError, ValueError):
+            vector = np.zeros(0)
+        if vector.shape != (3,) or not np.isfinite(vector).all():
+            raise RobotError(
+                f"expected gravity as three finite numbers [m/s²], found {str(gravity)[:60]!r}; "
+                "such as [0, 0, 9.81] on a ceiling"
+            )
+        robot = robot.replace(gravity=vector)
+    return robot if locked is None else locking.lock(robot, locked)
 
 
 def _with_note(robot: Robot, free: bool) -> Robot:

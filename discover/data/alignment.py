@@ -8,38 +8,29 @@ delay. The description's masses are not used, only its tree and geometry.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from discover.artifacts import plain
+from discover.data.motions import Motion
+from discover.data.torque_prediction import torque_columns
 
 if TYPE_CHECKING:
     from kinematics import Robot
 
 LAGS = 41  # of the grid, evenly on both sides of zero
-WIDEST = 0.06  # s
+WIDEST = 0.06  # s, at first; wider where the best lag is the last
 ALIGNMENT = "time alignment"  # how the result begins among the steps of the processing
 MOST_ROWS = 1500  # of each trajectory
+PIECES = 5  # of a single trajectory
 LEAST_ROWS = 50  # shorter trajectories say nothing about a delay
-SMOOTHED_SIGN = 0.05  # rad/s or m/s over which Coulomb friction changes its sign
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Motion:
-    """One trajectory: time (n,) [s], q, v, a, tau (n, nv), smoothed."""
-
-    time: Array
-    q: Array
-    v: Array
-    a: Array
-    tau: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +89,37 @@ class Alignment:
         return f"{ALIGNMENT}: {sentence}{advice}; offsets: {offsets}"
 
 
-def align(robot: Robot, motions: Sequence[Motion], widest: float = WIDEST) -> Alignment:
+def align(robot: Robot, motions: Sequence[Motion], widest: float | None = None) -> Alignment:
     """Estimate delay and offsets of the torques, each trajectory by itself, then together.
 
-    No lag is tried beyond `widest` [s] or a quarter of the shortest trajectory.
+    No lag is tried beyond `widest` [s] or a quarter of the shortest trajectory. Left out, it is
+    60 ms, and twice as much as long as the last lag fits best.
     """
-    widest = min(widest, *((motion.time[-1] - motion.time[0]) / 4 for motion in motions))
+    longest = min((motion.time[-1] - motion.time[0]) / 4 for motion in motions)
+    if widest is not None:
+        return _aligned(robot, motions, min(widest, longest))
+    widest = min(WIDEST, longest)
+    found = _aligned(robot, motions, widest)
+    while found.at_the_end and widest < longest:
+        widest = min(2 * widest, longest)
+        found = _aligned(robot, motions, widest)
+    return found
+
+
+def pieces(motion: Motion) -> list[Motion]:
+    """A single trajectory in pieces of time, so that its delay has an error; whole if short."""
+    count = min(PIECES, len(motion.time) // (4 * LEAST_ROWS))
+    if count < 2:
+        return [motion]
+    edges = np.linspace(0, len(motion.time), count + 1).astype(int)
+    arrays = {k: getattr(motion, k) for k in ("time", "q", "v", "a", "tau")}
+    return [
+        Motion(name=motion.name, **{k: x[low:high] for k, x in arrays.items()})
+        for low, high in itertools.pairwise(edges)
+    ]
+
+
+def _aligned(robot: Robot, motions: Sequence[Motion], widest: float) -> Alignment:
     lags = np.linspace(-widest, widest, LAGS)
     costs = np.zeros((len(motions), LAGS))
     for row, motion in enumerate(motions):
@@ -134,7 +150,7 @@ def _costs(robot: Robot, motion: Motion, lags: Array, widest: float) -> tuple[Ar
     time = motion.time
     inside = np.flatnonzero((time >= time[0] + widest) & (time <= time[-1] - widest))
     rows = inside[:: max(1, len(inside) // MOST_ROWS)]
-    design = _design(robot, motion, rows)
+    design = torque_columns(robot, motion.q[rows], motion.v[rows], motion.a[rows])
     shifted = np.stack(
         [[np.interp(time[rows] + lag, time, column) for column in motion.tau.T] for lag in lags]
     )  # (lags, nv, n)
@@ -150,26 +166,6 @@ def _costs(robot: Robot, motion: Motion, lags: Array, widest: float) -> tuple[Ar
     left = np.square(rest).mean(axis=0).T
     offset = (theta / norms[:, None])[-nv:].T
     return left.mean(axis=1), offset
-
-
-def _design(robot: Robot, motion: Motion, rows: NDArray[np.int64]) -> Array:
-    """(n, nv, p): the bodies' regressor, viscous and Coulomb friction, and an offset a joint."""
-    import kinematics
-
-    q, v, a = (torch.from_numpy(np.ascontiguousarray(x[rows])) for x in
-               (motion.q, motion.v, motion.a))  # fmt: skip
-    bodies = kinematics.regressor(robot, q, v, a).numpy()
-    identity = np.eye(robot.nv)[None]
-    speed = motion.v[rows][:, :, None]
-    return np.concatenate(
-        [
-            bodies,
-            identity * speed,
-            identity * np.tanh(speed / SMOOTHED_SIGN),
-            identity * np.ones_like(speed),
-        ],
-        axis=2,
-    )
 
 
 def _least(lags: Array, cost: Array) -> float:

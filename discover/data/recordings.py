@@ -13,17 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from discover.blackbox.region import Region
-from discover.data.alignment import ALIGNMENT, LEAST_ROWS, Motion, align
+from discover.data.alignment import ALIGNMENT, LEAST_ROWS, align
 from discover.data.dataset import SPLITS, Dataset, describe
 from discover.data.logs import Log, read_log
-from discover.data.settings import Recording
-from discover.data.smoothing import Smoothed, savitzky_golay
+from discover.data.motions import GAP, Motion, filtered, noise_of, states_of
+from discover.data.settings import Recording, Smoothing
+from discover.data.smoothing_choice import SmoothingChoice, choose_smoothing
 from discover.errors import DatasetError
 
 if TYPE_CHECKING:
     from kinematics import Robot
-
-GAP = 2.0  # a window of so many times the median duration lies across a gap in the log
 
 Array = NDArray[np.float64]
 
@@ -40,16 +39,6 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
             "recording.folder: expected the folder with the logs, found nothing; "
             "name it with --set recording.folder=PATH"
         )
-    if robot.nq != robot.nv or len(recording.columns.q) != robot.nv:
-        raise DatasetError(
-            f"recording: expected {robot.nv} columns for q, v and tau (joints "
-            f"{', '.join(robot.independent_names)}), found {len(recording.columns.q)}"
-            + (
-                ""
-                if robot.nq == robot.nv
-                else "; free and spherical joints cannot be read from logs"
-            )
-        )
     if recording.smoothing.acceleration == "v" and recording.columns.v is None:
         raise DatasetError(
             'recording: acceleration = "v" expects columns for v, found none; map them in '
@@ -59,13 +48,20 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
         k: [] for k in ("q", "v", "tau", "a", "t", "trajectory", "split")
     }
     files, noises, raw_noises, steps = {}, [], [], []
-    for index, name in enumerate((*recording.train, *recording.test)):
-        log = read_log(name, recording)
-        smooth, keep = _filter(log, recording)
-        split = _split(log, recording, keep, is_test=index >= len(recording.train))
+    names = (*recording.train, *recording.test)
+    logs = [read_log(name, recording, robot) for name in names]
+    choice = None
+    if recording.smoothing.window == "auto":
+        choice = choose_smoothing(logs[: len(recording.train)], robot)
+    for index, (name, log) in enumerate(zip(names, logs, strict=True)):
+        smoothing = recording.smoothing if choice is None else choice.of(log)
+        window = _whole(smoothing)
+        smooth, keep = filtered(log, smoothing)
+        is_test = index >= len(recording.train)
+        split = _split(log, recording, keep, window, is_test=is_test)
         chosen = np.flatnonzero(split >= 0)[:: recording.every]
-        states = _states(smooth, robot.nv, recording)
-        half = recording.smoothing.window // 2
+        states = states_of(smooth, log, smoothing)
+        half = window // 2
         for key, values in states.items():
             parts[key].append(values[chosen])
         parts["t"].append(log.time[half:][chosen])
@@ -73,7 +69,7 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
         parts["split"].append(split[chosen])
         step = float(np.median(np.diff(log.time)))
         steps.append(step)
-        noise, raw_noise = _noise(smooth, robot.nv, recording)
+        noise, raw_noise = noise_of(smooth, log, smoothing)
         noises.append(noise)
         raw_noises.append(raw_noise)
         files[name] = {
@@ -81,6 +77,8 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
             "sha256": log.sha256,
             "recorded": len(log.time),
             "kept": len(chosen),
+            "window": window,
+            "notes": list(log.notes),
             "step_s": {
                 "median": step,
                 "least": float(np.diff(log.time).min()),
@@ -93,7 +91,7 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
         dt=float(np.median(steps)) * recording.every,
         source="recording",
         files=files,
-        processing=_statement(recording),
+        processing=_statement(recording, choice),
         noise=_mean(noises),
         raw_noise=_mean(raw_noises),
         **more,
@@ -114,8 +112,15 @@ def aligned(dataset: Dataset, robot: Robot) -> Dataset:
         assert part.a is not None
         if len(part) < LEAST_ROWS:
             continue
-        arrays = {k: x.numpy() for k, x in (("q", part.q), ("v", part.v), ("a", part.a))}
-        motions.append(Motion(time=part.t.numpy(), tau=part.tau.numpy(), **arrays))
+        motions.append(
+            Motion(
+                time=part.t.numpy(),
+                q=part.q.numpy(),
+                v=part.v.numpy(),
+                a=part.a.numpy(),
+                tau=part.tau.numpy(),
+            )
+        )
     done = dataset.metadata.get("processing", [])
     if not motions:
         sentence = f"{ALIGNMENT}: not estimated, no log has {LEAST_ROWS} samples to train on"
@@ -149,46 +154,20 @@ def support(dataset: Dataset, quantile: float = 0.005) -> Region:
     return Region(**sides)
 
 
-def _filter(log: Log, recording: Recording) -> tuple[Smoothed, NDArray[np.bool_]]:
-    """q, v (where it is used) and tau through one filter, and which windows have no gap in them."""
-    window = recording.smoothing.window
-    signals = [log.q, log.tau] if log.v is None else [log.q, log.tau, log.v]
-    smooth = savitzky_golay(log.time, np.hstack(signals), window, recording.smoothing.order)
-    span = log.time[window - 1 :] - log.time[: len(log.time) - window + 1]
-    return smooth, span <= GAP * np.median(span)
-
-
-def _states(smooth: Smoothed, nv: int, recording: Recording) -> dict[str, Array]:
-    q, tau, v = slice(0, nv), slice(nv, 2 * nv), slice(2 * nv, 3 * nv)
-    states = {"q": smooth.value[:, q], "tau": smooth.value[:, tau]}
-    if recording.smoothing.acceleration == "v":
-        return states | {"v": smooth.value[:, v], "a": smooth.first[:, v]}
-    return states | {"v": smooth.first[:, q], "a": smooth.second[:, q]}
-
-
-def _noise(
-    smooth: Smoothed, nv: int, recording: Recording
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Standard deviation of the noise in each group, after the filter and before it."""
-    q, tau, v = slice(0, nv), slice(nv, 2 * nv), slice(2 * nv, 3 * nv)
-    raw = {"q": smooth.raw_noise[q], "tau": smooth.raw_noise[tau]}
-    if len(smooth.raw_noise) > 2 * nv:
-        raw["v"] = smooth.raw_noise[v]
-    left = {"q": smooth.noise[q], "tau": smooth.noise[tau]}
-    if recording.smoothing.acceleration == "v":
-        return left | {"v": smooth.noise[v], "a": smooth.first_noise[v]}, raw
-    return left | {"v": smooth.first_noise[q], "a": smooth.second_noise[q]}, raw
+def _whole(smoothing: Smoothing) -> int:
+    assert isinstance(smoothing.window, int)  # "auto" was replaced by the choice
+    return smoothing.window
 
 
 def _split(
-    log: Log, recording: Recording, keep: NDArray[np.bool_], *, is_test: bool
+    log: Log, recording: Recording, keep: NDArray[np.bool_], window: int, *, is_test: bool
 ) -> NDArray[np.int64]:
     """The split of each window's middle, an index into `SPLITS`; -1 where it is left out."""
     n = len(keep)
     split = np.full(n, SPLITS.index("test" if is_test else "train"), dtype=np.int64)
     if not is_test:
         held_out = round(n * recording.validation)
-        gap = recording.smoothing.window - 1
+        gap = window - 1
         if held_out:
             split[n - held_out :] = SPLITS.index("validation")
             split[max(0, n - held_out - gap) : n - held_out] = -1
@@ -200,9 +179,13 @@ def _split(
     return np.where(keep, split, -1)
 
 
-def _statement(recording: Recording) -> list[str]:
+def _statement(recording: Recording, choice: SmoothingChoice | None) -> list[str]:
     """What was done to the samples, in sentences for the metadata and the report."""
     smoothing, columns = recording.smoothing, recording.columns
+    chosen = choice is not None
+    length = f"{1e3 * choice.window_s:.3g} ms" if choice else f"{smoothing.window} samples"
+    half = "half a window was" if chosen else f"{_whole(smoothing) // 2} samples were"
+    apart = "a window apart" if chosen else f"{_whole(smoothing) - 1} samples apart"
     kinds = (
         "v and a are the first and second derivative of q"
         if smoothing.acceleration == "q"
@@ -214,16 +197,20 @@ def _statement(recording: Recording) -> list[str]:
             f"taken out of them: a delay of {1e3 * recording.delay:g} ms (samples whose force was "
             f"not recorded are left out), {_offset(recording)}"
         ]
+    if recording.reduction is not None:
+        taken.append("motor positions and forces were brought to the joints by recording.reduction")
+    if choice is not None:
+        taken.append(choice.sentence())
     return [
-        f"joint forces are the columns {', '.join(columns.tau)}",
+        f"joint forces are the columns {', '.join(map(str, columns.tau))}",
         *taken,
-        f"q, v and tau went through a Savitzky-Golay filter of {smoothing.window} samples and "
+        f"q, v and tau went through a Savitzky-Golay filter of {length} and "
         f"order {smoothing.order}, fitted in true time, so uneven steps were not resampled",
         f"{kinds}, by the same filter",
-        f"{smoothing.window // 2} samples were trimmed at both ends of each log, and windows of "
+        f"{half} trimmed at both ends of each log, and windows of "
         f"more than {GAP:g} times the usual length, which lie across a gap, were left out",
         f"train, validation and test were split by trajectory; validation is the last "
-        f"{recording.validation:.0%} of each training log, {smoothing.window - 1} samples apart",
+        f"{recording.validation:.0%} of each training log, {apart}",
         "noise: standard deviations from the filter's residual, taken as white; what the filter "
         "rounds off and vibrations slower than its window are not in them",
     ]

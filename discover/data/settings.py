@@ -6,7 +6,7 @@ not here is refused.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -40,23 +40,51 @@ class Data(Section):
         return self
 
 
+Column = str | Annotated[int, Field(ge=0)]
+
+
+class Base(Section):
+    """The columns of a free base: position (3) [m] in the world, unit quaternion (4) in `order`,
+    and its twist, or none: angular (3) [rad/s] and linear (3) [m/s] in the frame of body or world.
+    """
+
+    position: tuple[Column, Column, Column]
+    quaternion: tuple[Column, Column, Column, Column]
+    order: Literal["wxyz", "xyzw"] = "wxyz"
+    angular: tuple[Column, Column, Column] | None = None
+    linear: tuple[Column, Column, Column] | None = None
+    frame: Literal["body", "world"] = "body"
+
+    @model_validator(mode="after")
+    def _has_a_whole_twist(self) -> Base:
+        if (self.angular is None) != (self.linear is None):
+            raise ValueError("expected both of angular and linear, or neither, found one")
+        return self
+
+
 class Columns(Section):
     """The columns of a log; the lists have one entry a joint coordinate.
 
-    v may be left out. tau is the joint force that acted (measured, if it was). In HDF5 a column is
-    the path of a vector, or of a matrix with the column's place after it: `arm/q[0]`.
+    A column is a name, or a number from 0 where the file has no header. v may be left out, time too
+    where `rate` is given. tau is the joint force that acted (measured, if it was). In HDF5, NumPy
+    and MATLAB files a column is the path of a vector, or of a matrix with the column's place after
+    it: `arm/q[0]`. Of a log in several files, `part:column`; time is then one column a part, or
+    one for all. "= a * (b - c)" computes a column from others and from the file's scalars.
     """
 
-    time: str
-    q: tuple[str, ...] = Field(min_length=1)
-    v: tuple[str, ...] | None = None
-    tau: tuple[str, ...] = Field(min_length=1)
+    time: Column | dict[str, Column] | None = None
+    q: tuple[Column, ...] = ()
+    v: tuple[Column, ...] | None = None
+    tau: tuple[Column, ...] = ()
+    base: Base | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Columns:
         lengths = {len(names) for names in (self.q, self.v, self.tau) if names is not None}
         if len(lengths) > 1:
             raise ValueError("expected as many columns for q as for v and tau")
+        if not self.q and self.base is None:
+            raise ValueError("expected at least one column of q, found none")
         return self
 
 
@@ -69,20 +97,30 @@ class Scale(Section):
     tau: float | tuple[float, ...] = 1.0
 
 
+class Units(Section):
+    """Units of the columns in words, one for all coordinates or one each; `Scale` comes on top."""
+
+    time: str = "s"
+    q: str | tuple[str, ...] | None = None
+    v: str | tuple[str, ...] | None = None
+    tau: str | tuple[str, ...] | None = None
+
+
 class Smoothing(Section):
     """A Savitzky–Golay filter: polynomials of `order` over `window` samples (odd), in true time.
 
     q, v and tau go through the same filter, so that the equation of motion goes on holding between
     them. acceleration = "q": v and a are derivatives of q. "v": a is the derivative of v.
+    window = "auto" is chosen from the training logs by cross-validation.
     """
 
-    window: int = Field(default=41, ge=3)
+    window: Annotated[int, Field(ge=3)] | Literal["auto"] = 41
     order: int = Field(default=3, ge=1)
     acceleration: Literal["q", "v"] = "q"
 
     @model_validator(mode="after")
     def _fit(self) -> Smoothing:
-        if self.window % 2 == 0 or self.window <= self.order:
+        if self.window != "auto" and (self.window % 2 == 0 or self.window <= self.order):
             raise ValueError(
                 f"expected an odd window above the order, found window {self.window} "
                 f"and order {self.order}"
@@ -92,28 +130,73 @@ class Smoothing(Section):
         return self
 
 
-class Recording(Section):
-    """Logs of a real machine, one file a trajectory; relative folders start at the working folder.
+Format = Literal[
+    "auto", "csv", "parquet", "hdf5", "npz", "json", "mat", "rosbag", "minari", "lerobot"
+]
+
+
+class LogLayout(Section):
+    """What the columns of a log mean: `--columns FILE.toml`, or the keys of `[recording]`.
+
+    format     how files are read; "auto" goes by their endings
+    columns    which column is what; joints names the joints they belong to, in their order (all
+               of the robot's, in its order, where it is left out)
+    rate       [Hz] of a log without a time column
+    units, scale   from the columns to SI units
+    reduction  motor to joint, where motors were logged: a gear a joint, or the matrix R with
+               motor angle = R · joint angle; joint force = Rᵀ · motor force
+    zero       what is added to each joint position after that [rad | m]
+    offset     joint force that the log shows when nothing acts [N·m | N]; it is taken out
+    delay      [s] how much later joint forces were recorded than they acted; it is taken out
+    unwrap     joins angles that were recorded modulo a full turn
+    files      one log in several files, by part: a file name in the log's folder, or a pattern such
+               as "{log}_pos.csv"
+    separator, decimal, header   of text; found out where they are left out
+    topic      of a ROS bag with several topics of joint states
+    repeated   rows with the time of the row before: "refuse", or take the "mean" of such rows
+    """
+
+    format: Format = "auto"
+    columns: Columns
+    joints: tuple[str, ...] | None = None
+    rate: PositiveFloat | None = None
+    units: Units = Units()
+    scale: Scale = Scale()
+    reduction: tuple[float, ...] | tuple[tuple[float, ...], ...] | None = None
+    zero: float | tuple[float, ...] = 0.0
+    offset: float | tuple[float, ...] = 0.0
+    delay: float = 0.0
+    unwrap: bool = False
+    files: dict[str, str] | None = None
+    separator: str | None = None
+    decimal: Literal[".", ","] | None = None
+    header: bool | None = None
+    topic: str | None = None
+    repeated: Literal["refuse", "mean"] = "mean"
+
+    @model_validator(mode="after")
+    def _has_a_clock(self) -> LogLayout:
+        if (self.columns.time is None) == (self.rate is None):
+            found = "neither" if self.rate is None else "both"
+            raise ValueError(f"expected one of columns.time and rate, found {found}")
+        return self
+
+
+class Recording(LogLayout):
+    """Logs of a real machine, one a trajectory; relative folders start at the working folder.
 
     train and test name files in the folder; for the formats "minari" and "lerobot" the folder is
     the data set's name, and they name its episodes by number. validation is the fraction of each
     training file, at its end, that is kept for early stopping. every keeps each n-th sample after
-    filtering. unwrap joins angles that were recorded modulo a full turn. delay [s] is how much
-    later joint forces were recorded than they acted, offset what they show when nothing acts: both
-    are taken out.
+    filtering.
     """
 
     folder: str = ""
-    format: Literal["csv", "parquet", "hdf5", "minari", "lerobot"] = "csv"
+    repeated: Literal["refuse", "mean"] = "refuse"
     train: tuple[str, ...] = Field(min_length=1)
     test: tuple[str, ...] = ()
     validation: float = Field(default=0.15, ge=0.0, lt=1.0)
     every: PositiveInt = 1
-    unwrap: bool = False
-    delay: float = 0.0
-    offset: float | tuple[float, ...] = 0.0
-    columns: Columns
-    scale: Scale = Scale()
     smoothing: Smoothing = Smoothing()
 
     @model_validator(mode="after")

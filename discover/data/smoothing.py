@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy.signal import oaconvolve
 
 Array = NDArray[np.float64]
 _AT_A_TIME = 4096
+_EVEN = 1e-9  # relative spread of the steps below which one set of weights serves all windows
+_LONG = 3.0  # windows longer than so many medians lie across a gap, where powers are near ties
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +49,23 @@ def savitzky_golay(time: Array, signal: Array, window: int, order: int) -> Smoot
     coefficients = np.zeros((windows, 3, signal.shape[1]))
     spread = np.zeros((windows, 3))  # standard deviation that unit white noise has in each
     own_weight = np.zeros(windows)
-    for start in range(0, windows, _AT_A_TIME):
-        rows = slice(start, min(start + _AT_A_TIME, windows))
-        part = slice(rows.start, rows.stop + window - 1)
-        weights = _weights(sliding_window_view(time[part], window), half, order)
-        windowed = sliding_window_view(signal[part], window, axis=0)  # (m, k, window)
-        coefficients[rows, : weights.shape[1]] = np.einsum("mpw,mkw->mpk", weights, windowed)
-        spread[rows, : weights.shape[1]] = np.sqrt((weights**2).sum(axis=2))
-        own_weight[rows] = weights[:, 0, half]
+    if is_even(time):
+        step = (time[-1] - time[0]) / (len(time) - 1)
+        weights = window_weights(step * np.arange(window)[None], half, order)[0]
+        for p, row in enumerate(weights):
+            coefficients[:, p] = oaconvolve(signal, row[::-1, None], mode="valid", axes=0)
+        spread[:, : len(weights)] = np.sqrt((weights**2).sum(axis=1))
+        own_weight[:] = weights[0, half]
+    else:
+        for start in range(0, windows, _AT_A_TIME):
+            rows = slice(start, min(start + _AT_A_TIME, windows))
+            part = slice(rows.start, rows.stop + window - 1)
+            weights = window_weights(sliding_window_view(time[part], window), half, order)
+            windowed = sliding_window_view(signal[part], window, axis=0)  # (m, k, window)
+            fitted = np.matmul(weights, windowed.transpose(0, 2, 1))
+            coefficients[rows, : weights.shape[1]] = fitted
+            spread[rows, : weights.shape[1]] = np.sqrt((weights**2).sum(axis=2))
+            own_weight[rows] = weights[:, 0, half]
     residual = signal[half : half + windows] - coefficients[:, 0]
     # The middle residual of a least-squares fit has variance (1 - its own weight) of the noise.
     residual /= np.sqrt(np.maximum(1 - own_weight, 1e-12))[:, None]
@@ -70,12 +82,27 @@ def savitzky_golay(time: Array, signal: Array, window: int, order: int) -> Smoot
     )
 
 
-def _weights(times: Array, half: int, order: int) -> Array:
-    """Weights (m, ≤ 3, window) of the samples in value, slope and curvature at the middle."""
+def window_weights(times: Array, half: int, order: int) -> Array:
+    """Weights (m, ≤ 3, window) of the samples in value, slope and curvature at the middle, of
+    windows at times (m, window) [s]."""
     offset = times - times[:, half : half + 1]
     # In units of the window's reach, or the powers of milliseconds would ruin the conditioning.
     reach = np.abs(offset).max(axis=1)
     powers = (offset / reach[:, None])[..., None] ** np.arange(order + 1)
-    weights = np.linalg.pinv(powers)[:, :3]
+    weights = np.empty((*times.shape[:1], min(order + 1, 3), times.shape[1]))
+    span = times[:, -1] - times[:, 0]
+    across = span > _LONG * np.median(span)
+    plain = powers[~across]
+    if len(plain):
+        gram = np.matmul(plain.transpose(0, 2, 1), plain)
+        weights[~across] = np.linalg.solve(gram, plain.transpose(0, 2, 1))[:, :3]
+    if across.any():
+        weights[across] = np.linalg.pinv(powers[across])[:, :3]
     scale = np.stack([np.ones_like(reach), 1 / reach, 2 / reach**2], axis=1)
     return weights * scale[:, : weights.shape[1], None]
+
+
+def is_even(time: Array) -> bool:
+    """Whether times (N,) have steps that are equal but for rounding."""
+    steps = np.diff(time)
+    return bool(np.ptp(steps) <= _EVEN * np.median(steps))

@@ -26,11 +26,19 @@ class Study(Section):
 
 
 class RobotEntry(Section):
-    """Which robot: a bundled name, or a path (a relative one starts at the recipe's folder)."""
+    """Which robot: a bundled name, or a path (a relative one starts at the recipe's folder).
+
+    lock: joints that are held, at their positions [rad | m]. gravity (3,) [m/s²] in the base's
+    frame, of a robot on a wall or a ceiling. armature [kg·m² | kg]: reflected rotor inertia, one
+    number, one a joint coordinate, or by joint; it stands instead of the description's.
+    """
 
     source: str
     root: Literal["fixed", "free"] | None = None
     joint_terms: bool = False
+    lock: dict[str, float | tuple[float, ...]] | None = None
+    gravity: tuple[float, float, float] | None = None
+    armature: float | tuple[float, ...] | dict[str, float] | None = None
 
 
 class Sides(Section):

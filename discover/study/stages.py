@@ -7,7 +7,7 @@ out what it does not need. None of them knows of folders, manifests or resuming:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import tomlkit
 from torch import Tensor
 
 from discover.blackbox.region import Region
-from discover.errors import ModelError, RecipeError
+from discover.errors import ModelError, RecipeError, RobotError
 from discover.evaluation.simulators.reference import simulator
 from discover.study.recipe_tables import CONTROL, FILE
 from discover.study.recipes import Recipe, file_of
@@ -39,7 +39,27 @@ def load_robot(source: Recipe | str | Path, root: str | None = None) -> Robot:
     options: dict[str, Any] = {"joint_terms": True} if entry.joint_terms else {}
     if entry.root is not None:
         options["root"] = entry.root
-    return kinematics.load(entry.source, **options)
+    robot = kinematics.load(entry.source, lock=entry.lock, gravity=entry.gravity, **options)
+    if entry.armature is None:
+        return robot
+    return robot.replace(armature=_armature(robot, entry.armature))
+
+
+def _armature(robot: Robot, given: float | Sequence[float] | Mapping[str, float]) -> list[float]:
+    """Reflected rotor inertia of each joint coordinate. Raises RobotError where it does not fit."""
+    if not isinstance(given, Mapping):
+        values = [given] * robot.nv if isinstance(given, float) else list(given)
+        if len(values) != robot.nv:
+            raise RobotError(
+                f"expected {robot.nv} values of robot.armature for {robot.name}, found "
+                f"{len(values)}; give one number, one a joint coordinate, or them by joint"
+            )
+        return values
+    values = robot.armature.tolist()
+    for joint, value in given.items():
+        at = robot.v_slice(joint)
+        values[at] = [value] * (at.stop - at.start)
+    return values
 
 
 def sample_dataset(recipe: Recipe, robot: Robot) -> Dataset:

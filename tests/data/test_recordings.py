@@ -6,9 +6,12 @@ import pandas as pd
 import pytest
 from scipy.signal import savgol_filter
 
+import kinematics
 from discover.data import recordings
+from discover.data.logs import read_log
 from discover.data.settings import Recording
 from discover.data.smoothing import savitzky_golay
+from discover.data.smoothing_choice import choose_smoothing
 from discover.errors import DatasetError
 
 COLUMNS = {"time": "t", "q": ["q1", "q2"], "v": ["v1", "v2"], "tau": ["f1", "f2"]}
@@ -256,3 +259,18 @@ def test_a_coordinate_that_never_moves_spans_no_region(folder, two_joints):
     data = recordings.read(recording(folder), two_joints)
     with pytest.raises(DatasetError, match="tau of coordinate 1 never changes"):
         recordings.support(data)
+
+
+def test_the_window_of_a_recipe_may_be_chosen_from_its_logs(tmp_path):
+    for seed, name in enumerate(("one", "two", "three")):
+        write_log(tmp_path / f"{name}.csv", seed, noise=1e-4)
+    robot = kinematics.load("double_pendulum")
+    entry = recording(tmp_path, smoothing={"window": "auto"})
+    logs = [read_log(name, entry) for name in entry.train]
+    window = choose_smoothing(logs, robot).of(logs[0]).window
+    data = recordings.read(entry, robot)
+    assert any("least estimated error" in line for line in data.metadata["processing"])
+    assert data.metadata["files"]["one.csv"]["window"] == window
+    fixed = recordings.read(recording(tmp_path, smoothing={"window": window}), robot)
+    one, other = (d.select(d.trajectory == 0) for d in (data, fixed))
+    assert np.array_equal(one.a.numpy(), other.a.numpy())

@@ -260,17 +260,17 @@ def _solve(
 
     nb = len(reference)
     mass, length = _units(reference)
-    units = _unit_vector(mass, length, nb)
+    units = typical_units(reference)
     unit = max(np.linalg.norm(J @ V.T * units, 2), 1e-300)
     J, target, rotors = J / unit, target / unit, rotors / unit
     x = cp.Variable(10 * nb)
-    constraints = [P >> _MARGIN * np.eye(4) for P in _pseudo_inertias(x, nb)]
+    constraints = [P >> _MARGIN * np.eye(4) for P in pseudo_inertias(x, nb)]
     turning = mass * length**2
     misfit = (J @ V.T * units) @ x - target
     extra = cp.Variable(rotors.shape[1], nonneg=True) if rotors.shape[1] else None
     if extra is not None:
         misfit = misfit + (rotors * turning) @ extra
-    nearest = _minimise(cp.Problem(cp.Minimize(cp.norm(misfit)), constraints), x)
+    nearest = minimiser(cp.Problem(cp.Minimize(cp.norm(misfit)), constraints), x)
     if nearest is None:
         return None
     start = reference.flatten() / units
@@ -282,7 +282,7 @@ def _solve(
         [*constraints, cp.norm(misfit / allowed) <= 1.0],
     )
     added = np.zeros(0) if extra is None else np.array(extra.value)
-    chosen = _minimise(tie, x)
+    chosen = minimiser(tie, x)
     if chosen is None:
         chosen = nearest
     elif extra is not None:
@@ -301,17 +301,16 @@ def _with_exactly(V: np.ndarray, start: np.ndarray, reference: np.ndarray) -> np
     import cvxpy as cp
 
     nb = len(reference)
-    mass, length = _units(reference)
-    units = _unit_vector(mass, length, nb)
+    units = typical_units(reference)
     scaled = V.T * units
     hidden = np.linalg.svd(scaled)[2][np.linalg.matrix_rank(scaled) :].T
     if hidden.shape[1] == 0:
         return None
     z, room = cp.Variable(hidden.shape[1]), cp.Variable()
     x = start.flatten() / units + hidden @ z
-    bodies = _pseudo_inertias(x, nb)
+    bodies = pseudo_inertias(x, nb)
     inside = cp.Problem(cp.Maximize(room), [*(P >> room * np.eye(4) for P in bodies), room <= 1.0])
-    deepest = _minimise(inside, z)
+    deepest = minimiser(inside, z)
     if deepest is None or room.value is None or float(room.value) <= 0.0:
         return None
     half = 0.5 * float(room.value)
@@ -319,12 +318,12 @@ def _with_exactly(V: np.ndarray, start: np.ndarray, reference: np.ndarray) -> np
         cp.Minimize(cp.sum_squares(x - reference.flatten() / units)),
         [P >> half * np.eye(4) for P in bodies],
     )
-    chosen = _minimise(tie, z)
+    chosen = minimiser(tie, z)
     z_found = deepest if chosen is None else chosen
     return ((start.flatten() / units + hidden @ z_found) * units).reshape(nb, 10)
 
 
-def _pseudo_inertias(x, nb: int) -> list:
+def pseudo_inertias(x, nb: int) -> list:
     """The 4×4 pseudo-inertia of each body as cvxpy expressions of x (10 nb)."""
     import cvxpy as cp
 
@@ -339,6 +338,12 @@ def _unit_vector(mass: float, length: float, nb: int) -> np.ndarray:
     return np.tile(mass * np.array([1.0] + 3 * [length] + 6 * [length**2]), nb)
 
 
+def typical_units(pi: np.ndarray) -> np.ndarray:
+    """A typical size of each of the bodies' parameters (10 nb,), for pi (nb, 10): the mean mass,
+    times powers of the mean radius of gyration."""
+    return _unit_vector(*_units(pi), len(pi))
+
+
 def _units(reference: np.ndarray) -> tuple[float, float]:
     """A typical mass [kg] and radius of gyration [m] of the described bodies."""
     mass = max(float(np.abs(reference[:, 0]).mean()), 1e-9)
@@ -346,7 +351,7 @@ def _units(reference: np.ndarray) -> tuple[float, float]:
     return mass, max((second / mass) ** 0.5, 1e-6)
 
 
-def _minimise(problem, x) -> np.ndarray | None:
+def minimiser(problem, x) -> np.ndarray | None:
     """The minimiser x, or None where both solvers fail.
 
     A solution with status "inaccurate" may be good or far from feasible (the second solver is of

@@ -116,16 +116,16 @@ def run(
             device=device.value,
             overrides=settings or (),
             command=_command(),
-            say=_say,
+            say=say,
         )
     except KeyboardInterrupt:
         again = _command() if resume else f"{_command()} --resume"
         _complain(f"interrupted; what was finished is kept. Go on with: {again}")
         raise typer.Exit(INTERRUPTED) from None
-    _say("")
+    say("")
     width = max(len(name) for name in outcome.exams)
     for name, exam in outcome.exams.items():
-        _say(f"{name:<{width}}  {in_words(exam.verdict, exam.confidence, exam.evidence)}")
+        say(f"{name:<{width}}  {in_words(exam.verdict, exam.confidence, exam.evidence)}")
 
 
 @app.command()
@@ -225,8 +225,8 @@ def examine(
         name=Path(model.partition(":")[0]).stem,
     )
     report = discover.write_report(exam, out)
-    _say(str(exam))
-    _say(f"report: {report}")
+    say(str(exam))
+    say(f"report: {report}")
 
 
 @app.command()
@@ -274,8 +274,8 @@ def track(
         root=root if body is None else None,
         **{name: value for name, value in declared.items() if value is not None},
     )
-    _say(str(found))
-    _say(f"track: {out / PAGE}")
+    say(str(found))
+    say(f"track: {out / PAGE}")
 
 
 @app.command()
@@ -285,7 +285,7 @@ def report(
     """Write report.md and its figures again, from the stored evidence alone."""
     from discover.report import render
 
-    _say(f"report: {render(directory)}")
+    say(f"report: {render(directory)}")
 
 
 @app.command()
@@ -308,11 +308,11 @@ def list_(
 
     for chosen in [kind] if kind else list(Kind):
         if kind is None:
-            _say(f"{chosen.value}:")
+            say(f"{chosen.value}:")
         for name, summary in LISTINGS[chosen.value]():
-            _say(f"{name:<24}{summary}".rstrip())
+            say(f"{name:<24}{summary}".rstrip())
         if kind is None:
-            _say("")
+            say("")
 
 
 @app.command()
@@ -359,9 +359,9 @@ def calibrate(
         more_robots=more_robots or unused,
         adopt=adopt,
         command=_command(),
-        say=_say,
+        say=say,
     )
-    _say(f"report: {path}")
+    say(f"report: {path}")
 
 
 @app.command()
@@ -399,7 +399,7 @@ def bench(
         "device": None if device is None else device.value,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    measure(subject, out=out, say=_say, **given)
+    measure(subject, out=out, say=say, **given)
 
 
 def _numbers(text: str | None, option: str) -> list[int] | None:
@@ -467,7 +467,7 @@ def _complain(message: str) -> None:
     print("discover:", " ".join(message.split()), file=sys.stderr)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(line, flush=True)
 
 

@@ -1,0 +1,128 @@
+"""`read_logs`: logs of a machine by their paths, with what their columns mean."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from discover.data.columns.guessing import guess
+from discover.data.formats.registry import ENDINGS, is_bag
+from discover.data.logs import Log, log_of
+from discover.data.settings import LogLayout
+from discover.errors import DatasetError
+
+if TYPE_CHECKING:
+    from kinematics import Robot
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+TOGETHER = "+"  # between files that make one log
+
+
+def read_logs(
+    paths: Paths,
+    robot: Robot | None = None,
+    layout: LogLayout | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+) -> list[Log]:
+    """The logs at one path or several: files, folders of files, patterns, or "pos.csv+torque.csv"
+    for one log in several files.
+
+    layout: what the columns mean, or the TOML file that says it; without one it is told from the
+    columns' names, and noted in the logs. A layout with `files` takes the folder of each log. With
+    a robot, coordinates are brought into the order of its joints. Raises DatasetError, in one line.
+    """
+    found = load_layout(layout) if isinstance(layout, str | os.PathLike) else layout
+    if isinstance(found, Mapping):
+        found = checked(found, "layout")
+    logs = []
+    for path in expanded(paths, found):
+        if TOGETHER in str(path) and not path.exists():
+            logs.append(_together(path, found, robot))
+            continue
+        guessed: tuple[str, ...] = ()
+        chosen = found
+        if chosen is None:
+            chosen, guessed = guess(path, robot)
+        log = log_of(path, chosen, robot)
+        logs.append(replace(log, notes=(*guessed, *log.notes)))
+    return logs
+
+
+def load_layout(path: str | os.PathLike[str]) -> LogLayout:
+    """A layout from a TOML file, or the table [recording] of a recipe. Raises DatasetError."""
+    place = Path(path)
+    try:
+        tables = tomllib.loads(place.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"columns {place}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DatasetError(f"columns {place}: not TOML: {error}") from error
+    return checked(tables, f"columns {place.name}")
+
+
+def checked(tables: Mapping[str, Any], origin: str) -> LogLayout:
+    """A layout from nested tables. Raises DatasetError at the first key that is not one."""
+    try:
+        return LogLayout.model_validate(dict(tables), strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(x) for x in first["loc"]) or "it"
+        reason = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            reason = f"unknown key (keys: {', '.join(LogLayout.model_fields)})"
+        raise DatasetError(f"{origin}: {where}: {reason}") from error
+
+
+def expanded(paths: Paths, layout: LogLayout | None = None) -> list[Path]:
+    """The files and folders that are one log each, in order. Raises DatasetError."""
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    found: list[Path] = []
+    for entry in given:
+        path = Path(entry).expanduser()
+        in_parts = (layout is not None and bool(layout.files)) or (
+            TOGETHER in str(path) and not path.exists()
+        )
+        if in_parts or is_bag(path) or path.is_file():
+            found.append(path)
+        elif path.is_dir():
+            inside = [
+                p
+                for p in sorted(path.iterdir())
+                if is_bag(p) or (p.is_file() and p.suffix.lower() in ENDINGS)
+            ]
+            if not inside:
+                raise DatasetError(
+                    f"recording {path}: expected logs in this folder ({', '.join(ENDINGS)}), found "
+                    "none"
+                )
+            found += inside
+        else:
+            matches = sorted(Path(p) for p in glob(str(path)))
+            if not matches:
+                raise DatasetError(f"recording {path}: no such file or folder; check the path")
+            found += matches
+    if not found:
+        raise DatasetError("expected the path of a log, found none; name files or folders")
+    return found
+
+
+def _together(path: Path, layout: LogLayout | None, robot: Robot | None) -> Log:
+    """One log in several files; each part is called by its file's name without ending."""
+    files = [Path(x) for x in str(path).split(TOGETHER)]
+    if layout is None:
+        raise DatasetError(
+            f"recording {path}: expected a file for --columns, which says what the columns of "
+            f'several files mean, such as q = ["{files[0].stem}:q1"]; found none'
+        )
+    lost = [file for file in files if not file.exists()]
+    if lost:
+        raise DatasetError(f"recording {lost[0]}: no such file or folder; check the path")
+    parts = {file.stem: str(file.resolve()) for file in files}
+    whole = layout.model_copy(update={"files": parts})
+    return log_of(files[0], whole, robot, name=TOGETHER.join(file.name for file in files))

@@ -1,0 +1,204 @@
+"""From samples to coefficients: weights by joint, terms by held-out logs, loads by iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discover.identification.design import Bodies, Design, assemble
+from discover.identification.drive_terms import DriveTerm, every_drive_has, ripples, standard
+from discover.identification.moments import Moments
+from discover.identification.samples import Samples
+from discover.identification.selection import choose, prior_strength
+from discover.judgement.thresholds import whole
+from kinematics import Robot
+
+Array = NDArray[np.float64]
+_ROUNDS = whole("identification.rounds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Base parameters `beta` (k,), coefficients of the chosen terms, and what they rest on.
+
+    columns are those of the design that are in the fit, theta their coefficients (the bodies' as
+    departures from the description); noise (nv,) [N·m | N] is the residual's standard deviation,
+    by which joints are weighted; prior is the factor on the bodies' prior.
+    """
+
+    bodies: Bodies
+    design: Design
+    moments: Moments
+    terms: tuple[DriveTerm, ...]
+    columns: tuple[int, ...]
+    theta: Array
+    noise: Array
+    prior: float
+    held_out: Array
+
+    @property
+    def beta(self) -> Array:
+        """Base parameters (k,)."""
+        return self.bodies.described + self.theta[: self.bodies.size]
+
+    @property
+    def coefficients(self) -> Array:
+        """Of the terms, in their order; a group of two has two."""
+        return self.theta[self.bodies.size :]
+
+    @property
+    def robot(self) -> Robot:
+        """Bodies with these base parameters, closest to the description; perhaps impossible."""
+        return self.bodies.moved_to(self.beta)
+
+    def residual(self) -> Array:
+        """Joint forces that the fit does not explain (N, nv)."""
+        return self.design.y - self.design.predicted(self.columns, self.theta)
+
+
+def estimate(
+    samples: Samples, bodies: Bodies, candidates: Sequence[DriveTerm], *, select: bool = True
+) -> Estimate:
+    """Weighted least squares with the terms that held-out logs ask for, or with all of them.
+
+    Loads of load-dependent terms are those of the bodies of the round before, beginning with those
+    of the standard terms.
+    """
+    candidates = _apart(samples, bodies, candidates)
+    unloaded = [x for x in candidates if not x.loaded]
+    first = standard(unloaded) if select else unloaded
+    now = _fit(samples, bodies, first, bodies.robot, None, range(len(first)))
+    if not select:
+        if len(unloaded) == len(candidates):
+            return now
+        return _fit(samples, bodies, candidates, now.robot, now.noise, range(len(candidates)))
+    terms = list(candidates)
+    begin = [k for k, x in enumerate(terms) if x.name in {t.name for t in first}]
+    for _ in range(_ROUNDS):
+        if samples.q.shape == samples.v.shape:
+            known = {x.name for x in now.terms}
+            left = ripples(bodies.robot, samples.q.numpy(), now.residual(), samples.moving)
+            old = [x for x in now.terms if x.kind == "ripple"]
+            terms = [*candidates, *old, *(x for x in left if x.name not in known)]
+            begin = [k for k, x in enumerate(terms) if x.name in known]
+        design = assemble(samples, bodies, terms, now.robot)
+        moments = moments_of(samples, bodies, design, now.noise)
+        fold = samples.fold_of_block
+        kept = [g for g in begin if every_drive_has(terms[g])]
+        choice = choose(
+            moments, design.body_columns, design.groups, fold, begin, kept, _no_double(terms)
+        )
+        kept = _possible_signs(moments, design, choice.groups)
+        now = _fit(
+            samples, bodies, [terms[g] for g in kept], now.robot, now.noise, range(len(kept))
+        )
+        begin = list(range(len(now.terms)))
+    return now
+
+
+def held(fit: Estimate, samples: Samples) -> Estimate:
+    """The fit with the description's bodies held on to as strongly as held-out time asks for."""
+    columns, bodies = list(fit.columns), fit.design.body_columns
+    factor, held_out = prior_strength(fit.moments, bodies, columns, samples.fold_of_block)
+    moments = fit.moments.with_prior(factor, bodies)
+    return replace(
+        fit, moments=moments, theta=moments.solve(columns), prior=factor, held_out=held_out
+    )
+
+
+def instrumented(fit: Estimate, samples: Samples, twins: tuple[Samples, Samples]) -> Estimate:
+    """The same columns fitted with moments across two measurements of the motion."""
+    loaded_by = fit.robot
+    designs = [assemble(s, fit.bodies, fit.terms, loaded_by).X for s in twins]
+    moments = moments_of(samples, fit.bodies, fit.design, fit.noise, (designs[0], designs[1]))
+    return replace(fit, moments=moments, theta=moments.solve(list(fit.columns)))
+
+
+def moments_of(
+    samples: Samples,
+    bodies: Bodies,
+    design: Design,
+    noise: Array,
+    twins: tuple[Array, Array] | None = None,
+) -> Moments:
+    """The moments of a design, joints weighted by their noise (nv,) [N·m | N]; with `twins` across
+    the columns of two independent measurements."""
+    prior = np.zeros((design.X.shape[2],) * 2)
+    k = design.bodies
+    prior[:k, :k] = np.linalg.inv(bodies.spread + 1e-12 * np.trace(bodies.spread) / k * np.eye(k))
+    return Moments.of(design.X, design.y, samples.moving / noise, samples.block, prior, twins)
+
+
+def _fit(
+    samples: Samples,
+    bodies: Bodies,
+    terms: Sequence[DriveTerm],
+    loaded_by: Robot,
+    noise: Array | None,
+    chosen: Sequence[int],
+) -> Estimate:
+    """All the terms fitted; joints are weighted by their residuals, settled in a few turns."""
+    design = assemble(samples, bodies, terms, loaded_by)
+    columns = [*design.body_columns, *(k for g in chosen for k in design.groups[g])]
+    moving = np.maximum(samples.moving.sum(axis=0), 1)
+    sigma = design.y.std(axis=0) if noise is None else noise
+    sigma = np.maximum(sigma, 1e-9 * max(float(sigma.max()), 1e-300))
+    for _ in range(3):
+        moments = moments_of(samples, bodies, design, sigma)
+        theta = moments.solve(columns)
+        residual = design.y - design.predicted(columns, theta)
+        sigma = np.sqrt((residual**2 * samples.moving).sum(axis=0) / moving)
+        sigma = np.maximum(sigma, 1e-6 * max(float(sigma.max()), 1e-300))
+    return Estimate(
+        bodies=bodies, design=design, moments=moments, terms=tuple(terms), columns=tuple(columns),
+        theta=theta, noise=sigma, prior=1.0,
+        held_out=moments.held_out(columns, samples.fold_of_block),
+    )  # fmt: skip
+
+
+def _apart(samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm]) -> list[DriveTerm]:
+    """The terms whose force no bodies have: the rotor of a joint on the base has, for one."""
+    rotors = [x for x in terms if x.kind == "rotor inertia"]
+    few = samples.rows(np.arange(0, len(samples), max(1, len(samples) // 500)))
+    design = assemble(few, bodies, rotors, bodies.robot)
+    X = design.X.reshape(-1, design.X.shape[2])
+    base = X[:, : design.bodies]
+    size = np.maximum(np.linalg.norm(base, axis=0), 1e-300)
+    same = set()
+    for rotor, (column,) in zip(rotors, design.groups, strict=True):
+        x = X[:, column]
+        left = x - base / size @ np.linalg.lstsq(base / size, x, rcond=1e-9)[0]
+        if np.linalg.norm(left) < 1e-6 * np.linalg.norm(x):
+            same.add(rotor.name)
+    return [x for x in terms if x.name not in same]
+
+
+def _no_double(terms: Sequence[DriveTerm]) -> Callable[[int, Sequence[int]], bool]:
+    """Whether a term may enter beside those chosen: one of a kind that excludes others."""
+
+    def allowed(group: int, chosen: Sequence[int]) -> bool:
+        word, joints = terms[group].only_one, terms[group].joints
+        return not word or all(
+            (terms[g].only_one, terms[g].joints) != (word, joints) for g in chosen
+        )
+
+    return allowed
+
+
+def _possible_signs(moments: Moments, design: Design, groups: Sequence[int]) -> list[int]:
+    """The groups less those whose coefficient physics forbids, the most negative first."""
+    kept = list(groups)
+    while True:
+        columns = [*design.body_columns, *(k for g in kept for k in design.groups[g])]
+        theta = dict(zip(columns, moments.solve(columns) * moments.size[columns], strict=True))
+        negative = {
+            g: theta[design.groups[g][0]]
+            for g in kept
+            if design.terms[g].nonnegative and theta[design.groups[g][0]] < 0
+        }
+        if not negative:
+            return kept
+        kept.remove(min(negative, key=lambda g: negative[g]))

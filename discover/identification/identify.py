@@ -1,0 +1,390 @@
+"""`identify`: from the logs of a machine to its law, without a network. It reads from the top down.
+
+In joint forces, not in accelerations: measured torques carry the noise, and a fit of accelerations
+to noisy torques shrinks every response, that is, enlarges every inertia (by factors of two to eight
+on the wrists of real arms). Here the torque is what is predicted, and noise in it only widens the
+standard errors.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from discover.data.logs import Log, shifted
+from discover.data.motions import Motion, smooth
+from discover.data.reading import Paths, read_logs
+from discover.data.smoothing_choice import SmoothingChoice, choose_smoothing
+from discover.errors import DatasetError
+from discover.identification.delay import Delay, find_delay, given_delay
+from discover.identification.design import Bodies, assemble
+from discover.identification.drive_terms import drive_terms, standard
+from discover.identification.errors import JointErrors, joint_errors
+from discover.identification.estimate import Estimate, estimate, held, instrumented
+from discover.identification.excitation import excitation
+from discover.identification.instruments import halves
+from discover.identification.possible_bodies import PossibleBodies, possible_bodies
+from discover.identification.result import DriveParameter, Identification, Parameter
+from discover.identification.samples import Samples, gather, rest_speed
+from discover.identification.torque_scale import TorqueScale, torque_scale
+from discover.identification.uncertainty import bootstrap, standard_errors
+from discover.identification.unexplained import dependences
+from discover.judgement.thresholds import threshold
+from discover.laws.extensions.terms import Term
+from discover.laws.rigid_body.law import RigidBodyLaw
+from discover.progress import Show, reported, stage
+
+if TYPE_CHECKING:
+    from discover.data.settings import LogLayout
+    from kinematics import Robot
+
+Array = NDArray[np.float64]
+
+_KEPT = threshold("identification.kept_out")
+_REPEATED = threshold("identification.repeated")
+_SHOWN = threshold("identification.shown")
+_TRACE = 1500  # rows a log in the figures
+
+
+@reported("the identification", "run it again")
+def identify(
+    recordings: Paths | Log | Sequence[Log],
+    robot: Robot,
+    *,
+    layout: LogLayout | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    test: Paths | Log | Sequence[Log] | None = None,
+    smoothing: SmoothingChoice | None = None,
+    delay: float | None = None,
+    torque_unit: Literal["N·m", "unknown"] = "N·m",
+    select: bool = True,
+    instruments: bool = True,
+    seed: int = 0,
+    progress: Show = None,
+) -> Identification:
+    """Identify bodies and drives of a robot from logs of q and tau.
+
+    recordings  paths of logs (files, folders, patterns), or logs that were read
+    robot       the description: tree and geometry are taken from it; its masses are what stays
+                where the logs say nothing
+    layout      what the columns mean (see `discover.data.reading.read_logs`)
+    test        logs that no fit and no choice may see; without them the last quarter of every log
+    smoothing   the filter [chosen by cross-validation]
+    delay       of the joint forces behind the motion [s; estimated, and taken out where that helps]
+    torque_unit "unknown" for currents, volts or duty ratios: the description's bodies settle the
+                factor of each joint
+    select      choose the terms of the drives by held-out logs; False: viscous and Coulomb
+                friction, offset and rotor of every joint
+    instruments take noise in positions into account by instrumental variables, where neighbouring
+                samples are measurements of their own
+    progress    see `discover.examine`
+
+    Raises DatasetError, in one line, for logs that do not fit.
+    """
+    begin = time.monotonic()
+    _check(robot)
+    stage("the logs")
+    train, kept = _logs(recordings, robot, layout), _logs(test, robot, layout)
+    chosen = smoothing or _of_higher_order(choose_smoothing(train, robot))
+    stage("the delay of the torques")
+    train, kept, scale = _in_newtons(train, kept, robot, chosen, torque_unit == "unknown")
+    motions, late = _without_delay(train, robot, chosen, delay)
+    others = [smooth(shifted(log, late.delay), chosen, robot) for log in kept]
+    fitted, held_out = (motions, others) if kept else _split(motions)
+    rest = rest_speed(fitted)
+    robot = robot.replace(friction_speed=float(np.median(rest)) / 2)
+    through = (chosen.window_s, chosen.order)
+    samples = gather(fitted, rest, *through)
+    unseen = gather(held_out, rest, *through, whole=True)
+    stage("the drives")
+    bodies = Bodies.of(robot)
+    terms = drive_terms(bodies.robot, samples.v.pow(2).mean(0).sqrt().numpy())
+    plain = estimate(samples, bodies, standard(terms), select=False)
+    found = estimate(samples, bodies, terms) if select else plain
+    twice = _twice(train, fitted, late, chosen, robot, rest) if instruments else None
+    if twice is not None:
+        found = instrumented(found, samples, twice)
+    found = held(found, samples)
+    stage("the bodies")
+    possible = possible_bodies(found)
+    stage("the standard errors")
+    errors = standard_errors(bootstrap(found, samples, seed), found)
+    stage("what is left unexplained")
+    k = bodies.size
+    predictions = [_predictions(part, robot, plain, found, possible) for part in (samples, unseen)]
+    residual = samples.tau.numpy() - predictions[0]["identified"]
+    left = dependences(samples, robot.independent_names, residual, _load(samples, possible), seed)
+    return Identification(
+        robot_name=robot.name,
+        joints=robot.independent_names,
+        logs=tuple(m.name for m in fitted),
+        held_out=tuple(m.name for m in held_out),
+        parameters=_parameters(found, possible, errors[:k]),
+        friction=_friction(found, possible, errors[k:], robot),
+        errors=tuple(_errors(samples, unseen, robot, predictions)),
+        noise=found.noise,
+        rest_speed=rest,
+        excitation=excitation(found, errors[:k]),
+        alignment=late,
+        torque_scale=scale,
+        smoothing=chosen.sentence(),
+        unexplained=tuple(left),
+        possible=_in_words(possible),
+        notes=tuple(dict.fromkeys(note for log in (*train, *kept) for note in log.notes)),
+        seconds=time.monotonic() - begin,
+        seed=seed,
+        law_record=_law(found, possible, robot).to_dict(),
+        traces=_traces(unseen, robot.independent_names, predictions[1], _load(unseen, possible)),
+    )
+
+
+def _check(robot: Robot) -> None:
+    if robot.nq != robot.nv:
+        raise DatasetError(
+            f"identify: expected joints with one coordinate each, found {robot.nq} coordinates for "
+            f"{robot.nv} velocities of {robot.name}; lock its base, or give the arm alone"
+        )
+
+
+def _logs(recordings: Any, robot: Robot, layout: Any) -> list[Log]:
+    """Logs as they are, or read. Raises DatasetError where they are of other joints."""
+    if recordings is None:
+        return []
+    alone = isinstance(recordings, Log | str | os.PathLike)
+    given: list[Any] = [recordings] if alone else list(recordings)
+    read = bool(given) and all(isinstance(x, Log) for x in given)
+    logs: list[Log] = given if read else read_logs(given, robot, layout)
+    for log in logs:
+        if log.q.shape[1:] != (robot.nq,) or log.tau.shape[1:] != (robot.nv,):
+            raise DatasetError(
+                f"recording {log.name}: expected q and tau of {robot.nv} joints "
+                f"({', '.join(robot.independent_names)}), found {log.q.shape[1]} and "
+                f"{log.tau.shape[1]}; lock joints that were not logged (lock = {{joint = value}})"
+            )
+    return logs
+
+
+def _of_higher_order(chosen: SmoothingChoice) -> SmoothingChoice:
+    """A filter with the same noise in accelerations that rounds off less: polynomials of order 5
+    over a window longer by 12.25^(1/5) (noise of second derivatives goes with 720 and 8820 over the
+    window to the fifth). Joint forces are only averaged, accelerations are also rounded off, and
+    what they lose at order 3 comes back as inertia, half a percent too much."""
+    return replace(chosen, order=5, window_s=chosen.window_s * 12.25**0.2)
+
+
+def _in_newtons(
+    train: list[Log], kept: list[Log], robot: Robot, chosen: SmoothingChoice, unknown: bool
+) -> tuple[list[Log], list[Log], TorqueScale]:
+    """The logs with their torques in N·m, and the factors; a warning where they hardly are."""
+    motions = [smooth(log, chosen, robot) for log in train]
+    rest = rest_speed(motions)
+    bodies = Bodies.of(robot.replace(friction_speed=float(np.median(rest)) / 2))
+    scale = torque_scale(gather(motions, rest), bodies, apply=unknown)
+    if unknown:
+        train, kept = (
+            [replace(log, tau=log.tau * scale.factor) for log in logs] for logs in (train, kept)
+        )
+    elif scale.far_off:
+        factors = ", ".join(f"{1 / x:.3g}" for x in scale.factor)
+        warnings.warn(
+            f"the torques are {factors} times what the bodies of {robot.name} ask, joint by joint: "
+            'are they in another unit? torque_unit = "unknown" (--torque-unit unknown) finds it',
+            stacklevel=4,
+        )
+    return train, kept, scale
+
+
+def _without_delay(
+    logs: Sequence[Log], robot: Robot, chosen: SmoothingChoice, given: float | None
+) -> tuple[list[Motion], Delay]:
+    """The motions with the delay of their joint forces taken out, where that helps."""
+    motions = [smooth(log, chosen, robot) for log in logs]
+    late = find_delay(motions, robot, chosen) if given is None else given_delay(given)
+    if late.delay:
+        motions = [smooth(shifted(log, late.delay), chosen, robot) for log in logs]
+    return motions, late
+
+
+def _twice(
+    logs: Sequence[Log],
+    motions: Sequence[Motion],
+    late: Delay,
+    chosen: SmoothingChoice,
+    robot: Robot,
+    rest: Array,
+) -> tuple[Samples, Samples] | None:
+    """The samples of these motions measured twice, from even and from odd samples of the logs; None
+    where the samples repeat, so that halves share their noise."""
+    moved = [shifted(log, late.delay) if late.delay else log for log in logs]
+    pairs = []
+    for log, motion in zip(moved, motions, strict=True):
+        if np.mean(np.all(np.diff(log.q, axis=0) == 0, axis=1)) > _REPEATED:
+            return None
+        pairs.append(halves(log, motion, chosen, robot))
+    one, two = (
+        gather([pair[k] for pair in pairs], rest, chosen.window_s, chosen.order) for k in (0, 1)
+    )
+    return one, two
+
+
+def _split(motions: Sequence[Motion]) -> tuple[list[Motion], list[Motion]]:
+    """The last quarter of every motion apart from the rest, with a gap between them."""
+    return (
+        [_part(m, 0.0, 1.0 - _KEPT - 0.01) for m in motions],
+        [_part(m, 1.0 - _KEPT, 1.0) for m in motions],
+    )
+
+
+def _part(motion: Motion, begin: float, end: float) -> Motion:
+    n = len(motion.time)
+    rows = slice(int(begin * n), int(end * n))
+    arrays = {key: getattr(motion, key)[rows] for key in ("time", "q", "v", "a", "tau")}
+    labels = {
+        key: getattr(motion, key)[rows] for key in ("rows", "segment") if len(getattr(motion, key))
+    }
+    return replace(motion, **arrays, **labels)
+
+
+def _predictions(
+    samples: Samples, robot: Robot, plain: Estimate, found: Estimate, possible: PossibleBodies
+) -> dict[str, Array]:
+    """Joint forces (N, nv) that each yardstick predicts."""
+    import kinematics
+
+    bodies = found.bodies
+    beta = bodies.matrix @ possible.robot.pi.flatten().numpy() - bodies.described
+    theta = np.concatenate([beta, possible.coefficients])
+    tau = samples.tau.numpy()
+    out = {
+        "zero": np.zeros_like(tau),
+        "description": kinematics.rnea(robot, samples.q, samples.v, samples.a).numpy(),
+    }
+    for label, fit, at, numbers in (
+        ("least squares", plain, plain.robot, plain.theta),
+        ("identified", found, possible.robot, theta),
+    ):
+        design = assemble(samples, bodies, fit.terms, at)
+        described = tau - design.y
+        out[label] = described + design.predicted(fit.columns, numbers)
+    return out
+
+
+def _load(samples: Samples, possible: PossibleBodies) -> Array:
+    import kinematics
+
+    return kinematics.rnea(possible.robot, samples.q, samples.v, samples.a).numpy()
+
+
+def _errors(
+    samples: Samples, unseen: Samples, robot: Robot, predictions: Sequence[dict[str, Array]]
+) -> list[JointErrors]:
+    names = robot.independent_names
+    return [
+        *joint_errors(samples, names, predictions[0], [False] * len(samples.names)),
+        *joint_errors(unseen, names, predictions[1], [True] * len(unseen.names)),
+    ]
+
+
+def _parameters(found: Estimate, possible: PossibleBodies, errors: Array) -> tuple[Parameter, ...]:
+    bodies = found.bodies
+    values = bodies.matrix @ possible.robot.pi.flatten().numpy()
+    sizes = np.sqrt(np.maximum(bodies.spread.diagonal(), 1e-300))
+    return tuple(
+        Parameter(
+            name=name,
+            value=float(value),
+            error=float(error),
+            described=float(described),
+            shown=bool(error < _SHOWN * size),
+        )
+        for name, value, error, described, size in zip(
+            bodies.base.names, values, errors, bodies.described, sizes, strict=True
+        )
+    )
+
+
+def _friction(
+    found: Estimate, possible: PossibleBodies, errors: Array, robot: Robot
+) -> tuple[DriveParameter, ...]:
+    out, n = [], 0
+    names = robot.independent_names
+    for drive in found.terms:
+        for term in drive.terms:
+            out.append(
+                DriveParameter(
+                    name=term.name,
+                    kind=drive.kind,
+                    joints=tuple(names[j] for j in drive.joints),
+                    formula=_formula(term),
+                    value=float(possible.coefficients[n]),
+                    error=float(errors[n]),
+                )
+            )
+            n += 1
+    return tuple(out)
+
+
+def _formula(term: Term) -> str:
+    """The force on the first joint it acts on, with numbers to read."""
+    shape = term.shape[term.joint]
+    return sympy.sstr(shape.xreplace({x: sympy.Float(x, 4) for x in shape.atoms(sympy.Float)}))
+
+
+def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLaw:
+    """Bodies with the joint terms that a description can state, and the other terms beside them."""
+    body = robot.replace(
+        pi=possible.robot.pi.reshape(-1, 10),
+        **{
+            key: getattr(possible.robot, key)
+            for key in ("armature", "damping", "friction", "stiffness")
+        },
+    )
+    extensions, n = [], 0
+    for drive in found.terms:
+        for term in drive.terms:
+            value = float(possible.coefficients[n])
+            n += 1
+            if term.joint_term is None:
+                extensions.append(term.with_coefficient(value))
+            else:
+                values = getattr(body, term.joint_term).clone()
+                values[term.joint] += value
+                body = body.replace(**{term.joint_term: values})
+    return RigidBodyLaw(robot=body, extensions=tuple(extensions), size=found.bodies.size + n)
+
+
+def _in_words(possible: PossibleBodies) -> str:
+    if not possible.solved:
+        return "no possible bodies were found: the solver failed, and these may not exist"
+    return (
+        "the bodies can exist (positive pseudo-inertias); keeping to such adds "
+        f"{possible.cost:.2g} of the residual's mean square"
+    )
+
+
+def _traces(
+    unseen: Samples, joints: Sequence[str], predictions: dict[str, Array], load: Array
+) -> dict[str, Any]:
+    """What the figures are drawn from: torque, velocity and predictions of the held-out logs."""
+    out: dict[str, Any] = {}
+    for k, name in enumerate(unseen.names):
+        rows = np.flatnonzero(unseen.log == k)
+        rows = rows[:: max(1, len(rows) // _TRACE)]
+        out[name] = {
+            "time": unseen.time[rows].tolist(),
+            "q": unseen.q[rows].T.tolist(),
+            "v": unseen.v[rows].T.tolist(),
+            "tau": unseen.tau[rows].T.tolist(),
+            "least squares": predictions["least squares"][rows].T.tolist(),
+            "identified": predictions["identified"][rows].T.tolist(),
+            "bodies": load[rows].T.tolist(),
+            "joints": list(joints),
+        }
+    return out

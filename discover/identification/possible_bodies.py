@@ -1,0 +1,100 @@
+"""Bodies that can exist, as near to the data as such bodies come, and to the description where the
+data say nothing: one semidefinite program.
+
+Least squares in base parameters knows nothing of mass distributions, so noise makes some impossible
+(a negative mass further out in the chain). Here the quadratic of the fit, θ̂ and its precision, is
+minimised over all ten parameters of every body with positive pseudo-inertias (Wensing, Kim &
+Slotine 2018) and over the coefficients of the drives with the signs that physics allows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from discover.identification.estimate import Estimate
+from discover.judgement.thresholds import threshold
+from discover.laws.rigid_body.consistency import minimiser, pseudo_inertias, typical_units
+from kinematics import Robot
+
+Array = NDArray[np.float64]
+
+_HOLD = threshold("identification.hold")
+_MARGIN = 1e-7  # least eigenvalue of a pseudo-inertia, in units of a typical body
+
+
+@dataclass(frozen=True, kw_only=True)
+class PossibleBodies:
+    """robot: possible bodies, without drives; coefficients: of the terms beside them.
+
+    cost is how much the weighted mean square of the residual grows by it, as a share; solved is
+    false where the solvers failed, and then the bodies are the fit's own.
+    """
+
+    robot: Robot
+    coefficients: Array
+    cost: float
+    solved: bool
+
+
+def possible_bodies(fit: Estimate) -> PossibleBodies:
+    """The nearest possible bodies to a fit."""
+    import cvxpy as cp
+
+    bodies = fit.bodies
+    k = bodies.size
+    pi = bodies.robot.pi.reshape(-1, 10).numpy()
+    units = typical_units(pi)
+    columns = list(fit.columns)
+    information = fit.moments.information(columns)
+    size = fit.moments.size[columns]
+    acts = np.isfinite(size)
+    theta = np.where(acts, fit.theta, 0.0)
+    scale = 1 / np.sqrt(np.maximum(information.diagonal(), 1e-300))
+    root = _root(information * scale[:, None] * scale) / scale  # misfit = root (θ - θ̂)
+    x = cp.Variable(pi.size)
+    drives = cp.Variable(len(columns) - k) if len(columns) > k else None
+    moved = (bodies.matrix * units) @ x - bodies.described - theta[:k]
+    misfit = root[:, :k] @ moved
+    limits = [P >> _MARGIN * np.eye(4) for P in pseudo_inertias(x, len(pi))]
+    if drives is not None:
+        inverse = scale[k:]  # drives in units of their own standard error
+        misfit = misfit + (root[:, k:] * inverse) @ drives - root[:, k:] @ theta[k:]
+        signed = [n for n, term in enumerate(_single(fit)) if term]
+        if signed:
+            limits.append(drives[signed] >= 0)
+    start = pi.flatten() / units
+    away = cp.sum_squares(x - start)
+    per = float(np.sqrt(max(fit.moments.count.sum(), 1.0)))
+    problem = cp.Problem(
+        cp.Minimize(cp.sum_squares(misfit / per) + (_HOLD / per) ** 2 * away), limits
+    )
+    solution = minimiser(problem, x)
+    if solution is None:
+        return PossibleBodies(
+            robot=fit.robot, coefficients=fit.coefficients, cost=float("nan"), solved=False
+        )
+    robot = bodies.robot.replace(pi=torch.from_numpy((solution * units).reshape(-1, 10)))
+    coefficients = np.zeros(0) if drives is None else np.asarray(drives.value) * scale[k:]
+    cost = float(np.sum(np.asarray(misfit.value) ** 2)) / per**2
+    residual = fit.residual() / fit.noise
+    return PossibleBodies(
+        robot=robot,
+        coefficients=coefficients,
+        cost=cost / max(float(np.mean(residual**2)), 1e-300),
+        solved=True,
+    )
+
+
+def _single(fit: Estimate) -> list[bool]:
+    """For each coefficient whether it may not be negative."""
+    return [drive.nonnegative for drive in fit.terms for _ in drive.terms]
+
+
+def _root(information: Array) -> Array:
+    """R with RᵀR = information."""
+    values, vectors = np.linalg.eigh(information)
+    return np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T

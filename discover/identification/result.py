@@ -1,0 +1,167 @@
+"""`Identification`: the law of recorded motions with all that it rests on; saved and read back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discover.artifacts import write_json
+from discover.errors import OutputError
+from discover.identification.delay import Delay
+from discover.identification.errors import JointErrors, pooled
+from discover.identification.excitation import Excitation
+from discover.identification.torque_scale import TorqueScale
+from discover.identification.unexplained import Dependence
+from discover.laws.rigid_body.law import RigidBodyLaw
+from discover.records import Stored
+
+if TYPE_CHECKING:
+    from kinematics import Robot
+
+Array = NDArray[np.float64]
+RECORD = "identification.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter(Stored):
+    """One base parameter [kg, kg·m, kg·m²]: a combination of the bodies' own that motion can show.
+
+    error is the standard error by block bootstrap; described is the description's value; shown
+    is false where the logs know it no better than the description, whose value then stays.
+    """
+
+    name: str
+    value: float
+    error: float
+    described: float
+    shown: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriveParameter(Stored):
+    """The coefficient of one term of the drives, with its standard error; its force is coefficient
+    times formula [N·m | N]. `kind` such as "viscous friction"."""
+
+    name: str
+    kind: str
+    joints: tuple[str, ...]
+    formula: str
+    value: float
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identification(Stored):
+    """What `identify` found.
+
+    robot_name, joints, logs, held_out   whose logs, and which of them no fit has seen
+    parameters    the base parameters
+    friction      the drives' terms, those that held-out logs asked for
+    errors        root mean square errors of joint forces by log and joint, beside the yardsticks
+    noise         standard deviation of the residual of each joint [N·m | N]
+    rest_speed    below it a joint is taken to rest [rad/s | m/s]
+    excitation    what the motion shows
+    alignment     the delay of the joint forces that was taken out [s], and what the others gave
+    torque_scale  from the logs' unit of joint forces to N·m, as the description's bodies settle it
+    smoothing     how velocities and accelerations were made, in words
+    unexplained   what the residual still depends on, the largest share first
+    possible      whether bodies can exist with these parameters, and what that costs, in words
+    notes         what was noticed about the logs
+    """
+
+    robot_name: str
+    joints: tuple[str, ...]
+    logs: tuple[str, ...]
+    held_out: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    friction: tuple[DriveParameter, ...]
+    errors: tuple[JointErrors, ...]
+    noise: Array
+    rest_speed: Array
+    excitation: Excitation
+    alignment: Delay
+    torque_scale: TorqueScale
+    smoothing: str
+    unexplained: tuple[Dependence, ...]
+    possible: str
+    notes: tuple[str, ...]
+    seconds: float
+    seed: int
+    law_record: dict[str, Any] = field(repr=False)
+    traces: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def law(self) -> RigidBodyLaw:
+        """Bodies and drives as an executable law, law(q, v, tau) -> a."""
+        return RigidBodyLaw.from_dict(self.law_record)
+
+    @property
+    def robot(self) -> Robot:
+        """The identified robot: possible bodies, and joint terms that descriptions can state."""
+        return self.law.robot
+
+    def error(self, *, held_out: bool = True, moving: bool = False) -> dict[str, float]:
+        """Errors over all joints and logs as shares of the torque's root mean square, by yardstick:
+        "zero", "description", "least squares", "identified"."""
+        return pooled(self.errors, held_out, moving=moving)
+
+    def __repr__(self) -> str:
+        """The error, and on what."""
+        found = self.error()
+        return (
+            f"Identification({self.robot_name!r}, {len(self.logs)} logs, "
+            f"{len(self.friction)} drive terms, error {found.get('identified', float('nan')):.1%} "
+            f"of the torque where held out, least squares "
+            f"{found.get('least squares', float('nan')):.1%})"
+        )
+
+    def save(self, directory: str | Path, *, report: bool = True) -> Path:
+        """Write identification.json, law.json, robot.urdf and robot.xml (what the formats can
+        state), and with `report` report.md and its figures. Returns the directory. Raises
+        OutputError."""
+        directory = Path(directory)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"expected a writable directory, found {directory}: {error.strerror}"
+            ) from error
+        write_json(directory / "law.json", self.law_record)
+        write_json(directory / RECORD, self.to_dict())
+        _write_robots(self.robot, directory)
+        if report:
+            from discover.report.recorded.identification import write
+
+            write(self.to_dict(), directory)
+        return directory
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Identification:
+        """Read back what `save` wrote. Raises OutputError where it is not there."""
+        import json
+
+        path = Path(directory) / RECORD
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"expected an identification in {directory}, found none that can be read: "
+                f"{' '.join(str(error).split())[:120]}"
+            ) from error
+
+
+def _write_robots(robot: Robot, directory: Path) -> None:
+    """The robot as URDF and MJCF, where these formats can state it."""
+    import kinematics
+    from discover.artifacts import write_text
+
+    for name, writer in (("robot.urdf", kinematics.to_urdf), ("robot.xml", kinematics.to_mjcf)):
+        try:
+            write_text(directory / name, writer(robot))
+        except kinematics.RobotError:
+            (directory / name).unlink(missing_ok=True)

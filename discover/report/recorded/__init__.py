@@ -1,0 +1,1 @@
+"""Pages about recordings of real machines."""

@@ -1,0 +1,369 @@
+"""The report of an identification: a page that a laboratory could send to whoever owns the robot.
+
+All of it is made from the content of identification.json.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from discover.artifacts import write_text
+from discover.judgement.thresholds import threshold
+from discover.report.numbers import listing, number, relative
+from discover.report.style import FAINT, INK, LAW, MODEL, MUTED, house_style, new_figure, save
+
+PAGE = "report.md"
+YARDSTICKS = ("zero", "description", "least squares", "identified")
+_LISTED = 60  # base parameters on the page; all are in the record
+_PANELS = 7  # joints in a figure
+_SHOWN = threshold("identification.unexplained_least")
+_SURE = threshold("identification.unexplained_sure")
+
+Record = Mapping[str, Any]
+
+
+def write(record: Record, directory: Path) -> Path:
+    """Write the page and its figures; returns the page's path. Raises OutputError."""
+    figures = directory / "figures"
+    with house_style():
+        save(courses(record), figures / "torques.png")
+        save(drives(record), figures / "drives.png")
+        save(residuals(record), figures / "residuals.png")
+    return write_text(directory / PAGE, page(record))
+
+
+def as_text(record: Record) -> str:
+    """The result for a terminal."""
+    lines = [headline(record), ""]
+    lines += ["joint".ljust(20) + "".join(f"{y:>15}" for y in YARDSTICKS)]
+    for joint in record["joints"]:
+        errors = _over_logs(record, joint, "errors")
+        lines.append(joint[:19].ljust(20) + "".join(f"{number(errors[y]):>15}" for y in YARDSTICKS))
+    lines += ["", *(f"- {sentence}" for sentence in remarks(record))]
+    return "\n".join(lines)
+
+
+def headline(record: Record) -> str:
+    """One sentence: how well the law predicts what it has not seen, and beside what."""
+    errors, moving = _pooled(record, "errors"), _pooled(record, "when_moving")
+    return (
+        f"The law predicts the joint forces of {record['robot_name']} to "
+        f"{relative(errors['identified'])} of their root mean square where they were held out "
+        f"({relative(moving['identified'])} while the joints move); least squares to "
+        f"{relative(errors['least squares'])}, the description to "
+        f"{relative(errors['description'])}."
+    )
+
+
+def page(record: Record) -> str:
+    """The page in Markdown."""
+    parts = [
+        f"# The law of {record['robot_name']}, from its logs",
+        f"> **{headline(record)}**",
+        "\n".join(f"- {sentence}" for sentence in remarks(record)),
+        "## How far off, by joint",
+        _error_table(record),
+        "Root mean square errors of the joint force over the held-out logs [N·m or N]. *zero* "
+        "predicts nothing, so it is the size of the torque itself; *description* is the robot's "
+        "file with its own joint terms; *least squares* is base parameters with viscous and "
+        "Coulomb friction, offset and rotor of every joint; *moving* is the identified law over "
+        "the samples in which the joint moves: at rest, friction may be anything up to its limit, "
+        "and no law of the state can tell what it is.",
+        "![Joint forces over time, measured and predicted](figures/torques.png)",
+        "## The drives",
+        _drive_table(record),
+        "Friction, offset and rotor of every joint, and the terms that held-out logs asked for "
+        "besides; a force is coefficient times formula, on the left side of *H a + bias + forces "
+        "= τ*. The *load* h + g + c is what the bodies ask of a joint. ± is the standard error by "
+        "block bootstrap.",
+        "![What the drives take, against velocity](figures/drives.png)",
+        "## What is left",
+        _left(record),
+        "![Residual against velocity, position and load](figures/residuals.png)",
+        "## The bodies",
+        _excited(record),
+        _parameter_table(record),
+        "## Take it home",
+        "`robot.urdf` and `robot.xml` are the identified robot (possible bodies, and the joint "
+        "terms that these formats can state); `law.json` has every term. In Python:",
+        '```python\nimport discover\nident = discover.Identification.load("DIRECTORY")\n'
+        "a = ident.law(q, v, tau)\n```",
+        "## How it was made",
+        "\n".join(f"- {x}" for x in _made(record)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def remarks(record: Record) -> list[str]:
+    """What a reader should know first, in sentences."""
+    out = [_capital(_delay(record))]
+    if record["torque_scale"]["applied"]:
+        out.append(_capital(_scale(record)))
+    left = _clear(record)
+    if left:
+        what = listing([f"{d['quantity']} of {d['joint']}" for d in left[:3]], "and")
+        out.append(f"The residual still depends on the {what}: a term is missing there.")
+    else:
+        out.append("No dependence is left in the residual that a test on unseen time would show.")
+    weak = [p for p in record["parameters"] if not p["shown"]]
+    if weak:
+        out.append(
+            f"{len(weak)} of {len(record['parameters'])} base parameters are not shown by these "
+            "logs; they stay near the description."
+        )
+    worst = max(
+        record["joints"],
+        key=lambda j: _ratio(_over_logs(record, j, "errors")),
+    )
+    ratio = _ratio(_over_logs(record, worst, "errors"))
+    if ratio > 0.5:
+        out.append(
+            f"On {worst} the law leaves {relative(ratio)} of the torque: hardly a law there."
+        )
+    return out
+
+
+def _made(record: Record) -> list[str]:
+    kept = record["held_out"]
+    same = set(kept) == set(record["logs"])
+    out = [
+        f"logs: {listing(record['logs'], 'and')}; held out: "
+        + ("the last part of each" if same else listing(kept, "and")),
+        record["smoothing"],
+        _delay(record),
+        _scale(record),
+        "joints are weighted by the noise of their residual: "
+        + ", ".join(
+            f"{j} {number(x)}" for j, x in zip(record["joints"], record["noise"], strict=True)
+        ),
+        record["possible"],
+        f"{record['seconds']:.0f} s, seed {record['seed']}",
+    ]
+    return [*out, *record["notes"]]
+
+
+def _delay(record: Record) -> str:
+    late = record["alignment"]
+    if late["delay"]:
+        return f"a delay of {1e3 * late['delay']:.3g} ms of the torques was taken out"
+    if abs(late["found"]) < 1e-9:
+        return "the torques show no delay"
+    return (
+        f"no delay was taken out: the best, {1e3 * late['found']:.3g} ms, does not clearly lower "
+        "the error where it was not fitted"
+    )
+
+
+def _scale(record: Record) -> str:
+    scale = record["torque_scale"]
+    if not scale["applied"]:
+        return "torques were taken as N·m (N for sliders)"
+    factors = ", ".join(
+        f"{j} {number(float(x))} ± {number(float(e), 2)}"
+        for j, x, e in zip(record["joints"], scale["factor"], scale["error"], strict=True)
+    )
+    return (
+        f"the logs' unit of torque was unknown; factors to N·m: {factors}. The description's "
+        "bodies settle them: motion alone shows ratios only, so every mass and friction here is as "
+        "right as these are"
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _excited(record: Record) -> str:
+    e = record["excitation"]
+    condition = float(e["condition"])
+    words = (
+        f"The motion shows {e['shown']} of {e['parameters']} base parameters; the condition number "
+        f"of its regressor is {number(condition)} (below about 100 is good)."
+    )
+    if e["weakest"] and not condition < 100:
+        words += f" It shows least of {listing(['`' + x + '`' for x in e['weakest']], 'and')}."
+    return words
+
+
+def _left(record: Record) -> str:
+    lines = [
+        "| joint | quantity | share of the residual it explains, unseen | ± |",
+        "|---|---|--:|--:|",
+    ]
+    for d in record["unexplained"][:8]:
+        share, error = (f"{100 * float(d[key]):.0f} %" for key in ("share", "error"))
+        lines.append(f"| {d['joint']} | {d['quantity']} | {share} | {error} |")
+    lines += [
+        "",
+        "A flexible function of each quantity, beside the joint's own velocity, fitted to the "
+        "residual of some blocks of time and tested on the others. Below zero: nothing there.",
+    ]
+    return "\n".join(lines)
+
+
+def _clear(record: Record) -> list[Record]:
+    return [d for d in record["unexplained"] if d["share"] > max(_SURE * float(d["error"]), _SHOWN)]
+
+
+def _error_table(record: Record) -> str:
+    head = ["joint", *YARDSTICKS, "moving", "identified / zero"]
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
+    for joint in record["joints"]:
+        errors = _over_logs(record, joint, "errors")
+        moving = _over_logs(record, joint, "when_moving")["identified"]
+        cells = [number(errors[y]) for y in YARDSTICKS]
+        lines.append(
+            f"| {joint} | {' | '.join(cells)} | {number(moving)} | {relative(_ratio(errors))} |"
+        )
+    logs = list(dict.fromkeys(e["log"] for e in record["errors"] if e["held_out"]))
+    if len(logs) > 1:
+        lines += ["", "| log | " + " | ".join(YARDSTICKS) + " |", "|---|" + "--:|" * 4]
+        for log in logs:
+            errors = _pooled(record, "errors", log)
+            cells = [relative(errors[y]) for y in YARDSTICKS]
+            lines.append(f"| {log} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _drive_table(record: Record) -> str:
+    if not record["friction"]:
+        return "Held-out logs ask for no term of the drives."
+    lines = ["| term | coefficient | ± | formula |", "|---|--:|--:|---|"]
+    for p in record["friction"]:
+        lines.append(
+            f"| {p['name']} | {number(p['value'])} | {number(p['error'], 2)} | `{p['formula']}` |"
+        )
+    return "\n".join(lines)
+
+
+def _parameter_table(record: Record) -> str:
+    lines = ["| base parameter | value | ± | description | shown |", "|---|--:|--:|--:|---|"]
+    for p in record["parameters"][:_LISTED]:
+        lines.append(
+            f"| `{p['name']}` | {number(p['value'])} | {number(p['error'], 2)} | "
+            f"{number(p['described'])} | {'yes' if p['shown'] else 'no'} |"
+        )
+    return "\n".join(lines)
+
+
+def _over_logs(record: Record, joint: str, key: str) -> dict[str, float]:
+    """Root mean square over the held-out logs."""
+    rows = [e[key] for e in record["errors"] if e["held_out"] and e["joint"] == joint]
+    return {y: _rms([float(r[y]) for r in rows]) for y in YARDSTICKS}
+
+
+def _pooled(record: Record, key: str, log: str | None = None) -> dict[str, float]:
+    rows = [e[key] for e in record["errors"] if e["held_out"] and (log is None or e["log"] == log)]
+    size = _rms([float(r["zero"]) for r in rows]) or math.nan  # a log without torque has no share
+    return {y: _rms([float(r[y]) for r in rows]) / size for y in YARDSTICKS}
+
+
+def _rms(values: Sequence[float]) -> float:
+    known = [x for x in values if math.isfinite(x)]
+    return math.sqrt(sum(x * x for x in known) / len(known)) if known else math.nan
+
+
+def _ratio(errors: Mapping[str, float]) -> float:
+    return errors["identified"] / errors["zero"] if errors["zero"] > 0 else math.nan
+
+
+# ---- figures ------------------------------------------------------------------------------------
+
+
+def courses(record: Record) -> Figure:
+    """Measured and predicted joint forces over time: the first held-out log, one panel a joint."""
+    name, trace = next(iter(record["traces"].items()))
+    joints = trace["joints"][:_PANELS]
+    figure = new_figure(9.5, 1.5 + 1.15 * len(joints))
+    panels = figure.subplots(len(joints), 1, sharex=True, squeeze=False)[:, 0]
+    for j, (panel, joint) in enumerate(zip(panels, joints, strict=True)):
+        time = np.array(trace["time"])
+        tau, law = np.array(trace["tau"][j]), np.array(trace["identified"][j])
+        panel.plot(time, tau, color=MUTED, linewidth=2.2, alpha=0.55)
+        panel.plot(time, law, color=LAW, linewidth=1.0)
+        panel.fill_between(time, tau - law, color=MODEL, alpha=0.5, linewidth=0)
+        panel.set_ylabel(_short(joint), rotation=0, ha="right", va="center")
+        panel.grid(axis="y", color=FAINT, linewidth=0.6)
+    panels[0].set_title(
+        f"joint forces of {name} [N·m]: measured (grey), law (blue), difference (red)"
+    )
+    panels[-1].set_xlabel("time [s]")
+    return figure
+
+
+def drives(record: Record) -> Figure:
+    """What the torque exceeds the bodies' by, against velocity: measured, and by the law."""
+
+    def draw(panel: Axes, part: dict[str, np.ndarray]) -> None:
+        panel.scatter(
+            part["v"], part["tau"] - part["bodies"], s=3, color=MUTED, alpha=0.25, linewidth=0
+        )
+        panel.scatter(
+            part["v"], part["identified"] - part["bodies"], s=2, color=LAW, alpha=0.6, linewidth=0
+        )
+        panel.set_xlabel("velocity [rad/s]")
+
+    return _by_joint(record, draw, "torque beyond the bodies' [N·m]: measured (grey), law (blue)")
+
+
+def residuals(record: Record) -> Figure:
+    """The residual against velocity, position and load: a missing term shows as a shape."""
+    joints = list(record["joints"])[:_PANELS]
+    figure = new_figure(9.5, 0.8 + 1.35 * len(joints))
+    grid = figure.subplots(len(joints), 3, squeeze=False)
+    for j, joint in enumerate(joints):
+        part = _joined(record, j)
+        left = part["tau"] - part["identified"]
+        for panel, key in zip(grid[j], ("v", "q", "bodies"), strict=True):
+            panel.scatter(part[key], left, s=2, color=MUTED, alpha=0.3, linewidth=0)
+            _medians(panel, part[key], left)
+            panel.axhline(0, color=INK, linewidth=0.5)
+        grid[j, 0].set_ylabel(_short(joint), rotation=0, ha="right", va="center")
+    for panel, title in zip(
+        grid[0],
+        ("residual [N·m] against velocity", "against position", "against load"),
+        strict=True,
+    ):
+        panel.set_title(title)
+    return figure
+
+
+def _medians(panel: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """The median of y in bins of x with equally many points."""
+    order = np.argsort(x)
+    groups = [g for g in np.array_split(order, 24) if len(g) > 4]
+    at = [float(np.median(x[g])) for g in groups]
+    panel.plot(at, [float(np.median(y[g])) for g in groups], color=MODEL, linewidth=1.3)
+
+
+def _by_joint(record: Record, draw: Any, title: str) -> Figure:
+    joints = list(record["joints"])[:_PANELS]
+    columns = min(4, len(joints))
+    rows = math.ceil(len(joints) / columns)
+    figure = new_figure(2.5 * columns + 0.6, 2.2 * rows + 0.4)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for panel in grid.flat[len(joints) :]:
+        panel.set_visible(False)
+    for j, joint in enumerate(joints):
+        draw(grid.flat[j], _joined(record, j))
+        grid.flat[j].set_title(_short(joint))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def _joined(record: Record, j: int) -> dict[str, np.ndarray]:
+    """The traces of one joint, all held-out logs behind each other."""
+    keys = ("q", "v", "tau", "identified", "bodies")
+    traces = record["traces"].values()
+    return {key: np.concatenate([np.array(t[key][j], dtype=float) for t in traces]) for key in keys}
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 14 else "…" + name[-13:]
