@@ -77,6 +77,7 @@ class Regime:
     guard      how close to the threshold no question is put either, in the scalar's units
     share      of the states of the support that lie in it
     jumps      whether states there are followed by unrelated ones (resets), and no force acts
+    described  the joint limit that the robot's description has there, if any
     """
 
     scalar: Scalar
@@ -85,6 +86,7 @@ class Regime:
     guard: float
     share: float = 0.0
     jumps: bool = False
+    described: float | None = None
 
     def excess(self, q: Tensor) -> Tensor:
         """How far states lie beyond the threshold (n,), negative before it [rad | m]."""
@@ -105,6 +107,7 @@ class Regime:
             share=self.share,
             kind="reset" if self.jumps else "limit or contact",
             force="none" if self.jumps else "negative" if self.side > 0 else "positive",
+            described=self.described,
         )
 
 
@@ -118,6 +121,7 @@ class RegimeSummary(Stored):
     kind       "limit or contact"; "reset": followed by unrelated states; "limit of the answers", or
                "of the controls": values beyond it are not given, or have no effect
     force      the sign of the force along the scalar: "positive", "negative" or "none"
+    described  the joint limit that the robot's description has there, if any
     """
 
     scalar: str
@@ -126,6 +130,7 @@ class RegimeSummary(Stored):
     share: float
     kind: str
     force: str
+    described: float | None = None
 
     def __str__(self) -> str:
         """In a sentence."""
@@ -148,9 +153,15 @@ class RegimeSummary(Stored):
             else f"a {self.force} force along it sets in (a limit or a contact)"
         )
         return (
-            f"Another regime: where {where}, {what}, in {self.share:.1%} of the states of the "
-            "region. The law and all numbers are of the other states."
+            f"Another regime: where {where}{self._named}, {what}, in {self.share:.1%} of the "
+            "states of the region. The law and all numbers are of the other states."
         )
+
+    @property
+    def _named(self) -> str:
+        if self.described is None:
+            return ""
+        return f" (the joint limit of the description, {self.described:.4g})"
 
 
 def beyond(regimes: Sequence[Regime], q: Tensor, guarded: bool = True) -> Tensor:

@@ -218,7 +218,8 @@ def _exact(
     for _ in range(_LOOKS):
         if outcome is not None and not outcome.edges:
             break
-        seen = with_limits(session, screen, integrator, substeps)
+        lawful = outcome is not None
+        seen = with_limits(session, screen, integrator, substeps, lawful=lawful)
         if seen is None and outcome is not None and isinstance(outcome.law, Fit):
             seen = with_surrounding_regimes(session, screen, outcome.law, integrator, substeps)
         if seen is None:

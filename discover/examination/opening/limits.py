@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.blackbox.limits import SAME, AnswerLimit, ControlLimit, Limit
+from discover.blackbox.limits import SAME, AnswerLimit, ControlLimit, Limit, at_limits
 from discover.blackbox.session import QuerySession
 from discover.examination.opening.screen import Screen, screening
 from discover.examination.opening.stepping import with_step
@@ -29,6 +29,8 @@ _OTHERS = whole("limits.others")
 _DISTINCT = threshold("limits.distinct")
 _COUNTED = whole("limits.counted")
 _STATES = whole("limits.states")
+_AROUND = whole("limits.around")
+_TOLD = whole("limits.told")
 _FLAT = threshold("limits.flat")
 _FULL = threshold("limits.full_effect")
 _ONE_VALUE = threshold("limits.one_value")
@@ -38,17 +40,25 @@ _BEFORE = 1e-3  # half-widths before a limit: where the control's effect is look
 
 
 def with_limits(
-    session: QuerySession, screen: Screen, integrator: str | None, substeps: int | None
+    session: QuerySession,
+    screen: Screen,
+    integrator: str | None,
+    substeps: int | None,
+    *,
+    lawful: bool,
 ) -> tuple[QuerySession, Screen] | None:
     """The session and first answers within all limits that the model shows, in the answers so far
     and along each control; None where these are none beside those that are known.
 
-    integrator, substeps as in `with_step`.
+    integrator, substeps as in `with_step`; lawful, whether the first answers are those of a law to
+    rounding: then more of them, further out, show where they are clipped.
     """
     if screen.history.kind is not None or screen.noise.random > 0:
         return None
-    controls = clipped_controls(session)
+    if lawful:
+        session.shell("joint", 1.0, FARTHEST, _AROUND)
     answers = new_limits(session, session.answers.values())
+    controls = clipped_controls(session.without(session.regimes, (*session.limits, *answers)))
     if not controls and not answers:
         return None
     if controls:
@@ -124,6 +134,7 @@ def clipped_controls(session: QuerySession) -> tuple[ControlLimit, ...]:
     tested; but for limits that the actuation has already."""
     box = session.support.region.tau
     start, nu = session.draw("limits of controls", _STATES), len(box.low)
+    outputs = ("a", "q_next", "v_next")
     ways = [(j, side) for j in range(nu) for side in (1, -1)]
 
     def asked(j: int, side: int, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -131,25 +142,31 @@ def clipped_controls(session: QuerySession) -> tuple[ControlLimit, ...]:
         u[:, j] = box.centre[j] + side * at * box.half_width[j]
         return start.q, start.v, u
 
+    def asked_at(of: list[tuple[int, int]], at: Tensor) -> Answers:
+        states = [asked(j, side, x) for (j, side), x in zip(of, at, strict=True)]
+        return session.ask(*(torch.cat(x) for x in zip(*states, strict=True)))
+
     def answers(of: list[tuple[int, int]], at: Tensor) -> Tensor:
         """(ways, states, nv) with each control at `at` (ways, states) half-widths."""
-        states = [asked(j, side, x) for (j, side), x in zip(of, at, strict=True)]
-        q, v, u = (torch.cat(x) for x in zip(*states, strict=True))
-        return session.ask(q, v, u).a.reshape(len(of), _STATES, -1)
+        return asked_at(of, at).a.reshape(len(of), _STATES, -1)
 
     def even(of: list, value: float) -> Tensor:
         return torch.full((len(of), _STATES), value, dtype=torch.float64)
 
-    ends = answers(ways, even(ways, FARTHEST))
+    last = asked_at(ways, even(ways, FARTHEST))
+    ends = last.a.reshape(len(ways), _STATES, -1)
+    # An answer at its own limit says nothing of the control's.
+    told = ~at_limits(session.limits, last, outputs).reshape(len(ways), _STATES)
     near = answers(ways, even(ways, _END * FARTHEST))
     same = _FLAT * spread(session.inside("screen", session.budget.screen))
-    flat = ((ends - near).abs() <= same).all(-1).all(-1)
+    still = ((ends - near).abs() <= same).all(-1)
+    flat = (still | ~told).all(-1) & (told.sum(-1) >= _TOLD)
     ways = [w for w, yes in zip(ways, flat.tolist(), strict=True) if yes]
     if not ways:
         return ()
-    ends = ends[flat]
+    ends, told = ends[flat], told[flat]
     low, high = even(ways, -1.0), even(ways, _END * FARTHEST)
-    moves = ((answers(ways, low) - ends).abs() > same).any(-1).all(-1)
+    moves = (((answers(ways, low) - ends).abs() > same).any(-1) | ~told).all(-1)
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
         held = ((answers(ways, middle) - ends).abs() <= same).all(-1)
@@ -157,12 +174,14 @@ def clipped_controls(session: QuerySession) -> tuple[ControlLimit, ...]:
     # The control's full effect sets in right before the limit, as far before it and twice as far.
     ones = [(answers(ways, high - k * _BEFORE) - ends).abs().amax(-1) for k in (1, 2)]
     reference = (answers(ways, low - 0.5) - answers(ways, low - 0.5 - _BEFORE)).abs().amax(-1)
-    abrupt = ((ones[0] > _FULL * reference) & (ones[1] > 2 * _FULL * reference)).all(-1)
-    one_value = high.amax(-1) - high.amin(-1) <= _ONE_VALUE
+    full = (ones[0] > _FULL * reference) & (ones[1] > 2 * _FULL * reference)
+    abrupt = (full | ~told).all(-1)
+    at = [row[yes] for row, yes in zip(high, told, strict=True)]
+    one_value = torch.tensor([float(x.max() - x.min()) <= _ONE_VALUE for x in at])
     return tuple(
         limit
-        for (j, side), at, yes in zip(ways, high, moves & abrupt & one_value, strict=True)
-        if yes and (limit := _control_limit(session, j, side, float(at.mean()))) is not None
+        for (j, side), x, yes in zip(ways, at, moves & abrupt & one_value, strict=True)
+        if yes and (limit := _control_limit(session, j, side, float(x.mean()))) is not None
     )
 
 

@@ -59,6 +59,7 @@ _ZOOMS = 2  # looks at it, each closer than the one before
 _RECORDED = 1500  # transitions in which regimes are looked for
 _COUNTED = 4000  # states of which the share of a regime is counted
 _ZOOM = 4.0  # gaps between neighbouring states, in which a threshold is looked for once more
+_NEAR = 0.03  # of a joint's interval: a threshold as close to a described limit is that limit
 _AROUND = 3.0  # half-widths out to which an exact law is followed
 _ROUNDING_OF_LAW = 1e-7  # of the size of an answer: what an exact law may leave further out
 
@@ -212,11 +213,28 @@ def _sharpened(
 
 
 def _counted(session: QuerySession, regimes: tuple[Regime, ...]) -> tuple[Regime, ...]:
-    """The same with the share of the region's states that lie in each."""
+    """The same with the share of the region's states that lie in each, and the joint limit that the
+    description has there."""
     many = _many(session)
     return tuple(
-        replace(x, share=float(_within(session, (x,), many).double().mean())) for x in regimes
+        replace(
+            x,
+            share=float(_within(session, (x,), many).double().mean()),
+            described=_described(session, x),
+        )
+        for x in regimes
     )
+
+
+def _described(session: QuerySession, regime: Regime) -> float | None:
+    """The joint limit of the description at a threshold, where there is one."""
+    robot, entry = session.robot, regime.scalar.entry
+    if entry is None or regime.jumps:
+        return None
+    limit = float((robot.upper if regime.side > 0 else robot.lower)[entry])
+    low, high = (float(x[entry]) for x in (robot.lower, robot.upper))
+    near = max(2 * regime.guard, _NEAR * (high - low if high - low < torch.inf else 1.0))
+    return limit if abs(limit - regime.threshold) <= near else None
 
 
 def _refined(

@@ -48,11 +48,29 @@ class _Split:
 
 def parted(session: QuerySession, law: Trimmed, stray: float = 0.0) -> tuple[Regime, ...]:
     """The regimes that part the large residuals from the others; none where they do not. A share
-    `stray` of the answers may be large anywhere."""
+    `stray` of the answers may be large anywhere.
+
+    Thresholds of coordinates are tried first, then those of heights beside them.
+    """
     count, n = int(law.large.sum()), len(law.rows)
     if law.level > _DESCRIBED or not _FEWEST <= count <= _MOST * n:
         return ()
-    splits = _separated(session, law)
+    scalars: list[tuple[Scalar, int]] = [
+        (x, side) for x in coordinates(session.robot) for side in (1, -1)
+    ]
+    found = _parted_by(session, law, scalars, stray)
+    if found:
+        return found
+    low = [(x, -1) for x in heights(session.robot)]
+    return _parted_by(session, law, [*scalars, *low], stray) if low else ()
+
+
+def _parted_by(
+    session: QuerySession, law: Trimmed, scalars: Sequence[tuple[Scalar, int]], stray: float
+) -> tuple[Regime, ...]:
+    """The same, by thresholds of some scalars, each with a side."""
+    count, n = int(law.large.sum()), len(law.rows)
+    splits = _separated(session, law, scalars)
     if not splits:
         return ()
     anywhere = torch.stack([s.inside for s in splits]).any(0)
@@ -79,14 +97,14 @@ def parted(session: QuerySession, law: Trimmed, stray: float = 0.0) -> tuple[Reg
     return tuple(found)
 
 
-def _separated(session: QuerySession, law: Trimmed) -> list[_Split]:
+def _separated(
+    session: QuerySession, law: Trimmed, scalars: Sequence[tuple[Scalar, int]]
+) -> list[_Split]:
     """Thresholds that part the large residuals from the others, the most telling first."""
     large, left = law.large, torch.ones_like(law.large)
     splits: list[_Split] = []
     tried = [
-        (scalar, side, reached(session, law, law.asked, scalar, side))
-        for scalar in (*coordinates(session.robot), *heights(session.robot))
-        for side in (1, -1)
+        (scalar, side, reached(session, law, law.asked, scalar, side)) for scalar, side in scalars
     ]
     while bool((large & left).any()):
         best: tuple[float, int, float] | None = None
