@@ -6,6 +6,7 @@ What lies within it is told from answers that lie at it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,10 +90,14 @@ class ControlLimit:
         )
 
 
-def at_limits(limits: tuple[Limit, ...], x: Answers, outputs: tuple[str, ...]) -> Tensor:
+def limits_of(limits: Sequence[Limit], *outputs: str) -> list[AnswerLimit]:
+    """Those among them that are limits of the named outputs."""
+    return [x for x in limits if isinstance(x, AnswerLimit) and x.output in outputs]
+
+
+def at_limits(limits: Sequence[Limit], x: Answers, *outputs: str) -> Tensor:
     """Which answers (n,) lie at a limit of one of the named outputs."""
     hit = torch.zeros(len(x), dtype=torch.bool)
-    for limit in limits:
-        if isinstance(limit, AnswerLimit) and limit.output in outputs:
-            hit |= limit.met(x)
+    for limit in limits_of(limits, *outputs):
+        hit |= limit.met(x)
     return hit

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers, BlackBox, Dynamics
-from discover.blackbox.limits import AnswerLimit, Limit, at_limits
+from discover.blackbox.limits import Limit, at_limits, limits_of
 from discover.blackbox.regimes import Regime, SmoothPart, entered
 from discover.blackbox.sampling import AXES, Batch
 from discover.blackbox.support import Box, Support, in_joint_forces
@@ -106,11 +106,7 @@ class QuerySession:
         has); answers so far are dropped."""
         limits = self.limits if limits is None else limits
         inner = self.support.inner if isinstance(self.support, SmoothPart) else self.support
-        bounds = tuple(
-            (x.output, x.entry, x.side, x.value)
-            for x in limits
-            if isinstance(x, AnswerLimit) and x.output in _STATES
-        )
+        bounds = tuple((x.output, x.entry, x.side, x.value) for x in limits_of(limits, *_STATES))
         part = SmoothPart(
             robot=self.robot, inner=inner, regimes=regimes, bounds=bounds, dt=self._dt
         )
@@ -185,7 +181,7 @@ class QuerySession:
             for i, again in enumerate([ask] * _ROUNDS + list(further)):
                 answers = again(stream if not i else f"{stream}, again {i}", missing)
                 good = ~(entered(self.regimes, self.robot, answers, self._dt))
-                good &= ~at_limits(self.limits, answers, outputs)
+                good &= ~at_limits(self.limits, answers, *outputs)
                 if bool(good.any()):
                     kept.append(answers[good])
                 missing = count - sum(map(len, kept))
@@ -199,7 +195,7 @@ class QuerySession:
         """Which answers (n,) start in a regime, or enter one within their step, or lie at a limit
         of the state that follows."""
         hit = entered(self.regimes, self.robot, answers, self._dt)
-        return hit | at_limits(self.limits, answers, _STATES)
+        return hit | at_limits(self.limits, answers, *_STATES)
 
     def permitted(self, batch: Batch) -> Batch:
         """The states of a batch, coordinates that lie beyond a limit moved before it."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers
+from discover.blackbox.limits import limits_of
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import Batch, distance, sample
 from discover.blackbox.session import AXES, QuerySession
@@ -101,7 +102,8 @@ def describe(
             "that: the answers want it, and something else than this part may be behind it."
             for term, value, error in impossible_signs(fit)
         ]
-    if law is not None:
+    # A law that ends at limits of its accelerations is no rigid body.
+    if law is not None and not limits_of(session.limits, "a"):
         law, sentences = post_checked(law, outcome.session)
         notes += sentences
     direct = not outcome.session.controlled  # joint forces can be asked for one by one

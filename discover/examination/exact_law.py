@@ -14,7 +14,7 @@ import sympy
 import torch
 
 from discover.blackbox.contract import Answers
-from discover.blackbox.limits import AnswerLimit
+from discover.blackbox.limits import limits_of
 from discover.blackbox.session import AXES, Budget, QuerySession
 from discover.examination.metrics import cost_of_bodies, exact_floor, gain
 from discover.examination.opening.screen import Screen
@@ -61,7 +61,7 @@ def _clipped(session: QuerySession, law: Fit) -> Fit | None:
 
     Limits of the states that follow are not the law's: no question is put beyond them.
     """
-    limits = [x for x in session.limits if isinstance(x, AnswerLimit) and x.output == "a"]
+    limits = limits_of(session.limits, "a")
     if not limits or law.family.nonlinearities:
         return None
     words = vocabulary(session.robot.nv)

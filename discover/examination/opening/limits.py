@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.blackbox.limits import SAME, AnswerLimit, ControlLimit, Limit, at_limits
+from discover.blackbox.limits import SAME, AnswerLimit, ControlLimit, Limit, at_limits, limits_of
 from discover.blackbox.session import QuerySession
 from discover.examination.opening.screen import Screen, screening
 from discover.examination.opening.stepping import with_step
@@ -85,7 +85,8 @@ def within(
 
 def new_limits(session: QuerySession, sets: Iterable[Answers]) -> tuple[AnswerLimit, ...]:
     """The limits that these sets of answers show together, but for those that are known."""
-    known = {(x.output, x.entry, x.side) for x in session.limits if isinstance(x, AnswerLimit)}
+    named = limits_of(session.limits, "a", "q_next", "v_next")
+    known = {(x.output, x.entry, x.side) for x in named}
     found = clipped_answers(session.robot, Answers.concat(list(sets)))
     return tuple(x for x in found if (x.output, x.entry, x.side) not in known)
 
@@ -134,7 +135,6 @@ def clipped_controls(session: QuerySession) -> tuple[ControlLimit, ...]:
     tested; but for limits that the actuation has already."""
     box = session.support.region.tau
     start, nu = session.draw("limits of controls", _STATES), len(box.low)
-    outputs = ("a", "q_next", "v_next")
     ways = [(j, side) for j in range(nu) for side in (1, -1)]
 
     def asked(j: int, side: int, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -156,7 +156,7 @@ def clipped_controls(session: QuerySession) -> tuple[ControlLimit, ...]:
     last = asked_at(ways, even(ways, FARTHEST))
     ends = last.a.reshape(len(ways), _STATES, -1)
     # An answer at its own limit says nothing of the control's.
-    told = ~at_limits(session.limits, last, outputs).reshape(len(ways), _STATES)
+    told = ~at_limits(session.limits, last, "a", "q_next", "v_next").reshape(len(ways), _STATES)
     near = answers(ways, even(ways, _END * FARTHEST))
     same = _FLAT * spread(session.inside("screen", session.budget.screen))
     still = ((ends - near).abs() <= same).all(-1)

@@ -51,7 +51,7 @@ def held_out(session: QuerySession, data: Answers, law: Any, *, described: bool)
             reset[(~reset).nonzero().flatten()[stray]] = True
             kept = data[~reset]
     limited = entered((*session.regimes, *own), session.robot, kept, dt if steps else None)
-    limited |= at_limits(session.limits, kept, ("q_next", "v_next") if steps else ("a",))
+    limited |= at_limits(session.limits, kept, *(("q_next", "v_next") if steps else ("a",)))
     used = kept[~limited].evenly(_MOST)
     errors, simulated = [], ""
     if len(used):
