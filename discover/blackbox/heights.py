@@ -64,11 +64,32 @@ class LowestPoint:
         pi[self.body, 0] = mass
         pi[self.body, 1:4] = torch.as_tensor(moment, dtype=torch.float64)
         size = float(self.robot.gravity.norm())
-        return torch.as_tensor(kinematics.potential_energy(self.robot.replace(pi=pi), q)) / size
+        loose = self.robot.replace(pi=pi, stiffness=torch.zeros_like(self.robot.stiffness))
+        return torch.as_tensor(kinematics.potential_energy(loose, q)) / size
 
 
-def heights(robot: Robot) -> list[LowestPoint]:
-    """The lowest points of all bodies that have mass; none without gravity."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LowestOfAll:
+    """The height of the lowest of several points [m]: what a level floor under all of them sets its
+    threshold on."""
+
+    points: tuple[LowestPoint, ...]
+    entry: None = field(default=None, init=False)
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return f"height of the lowest of {len(self.points)} bodies"
+
+    def __call__(self, q: Tensor) -> Tensor:
+        """q (n, nq) -> (n,) [m]."""
+        return torch.stack([point(q) for point in self.points]).amin(0)
+
+
+def heights(robot: Robot) -> list[LowestPoint | LowestOfAll]:
+    """The lowest points of all bodies that have mass, and the lowest of them; none without
+    gravity."""
     if float(robot.gravity.norm()) < _FLAT:
         return []
-    return [LowestPoint(robot=robot, body=b) for b in range(robot.nb) if robot.pi[b, 0] > 0]
+    points = [LowestPoint(robot=robot, body=b) for b in range(robot.nb) if robot.pi[b, 0] > 0]
+    return [*points, LowestOfAll(points=tuple(points))] if len(points) > 1 else [*points]

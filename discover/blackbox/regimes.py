@@ -215,7 +215,7 @@ def _within(
 
 
 _FURTHER = threshold("regimes.jump")
-_ROUNDS = 8  # in which states are drawn again where they lie in a regime
+_ROUNDS = 24  # in which states are drawn again where they lie in a regime
 _SHORTER = 0.8  # of the free interval: the longest way of a step
 
 

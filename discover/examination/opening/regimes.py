@@ -34,6 +34,7 @@ from discover.examination.opening.separation import parted
 from discover.examination.opening.stepping import with_step
 from discover.examination.opening.trimmed import (
     Trimmed,
+    ahead_of,
     large_from,
     reached,
     seen_as,
@@ -268,6 +269,7 @@ def _refined(
     if not bool(large.any()):
         return regime
     least = min(float(values[large].min()), regime.side * regime.threshold)
-    at = float(reached(session, law, asked, regime.scalar, regime.side)[large].min())
+    ways = ahead_of(session, law, asked)
+    at = float(reached(regime.scalar, regime.side, asked.q, ways)[large].min())
     # Questions keep the distance that forces may push across within a step.
     return replace(regime, threshold=regime.side * at, guard=max(at - least, 0.0) + 2 * spacing)

@@ -6,6 +6,7 @@ configuration, sets in there, and pushes back before it, or is followed by unrel
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from discover.blackbox.heights import heights
 from discover.blackbox.regimes import Regime, Scalar, coordinates, jumps
 from discover.blackbox.session import QuerySession
-from discover.examination.opening.trimmed import Trimmed, reached
+from discover.examination.opening.trimmed import Trimmed, ahead_of, reached
 from discover.judgement.thresholds import threshold, whole
 
 _DESCRIBED = threshold("regimes.rest_described")
@@ -27,6 +28,8 @@ _LEAP = threshold("regimes.leap")
 _STRETCH = threshold("regimes.stretch")
 _CHANCE = threshold("regimes.chance")
 _ONE_SIDED = threshold("regimes.one_sided")
+_FEW_WRONG = threshold("regimes.few_wrong")
+_MUCH_BETTER = threshold("regimes.much_better")
 _BAND = 0.15  # of the rest: the answers next to a threshold
 
 
@@ -40,6 +43,7 @@ class _Split:
     values: Tensor
     threshold: float  # of `values`
     gap: float  # down to the next state
+    named: bool = False  # whether the description has a joint limit there
 
     @property
     def inside(self) -> Tensor:
@@ -50,7 +54,7 @@ def parted(session: QuerySession, law: Trimmed, stray: float = 0.0) -> tuple[Reg
     """The regimes that part the large residuals from the others; none where they do not. A share
     `stray` of the answers may be large anywhere.
 
-    Thresholds of coordinates are tried first, then those of heights beside them.
+    Thresholds of coordinates are preferred to those of heights, unless these part much better.
     """
     count, n = int(law.large.sum()), len(law.rows)
     if law.level > _DESCRIBED or not _FEWEST <= count <= _MOST * n:
@@ -58,33 +62,50 @@ def parted(session: QuerySession, law: Trimmed, stray: float = 0.0) -> tuple[Reg
     scalars: list[tuple[Scalar, int]] = [
         (x, side) for x in coordinates(session.robot) for side in (1, -1)
     ]
-    found = _parted_by(session, law, scalars, stray)
-    if found:
-        return found
+    best = _parted_by(session, law, scalars, stray)
+    if best.wrong <= _FEW_WRONG * count:
+        return best.regimes
     low = [(x, -1) for x in heights(session.robot)]
-    return _parted_by(session, law, [*scalars, *low], stray) if low else ()
+    if low:
+        other = _parted_by(session, law, [*scalars, *low], stray)
+        if other.wrong < _MUCH_BETTER * best.wrong:
+            best = other
+    return best.regimes
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Parting:
+    """Regimes, and how many answers lie on the wrong side of all thresholds; more than there are
+    answers where they do not part them."""
+
+    regimes: tuple[Regime, ...]
+    wrong: float
+
+
+_NOT_PARTED = _Parting(regimes=(), wrong=math.inf)
 
 
 def _parted_by(
     session: QuerySession, law: Trimmed, scalars: Sequence[tuple[Scalar, int]], stray: float
-) -> tuple[Regime, ...]:
+) -> _Parting:
     """The same, by thresholds of some scalars, each with a side."""
     count, n = int(law.large.sum()), len(law.rows)
     splits = _separated(session, law, scalars)
     if not splits:
-        return ()
+        return _NOT_PARTED
     anywhere = torch.stack([s.inside for s in splits]).any(0)
     rest = ~anywhere
     elsewhere = int((law.large & rest).sum())
     if elsewhere > (1 - _SEPARABLE) * count + stray * n or int(rest.sum()) < (1 - _MOST) * n:
-        return ()
+        return _NOT_PARTED
     found = []
     for split in splits:
         jumps = _follows_unrelated(session, law, split)
         if not _sets_in(law, split, rest):
-            return ()
-        if not jumps and not _one_sided(session, law, split, splits):
-            return ()
+            return _NOT_PARTED
+        named = split.named or _at_described_limit(session, split)
+        if not jumps and not named and not _one_sided(session, law, split, splits):
+            return _NOT_PARTED
         found.append(
             Regime(
                 scalar=split.scalar,
@@ -94,18 +115,24 @@ def _parted_by(
                 jumps=jumps,
             )
         )
-    return tuple(found)
+    return _Parting(regimes=tuple(found), wrong=int((law.large != anywhere).sum()))
 
 
 def _separated(
     session: QuerySession, law: Trimmed, scalars: Sequence[tuple[Scalar, int]]
 ) -> list[_Split]:
-    """Thresholds that part the large residuals from the others, the most telling first."""
+    """Thresholds that part the large residuals from the others: the joint limits of the description
+    that are met, then those that tell the most."""
     large, left = law.large, torch.ones_like(law.large)
     splits: list[_Split] = []
-    tried = [
-        (scalar, side, reached(session, law, law.asked, scalar, side)) for scalar, side in scalars
-    ]
+    ways = ahead_of(session, law, law.asked)
+    tried = [(scalar, side, reached(scalar, side, law.asked.q, ways)) for scalar, side in scalars]
+    for item in list(tried):
+        named = _described_split(session, law, *item)
+        if named is not None:
+            tried.remove(item)
+            splits.append(named)
+            left = left & ~named.inside
     while bool((large & left).any()):
         best: tuple[float, int, float] | None = None
         for i, (_, _, values) in enumerate(tried):
@@ -130,6 +157,32 @@ def _separated(
         gap = at - float(below.max()) if len(below) else 0.0
         out.append(replace(split, threshold=at, gap=gap))
     return out
+
+
+def _described_split(
+    session: QuerySession, law: Trimmed, scalar: Scalar, side: int, values: Tensor
+) -> _Split | None:
+    """The split at a joint limit of the description, where nearly all answers to states beyond it
+    are large; else None."""
+    robot, entry = session.robot, scalar.entry
+    if entry is None:
+        return None
+    limit = side * float((robot.upper if side > 0 else robot.lower)[entry])
+    beyond = side * scalar(law.asked.q) > limit
+    count, hits = int(beyond.sum()), int((law.large & beyond).sum())
+    if count < _FEWEST or hits < _ONE_SIDED * count:
+        return None
+    return _Split(scalar=scalar, side=side, values=values, threshold=limit, gap=0.0, named=True)
+
+
+def _at_described_limit(session: QuerySession, split: _Split) -> bool:
+    """Whether a threshold lies at a joint limit of the description."""
+    robot, entry = session.robot, split.scalar.entry
+    if entry is None:
+        return False
+    limit = split.side * float((robot.upper if split.side > 0 else robot.lower)[entry])
+    span = float(split.values.max() - split.values.min())
+    return abs(split.threshold - limit) <= _STRETCH * span
 
 
 def _telling(values: Tensor, large: Tensor) -> tuple[float, float]:

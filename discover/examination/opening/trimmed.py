@@ -6,6 +6,7 @@ three fifths of them, at last to all that are described about as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -178,16 +179,24 @@ def values_of(session: QuerySession, x: Answers, scalar: Scalar, side: int) -> T
     return torch.maximum(values, ahead)
 
 
-def reached(session: QuerySession, law: Trimmed, x: Answers, scalar: Scalar, side: int) -> Tensor:
+def ahead_of(session: QuerySession, law: Trimmed, x: Answers) -> list[Tensor]:
+    """The configurations (n, nq) that states come to within their step: by the law, and where it
+    knows no step, by their speed alone; none of models of accelerations."""
+    dt, step = session.blackbox.dt, law.law.step
+    if x.q_next is None or dt is None:
+        return []
+    if step is not None:
+        q = law.law.family.step(law.law.theta, x.q, x.v, x.tau, step)[0]
+        return [torch.where(torch.isfinite(q).all(-1, keepdim=True), q, x.q)]
+    a = law.law.acceleration(x.q, x.v, x.tau)
+    a = torch.where(torch.isfinite(a), a, torch.zeros_like(a))
+    return [kinematics.integrate(session.robot, x.q, x.v + dt * y, dt) for y in (0 * a, a)]
+
+
+def reached(scalar: Scalar, side: int, q: Tensor, ahead: Sequence[Tensor]) -> Tensor:
     """side · scalar (n,), as far as a step comes without the regime's force: no less than where it
     meets that force."""
-    values = values_of(session, x, scalar, side)
-    dt = session.blackbox.dt
-    if x.q_next is None or dt is None:
-        return values
-    a = law.law.acceleration(x.q, x.v, x.tau)
-    ahead = side * scalar(session.move(x.q, dt * (x.v + dt * a)))
-    return torch.maximum(values, torch.where(torch.isfinite(ahead), ahead, values))
+    return torch.stack([side * scalar(x) for x in (q, *ahead)]).amax(0)
 
 
 def seen_as(session: QuerySession, law: Trimmed, asked: Answers) -> Answers:
