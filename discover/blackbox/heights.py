@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -51,21 +52,39 @@ class LowestPoint:
 
     def __call__(self, q: Tensor) -> Tensor:
         """q (n, nq) -> (n,) [m]."""
-        centre, axes, directions = self._shape
-        height = self._against_gravity(q, 1.0, centre)
-        up = [self._against_gravity(q, 0.0, d) for d in directions.T]
-        round_ = torch.sqrt((axes[0] * up[0]).square() + (axes[1] * up[1]).square())
-        return height - axes[2] * up[2].abs() - round_
+        return self.among(_against_gravity(self.robot, q))
 
-    def _against_gravity(self, q: Tensor, mass: float, moment: np.ndarray) -> Tensor:
-        """The height of a point of the body (mass 1), or of the tip of a direction (mass 0), times
-        the point's place or direction `moment` (3,): potential energy is linear in both."""
-        pi = torch.zeros(self.robot.nb, 10, dtype=torch.float64)
-        pi[self.body, 0] = mass
-        pi[self.body, 1:4] = torch.as_tensor(moment, dtype=torch.float64)
-        size = float(self.robot.gravity.norm())
-        loose = self.robot.replace(pi=pi, stiffness=torch.zeros_like(self.robot.stiffness))
-        return torch.as_tensor(kinematics.potential_energy(loose, q)) / size
+    def among(self, upward: Tensor) -> Tensor:
+        """(n,) [m], where the heights of all bodies' frames (n, nb, 4) are known."""
+        centre, axes, directions = (torch.from_numpy(x) for x in self._shape)
+        origin, up = upward[:, self.body, 0], upward[:, self.body, 1:]
+        sides = (up @ directions) * axes
+        round_ = sides[:, :2].square().sum(-1).sqrt()
+        return origin + up @ centre - sides[:, 2].abs() - round_
+
+
+def _against_gravity(robot: Robot, q: Tensor) -> Tensor:
+    """Of each body (n, nb, 4) the height of its origin [m] and the upward parts of its axes:
+    potential energy, which is linear in inertial parameters, of one parameter after the other."""
+    probe = _single_parameters(robot)
+    rows = q.expand(4 * robot.nb, *q.shape)
+    energy = torch.as_tensor(kinematics.potential_energy(probe, rows))
+    return energy.T.reshape(len(q), robot.nb, 4) / float(robot.gravity.norm())
+
+
+_PROBES: WeakKeyDictionary[Robot, Robot] = WeakKeyDictionary()
+
+
+def _single_parameters(robot: Robot) -> Robot:
+    """The robot without springs and, along a leading axis (4 nb, 1), with one inertial parameter of
+    one body alone; kept, for a robot is prepared for its recursions once."""
+    if robot not in _PROBES:
+        pi = torch.zeros(robot.nb, 4, 1, robot.nb, 10, dtype=torch.float64)
+        for body in range(robot.nb):
+            pi[body, :, 0, body, :4] = torch.eye(4, dtype=torch.float64)
+        loose = torch.zeros_like(robot.stiffness)
+        _PROBES[robot] = robot.replace(pi=pi.reshape(-1, 1, robot.nb, 10), stiffness=loose)
+    return _PROBES[robot]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +102,8 @@ class LowestOfAll:
 
     def __call__(self, q: Tensor) -> Tensor:
         """q (n, nq) -> (n,) [m]."""
-        return torch.stack([point(q) for point in self.points]).amin(0)
+        upward = _against_gravity(self.points[0].robot, q)
+        return torch.stack([point.among(upward) for point in self.points]).amin(0)
 
 
 def heights(robot: Robot) -> list[LowestPoint | LowestOfAll]:

@@ -83,8 +83,10 @@ def test_gymnasiums_pendulum_is_physics_with_limited_speed_and_torque():
         states = torch.tensor(np.array(after))
         return states[:, :1].clone(), states[:, 1:].clone()
 
-    rod = """<mujoco><option gravity="0 0 -10"/><worldbody><body><joint name="hinge" axis="0 1 0"/>
-    <inertial pos="0 0 .5" mass="1" diaginertia=".08334 .08333 .0001"/></body></worldbody></mujoco>"""
+    rod = """<mujoco><option gravity="0 0 -10"/><worldbody><body>
+    <joint name="hinge" axis="0 1 0"/>
+    <inertial pos="0 0 .5" mass="1" diaginertia=".08334 .08333 .0001"/>
+    </body></worldbody></mujoco>"""
     region = discover.Region(q=np.pi, v=8.0, tau=2.5)
     exam = discover.examine(
         step, kinematics.load(rod), region, outputs="next_state", dt=0.05, mechanism=False

@@ -30,6 +30,7 @@ _CHANCE = threshold("regimes.chance")
 _ONE_SIDED = threshold("regimes.one_sided")
 _FEW_WRONG = threshold("regimes.few_wrong")
 _MUCH_BETTER = threshold("regimes.much_better")
+_HEIGHT = threshold("regimes.height_margin")
 _BAND = 0.15  # of the rest: the answers next to a threshold
 
 
@@ -111,11 +112,19 @@ def _parted_by(
                 scalar=split.scalar,
                 side=split.side,
                 threshold=split.side * split.threshold,
-                guard=split.gap,
+                guard=split.gap + _margin(split),
                 jumps=jumps,
             )
         )
     return _Parting(regimes=tuple(found), wrong=int((law.large != anywhere).sum()))
+
+
+def _margin(split: _Split) -> float:
+    """What is kept from a threshold beside the next state: of a height, what the shape of a body
+    that no description states may be off by."""
+    if split.scalar.entry is not None:
+        return 0.0
+    return _HEIGHT * float(split.values.max() - split.values.min())
 
 
 def _separated(
