@@ -28,7 +28,7 @@ _LEAP = threshold("regimes.leap")
 _STRETCH = threshold("regimes.stretch")
 _CHANCE = threshold("regimes.chance")
 _ONE_SIDED = threshold("regimes.one_sided")
-_FEW_WRONG = threshold("regimes.few_wrong")
+_FEW_MISSED = threshold("regimes.few_missed")
 _MUCH_BETTER = threshold("regimes.much_better")
 _HEIGHT = threshold("regimes.height_margin")
 _BAND = 0.15  # of the rest: the answers next to a threshold
@@ -64,26 +64,26 @@ def parted(session: QuerySession, law: Trimmed, stray: float = 0.0) -> tuple[Reg
         (x, side) for x in coordinates(session.robot) for side in (1, -1)
     ]
     best = _parted_by(session, law, scalars, stray)
-    if best.wrong <= _FEW_WRONG * count:
+    if best.missed <= _FEW_MISSED * count:
         return best.regimes
     low = [(x, -1) for x in heights(session.robot)]
     if low:
         other = _parted_by(session, law, [*scalars, *low], stray)
-        if other.wrong < _MUCH_BETTER * best.wrong:
+        if other.missed < _MUCH_BETTER * best.missed:
             best = other
     return best.regimes
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Parting:
-    """Regimes, and how many answers lie on the wrong side of all thresholds; more than there are
-    answers where they do not part them."""
+    """Regimes, and how many large residuals lie beyond none of their thresholds; infinitely many
+    where they do not part them."""
 
     regimes: tuple[Regime, ...]
-    wrong: float
+    missed: float
 
 
-_NOT_PARTED = _Parting(regimes=(), wrong=math.inf)
+_NOT_PARTED = _Parting(regimes=(), missed=math.inf)
 
 
 def _parted_by(
@@ -116,7 +116,7 @@ def _parted_by(
                 jumps=jumps,
             )
         )
-    return _Parting(regimes=tuple(found), wrong=int((law.large != anywhere).sum()))
+    return _Parting(regimes=tuple(found), missed=elsewhere)
 
 
 def _margin(split: _Split) -> float:
