@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import torch
@@ -33,25 +34,18 @@ def with_step(
     if session.blackbox.outputs != "next_state" or dt is None:
         return session, screen
     _check_dt(session, screen, dt)
-    choice = find_step(
+    search = functools.partial(
+        find_step,
         session.robot,
         screen.fitting,
         screen.held_out,
         dt,
         scale=screen.scale,
         floor=screen.level,
-        scheme=scheme_named(integrator),
-        substeps=substeps,
     )
+    choice = search(scheme=scheme_named(integrator), substeps=substeps)
     if (integrator or substeps) and choice.error > _EXACT:
-        free = find_step(
-            session.robot,
-            screen.fitting,
-            screen.held_out,
-            dt,
-            scale=screen.scale,
-            floor=screen.level,
-        )
+        free = search()
         if free.error <= max(_EXACT, 2 * screen.level) and free.step != choice.step:
             raise ModelError(
                 f"declared {choice.step} leaves {choice.error:.2g} of the spread of a, while "

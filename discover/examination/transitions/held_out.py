@@ -13,6 +13,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers
+from discover.blackbox.limits import at_limits
 from discover.blackbox.regimes import Regime, entered, jumps
 from discover.blackbox.sampling import sample
 from discover.blackbox.session import QuerySession
@@ -50,6 +51,7 @@ def held_out(session: QuerySession, data: Answers, law: Any, *, described: bool)
             reset[(~reset).nonzero().flatten()[stray]] = True
             kept = data[~reset]
     limited = entered((*session.regimes, *own), session.robot, kept, dt if steps else None)
+    limited |= at_limits(session.limits, kept, *(("q_next", "v_next") if steps else ("a",)))
     used = kept[~limited].evenly(_MOST)
     errors, simulated = [], ""
     if len(used):
