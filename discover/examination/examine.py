@@ -33,11 +33,8 @@ from discover.examination.outcome import Outcome
 from discover.examination.result import Examination, with_origin
 from discover.examination.transitions.held_out import held_out
 from discover.judgement.verdict import judge
-<<<<<<< HEAD
-from discover.observations.environment import Environment
-=======
 from discover.laws.rigid_body.fit import Fit
->>>>>>> regimes
+from discover.observations.environment import Environment
 from discover.progress import Show, reported, stage
 from discover.threads import one_thread
 from kinematics import Actuation, Robot
