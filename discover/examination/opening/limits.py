@@ -168,6 +168,13 @@ def clipped_controls(session: QuerySession) -> tuple[ControlLimit, ...]:
     low, high = even(ways, -1.0), even(ways, _END * FARTHEST)
     moves = (((answers(ways, low) - ends).abs() > same).any(-1) | ~told).all(-1)
     for _ in range(_HALVINGS):
+        # Where effects end at values far apart, as between the cells of a table, is no limit.
+        last_end = low.masked_fill(~told, -torch.inf).amax(-1)
+        one = last_end - high.masked_fill(~told, torch.inf).amin(-1) <= _ONE_VALUE
+        ways = [w for w, yes in zip(ways, one.tolist(), strict=True) if yes]
+        if not ways:
+            return ()
+        low, high, ends, told, moves = (x[one] for x in (low, high, ends, told, moves))
         middle = 0.5 * (low + high)
         held = ((answers(ways, middle) - ends).abs() <= same).all(-1)
         low, high = torch.where(held, low, middle), torch.where(held, middle, high)
