@@ -24,7 +24,7 @@ from kinematics.algorithms.base_parameters import BaseParameters
 
 Array = NDArray[np.float64]
 _BODIES = "bodies"
-_NODES = 25  # of the filter's window
+_NODES = 31  # of the filter's window
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ _CLEAR_PEAK = threshold("identification.clear_peak")
 _NEIGHBOURS = 161  # frequencies, four a resolved one
 _LEAST_ROWS = 100
 _STANDARD = ("viscous friction", "Coulomb friction", "offset", "rotor inertia")
-STRIBECK = (0.02, 0.05, 0.1, 0.2, 0.5)  # of a joint's root mean square speed: where it has decayed
+STRIBECK = (0.05, 0.1, 0.2, 0.5)  # of a joint's root mean square speed: where it has decayed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,13 @@ class DriveTerm:
         return tuple(i for i, row in enumerate(self.terms[0].shape) if row != 0)
 
 
-def drive_terms(robot: Robot, speed: Array) -> list[DriveTerm]:
-    """All candidates for a robot; `speed` (nv,) is each joint's root mean square speed."""
+def drive_terms(robot: Robot, speed: Array, resolved: Array | None = None) -> list[DriveTerm]:
+    """All candidates for a robot; `speed` (nv,) is each joint's root mean square speed, `resolved`
+    (nv,) the least speed at which the filter leaves a change of friction to be seen."""
+    least = np.zeros_like(speed) if resolved is None else resolved
     joints = scalar_coordinates(robot)
     return [
-        *(x for j in joints for x in _of_joint(robot, j, float(speed[j]))),
+        *(x for j in joints for x in _of_joint(robot, j, float(speed[j]), float(least[j]))),
         *(x for i, j in _coupled(robot, joints) for x in _of_pair(robot, i, j)),
     ]
 
@@ -144,12 +146,12 @@ def load(nv: int, j: int) -> sympy.Expr:
     return words[f"h{j + 1}"] + words[f"g{j + 1}"] + words[f"c{j + 1}"]
 
 
-def _of_joint(robot: Robot, j: int, speed: float) -> list[DriveTerm]:
+def _of_joint(robot: Robot, j: int, speed: float, least: float) -> list[DriveTerm]:
     s = symbols(robot.nv)
     q, v, a = s["q"][j], s["v"][j], s["a"][j]
     sign, L = _sign(v, robot), load(robot.nv, j)
     slow = [(share * speed, sympy.exp(-sympy.Abs(v) / sympy.Float(share * speed, 6)))
-            for share in STRIBECK] if speed > 0 else []  # fmt: skip
+            for share in STRIBECK if share * speed > least]  # fmt: skip
 
     def one(kind: str, shape: sympy.Expr, field: str | None = None, **more: Any) -> DriveTerm:
         term = _term(f"{kind}, joint {j + 1}", robot.nv, {j: shape}, field)

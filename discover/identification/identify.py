@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _KEPT = threshold("identification.kept_out")
+_HARDLY = threshold("identification.hardly")
+_RESOLVED = threshold("identification.resolved")
 _REPEATED = threshold("identification.repeated")
 _SHOWN = threshold("identification.shown")
 _TRACE = 1500  # rows a log in the figures
@@ -105,7 +107,9 @@ def identify(
     unseen = gather(held_out, rest, *through, whole=True)
     stage("the drives")
     bodies = Bodies.of(robot)
-    terms = drive_terms(bodies.robot, samples.v.pow(2).mean(0).sqrt().numpy())
+    _moves(samples, robot)
+    speed, hastes = (x.pow(2).mean(0).sqrt().numpy() for x in (samples.v, samples.a))
+    terms = drive_terms(bodies.robot, speed, _RESOLVED * chosen.window_s * hastes)
     plain = estimate(samples, bodies, standard(terms), select=False)
     found = estimate(samples, bodies, terms) if select else plain
     twice = _twice(train, fitted, late, chosen, robot, rest) if instruments else None
@@ -113,6 +117,7 @@ def identify(
         found = instrumented(found, samples, twice)
     found = held(found, samples)
     stage("the bodies")
+    stated = possible_bodies(held(plain, samples))
     possible = possible_bodies(found)
     stage("the standard errors")
     errors = standard_errors(bootstrap(found, samples, seed), found)
@@ -137,10 +142,14 @@ def identify(
         smoothing=chosen.sentence(),
         unexplained=tuple(left),
         possible=_in_words(possible),
-        notes=tuple(dict.fromkeys(note for log in (*train, *kept) for note in log.notes)),
+        notes=(
+            *_outside_limits(samples, robot),
+            *dict.fromkeys(note for log in (*train, *kept) for note in log.notes),
+        ),
         seconds=time.monotonic() - begin,
         seed=seed,
         law_record=_law(found, possible, robot).to_dict(),
+        robot_record=_law(plain, stated, robot).robot.to_dict(),
         traces=_traces(unseen, robot.independent_names, predictions[1], _load(unseen, possible)),
     )
 
@@ -151,6 +160,32 @@ def _check(robot: Robot) -> None:
             f"identify: expected joints with one coordinate each, found {robot.nq} coordinates for "
             f"{robot.nv} velocities of {robot.name}; lock its base, or give the arm alone"
         )
+
+
+def _moves(samples: Samples, robot: Robot) -> None:
+    """Raises DatasetError where there is nothing to identify from."""
+    if samples.moving.mean(axis=0).max() < _HARDLY:
+        raise DatasetError(
+            f"recordings: expected motion, found no joint of {robot.name} that moves faster than "
+            "the noise in its position"
+        )
+    if not (samples.tau.numpy().std(axis=0) > 0).any():
+        raise DatasetError("recordings: expected torques that change, found constant ones")
+
+
+def _outside_limits(samples: Samples, robot: Robot) -> list[str]:
+    """Joints that were logged beyond the description's limits by a tenth of their range."""
+    q = samples.q.numpy()
+    low, high = robot.lower.numpy(), robot.upper.numpy()
+    room = 0.1 * (high - low)
+    with np.errstate(invalid="ignore"):
+        out = ((q < low - room) | (q > high + room)).mean(axis=0)
+    return [
+        f"{name} was logged outside the description's limits, {low[j]:.4g} to {high[j]:.4g}, from "
+        f"{q[:, j].min():.4g} to {q[:, j].max():.4g}: degrees, motor sides, or another zero?"
+        for j, name in enumerate(robot.independent_names)
+        if out[j] > 0.01
+    ]
 
 
 def _logs(recordings: Any, robot: Robot, layout: Any) -> list[Log]:

@@ -93,6 +93,7 @@ class Identification(Stored):
     seconds: float
     seed: int
     law_record: dict[str, Any] = field(repr=False)
+    robot_record: dict[str, Any] = field(repr=False)
     traces: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -100,10 +101,13 @@ class Identification(Stored):
         """Bodies and drives as an executable law, law(q, v, tau) -> a."""
         return RigidBodyLaw.from_dict(self.law_record)
 
-    @property
+    @cached_property
     def robot(self) -> Robot:
-        """The identified robot: possible bodies, and joint terms that descriptions can state."""
-        return self.law.robot
+        """The robot as descriptions can state it: possible bodies, rotor, viscous and Coulomb
+        friction, fitted without the terms that they cannot (the law's own bodies: law.robot)."""
+        from kinematics import Robot
+
+        return Robot.from_dict(self.robot_record)
 
     def error(self, *, held_out: bool = True, moving: bool = False) -> dict[str, float]:
         """Errors over all joints and logs as shares of the torque's root mean square, by yardstick:

@@ -58,7 +58,7 @@ def test_errors_are_down_to_the_noise_and_beside_the_yardsticks(found):
 def test_the_law_is_the_inverse_of_the_identified_joint_forces(found):
     generator = np.random.default_rng(3)
     q, v, a = (torch.tensor(generator.normal(size=(20, 2))) for _ in range(3))
-    tau = kinematics.rnea(found.robot, q, v, a)
+    tau = kinematics.rnea(found.law.robot, q, v, a)
     for term in found.law.extra:  # offsets: forces that no description states
         tau = tau + torch.tensor([float(x) for x in term.expression], dtype=torch.float64)
     assert found.law(q, v, tau).numpy() == pytest.approx(a.numpy(), abs=1e-8)
@@ -84,7 +84,7 @@ def test_it_is_saved_whole_and_read_back(found, tmp_path):
 def test_bodies_can_exist(found):
     from discover.laws.rigid_body.consistency import pseudo_inertia
 
-    assert bool((torch.linalg.eigvalsh(pseudo_inertia(found.robot.pi)) > -1e-9).all())
+    assert bool((torch.linalg.eigvalsh(pseudo_inertia(found.law.robot.pi)) > -1e-9).all())
 
 
 def test_one_log_is_enough(pendulum, logs):
@@ -192,7 +192,42 @@ class TestUnits:
             discover.identify(logs[:2], pendulum[0], delay=0.0, select=False)
 
 
+def test_plain_friction_gets_no_other_terms(found):
+    kinds = {p.kind for p in found.friction}
+    assert kinds <= {"viscous friction", "Coulomb friction", "offset", "rotor inertia"}
+
+
+def test_degrees_are_told(pendulum, logs):
+    degrees = [
+        Log(name=x.name, sha256="", time=x.time, q=np.rad2deg(x.q), v=None, tau=x.tau) for x in logs
+    ]
+    limited = pendulum[0].replace(lower=torch.tensor([-3.0, -3.0]), upper=torch.tensor([3.0, 3.0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = discover.identify(degrees, limited, delay=0.0, select=False)
+    assert any("degrees" in note for note in found.notes)
+    assert any("degrees" in x for x in _remarks(found))
+
+
 class TestRefusals:
+    def test_a_robot_that_stands_still(self, pendulum, logs):
+        generator = np.random.default_rng(0)
+        still = [
+            Log(name=x.name, sha256="", time=x.time, q=1e-5 * generator.normal(size=x.q.shape),
+                v=None, tau=x.tau)
+            for x in logs
+        ]  # fmt: skip
+        with pytest.raises(DatasetError, match="no joint"):
+            discover.identify(still, pendulum[0], delay=0.0)
+
+    def test_torques_that_never_change(self, pendulum, logs):
+        constant = [
+            Log(name=x.name, sha256="", time=x.time, q=x.q, v=None, tau=np.ones_like(x.tau))
+            for x in logs
+        ]
+        with pytest.raises(DatasetError, match="constant"):
+            discover.identify(constant, pendulum[0], delay=0.0)
+
     def test_a_free_base(self, logs):
         robot = kinematics.random_tree(2, seed=0)
         free = kinematics.load(kinematics.to_urdf(robot), root="free")

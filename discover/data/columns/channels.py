@@ -352,7 +352,9 @@ def _refuse(
     rows = np.flatnonzero(bad)
     if rows.size:
         row = int(rows[0])
-        found = " ".join(repr(entries.iloc[row]).split())[:60]
+        entry = entries.iloc[row]
+        plain = entry.item() if hasattr(entry, "item") else entry  # no np.float64(nan)
+        found = " ".join(repr(plain).split())[:60]
         raise DatasetError(
             f"recording {path}: column {column!r} expects {expected}, found {found} in row "
             f"{row + 1} (of {len(entries)}); mend or cut that row"

@@ -70,7 +70,8 @@ def page(record: Record) -> str:
         "\n".join(f"- {sentence}" for sentence in remarks(record)),
         "## How far off, by joint",
         _error_table(record),
-        "Root mean square errors of the joint force over the held-out logs [N·m or N]. *zero* "
+        "Root mean square errors of the joint force over the held-out logs [N·m or N], all after "
+        "the same filter, least squares too. *zero* "
         "predicts nothing, so it is the size of the torque itself; *description* is the robot's "
         "file with its own joint terms; *least squares* is base parameters with viscous and "
         "Coulomb friction, offset and rotor of every joint; *moving* is the identified law over "
@@ -91,8 +92,9 @@ def page(record: Record) -> str:
         _excited(record),
         _parameter_table(record),
         "## Take it home",
-        "`robot.urdf` and `robot.xml` are the identified robot (possible bodies, and the joint "
-        "terms that these formats can state); `law.json` has every term. In Python:",
+        "`robot.urdf` and `robot.xml` are the robot as these formats can state it: possible "
+        "bodies, rotors, viscous and Coulomb friction, fitted by themselves; `law.json` "
+        "has every term. In Python:",
         '```python\nimport discover\nident = discover.Identification.load("DIRECTORY")\n'
         "a = ident.law(q, v, tau)\n```",
         "## How it was made",
@@ -109,9 +111,24 @@ def remarks(record: Record) -> list[str]:
     left = _clear(record)
     if left:
         what = listing([f"{d['quantity']} of {d['joint']}" for d in left[:3]], "and")
-        out.append(f"The residual still depends on the {what}: a term is missing there.")
+        size = relative(_pooled(record, "errors")["identified"])
+        out.append(
+            f"What is left, {size} of the torque, still depends on the {what}: a function of that "
+            f"would explain up to {100 * left[0]['share']:.0f} % more of a joint's residual."
+        )
     else:
         out.append("No dependence is left in the residual that a test on unseen time would show.")
+    errors = _pooled(record, "errors")
+    if errors["description"] > 3:
+        out.append(
+            f"The description is off by {number(errors['description'], 2)} times the torque: are "
+            "units (degrees?), zeros, gears and the order of joints right? --columns says them."
+        )
+    if errors["identified"] > 1.05 * errors["least squares"]:
+        out.append(
+            "Least squares does better where it was held out: more logs would tell which terms to "
+            "trust; --plain leaves all of them out."
+        )
     weak = [p for p in record["parameters"] if not p["shown"]]
     if weak:
         out.append(
@@ -171,8 +188,9 @@ def _scale(record: Record) -> str:
     )
     return (
         f"the logs' unit of torque was unknown; factors to N·m: {factors}. The description's "
-        "bodies settle them: motion alone shows ratios only, so every mass and friction here is as "
-        "right as these are"
+        "bodies settle them (± is the fit's alone: an error in the described masses goes straight "
+        "into them): motion alone shows ratios only, so every mass and friction here is as right "
+        "as these are"
     )
 
 
@@ -209,7 +227,11 @@ def _left(record: Record) -> str:
 
 
 def _clear(record: Record) -> list[Record]:
-    return [d for d in record["unexplained"] if d["share"] > max(_SURE * float(d["error"]), _SHOWN)]
+    return [
+        d
+        for d in record["unexplained"]
+        if float(d["share"]) > max(_SURE * float(d["error"]), _SHOWN)
+    ]
 
 
 def _error_table(record: Record) -> str:
@@ -235,7 +257,7 @@ def _error_table(record: Record) -> str:
 def _drive_table(record: Record) -> str:
     if not record["friction"]:
         return "Held-out logs ask for no term of the drives."
-    lines = ["| term | coefficient | ± | formula |", "|---|--:|--:|---|"]
+    lines = ["| term | coefficient [SI] | ± | formula |", "|---|--:|--:|---|"]
     for p in record["friction"]:
         lines.append(
             f"| {p['name']} | {number(p['value'])} | {number(p['error'], 2)} | `{p['formula']}` |"
@@ -244,7 +266,10 @@ def _drive_table(record: Record) -> str:
 
 
 def _parameter_table(record: Record) -> str:
-    lines = ["| base parameter | value | ± | description | shown |", "|---|--:|--:|--:|---|"]
+    lines = [
+        "| base parameter [kg, kg·m, kg·m²] | value | ± | description | shown |",
+        "|---|--:|--:|--:|---|",
+    ]
     for p in record["parameters"][:_LISTED]:
         lines.append(
             f"| `{p['name']}` | {number(p['value'])} | {number(p['error'], 2)} | "
@@ -292,7 +317,7 @@ def courses(record: Record) -> Figure:
         panel.set_ylabel(_short(joint), rotation=0, ha="right", va="center")
         panel.grid(axis="y", color=FAINT, linewidth=0.6)
     panels[0].set_title(
-        f"joint forces of {name} [N·m]: measured (grey), law (blue), difference (red)"
+        f"joint forces of {name} [N·m | N], filtered: measured (grey), law (blue), difference (red)"
     )
     panels[-1].set_xlabel("time [s]")
     return figure
@@ -308,9 +333,11 @@ def drives(record: Record) -> Figure:
         panel.scatter(
             part["v"], part["identified"] - part["bodies"], s=2, color=LAW, alpha=0.6, linewidth=0
         )
-        panel.set_xlabel("velocity [rad/s]")
+        panel.set_xlabel("velocity [rad/s | m/s]")
 
-    return _by_joint(record, draw, "torque beyond the bodies' [N·m]: measured (grey), law (blue)")
+    return _by_joint(
+        record, draw, "joint force beyond the bodies' [N·m | N]: measured (grey), law (blue)"
+    )
 
 
 def residuals(record: Record) -> Figure:
@@ -328,7 +355,11 @@ def residuals(record: Record) -> Figure:
         grid[j, 0].set_ylabel(_short(joint), rotation=0, ha="right", va="center")
     for panel, title in zip(
         grid[0],
-        ("residual [N·m] against velocity", "against position", "against load"),
+        (
+            "residual [N·m | N] against velocity [rad/s | m/s]",
+            "against position [rad | m]",
+            "against load [N·m | N]",
+        ),
         strict=True,
     ):
         panel.set_title(title)
