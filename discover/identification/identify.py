@@ -30,6 +30,7 @@ from discover.identification.drive_terms import drive_terms, standard
 from discover.identification.errors import JointErrors, joint_errors
 from discover.identification.estimate import Estimate, estimate, held, instrumented
 from discover.identification.excitation import excitation
+from discover.identification.exciting.information import of_logs
 from discover.identification.instruments import halves
 from discover.identification.possible_bodies import PossibleBodies, possible_bodies
 from discover.identification.result import DriveParameter, Identification, Parameter
@@ -132,6 +133,7 @@ def identify(
         noise=found.noise,
         rest_speed=rest,
         excitation=excitation(found, errors[:k]),
+        shown_by_logs=of_logs(found, samples, errors[:k]),
         alignment=late,
         torque_scale=scale,
         smoothing=chosen.sentence(),
