@@ -91,34 +91,28 @@ def design_motion(
     drawn = [family.random(generator) for _ in range(_RANDOM)]
     yardstick, notes = _yardstick(family, drawn, known, noise)
     usable = [m for m in map(family.within_effort, drawn) if m is not None]
-    fine = family.fine()
+    fine = family.fine()[::8]
     shown = [yardstick.showing(*m.at(fine), period) for m in usable]
     stage("the best motion")
-    order = np.argsort([-yardstick.showing(*m.at(fine[::8]), period).gain for m in drawn])
-    best = None
-    for n in order[:starts]:
+    ranked = list(zip(shown, usable, strict=True))
+    best_first = sorted(ranked, key=lambda x: -x[0].gain)
+    for origin in [m for _, m in best_first[:starts]] or drawn[:starts]:
         left = budget_s - (clock.monotonic() - begin)
-        if left <= 0 and best is not None:
+        if left <= 0:
             break
-        found = _search(family, yardstick, family.point_of(drawn[n]), max(left / 2, 1.0))
+        found = _search(family, yardstick, family.point_of(origin), left / 2)
         motions = [m for m in map(family.within_effort, found) if m is not None]
-        ranked = [(yardstick.showing(*m.at(fine), period), m) for m in motions]
-        best = max([*ranked, *([best] if best else [])], key=lambda x: x[0].gain, default=None)
-    best = max(
-        [*zip(shown, usable, strict=True), *([best] if best else [])],
-        key=lambda x: x[0].gain,
-        default=None,
-    )
-    if best is None:
+        ranked += [(yardstick.showing(*m.at(fine), period), m) for m in motions]
+    if not ranked:
         raise DatasetError(_too_weak(family, drawn[0]))
-    showing, motion = best
+    showing, motion = max(ranked, key=lambda x: x[0].gain)
     middle = sorted(shown, key=lambda x: x.gain)[len(shown) // 2] if shown else None
     return ExcitingMotion(
         robot_name=described.name,
         joints=described.independent_names,
         motion=motion,
         limits=limits,
-        effort=np.abs(family.forces(motion, fine)).max(axis=0),
+        effort=np.abs(family.forces(motion, family.fine())).max(axis=0),
         noise=yardstick.noise.numpy(),
         rate=yardstick.rate,
         parameters=yardstick.bodies.base.names,
