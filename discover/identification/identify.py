@@ -143,6 +143,7 @@ def identify(
         seconds=time.monotonic() - begin,
         seed=seed,
         law_record=_law(found, possible, robot).to_dict(),
+        baseline_record=_law(plain, _as_fitted(plain), robot).to_dict(),
         traces=_traces(unseen, robot.independent_names, predictions[1], _load(unseen, possible)),
     )
 
@@ -360,6 +361,11 @@ def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLa
                 values[term.joint] += value
                 body = body.replace(**{term.joint_term: values})
     return RigidBodyLaw(robot=body, extensions=tuple(extensions), size=found.bodies.size + n)
+
+
+def _as_fitted(fit: Estimate) -> PossibleBodies:
+    """The bodies of a fit, possible or not."""
+    return PossibleBodies(robot=fit.robot, coefficients=fit.coefficients, cost=0.0, solved=True)
 
 
 def _in_words(possible: PossibleBodies) -> str:

@@ -96,12 +96,19 @@ class Identification(Stored):
     seconds: float
     seed: int
     law_record: dict[str, Any] = field(repr=False)
+    baseline_record: dict[str, Any] = field(repr=False)
     traces: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def law(self) -> RigidBodyLaw:
         """Bodies and drives as an executable law, law(q, v, tau) -> a."""
         return RigidBodyLaw.from_dict(self.law_record)
+
+    @cached_property
+    def least_squares(self) -> RigidBodyLaw:
+        """The baseline as a law: base parameters, viscous and Coulomb friction, offset and rotor of
+        every joint. Its bodies need not be possible, so its accelerations may be wild."""
+        return RigidBodyLaw.from_dict(self.baseline_record)
 
     @property
     def robot(self) -> Robot:
