@@ -80,9 +80,7 @@ def identify(
     body = kinematics.load(robot, lock=locked(lock or ()))
     found = None
     if logs:
-        found = _identified(
-            logs, body, columns, test, delay, torque_unit.value, plain, out, seed
-        )
+        found = _identified(logs, body, columns, test, delay, torque_unit.value, plain, out, seed)
     elif not design:
         raise typer.BadParameter("expected logs or --design, found neither; name the logs")
     if not design:

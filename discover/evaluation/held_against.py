@@ -11,6 +11,10 @@ other's departure from it explains, by one factor a joint that was fitted to oth
 (encompassing of forecasts: Chong & Hendry 1986). Of the law's residual tau - f(q, v, a), the
 explaining departure is H (a - a_model(q, v, f)): the model is asked with the law's own force, not
 with the measured one, so that it cannot explain the noise in the measurement by not believing it.
+
+A departure that is what the model knows (mean square K) with errors of its own (E) has the factor
+K / (K + E), and explains no larger a share than that. Where it does, it is like the residual in
+shape only (both follow the motion, say): no share above the factor is counted.
 """
 
 from __future__ import annotations
@@ -89,8 +93,8 @@ class Rows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contender(Stored):
-    """Root mean square errors of one contender, (logs, nv): of joint forces [N·m | N] and of
+class Predictor(Stored):
+    """Root mean square errors of one predictor, (logs, nv): of joint forces [N·m | N] and of
     accelerations [rad/s² | m/s²]. kind: "yardstick", "network" or "law of a network"; relative
     (nv,): error of accelerations over their own root mean square, nan where a joint rests."""
 
@@ -124,14 +128,14 @@ class Knowledge(Stored):
 
 @dataclass(frozen=True, kw_only=True)
 class HeldAgainst(Stored):
-    """The comparison: joints, logs and samples, whether these logs were unseen, the contenders in
+    """The comparison: joints, logs and samples, whether these logs were unseen, the predictors in
     order, what each network knows beyond the law, and what could not be done."""
 
     joints: tuple[str, ...]
     logs: tuple[str, ...]
     samples: int
     unseen: bool
-    contenders: tuple[Contender, ...]
+    predictors: tuple[Predictor, ...]
     knowledge: tuple[Knowledge, ...]
     notes: tuple[str, ...] = ()
 
@@ -154,31 +158,29 @@ def hold_against(
     with torch.no_grad():
         H = kinematics.crba(identified.robot, rows.q)
         tau_law = joint_forces(identified, rows)
-        contenders = [
-            _contender("zero", "yardstick", rows, rows.tau, rows.a),
-            _contender(
+        predictors = [
+            _predictor("zero", "yardstick", rows, rows.tau, rows.a),
+            _predictor(
                 "description", "yardstick", rows,
                 rows.tau - kinematics.rnea(described, rows.q, rows.v, rows.a),
                 rows.a - kinematics.aba(described, rows.q, rows.v, rows.tau),
             ),
         ]  # fmt: skip
-        for name, law in (("least squares", baseline), ("identified law", identified)):
-            off = rows.tau - joint_forces(law, rows)
-            contenders.append(
-                _contender(
-                    name, "yardstick", rows, off, rows.a - law(rows.q, rows.v, rows.tau)
-                )
+        for name, fitted in (("least squares", baseline), ("identified law", identified)):
+            off = rows.tau - joint_forces(fitted, rows)
+            predictors.append(
+                _predictor(name, "yardstick", rows, off, rows.a - fitted(rows.q, rows.v, rows.tau))
             )
         knowledge = []
         for name, network in networks.items():
             left = rows.a - network(rows.q, rows.v, rows.tau).to(rows.a)
-            contenders.append(_contender(name, "network", rows, _turned(H, left), left))
+            predictors.append(_predictor(name, "network", rows, _turned(H, left), left))
             law = laws.get(name)
             if law is not None:
                 gap = rows.a - law(rows.q, rows.v, rows.tau)
                 own = kinematics.crba(law.robot, rows.q) if isinstance(law, RigidBodyLaw) else H
-                contenders.append(
-                    _contender(f"law of {name}", "law of a network", rows, _turned(own, gap), gap)
+                predictors.append(
+                    _predictor(f"law of {name}", "law of a network", rows, _turned(own, gap), gap)
                 )
             knowledge.append(_knowledge(name, network, identified, rows, H, tau_law, left))
     return HeldAgainst(
@@ -186,7 +188,7 @@ def hold_against(
         logs=rows.names,
         samples=len(rows.log),
         unseen=rows.unseen,
-        contenders=tuple(contenders),
+        predictors=tuple(predictors),
         knowledge=tuple(knowledge),
         notes=notes,
     )
@@ -204,8 +206,8 @@ def joint_forces(law: RigidBodyLaw, rows: Rows) -> Tensor:
 
 def explained(target: Array, reason: Array, block: NDArray[np.int64]) -> tuple[Array, float, float]:
     """Shares (n,) of the mean square of targets (N, n) that one non-negative factor of the reason
-    (N, n) explains in blocks of time where that factor was not fitted, the share over all columns,
-    and its standard error (jackknife over blocks). Below zero: nothing is explained."""
+    (N, n) explains in blocks of time where that factor was not fitted, none above the factor; their
+    mean, and its standard error (jackknife over blocks). Below zero: nothing is explained."""
     if not np.isfinite(reason).all():
         nothing = np.full(target.shape[1], math.nan)
         return nothing, math.nan, math.nan
@@ -214,15 +216,13 @@ def explained(target: Array, reason: Array, block: NDArray[np.int64]) -> tuple[A
     for total, values in zip(sums, (reason**2, reason * target, target**2), strict=True):
         np.add.at(total, block, values)
     rr, rt, tt = sums
-    others = np.maximum(rr.sum(0) - rr, 1e-300)
-    factor = np.maximum((rt.sum(0) - rt) / others, 0.0)
+    factor = np.maximum((rt.sum(0) - rt) / np.maximum(rr.sum(0) - rr, 1e-300), 0.0)
     left = tt - 2 * factor * rt + factor**2 * rr
-    size = np.maximum(tt.sum(0), 1e-300)
-    each = 1 - left.sum(0) / size
-    cost, whole_size = (left / size).sum(1), (tt / size).sum(1)
-    without = 1 - (cost.sum() - cost) / np.maximum(whole_size.sum() - whole_size, 1e-300)
+    each = np.minimum(1 - left.sum(0) / np.maximum(tt.sum(0), 1e-300), factor.mean(0))
+    rest = np.maximum(tt.sum(0) - tt, 1e-300)
+    without = np.minimum(1 - (left.sum(0) - left) / rest, factor).mean(1)
     error = math.sqrt((count - 1) / count * float(np.sum((without - without.mean()) ** 2)))
-    return each, float(1 - cost.sum() / whole_size.sum()), error
+    return each, float(each.mean()), error
 
 
 def _knowledge(
@@ -254,11 +254,11 @@ def _turned(H: Tensor, a: Tensor) -> Tensor:
     return (H @ a.unsqueeze(-1)).squeeze(-1)
 
 
-def _contender(name: str, kind: str, rows: Rows, force: Tensor, a: Tensor) -> Contender:
+def _predictor(name: str, kind: str, rows: Rows, force: Tensor, a: Tensor) -> Predictor:
     size = np.sqrt(np.mean(rows.a.numpy() ** 2, axis=0))
     moves = size > _STILL * rows.noise
     error = np.sqrt(np.mean(a.numpy() ** 2, axis=0))
-    return Contender(
+    return Predictor(
         name=name,
         kind=kind,
         force=_by_log(force, rows),

@@ -212,7 +212,9 @@ class _Study:
         started = time.perf_counter()
         found = recorded.law_of_logs(self.recipe, robot, self.progress)
         if found is None:
-            self.say("law      none of the logs: they are too short, or a joint has several coordinates")
+            self.say(
+                "law      none of the logs: they are too short, or a joint has several coordinates"
+            )
             return None
         found.save(folder)
         took = time.perf_counter() - started

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from discover.blackbox.contract import Dynamics
-from discover.data.alignment import Alignment
 from discover.data.logs import read_log
 from discover.errors import DatasetError
 from discover.evaluation.held_against import HeldAgainst, Rows, hold_against
@@ -64,11 +63,11 @@ def held_against_law(
     if rows is None:
         return None
     notes = []
-    stored = dataset.metadata.get("alignment")
-    if stored is not None and (late := Alignment.from_dict(stored)).clear:
+    late = dataset.metadata.get("alignment") or {}
+    if late.get("clear"):
         notes.append(
-            f"joint forces are recorded {1e3 * late.delay:.3g} ms late; recording.delay takes that "
-            "out for all contenders alike, here it was left in"
+            f"joint forces are recorded {1e3 * late['delay']:.3g} ms late; recording.delay takes "
+            "that out for all alike, here it was left in"
         )
     recording = recipe.recording
     if not rows.unseen and recording is not None and recording.validation > _KEPT:
@@ -76,6 +75,4 @@ def held_against_law(
             f"of the last {recording.validation:.0%} of the training logs, on which all are "
             f"compared, the law was fitted to all but the last {_KEPT:.0%}"
         )
-    return hold_against(
-        rows, robot, found.law, found.least_squares, networks, laws, tuple(notes)
-    )
+    return hold_against(rows, robot, found.law, found.least_squares, networks, laws, tuple(notes))

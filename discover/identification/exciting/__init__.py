@@ -1,1 +1,1 @@
-"""Motions that show a robot's parameters: designed before logs are recorded, or from what they lack."""
+"""Motions that show a robot's parameters, before logs are recorded or after what they lacked."""

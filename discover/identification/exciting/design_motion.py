@@ -249,9 +249,7 @@ class _Family:
         numbers = np.hstack([motion.sine, motion.cosine]) @ np.linalg.pinv(self.basis.free).T
         half = (self.limits.high - self.limits.low) / 2
         away = (motion.start - (self.limits.low + self.limits.high) / 2) / np.maximum(half, 1e-9)
-        return np.r_[
-            (numbers / scale).ravel(), np.arctanh(np.clip(away / _MIDDLE, -0.999, 0.999))
-        ]
+        return np.r_[(numbers / scale).ravel(), np.arctanh(np.clip(away / _MIDDLE, -0.999, 0.999))]
 
     def to_limits(self, motion: FourierMotion, *, only_inward: bool = False) -> FourierMotion:
         """Each joint's motion scaled so that it just reaches its limits, exactly."""
@@ -317,9 +315,7 @@ def _pose(robot: Robot, limits: MotionLimits, start: Any) -> Array:
     return pose
 
 
-def _search(
-    family: _Family, yardstick: Yardstick, x: Array, seconds: float
-) -> list[FourierMotion]:
+def _search(family: _Family, yardstick: Yardstick, x: Array, seconds: float) -> list[FourierMotion]:
     """Motions at the end of one search: as found, and scaled out to the limits."""
     until = clock.monotonic() + seconds
     pi = family.robot.pi.flatten().to(torch.float64)

@@ -40,15 +40,16 @@ class FourierMotion(Stored):
 
     def at(self, time: Array) -> tuple[Array, Array, Array]:
         """q, v, a (N, nv) at the times (N,) [s]."""
-        w = 2 * np.pi / self.period * np.arange(1, self.harmonics + 1)
-        angle = np.outer(time, w)
+        w: Array = 2 * np.pi / self.period * np.arange(1.0, self.harmonics + 1)
+        angle = np.asarray(time, dtype=np.float64)[:, None] * w
         s, c = self.sine.T, self.cosine.T
         sin, cos = np.sin(angle), np.cos(angle)
-        return (
+        states: tuple[Array, Array, Array] = (
             self.start + sin @ s + (cos - 1) @ c,
             (cos * w) @ s - (sin * w) @ c,
             -(sin * w**2) @ s - (cos * w**2) @ c,
         )
+        return states
 
     def grid(self, count: int) -> Array:
         """Times (count,) evenly over a period."""

@@ -146,7 +146,8 @@ def _one_a_joint(values: ArrayLike, robot: Robot, what: str) -> Array:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim > 1 or (array.ndim == 1 and len(array) != robot.nv) or np.isnan(array).any():
         raise DatasetError(
-            f"design: expected one {what} limit, or {robot.nv} (one a joint), found {values}"
+            f"design: expected one {what} limit, or {robot.nv} (one a joint), found "
+            f"{array.tolist()}"
         )
     return np.broadcast_to(array, (robot.nv,)).copy()
 

@@ -91,7 +91,9 @@ class ExcitingMotion(Stored):
             ) from error
         self.write_csv(directory / TABLE, rate)
         write_json(directory / RECORD, self.to_dict())
-        write(self.to_dict(), self.table(20 * self.motion.harmonics / self.motion.period), directory)
+        write(
+            self.to_dict(), self.table(20 * self.motion.harmonics / self.motion.period), directory
+        )
         return directory
 
     @classmethod

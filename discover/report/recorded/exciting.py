@@ -41,8 +41,7 @@ def headline(record: Record) -> str:
     text = (
         f"One period of {record['motion']['period']:g} s is expected to bring the standard errors "
         f"of the base parameters of {record['robot_name']} to {relative(_middle(after / before))} "
-        f"(median) of what {known} leave"
-        + ("" if record["after_logs"] else "s")
+        f"(median) of what {known} leave" + ("" if record["after_logs"] else "s")
     )
     if record["random"] is None:
         return text + "."
@@ -72,8 +71,11 @@ def remarks(record: Record) -> list[str]:
             + listing([f"`{x}`" for x in hidden[:4]], "and")
             + (" and others." if len(hidden) > 4 else ".")
         )
-    return [*out, *(f"{note[:1].upper()}{note[1:]}." for note in record["notes"]),
-            "Collisions with itself or the surroundings were not checked: play it slowly first."]  # fmt: skip
+    return [
+        *out,
+        *(f"{note[:1].upper()}{note[1:]}." for note in record["notes"]),
+        "Collisions with itself or the surroundings were not checked: play it slowly first.",
+    ]
 
 
 def page(record: Record) -> str:
@@ -93,16 +95,22 @@ def page(record: Record) -> str:
         "## Expected standard errors",
         _error_table(record),
         "## How it was made",
-        f"- Fourier series of {len(record['motion']['sine'][0])} harmonics (Swevers et al. 1997), "
-        "by quasi-Newton search for the largest gain of information (log det) about the base "
-        "parameters, friction, offset and rotor of every joint being fitted beside them\n"
-        f"- noise: {_by_joint(record, 'noise')}, in {number(float(record['rate']))} independent "
-        "samples a second\n"
-        + ("- known before: " + listing(record["after_logs"], "and") + "\n"
-           if record["after_logs"] else "- known before: the description, to within a typical body\n")
-        + f"- {record['seconds']:.0f} s, seed {record['seed']}",
-    ]  # fmt: skip
+        "\n".join(f"- {x}" for x in _made(record)),
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def _made(record: Record) -> list[str]:
+    known = listing(record["after_logs"], "and") or "the description, to within a typical body"
+    return [
+        f"Fourier series of {len(record['motion']['sine'][0])} harmonics (Swevers et al. 1997), by "
+        "quasi-Newton search for the largest gain of information (log det) about the base "
+        "parameters, friction, offset and rotor of every joint being fitted beside them",
+        f"noise: {_by_joint(record, 'noise')}, in {number(float(record['rate']))} independent "
+        "samples a second",
+        f"known before: {known}",
+        f"{record['seconds']:.0f} s, seed {record['seed']}",
+    ]
 
 
 def courses(record: Record, table: NDArray[np.float64]) -> Figure:

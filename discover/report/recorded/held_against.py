@@ -9,7 +9,7 @@ from typing import Any
 
 from discover.artifacts import read_json
 from discover.judgement.thresholds import threshold
-from discover.report.numbers import listing, number, relative
+from discover.report.numbers import number, relative
 
 HELD = "held_against.json"
 _OFF = threshold("held.off")
@@ -29,7 +29,7 @@ def in_words(record: Record) -> str:
     """The section of a record."""
     where = "" if record["unseen"] else (
         " No log was kept aside: these are the ends of the training logs, which no law was fitted "
-        "to, but which stopped the networks' training."
+        "to, but which stopped the models' training."
     )  # fmt: skip
     parts = [
         "## Held against the law of the same logs",
@@ -38,7 +38,7 @@ def in_words(record: Record) -> str:
         "Root mean square errors of joint forces on held-out logs [N·m or N]. *zero* predicts "
         "none, so it is the size of the force; *description* is the robot's file; *least squares* "
         "and the *identified law* were fitted to the training logs "
-        "([their report](law_of_the_logs/report.md)). A network's error of acceleration is turned "
+        "([their report](law_of_the_logs/report.md)). A model's error of acceleration is turned "
         f"into force by the identified law's mass matrix, so that all have one unit.{where}",
         _accelerations(record),
         "Errors of accelerations on the same rows, relative to the joint's own root mean square "
@@ -48,11 +48,12 @@ def in_words(record: Record) -> str:
     if record["knowledge"]:
         parts += [
             _knowledge(record),
-            "Shares of the mean square of a residual. *The law's, by the network*: what the law of "
-            "the logs leaves of the joint force and the network's departure from it explains; *the "
-            "network's, by the law*: the other way round. One factor a joint, fitted to other "
-            "blocks of time; ± is the standard error over blocks, for all joints together. Zero or "
-            "below: it knows nothing that the other does not.",
+            "Shares of the mean square of a residual. *The law's, by the model*: what the law of "
+            "the logs leaves of the joint force and the model's departure from it explains; *its "
+            "own, by the law*: the other way round. One factor a joint, fitted to other "
+            "blocks of time, and no share above that factor: what must be scaled down to almost "
+            "nothing is like the residual in shape only. *all* is the mean over joints, ± its "
+            "standard error over blocks. Zero or below: it knows nothing that the other does not.",
         ]
     parts += [f"- {note[:1].upper()}{note[1:]}." for note in record["notes"]]
     return "\n\n".join(parts)
@@ -61,7 +62,7 @@ def in_words(record: Record) -> str:
 def sentences(record: Record) -> list[str]:
     """What a reader should know first."""
     out = [_best(record)]
-    for entry in record["contenders"]:
+    for entry in record["predictors"]:
         if entry["kind"] == "network" and not off(entry) < _OFF:
             out.append(
                 f"**{entry['name']} is off by {relative(off(entry))} of the motion**: on held-out "
@@ -82,8 +83,8 @@ def off(entry: Record) -> float:
 
 
 def _best(record: Record) -> str:
-    shares = {entry["name"]: _share(record, entry) for entry in record["contenders"]}
-    networks = [e["name"] for e in record["contenders"] if e["kind"] == "network"]
+    shares = {entry["name"]: _share(record, entry) for entry in record["predictors"]}
+    networks = [e["name"] for e in record["predictors"] if e["kind"] == "network"]
     text = (
         f"The law identified from the training logs leaves {relative(shares['identified law'])} of "
         f"the joint forces where they were held out, least squares "
@@ -92,7 +93,7 @@ def _best(record: Record) -> str:
     if not networks:
         return text + "."
     best = min(networks, key=lambda n: shares[n] if math.isfinite(shares[n]) else math.inf)
-    which = f"the best of {len(networks)} networks, {best}" if len(networks) > 1 else best
+    which = f"the best of {len(networks)} models, {best}" if len(networks) > 1 else best
     return f"{text}; {which}, {relative(shares[best])}."
 
 
@@ -120,7 +121,7 @@ def _known(entry: Record) -> list[str]:
 
 def _share(record: Record, entry: Record) -> float:
     """Over all joints and logs, of the force's own size, each joint counting alike."""
-    zero = next(e for e in record["contenders"] if e["name"] == "zero")
+    zero = next(e for e in record["predictors"] if e["name"] == "zero")
     ratios = []
     for j in range(len(record["joints"])):
         size = sum(float(row[j]) ** 2 for row in zero["force"])
@@ -131,19 +132,19 @@ def _share(record: Record, entry: Record) -> float:
 
 def _forces(record: Record) -> str:
     joints: Sequence[str] = record["joints"]
-    names = [entry["name"] for entry in record["contenders"]]
+    names = [entry["name"] for entry in record["predictors"]]
     lines = ["| log | joint | " + " | ".join(names) + " |", "|---|---|" + "--:|" * len(names)]
     for k, log in enumerate(record["logs"]):
         for j, joint in enumerate(joints):
-            cells = [number(float(e["force"][k][j]), 3) for e in record["contenders"]]
+            cells = [number(float(e["force"][k][j]), 3) for e in record["predictors"]]
             lines.append(f"| {log} | {joint} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _accelerations(record: Record) -> str:
     joints: Sequence[str] = record["joints"]
-    lines = ["| contender | " + " | ".join(joints) + " |", "|---|" + "--:|" * len(joints)]
-    for entry in record["contenders"]:
+    lines = ["| predictor | " + " | ".join(joints) + " |", "|---|" + "--:|" * len(joints)]
+    for entry in record["predictors"]:
         values = [float(x) for x in entry["relative"]]
         cells = ["–" if math.isnan(x) else number(x, 3) for x in values]
         lines.append(f"| {entry['name']} | {' | '.join(cells)} |")
@@ -152,10 +153,13 @@ def _accelerations(record: Record) -> str:
 
 def _knowledge(record: Record) -> str:
     joints: Sequence[str] = record["joints"]
-    head = ["network", "whose residual", *joints, "all", "±"]
+    head = ["model", "whose residual", *joints, "all", "±"]
     lines = ["| " + " | ".join(head) + " |", "|---|---|" + "--:|" * (len(head) - 2)]
     for entry in record["knowledge"]:
-        for words, key in (("the law's, by the network", "law"), ("its own, by the law", "network")):
+        for words, key in (
+            ("the law's, by the model", "law"),
+            ("its own, by the law", "network"),
+        ):
             values = [*entry[f"of_{key}"], entry[f"{key}_all"], entry[f"{key}_error"]]
             cells = [_percent(float(x)) for x in values]
             lines.append(f"| {entry['network']} | {words} | {' | '.join(cells)} |")
