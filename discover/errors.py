@@ -8,6 +8,7 @@ from kinematics.errors import RobotError, WorldlawError
 __all__ = [
     "CheckpointError",
     "DatasetError",
+    "LawError",
     "ModelError",
     "OutputError",
     "RecipeError",
@@ -35,6 +36,10 @@ class CheckpointError(WorldlawError):
 
 class ModelError(WorldlawError):
     """A model that raises, mutates its inputs, or answers with wrong shapes or NaN."""
+
+
+class LawError(WorldlawError, ValueError):
+    """Something that a law cannot give, such as an unknown target of an export."""
 
 
 class OutputError(WorldlawError):

@@ -20,6 +20,7 @@ CHECKOUT = {
     "laws": "tests.bench.laws",
     "models": "tests.bench.models",
     "published": "tests.bench.models.published",
+    "rl_models": "tests.bench.rl_models",
     "structure": "tests.bench.mechanism",
     "networks": "tests.bench.models.networks",
     "distilled": "tests.bench.mechanism.distilled",

@@ -137,8 +137,8 @@ def _detached(answer: Any) -> Any:
     return answer
 
 
-class _Raised(ModelError):
-    """The model raised."""
+class ModelRaisedError(ModelError):
+    """The model raised an exception of its own."""
 
 
 @dataclass
@@ -289,7 +289,7 @@ class BlackBox:
         """As `_ask`, in halves where the model raises, down to the states that it refuses."""
         try:
             return self._ask(q, v, tau)
-        except _Raised:
+        except ModelRaisedError:
             n = len(q)
             if n == 1:
                 nothing = torch.full_like(v, torch.nan)
@@ -312,7 +312,7 @@ class BlackBox:
             out = self._call(*given)
         # The model is not ours: whatever it raises is its answer, sys.exit() included.
         except (Exception, SystemExit) as error:
-            raise _Raised(
+            raise ModelRaisedError(
                 f"the model raised {type(error).__name__} on a batch of {len(q)} states: "
                 f"{_first_line(error)}"
             ) from error

@@ -77,6 +77,7 @@ class Regime:
     guard      how close to the threshold no question is put either, in the scalar's units
     share      of the states of the support that lie in it
     jumps      whether states there are followed by unrelated ones (resets), and no force acts
+    described  the joint limit that the robot's description has there, if any
     """
 
     scalar: Scalar
@@ -85,6 +86,7 @@ class Regime:
     guard: float
     share: float = 0.0
     jumps: bool = False
+    described: float | None = None
 
     def excess(self, q: Tensor) -> Tensor:
         """How far states lie beyond the threshold (n,), negative before it [rad | m]."""
@@ -105,6 +107,7 @@ class Regime:
             share=self.share,
             kind="reset" if self.jumps else "limit or contact",
             force="none" if self.jumps else "negative" if self.side > 0 else "positive",
+            described=self.described,
         )
 
 
@@ -115,8 +118,10 @@ class RegimeSummary(Stored):
     scalar     what its threshold is set on, as "q[1] (elbow)"
     side       "above" or "below" the threshold [rad | m]
     share      of the states of the region that lie in it
-    kind       "limit or contact", or "reset": followed by unrelated states
+    kind       "limit or contact"; "reset": followed by unrelated states; "limit of the answers", or
+               "of the controls": values beyond it are not given, or have no effect
     force      the sign of the force along the scalar: "positive", "negative" or "none"
+    described  the joint limit that the robot's description has there, if any
     """
 
     scalar: str
@@ -125,19 +130,38 @@ class RegimeSummary(Stored):
     share: float
     kind: str
     force: str
+    described: float | None = None
 
     def __str__(self) -> str:
         """In a sentence."""
         where = f"{self.scalar} {'>' if self.side == 'above' else '<'} {self.threshold:.4g}"
+        if self.kind == "limit of the answers":
+            bound = "more" if self.side == "above" else "less"
+            return (
+                f"Clipped answers: {self.scalar} is never {bound} than {self.threshold:.4g}, which "
+                f"{self.share:.1%} of the answers in the region are exactly. The law is of the "
+                "others."
+            )
+        if self.kind == "limit of the controls":
+            return (
+                f"Clipped controls: {where} has no further effect, in {self.share:.1%} of the "
+                "states of the region. The law takes it as its limit."
+            )
         what = (
             "states are followed by unrelated ones (a reset)"
             if self.kind == "reset"
             else f"a {self.force} force along it sets in (a limit or a contact)"
         )
         return (
-            f"Another regime: where {where}, {what}, in {self.share:.1%} of the states of the "
-            "region. The law and all numbers are of the other states."
+            f"Another regime: where {where}{self._named}, {what}, in {self.share:.1%} of the "
+            "states of the region. The law and all numbers are of the other states."
         )
+
+    @property
+    def _named(self) -> str:
+        if self.described is None:
+            return ""
+        return f" (the joint limit of the description, {self.described:.4g})"
 
 
 def beyond(regimes: Sequence[Regime], q: Tensor, guarded: bool = True) -> Tensor:
@@ -169,8 +193,29 @@ def jumps(robot: Robot, x: Answers, dt: float) -> Tensor:
     return (way > _FURTHER * dt * torch.maximum(speed, typical)).any(-1)
 
 
+def _within(
+    x: Tensor, way: Tensor, low: float | None, high: float | None, generator: torch.Generator
+) -> Tensor:
+    """Values (n,), moved where they, or they and their way (n,), lie beyond an end."""
+    over = torch.zeros(len(x), dtype=torch.bool)
+    if high is not None:
+        over |= torch.maximum(x, x + way) > high
+    if low is not None:
+        over |= torch.minimum(x, x + way) < low
+    if low is not None and high is not None:
+        bottom, top = low - way.clamp(max=0), high - way.clamp(min=0)
+        unit = torch.rand(len(x), generator=generator, dtype=x.dtype)
+        moved = bottom + unit * (top - bottom)
+    elif high is not None:
+        moved = 2 * high - x - 2 * way.clamp(min=0)
+    else:
+        assert low is not None
+        moved = 2 * low - x - 2 * way.clamp(max=0)
+    return torch.where(over, moved, x)
+
+
 _FURTHER = threshold("regimes.jump")
-_ROUNDS = 8  # in which states are drawn again where they lie in a regime
+_ROUNDS = 24  # in which states are drawn again where they lie in a regime
 _SHORTER = 0.8  # of the free interval: the longest way of a step
 
 
@@ -179,13 +224,14 @@ class SmoothPart:
     """A support without its regimes.
 
     A coordinate that lies beyond its limit is mirrored at it, or, between two limits, drawn anew
-    between them: along it there is no further out. Other states that lie in a regime are drawn
-    again.
+    between them: along it there is no further out. So is a speed beyond the limit of the speeds
+    that follow. Other states that lie in a regime are drawn again.
     """
 
     robot: Robot
     inner: Any  # the support
     regimes: tuple[Regime, ...]
+    bounds: tuple[tuple[str, int, int, float], ...] = ()  # of answers: output, entry, side, value
     dt: float | None = None
 
     @property
@@ -235,10 +281,17 @@ class SmoothPart:
         generator = torch.Generator().manual_seed(seed % (2**31 - 1))
         q, v = batch.q.clone(), batch.v.clone()
         limits: dict[int, list[float | None]] = {}
+        speeds: dict[int, list[float | None]] = {}
         for regime in self.regimes:
             if regime.scalar.entry is not None:
                 ends = limits.setdefault(regime.scalar.entry, [None, None])
                 ends[regime.side > 0] = regime.bound
+        for output, entry, side, value in self.bounds:
+            held = limits if output == "q_next" else speeds
+            held.setdefault(entry, [None, None])[side > 0] = value
+        for entry, (low, high) in speeds.items():
+            still = torch.zeros(len(v), dtype=v.dtype)
+            v[:, entry] = _within(v[:, entry], still, low, high, generator)
         for entry, (low, high) in limits.items():
             at = self._speed_of(entry)
             way = torch.zeros(len(q), dtype=q.dtype)
@@ -247,22 +300,7 @@ class SmoothPart:
                     most = _SHORTER * (high - low) / self.dt
                     v[:, at] = v[:, at].clamp(-most, most)
                 way = self.dt * v[:, at]
-            x = q[:, entry]
-            over = torch.zeros(len(q), dtype=torch.bool)
-            if high is not None:
-                over |= torch.maximum(x, x + way) > high
-            if low is not None:
-                over |= torch.minimum(x, x + way) < low
-            if low is not None and high is not None:
-                bottom, top = low - way.clamp(max=0), high - way.clamp(min=0)
-                unit = torch.rand(len(q), generator=generator, dtype=q.dtype)
-                moved = bottom + unit * (top - bottom)
-            elif high is not None:
-                moved = 2 * high - x - 2 * way.clamp(min=0)
-            else:
-                assert low is not None
-                moved = 2 * low - x - 2 * way.clamp(max=0)
-            q[:, entry] = torch.where(over, moved, x)
+            q[:, entry] = _within(q[:, entry], way, low, high, generator)
         return sampling.Batch(q, v, batch.tau)
 
     def _speed_of(self, entry: int) -> int | None:

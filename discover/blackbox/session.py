@@ -7,7 +7,7 @@ queries have to be repeated, is another session.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers, BlackBox, Dynamics
+from discover.blackbox.limits import Limit, at_limits, limits_of
 from discover.blackbox.regimes import Regime, SmoothPart, entered
 from discover.blackbox.sampling import AXES, Batch
 from discover.blackbox.support import Box, Support, in_joint_forces
@@ -44,6 +45,8 @@ class Budget:
 
 __all__ = ["AXES", "BUDGETS", "Budget", "QuerySession"]
 
+_STATES = ("q_next", "v_next")  # outputs that are the state that follows
+_NEARER, _NEAREST = 0.75, 8  # of the distance of a shell, so many times over
 _ROUNDS = 5  # in which states are asked in the place of those whose step enters a regime
 
 BUDGETS = {
@@ -68,6 +71,8 @@ class QuerySession:
                     (`laws.rigid_body.step_map.StepMap`), once it is found
     regimes         where another force acts: no questions are put there, and answers whose step
                     enters one are dropped
+    limits          of answers and controls; answers at a limit are dropped, those of accelerations
+                    in the region only: further out, where many are, a law is held to the limit
     geometry_known  False where the robot's geometry was inferred and some of it is a guess: other
                     guesses may have possible bodies where this one has none
     """
@@ -82,6 +87,7 @@ class QuerySession:
     training: Answers | None = None
     step: Any = None
     regimes: tuple[Regime, ...] = ()
+    limits: tuple[Limit, ...] = ()
     geometry_known: bool = True
 
     def with_budget(self, budget: Budget) -> QuerySession:
@@ -93,11 +99,18 @@ class QuerySession:
         answers that were given otherwise are dropped."""
         return replace(self, blackbox=self.blackbox.with_history(kind, settling), answers={})
 
-    def without(self, regimes: tuple[Regime, ...]) -> QuerySession:
-        """The session outside all regimes of its support; answers so far are dropped."""
+    def without(
+        self, regimes: tuple[Regime, ...], limits: tuple[Limit, ...] | None = None
+    ) -> QuerySession:
+        """The session outside all regimes and limits of its support (limits: by default those it
+        has); answers so far are dropped."""
+        limits = self.limits if limits is None else limits
         inner = self.support.inner if isinstance(self.support, SmoothPart) else self.support
-        part = SmoothPart(robot=self.robot, inner=inner, regimes=regimes, dt=self._dt)
-        return replace(self, support=part, regimes=regimes, answers={})
+        bounds = tuple((x.output, x.entry, x.side, x.value) for x in limits_of(limits, *_STATES))
+        part = SmoothPart(
+            robot=self.robot, inner=inner, regimes=regimes, bounds=bounds, dt=self._dt
+        )
+        return replace(self, support=part, regimes=regimes, limits=limits, answers={})
 
     def of_law(self, law: Dynamics) -> QuerySession:
         """A session in which a law that agrees with the model to the last digit is queried in its
@@ -129,7 +142,7 @@ class QuerySession:
         def ask(stream: str, count: int) -> Answers:
             return self.blackbox.ask(*self.draw(stream, count))
 
-        return self._grown(name, n, self._smooth(ask))
+        return self._grown(name, n, self._smooth(ask, (*_STATES, "a")))
 
     def shell(self, axis: str, inner: float, outer: float, n: int) -> Answers:
         """Answers to n states between `inner` and `outer` half-widths along an axis, cached.
@@ -137,24 +150,38 @@ class QuerySession:
         Far out a model may answer with NaN: such answers are kept.
         """
 
-        def ask(stream: str, count: int) -> Answers:
-            batch = self.support.shell(axis, inner, outer, count, self._stream(stream))
-            return self.blackbox.ask(*batch, strict=False)
+        def asking(nearer: float) -> Callable[[str, int], Answers]:
+            def ask(stream: str, count: int) -> Answers:
+                seed = self._stream(stream)
+                batch = self.support.shell(axis, nearer * inner, nearer * outer, count, seed)
+                return self.blackbox.ask(*batch, strict=False)
 
-        return self._grown(f"{axis} {inner:g}-{outer:g}", n, self._smooth(ask))
+            return ask
 
-    def _smooth(self, ask: Callable[[str, int], Answers]) -> Callable[[str, int], Answers]:
-        """`ask` without the answers whose step enters a regime; others are asked in their place, a
-        few times over."""
-        if not self.regimes:
+        # Where a limit leaves no answer that far out, the nearest that it leaves are taken.
+        further = [asking(_NEARER**i) for i in range(1, _NEAREST)] if self.limits else []
+        return self._grown(
+            f"{axis} {inner:g}-{outer:g}", n, self._smooth(asking(1.0), _STATES, further)
+        )
+
+    def _smooth(
+        self,
+        ask: Callable[[str, int], Answers],
+        outputs: tuple[str, ...],
+        further: Sequence[Callable[[str, int], Answers]] = (),
+    ) -> Callable[[str, int], Answers]:
+        """`ask` without the answers whose step enters a regime, or that lie at a limit of the named
+        outputs; others are asked in their place, a few times over, then by `further`."""
+        if not self.regimes and not self.limits:
             return ask
 
         def asked(stream: str, count: int) -> Answers:
             kept: list[Answers] = []
             missing = count
-            for i in range(_ROUNDS):
-                answers = ask(stream if not i else f"{stream}, again {i}", missing)
-                good = ~self.entered(answers)
+            for i, again in enumerate([ask] * _ROUNDS + list(further)):
+                answers = again(stream if not i else f"{stream}, again {i}", missing)
+                good = ~(entered(self.regimes, self.robot, answers, self._dt))
+                good &= ~at_limits(self.limits, answers, *outputs)
                 if bool(good.any()):
                     kept.append(answers[good])
                 missing = count - sum(map(len, kept))
@@ -165,8 +192,10 @@ class QuerySession:
         return asked
 
     def entered(self, answers: Answers) -> Tensor:
-        """Which answers (n,) start in a regime, or enter one within their step."""
-        return entered(self.regimes, self.robot, answers, self._dt)
+        """Which answers (n,) start in a regime, or enter one within their step, or lie at a limit
+        of the state that follows."""
+        hit = entered(self.regimes, self.robot, answers, self._dt)
+        return hit | at_limits(self.limits, answers, *_STATES)
 
     def permitted(self, batch: Batch) -> Batch:
         """The states of a batch, coordinates that lie beyond a limit moved before it."""

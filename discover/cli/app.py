@@ -259,24 +259,20 @@ def track(
     """Examine every checkpoint of a training run: what was learned, and when."""
     import discover
     from discover.report.track import PAGE
-    from discover.study import stages
 
     body = None if robot is None else discover.load_robot(robot, root=root)
-    box = discover.Region.from_toml(region)
-    declared = outputs.value if outputs else None
-    base = root if body is None else None
+    declared: dict[str, Any] = {"outputs": outputs.value if outputs else None, "dt": dt}
     found = discover.track(
         checkpoints[0] if len(checkpoints) == 1 else checkpoints,
         body,
-        box,
+        discover.Region.from_toml(region),
         steps=_numbers(steps, "--steps"),
-        load=lambda path: stages.load_model(
-            path, body, box, outputs=declared, dt=dt, root=base, observation=observation
-        ),
+        observation=observation,
         out=out,
         budget=budget.value,
         seed=seed,
-        root=base,
+        root=root if body is None else None,
+        **{name: value for name, value in declared.items() if value is not None},
     )
     say(str(found))
     say(f"track: {out / PAGE}")
@@ -373,7 +369,8 @@ def bench(
     subject: Annotated[
         str,
         typer.Argument(
-            help="dynamics, verdict, laws, models, published, structure, networks or distilled"
+            help="dynamics, verdict, laws, models, rl_models, published, structure, networks or "
+            "distilled"
         ),
     ] = "dynamics",
     out: Annotated[Path | None, typer.Option(help="Where to write.")] = None,
@@ -389,8 +386,9 @@ def bench(
     ] = None,
 ) -> None:
     """Measure speed against other engines (dynamics), the instrument itself (verdict, structure,
-    laws), world models on three robots (models), those against published figures (published), or
-    what many networks have learned (networks), or which structure they hold to (distilled)."""
+    laws), world models on three robots (models) or of four tasks (rl_models), those against
+    published figures (published), what many networks have learned (networks), or which structure
+    they hold to (distilled)."""
     from discover.bench.registry import measure
 
     options = {

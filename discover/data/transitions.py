@@ -180,11 +180,24 @@ def _seen(observed: Mapping[str, Any], model: Any) -> tuple[dict[str, Any], bool
             "wrap it with discover.wrap(…, observation=…)"
         )
     q, v = model.states(_numbers("obs", observed["obs"]))
-    q_next, v_next = model.states(_numbers("next_obs", observed["next_obs"]))
+    q_next, v_next = model.states(_numbers("next_obs", observed["next_obs"]), (q, v))
+    q, q_next = _spread_unseen(q, q_next, getattr(model, "unseen", None))
     u = model.controls(_numbers("action", observed["action"]))
     controls = getattr(model, "actuation", None) is not None
     named = {"q": q, "v": v, "q_next": q_next, "v_next": v_next, "u" if controls else "tau": u}
     return named, controls
+
+
+def _spread_unseen(q: Tensor, q_next: Tensor, unseen: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Both states moved by up to 1 rad or m along what the model does not see, as how far a robot
+    has walked: they are known up to that, and say nothing where all stand still. Of robots with
+    quaternions as they are."""
+    if unseen is None or not bool(unseen.any()) or q.shape[-1] != len(unseen):
+        return q, q_next
+    draw = torch.Generator().manual_seed(0)
+    moved = 2 * torch.rand(q.shape, generator=draw, dtype=q.dtype) - 1
+    moved = torch.where(unseen, moved, torch.zeros_like(moved))
+    return q + moved, q_next + moved
 
 
 def _checked(named: Mapping[str, Any], controls: bool, robot: Robot) -> Transitions:

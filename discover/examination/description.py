@@ -17,9 +17,10 @@ from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers
+from discover.blackbox.limits import limits_of
 from discover.blackbox.region import Region
-from discover.blackbox.sampling import sample
-from discover.blackbox.session import QuerySession
+from discover.blackbox.sampling import Batch, distance, sample
+from discover.blackbox.session import AXES, QuerySession
 from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Description, Outcome
 from discover.examination.result import Resolution
@@ -70,7 +71,14 @@ def describe(
             "departures are not counted."
         )
     inside, far = drawn["joint"].error[0], max(c.error[-1] for c in drawn.values())
-    domain = _domain(drawn, tolerance(noise), outcome.edges)
+    ends, sentence = _ends_of_questions(session)
+    if sentence:
+        notes.append(sentence)
+    edges = {
+        axis: min(x[axis] for x in (ends, outcome.edges) if axis in x)
+        for axis in (*ends, *outcome.edges)
+    }
+    domain = _domain(drawn, tolerance(noise), edges)
     keeps = inside <= max(_DESCRIBES, 3 * noise.random)
     slim, completion, dropped = _with_zeros(fit, completion, session)
     possible = completion.exact or completion.cost <= _CHEAP * fit.error
@@ -94,7 +102,8 @@ def describe(
             "that: the answers want it, and something else than this part may be behind it."
             for term, value, error in impossible_signs(fit)
         ]
-    if law is not None:
+    # A law that ends at limits of its accelerations is no rigid body.
+    if law is not None and not limits_of(session.limits, "a"):
         law, sentences = post_checked(law, outcome.session)
         notes += sentences
     direct = not outcome.session.controlled  # joint forces can be asked for one by one
@@ -162,6 +171,24 @@ def _constant(law: ConstantLaw, screen: Screen, outcome: Outcome) -> Description
         notes=outcome.notes,
         law_from=outcome.law_from,
     )
+
+
+def _ends_of_questions(session: QuerySession) -> tuple[dict[str, float], str]:
+    """How far out questions could be put along each axis, where regimes or limits keep them from
+    the farthest shell [half-widths], and what is said of it."""
+    if not session.regimes and not session.limits:
+        return {}, ""
+    region, robot, ends = session.support.region, session.robot, {}
+    low, high = list(pairwise(EDGES))[-1]
+    for axis in AXES:
+        x = session.shell(axis, low, high, 1)
+        far = getattr(distance(region, robot, Batch(x.q, x.v, x.commands)), axis)
+        if float(far.max()) < low:
+            ends[axis] = max(1.0, float(far.max()))
+    if not ends:
+        return {}, ""
+    where = ", ".join(f"{end:.2f} half-widths ({axis})" for axis, end in ends.items())
+    return ends, f"Limits and other regimes leave no question further out than {where}."
 
 
 def _domain(curves: dict[str, ErrorCurve], end: float, edges: dict[str, float]) -> Domain:

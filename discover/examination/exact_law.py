@@ -10,19 +10,23 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import sympy
 import torch
 
 from discover.blackbox.contract import Answers
+from discover.blackbox.limits import limits_of
 from discover.blackbox.session import AXES, Budget, QuerySession
 from discover.examination.metrics import cost_of_bodies, exact_floor, gain
 from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Outcome
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import threshold, whole
+from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.terms import forces, joint_terms, library
 from discover.laws.rigid_body.consistency import complete, with_possible_bodies
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.selection import possible, rank, refit, select
+from discover.laws.search.variables import vocabulary
 from discover.probes import TRAINING_MEMORY, Subject, measured
 from discover.probes.far_curvature import curvature
 from discover.probes.noise import NoiseFloor
@@ -46,7 +50,27 @@ def exact_law(session: QuerySession, screen: Screen) -> Outcome | None:
     law, rigid = _fitted(screen, max(_EXACT, 10 * screen.noise.rounding))
     if law is None:
         return None
+    clipped = _clipped(session, law)
+    if clipped is not None:
+        law, rigid = clipped, rigid or law
     return _extrapolated(session, screen, law, rigid)
+
+
+def _clipped(session: QuerySession, law: Fit) -> Fit | None:
+    """The law whose accelerations end at the limits that the model's do; None without limits.
+
+    Limits of the states that follow are not the law's: no question is put beyond them.
+    """
+    limits = limits_of(session.limits, "a")
+    if not limits or law.family.nonlinearities:
+        return None
+    words = vocabulary(session.robot.nv)
+    rows: list[sympy.Expr] = [words[f"a{j + 1}"] for j in range(session.robot.nv)]
+    for x in limits:
+        end = sympy.Min if x.side > 0 else sympy.Max
+        rows[x.entry] = end(rows[x.entry], sympy.Float(x.value, 17))
+    family = replace(law.family, nonlinearities=(StaticNonlinearity(place="a", rows=tuple(rows)),))
+    return replace(law, family=family)
 
 
 def _fitted(screen: Screen, exact: float) -> tuple[Fit | None, Fit | None]:
@@ -143,7 +167,7 @@ def _extrapolated(session: QuerySession, screen: Screen, law: Fit, rigid: Fit | 
             values[Name.FAR_CURVATURE] = bend
         notes, edges = _ends(small, law, noise)
     if rigid is not None:
-        completion = complete(law, answers, session.robot.pi)
+        completion = complete(*law.bare(answers), session.robot.pi)
     return Outcome(
         # Identities of a law that agrees with the model to the last digit need no more queries.
         session=replace(small.of_law(law.acceleration), budget=_FREE),

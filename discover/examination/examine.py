@@ -21,13 +21,20 @@ from discover.examination.opening.as_answered import (
     with_friction_as_answered,
     with_limits_as_answered,
 )
-from discover.examination.opening.regimes import evidence_of_regimes, without_regimes
+from discover.examination.opening.limits import with_limits
+from discover.examination.opening.regimes import (
+    evidence_of_regimes,
+    with_surrounding_regimes,
+    without_regimes,
+)
 from discover.examination.opening.screen import Screen, open_session, screening
 from discover.examination.opening.stepping import check_step, with_step
 from discover.examination.outcome import Outcome
 from discover.examination.result import Examination, with_origin
 from discover.examination.transitions.held_out import held_out
 from discover.judgement.verdict import judge
+from discover.laws.rigid_body.fit import Fit
+from discover.observations.environment import Environment
 from discover.progress import Show, reported, stage
 from discover.threads import one_thread
 from kinematics import Actuation, Robot
@@ -41,7 +48,7 @@ from kinematics import Actuation, Robot
 @one_thread()
 def examine(
     model: Callable,
-    robot: Robot | str | os.PathLike[str] | None,
+    robot: Robot | Environment | str | os.PathLike[str] | None,
     region: Region | None = None,
     training_data: tuple | Mapping | None = None,
     *,
@@ -67,7 +74,8 @@ def examine(
                    of itself in attributes of the names outputs, dt, actuation, integrator and
                    substeps holds where the caller says nothing
     robot          the tree that the model is compared with, or the path or name of its
-                   description; its parameters are not trusted. With None, nv is read from the
+                   description, or an environment that was read, which has one; its parameters are
+                   not trusted. With None, nv is read from the
                    region's vectors, and tree, joint kinds and geometry are inferred
     region         where the model was trained: half-widths [rad | m, their rates, N·m | N]; with
                    u in the place of tau the model is asked with controls (n, nu). With `data`
@@ -138,7 +146,8 @@ def examine(
         # Joint limits, contacts, resets: where another force acts, nothing more is asked.
         session, screen = without_regimes(session, screen, integrator, substeps)
         session, screen = with_friction_as_answered(session, screen)
-        outcome = exact_law(session, screen) or _compete(session, screen)
+        session, screen, outcome = _exact(session, screen, integrator, substeps)
+        outcome = outcome or _compete(session, screen)
     stage("the law's reach and parameters")
     # The law with its reach, curves and parameters, and evidence that only describes.
     description = describe(session, screen, outcome, described=inferred is None)
@@ -186,10 +195,10 @@ def examine(
         structure=description.structure,
         account=found.account,
         law_from=description.law_from,
-        regimes=[x.summary for x in session.regimes],
+        regimes=[x.summary for x in (*session.regimes, *session.limits)],
         held_out=on_data,
         notes=[
-            *(str(x.summary) for x in session.regimes),
+            *(str(x.summary) for x in (*session.regimes, *session.limits)),
             *getattr(model, "notes", ()),
             *unlimited,
             *(inferred.notes if inferred else ()),
@@ -200,6 +209,29 @@ def examine(
             *found.notes,
         ],
     )
+
+
+def _exact(
+    session: QuerySession, screen: Screen, integrator: str | None, substeps: int | None
+) -> tuple[QuerySession, Screen, Outcome | None]:
+    """The outcome for a model that is a law to rounding error, where answers or controls are not
+    clipped, and outside the regimes that such a law shows around the region; None without one."""
+    outcome = exact_law(session, screen)
+    for _ in range(_LOOKS):
+        if outcome is not None and not outcome.edges:
+            break
+        lawful = outcome is not None
+        seen = with_limits(session, screen, integrator, substeps, lawful=lawful)
+        if seen is None and outcome is not None and isinstance(outcome.law, Fit):
+            seen = with_surrounding_regimes(session, screen, outcome.law, integrator, substeps)
+        if seen is None:
+            break
+        session, screen = seen
+        outcome = exact_law(session, screen)
+    return session, screen, outcome
+
+
+_LOOKS = 3  # for limits and regimes, each with what the one before has found
 
 
 def _compete(session: QuerySession, screen: Screen) -> Outcome:

@@ -25,6 +25,7 @@ Numbers = NDArray[np.int64]
 _MOST_ROWS = thresholds.whole("identification.most_rows")
 _BLOCK = thresholds.threshold("identification.block")
 _LEAST_BLOCKS = thresholds.whole("identification.least_blocks")
+_MOST_BLOCKS = thresholds.whole("identification.most_blocks")
 _FOLDS = thresholds.whole("identification.folds")
 _REST_NOISE = thresholds.threshold("identification.rest_noise")
 _REST_SHARE = thresholds.threshold("identification.rest_share")
@@ -36,7 +37,7 @@ class Samples:
     """Rows of one or several logs, in order of log and time.
 
     q (N, nq), v, a, tau (N, nv), float64, SI units; time (N,) [s] from the start of its log; log
-    (N,) indexes `names`; block (N,) numbers pieces of about a second; fold (N,) is the group of
+    (N,) indexes `names`; block (N,) numbers pieces of a second or longer; fold (N,) is the group of
     blocks with which a row is left out of a fit. moving (N, nv) is false where a joint rests: there
     friction may be anything up to its limit, so that row says nothing about this joint's drive.
     window [s] and order are those of the filter that the joint forces went through; columns are
@@ -118,7 +119,7 @@ def gather(
     step = 1 if whole else max(1, round(total / _MOST_ROWS))
     parts = [np.arange(0, len(m.time), step) for m in motions]
     duration = sum(float(m.time[-1] - m.time[0]) for m in motions if len(m.time))
-    length = min(_BLOCK, duration / _LEAST_BLOCKS)
+    length = min(max(_BLOCK, duration / _MOST_BLOCKS), duration / _LEAST_BLOCKS)
     blocks: list[Numbers] = []
     begin = 0
     for motion, rows in zip(motions, parts, strict=True):

@@ -11,6 +11,7 @@ import sympy
 import torch
 from torch import Tensor
 
+from discover.errors import LawError
 from discover.laws.contract import (
     EFFECTIVE_SAMPLES,
     Complexity,
@@ -74,9 +75,9 @@ class ConstantLaw(Law):
         return make_program("law", graph, ports, [graph.const(x) for x in self.values])
 
     def export(self, target: str) -> str:
-        """The law as text: "sympy", "python", "torch", "jax", "c" or "latex". Raises ValueError."""
+        """The law as text: "sympy", "python", "torch", "jax", "c" or "latex". Raises LawError."""
         if target not in TARGETS:
-            raise ValueError(f"expected a target of {TARGETS}, found {target!r}")
+            raise LawError(f"expected a target of {', '.join(TARGETS)}, found {target!r}")
         if target == "latex":
             return latex.aligned("a", sympy.Matrix(self.values))
         if target == "sympy":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -28,10 +28,26 @@ _CLASSES = {
     "gaussian_process": "GaussianProcess",
     "white_box": "WhiteBox",
 }
-FAMILIES: Mapping[str, type[WorldModel]] = {
-    kind: getattr(import_module(f"discover.models.families.{kind}"), name)
-    for kind, name in _CLASSES.items()
-}
+
+
+class _Families(Mapping[str, type[WorldModel]]):
+    """The classes by name, each imported when it is asked for."""
+
+    def __getitem__(self, kind: str) -> type[WorldModel]:
+        name = _CLASSES[kind]
+        return getattr(import_module(f"discover.models.families.{kind}"), name)
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in _CLASSES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CLASSES)
+
+    def __len__(self) -> int:
+        return len(_CLASSES)
+
+
+FAMILIES = _Families()
 
 
 def build_for(

@@ -80,9 +80,17 @@ class ObservedModel:
 
     # ---- states, observations and actions -----------------------------------------------------
 
-    def states(self, observation: Any) -> State:
-        """The states (q, v) that recorded observations (…, size) show."""
-        return self.observation.state(observation)
+    def states(self, observation: Any, before: State | None = None) -> State:
+        """The states (q, v) that recorded observations (…, size) show; with the states `before`,
+        those one step later, whose angles go on from there."""
+        if before is None:
+            return self.observation.state(observation)
+        return self.observation.state(observation, before, self.dt, self._share)
+
+    @property
+    def unseen(self) -> Tensor:
+        """Which coordinates (nv,) are at positions that no observed number shows."""
+        return ~torch.as_tensor(self.observation.determination.q_seen_of_v)
 
     def controls(self, action: Any) -> Tensor:
         """The controls u (…, nu) of recorded actions (…, size)."""
@@ -233,6 +241,13 @@ class ObservedModel:
     def _inward(self, name: str, x: Tensor) -> Tensor:
         return self.normalisers[name].inward(x) if name in self.normalisers else x
 
+    @property
+    def _share(self) -> float:
+        """Of the velocity's change within a step, what displacements go on with."""
+        if self.substeps and self.integrator in _SEMI_IMPLICIT:
+            return (self.substeps + 1) / (2 * self.substeps)
+        return 0.5
+
     def _state(
         self,
         observation: Tensor,
@@ -241,10 +256,9 @@ class ObservedModel:
         given: Tensor,
     ) -> State:
         q, v, _ = flat
-        share = 0.5
-        if self.substeps and self.integrator in _SEMI_IMPLICIT:
-            share = (self.substeps + 1) / (2 * self.substeps)
-        q_next, v_next = self.predicts.state(observation, before=(q, v), dt=self.dt, share=share)
+        q_next, v_next = self.predicts.state(
+            observation, before=(q, v), dt=self.dt, share=self._share
+        )
         dtype = given.dtype if given.is_floating_point() else torch.float64
         ends = [x.reshape(*batch, -1).to(given.device, dtype) for x in (q_next, v_next)]
         return ends[0], ends[1]

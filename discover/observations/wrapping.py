@@ -17,6 +17,7 @@ import torch
 
 import kinematics
 from discover.errors import ModelError
+from discover.laws.rigid_body.step_search import check_declared
 from discover.models.external.networks import Kind, open_network
 from discover.observations import plausibility
 from discover.observations.action import ActionLayout
@@ -29,7 +30,7 @@ from kinematics import Robot
 _KIND = ("inputs", "answer", "hidden", "warm_up", "sequence", "batch", "dtype", "samples", "seed")
 _OWN = (
     "observation", "predicts", "unobserved", "action", "normaliser", "target", "dt", "substeps",
-    "integrator", "home", "name", "clip",
+    "integrator", "home", "name", "clip", "sanity",
 )  # fmt: skip
 KEYS = (*_OWN, *_KIND)
 
@@ -40,7 +41,7 @@ def wrap(
     observation: Any = None,
     *,
     module: Any = None,
-    sanity: bool = True,
+    sanity: bool | None = None,
     **declared: Any,
 ) -> ObservedModel:
     """A network (observation, action) -> next observation as a next-state model (q, v, u).
@@ -61,7 +62,7 @@ def wrap(
                  in use; by default it is asked there as if they went on, which is what an
                  examination wants to know
     home         a configuration (nq,) well inside the training data, for the checks
-    sanity       ask a few states and compare the answers with what is declared
+    sanity       ask a few states and compare the answers with what is declared [True]
     inputs, answer, hidden, warm_up, sequence, batch, dtype, samples, seed: see `Kind`
 
     Raises ModelError or CheckpointError, one line each.
@@ -70,7 +71,7 @@ def wrap(
     body = robot if environment is None else environment.robot
     if not isinstance(body, Robot):
         body = kinematics.load(body)  # type: ignore[arg-type]
-    options = _options(observation, declared)
+    options = _options(observation, {**declared, "sanity": sanity})
     layout = _observation(body, environment, options)
     predicts = layout
     if options.get("predicts") is not None:
@@ -83,7 +84,8 @@ def wrap(
         )
     action, actuation = _action(body, environment, options)
     dt = options.get("dt", None if environment is None else environment.dt)
-    _check_numbers(dt, options.get("substeps"))
+    _check_dt(dt)
+    check_declared(options.get("integrator"), options.get("substeps"))
     assert dt is not None
     target = options.get("target", "next")
     if target not in TARGETS:
@@ -104,13 +106,20 @@ def wrap(
         substeps=options.get("substeps", _of(environment, "substeps")),
         integrator=options.get("integrator", _of(environment, "integrator")),
         name=str(options.get("name") or _name(net)),
-        clip=bool(options.get("clip", False)),
+        clip=_flag(options, "clip", False),
     )
     model.notes += layout.notes
     model.notes += [] if environment is None else environment.notes
-    if sanity:
+    if _flag(options, "sanity", True):
         model.notes += plausibility.check(model, options.get("home"))
     return model
+
+
+def _flag(options: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = options.get(name, default)
+    if not isinstance(value, bool):
+        raise ModelError(f"{name}: expected true or false, found {value!r}")
+    return value
 
 
 def _of(environment: Environment | None, name: str) -> Any:
@@ -249,13 +258,9 @@ def force_names(robot: Robot) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _check_numbers(dt: Any, substeps: Any) -> None:
+def _check_dt(dt: Any) -> None:
     if isinstance(dt, bool) or not isinstance(dt, int | float) or not 0 < dt < math.inf:
         raise ModelError(
             f"dt: expected the step of the network in seconds, above zero, found {dt!r}; it is the "
             "time between an observation and the next (frame skip times the simulator's step)"
         )
-    if substeps is not None and (
-        isinstance(substeps, bool) or not isinstance(substeps, int) or substeps < 1
-    ):
-        raise ModelError(f"substeps: expected a whole number from 1 on, found {substeps!r}")

@@ -15,7 +15,7 @@ from discover.judgement.thresholds import Rule, rules
 from discover.judgement.verdict import CASES, Calibration, judge
 from discover.report.numbers import distance, listing, number, relative
 from discover.report.stored import StoredExam
-from discover.report.words import SYMBOLS, departures
+from discover.report.words import departures, symbols_of
 
 _REGION = "a smaller region or less noise in the model's answers"
 _SEARCH = 'a wider search for terms (`budget="thorough"`)'
@@ -178,7 +178,7 @@ def _narrower(stored: StoredExam) -> str:
         return f"{_REGION}, or {_SEARCH}"
     if not ends:
         ends = {"joint": together or 1.0}
-    axes = listing([SYMBOLS[axis] for axis in ends])
+    axes = listing([symbols_of(stored)[axis] for axis in ends])
     share = min(ends.values()) / limit
     return (
         f"a region {number(share, 2)} times as wide in {axes}: the law holds to "

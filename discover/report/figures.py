@@ -53,14 +53,18 @@ FLOOR = 1e-16
 EXACT = 1e-7  # below this an answer counts as exact where others are not
 
 
-def errors(curves: Sequence[Curve], reach: Mapping[str, float | None]) -> Figure:
-    """Error against distance from the region: one panel an axis, one line a subject."""
+def errors(
+    curves: Sequence[Curve], reach: Mapping[str, float | None], controlled: bool = False
+) -> Figure:
+    """Error against distance from the region: one panel an axis, one line a subject. `controlled`:
+    whether controls u were asked in the place of joint forces."""
+    titles = TITLES | ({"tau": "controls u alone"} if controlled else {})
     with house_style():
         figure = new_figure(10.2, 2.9)
         panels = figure.subplots(1, len(AXES), sharey=True)
         for panel, axis in zip(panels, AXES, strict=True):
             drawn = [c for c in curves if c["axis"] == axis and c["subject"] in SUBJECTS]
-            _frame(panel, TITLES[axis], curves)
+            _frame(panel, titles[axis], curves)
             for curve in drawn:
                 between = curve["subject"] == "law against model" and len(drawn) > 1
                 _line(panel, curve, SUBJECTS[curve["subject"]][1], dashed=between)

@@ -75,6 +75,7 @@ def _render_exam(stored: StoredExam) -> Path:
         "queries": f"{int(verdict.get('queries') or 0):,}",
         "seconds": seconds(verdict.get("seconds")),
         "region": tables.region(stored),
+        "commanded": "controls u" if stored.controlled else "joint forces τ",
         "answer": words.answer(stored),
         "notes": _notes(stored, bool(requirements)),
         "requirements": requirements,
@@ -139,7 +140,9 @@ def _draw_exam(stored: StoredExam, front: Sequence[Mapping[str, Any]]) -> dict[s
     drawn: dict[str, Figure] = {}
     folder = stored.directory / "figures"
     if stored.curves:
-        drawn["errors"] = figures.errors(stored.curves, stored.verdict.get("reach") or {})
+        drawn["errors"] = figures.errors(
+            stored.curves, stored.verdict.get("reach") or {}, stored.controlled
+        )
     if stored.forecast is not None and stored.forecast_drawn:
         joints = stored.forecast.get("coordinates", ())
         drawn["forecast"] = figures.forecasts(stored.forecast_drawn, stored.forecast, joints)

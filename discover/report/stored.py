@@ -58,6 +58,11 @@ class StoredExam:
         return [_readable(curve) for curve in [*measured, *examined]]
 
     @property
+    def controlled(self) -> bool:
+        """Whether the model was asked with controls u, not with joint forces τ."""
+        return "u" in (self.verdict.get("region") or {})
+
+    @property
     def robot_inferred(self) -> bool:
         """Whether there was no description, so that tree and geometry are the model's own."""
         return self.verdict.get("robot") == "inferred"

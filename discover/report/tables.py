@@ -53,7 +53,7 @@ def reach(stored: StoredExam) -> tuple[list[str], list[dict[str, Any]]]:
     open_ended = set(((stored.law or {}).get("domain") or {}).get("at_least", ()))
     rows = [
         {
-            "axis": words,
+            "axis": "controls u" if axis == "tau" and stored.controlled else words,
             "reach": _reach(known.get(axis), limit, axis in open_ended),
             "errors": [relative(stored.error(s, axis, far=True)) for s, _ in columns],
         }
@@ -65,7 +65,8 @@ def reach(stored: StoredExam) -> tuple[list[str], list[dict[str, Any]]]:
 def region(stored: StoredExam) -> str:
     """The region's half-widths in words, "" where they are not stored."""
     bounds = stored.verdict.get("region") or {}
-    units = {"q": "rad or m", "v": "rad/s or m/s", "tau": "N·m or N"}
+    units = {"q": "rad or m", "v": "rad/s or m/s"}
+    units |= {"u": "in their own units"} if stored.controlled else {"tau": "N·m or N"}
     texts = []
     for group, unit in units.items():
         values = _widths(bounds.get(group))
@@ -300,8 +301,12 @@ def held_out(stored: StoredExam) -> dict[str, Any] | None:
         "caption": (
             f"{record['asked']:,} of {record['transitions']:,} transitions; root mean square of "
             "each difference over that of what was recorded (of steps: over the recorded change). "
-            f"The transitions fill {record['filled']:.1%} of the box: so many of its points have a "
-            "recorded state as near as recorded states are to one another."
+            + (
+                "They are too few to say how much of the box they fill."
+                if record["filled"] is None
+                else f"The transitions fill {record['filled']:.1%} of the box: so many of its "
+                "points have a recorded state as near as recorded states are to one another."
+            )
             + (f" Simulator: {cell(simulator)}." if simulator else "")
         ),
     }

@@ -16,6 +16,7 @@ AXIS_WORDS = {
     "joint": "when all three leave the region together",
 }
 SYMBOLS = {"q": "q", "v": "v", "tau": "τ", "joint": "all three together"}
+_CONTROLLED = {"tau": "u"}
 
 VERDICTS = {
     "physics": "it answers as a rigid-body mechanism",
@@ -72,10 +73,10 @@ MEANS_NOT = {
 }
 
 LIMITS = (
-    "Contacts, impacts and joint limits are not recognised yet: a model that has learned them "
-    "inside the region is compared with laws that have none.",
-    "Inputs are generalised joint forces τ. Motor currents, voltages or position targets are not "
-    "converted; a model of those is examined with its input taken for τ.",
+    "Joint limits, contacts and resets are recognised where they set in at a value of one "
+    "coordinate, told, and left out of the law; others are compared with laws that have none.",
+    "Inputs are joint forces τ, or controls that a declared actuation turns into them. A model of "
+    "other inputs is examined with these taken for τ.",
     "Mechanisms are trees of rigid bodies. Closed kinematic loops and flexible links are not among "
     "the laws that are tried.",
     "Hidden states: repeated answers and the influence of the one previous question are tested. "
@@ -126,10 +127,10 @@ def headline(stored: StoredExam) -> str:
         return f"{follows} and to {relative(worst)} outside, {limit}."
     places: dict[str, list[str]] = {}
     for axis, end in left.items():
-        places.setdefault(_place(end), []).append(SYMBOLS[axis])
-    nearest = sorted(places.items(), key=lambda item: min(left[a] for a in _axes(item[1])))
+        places.setdefault(_place(end), []).append(symbols_of(stored)[axis])
+    nearest = sorted(places.items(), key=lambda item: min(left[a] for a in _axes(stored, item[1])))
     where = listing([f"{place} in {listing(symbols)}" for place, symbols in nearest])
-    kept = listing([SYMBOLS[axis] for axis in ends if axis not in left])
+    kept = listing([symbols_of(stored)[axis] for axis in ends if axis not in left])
     rest = f"; in {kept} it follows the law {limit}" if kept else ""
     return f"{follows}, and departs from that law at {where}{rest}."
 
@@ -262,8 +263,13 @@ def _reach(stored: StoredExam) -> dict[str, float]:
     return {axis: _float(reach[axis]) for axis in AXIS_WORDS if reach.get(axis) is not None}
 
 
-def _axes(symbols: Sequence[str]) -> list[str]:
-    return [axis for axis, symbol in SYMBOLS.items() if symbol in symbols]
+def symbols_of(stored: StoredExam) -> dict[str, str]:
+    """The symbol of each axis; that of what is commanded is u where those are controls."""
+    return SYMBOLS | (_CONTROLLED if stored.controlled else {})
+
+
+def _axes(stored: StoredExam, symbols: Sequence[str]) -> list[str]:
+    return [axis for axis, symbol in symbols_of(stored).items() if symbol in symbols]
 
 
 def _place(end: float) -> str:

@@ -253,7 +253,8 @@ def _observing(
             "leave outputs out"
         )
     if region is not None and robot.nq == robot.nv and "home" not in declaration:
-        nu = None if robot.actuation is None else robot.actuation.nu
+        driven = robot.actuation if region.u is not None else None
+        nu = None if driven is None else driven.nu
         declaration["home"] = tuple(region.resolve(robot.nv, nu).q.centre.tolist())
     return wrap(path, robot, Path(observation), dt=dt, **declaration)
 

@@ -34,6 +34,7 @@ def track(
     *,
     steps: Steps = None,
     load: Callable[[Any], Any] | None = None,
+    observation: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     budget: str = "quick",
     seed: int = 0,
@@ -50,13 +51,17 @@ def track(
     steps        the training steps, one a checkpoint, where names do not say them
     load         path -> model [discover.models.load, or discover.wrap in an environment]; for
                  weights, `lambda path: discover.wrap(path, robot, module=Net(), …)`
+    observation  a TOML file of what the networks in these paths observe and how they act, see
+                 `discover.wrap`
     out          a folder: finished examinations are kept there, and a second call goes on; at the
                  end it holds track.json, track.md and track.png
     budget, seed, options   of every examination, see `discover.examine`
     progress     a line that says where it stands: by default on a terminal only; a function is
                  called with (stage, queries)
 
-    A checkpoint that cannot be opened or asked is a row with its failure. Raises ModelError where
+    Whether answers fit the declaration is checked on the last path alone, for a network that has
+    not learned yet answers anything. A checkpoint that cannot be opened or asked is a row with its
+    failure. Raises ModelError where
     none can be examined or steps cannot be read, RegionError, RobotError and OutputError.
     """
     listed = checkpoints_of(checkpoints, steps)
@@ -72,7 +77,8 @@ def track(
         seed=seed,
         mechanism=options.get("mechanism"),
     )
-    opened = load or _opener(body, environment, region, options, root)
+    newest = listed[-1].source
+    opened = load or _opener(body, environment, region, options, root, observation, newest)
     work = Work(body, region, budget, seed, options, None if out is None else Path(out))
     rows: list[Row] = []
     try:
@@ -177,12 +183,20 @@ def _opener(
     region: Region,
     options: dict[str, Any],
     root: str | None,
+    observation: str | os.PathLike[str] | None,
+    newest: Any,
 ) -> Callable[[Any], Any]:
-    """What opens a path where the caller does not say it."""
+    """What opens a path where the caller does not say it; the `newest` is checked."""
+
+    def checked(path: Any) -> bool | None:
+        """None: as the declaration has it."""
+        return None if path == newest else False
+
     if environment is not None:
         from discover.observations.wrapping import wrap
 
-        return lambda path: wrap(path, environment)
+        layout = None if observation is None else Path(observation)
+        return lambda path: wrap(path, environment, layout, sanity=checked(path))
     from discover.study.stages import load_model
 
     return lambda path: load_model(
@@ -192,6 +206,8 @@ def _opener(
         outputs=options.get("outputs"),
         dt=options.get("dt"),
         root=root if robot is None else None,
+        observation=observation,
+        sanity=checked(path),
     )
 
 

@@ -7,8 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import discover
+import kinematics
 from discover import cli
 
 REGION = "q = 1.0\nv = 1.0\ntau = 2.0\n"
@@ -29,12 +32,20 @@ def pendulum():
     robot = kinematics.load("double_pendulum")
     return lambda q, v, tau: kinematics.aba(robot, q, v, tau)
 
+def observing():
+    return lambda observation, action: observation
+
 def nan():
     return lambda q, v, tau: tau * float("nan")
 
 def wrong_shape():
     return lambda q, v, tau: tau[:, :1]
 """
+
+
+ARM = """<mujoco><worldbody><body><joint name="a" axis="0 1 0"/><geom size=".1" pos="0 0 .3"/>
+<body pos="0 0 .5"><joint name="b" axis="0 1 0"/><geom size=".1" pos="0 0 .3"/></body></body>
+</worldbody><actuator><motor joint="b"/></actuator></mujoco>"""
 
 
 @pytest.fixture
@@ -92,6 +103,44 @@ def test_a_model_without_a_robot(
     assert cli.main([*alone, "--nv", "2"]) == 0
     assert "physics" in capsys.readouterr().out
     assert "leave --nv out" in complaint(*with_robot, "--nv", "2")
+
+
+def test_transitions_say_where_to_ask_and_what_the_errors_are(
+    tmp_path: Path, complaint: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a region, the box is that of the data."""
+    robot = kinematics.load("double_pendulum")
+    unit = np.random.default_rng(0).uniform(-1, 1, size=(300, 6))
+    q, v, tau = unit[:, :2], 2 * unit[:, 2:4], 5 * unit[:, 4:]
+    a = kinematics.aba(robot, q, v, tau)
+    np.savez(tmp_path / "data.npz", q=q, v=v, tau=tau, a=a)
+    command = [str(a) for a in examine(tmp_path, "pendulum")]
+    at = command.index("--region")
+    without = [*command[:at], *command[at + 2 :]]
+    data = ["--data", str(tmp_path / "data.npz"), "--within", "data"]
+    assert cli.main([*without, *data]) == 0
+    assert "physics" in capsys.readouterr().out
+    exam = discover.load(tmp_path / "exam")
+    assert exam.held_out is not None
+    assert exam.held_out.transitions == 300
+    assert max(error.model for error in exam.held_out.errors) < 1e-9
+    assert exam.region.v.high.tolist() == pytest.approx([2.0, 2.0], rel=0.05)
+    other = ["--out", str(tmp_path / "other")]
+    assert "found none" in complaint(*without, *other, "--data", tmp_path / "nowhere.npz")
+    assert "neither" in complaint(*without, *other)
+
+
+def test_a_region_of_joint_forces_for_a_model_of_controls(
+    tmp_path: Path, complaint: Callable[..., str]
+) -> None:
+    """One motor on two joints: as joint forces, one number or one a joint, it cannot be meant."""
+    (tmp_path / "arm.xml").write_text(ARM)
+    (tmp_path / "layout.toml").write_text('observation = ["q", "v"]\ndt = 0.01\nsanity = false\n')
+    for tau in ("1.0", "[1.0, 1.0]"):
+        region = f"q = 1.0\nv = 1.0\ntau = {tau}\n"
+        command = examine(tmp_path, "observing", region, robot=str(tmp_path / "arm.xml"))
+        told = complaint(*command, "--observation", tmp_path / "layout.toml")
+        assert "expected u, the 1 controls of this model, in its region, found tau" in told
 
 
 @pytest.mark.parametrize("kind", ["robots", "recipes", "models", "probes"])

@@ -55,7 +55,8 @@ def test_interrupted_while_python_executes_a_string(tmp_path: Path) -> None:
     """Imports make dataclasses from strings; a Ctrl-C just then must not cost the exit status."""
     (tmp_path / "unlucky.py").write_text(
         "import sys\n"
-        "from discover import cli\n"
+        "import discover.cli\n"
+        "cli = sys.modules['discover.cli.app']\n"
         "def app(**_): exec('raise KeyboardInterrupt')\n"
         "cli.app = app\n"
         "sys.exit(cli.main([]))\n"

@@ -5,7 +5,8 @@ import sys
 
 HEAVY = (
     "sklearn", "pandas", "networkx", "matplotlib", "scipy.stats", "scipy.optimize",
-    "scipy.interpolate", "cvxpy", "mujoco", "trimesh", "h5py", "onnxruntime", "IPython", "pysr",
+    "scipy.interpolate", "scipy.spatial", "scipy.special", "cvxpy", "mujoco",
+    "trimesh", "h5py", "onnxruntime", "IPython", "pysr", "discover.models.families.mlp",
 )  # fmt: skip
 EXAMINE = """
 import sys

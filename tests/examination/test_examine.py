@@ -323,7 +323,7 @@ def test_a_safe_verdict_ends_the_questions(pendulum):
     )
     exam = discover.examine(planted.model, pendulum, REGION, mechanism=False)
     assert exam.verdict == "lookup table"
-    assert exam.queries < 700
+    assert exam.queries < 800  # 200 of them for limits, none for laws that cannot matter
 
 
 @pytest.mark.parametrize("region", [{"q": 1.0, "v": 2.0, "tau": 5.0}, (1.0, 2.0, 5.0), None])

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neural_network import MLPRegressor
 
 import discover
 import kinematics
+from discover.blackbox.contract import BlackBox
+from discover.blackbox.sampling import sample
 from discover.calibration.planted.catalogue import planted_cases
 from discover.examination.opening.regimes import find_regimes
 from discover.examination.opening.screen import screening
@@ -93,15 +100,15 @@ def test_mujocos_ball_over_a_floor_is_physics_beside_a_contact():
     assert floor.force == "positive"
 
 
-@pytest.mark.slow
-def test_mujocos_joint_limits_are_told_and_no_table():
+def test_mujocos_joint_limits_are_told_by_name_and_the_rest_is_physics():
     step, dt = mujoco_step(LIMITS)
     region = discover.Region(q=1.0, v=2.0, tau=1.0)
     exam = discover.examine(
         step, kinematics.load(LIMITS), region, outputs="next_state", dt=dt, mechanism=False
     )
-    assert exam.verdict in ("physics", "undetermined")
+    assert exam.verdict == "physics"
     found = {(r.scalar, r.side): r.threshold for r in exam.regimes}
+    assert all("the joint limit of the description" in str(r) for r in exam.regimes)
     for (scalar, side), degrees in {
         ("q[0] (a)", "above"): 50,
         ("q[0] (a)", "below"): -50,
@@ -111,17 +118,80 @@ def test_mujocos_joint_limits_are_told_and_no_table():
         assert found[scalar, side] == pytest.approx(np.deg2rad(degrees), abs=0.03)
 
 
-def test_an_environment_that_resets_is_no_table():
+@pytest.mark.parametrize("budget", ["quick", "standard"])
+@pytest.mark.parametrize("side", [0.85, 0.7])
+def test_an_environment_that_resets_is_physics_elsewhere(budget, side):
     def step(q, v, tau, dt=0.01):
         v_next = v + dt * kinematics.aba(ROBOT, q, v, tau)
         q_next = q + dt * v_next
-        over = q[:, :1].abs() > 0.85
+        over = q[:, :1].abs() > side
         start = 0.05 * torch.sin(40 * q + 7 * v)
         return torch.where(over, start, q_next), torch.where(over, 0 * v, v_next)
 
-    exam = discover.examine(step, ROBOT, REGION, outputs="next_state", dt=0.01, mechanism=False)
-    assert exam.verdict in ("physics", "undetermined")
+    exam = discover.examine(
+        step, ROBOT, REGION, outputs="next_state", dt=0.01, mechanism=False, budget=budget
+    )
+    assert exam.verdict == "physics"
     assert {r.kind for r in exam.regimes} == {"reset"}
+
+
+def test_joint_limits_outside_the_region_are_told_by_name():
+    def model(q, v, tau):
+        force = torch.zeros_like(v)
+        force[:, 1] = 2000.0 * ((-1.3 - q[:, 1]).clamp(min=0) - (q[:, 1] - 1.4).clamp(min=0))
+        return kinematics.aba(ROBOT, q, v, tau + force)
+
+    ends = ROBOT.lower.clone(), ROBOT.upper.clone()
+    ends[0][1], ends[1][1] = -1.3, 1.4
+    limited = ROBOT.replace(lower=ends[0], upper=ends[1])
+    for robot, named in ((limited, True), (ROBOT, False)):
+        exam = discover.examine(model, robot, REGION, mechanism=False)
+        assert exam.verdict == "physics"
+        assert sorted(r.threshold for r in exam.regimes) == pytest.approx([-1.3, 1.4], abs=0.02)
+        assert all(r.share == 0 for r in exam.regimes)
+        assert all((r.described is not None) == named for r in exam.regimes)
+
+
+FEET = """<mujoco><option timestep="0.01"/><worldbody><geom type="plane" size="5 5 .1"/>
+<body name="trunk"><joint name="x" type="slide" axis="1 0 0"/>
+<joint name="z" type="slide" axis="0 0 1"/><joint name="pitch" axis="0 1 0"/>
+<geom type="capsule" fromto="-.4 0 0 .4 0 0" size=".05"/>
+<body name="leg" pos=".3 0 0"><joint name="hip" axis="0 1 0" damping=".1"/>
+<geom type="capsule" fromto="0 0 0 0 0 -.4" size=".04"/></body></body></worldbody></mujoco>"""
+
+
+def test_feet_on_the_ground_are_told_by_the_height_of_bodies():
+    step, dt = mujoco_step(FEET)
+    region = discover.Region(q=([-1.0, 0.2, -0.6, -0.8], [1.0, 0.9, 0.6, 0.8]), v=1.0, tau=5.0)
+    exam = discover.examine(
+        step, kinematics.load(FEET), region, outputs="next_state", dt=dt, mechanism=False
+    )
+    assert exam.verdict == "physics"
+    assert any(r.scalar.startswith("height of") and r.force == "positive" for r in exam.regimes)
+
+
+@pytest.mark.parametrize("kind", ["nearest", "network", "forest"])
+def test_tables_of_steps_have_no_regimes(kind):
+    """Trimming finds no law in a table, whatever part of its answers is kept."""
+    step, dt = mujoco_step(FEET)
+    robot = kinematics.load(FEET)
+    region = discover.Region(q=([-1.0, 0.2, -0.6, -0.8], [1.0, 0.9, 0.6, 0.8]), v=1.0, tau=5.0)
+    states = sample(region.resolve(4), robot, 2000, 1)
+    after = torch.cat(step(*states), -1) - torch.cat(states[:2], -1)
+    regressor = {
+        "nearest": KNeighborsRegressor(1),
+        "network": MLPRegressor(hidden_layer_sizes=(32, 32), max_iter=60, random_state=0),
+        "forest": RandomForestRegressor(20, random_state=0),
+    }[kind].fit(torch.cat(states, -1).numpy(), after.numpy())
+
+    def table(q, v, tau):
+        change = torch.from_numpy(regressor.predict(torch.cat([q, v, tau], -1).numpy()))
+        return q + change[:, :4], v + change[:, 4:]
+
+    asked = session(table, robot, region.resolve(4))
+    box = BlackBox(table, 4, 4, outputs="next_state", dt=dt)
+    asked, screen = screening(replace(asked, blackbox=box))
+    assert find_regimes(asked, screen) == ()
 
 
 def regimes_of(model, robot, region):

@@ -61,7 +61,7 @@ class Observing:
 
     actuation = None
 
-    def states(self, observation):
+    def states(self, observation, before=None):
         return torch.atan2(observation[:, :2], observation[:, 2:4]), observation[:, 4:]
 
     def controls(self, action):
@@ -124,6 +124,26 @@ def test_the_filled_share_is_near_one_of_even_states_and_near_zero_of_a_line():
     along = torch.linspace(-1, 1, 3000, dtype=torch.float64)[:, None].expand(-1, 2)
     line = Answers(q=along, v=2 * along, tau=5 * along, a=along)
     assert share_filled(asked, line) < 0.01
+
+
+def test_few_transitions_do_not_say_how_much_they_fill(tmp_path):
+    """Two states are as near to each other as any point of the box is to them."""
+    asked = session(exact, ROBOT, REGION.resolve(2))
+    few = Answers(q=Q[:2], v=V[:2], tau=TAU[:2], a=V[:2])
+    assert share_filled(asked, few) is None
+    exam = discover.examine(
+        exact,
+        ROBOT,
+        REGION,
+        data={k: x[:2] for k, x in RECORDED.items()},
+        budget="quick",
+        mechanism=False,
+    )
+    assert exam.held_out.filled is None
+    assert any("2 held-out transitions are too few to say" in note for note in exam.notes)
+    exam.save(tmp_path)
+    assert discover.load(tmp_path).held_out == exam.held_out
+    assert "too few to say how much of the box" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.slow

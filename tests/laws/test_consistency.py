@@ -11,7 +11,7 @@ from discover.blackbox import sampling
 from discover.blackbox.contract import Answers
 from discover.blackbox.region import Region
 from discover.laws.extensions.terms import without_joint_terms
-from discover.laws.rigid_body.consistency import _minimise, _sensitivity, complete, pseudo_inertia
+from discover.laws.rigid_body.consistency import _sensitivity, complete, minimiser, pseudo_inertia
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 
@@ -77,6 +77,6 @@ def test_what_a_solver_returns_is_held_against_what_was_asked(monkeypatch):
 
     monkeypatch.setattr(problem, "solve", answers)
     after = np.array([1.0, 1.0])
-    assert _minimise(problem, x).tolist() == [1.0, 1.0]
+    assert minimiser(problem, x).tolist() == [1.0, 1.0]
     after = np.array([1.0, 0.9])
-    assert _minimise(problem, x) is None
+    assert minimiser(problem, x) is None

@@ -117,7 +117,8 @@ def stepped(robot, step, n=60, seed=3):
 @pytest.mark.parametrize(
     ("scheme", "substeps"),
     [("semi_implicit_euler", 1), ("explicit_euler", 3), ("semi_implicit_euler", 5), ("heun", 2),
-     ("midpoint", 1), ("verlet", 4), ("rk4", 1), ("rk4", 3)],
+     ("midpoint", 1), ("verlet", 4), ("rk4", 1), ("rk4", 3), ("semi_implicit_euler", 37),
+     ("explicit_euler", 100)],
 )  # fmt: skip
 def test_the_step_is_found_from_the_answers(scheme, substeps):
     answers = stepped(PLANAR, StepMap(scheme=scheme, dt=0.04, substeps=substeps))
@@ -158,6 +159,17 @@ def test_noise_is_not_taken_for_sub_steps():
     )  # fmt: skip
     choice = find_step(PLANAR, noisy[:48], noisy[48:], 0.04, scale=spread(answers))
     assert choice.step.substeps == 1
+
+
+def test_more_sub_steps_than_are_searched_are_told():
+    answers = stepped(PLANAR, StepMap(scheme="semi_implicit_euler", dt=0.04, substeps=180))
+    choice = find_step(PLANAR, answers[:48], answers[48:], 0.04, scale=spread(answers))
+    assert "more than 100 sub-steps, which are not searched: declare substeps=" in choice.sentence
+    declared = find_step(
+        PLANAR, answers[:48], answers[48:], 0.04, scale=spread(answers), substeps=180
+    )
+    assert declared.error < 1e-9
+    assert "declare" not in declared.sentence
 
 
 def test_names_of_schemes():

@@ -13,7 +13,7 @@ import sympy
 import torch
 
 import kinematics
-from discover.errors import ModelError, RobotError
+from discover.errors import ModelError, RobotError, WorldlawError
 from discover.laws import ConstantLaw, RigidBodyLaw, from_dict
 from discover.laws.contract import Domain
 from discover.laws.provenance import Provenance
@@ -234,6 +234,8 @@ def test_what_is_exported_says_what_it_is():
         own.export("c", of="torque")
     with pytest.raises(ValueError, match="for a step"):
         own.export("latex", of="step")
+    with pytest.raises(WorldlawError, match=r"expected a target of sympy, .* 'bogus'"):
+        own.export("bogus")
     with pytest.raises(ModelError, match="taken from accelerations"):
         RigidBodyLaw(robot=PENDULUM, size=1).export("c", of="step")
 

@@ -171,6 +171,20 @@ def test_a_perfect_network_is_the_simulator(name, target):
     assert (model.dt, model.substeps, model.integrator) == (read.dt, read.substeps, read.integrator)
 
 
+def test_an_environment_is_a_robot_and_its_report_speaks_of_controls(tmp_path):
+    read = discover.from_gymnasium(made("InvertedPendulum-v5"))
+    region = discover.Region(q=0.5, v=1.0, u=1.0)
+    exam = discover.examine(read.simulator(), read, region, budget="quick")
+    assert exam.verdict == "physics"
+    assert exam.robot is read.robot
+    exam.save(tmp_path)
+    page = (tmp_path / "report.md").read_text()
+    assert "velocities v and controls u that was examined" in page
+    assert "u 1 in their own units" in page
+    assert "| controls u |" in page
+    assert "joint force τ" not in page
+
+
 def test_simulator_steps_as_the_environment_does():
     env = made("HalfCheetah-v5")
     read = discover.from_gymnasium(env)

@@ -9,6 +9,7 @@ import torch
 import discover
 import kinematics
 from discover.cli import main
+from discover.data.transitions import read_transitions
 from discover.errors import ModelError
 from discover.observations.action import ActionLayout
 from discover.observations.normaliser import read_normaliser
@@ -252,7 +253,11 @@ def test_a_declaration_in_toml(tmp_path):
         ({"target": "difference"}, "they look like next ones; declare target='next'"),
         ({"observation": ["q", "cos"]}, r"does not show v\(slider\), v\(first\), v\(second\)"),
         ({"observation": None}, "expected an observation, such as"),
-        ({"substeps": 0}, "substeps: expected a whole number from 1 on"),
+        ({"substeps": 0}, "expected substeps from 1 to 240, found 0"),
+        ({"substeps": 1000}, "expected substeps from 1 to 240, found 1000"),
+        ({"integrator": "leapfrog"}, "expected an integrator of .* found 'leapfrog'"),
+        ({"sanity": "no"}, "sanity: expected true or false, found 'no'"),
+        ({"clip": 3.0}, "clip: expected true or false, found 3.0"),
         ({"actoin": 1}, "no keyword 'actoin'; did you mean 'action'"),
         ({"action": ["hip"]}, "expected joints of cart, found 'hip'"),
         ({"normaliser": {"target": (100.0, 1e-6)}}, "do not follow the observation"),
@@ -275,6 +280,57 @@ def test_differences_taken_for_next_observations_are_seen():
     layout = discover.ObservationLayout(robot, CHANNELS)
     with pytest.raises(ModelError, match="do not follow the observation"):
         discover.wrap(network(layout, step(robot), "difference"), robot, layout, dt=DT)
+
+
+def test_a_file_may_leave_out_the_check_of_answers(tmp_path):
+    robot = cart()
+    layout = discover.ObservationLayout(robot, CHANNELS)
+    untrained = network(layout, step(robot), "difference")
+    declared = 'observation = ["q(slider)", "cos", "sin", "v"]\ndt = 0.01\n'
+    (tmp_path / "layout.toml").write_text(declared + "sanity = false\n")
+    model = discover.wrap(untrained, robot, tmp_path / "layout.toml")
+    assert model.target == "next"
+    with pytest.raises(ModelError, match="do not follow the observation"):
+        discover.wrap(untrained, robot, tmp_path / "layout.toml", sanity=True)
+
+
+def test_recorded_angles_go_on_over_the_half_turn():
+    """Sines and cosines do not say how often a joint has turned: the state before does."""
+    robot = cart()
+    stepped = step(robot)
+    arms = ("first", "first + second")
+    layout = ["q(slider)", *(f"{f}({a})" for f in ("cos", "sin") for a in arms), "v"]
+    model = discover.wrap(lambda o, a: o, robot, layout, dt=DT, sanity=False)
+    q, v = states(robot, 400, speed=20.0)
+    u = torch.zeros(len(q), 3).double()
+    q_next, v_next = stepped(q, v, u)
+    seen = model.observation.observe
+    recorded = {"obs": seen(q, v), "action": u, "next_obs": seen(q_next, v_next)}
+    read = read_transitions(recorded, robot, model)
+    alone = model.states(recorded["next_obs"])[0] - model.states(recorded["obs"])[0]
+    assert float(alone.abs().max()) > 6  # angles in one turn jump
+    assert torch.allclose(read.q_next - read.q, q_next - q, atol=1e-9)
+    assert torch.allclose(read.v_next, v_next, atol=1e-9)
+
+
+def test_recorded_positions_that_nothing_shows_are_anywhere():
+    """Else data of a walker, whose way is not observed, would span no box."""
+    robot = cart()
+    stepped = step(robot)
+    known = {"dt": DT, "substeps": 1, "integrator": "semi_implicit_euler"}
+    net = network(discover.ObservationLayout(robot, CHANNELS[1:]), stepped)
+    model = discover.wrap(net, robot, CHANNELS[1:], **known)
+    q, v = states(robot, 200)
+    u = 2 * torch.rand(len(q), 3).double() - 1
+    seen = model.observation.observe
+    recorded = {"obs": seen(q, v), "action": u, "next_obs": seen(*stepped(q, v, u))}
+    read = read_transitions(recorded, robot, model)
+    assert 0.9 < float(read.q[:, 0].abs().max()) <= 1.0
+    moved = read.q_next - read.q
+    assert torch.allclose(moved, stepped(q, v, u)[0] - q, atol=1e-9)
+    exam = discover.examine(model, robot, data=recorded, within="data", budget="quick")
+    assert exam.verdict == "physics", exam.notes
+    assert exam.region.q.half_width[0] == pytest.approx(1.0, abs=0.05)
 
 
 def test_notes_tell_of_samples_training_and_half_precision():

@@ -1,10 +1,10 @@
 """MuJoCo's own step of gymnasium's and dm_control's tasks, examined as next-state models.
 
-    python tests/oracles/steps_table.py [TASK …]
+    python tests/oracles/steps_table.py [TASK …] > reports/steps/README.md
 
 Every task whose MJCF loads is driven through its own actuators, at its own frame skip and
 integrator, contacts and limits off, in our coordinates. Wanted: physics, integrator and sub-steps
-named, parameters right. Prints a Markdown table.
+named, parameters right. Prints a page of Markdown with the table.
 """
 
 from __future__ import annotations
@@ -28,6 +28,15 @@ from discover.errors import WorldlawError
 from kinematics.robot.tree import Robot
 from kinematics.spatial import rotations
 
+INTRODUCTION = """# Steps of gymnasium's and dm_control's tasks
+
+MuJoCo's own step of every task, made by `python tests/oracles/steps_table.py` (MuJoCo {version},
+budget quick): at the task's own frame skip and integrator, driven through its own actuators,
+contacts and joint limits off. Wanted: *physics*, with the step that the MJCF asks for and its
+parameters. *Error far out*: of the law, relative, at two to three half-widths (q {q} rad or m, v
+{v} rad/s or m/s, controls up to 1). *Parameters*: the largest departure from those of the MJCF,
+relative. *s*: processor seconds.
+"""
 HALF_WIDTHS = {"q": 1.0, "v": 5.0}
 HEAD = ("task", "nv", "nu", "dt [ms]", "asked for", "verdict", "found", "error far out",
         "parameters", "s")  # fmt: skip
@@ -142,6 +151,7 @@ def row(name: str, path: Path, skip: int) -> list[str]:
 def main(wanted: list[str]) -> int:
     """The table; exit status 1 where a task is not physics."""
     warnings.simplefilter("ignore")
+    print(INTRODUCTION.format(version=mujoco.__version__, **HALF_WIDTHS))
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD))
     failed = 0
     for tasks in (gymnasium_tasks, dm_control_tasks):

@@ -159,6 +159,53 @@ def net_20():
 """
 
 
+OBSERVING = """
+import torch
+
+def next_of(learned):
+    def net(observation, action):
+        q, v = torch.atan2(observation[:, 1:2], observation[:, :1]), observation[:, 2:]
+        v = v + 0.01 * action / 0.5
+        q = q + 0.01 * v
+        return learned * (torch.cat((torch.cos(q), torch.sin(q), v), -1) - observation)
+    return net
+
+def net_0():
+    return next_of(False)
+
+def net_100():
+    return next_of(True)
+"""
+
+
+def test_a_network_that_has_not_learned_yet_is_a_row(tmp_path, capsys):
+    """The declaration is checked on the last checkpoint alone."""
+    (tmp_path / "nets.py").write_text(OBSERVING)
+    (tmp_path / "pendulum.xml").write_text(
+        '<mujoco><option gravity="0 0 0"/><worldbody><body name="p"><joint name="hinge" '
+        'axis="0 1 0"/><inertial pos="0 0 0" mass="1" diaginertia=".5 .5 .5"/></body>'
+        "</worldbody></mujoco>"
+    )
+    (tmp_path / "layout.toml").write_text(
+        'observation = ["cos", "sin", "v"]\ntarget = "difference"\ndt = 0.01\n'
+    )
+    (tmp_path / "region.toml").write_text("q = 2.0\nv = 2.0\ntau = 2.0\n")
+    net = f"{tmp_path / 'nets.py'}:net_"
+    options = ["--robot", str(tmp_path / "pendulum.xml"), "--region", str(tmp_path / "region.toml")]
+    options += ["--observation", str(tmp_path / "layout.toml"), "--out", str(tmp_path / "out")]
+    assert cli.main(["track", f"{net}0", f"{net}100", *options]) == 0
+    first, last = discover.Track.load(tmp_path / "out").rows
+    assert first.failure is None
+    assert first.parameters == []
+    assert last.verdict == "physics"
+    options[-1] = str(tmp_path / "alone")
+    assert cli.main(["track", f"{net}0", *options]) == 2
+    assert "for one that has not learned" in capsys.readouterr().err
+    layout = (tmp_path / "layout.toml").read_text()
+    (tmp_path / "layout.toml").write_text(layout + "sanity = false\n")
+    assert cli.main(["track", f"{net}0", *options]) == 0
+
+
 def test_the_command(tmp_path, capsys):
     (tmp_path / "nets.py").write_text(FACTORIES)
     (tmp_path / "region.toml").write_text("q = 1.0\nv = 1.0\ntau = 2.0\n")

@@ -14,6 +14,7 @@ from discover.blackbox.session import BUDGETS
 from discover.errors import ModelError, RegionError
 from discover.models.external.declaration import INPUTS, Order
 from discover.models.external.input_order import argument_names, order_of_names
+from discover.observations.environment import Environment
 from kinematics import Actuation, Robot
 
 _ORDER = "the order is discover.examine(model, robot, region)"
@@ -49,7 +50,8 @@ def check_model(model: Any, robot: Any) -> None:
 
 
 def load_described(robot: Any, root: Any) -> Robot | None:
-    """The robot of a description, its path or its name; None where there is none.
+    """The robot of a description, its path or its name, or of an environment that was read; None
+    where there is none.
 
     root  "free" puts a description that is loaded here on a free joint; without a robot it says
           what the first coordinates are. Raises ModelError and RobotError.
@@ -58,6 +60,8 @@ def load_described(robot: Any, root: Any) -> Robot | None:
         raise ModelError(f"expected root='free' or none, found {root!r}")
     if robot is None:
         return None
+    if isinstance(robot, Environment):
+        robot = robot.robot
     if isinstance(robot, Robot):
         if root is not None:
             raise ModelError(
@@ -96,7 +100,8 @@ def actuation_of(
     if region.u is None:
         raise RegionError(
             f"expected u, the {getattr(actuation, 'nu', '')} controls of this model, in its "
-            "region, found tau: write discover.Region(q=…, v=…, u=…)"
+            "region, found tau, joint forces: write u in its place, as in "
+            "discover.Region(q=…, v=…, u=…)"
         )
     if actuation is None:
         actuation = robot.actuation

@@ -20,13 +20,14 @@ from discover.examination.opening.screen import Screen
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import JUMP, joint_terms, scalar_coordinates
 from discover.laws.search.selection import refit
+from discover.probes.reach import FARTHEST
 from kinematics import Actuation
 
 _EXACT = threshold("examination.exact")
 _CLOSER = threshold("examination.friction_jumps")
+_SAME = threshold("limits.goes_on")
+_CERTAIN = threshold("limits.goes_on_certain")
 _STATES = 12
-_FARTHEST = 3.0  # half-widths: how far a law is tested
-_SAME = 1e-6  # of the spread of a
 
 
 def with_friction_as_answered(session: QuerySession, screen: Screen) -> tuple[QuerySession, Screen]:
@@ -38,8 +39,6 @@ def with_friction_as_answered(session: QuerySession, screen: Screen) -> tuple[Qu
         return session, screen
     first = screen.first
     if robot.friction_speed <= JUMP or not scalar_coordinates(robot):
-        return session, screen
-    if screen.step is not None and screen.step.error <= exact:
         return session, screen
     if first.standardised_error(screen.held_out) <= exact:
         return session, screen
@@ -64,7 +63,7 @@ def with_limits_as_answered(
     actuation = session.blackbox.actuation
     if actuation is None:
         return session, screen, []
-    x = session.support.shell("tau", 1.0, _FARTHEST, _STATES, session.seed + 151)
+    x = session.support.shell("tau", 1.0, FARTHEST, _STATES, session.seed + 151)
     clipped = torch.maximum(torch.minimum(x.tau, actuation.high), actuation.low)
     beyond = (clipped != x.tau).any(-1)
     if not bool(beyond.any()):
@@ -72,7 +71,7 @@ def with_limits_as_answered(
     q, v, u, inside = (y[beyond] for y in (*x, clipped))
     gone_on, held = session.ask(q, v, u).a, session.ask(q, v, inside).a
     change = float(((gone_on - held) / screen.scale).abs().median(0).values.max())
-    if not change > _SAME + 3 * screen.level:
+    if not change > _SAME + _CERTAIN * screen.level:
         return session, screen, []
     open_ = torch.full_like(actuation.low, torch.inf)
     unlimited = replace(actuation, low=-open_, high=open_)

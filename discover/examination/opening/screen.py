@@ -40,6 +40,7 @@ from discover.mechanism.inference import (
     infer_robot,
     infer_robot_from_steps,
 )
+from discover.observations.environment import Environment
 from discover.probes import history, noise
 from discover.probes.history import History
 from discover.probes.noise import NoiseFloor
@@ -49,7 +50,7 @@ from kinematics import Actuation, Robot
 
 def open_session(
     model: Callable,
-    robot: Robot | str | os.PathLike[str] | None,
+    robot: Robot | Environment | str | os.PathLike[str] | None,
     region: Region | None,
     training_data: tuple | Mapping | None,
     *,

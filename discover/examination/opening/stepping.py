@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import torch
@@ -13,7 +14,7 @@ from discover.errors import ModelError
 from discover.examination.opening.screen import Screen
 from discover.judgement.thresholds import threshold
 from discover.laws.rigid_body.step_map import scheme_named
-from discover.laws.rigid_body.step_search import MOST_SUBSTEPS, find_step
+from discover.laws.rigid_body.step_search import check_declared, find_step
 
 _CONSISTENT = threshold("examination.displacement_consistent")
 _EXACT = threshold("examination.exact")
@@ -33,25 +34,18 @@ def with_step(
     if session.blackbox.outputs != "next_state" or dt is None:
         return session, screen
     _check_dt(session, screen, dt)
-    choice = find_step(
+    search = functools.partial(
+        find_step,
         session.robot,
         screen.fitting,
         screen.held_out,
         dt,
         scale=screen.scale,
         floor=screen.level,
-        scheme=scheme_named(integrator),
-        substeps=substeps,
     )
+    choice = search(scheme=scheme_named(integrator), substeps=substeps)
     if (integrator or substeps) and choice.error > _EXACT:
-        free = find_step(
-            session.robot,
-            screen.fitting,
-            screen.held_out,
-            dt,
-            scale=screen.scale,
-            floor=screen.level,
-        )
+        free = search()
         if free.error <= max(_EXACT, 2 * screen.level) and free.step != choice.step:
             raise ModelError(
                 f"declared {choice.step} leaves {choice.error:.2g} of the spread of a, while "
@@ -71,16 +65,7 @@ def check_step(outputs: str, integrator: object, substeps: object) -> None:
             "expected integrator and substeps with outputs='next_state' only, found outputs="
             f"{outputs!r}: accelerations take no step"
         )
-    if integrator is not None:
-        scheme_named(str(integrator))
-    if substeps is None:
-        return
-    whole = isinstance(substeps, int) and not isinstance(substeps, bool)
-    if not (whole and 1 <= int(str(substeps)) <= 10 * MOST_SUBSTEPS):
-        raise ModelError(
-            f"expected substeps from 1 to {10 * MOST_SUBSTEPS}, found {substeps!r}: give the "
-            "number of equal parts of a step"
-        )
+    check_declared(integrator, substeps)
 
 
 def _check_dt(session: QuerySession, screen: Screen, dt: float) -> None:

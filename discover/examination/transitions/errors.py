@@ -33,7 +33,7 @@ class HeldOut(Stored):
     filled       the share of the box (q, v, commands in half-widths) whose points have a recorded
                  state no further than the 95th percentile of the distances between each recorded
                  state and the nearest other: near 1 where states are spread evenly over the box,
-                 near 0 for a few trajectories, however long
+                 near 0 for a few trajectories, however long; None of too few to say
     resets       share of the transitions that no motion makes: left out
     limits       share that lie in another regime, of the model or of `regimes`: left out
     regimes      limits and contacts that the transitions themselves show
@@ -43,7 +43,7 @@ class HeldOut(Stored):
 
     transitions: int
     asked: int
-    filled: float
+    filled: float | None
     resets: float
     limits: float
     errors: list[JointError]
@@ -53,9 +53,12 @@ class HeldOut(Stored):
     @property
     def sentences(self) -> list[str]:
         """In words."""
+        many = f"{self.transitions:,} held-out transitions"
         said = [
-            f"{self.transitions:,} held-out transitions fill {_percent(self.filled)} of the box: "
-            "what is said of the rest of it rests on questions alone."
+            f"{many} are too few to say how much of the box they fill."
+            if self.filled is None
+            else f"{many} fill {_percent(self.filled)} of the box: what is said of the rest of it "
+            "rests on questions alone."
         ]
         if self.resets:
             said.append(

@@ -9,21 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 import kinematics
 from discover.blackbox.contract import Answers
+from discover.blackbox.limits import at_limits
 from discover.blackbox.regimes import Regime, entered, jumps
 from discover.blackbox.sampling import sample
 from discover.blackbox.session import QuerySession
 from discover.examination.opening.regimes import regimes_of_transitions
 from discover.examination.transitions.errors import HeldOut, JointError
-from discover.judgement.thresholds import threshold
+from discover.judgement.thresholds import threshold, whole
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.step_search import described_law, described_step
 
 _TYPICAL = threshold("data.typical_distance")
+_FEWEST_TO_FILL = whole("data.fewest_to_fill")
 _POINTS = 2048  # of the box, in which its filled share is counted
 _MOST = 20_000  # transitions that a model is asked
 
@@ -50,6 +51,7 @@ def held_out(session: QuerySession, data: Answers, law: Any, *, described: bool)
             reset[(~reset).nonzero().flatten()[stray]] = True
             kept = data[~reset]
     limited = entered((*session.regimes, *own), session.robot, kept, dt if steps else None)
+    limited |= at_limits(session.limits, kept, *(("q_next", "v_next") if steps else ("a",)))
     used = kept[~limited].evenly(_MOST)
     errors, simulated = [], ""
     if len(used):
@@ -131,12 +133,14 @@ def _relative(value: Tensor, reference: Tensor) -> float:
     return error / size if size > 0 else (0.0 if error == 0 else float("inf"))
 
 
-def share_filled(session: QuerySession, data: Answers) -> float:
+def share_filled(session: QuerySession, data: Answers) -> float | None:
     """The share of the box that recorded states fill (see `HeldOut.filled`), by Sobol points."""
+    if len(data) < _FEWEST_TO_FILL:
+        return None
+    from scipy.spatial import cKDTree  # imported late: only where data are given
+
     states = _in_half_widths(session, data.q, data.v, data.commands)
     tree = cKDTree(states)
-    if len(states) < 2:
-        return 0.0
     between = tree.query(states, k=2)[0][:, 1]
     near = torch.quantile(torch.from_numpy(between), _TYPICAL)
     points = sample(session.support.region, session.robot, _POINTS, session.seed, "sobol")

@@ -9,6 +9,7 @@ from typing import Any
 import sympy
 import torch
 
+from discover.errors import LawError
 from discover.judgement.thresholds import whole
 from discover.laws.export import latex
 from discover.laws.export.straight_line import program
@@ -168,9 +169,9 @@ def _shown(expression: sympy.Expr, least: float, speeds: set[sympy.Symbol]) -> s
 
 
 def export(robot: Robot, extensions: Sequence[LawExtension], target: str) -> str:
-    """The law as text. Raises ValueError for an unknown target."""
+    """The law as text. Raises LawError for an unknown target."""
     if target not in TARGETS:
-        raise ValueError(f"expected a target of {TARGETS}, found {target!r}")
+        raise LawError(f"expected a target of {', '.join(TARGETS)}, found {target!r}")
     if target == "sympy":
         return _sympy_source(robot, extensions)
     if target == "latex":

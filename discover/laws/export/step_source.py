@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from discover.errors import LawError
 from discover.laws.rigid_body.step_map import StepMap
 from kinematics.programs import Program
 
@@ -11,10 +12,10 @@ TARGETS = ("python", "torch", "jax", "c")
 def step_source(program: Program, step: StepMap, nq: int, target: str) -> str:
     """`step(q, v, tau or u)` in a language of TARGETS, from the program of a sub-step.
 
-    Raises ValueError for another language.
+    Raises LawError for another language.
     """
     if target not in TARGETS:
-        raise ValueError(f"expected a target of {TARGETS} for a step, found {target!r}")
+        raise LawError(f"expected a target of {', '.join(TARGETS)} for a step, found {target!r}")
     control = program.ports[-1]
     source = program.source(target)
     if target == "c":

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 
 import sympy
 import torch
-from sympy.integrals.manualintegrate import manualintegrate
 from torch import Tensor
 
 from discover.judgement.thresholds import threshold
@@ -203,6 +202,8 @@ def _candidates(term: Term, nv: int) -> list[sympy.Expr]:
 
 def _potential(rows: Sequence[sympy.Expr], x: Sequence[sympy.Symbol]) -> list[sympy.Expr]:
     """-U with ∂U/∂x = rows, integrated along one coordinate after the other; none if not closed."""
+    from sympy.integrals.manualintegrate import manualintegrate  # imported late: few laws need it
+
     total = sympy.Integer(0)
     for i, (row, coordinate) in enumerate(zip(rows, x, strict=True)):
         whole = manualintegrate(sympy.expand(row.subs(dict.fromkeys(x[i + 1 :], 0))), coordinate)

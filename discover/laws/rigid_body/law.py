@@ -18,6 +18,7 @@ from torch import Tensor
 
 import kinematics
 from discover.errors import ModelError
+from discover.judgement.thresholds import threshold
 from discover.laws.contract import (
     ALPHABET_SIZE,
     EFFECTIVE_SAMPLES,
@@ -48,7 +49,7 @@ from discover.laws.search.variables import Point, vocabulary
 from kinematics import Robot
 from kinematics.programs import CompiledProgram
 
-_UNSEEN = 0.03  # of a fit's error: three standard errors of a constant force in 10,000 numbers
+_UNSEEN = threshold("fit.unseen_force")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

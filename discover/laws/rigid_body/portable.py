@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import kinematics
+from discover.errors import LawError
 from discover.laws.contract import Law, on_numbers
 from discover.laws.export import formulas
 from discover.laws.export.header import header, with_header
@@ -108,10 +109,10 @@ class PortableLaw(Law):
 
         of: "acceleration", or "step" for the step (q, v, u) -> (q', v') as a function. Its head
         states units, region, step and origin. Without its memory: for queries that follow
-        themselves. Raises ValueError for other targets, ModelError for a law without a step.
+        themselves. Raises LawError for other targets, ModelError for a law without a step.
         """
         if of not in ("acceleration", "step"):
-            raise ValueError(f"expected of='acceleration' or 'step', found {of!r}")
+            raise LawError(f"expected of='acceleration' or 'step', found {of!r}")
         if of == "acceleration":
             text = formulas.export(self.robot, self.extensions_without_memory, target)
             return with_header(self._header(), text, target)

@@ -20,15 +20,17 @@ from torch import Tensor
 import kinematics
 from discover import numerics
 from discover.blackbox.contract import Answers
+from discover.errors import ModelError
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family, step_response
 from discover.laws.rigid_body.fit import Fit, design_of, fit
-from discover.laws.rigid_body.step_map import IMPLICIT, ORDER, SCHEMES, StepMap
+from discover.laws.rigid_body.step_map import IMPLICIT, ORDER, SCHEMES, StepMap, scheme_named
 from discover.numerics import solve_or_zero
 from kinematics import Robot
 
-MOST_SUBSTEPS = 24
+MOST_SUBSTEPS = 100  # searched; as fine as simulators run below their control step
+MOST_DECLARED = 240
 _FINE = 8  # sub-steps of Runge–Kutta 4 that stand for very many
 # one step implicit in the joints' damping is one that is not, with rotors heavier by h times the
 # damping: the two cannot be told apart, and the first is taken where a description asks for it
@@ -44,6 +46,20 @@ _SLOW = 0.7  # of the error before: what no longer falls below it has converged
 _FLOOR = 1e-9  # standardised: what remains is rounding
 
 
+def check_declared(integrator: object, substeps: object) -> None:
+    """That a declared integrator and number of sub-steps make sense. Raises ModelError."""
+    if integrator is not None:
+        scheme_named(str(integrator))
+    if substeps is None:
+        return
+    whole_number = isinstance(substeps, int) and not isinstance(substeps, bool)
+    if not (whole_number and 1 <= int(str(substeps)) <= MOST_DECLARED):
+        raise ModelError(
+            f"expected substeps from 1 to {MOST_DECLARED}, found {substeps!r}: give the "
+            "number of equal parts of a step"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepChoice:
     """The step that explains the answers best, and what the others leave.
@@ -53,6 +69,7 @@ class StepChoice:
     positions   relative error of the step's displacement in excess of v dt that the law leaves: 1
                 where configurations do not follow the same law as velocities
     others      the runners-up, each with its error
+    beyond      whether the errors point to more sub-steps than are searched
     """
 
     step: StepMap
@@ -60,6 +77,7 @@ class StepChoice:
     error: float
     positions: float
     others: tuple[tuple[StepMap, float], ...]
+    beyond: bool = False
 
     @property
     def sentence(self) -> str:
@@ -69,6 +87,11 @@ class StepChoice:
         if rivals:
             said += f"; next best: {rivals[0][0]}, {rivals[0][1]:.2g}"
         said += ")."
+        if self.beyond:
+            said += (
+                f" Its answers point to more than {MOST_SUBSTEPS} sub-steps, which are not "
+                "searched: declare substeps=… where their number is known."
+            )
         if self.positions > _POSITIONS_FOLLOW:
             said += (
                 f" Its configurations do not follow that step: {self.positions:.2g} of their "
@@ -125,6 +148,7 @@ def find_step(
         error=chosen.error,
         positions=_positions(task.family, chosen, held_out),
         others=tuple((t.step, t.error) for t in others if t.step != chosen.step)[:4],
+        beyond=substeps is None and chosen.error > enough and _beyond(found),
     )
 
 
@@ -321,31 +345,62 @@ def _searched(
 
 def _pointed_to(trial: _Trial, limit: _Trial) -> list[int]:
     """Numbers of sub-steps about the one that the errors with one and with very many point to."""
-    if not (math.isfinite(trial.error) and math.isfinite(limit.error)):
-        return [2]
-    ratio = 1.0 + trial.error / max(limit.error, 1e-300)
-    m = round(ratio ** (1.0 / ORDER[trial.step.scheme]))
+    m = _estimate(trial, limit)
     return [n for n in (m - 1, m, m + 1) if 2 <= n <= MOST_SUBSTEPS]
 
 
+def _estimate(trial: _Trial, limit: _Trial) -> int:
+    """The number of sub-steps that the errors with one and with very many point to."""
+    if not (math.isfinite(trial.error) and math.isfinite(limit.error)):
+        return 2
+    ratio = 1.0 + trial.error / max(limit.error, 1e-300)
+    return round(ratio ** (1.0 / ORDER[trial.step.scheme]))
+
+
+def _beyond(found: Sequence[_Trial]) -> bool:
+    """Whether every scheme of one evaluation points to more sub-steps than are searched."""
+    limits = [t for t in found if t.step.scheme == "rk4" and t.step.substeps == _FINE]
+    singles = [t for t in found if t.step.starts]
+    numbers = [_estimate(t, x) for t in singles for x in limits if t.step.frame == x.step.frame]
+    return bool(numbers) and min(numbers) > MOST_SUBSTEPS
+
+
+def _secant(best: _Trial, found: Sequence[_Trial]) -> list[int]:
+    """The numbers of sub-steps m, on either side, that leave what `best` leaves with its n: its
+    error is that of one step times |n⁻ᵖ - m⁻ᵖ| / (1 - m⁻ᵖ)."""
+    single = [t for t in found if t.step == replace(best.step, substeps=1)]
+    p, own = ORDER[best.step.scheme], best.step.substeps ** -ORDER[best.step.scheme]
+    if not single or own == 1.0 or not math.isfinite(single[0].error):
+        return []
+    share = best.error / max(single[0].error, 1e-300) * (1 - own)
+    ends = [x ** (-1 / p) for x in (own + share, own - share) if x > 0]
+    return [min(max(2, round(x)), MOST_SUBSTEPS) for x in ends]
+
+
 def _between(found: list[_Trial], task: _Task, enough: float) -> list[_Trial]:
-    """With the numbers of sub-steps next to the best one, as long as they come closer."""
+    """With the numbers of sub-steps that the best one's error points to, then with those next to
+    it, as long as they come closer."""
     known = {t.step: t for t in found}
     best = min(found, key=lambda t: t.error)
     rest = _BUDGET
     while best.error > enough and rest > 0:
         n = best.step.substeps
         # its own number once more: parameters that came closer elsewhere may serve it as well
-        near = [replace(best.step, substeps=m) for m in (n - 1, n, n + 1) if 0 < m <= MOST_SUBSTEPS]
-        more = [task.tried(s, best.theta) for s in near]
-        rest -= 3 * sum(s.evaluations for s in near)
-        for t in more:
-            if t.step not in known or t.error < known[t.step].error:
-                known[t.step] = t
-        closer = min(more, key=lambda t: t.error)
-        if not closer.error < _STILL_FALLING * best.error:
+        near = [m for m in (n - 1, n, n + 1) if 0 < m <= MOST_SUBSTEPS]
+        further = [m for m in _secant(best, list(known.values())) if m not in near]
+        before = best.error
+        for numbers in (further, near):
+            steps = [replace(best.step, substeps=m) for m in numbers]
+            more = [task.tried(s, best.theta) for s in steps]
+            rest -= 3 * sum(s.evaluations for s in steps)
+            for t in more:
+                if t.step not in known or t.error < known[t.step].error:
+                    known[t.step] = t
+            best = min([best, *more], key=lambda t: t.error)
+            if best.error < _STILL_FALLING * before:
+                break
+        else:
             break
-        best = closer
     fewer = best.step.substeps // 2
     while best.error <= enough and fewer:  # of high orders fewer parts may do as well
         trial = task.tried(replace(best.step, substeps=fewer), best.theta)

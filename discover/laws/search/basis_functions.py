@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy.special
 import sympy
 
 POSITIVE = tuple(np.geomspace(0.15, 20.0, 48))
@@ -27,8 +26,14 @@ class NumpyFunctions:
 
     abs, sign, sqrt, exp, log = np.abs, np.sign, np.sqrt, np.exp, np.log
     sin, cos, tanh, atan, sinh, asinh = np.sin, np.cos, np.tanh, np.arctan, np.sinh, np.arcsinh
-    erf = scipy.special.erf
     maximum, minimum = np.maximum, np.minimum
+
+    @staticmethod
+    def erf(x: Any) -> Any:
+        """The error function."""
+        from scipy.special import erf  # imported late: few searches come here
+
+        return erf(x)
 
     @staticmethod
     def power(x: Any, p: Any) -> Any:

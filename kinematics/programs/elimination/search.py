@@ -30,7 +30,7 @@ from kinematics.programs.elimination.orders import (
 from kinematics.programs.graph import many_nodes
 from kinematics.programs.program import Program
 
-SMALL = 16  # velocities
+FEW = 4  # orders like the articulated-body one that a quick search has to be able to trace
 QUICK = 24_000
 THOROUGH = 4_000_000
 
@@ -82,10 +82,11 @@ def better_order(
     """
     begin = time.monotonic()
     search = _Search(model, budget, extra_force)
-    # columns carried far cost their number times the depth: too much for a quick search
-    short = budget <= QUICK and model.robot.nv > SMALL
-    names = ("aba",) if short else ("aba", "crba")
-    classical = {name: search.consider(named_order(model, name)) for name in names}
+    classical = {"aba": search.consider(named_order(model, "aba"))}
+    # columns carried far cost their number times the depth: too much where few orders can be traced
+    short = budget <= QUICK and FEW * search.lowest > budget
+    if not short:
+        classical["crba"] = search.consider(named_order(model, "crba"))
     if budget == QUICK:
         search.budget = max(budget, 8 * search.lowest)
     most = (budget - search.spent) // search.lowest
