@@ -44,16 +44,16 @@ class FourierMotion(Stored):
         angle = np.asarray(time, dtype=np.float64)[:, None] * w
         s, c = self.sine.T, self.cosine.T
         sin, cos = np.sin(angle), np.cos(angle)
-        states: tuple[Array, Array, Array] = (
+        return (
             self.start + sin @ s + (cos - 1) @ c,
             (cos * w) @ s - (sin * w) @ c,
             -(sin * w**2) @ s - (cos * w**2) @ c,
         )
-        return states
 
     def grid(self, count: int) -> Array:
         """Times (count,) evenly over a period."""
-        return np.arange(count) * (self.period / count)
+        times: Array = np.linspace(0.0, self.period, count, endpoint=False)
+        return times
 
 
 @dataclass(frozen=True, kw_only=True)
