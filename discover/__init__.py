@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from discover.data.dataset import Dataset
     from discover.examination.examine import examine
     from discover.examination.result import Examination, load
+    from discover.identification.exciting.design_motion import design_motion
+    from discover.identification.exciting.result import ExcitingMotion
     from discover.identification.identify import identify
     from discover.identification.result import Identification
     from discover.judgement.evidence import Evidence
@@ -41,12 +43,14 @@ _HOMES = {
     "Ensemble": ("discover.observations.spread", "Ensemble"),
     "Evidence": ("discover.judgement.evidence", "Evidence"),
     "Examination": ("discover.examination.result", "Examination"),
+    "ExcitingMotion": ("discover.identification.exciting.result", "ExcitingMotion"),
     "Identification": ("discover.identification.result", "Identification"),
     "ObservationLayout": ("discover.observations.layout", "ObservationLayout"),
     "Recipe": ("discover.study.recipes", "Recipe"),
     "Region": ("discover.blackbox.region", "Region"),
     "Track": ("discover.tracking.result", "Track"),
     "Tracker": ("discover.tracking.tracker", "Tracker"),
+    "design_motion": ("discover.identification.exciting.design_motion", "design_motion"),
     "examine": ("discover.examination.examine", "examine"),
     "examine_model": ("discover.study.stages", "examine_model"),
     "from_dm_control": ("discover.observations.environments", "from_dm_control"),
@@ -71,12 +75,14 @@ __all__ = [
     "Ensemble",
     "Evidence",
     "Examination",
+    "ExcitingMotion",
     "Identification",
     "ObservationLayout",
     "Recipe",
     "Region",
     "Track",
     "Tracker",
+    "design_motion",
     "examine",
     "examine_model",
     "from_dm_control",

@@ -1,10 +1,10 @@
-"""`discover identify`: from the logs of a machine to its law."""
+"""`discover identify`: from the logs of a machine to its law, and to the motion to record next."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,11 +20,11 @@ class TorqueUnit(StrEnum):
 
 @app.command()
 def identify(
-    logs: Annotated[
-        list[str],
-        typer.Argument(help="Files, folders or patterns; pos.csv+torque.csv is one log."),
-    ],
     robot: Annotated[str, typer.Option(help="PATH of a URDF or MJCF, or a bundled NAME.")],
+    logs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, folders or patterns; pos.csv+torque.csv is one log."),
+    ] = None,
     test: Annotated[
         list[str] | None,
         typer.Option(help="Logs that nothing may be fitted to [the last quarter of each log]."),
@@ -49,25 +49,82 @@ def identify(
         bool,
         typer.Option("--plain", help="Viscous and Coulomb friction, offset and rotor; no choice."),
     ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Where to write law, robot, report.md and figures.")
+    design: Annotated[
+        bool,
+        typer.Option("--design", help="Design a motion that shows what the logs, if any, do not."),
+    ] = False,
+    period: Annotated[float, typer.Option(help="Of the designed motion [s].")] = 10.0,
+    velocity: Annotated[
+        float | None, typer.Option(help="Its limit for all joints [rad/s, m/s; the robot's].")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    acceleration: Annotated[
+        float | None, typer.Option(help="Its limit for all joints [rad/s², m/s²; none].")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Pose where it begins and ends, commas between [rad, m; sought]."),
+    ] = None,
+    budget: Annotated[float, typer.Option(help="For the design [s].")] = 20.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write law, robot, report.md and figures; motion.csv."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap, and of the design.")] = 0,
 ) -> None:
-    """Identify bodies and drives of a robot from logs of positions and torques."""
+    """Identify bodies and drives of a robot from logs of positions and torques; with --design,
+    design the motion to record (next)."""
     import discover
     import kinematics
     from discover.cli.logs import locked
-    from discover.report.recorded import identification as pages
 
     body = kinematics.load(robot, lock=locked(lock or ()))
+    found = None
+    if logs:
+        found = _identified(logs, body, columns, test, delay, torque_unit.value, plain, out, seed)
+    elif not design:
+        raise typer.BadParameter("expected logs or --design, found neither; name the logs")
+    if not design:
+        return
+    from discover.report.recorded import exciting as motions
+
+    motion = discover.design_motion(
+        body if found is None else found,
+        period=period,
+        velocity=velocity,
+        acceleration=acceleration,
+        start=None if start is None else _numbers(start),
+        budget_s=budget,
+        seed=seed,
+    )
+    say(motions.as_text(motion.to_dict()))
+    if out is not None:
+        directory = out / "motion" if found is not None else out
+        motion.save(directory)
+        say(f"motion: {directory / 'motion.csv'}, {directory / motions.PAGE}")
+
+
+def _identified(
+    logs: list[str],
+    body: Any,
+    columns: Path | None,
+    test: list[str] | None,
+    delay: float | None,
+    torque_unit: Any,
+    plain: bool,
+    out: Path | None,
+    seed: int,
+) -> Any:
+    """The identification, told and saved."""
+    import discover
+    from discover.report.recorded import identification as pages
+
     found = discover.identify(
         logs,
         body,
         layout=columns,
         test=test,
         delay=delay,
-        torque_unit=torque_unit.value,
+        torque_unit=torque_unit,
         select=not plain,
         seed=seed,
     )
@@ -75,3 +132,14 @@ def identify(
     if out is not None:
         found.save(out)
         say(f"report: {out / pages.PAGE}")
+    return found
+
+
+def _numbers(text: str) -> list[float]:
+    """Numbers with commas between. Raises typer.BadParameter."""
+    try:
+        return [float(x) for x in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"--start: expected numbers with commas between, found {text!r}"
+        ) from None

@@ -30,6 +30,7 @@ from discover.identification.drive_terms import drive_terms, standard
 from discover.identification.errors import JointErrors, joint_errors
 from discover.identification.estimate import Estimate, estimate, held, instrumented
 from discover.identification.excitation import excitation
+from discover.identification.exciting.information import of_logs
 from discover.identification.instruments import halves
 from discover.identification.possible_bodies import PossibleBodies, possible_bodies
 from discover.identification.result import DriveParameter, Identification, Parameter
@@ -137,6 +138,7 @@ def identify(
         noise=found.noise,
         rest_speed=rest,
         excitation=excitation(found, errors[:k]),
+        shown_by_logs=of_logs(found, samples, errors[:k]),
         alignment=late,
         torque_scale=scale,
         smoothing=chosen.sentence(),
@@ -150,6 +152,7 @@ def identify(
         seed=seed,
         law_record=_law(found, possible, robot).to_dict(),
         robot_record=_law(plain, stated, robot).robot.to_dict(),
+        baseline_record=_law(plain, _as_fitted(plain), robot).to_dict(),
         traces=_traces(unseen, robot.independent_names, predictions[1], _load(unseen, possible)),
     )
 
@@ -169,7 +172,8 @@ def _moves(samples: Samples, robot: Robot) -> None:
             f"recordings: expected motion, found no joint of {robot.name} that moves faster than "
             "the noise in its position"
         )
-    if not (samples.tau.numpy().std(axis=0) > 0).any():
+    tau = samples.tau.numpy()
+    if (np.ptp(tau, axis=0) <= 1e-9 * np.abs(tau).max(axis=0)).all():
         raise DatasetError("recordings: expected torques that change, found constant ones")
 
 
@@ -393,6 +397,11 @@ def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLa
                 values[term.joint] += value
                 body = body.replace(**{term.joint_term: values})
     return RigidBodyLaw(robot=body, extensions=tuple(extensions), size=found.bodies.size + n)
+
+
+def _as_fitted(fit: Estimate) -> PossibleBodies:
+    """The bodies of a fit, possible or not."""
+    return PossibleBodies(robot=fit.robot, coefficients=fit.coefficients, cost=0.0, solved=True)
 
 
 def _in_words(possible: PossibleBodies) -> str:

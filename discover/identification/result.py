@@ -15,6 +15,7 @@ from discover.errors import OutputError
 from discover.identification.delay import Delay
 from discover.identification.errors import JointErrors, pooled
 from discover.identification.excitation import Excitation
+from discover.identification.exciting.information import LogInformation
 from discover.identification.torque_scale import TorqueScale
 from discover.identification.unexplained import Dependence
 from discover.laws.rigid_body.law import RigidBodyLaw
@@ -66,6 +67,7 @@ class Identification(Stored):
     noise         standard deviation of the residual of each joint [N·m | N]
     rest_speed    below it a joint is taken to rest [rad/s | m/s]
     excitation    what the motion shows
+    shown_by_logs how much the fitted logs say of each base parameter: where a design goes on from
     alignment     the delay of the joint forces that was taken out [s], and what the others gave
     torque_scale  from the logs' unit of joint forces to N·m, as the description's bodies settle it
     smoothing     how velocities and accelerations were made, in words
@@ -84,6 +86,7 @@ class Identification(Stored):
     noise: Array
     rest_speed: Array
     excitation: Excitation
+    shown_by_logs: LogInformation
     alignment: Delay
     torque_scale: TorqueScale
     smoothing: str
@@ -94,12 +97,19 @@ class Identification(Stored):
     seed: int
     law_record: dict[str, Any] = field(repr=False)
     robot_record: dict[str, Any] = field(repr=False)
+    baseline_record: dict[str, Any] = field(repr=False)
     traces: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def law(self) -> RigidBodyLaw:
         """Bodies and drives as an executable law, law(q, v, tau) -> a."""
         return RigidBodyLaw.from_dict(self.law_record)
+
+    @cached_property
+    def least_squares(self) -> RigidBodyLaw:
+        """The baseline as a law: base parameters, viscous and Coulomb friction, offset and rotor of
+        every joint. Its bodies need not be possible, so its accelerations may be wild."""
+        return RigidBodyLaw.from_dict(self.baseline_record)
 
     @cached_property
     def robot(self) -> Robot:

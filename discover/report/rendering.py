@@ -25,6 +25,7 @@ from discover.report import (
 from discover.report.formulas import stored_formulas
 from discover.report.numbers import count, distance, half_widths, listing, number, relative, seconds
 from discover.report.pareto import pareto
+from discover.report.recorded import held_against
 from discover.report.stored import STUDY, VERDICT, StoredExam, read_exam, read_study
 
 REPORT = "report.md"
@@ -127,6 +128,7 @@ def _render_study(directory: Path) -> Path:
         "caption": _caption(simulated),
         "figure": figure,
         "limits": words.LIMITS,
+        "held_against": held_against.section(directory),
         "recordings_meaning": words.RECORDED_MEANING if any(s.recordings for s in exams) else "",
         "made": tables.lines_of(exams[0].manifest if exams else None),
     }

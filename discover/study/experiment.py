@@ -26,11 +26,13 @@ from discover.data.alignment import ALIGNMENT
 from discover.errors import OutputError, RecipeError
 from discover.evaluation import measure
 from discover.examination import result
+from discover.identification.result import RECORD, Identification
 from discover.judgement.verdict import in_words
 from discover.report import render
 from discover.report.formulas import FORMULAS
+from discover.report.recorded.held_against import HELD
 from discover.study import manifest as manifests
-from discover.study import stages
+from discover.study import recorded, stages
 from discover.study.manifest import Manifest, stage_inputs
 from discover.study.recipes import ModelEntry, Recipe, file_of
 from discover.study.recipes import load as load_recipe
@@ -141,12 +143,16 @@ class _Study:
             for entry in self.recipe.model
             if entry.kind == stages.FILE
         }
-        exams = {}
+        of_logs = self._law_of_logs(robot, dataset)
+        exams, models = {}, {}
         for entry in self.recipe.model:
             kept = entry.name in ready
             model = ready[entry.name] if kept else self._model(entry, robot, dataset)
             exams[entry.name] = self._exam(entry, model, robot, dataset)
             self._measures(entry, model, exams[entry.name], robot, dataset)
+            models[entry.name] = model
+        if of_logs is not None:
+            self._held_against(of_logs, models, exams, robot, dataset)
         return Outcome(directory=self.out, report=self._report(robot), exams=exams)
 
     def _robot(self) -> Robot:
@@ -188,6 +194,67 @@ class _Study:
             if step.startswith(ALIGNMENT):
                 self.say(f"         {step}")
         return dataset
+
+    def _law_of_logs(self, robot: Robot, dataset: Dataset) -> Identification | None:
+        """The law of recorded training logs, without any network; None for simulated data."""
+        if not dataset.recorded:
+            return None
+        folder = self.out / recorded.LAW_OF_LOGS
+        inputs = stage_inputs(
+            "identify",
+            robot=self.manifest.outputs("load"),
+            recording=_recording_identity(self.recipe),
+            seed=self.seed,
+        )
+        if self.manifest.finished("identify", inputs):
+            self.say("law      of the logs, kept")
+            return Identification.load(folder)
+        started = time.perf_counter()
+        found = recorded.law_of_logs(self.recipe, robot, self.progress)
+        if found is None:
+            self.say(
+                "law      none of the logs: they are too short, or a joint has several coordinates"
+            )
+            return None
+        found.save(folder)
+        took = time.perf_counter() - started
+        self.manifest.record("identify", inputs, [folder / RECORD], took)
+        share = 100 * found.error()["identified"]
+        self.say(f"law      of the logs in {took:.1f} s, off by {share:.2g} % of the torque")
+        return found
+
+    def _held_against(
+        self,
+        of_logs: Identification,
+        models: dict[str, Callable[..., Any]],
+        exams: dict[str, Examination],
+        robot: Robot,
+        dataset: Dataset,
+    ) -> None:
+        """Every model, and the law taken from it, beside the law of the logs."""
+        path = self.out / HELD
+        inputs = stage_inputs(
+            "hold",
+            law=self.manifest.outputs("identify"),
+            exams=[self.manifest.outputs(f"examine {name}") for name in models],
+            models=[self._model_identity(entry) for entry in self.recipe.model],
+        )
+        if self.manifest.finished("hold", inputs):
+            return
+        started = time.perf_counter()
+        networks = {
+            entry.name: measure.accelerations(
+                models[entry.name], robot, outputs=dataset.outputs, dt=None
+            )
+            for entry in self.recipe.model
+            if entry.kind != stages.CONTROL
+        }
+        laws = {name: exam.law for name, exam in exams.items()}
+        held = recorded.held_against_law(self.recipe, of_logs, networks, laws, robot, dataset)
+        if held is None:
+            return
+        write_json(path, held.to_dict())
+        self.manifest.record("hold", inputs, [path], time.perf_counter() - started)
 
     def _model(self, entry: ModelEntry, robot: Robot, dataset: Dataset) -> Callable[..., Any]:
         """The entry's model; trained ones are kept in the study's folder."""

@@ -1,0 +1,170 @@
+"""The section of a recorded study that holds every network against the law of the same logs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from discover.artifacts import read_json
+from discover.judgement.thresholds import threshold
+from discover.report.numbers import number, relative
+
+HELD = "held_against.json"
+_OFF = threshold("held.off")
+_SURE = threshold("held.sure")
+_LEAST = threshold("identification.unexplained_least")
+
+Record = Mapping[str, Any]
+
+
+def section(directory: Path) -> str:
+    """The section in Markdown, from what is stored in a study's folder; "" where nothing is."""
+    path = directory / HELD
+    return in_words(read_json(path)) if path.exists() else ""
+
+
+def in_words(record: Record) -> str:
+    """The section of a record."""
+    where = "" if record["unseen"] else (
+        " No log was kept aside: these are the ends of the training logs, which no law was fitted "
+        "to, but which stopped the models' training."
+    )  # fmt: skip
+    parts = [
+        "## Held against the law of the same logs",
+        "\n".join(f"- {x}" for x in sentences(record)),
+        _forces(record),
+        "Root mean square errors of joint forces on held-out logs [N·m or N]. *zero* predicts "
+        "none, so it is the size of the force; *description* is the robot's file; *least squares* "
+        "and the *identified law* were fitted to the training logs "
+        "([their report](law_of_the_logs/report.md)). A model's error of acceleration is turned "
+        f"into force by the identified law's mass matrix, so that all have one unit.{where}",
+        _accelerations(record),
+        "Errors of accelerations on the same rows, relative to the joint's own root mean square "
+        "acceleration: 1 is no better than predicting none, – a joint at rest. Measured joint "
+        "forces go into them, and on light joints their noise weighs most.",
+    ]
+    if record["knowledge"]:
+        parts += [
+            _knowledge(record),
+            "Shares of the mean square of a residual. *The law's, by the model*: what the law of "
+            "the logs leaves of the joint force and the model's departure from it explains; *its "
+            "own, by the law*: the other way round. One factor a joint, fitted to other "
+            "blocks of time, and no share above that factor: what must be scaled down to almost "
+            "nothing is like the residual in shape only. *all* is the mean over joints, ± its "
+            "standard error over blocks. Zero or below: it knows nothing that the other does not.",
+        ]
+    parts += [f"- {note[:1].upper()}{note[1:]}." for note in record["notes"]]
+    return "\n\n".join(parts)
+
+
+def sentences(record: Record) -> list[str]:
+    """What a reader should know first."""
+    out = [_best(record)]
+    for entry in record["predictors"]:
+        if entry["kind"] == "network" and not off(entry) < _OFF:
+            out.append(
+                f"**{entry['name']} is off by {relative(off(entry))} of the motion**: on held-out "
+                "logs its accelerations are no better than predicting none."
+            )
+    out += [sentence for k in record["knowledge"] for sentence in _known(k)]
+    return out
+
+
+def off(entry: Record) -> float:
+    """Relative error of accelerations over the joints that move; inf where an answer is not finite,
+    nan where no joint moves."""
+    values = [float(x) for x in entry["relative"]]
+    finite = [x for x in values if math.isfinite(x)]
+    if any(math.isinf(x) for x in values):
+        return math.inf
+    return math.sqrt(sum(x * x for x in finite) / len(finite)) if finite else math.nan
+
+
+def _best(record: Record) -> str:
+    shares = {entry["name"]: _share(record, entry) for entry in record["predictors"]}
+    networks = [e["name"] for e in record["predictors"] if e["kind"] == "network"]
+    text = (
+        f"The law identified from the training logs leaves {relative(shares['identified law'])} of "
+        f"the joint forces where they were held out, least squares "
+        f"{relative(shares['least squares'])}, the description {relative(shares['description'])}"
+    )
+    if not networks:
+        return text + "."
+    best = min(networks, key=lambda n: shares[n] if math.isfinite(shares[n]) else math.inf)
+    which = f"the best of {len(networks)} models, {best}" if len(networks) > 1 else best
+    return f"{text}; {which}, {relative(shares[best])}."
+
+
+def _known(entry: Record) -> list[str]:
+    """What a network knows that the law does not, and the other way round."""
+    out = []
+    name = entry["network"]
+    for knower, other, key in (
+        (name, "the law of the logs", "law"),
+        ("the law of the logs", name, "network"),
+    ):
+        share, error = float(entry[f"{key}_all"]), float(entry[f"{key}_error"])
+        if not math.isfinite(share):
+            out.append(f"What {knower} knows beyond {other} cannot be told: no finite answers.")
+        elif share > max(_SURE * error, _LEAST):
+            who = name if knower == name else "The law of the logs"
+            out.append(
+                f"{who} knows something that {other} does not: it explains {100 * share:.0f} ± "
+                f"{100 * error:.0f} % of what {other} leaves."
+            )
+        elif key == "law":
+            out.append(f"{name} knows nothing of what {other} leaves that these logs would show.")
+    return out
+
+
+def _share(record: Record, entry: Record) -> float:
+    """Over all joints and logs, of the force's own size, each joint counting alike."""
+    zero = next(e for e in record["predictors"] if e["name"] == "zero")
+    ratios = []
+    for j in range(len(record["joints"])):
+        size = sum(float(row[j]) ** 2 for row in zero["force"])
+        if size > 0:
+            ratios.append(sum(float(row[j]) ** 2 for row in entry["force"]) / size)
+    return math.sqrt(sum(ratios) / len(ratios)) if ratios else math.nan
+
+
+def _forces(record: Record) -> str:
+    joints: Sequence[str] = record["joints"]
+    names = [entry["name"] for entry in record["predictors"]]
+    lines = ["| log | joint | " + " | ".join(names) + " |", "|---|---|" + "--:|" * len(names)]
+    for k, log in enumerate(record["logs"]):
+        for j, joint in enumerate(joints):
+            cells = [number(float(e["force"][k][j]), 3) for e in record["predictors"]]
+            lines.append(f"| {log} | {joint} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _accelerations(record: Record) -> str:
+    joints: Sequence[str] = record["joints"]
+    lines = ["| predictor | " + " | ".join(joints) + " |", "|---|" + "--:|" * len(joints)]
+    for entry in record["predictors"]:
+        values = [float(x) for x in entry["relative"]]
+        cells = ["–" if math.isnan(x) else number(x, 3) for x in values]
+        lines.append(f"| {entry['name']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _knowledge(record: Record) -> str:
+    joints: Sequence[str] = record["joints"]
+    head = ["model", "whose residual", *joints, "all", "±"]
+    lines = ["| " + " | ".join(head) + " |", "|---|---|" + "--:|" * (len(head) - 2)]
+    for entry in record["knowledge"]:
+        for words, key in (
+            ("the law's, by the model", "law"),
+            ("its own, by the law", "network"),
+        ):
+            values = [*entry[f"of_{key}"], entry[f"{key}_all"], entry[f"{key}_error"]]
+            cells = [_percent(float(x)) for x in values]
+            lines.append(f"| {entry['network']} | {words} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _percent(x: float) -> str:
+    return f"{100 * x:.0f} %" if math.isfinite(x) else "–"
