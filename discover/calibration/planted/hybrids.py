@@ -97,6 +97,10 @@ def planted_models(setting: Setting) -> list[Planted]:
     def one(kind: str, build: Callable[[], Callable], **edges: float) -> Planted:
         return Planted(kind=kind, truth="undetermined", build=build, edges=edges)
 
+    def limited(kind: str, build: Callable[[], Callable]) -> Planted:
+        # Joint forces clipped at one value are an actuator's limits: found, told, and in the law.
+        return Planted(kind=kind, truth="physics", build=build)
+
     def nothing(q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         return torch.zeros_like(v)
 
@@ -127,7 +131,7 @@ def planted_models(setting: Setting) -> list[Planted]:
         one("law outside in v", lambda: switched(setting, exact, lawful(), 1.6, "v"), v=1.6),
         one("speeds stop", lambda: clamped(setting, "v", 1.5), v=1.5),
         one("angles stop", lambda: clamped(setting, "q", 1.3), q=1.3),
-        one("forces stop", lambda: clamped(setting, "tau", 1.7), tau=1.7),
+        limited("forces stop", lambda: clamped(setting, "tau", 1.7)),
         one("one joint's angle stops", lambda: clamped(setting, "q", 1.4, [last]), q=1.4),
         one("physics and memorised residuals", lambda: memorised_residual(setting, 0.1)),
         one(
@@ -144,10 +148,9 @@ def planted_models(setting: Setting) -> list[Planted]:
                 lambda: on_one_joint(exact, lawful("drag of power 2"), "v", last, 1.5 * half),
                 v=1.5,
             ),
-            one(
+            limited(
                 "one joint's force stops",
                 lambda: clamped(setting, "tau", 2.1, [setting.scalar_joints()[0]]),
-                tau=2.1,
             ),
             one(
                 "other bodies outside in one joint's angle",
