@@ -95,7 +95,7 @@ def page(record: Record) -> str:
         "`robot.urdf` and `robot.xml` are the robot as these formats can state it: possible "
         "bodies, rotors, viscous and Coulomb friction, fitted by themselves; `law.json` "
         "has every term. In Python:",
-        '```python\nimport discover\nident = discover.Identification.load("DIRECTORY")\n'
+        '```python\nimport discover\n\nident = discover.Identification.load("DIRECTORY")\n'
         "a = ident.law(q, v, tau)\n```",
         "## How it was made",
         "\n".join(f"- {x}" for x in _made(record)),
