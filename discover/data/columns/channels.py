@@ -353,7 +353,7 @@ def _refuse(
     if rows.size:
         row = int(rows[0])
         entry = entries.iloc[row]
-        plain = entry.item() if hasattr(entry, "item") else entry  # no np.float64(nan)
+        plain = entry.item() if isinstance(entry, np.generic) else entry  # no np.float64(nan)
         found = " ".join(repr(plain).split())[:60]
         raise DatasetError(
             f"recording {path}: column {column!r} expects {expected}, found {found} in row "
