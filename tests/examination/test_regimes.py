@@ -100,6 +100,7 @@ def test_mujocos_ball_over_a_floor_is_physics_beside_a_contact():
     assert floor.force == "positive"
 
 
+@pytest.mark.slow
 def test_mujocos_joint_limits_are_told_by_name_and_the_rest_is_physics():
     step, dt = mujoco_step(LIMITS)
     region = discover.Region(q=1.0, v=2.0, tau=1.0)
@@ -160,6 +161,7 @@ FEET = """<mujoco><option timestep="0.01"/><worldbody><geom type="plane" size="5
 <geom type="capsule" fromto="0 0 0 0 0 -.4" size=".04"/></body></body></worldbody></mujoco>"""
 
 
+@pytest.mark.slow
 def test_feet_on_the_ground_are_told_by_the_height_of_bodies():
     step, dt = mujoco_step(FEET)
     region = discover.Region(q=([-1.0, 0.2, -0.6, -0.8], [1.0, 0.9, 0.6, 0.8]), v=1.0, tau=5.0)

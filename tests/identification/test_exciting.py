@@ -171,6 +171,7 @@ def test_efforts_are_kept_where_they_are_scarce():
     assert sizes[0] < 9.0 < sizes[1]
 
 
+@pytest.mark.slow
 def test_after_logs_it_shows_most_of_what_they_showed_least(pendulum, record):
     """Logs in which the first joint hardly moves: what only its motion shows gains most."""
     from discover.data.logs import Log

@@ -155,6 +155,7 @@ def test_ripple_is_found_by_its_teeth(pendulum, record):
     assert np.hypot(*(p.value for p in ripple)) == pytest.approx(0.3, rel=0.25)
 
 
+@pytest.mark.slow
 def test_torques_that_have_nothing_to_do_with_the_motion_give_no_law(pendulum, logs):
     generator = np.random.default_rng(9)
     noise = [
@@ -174,6 +175,7 @@ def test_torques_that_have_nothing_to_do_with_the_motion_give_no_law(pendulum, l
 
 
 class TestUnits:
+    @pytest.mark.slow
     def test_another_unit_is_warned_of_and_the_bodies_settle_it(self, pendulum, logs):
         amperes = [
             Log(name=x.name, sha256="", time=x.time, q=x.q, v=None, tau=x.tau / [0.02, 0.05])

@@ -206,6 +206,7 @@ kind = "table"
 """
 
 
+@pytest.mark.slow
 def test_a_recorded_study_identifies_and_holds_its_networks_against_the_law(tmp_path):
     for seed, name in enumerate("abc"):
         time, q, v, a = motion(seed, 2000)
