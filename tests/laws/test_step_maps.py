@@ -161,6 +161,7 @@ def test_noise_is_not_taken_for_sub_steps():
     assert choice.step.substeps == 1
 
 
+@pytest.mark.slow
 def test_more_sub_steps_than_are_searched_are_told():
     answers = stepped(PLANAR, StepMap(scheme="semi_implicit_euler", dt=0.04, substeps=180))
     choice = find_step(PLANAR, answers[:48], answers[48:], 0.04, scale=spread(answers))
