@@ -56,6 +56,18 @@ def write(path: Path | str, fill: Callable[[Path], None]) -> Path:
     return path
 
 
+def made(directory: str | Path) -> Path:
+    """The directory, made where it is missing. Raises OutputError, one line."""
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"expected a writable directory, found {directory}: {error.strerror}"
+        ) from error
+    return directory
+
+
 def write_bytes(path: Path | str, content: bytes) -> Path:
     def fill(part: Path) -> None:
         part.write_bytes(content)

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from discover.artifacts import read_json, write_json
+from discover.artifacts import made, read_json, write_json
 from discover.blackbox.regimes import RegimeSummary
 from discover.blackbox.region import Region
 from discover.blackbox.session import QuerySession
@@ -115,13 +115,7 @@ class Examination:
         """
         from discover.report import render
 
-        directory = Path(directory)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"expected a writable directory, found {directory}: {error.strerror}"
-            ) from error
+        directory = made(directory)
         (directory / "formulas.json").unlink(missing_ok=True)  # those of an earlier law
         write_json(directory / "law.json", self._law_record())
         write_json(directory / "evidence.json", [e.to_dict() for e in self.evidence])

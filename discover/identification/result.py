@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.artifacts import write_json
+from discover.artifacts import made, write_json
 from discover.errors import OutputError
 from discover.identification.delay import Delay
 from discover.identification.errors import JointErrors, pooled
@@ -138,13 +138,7 @@ class Identification(Stored):
         """Write identification.json, law.json, robot.urdf and robot.xml (what the formats can
         state), and with `report` report.md and its figures. Returns the directory. Raises
         OutputError."""
-        directory = Path(directory)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"expected a writable directory, found {directory}: {error.strerror}"
-            ) from error
+        directory = made(directory)
         write_json(directory / "law.json", self.law_record)
         write_json(directory / RECORD, self.to_dict())
         _write_robots(self.robot, directory)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.artifacts import write_json, write_text
+from discover.artifacts import made, write_json, write_text
 from discover.errors import OutputError
 from discover.identification.exciting.fourier import FourierMotion
 from discover.identification.exciting.information import Showing
@@ -82,13 +82,7 @@ class ExcitingMotion(Stored):
         OutputError."""
         from discover.report.recorded.exciting import write
 
-        directory = Path(directory)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"expected a writable directory, found {directory}: {error.strerror}"
-            ) from error
+        directory = made(directory)
         self.write_csv(directory / TABLE, rate)
         write_json(directory / RECORD, self.to_dict())
         write(
