@@ -184,8 +184,9 @@ def _extrapolated(session: QuerySession, screen: Screen, law: Fit, rigid: Fit | 
 
 def _ends(session: QuerySession, law: Fit, noise: NoiseFloor) -> tuple[list[str], dict[str, float]]:
     """Where the model leaves a law that is exact inside: sentences, and the edge by axis."""
-    limit = max(_departure(noise), tolerance(noise))
-    found = {axis: edge(session, law, axis, limit) for axis in AXES}
+    onset = _departure(noise)
+    limit = max(onset, tolerance(noise))
+    found = {axis: edge(session, law, axis, limit, onset) for axis in AXES}
     edges = {axis: at for axis, at in found.items() if at is not None}
     if not edges:
         return [], edges

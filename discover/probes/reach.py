@@ -104,8 +104,8 @@ def reach(curve: ErrorCurve, tolerance: float) -> tuple[float, bool]:
 def refined(curve: ErrorCurve, tolerance: float, edge: float | None) -> tuple[float, bool]:
     """`reach`, no further than a departure that rays located.
 
-    edge  where the first answers are off by the same tolerance (see `edge`): the mean that a curve
-          draws crosses it later, where a few directions alone leave the law
+    edge  where the first answers leave the law (see `edge`): the mean that a curve draws crosses
+          the tolerance later, where a few directions alone do
     """
     crossing, whole = reach(curve, tolerance)
     if edge is None:
@@ -113,12 +113,17 @@ def refined(curve: ErrorCurve, tolerance: float, edge: float | None) -> tuple[fl
     return min(edge, crossing), whole and edge >= FARTHEST
 
 
-def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float | None:
-    """The distance at which the model leaves a law that is exact inside; None if it never does.
+def edge(
+    session: QuerySession, law: Fit, axis: str, tolerance: float, onset: float | None = None
+) -> float | None:
+    """The distance at which the model leaves a law that holds inside; None if it never does.
 
     Bisects along rays: from the centre through answers that are off by more than `tolerance`
-    (standardised), and along single joints, both ways. The nearest crossing counts.
+    (standardised), and along single joints, both ways. The nearest crossing counts: of `tolerance`,
+    or, where the law is exact inside, of the smaller departure `onset`. What ends in a kink, as a
+    speed that does not grow any more, sets in there and crosses the tolerance later.
     """
+    onset = tolerance if onset is None else onset
     robot, region = session.robot, session.support.region
     far = Answers.concat([session.shell(axis, lo, hi, _FEW_ROWS) for lo, hi in pairwise(EDGES)])
     distance = getattr(sampling.distance(region, robot, _states(far)), axis)
@@ -146,7 +151,7 @@ def edge(session: QuerySession, law: Fit, axis: str, tolerance: float) -> float 
         ends = sampling.Batch(*(x[open_] for x in ends))
         rows, low, high = rows[open_], low[open_], high[open_]
         middle = 0.5 * (low + high)
-        wrong = _off(session, law, _ask_at(session, ends, axis, middle), tolerance)
+        wrong = _off(session, law, _ask_at(session, ends, axis, middle), onset)
         low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
     return float((0.5 * (low + high) * rows).min())
 

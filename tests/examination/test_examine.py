@@ -317,6 +317,23 @@ def test_a_model_that_raises_beyond_its_domain_is_examined(pendulum):
     assert exam.reach["v"] == pytest.approx(1.5, abs=0.15)
 
 
+@pytest.mark.parametrize(("group", "times"), [("v", 1.5), ("q", 1.2)])
+def test_an_exact_law_ends_where_another_one_sets_in_however_slowly_they_part(
+    pendulum, group, times
+):
+    region = REGION.resolve(2)
+    end = times * getattr(region, group).half_width
+
+    def held(q, v, tau):
+        state = {"q": q, "v": v, "tau": tau}
+        state[group] = state[group].clamp(-end, end)
+        return kinematics.aba(pendulum, *state.values())
+
+    exam = discover.examine(held, pendulum, REGION, mechanism=False)
+    assert exam.reach[group] == pytest.approx(times, abs=0.03)
+    assert exam.queries <= 1000
+
+
 def test_a_safe_verdict_ends_the_questions(pendulum):
     planted = next(
         p for p in tables.planted_models(setting(pendulum)) if p.kind == "nearest neighbour"

@@ -14,6 +14,7 @@ import discover
 import kinematics
 from discover.blackbox.sampling import sample
 from discover.examination.opening.limits import clipped_answers, clipped_controls
+from discover.laws.rigid_body import fit
 from tests.examination.query_sessions import session
 
 ROBOT = kinematics.load("double_pendulum")
@@ -128,7 +129,23 @@ def test_smooth_saturation_and_limits_that_move_are_no_clips(force):
     def model(q, v, tau):
         return law(q, v, force(v, tau))
 
-    assert clipped_controls(session(model, ROBOT, REGION.resolve(2))) == ()
+    assert _clipped(session(model, ROBOT, REGION.resolve(2))) == ()
+
+
+def _clipped(asked):
+    return clipped_controls(asked, fit.spread(asked.inside("screen", 50)))
+
+
+def test_a_model_that_falls_silent_far_out_has_no_limits_and_costs_few_questions():
+    def silent(q, v, tau):
+        near = tau.abs().amax(-1, keepdim=True) < 7.0
+        return torch.where(near, law(q, v, tau), torch.zeros_like(q))
+
+    asked = session(silent, ROBOT, REGION.resolve(2))
+    asked.inside("screen", 50)
+    before = asked.blackbox.queries
+    assert _clipped(asked) == ()
+    assert asked.blackbox.queries - before <= 16
 
 
 def _answers(model):
@@ -156,7 +173,7 @@ def test_tables_have_no_limits(table):
 
     for answers in _answers(model):
         assert clipped_answers(ROBOT, answers) == ()
-    assert clipped_controls(session(model, ROBOT, REGION.resolve(2))) == ()
+    assert _clipped(session(model, ROBOT, REGION.resolve(2))) == ()
 
 
 def test_a_table_with_clipped_answers_stays_a_table():

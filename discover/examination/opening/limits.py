@@ -8,14 +8,16 @@ has none there, a torque that fades with speed ends elsewhere in each state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.limits import SAME, AnswerLimit, ControlLimit, Limit, at_limits, limits_of
+from discover.blackbox.sampling import Batch
 from discover.blackbox.session import QuerySession
 from discover.examination.opening.screen import Screen, screening
 from discover.examination.opening.stepping import with_step
@@ -29,14 +31,17 @@ _OTHERS = whole("limits.others")
 _DISTINCT = threshold("limits.distinct")
 _COUNTED = whole("limits.counted")
 _STATES = whole("limits.states")
+_SCOUTS = whole("limits.scouts")
 _AROUND = whole("limits.around")
 _TOLD = whole("limits.told")
 _FLAT = threshold("limits.flat")
 _FULL = threshold("limits.full_effect")
 _ONE_VALUE = threshold("limits.one_value")
-_HALVINGS = 30  # of the way from the centre of the controls to FARTHEST
+_PRECISION = 4e-9  # half-widths, to which a limit of a control is located
 _END = 0.9  # of FARTHEST: the answers there and at its end are compared
 _BEFORE = 1e-3  # half-widths before a limit: where the control's effect is looked at
+
+Way = tuple[int, int]  # (which control, +1 or -1: outward)
 
 
 def with_limits(
@@ -58,7 +63,9 @@ def with_limits(
     if lawful:
         session.shell("joint", 1.0, FARTHEST, _AROUND)
     answers = new_limits(session, session.answers.values())
-    controls = clipped_controls(session.without(session.regimes, (*session.limits, *answers)))
+    scale = spread(screen.answers)
+    known = session.without(session.regimes, (*session.limits, *answers)) if answers else session
+    controls = clipped_controls(known, scale)
     if not controls and not answers:
         return None
     if controls:
@@ -130,66 +137,110 @@ def _repeated_extreme(y: Tensor) -> float | None:
     return high if distinct >= _DISTINCT * len(rest) else None
 
 
-def clipped_controls(session: QuerySession) -> tuple[ControlLimit, ...]:
+def clipped_controls(session: QuerySession, scale: Tensor) -> tuple[ControlLimit, ...]:
     """The controls, or joint forces, that have no effect beyond a value, as far out as laws are
-    tested; but for limits that the actuation has already."""
-    box = session.support.region.tau
-    start, nu = session.draw("limits of controls", _STATES), len(box.low)
-    ways = [(j, side) for j in range(nu) for side in (1, -1)]
+    tested; but for limits that the actuation has already.
 
-    def asked(j: int, side: int, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        u = start.tau.clone()
-        u[:, j] = box.centre[j] + side * at * box.half_width[j]
-        return start.q, start.v, u
+    scale  (nv,) spread of the model's accelerations in the region
 
-    def asked_at(of: list[tuple[int, int]], at: Tensor) -> Answers:
-        states = [asked(j, side, x) for (j, side), x in zip(of, at, strict=True)]
-        return session.ask(*(torch.cat(x) for x in zip(*states, strict=True)))
-
-    def answers(of: list[tuple[int, int]], at: Tensor) -> Tensor:
-        """(ways, states, nv) with each control at `at` (ways, states) half-widths."""
-        return asked_at(of, at).a.reshape(len(of), _STATES, -1)
-
-    def even(of: list, value: float) -> Tensor:
-        return torch.full((len(of), _STATES), value, dtype=torch.float64)
-
-    last = asked_at(ways, even(ways, FARTHEST))
-    ends = last.a.reshape(len(ways), _STATES, -1)
-    # An answer at its own limit says nothing of the control's.
-    told = ~at_limits(session.limits, last, "a", "q_next", "v_next").reshape(len(ways), _STATES)
-    near = answers(ways, even(ways, _END * FARTHEST))
-    same = _FLAT * spread(session.inside("screen", session.budget.screen))
-    still = ((ends - near).abs() <= same).all(-1)
-    flat = (still | ~told).all(-1) & (told.sum(-1) >= _TOLD)
-    ways = [w for w, yes in zip(ways, flat.tolist(), strict=True) if yes]
-    if not ways:
-        return ()
-    ends, told = ends[flat], told[flat]
-    low, high = even(ways, -1.0), even(ways, _END * FARTHEST)
-    moves = (((answers(ways, low) - ends).abs() > same).any(-1) | ~told).all(-1)
-    for _ in range(_HALVINGS):
-        # Where effects end at values far apart, as between the cells of a table, is no limit.
-        last_end = low.masked_fill(~told, -torch.inf).amax(-1)
-        one = last_end - high.masked_fill(~told, torch.inf).amin(-1) <= _ONE_VALUE
-        ways = [w for w, yes in zip(ways, one.tolist(), strict=True) if yes]
-        if not ways:
+    A few states are followed out first: of most models their answers change to the end, or end at
+    values far apart, and the others need not be asked.
+    """
+    nu = len(session.support.region.tau.low)
+    start, same = session.draw("limits of controls", _STATES), _FLAT * scale
+    found = dict.fromkeys(((j, side) for j in range(nu) for side in (1, -1)), torch.nan)
+    for states, least in ((slice(_SCOUTS), 0), (slice(None), _TOLD)):
+        outward = _Outward(session, Batch(*(x[states] for x in start)), same)
+        found = outward.ends_of_effects(found, least)
+        if not found:
             return ()
-        low, high, ends, told, moves = (x[one] for x in (low, high, ends, told, moves))
-        middle = 0.5 * (low + high)
-        held = ((answers(ways, middle) - ends).abs() <= same).all(-1)
-        low, high = torch.where(held, low, middle), torch.where(held, middle, high)
-    # The control's full effect sets in right before the limit, as far before it and twice as far.
-    ones = [(answers(ways, high - k * _BEFORE) - ends).abs().amax(-1) for k in (1, 2)]
-    reference = (answers(ways, low - 0.5) - answers(ways, low - 0.5 - _BEFORE)).abs().amax(-1)
-    full = (ones[0] > _FULL * reference) & (ones[1] > 2 * _FULL * reference)
-    abrupt = (full | ~told).all(-1)
-    at = [row[yes] for row, yes in zip(high, told, strict=True)]
-    one_value = torch.tensor([float(x.max() - x.min()) <= _ONE_VALUE for x in at])
-    return tuple(
-        limit
-        for (j, side), x, yes in zip(ways, at, moves & abrupt & one_value, strict=True)
-        if yes and (limit := _control_limit(session, j, side, float(x.mean()))) is not None
-    )
+    limits = (_control_limit(session, j, side, at) for (j, side), at in found.items())
+    return tuple(x for x in limits if x is not None)
+
+
+@dataclass(frozen=True)
+class _Outward:
+    """States from which controls are followed outward, each along its own axis.
+
+    start  the states; same (nv,), a change of the answers [rad/s² | m/s²] that is none
+    """
+
+    session: QuerySession
+    start: Batch
+    same: Tensor
+
+    def ends_of_effects(self, about: Mapping[Way, float], least: int) -> dict[Way, float]:
+        """The one value [half-widths] at which a control's effect ends in all states, for each of
+        the ways that has one; NaN where no state tells.
+
+        about  the ways, each with the value near which it ends in other states, or NaN
+        least  so many states must tell of it
+        """
+        ways, near = list(about), torch.tensor(list(about.values()), dtype=torch.float64)
+        shape = (len(ways), len(self.start.q))
+        last = self._asked(ways, torch.full(shape, FARTHEST, dtype=torch.float64))
+        ends = last.a.reshape(*shape, -1)
+        # An answer at its own limit says nothing of the control's.
+        told = ~at_limits(self.session.limits, last, "a", "q_next", "v_next").reshape(shape)
+        low, high = near - 2 * _ONE_VALUE, near + 2 * _ONE_VALUE
+        low = low.nan_to_num(-1.0)[:, None].expand(shape)
+        high = high.nan_to_num(_END * FARTHEST)[:, None].expand(shape)
+        before_end = self._answers(ways, torch.full_like(low, _END * FARTHEST))
+        still = self._same(before_end, ends)
+        open_ = (still | ~told).all(-1) & (told.sum(-1) >= least) & ~self._silent(ways, ends)
+        for _ in range(math.ceil(math.log2(float((high - low).max()) / _PRECISION))):
+            # Where effects end at values far apart, as between the cells of a table, is no limit.
+            nearest = high.masked_fill(~told, torch.inf).amin(-1)
+            open_ &= low.masked_fill(~told, -torch.inf).amax(-1) - nearest <= _ONE_VALUE
+            ways = [w for w, yes in zip(ways, open_.tolist(), strict=True) if yes]
+            if not ways:
+                return {}
+            low, high, ends, told = (x[open_] for x in (low, high, ends, told))
+            middle = 0.5 * (low + high)
+            held = self._same(self._answers(ways, middle), ends)
+            low, high = torch.where(held, low, middle), torch.where(held, middle, high)
+            open_ = torch.ones(len(ways), dtype=torch.bool)
+        abrupt = (self._abrupt(ways, low, high, ends) | ~told).all(-1)
+        found = {}
+        for way, row, tells, yes in zip(ways, high, told, abrupt.tolist(), strict=True):
+            at = row[tells]
+            if yes and (not len(at) or float(at.max() - at.min()) <= _ONE_VALUE):
+                found[way] = float(at.mean())
+        return found
+
+    def _asked(self, ways: Sequence[Way], at: Tensor) -> Answers:
+        """Answers with one control each at `at` (ways, states) half-widths, the others as drawn."""
+        box, u = self.session.support.region.tau, self.start.tau.repeat(len(ways), 1, 1)
+        for rows, (j, side), x in zip(u, ways, at, strict=True):
+            rows[:, j] = box.centre[j] + side * x * box.half_width[j]
+        q, v = (x.repeat(len(ways), 1) for x in (self.start.q, self.start.v))
+        return self.session.ask(q, v, u.flatten(0, 1))
+
+    def _answers(self, ways: Sequence[Way], at: Tensor) -> Tensor:
+        """Their accelerations (ways, states, nv)."""
+        return self._asked(ways, at).a.reshape(len(ways), len(self.start.q), -1)
+
+    def _same(self, one: Tensor, other: Tensor) -> Tensor:
+        """Which answers (…, nv) are the same but for rounding (…)."""
+        return ((one - other).abs() <= self.same).all(-1)
+
+    def _silent(self, ways: Sequence[Way], ends: Tensor) -> Tensor:
+        """The ways (n,) that end in the answers in which the opposite ones end, too: out there the
+        control has no effect, and had none if it acted within limits."""
+        at = {way: i for i, way in enumerate(ways)}
+        opposite = torch.tensor([at.get((j, -side), i) for i, (j, side) in enumerate(ways)])
+        alone = opposite == torch.arange(len(ways))
+        return self._same(ends, ends[opposite]).all(-1) & ~alone
+
+    def _abrupt(self, ways: Sequence[Way], low: Tensor, high: Tensor, ends: Tensor) -> Tensor:
+        """Whether the control's full effect sets in right before its limit: as far before it and
+        twice as far, beside the effect further in (ways, states)."""
+        before = [self._answers(ways, high - k * _BEFORE) for k in (1, 2)]
+        once, twice = ((x - ends).abs().amax(-1) for x in before)
+        further = [self._answers(ways, low - 0.5 - k * _BEFORE) for k in (0, 1)]
+        full = (further[0] - further[1]).abs().amax(-1)
+        moves = ~self._same(before[0], ends)
+        return moves & (once > _FULL * full) & (twice > 2 * _FULL * full)
 
 
 def _control_limit(session: QuerySession, j: int, side: int, at: float) -> ControlLimit | None:

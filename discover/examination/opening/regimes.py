@@ -152,8 +152,9 @@ def regimes_of_law(session: QuerySession, law: Fit) -> tuple[Regime, ...]:
     Their thresholds are as sharp as the answers are dense: no residual of the law hides them.
     """
     bare = session.without(())
-    n = _STATES // 2
-    x = Answers.concat([bare.inside("regimes", n), bare.shell("q", 1.0, _AROUND, n)])
+    n = _STATES // 4
+    more = (bare.inside("regimes", n), bare.shell("q", 1.0, _AROUND, n))
+    x = Answers.concat([*session.answers.values(), *more])
     answered = torch.isfinite(x.a).all(-1)
     x = x[answered]
     rows = sizes(law, x) / (1.0 + (x.a / law.scale).square().mean(-1).sqrt())
