@@ -188,7 +188,8 @@ class _Outward:
         before_end = self._answers(ways, torch.full_like(low, _END * FARTHEST))
         still = self._same(before_end, ends)
         open_ = (still | ~told).all(-1) & (told.sum(-1) >= least) & ~self._silent(ways, ends)
-        for _ in range(math.ceil(math.log2(float((high - low).max()) / _PRECISION))):
+        precision = _ONE_VALUE / 4 if bool(near.isnan().any()) else _PRECISION
+        for _ in range(math.ceil(math.log2(float((high - low).max()) / precision))):
             # Where effects end at values far apart, as between the cells of a table, is no limit.
             nearest = high.masked_fill(~told, torch.inf).amin(-1)
             open_ &= low.masked_fill(~told, -torch.inf).amax(-1) - nearest <= _ONE_VALUE
@@ -239,7 +240,7 @@ class _Outward:
         once, twice = ((x - ends).abs().amax(-1) for x in before)
         further = [self._answers(ways, low - 0.5 - k * _BEFORE) for k in (0, 1)]
         full = (further[0] - further[1]).abs().amax(-1)
-        moves = ~self._same(before[0], ends)
+        moves = ~self._same(before[0], ends) & ~self._same(*further)
         return moves & (once > _FULL * full) & (twice > 2 * _FULL * full)
 
 
