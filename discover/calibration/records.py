@@ -132,16 +132,15 @@ def _departure(case: PlantedCase) -> float | None:
 
 
 def instrument() -> str:
-    """A hash of the code that measures evidence, and of the fixed numbers that it reads.
+    """A hash of the code that measures evidence, and of the sections of numbers that it reads.
 
     The bounds of the verdict are no part of it: they judge evidence and measure none.
     """
     root = Path(discover.__file__).parent
     paths = [p for room in _INSTRUMENT for p in sorted((root / room).rglob("*.py"))]
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    digest.update(json.dumps(stored()["numbers"], sort_keys=True).encode())
+    code = b"".join(p.read_bytes() for p in paths)
+    numbers = {k: v for k, v in stored()["numbers"].items() if f'"{k}.'.encode() in code}
+    digest = hashlib.sha256(code + json.dumps(numbers, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 
