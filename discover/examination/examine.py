@@ -28,6 +28,7 @@ from discover.examination.opening.regimes import (
     without_regimes,
 )
 from discover.examination.opening.screen import Screen, open_session, screening
+from discover.examination.opening.standstill import with_standstill
 from discover.examination.opening.stepping import check_step, with_step
 from discover.examination.outcome import Outcome
 from discover.examination.result import Examination, with_origin
@@ -215,7 +216,8 @@ def _exact(
     session: QuerySession, screen: Screen, integrator: str | None, substeps: int | None
 ) -> tuple[QuerySession, Screen, Outcome | None]:
     """The outcome for a model that is a law to rounding error, where answers or controls are not
-    clipped, and outside the regimes that such a law shows around the region; None without one."""
+    clipped, dry friction holds no joint, and outside the regimes that such a law shows around the
+    region; None without one."""
     outcome = exact_law(session, screen)
     for _ in range(_LOOKS):
         if outcome is not None and not outcome.edges:
@@ -224,6 +226,8 @@ def _exact(
         seen = with_limits(session, screen, integrator, substeps, lawful=lawful)
         if seen is None and outcome is not None and isinstance(outcome.law, Fit):
             seen = with_surrounding_regimes(session, screen, outcome.law, integrator, substeps)
+        if seen is None and outcome is None:
+            seen = with_standstill(session, screen, integrator, substeps)
         if seen is None:
             break
         session, screen = seen

@@ -21,16 +21,23 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.regimes import (
+    AnyRegime,
     Regime,
     SmoothPart,
     beyond,
     entered,
     jumps,
+    standstills,
 )
 from discover.blackbox.sampling import Batch
 from discover.blackbox.session import QuerySession
 from discover.examination.opening.screen import Screen, screening
 from discover.examination.opening.separation import parted
+from discover.examination.opening.standstill import (
+    held_joints,
+    widened,
+    with_jumping_friction,
+)
 from discover.examination.opening.stepping import with_step
 from discover.examination.opening.trimmed import (
     Trimmed,
@@ -126,9 +133,11 @@ def _many(session: QuerySession) -> Batch:
     return support.inside(_COUNTED, session.seed + 137)
 
 
-def _within(session: QuerySession, regimes: Sequence[Regime], states: Batch) -> Tensor:
+def _within(session: QuerySession, regimes: Sequence[AnyRegime], states: Batch) -> Tensor:
     """Which states (n,) lie in a regime, or get there within a step by their speed."""
+    slow = [x.slow(states.v) for x in standstills(regimes)]
     hit = beyond(regimes, states.q, guarded=False)
+    hit = torch.stack([hit, *slow]).any(0)
     if session.blackbox.outputs == "next_state" and session.blackbox.dt is not None:
         way = session.move(states.q, session.blackbox.dt * states.v)
         hit |= beyond(regimes, way, guarded=False)
@@ -143,15 +152,18 @@ def with_surrounding_regimes(
     regimes = regimes_of_law(session, law)
     if not regimes or _same(regimes, session.regimes):
         return None
+    if standstills(regimes):
+        session = with_jumping_friction(session)
     return with_step(*screening(session.without(regimes)), integrator, substeps)
 
 
-def regimes_of_law(session: QuerySession, law: Fit) -> tuple[Regime, ...]:
+def regimes_of_law(session: QuerySession, law: Fit) -> tuple[AnyRegime, ...]:
     """The regimes in the region and as far around it as laws are tested, that leave an exact law.
 
     Their thresholds are as sharp as the answers are dense: no residual of the law hides them.
     """
-    bare = session.without(())
+    known = tuple(standstills(session.regimes))
+    bare = session.without(known)
     n = _STATES // 2
     x = Answers.concat([bare.inside("regimes", n), bare.shell("q", 1.0, _AROUND, n)])
     answered = torch.isfinite(x.a).all(-1)
@@ -166,16 +178,15 @@ def regimes_of_law(session: QuerySession, law: Fit) -> tuple[Regime, ...]:
         level=_ROUNDING_OF_LAW,
         large=rows > _LARGE * _ROUNDING_OF_LAW,
     )
-    return _counted(session, _sharpened(bare, seen, parted(bare, seen)))
+    found = _counted(session, _sharpened(bare, seen, parted(bare, seen)))
+    return (*found, *known) if found else widened(known, held_joints(bare, seen))
 
 
-def _same(found: Sequence[Regime], known: Sequence[Regime]) -> bool:
+def _same(found: Sequence[AnyRegime], known: Sequence[AnyRegime]) -> bool:
     """Whether they are the same regimes, none of which sets in further in than was known."""
-    before = {(x.scalar.name, x.side): x for x in known}
+    before = {x.place: x for x in known}
     return len(found) == len(known) and all(
-        (old := before.get((x.scalar.name, x.side))) is not None
-        and x.side * (x.bound - old.bound) >= 0
-        for x in found
+        (old := before.get(x.place)) is not None and x.extent <= old.extent for x in found
     )
 
 

@@ -145,7 +145,7 @@ def _separated(
     while bool((large & left).any()):
         best: tuple[float, int, float] | None = None
         for i, (_, _, values) in enumerate(tried):
-            gain, at = _telling(values[left], large[left])
+            gain, at = telling(values[left], large[left])
             if best is None or gain > best[0]:
                 best = gain, i, at
         if best is None or best[0] <= 0:
@@ -194,7 +194,7 @@ def _at_described_limit(session: QuerySession, split: _Split) -> bool:
     return abs(split.threshold - limit) <= _STRETCH * span
 
 
-def _telling(values: Tensor, large: Tensor) -> tuple[float, float]:
+def telling(values: Tensor, large: Tensor) -> tuple[float, float]:
     """(gain in log-likelihood over one rate for all, threshold) of the best split that leaves
     mostly large residuals above; gain 0 where there is none."""
     order = values.argsort(descending=True)
