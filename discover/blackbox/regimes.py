@@ -224,9 +224,9 @@ class RegimeSummary(Stored):
             )
         if self.kind == "dry friction":
             return (
-                f"Dry friction may hold a joint where {where}, in {self.share:.1%} of the states of "
-                "the region. The law, in which it has its full size at any speed, and all numbers "
-                "are of the other states."
+                f"Dry friction may hold a joint where {where}, in {self.share:.1%} of the states "
+                "of the region. The law, in which it has its full size at any speed, and all "
+                "numbers are of the other states."
             )
         what = (
             "states are followed by unrelated ones (a reset)"
@@ -286,6 +286,34 @@ def jumps(robot: Robot, x: Answers, dt: float) -> Tensor:
     return (way > _FURTHER * dt * torch.maximum(speed, typical)).any(-1)
 
 
+def unrelated(robot: Robot, x: Answers, dt: float, rows: Tensor) -> Tensor:
+    """Which of the steps `rows` (n,) are resets: they end where a start is drawn, whatever was
+    before.
+
+    Where its speed leads to, such a step is no nearer than many others that have nothing to do with
+    it; a body that a stop or the ground has thrown back is. Among steps that go further than any
+    speed could carry them, most of which are resets, a reset that ends nearby is one as well.
+    """
+    assert x.q_next is not None
+    at = rows.nonzero().flatten()
+    if not len(at):
+        return rows
+    chart = robot.neutral().to(x.q_next).expand(len(x), -1)
+    ends = difference(robot, chart, x.q_next)
+    size = ends.std(0).clamp_min(1e-300)
+    there = integrate(robot, x.q[at], x.v[at], dt)
+    own = (difference(robot, there, x.q_next[at]) / size).square().sum(-1).sqrt()
+    others = (ends / size)[:: max(1, len(ends) // _OTHERS)]
+    apart = torch.cdist(difference(robot, chart[at], there) / size, others)
+    alone = (apart < own[:, None]).double().mean(-1) > _UNRELATED
+    far = jumps(robot, x, dt)[at]
+    if float(alone[far].double().sum()) > 0.5 * float(far.sum()):
+        alone |= far
+    found = torch.zeros_like(rows)
+    found[at[alone]] = True
+    return found
+
+
 def _within(
     x: Tensor, way: Tensor, low: float | None, high: float | None, generator: torch.Generator
 ) -> Tensor:
@@ -308,6 +336,8 @@ def _within(
 
 
 _FURTHER = threshold("regimes.jump")
+_UNRELATED = threshold("regimes.unrelated")
+_OTHERS = 2000  # recorded ends that those of candidates are compared with
 _ROUNDS = 24  # in which states are drawn again where they lie in a regime
 _SHORTER = 0.8  # of the free interval: the longest way of a step
 

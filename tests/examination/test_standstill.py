@@ -10,11 +10,13 @@ import torch
 import discover
 import kinematics
 
-ARM = """<mujoco><option timestep="0.005" integrator="{integrator}"><flag contact="disable"/></option>
+ARM = """<mujoco><option timestep="0.005" integrator="{integrator}">
+<flag contact="disable"/></option>
 <worldbody><body pos="0 0 1"><joint name="a" axis="0 1 0" damping=".05" {first}/>
 <geom type="capsule" fromto="0 0 0 0 0 -.5" size=".04"/><body pos="0 0 -.5">
 <joint name="b" axis="0 1 0" damping=".1" frictionloss="{second}"/>
-<geom type="capsule" fromto="0 0 0 0 0 -.4" size=".03" density="{density}"/></body></body></worldbody>
+<geom type="capsule" fromto="0 0 0 0 0 -.4" size=".03" density="{density}"/></body></body>
+</worldbody>
 <actuator>{motors}</actuator></mujoco>"""
 MOTORS = '<motor joint="a" gear="20"/><motor joint="b" gear="4"/>'
 

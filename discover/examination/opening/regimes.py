@@ -60,6 +60,7 @@ _LARGE = threshold("regimes.large")
 _DESCRIBED = threshold("regimes.rest_described")
 _MOST = threshold("regimes.most")
 _STRAY = threshold("regimes.stray")
+_STRETCH = threshold("regimes.stretch")
 _FLOOR = 1e-9  # standardised: residuals below it are rounding
 _REFINED = 64  # answers about a threshold
 _ABOVE_REST = 2.0  # the largest residual outside all regimes
@@ -89,27 +90,36 @@ def without_regimes(
 
 def regimes_of_transitions(
     session: QuerySession, data: Answers
-) -> tuple[tuple[Regime, ...], Tensor]:
-    """(the regimes that recorded transitions show by themselves, which of them (n,) are followed by
-    unrelated states: few, and far from the law of all others, wherever they lie).
+) -> tuple[tuple[Regime, ...], Tensor, Tensor]:
+    """(the regimes that recorded transitions show by themselves; which of them (n,) are few and far
+    from the law of all others, wherever they lie; which (n,) of the regimes begin, a little before
+    their thresholds).
 
     Nothing is asked. Thresholds are as close as the transitions are dense.
     """
     law = trimmed(session, data.evenly(_RECORDED), _FLOOR)
     none = torch.zeros(len(data), dtype=torch.bool)
     if law.whole <= 10 * _FLOOR or law.level > _CONCENTRATED * law.whole:
-        return (), none
+        return (), none, none
     states = Batch(data.q, data.v, data.commands)
     found = tuple(
         replace(x, share=float(_within(session, (x,), states).double().mean()))
         for x in parted(session, law, stray=_STRAY)
     )
     if law.level > _DESCRIBED:
-        return found, none
+        return found, none, none
     rows = sizes(law.law, seen_as(session, law, data))
     stray = rows > large_from(law.rows, law.level)
     stray &= ~entered(found, session.robot, data, session.blackbox.dt)
-    return found, stray if int(stray.sum()) <= _STRAY * len(data) else none
+    if int(stray.sum()) > _STRAY * len(data):
+        return found, none, none
+    ways = ahead_of(session, law, data)
+    begun = none.clone()
+    for x in found:
+        values = reached(x.scalar, x.side, data.q, ways)
+        margin = _STRETCH * float(values.max() - values.min())
+        begun |= stray & (values >= x.side * x.threshold - margin)
+    return found, stray, begun
 
 
 def evidence_of_regimes(session: QuerySession) -> list[Evidence]:

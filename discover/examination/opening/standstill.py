@@ -1,9 +1,9 @@
-"""Dry friction that holds a joint: where it does, answers are no function of force and speed alone.
+"""Dry friction that holds a joint: where it does, its force is what the others ask of it.
 
-Sliding, dry friction has its full size against the motion, and a law with sign(v) is exact. Held, it
-is what keeps the joint still, and simulators differ in how: MuJoCo's `frictionloss` is a soft
-constraint (its documentation, "Computation: constraint model"), which asks for v + T a = 0 with as
-much force as it has. So joints that are slow, or would be before a time T, are set apart, if all of
+Sliding, it has its full size against the motion, and a law with sign(v) is exact. Holding, it keeps
+the joint still, and simulators differ in how: MuJoCo's `frictionloss` is a soft constraint (its
+documentation, "Computation: constraint model"), which asks for v + T a = 0 with as much force as it
+has. So joints that are slow, or would be before a time T, are set apart, if all of
 this holds of what the law of sliding leaves:
 
 - it is confined to answers in which some joint's v + t a is small or changes its sign before T;
