@@ -25,6 +25,7 @@ from discover.examination.opening.limits import with_limits
 from discover.examination.opening.regimes import (
     evidence_of_regimes,
     with_surrounding_regimes,
+    without_recorded_regimes,
     without_regimes,
 )
 from discover.examination.opening.screen import Screen, open_session, screening
@@ -146,6 +147,9 @@ def examine(
         session, screen = with_step(session, screen, integrator, substeps)
         # Joint limits, contacts, resets: where another force acts, nothing more is asked.
         session, screen = without_regimes(session, screen, integrator, substeps)
+        session, screen = without_recorded_regimes(
+            session, screen, transitions, integrator, substeps
+        )
         session, screen = with_friction_as_answered(session, screen)
         session, screen, outcome = _exact(session, screen, integrator, substeps)
         outcome = outcome or _compete(session, screen)

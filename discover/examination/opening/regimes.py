@@ -65,6 +65,9 @@ _FLOOR = 1e-9  # standardised: residuals below it are rounding
 _REFINED = 64  # answers about a threshold
 _ABOVE_REST = 2.0  # the largest residual outside all regimes
 _ZOOMS = 2  # looks at it, each closer than the one before
+_ENOUGH = 50  # transitions in which regimes can be told
+_ASKED = 1500  # of them, at which the model is asked
+_SHOWN = threshold("regimes.model_shows")
 _RECORDED = 1500  # transitions in which regimes are looked for
 _COUNTED = 4000  # states of which the share of a regime is counted
 _ZOOM = 4.0  # gaps between neighbouring states, in which a threshold is looked for once more
@@ -120,6 +123,40 @@ def regimes_of_transitions(
         margin = _STRETCH * float(values.max() - values.min())
         begun |= stray & (values >= x.side * x.threshold - margin)
     return found, stray, begun
+
+
+def without_recorded_regimes(
+    session: QuerySession,
+    screen: Screen,
+    data: Answers | None,
+    integrator: str | None,
+    substeps: int | None,
+) -> tuple[QuerySession, Screen]:
+    """The session and first answers outside the regimes that held-out transitions show, where the
+    model has learned them too; unchanged where they show none, or the model is no noisy one.
+
+    What a network leaves of every law hides limits and contacts in its answers. The recordings
+    that it was trained on are those of a machine or simulator, and show them sharply.
+    """
+    dt = session.blackbox.dt
+    if data is None or len(data) < _ENOUGH or session.regimes or screen.history.kind is not None:
+        return session, screen
+    if screen.step is not None and screen.step.error <= max(_FLOOR, 2 * screen.level):
+        return session, screen
+    found = regimes_of_transitions(session, data)[0]
+    if not found or any(x.jumps for x in found):
+        return session, screen
+    x = data.evenly(_ASKED)
+    law = trimmed(session, x, _FLOOR)
+    inside = entered(found, session.robot, x, dt if x.q_next is not None else None) & law.large
+    rest = ~inside & ~law.large
+    if not bool(inside.any()) or not bool(rest.any()):
+        return session, screen
+    left = sizes(law.law, seen_as(session, law, session.ask(x.q, x.v, x.commands)))
+    if float(left[inside].median()) < _SHOWN * float(left[rest].median()):
+        return session, screen
+    regimes = tuple(replace(r, described=_described(session, r)) for r in found)
+    return with_step(*screening(session.without(regimes)), integrator, substeps)
 
 
 def evidence_of_regimes(session: QuerySession) -> list[Evidence]:
