@@ -224,7 +224,9 @@ def _exact(
     region; None without one."""
     outcome = exact_law(session, screen)
     for _ in range(_LOOKS):
-        if outcome is not None and not outcome.edges:
+        # Configurations that are clipped alone leave a law of velocities exact.
+        followed = screen.step is None or screen.step.followed
+        if outcome is not None and not outcome.edges and followed:
             break
         lawful = outcome is not None
         seen = with_limits(session, screen, integrator, substeps, lawful=lawful)
