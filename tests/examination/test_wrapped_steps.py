@@ -90,7 +90,8 @@ def test_lengths_and_angles_that_stay_are_not_turned():
     cart = kinematics.load(
         """<mujoco><worldbody><body><joint name="x" type="slide" axis="1 0 0"/>
         <geom size=".1"/><body><joint name="pole" axis="0 1 0"/>
-        <geom type="capsule" fromto="0 0 0 0 0 .5" size=".05"/></body></body></worldbody></mujoco>"""
+        <geom type="capsule" fromto="0 0 0 0 0 .5" size=".05"/></body></body></worldbody>
+        </mujoco>"""
     )
     q = torch.tensor([[0.0, 3.0], [0.0, 0.0]], dtype=torch.float64)
     q_next = torch.tensor([[7.0, -3.2], [-9.0, 3.1]], dtype=torch.float64)
