@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from discover.errors import ModelError
-from kinematics import Actuation
+from kinematics import Actuation, Robot
+from kinematics.robot.joints import TURNING
 
 OUTPUTS = ("acceleration", "next_state")
 _CHUNK = 16384
@@ -156,7 +157,8 @@ class BlackBox:
     Inputs are handed over as copies in the model's own dtype and on its own device; answers come
     back as float64 on the CPU. `queries` counts the rows asked, `seconds` the time they took.
     With an `actuation`, tau (n, nu) of a query are controls: the model is asked with them, and
-    the answers say which joint forces they make.
+    the answers say which joint forces they make. Of a `robot`, angles that follow are read as the
+    turn that a step leads to, where the model tells them within one turn (`unwrapped`).
 
     history   "row" or "call" where an answer depends on the query before it (in the batch, or in
               the same row of the call before); `ask` then puts every query `settling` times in a
@@ -175,6 +177,7 @@ class BlackBox:
         outputs: str = "acceleration",
         dt: float | None = None,
         actuation: Actuation | None = None,
+        robot: Robot | None = None,
     ):
         if not callable(model):
             raise ModelError(
@@ -189,7 +192,7 @@ class BlackBox:
                 f"found {dt!r}"
             )
         self.model, self.nq, self.nv, self.outputs, self.dt = model, nq, nv, outputs, dt
-        self.actuation = actuation
+        self.actuation, self.robot = actuation, robot
         self._call = WithoutGradients(model)
         self._tally = _Tally()
         self._dtype, self._device = torch.float64, torch.device("cpu")
@@ -332,6 +335,8 @@ class BlackBox:
         v_next = self._tensor(out[1], (len(q), self.nv), "v_next")
         assert self.dt is not None
         a = (v_next - v) / self.dt
+        if self.robot is not None:
+            q_next = unwrapped(self.robot, q, q_next, 0.5 * self.dt * (v + v_next))
         return Answers(q=q, v=v, a=a, q_next=q_next, v_next=v_next, **self._commanded(tau))
 
     def _tensor(self, out, shape: tuple[int, int], name: str) -> Tensor:
@@ -348,6 +353,23 @@ class BlackBox:
         if not out.is_floating_point():
             raise ModelError(f"expected {name} in floating point, found {out.dtype}")
         return out.detach().to(device="cpu", dtype=torch.float64)
+
+
+def unwrapped(robot: Robot, q: Tensor, q_next: Tensor, way: Tensor | None = None) -> Tensor:
+    """q_next (n, nq) with hinge angles moved by whole turns to within half a turn of q (n, nq), or
+    of q moved by `way` (n, nv): simulators and sensors may tell angles within (-π, π]."""
+    out = q_next
+    for name, kind in zip(robot.independent_names, robot.independent_kinds, strict=True):
+        if kind not in TURNING:
+            continue
+        i, j = robot.q_slice(name).start, robot.v_slice(name).start
+        expected = q[:, i] if way is None else q[:, i] + torch.nan_to_num(way[:, j])
+        turns = ((expected - q_next[:, i]) / (2 * math.pi)).round()
+        turned = torch.isfinite(turns) & (turns != 0)
+        if bool(turned.any()):
+            out = out.clone() if out is q_next else out
+            out[turned, i] += 2 * math.pi * turns[turned]
+    return out
 
 
 def _is_step(dt: Any) -> bool:

@@ -1,8 +1,8 @@
 """Regimes: parts of the state space, beyond a threshold of one scalar, where another force acts.
 
-A joint beyond its limit, a body below the floor. A smooth law holds on the other side of all
-thresholds; `SmoothPart` draws its questions there, and answers whose step enters a regime are
-dropped.
+A joint beyond its limit, a body below the floor; a joint so slow that dry friction may hold it. A
+smooth law holds on the other side of all thresholds; `SmoothPart` draws its questions there, and
+answers whose step enters a regime are dropped.
 """
 
 from __future__ import annotations
@@ -98,6 +98,16 @@ class Regime:
         return self.threshold - self.side * self.guard
 
     @property
+    def place(self) -> tuple[str, int]:
+        """What tells it from other regimes."""
+        return self.scalar.name, self.side
+
+    @property
+    def extent(self) -> float:
+        """The larger, the less is left of the support."""
+        return -self.side * self.bound
+
+    @property
     def summary(self) -> RegimeSummary:
         """What is stored and told of it."""
         return RegimeSummary(
@@ -112,14 +122,79 @@ class Regime:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standstill:
+    """Speeds of a joint below which dry friction may hold it: its force is then no function of the
+    state, but what keeps the joint still, as far as its size goes.
+
+    A soft constraint (MuJoCo's `frictionloss`) wants a joint at rest within some time T, and pulls
+    against v + T a: it may hold a joint that would be slow before T is over, or turn round.
+
+    entry, name  the entry of v, and in words, as "v[2] (hinge)"
+    speed        [rad/s | m/s] below which no question is put, and no answer is the smooth law's
+    ahead        T [s], from the start of a step
+    share        of the answers in the support that dry friction may have held
+    """
+
+    entry: int
+    name: str
+    speed: float
+    ahead: float = 0.0
+    share: float = 0.0
+
+    def slow(self, v: Tensor) -> Tensor:
+        """Which states (n,) are too slow for a question, whatever their forces."""
+        return v[..., self.entry].abs() <= self.speed
+
+    def held(self, x: Answers) -> Tensor:
+        """Which answers (n,) dry friction may have held."""
+        return slowest_speed(x, self.entry, self.ahead) <= self.speed
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What tells it from other regimes."""
+        return self.name, 0
+
+    @property
+    def extent(self) -> float:
+        """The larger, the less is left of the support."""
+        return self.speed
+
+    @property
+    def summary(self) -> RegimeSummary:
+        """What is stored and told of it."""
+        speed = f"|{self.name}|"
+        least = f"least {speed} within {1e3 * self.ahead:.3g} ms" if self.ahead else speed
+        return RegimeSummary(
+            scalar=least,
+            side="below",
+            threshold=self.speed,
+            share=self.share,
+            kind="dry friction",
+            force="none",
+        )
+
+
+def slowest_speed(x: Answers, entry: int, ahead: float) -> Tensor:
+    """The lowest |v + t a| (n,) of a velocity, t from 0 to `ahead` [s]: 0 where it changes sign."""
+    first = x.v[:, entry]
+    last = first + ahead * x.a[:, entry]
+    speed = torch.minimum(first.abs(), last.abs())
+    return torch.where(first * last <= 0, torch.zeros_like(speed), speed)
+
+
+AnyRegime = Regime | Standstill
+
+
+@dataclass(frozen=True, kw_only=True)
 class RegimeSummary(Stored):
     """A regime in words and numbers.
 
     scalar     what its threshold is set on, as "q[1] (elbow)"
     side       "above" or "below" the threshold [rad | m]
     share      of the states of the region that lie in it
-    kind       "limit or contact"; "reset": followed by unrelated states; "limit of the answers", or
-               "of the controls": values beyond it are not given, or have no effect
+    kind       "limit or contact"; "reset": followed by unrelated states; "dry friction": it may
+               hold the joint; "limit of the answers", or "of the controls": values beyond it are
+               not given, or have no effect
     force      the sign of the force along the scalar: "positive", "negative" or "none"
     described  the joint limit that the robot's description has there, if any
     """
@@ -147,6 +222,12 @@ class RegimeSummary(Stored):
                 f"Clipped controls: {where} has no further effect, in {self.share:.1%} of the "
                 "states of the region. The law takes it as its limit."
             )
+        if self.kind == "dry friction":
+            return (
+                f"Dry friction may hold a joint where {where}, in {self.share:.1%} of the states "
+                "of the region. The law, in which it has its full size at any speed, and all "
+                "numbers are of the other states."
+            )
         what = (
             "states are followed by unrelated ones (a reset)"
             if self.kind == "reset"
@@ -164,17 +245,29 @@ class RegimeSummary(Stored):
         return f" (the joint limit of the description, {self.described:.4g})"
 
 
-def beyond(regimes: Sequence[Regime], q: Tensor, guarded: bool = True) -> Tensor:
+def placed(regimes: Sequence[AnyRegime]) -> list[Regime]:
+    """Those of them that configurations lie in."""
+    return [x for x in regimes if isinstance(x, Regime)]
+
+
+def standstills(regimes: Sequence[AnyRegime]) -> list[Standstill]:
+    """Those of them that velocities lie in."""
+    return [x for x in regimes if isinstance(x, Standstill)]
+
+
+def beyond(regimes: Sequence[AnyRegime], q: Tensor, guarded: bool = True) -> Tensor:
     """Which configurations lie in a regime (n,), or closer to it than its guard."""
     hit = torch.zeros(len(q), dtype=torch.bool)
-    for regime in regimes:
+    for regime in placed(regimes):
         hit |= regime.excess(q) > (-regime.guard if guarded else 0.0)
     return hit
 
 
-def entered(regimes: Sequence[Regime], robot: Robot, x: Answers, dt: float | None) -> Tensor:
+def entered(regimes: Sequence[AnyRegime], robot: Robot, x: Answers, dt: float | None) -> Tensor:
     """Which answers (n,) start in a regime or enter it within their step."""
     hit = beyond(regimes, x.q)
+    for still in standstills(regimes):
+        hit |= still.slow(x.v) | still.held(x)
     if dt is not None and x.q_next is not None:
         hit |= beyond(regimes, integrate(robot, x.q, x.v, dt))
         finite = torch.isfinite(x.q_next).all(-1)
@@ -191,6 +284,34 @@ def jumps(robot: Robot, x: Answers, dt: float) -> Tensor:
     speed = torch.maximum(x.v.abs(), x.v_next.abs())
     typical = speed.median(0).values
     return (way > _FURTHER * dt * torch.maximum(speed, typical)).any(-1)
+
+
+def unrelated(robot: Robot, x: Answers, dt: float, rows: Tensor) -> Tensor:
+    """Which of the steps `rows` (n,) are resets: they end where a start is drawn, whatever was
+    before.
+
+    Where its speed leads to, such a step is no nearer than many others that have nothing to do with
+    it; a body that a stop or the ground has thrown back is. Among steps that go further than any
+    speed could carry them, most of which are resets, a reset that ends nearby is one as well.
+    """
+    assert x.q_next is not None
+    at = rows.nonzero().flatten()
+    if not len(at):
+        return rows
+    chart = robot.neutral().to(x.q_next).expand(len(x), -1)
+    ends = difference(robot, chart, x.q_next)
+    size = ends.std(0).clamp_min(1e-300)
+    there = integrate(robot, x.q[at], x.v[at], dt)
+    own = (difference(robot, there, x.q_next[at]) / size).square().sum(-1).sqrt()
+    others = (ends / size)[:: max(1, len(ends) // _OTHERS)]
+    apart = torch.cdist(difference(robot, chart[at], there) / size, others)
+    alone = (apart < own[:, None]).double().mean(-1) > _UNRELATED
+    far = jumps(robot, x, dt)[at]
+    if float(alone[far].double().sum()) > 0.5 * float(far.sum()):
+        alone |= far
+    found = torch.zeros_like(rows)
+    found[at[alone]] = True
+    return found
 
 
 def _within(
@@ -215,6 +336,8 @@ def _within(
 
 
 _FURTHER = threshold("regimes.jump")
+_UNRELATED = threshold("regimes.unrelated")
+_OTHERS = 2000  # recorded ends that those of candidates are compared with
 _ROUNDS = 24  # in which states are drawn again where they lie in a regime
 _SHORTER = 0.8  # of the free interval: the longest way of a step
 
@@ -223,14 +346,15 @@ _SHORTER = 0.8  # of the free interval: the longest way of a step
 class SmoothPart:
     """A support without its regimes.
 
-    A coordinate that lies beyond its limit is mirrored at it, or, between two limits, drawn anew
+    A speed at which dry friction may hold a joint is mirrored at its end. A coordinate that lies
+    beyond its limit is mirrored at it, or, between two limits, drawn anew
     between them: along it there is no further out. So is a speed beyond the limit of the speeds
     that follow. Other states that lie in a regime are drawn again.
     """
 
     robot: Robot
     inner: Any  # the support
-    regimes: tuple[Regime, ...]
+    regimes: tuple[AnyRegime, ...]
     bounds: tuple[tuple[str, int, int, float], ...] = ()  # of answers: output, entry, side, value
     dt: float | None = None
 
@@ -282,7 +406,11 @@ class SmoothPart:
         q, v = batch.q.clone(), batch.v.clone()
         limits: dict[int, list[float | None]] = {}
         speeds: dict[int, list[float | None]] = {}
-        for regime in self.regimes:
+        for still in standstills(self.regimes):
+            x = v[:, still.entry]
+            faster = torch.where(x < 0, -1.0, 1.0) * (2 * still.speed - x.abs())
+            v[:, still.entry] = torch.where(still.slow(v), faster, x)
+        for regime in placed(self.regimes):
             if regime.scalar.entry is not None:
                 ends = limits.setdefault(regime.scalar.entry, [None, None])
                 ends[regime.side > 0] = regime.bound
@@ -290,8 +418,8 @@ class SmoothPart:
             held = limits if output == "q_next" else speeds
             held.setdefault(entry, [None, None])[side > 0] = value
         for entry, (low, high) in speeds.items():
-            still = torch.zeros(len(v), dtype=v.dtype)
-            v[:, entry] = _within(v[:, entry], still, low, high, generator)
+            no_way = torch.zeros(len(v), dtype=v.dtype)
+            v[:, entry] = _within(v[:, entry], no_way, low, high, generator)
         for entry, (low, high) in limits.items():
             at = self._speed_of(entry)
             way = torch.zeros(len(q), dtype=q.dtype)

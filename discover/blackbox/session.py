@@ -17,7 +17,7 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import Answers, BlackBox, Dynamics
 from discover.blackbox.limits import Limit, at_limits, limits_of
-from discover.blackbox.regimes import Regime, SmoothPart, entered
+from discover.blackbox.regimes import AnyRegime, SmoothPart, entered
 from discover.blackbox.sampling import AXES, Batch
 from discover.blackbox.support import Box, Support, in_joint_forces
 from kinematics import Robot
@@ -86,7 +86,7 @@ class QuerySession:
     label_noise: Tensor | None = None
     training: Answers | None = None
     step: Any = None
-    regimes: tuple[Regime, ...] = ()
+    regimes: tuple[AnyRegime, ...] = ()
     limits: tuple[Limit, ...] = ()
     geometry_known: bool = True
 
@@ -100,7 +100,7 @@ class QuerySession:
         return replace(self, blackbox=self.blackbox.with_history(kind, settling), answers={})
 
     def without(
-        self, regimes: tuple[Regime, ...], limits: tuple[Limit, ...] | None = None
+        self, regimes: tuple[AnyRegime, ...], limits: tuple[Limit, ...] | None = None
     ) -> QuerySession:
         """The session outside all regimes and limits of its support (limits: by default those it
         has); answers so far are dropped."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from discover.blackbox.contract import Answers
+from discover.blackbox.contract import Answers, unwrapped
 from discover.errors import DatasetError
 from kinematics import Actuation, Robot
 
@@ -228,6 +228,8 @@ def _checked(named: Mapping[str, Any], controls: bool, robot: Robot) -> Transiti
                 f"data: expected finite numbers, found {int(bad.sum())} of {n} rows of {name} with "
                 "NaN or infinity: leave them out"
             )
+    if "q_next" in x:
+        x["q_next"] = unwrapped(robot, x["q"], x["q_next"])
     return Transitions(commands=commands, controls=controls, **x)
 
 

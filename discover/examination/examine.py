@@ -25,9 +25,11 @@ from discover.examination.opening.limits import with_limits
 from discover.examination.opening.regimes import (
     evidence_of_regimes,
     with_surrounding_regimes,
+    without_recorded_regimes,
     without_regimes,
 )
 from discover.examination.opening.screen import Screen, open_session, screening
+from discover.examination.opening.standstill import with_standstill
 from discover.examination.opening.stepping import check_step, with_step
 from discover.examination.outcome import Outcome
 from discover.examination.result import Examination, with_origin
@@ -145,6 +147,9 @@ def examine(
         session, screen = with_step(session, screen, integrator, substeps)
         # Joint limits, contacts, resets: where another force acts, nothing more is asked.
         session, screen = without_regimes(session, screen, integrator, substeps)
+        session, screen = without_recorded_regimes(
+            session, screen, transitions, integrator, substeps
+        )
         session, screen = with_friction_as_answered(session, screen)
         session, screen, outcome = _exact(session, screen, integrator, substeps)
         outcome = outcome or _compete(session, screen)
@@ -215,15 +220,20 @@ def _exact(
     session: QuerySession, screen: Screen, integrator: str | None, substeps: int | None
 ) -> tuple[QuerySession, Screen, Outcome | None]:
     """The outcome for a model that is a law to rounding error, where answers or controls are not
-    clipped, and outside the regimes that such a law shows around the region; None without one."""
+    clipped, dry friction holds no joint, and outside the regimes that such a law shows around the
+    region; None without one."""
     outcome = exact_law(session, screen)
     for _ in range(_LOOKS):
-        if outcome is not None and not outcome.edges:
+        # Configurations that are clipped alone leave a law of velocities exact.
+        followed = screen.step is None or screen.step.followed
+        if outcome is not None and not outcome.edges and followed:
             break
         lawful = outcome is not None
         seen = with_limits(session, screen, integrator, substeps, lawful=lawful)
         if seen is None and outcome is not None and isinstance(outcome.law, Fit):
             seen = with_surrounding_regimes(session, screen, outcome.law, integrator, substeps)
+        if seen is None and outcome is None:
+            seen = with_standstill(session, screen, integrator, substeps)
         if seen is None:
             break
         session, screen = seen

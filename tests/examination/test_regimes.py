@@ -240,3 +240,32 @@ def test_no_question_is_put_in_a_regime():
     ):
         assert bool(((batch.q[:, 1] < 0.7) & (batch.q[:, 1] > -0.8)).all())
     assert float(smooth.support.shell("q", 2.0, 3.0, 200, 2).q[:, 0].abs().max()) > 2.0
+
+
+def rippled(q, v, tau):
+    """`stopped` with what a trained network leaves: a few per cent, of no law."""
+    a = stopped(q, v, tau)
+    return a + 0.4 * torch.sin(23 * q + 11 * v.flip(-1) + 1.7 * tau)
+
+
+def ignorant(q, v, tau):
+    """The same of a network that knows of no stops."""
+    return kinematics.aba(ROBOT, q, v, tau) + 0.4 * torch.sin(23 * q + 11 * v.flip(-1) + 1.7 * tau)
+
+
+@pytest.mark.parametrize(("model", "learned"), [(rippled, True), (ignorant, False)])
+def test_limits_of_recordings_are_set_apart_where_a_noisy_model_has_learned_them(model, learned):
+    q, v, tau = sample(REGION.resolve(2), ROBOT, 600, 3)
+    data = {"q": q, "v": v, "tau": tau, "a": stopped(q, v, tau)}
+    exam = discover.examine(model, ROBOT, REGION, data=data, budget="quick", mechanism=False)
+    assert len(exam.held_out.regimes) == 2
+    assert [r.side for r in sorted(exam.regimes, key=lambda r: r.threshold)] == (
+        ["below", "above"] if learned else []
+    )
+    if learned:
+        states = sample(REGION.resolve(2), ROBOT, 200, 5)
+        free = (states.q[:, 1] < 0.7) & (states.q[:, 1] > -0.8)
+        states = tuple(x[free] for x in states)
+        truth = kinematics.aba(ROBOT, *states)
+        error, own = ((y(*states) - truth).square().mean().sqrt() for y in (exam.law, model))
+        assert error < 0.3 * own

@@ -11,6 +11,7 @@ import torch
 import discover
 import kinematics
 from discover.blackbox.contract import Answers
+from discover.blackbox.regimes import unrelated
 from discover.data.transitions import read_transitions
 from discover.errors import DatasetError, ModelError
 from discover.examination.transitions.held_out import share_filled
@@ -201,3 +202,46 @@ def test_labels_without_noise_keep_none():
         budget="quick",
     )
     assert {e.name: e.value for e in exam.evidence}["kept label noise"] == 0.0
+
+
+def steps_of(robot, n, dt, bounce):
+    """Steps of a robot from random states; `bounce` (q, v, q_next, v_next) -> (q_next, v_next)."""
+    q, v, tau = states(n)
+    v_next = v + dt * kinematics.aba(robot, q, v, tau)
+    q_next, v_next = bounce(q, v, q + dt * v_next, v_next)
+    return Answers(q=q, v=v, tau=tau, a=(v_next - v) / dt, q_next=q_next, v_next=v_next)
+
+
+def resets_of(x: Answers, dt: float) -> torch.Tensor:
+    everything = torch.ones(len(x), dtype=torch.bool)
+    return unrelated(ROBOT, x, dt, everything)
+
+
+def test_a_joint_that_a_stop_throws_back_is_no_reset():
+    """Its end is far from where its speed led, but nearer than ends that have nothing to do."""
+
+    def bounce(q, v, q_next, v_next):
+        over = q_next > 0.7
+        return torch.where(over, 1.4 - q_next, q_next), torch.where(over, -0.9 * v, v_next)
+
+    x = steps_of(ROBOT, 1500, 0.03, bounce)
+    x = x[(x.q < 0.7).all(-1)]
+    assert int((x.v * x.v_next < -0.5).any(-1).sum()) > 10
+    assert int(resets_of(x, 0.03).sum()) == 0
+
+
+@pytest.mark.parametrize("width", [1.0, 0.05])
+def test_states_that_are_drawn_anew_are_resets(width):
+    """To anywhere, or all to one place that other states come by as well."""
+    drawn = torch.rand(1000, generator=torch.Generator().manual_seed(4)) < 0.1
+
+    def restart(q, v, q_next, v_next):
+        start, speed, _ = states(1000)
+        return torch.where(drawn[:, None], width * start, q_next), torch.where(
+            drawn[:, None], 0.1 * speed, v_next
+        )
+
+    x = steps_of(ROBOT, 1000, 0.01, restart)
+    found = resets_of(x, 0.01)
+    assert float(found[drawn].double().mean()) > 0.9
+    assert not bool(found[~drawn].any())

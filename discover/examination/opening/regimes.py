@@ -21,16 +21,23 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.blackbox.regimes import (
+    AnyRegime,
     Regime,
     SmoothPart,
     beyond,
     entered,
     jumps,
+    standstills,
 )
 from discover.blackbox.sampling import Batch
 from discover.blackbox.session import QuerySession
 from discover.examination.opening.screen import Screen, screening
 from discover.examination.opening.separation import parted
+from discover.examination.opening.standstill import (
+    held_joints,
+    widened,
+    with_jumping_friction,
+)
 from discover.examination.opening.stepping import with_step
 from discover.examination.opening.trimmed import (
     Trimmed,
@@ -53,10 +60,14 @@ _LARGE = threshold("regimes.large")
 _DESCRIBED = threshold("regimes.rest_described")
 _MOST = threshold("regimes.most")
 _STRAY = threshold("regimes.stray")
+_STRETCH = threshold("regimes.stretch")
 _FLOOR = 1e-9  # standardised: residuals below it are rounding
 _REFINED = 64  # answers about a threshold
 _ABOVE_REST = 2.0  # the largest residual outside all regimes
 _ZOOMS = 2  # looks at it, each closer than the one before
+_ENOUGH = 50  # transitions in which regimes can be told
+_ASKED = 1500  # of them, at which the model is asked
+_SHOWN = threshold("regimes.model_shows")
 _RECORDED = 1500  # transitions in which regimes are looked for
 _COUNTED = 4000  # states of which the share of a regime is counted
 _ZOOM = 4.0  # gaps between neighbouring states, in which a threshold is looked for once more
@@ -82,27 +93,70 @@ def without_regimes(
 
 def regimes_of_transitions(
     session: QuerySession, data: Answers
-) -> tuple[tuple[Regime, ...], Tensor]:
-    """(the regimes that recorded transitions show by themselves, which of them (n,) are followed by
-    unrelated states: few, and far from the law of all others, wherever they lie).
+) -> tuple[tuple[Regime, ...], Tensor, Tensor]:
+    """(the regimes that recorded transitions show by themselves; which of them (n,) are few and far
+    from the law of all others, wherever they lie; which (n,) of the regimes begin, a little before
+    their thresholds).
 
     Nothing is asked. Thresholds are as close as the transitions are dense.
     """
     law = trimmed(session, data.evenly(_RECORDED), _FLOOR)
     none = torch.zeros(len(data), dtype=torch.bool)
     if law.whole <= 10 * _FLOOR or law.level > _CONCENTRATED * law.whole:
-        return (), none
+        return (), none, none
     states = Batch(data.q, data.v, data.commands)
     found = tuple(
         replace(x, share=float(_within(session, (x,), states).double().mean()))
         for x in parted(session, law, stray=_STRAY)
     )
     if law.level > _DESCRIBED:
-        return found, none
+        return found, none, none
     rows = sizes(law.law, seen_as(session, law, data))
     stray = rows > large_from(law.rows, law.level)
     stray &= ~entered(found, session.robot, data, session.blackbox.dt)
-    return found, stray if int(stray.sum()) <= _STRAY * len(data) else none
+    if int(stray.sum()) > _STRAY * len(data):
+        return found, none, none
+    ways = ahead_of(session, law, data)
+    begun = none.clone()
+    for x in found:
+        values = reached(x.scalar, x.side, data.q, ways)
+        margin = _STRETCH * float(values.max() - values.min())
+        begun |= stray & (values >= x.side * x.threshold - margin)
+    return found, stray, begun
+
+
+def without_recorded_regimes(
+    session: QuerySession,
+    screen: Screen,
+    data: Answers | None,
+    integrator: str | None,
+    substeps: int | None,
+) -> tuple[QuerySession, Screen]:
+    """The session and first answers outside the regimes that held-out transitions show, where the
+    model has learned them too; unchanged where they show none, or the model is no noisy one.
+
+    What a network leaves of every law hides limits and contacts in its answers. The recordings
+    that it was trained on are those of a machine or simulator, and show them sharply.
+    """
+    dt = session.blackbox.dt
+    if data is None or len(data) < _ENOUGH or session.regimes or screen.history.kind is not None:
+        return session, screen
+    if screen.step is not None and screen.step.error <= max(_FLOOR, 2 * screen.level):
+        return session, screen
+    found = regimes_of_transitions(session, data)[0]
+    if not found or any(x.jumps for x in found):
+        return session, screen
+    x = data.evenly(_ASKED)
+    law = trimmed(session, x, _FLOOR)
+    inside = entered(found, session.robot, x, dt if x.q_next is not None else None) & law.large
+    rest = ~inside & ~law.large
+    if not bool(inside.any()) or not bool(rest.any()):
+        return session, screen
+    left = sizes(law.law, seen_as(session, law, session.ask(x.q, x.v, x.commands)))
+    if float(left[inside].median()) < _SHOWN * float(left[rest].median()):
+        return session, screen
+    regimes = tuple(replace(r, described=_described(session, r)) for r in found)
+    return with_step(*screening(session.without(regimes)), integrator, substeps)
 
 
 def evidence_of_regimes(session: QuerySession) -> list[Evidence]:
@@ -126,9 +180,11 @@ def _many(session: QuerySession) -> Batch:
     return support.inside(_COUNTED, session.seed + 137)
 
 
-def _within(session: QuerySession, regimes: Sequence[Regime], states: Batch) -> Tensor:
+def _within(session: QuerySession, regimes: Sequence[AnyRegime], states: Batch) -> Tensor:
     """Which states (n,) lie in a regime, or get there within a step by their speed."""
+    slow = [x.slow(states.v) for x in standstills(regimes)]
     hit = beyond(regimes, states.q, guarded=False)
+    hit = torch.stack([hit, *slow]).any(0)
     if session.blackbox.outputs == "next_state" and session.blackbox.dt is not None:
         way = session.move(states.q, session.blackbox.dt * states.v)
         hit |= beyond(regimes, way, guarded=False)
@@ -143,15 +199,18 @@ def with_surrounding_regimes(
     regimes = regimes_of_law(session, law)
     if not regimes or _same(regimes, session.regimes):
         return None
+    if standstills(regimes):
+        session = with_jumping_friction(session)
     return with_step(*screening(session.without(regimes)), integrator, substeps)
 
 
-def regimes_of_law(session: QuerySession, law: Fit) -> tuple[Regime, ...]:
+def regimes_of_law(session: QuerySession, law: Fit) -> tuple[AnyRegime, ...]:
     """The regimes in the region and as far around it as laws are tested, that leave an exact law.
 
     Their thresholds are as sharp as the answers are dense: no residual of the law hides them.
     """
-    bare = session.without(())
+    known = tuple(standstills(session.regimes))
+    bare = session.without(known)
     n = _STATES // 4
     more = (bare.inside("regimes", n), bare.shell("q", 1.0, _AROUND, n))
     x = Answers.concat([*session.answers.values(), *more])
@@ -167,16 +226,15 @@ def regimes_of_law(session: QuerySession, law: Fit) -> tuple[Regime, ...]:
         level=_ROUNDING_OF_LAW,
         large=rows > _LARGE * _ROUNDING_OF_LAW,
     )
-    return _counted(session, _sharpened(bare, seen, parted(bare, seen)))
+    found = _counted(session, _sharpened(bare, seen, parted(bare, seen)))
+    return (*found, *known) if found else widened(known, held_joints(bare, seen))
 
 
-def _same(found: Sequence[Regime], known: Sequence[Regime]) -> bool:
+def _same(found: Sequence[AnyRegime], known: Sequence[AnyRegime]) -> bool:
     """Whether they are the same regimes, none of which sets in further in than was known."""
-    before = {(x.scalar.name, x.side): x for x in known}
+    before = {x.place: x for x in known}
     return len(found) == len(known) and all(
-        (old := before.get((x.scalar.name, x.side))) is not None
-        and x.side * (x.bound - old.bound) >= 0
-        for x in found
+        (old := before.get(x.place)) is not None and x.extent <= old.extent for x in found
     )
 
 

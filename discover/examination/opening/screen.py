@@ -97,7 +97,13 @@ def open_session(
     recorded = training if answers is None else answers
     session = QuerySession(
         blackbox=BlackBox(
-            model, described.nq, described.nv, outputs=outputs, dt=dt, actuation=actuation
+            model,
+            described.nq,
+            described.nv,
+            outputs=outputs,
+            dt=dt,
+            actuation=actuation,
+            robot=described,
         ),
         robot=described,
         support=_support(within, described, region, recorded, actuation),

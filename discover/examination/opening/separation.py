@@ -55,7 +55,8 @@ def parted(session: QuerySession, law: Trimmed, stray: float = 0.0) -> tuple[Reg
     """The regimes that part the large residuals from the others; none where they do not. A share
     `stray` of the answers may be large anywhere.
 
-    Thresholds of coordinates are preferred to those of heights, unless these part much better.
+    Thresholds of coordinates are preferred to those of heights, unless these part much better: miss
+    fewer of the large residuals and enclose fewer of the others.
     """
     count, n = int(law.large.sum()), len(law.rows)
     if law.level > _DESCRIBED or not _FEWEST <= count <= _MOST * n:
@@ -64,26 +65,27 @@ def parted(session: QuerySession, law: Trimmed, stray: float = 0.0) -> tuple[Reg
         (x, side) for x in coordinates(session.robot) for side in (1, -1)
     ]
     best = _parted_by(session, law, scalars, stray)
-    if best.missed <= _FEW_MISSED * count:
+    if best.missed <= _FEW_MISSED * count and best.enclosed <= _FEW_MISSED * count:
         return best.regimes
     low = [(x, -1) for x in heights(session.robot)]
     if low:
         other = _parted_by(session, law, [*scalars, *low], stray)
-        if other.missed < _MUCH_BETTER * best.missed:
+        if other.missed + other.enclosed < _MUCH_BETTER * (best.missed + best.enclosed):
             best = other
     return best.regimes
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Parting:
-    """Regimes, and how many large residuals lie beyond none of their thresholds; infinitely many
-    where they do not part them."""
+    """Regimes, how many large residuals lie beyond none of their thresholds, and how many others
+    beyond some that no description names; infinitely many where they do not part them."""
 
     regimes: tuple[Regime, ...]
     missed: float
+    enclosed: float
 
 
-_NOT_PARTED = _Parting(regimes=(), missed=math.inf)
+_NOT_PARTED = _Parting(regimes=(), missed=math.inf, enclosed=math.inf)
 
 
 def _parted_by(
@@ -116,7 +118,10 @@ def _parted_by(
                 jumps=jumps,
             )
         )
-    return _Parting(regimes=tuple(found), missed=elsewhere)
+    # A limit of the description is where it is, whatever lets go of it.
+    chosen = [s.inside for s in splits if not s.named]
+    enclosed = int((torch.stack([torch.zeros_like(anywhere), *chosen]).any(0) & ~law.large).sum())
+    return _Parting(regimes=tuple(found), missed=elsewhere, enclosed=enclosed)
 
 
 def _margin(split: _Split) -> float:
@@ -136,16 +141,19 @@ def _separated(
     splits: list[_Split] = []
     ways = ahead_of(session, law, law.asked)
     tried = [(scalar, side, reached(scalar, side, law.asked.q, ways)) for scalar, side in scalars]
-    for item in list(tried):
-        named = _described_split(session, law, *item)
-        if named is not None:
-            tried.remove(item)
-            splits.append(named)
-            left = left & ~named.inside
+    for share in (_ONE_SIDED, _PURE):
+        for item in list(tried):
+            named = _described_split(session, law, *item, ways, share)
+            if named is not None:
+                tried.remove(item)
+                splits.append(named)
+                left = left & ~named.inside
+        if not splits:  # where one limit of a description is met, others are met more easily
+            break
     while bool((large & left).any()):
         best: tuple[float, int, float] | None = None
         for i, (_, _, values) in enumerate(tried):
-            gain, at = _telling(values[left], large[left])
+            gain, at = telling(values[left], large[left])
             if best is None or gain > best[0]:
                 best = gain, i, at
         if best is None or best[0] <= 0:
@@ -169,17 +177,27 @@ def _separated(
 
 
 def _described_split(
-    session: QuerySession, law: Trimmed, scalar: Scalar, side: int, values: Tensor
+    session: QuerySession,
+    law: Trimmed,
+    scalar: Scalar,
+    side: int,
+    values: Tensor,
+    ways: Sequence[Tensor],
+    share: float,
 ) -> _Split | None:
-    """The split at a joint limit of the description, where nearly all answers to states beyond it
-    are large; else None."""
+    """The split at a joint limit of the description, where a share of the answers to states beyond
+    it are large, or to those that do not leave it within their step; else None."""
     robot, entry = session.robot, scalar.entry
     if entry is None:
         return None
     limit = side * float((robot.upper if side > 0 else robot.lower)[entry])
-    beyond = side * scalar(law.asked.q) > limit
-    count, hits = int(beyond.sum()), int((law.large & beyond).sum())
-    if count < _FEWEST or hits < _ONE_SIDED * count:
+    start = side * scalar(law.asked.q)
+    stays = torch.stack([start, *(side * scalar(q) for q in ways)]).amin(0)
+    for beyond in (start > limit, stays > limit):
+        count, hits = int(beyond.sum()), int((law.large & beyond).sum())
+        if count >= _FEWEST and hits >= share * count:
+            break
+    else:
         return None
     return _Split(scalar=scalar, side=side, values=values, threshold=limit, gap=0.0, named=True)
 
@@ -194,7 +212,7 @@ def _at_described_limit(session: QuerySession, split: _Split) -> bool:
     return abs(split.threshold - limit) <= _STRETCH * span
 
 
-def _telling(values: Tensor, large: Tensor) -> tuple[float, float]:
+def telling(values: Tensor, large: Tensor) -> tuple[float, float]:
     """(gain in log-likelihood over one rate for all, threshold) of the best split that leaves
     mostly large residuals above; gain 0 where there is none."""
     order = values.argsort(descending=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 import kinematics
 from discover.blackbox.contract import Answers
 from discover.blackbox.limits import at_limits
-from discover.blackbox.regimes import Regime, entered, jumps
+from discover.blackbox.regimes import Regime, entered, jumps, unrelated
 from discover.blackbox.sampling import sample
 from discover.blackbox.session import QuerySession
 from discover.examination.opening.regimes import regimes_of_transitions
@@ -40,17 +40,19 @@ def held_out(session: QuerySession, data: Answers, law: Any, *, described: bool)
     n, dt = len(data), session.blackbox.dt
     filled = share_filled(session, data)
     steps = session.blackbox.outputs == "next_state"
-    reset = torch.zeros(n, dtype=torch.bool)
+    reset = begun = torch.zeros(n, dtype=torch.bool)
     if steps and dt is not None:
-        reset = jumps(session.robot, data, dt)
+        reset = unrelated(session.robot, data, dt, jumps(session.robot, data, dt))
     kept = data[~reset]
     own: tuple[Regime, ...] = ()
+    begun = begun[~reset]
     if len(kept) >= _FEWEST:
-        own, stray = regimes_of_transitions(session, kept)
-        if steps:
-            reset[(~reset).nonzero().flatten()[stray]] = True
-            kept = data[~reset]
-    limited = entered((*session.regimes, *own), session.robot, kept, dt if steps else None)
+        own, stray, begun = regimes_of_transitions(session, kept)
+        if steps and dt is not None:
+            far = unrelated(session.robot, kept, dt, stray & ~begun)
+            reset[(~reset).nonzero().flatten()[far]] = True
+            kept, begun = data[~reset], begun[~far]
+    limited = begun | entered((*session.regimes, *own), session.robot, kept, dt if steps else None)
     limited |= at_limits(session.limits, kept, *(("q_next", "v_next") if steps else ("a",)))
     used = kept[~limited].evenly(_MOST)
     errors, simulated = [], ""

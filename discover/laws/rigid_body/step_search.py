@@ -80,6 +80,11 @@ class StepChoice:
     beyond: bool = False
 
     @property
+    def followed(self) -> bool:
+        """Whether configurations follow the same step as velocities."""
+        return self.positions <= _POSITIONS_FOLLOW
+
+    @property
     def sentence(self) -> str:
         """In words."""
         said = f"Its step: {self.step} (leaves {self.error:.2g} of the spread of a"
@@ -92,7 +97,7 @@ class StepChoice:
                 f" Its answers point to more than {MOST_SUBSTEPS} sub-steps, which are not "
                 "searched: declare substeps=… where their number is known."
             )
-        if self.positions > _POSITIONS_FOLLOW:
+        if not self.followed:
             said += (
                 f" Its configurations do not follow that step: {self.positions:.2g} of their "
                 "displacement beyond v dt is something else."

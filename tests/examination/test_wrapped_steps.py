@@ -1,0 +1,99 @@
+"""Steps whose angles are told within one turn, or clamped at limits, are read as what they are."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import discover
+import kinematics
+from discover.blackbox.contract import unwrapped
+from discover.data.transitions import read_transitions
+
+ROBOT = kinematics.load("double_pendulum")
+DT = 0.02
+
+
+def motion(q, v, tau):
+    v_next = v + DT * kinematics.aba(ROBOT, q, v, tau)
+    return q + DT * v_next, v_next
+
+
+def symmetric(q, v, tau):
+    """Angles that follow in [-π, π)."""
+    q_next, v_next = motion(q, v, tau)
+    return torch.remainder(q_next + math.pi, 2 * math.pi) - math.pi, v_next
+
+
+def positive(q, v, tau):
+    """Angles that follow in [0, 2π)."""
+    q_next, v_next = motion(q, v, tau)
+    return torch.remainder(q_next, 2 * math.pi), v_next
+
+
+def clamped(q, v, tau):
+    """Angles that end at ±0.8, whatever the speeds."""
+    q_next, v_next = motion(q, v, tau)
+    return q_next.clamp(-0.8, 0.8), v_next
+
+
+def stopped(q, v, tau):
+    """The same, and speeds with them."""
+    q_next, v_next = motion(q, v, tau)
+    ended = q_next.clamp(-0.8, 0.8)
+    return ended, torch.where(ended == q_next, v_next, 0 * v_next)
+
+
+def examined(model, half_width, **given):
+    region = discover.Region(q=half_width, v=2.0, tau=5.0)
+    return discover.examine(
+        model, ROBOT, region, outputs="next_state", dt=DT, budget="quick", mechanism=False, **given
+    )
+
+
+@pytest.mark.parametrize(("model", "half_width"), [(symmetric, 4.0), (positive, 1.0)])
+def test_angles_within_one_turn_are_physics_that_configurations_follow(model, half_width):
+    exam = examined(model, half_width)
+    assert exam.verdict == "physics"
+    assert exam.regimes == []
+    assert not any("do not follow" in note for note in exam.notes)
+
+
+@pytest.mark.parametrize("model", [clamped, stopped])
+def test_angles_clamped_at_limits_are_told_and_the_rest_is_physics(model):
+    exam = examined(model, 1.0)
+    assert exam.verdict == "physics"
+    told = sorted((r.scalar, r.threshold) for r in exam.regimes)
+    assert told == [
+        (f"q_next[{j}] ({name})", pytest.approx(end))
+        for j, name in enumerate(("shoulder", "elbow"))
+        for end in (-0.8, 0.8)
+    ]
+    assert not any("do not follow" in note for note in exam.notes)
+
+
+def test_recorded_angles_within_one_turn_are_no_resets():
+    draw = torch.Generator().manual_seed(1)
+    unit = 2 * torch.rand(400, 6, generator=draw, dtype=torch.float64) - 1
+    q, v, tau = 3.5 * unit[:, :2], 2 * unit[:, 2:4], 5 * unit[:, 4:]
+    q_next, v_next = symmetric(q, v, tau)
+    data = {"q": q, "v": v, "tau": tau, "q_next": q_next, "v_next": v_next}
+    assert torch.allclose(read_transitions(data, ROBOT).q_next, motion(q, v, tau)[0])
+    exam = examined(symmetric, 3.5, data=data)
+    assert exam.held_out.resets == 0
+    assert max(e.model for e in exam.held_out.errors) < 1e-9
+
+
+def test_lengths_and_angles_that_stay_are_not_turned():
+    cart = kinematics.load(
+        """<mujoco><worldbody><body><joint name="x" type="slide" axis="1 0 0"/>
+        <geom size=".1"/><body><joint name="pole" axis="0 1 0"/>
+        <geom type="capsule" fromto="0 0 0 0 0 .5" size=".05"/></body></body></worldbody>
+        </mujoco>"""
+    )
+    q = torch.tensor([[0.0, 3.0], [0.0, 0.0]], dtype=torch.float64)
+    q_next = torch.tensor([[7.0, -3.2], [-9.0, 3.1]], dtype=torch.float64)
+    expected = torch.tensor([[7.0, 2 * math.pi - 3.2], [-9.0, 3.1]], dtype=torch.float64)
+    assert torch.equal(unwrapped(cart, q, q_next), expected)
