@@ -24,6 +24,7 @@ from discover.examination.opening.as_answered import (
 from discover.examination.opening.limits import with_limits
 from discover.examination.opening.regimes import (
     evidence_of_regimes,
+    law_of_a_part,
     with_surrounding_regimes,
     without_recorded_regimes,
     without_regimes,
@@ -34,6 +35,7 @@ from discover.examination.opening.stepping import check_step, with_step
 from discover.examination.outcome import Outcome
 from discover.examination.result import Examination, with_origin
 from discover.examination.transitions.held_out import held_out
+from discover.judgement.evidence import Name
 from discover.judgement.verdict import judge
 from discover.laws.rigid_body.fit import Fit
 from discover.observations.environment import Environment
@@ -271,5 +273,14 @@ def _compete(session: QuerySession, screen: Screen) -> Outcome:
     stage("memory of the training data")
     memory = competition.training_memory(effort, screen, measurements)
     measurements = replace(measurements, values=measurements.values | memory)
+    part = law_of_a_part(session, screen)
+    if part is not None:
+        # What is a law to rounding in a part of the region is no table, whatever it is elsewhere.
+        told = {Name.BEST_ERROR_INSIDE: part.level}
+        measurements = replace(
+            measurements,
+            values=measurements.values | told,
+            notes=[*measurements.notes, str(part)],
+        )
     verdict = judge(measurements.values)
     return competition.outcome(effort, screen, measurements, inner, verdict)

@@ -19,6 +19,9 @@ from discover.blackbox.sampling import sample
 from discover.calibration.planted.catalogue import planted_cases
 from discover.examination.opening.regimes import find_regimes
 from discover.examination.opening.screen import screening
+from discover.examination.opening.trimmed import consensus
+from discover.laws.extensions.terms import joint_terms
+from discover.laws.rigid_body.family import Family
 from tests.examination.query_sessions import session
 
 ROBOT = kinematics.load("double_pendulum")
@@ -269,3 +272,34 @@ def test_limits_of_recordings_are_set_apart_where_a_noisy_model_has_learned_them
         truth = kinematics.aba(ROBOT, *states)
         error, own = ((y(*states) - truth).square().mean().sqrt() for y in (exam.law, model))
         assert error < 0.3 * own
+
+
+def _wild_above(threshold):
+    """A law but where a wave through positions and speeds is high: wild answers there."""
+
+    def model(q, v, tau):
+        wild = torch.sin(7 * q[:, :1] + 5 * v[:, 1:]) > threshold
+        return torch.where(
+            wild, 20 * torch.sin(40 * (q + v + tau)), kinematics.aba(ROBOT, q, v, tau)
+        )
+
+    return model
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.9])
+def test_a_law_in_a_part_that_no_threshold_sets_apart_is_no_table(threshold):
+    exam = discover.examine(_wild_above(threshold), ROBOT, REGION, mechanism=False)
+    assert exam.verdict == "undetermined"
+    assert any("a law's to rounding" in note for note in exam.notes)
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.9])
+def test_few_answers_that_agree_show_which_are_a_laws(threshold):
+    answers = session(_wild_above(threshold), ROBOT, REGION.resolve(2)).inside("some", 200)
+    law = kinematics.aba(ROBOT, answers.q, answers.v, answers.tau)
+    family = Family.of(ROBOT, joint_terms(ROBOT))
+    found = consensus(family, answers, 0)
+    assert found is not None
+    assert bool((found == ((answers.a - law).abs().amax(-1) < 1e-9)).all())
+    noise = torch.randn(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert consensus(family, replace(answers, a=noise), 0) is None

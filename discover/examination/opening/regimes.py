@@ -14,7 +14,7 @@ A smooth law or a table that bodies describe badly in some corner passes none of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -68,6 +68,8 @@ _ZOOMS = 2  # looks at it, each closer than the one before
 _ENOUGH = 50  # transitions in which regimes can be told
 _ASKED = 1500  # of them, at which the model is asked
 _SHOWN = threshold("regimes.model_shows")
+_EXACT_SHARE = threshold("regimes.exact_share")
+_ROWS_A_NUMBER = 3  # answers for each parameter of a law that is exact on them
 _RECORDED = 1500  # transitions in which regimes are looked for
 _COUNTED = 4000  # states of which the share of a regime is counted
 _ZOOM = 4.0  # gaps between neighbouring states, in which a threshold is looked for once more
@@ -251,6 +253,38 @@ def find_regimes(session: QuerySession, screen: Screen) -> tuple[Regime, ...]:
         return ()
     law = trimmed(session, session.inside("regimes", _STATES), floor)
     return _counted(session, _sharpened(session, law, parted(session, law)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LawOfAPart:
+    """Bodies that describe a part of the region to rounding, which no threshold sets apart.
+
+    share  of the answers that they describe; level, their residual there [spread of a]
+    """
+
+    share: float
+    level: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.share:.0%} of the answers in the region are a law's to rounding, the others "
+            "are not, and no threshold of a coordinate or of a body's height tells where."
+        )
+
+
+def law_of_a_part(session: QuerySession, screen: Screen) -> LawOfAPart | None:
+    """What `find_regimes` saw where it could not tell regimes apart; None where no law is exact on
+    a part of the answers. Nothing is asked."""
+    answers = session.answers.get("regimes")
+    if answers is None or len(answers) < _STATES:
+        return None
+    law = trimmed(session, answers, max(_FLOOR, screen.level))
+    exact = ~law.large
+    enough = int(exact.sum()) * session.robot.nv >= _ROWS_A_NUMBER * law.law.family.size
+    share = float(exact.double().mean())
+    if law.level > _ROUNDING_OF_LAW or share < _EXACT_SHARE or share == 1.0 or not enough:
+        return None
+    return LawOfAPart(share=share, level=law.level)
 
 
 def _leaps(session: QuerySession, x: Answers) -> bool:

@@ -1,7 +1,9 @@
 """Laws of a part of the answers: bodies fitted to those that they describe best.
 
 Least trimmed squares (Rousseeuw 1984): the fit to all answers, then again and again to the best
-three fifths of them, at last to all that are described about as well.
+three fifths of them, at last to all that are described about as well. Where the others are wild the
+first fit is nowhere near; then fits to a few answers each, many of them, show which agree to
+rounding (random sample consensus, Fischler & Bolles 1981).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from discover.blackbox.session import QuerySession
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.family import Family
-from discover.laws.rigid_body.fit import Fit, fit, spread
+from discover.laws.rigid_body.fit import Fit, design_of, fit, spread
 from discover.laws.rigid_body.step_search import described_law, described_step
 
 _EXACT_SHARE = threshold("regimes.exact_share")
@@ -32,6 +34,8 @@ _MIDDLE = 0.8  # of the half-width of a coordinate's interval
 _FLOOR = 1e-9  # standardised: residuals below it are rounding
 _ROUNDING = 1e-7  # standardised: what a law may leave of a step that springs make stiff
 _ROWS_A_NUMBER = 3  # answers for each parameter of a fit
+_TRIALS = 200  # fits to a few answers each: of answers of which a fifth are wild, all find the rest
+_AGREED = 1e-6  # of a joint force: what few answers leave uncertain of the others
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,6 +76,9 @@ def trimmed(session: QuerySession, answers: Answers, floor: float) -> Trimmed:
     middle_rows = _away_from_ends(session, answers)
     if int(middle_rows.sum()) * session.robot.nv >= _ROWS_A_NUMBER * family.size:
         starts.append(middle_rows)
+    agreeing = None if answers.q_next is not None else consensus(family, answers, session.seed)
+    if agreeing is not None:
+        starts.append(agreeing)
     fits = [_fitted(family, answers, x, rows, floor) for x in views for rows in starts]
     described = _described(session, answers, floor)
     if described is not None:
@@ -102,6 +109,34 @@ def _described(session: QuerySession, answers: Answers, floor: float) -> Trimmed
         level=level,
         large=~exact,
     )
+
+
+def consensus(family: Family, x: Answers, seed: int) -> Tensor | None:
+    """Which answers (n,) the bodies that just a few of them show describe to rounding; None where
+    no such bodies describe many more than those few.
+
+    In joint forces, in which bodies are linear. All are described: then that was plain before.
+    """
+    finite = torch.isfinite(x.a).all(-1)
+    columns = design_of(family, x).columns(torch.where(finite[:, None], x.a, 0.0))
+    n, nv, p = columns.shape
+    few = p // nv + 2
+    if few >= n:
+        return None
+    unit = columns.square().mean((0, 2)).sqrt().clamp_min(1e-300)
+    rest, size = ((y / unit) for y in (x.tau - columns @ family.described, x.tau))
+    columns = columns / unit[:, None]
+    generator = torch.Generator().manual_seed(seed + 149)
+    picks = torch.rand(_TRIALS, n, generator=generator).argsort(-1)[:, :few]
+    trials = torch.linalg.lstsq(
+        columns[picks].flatten(1, 2), rest[picks].flatten(1, 2).unsqueeze(-1), driver="gelsy"
+    ).solution.squeeze(-1)
+    left = (torch.einsum("njp,tp->tnj", columns, trials) - rest).abs().amax(-1)
+    exact = (left <= _AGREED * size.abs().amax(-1).median()) & finite
+    best = exact[exact.sum(-1).argmax()]
+    many = int(best.sum()) * nv >= _ROWS_A_NUMBER * p
+    many &= float(best.double().mean()) >= _EXACT_SHARE
+    return best if many and not bool(best.all()) else None
 
 
 def _away_from_ends(session: QuerySession, x: Answers) -> Tensor:
