@@ -7,16 +7,17 @@ does not show stays where the description has it, and a fit's prior is centred o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import sympy
 import torch
 from numpy.typing import NDArray
 
 import kinematics
 from discover.identification.drive_terms import DriveTerm
 from discover.identification.samples import Samples
-from discover.laws.extensions.terms import Term, forces, without_joint_terms
+from discover.laws.extensions.terms import Term, entries, symbols, without_joint_terms
 from discover.laws.rigid_body.consistency import typical_units
 from discover.laws.search.variables import Mechanics, needs_mechanics
 from kinematics import Robot
@@ -24,7 +25,9 @@ from kinematics.algorithms.base_parameters import BaseParameters
 
 Array = NDArray[np.float64]
 _BODIES = "bodies"
-_NODES = 31  # of the filter's window
+_FEW = 12  # nodes of the filter's window: exact for polynomials of order 23
+_MANY = 31  # where a shape bends in the window
+_STRAIGHT = 4.0  # tanh is within 7e-4 of 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +114,10 @@ def assemble(
     base = samples.columns[_BODIES]
     unloaded = [t for drive in terms if not drive.loaded for t in drive.terms]
     new = [t for t in unloaded if _key(t, bodies.robot) not in samples.columns]
-    if new:
-        columns = _smoothed(samples, new, bodies.robot)
-        samples.columns.update({_key(t, bodies.robot): columns[:, :, k] for k, t in enumerate(new)})
+    columns = _filtered(samples, new, bodies.robot)
+    samples.columns.update({_key(t, bodies.robot): x for t, x in zip(new, columns, strict=True)})
     loaded = [t for drive in terms if drive.loaded for t in drive.terms]
-    under_load = (
-        iter(_smoothed(samples, loaded, loaded_by).transpose(2, 0, 1)) if loaded else iter(())
-    )
+    under_load = iter(_filtered(samples, loaded, loaded_by))
     X = np.empty((*samples.v.shape, base.shape[2] + sum(len(drive.terms) for drive in terms)))
     X[:, :, : base.shape[2]] = base
     groups, at = [], base.shape[2]
@@ -141,22 +141,109 @@ def _key(term: Term, robot: Robot) -> str:
     return f"{term.name}, {robot.friction_speed}"
 
 
-def _smoothed(samples: Samples, terms: Sequence[Term], loaded_by: Robot) -> Array:
-    """The columns (N, nv, p) of terms after the filter that the joint forces went through.
+def _filtered(samples: Samples, terms: Sequence[Term], loaded_by: Robot) -> Array:
+    """The columns (p, N, nv) of terms after the filter that the joint forces went through.
 
     Friction steps where a joint reverses, and the filter rounds that step off in the joint forces.
     Within its window a motion is a low polynomial, so the window is run through from the middle:
     q + v t + a t²/2, v + a t, the filter's own weights. Loads change little in it, and are kept.
+    A shape that is smooth in the window needs few nodes, one that bends in it many.
     """
+    if not terms:
+        return np.zeros((0, *samples.v.shape))
     names = {name for term in terms for name in term.names}
-    q, v, a, tau = samples.q, samples.v, samples.a, samples.tau
-    mechanics = Mechanics.of(loaded_by, q, v, names) if needs_mechanics(names) else None
+    mechanics = (
+        Mechanics.of(loaded_by, samples.q, samples.v, names) if needs_mechanics(names) else None
+    )
     if not samples.window:
-        return forces(terms, q, v, a, tau, loaded_by, mechanics).numpy()
-    times = np.linspace(-0.5, 0.5, _NODES) * samples.window
-    weights = np.linalg.pinv((times[:, None] / samples.window) ** np.arange(samples.order + 1))[0]
-    total = np.zeros((*v.shape, len(terms)))
-    for t, weight in zip(times.tolist(), weights.tolist(), strict=True):
-        moved = (q + v * t + a * (t * t / 2), v + a * t)
-        total += weight * forces(terms, *moved, a, tau, loaded_by, mechanics).numpy()
+        nodes = (np.zeros(1), np.ones(1))
+        return _integrated(samples, terms, loaded_by, mechanics, nodes)
+    few, many = _gauss(samples.order), _even(samples.order)
+    waves = [k for k, term in enumerate(terms) if _has(term, sympy.sin, sympy.cos)]
+    smooth = [k for k in range(len(terms)) if k not in waves]
+    total = np.empty((len(terms), *samples.v.shape))
+    for chosen, nodes in ((smooth, few), (waves, many)):
+        part = [terms[k] for k in chosen]
+        total[chosen] = _integrated(samples, part, loaded_by, mechanics, nodes)
+    bends: dict[frozenset[tuple[sympy.Expr, float]], list[int]] = {}
+    for k in smooth:
+        bends.setdefault(_bends(terms[k]), []).append(k)
+    for bent, chosen in bends.items():
+        rows = np.flatnonzero(_crossing(samples, bent))
+        part = [terms[k] for k in chosen]
+        if len(rows):
+            columns = _integrated(samples, part, loaded_by, mechanics, many, rows)
+            total[np.array(chosen)[:, None], rows] = columns
     return total
+
+
+def _has(term: Term, *functions: type) -> bool:
+    return any(row.has(*functions) for row in term.shape if row != 0)
+
+
+def _gauss(order: int) -> tuple[Array, Array]:
+    """Nodes in a window from -1/2 to 1/2, and their weights in the value, at the middle, of the
+    polynomial that is fitted to the window: exact where the integrand is smooth."""
+    x, weights = np.polynomial.legendre.leggauss(_FEW)
+    norms = np.arange(order + 1) + 0.5
+    at, middle = (np.polynomial.legendre.legvander(z, order) for z in (x, np.zeros(1)))
+    return x / 2, weights * ((at * norms) @ middle[0])
+
+
+def _even(order: int) -> tuple[Array, Array]:
+    """The same with nodes at even steps."""
+    x = np.linspace(-0.5, 0.5, _MANY)
+    return x, np.linalg.pinv(x[:, None] ** np.arange(order + 1))[0]
+
+
+def _bends(term: Term) -> frozenset[tuple[sympy.Expr, float]]:
+    """Linear functions of velocities in whose zeros the shape bends, and how far from there it is
+    straight again."""
+    out = set()
+    for row in term.shape:
+        if row == 0:
+            continue
+        for f in row.atoms(sympy.tanh, sympy.Abs, sympy.sign):
+            argument = f.args[0]
+            if all(s.name[0] == "v" for s in argument.free_symbols):
+                out.add((argument, _STRAIGHT if isinstance(f, sympy.tanh) else 0.0))
+    return frozenset(out)
+
+
+def _crossing(samples: Samples, bends: frozenset[tuple[sympy.Expr, float]]) -> NDArray[np.bool_]:
+    """The rows (N,) in whose window one of these functions passes zero."""
+    v, a = samples.v.numpy(), samples.a.numpy()
+    out = np.zeros(len(v), dtype=bool)
+    words = symbols(v.shape[1])["v"]
+    for argument, room in bends:
+        slope = np.array([float(argument.coeff(s)) for s in words])
+        out |= np.abs(v @ slope) <= np.abs(a @ slope) * samples.window / 2 + room
+    return out
+
+
+def _integrated(
+    samples: Samples,
+    terms: Sequence[Term],
+    loaded_by: Robot,
+    mechanics: Mechanics | None,
+    nodes: tuple[Array, Array],
+    rows: NDArray[np.int64] | None = None,
+) -> Array:
+    """The columns (p, n, nv) over the window's nodes, at some rows or all."""
+    q, v, a, tau = samples.q, samples.v, samples.a, samples.tau
+    if rows is not None:
+        pick = torch.from_numpy(rows)
+        q, v, a, tau = q[pick], v[pick], a[pick], tau[pick]
+        if mechanics is not None:
+            mechanics = replace(
+                mechanics,
+                **{key: getattr(mechanics, key)[pick] for key in ("H", "gravity", "velocity")},
+            )
+    out = np.zeros((len(terms), *v.shape))
+    t = torch.from_numpy(nodes[0] * samples.window)[:, None, None]
+    weights = torch.from_numpy(nodes[1])
+    moved = (q + v * t + a * (t * t / 2), v + a * t)
+    given = (*moved, a, tau, loaded_by, mechanics)
+    for k, row, values in entries(terms, *given, like=moved[1][..., 0]):
+        out[k, :, row] = (weights @ values).numpy()
+    return out

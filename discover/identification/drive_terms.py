@@ -34,6 +34,7 @@ _PEAKS = whole("identification.peaks")
 _CLEAR_PEAK = threshold("identification.clear_peak")
 _NEIGHBOURS = 161  # frequencies, four a resolved one
 _LEAST_ROWS = 100
+_BAND = 64
 _STANDARD = ("viscous friction", "Coulomb friction", "offset", "rotor inertia")
 STRIBECK = (0.05, 0.1, 0.2, 0.5)  # of a joint's root mean square speed: where it has decayed
 
@@ -121,10 +122,17 @@ def ripples(robot: Robot, q: Array, residual: Array, moving: NDArray[np.bool_]) 
 
 
 def _periodogram(angle: Array, left: Array, per_turn: Array) -> Array:
+    """Power of `left` (N,) at wave numbers (F,) at even steps: waves of the first few are turned on
+    by whole bands, since exp is what costs."""
+    width = min(_BAND, len(per_turn))
+    step = float(per_turn[1] - per_turn[0])
+    band = np.exp(1j * np.outer(step * np.arange(width), angle))
     power = np.empty(len(per_turn))
-    for k in range(0, len(per_turn), 64):
-        waves = np.exp(1j * np.outer(per_turn[k : k + 64], angle))
-        power[k : k + 64] = np.abs(waves @ left) ** 2
+    for k in range(0, len(per_turn), width):
+        part = per_turn[k : k + width]
+        power[k : k + width] = (
+            np.abs(band[: len(part)] @ (np.exp(1j * part[0] * angle) * left)) ** 2
+        )
     return power
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from discover.identification.design import Bodies, Design, assemble
 from discover.identification.drive_terms import DriveTerm, every_drive_has, ripples, standard
-from discover.identification.moments import Moments
+from discover.identification.moments import JointMoments, Moments
 from discover.identification.samples import Samples
 from discover.identification.selection import choose, prior_strength
 from discover.judgement.thresholds import whole
@@ -126,10 +126,22 @@ def moments_of(
 ) -> Moments:
     """The moments of a design, joints weighted by their noise (nv,) [N·m | N]; with `twins` across
     the columns of two independent measurements."""
+    return _by_joint(samples, design, twins).weighted(1 / noise, _prior(bodies, design))
+
+
+def _by_joint(
+    samples: Samples, design: Design, twins: tuple[Array, Array] | None = None
+) -> JointMoments:
+    used = samples.moving.astype(np.float64)
+    return JointMoments.of(design.X, design.y, used, samples.block, twins)
+
+
+def _prior(bodies: Bodies, design: Design) -> Array:
+    """The precision (p, p) of the columns' coefficients before any data: bodies as described."""
     prior = np.zeros((design.X.shape[2],) * 2)
     k = design.bodies
     prior[:k, :k] = np.linalg.inv(bodies.spread + 1e-12 * np.trace(bodies.spread) / k * np.eye(k))
-    return Moments.of(design.X, design.y, samples.moving / noise, samples.block, prior, twins)
+    return prior
 
 
 def _fit(
@@ -146,8 +158,9 @@ def _fit(
     moving = np.maximum(samples.moving.sum(axis=0), 1)
     sigma = design.y.std(axis=0) if noise is None else noise
     sigma = np.maximum(sigma, 1e-9 * max(float(sigma.max()), 1e-300))
+    by_joint, prior = _by_joint(samples, design), _prior(bodies, design)
     for _ in range(3):
-        moments = moments_of(samples, bodies, design, sigma)
+        moments = by_joint.weighted(1 / sigma, prior)
         theta = moments.solve(columns)
         residual = design.y - design.predicted(columns, theta)
         sigma = np.sqrt((residual**2 * samples.moving).sum(axis=0) / moving)

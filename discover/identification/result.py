@@ -14,9 +14,9 @@ from discover.artifacts import made, write_json
 from discover.errors import OutputError
 from discover.identification.delay import Delay
 from discover.identification.errors import JointErrors, pooled
-from discover.identification.excitation import Excitation
 from discover.identification.exciting.information import LogInformation
 from discover.identification.torque_scale import TorqueScale
+from discover.identification.uncertainty import Excitation
 from discover.identification.unexplained import Dependence
 from discover.laws.rigid_body.law import RigidBodyLaw
 from discover.records import Stored
