@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import kinematics
 from discover.identification.drive_terms import DriveTerm
+from discover.identification.presliding import missing_friction
 from discover.identification.samples import Samples
 from discover.laws.extensions.terms import Term, entries, symbols, without_joint_terms
 from discover.laws.rigid_body.consistency import typical_units
@@ -112,10 +113,7 @@ def assemble(
     if _BODIES not in samples.columns:
         samples.columns[_BODIES] = bodies.columns(samples)
     base = samples.columns[_BODIES]
-    unloaded = [t for drive in terms if not drive.loaded for t in drive.terms]
-    new = [t for t in unloaded if _key(t, bodies.robot) not in samples.columns]
-    columns = _filtered(samples, new, bodies.robot)
-    samples.columns.update({_key(t, bodies.robot): x for t, x in zip(new, columns, strict=True)})
+    _compute_missing(samples, bodies, terms)
     loaded = [t for drive in terms if drive.loaded for t in drive.terms]
     under_load = iter(_filtered(samples, loaded, loaded_by))
     X = np.empty((*samples.v.shape, base.shape[2] + sum(len(drive.terms) for drive in terms)))
@@ -135,6 +133,23 @@ def assemble(
         terms=tuple(terms),
         groups=tuple(groups),
     )
+
+
+def _compute_missing(samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm]) -> None:
+    """Columns that do not depend on the bodies, where they were not computed before."""
+    robot, known = bodies.robot, samples.columns
+    new = [t for drive in terms if not drive.loaded and not drive.memory for t in drive.terms]
+    new = [t for t in new if _key(t, robot) not in known]
+    for term, column in zip(new, _filtered(samples, new, robot), strict=True):
+        known[_key(term, robot)] = column
+    memory = [x for x in terms if x.memory and _key(x.terms[0], robot) not in known]
+    if memory:
+        wanted = [(x.joints[0], x.memory, x.rests) for x in memory]
+        found = missing_friction(samples, wanted, float(robot.friction_speed))
+        for drive, column in zip(memory, found, strict=True):
+            known[_key(drive.terms[0], robot)] = (
+                column[:, None] * np.eye(samples.nv)[drive.joints[0]]
+            )
 
 
 def _key(term: Term, robot: Robot) -> str:

@@ -48,6 +48,9 @@ class DriveTerm:
     nonnegative  whether physics forbids a negative coefficient
     loaded       whether a shape names the load, which depends on the bodies
     only_one     of terms with the same word here, on the same joints, one may enter
+    memory       the length δ [rad | m] over which friction builds up (see presliding.py); 0: none.
+                 Its shape names a state, so a law that is a function of (q, v, tau) leaves it out
+    rests        the longest rest [s] in which logs showed that what is left of friction stays
     """
 
     kind: str
@@ -55,6 +58,8 @@ class DriveTerm:
     nonnegative: bool = False
     loaded: bool = False
     only_one: str = ""
+    memory: float = 0.0
+    rests: float = 0.0
 
     @property
     def name(self) -> str:
@@ -87,6 +92,16 @@ def every_drive_has(term: DriveTerm) -> bool:
     """Whether the term belongs to every joint: friction, rotor, and the sensor's offset. They are
     in every fit (left out, they would bend what is fitted beside them); data decide on others."""
     return len(term.joints) == 1 and term.kind in _STANDARD
+
+
+def presliding(robot: Robot, j: int, length: float, rests: float = 0.0) -> DriveTerm:
+    """What Coulomb friction of joint j is short of after a reversal: c (z - sign v)."""
+    v = symbols(robot.nv)["v"][j]
+    state = sympy.Symbol(f"z{j + 1}", real=True)
+    term = _term(
+        f"presliding over {length:.3g}, joint {j + 1}", robot.nv, {j: state - _sign(v, robot)}
+    )
+    return DriveTerm(kind="presliding", terms=(term,), nonnegative=True, memory=length, rests=rests)
 
 
 def ripples(robot: Robot, q: Array, residual: Array, moving: NDArray[np.bool_]) -> list[DriveTerm]:
