@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class DriveTerm:
         """Kind and joints."""
         return self.terms[0].name
 
-    @property
+    @cached_property
     def joints(self) -> tuple[int, ...]:
         """The coordinates on which it acts."""
         return tuple(i for i, row in enumerate(self.terms[0].shape) if row != 0)

@@ -135,21 +135,24 @@ def _memory(samples: Samples, now: Estimate) -> list[DriveTerm]:
     for turn in range(1 + _TURNS):
         wanted = [presliding(robot, j, x, float(rests[j])) for j in new for x in new[j]]
         design = assemble(samples, now.bodies, [*now.terms, *wanted], now.robot)
-        moving = moments_of(samples, now.bodies, design, now.noise)
+        moving, at_rest = (
+            _by_joint(samples, design, used) for used in (samples.moving, samples.has_moved)
+        )
+        prior = _prior(now.bodies, design)
         for j in new:
             at = [k for k, x in enumerate(design.terms) if x.memory and x.joints == (j,)]
             groups = [design.groups[k] for k in at]
             if not at:
                 continue
-            at_rest = moments_of(
-                samples, now.bodies, design, now.noise, used=_used(samples, [design.terms[at[0]]])
-            )
+            both = [
+                x.weighted(1 / now.noise, prior) for x in (moving, moving.with_joint(j, at_rest))
+            ]
             gains = [
                 x.held_out(columns, fold)[:, None] - x.additions(columns, groups, fold)
-                for x in (moving, at_rest)
+                for x in both
             ]
             for n, k in enumerate(at):
-                theta = at_rest.solve([*columns, *groups[n]])
+                theta = both[1].solve([*columns, *groups[n]])
                 static = _static(now, theta, j)
                 if _LEAST * static <= theta[-1] <= _MOST * static and static > 0:
                     tried[j][design.terms[k].memory] = (gains[0][:, n], gains[1][:, n])
@@ -157,7 +160,7 @@ def _memory(samples: Samples, now: Estimate) -> list[DriveTerm]:
             new[j] = (
                 [x for x in between(_best(tried[j]), turn + 1) if x >= least] if tried[j] else []
             )
-    cost = moving.held_out(columns, fold)
+    cost = moving.weighted(1 / now.noise, prior).held_out(columns, fold)
     out = []
     for j, gains_of in tried.items():
         if not gains_of:

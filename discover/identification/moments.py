@@ -173,6 +173,10 @@ class JointMoments:
             joints.append((acts, (G + G.transpose(0, 2, 1)) / 2, c, yy, count))
         return cls(size=X.shape[2], joints=tuple(joints))
 
+    def with_joint(self, j: int, other: JointMoments) -> JointMoments:
+        """The same with joint j from another pass over the rows."""
+        return replace(self, joints=(*self.joints[:j], other.joints[j], *self.joints[j + 1 :]))
+
     def weighted(self, weight: Array, prior: Array) -> Moments:
         """The moments of all, the joints weighted by (n,), one over a standard deviation."""
         p, blocks = self.size, len(self.joints[0][3])

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discover.data.motions import Motion
-from discover.data.smoothing import savitzky_golay
+from discover.data.smoothing import is_even, window_weights
 from discover.identification.samples import Samples
 from discover.judgement.thresholds import threshold, whole
 
@@ -33,6 +33,7 @@ _LENGTHS = whole("identification.presliding_lengths")
 _LONGEST = threshold("identification.presliding_longest")
 _RATIO = threshold("identification.presliding_ratio")
 _OVER_NOISE = threshold("identification.presliding_over_noise")
+_AT_A_TIME = 512
 _FEWEST = 2  # samples from which a filter's polynomial can be read off beside its middle
 
 
@@ -74,15 +75,15 @@ def missing_friction(
     joints, delta, rests = (np.array(x) for x in zip(*wanted, strict=True))
     parts = []
     for motion, kept in zip(samples.motions, samples.kept, strict=True):
-        columns = np.empty((len(motion.time), len(wanted)))
+        columns = np.zeros((len(motion.time), len(wanted)))
         for rows in _segments(motion):
             q, v = motion.q[rows][:, joints], motion.v[rows][:, joints]
             direction = np.tanh(v / slow)
-            missing = _filtered(
-                motion.time[rows], bent(q, direction[0], delta) - direction, samples
-            )
-            since = _since_moved(motion, rows, samples.rest)[:, joints]
-            columns[rows] = np.where(since <= rests, missing, 0.0)
+            missing = bent(q, direction[0], delta) - direction
+            at = np.flatnonzero(np.isin(rows, kept))
+            since = _since_moved(motion, rows, samples.rest)[np.ix_(at, joints)]
+            filtered = _filtered(motion.time[rows], missing, at, samples)
+            columns[rows[at]] = np.where(since <= rests, filtered, 0.0)
         parts.append(columns[kept])
     return list(np.concatenate(parts).T)
 
@@ -116,25 +117,30 @@ def bent(q: Array, start: Array, delta: Array) -> Array:
     return z
 
 
-def _filtered(time: Array, x: Array, samples: Samples) -> Array:
-    """x (M, p) after the filter of the samples; half a window at both ends by the polynomial of the
-    last whole one."""
+def _filtered(time: Array, x: Array, at: NDArray[np.int64], samples: Samples) -> Array:
+    """x (M, p) at some rows, after the filter of the samples; within half a window of the ends by
+    the polynomial of the last whole one."""
     if not samples.window:
-        return x
+        return x[at]
     half = round(samples.window / float(np.median(np.diff(time))) / 2)
     half = min(max(half, samples.order // 2 + 1), (len(time) - 1) // 2)
     window = 2 * half + 1
     if window <= samples.order + _FEWEST:
-        return x
-    out = np.empty_like(x)
-    out[half : len(time) - half] = savitzky_golay(time, x, window, samples.order).value
-    for rows, ends in (
-        (slice(0, window), slice(0, half)),
-        (slice(len(time) - window, None), slice(len(time) - half, None)),
+        return x[at]
+    out = np.empty((len(at), x.shape[1]))
+    inner = np.flatnonzero((at >= half) & (at < len(time) - half))
+    even = is_even(time)
+    for k in range(0, len(inner), _AT_A_TIME):
+        rows = at[inner[k : k + _AT_A_TIME], None] + np.arange(-half, half + 1)
+        weights = window_weights(time[rows[:1]] if even else time[rows], half, samples.order)
+        out[inner[k : k + _AT_A_TIME]] = np.matmul(weights[:, None, 0], x[rows])[:, 0]
+    orders = np.arange(samples.order + 1)
+    for last, ends in (
+        (slice(0, window), at < half),
+        (slice(len(time) - window, None), at >= len(time) - half),
     ):
-        middle, reach = time[rows].mean(), np.ptp(time[rows]) / 2
-        powers = ((time[rows] - middle) / reach)[:, None] ** np.arange(samples.order + 1)
-        polynomial = np.linalg.lstsq(powers, x[rows], rcond=None)[0]
-        at = ((time[ends] - middle) / reach)[:, None] ** np.arange(samples.order + 1)
-        out[ends] = at @ polynomial
+        middle, reach = time[last].mean(), np.ptp(time[last]) / 2
+        powers = ((time[last] - middle) / reach)[:, None] ** orders
+        polynomial = np.linalg.lstsq(powers, x[last], rcond=None)[0]
+        out[ends] = ((time[at[ends]] - middle) / reach)[:, None] ** orders @ polynomial
     return out

@@ -102,7 +102,8 @@ class Identification(Stored):
 
     @cached_property
     def law(self) -> RigidBodyLaw:
-        """Bodies and drives as an executable law, law(q, v, tau) -> a."""
+        """Bodies and drives as an executable law, law(q, v, tau) -> a. Of friction with memory
+        (presliding) it has the limit, Coulomb friction."""
         return RigidBodyLaw.from_dict(self.law_record)
 
     @cached_property

@@ -5,6 +5,7 @@ import pytest
 
 import discover
 from discover.identification.presliding import bent
+from discover.report.recorded.identification import page
 
 LENGTH, FORCE = 0.01, 0.6
 
@@ -44,6 +45,7 @@ def test_the_prediction_has_it_and_the_law_keeps_its_limit(found):
     errors = found.error()
     assert errors["identified"] < 0.9 * errors["least squares"]
     assert not [x for x in found.law.extra if "presliding" in x.name]
+    assert any("presliding over δ" in line for line in page(found.to_dict()).splitlines())
     assert float(found.law.robot.friction[0]) == pytest.approx(FORCE, rel=0.15)
 
 
