@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 import kinematics
-from discover.identification.along_motion import given_way, missing_friction
 from discover.identification.drive_terms import DriveTerm
+from discover.identification.presliding import missing_friction
 from discover.identification.samples import Samples
 from discover.laws.extensions.terms import Term, entries, symbols, without_joint_terms
 from discover.laws.rigid_body.consistency import typical_units
@@ -114,9 +114,7 @@ def assemble(
         samples.columns[_BODIES] = bodies.columns(samples)
     base = samples.columns[_BODIES]
     _compute_missing(samples, bodies, terms)
-    loaded = [t for drive in terms if drive.loaded and not drive.elastic for t in drive.terms]
-    elastic = [drive.joints[0] for drive in terms if drive.elastic]
-    giving = iter(given_way(samples, elastic, loaded_by) if elastic else ())
+    loaded = [t for drive in terms if drive.loaded for t in drive.terms]
     under_load = iter(_filtered(samples, loaded, loaded_by))
     X = np.empty((*samples.v.shape, base.shape[2] + sum(len(drive.terms) for drive in terms)))
     X[:, :, : base.shape[2]] = base
@@ -124,12 +122,9 @@ def assemble(
     for drive in terms:
         groups.append(tuple(range(at, at + len(drive.terms))))
         for term in drive.terms:
-            if drive.elastic:
-                X[:, :, at] = next(giving)
-            elif drive.loaded:
-                X[:, :, at] = next(under_load)
-            else:
-                X[:, :, at] = samples.columns[_key(term, bodies.robot)]
+            X[:, :, at] = (
+                next(under_load) if drive.loaded else samples.columns[_key(term, bodies.robot)]
+            )
             at += 1
     return Design(
         X=X,

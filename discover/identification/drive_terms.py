@@ -49,10 +49,8 @@ class DriveTerm:
     nonnegative  whether physics forbids a negative coefficient
     loaded       whether a shape names the load, which depends on the bodies
     only_one     of terms with the same word here, on the same joints, one may enter
-    memory       the length δ [rad | m] over which friction builds up (along_motion.py); 0: none.
+    memory       the length δ [rad | m] over which friction builds up (see presliding.py); 0: none.
                  Its shape names a state, so a law that is a function of (q, v, tau) leaves it out
-    elastic      whether it is what a joint gives way under its load; its shape names no symbols of
-                 laws either
     rests        the longest rest [s] in which logs showed that what is left of friction stays
     """
 
@@ -63,7 +61,6 @@ class DriveTerm:
     only_one: str = ""
     memory: float = 0.0
     rests: float = 0.0
-    elastic: bool = False
 
     @property
     def name(self) -> str:
@@ -84,7 +81,6 @@ def drive_terms(robot: Robot, speed: Array, resolved: Array | None = None) -> li
     return [
         *(x for j in joints for x in _of_joint(robot, j, float(speed[j]), float(least[j]))),
         *(x for i, j in _coupled(robot, joints) for x in _of_pair(robot, i, j)),
-        *(elastic(robot, j) for j in joints),
     ]
 
 
@@ -107,16 +103,6 @@ def presliding(robot: Robot, j: int, length: float, rests: float = 0.0) -> Drive
         f"presliding over {length:.3g}, joint {j + 1}", robot.nv, {j: state - _sign(v, robot)}
     )
     return DriveTerm(kind="presliding", terms=(term,), nonnegative=True, memory=length, rests=rests)
-
-
-def elastic(robot: Robot, j: int) -> DriveTerm:
-    """A joint between a motor with the encoder and its link (see along_motion.py); the coefficient
-    is its compliance [rad/(N·m) | m/N]."""
-    give = sympy.Symbol(f"d{j + 1}", real=True)
-    term = _term(f"elastic joint {j + 1}", robot.nv, {j: give})
-    return DriveTerm(
-        kind="elastic joint", terms=(term,), nonnegative=True, loaded=True, elastic=True
-    )
 
 
 def ripples(robot: Robot, q: Array, residual: Array, moving: NDArray[np.bool_]) -> list[DriveTerm]:

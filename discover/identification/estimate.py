@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.identification.along_motion import between, lengths_to_try, longest_rests
 from discover.identification.design import Bodies, Design, assemble
 from discover.identification.drive_terms import (
     DriveTerm,
@@ -18,6 +17,7 @@ from discover.identification.drive_terms import (
     standard,
 )
 from discover.identification.moments import JointMoments, Moments
+from discover.identification.presliding import between, lengths_to_try, longest_rests
 from discover.identification.samples import Samples
 from discover.identification.selection import better, choose, prior_strength
 from discover.judgement.thresholds import threshold, whole

@@ -346,7 +346,7 @@ def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLa
         for term in drive.terms:
             value = float(possible.coefficients[n])
             n += 1
-            if drive.memory or drive.elastic:  # the law has their limits: Coulomb, and rigid
+            if drive.memory:  # its limit, Coulomb friction, is in the law by itself
                 continue
             if term.joint_term is None:
                 extensions.append(term.with_coefficient(value))

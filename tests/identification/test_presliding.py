@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import discover
-from discover.identification.along_motion import bent
+from discover.identification.presliding import bent
 from discover.report.recorded.identification import page
 
 LENGTH, FORCE = 0.01, 0.6

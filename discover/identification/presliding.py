@@ -1,9 +1,8 @@
-"""Columns that need more of a motion than its state: friction with memory, elastic joints.
+"""Friction with memory: before a contact slides, its asperities bend like springs.
 
-**Presliding.** Before a contact slides, its asperities bend like springs. After a reversal friction
-does not jump from one side to the other; it builds up over a short way, and where the joint stops,
-what is left of it stays. Dahl (1976): with z from -1 to 1 the state of the asperities and δ the way
-over which they bend,
+After a reversal friction does not jump from one side to the other; it builds up over a short way,
+and where the joint stops, what is left of it stays. Dahl (1976): with z from -1 to 1 the state of
+the asperities and δ the way over which they bend,
 
     dz/dq = (1 - z sign(dq)) / δ,      friction = F z.
 
@@ -14,10 +13,6 @@ difference, c (z - sign v), beside Coulomb friction; c is F where all friction h
 
 Canudas de Wit, Olsson, Åström & Lischinsky (1995) add the Stribeck effect and damping of z (LuGre);
 at low speeds and short ways theirs is Dahl's.
-
-**Elastic joints.** With the encoder on the motor, the link stands behind by load / k (Spong 1987).
-To first order in the compliance 1/k of joint j that changes every load by its derivative along
-(q, v, a)_j moved by -(load_j, its first, its second derivative by time) / k.
 """
 
 from __future__ import annotations
@@ -25,15 +20,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-import kinematics
 from discover.data.motions import Motion
 from discover.data.smoothing import is_even, window_weights
 from discover.identification.samples import Samples
 from discover.judgement.thresholds import threshold, whole
-from kinematics import Robot
 
 Array = NDArray[np.float64]
 
@@ -42,8 +34,6 @@ _LONGEST = threshold("identification.presliding_longest")
 _RATIO = threshold("identification.presliding_ratio")
 _OVER_NOISE = threshold("identification.presliding_over_noise")
 _AT_A_TIME = 512
-_LONGER = 2.0  # windows: accelerations are in loads, whose noise derivatives raise once more
-_STEP = 1e-4  # rad/(N·m) | m/N, of central differences
 _FEWEST = 2  # samples from which a filter's polynomial can be read off beside its middle
 
 
@@ -92,7 +82,7 @@ def missing_friction(
             missing = bent(q, direction[0], delta) - direction
             at = np.flatnonzero(np.isin(rows, kept))
             since = _since_moved(motion, rows, samples.rest)[np.ix_(at, joints)]
-            filtered = _filtered(motion.time[rows], missing, at, samples.window, samples.order)[0]
+            filtered = _filtered(motion.time[rows], missing, at, samples)
             columns[rows[at]] = np.where(since <= rests, filtered, 0.0)
         parts.append(columns[kept])
     return list(np.concatenate(parts).T)
@@ -127,63 +117,30 @@ def bent(q: Array, start: Array, delta: Array) -> Array:
     return z
 
 
-def given_way(samples: Samples, joints: Sequence[int], bodies: Robot) -> list[Array]:
-    """What unit compliance of some joints changes in all loads (N, nv)."""
-    parts = []
-    for motion, kept in zip(samples.motions, samples.kept, strict=True):
-        q, v, a = (torch.from_numpy(np.ascontiguousarray(getattr(motion, x))) for x in "qva")
-        load = kinematics.rnea(bodies, q, v, a).numpy()
-        moved = np.zeros((3, *load.shape))
-        for rows in _segments(motion):
-            at = np.flatnonzero(np.isin(rows, kept))
-            moved[:, rows[at]] = _filtered(
-                motion.time[rows], load[rows], at, _LONGER * samples.window, samples.order
-            )
-        parts.append(moved[:, kept])
-    moved = np.concatenate(parts, axis=1)
-    out = []
-    for j in joints:
-        step = torch.zeros(3, *samples.v.shape, dtype=samples.v.dtype)
-        step[:, :, j] = torch.from_numpy(_STEP * moved[:, :, j])
-        ahead, back = (
-            kinematics.rnea(
-                bodies, samples.q + x * step[0], samples.v + x * step[1], samples.a + x * step[2]
-            )
-            for x in (1, -1)
-        )
-        out.append((-(ahead - back) / (2 * _STEP)).numpy())
-    return out
-
-
-def _filtered(time: Array, x: Array, at: NDArray[np.int64], duration: float, order: int) -> Array:
-    """x (M, p) and its first and second derivative (3, n, p) at n rows, after a filter of some
-    duration [s]; within half a window of the ends by the polynomial of the last whole one."""
-    half = round(duration / float(np.median(np.diff(time))) / 2)
-    half = min(max(half, order // 2 + 1), (len(time) - 1) // 2)
+def _filtered(time: Array, x: Array, at: NDArray[np.int64], samples: Samples) -> Array:
+    """x (M, p) at some rows, after the filter of the samples; within half a window of the ends by
+    the polynomial of the last whole one."""
+    if not samples.window:
+        return x[at]
+    half = round(samples.window / float(np.median(np.diff(time))) / 2)
+    half = min(max(half, samples.order // 2 + 1), (len(time) - 1) // 2)
     window = 2 * half + 1
-    out = np.zeros((3, len(at), x.shape[1]))
-    if not duration or window <= order + _FEWEST:
-        out[0] = x[at]
-        return out
+    if window <= samples.order + _FEWEST:
+        return x[at]
+    out = np.empty((len(at), x.shape[1]))
     inner = np.flatnonzero((at >= half) & (at < len(time) - half))
     even = is_even(time)
     for k in range(0, len(inner), _AT_A_TIME):
-        part = inner[k : k + _AT_A_TIME]
-        rows = at[part, None] + np.arange(-half, half + 1)
-        weights = window_weights(time[rows[:1]] if even else time[rows], half, order)
-        out[:, part] = np.matmul(weights, x[rows]).transpose(1, 0, 2)
-    orders = np.arange(order + 1)
+        rows = at[inner[k : k + _AT_A_TIME], None] + np.arange(-half, half + 1)
+        weights = window_weights(time[rows[:1]] if even else time[rows], half, samples.order)
+        out[inner[k : k + _AT_A_TIME]] = np.matmul(weights[:, None, 0], x[rows])[:, 0]
+    orders = np.arange(samples.order + 1)
     for last, ends in (
         (slice(0, window), at < half),
         (slice(len(time) - window, None), at >= len(time) - half),
     ):
         middle, reach = time[last].mean(), np.ptp(time[last]) / 2
         powers = ((time[last] - middle) / reach)[:, None] ** orders
-        polynomial = np.polynomial.Polynomial
-        fitted = np.linalg.lstsq(powers, x[last], rcond=None)[0]
-        s = (time[at[ends]] - middle) / reach
-        for column in range(x.shape[1]):
-            of_time = polynomial(fitted[:, column])
-            for d in range(3):
-                out[d, ends, column] = (of_time.deriv(d) if d else of_time)(s) / reach**d
+        polynomial = np.linalg.lstsq(powers, x[last], rcond=None)[0]
+        out[ends] = ((time[at[ends]] - middle) / reach)[:, None] ** orders @ polynomial
     return out
