@@ -20,7 +20,7 @@ from discover.identification.presliding import missing_friction
 from discover.identification.samples import Samples
 from discover.laws.extensions.terms import Term, entries, symbols, without_joint_terms
 from discover.laws.rigid_body.consistency import typical_units
-from discover.laws.search.variables import Mechanics, needs_mechanics
+from discover.laws.search.variables import needs_mechanics
 from kinematics import Robot
 from kinematics.algorithms.base_parameters import BaseParameters
 
@@ -113,9 +113,13 @@ def assemble(
     if _BODIES not in samples.columns:
         samples.columns[_BODIES] = bodies.columns(samples)
     base = samples.columns[_BODIES]
-    _compute_missing(samples, bodies, terms)
-    loaded = [t for drive in terms if drive.loaded for t in drive.terms]
-    under_load = iter(_filtered(samples, loaded, loaded_by))
+    loaded = [_apart(t) for drive in terms if drive.loaded for t in drive.terms]
+    _compute_missing(samples, bodies, terms, [beside for _, beside in loaded])
+    factors = _at_the_middle(samples, [factor for factor, _ in loaded], loaded_by)
+    under_load = (
+        factor * samples.columns[_key(beside, bodies.robot)]
+        for factor, (_, beside) in zip(factors, loaded, strict=True)
+    )
     X = np.empty((*samples.v.shape, base.shape[2] + sum(len(drive.terms) for drive in terms)))
     X[:, :, : base.shape[2]] = base
     groups, at = [], base.shape[2]
@@ -135,11 +139,30 @@ def assemble(
     )
 
 
-def _compute_missing(samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm]) -> None:
+def _apart(term: Term) -> tuple[Term, Term]:
+    """The factors of a shape that depend on loads, which are kept within the filter's window, and
+    the others, which do not depend on the bodies."""
+    rows = [
+        row.as_independent(*_loads(row), as_Add=False) if row != 0 else (row, row)
+        for row in term.shape
+    ]
+    return (
+        replace(term, name=f"load of {term.name}", shape=tuple(y for _, y in rows)),
+        replace(term, name=f"{term.name}, its load apart", shape=tuple(x for x, _ in rows)),
+    )
+
+
+def _loads(row: sympy.Expr) -> list[sympy.Symbol]:
+    return [s for s in row.free_symbols if needs_mechanics([s.name])]
+
+
+def _compute_missing(
+    samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm], others: Sequence[Term]
+) -> None:
     """Columns that do not depend on the bodies, where they were not computed before."""
     robot, known = bodies.robot, samples.columns
     new = [t for drive in terms if not drive.loaded and not drive.memory for t in drive.terms]
-    new = [t for t in new if _key(t, robot) not in known]
+    new = [t for t in (*new, *others) if _key(t, robot) not in known]
     for term, column in zip(new, _filtered(samples, new, robot), strict=True):
         known[_key(term, robot)] = column
     memory = [x for x in terms if x.memory and _key(x.terms[0], robot) not in known]
@@ -156,40 +179,42 @@ def _key(term: Term, robot: Robot) -> str:
     return f"{term.name}, {robot.friction_speed}"
 
 
-def _filtered(samples: Samples, terms: Sequence[Term], loaded_by: Robot) -> Array:
+def _filtered(samples: Samples, terms: Sequence[Term], robot: Robot) -> Array:
     """The columns (p, N, nv) of terms after the filter that the joint forces went through.
 
     Friction steps where a joint reverses, and the filter rounds that step off in the joint forces.
     Within its window a motion is a low polynomial, so the window is run through from the middle:
-    q + v t + a t²/2, v + a t, the filter's own weights. Loads change little in it, and are kept.
-    A shape that is smooth in the window needs few nodes, one that bends in it many.
+    q + v t + a t²/2, v + a t, the filter's own weights. A shape that is smooth in the window needs
+    few nodes, one that bends in it many.
     """
     if not terms:
         return np.zeros((0, *samples.v.shape))
-    names = {name for term in terms for name in term.names}
-    mechanics = (
-        Mechanics.of(loaded_by, samples.q, samples.v, names) if needs_mechanics(names) else None
-    )
     if not samples.window:
-        nodes = (np.zeros(1), np.ones(1))
-        return _integrated(samples, terms, loaded_by, mechanics, nodes)
+        return _integrated(samples, terms, robot, (np.zeros(1), np.ones(1)))
     few, many = _gauss(samples.order), _even(samples.order)
     waves = [k for k, term in enumerate(terms) if _has(term, sympy.sin, sympy.cos)]
     smooth = [k for k in range(len(terms)) if k not in waves]
     total = np.empty((len(terms), *samples.v.shape))
     for chosen, nodes in ((smooth, few), (waves, many)):
-        part = [terms[k] for k in chosen]
-        total[chosen] = _integrated(samples, part, loaded_by, mechanics, nodes)
+        total[chosen] = _integrated(samples, [terms[k] for k in chosen], robot, nodes)
     bends: dict[frozenset[tuple[sympy.Expr, float]], list[int]] = {}
     for k in smooth:
         bends.setdefault(_bends(terms[k]), []).append(k)
     for bent, chosen in bends.items():
         rows = np.flatnonzero(_crossing(samples, bent))
-        part = [terms[k] for k in chosen]
         if len(rows):
-            columns = _integrated(samples, part, loaded_by, mechanics, many, rows)
+            columns = _integrated(samples, [terms[k] for k in chosen], robot, many, rows)
             total[np.array(chosen)[:, None], rows] = columns
     return total
+
+
+def _at_the_middle(samples: Samples, terms: Sequence[Term], loaded_by: Robot) -> Array:
+    """Columns (p, N, nv) without a filter; zero where a term does not act."""
+    out = np.zeros((len(terms), *samples.v.shape))
+    states = (samples.q, samples.v, samples.a, samples.tau)
+    for k, row, values in entries(terms, *states, loaded_by, like=samples.v[:, 0]):
+        out[k, :, row] = values.numpy()
+    return out
 
 
 def _has(term: Term, *functions: type) -> bool:
@@ -239,8 +264,7 @@ def _crossing(samples: Samples, bends: frozenset[tuple[sympy.Expr, float]]) -> N
 def _integrated(
     samples: Samples,
     terms: Sequence[Term],
-    loaded_by: Robot,
-    mechanics: Mechanics | None,
+    robot: Robot,
     nodes: tuple[Array, Array],
     rows: NDArray[np.int64] | None = None,
 ) -> Array:
@@ -249,16 +273,10 @@ def _integrated(
     if rows is not None:
         pick = torch.from_numpy(rows)
         q, v, a, tau = q[pick], v[pick], a[pick], tau[pick]
-        if mechanics is not None:
-            mechanics = replace(
-                mechanics,
-                **{key: getattr(mechanics, key)[pick] for key in ("H", "gravity", "velocity")},
-            )
     out = np.zeros((len(terms), *v.shape))
     t = torch.from_numpy(nodes[0] * samples.window)[:, None, None]
     weights = torch.from_numpy(nodes[1])
     moved = (q + v * t + a * (t * t / 2), v + a * t)
-    given = (*moved, a, tau, loaded_by, mechanics)
-    for k, row, values in entries(terms, *given, like=moved[1][..., 0]):
+    for k, row, values in entries(terms, *moved, a, tau, robot, like=moved[1][..., 0]):
         out[k, :, row] = (weights @ values).numpy()
     return out
