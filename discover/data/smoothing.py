@@ -88,16 +88,23 @@ def window_weights(times: Array, half: int, order: int) -> Array:
     offset = times - times[:, half : half + 1]
     # In units of the window's reach, or the powers of milliseconds would ruin the conditioning.
     reach = np.abs(offset).max(axis=1)
-    powers = (offset / reach[:, None])[..., None] ** np.arange(order + 1)
+    unit = offset / reach[:, None]
+    powers = np.ones((len(unit), order + 1, unit.shape[1]))
+    for k in range(order):
+        np.multiply(powers[:, k], unit, out=powers[:, k + 1])
     weights = np.empty((*times.shape[:1], min(order + 1, 3), times.shape[1]))
     span = times[:, -1] - times[:, 0]
     across = span > _LONG * np.median(span)
-    plain = powers[~across]
+    plain = powers[~across] if across.any() else powers
     if len(plain):
-        gram = np.matmul(plain.transpose(0, 2, 1), plain)
-        weights[~across] = np.linalg.solve(gram, plain.transpose(0, 2, 1))[:, :3]
+        # only three rows of the inverse are asked for: three right-hand sides, not a window of them
+        gram = np.matmul(plain, plain.transpose(0, 2, 1))
+        wanted = np.broadcast_to(
+            np.eye(order + 1)[:, :3], (len(gram), order + 1, min(order + 1, 3))
+        )
+        weights[~across] = np.matmul(np.linalg.solve(gram, wanted).transpose(0, 2, 1), plain)
     if across.any():
-        weights[across] = np.linalg.pinv(powers[across])[:, :3]
+        weights[across] = np.linalg.pinv(powers[across].transpose(0, 2, 1))[:, :3]
     scale = np.stack([np.ones_like(reach), 1 / reach, 2 / reach**2], axis=1)
     return weights * scale[:, : weights.shape[1], None]
 

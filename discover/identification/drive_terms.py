@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ _PEAKS = whole("identification.peaks")
 _CLEAR_PEAK = threshold("identification.clear_peak")
 _NEIGHBOURS = 161  # frequencies, four a resolved one
 _LEAST_ROWS = 100
+_BAND = 64
 _STANDARD = ("viscous friction", "Coulomb friction", "offset", "rotor inertia")
 STRIBECK = (0.05, 0.1, 0.2, 0.5)  # of a joint's root mean square speed: where it has decayed
 
@@ -47,6 +49,9 @@ class DriveTerm:
     nonnegative  whether physics forbids a negative coefficient
     loaded       whether a shape names the load, which depends on the bodies
     only_one     of terms with the same word here, on the same joints, one may enter
+    memory       the length δ [rad | m] over which friction builds up (see presliding.py); 0: none.
+                 Its shape names a state, so a law that is a function of (q, v, tau) leaves it out
+    rests        the longest rest [s] in which logs showed that what is left of friction stays
     """
 
     kind: str
@@ -54,13 +59,15 @@ class DriveTerm:
     nonnegative: bool = False
     loaded: bool = False
     only_one: str = ""
+    memory: float = 0.0
+    rests: float = 0.0
 
     @property
     def name(self) -> str:
         """Kind and joints."""
         return self.terms[0].name
 
-    @property
+    @cached_property
     def joints(self) -> tuple[int, ...]:
         """The coordinates on which it acts."""
         return tuple(i for i, row in enumerate(self.terms[0].shape) if row != 0)
@@ -86,6 +93,16 @@ def every_drive_has(term: DriveTerm) -> bool:
     """Whether the term belongs to every joint: friction, rotor, and the sensor's offset. They are
     in every fit (left out, they would bend what is fitted beside them); data decide on others."""
     return len(term.joints) == 1 and term.kind in _STANDARD
+
+
+def presliding(robot: Robot, j: int, length: float, rests: float = 0.0) -> DriveTerm:
+    """What Coulomb friction of joint j is short of after a reversal: c (z - sign v)."""
+    v = symbols(robot.nv)["v"][j]
+    state = sympy.Symbol(f"z{j + 1}", real=True)
+    term = _term(
+        f"presliding over {length:.3g}, joint {j + 1}", robot.nv, {j: state - _sign(v, robot)}
+    )
+    return DriveTerm(kind="presliding", terms=(term,), nonnegative=True, memory=length, rests=rests)
 
 
 def ripples(robot: Robot, q: Array, residual: Array, moving: NDArray[np.bool_]) -> list[DriveTerm]:
@@ -121,10 +138,17 @@ def ripples(robot: Robot, q: Array, residual: Array, moving: NDArray[np.bool_]) 
 
 
 def _periodogram(angle: Array, left: Array, per_turn: Array) -> Array:
+    """Power of `left` (N,) at wave numbers (F,) at even steps: waves of the first few are turned on
+    by whole bands, since exp is what costs."""
+    width = min(_BAND, len(per_turn))
+    step = float(per_turn[1] - per_turn[0])
+    band = np.exp(1j * np.outer(step * np.arange(width), angle))
     power = np.empty(len(per_turn))
-    for k in range(0, len(per_turn), 64):
-        waves = np.exp(1j * np.outer(per_turn[k : k + 64], angle))
-        power[k : k + 64] = np.abs(waves @ left) ** 2
+    for k in range(0, len(per_turn), width):
+        part = per_turn[k : k + width]
+        power[k : k + width] = (
+            np.abs(band[: len(part)] @ (np.exp(1j * part[0] * angle) * left)) ** 2
+        )
     return power
 
 

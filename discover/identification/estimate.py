@@ -9,15 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discover.identification.design import Bodies, Design, assemble
-from discover.identification.drive_terms import DriveTerm, every_drive_has, ripples, standard
-from discover.identification.moments import Moments
+from discover.identification.drive_terms import (
+    DriveTerm,
+    every_drive_has,
+    presliding,
+    ripples,
+    standard,
+)
+from discover.identification.moments import JointMoments, Moments
+from discover.identification.presliding import between, lengths_to_try, longest_rests
 from discover.identification.samples import Samples
-from discover.identification.selection import choose, prior_strength
-from discover.judgement.thresholds import whole
+from discover.identification.selection import better, choose, prior_strength
+from discover.judgement.thresholds import threshold, whole
+from discover.laws.extensions.terms import scalar_coordinates
 from kinematics import Robot
 
 Array = NDArray[np.float64]
 _ROUNDS = whole("identification.rounds")
+_TURNS = whole("identification.presliding_turns")
+_LEAST = threshold("identification.presliding_least")
+_MOST = threshold("identification.presliding_most")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,28 +86,116 @@ def estimate(
         if len(unloaded) == len(candidates):
             return now
         return _fit(samples, bodies, candidates, now.robot, now.noise, range(len(candidates)))
-    terms = list(candidates)
-    begin = [k for k, x in enumerate(terms) if x.name in {t.name for t in first}]
     for _ in range(_ROUNDS):
-        if samples.q.shape == samples.v.shape:
-            known = {x.name for x in now.terms}
-            left = ripples(bodies.robot, samples.q.numpy(), now.residual(), samples.moving)
-            old = [x for x in now.terms if x.kind == "ripple"]
-            terms = [*candidates, *old, *(x for x in left if x.name not in known)]
-            begin = [k for k, x in enumerate(terms) if x.name in known]
-        design = assemble(samples, bodies, terms, now.robot)
-        moments = moments_of(samples, bodies, design, now.noise)
-        fold = samples.fold_of_block
-        kept = [g for g in begin if every_drive_has(terms[g])]
-        choice = choose(
-            moments, design.body_columns, design.groups, fold, begin, kept, _no_double(terms)
+        now = _chosen(samples, now, candidates)
+    memory = _memory(samples, now)
+    return _chosen(samples, now, [*candidates, *memory], memory) if memory else now
+
+
+def _chosen(
+    samples: Samples,
+    now: Estimate,
+    candidates: Sequence[DriveTerm],
+    entering: Sequence[DriveTerm] = (),
+) -> Estimate:
+    """The next fit: with the terms that held-out time asks for, beginning from those of the fit
+    `now` and those `entering`."""
+    bodies, terms = now.bodies, list(candidates)
+    known = {x.name for x in (*now.terms, *entering)}
+    if samples.q.shape == samples.v.shape:
+        left = ripples(bodies.robot, samples.q.numpy(), now.residual(), samples.moving)
+        old = [x for x in now.terms if x.kind == "ripple"]
+        terms += [*old, *(x for x in left if x.name not in known)]
+    begin = [k for k, x in enumerate(terms) if x.name in known]
+    design = assemble(samples, bodies, terms, now.robot)
+    used = _used(samples, [terms[k] for k in begin])
+    moments = moments_of(samples, bodies, design, now.noise, used=used)
+    fold = samples.fold_of_block
+    kept = [g for g in begin if every_drive_has(terms[g])]
+    choice = choose(
+        moments, design.body_columns, design.groups, fold, begin, kept, _no_double(terms)
+    )
+    left_in = _possible_signs(moments, design, choice.groups)
+    chosen = [terms[g] for g in left_in]
+    return _fit(samples, bodies, chosen, now.robot, now.noise, range(len(chosen)))
+
+
+def _memory(samples: Samples, now: Estimate) -> list[DriveTerm]:
+    """Presliding of the joints where held-out time asks for it, with the length it asks for.
+
+    Memory shows in two places: after reversals, and at rest, where what is left of friction stays.
+    One must ask for it clearly, and the other must not speak against it.
+    """
+    robot, fold = now.bodies.robot, samples.fold_of_block
+    joints = scalar_coordinates(robot)
+    every, rests = lengths_to_try(samples), longest_rests(samples)
+    new = {j: every[j] for j in joints if every[j]}
+    tried: dict[int, dict[float, tuple[Array, Array]]] = {j: {} for j in new}
+    columns = list(now.columns)
+    for turn in range(1 + _TURNS):
+        wanted = [presliding(robot, j, x, float(rests[j])) for j in new for x in new[j]]
+        design = assemble(samples, now.bodies, [*now.terms, *wanted], now.robot)
+        moving, at_rest = (
+            _by_joint(samples, design, used) for used in (samples.moving, samples.has_moved)
         )
-        kept = _possible_signs(moments, design, choice.groups)
-        now = _fit(
-            samples, bodies, [terms[g] for g in kept], now.robot, now.noise, range(len(kept))
-        )
-        begin = list(range(len(now.terms)))
-    return now
+        prior = _prior(now.bodies, design)
+        for j in new:
+            at = [k for k, x in enumerate(design.terms) if x.memory and x.joints == (j,)]
+            groups = [design.groups[k] for k in at]
+            if not at:
+                continue
+            both = [
+                x.weighted(1 / now.noise, prior) for x in (moving, moving.with_joint(j, at_rest))
+            ]
+            gains = [
+                x.held_out(columns, fold)[:, None] - x.additions(columns, groups, fold)
+                for x in both
+            ]
+            for n, k in enumerate(at):
+                theta = both[1].solve([*columns, *groups[n]])
+                static = _static(now, theta, j)
+                if _LEAST * static <= theta[-1] <= _MOST * static and static > 0:
+                    tried[j][design.terms[k].memory] = (gains[0][:, n], gains[1][:, n])
+            least = min(every[j])
+            new[j] = (
+                [x for x in between(_best(tried[j]), turn + 1) if x >= least] if tried[j] else []
+            )
+    cost = moving.weighted(1 / now.noise, prior).held_out(columns, fold)
+    out = []
+    for j, gains_of in tried.items():
+        if not gains_of:
+            continue
+        length = _best(gains_of)
+        clear = [better(cost, cost - gain) for gain in gains_of[length]]
+        if any(clear) and min(gain.mean() for gain in gains_of[length]) > 0:
+            out.append(presliding(robot, j, length, float(rests[j])))
+    return out
+
+
+def _static(fit: Estimate, theta: Array, j: int) -> float:
+    """The friction of joint j from which it starts to slide, without load [N·m | N]."""
+    kinds = ("Coulomb friction", "Stribeck friction below")
+    return sum(
+        float(theta[list(fit.columns).index(fit.design.groups[k][0])])
+        for k, x in enumerate(fit.terms)
+        if x.joints == (j,) and x.name.startswith(kinds)
+    )
+
+
+def _best(gains: dict[float, tuple[Array, Array]]) -> float:
+    """The length that gains most over all samples."""
+    return max(gains, key=lambda x: float(gains[x][1].mean()))
+
+
+def _used(samples: Samples, terms: Sequence[DriveTerm]) -> NDArray[np.bool_]:
+    """The samples (N, nv) that say something of each joint: those in which it moves, and where its
+    friction has memory, which says what it is at rest, all those since it first moved."""
+    used = samples.moving.copy()
+    for term in terms:
+        if term.memory:
+            j = term.joints[0]
+            used[:, j] |= samples.has_moved[:, j]
+    return used
 
 
 def held(fit: Estimate, samples: Samples) -> Estimate:
@@ -113,7 +212,8 @@ def instrumented(fit: Estimate, samples: Samples, twins: tuple[Samples, Samples]
     """The same columns fitted with moments across two measurements of the motion."""
     loaded_by = fit.robot
     designs = [assemble(s, fit.bodies, fit.terms, loaded_by).X for s in twins]
-    moments = moments_of(samples, fit.bodies, fit.design, fit.noise, (designs[0], designs[1]))
+    used = _used(samples, fit.terms)
+    moments = moments_of(samples, fit.bodies, fit.design, fit.noise, (designs[0], designs[1]), used)
     return replace(fit, moments=moments, theta=moments.solve(list(fit.columns)))
 
 
@@ -123,13 +223,30 @@ def moments_of(
     design: Design,
     noise: Array,
     twins: tuple[Array, Array] | None = None,
+    used: NDArray[np.bool_] | None = None,
 ) -> Moments:
     """The moments of a design, joints weighted by their noise (nv,) [N·m | N]; with `twins` across
-    the columns of two independent measurements."""
+    the columns of two independent measurements. `used` (N, nv) are the samples that count [those
+    in which a joint moves]."""
+    used = samples.moving if used is None else used
+    return _by_joint(samples, design, used, twins).weighted(1 / noise, _prior(bodies, design))
+
+
+def _by_joint(
+    samples: Samples,
+    design: Design,
+    used: NDArray[np.bool_],
+    twins: tuple[Array, Array] | None = None,
+) -> JointMoments:
+    return JointMoments.of(design.X, design.y, used.astype(np.float64), samples.block, twins)
+
+
+def _prior(bodies: Bodies, design: Design) -> Array:
+    """The precision (p, p) of the columns' coefficients before any data: bodies as described."""
     prior = np.zeros((design.X.shape[2],) * 2)
     k = design.bodies
     prior[:k, :k] = np.linalg.inv(bodies.spread + 1e-12 * np.trace(bodies.spread) / k * np.eye(k))
-    return Moments.of(design.X, design.y, samples.moving / noise, samples.block, prior, twins)
+    return prior
 
 
 def _fit(
@@ -143,14 +260,16 @@ def _fit(
     """All the terms fitted; joints are weighted by their residuals, settled in a few turns."""
     design = assemble(samples, bodies, terms, loaded_by)
     columns = [*design.body_columns, *(k for g in chosen for k in design.groups[g])]
-    moving = np.maximum(samples.moving.sum(axis=0), 1)
+    used = _used(samples, terms)
+    count = np.maximum(used.sum(axis=0), 1)
     sigma = design.y.std(axis=0) if noise is None else noise
     sigma = np.maximum(sigma, 1e-9 * max(float(sigma.max()), 1e-300))
+    by_joint, prior = _by_joint(samples, design, used), _prior(bodies, design)
     for _ in range(3):
-        moments = moments_of(samples, bodies, design, sigma)
+        moments = by_joint.weighted(1 / sigma, prior)
         theta = moments.solve(columns)
         residual = design.y - design.predicted(columns, theta)
-        sigma = np.sqrt((residual**2 * samples.moving).sum(axis=0) / moving)
+        sigma = np.sqrt((residual**2 * used).sum(axis=0) / count)
         sigma = np.maximum(sigma, 1e-6 * max(float(sigma.max()), 1e-300))
     return Estimate(
         bodies=bodies, design=design, moments=moments, terms=tuple(terms), columns=tuple(columns),

@@ -19,24 +19,28 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from discover.data.logs import Log, shifted
+from discover.data.logs import Log
 from discover.data.motions import Motion, smooth
 from discover.data.reading import Paths, read_logs
 from discover.data.smoothing_choice import SmoothingChoice, choose_smoothing
 from discover.errors import DatasetError
-from discover.identification.delay import Delay, find_delay, given_delay
+from discover.identification.delay import find_delay, given_delay
 from discover.identification.design import Bodies, assemble
 from discover.identification.drive_terms import drive_terms, standard
 from discover.identification.errors import JointErrors, joint_errors
 from discover.identification.estimate import Estimate, estimate, held, instrumented
-from discover.identification.excitation import excitation
 from discover.identification.exciting.information import of_logs
-from discover.identification.instruments import halves
+from discover.identification.motions import (
+    in_newtons,
+    measured_twice,
+    split,
+    without_delay,
+)
 from discover.identification.possible_bodies import PossibleBodies, possible_bodies
 from discover.identification.result import DriveParameter, Identification, Parameter
 from discover.identification.samples import Samples, gather, rest_speed
 from discover.identification.torque_scale import TorqueScale, torque_scale
-from discover.identification.uncertainty import bootstrap, standard_errors
+from discover.identification.uncertainty import bootstrap, excitation, standard_errors
 from discover.identification.unexplained import dependences
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import Term
@@ -49,10 +53,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_KEPT = threshold("identification.kept_out")
 _HARDLY = threshold("identification.hardly")
 _RESOLVED = threshold("identification.resolved")
-_REPEATED = threshold("identification.repeated")
 _SHOWN = threshold("identification.shown")
 _TRACE = 1500  # rows a log in the figures
 
@@ -97,12 +99,17 @@ def identify(
     train, kept = _logs(recordings, robot, layout), _logs(test, robot, layout)
     chosen = smoothing or _of_higher_order(choose_smoothing(train, robot))
     stage("the delay of the torques")
-    train, kept, scale = _in_newtons(train, kept, robot, chosen, torque_unit == "unknown")
-    motions, late = _without_delay(train, robot, chosen, delay)
-    others = [smooth(shifted(log, late.delay), chosen, robot) for log in kept]
-    fitted, held_out = (motions, others) if kept else _split(motions)
+    motions, others = ([smooth(log, chosen, robot) for log in logs] for logs in (train, kept))
+    scale = _torque_scale(motions, robot, rest_speed(motions), torque_unit == "unknown")
+    if scale.applied:
+        motions, others = (
+            [in_newtons(m, scale.factor) for m in part] for part in (motions, others)
+        )
+    late = find_delay(motions, robot, chosen) if delay is None else given_delay(delay)
+    motions, others = ([without_delay(m, late.delay) for m in part] for part in (motions, others))
+    fitted, held_out = (motions, others) if kept else split(motions)
     rest = rest_speed(fitted)
-    robot = robot.replace(friction_speed=float(np.median(rest)) / 2)
+    robot = _slow(robot, rest)
     through = (chosen.window_s, chosen.order)
     samples = gather(fitted, rest, *through)
     unseen = gather(held_out, rest, *through, whole=True)
@@ -113,9 +120,10 @@ def identify(
     terms = drive_terms(bodies.robot, speed, _RESOLVED * chosen.window_s * hastes)
     plain = estimate(samples, bodies, standard(terms), select=False)
     found = estimate(samples, bodies, terms) if select else plain
-    twice = _twice(train, fitted, late, chosen, robot, rest) if instruments else None
+    twice = measured_twice(train, fitted, chosen, robot) if instruments else None
     if twice is not None:
-        found = instrumented(found, samples, twice)
+        even, odd = (gather(part, rest, *through) for part in twice)
+        found = instrumented(found, samples, (even, odd))
     found = held(found, samples)
     stage("the bodies")
     stated = possible_bodies(held(plain, samples))
@@ -218,77 +226,25 @@ def _of_higher_order(chosen: SmoothingChoice) -> SmoothingChoice:
     return replace(chosen, order=5, window_s=chosen.window_s * 12.25**0.2)
 
 
-def _in_newtons(
-    train: list[Log], kept: list[Log], robot: Robot, chosen: SmoothingChoice, unknown: bool
-) -> tuple[list[Log], list[Log], TorqueScale]:
-    """The logs with their torques in N·m, and the factors; a warning where they hardly are."""
-    motions = [smooth(log, chosen, robot) for log in train]
-    rest = rest_speed(motions)
-    bodies = Bodies.of(robot.replace(friction_speed=float(np.median(rest)) / 2))
+def _torque_scale(
+    motions: Sequence[Motion], robot: Robot, rest: Array, unknown: bool
+) -> TorqueScale:
+    """The factors to N·m; a warning where logs that should be in N·m hardly are."""
+    bodies = Bodies.of(_slow(robot, rest))
     scale = torque_scale(gather(motions, rest), bodies, apply=unknown)
-    if unknown:
-        train, kept = (
-            [replace(log, tau=log.tau * scale.factor) for log in logs] for logs in (train, kept)
-        )
-    elif scale.far_off:
+    if scale.far_off and not unknown:
         factors = ", ".join(f"{1 / x:.3g}" for x in scale.factor)
         warnings.warn(
             f"the torques are {factors} times what the bodies of {robot.name} ask, joint by joint: "
             'are they in another unit? torque_unit = "unknown" (--torque-unit unknown) finds it',
             stacklevel=4,
         )
-    return train, kept, scale
+    return scale
 
 
-def _without_delay(
-    logs: Sequence[Log], robot: Robot, chosen: SmoothingChoice, given: float | None
-) -> tuple[list[Motion], Delay]:
-    """The motions with the delay of their joint forces taken out, where that helps."""
-    motions = [smooth(log, chosen, robot) for log in logs]
-    late = find_delay(motions, robot, chosen) if given is None else given_delay(given)
-    if late.delay:
-        motions = [smooth(shifted(log, late.delay), chosen, robot) for log in logs]
-    return motions, late
-
-
-def _twice(
-    logs: Sequence[Log],
-    motions: Sequence[Motion],
-    late: Delay,
-    chosen: SmoothingChoice,
-    robot: Robot,
-    rest: Array,
-) -> tuple[Samples, Samples] | None:
-    """The samples of these motions measured twice, from even and from odd samples of the logs; None
-    where the samples repeat, so that halves share their noise."""
-    moved = [shifted(log, late.delay) if late.delay else log for log in logs]
-    pairs = []
-    for log, motion in zip(moved, motions, strict=True):
-        if np.mean(np.all(np.diff(log.q, axis=0) == 0, axis=1)) > _REPEATED:
-            return None
-        pairs.append(halves(log, motion, chosen, robot))
-    one, two = (
-        gather([pair[k] for pair in pairs], rest, chosen.window_s, chosen.order) for k in (0, 1)
-    )
-    return one, two
-
-
-def _split(motions: Sequence[Motion]) -> tuple[list[Motion], list[Motion]]:
-    """The last quarter of every motion apart from the rest, with a gap between them."""
-    return (
-        [_part(m, 0.0, 1.0 - _KEPT - 0.01) for m in motions],
-        [_part(m, 1.0 - _KEPT, 1.0) for m in motions],
-    )
-
-
-def _part(motion: Motion, begin: float, end: float) -> Motion:
-    n = len(motion.time)
-    rows = slice(int(begin * n), int(end * n))
-    arrays = {key: getattr(motion, key)[rows] for key in ("time", "q", "v", "a", "tau")}
-    labels = {
-        key: getattr(motion, key)[rows] for key in ("rows", "segment") if len(getattr(motion, key))
-    }
-    return replace(motion, **arrays, **labels)
+def _slow(robot: Robot, rest: Array) -> Robot:
+    """The robot with friction that reverses below the speeds (nv,) at which joints rest."""
+    return robot.replace(friction_speed=float(np.median(rest)) / 2)
 
 
 def _predictions(
@@ -390,6 +346,8 @@ def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLa
         for term in drive.terms:
             value = float(possible.coefficients[n])
             n += 1
+            if drive.memory:  # its limit, Coulomb friction, is in the law by itself
+                continue
             if term.joint_term is None:
                 extensions.append(term.with_coefficient(value))
             else:

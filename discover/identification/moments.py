@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,34 +48,9 @@ class Moments:
         twins: tuple[Array, Array] | None = None,
     ) -> Moments:
         """X (N, n, p) and y (N, n) with weights (n,) or (N, n), one over a standard deviation;
-        `prior` (p, p) in the units of the columns. With `twins`, two designs like X whose errors
-        are independent, moments are taken across them (see instruments.py)."""
-        w = np.broadcast_to(weight, y.shape)
-        blocks = int(block.max()) + 1
-        p = X.shape[2]
-        G, c = np.zeros((blocks, p, p)), np.zeros((blocks, p))
-        yy, count = np.zeros(blocks), np.zeros(blocks)
-        for b in range(blocks):
-            rows = np.flatnonzero(block == b)
-            x = (X[rows] * w[rows, :, None]).reshape(-1, p)
-            t = (y[rows] * w[rows]).ravel()
-            G[b], c[b], yy[b] = x.T @ x, x.T @ t, t @ t
-            if twins is not None:
-                one, two = ((z[rows] * w[rows, :, None]).reshape(-1, p) for z in twins)
-                G[b], c[b] = (one.T @ two + two.T @ one) / 2, (one + two).T @ t / 2
-            count[b] = np.count_nonzero(w[rows])
-        size = np.sqrt(np.maximum(G.sum(0).diagonal(), 1e-300))
-        size[size <= 1e-12 * size.max(initial=1e-300)] = np.inf  # a column that never acts
-        scale = 1 / size
-        ridge = np.diag(np.full(p, _RIDGE))
-        return cls(
-            G=G * scale[:, None] * scale,
-            c=c * scale,
-            yy=yy,
-            count=count,
-            size=size,
-            prior=prior * scale[:, None] * scale + ridge,
-        )
+        `prior` (p, p) in the units of the columns. With `twins`, see JointMoments."""
+        joints = JointMoments.of(X, y, np.broadcast_to(weight, y.shape), block, twins)
+        return joints.weighted(np.ones(y.shape[1]), prior)
 
     def with_prior(self, factor: float, columns: Sequence[int]) -> Moments:
         """The prior of some columns times a factor."""
@@ -155,6 +131,75 @@ class Moments:
             G_in=G_in, c_in=c_in, G_out=G_out, c_out=c_out, factor=factor, theta=theta, cost=cost,
             count=count,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointMoments:
+    """The moments of each joint by itself, in the columns that act on it: joints can be weighted
+    anew without a pass over the rows.
+
+    For each joint its columns (k,), G (B, k, k), c (B, k), yy (B,) and the number of values (B,).
+    """
+
+    size: int
+    joints: tuple[tuple[Numbers, Array, Array, Array, Array], ...]
+
+    @classmethod
+    def of(
+        cls,
+        X: Array,
+        y: Array,
+        weight: Array,
+        block: Numbers,
+        twins: tuple[Array, Array] | None = None,
+    ) -> JointMoments:
+        """X (N, n, p), y and weights (N, n). With `twins`, two designs like X whose errors are
+        independent, moments are taken across them (see motions.py)."""
+        order = np.argsort(block, kind="stable")
+        edges = np.searchsorted(block[order], np.arange(int(block.max()) + 2))
+        parts = [slice(*pair) for pair in pairwise(edges)]
+        joints = []
+        for j in range(X.shape[1]):
+            w = weight[order, j, None]
+            designs = [x[:, j] for x in (X, *(twins or ()))]
+            acts = np.flatnonzero(np.any([x.any(axis=0) for x in designs], axis=0))
+            x, *both = (design[np.ix_(order, acts)] * w for design in designs)
+            t = y[order, j] * w[:, 0]
+            one, two = both or (x, x)
+            G = np.array([one[rows].T @ two[rows] for rows in parts])
+            c = np.array([(one[rows] + two[rows]).T @ t[rows] / 2 for rows in parts])
+            yy = np.array([t[rows] @ t[rows] for rows in parts])
+            count = np.array([np.count_nonzero(w[rows]) for rows in parts], dtype=np.float64)
+            joints.append((acts, (G + G.transpose(0, 2, 1)) / 2, c, yy, count))
+        return cls(size=X.shape[2], joints=tuple(joints))
+
+    def with_joint(self, j: int, other: JointMoments) -> JointMoments:
+        """The same with joint j from another pass over the rows."""
+        return replace(self, joints=(*self.joints[:j], other.joints[j], *self.joints[j + 1 :]))
+
+    def weighted(self, weight: Array, prior: Array) -> Moments:
+        """The moments of all, the joints weighted by (n,), one over a standard deviation."""
+        p, blocks = self.size, len(self.joints[0][3])
+        G, c = np.zeros((blocks, p, p)), np.zeros((blocks, p))
+        yy, count = np.zeros(blocks), np.zeros(blocks)
+        for w, (acts, G_own, c_own, yy_own, counted) in zip(weight, self.joints, strict=True):
+            G[:, acts[:, None], acts] += w**2 * G_own
+            c[:, acts] += w**2 * c_own
+            yy += w**2 * yy_own
+            count += counted
+        size = np.sqrt(np.maximum(G.sum(0).diagonal(), 1e-300))
+        size[size <= 1e-12 * size.max(initial=1e-300)] = np.inf  # a column that never acts
+        scale = 1 / size
+        ridge = np.diag(np.full(p, _RIDGE))
+        G *= scale[:, None] * scale
+        return Moments(
+            G=G,
+            c=c * scale,
+            yy=yy,
+            count=count,
+            size=size,
+            prior=prior * scale[:, None] * scale + ridge,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

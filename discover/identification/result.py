@@ -14,9 +14,9 @@ from discover.artifacts import made, write_json
 from discover.errors import OutputError
 from discover.identification.delay import Delay
 from discover.identification.errors import JointErrors, pooled
-from discover.identification.excitation import Excitation
 from discover.identification.exciting.information import LogInformation
 from discover.identification.torque_scale import TorqueScale
+from discover.identification.uncertainty import Excitation
 from discover.identification.unexplained import Dependence
 from discover.laws.rigid_body.law import RigidBodyLaw
 from discover.records import Stored
@@ -102,7 +102,8 @@ class Identification(Stored):
 
     @cached_property
     def law(self) -> RigidBodyLaw:
-        """Bodies and drives as an executable law, law(q, v, tau) -> a."""
+        """Bodies and drives as an executable law, law(q, v, tau) -> a. Of friction with memory
+        (presliding) it has the limit, Coulomb friction."""
         return RigidBodyLaw.from_dict(self.law_record)
 
     @cached_property

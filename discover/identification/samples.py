@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -40,8 +41,10 @@ class Samples:
     (N,) indexes `names`; block (N,) numbers pieces of a second or longer; fold (N,) is the group of
     blocks with which a row is left out of a fit. moving (N, nv) is false where a joint rests: there
     friction may be anything up to its limit, so that row says nothing about this joint's drive.
-    window [s] and order are those of the filter that the joint forces went through; columns are
-    those of the regressor that were computed before, by name.
+    window [s] and order are those of the filter that the joint forces went through; motions are
+    what the rows were taken from, kept the rows of each: friction may depend on the way between
+    them; rest (nv,) [rad/s | m/s] is the speed below which a joint rests. columns are those of the
+    regressor that were computed before, by name.
     """
 
     names: tuple[str, ...]
@@ -56,6 +59,9 @@ class Samples:
     moving: NDArray[np.bool_]
     window: float
     order: int
+    motions: tuple[Motion, ...] = field(default=(), repr=False)
+    kept: tuple[Numbers, ...] = field(default=(), repr=False)
+    rest: Array = field(default_factory=lambda: np.zeros(0))
     columns: dict[str, Array] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -76,6 +82,15 @@ class Samples:
         """The fold of each block (blocks,)."""
         first = np.unique(self.block, return_index=True)[1]
         return self.fold[first]
+
+    @cached_property
+    def has_moved(self) -> NDArray[np.bool_]:
+        """Whether a joint has moved (N, nv) in its log, before or at a row."""
+        out = np.zeros_like(self.moving)
+        for k in range(len(self.names)):
+            rows = self.log == k
+            out[rows] = np.maximum.accumulate(self.moving[rows], axis=0)
+        return out
 
     def of_log(self, name: str) -> Numbers:
         """The rows of a log."""
@@ -146,6 +161,9 @@ def gather(
         moving = np.abs(v.numpy()) > rest
     return Samples(
         names=tuple(m.name for m in motions),
+        motions=tuple(motions),
+        kept=tuple(parts),
+        rest=np.zeros(v.shape[1]) if rest is None else rest,
         moving=moving,
         window=window,
         order=order,

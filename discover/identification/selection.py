@@ -34,10 +34,15 @@ class Choice:
 
 def better(now: Array, then: Array, sure: float = _SURE) -> bool:
     """Whether held-out errors `then` (F,) are lower than `now`, by `sure` standard errors over
-    folds, and enough to be worth a term."""
+    folds, and enough to be worth a term. Logs differ in what they leave unexplained: gains that
+    differ as the errors do are sure where their shares are."""
     gain = now - then
     if gain.mean() <= _LEAST_GAIN * now.mean():
         return False
+    return any(_sure(x, sure) for x in (gain, gain / np.maximum(now, 1e-300)))
+
+
+def _sure(gain: Array, sure: float) -> bool:
     error = gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else 0.0
     return bool(gain.mean() > sure * error)
 

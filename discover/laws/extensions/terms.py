@@ -10,7 +10,7 @@ library belongs to alternative laws.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import sympy
@@ -213,6 +213,29 @@ def forces(
     columns = v.new_zeros(*lead, v.shape[-1], len(terms))
     if not terms:
         return columns
+    given = (q, v, a, tau, robot, mechanics, constants, frames)
+    for k, row, value in entries(terms, *given, like=columns[..., 0, 0]):
+        columns[..., row, k] = value
+    return columns
+
+
+def entries(
+    terms: Sequence[Term],
+    q: Tensor,
+    v: Tensor,
+    a: Tensor,
+    tau: Tensor,
+    robot: Robot,
+    mechanics: Mechanics | None = None,
+    constants: Mapping[str, float] | None = None,
+    frames: Frames | None = None,
+    *,
+    like: Tensor,
+) -> Iterator[tuple[int, int, Tensor]]:
+    """(term, row, values) of every row of the columns that is not zero; arguments of `forces`.
+
+    Values have the shape of `like`; q, v, a, tau may have leading dimensions that broadcast to it.
+    """
     groups: dict[tuple[Point, ...], list[tuple[int, Term]]] = {}
     for k, t in enumerate(terms):
         groups.setdefault(t.points, []).append((k, t))
@@ -232,9 +255,8 @@ def forces(
                 robot, points, at.unbind(-1), v.unbind(-1), torch.sin, torch.cos, frames
             )
         given = values(rows.names, at, v, a, tau, mechanics, placed)
-        for (index, row), value in zip(rows.places, rows(given, columns[..., 0, 0]), strict=True):
-            columns[..., row, group[index][0]] = value
-    return columns
+        for (index, row), value in zip(rows.places, rows(given, like), strict=True):
+            yield group[index][0], row, value
 
 
 def frames_at(robot: Robot, points: Sequence[Point], q: Tensor) -> Frames:

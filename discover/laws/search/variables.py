@@ -148,15 +148,16 @@ def values(
     """The named quantities at n states, each (n,); q has one entry a velocity coordinate."""
     held: dict[str, Tensor] = dict(placed)
     if mechanics is not None:
-        groups = {
-            "p": (mechanics.H @ v.unsqueeze(-1)).squeeze(-1),
-            "h": (mechanics.H @ a.unsqueeze(-1)).squeeze(-1),
-            "g": mechanics.gravity,
-            "c": mechanics.velocity,
-        }
+        named = {name[0] for name in names}
+        groups = {"g": mechanics.gravity, "c": mechanics.velocity}
+        if named & {"p", "T"}:
+            groups["p"] = (mechanics.H @ v.unsqueeze(-1)).squeeze(-1)
+        if "h" in named:
+            groups["h"] = (mechanics.H @ a.unsqueeze(-1)).squeeze(-1)
         for group, x in groups.items():
             held |= {f"{group}{i + 1}": x[..., i] for i in range(v.shape[-1])}
-        held["T"] = 0.5 * (v * groups["p"]).sum(-1)
+        if "T" in named:
+            held["T"] = 0.5 * (v * groups["p"]).sum(-1)
         if mechanics.potential is not None:
             held["V"] = mechanics.potential
     for group, x in {"q": q, "v": v, "a": a, "tau": tau}.items():

@@ -83,7 +83,7 @@ def page(record: Record) -> str:
         "Friction, offset and rotor of every joint, and the terms that held-out logs asked for "
         "besides; a force is coefficient times formula, on the left side of *H a + bias + forces "
         "= τ*. The *load* h + g + c is what the bodies ask of a joint. ± is the standard error by "
-        "block bootstrap.",
+        "block bootstrap." + _memory(record),
         "![What the drives take, against velocity](figures/drives.png)",
         "## What is left",
         _left(record),
@@ -101,6 +101,17 @@ def page(record: Record) -> str:
         "\n".join(f"- {x}" for x in _made(record)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _memory(record: Record) -> str:
+    """What presliding means, where a joint has it."""
+    if not any(p["kind"] == "presliding" for p in record["friction"]):
+        return ""
+    return (
+        " *presliding over δ*: after a reversal friction builds up over a way of about δ [rad or "
+        "m], dz/dq = (1 - z sign(dq)) / δ (Dahl 1976). The predictions here have it; the law, a "
+        "function of (q, v, τ), keeps its limit, Coulomb friction."
+    )
 
 
 def remarks(record: Record) -> list[str]:
