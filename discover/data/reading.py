@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
@@ -37,9 +37,7 @@ def read_logs(
     columns' names, and noted in the logs. A layout with `files` takes the folder of each log. With
     a robot, coordinates are brought into the order of its joints. Raises DatasetError, in one line.
     """
-    found = load_layout(layout) if isinstance(layout, str | os.PathLike) else layout
-    if isinstance(found, Mapping):
-        found = checked(found, "layout")
+    found = as_layout(layout)
     logs = []
     for path in expanded(paths, found):
         if TOGETHER in str(path) and not path.exists():
@@ -51,7 +49,28 @@ def read_logs(
             chosen, guessed = guess(path, robot)
         log = log_of(path, chosen, robot)
         logs.append(replace(log, notes=(*guessed, *log.notes)))
-    return logs
+    return _by_different_names(logs)
+
+
+def as_layout(
+    layout: LogLayout | Mapping[str, Any] | str | os.PathLike[str] | None,
+) -> LogLayout | None:
+    """A layout as it is, of nested tables, or of the TOML file that holds them. Raises
+    DatasetError."""
+    if isinstance(layout, str | os.PathLike):
+        return load_layout(layout)
+    return checked(layout, "layout") if isinstance(layout, Mapping) else layout
+
+
+def _by_different_names(logs: Sequence[Log]) -> list[Log]:
+    """Logs of one file name have their folder before it."""
+    names = [log.name for log in logs]
+    return [
+        replace(log, name=f"{Path(log.path).parent.name}/{log.name}")
+        if names.count(log.name) > 1 and Path(log.path).parent.name
+        else log
+        for log in logs
+    ]
 
 
 def load_layout(path: str | os.PathLike[str]) -> LogLayout:

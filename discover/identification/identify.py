@@ -21,18 +21,27 @@ from numpy.typing import NDArray
 
 from discover.data.logs import Log, shifted
 from discover.data.motions import Motion, smooth
-from discover.data.reading import Paths, read_logs
+from discover.data.reading import Paths, as_layout, read_logs
 from discover.data.smoothing_choice import SmoothingChoice, choose_smoothing
 from discover.errors import DatasetError
 from discover.identification.delay import Delay, find_delay, given_delay
-from discover.identification.design import Bodies, assemble
+from discover.identification.design import Bodies, assemble, load_columns
 from discover.identification.drive_terms import drive_terms, standard
 from discover.identification.errors import JointErrors, joint_errors
 from discover.identification.estimate import Estimate, estimate, held, instrumented
 from discover.identification.excitation import excitation
 from discover.identification.exciting.information import of_logs
 from discover.identification.instruments import halves
-from discover.identification.possible_bodies import PossibleBodies, possible_bodies
+from discover.identification.payloads.carried import (
+    Carried,
+    LoadedBodies,
+    carried_by,
+    folded,
+    of_arm,
+)
+from discover.identification.payloads.found import found_payloads, known_mass, settled_by_mass
+from discover.identification.payloads.untold import untold_payloads
+from discover.identification.possible_bodies import PossibleBodies, as_fitted, possible_bodies
 from discover.identification.result import DriveParameter, Identification, Parameter
 from discover.identification.samples import Samples, gather, rest_speed
 from discover.identification.torque_scale import TorqueScale, torque_scale
@@ -67,6 +76,7 @@ def identify(
     smoothing: SmoothingChoice | None = None,
     delay: float | None = None,
     torque_unit: Literal["N·m", "unknown"] = "N·m",
+    payload: Mapping[str, Any] | None = None,
     select: bool = True,
     instruments: bool = True,
     seed: int = 0,
@@ -83,6 +93,11 @@ def identify(
     delay       of the joint forces behind the motion [s; estimated, and taken out where that helps]
     torque_unit "unknown" for currents, volts or duty ratios: the description's bodies settle the
                 factor of each joint
+    payload     which logs were recorded with a tool or a weight, by its label: patterns of their
+                names, or a table with logs, link and mass (see `discover.data.settings.Payload`);
+                {"tool": "loaded_*"}. Bodies and drives are shared, the payload's own parameters
+                are found; with torque_unit="unknown" a known mass settles the factors. Joint
+                forces of terms that depend on a load are those of the arm's own bodies
     select      choose the terms of the drives by held-out logs; False: viscous and Coulomb
                 friction, offset and rotor of every joint
     instruments take noise in positions into account by instrumental variables, where neighbouring
@@ -94,20 +109,22 @@ def identify(
     begin = time.monotonic()
     _check(robot)
     stage("the logs")
-    train, kept = _logs(recordings, robot, layout), _logs(test, robot, layout)
+    mapping = as_layout(layout)
+    train, kept = _logs(recordings, robot, mapping), _logs(test, robot, mapping)
+    loads = carried_by(payload or (mapping.payload if mapping else None), train, kept, robot)
     chosen = smoothing or _of_higher_order(choose_smoothing(train, robot))
     stage("the delay of the torques")
-    train, kept, scale = _in_newtons(train, kept, robot, chosen, torque_unit == "unknown")
+    train, kept, scale = _in_newtons(train, kept, loads, robot, chosen, torque_unit == "unknown")
     motions, late = _without_delay(train, robot, chosen, delay)
     others = [smooth(shifted(log, late.delay), chosen, robot) for log in kept]
     fitted, held_out = (motions, others) if kept else _split(motions)
     rest = rest_speed(fitted)
     robot = robot.replace(friction_speed=float(np.median(rest)) / 2)
     through = (chosen.window_s, chosen.order)
-    samples = gather(fitted, rest, *through)
+    samples = folded(gather(fitted, rest, *through), loads)
     unseen = gather(held_out, rest, *through, whole=True)
     stage("the drives")
-    bodies = Bodies.of(robot)
+    bodies = LoadedBodies.with_loads(robot, loads)
     _moves(samples, robot)
     speed, hastes = (x.pow(2).mean(0).sqrt().numpy() for x in (samples.v, samples.a))
     terms = drive_terms(bodies.robot, speed, _RESOLVED * chosen.window_s * hastes)
@@ -126,7 +143,13 @@ def identify(
     k = bodies.size
     predictions = [_predictions(part, robot, plain, found, possible) for part in (samples, unseen)]
     residual = samples.tau.numpy() - predictions[0]["identified"]
-    left = dependences(samples, robot.independent_names, residual, _load(samples, possible), seed)
+    left = dependences(
+        samples, robot.independent_names, residual, _load(samples, bodies, possible), seed
+    )
+    unseen_residual = unseen.tau.numpy() - predictions[1]["identified"]
+    parts = ((samples, residual), (unseen, unseen_residual))
+    in_single_logs, differ = untold_payloads(parts, bodies, found.noise)
+    asked = _load(unseen, bodies, possible)
     return Identification(
         robot_name=robot.name,
         joints=robot.independent_names,
@@ -138,13 +161,15 @@ def identify(
         noise=found.noise,
         rest_speed=rest,
         excitation=excitation(found, errors[:k]),
-        shown_by_logs=of_logs(found, samples, errors[:k]),
+        shown_by_logs=of_arm(of_logs(found, samples, errors[:k]), bodies),
         alignment=late,
         torque_scale=scale,
         smoothing=chosen.sentence(),
-        unexplained=tuple(left),
+        unexplained=tuple(sorted((*left, *in_single_logs), key=lambda d: -d.share)),
         possible=_in_words(possible),
+        payloads=found_payloads(bodies, possible, errors[:k], unseen, predictions[1]["identified"]),
         notes=(
+            *differ,
             *_outside_limits(samples, robot),
             *dict.fromkeys(note for log in (*train, *kept) for note in log.notes),
         ),
@@ -152,8 +177,8 @@ def identify(
         seed=seed,
         law_record=_law(found, possible, robot).to_dict(),
         robot_record=_law(plain, stated, robot).robot.to_dict(),
-        baseline_record=_law(plain, _as_fitted(plain), robot).to_dict(),
-        traces=_traces(unseen, robot.independent_names, predictions[1], _load(unseen, possible)),
+        baseline_record=_law(plain, as_fitted(plain), robot).to_dict(),
+        traces=_traces(unseen, robot.independent_names, predictions[1], asked),
     )
 
 
@@ -219,13 +244,24 @@ def _of_higher_order(chosen: SmoothingChoice) -> SmoothingChoice:
 
 
 def _in_newtons(
-    train: list[Log], kept: list[Log], robot: Robot, chosen: SmoothingChoice, unknown: bool
+    train: list[Log],
+    kept: list[Log],
+    loads: Sequence[Carried],
+    robot: Robot,
+    chosen: SmoothingChoice,
+    unknown: bool,
 ) -> tuple[list[Log], list[Log], TorqueScale]:
-    """The logs with their torques in N·m, and the factors; a warning where they hardly are."""
+    """The logs with their torques in N·m, and the factors; a warning where they hardly are. The
+    description knows of no payloads: its factors come from the logs without."""
     motions = [smooth(log, chosen, robot) for log in train]
     rest = rest_speed(motions)
-    bodies = Bodies.of(robot.replace(friction_speed=float(np.median(rest)) / 2))
-    scale = torque_scale(gather(motions, rest), bodies, apply=unknown)
+    robot = robot.replace(friction_speed=float(np.median(rest)) / 2)
+    bare = [m for m in motions if not any(m.name in load.logs for load in loads)]
+    by_mass = unknown and known_mass(loads)
+    scale = torque_scale(gather(bare, rest), Bodies.of(robot), apply=unknown and not by_mass)
+    if by_mass:
+        bodies = LoadedBodies.with_loads(robot, loads)
+        scale = settled_by_mass(folded(gather(motions, rest), loads), bodies, scale)
     if unknown:
         train, kept = (
             [replace(log, tau=log.tau * scale.factor) for log in logs] for logs in (train, kept)
@@ -298,7 +334,7 @@ def _predictions(
     import kinematics
 
     bodies = found.bodies
-    beta = bodies.matrix @ possible.robot.pi.flatten().numpy() - bodies.described
+    beta = bodies.matrix @ possible.pi.flatten() - bodies.described
     theta = np.concatenate([beta, possible.coefficients])
     tau = samples.tau.numpy()
     out = {
@@ -315,10 +351,9 @@ def _predictions(
     return out
 
 
-def _load(samples: Samples, possible: PossibleBodies) -> Array:
-    import kinematics
-
-    return kinematics.rnea(possible.robot, samples.q, samples.v, samples.a).numpy()
+def _load(samples: Samples, bodies: Bodies, possible: PossibleBodies) -> Array:
+    """What the bodies ask of the joints (N, nv), payloads included."""
+    return load_columns(samples, bodies) @ (bodies.matrix @ possible.pi.flatten())
 
 
 def _errors(
@@ -333,7 +368,7 @@ def _errors(
 
 def _parameters(found: Estimate, possible: PossibleBodies, errors: Array) -> tuple[Parameter, ...]:
     bodies = found.bodies
-    values = bodies.matrix @ possible.robot.pi.flatten().numpy()
+    values = bodies.matrix @ possible.pi.flatten()
     sizes = np.sqrt(np.maximum(bodies.spread.diagonal(), 1e-300))
     return tuple(
         Parameter(
@@ -397,11 +432,6 @@ def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLa
                 values[term.joint] += value
                 body = body.replace(**{term.joint_term: values})
     return RigidBodyLaw(robot=body, extensions=tuple(extensions), size=found.bodies.size + n)
-
-
-def _as_fitted(fit: Estimate) -> PossibleBodies:
-    """The bodies of a fit, possible or not."""
-    return PossibleBodies(robot=fit.robot, coefficients=fit.coefficients, cost=0.0, solved=True)
 
 
 def _in_words(possible: PossibleBodies) -> str:

@@ -16,6 +16,7 @@ from discover.identification.delay import Delay
 from discover.identification.errors import JointErrors, pooled
 from discover.identification.excitation import Excitation
 from discover.identification.exciting.information import LogInformation
+from discover.identification.payloads.found import FoundPayload
 from discover.identification.torque_scale import TorqueScale
 from discover.identification.unexplained import Dependence
 from discover.laws.rigid_body.law import RigidBodyLaw
@@ -72,6 +73,7 @@ class Identification(Stored):
     torque_scale  from the logs' unit of joint forces to N·m, as the description's bodies settle it
     smoothing     how velocities and accelerations were made, in words
     unexplained   what the residual still depends on, the largest share first
+    payloads      what some logs carried beside the robot; law and robot are the bare arm's
     possible      whether bodies can exist with these parameters, and what that costs, in words
     notes         what was noticed about the logs
     """
@@ -99,6 +101,7 @@ class Identification(Stored):
     robot_record: dict[str, Any] = field(repr=False)
     baseline_record: dict[str, Any] = field(repr=False)
     traces: dict[str, Any] = field(default_factory=dict, repr=False)
+    payloads: tuple[FoundPayload, ...] = ()
 
     @cached_property
     def law(self) -> RigidBodyLaw:
