@@ -92,20 +92,20 @@ def test_untold_the_logs_are_named(arm, mixed):
     blind = discover.identify(mixed, arm[0], delay=0.0, select=False)
     assert blind.payloads == ()
     clear = [d for d in blind.unexplained if d.clear]
-    assert clear[0].quantity.startswith("a body on it in ")
+    assert clear[0].quantity.startswith("load in ")
     (note,) = [x for x in blind.notes if "payload" in x]
-    beside, more = note.split(": ", 1)
-    assert "bare" in beside
-    for name in ("loaded_0.csv", "loaded_1.csv"):
-        said = re.search(re.escape(name) + r" \(about ([\d.]+) kg more\)", more)
-        assert float(said[1]) == pytest.approx(1.5, rel=0.2)
+    beside, more = note.split("the residual of ")
+    assert ("bare_0.csv" in beside, "bare_1.csv" in beside) == (True, True)
+    assert more.startswith("loaded_0.csv, loaded_1.csv is that of a body on link3")
+    said = re.search(r"weighs about ([\d.]+) kg more", note)
+    assert float(said[1]) == pytest.approx(1.5, rel=0.15)
 
 
 def test_logs_of_one_load_are_not_suspected(arm, record):
     generator = np.random.default_rng(4)
     same = [record(arm[1], generator, f"{k}") for k in range(3)]
     blind = discover.identify(same, arm[0], delay=0.0, select=False)
-    assert not [d for d in blind.unexplained if d.clear and "body on it" in d.quantity]
+    assert not [d for d in blind.unexplained if d.clear and "load in" in d.quantity]
     assert not [x for x in blind.notes if "payload" in x]
 
 

@@ -133,7 +133,7 @@ def settled_by_mass(samples: Samples, bodies: Bodies, start: TorqueScale) -> Tor
     fixed = np.array(sorted(known))
     masses = np.array([known[c] for c in fixed])
     free = np.setdiff1d(np.arange(k), fixed)
-    own = _own_drives(samples, bodies)
+    own = own_drives(samples, bodies)
     gain = np.where(np.isfinite(start.factor), 1 / start.factor, 1.0)
     beta = bodies.described.copy()
     beta[fixed] = masses
@@ -204,7 +204,7 @@ def _known(bodies: LoadedBodies) -> dict[int, float]:
     return out
 
 
-def _own_drives(samples: Samples, bodies: Bodies) -> Array:
+def own_drives(samples: Samples, bodies: Bodies) -> Array:
     """Viscous and Coulomb friction, offset and rotor of each joint (N, nv, 4 nv)."""
     v, a = samples.v.numpy(), samples.a.numpy()
     shapes = (v, np.tanh(v / bodies.robot.friction_speed), np.ones_like(v), a)
