@@ -185,8 +185,10 @@ def identify(
 def _check(robot: Robot) -> None:
     if robot.nq != robot.nv:
         raise DatasetError(
-            f"identify: expected joints with one coordinate each, found {robot.nq} coordinates for "
-            f"{robot.nv} velocities of {robot.name}; lock its base, or give the arm alone"
+            f"identify: expected a fixed base and joints with one coordinate each, found "
+            f"{robot.nq} coordinates for {robot.nv} velocities of {robot.name}; if its base stood "
+            "still, load it with root = 'fixed' and leave columns.base out (logs of a base that "
+            "moves: `discover data`, and [recording] of a recipe)"
         )
 
 
