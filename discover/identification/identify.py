@@ -19,12 +19,12 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
+from discover.data.delay import Delay, find_delay, given_delay
 from discover.data.logs import Log, shifted
 from discover.data.motions import Motion, smooth
 from discover.data.reading import Paths, as_layout, read_logs
 from discover.data.smoothing_choice import SmoothingChoice, choose_smoothing
 from discover.errors import DatasetError
-from discover.identification.delay import Delay, find_delay, given_delay
 from discover.identification.design import Bodies, assemble, load_columns
 from discover.identification.drive_terms import drive_terms, standard
 from discover.identification.errors import JointErrors, joint_errors
@@ -115,7 +115,7 @@ def identify(
     chosen = smoothing or _of_higher_order(choose_smoothing(train, robot))
     stage("the delay of the torques")
     train, kept, scale = _in_newtons(train, kept, loads, robot, chosen, torque_unit == "unknown")
-    motions, late = _without_delay(train, robot, chosen, delay)
+    motions, late = _without_delay(train, loads, robot, chosen, delay)
     others = [smooth(shifted(log, late.delay), chosen, robot) for log in kept]
     fitted, held_out = (motions, others) if kept else _split(motions)
     rest = rest_speed(fitted)
@@ -279,11 +279,16 @@ def _in_newtons(
 
 
 def _without_delay(
-    logs: Sequence[Log], robot: Robot, chosen: SmoothingChoice, given: float | None
+    logs: Sequence[Log],
+    loads: Sequence[Carried],
+    robot: Robot,
+    chosen: SmoothingChoice,
+    given: float | None,
 ) -> tuple[list[Motion], Delay]:
     """The motions with the delay of their joint forces taken out, where that helps."""
     motions = [smooth(log, chosen, robot) for log in logs]
-    late = find_delay(motions, robot, chosen) if given is None else given_delay(given)
+    carried = [(load.body, load.logs) for load in loads]
+    late = find_delay(motions, robot, carried) if given is None else given_delay(given)
     if late.delay:
         motions = [smooth(shifted(log, late.delay), chosen, robot) for log in logs]
     return motions, late

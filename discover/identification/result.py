@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discover.artifacts import made, write_json
+from discover.data.delay import Delay
 from discover.errors import OutputError
-from discover.identification.delay import Delay
 from discover.identification.errors import JointErrors, pooled
 from discover.identification.excitation import Excitation
 from discover.identification.exciting.information import LogInformation

@@ -283,7 +283,8 @@ def _finite(
         )
     rows = "1 row was" if lost == 1 else f"{lost} rows were"
     return kept, [
-        f"{rows} left out (of {len(kept)}): no finite number, first in row {row + 1} of {worst}"
+        f"{label.name}: {rows} left out (of {len(kept)}): no finite number, first in row {row + 1} "
+        f"of {worst}"
     ]
 
 

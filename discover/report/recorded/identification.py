@@ -111,7 +111,7 @@ def remarks(record: Record) -> list[str]:
     if record["torque_scale"]["applied"]:
         out.append(_capital(_scale(record)))
     out += [_capital(_payload(p)) for p in record.get("payloads", ())]
-    out += [_capital(note) for note in record["notes"] if "payload" in note]
+    out += [_capital(note) for note in record["notes"] if "payload" in note or "left out" in note]
     left = _clear(record)
     if left:
         what = listing([f"{d['quantity']} of {d['joint']}" for d in left[:3]], "and")
@@ -176,10 +176,8 @@ def _delay(record: Record) -> str:
         return f"a delay of {1e3 * late['delay']:.3g} ms of the torques was taken out"
     if abs(late["found"]) < 1e-9:
         return "the torques show no delay"
-    return (
-        f"no delay was taken out: the best, {1e3 * late['found']:.3g} ms, does not clearly lower "
-        "the error where it was not fitted"
-    )
+    why = late.get("reason") or "does not clearly lower the error where it was not fitted"
+    return f"no delay was taken out: the lag that fits best, {1e3 * late['found']:.3g} ms, {why}"
 
 
 def _scale(record: Record) -> str:
