@@ -45,7 +45,7 @@ from discover.identification.possible_bodies import PossibleBodies, as_fitted, p
 from discover.identification.result import DriveParameter, Identification, Parameter
 from discover.identification.samples import Samples, gather, rest_speed
 from discover.identification.torque_scale import TorqueScale, torque_scale
-from discover.identification.uncertainty import bootstrap, standard_errors
+from discover.identification.uncertainty import errors_of_delay, standard_errors
 from discover.identification.unexplained import dependences
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import Term
@@ -138,7 +138,9 @@ def identify(
     stated = possible_bodies(held(plain, samples))
     possible = possible_bodies(found)
     stage("the standard errors")
-    errors = standard_errors(bootstrap(found, samples, seed), found)
+    errors = standard_errors(found, samples)
+    if late.delay:
+        errors = np.hypot(errors, errors_of_delay(found, samples, late.error))
     stage("what is left unexplained")
     k = bodies.size
     predictions = [_predictions(part, robot, plain, found, possible) for part in (samples, unseen)]
