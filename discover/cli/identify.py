@@ -76,7 +76,7 @@ def identify(
         Path | None,
         typer.Option(help="Where to write law, robot, report.md and figures; motion.csv."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap, and of the design.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the tests of what is left, and of the design.")] = 0,
 ) -> None:
     """Identify bodies and drives of a robot from logs of positions and torques; with --design,
     design the motion to record (next)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from glob import glob
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from discover.artifacts import refuse_pointer
+from discover.artifacts import read_toml, refuse_pointer
 from discover.data.columns.channels import columns_of
 from discover.data.columns.formula import is_formula
 from discover.data.columns.guessing import guess, speaks
@@ -126,14 +125,7 @@ def _by_different_names(logs: Sequence[Log]) -> list[Log]:
 
 def load_layout(path: str | os.PathLike[str]) -> LogLayout:
     """A layout from a TOML file, or the table [recording] of a recipe. Raises DatasetError."""
-    place = Path(path)
-    try:
-        tables = tomllib.loads(place.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"columns {place}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DatasetError(f"columns {place}: not TOML: {error}") from error
-    return checked(tables, f"columns {place.name}")
+    return checked(read_toml(path, "columns", DatasetError), f"columns {Path(path).name}")
 
 
 def checked(tables: Mapping[str, Any], origin: str) -> LogLayout:

@@ -33,8 +33,8 @@ RECORD = "identification.json"
 class Parameter(Stored):
     """One base parameter [kg, kg·m, kg·m²]: a combination of the bodies' own that motion can show.
 
-    error is the standard error by block bootstrap; described is the description's value; shown
-    is false where the logs know it no better than the description, whose value then stays.
+    error is the standard error by leaving out pieces of time; described is the description's value;
+    shown is false where the logs know it no better than the description, whose value then stays.
     """
 
     name: str

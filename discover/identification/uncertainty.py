@@ -4,8 +4,8 @@ Residuals of real machines are no white noise: they last, and return with the mo
 white noise understate errors many times over; whole pieces keep what belongs together, and must be
 long for that: consecutive blocks of a log are joined until a few pieces are left, and each in turn
 is left out of the fit (the delete-a-group jackknife: Shao & Wu 1989; of so few, errors are those of
-Student's t). Drawing pieces with replacement (Künsch 1989) gave a tenth less on simulated twins, too
-little: a draw without a piece holds others twice, and a fit follows these.
+Student's t). Drawing blocks with replacement (Künsch 1989) gave a tenth less on simulated twins,
+too little: a draw without a block holds others twice, and the fit follows these.
 """
 
 from __future__ import annotations

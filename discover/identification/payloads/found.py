@@ -31,7 +31,7 @@ class FoundPayload(Stored):
     """A payload, in the frame of its link, about the link's origin.
 
     values, errors (10,)   m [kg], first moment [kg·m], Ixx, Ixy, Iyy, Ixz, Iyz, Izz [kg·m²] with
-                 their standard errors by block bootstrap; NaN where no motion of this arm can
+                 their standard errors; NaN where no motion of this arm can
                  show one by itself
     shown        which of them the logs know better than a guess at a body of the arm's kind
     mass_stated  the mass that was known [kg], or None

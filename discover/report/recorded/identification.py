@@ -84,7 +84,7 @@ def page(record: Record) -> str:
         "Friction, offset and rotor of every joint, and the terms that held-out logs asked for "
         "besides; a force is coefficient times formula, on the left side of *H a + bias + forces "
         "= τ*. The *load* h + g + c is what the bodies ask of a joint. ± is the standard error by "
-        "block bootstrap.",
+        "leaving out pieces of time.",
         "![What the drives take, against velocity](figures/drives.png)",
         "## What is left",
         _left(record),
