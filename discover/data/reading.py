@@ -125,7 +125,8 @@ def _by_different_names(logs: Sequence[Log]) -> list[Log]:
 
 def load_layout(path: str | os.PathLike[str]) -> LogLayout:
     """A layout from a TOML file, or the table [recording] of a recipe. Raises DatasetError."""
-    return checked(read_toml(path, "columns", DatasetError), f"columns {Path(path).name}")
+    place = Path(path)
+    return checked(read_toml(place, "columns", DatasetError), f"columns {place.name}")
 
 
 def checked(tables: Mapping[str, Any], origin: str) -> LogLayout:
