@@ -187,8 +187,13 @@ def _confirmed(clearly: _Trial, found: float, error: float) -> tuple[str, float,
     lags = np.linspace(-reach, reach, 2 * (_LAGS // 2) + 1)
     costs = _Costs.of(clearly, lags)
     best, spread = costs.best, costs.error
-    if not _better(costs.held_out[0.0], costs.held_out[best]):
-        return "shows at reversals only, as friction with memory does", found, error
+    helps = _better(costs.held_out[0.0], costs.held_out[best])
+    if not helps or abs(best) <= spread:  # both by a standard error
+        return (
+            "does not show beyond reversals, where friction with memory looks alike",
+            found,
+            error,
+        )
     if abs(best) >= reach * (1 - 1e-9) or best * found < 0:
         return "is not that of the samples that clearly move", found, error
     if abs(best - found) <= _SURE * np.hypot(spread, error):
