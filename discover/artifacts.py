@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -101,6 +102,17 @@ def read_json(path: Path | str, what: str = "a JSON file of ours") -> Any:
         raise OutputError(
             f"expected {what} at {path}, found damaged JSON ({error}); {AGAIN}"
         ) from error
+
+
+def read_toml(path: Path | str, what: str, refused: type[Exception]) -> dict[str, Any]:
+    """The tables of a TOML file; `what` it should hold, in a word. Raises `refused`, in one
+    line."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise refused(f"{what} {path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise refused(f"{what} {path}: not TOML: {error}") from error
 
 
 def sweep_parts(directory: Path) -> None:

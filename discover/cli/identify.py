@@ -41,6 +41,13 @@ def identify(
         TorqueUnit,
         typer.Option(help="'unknown' for currents or volts: the robot's bodies settle the factor."),
     ] = TorqueUnit.newton_metres,
+    payload: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL=LOG[,KG]",
+            help="A log, or a pattern, recorded with a tool or weight; its mass, where known [kg].",
+        ),
+    ] = None,
     lock: Annotated[
         list[str] | None,
         typer.Option(metavar="JOINT=VALUE", help="A joint that was held, and where [rad, m]."),
@@ -69,7 +76,7 @@ def identify(
         Path | None,
         typer.Option(help="Where to write law, robot, report.md and figures; motion.csv."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap, and of the design.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the tests of what is left, and of the design.")] = 0,
 ) -> None:
     """Identify bodies and drives of a robot from logs of positions and torques; with --design,
     design the motion to record (next)."""
@@ -80,7 +87,9 @@ def identify(
     body = kinematics.load(robot, lock=locked(lock or ()))
     found = None
     if logs:
-        found = _identified(logs, body, columns, test, delay, torque_unit.value, plain, out, seed)
+        found = _identified(
+            logs, body, columns, test, delay, torque_unit.value, loads(payload), plain, out, seed
+        )
     elif not design:
         raise typer.BadParameter("expected logs or --design, found neither; name the logs")
     if not design:
@@ -110,6 +119,7 @@ def _identified(
     test: list[str] | None,
     delay: float | None,
     torque_unit: Any,
+    payload: Any,
     plain: bool,
     out: Path | None,
     seed: int,
@@ -125,6 +135,7 @@ def _identified(
         test=test,
         delay=delay,
         torque_unit=torque_unit,
+        payload=payload,
         select=not plain,
         seed=seed,
     )
@@ -133,6 +144,29 @@ def _identified(
         found.save(out)
         say(f"report: {out / pages.PAGE}")
     return found
+
+
+def loads(settings: list[str] | None) -> dict[str, Any] | None:
+    """Payloads by label from "tool=loaded_*.csv,1.5"; one label may stand before several logs.
+    Raises typer.BadParameter."""
+    out: dict[str, Any] = {}
+    for setting in settings or ():
+        label, equals, rest = setting.partition("=")
+        pattern, comma, mass = rest.rpartition(",")
+        pattern = pattern if comma else rest
+        entry = out.setdefault(label.strip(), {"logs": []})
+        entry["logs"].append(pattern.strip())
+        try:
+            if comma:
+                entry["mass"] = float(mass)
+        except ValueError:
+            equals = ""
+        if not (equals and label.strip() and pattern.strip()):
+            raise typer.BadParameter(
+                "--payload: expected LABEL=LOG or LABEL=LOG,KG, such as tool=loaded_*.csv,1.5, "
+                f"found {setting!r}"
+            )
+    return out or None
 
 
 def _numbers(text: str) -> list[float]:

@@ -31,7 +31,7 @@ class Log:
 
     v is None where no velocity was recorded. Where joint forces were shifted by a delay, only
     samples are left whose force was recorded. scalars: what the file says beside its columns, such
-    as a mass. notes: what was found out or mended on reading, in words.
+    as a mass. notes: what was found out or mended on reading, in words. path: where it was read.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Log:
     tau: Array
     scalars: Mapping[str, Scalar] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    path: str = ""
 
     @property
     def step(self) -> float:
@@ -101,6 +102,7 @@ def log_of(
         tau=tau,
         scalars=channels.scalars,
         notes=channels.notes,
+        path=path.as_posix(),
     )
     return shifted(log, layout.delay, path=path, fewest=fewest) if layout.delay else log
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import ValidationError
 
-from discover.data.columns.guessing import guess
-from discover.data.formats.registry import ENDINGS, is_bag
+from discover.artifacts import read_toml, refuse_pointer
+from discover.data.columns.channels import columns_of
+from discover.data.columns.formula import is_formula
+from discover.data.columns.guessing import guess, speaks
+from discover.data.formats.registry import ENDINGS, is_bag, open_table
+from discover.data.formats.text import has_numbers
 from discover.data.logs import Log, log_of
 from discover.data.settings import LogLayout
 from discover.errors import DatasetError
@@ -37,11 +41,14 @@ def read_logs(
     columns' names, and noted in the logs. A layout with `files` takes the folder of each log. With
     a robot, coordinates are brought into the order of its joints. Raises DatasetError, in one line.
     """
-    found = load_layout(layout) if isinstance(layout, str | os.PathLike) else layout
-    if isinstance(found, Mapping):
-        found = checked(found, "layout")
-    logs = []
-    for path in expanded(paths, found):
+    found = as_layout(layout)
+    logs: list[Log] = []
+    left_out: list[str] = []
+    for path, sought in expanded(paths, found):
+        reason = no_log(path, found, robot) if sought else None
+        if reason is not None:
+            left_out.append(f"{path.name} ({reason})")
+            continue
         if TOGETHER in str(path) and not path.exists():
             logs.append(_together(path, found, robot))
             continue
@@ -51,19 +58,75 @@ def read_logs(
             chosen, guessed = guess(path, robot)
         log = log_of(path, chosen, robot)
         logs.append(replace(log, notes=(*guessed, *log.notes)))
-    return logs
+    if not logs:
+        raise DatasetError(
+            f"recording: expected a log, found only files that are none: {'; '.join(left_out)}"
+        )
+    if left_out:
+        note = f"left out, as no logs: {'; '.join(left_out)}"
+        logs[0] = replace(logs[0], notes=(note, *logs[0].notes))
+    return _by_different_names(logs)
+
+
+def no_log(path: Path, layout: LogLayout | None, robot: Robot | None) -> str | None:
+    """Why a file that was found in a folder is no log, None where it is one: it holds no columns of
+    numbers, or none that a layout, or else a name, takes for positions or joint forces.
+
+    A log in which some of its columns are missing is one, and is refused when it is read.
+    """
+    if is_bag(path) or (layout is not None and layout.files):
+        return None
+    refuse_pointer(path, DatasetError)
+    kind = ENDINGS.get(path.suffix.lower(), "csv")
+    if layout is not None and layout.format != "auto":
+        kind = layout.format
+    if kind not in ("csv", "json"):
+        return None  # nobody writes a readme as that
+    try:
+        table, _ = open_table(path, kind)
+    except DatasetError:
+        return None if kind == "csv" and has_numbers(path) else f"not readable as {kind}"
+    names = [str(name) for name in table.columns]
+    with_numbers = [
+        x for x in table.columns.values() if np.asarray(x).dtype.kind in "fiub" and len(x) > 1
+    ]
+    if not with_numbers:
+        return "no rows of numbers"
+    if layout is None:
+        return None if speaks(names, robot) else "no column of positions or joint forces"
+    wanted = [str(c) for c in columns_of(layout)]
+    known = {*names, *(name.partition("[")[0] for name in names)}
+    hit = any(
+        is_formula(c) or c in known or c.strip("/").partition("[")[0] in known for c in wanted
+    )
+    return None if hit else "none of the columns of a log"
+
+
+def as_layout(
+    layout: LogLayout | Mapping[str, Any] | str | os.PathLike[str] | None,
+) -> LogLayout | None:
+    """A layout as it is, of nested tables, or of the TOML file that holds them. Raises
+    DatasetError."""
+    if isinstance(layout, str | os.PathLike):
+        return load_layout(layout)
+    return checked(layout, "layout") if isinstance(layout, Mapping) else layout
+
+
+def _by_different_names(logs: Sequence[Log]) -> list[Log]:
+    """Logs of one file name have their folder before it."""
+    names = [log.name for log in logs]
+    return [
+        replace(log, name=f"{Path(log.path).parent.name}/{log.name}")
+        if names.count(log.name) > 1 and Path(log.path).parent.name
+        else log
+        for log in logs
+    ]
 
 
 def load_layout(path: str | os.PathLike[str]) -> LogLayout:
     """A layout from a TOML file, or the table [recording] of a recipe. Raises DatasetError."""
     place = Path(path)
-    try:
-        tables = tomllib.loads(place.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"columns {place}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DatasetError(f"columns {place}: not TOML: {error}") from error
-    return checked(tables, f"columns {place.name}")
+    return checked(read_toml(place, "columns", DatasetError), f"columns {place.name}")
 
 
 def checked(tables: Mapping[str, Any], origin: str) -> LogLayout:
@@ -79,17 +142,18 @@ def checked(tables: Mapping[str, Any], origin: str) -> LogLayout:
         raise DatasetError(f"{origin}: {where}: {reason}") from error
 
 
-def expanded(paths: Paths, layout: LogLayout | None = None) -> list[Path]:
-    """The files and folders that are one log each, in order. Raises DatasetError."""
+def expanded(paths: Paths, layout: LogLayout | None = None) -> list[tuple[Path, bool]]:
+    """The files and folders that are one log each, in order, and whether they were only found, in a
+    folder or by a pattern, so that some may be no logs. Raises DatasetError."""
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    found: list[Path] = []
+    found: list[tuple[Path, bool]] = []
     for entry in given:
         path = Path(entry).expanduser()
         in_parts = (layout is not None and bool(layout.files)) or (
             TOGETHER in str(path) and not path.exists()
         )
         if in_parts or is_bag(path) or path.is_file():
-            found.append(path)
+            found.append((path, False))
         elif path.is_dir():
             inside = [
                 p
@@ -101,12 +165,12 @@ def expanded(paths: Paths, layout: LogLayout | None = None) -> list[Path]:
                     f"recording {path}: expected logs in this folder ({', '.join(ENDINGS)}), found "
                     "none"
                 )
-            found += inside
+            found += [(p, True) for p in inside]
         else:
-            matches = sorted(Path(p) for p in glob(str(path)))
+            matches = [p for p in map(Path, sorted(glob(str(path)))) if p.is_file() or is_bag(p)]
             if not matches:
                 raise DatasetError(f"recording {path}: no such file or folder; check the path")
-            found += matches
+            found += [(p, True) for p in matches]
     if not found:
         raise DatasetError("expected the path of a log, found none; name files or folders")
     return found

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from discover.blackbox.region import Region
-from discover.data.alignment import ALIGNMENT, LEAST_ROWS, align
 from discover.data.dataset import SPLITS, Dataset, describe
+from discover.data.delay import ALIGNMENT, LEAST_ROWS, find_delay
 from discover.data.logs import Log, read_log
 from discover.data.motions import GAP, Motion, filtered, noise_of, states_of
 from discover.data.settings import Recording, Smoothing
@@ -125,7 +125,7 @@ def aligned(dataset: Dataset, robot: Robot) -> Dataset:
     if not motions:
         sentence = f"{ALIGNMENT}: not estimated, no log has {LEAST_ROWS} samples to train on"
         return replace(dataset, metadata={**dataset.metadata, "processing": [*done, sentence]})
-    alignment = align(robot, motions)
+    alignment = find_delay(motions, robot)
     metadata = {
         **dataset.metadata,
         "alignment": alignment.to_dict(),

@@ -6,7 +6,7 @@ not here is refused.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -130,6 +130,31 @@ class Smoothing(Section):
         return self
 
 
+class Payload(Section):
+    """What some of the logs carried beside the robot: a tool, a weight, one rigid body.
+
+    logs  their names, or patterns such as "loaded_*": of a name (with or without its ending), or
+          of the end of its path ("loaded/*", or the folder "loaded")
+    link  the body that it is fixed to; left out, the last of the longest chain
+    mass  [kg], where it is known: then it settles the factors of currents or volts
+
+    One pattern, or a list of them, stands for a table with `logs` alone.
+    """
+
+    logs: tuple[str, ...] = Field(min_length=1)
+    link: str | None = None
+    mass: PositiveFloat | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_patterns(cls, given: Any) -> Any:
+        if isinstance(given, str | list | tuple):
+            given = {"logs": given}
+        if isinstance(given, dict) and isinstance(given.get("logs"), str):
+            given = {**given, "logs": (given["logs"],)}
+        return given
+
+
 Format = Literal[
     "auto", "csv", "parquet", "hdf5", "npz", "json", "mat", "rosbag", "minari", "lerobot"
 ]
@@ -154,6 +179,7 @@ class LogLayout(Section):
     separator, decimal, header   of text; found out where they are left out
     topic      of a ROS bag with several topics of joint states
     repeated   rows with the time of the row before: "refuse", or take the "mean" of such rows
+    payload    which logs carried what, by its label: for `discover identify`
     """
 
     format: Format = "auto"
@@ -173,6 +199,7 @@ class LogLayout(Section):
     header: bool | None = None
     topic: str | None = None
     repeated: Literal["refuse", "mean"] = "mean"
+    payload: dict[str, Payload] | None = None
 
     @model_validator(mode="after")
     def _has_a_clock(self) -> LogLayout:
@@ -201,6 +228,11 @@ class Recording(LogLayout):
 
     @model_validator(mode="after")
     def _is_split(self) -> Recording:
+        if self.payload:
+            raise ValueError(
+                "expected logs of one load, found payload: a world model is not told what a log "
+                "carried; `discover identify` takes such logs"
+            )
         both = sorted(set(self.train) & set(self.test))
         if both:
             raise ValueError(f"expected each file in train or in test, found {both[0]} in both")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.data.alignment import LEAST_ROWS, Alignment, align, pieces
+from discover.data.delay import LEAST_ROWS, Delay, find_delay
 from discover.data.logs import Log
 from discover.data.motions import Motion, smooth
 from discover.data.smoothing_choice import SmoothingChoice, choose_smoothing
@@ -116,8 +116,8 @@ def survey(logs: Sequence[Log], robot: Robot | None = None) -> tuple[Survey, lis
     together = None
     long_enough = [m for m in motions if len(m.time) >= LEAST_ROWS]
     if robot is not None and long_enough:
-        parts = long_enough if len(long_enough) > 1 else pieces(long_enough[0])
-        together = align(robot, parts).sentence(robot.independent_names)
+        late = delays[0] if len(logs) == 1 else find_delay(long_enough, robot)
+        together = None if late is None else late.sentence(robot.independent_names)
     found = [
         _log(log, motion, names_of(log, robot), delay)
         for log, motion, delay in zip(logs, motions, delays, strict=True)
@@ -154,13 +154,13 @@ def position_of(k: int, *, free: bool) -> int:
     return k + 4 if k < 3 else k - 3 if k < 6 else k + 1
 
 
-def _delay(motion: Motion, robot: Robot | None) -> Alignment | None:
+def _delay(motion: Motion, robot: Robot | None) -> Delay | None:
     if robot is None or len(motion.time) < LEAST_ROWS:
         return None
-    return align(robot, pieces(motion))
+    return find_delay([motion], robot)
 
 
-def _log(log: Log, motion: Motion, names: Sequence[str], delay: Alignment | None) -> LogSurvey:
+def _log(log: Log, motion: Motion, names: Sequence[str], delay: Delay | None) -> LogSurvey:
     free = log.q.shape[1] - log.tau.shape[1]  # a quaternion has one number more than its turn
     joints = []
     for k, name in enumerate(names):
@@ -174,8 +174,8 @@ def _log(log: Log, motion: Motion, names: Sequence[str], delay: Alignment | None
         measured_velocity=log.v is not None,
         notes=list(log.notes),
         scalars=dict(log.scalars),
-        delay=None if delay is None else delay.delay,
-        delay_error=None if delay is None else delay.delay_error,
+        delay=None if delay is None else delay.found,
+        delay_error=None if delay is None else delay.error,
         unexplained=None if delay is None else delay.unexplained,
     )
 

@@ -67,19 +67,37 @@ class Bodies:
         """Number of base parameters."""
         return len(self.described)
 
+    @property
+    def pi(self) -> Array:
+        """The described parameters (n, 10) that `matrix` is over."""
+        return self.robot.pi.reshape(-1, 10).numpy()
+
+    @property
+    def units(self) -> Array:
+        """A typical body's size of each of them (10 n,)."""
+        one = typical_units(self.robot.pi.reshape(-1, 10).numpy())[:10]
+        return np.tile(one, len(self.pi))
+
     def columns(self, samples: Samples) -> Array:
         """The base regressor (N, nv, k)."""
         Y = kinematics.regressor(self.robot, samples.q, samples.v, samples.a)
         return np.ascontiguousarray(Y[..., list(self.base.independent)].numpy())
 
+    def parameters(self, beta: Array) -> Array:
+        """Parameters (n, 10) with these base parameters, closest to the description in units of a
+        typical body. They need not be possible."""
+        scaled = self.matrix * self.units
+        step = self.units * (np.linalg.pinv(scaled) @ (beta - self.described))
+        return self.pi + step.reshape(-1, 10)
+
+    def with_parameters(self, pi: Array) -> Robot:
+        """The robot with the first of the parameters (n, 10)."""
+        nb = self.robot.nb
+        return self.robot.replace(pi=torch.from_numpy(np.ascontiguousarray(pi[:nb])))
+
     def moved_to(self, beta: Array) -> Robot:
-        """Bodies with these base parameters, closest to the description in units of a typical
-        body. They need not be possible."""
-        pi = self.robot.pi.reshape(-1, 10)
-        units = typical_units(pi.numpy())
-        scaled = self.matrix * units
-        step = units * (np.linalg.pinv(scaled) @ (beta - self.described))
-        return self.robot.replace(pi=pi + torch.from_numpy(step).reshape(-1, 10))
+        """The robot with these base parameters."""
+        return self.with_parameters(self.parameters(beta))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +128,7 @@ def assemble(
     samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm], loaded_by: Robot
 ) -> Design:
     """The columns at the samples; loads are those of the bodies `loaded_by`."""
-    if _BODIES not in samples.columns:
-        samples.columns[_BODIES] = bodies.columns(samples)
-    base = samples.columns[_BODIES]
+    base = load_columns(samples, bodies)
     loaded = [_apart(t) for drive in terms if drive.loaded for t in drive.terms]
     _compute_missing(samples, bodies, terms, [beside for _, beside in loaded])
     factors = _at_the_middle(samples, [factor for factor, _ in loaded], loaded_by)
@@ -137,6 +153,13 @@ def assemble(
         terms=tuple(terms),
         groups=tuple(groups),
     )
+
+
+def load_columns(samples: Samples, bodies: Bodies) -> Array:
+    """The base regressor at the samples (N, nv, k), computed once."""
+    if _BODIES not in samples.columns:
+        samples.columns[_BODIES] = bodies.columns(samples)
+    return samples.columns[_BODIES]
 
 
 def _apart(term: Term) -> tuple[Term, Term]:

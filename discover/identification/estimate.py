@@ -312,7 +312,8 @@ def _possible_signs(moments: Moments, design: Design, groups: Sequence[int]) -> 
     kept = list(groups)
     while True:
         columns = [*design.body_columns, *(k for g in kept for k in design.groups[g])]
-        theta = dict(zip(columns, moments.solve(columns) * moments.size[columns], strict=True))
+        size = np.where(np.isfinite(moments.size), moments.size, 0.0)  # of what acts
+        theta = dict(zip(columns, moments.solve(columns) * size[columns], strict=True))
         negative = {
             g: theta[design.groups[g][0]]
             for g in kept

@@ -19,13 +19,13 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
+from discover.data.delay import find_delay, given_delay
 from discover.data.logs import Log
 from discover.data.motions import Motion, smooth
-from discover.data.reading import Paths, read_logs
+from discover.data.reading import Paths, as_layout, read_logs
 from discover.data.smoothing_choice import SmoothingChoice, choose_smoothing
 from discover.errors import DatasetError
-from discover.identification.delay import find_delay, given_delay
-from discover.identification.design import Bodies, assemble
+from discover.identification.design import Bodies, assemble, load_columns
 from discover.identification.drive_terms import drive_terms, standard
 from discover.identification.errors import JointErrors, joint_errors
 from discover.identification.estimate import Estimate, estimate, held, instrumented
@@ -36,11 +36,20 @@ from discover.identification.motions import (
     split,
     without_delay,
 )
-from discover.identification.possible_bodies import PossibleBodies, possible_bodies
+from discover.identification.payloads.carried import (
+    Carried,
+    LoadedBodies,
+    carried_by,
+    folded,
+    of_arm,
+)
+from discover.identification.payloads.found import found_payloads, known_mass, settled_by_mass
+from discover.identification.payloads.untold import untold_payloads
+from discover.identification.possible_bodies import PossibleBodies, as_fitted, possible_bodies
 from discover.identification.result import DriveParameter, Identification, Parameter
 from discover.identification.samples import Samples, gather, rest_speed
 from discover.identification.torque_scale import TorqueScale, torque_scale
-from discover.identification.uncertainty import bootstrap, excitation, standard_errors
+from discover.identification.uncertainty import errors_of_delay, excitation, standard_errors
 from discover.identification.unexplained import dependences
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import Term
@@ -69,6 +78,7 @@ def identify(
     smoothing: SmoothingChoice | None = None,
     delay: float | None = None,
     torque_unit: Literal["N·m", "unknown"] = "N·m",
+    payload: Mapping[str, Any] | None = None,
     select: bool = True,
     instruments: bool = True,
     seed: int = 0,
@@ -85,6 +95,11 @@ def identify(
     delay       of the joint forces behind the motion [s; estimated, and taken out where that helps]
     torque_unit "unknown" for currents, volts or duty ratios: the description's bodies settle the
                 factor of each joint
+    payload     which logs were recorded with a tool or a weight, by its label: patterns of their
+                names, or a table with logs, link and mass (see `discover.data.settings.Payload`);
+                {"tool": "loaded_*"}. Bodies and drives are shared, the payload's own parameters
+                are found; with torque_unit="unknown" a known mass settles the factors. Joint
+                forces of terms that depend on a load are those of the arm's own bodies
     select      choose the terms of the drives by held-out logs; False: viscous and Coulomb
                 friction, offset and rotor of every joint
     instruments take noise in positions into account by instrumental variables, where neighbouring
@@ -96,25 +111,28 @@ def identify(
     begin = time.monotonic()
     _check(robot)
     stage("the logs")
-    train, kept = _logs(recordings, robot, layout), _logs(test, robot, layout)
+    mapping = as_layout(layout)
+    train, kept = _logs(recordings, robot, mapping), _logs(test, robot, mapping)
+    loads = carried_by(payload or (mapping.payload if mapping else None), train, kept, robot)
     chosen = smoothing or _of_higher_order(choose_smoothing(train, robot))
     stage("the delay of the torques")
     motions, others = ([smooth(log, chosen, robot) for log in logs] for logs in (train, kept))
-    scale = _torque_scale(motions, robot, rest_speed(motions), torque_unit == "unknown")
-    if scale.applied:
+    scale = _torque_scale(motions, loads, robot, torque_unit == "unknown")
+    if torque_unit == "unknown":
         motions, others = (
             [in_newtons(m, scale.factor) for m in part] for part in (motions, others)
         )
-    late = find_delay(motions, robot, chosen) if delay is None else given_delay(delay)
+    borne = [(load.body, load.logs) for load in loads]
+    late = find_delay(motions, robot, borne) if delay is None else given_delay(delay)
     motions, others = ([without_delay(m, late.delay) for m in part] for part in (motions, others))
     fitted, held_out = (motions, others) if kept else split(motions)
     rest = rest_speed(fitted)
     robot = _slow(robot, rest)
     through = (chosen.window_s, chosen.order)
-    samples = gather(fitted, rest, *through)
+    samples = folded(gather(fitted, rest, *through), loads)
     unseen = gather(held_out, rest, *through, whole=True)
     stage("the drives")
-    bodies = Bodies.of(robot)
+    bodies = LoadedBodies.with_loads(robot, loads)
     _moves(samples, robot)
     speed, hastes = (x.pow(2).mean(0).sqrt().numpy() for x in (samples.v, samples.a))
     terms = drive_terms(bodies.robot, speed, _RESOLVED * chosen.window_s * hastes)
@@ -129,12 +147,20 @@ def identify(
     stated = possible_bodies(held(plain, samples))
     possible = possible_bodies(found)
     stage("the standard errors")
-    errors = standard_errors(bootstrap(found, samples, seed), found)
+    errors = standard_errors(found, samples)
+    if late.delay:
+        errors = np.hypot(errors, errors_of_delay(found, samples, late.error))
     stage("what is left unexplained")
     k = bodies.size
     predictions = [_predictions(part, robot, plain, found, possible) for part in (samples, unseen)]
     residual = samples.tau.numpy() - predictions[0]["identified"]
-    left = dependences(samples, robot.independent_names, residual, _load(samples, possible), seed)
+    left = dependences(
+        samples, robot.independent_names, residual, _load(samples, bodies, possible), seed
+    )
+    unseen_residual = unseen.tau.numpy() - predictions[1]["identified"]
+    parts = ((samples, residual), (unseen, unseen_residual))
+    in_single_logs, differ = untold_payloads(parts, bodies, found.noise)
+    asked = _load(unseen, bodies, possible)
     return Identification(
         robot_name=robot.name,
         joints=robot.independent_names,
@@ -146,13 +172,15 @@ def identify(
         noise=found.noise,
         rest_speed=rest,
         excitation=excitation(found, errors[:k]),
-        shown_by_logs=of_logs(found, samples, errors[:k]),
+        shown_by_logs=of_arm(of_logs(found, samples, errors[:k]), bodies),
         alignment=late,
         torque_scale=scale,
         smoothing=chosen.sentence(),
-        unexplained=tuple(left),
+        unexplained=tuple(sorted((*left, *in_single_logs), key=lambda d: -d.share)),
         possible=_in_words(possible),
+        payloads=found_payloads(bodies, possible, errors[:k], unseen, predictions[1]["identified"]),
         notes=(
+            *differ,
             *_outside_limits(samples, robot),
             *dict.fromkeys(note for log in (*train, *kept) for note in log.notes),
         ),
@@ -160,16 +188,18 @@ def identify(
         seed=seed,
         law_record=_law(found, possible, robot).to_dict(),
         robot_record=_law(plain, stated, robot).robot.to_dict(),
-        baseline_record=_law(plain, _as_fitted(plain), robot).to_dict(),
-        traces=_traces(unseen, robot.independent_names, predictions[1], _load(unseen, possible)),
+        baseline_record=_law(plain, as_fitted(plain), robot).to_dict(),
+        traces=_traces(unseen, robot.independent_names, predictions[1], asked),
     )
 
 
 def _check(robot: Robot) -> None:
     if robot.nq != robot.nv:
         raise DatasetError(
-            f"identify: expected joints with one coordinate each, found {robot.nq} coordinates for "
-            f"{robot.nv} velocities of {robot.name}; lock its base, or give the arm alone"
+            f"identify: expected a fixed base and joints with one coordinate each, found "
+            f"{robot.nq} coordinates for {robot.nv} velocities of {robot.name}; if its base stood "
+            "still, load it with root = 'fixed' and leave columns.base out (logs of a base that "
+            "moves: `discover data`, and [recording] of a recipe)"
         )
 
 
@@ -227,11 +257,18 @@ def _of_higher_order(chosen: SmoothingChoice) -> SmoothingChoice:
 
 
 def _torque_scale(
-    motions: Sequence[Motion], robot: Robot, rest: Array, unknown: bool
+    motions: Sequence[Motion], loads: Sequence[Carried], robot: Robot, unknown: bool
 ) -> TorqueScale:
-    """The factors to N·m; a warning where logs that should be in N·m hardly are."""
-    bodies = Bodies.of(_slow(robot, rest))
-    scale = torque_scale(gather(motions, rest), bodies, apply=unknown)
+    """The factors to N·m; a warning where logs that should be in N·m hardly are. The description
+    knows of no payloads: its factors come from the logs without."""
+    rest = rest_speed(motions)
+    robot = _slow(robot, rest)
+    bare = [m for m in motions if not any(m.name in load.logs for load in loads)]
+    by_mass = unknown and known_mass(loads)
+    scale = torque_scale(gather(bare, rest), Bodies.of(robot), apply=unknown and not by_mass)
+    if by_mass:
+        bodies = LoadedBodies.with_loads(robot, loads)
+        scale = settled_by_mass(folded(gather(motions, rest), loads), bodies, scale)
     if scale.far_off and not unknown:
         factors = ", ".join(f"{1 / x:.3g}" for x in scale.factor)
         warnings.warn(
@@ -254,7 +291,7 @@ def _predictions(
     import kinematics
 
     bodies = found.bodies
-    beta = bodies.matrix @ possible.robot.pi.flatten().numpy() - bodies.described
+    beta = bodies.matrix @ possible.pi.flatten() - bodies.described
     theta = np.concatenate([beta, possible.coefficients])
     tau = samples.tau.numpy()
     out = {
@@ -271,10 +308,9 @@ def _predictions(
     return out
 
 
-def _load(samples: Samples, possible: PossibleBodies) -> Array:
-    import kinematics
-
-    return kinematics.rnea(possible.robot, samples.q, samples.v, samples.a).numpy()
+def _load(samples: Samples, bodies: Bodies, possible: PossibleBodies) -> Array:
+    """What the bodies ask of the joints (N, nv), payloads included."""
+    return load_columns(samples, bodies) @ (bodies.matrix @ possible.pi.flatten())
 
 
 def _errors(
@@ -289,7 +325,7 @@ def _errors(
 
 def _parameters(found: Estimate, possible: PossibleBodies, errors: Array) -> tuple[Parameter, ...]:
     bodies = found.bodies
-    values = bodies.matrix @ possible.robot.pi.flatten().numpy()
+    values = bodies.matrix @ possible.pi.flatten()
     sizes = np.sqrt(np.maximum(bodies.spread.diagonal(), 1e-300))
     return tuple(
         Parameter(
@@ -355,11 +391,6 @@ def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLa
                 values[term.joint] += value
                 body = body.replace(**{term.joint_term: values})
     return RigidBodyLaw(robot=body, extensions=tuple(extensions), size=found.bodies.size + n)
-
-
-def _as_fitted(fit: Estimate) -> PossibleBodies:
-    """The bodies of a fit, possible or not."""
-    return PossibleBodies(robot=fit.robot, coefficients=fit.coefficients, cost=0.0, solved=True)
 
 
 def _in_words(possible: PossibleBodies) -> str:

@@ -2,7 +2,7 @@
 
 With G_b = Σ XᵀWX, c_b = Σ XᵀWy of each block b of time, every fit that leaves blocks out, or draws
 them anew, is a sum over blocks and one small solve: cross-validation over hundreds of candidate
-columns and a bootstrap cost less than one pass over the rows.
+columns and a jackknife cost less than one pass over the rows.
 """
 
 from __future__ import annotations

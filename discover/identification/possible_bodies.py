@@ -12,12 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from discover.identification.estimate import Estimate
 from discover.judgement.thresholds import threshold
-from discover.laws.rigid_body.consistency import minimiser, pseudo_inertias, typical_units
+from discover.laws.rigid_body.consistency import minimiser, pseudo_inertias
 from kinematics import Robot
 
 Array = NDArray[np.float64]
@@ -28,7 +27,8 @@ _MARGIN = 1e-7  # least eigenvalue of a pseudo-inertia, in units of a typical bo
 
 @dataclass(frozen=True, kw_only=True)
 class PossibleBodies:
-    """robot: possible bodies, without drives; coefficients: of the terms beside them.
+    """robot: possible bodies, without drives; coefficients: of the terms beside them; pi (n, 10):
+    the parameters of all bodies, those of payloads behind the robot's.
 
     cost is how much the weighted mean square of the residual grows by it, as a share; solved is
     false where the solvers failed, and then the bodies are the fit's own.
@@ -36,6 +36,7 @@ class PossibleBodies:
 
     robot: Robot
     coefficients: Array
+    pi: Array
     cost: float
     solved: bool
 
@@ -46,8 +47,7 @@ def possible_bodies(fit: Estimate) -> PossibleBodies:
 
     bodies = fit.bodies
     k = bodies.size
-    pi = bodies.robot.pi.reshape(-1, 10).numpy()
-    units = typical_units(pi)
+    pi, units = bodies.pi, bodies.units
     columns = list(fit.columns)
     information = fit.moments.information(columns)
     size = fit.moments.size[columns]
@@ -74,18 +74,28 @@ def possible_bodies(fit: Estimate) -> PossibleBodies:
     )
     solution = minimiser(problem, x)
     if solution is None:
-        return PossibleBodies(
-            robot=fit.robot, coefficients=fit.coefficients, cost=float("nan"), solved=False
-        )
-    robot = bodies.robot.replace(pi=torch.from_numpy((solution * units).reshape(-1, 10)))
+        return as_fitted(fit)
+    found = (solution * units).reshape(-1, 10)
     coefficients = np.zeros(0) if drives is None else np.asarray(drives.value) * scale[k:]
     cost = float(np.sum(np.asarray(misfit.value) ** 2)) / per**2
     residual = fit.residual() / fit.noise
     return PossibleBodies(
-        robot=robot,
+        robot=bodies.with_parameters(found),
         coefficients=coefficients,
+        pi=found,
         cost=cost / max(float(np.mean(residual**2)), 1e-300),
         solved=True,
+    )
+
+
+def as_fitted(fit: Estimate) -> PossibleBodies:
+    """The bodies of a fit, possible or not."""
+    return PossibleBodies(
+        robot=fit.robot,
+        coefficients=fit.coefficients,
+        pi=fit.bodies.parameters(fit.beta),
+        cost=float("nan"),
+        solved=False,
     )
 
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discover.artifacts import made, write_json
+from discover.data.delay import Delay
 from discover.errors import OutputError
-from discover.identification.delay import Delay
 from discover.identification.errors import JointErrors, pooled
 from discover.identification.exciting.information import LogInformation
+from discover.identification.payloads.found import FoundPayload
 from discover.identification.torque_scale import TorqueScale
 from discover.identification.uncertainty import Excitation
 from discover.identification.unexplained import Dependence
@@ -32,8 +33,8 @@ RECORD = "identification.json"
 class Parameter(Stored):
     """One base parameter [kg, kg·m, kg·m²]: a combination of the bodies' own that motion can show.
 
-    error is the standard error by block bootstrap; described is the description's value; shown
-    is false where the logs know it no better than the description, whose value then stays.
+    error is the standard error by leaving out pieces of time; described is the description's value;
+    shown is false where the logs know it no better than the description, whose value then stays.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Identification(Stored):
     torque_scale  from the logs' unit of joint forces to N·m, as the description's bodies settle it
     smoothing     how velocities and accelerations were made, in words
     unexplained   what the residual still depends on, the largest share first
+    payloads      what some logs carried beside the robot; law and robot are the bare arm's
     possible      whether bodies can exist with these parameters, and what that costs, in words
     notes         what was noticed about the logs
     """
@@ -99,6 +101,7 @@ class Identification(Stored):
     robot_record: dict[str, Any] = field(repr=False)
     baseline_record: dict[str, Any] = field(repr=False)
     traces: dict[str, Any] = field(default_factory=dict, repr=False)
+    payloads: tuple[FoundPayload, ...] = ()
 
     @cached_property
     def law(self) -> RigidBodyLaw:

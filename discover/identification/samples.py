@@ -1,8 +1,8 @@
 """The rows that a law is identified from: motions thinned, joined, and cut into blocks of time.
 
 Neighbouring rows share noise and unmodelled motion, so whatever judges a fit takes whole blocks:
-cross-validation leaves out folds of blocks, the bootstrap draws blocks. With several logs the folds
-are logs, since logs are what a law meets next.
+cross-validation leaves out folds of blocks, standard errors longer pieces. With several logs the
+folds are logs, since logs are what a law meets next.
 """
 
 from __future__ import annotations

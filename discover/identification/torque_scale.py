@@ -30,11 +30,13 @@ _FAR = threshold("identification.scale_far")
 @dataclass(frozen=True, kw_only=True)
 class TorqueScale(Stored):
     """factor (nv,) [N·m or N, over the log's unit] with its standard error (nv,) by leaving out
-    folds of time; applied: whether the logs were multiplied by it."""
+    folds of time; applied: whether the logs were multiplied by it; settled_by: what is known of
+    the bodies, in words."""
 
     factor: Array
     error: Array
     applied: bool
+    settled_by: str = "the description's bodies"
 
     @property
     def far_off(self) -> bool:

@@ -66,6 +66,8 @@ def dependences(
             rest = np.delete(v, j, axis=1)
             quantities["velocities of other joints"] = np.hstack([own, rest, np.sign(rest + own)])
         rows = samples.moving[:, j]
+        if not rows.any():
+            continue  # a joint that rests shows nothing
         base = _held_out(own, direction, residual[:, j], rows, samples, generator)
         own_share = 1 - base.mean() / max(float(np.mean(residual[rows, j] ** 2)), 1e-300)
         shares = {"velocity": (float(own_share), _error(base / max(base.mean(), 1e-300)))}

@@ -22,7 +22,7 @@ from discover.artifacts import (
     write_text,
 )
 from discover.data import dataset as datasets
-from discover.data.alignment import ALIGNMENT
+from discover.data.delay import ALIGNMENT
 from discover.errors import OutputError, RecipeError
 from discover.evaluation import measure
 from discover.examination import result

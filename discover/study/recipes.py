@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import tomlkit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from discover.artifacts import read_toml
 from discover.data.settings import Data, Recording, Section
 from discover.errors import RecipeError
 from discover.study.overrides import override
@@ -94,12 +94,7 @@ class Recipe(Section):
 def load(source: str | Path, settings: Iterable[str] = ()) -> Recipe:
     """Read a recipe from a TOML file or by the name of a bundled one; settings are `a.b=value`."""
     path = find(source)
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"recipe {path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {path}: not TOML: {error}") from error
+    tables = read_toml(path, "recipe", RecipeError)
     recipe = Recipe.from_dict(override(tables, settings), f"recipe {path.name}")
     return recipe.model_copy(
         update={

@@ -7,7 +7,7 @@ import torch
 
 import kinematics
 from discover import cli
-from discover.data.alignment import align
+from discover.data.delay import find_delay
 from discover.data.logs import Log, shifted
 from discover.data.motions import smooth
 from discover.data.smoothing import savitzky_golay
@@ -104,11 +104,11 @@ def test_a_delay_is_found_and_taken_out_also_beyond_half_a_window(late):
     logs = [log_of(robot, seed, late=late)[0] for seed in range(3)]
     choice = choose_smoothing(logs)
     assert late < 0.05 or late > choice.window_s / 2
-    found = align(robot, [smooth(log, choice) for log in logs])
+    found = find_delay([smooth(log, choice) for log in logs], robot)
     assert found.clear
     assert found.delay == pytest.approx(late, abs=2e-3)
     mended = [shifted(log, found.delay) for log in logs]
-    assert abs(align(robot, [smooth(log, choice) for log in mended]).delay) < 2e-3
+    assert abs(find_delay([smooth(log, choice) for log in mended], robot).delay) < 2e-3
 
 
 def test_the_noise_of_each_channel_is_found():

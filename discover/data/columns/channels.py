@@ -18,9 +18,11 @@ from discover.data.formats.registry import open_table
 from discover.data.formats.table import Dialect, Scalar, Table, missing
 from discover.data.settings import Column, LogLayout
 from discover.errors import DatasetError
+from discover.judgement.thresholds import threshold
 
 Array = NDArray[np.float64]
 LONGEST_STEP = 1.0  # s; a log with longer ones counts in another unit
+_MISSING = ("", "nan", "na", "n/a", "null", "none", "inf", "infinity", "-")
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "min": 60.0}
 
 
@@ -50,7 +52,8 @@ def read_channels(label: Path, parts: Mapping[str, Path], layout: LogLayout) -> 
     """Read the channels of a log from its files, by part ("" for a log of one file).
 
     label stands in messages. Raises DatasetError, one line with file, column and row, where a
-    column is missing, a value is no finite number, or time does not increase.
+    column is missing, an entry is no number, or time does not increase. Rows with an entry that is
+    empty, NaN or infinite are gaps: left out, and told.
     """
     wanted = {part: _wanted(part, parts, layout) for part in parts}
     tables, digests, notes = {}, [], []
@@ -165,8 +168,7 @@ def _values(
     if computed.ndim == 0:
         lengths = [len(x) for x in table.columns.values()]
         computed = np.full(max(lengths, default=0), float(computed))
-    _refuse(path, column, pd.Series(computed), ~np.isfinite(computed), "finite numbers")
-    return computed
+    return np.where(np.isfinite(computed), computed, np.nan)
 
 
 def _clock(path: Path, part: str, table: Table, layout: LogLayout) -> tuple[Array, Any] | None:
@@ -219,34 +221,81 @@ def _on_one_clock(
         described = ", ".join(f"{column} has {n}" for column, n in lengths.items())
         raise DatasetError(f"recording {label}: expected columns of one length, found {described}")
     notes: list[str] = []
+    shared = [c for c in values if homes[c] in (reference, None) or not separate]
+    kept, told = _finite(label, time, values, shared)
+    time, notes = time[kept], [*notes, *told]
+    values = {c: x[kept] if c in shared else x for c, x in values.items()}
     if reference is not None:
         _check_order(parts[reference], str(_time_column(reference, layout)), time, layout)
-    time, values, merged = _merged(time, values, [c for c in values if homes[c] in (reference, None)
-                                                  or not separate])  # fmt: skip
+    time, values, merged = _merged(time, values, shared)
     notes += merged
     if not separate or reference is None:
         return time, values, notes
     low, high = time[0], time[-1]
+    recorded = np.ones(len(time), dtype=bool)
     for part in own:
         if part == reference:
             continue
         clock = clocks[part]
         assert clock is not None
         there = clock[0] + _between(label, origin, clock[1])
-        _check_order(parts[part], str(_time_column(part, layout)), there, layout)
-        low, high = max(low, there[0]), min(high, there[-1])
         for column in [c for c in values if homes[c] == part]:
             if len(values[column]) != len(there):
                 raise DatasetError(
                     f"recording {parts[part]}: expected columns of one length, found {column} has "
                     f"{len(values[column])}, its clock {len(there)}"
                 )
-            values[column] = np.interp(time, there, values[column])
+        here = [c for c in values if homes[c] == part]
+        there_kept, told = _finite(parts[part], there, values, here)
+        notes += told
+        recorded &= ~_in_holes(time, there, there_kept)
+        there = there[there_kept]
+        _check_order(parts[part], str(_time_column(part, layout)), there, layout)
+        low, high = max(low, there[0]), min(high, there[-1])
+        for column in here:
+            values[column] = np.interp(time, there, values[column][there_kept])
         notes.append(f"{part} has a clock of its own and was interpolated onto that of {reference}")
-    kept = (time >= low) & (time <= high)
+    kept = (time >= low) & (time <= high) & recorded
     if not kept.any():
         raise DatasetError(f"recording {label}: its files have no time in common")
     return time[kept], {c: x[kept] for c, x in values.items()}, notes
+
+
+def _finite(
+    label: Path, time: Array, values: Mapping[Column, Array], columns: Sequence[Column]
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """The rows in which all columns and the clock have a number, and a note on the others.
+
+    Raises DatasetError where a column has none in most rows: then it is no gap.
+    """
+    missing_in = {c: ~np.isfinite(values[c]) for c in columns} | {"time": ~np.isfinite(time)}
+    kept = ~np.any(list(missing_in.values()), axis=0)
+    lost = int((~kept).sum())
+    if not lost:
+        return kept, []
+    worst = max(missing_in, key=lambda c: int(missing_in[c].sum()))
+    row = int(np.flatnonzero(missing_in[worst])[0])
+    if lost > threshold("data.most_lost") * len(kept):
+        raise DatasetError(
+            f"recording {label}: column {worst!r} expects finite numbers, found none in row "
+            f"{row + 1} and {int(missing_in[worst].sum())} of {len(kept)} rows in all; leave that "
+            "column out, or mend it"
+        )
+    rows = "1 row was" if lost == 1 else f"{lost} rows were"
+    return kept, [
+        f"{label.name}: {rows} left out (of {len(kept)}): no finite number, first in row {row + 1} "
+        f"of {worst}"
+    ]
+
+
+def _in_holes(time: Array, clock: Array, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which times lie between two rows kept of another clock with a row left out between them."""
+    at = np.flatnonzero(kept)
+    if len(at) < 2 or kept.all():
+        return np.zeros(len(time), dtype=bool)
+    place = np.searchsorted(clock[at], time).clip(1, len(at) - 1)
+    exact = clock[at[place]] == time
+    return (np.diff(at)[place - 1] > 1) & ~exact
 
 
 def _between(label: Path, origin: Any, other: Any) -> float:
@@ -308,13 +357,25 @@ def _column(path: Path, column: str, table: Mapping[str, Any]) -> pd.Series:
 
 
 def _numbers(path: Path, column: str, table: Mapping[str, Any]) -> Array:
-    """The entries of a column. Raises DatasetError where one is no finite number."""
+    """The entries of a column, NaN where one is empty or not finite. Raises DatasetError where one
+    is something else than a number."""
     entries = _column(path, column, table)
     if entries.dtype.kind in "mM":
         raise DatasetError(f"recording {path}: column {column!r} expects numbers, found dates")
     numbers = pd.to_numeric(entries, errors="coerce").to_numpy(dtype=np.float64)
-    _refuse(path, column, entries, ~np.isfinite(numbers), "finite numbers")
-    return numbers
+    bad = ~np.isfinite(numbers)
+    if bad.any() and entries.dtype.kind not in "fiub":
+        strange = bad.copy()
+        strange[bad] = [not _is_missing(x) for x in entries[bad]]
+        _refuse(path, column, entries, strange, "finite numbers")
+    return np.where(bad, np.nan, numbers)
+
+
+def _is_missing(entry: Any) -> bool:
+    """Whether an entry says that there is no number."""
+    if isinstance(entry, str):
+        return entry.strip().lower().lstrip("+-") in _MISSING
+    return entry is None or (isinstance(entry, float | np.floating) and not np.isfinite(entry))
 
 
 def _times(
@@ -334,7 +395,8 @@ def _times(
     if numeric:
         numbers = _numbers(path, column, table)
         factor = scale * unit
-        first = numbers[0] if len(numbers) else 0.0
+        known = numbers[np.isfinite(numbers)]
+        first = known[0] if len(known) else 0.0
         return (numbers - first) * factor, float(first * factor)
     _refuse(path, column, entries, entries.isna().to_numpy(), "dates")
     if scale not in (1.0, 1e-9):  # 1e-9 is what pandas' own integers of such dates need

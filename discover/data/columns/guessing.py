@@ -1,4 +1,5 @@
-"""What the columns of a log mean, told from their names: `q1`, `elbow_position`, `effort/wrist`.
+"""What the columns of a log mean, told from their names: `q1`, `elbow_position`, `effort/wrist`,
+with their units where these stand behind: `yaw_pos [deg]`, `tau_1 (N·m)`.
 
 What was told is always said; where names do not settle it, nothing is assumed.
 """
@@ -6,10 +7,11 @@ What was told is always said; where names do not settle it, nothing is assumed.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from discover.data.columns.coordinates import UNITS
 from discover.data.formats.registry import open_table
 from discover.data.settings import Columns, LogLayout, Units
 from discover.errors import DatasetError
@@ -32,6 +34,19 @@ STEMS = {
         "effort", "efforts", "joint_torque", "joint_torques", "joint_effort", "force", "f",
     ),
 }  # fmt: skip
+_SPELT = {  # units as people write them, without blanks, dots and case
+    "rad": "rad", "radian": "rad", "radians": "rad", "deg": "deg", "degree": "deg",
+    "degrees": "deg", "°": "deg", "rev": "rev", "mrad": "mrad", "m": "m", "cm": "cm", "mm": "mm",
+    "rad/s": "rad/s", "rads^-1": "rad/s", "rads-1": "rad/s", "rad/sec": "rad/s", "deg/s": "deg/s",
+    "°/s": "deg/s", "degs^-1": "deg/s", "deg/sec": "deg/s", "rpm": "rpm", "rev/s": "rev/s",
+    "m/s": "m/s", "cm/s": "cm/s", "mm/s": "mm/s", "nm": "N*m", "n*m": "N*m", "newtonmetres": "N*m",
+    "mnm": "mN*m", "nmm": "N*mm", "ncm": "N*cm", "kgfcm": "kgf*cm", "n": "N", "kn": "kN", "a": "A",
+    "ma": "mA", "v": "V", "%": "%",
+}  # fmt: skip
+_UNIT = re.compile(r"(?P<name>.*?\S)[ _]*[\[(](?P<unit>[^\[\]()]*)[\])]\s*\Z")
+_SUFFIX = re.compile(r"(?P<name>.*[^_])_(?P<unit>rad|deg|Nm|nm)\Z")
+_COMMANDED = ("cmd", "command", "des", "desired", "ref", "reference", "target", "set", "goal",
+              "error", "err", "motor")  # fmt: skip
 TIMES = ("time", "t", "timestamp", "timestamps", "stamp", "times", "clock", "seconds", "datetime")
 TIME_UNITS = ("s", "ms", "us", "ns")
 _SHOWN = 12  # columns that the refusal names
@@ -46,7 +61,8 @@ def guess(path: Path, robot: Robot | None = None) -> tuple[LogLayout, tuple[str,
     table, _ = open_table(path, "auto")
     names = list(table.columns)
     joints = [] if robot is None else list(robot.independent_names)
-    groups = {what: _labelled(names, stems, joints) for what, stems in STEMS.items()}
+    split = {name: _with_unit(name) for name in names}
+    groups = {what: _labelled(split, what, joints) for what in STEMS}
     time, unit = _time(names)
     for by_label in groups["q"]:
         for forces in groups["tau"]:
@@ -65,7 +81,13 @@ def guess(path: Path, robot: Robot | None = None) -> tuple[LogLayout, tuple[str,
                     f"recording {path}: expected a column of times, found none among "
                     f"{_listed(names)}; give a rate [Hz] in a file for --columns"
                 )
-            return LogLayout(columns=columns, units=Units(time=unit)), (_note(columns),)
+            units = Units(
+                time=unit,
+                q=_units("q", columns.q, split, robot),
+                v=None if columns.v is None else _units("v", columns.v, split, robot),
+                tau=_units("tau", columns.tau, split, robot),
+            )
+            return LogLayout(columns=columns, units=units), (_note(columns, units),)
     raise DatasetError(
         f"recording {path}: expected columns whose names tell positions and joint forces"
         + (f" of {', '.join(joints)}" if joints else "")
@@ -74,15 +96,58 @@ def guess(path: Path, robot: Robot | None = None) -> tuple[LogLayout, tuple[str,
     )
 
 
+def speaks(names: Sequence[str], robot: Robot | None = None) -> bool:
+    """Whether any name tells positions or joint forces."""
+    joints = [] if robot is None else list(robot.independent_names)
+    split = {name: _with_unit(name) for name in names}
+    return any(_labelled(split, what, joints) for what in ("q", "tau"))
+
+
+def _with_unit(name: str) -> tuple[str, str | None]:
+    """A column's name without its unit, and the unit; `q[0]` and `q(joint)` have none."""
+    for pattern in (_UNIT, _SUFFIX):
+        match = pattern.match(name)
+        if match is not None:
+            unit = _spelt(match["unit"])
+            if unit is not None:
+                return match["name"], unit
+    return name, None
+
+
+def _spelt(unit: str) -> str | None:
+    plain = re.sub(r"[\s·.⋅]", "", unit)
+    if plain == "MNm":  # millions of them are no joint's
+        return None
+    return _SPELT.get(plain.lower())
+
+
+def _units(
+    what: str,
+    columns: Sequence[str | int],
+    split: Mapping[str, tuple[str, str | None]],
+    robot: Robot | None,
+) -> tuple[str, ...] | None:
+    """The units that stand in the names, one a column; SI where a column among them has none."""
+    units = [split[str(c)][1] for c in columns]
+    if not any(units):
+        return None
+    kinds = ["revolute"] * len(units) if robot is None else list(robot.independent_kinds)
+    si = {"q": ("m", "rad"), "v": ("m/s", "rad/s"), "tau": ("N", "N*m")}[what]
+    return tuple(unit or si[kind != "prismatic"] for unit, kind in zip(units, kinds, strict=True))
+
+
 def _labelled(
-    names: Sequence[str], stems: Sequence[str], joints: Sequence[str]
+    names: Mapping[str, tuple[str, str | None]], what: str, joints: Sequence[str]
 ) -> list[dict[str, str]]:
-    """For each stem that occurs, its columns by joint: a number, a joint's name, or nothing."""
+    """For each stem that occurs, its columns by joint: a number, a joint's name, or nothing. A
+    column whose unit is of something else does not count."""
     found = []
-    for stem in stems:
+    for stem in STEMS[what]:
         by_label: dict[str, str] = {}
-        for name in names:
-            label = _label(name, stem, joints)
+        for name, (plain, unit) in names.items():
+            if unit is not None and unit not in UNITS[what]:
+                continue
+            label = _label(plain, stem, joints)
             if label is not None:
                 by_label.setdefault(label, name)
         if by_label:
@@ -96,18 +161,31 @@ def _label(name: str, stem: str, joints: Sequence[str]) -> str | None:
     """The joint in a column's name beside the stem, None where the name has another stem."""
     low = name.lower()
     for joint in joints:
-        if joint.lower() in low:
-            rest = low.replace(joint.lower(), "", 1).strip(" _-./:[]()")
-            if rest == stem:
-                return joint
+        for word in _words(joint):
+            if word in low:
+                rest = low.replace(word, "", 1).strip(" _-./:[]()")
+                if rest == stem:
+                    return joint
     if low == stem:
         return ""
     numbered = re.fullmatch(re.escape(stem) + r"[ _\-./:\[(]*(?:j|joint)?[ _]?(\d+)[\])]?", low)
     numbered = numbered or re.fullmatch(r"(?:j|joint)?[ _]?(\d+)[ _\-./:]" + re.escape(stem), low)
     if numbered:
         return numbered[1]
+    if joints:
+        return None
     named = re.fullmatch(re.escape(stem) + r"[/.:](.+)", low)
-    return name[len(stem) + 1 :] if named and not joints else None
+    if named:
+        return name[len(stem) + 1 :]
+    before = re.fullmatch(r"([a-z][a-z0-9]*)[ _\-./:]" + re.escape(stem), low)
+    return before[1] if before and before[1] not in _COMMANDED else None
+
+
+def _words(joint: str) -> list[str]:
+    """A joint's name as columns may have it: `yaw` of `yaw_joint` as well."""
+    low = joint.lower()
+    short = re.sub(r"(^joint[ _\-]|[ _\-]joint$)", "", low)
+    return [low] if short == low or not short or short.isdecimal() else [low, short]
 
 
 def _ordered(labels: list[str], joints: Sequence[str]) -> list[str]:
@@ -137,11 +215,24 @@ def _time(names: Sequence[str]) -> tuple[str | None, str]:
     return None, "s"
 
 
-def _note(columns: Columns) -> str:
-    parts = [f"time {columns.time}", f"q {', '.join(map(str, columns.q))}"]
-    parts += [f"v {', '.join(map(str, columns.v))}"] if columns.v else []
-    parts += [f"tau {', '.join(map(str, columns.tau))}"]
-    return f"columns told from their names, in SI units: {'; '.join(parts)}"
+def _note(columns: Columns, units: Units) -> str:
+    parts = [f"time {columns.time}" + (f" [{units.time}]" if units.time != "s" else "")]
+    in_si = units.time == "s"
+    for what, names, given in (
+        ("q", columns.q, units.q),
+        ("v", columns.v, units.v),
+        ("tau", columns.tau, units.tau),
+    ):
+        if names:
+            told = [given] * len(names) if isinstance(given, str | None) else list(given)
+            in_si = in_si and not any(told)
+            words = [
+                str(name) if unit is None else f"{_with_unit(str(name))[0]} [{unit}]"
+                for name, unit in zip(names, told, strict=True)
+            ]
+            parts.append(f"{what} {', '.join(words)}")
+    where = ", in SI units" if in_si else "; in SI units where none is said"
+    return f"columns told from their names{where}: {'; '.join(parts)}"
 
 
 def _listed(names: Sequence[str]) -> str:

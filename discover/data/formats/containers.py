@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ import numpy as np
 import pandas as pd
 
 from discover.data.formats.table import Dialect, Scalar, Table, of_arrays, scalar
+
+_OBJECT = (
+    "expected arrays and structs, found the MATLAB {kind} {name!r}, which only MATLAB can open; "
+    "save it there as a struct: s = struct('Time', x.Time, 'Data', x.Data)"
+)
 
 
 def read_parquet(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
@@ -31,6 +37,9 @@ def read_hdf5(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
         def note(name: str, item: Any) -> None:
             if not isinstance(item, h5py.Dataset) or name.startswith("#"):
                 return
+            if "MATLAB_object_decode" in item.attrs:
+                kind = scalar(item.attrs.get("MATLAB_class", b"object"))
+                raise ValueError(_OBJECT.format(kind=kind, name=name))
             if item.dtype.names and item.ndim == 1:
                 arrays.update({f"{name}/{field}": item[field] for field in item.dtype.names})
             elif item.size == 1:
@@ -39,7 +48,8 @@ def read_hdf5(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
                 arrays[name] = item[()]
 
         file.visititems(note)
-    return of_arrays(arrays, wanted, _held(scalars))
+    arrays, notes = _timed(arrays)
+    return of_arrays(arrays, wanted, _held(scalars), notes)
 
 
 def read_npz(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
@@ -63,7 +73,12 @@ def read_mat(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
 
     if h5py.is_hdf5(path):
         return read_hdf5(path, wanted, dialect)
-    held = loadmat(str(path), simplify_cells=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of objects, which are refused below
+        held = loadmat(str(path), simplify_cells=True)
+    for name, value in held.items():
+        if type(value).__name__ == "MatlabOpaque":
+            raise ValueError(_OBJECT.format(kind="object", name=name))
     return _of_tree({k: x for k, x in held.items() if not k.startswith("__")}, wanted)
 
 
@@ -85,7 +100,42 @@ def _of_tree(tree: Mapping[str, Any], wanted: Sequence[str]) -> Table:
             arrays[name] = array
 
     note("", tree)
-    return of_arrays(arrays, wanted, _held(scalars))
+    arrays, notes = _timed(arrays)
+    return of_arrays(arrays, wanted, _held(scalars), notes)
+
+
+def _timed(arrays: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Structs of a signal with times of its own, `q/Time` and `q/Data`, also as the columns of `q`
+    at the times `time` of the first one; others are interpolated onto them."""
+    fields = {name.lower(): name for name in arrays}
+    signals = {
+        name[: -len("/time")]: (name, fields[f"{low[: -len('/time')]}/data"])
+        for low, name in fields.items()
+        if low.endswith("/time") and f"{low[: -len('/time')]}/data" in fields
+    }
+    if not signals:
+        return arrays, ()
+    first = next(iter(signals))
+    time = np.ravel(arrays[signals[first][0]]).astype(float)
+    found, moved = dict(arrays), []
+    for signal, (clock, data) in signals.items():
+        own = np.ravel(arrays[clock]).astype(float)
+        values = np.squeeze(np.asarray(arrays[data]))
+        upright = values if values.shape[0] == len(own) else values.T
+        if len(own) != len(upright) or upright.dtype.kind not in "fiub":
+            raise ValueError(f"{signal!r} has {len(own)} times for {values.shape} values")
+        if not np.array_equal(own, time):
+            columns = upright.reshape(len(own), -1).T
+            upright = np.stack([np.interp(time, own, x) for x in columns], axis=1)
+            moved.append(signal)
+        found[signal] = upright
+        del found[clock], found[data]
+    name = first.rpartition("/")[0]
+    found.setdefault(f"{name}/time" if name else "time", time)
+    said = [f"signals with times of their own: {', '.join(signals)}"]
+    if moved:
+        said.append(f"{', '.join(moved)} were interpolated onto the times of {first}")
+    return found, tuple(said)
 
 
 def _held(scalars: Mapping[str, Scalar | None]) -> dict[str, Scalar]:

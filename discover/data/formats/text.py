@@ -57,6 +57,15 @@ def read_csv(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
     return _table(table, header, given, separator, wanted)
 
 
+def has_numbers(path: Path) -> bool:
+    """Whether the first lines of a text have rows of numbers among them."""
+    try:
+        _, lines = _head(path)
+    except (OSError, UnicodeError):
+        return False
+    return any(_are_numbers(line) for line in lines[1:])
+
+
 def _table(
     table: pd.DataFrame,
     header: bool,

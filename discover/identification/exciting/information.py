@@ -3,7 +3,7 @@
 A row of the regressor says as much as its square over the square of the joint's noise. Friction,
 offset and rotor of every joint are fitted beside the bodies, so what they can explain counts for
 nothing. Residuals of real machines last, so rows count as independent only at a limited rate; of
-logs that rate is read off the block bootstrap.
+logs that rate is read off their standard errors, which leave out pieces of time.
 
 Gain of information: log det(prior + information) - log det(prior), in nats; the half of it is what
 a Gaussian learns (D-optimal Bayesian design: Chaloner & Verdinelli 1995, Statistical Science 10).
@@ -51,7 +51,7 @@ class Showing(Stored):
 
 
 def of_logs(fit: Estimate, samples: Samples, errors: Array) -> LogInformation:
-    """Of a fit to logs, whose base parameters have the standard errors (k,) by block bootstrap."""
+    """Of a fit to logs, whose base parameters have the standard errors (k,)."""
     k, columns = fit.bodies.size, list(fit.columns)
     size = fit.moments.size[columns]
     size = np.where(np.isfinite(size), size, 0.0)

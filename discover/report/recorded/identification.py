@@ -18,6 +18,7 @@ from discover.artifacts import write_text
 from discover.judgement.thresholds import threshold
 from discover.report.numbers import listing, number, relative
 from discover.report.style import FAINT, INK, LAW, MODEL, MUTED, house_style, new_figure, save
+from kinematics.robot.tree import PARAMETERS
 
 PAGE = "report.md"
 YARDSTICKS = ("zero", "description", "least squares", "identified")
@@ -83,7 +84,7 @@ def page(record: Record) -> str:
         "Friction, offset and rotor of every joint, and the terms that held-out logs asked for "
         "besides; a force is coefficient times formula, on the left side of *H a + bias + forces "
         "= τ*. The *load* h + g + c is what the bodies ask of a joint. ± is the standard error by "
-        "block bootstrap." + _memory(record),
+        "leaving out pieces of time." + _memory(record),
         "![What the drives take, against velocity](figures/drives.png)",
         "## What is left",
         _left(record),
@@ -91,6 +92,7 @@ def page(record: Record) -> str:
         "## The bodies",
         _excited(record),
         _parameter_table(record),
+        *_payloads(record),
         "## Take it home",
         "`robot.urdf` and `robot.xml` are the robot as these formats can state it: possible "
         "bodies, rotors, viscous and Coulomb friction, fitted by themselves; `law.json` "
@@ -119,6 +121,8 @@ def remarks(record: Record) -> list[str]:
     out = [_capital(_delay(record))]
     if record["torque_scale"]["applied"]:
         out.append(_capital(_scale(record)))
+    out += [_capital(_payload(p)) for p in record.get("payloads", ())]
+    out += [_capital(note) for note in record["notes"] if "payload" in note or "left out" in note]
     left = _clear(record)
     if left:
         what = listing([f"{d['quantity']} of {d['joint']}" for d in left[:3]], "and")
@@ -183,10 +187,8 @@ def _delay(record: Record) -> str:
         return f"a delay of {1e3 * late['delay']:.3g} ms of the torques was taken out"
     if abs(late["found"]) < 1e-9:
         return "the torques show no delay"
-    return (
-        f"no delay was taken out: the best, {1e3 * late['found']:.3g} ms, does not clearly lower "
-        "the error where it was not fitted"
-    )
+    why = late.get("reason") or "does not clearly lower the error where it was not fitted"
+    return f"no delay was taken out: the lag that fits best, {1e3 * late['found']:.3g} ms, {why}"
 
 
 def _scale(record: Record) -> str:
@@ -197,12 +199,66 @@ def _scale(record: Record) -> str:
         f"{j} {number(float(x))} ± {number(float(e), 2)}"
         for j, x, e in zip(record["joints"], scale["factor"], scale["error"], strict=True)
     )
+    by = scale.get("settled_by", "the description's bodies")
     return (
-        f"the logs' unit of torque was unknown; factors to N·m: {factors}. The description's "
-        "bodies settle them (± is the fit's alone: an error in the described masses goes straight "
-        "into them): motion alone shows ratios only, so every mass and friction here is as right "
-        "as these are"
+        f"the logs' unit of torque was unknown; factors to N·m: {factors}. They are settled by "
+        f"{by} (± is the fit's alone: an error in what is known goes straight into them): motion "
+        "alone shows ratios only, so every mass and friction here is as right as these are"
     )
+
+
+def _payload(found: Record) -> str:
+    """What was carried, in a sentence."""
+    values, errors = ([float(x) for x in found[key]] for key in ("values", "errors"))
+    logs = listing(found["logs"], "and")
+    if not math.isfinite(values[0]):
+        return f"{found['label']} on {found['link']} ({logs}): this arm's motion shows no mass"
+    words = (
+        f"{found['label']} on {found['link']} ({logs}) weighs {number(values[0])} ± "
+        f"{number(errors[0], 2)} kg"
+    )
+    if found["mass_stated"] is not None:
+        words += f" ({number(found['mass_stated'])} kg were stated)"
+    known = [k for k in range(1, 4) if math.isfinite(values[k]) and found["shown"][k]]
+    if known and found["shown"][0]:
+        axes = listing([f"{'xyz'[k - 1]} {number(values[k] / values[0])} m" for k in known], "and")
+        words += f"; its centre is at {axes} of the link"
+    return words
+
+
+def _payloads(record: Record) -> list[str]:
+    """The section on payloads; none where nothing was carried."""
+    out: list[str] = []
+    for found in record.get("payloads", ()):
+        lines = [
+            "| parameter [kg, kg·m, kg·m²] | value | ± | shown |",
+            "|---|--:|--:|---|",
+        ]
+        for name, value, error, shown in zip(
+            PARAMETERS, found["values"], found["errors"], found["shown"], strict=True
+        ):
+            if math.isfinite(float(value)):
+                lines.append(
+                    f"| {name} | {number(float(value))} | {number(float(error), 2)} | "
+                    f"{'yes' if shown else 'no'} |"
+                )
+        held = float(found["held_out"])
+        told = (
+            "No log that carried it was held out."
+            if not math.isfinite(held)
+            else f"Where they were held out, the law leaves {relative(held)} of the joint forces "
+            f"of logs that carried it, and {relative(float(found['without']))} if it takes the arm "
+            "to carry nothing."
+        )
+        out += [
+            f"## Payload: {found['label']}",
+            _capital(_payload(found)),
+            "\n".join(lines),
+            f"In the frame of {found['link']}, about its origin; what this arm's motion cannot "
+            f"show by itself is left out. {told} Law, `robot.urdf` and the tables above are the "
+            "bare arm's.",
+        ]
+    return out
 
 
 def _capital(text: str) -> str:

@@ -1,0 +1,1 @@
+"""What logs carried beside the robot: told, fitted with the robot's bodies, or noticed."""
