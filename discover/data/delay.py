@@ -2,8 +2,8 @@
 
 Torques pass through other filters and buses than encoders. Every lag on a grid is tried with the
 standard law (the bodies' regressor, viscous and Coulomb friction, offset and rotor of each joint),
-the joints weighted by the noise that this law leaves them as recorded, and judged on folds of time
-that were not fitted. The description's masses are not used, only its tree and geometry. (Weighted
+the joints weighted by the noise that this law leaves them as recorded; of those that it cannot tell
+apart the one is taken that predicts best the folds of time that were not fitted. The description's masses are not used, only its tree and geometry. (Weighted
 by the size of the torques instead, a small joint whose friction has hysteresis would speak for
 all.)
 
@@ -224,7 +224,7 @@ class _Costs:
         costs = cls(held_out={}, left={})
         costs._add(trial, lags)
         width = float(lags[1] - lags[0])
-        coarse = costs.best
+        coarse = costs._least
         finer = np.linspace(coarse - width, coarse + width, 9)[1:-1]
         costs._add(trial, finer[(finer > lags[0]) & (finer < lags[-1])])
         costs._add(trial, np.array([costs._lowest(-1)]))
@@ -242,16 +242,24 @@ class _Costs:
 
     @property
     def best(self) -> float:
+        """Of the lags that a fit cannot tell apart, within a standard error of the one that leaves
+        least, the one that predicts best what was not fitted."""
+        least, room = self._least, self.error
+        near = [lag for lag in self.left if abs(lag - least) <= room]
+        return min(near, key=lambda lag: float(self.held_out[lag].sum()))
+
+    @property
+    def _least(self) -> float:
         """The lag that leaves least."""
         return min(self.left, key=lambda lag: float(self.left[lag][-1]))
 
     @property
     def error(self) -> float:
-        """The standard error of the best lag, by leaving out folds; a grid cannot tell apart what
+        """The standard error of the lag that leaves least, by leaving out folds; a grid cannot tell apart what
         lies between its points better than a share of their distance."""
-        folds = len(self.left[self.best]) - 1
+        folds = len(self.left[self._least]) - 1
         places = np.array([self._lowest(k) for k in range(folds)])
-        near = np.sort(np.abs(np.array(list(self.left)) - self.best))[1]
+        near = np.sort(np.abs(np.array(list(self.left)) - self._least))[1]
         return float(max(places.std() * np.sqrt(folds - 1), 0.02 * near))
 
     def _lowest(self, fold: int) -> float:
