@@ -2,10 +2,10 @@
 
 Torques pass through other filters and buses than encoders. Every lag on a grid is tried with the
 standard law (the bodies' regressor, viscous and Coulomb friction, offset and rotor of each joint),
-the joints weighted by the noise that this law leaves them as recorded; of those that it cannot tell
-apart the one is taken that predicts best the folds of time that were not fitted. The description's masses are not used, only its tree and geometry. (Weighted
-by the size of the torques instead, a small joint whose friction has hysteresis would speak for
-all.)
+the joints weighted by the noise that this law leaves them as recorded. Of the lags that its fit
+cannot tell apart, the one is taken that predicts best the folds of time that were not fitted. The
+description's masses are not used, only its tree and geometry. (Weighted by the size of the torques
+instead, a small joint whose friction has hysteresis would speak for all.)
 
 Friction that builds up over a distance after each reversal (presliding) looks like a delay, but
 only there. A delay is believed where samples show it that move clearly, in one direction, for as
@@ -255,8 +255,8 @@ class _Costs:
 
     @property
     def error(self) -> float:
-        """The standard error of the lag that leaves least, by leaving out folds; a grid cannot tell apart what
-        lies between its points better than a share of their distance."""
+        """The standard error of the lag that leaves least, by leaving out folds; a grid cannot tell
+        apart what lies between its points better than a share of their distance."""
         folds = len(self.left[self._least]) - 1
         places = np.array([self._lowest(k) for k in range(folds)])
         near = np.sort(np.abs(np.array(list(self.left)) - self._least))[1]
