@@ -275,7 +275,7 @@ def _finite(
         return kept, []
     worst = max(missing_in, key=lambda c: int(missing_in[c].sum()))
     row = int(np.flatnonzero(missing_in[worst])[0])
-    if lost > threshold("data.most_lost") * len(kept):
+    if lost > threshold("logs.most_lost") * len(kept):
         raise DatasetError(
             f"recording {label}: column {worst!r} expects finite numbers, found none in row "
             f"{row + 1} and {int(missing_in[worst].sum())} of {len(kept)} rows in all; leave that "
