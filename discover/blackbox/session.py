@@ -64,6 +64,8 @@ class QuerySession:
     seed            every set of queries draws from its own stream of this seed
     answers         the cache: answers so far, by the name of the set. The same name and the same
                     number of queries give the same states, so that sessions may share it
+    spare           answers to states drawn in the support that no law was fitted to: they are taken
+                    before the model is asked (`lend`)
     label_noise     (nv,) standard deviation of the noise in the accelerations that the model was
                     trained on [rad/s² | m/s²], where it is known
     training        the samples that the model was trained on, where they are known
@@ -83,6 +85,7 @@ class QuerySession:
     budget: Budget
     seed: int
     answers: dict[str, Answers] = field(default_factory=dict)
+    spare: list[Answers] = field(default_factory=list)
     label_noise: Tensor | None = None
     training: Answers | None = None
     step: Any = None
@@ -97,7 +100,9 @@ class QuerySession:
     def with_history(self, kind: str, settling: int) -> QuerySession:
         """A session in which every query is put `settling` times in a row (`BlackBox.history`);
         answers that were given otherwise are dropped."""
-        return replace(self, blackbox=self.blackbox.with_history(kind, settling), answers={})
+        return replace(
+            self, blackbox=self.blackbox.with_history(kind, settling), answers={}, spare=[]
+        )
 
     def without(
         self, regimes: tuple[AnyRegime, ...], limits: tuple[Limit, ...] | None = None
@@ -110,7 +115,7 @@ class QuerySession:
         part = SmoothPart(
             robot=self.robot, inner=inner, regimes=regimes, bounds=bounds, dt=self._dt
         )
-        return replace(self, support=part, regimes=regimes, limits=limits, answers={})
+        return replace(self, support=part, regimes=regimes, limits=limits, answers={}, spare=[])
 
     def of_law(self, law: Dynamics) -> QuerySession:
         """A session in which a law that agrees with the model to the last digit is queried in its
@@ -124,6 +129,7 @@ class QuerySession:
             blackbox=BlackBox(law, model.nq, model.nv),
             support=support,
             answers=dict(self.answers),
+            spare=[],
         )
 
     @property
@@ -142,7 +148,29 @@ class QuerySession:
         def ask(stream: str, count: int) -> Answers:
             return self.blackbox.ask(*self.draw(stream, count))
 
-        return self._grown(name, n, self._smooth(ask, (*_STATES, "a")))
+        asked = self._smooth(ask, (*_STATES, "a"))
+
+        def lent_or_asked(stream: str, count: int) -> Answers:
+            lent = self._lent(count)
+            missing = count - sum(map(len, lent))
+            return Answers.concat([*lent, asked(stream, missing)] if missing else lent)
+
+        return self._grown(name, n, lent_or_asked)
+
+    def lend(self, *names: str) -> None:
+        """Let other sets take these sets' answers in place of asking, each answer once."""
+        self.spare.extend(self.answers[n] for n in names if n in self.answers)
+
+    def _lent(self, n: int) -> list[Answers]:
+        """At most n spare answers, which are then spare no more."""
+        lent: list[Answers] = []
+        while self.spare and n:
+            first = self.spare.pop(0)
+            if len(first) > n:
+                self.spare.insert(0, first[n:])
+            lent.append(first[:n])
+            n -= len(lent[-1])
+        return lent
 
     def shell(self, axis: str, inner: float, outer: float, n: int) -> Answers:
         """Answers to n states between `inner` and `outer` half-widths along an axis, cached.

@@ -60,8 +60,10 @@ def measure(session: QuerySession, inside: Answers, scale: Tensor) -> NoiseFloor
     inside  answers in the region; scale (nv,) their spread
     """
     rounding, labels = _rounding(inside, scale), _label_noise(session, scale)
-    if _repeats_itself(session, inside[:_ONCE]):
-        still = torch.zeros_like(scale)
+    once = _change(session, inside[:_ONCE], scale)
+    if once < _JITTER:
+        # None, or sums in another order, as for another size of batch: precision, not noise.
+        still, rounding = torch.zeros_like(scale), max(rounding, once)
         return NoiseFloor(random=0.0, rounding=rounding, sigma=still, labels=labels)
     few = inside[:_POINTS]
     answers = _repeated(session, few)
@@ -77,7 +79,6 @@ def measure(session: QuerySession, inside: Answers, scale: Tensor) -> NoiseFloor
         sigma = calls.flatten(0, 1).var(0).mean(0).sqrt()
     random = float((sigma / scale).square().mean().sqrt())
     if random < _JITTER:
-        # Sums in another order, as for another size of batch: precision, not noise.
         still = torch.zeros_like(scale)
         return NoiseFloor(random=0.0, rounding=max(rounding, random), sigma=still, labels=labels)
     return NoiseFloor(random=random, rounding=rounding, sigma=sigma, labels=labels)
@@ -104,9 +105,10 @@ def _label_noise(session: QuerySession, scale: Tensor) -> float:
     return float((session.label_noise / scale).square().mean().sqrt())
 
 
-def _repeats_itself(session: QuerySession, few: Answers) -> bool:
+def _change(session: QuerySession, few: Answers, scale: Tensor) -> float:
+    """The standardised size of what a second question changes in a few answers; zero in none."""
     again = session.ask(few.q, few.v, few.commands)
-    return torch.equal(again.a, few.a)
+    return float(((again.a - few.a) / scale).square().mean().sqrt())
 
 
 def _rounding(inside: Answers, scale: Tensor) -> float:

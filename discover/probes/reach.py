@@ -29,7 +29,7 @@ _TOLERANCE = threshold("probes.reach_tolerance")
 _RESAMPLES = 200
 _RAYS = 12
 _FEW_ROWS = 4
-_HALVINGS = 7  # of at most two half-widths: known to a fiftieth
+_RESOLVED = 1 / 64  # half-widths, between which an edge lies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,21 +139,51 @@ def edge(
     # The law holds up to the edge of the region. Recorded states fill only a part of the box that
     # they span, so a state beyond them can lie inside the box: there the centre is the start.
     low = torch.where(rows > 1, 1 / rows, torch.zeros_like(rows))
-    high = torch.ones_like(rows)
-    bad = _off(session, law, _ask_at(session, ends, axis, high), tolerance)
+    bad = _off(session, law, _ask_at(session, ends, axis, torch.ones_like(rows)), tolerance)
     if not bool(bad.any()):
         return None
     ends = sampling.Batch(*(x[bad] for x in ends))
-    rows, low, high = rows[bad], low[bad], high[bad]
-    for _ in range(_HALVINGS):
-        # Rays that are the law's for longer than another goes at most are not the nearest.
-        open_ = low * rows < (high * rows).min()
-        ends = sampling.Batch(*(x[open_] for x in ends))
-        rows, low, high = rows[open_], low[open_], high[open_]
-        middle = 0.5 * (low + high)
-        wrong = _off(session, law, _ask_at(session, ends, axis, middle), onset)
-        low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
-    return float((0.5 * (low + high) * rows).min())
+    return _nearest(session, law, axis, ends, rows[bad], low[bad], onset)
+
+
+def _nearest(
+    session: QuerySession,
+    law: Fit,
+    axis: str,
+    ends: sampling.Batch,
+    rows: Tensor,
+    low: Tensor,
+    onset: float,
+) -> float:
+    """The smallest distance at which any of these rays leaves the law by more than `onset`.
+
+    ends  of the rays, off the law; rows (n,) their distances; low (n,) the shares of the way out to
+          which the law holds
+
+    One ray is bisected; of the others only those need be followed that are off already where it is
+    still the law's: of n rays in any order about log n.
+    """
+    high = torch.ones_like(rows)
+    nearest = 0.0
+    while len(rows):
+        first = int((high * rows).argmin())
+        ray = sampling.Batch(*(x[[first]] for x in ends))
+        row, inner, outer = float(rows[first]), low[[first]], high[[first]]
+        while float(outer - inner) * row > _RESOLVED:
+            middle = 0.5 * (inner + outer)
+            left = bool(_off(session, law, _ask_at(session, ray, axis, middle), onset))
+            inner, outer = (inner, middle) if left else (middle, outer)
+        nearest = 0.5 * float(inner + outer) * row
+        reached = float(inner) * row / rows
+        others = low < reached
+        others[first] = False
+        ends = sampling.Batch(*(x[others] for x in ends))
+        rows, low, high = rows[others], low[others], reached[others]
+        if len(rows):
+            wrong = _off(session, law, _ask_at(session, ends, axis, high), onset)
+            ends = sampling.Batch(*(x[wrong] for x in ends))
+            rows, low, high = rows[wrong], low[wrong], high[wrong]
+    return nearest
 
 
 def _states(answers: Answers) -> sampling.Batch:

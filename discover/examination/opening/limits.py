@@ -81,13 +81,13 @@ def within(
 ) -> tuple[QuerySession, Screen]:
     """The session with these limits beside its own, and its first answers; of those of the answers
     with the share that they have in the region."""
-    many = session.blackbox.ask(*session.draw("share of limits", _COUNTED))
-    counted = tuple(
-        replace(x, share=float(x.met(many).double().mean())) if isinstance(x, AnswerLimit) else x
-        for x in limits
-    )
-    session = session.without(session.regimes, (*session.limits, *counted))
-    return with_step(*screening(session), integrator, substeps)
+    of_answers = [x for x in limits if isinstance(x, AnswerLimit)]
+    if of_answers:
+        many = session.blackbox.ask(*session.draw("share of limits", _COUNTED))
+        of_answers = [replace(x, share=float(x.met(many).double().mean())) for x in of_answers]
+    of_controls = [x for x in limits if not isinstance(x, AnswerLimit)]
+    limits = (*session.limits, *of_controls, *of_answers)
+    return with_step(*screening(session.without(session.regimes, limits)), integrator, substeps)
 
 
 def new_limits(session: QuerySession, sets: Iterable[Answers]) -> tuple[AnswerLimit, ...]:
@@ -189,14 +189,18 @@ class _Outward:
         still = self._same(before_end, ends)
         open_ = (still | ~told).all(-1) & (told.sum(-1) >= least) & ~self._silent(ways, ends)
         precision = _ONE_VALUE / 4 if bool(near.isnan().any()) else _PRECISION
+        ways, low, high, ends, told = _those(open_, ways, low, high, ends, told)
+        if not ways:
+            return {}
+        low, high = self._by_slope(ways, low, high, ends, precision)
+        open_ = torch.ones(len(ways), dtype=torch.bool)
         for _ in range(math.ceil(math.log2(float((high - low).max()) / precision))):
             # Where effects end at values far apart, as between the cells of a table, is no limit.
             nearest = high.masked_fill(~told, torch.inf).amin(-1)
             open_ &= low.masked_fill(~told, -torch.inf).amax(-1) - nearest <= _ONE_VALUE
-            ways = [w for w, yes in zip(ways, open_.tolist(), strict=True) if yes]
+            ways, low, high, ends, told = _those(open_, ways, low, high, ends, told)
             if not ways:
                 return {}
-            low, high, ends, told = (x[open_] for x in (low, high, ends, told))
             middle = 0.5 * (low + high)
             held = self._same(self._answers(ways, middle), ends)
             low, high = torch.where(held, low, middle), torch.where(held, middle, high)
@@ -208,6 +212,22 @@ class _Outward:
             if yes and (not len(at) or float(at.max() - at.min()) <= _ONE_VALUE):
                 found[way] = float(at.mean())
         return found
+
+    def _by_slope(
+        self, ways: Sequence[Way], low: Tensor, high: Tensor, ends: Tensor, precision: float
+    ) -> tuple[Tensor, Tensor]:
+        """`low` and `high` (ways, states) about the value at which an answer reaches its end that
+        is affine up to there, as accelerations are in forces; as they were where it is not."""
+        step = (high - low) / 8
+        first, second = self._answers(ways, low - step), self._answers(ways, low)
+        slope = second - first  # a step's worth
+        size = slope.square().sum(-1)
+        steps = ((ends - second) * slope).sum(-1) / torch.where(size > 0, size, torch.ones(1))
+        at = low + (steps * step).nan_to_num()
+        at = at.clamp(low + precision, high - precision)
+        before, behind = self._answers(ways, at - precision), self._answers(ways, at + precision)
+        affine = ~self._same(before, ends) & self._same(behind, ends)
+        return torch.where(affine, at - precision, low), torch.where(affine, at + precision, high)
 
     def _asked(self, ways: Sequence[Way], at: Tensor) -> Answers:
         """Answers with one control each at `at` (ways, states) half-widths, the others as drawn."""
@@ -242,6 +262,15 @@ class _Outward:
         full = (further[0] - further[1]).abs().amax(-1)
         moves = ~self._same(before[0], ends) & ~self._same(*further)
         return moves & (once > _FULL * full) & (twice > 2 * _FULL * full)
+
+
+def _those(
+    chosen: Tensor, ways: Sequence[Way], *values: Tensor
+) -> tuple[list[Way], Tensor, Tensor, Tensor, Tensor]:
+    """The chosen (n,) of the ways, and their rows of the values."""
+    kept = [w for w, yes in zip(ways, chosen.tolist(), strict=True) if yes]
+    low, high, ends, told = (x[chosen] for x in values)
+    return kept, low, high, ends, told
 
 
 def _control_limit(session: QuerySession, j: int, side: int, at: float) -> ControlLimit | None:

@@ -89,6 +89,7 @@ def without_regimes(
         return session, screen
     regimes = find_regimes(session, screen)
     if not regimes:
+        session.lend("regimes, first", "regimes")  # states of the region like any others
         return session, screen
     return with_step(*screening(session.without(regimes)), integrator, substeps)
 
