@@ -21,6 +21,7 @@ from discover.examination.opening.as_answered import (
     with_friction_as_answered,
     with_limits_as_answered,
 )
+from discover.examination.opening.covered import covered_outcome, covered_region
 from discover.examination.opening.limits import with_limits
 from discover.examination.opening.regimes import (
     evidence_of_regimes,
@@ -154,7 +155,13 @@ def examine(
         )
         session, screen = with_friction_as_answered(session, screen)
         session, screen, outcome = _exact(session, screen, integrator, substeps)
-        outcome = outcome or _compete(session, screen)
+        if outcome is None:
+            covered = covered_region(session, screen, integrator, substeps)
+            outcome = (
+                _compete(session, screen)
+                if covered is None
+                else covered_outcome(session, screen, covered)
+            )
     stage("the law's reach and parameters")
     # The law with its reach, curves and parameters, and evidence that only describes.
     description = describe(session, screen, outcome, described=inferred is None)
@@ -165,7 +172,12 @@ def examine(
     on_data = (
         None
         if transitions is None
-        else held_out(session, transitions, outcome.law, described=inferred is None)
+        else held_out(
+            session,
+            transitions,
+            outcome.law if outcome.covered is None else None,
+            described=inferred is None,
+        )
     )
     told = session.blackbox.queries
     stage("tree, geometry and recursion")

@@ -78,7 +78,10 @@ def answers_as(law, model):
     u = torch.ones_like(q)
     q_next, v_next = model(q, v, u)
     again = model(q_next, v_next, u)
-    for told, wanted in ((law.step(q, v, u), (q_next, v_next)), (law.step(q, v, u, steps=2), again)):
+    for told, wanted in (
+        (law.step(q, v, u), (q_next, v_next)),
+        (law.step(q, v, u, steps=2), again),
+    ):
         assert all(torch.allclose(x, y, atol=1e-8) for x, y in zip(told, wanted, strict=True))
     alive = law.step(q.requires_grad_(), v, u)[0]
     assert torch.allclose(alive, q_next, atol=1e-8)
@@ -97,9 +100,7 @@ def by_c(law, q, v, u):
     with tempfile.TemporaryDirectory() as folder:
         source, library = Path(folder, "law.c"), Path(folder, "law.so")
         source.write_text(law.export("c", of="step"))
-        subprocess.run(
-            ["cc", "-O1", "-shared", "-fPIC", "-o", library, source, "-lm"], check=True
-        )
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source, "-lm"], check=True)
         step = ctypes.CDLL(str(library)).step
         out = []
         for row in zip(q.numpy().copy(), v.numpy().copy(), u.numpy().copy(), strict=True):

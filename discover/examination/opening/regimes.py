@@ -165,14 +165,18 @@ def evidence_of_regimes(session: QuerySession) -> list[Evidence]:
     """The share of all regimes together, where there are any; no answer depends on it."""
     if not session.regimes:
         return []
-    return [
-        description(
-            "share of other regimes",
-            float(_within(session, session.regimes, _many(session)).double().mean()),
-            "states of the region in which another force sets in (limits, contacts) or that are "
-            "followed by unrelated ones (resets): left out of the law",
-        )
-    ]
+    share = float(_within(session, session.regimes, _many(session)).double().mean())
+    return [share_of_regimes(share)]
+
+
+def share_of_regimes(share: float) -> Evidence:
+    """The same as a number that describes."""
+    return description(
+        "share of other regimes",
+        share,
+        "states of the region in which another force sets in (limits, contacts) or that are "
+        "followed by unrelated ones (resets): left out of the law",
+    )
 
 
 def _many(session: QuerySession) -> Batch:
