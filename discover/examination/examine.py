@@ -30,6 +30,7 @@ from discover.examination.opening.regimes import (
     without_recorded_regimes,
     without_regimes,
 )
+from discover.examination.opening.regimes_and_standstill import with_regimes_and_standstill
 from discover.examination.opening.screen import Screen, open_session, screening
 from discover.examination.opening.standstill import with_standstill
 from discover.examination.opening.stepping import check_step, with_step
@@ -248,6 +249,8 @@ def _exact(
             seen = with_surrounding_regimes(session, screen, outcome.law, integrator, substeps)
         if seen is None and outcome is None:
             seen = with_standstill(session, screen, integrator, substeps)
+        if seen is None and outcome is None:
+            seen = with_regimes_and_standstill(session, screen, integrator, substeps)
         if seen is None:
             break
         session, screen = seen

@@ -103,10 +103,16 @@ def open_network(
 def _opened(net: Any, module: Any) -> Opened:
     if isinstance(net, str | Path):
         return _open_file(str(net), module)
+    if isinstance(net, Mapping):
+        raise ModelError(
+            f"expected a network (a callable, a path, or a list of them), found a "
+            f"{type(net).__name__} of weights without it; load them: net.load_state_dict(weights)"
+        )
     if not callable(net):
+        method = "; give its method: " + type(net).__name__ + ".predict"
         raise ModelError(
             f"expected a network (a callable, a path, or a list of them), found "
-            f"{type(net).__name__}"
+            f"{type(net).__name__}{method if hasattr(net, 'predict') else ''}"
         )
     modules = modules_behind(net)
     weights = [p for m in modules for p in (*m.parameters(), *m.buffers()) if p.is_floating_point()]
