@@ -28,8 +28,10 @@ from discover.examination.opening.standstill import (
 )
 from discover.examination.opening.stepping import with_step
 from discover.examination.opening.trimmed import Trimmed
+from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import scalar_coordinates
 
+_STRAY = threshold("regimes.stray")  # held joints whose force bodies pass on to others
 _PASSED_ON = 0.1  # of the largest force of an answer: what bodies pass on to others within a step
 
 
@@ -48,7 +50,7 @@ def with_regimes_and_standstill(
     holdable = law.large & _as_friction(law)
     if not bool(holdable.any()):
         return None
-    regimes = parted(jumping, _among(law, ~holdable))
+    regimes = parted(jumping, _among(law, ~holdable), stray=_STRAY)
     if not regimes:
         return None
     before = ~entered(regimes, jumping.robot, law.asked, jumping.blackbox.dt)
