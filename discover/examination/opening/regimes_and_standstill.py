@@ -32,7 +32,7 @@ from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import scalar_coordinates
 
 _STRAY = threshold("regimes.stray")  # held joints whose force bodies pass on to others
-_PASSED_ON = 0.1  # of the largest force of an answer: what bodies pass on to others within a step
+_PASSED_ON = threshold("regimes.passed_on")
 
 
 def with_regimes_and_standstill(
