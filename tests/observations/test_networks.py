@@ -252,6 +252,18 @@ def test_a_hidden_state_may_have_a_default(asked, cell, states, declared):
         discover.wrap(net, cart(), CHANNELS, dt=DT)
 
 
+def test_weights_and_objects_without_a_call_say_what_to_give():
+    with pytest.raises(ModelError, match="OrderedDict of weights without it; load them"):
+        wrapped(Plain().state_dict())
+
+    class Estimator:
+        def predict(self, x):
+            return x[:, :N]
+
+    with pytest.raises(ModelError, match=r"found Estimator; give its method: Estimator\.predict"):
+        wrapped(Estimator())
+
+
 def test_compiled_networks_are_called_as_what_they_were_compiled_from(asked):
     net = Plain()
     assert same(wrapped(torch.compile(net, backend="eager")), net, asked)
