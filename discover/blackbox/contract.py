@@ -25,6 +25,7 @@ from kinematics.robot.joints import TURNING
 
 OUTPUTS = ("acceleration", "next_state")
 _CHUNK = 16384
+_SAME_ANGLE = 1e-6  # rad: what single precision leaves of an angle of one turn
 
 
 class Dynamics(Protocol):
@@ -148,6 +149,41 @@ class _Tally:
 
     queries: int = 0
     seconds: float = 0.0
+    told: Turns | None = None
+
+
+@dataclass
+class Turns:
+    """Between which ends a model's angles that follow lay, as it told them: (nq,) each.
+
+    low, high  the least and the largest; moved, whether one was told on another turn than the step
+    led to
+    """
+
+    low: Tensor
+    high: Tensor
+    moved: Tensor
+
+    def add(self, told: Tensor, followed: Tensor) -> None:
+        """Count answers (n, nq), as told and as moved to the turn that the step leads to."""
+        finite = torch.isfinite(told)
+        far = torch.full_like(told, torch.inf)
+        self.low = torch.minimum(self.low, torch.where(finite, told, far).amin(0))
+        self.high = torch.maximum(self.high, torch.where(finite, told, -far).amax(0))
+        self.moved = self.moved | (finite & (told != followed)).any(0)
+
+    @property
+    def starts(self) -> tuple[tuple[int, float], ...]:
+        """(k, start) of every angle q[k] that was told within [start, start + 2π), from -π or 0,
+        and not on the turn that steps led to."""
+        found = []
+        for k in self.moved.nonzero().flatten().tolist():
+            for start in (-math.pi, 0.0):
+                low, high = float(self.low[k]) - start, float(self.high[k]) - start
+                if low >= -_SAME_ANGLE and high <= 2 * math.pi + _SAME_ANGLE:
+                    found.append((k, start))
+                    break
+        return tuple(found)
 
 
 class BlackBox:
@@ -195,6 +231,9 @@ class BlackBox:
         self.actuation, self.robot = actuation, robot
         self._call = WithoutGradients(model)
         self._tally = _Tally()
+        if robot is not None and outputs == "next_state":
+            far = torch.full((nq,), torch.inf, dtype=torch.float64)
+            self._tally.told = Turns(low=far, high=-far, moved=torch.zeros(nq, dtype=torch.bool))
         self._dtype, self._device = torch.float64, torch.device("cpu")
         if isinstance(model, torch.nn.Module):
             held: list[Tensor] = [*model.parameters(), *model.buffers()]
@@ -211,6 +250,12 @@ class BlackBox:
     def seconds(self) -> float:
         """How long the model took to answer them."""
         return self._tally.seconds
+
+    @property
+    def turns(self) -> tuple[tuple[int, float], ...]:
+        """(k, start) of every angle q[k] that follows within [start, start + 2π) and not on the
+        turn that a step leads to, by the answers so far."""
+        return () if self._tally.told is None else self._tally.told.starts
 
     def with_history(self, history: str, settling: int = 2) -> BlackBox:
         """The same model and the same count, every query put `settling` times in a row."""
@@ -336,7 +381,10 @@ class BlackBox:
         assert self.dt is not None
         a = (v_next - v) / self.dt
         if self.robot is not None:
-            q_next = unwrapped(self.robot, q, q_next, 0.5 * self.dt * (v + v_next))
+            as_told = q_next
+            q_next = unwrapped(self.robot, q, as_told, 0.5 * self.dt * (v + v_next))
+            if self._tally.told is not None and len(q):
+                self._tally.told.add(as_told, q_next)
         return Answers(q=q, v=v, a=a, q_next=q_next, v_next=v_next, **self._commanded(tau))
 
     def _tensor(self, out, shape: tuple[int, int], name: str) -> Tensor:

@@ -21,6 +21,7 @@ from discover.blackbox.limits import limits_of
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import Batch, distance, sample
 from discover.blackbox.session import AXES, QuerySession
+from discover.examination.opening.regimes import share_of_regimes
 from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Description, Outcome
 from discover.examination.result import Resolution
@@ -60,6 +61,8 @@ def describe(
     """
     if isinstance(outcome.law, ConstantLaw):
         return _constant(outcome.law, screen, outcome)
+    if outcome.covered is not None:
+        return _covered(screen, outcome)
     noise, fit, drawn = screen.noise, outcome.law, outcome.curves
     completion, notes = outcome.completion, list(outcome.notes)
     assert completion is not None
@@ -163,6 +166,24 @@ def _constant(law: ConstantLaw, screen: Screen, outcome: Outcome) -> Description
     return Description(
         evidence=evidence_of(outcome.values),
         law=law.within(domain),
+        reach=domain.reach,
+        resolution=outcome.resolution,
+        curves=list(outcome.curves.values()),
+        parameters=[],
+        structure={},
+        notes=outcome.notes,
+        law_from=outcome.law_from,
+    )
+
+
+def _covered(screen: Screen, outcome: Outcome) -> Description:
+    """Of a region that other regimes cover: no law of it is told."""
+    assert outcome.resolution is not None
+    assert outcome.covered is not None
+    domain = _domain(outcome.curves, tolerance(screen.noise), {})
+    return Description(
+        evidence=[*evidence_of(outcome.values), share_of_regimes(outcome.covered)],
+        law=None,
         reach=domain.reach,
         resolution=outcome.resolution,
         curves=list(outcome.curves.values()),

@@ -21,6 +21,7 @@ from discover.examination.opening.as_answered import (
     with_friction_as_answered,
     with_limits_as_answered,
 )
+from discover.examination.opening.covered import covered_outcome, covered_region
 from discover.examination.opening.limits import with_limits
 from discover.examination.opening.regimes import (
     evidence_of_regimes,
@@ -29,6 +30,7 @@ from discover.examination.opening.regimes import (
     without_recorded_regimes,
     without_regimes,
 )
+from discover.examination.opening.regimes_and_standstill import with_regimes_and_standstill
 from discover.examination.opening.screen import Screen, open_session, screening
 from discover.examination.opening.standstill import with_standstill
 from discover.examination.opening.stepping import check_step, with_step
@@ -154,7 +156,13 @@ def examine(
         )
         session, screen = with_friction_as_answered(session, screen)
         session, screen, outcome = _exact(session, screen, integrator, substeps)
-        outcome = outcome or _compete(session, screen)
+        if outcome is None:
+            covered = covered_region(session, screen, integrator, substeps)
+            outcome = (
+                _compete(session, screen)
+                if covered is None
+                else covered_outcome(session, screen, covered)
+            )
     stage("the law's reach and parameters")
     # The law with its reach, curves and parameters, and evidence that only describes.
     description = describe(session, screen, outcome, described=inferred is None)
@@ -165,7 +173,12 @@ def examine(
     on_data = (
         None
         if transitions is None
-        else held_out(session, transitions, outcome.law, described=inferred is None)
+        else held_out(
+            session,
+            transitions,
+            outcome.law if outcome.covered is None else None,
+            described=inferred is None,
+        )
     )
     told = session.blackbox.queries
     stage("tree, geometry and recursion")
@@ -236,6 +249,8 @@ def _exact(
             seen = with_surrounding_regimes(session, screen, outcome.law, integrator, substeps)
         if seen is None and outcome is None:
             seen = with_standstill(session, screen, integrator, substeps)
+        if seen is None and outcome is None:
+            seen = with_regimes_and_standstill(session, screen, integrator, substeps)
         if seen is None:
             break
         session, screen = seen

@@ -31,6 +31,8 @@ class Outcome:
     completion  physically possible bodies with the law's base parameters
     edges       where the model leaves a law that holds inside, by axis [half-widths]
     tried       the laws that it was compared with; `near_ties` are about as good
+    covered     the share of the region that other regimes cover, where that is so much that nothing
+                is left to judge: the law is then the description's, and is not the region's
     notes       sentences for the reader
     """
 
@@ -44,6 +46,7 @@ class Outcome:
     edges: dict[str, float] = field(default_factory=dict)
     tried: Sequence[Fit] = ()
     near_ties: Sequence[Candidate] = ()
+    covered: float | None = None
     notes: list[str] = field(default_factory=list)
 
 

@@ -238,13 +238,16 @@ def with_origin(
     model: Any,
     name: str,
 ) -> Law | None:
-    """The law with its provenance, with the controls that the model was asked with, and with the
-    interface of a model over observations for `as_model`."""
+    """The law with its provenance, with the controls that the model was asked with, with the turn
+    within which it told angles, and with the interface of a model over observations for
+    `as_model`."""
     if not isinstance(law, RigidBodyLaw):
         return law
     found = {e.name: e.value for e in evidence}
+    step, turns = law.step_map, session.blackbox.turns
     return replace(
         law,
+        step_map=replace(step, turns=turns) if step is not None and turns else step,
         robot=law.robot.replace(actuation=session.blackbox.actuation),
         provenance=Provenance(
             model=name,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from discover.laws.export.step_program import joint_forces, substep_nodes
+from discover.laws.export.step_program import joint_forces, substep_nodes, turned_nodes
 from discover.laws.extensions import LawExtension
 from discover.laws.rigid_body.step_map import StepMap
 from discover.observations.action import ActionLayout
@@ -61,7 +61,7 @@ def observed_step(
     x = start, v
     for _ in range(step.substeps):
         x = substep_nodes(robot, extensions, step, graph, *x, tau)
-    out = _encoded(graph, predicts, *x)
+    out = _encoded(graph, predicts, turned_nodes(step, x[0]), x[1])
     turned = sorted(seen.waves)
     pairs = [seen.pair(k, raw) for k in turned]
     out = with_angle_pairs(graph, out, [q[k] for k in turned], pairs)

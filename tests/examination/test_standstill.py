@@ -71,6 +71,42 @@ def test_mujocos_frictionloss_is_physics_beside_joints_that_it_holds(xml, skip, 
     assert any(str(r) in exam.notes for r in exam.regimes)
 
 
+LIMITED = 'limited="true" range="-40 40"'
+
+
+@pytest.mark.parametrize(
+    ("xml", "skip", "joints"),
+    [
+        (arm(first=LIMITED), 1, {"v[1] (b)"}),
+        (arm(first=LIMITED + ' frictionloss=".5"'), 2, {"v[0] (a)", "v[1] (b)"}),
+        (arm("RK4", first=LIMITED), 2, {"v[1] (b)"}),
+    ],
+)
+def test_joint_limits_and_friction_that_holds_are_told_apart(xml, skip, joints):
+    exam = examined(xml, skip)
+    assert exam.verdict == "physics"
+    held = [r for r in exam.regimes if r.kind == "dry friction"]
+    assert {r.scalar.split("|")[1] for r in held} == joints
+    limits = {r.side: r for r in exam.regimes if r.kind == "limit or contact"}
+    assert limits["above"].described == pytest.approx(np.deg2rad(40))
+    assert limits["below"].described == pytest.approx(-np.deg2rad(40))
+    friction = {p["name"]: p["value"] for p in exam.parameters if "friction" in p["name"]}
+    assert friction["friction, joint 2"] == pytest.approx(0.2, rel=1e-6)
+
+
+def test_a_spring_about_rest_beside_a_joint_limit_is_no_friction():
+    robot = kinematics.load("double_pendulum")
+    region = discover.Region(q=1.0, v=2.0, tau=5.0)
+
+    def model(q, v, tau):
+        stop = -500.0 * (q - 0.7).clamp_min(0.0)
+        return kinematics.aba(robot, q, v, tau + stop + 3.0 * (v.abs() < 0.15) * torch.cos(9 * q))
+
+    exam = discover.examine(model, robot, region, budget="quick", mechanism=False)
+    assert not any(r.kind == "dry friction" for r in exam.regimes)
+    assert exam.verdict == "undetermined"
+
+
 def test_a_description_of_other_bodies_does_not_hide_the_friction():
     exam = examined(arm(), 1, robot=arm(density=1400, second=0.4))
     assert exam.verdict == "physics"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import math
+import subprocess
+import tempfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +17,7 @@ import discover
 import kinematics
 from discover.blackbox.contract import unwrapped
 from discover.data.transitions import read_transitions
+from discover.laws import from_dict
 
 ROBOT = kinematics.load("double_pendulum")
 DT = 0.02
@@ -59,6 +66,65 @@ def test_angles_within_one_turn_are_physics_that_configurations_follow(model, ha
     assert exam.verdict == "physics"
     assert exam.regimes == []
     assert not any("do not follow" in note for note in exam.notes)
+    answers_as(exam.law, model)
+    # of a file, which knows nothing of the model
+    answers_as(from_dict(json.loads(json.dumps(exam.law.to_dict()))), model)
+
+
+def answers_as(law, model):
+    """Steps of the law tell angles as the model does, by every way out of it."""
+    q = torch.tensor([[3.139, -3.139], [0.001, -0.001], [6.28, 9.42]], dtype=torch.float64)
+    v = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [0.9, 0.9]], dtype=torch.float64)
+    u = torch.ones_like(q)
+    q_next, v_next = model(q, v, u)
+    again = model(q_next, v_next, u)
+    for told, wanted in (
+        (law.step(q, v, u), (q_next, v_next)),
+        (law.step(q, v, u, steps=2), again),
+    ):
+        assert all(torch.allclose(x, y, atol=1e-8) for x, y in zip(told, wanted, strict=True))
+    alive = law.step(q.requires_grad_(), v, u)[0]
+    assert torch.allclose(alive, q_next, atol=1e-8)
+    q = q.detach()
+    for target in ("python", "torch"):
+        space: dict = {}
+        exec(law.export(target, of="step"), space)
+        kind = np.asarray if target == "python" else torch.as_tensor
+        out = space["step"](*(kind(x) for x in (q, v, u)))[0]
+        assert np.allclose(np.asarray(out), q_next, atol=1e-8)
+    assert np.allclose(by_c(law, q, v, u), q_next, atol=1e-8)
+
+
+def by_c(law, q, v, u):
+    """The next configurations of the law's C."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, library = Path(folder, "law.c"), Path(folder, "law.so")
+        source.write_text(law.export("c", of="step"))
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source, "-lm"], check=True)
+        step = ctypes.CDLL(str(library)).step
+        out = []
+        for row in zip(q.numpy().copy(), v.numpy().copy(), u.numpy().copy(), strict=True):
+            step(*(x.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for x in row))
+            out.append(row[0])
+    return np.stack(out)
+
+
+def test_a_law_behind_raw_angles_answers_within_the_turn_of_the_network():
+    layout = {"observation": ["q", "v"], "dt": DT}
+
+    def network(observation, action):
+        q, v = observation[..., :2], observation[..., 2:]
+        return torch.cat(symmetric(q, v, action), dim=-1)
+
+    model = discover.wrap(network, ROBOT, **layout)
+    region = discover.Region(q=4.0, v=2.0, tau=5.0)
+    exam = discover.examine(model, ROBOT, region, budget="quick", mechanism=False)
+    assert exam.verdict == "physics"
+    draw = torch.Generator().manual_seed(2)
+    unit = 2 * torch.rand(50, 6, generator=draw, dtype=torch.float64) - 1
+    observation, action = 3.1 * unit[:, :4], 5 * unit[:, 4:]
+    told = exam.law.as_model()(observation, action)
+    assert torch.allclose(told, network(observation, action), atol=1e-8)
 
 
 @pytest.mark.parametrize("model", [clamped, stopped])

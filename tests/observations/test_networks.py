@@ -227,6 +227,49 @@ def test_recurrent_networks_start_from_what_is_declared(asked, cell, first):
     assert apart(robot, warm(q, v, u), direct) < 1e-6
 
 
+class Cell(nn.Module):
+    """A recurrent cell whose state has a default, beside another option."""
+
+    def __init__(self, cell):
+        super().__init__()
+        torch.manual_seed(3)
+        self.memory = getattr(nn, cell)(N + M, 6)
+        self.head = nn.Linear(6, N)
+
+    def forward(self, obs, action, carried=None, exact: bool = True):
+        carried = self.memory(torch.cat((obs, action), -1), carried)
+        first = carried[0] if isinstance(carried, tuple) else carried
+        return obs + self.head(first) * (1.0 if exact else 0.0), carried
+
+
+@pytest.mark.parametrize(("cell", "states"), [("GRUCell", 1), ("LSTMCell", 2)])
+@pytest.mark.parametrize("declared", [{}, {"inputs": ["observation", "action"]}])
+def test_a_hidden_state_may_have_a_default(asked, cell, states, declared):
+    net = Cell(cell)
+    model = wrapped(net, hidden=[("batch", 6)] * states, **declared)
+    assert same(model, lambda obs, action: net(obs, action)[0], asked)
+    with pytest.raises(ModelError, match=r"answers 2 things.*hidden = \["):
+        discover.wrap(net, cart(), CHANNELS, dt=DT)
+
+
+def test_weights_and_objects_without_a_call_say_what_to_give():
+    with pytest.raises(ModelError, match="OrderedDict of weights without it; load them"):
+        wrapped(Plain().state_dict())
+
+    class Estimator:
+        def predict(self, x):
+            return x[:, :N]
+
+    with pytest.raises(ModelError, match=r"found Estimator; give its method: Estimator\.predict"):
+        wrapped(Estimator())
+
+
+def test_compiled_networks_are_called_as_what_they_were_compiled_from(asked):
+    net = Plain()
+    assert same(wrapped(torch.compile(net, backend="eager")), net, asked)
+    assert same(wrapped(nn.DataParallel(net)), net, asked)
+
+
 def test_a_hidden_state_that_is_not_declared_is_asked_for(asked):
     with pytest.raises(ModelError, match=r"takes 3 inputs \(obs, action, hidden\).*hidden = \["):
         wrapped(Recurrent("GRU"))

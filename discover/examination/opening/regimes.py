@@ -166,14 +166,18 @@ def evidence_of_regimes(session: QuerySession) -> list[Evidence]:
     """The share of all regimes together, where there are any; no answer depends on it."""
     if not session.regimes:
         return []
-    return [
-        description(
-            "share of other regimes",
-            float(_within(session, session.regimes, _many(session)).double().mean()),
-            "states of the region in which another force sets in (limits, contacts) or that are "
-            "followed by unrelated ones (resets): left out of the law",
-        )
-    ]
+    share = float(_within(session, session.regimes, _many(session)).double().mean())
+    return [share_of_regimes(share)]
+
+
+def share_of_regimes(share: float) -> Evidence:
+    """The same as a number that describes."""
+    return description(
+        "share of other regimes",
+        share,
+        "states of the region in which another force sets in (limits, contacts) or that are "
+        "followed by unrelated ones (resets): left out of the law",
+    )
 
 
 def _many(session: QuerySession) -> Batch:
@@ -229,7 +233,7 @@ def regimes_of_law(session: QuerySession, law: Fit) -> tuple[AnyRegime, ...]:
         level=_ROUNDING_OF_LAW,
         large=rows > _LARGE * _ROUNDING_OF_LAW,
     )
-    found = _counted(session, _sharpened(bare, seen, parted(bare, seen)))
+    found = counted(session, sharpened(bare, seen, parted(bare, seen)))
     return (*found, *known) if found else widened(known, held_joints(bare, seen))
 
 
@@ -253,7 +257,7 @@ def find_regimes(session: QuerySession, screen: Screen) -> tuple[Regime, ...]:
     if some.level > _CONCENTRATED * some.whole:
         return ()
     law = trimmed(session, session.inside("regimes", _STATES), floor)
-    return _counted(session, _sharpened(session, law, parted(session, law)))
+    return counted(session, sharpened(session, law, parted(session, law)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +302,7 @@ def _leaps(session: QuerySession, x: Answers) -> bool:
     return 0 < share <= 1 - _MOST / 2
 
 
-def _sharpened(
+def sharpened(
     session: QuerySession, law: Trimmed, regimes: tuple[Regime, ...]
 ) -> tuple[Regime, ...]:
     """The same with thresholds from answers close to them."""
@@ -307,7 +311,7 @@ def _sharpened(
     return regimes
 
 
-def _counted(session: QuerySession, regimes: tuple[Regime, ...]) -> tuple[Regime, ...]:
+def counted(session: QuerySession, regimes: tuple[Regime, ...]) -> tuple[Regime, ...]:
     """The same with the share of the region's states that lie in each, and the joint limit that the
     description has there."""
     many = _many(session)
@@ -356,7 +360,8 @@ def _refined(
     outside = ~law.large & ~beyond(all_, law.asked.q)
     left = float(law.rows[outside].max()) if bool(outside.any()) else 0.0
     large = sizes(law.law, view) > max(_LARGE * law.level, _ABOVE_REST * left)
-    large &= ~entered(others, session.robot, asked, session.blackbox.dt)
+    held = standstills(session.regimes)
+    large &= ~entered((*others, *held), session.robot, asked, session.blackbox.dt)
     values = values_of(session, asked, regime.scalar, regime.side)
     ordered = values.sort().values
     spacing = float((ordered[-1] - ordered[0]) / len(ordered))

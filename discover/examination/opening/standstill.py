@@ -40,7 +40,7 @@ _WIDER = threshold("regimes.standstill_wider")
 _AHEAD, _TIMES = 8.0, 161  # steps ahead in which a joint may be brought to rest; times tried
 _FURTHER = 3.0  # times the speed: large residuals that few answers have beyond it
 _FIRST = 4  # a part of these states is asked first
-_TWICE = 2.2  # dry friction that acts one way in the place of the other, and what a step adds
+TWICE = 2.2  # dry friction that acts one way in the place of the other, and what a step adds
 _FLOOR = 1e-9  # standardised: residuals below it are rounding
 
 
@@ -53,18 +53,28 @@ def with_standstill(
     if screen.noise.random > 0 or not scalar_coordinates(session.robot):
         return None
     jumping = with_jumping_friction(session)
-    floor = max(_FLOOR, screen.level)
-    # The same questions as for other regimes: their answers are there, where those were looked for.
-    for name, n in (("", 0), ("regimes, first", _STATES // _FIRST), ("regimes", _STATES)):
-        law = trimmed(jumping, jumping.inside(name, n) if n else screen.answers, floor)
-        if law.level > _CONCENTRATED * law.whole:
-            return None
+    law = law_of_sliding(jumping, screen)
+    if law is None:
+        return None
     held = held_joints(jumping, law)
     if not held:
         return None
     others = tuple(placed(session.regimes))
     stills = widened(tuple(standstills(session.regimes)), held)
     return with_step(*screening(jumping.without((*others, *stills))), integrator, substeps)
+
+
+def law_of_sliding(jumping: QuerySession, screen: Screen) -> Trimmed | None:
+    """The law of the answers that bodies whose dry friction jumps describe best; None where that
+    is not much better than all. The questions are those for other regimes: where these were looked
+    for, the answers are there."""
+    floor = max(_FLOOR, screen.level)
+    law = None
+    for name, n in (("", 0), ("regimes, first", _STATES // _FIRST), ("regimes", _STATES)):
+        law = trimmed(jumping, jumping.inside(name, n) if n else screen.answers, floor)
+        if law.level > _CONCENTRATED * law.whole:
+            return None
+    return law
 
 
 def with_jumping_friction(session: QuerySession) -> QuerySession:
@@ -144,17 +154,26 @@ def _share(law: Trimmed, x: Standstill) -> float:
 def _within_friction(law: Trimmed, held: Mapping[int, Tensor]) -> bool:
     """Whether what the law leaves of the slow answers (n,) of each joint is a force that its dry
     friction can make up for: at most twice its size, from one way to the other."""
-    family, x = law.law.family, law.seen
-    beside = law.law.theta[family.basis.shape[1] :]
-    size = {
-        t.joint: float(c)
-        for t, c in zip(family.terms, beside, strict=True)
-        if t.joint_term == "friction"
-    }
-    H = family.stepping(None).inertia_and_bias(law.law.theta, x.q, x.v, x.tau)[0]
-    force = (H @ (law.law.residual(x) * law.law.scale).unsqueeze(-1)).squeeze(-1)
+    size, force = friction_of(law), force_left(law)
     return all(
-        float((force[law.large & slow, j].abs() <= _TWICE * size.get(j, 0.0)).double().mean())
-        >= _ONE_SIDED
+        float((force[law.large & slow, j].abs() <= TWICE * size[j]).double().mean()) >= _ONE_SIDED
         for j, slow in held.items()
     )
+
+
+def friction_of(law: Trimmed) -> Tensor:
+    """The size of each joint's dry friction (nv,), of a law of sliding [N·m | N]."""
+    family = law.law.family
+    size = torch.zeros(family.robot.nv, dtype=torch.float64)
+    beside = law.law.theta[family.basis.shape[1] :].tolist()
+    for term, c in zip(family.terms, beside, strict=True):
+        if term.joint_term == "friction":
+            size[term.joint] = c
+    return size
+
+
+def force_left(law: Trimmed) -> Tensor:
+    """The joint forces (n, nv) that a law leaves unexplained [N·m | N]."""
+    x = law.seen
+    H = law.law.family.stepping(None).inertia_and_bias(law.law.theta, x.q, x.v, x.tau)[0]
+    return (H @ (law.law.residual(x) * law.law.scale).unsqueeze(-1)).squeeze(-1)

@@ -76,9 +76,13 @@ def _check_dt(session: QuerySession, screen: Screen, dt: float) -> None:
     moved = kinematics.difference(session.robot, x.q, x.q_next)
     mean = 0.5 * dt * (x.v + x.v_next)
     size = mean.square().mean(0).sqrt().clamp_min(1e-300)
-    a = (moved / size).flatten()
+    # where a velocity is thrown over within the step, as by contacts, neither end says the way
+    steady = ((x.v_next - x.v).abs() <= x.v.abs()).flatten()
+    if not bool(steady.any()):
+        return
+    a = (moved / size).flatten()[steady]
     # the mean velocity may be that of either end, as Euler's, or any in between
-    ends = torch.stack([(dt * v / size).flatten() for v in (x.v, x.v_next)], dim=-1)
+    ends = torch.stack([(dt * v / size).flatten()[steady] for v in (x.v, x.v_next)], dim=-1)
     if not bool(torch.isfinite(ends).all()) or not bool(torch.isfinite(a).all()):
         return
     weights = numerics.least_squares(ends, a)

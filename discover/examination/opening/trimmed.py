@@ -32,7 +32,7 @@ _ROUNDS = 8  # of trimming
 _SETTLED = 0.98  # of the error before: trimming has settled
 _MIDDLE = 0.8  # of the half-width of a coordinate's interval
 _FLOOR = 1e-9  # standardised: residuals below it are rounding
-_ROUNDING = 1e-7  # standardised: what a law may leave of a step that springs make stiff
+ROUNDING = 1e-7  # standardised: what a law may leave of a step that springs make stiff
 _ROWS_A_NUMBER = 3  # answers for each parameter of a fit
 _TRIALS = 200  # fits to a few answers each: of answers of which a fifth are wild, all find the rest
 _AGREED = 1e-6  # of a joint force: what few answers leave uncertain of the others
@@ -96,7 +96,7 @@ def _described(session: QuerySession, answers: Answers, floor: float) -> Trimmed
         return None
     law = described_law(session.robot, step, spread(answers))
     rows = sizes(law, answers)
-    exact = rows <= _ROUNDING * (1.0 + floor / _FLOOR)
+    exact = rows <= ROUNDING * (1.0 + floor / _FLOOR)
     if float(exact.double().mean()) < _EXACT_SHARE:
         return None
     level = max(float(rows[exact].square().mean().sqrt()), floor)

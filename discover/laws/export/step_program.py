@@ -48,6 +48,26 @@ def step_program(
     return make_program("substep", graph, ports, np.concatenate([q_next, v_next]))
 
 
+def turn_program(step: StepMap, nq: int) -> Program | None:
+    """q (nq,) with the angles that the step answers within one turn; None where there are none."""
+    if not step.turns:
+        return None
+    graph = Graph()
+    q = graph.inputs("q", nq)
+    return make_program("within_turns", graph, {"q": q}, turned_nodes(step, q))
+
+
+def turned_nodes(step: StepMap, q: Nodes) -> Nodes:
+    """`StepMap.within_turns` over nodes, which know no remainder."""
+    out = q.copy()
+    for k, start in step.turns:
+        middle = start + np.pi
+        angle = q[k] - middle
+        sine, cosine = angle.sin(), angle.cos()
+        out[k] = sine.graph.call2("atan2", sine, cosine) + middle
+    return out
+
+
 def substep_nodes(
     robot: Robot,
     extensions: Sequence[LawExtension],

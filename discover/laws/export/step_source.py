@@ -9,8 +9,11 @@ from kinematics.programs import Program
 TARGETS = ("python", "torch", "jax", "c")
 
 
-def step_source(program: Program, step: StepMap, nq: int, target: str) -> str:
-    """`step(q, v, tau or u)` in a language of TARGETS, from the program of a sub-step.
+def step_source(
+    program: Program, step: StepMap, nq: int, target: str, turns: Program | None = None
+) -> str:
+    """`step(q, v, tau or u)` in a language of TARGETS, from the program of a sub-step and that
+    which brings angles within one turn after the last, where there is one.
 
     Raises LawError for another language.
     """
@@ -18,19 +21,23 @@ def step_source(program: Program, step: StepMap, nq: int, target: str) -> str:
         raise LawError(f"expected a target of {', '.join(TARGETS)} for a step, found {target!r}")
     control = program.ports[-1]
     source = program.source(target)
+    if turns is not None:
+        source += "\n\n" + turns.source(target)
     if target == "c":
-        return source + _c_loop(step, nq, program.outputs.size - nq, control.name)
+        nv = program.outputs.size - nq
+        return source + _c_loop(step, nq, nv, control.name, turns is not None)
+    last = "q" if turns is None else "within_turns(q)"
     return source + (
         f"\n\ndef step(q, v, {control.name}):\n"
         f'    """(q, v) after {step.dt!r} s, {control.name} held."""\n'
         f"    for _ in range({step.substeps}):\n"
         f"        x = substep(q, v, {control.name})\n"
         f"        q, v = x[..., :{nq}], x[..., {nq}:]\n"
-        "    return q, v\n"
+        f"    return {last}, v\n"
     )
 
 
-def _c_loop(step: StepMap, nq: int, nv: int, control: str) -> str:
+def _c_loop(step: StepMap, nq: int, nv: int, control: str, turns: bool) -> str:
     """In place, since a state is small; one state a call."""
     return "\n".join(
         [
@@ -43,7 +50,13 @@ def _c_loop(step: StepMap, nq: int, nv: int, control: str) -> str:
             f"        for (int i = 0; i < {nq}; ++i) q[i] = x[i];",
             f"        for (int i = 0; i < {nv}; ++i) v[i] = x[{nq} + i];",
             "    }",
+            *(_C_TURNS.format(nq=nq).splitlines() if turns else ()),
             "}",
             "",
         ]
     )
+
+
+_C_TURNS = """\
+    within_turns_one(q, x);
+    for (int i = 0; i < {nq}; ++i) q[i] = x[i];"""

@@ -366,6 +366,7 @@ class RigidBodyLaw(PortableLaw):
             "dt": self.dt,
             "substeps": self.substeps,
             "frame": None if self.step_map is None else self.step_map.frame,
+            "step_turns": [] if self.step_map is None else [list(x) for x in self.step_map.turns],
             "searched": self.recursion,
             "front": [x.to_dict() for x in self.pareto_front],
             "account": [x.to_dict() for x in self.parts],
@@ -450,6 +451,7 @@ def _stored_step(record: dict) -> StepMap | None:
         dt=record["dt"],
         substeps=record.get("substeps") or 1,
         frame=record.get("frame") or "body",
+        turns=tuple((int(k), float(start)) for k, start in record.get("step_turns", ())),
     )
 
 

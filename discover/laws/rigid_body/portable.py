@@ -16,7 +16,7 @@ from discover.laws.contract import Law, on_numbers
 from discover.laws.export import formulas
 from discover.laws.export.header import header, with_header
 from discover.laws.export.robot_files import robot_file
-from discover.laws.export.step_program import step_program
+from discover.laws.export.step_program import step_program, turn_program
 from discover.laws.export.step_source import step_source
 from discover.laws.extensions import LawExtension
 from discover.laws.extensions.memory import MemoryLaw
@@ -72,7 +72,7 @@ class PortableLaw(Law):
         """One step of tensors under joint forces tau, through which gradients flow."""
         family = self._family(self._robot_for(q.dtype, q.device))
         q_next, a = family.step(self._coefficients.to(q), q, v, tau, step)
-        return q_next, v + step.dt * a
+        return step.within_turns(q_next), v + step.dt * a
 
     @functools.cached_property
     def compiled_steps(self) -> dict[tuple[StepMap, str], stepping.CompiledStep | None]:
@@ -118,7 +118,7 @@ class PortableLaw(Law):
             return with_header(self._header(), text, target)
         step = stepping.step_of(self.step_map, None)
         program = step_program(self.robot, self.extensions_without_memory, step)
-        text = step_source(program, step, self.robot.nq, target)
+        text = step_source(program, step, self.robot.nq, target, turn_program(step, self.robot.nq))
         return with_header(self._header(step), text, target)
 
     def _header(self, step: StepMap | None = None) -> list[str]:

@@ -10,10 +10,12 @@ with D the joint damping ("implicit_damping") or the derivative of all forces in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,12 +64,24 @@ class StepMap:
     frame     in which a free joint's velocity is integrated: "body", its twist (ours); or "world",
               the velocity of its origin in world axes, positions and rotations apart (MuJoCo's,
               measured with its version 4.0)
+    turns     (k, start) of each angle q[k] that a step answers within [start, start + 2π), as the
+              model did; other angles go on over whole turns
     """
 
     scheme: str
     dt: float
     substeps: int = 1
     frame: str = "body"
+    turns: tuple[tuple[int, float], ...] = ()
+
+    def within_turns(self, q: Any) -> Any:
+        """Configurations (…, nq), tensor or array, with the angles of `turns` in their interval."""
+        if not self.turns:
+            return q
+        out = q.copy() if isinstance(q, np.ndarray) else q.clone()
+        for k, start in self.turns:
+            out[..., k] = (q[..., k] - start) % (2 * math.pi) + start
+        return out
 
     @property
     def h(self) -> float:

@@ -85,8 +85,12 @@ class CompiledStep:
         """The same of states x (…, nq + nv), which stay as they are."""
         if self.program is None:
             return self._with_accelerations(x, u, steps)
-        for _ in range(steps * self.step.substeps):
-            x = self.program(x, u)
+        nq = self.robot.nq
+        for _ in range(steps):
+            for _ in range(self.step.substeps):
+                x = self.program(x, u)
+            if self.step.turns:
+                x = np.concatenate([self.step.within_turns(x[..., :nq]), x[..., nq:]], axis=-1)
         return x
 
     def _with_accelerations(self, x: np.ndarray, u: np.ndarray, steps: int) -> np.ndarray:
@@ -96,7 +100,7 @@ class CompiledStep:
         tau = held if actuation is None else actuation.forces(held)
         for _ in range(steps):
             q, rate = advance(self.step, self.robot, self._accelerations, q, v, tau)
-            v = v + self.step.dt * rate
+            q, v = self.step.within_turns(q), v + self.step.dt * rate
         return torch.cat([q, v], dim=-1).reshape(x.shape).numpy()
 
 

@@ -138,7 +138,10 @@ def _of_sequence(
     if len(answer) == 1 and parts is None:
         return [("mean", answer[0])]
     if parts is None:
-        raise ModelError(f"{source} answers {len(answer)} things; {_EXAMPLE}")
+        raise ModelError(
+            f"{source} answers {len(answer)} things; {_EXAMPLE}; where one is a hidden state that "
+            'it carries on, declare its shape, such as hidden = [["batch", 64]]'
+        )
     names = [part for part, _ in parts]
     if names[-1] == HIDDEN and len(answer) > len(names):
         names += [HIDDEN] * (len(answer) - len(names))  # (y, h, c)

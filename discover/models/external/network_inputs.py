@@ -29,6 +29,8 @@ def order_of_inputs(
     """(inputs in order, each as the parts it holds side by side; how many carry hidden states)."""
     names = opened.names
     declared = _declared_order(inputs)
+    if recurrent and names is not None and (declared is not None or len(names) >= len(INPUTS)):
+        names = (*names, *opened.optional)  # a hidden state may have a default
     if declared is not None:
         carried = 0 if names is None else len(names) - len(declared)
         if names is not None and (carried < 0 or (carried > 0) != recurrent):

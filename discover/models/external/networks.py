@@ -103,17 +103,24 @@ def open_network(
 def _opened(net: Any, module: Any) -> Opened:
     if isinstance(net, str | Path):
         return _open_file(str(net), module)
+    if isinstance(net, Mapping):
+        raise ModelError(
+            f"expected a network (a callable, a path, or a list of them), found a "
+            f"{type(net).__name__} of weights without it; load them: net.load_state_dict(weights)"
+        )
     if not callable(net):
+        method = "; give its method: " + type(net).__name__ + ".predict"
         raise ModelError(
             f"expected a network (a callable, a path, or a list of them), found "
-            f"{type(net).__name__}"
+            f"{type(net).__name__}{method if hasattr(net, 'predict') else ''}"
         )
     modules = modules_behind(net)
     weights = [p for m in modules for p in (*m.parameters(), *m.buffers()) if p.is_floating_point()]
     return Opened(
         call=net,
         source=type(net).__name__ if isinstance(net, nn.Module) else _name_of(net),
-        names=_arguments(net),
+        names=_arguments(net)[0],
+        optional=_arguments(net)[1],
         dtype=weights[0].dtype if weights else None,
         modules=tuple(modules),
         device=weights[0].device if weights else None,
@@ -146,17 +153,22 @@ def _name_of(net: Any) -> str:
     return str(getattr(net, "__name__", type(net).__name__))
 
 
-def _arguments(net: Any) -> tuple[str, ...] | None:
-    """Names of the arguments that a call needs; None where they are open."""
+def _arguments(net: Any) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """(names of the arguments that a call needs, None where they are open; of those that are None
+    by default)."""
     try:
         called = net.forward if isinstance(net, nn.Module) else net
         parameters = inspect.signature(called).parameters.values()
     except (TypeError, ValueError):
-        return None
+        return None, ()
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return None
-    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return tuple(p.name for p in needed if p.default is p.empty)
+        # compiled or in parallel: what is called stands behind
+        inner = [getattr(net, x, None) for x in ("_orig_mod", "module")]
+        behind = next((m for m in inner if isinstance(m, nn.Module) and m is not net), None)
+        return (None, ()) if behind is None else _arguments(behind)
+    placed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = tuple(p.name for p in placed if p.default is p.empty)
+    return needed, tuple(p.name for p in placed if p.default is None)
 
 
 def modules_behind(net: Any) -> list[nn.Module]:
@@ -321,7 +333,7 @@ class Member:
 
     def _packed(self, hidden: list[Tensor]) -> list[Any]:
         """Hidden states as the call takes them: one argument each, or all in one tuple."""
-        if not hidden or len(hidden) == self.carried:
+        if len(hidden) <= 1 or len(hidden) == self.carried:
             return list(hidden)
         return [tuple(hidden)]
 

@@ -77,6 +77,8 @@ class Opened:
     device: torch.device | None = None
     python: bool = False
     """Whether it is a Python object, whose arguments are passed by position."""
+    optional: tuple[str, ...] = ()
+    """Arguments that are None by default, as hidden states often are."""
 
     @property
     def widths(self) -> tuple[int | None, ...] | None:
