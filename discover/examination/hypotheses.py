@@ -106,6 +106,23 @@ class StaticNonlinearities(AroundBodies):
         return None if result is None else result.fit
 
 
+class AddedFunctions(AroundBodies):
+    """Rigid bodies with something added to an input or to the output: a function of another
+    quantity of the joint, as where joints yield under their forces, or of two, as where friction
+    grows with the load."""
+
+    def search(self, laws: Laws, level: float) -> Fit | None:
+        """Functions of one variable and, where none explains the answers, of two."""
+        tested = laws.sets.tested
+        for kinds in io_search.ADDED_KINDS:
+            result = io_search.search_io_nonlinearity(
+                laws.physics, laws.extended, laws.wide, tested, floor=level, kinds=kinds
+            )
+            if result is not None:
+                return result.fit
+        return None
+
+
 class SurrogateTrigonometry(AroundBodies):
     """Rigid bodies turned by other functions than sine and cosine."""
 
@@ -123,7 +140,7 @@ AROUND_BODIES: tuple[Hypothesis, ...] = (
     StaticNonlinearities(),
     SurrogateTrigonometry(),
 )
-HYPOTHESES: tuple[Hypothesis, ...] = (UnlistedTerms(), *AROUND_BODIES)
+HYPOTHESES: tuple[Hypothesis, ...] = (UnlistedTerms(), *AROUND_BODIES, AddedFunctions())
 
 
 def extended(

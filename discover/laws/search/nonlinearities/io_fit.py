@@ -39,20 +39,34 @@ class NonlinearityKind:
 
     The function is of the input or output itself (place == feature), or it is a factor on it:
     a function of another coordinate of the same joint, or of the size of a whole vector ("|v|", the
-    root of the sum of squares over all joints), as where motion ends at a total speed.
+    root of the sum of squares over all joints), as where motion ends at a total speed. Or it is
+    `added` to it: a function of another coordinate, as a joint that yields under its force, or of
+    that and a `second` one, as friction that grows with the load.
     """
 
     place: str
     feature: str
+    second: str | None = None
+    added: bool = False
 
     @property
     def factor(self) -> bool:
         """Whether the function multiplies the input or output."""
-        return self.place != self.feature
+        return self.place != self.feature and not self.added
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What the function is one of: one or two."""
+        return (self.feature,) if self.second is None else (self.feature, self.second)
+
+    @property
+    def of_answer(self) -> bool:
+        """Whether that includes the bodies' own answer."""
+        return any(f.strip("|") == "a" for f in self.features)
 
     @property
     def quantity(self) -> str:
-        """The coordinates that the function is one of: "q", "v", "tau" or "a"."""
+        """The coordinates that the function is (first) one of: "q", "v", "tau" or "a"."""
         return self.feature.strip("|")
 
     @property
@@ -60,31 +74,37 @@ class NonlinearityKind:
         """Whether the function is of the size of a whole vector."""
         return self.feature != self.quantity
 
-    def variable(self, j: int, words: dict[str, sympy.Symbol], nv: int) -> sympy.Expr:
-        """What the function of joint j is one of."""
-        if not self.whole:
-            return words[f"{self.quantity}{j + 1}"]
-        return sympy.sqrt(sum(words[f"{self.quantity}{i + 1}"] ** 2 for i in range(nv)))
+    def variables(
+        self, j: int, words: dict[str, sympy.Symbol], nv: int
+    ) -> sympy.Expr | tuple[sympy.Expr, ...]:
+        """What the function of joint j is one of: one expression, or two."""
+        if self.whole:
+            return sympy.sqrt(sum(words[f"{self.quantity}{i + 1}"] ** 2 for i in range(nv)))
+        named = tuple(words[f"{f}{j + 1}"] for f in self.features)
+        return named[0] if len(named) == 1 else named
 
     @property
     def name(self) -> str:
         """In words."""
+        if self.added:
+            return f"{self.place} plus a function of {' and '.join(self.features)}"
         return f"{self.place} times a function of {self.feature}" if self.factor else (
             f"a function of {self.place}"
         )  # fmt: skip
 
 
 class Function(Protocol):
-    """A function of one variable with `size` parameters."""
+    """A function of one variable (z of any shape) or of two (z of shape (…, 2)) with `size`
+    parameters."""
 
     @property
     def size(self) -> int: ...
 
     def __call__(self, z: Tensor, c: Tensor) -> Tensor:
-        """z of any shape, c (size,)."""
+        """Values at z, c (size,)."""
 
     def slopes(self, z: Tensor, c: Tensor) -> Tensor:
-        """d(value) / d(c): (*z.shape, size)."""
+        """d(value) / d(c), the last index that of c."""
 
     def scaled(self, c: Tensor, factor: float) -> Tensor:
         """The parameters of `factor` times the function."""
@@ -101,7 +121,7 @@ class Group:
 @dataclass(frozen=True, kw_only=True)
 class Linearisation:
     """The problem at some parameters: residual (n, nv), the bodies' answer a, the features z
-    (n, nv) of the functions, and what a change of their values makes of the answer.
+    (n, nv) of the functions, (n, nv, 2) of those of two, and what a change of their values makes of the answer.
 
     slopes    d(answer) / d(θ), (n, nv, p)
     pushed    d(answer) / d(value of the function of joint j), (n, nv, nv)
@@ -144,13 +164,19 @@ class NonlinearityProblem:
         for group, x in zip(self.groups, c, strict=True):
             for j in group.joints:
                 value = group.function(z[:, j], x)
-                out[j] = signal[:, j] * value if self.kind.factor else value
+                if self.kind.factor:
+                    value = signal[:, j] * value
+                out[j] = signal[:, j] + value if self.kind.added else value
         return torch.stack(out, -1)
 
     def feature(self, a: Tensor | None = None) -> Tensor:
-        """What the functions are of (n, nv), where the bodies answer `a`."""
-        z = self.given.get(self.kind.quantity, a)
-        assert z is not None, "a function of the answer needs the answer"
+        """What the functions are of, (n, nv) or (n, nv, 2), where the bodies answer `a`."""
+        both = [self.given.get(f.strip("|"), a) for f in self.kind.features]
+        columns = [z for z in both if z is not None]
+        assert len(columns) == len(both), "a function of the answer needs the answer"
+        if len(columns) > 1:
+            return torch.stack(columns, -1)
+        z = columns[0]
         return z.norm(dim=-1, keepdim=True).expand_as(z) if self.kind.whole else z
 
     def _felt(self, c: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -206,8 +232,9 @@ class NonlinearityProblem:
 
     def _gain(self, a: Tensor, z: Tensor, c: Sequence[Tensor]) -> Tensor:
         """d(altered answer) / d(the bodies' own) (n, nv, nv)."""
-        if self.kind.quantity != "a":
-            return torch.diag_embed(self.values(torch.ones_like(a), z, c))
+        if not self.kind.of_answer:
+            ones = torch.ones_like(a)
+            return torch.diag_embed(ones if self.kind.added else self.values(ones, z, c))
         return torch.nan_to_num(batched_jacobian(lambda x: self._answered(x, c)[1], a))
 
     def _sensitivity(self, theta: Tensor, inputs: dict[str, Tensor], design: Design) -> Tensor:
@@ -228,7 +255,7 @@ class NonlinearityProblem:
         """d(answer) / d(parameters of each function), each (n, nv, size), in units of the scale."""
         out = []
         for group, x in zip(self.groups, c, strict=True):
-            total = linearised.z.new_zeros(*linearised.z.shape, group.function.size)
+            total = linearised.a.new_zeros(*linearised.a.shape, group.function.size)
             for j in group.joints:
                 slopes = group.function.slopes(linearised.z[:, j], x)
                 total = total + linearised.pushed[:, :, j, None] * slopes.unsqueeze(1)

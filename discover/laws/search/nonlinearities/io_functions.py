@@ -271,9 +271,11 @@ def as_fit(base: Fit, flexible: FlexibleNonlinearity) -> Fit:
     tables: list = []
     for n, (group, x) in enumerate(zip(problem.groups, c, strict=True), 1):
         for j in group.joints:
-            z = kind.variable(j, words, nv)
+            z = kind.variables(j, words, nv)
             written, named = group.function.written(z, x, f"phi{n}")  # type: ignore[attr-defined]
-            rows[j] = rows[j] * written if kind.factor else written
+            if kind.factor:
+                written = rows[j] * written
+            rows[j] = rows[j] + written if kind.added else written
         tables += named
     nonlinearity = StaticNonlinearity(place=kind.place, rows=tuple(rows), tables=tuple(tables))
     family = replace(base.family, nonlinearities=(nonlinearity,))
@@ -290,7 +292,7 @@ def _in_scale(flexible: FlexibleNonlinearity) -> tuple[Tensor, ...]:
     problem, kind = flexible.problem, flexible.problem.kind
     theta, *c = flexible.x.split(problem.split)
     altered = sum(len(group.joints) for group in problem.groups)
-    if kind.place != "tau" or altered < problem.family.robot.nv:
+    if kind.place != "tau" or kind.added or altered < problem.family.robot.nv:
         return theta, *c
     gains = []
     for group, x in zip(problem.groups, c, strict=True):

@@ -13,6 +13,7 @@ Forces that are functions of the joint forces alone are such a nonlinearity in a
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold, whole
-from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
+from discover.laws.extensions.io_nonlinearity import PLACES, StaticNonlinearity
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.regression.engines.contract import formula_length
 from discover.laws.rigid_body.fit import Fit
@@ -51,6 +52,7 @@ from discover.laws.search.nonlinearities.io_functions import (
     formulas_one_by_one,
     with_corners,
 )
+from discover.laws.search.nonlinearities.io_pairs import Product, Tensored
 from discover.laws.search.selection import Selection, candidate_length, refit
 from discover.laws.search.variables import has_points, vocabulary
 from discover.numerics import robust_cost
@@ -70,9 +72,27 @@ KINDS = (
     NonlinearityKind("tau", "|v|"),
     NonlinearityKind("tau", "|tau|"),
 )
+_OF_JOINT = ("q", "v", "tau")  # what a function of joint j may be one of, beside its own answer
+
+
+def _added(place: str, variables: int) -> list[NonlinearityKind]:
+    """What may be added to one input, or to the output: a function of another quantity of the same
+    joint, or of any two."""
+    quantities = (*_OF_JOINT, "a") if place == "a" else _OF_JOINT
+    if variables == 2:
+        pairs = itertools.combinations(quantities, 2)
+        return [NonlinearityKind(place, x, y, added=True) for x, y in pairs]
+    # A force that is a function of q or v is a term beside the bodies, and is searched for as one.
+    others = [] if place == "tau" else [x for x in quantities if x != place]
+    return [NonlinearityKind(place, x, added=True) for x in others]
+
+
+# Functions of one variable first: those of two follow them, too.
+ADDED_KINDS = tuple(tuple(k for place in PLACES for k in _added(place, n)) for n in (1, 2))
 _LAID_OUT_ONCE = ("a", "tau")  # places whose bodies are laid out once: a second start is cheap
 _SCREENED = whole("search.io_screened_answers")
 _FITTED, _TESTED = whole("search.fitted_answers"), whole("search.held_out_answers")
+_ADDED_KNOTS, _SEPARABLE = whole("search.added_knots"), threshold("search.pair_separable")
 _ROUGH, _FINE = whole("search.rough_knots"), whole("search.io_fine_knots")
 _PROMISING = threshold("search.flexible_gain")
 _EXPLAINED = threshold("search.io_explained")
@@ -93,7 +113,13 @@ Begun = tuple[NonlinearityKind, list[Tensor], list[tuple[NonlinearityProblem, Te
 
 
 def search_io_nonlinearity(
-    base: Fit, best: Fit, answers: Answers, held: Answers, *, floor: float
+    base: Fit,
+    best: Fit,
+    answers: Answers,
+    held: Answers,
+    *,
+    floor: float,
+    kinds: Sequence[NonlinearityKind] = KINDS,
 ) -> Selection | None:
     """The law with an input/output nonlinearity that describes held-out answers more shortly than
     `best`, or None.
@@ -105,7 +131,9 @@ def search_io_nonlinearity(
         return None
     answers = answers[torch.isfinite(answers.a).all(-1)].evenly(_FITTED)
     held = held[torch.isfinite(held.a).all(-1)].evenly(_TESTED)
-    family = IONonlinearities(answers=answers, held=held, floor=floor, base=base)
+    family = IONonlinearities(
+        answers=answers, held=held, floor=floor, base=base, kinds=tuple(kinds)
+    )
     if explained(best.standardised_error(held), floor):
         return None
     selected = greedy_search(family, Selection(fit=best, length=family.price(best))).best
@@ -216,7 +244,7 @@ def _fitted(
     problem, x = begun or _problem(base, theta, answers, kind, joints, knots)
     problem, x = with_corners(problem, x) or (problem, x)
     x = problem.solve(x, evaluations, knots <= _ROUGH)
-    if kind.quantity == "a":  # the bodies' own answer has moved with them
+    if kind.of_answer and kind.second is None:  # the bodies' own answer has moved with them
         problem, x = _problem(base, x[: len(theta)], answers, kind, joints, knots, (problem, x))
         x = problem.solve(x, evaluations, knots <= _ROUGH)
     return FlexibleNonlinearity(
@@ -238,9 +266,15 @@ def _problem(
     z = torch.nan_to_num(NonlinearityProblem(base, answers, kind, ()).bodies(theta)[1])
     groups, start = [], []
     for n, group in enumerate(joints):
-        function = Splined(Basis.over(z[:, list(group)], knots, tails=kind.whole))
+        own = z[:, list(group)]
+        if kind.second is not None:
+            groups.append(Group(group, Tensored.over(own, min(knots, _ADDED_KNOTS))))
+            start.append(theta.new_zeros(groups[-1].function.size))
+            continue
+        function = Splined(Basis.over(own, knots, tails=kind.whole))
         at = torch.from_numpy(function.basis.knots)
-        constants = function.like((torch.ones_like(at) if kind.factor else at).numpy())
+        unaltered = torch.ones_like(at) if kind.factor else (0.0 if kind.added else 1.0) * at
+        constants = function.like(unaltered.numpy())
         if before is not None:
             problem, x = before
             was = problem.groups[n].function
@@ -266,6 +300,9 @@ def _grouped(
     start = rough.x[: base.family.size]
 
     def fitted(groups: Sequence[tuple[int, ...]], theta: Tensor) -> FlexibleNonlinearity:
+        if kind.second is not None:
+            both = _fitted(base, theta, answers, held, kind, groups, _ROUGH, 15)
+            return separated(both, base, answers, held, floor)
         # Few answers reach far out in size, and many knots there have nothing to hold them.
         tried = [
             _sharpened(_fitted(base, theta, answers, held, kind, groups, knots, 15), base, held)
@@ -288,6 +325,33 @@ def _grouped(
     return best
 
 
+def separated(
+    both: FlexibleNonlinearity, base: Fit, answers: Answers, held: Answers, floor: float
+) -> FlexibleNonlinearity:
+    """The same with one product of finer functions in the place of each function of two variables,
+    where that leaves little more; else unchanged."""
+    problem, kind = both.problem, both.kind
+    theta, *c = both.x.split(problem.split)
+    z = problem.at(both.x).z
+    groups, start = [], []
+    for group, x in zip(problem.groups, c, strict=True):
+        assert isinstance(group.function, Tensored)
+        product, k = group.function.products(x)[0]
+        for which, (factor, own) in enumerate(zip(product.factors, product.split(k), strict=True)):
+            assert isinstance(factor, Splined)
+            finer = Basis.over(z[:, list(group.joints), which], _FINE)
+            function, moved = factor.moved(finer, own)
+            product = product.with_factor(which, function)
+            start.append(moved)
+        groups.append(Group(group.joints, product))
+    finer_problem = problem.with_groups(groups)
+    x = finer_problem.solve(torch.cat([theta, *start]), 25)
+    error = _error(base, held, kind, groups, x)
+    if not error <= _SEPARABLE * max(both.held_out, floor):
+        return both
+    return FlexibleNonlinearity(kind=kind, problem=finer_problem, x=x, held_out=error)
+
+
 def _sharpened(smooth: FlexibleNonlinearity, base: Fit, held: Answers) -> FlexibleNonlinearity:
     """The same with corners in its functions, as long as held-out answers show them clearly."""
     now = smooth
@@ -307,25 +371,40 @@ def _with_formulas(
     base: Fit, flexible: FlexibleNonlinearity, held: Answers, floor: float
 ) -> FlexibleNonlinearity:
     """The functions one after the other as formulas, all else fitted along with each."""
+    parts = _parts(flexible.problem)
     return formulas_one_by_one(
         flexible,
-        len(flexible.problem.groups),
-        formulas=lambda now, n: _formulas_for(now, n, floor),
-        replaced=lambda now, n, formula: _replaced(base, now, n, formula, held),
+        len(parts),
+        formulas=lambda now, n: _formulas_for(now, *parts[n], floor),
+        replaced=lambda now, n, formula: _replaced(base, now, *parts[n], formula, held),
         length=lambda tried: candidate_length(as_fit(base, tried), held, floor),
         floor=floor,
         enough=_REACHED,
     )
 
 
-def _formulas_for(now: FlexibleNonlinearity, n: int, floor: float) -> list[tuple[Formula, Tensor]]:
-    """Formulas that come close to the n-th function, by what they make of the answers."""
+def _parts(problem: NonlinearityProblem) -> list[tuple[int, int | None]]:
+    """The functions of one variable: (number of the group, which factor of a product)."""
+    out: list[tuple[int, int | None]] = []
+    for n, group in enumerate(problem.groups):
+        if isinstance(group.function, Product):
+            out += [(n, 0), (n, 1)]
+        elif not isinstance(group.function, Tensored):
+            out.append((n, None))
+    return out
+
+
+def _formulas_for(
+    now: FlexibleNonlinearity, n: int, factor: int | None, floor: float
+) -> list[tuple[Formula, Tensor]]:
+    """Formulas that come close to the n-th function, or to a factor of it, by what they make of the
+    answers."""
     problem, x = now.problem, now.x
     theta, *c = x.split(problem.split)
     linearised = problem.at(x)
     group = problem.groups[n]
     joints = list(group.joints)
-    feature = linearised.z[:, joints]
+    feature, pushed = linearised.z[:, joints], linearised.pushed[..., joints]
     bodies = linearised.slopes
     if problem.kind.place == "tau":
         bodies = bodies @ scale_free_directions(
@@ -333,10 +412,18 @@ def _formulas_for(now: FlexibleNonlinearity, n: int, floor: float) -> list[tuple
         )  # forces twice as large on bodies twice as heavy
     slopes = problem.function_slopes(linearised, c)
     others = [s for m, s in enumerate(slopes) if m != n]
+    if factor is None:
+        value = group.function(feature, c[n])
+    else:
+        product = group.function
+        assert isinstance(product, Product)
+        values = product.values(feature, c[n])
+        value, feature = values[factor], feature[..., factor]
+        pushed = pushed * values[1 - factor].unsqueeze(1)
     coarse, fine = function_targets(
-        -linearised.pushed[..., joints],
+        -pushed,
         feature,
-        group.function(feature, c[n]),
+        value,
         torch.cat([bodies, *others], -1),
         torch.nan_to_num(linearised.residual),
         floor,
@@ -350,13 +437,26 @@ def _formulas_for(now: FlexibleNonlinearity, n: int, floor: float) -> list[tuple
 
 
 def _replaced(
-    base: Fit, now: FlexibleNonlinearity, n: int, formula: tuple[Formula, Tensor], held: Answers
+    base: Fit,
+    now: FlexibleNonlinearity,
+    n: int,
+    factor: int | None,
+    formula: tuple[Formula, Tensor],
+    held: Answers,
 ) -> FlexibleNonlinearity | None:
-    """The n-th function replaced by a formula, everything fitted together again."""
+    """The n-th function, or a factor of it, replaced by a formula, all fitted together again."""
     problem = now.problem
     theta, *c = now.x.split(problem.split)
     groups = list(problem.groups)
-    groups[n], c[n] = Group(groups[n].joints, formula[0]), formula[1]
+    function, constants = formula
+    if factor is None:
+        groups[n], c[n] = Group(groups[n].joints, function), constants
+    else:
+        product = groups[n].function
+        assert isinstance(product, Product)
+        own = list(product.split(c[n]))
+        own[factor] = constants
+        groups[n], c[n] = Group(groups[n].joints, product.with_factor(factor, function)), torch.cat(own)
     replaced = NonlinearityProblem(base, problem.answers, now.kind, groups)
     start = torch.cat([theta, *c])
     if not bool(torch.isfinite(replaced.residual(start)).all()):
