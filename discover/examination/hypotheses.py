@@ -106,15 +106,15 @@ class StaticNonlinearities(AroundBodies):
         return None if result is None else result.fit
 
 
-class AddedFunctions(AroundBodies):
-    """Rigid bodies with something added to an input or to the output: a function of another
-    quantity of the joint, as where joints yield under their forces, or of two, as where friction
-    grows with the load."""
+class JointFunctions(AroundBodies):
+    """Rigid bodies whose inputs or output are altered by a function of any one or two quantities of
+    the same joint: it yields under its force, its friction grows with the load, its torque is
+    limited by a limit that falls with speed."""
 
     def search(self, laws: Laws, level: float) -> Fit | None:
-        """Functions of one variable and, where none explains the answers, of two."""
+        """Functions of one variable; where none explains the answers, of two."""
         tested = laws.sets.tested
-        for kinds in io_search.ADDED_KINDS:
+        for kinds in io_search.JOINT_FUNCTIONS:
             result = io_search.search_io_nonlinearity(
                 laws.physics, laws.extended, laws.wide, tested, floor=level, kinds=kinds
             )
@@ -140,7 +140,7 @@ AROUND_BODIES: tuple[Hypothesis, ...] = (
     StaticNonlinearities(),
     SurrogateTrigonometry(),
 )
-HYPOTHESES: tuple[Hypothesis, ...] = (UnlistedTerms(), *AROUND_BODIES, AddedFunctions())
+HYPOTHESES: tuple[Hypothesis, ...] = (UnlistedTerms(), *AROUND_BODIES, JointFunctions())
 
 
 def extended(

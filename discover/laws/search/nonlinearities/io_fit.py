@@ -7,6 +7,7 @@ their answer with what they feel.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -41,7 +42,9 @@ class NonlinearityKind:
     a function of another coordinate of the same joint, or of the size of a whole vector ("|v|", the
     root of the sum of squares over all joints), as where motion ends at a total speed. Or it is
     `added` to it: a function of another coordinate, as a joint that yields under its force, or of
-    that and a `second` one, as friction that grows with the load.
+    that and a `second` one, as friction that grows with the load. With a second one and not added,
+    the input or output is replaced by a function whose scale the second one sets, as a torque limit
+    that falls with speed. "tau*v" is the product of two coordinates of a joint: its power.
     """
 
     place: str
@@ -60,13 +63,19 @@ class NonlinearityKind:
         return (self.feature,) if self.second is None else (self.feature, self.second)
 
     @property
+    def scaled(self) -> bool:
+        """Whether a second coordinate sets the scale of the function."""
+        return self.second is not None and not self.added
+
+    @property
     def of_answer(self) -> bool:
         """Whether that includes the bodies' own answer."""
-        return any(f.strip("|") == "a" for f in self.features)
+        return any(w == "a" for f in self.features for w in coordinates_in(f))
 
     @property
     def quantity(self) -> str:
-        """The coordinates that the function is (first) one of: "q", "v", "tau" or "a"."""
+        """The coordinates that the function is (first) one of: "q", "v", "tau" or "a", or a
+        product of two."""
         return self.feature.strip("|")
 
     @property
@@ -80,17 +89,26 @@ class NonlinearityKind:
         """What the function of joint j is one of: one expression, or two."""
         if self.whole:
             return sympy.sqrt(sum(words[f"{self.quantity}{i + 1}"] ** 2 for i in range(nv)))
-        named = tuple(words[f"{f}{j + 1}"] for f in self.features)
+        named = tuple(
+            sympy.prod(words[f"{w}{j + 1}"] for w in coordinates_in(f)) for f in self.features
+        )
         return named[0] if len(named) == 1 else named
 
     @property
     def name(self) -> str:
         """In words."""
+        if self.scaled:
+            return f"a function of {self.place} on the scale of {self.second}"
         if self.added:
             return f"{self.place} plus a function of {' and '.join(self.features)}"
         return f"{self.place} times a function of {self.feature}" if self.factor else (
             f"a function of {self.place}"
         )  # fmt: skip
+
+
+def coordinates_in(feature: str) -> list[str]:
+    """The coordinates that a feature is the product, or the size of the whole vector, of."""
+    return feature.strip("|").split("*")
 
 
 class Function(Protocol):
@@ -171,13 +189,17 @@ class NonlinearityProblem:
 
     def feature(self, a: Tensor | None = None) -> Tensor:
         """What the functions are of, (n, nv) or (n, nv, 2), where the bodies answer `a`."""
-        both = [self.given.get(f.strip("|"), a) for f in self.kind.features]
-        columns = [z for z in both if z is not None]
-        assert len(columns) == len(both), "a function of the answer needs the answer"
+        columns = [self._product(f, a) for f in self.kind.features]
         if len(columns) > 1:
             return torch.stack(columns, -1)
         z = columns[0]
         return z.norm(dim=-1, keepdim=True).expand_as(z) if self.kind.whole else z
+
+    def _product(self, feature: str, a: Tensor | None) -> Tensor:
+        found = [self.given.get(w, a) for w in coordinates_in(feature)]
+        columns = [z for z in found if z is not None]
+        assert len(columns) == len(found), "a function of the answer needs the answer"
+        return functools.reduce(torch.mul, columns)
 
     def _felt(self, c: Sequence[Tensor]) -> dict[str, Tensor]:
         place, felt_ = self.kind.place, dict(self.given)

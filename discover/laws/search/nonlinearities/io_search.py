@@ -52,7 +52,7 @@ from discover.laws.search.nonlinearities.io_functions import (
     formulas_one_by_one,
     with_corners,
 )
-from discover.laws.search.nonlinearities.io_pairs import Product, Tensored
+from discover.laws.search.nonlinearities.io_pairs import Composed, Scaled, Tensored
 from discover.laws.search.selection import Selection, candidate_length, refit
 from discover.laws.search.variables import has_points, vocabulary
 from discover.numerics import robust_cost
@@ -75,24 +75,43 @@ KINDS = (
 _OF_JOINT = ("q", "v", "tau")  # what a function of joint j may be one of, beside its own answer
 
 
-def _added(place: str, variables: int) -> list[NonlinearityKind]:
-    """What may be added to one input, or to the output: a function of another quantity of the same
-    joint, or of any two."""
-    quantities = (*_OF_JOINT, "a") if place == "a" else _OF_JOINT
-    if variables == 2:
-        pairs = itertools.combinations(quantities, 2)
-        return [NonlinearityKind(place, x, y, added=True) for x, y in pairs]
+def _quantities(place: str) -> tuple[str, ...]:
+    return (*_OF_JOINT, "a") if place == "a" else _OF_JOINT
+
+
+def _of_one(place: str) -> list[NonlinearityKind]:
+    """Something added that is a function of another quantity of the same joint; or a factor that is
+    a function of a product of two."""
     # A force that is a function of q or v is a term beside the bodies, and is searched for as one.
-    others = [] if place == "tau" else [x for x in quantities if x != place]
-    return [NonlinearityKind(place, x, added=True) for x in others]
+    others = [] if place == "tau" else [x for x in _quantities(place) if x != place]
+    products = ["*".join(pair) for pair in itertools.combinations(_quantities(place), 2)]
+    return [
+        *(NonlinearityKind(place, x, added=True) for x in others),
+        *(NonlinearityKind(place, x) for x in products),
+    ]
 
 
-# Functions of one variable first: those of two follow them, too.
-ADDED_KINDS = tuple(tuple(k for place in PLACES for k in _added(place, n)) for n in (1, 2))
+def _of_two(place: str) -> list[NonlinearityKind]:
+    """Something added that is a function of any two quantities of the joint."""
+    pairs = itertools.combinations(_quantities(place), 2)
+    return [NonlinearityKind(place, x, y, added=True) for x, y in pairs]
+
+
+def _on_a_scale(place: str) -> list[NonlinearityKind]:
+    """A function of the input or output whose scale another quantity of the joint sets."""
+    return [NonlinearityKind(place, place, x) for x in _quantities(place) if x != place]
+
+
+# Any function of one joint's quantities, plain ones first: the later ones follow the earlier, too.
+JOINT_FUNCTIONS = tuple(
+    tuple(kind for place in PLACES for kind in kinds(place))
+    for kinds in (_of_one, _of_two, _on_a_scale)
+)
 _LAID_OUT_ONCE = ("a", "tau")  # places whose bodies are laid out once: a second start is cheap
 _SCREENED = whole("search.io_screened_answers")
 _FITTED, _TESTED = whole("search.fitted_answers"), whole("search.held_out_answers")
-_ADDED_KNOTS, _SEPARABLE = whole("search.added_knots"), threshold("search.pair_separable")
+_ADDED_KNOTS, _SCALE_KNOTS = whole("search.added_knots"), whole("search.scale_knots")
+_SEPARABLE = threshold("search.pair_separable")
 _ROUGH, _FINE = whole("search.rough_knots"), whole("search.io_fine_knots")
 _PROMISING = threshold("search.flexible_gain")
 _EXPLAINED = threshold("search.io_explained")
@@ -213,9 +232,10 @@ def _centred(base: Fit, answers: Answers, kind: NonlinearityKind) -> Tensor:
 
     There a function that bends far out is nearly straight.
     """
-    x = {"q": answers.q, "v": answers.v, "tau": answers.tau, "a": answers.a}[kind.quantity]
+    x = NonlinearityProblem(base, answers, kind, ()).feature(answers.a)
+    x = x if kind.second is None else x[..., 0]
     if kind.whole:
-        size = x.norm(dim=-1)
+        size = x[:, 0]
     else:
         x = x - x.median(0).values
         size = (x / x.square().mean(0).sqrt().clamp_min(1e-300)).abs().amax(-1)
@@ -265,8 +285,17 @@ def _problem(
     or the functions of a problem `before`."""
     z = torch.nan_to_num(NonlinearityProblem(base, answers, kind, ()).bodies(theta)[1])
     groups, start = [], []
+    if kind.scaled:
+        alone = _unscaled(base, theta, answers, kind, joints, knots)
+        theta = alone[1][: len(theta)]
     for n, group in enumerate(joints):
         own = z[:, list(group)]
+        if kind.scaled:
+            scale = Splined(Basis.over(own[..., 1], min(knots, _SCALE_KNOTS)))
+            groups.append(Group(group, Scaled(alone[0].groups[n].function, scale)))
+            ones = scale.like(torch.ones(len(scale.basis.knots)).numpy())
+            start.append(torch.cat([alone[1].split(alone[0].split)[1 + n], ones]))
+            continue
         if kind.second is not None:
             groups.append(Group(group, Tensored.over(own, min(knots, _ADDED_KNOTS))))
             start.append(theta.new_zeros(groups[-1].function.size))
@@ -285,6 +314,23 @@ def _problem(
     return NonlinearityProblem(base, answers, kind, groups), torch.cat([theta, *start])
 
 
+def _unscaled(
+    base: Fit,
+    theta: Tensor,
+    answers: Answers,
+    kind: NonlinearityKind,
+    joints: Sequence[tuple[int, ...]],
+    knots: int,
+) -> tuple[NonlinearityProblem, Tensor]:
+    """Functions of the input or output alone, with a corner each, fitted: a scale acts on them only
+    where they bend."""
+    plain = NonlinearityKind(kind.place, kind.place)
+    problem, x = _problem(base, theta, answers, plain, joints, knots)
+    for _ in range(_CORNERS):
+        problem, x = with_corners(problem, x, anyway=True) or (problem, x)
+    return problem, problem.solve(x, 8, rough=True)
+
+
 def _error(
     base: Fit, held: Answers, kind: NonlinearityKind, groups: Sequence[Group], x: Tensor
 ) -> float:
@@ -300,6 +346,9 @@ def _grouped(
     start = rough.x[: base.family.size]
 
     def fitted(groups: Sequence[tuple[int, ...]], theta: Tensor) -> FlexibleNonlinearity:
+        if kind.scaled:
+            tried = [_fitted(base, theta, answers, held, kind, groups, k, 25) for k in (_ROUGH, _FINE)]
+            return min(tried, key=lambda f: f.held_out)
         if kind.second is not None:
             both = _fitted(base, theta, answers, held, kind, groups, _ROUGH, 15)
             return separated(both, base, answers, held, floor)
@@ -387,8 +436,8 @@ def _parts(problem: NonlinearityProblem) -> list[tuple[int, int | None]]:
     """The functions of one variable: (number of the group, which factor of a product)."""
     out: list[tuple[int, int | None]] = []
     for n, group in enumerate(problem.groups):
-        if isinstance(group.function, Product):
-            out += [(n, 0), (n, 1)]
+        if isinstance(group.function, Composed):
+            out += [(n, 1), (n, 0)]  # where a function is scaled, the scale is the plainer one
         elif not isinstance(group.function, Tensored):
             out.append((n, None))
     return out
@@ -415,11 +464,11 @@ def _formulas_for(
     if factor is None:
         value = group.function(feature, c[n])
     else:
-        product = group.function
-        assert isinstance(product, Product)
-        values = product.values(feature, c[n])
-        value, feature = values[factor], feature[..., factor]
-        pushed = pushed * values[1 - factor].unsqueeze(1)
+        composed = group.function
+        assert isinstance(composed, Composed)
+        feature, gain = composed.part(factor, feature, c[n])
+        value = composed.factors[factor](feature, composed.split(c[n])[factor])
+        pushed = pushed * gain.unsqueeze(1)
     coarse, fine = function_targets(
         -pushed,
         feature,
@@ -452,11 +501,11 @@ def _replaced(
     if factor is None:
         groups[n], c[n] = Group(groups[n].joints, function), constants
     else:
-        product = groups[n].function
-        assert isinstance(product, Product)
-        own = list(product.split(c[n]))
-        own[factor] = constants
-        groups[n], c[n] = Group(groups[n].joints, product.with_factor(factor, function)), torch.cat(own)
+        composed = groups[n].function
+        assert isinstance(composed, Composed)
+        own = composed.split(c[n])
+        c[n] = torch.cat([constants if i == factor else k for i, k in enumerate(own)])
+        groups[n] = Group(groups[n].joints, composed.with_factor(factor, function))
     replaced = NonlinearityProblem(base, problem.answers, now.kind, groups)
     start = torch.cat([theta, *c])
     if not bool(torch.isfinite(replaced.residual(start)).all()):
