@@ -138,8 +138,8 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Linearisation:
-    """The problem at some parameters: residual (n, nv), the bodies' answer a, the features z
-    (n, nv) of the functions, (n, nv, 2) of those of two, and what a change of their values makes of the answer.
+    """The problem at some parameters: residual (n, nv), the bodies' answer a, the features z of the
+    functions, (n, nv) or (n, nv, 2), and what a change of their values makes of the answer.
 
     slopes    d(answer) / d(θ), (n, nv, p)
     pushed    d(answer) / d(value of the function of joint j), (n, nv, nv)

@@ -5,27 +5,20 @@ flexible function: of itself, or a factor that is a function of another coordina
 of the norm of a whole vector, as where motion ends at a total speed. The kind that predicts
 held-out answers best goes on: which joints have a function of their own, which share one; then the
 formula of each function is searched for; where none is found it stays a table.
-
-Forces that are functions of the joint forces alone are such a nonlinearity in another form:
-
-    H a + b + Σ c φ_j(tau) = tau_j     is     H a + b = tau_j - Σ c φ_j(tau)
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import sympy
 import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold, whole
-from discover.laws.extensions.io_nonlinearity import PLACES, StaticNonlinearity
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.regression.engines.contract import formula_length
 from discover.laws.rigid_body.fit import Fit
@@ -41,7 +34,6 @@ from discover.laws.search.nonlinearities.io_fit import (
     Group,
     NonlinearityKind,
     NonlinearityProblem,
-    fit_with_nonlinearities,
 )
 from discover.laws.search.nonlinearities.io_functions import (
     FlexibleNonlinearity,
@@ -52,61 +44,12 @@ from discover.laws.search.nonlinearities.io_functions import (
     formulas_one_by_one,
     with_corners,
 )
+from discover.laws.search.nonlinearities.io_kinds import KINDS
 from discover.laws.search.nonlinearities.io_pairs import Composed, Scaled, Tensored
 from discover.laws.search.selection import Selection, candidate_length, refit
-from discover.laws.search.variables import has_points, vocabulary
+from discover.laws.search.variables import has_points
 from discover.numerics import robust_cost
 
-KINDS = (
-    NonlinearityKind("a", "a"),
-    NonlinearityKind("a", "v"),
-    NonlinearityKind("a", "q"),
-    NonlinearityKind("tau", "tau"),
-    NonlinearityKind("tau", "v"),
-    NonlinearityKind("tau", "q"),
-    NonlinearityKind("v", "v"),
-    NonlinearityKind("q", "q"),
-    NonlinearityKind("a", "|v|"),
-    NonlinearityKind("a", "|q|"),
-    NonlinearityKind("a", "|a|"),
-    NonlinearityKind("tau", "|v|"),
-    NonlinearityKind("tau", "|tau|"),
-)
-_OF_JOINT = ("q", "v", "tau")  # what a function of joint j may be one of, beside its own answer
-
-
-def _quantities(place: str) -> tuple[str, ...]:
-    return (*_OF_JOINT, "a") if place == "a" else _OF_JOINT
-
-
-def _of_one(place: str) -> list[NonlinearityKind]:
-    """Something added that is a function of another quantity of the same joint; or a factor that is
-    a function of a product of two."""
-    # A force that is a function of q or v is a term beside the bodies, and is searched for as one.
-    others = [] if place == "tau" else [x for x in _quantities(place) if x != place]
-    products = ["*".join(pair) for pair in itertools.combinations(_quantities(place), 2)]
-    return [
-        *(NonlinearityKind(place, x, added=True) for x in others),
-        *(NonlinearityKind(place, x) for x in products),
-    ]
-
-
-def _of_two(place: str) -> list[NonlinearityKind]:
-    """Something added that is a function of any two quantities of the joint."""
-    pairs = itertools.combinations(_quantities(place), 2)
-    return [NonlinearityKind(place, x, y, added=True) for x, y in pairs]
-
-
-def _on_a_scale(place: str) -> list[NonlinearityKind]:
-    """A function of the input or output whose scale another quantity of the joint sets."""
-    return [NonlinearityKind(place, place, x) for x in _quantities(place) if x != place]
-
-
-# Any function of one joint's quantities, plain ones first: the later ones follow the earlier, too.
-JOINT_FUNCTIONS = tuple(
-    tuple(kind for place in PLACES for kind in kinds(place))
-    for kinds in (_of_one, _of_two, _on_a_scale)
-)
 _LAID_OUT_ONCE = ("a", "tau")  # places whose bodies are laid out once: a second start is cheap
 _SCREENED = whole("search.io_screened_answers")
 _FITTED, _TESTED = whole("search.fitted_answers"), whole("search.held_out_answers")
@@ -121,11 +64,9 @@ _HOPELESS = threshold("search.hopeless_kind")
 _KINDS_FITTED = whole("search.io_kinds")
 _SHARED = threshold("search.shared_function")
 _SEARCHED, _TRIED = whole("search.io_formulas_searched"), whole("search.io_formulas_tried")
+_MOST = threshold("search.most_held_out")
 _REACHED = threshold("search.formula_reached")
 _HOLDS, _LEFT = threshold("search.io_error"), threshold("search.io_error_over_floor")
-_STRETCHED = threshold("search.drive_unit")
-_SLOPE = threshold("search.drive_slope")
-_SAME = threshold("search.drive_error")
 
 # Splines begun: the kind, the bodies to start from, and the problems with their starts.
 Begun = tuple[NonlinearityKind, list[Tensor], list[tuple[NonlinearityProblem, Tensor]]]
@@ -193,18 +134,21 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
     ) -> list[FlexibleNonlinearity]:
         """Few knots, few answers: those that leave least on held-out answers."""
         few, tested = self.answers.evenly(_SCREENED), self.held.evenly(_SCREENED)
-        fitted = []
+        fitted: list[tuple[float, FlexibleNonlinearity]] = []
         for kind, starts, problems in candidates:
             tried = [
                 _fitted(self.base, start, few, tested, kind, self._joints, _ROUGH, 8, begun)
                 for start, begun in zip(starts, problems, strict=True)
             ]
-            fitted.append(min(tried, key=lambda f: f.held_out))
-        fitted.sort(key=lambda f: f.held_out)
+            if kind.second is not None and kind.added:
+                tried = [separated(each, self.base, tested, self.floor) for each in tried]
+            best = min(tried, key=lambda f: f.held_out)
+            fitted.append((max(best.held_out, _of_most(self.base, tested, best)), best))
         if not fitted:
             return []
-        limit = min(self._worth(error), _CLOSE * max(fitted[0].held_out, self.floor))
-        return [f for f in fitted if f.held_out <= limit][:_KINDS_FITTED]
+        fitted.sort(key=lambda each: each[0])
+        limit = min(self._worth(error), _CLOSE * max(fitted[0][0], self.floor))
+        return [f for left, f in fitted if left <= limit][:_KINDS_FITTED]
 
     def laws(
         self, current: Fit, flexible: FlexibleNonlinearity, error: float, place: int
@@ -338,6 +282,16 @@ def _error(
     return math.sqrt(robust_cost(r))
 
 
+def _of_most(base: Fit, held: Answers, fitted: FlexibleNonlinearity) -> float:
+    """Root mean square of held-out residuals, the largest tenth as large as the others at most: a
+    corner may be a little off, but what holds for half of the answers alone is no law of all."""
+    problem = NonlinearityProblem(base, held, fitted.kind, fitted.problem.groups)
+    r = problem.residual(fitted.x).abs().flatten()
+    if not bool(torch.isfinite(r).all()):
+        return math.inf
+    return float(r.clamp_max(r.quantile(_MOST)).square().mean().sqrt())
+
+
 def _grouped(
     base: Fit, rough: FlexibleNonlinearity, answers: Answers, held: Answers, floor: float
 ) -> FlexibleNonlinearity:
@@ -347,11 +301,13 @@ def _grouped(
 
     def fitted(groups: Sequence[tuple[int, ...]], theta: Tensor) -> FlexibleNonlinearity:
         if kind.scaled:
-            tried = [_fitted(base, theta, answers, held, kind, groups, k, 25) for k in (_ROUGH, _FINE)]
+            tried = [
+                _fitted(base, theta, answers, held, kind, groups, k, 25) for k in (_ROUGH, _FINE)
+            ]
             return min(tried, key=lambda f: f.held_out)
         if kind.second is not None:
             both = _fitted(base, theta, answers, held, kind, groups, _ROUGH, 15)
-            return separated(both, base, answers, held, floor)
+            return separated(both, base, held, floor)
         # Few answers reach far out in size, and many knots there have nothing to hold them.
         tried = [
             _sharpened(_fitted(base, theta, answers, held, kind, groups, knots, 15), base, held)
@@ -375,30 +331,48 @@ def _grouped(
 
 
 def separated(
-    both: FlexibleNonlinearity, base: Fit, answers: Answers, held: Answers, floor: float
+    both: FlexibleNonlinearity, base: Fit, held: Answers, floor: float
 ) -> FlexibleNonlinearity:
-    """The same with one product of finer functions in the place of each function of two variables,
+    """The same with one product of two functions in the place of each function of two variables,
     where that leaves little more; else unchanged."""
-    problem, kind = both.problem, both.kind
-    theta, *c = both.x.split(problem.split)
-    z = problem.at(both.x).z
+    theta, *c = both.x.split(both.problem.split)
     groups, start = [], []
-    for group, x in zip(problem.groups, c, strict=True):
+    for group, x in zip(both.problem.groups, c, strict=True):
         assert isinstance(group.function, Tensored)
         product, k = group.function.products(x)[0]
-        for which, (factor, own) in enumerate(zip(product.factors, product.split(k), strict=True)):
-            assert isinstance(factor, Splined)
-            finer = Basis.over(z[:, list(group.joints), which], _FINE)
-            function, moved = factor.moved(finer, own)
-            product = product.with_factor(which, function)
-            start.append(moved)
         groups.append(Group(group.joints, product))
-    finer_problem = problem.with_groups(groups)
-    x = finer_problem.solve(torch.cat([theta, *start]), 25)
-    error = _error(base, held, kind, groups, x)
-    if not error <= _SEPARABLE * max(both.held_out, floor):
-        return both
-    return FlexibleNonlinearity(kind=kind, problem=finer_problem, x=x, held_out=error)
+        start.append(k)
+    now = replace(both, problem=both.problem.with_groups(groups), x=torch.cat([theta, *start]))
+    best = both
+    # Few knots first: many are led astray by a start that a few have made.
+    for knots in (_ROUGH, _FINE):
+        now = _on_knots(now, knots, base, held)
+        if now.held_out <= _SEPARABLE * max(best.held_out, floor):
+            best = now
+    return best
+
+
+def _on_knots(
+    now: FlexibleNonlinearity, knots: int, base: Fit, held: Answers
+) -> FlexibleNonlinearity:
+    """Products of functions with so many knots, fitted from those of `now`."""
+    theta, *c = now.x.split(now.problem.split)
+    z = now.problem.at(now.x).z
+    groups, start = [], []
+    for group, x in zip(now.problem.groups, c, strict=True):
+        composed = group.function
+        assert isinstance(composed, Composed)
+        for which, own in enumerate(composed.split(x)):
+            factor = composed.factors[which]
+            assert isinstance(factor, Splined)
+            finer = Basis.over(z[:, list(group.joints), which], knots)
+            function, moved = factor.moved(finer, own)
+            composed = composed.with_factor(which, function)
+            start.append(moved)
+        groups.append(Group(group.joints, composed))
+    problem = now.problem.with_groups(groups)
+    x = problem.solve(torch.cat([theta, *start]), 25)
+    return replace(now, problem=problem, x=x, held_out=_error(base, held, now.kind, groups, x))
 
 
 def _sharpened(smooth: FlexibleNonlinearity, base: Fit, held: Answers) -> FlexibleNonlinearity:
@@ -517,68 +491,3 @@ def _replaced(
         if error < math.inf
         else None
     )
-
-
-def as_input_nonlinearity(
-    law: Fit, answers: Answers, held: Answers, floor: float
-) -> Selection | None:
-    """The law with its forces of tau as an input nonlinearity, where these outgrow tau; else None.
-
-    The same law may stand beside bodies of any size: where tau_j itself is nothing beside the
-    functions of it, bodies come out heavier without end. Here the input has the unit of tau.
-    """
-    family, k = law.family, law.family.basis.shape[1]
-    coefficients = law.theta[k:].tolist()
-    drive = [not t.physical for t in family.terms]
-    extra = [t for t in family.terms if not t.physical]
-    if not extra or family.non_additive or law.step is not None:
-        return None
-    words = vocabulary(family.robot.nv)
-    joint_forces = [words[f"tau{j + 1}"] for j in range(family.robot.nv)]
-    if any(not row.free_symbols <= set(joint_forces) for t in extra for row in t.shape):
-        return None
-    tables = [table for t in extra for table in t.tables]
-    if len({t.name for t in tables}) < len(tables):
-        return None
-    bodies_tau = list(joint_forces)
-    for term, c, mine in zip(family.terms, coefficients, drive, strict=True):
-        if mine:
-            bodies_tau = [
-                x - sympy.Float(c, 17) * row for x, row in zip(bodies_tau, term.shape, strict=True)
-            ]
-    nonlinearity = StaticNonlinearity(place="tau", rows=tuple(bodies_tau), tables=tuple(tables))
-    unit = _unit(nonlinearity, answers)
-    if unit is None or 1 / _STRETCHED < unit < _STRETCHED:
-        return None
-    kept = [k + i for i, mine in enumerate(drive) if not mine]
-    bare = family.with_terms([t for t in family.terms if t.physical])
-    start = law.theta[[*range(k), *kept]] / unit
-    limit = _SAME * max(law.standardised_error(held), floor)
-    selections = []
-    for share in (sympy.Float(1 / unit, 17), sympy.Integer(0)):
-        rows = tuple(
-            share * x + sympy.expand((row - x) / sympy.Float(unit, 17))
-            for x, row in zip(joint_forces, bodies_tau, strict=True)
-        )
-        behind = replace(bare, nonlinearities=(replace(nonlinearity, rows=rows),))
-        fitted = fit_with_nonlinearities(behind, answers, start, law)
-        if fitted.standardised_error(held) <= limit:
-            selections.append(Selection(fit=fitted, length=candidate_length(fitted, held, floor)))
-    return min(selections, key=lambda s: s.length, default=None)
-
-
-def _unit(nonlinearity: StaticNonlinearity, answers: Answers) -> float | None:
-    """The slope of the altered joint force with the joint force: near no force or, where it is flat
-    there, where it is steepest, the mean of all joints; None where some joint is not altered, for
-    that holds the bodies to their size."""
-    tau = answers.tau
-    h = 0.02 * tau.abs().amax(0)
-    probed = torch.cat([torch.zeros_like(tau[:1]), tau])
-    q, v = (torch.cat([x[:1], x]) for x in (answers.q, answers.v))
-    ahead, behind = (nonlinearity.values(q, v, probed + s * h) for s in (1.0, -1.0))
-    middle, *_ = slopes = (ahead - behind) / (2 * h)
-    most = slopes.quantile(0.98, dim=0)
-    chosen = torch.where(middle > _SLOPE * most, middle, most)
-    unit = float(chosen.mean())
-    whole = len(nonlinearity.altered) == tau.shape[-1]
-    return unit if whole and math.isfinite(unit) and unit > 0 else None
