@@ -20,7 +20,12 @@ from discover.examination.fits import FIT_RANGE, MAX_TERMS, Laws
 from discover.judgement.thresholds import whole
 from discover.laws.extensions import io_nonlinearity, surrogate_trigonometry
 from discover.laws.rigid_body.fit import Fit
-from discover.laws.search.nonlinearities import io_search, trigonometry_search
+from discover.laws.search.nonlinearities import (
+    drive_functions,
+    io_kinds,
+    io_search,
+    trigonometry_search,
+)
 from discover.laws.search.residual_search import best_listed_or_searched
 from discover.laws.search.selection import refit
 from discover.progress import stage
@@ -68,7 +73,9 @@ class DriveFunctions(Hypothesis):
 
     def extend(self, session: QuerySession, laws: Laws, level: float) -> Laws:
         """The extended law with its drive terms written as an input function."""
-        found = io_search.as_input_nonlinearity(laws.extended, laws.wide, laws.sets.tested, level)
+        found = drive_functions.as_input_nonlinearity(
+            laws.extended, laws.wide, laws.sets.tested, level
+        )
         return laws if found is None else laws.with_extended(found.fit)
 
 
@@ -106,6 +113,22 @@ class StaticNonlinearities(AroundBodies):
         return None if result is None else result.fit
 
 
+class JointFunctions(AroundBodies):
+    """Rigid bodies whose inputs or output are altered by a function of any one or two quantities of
+    the same joint: it yields under its force, its friction grows with the load, its torque is
+    limited by a limit that falls with speed."""
+
+    def search(self, laws: Laws, level: float) -> Fit | None:
+        """Functions of one variable; as long as they leave something over, of two."""
+        tested, best = laws.sets.tested, laws.extended
+        for kinds in io_kinds.JOINT_FUNCTIONS:
+            result = io_search.search_io_nonlinearity(
+                laws.physics, best, laws.wide, tested, floor=level, kinds=kinds
+            )
+            best = best if result is None else result.fit
+        return None if best is laws.extended else best
+
+
 class SurrogateTrigonometry(AroundBodies):
     """Rigid bodies turned by other functions than sine and cosine."""
 
@@ -122,6 +145,7 @@ AROUND_BODIES: tuple[Hypothesis, ...] = (
     DriveFunctions(),
     StaticNonlinearities(),
     SurrogateTrigonometry(),
+    JointFunctions(),
 )
 HYPOTHESES: tuple[Hypothesis, ...] = (UnlistedTerms(), *AROUND_BODIES)
 

@@ -19,7 +19,7 @@ from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import Term, symbols
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
-from discover.laws.search.nonlinearities import io_functions, io_search
+from discover.laws.search.nonlinearities import drive_functions, io_functions, io_search
 from discover.laws.search.nonlinearities.io_fit import Group, NonlinearityKind, NonlinearityProblem
 from discover.laws.search.nonlinearities.io_functions import FlexibleNonlinearity, Splined
 from discover.laws.search.selection import refit
@@ -227,13 +227,13 @@ def test_forces_of_tau_beside_bodies_of_any_size_become_an_input_function(pendul
         family=family,
         theta=torch.cat([heavy * bodies, torch.tensor([-3 * heavy])]),
     )
-    found = io_search.as_input_nonlinearity(law, answers, answers, 1e-6)
+    found = drive_functions.as_input_nonlinearity(law, answers, answers, 1e-6)
     assert found is not None
     assert [c.place for c in found.fit.family.nonlinearities] == ["tau"]
     assert found.fit.error < 1e-6
     assert torch.allclose(found.fit.theta, bodies, rtol=1e-2)
     light = replace(law, theta=torch.cat([bodies, torch.tensor([-0.5])]))
-    assert io_search.as_input_nonlinearity(light, answers, answers, 1e-6) is None
+    assert drive_functions.as_input_nonlinearity(light, answers, answers, 1e-6) is None
 
 
 def test_bodies_behind_known_nonlinearities_are_found_again(pendulum):

@@ -15,7 +15,8 @@ from discover.laws.rigid_body.fit import fit, whiten
 from discover.laws.search import greedy_search
 from discover.laws.search.force_directions import candidate_points, joint_candidates
 from discover.laws.search.greedy_search import SearchBudget, answers_within_budget
-from discover.laws.search.nonlinearities.io_search import KINDS, IONonlinearities
+from discover.laws.search.nonlinearities.io_kinds import KINDS
+from discover.laws.search.nonlinearities.io_search import IONonlinearities
 from discover.laws.search.nonlinearities.trigonometry_search import Surrogates
 from discover.laws.search.ranking import coordinates_by_relevance, rank_pairs
 from discover.laws.search.residual_search import search_residual_forces

@@ -7,6 +7,7 @@ their answer with what they feel.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -39,20 +40,42 @@ class NonlinearityKind:
 
     The function is of the input or output itself (place == feature), or it is a factor on it:
     a function of another coordinate of the same joint, or of the size of a whole vector ("|v|", the
-    root of the sum of squares over all joints), as where motion ends at a total speed.
+    root of the sum of squares over all joints), as where motion ends at a total speed. Or it is
+    `added` to it: a function of another coordinate, as a joint that yields under its force, or of
+    that and a `second` one, as friction that grows with the load. With a second one and not added,
+    the input or output is replaced by a function whose scale the second one sets, as a torque limit
+    that falls with speed. "tau*v" is the product of two coordinates of a joint: its power.
     """
 
     place: str
     feature: str
+    second: str | None = None
+    added: bool = False
 
     @property
     def factor(self) -> bool:
         """Whether the function multiplies the input or output."""
-        return self.place != self.feature
+        return self.place != self.feature and not self.added
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What the function is one of: one or two."""
+        return (self.feature,) if self.second is None else (self.feature, self.second)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether a second coordinate sets the scale of the function."""
+        return self.second is not None and not self.added
+
+    @property
+    def of_answer(self) -> bool:
+        """Whether that includes the bodies' own answer."""
+        return any(w == "a" for f in self.features for w in coordinates_in(f))
 
     @property
     def quantity(self) -> str:
-        """The coordinates that the function is one of: "q", "v", "tau" or "a"."""
+        """The coordinates that the function is (first) one of: "q", "v", "tau" or "a", or a
+        product of two."""
         return self.feature.strip("|")
 
     @property
@@ -60,31 +83,46 @@ class NonlinearityKind:
         """Whether the function is of the size of a whole vector."""
         return self.feature != self.quantity
 
-    def variable(self, j: int, words: dict[str, sympy.Symbol], nv: int) -> sympy.Expr:
-        """What the function of joint j is one of."""
-        if not self.whole:
-            return words[f"{self.quantity}{j + 1}"]
-        return sympy.sqrt(sum(words[f"{self.quantity}{i + 1}"] ** 2 for i in range(nv)))
+    def variables(
+        self, j: int, words: dict[str, sympy.Symbol], nv: int
+    ) -> sympy.Expr | tuple[sympy.Expr, ...]:
+        """What the function of joint j is one of: one expression, or two."""
+        if self.whole:
+            return sympy.sqrt(sum(words[f"{self.quantity}{i + 1}"] ** 2 for i in range(nv)))
+        named = tuple(
+            sympy.prod(words[f"{w}{j + 1}"] for w in coordinates_in(f)) for f in self.features
+        )
+        return named[0] if len(named) == 1 else named
 
     @property
     def name(self) -> str:
         """In words."""
+        if self.scaled:
+            return f"a function of {self.place} on the scale of {self.second}"
+        if self.added:
+            return f"{self.place} plus a function of {' and '.join(self.features)}"
         return f"{self.place} times a function of {self.feature}" if self.factor else (
             f"a function of {self.place}"
         )  # fmt: skip
 
 
+def coordinates_in(feature: str) -> list[str]:
+    """The coordinates that a feature is the product, or the size of the whole vector, of."""
+    return feature.strip("|").split("*")
+
+
 class Function(Protocol):
-    """A function of one variable with `size` parameters."""
+    """A function of one variable (z of any shape) or of two (z of shape (…, 2)) with `size`
+    parameters."""
 
     @property
     def size(self) -> int: ...
 
     def __call__(self, z: Tensor, c: Tensor) -> Tensor:
-        """z of any shape, c (size,)."""
+        """Values at z, c (size,)."""
 
     def slopes(self, z: Tensor, c: Tensor) -> Tensor:
-        """d(value) / d(c): (*z.shape, size)."""
+        """d(value) / d(c), the last index that of c."""
 
     def scaled(self, c: Tensor, factor: float) -> Tensor:
         """The parameters of `factor` times the function."""
@@ -100,8 +138,8 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Linearisation:
-    """The problem at some parameters: residual (n, nv), the bodies' answer a, the features z
-    (n, nv) of the functions, and what a change of their values makes of the answer.
+    """The problem at some parameters: residual (n, nv), the bodies' answer a, the features z of the
+    functions, (n, nv) or (n, nv, 2), and what a change of their values makes of the answer.
 
     slopes    d(answer) / d(θ), (n, nv, p)
     pushed    d(answer) / d(value of the function of joint j), (n, nv, nv)
@@ -144,14 +182,24 @@ class NonlinearityProblem:
         for group, x in zip(self.groups, c, strict=True):
             for j in group.joints:
                 value = group.function(z[:, j], x)
-                out[j] = signal[:, j] * value if self.kind.factor else value
+                if self.kind.factor:
+                    value = signal[:, j] * value
+                out[j] = signal[:, j] + value if self.kind.added else value
         return torch.stack(out, -1)
 
     def feature(self, a: Tensor | None = None) -> Tensor:
-        """What the functions are of (n, nv), where the bodies answer `a`."""
-        z = self.given.get(self.kind.quantity, a)
-        assert z is not None, "a function of the answer needs the answer"
+        """What the functions are of, (n, nv) or (n, nv, 2), where the bodies answer `a`."""
+        columns = [self._product(f, a) for f in self.kind.features]
+        if len(columns) > 1:
+            return torch.stack(columns, -1)
+        z = columns[0]
         return z.norm(dim=-1, keepdim=True).expand_as(z) if self.kind.whole else z
+
+    def _product(self, feature: str, a: Tensor | None) -> Tensor:
+        found = [self.given.get(w, a) for w in coordinates_in(feature)]
+        columns = [z for z in found if z is not None]
+        assert len(columns) == len(found), "a function of the answer needs the answer"
+        return functools.reduce(torch.mul, columns)
 
     def _felt(self, c: Sequence[Tensor]) -> dict[str, Tensor]:
         place, felt_ = self.kind.place, dict(self.given)
@@ -206,8 +254,9 @@ class NonlinearityProblem:
 
     def _gain(self, a: Tensor, z: Tensor, c: Sequence[Tensor]) -> Tensor:
         """d(altered answer) / d(the bodies' own) (n, nv, nv)."""
-        if self.kind.quantity != "a":
-            return torch.diag_embed(self.values(torch.ones_like(a), z, c))
+        if not self.kind.of_answer:
+            ones = torch.ones_like(a)
+            return torch.diag_embed(ones if self.kind.added else self.values(ones, z, c))
         return torch.nan_to_num(batched_jacobian(lambda x: self._answered(x, c)[1], a))
 
     def _sensitivity(self, theta: Tensor, inputs: dict[str, Tensor], design: Design) -> Tensor:
@@ -228,7 +277,7 @@ class NonlinearityProblem:
         """d(answer) / d(parameters of each function), each (n, nv, size), in units of the scale."""
         out = []
         for group, x in zip(self.groups, c, strict=True):
-            total = linearised.z.new_zeros(*linearised.z.shape, group.function.size)
+            total = linearised.a.new_zeros(*linearised.a.shape, group.function.size)
             for j in group.joints:
                 slopes = group.function.slopes(linearised.z[:, j], x)
                 total = total + linearised.pushed[:, :, j, None] * slopes.unsqueeze(1)

@@ -177,10 +177,10 @@ class Formula:
 
 
 def with_corners(
-    problem: NonlinearityProblem, x: Tensor
+    problem: NonlinearityProblem, x: Tensor, anyway: bool = False
 ) -> tuple[NonlinearityProblem, Tensor] | None:
     """The problem with one more corner in each function, and x with corners of no height where
-    they promise the most; None where they do not promise much."""
+    they promise the most; None where they do not promise much, unless they are wanted `anyway`."""
     theta, *c = x.split(problem.split)
     linearised = problem.at(x)
     J = torch.cat([linearised.slopes, *problem.function_slopes(linearised, c)], -1).flatten(0, 1)
@@ -207,7 +207,7 @@ def with_corners(
         function = group.function.with_corner()
         groups.append(Group(group.joints, function))
         start.append(function.started(constants, float(places[best])))
-    if float(left.norm()) > _WORTH * before:
+    if not anyway and float(left.norm()) > _WORTH * before:
         return None
     return problem.with_groups(groups), torch.cat([theta, *start])
 
@@ -271,9 +271,11 @@ def as_fit(base: Fit, flexible: FlexibleNonlinearity) -> Fit:
     tables: list = []
     for n, (group, x) in enumerate(zip(problem.groups, c, strict=True), 1):
         for j in group.joints:
-            z = kind.variable(j, words, nv)
+            z = kind.variables(j, words, nv)
             written, named = group.function.written(z, x, f"phi{n}")  # type: ignore[attr-defined]
-            rows[j] = rows[j] * written if kind.factor else written
+            if kind.factor:
+                written = rows[j] * written
+            rows[j] = rows[j] + written if kind.added else written
         tables += named
     nonlinearity = StaticNonlinearity(place=kind.place, rows=tuple(rows), tables=tuple(tables))
     family = replace(base.family, nonlinearities=(nonlinearity,))
@@ -290,18 +292,20 @@ def _in_scale(flexible: FlexibleNonlinearity) -> tuple[Tensor, ...]:
     problem, kind = flexible.problem, flexible.problem.kind
     theta, *c = flexible.x.split(problem.split)
     altered = sum(len(group.joints) for group in problem.groups)
-    if kind.place != "tau" or altered < problem.family.robot.nv:
+    if kind.place != "tau" or kind.added or altered < problem.family.robot.nv:
         return theta, *c
     gains = []
     for group, x in zip(problem.groups, c, strict=True):
-        z = problem.feature()[:, list(group.joints)].flatten()
+        z = problem.feature()[:, list(group.joints)].flatten(0, 1)  # (n,), or (n, 2) on a scale
         if kind.factor:
             gain = group.function(z, x)
             middle = group.function(z.quantile(_NEAR if kind.whole else 0.5)[None], x)[0]
         else:
-            h = 0.02 * z.abs().max()
-            gain = (group.function(z + h, x) - group.function(z - h, x)) / (2 * h)
-            middle = gain[z.abs().argmin()]
+            own = z[:, 0] if kind.scaled else z
+            h = 0.02 * own.abs().max()
+            step = h * torch.tensor([1.0, 0.0], dtype=z.dtype) if kind.scaled else h
+            gain = (group.function(z + step, x) - group.function(z - step, x)) / (2 * h)
+            middle = gain[own.abs().argmin()]
         size = gain.abs()
         most = gain[(size - size.quantile(0.98)).abs().argmin()]
         gains.append(float(middle if middle.abs() > _SLOPE * most.abs() else most))
