@@ -49,9 +49,11 @@ def twin(
     noise: float = 0.05,
     ripple: float = 0.01,
     delay: float = 0.004,
+    position_noise: float = 0.0,
 ) -> Twin:
-    """counts: encoder counts a turn; noise: of the torque, as a share of its root mean square, with
-    a correlation time of 20 ms; ripple: likewise, 40 times a turn."""
+    """counts: encoder counts a turn; position_noise: white, before these [rad]; noise: of the
+    torque, as a share of its root mean square, with a correlation time of 20 ms; ripple: likewise,
+    40 times a turn."""
     generator = np.random.default_rng(seed)
     nv = robot.nv
     tilt = torch.tensor(generator.uniform(0.7, 1.4, size=(robot.nb, 1)))
@@ -65,8 +67,8 @@ def twin(
         armature=torch.tensor(generator.uniform(0.0, 0.1, nv) * carried) * size**2,
         friction_speed=0.005,
     )
-    recorded = [_log(true, k, generator, seconds, rate, counts, noise, ripple, delay)
-                for k in range(logs)]  # fmt: skip
+    disturbed = (counts, noise, ripple, delay, position_noise)
+    recorded = [_log(true, k, generator, seconds, rate, *disturbed) for k in range(logs)]
     return Twin(robot=true, description=robot, logs=recorded)
 
 
@@ -80,6 +82,7 @@ def _log(
     noise: float,
     ripple: float,
     delay: float,
+    position_noise: float,
 ) -> Log:
     at_times = np.arange(0, seconds, 1 / rate)
 
@@ -106,6 +109,8 @@ def _log(
         drift[n] = decay * drift[n - 1] + np.sqrt(1 - decay**2) * generator.normal(size=robot.nv)
     tau = tau + noise * rms * drift + ripple * rms * np.sin(40 * q)
     step = 2 * np.pi / counts
+    if position_noise:
+        q = q + generator.normal(0, position_noise, q.shape)
     return Log(
         name=f"log {number + 1}",
         sha256="",
