@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 import discover
 import kinematics
@@ -11,65 +10,14 @@ from discover.data.motions import Motion
 from discover.identification.elastic_joints import giving_way
 from discover.identification.samples import gather
 from discover.report.recorded.identification import as_text, page
+from tests.bench.elastic_twins import Swing, bare
 
 STIFFNESS = 3000.0  # N·m/rad: with the arm's inertia behind it, 5 to 7 Hz
 NOISE = 0.02  # of the torque's root mean square
-BLINK = 1e-3  # s, between the instants of second differences
 
 
-def bare(robot):
-    none = torch.zeros_like(robot.damping)
-    return robot.replace(damping=none, friction=none, armature=none)
-
-
-class Swing:
-    """A random periodic motion of the links, with the motors' ahead of it by load over stiffness:
-    nothing is approximated but derivatives of the load, by differences."""
-
-    def __init__(self, robot, seed, compliance):
-        self.robot, self.compliance = robot, np.array(compliance)
-        generator = np.random.default_rng(seed)
-        self.w = 2 * np.pi * 0.13 * np.arange(1, 6)
-        self.sizes = generator.normal(size=(robot.nv, 5)) / np.arange(1, 6)
-        self.phases = generator.uniform(0, 2 * np.pi, (robot.nv, 5))
-
-    def links(self, time):
-        """q, v, a (N, nv)."""
-        angle = time[:, None, None] * self.w + self.phases
-        waves = (np.sin(angle), self.w * np.cos(angle), -(self.w**2) * np.sin(angle))
-        return [(self.sizes * x).sum(-1) for x in waves]
-
-    def loads(self, time):
-        """The load with its first and second derivative (N, nv)."""
-        before, now, after = (
-            kinematics.rnea(
-                bare(self.robot), *(torch.tensor(x) for x in self.links(time + s))
-            ).numpy()
-            for s in (-BLINK, 0.0, BLINK)
-        )
-        return now, (after - before) / (2 * BLINK), (after - 2 * now + before) / BLINK**2
-
-    def motors(self, time):
-        """Positions, velocities, accelerations and torques of the motors (N, nv)."""
-        loads = self.loads(time)
-        q, v, a = (x + self.compliance * y for x, y in zip(self.links(time), loads, strict=True))
-        robot = self.robot
-        friction = robot.friction.numpy() * np.tanh(v / float(robot.friction_speed))
-        drive = robot.damping.numpy() * v + friction + robot.armature.numpy() * a
-        return q, v, a, loads[0] + drive
-
-    def log(self, seconds=20.0, noise=NOISE):
-        time = np.arange(0, seconds, 0.004)
-        q, _, _, tau = self.motors(time)
-        generator = np.random.default_rng(int(1e6 * self.sizes[0, 0] ** 2))
-        tau = tau + noise * np.sqrt(np.mean(tau**2, axis=0)) * generator.normal(size=tau.shape)
-        step = 2 * np.pi / 65536
-        name = f"{self.sizes[0, 0]:.6f}"
-        return Log(name=name, sha256="", time=time, q=np.round(q / step) * step, v=None, tau=tau)
-
-
-def logged(robot, seeds, compliance, **options):
-    return [Swing(robot, seed, compliance).log(**options) for seed in seeds]
+def logged(robot, seeds, compliance, noise=NOISE):
+    return [Swing(robot, seed, compliance).log(noise) for seed in seeds]
 
 
 @pytest.fixture(scope="module")
