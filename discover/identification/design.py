@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import kinematics
 from discover.identification.drive_terms import DriveTerm
+from discover.identification.elastic_joints import giving_way
 from discover.identification.presliding import missing_friction
 from discover.identification.samples import Samples
 from discover.laws.extensions.terms import Term, entries, symbols, without_joint_terms
@@ -129,7 +130,9 @@ def assemble(
 ) -> Design:
     """The columns at the samples; loads are those of the bodies `loaded_by`."""
     base = load_columns(samples, bodies)
-    loaded = [_apart(t) for drive in terms if drive.loaded for t in drive.terms]
+    loaded = [_apart(t) for x in terms if x.loaded for t in x.terms]
+    elastic = {x.joints[0]: x.compliance for x in terms if x.compliance is not None}
+    giving = giving_way(samples, elastic, loaded_by)
     _compute_missing(samples, bodies, terms, [beside for _, beside in loaded])
     factors = _at_the_middle(samples, [factor for factor, _ in loaded], loaded_by)
     under_load = (
@@ -142,9 +145,12 @@ def assemble(
     for drive in terms:
         groups.append(tuple(range(at, at + len(drive.terms))))
         for term in drive.terms:
-            X[:, :, at] = (
-                next(under_load) if drive.loaded else samples.columns[_key(term, bodies.robot)]
-            )
+            if drive.compliance is not None:
+                X[:, :, at] = giving[drive.joints[0]]
+            elif drive.loaded:
+                X[:, :, at] = next(under_load)
+            else:
+                X[:, :, at] = samples.columns[_key(term, bodies.robot)]
             at += 1
     return Design(
         X=X,
@@ -184,7 +190,7 @@ def _compute_missing(
 ) -> None:
     """Columns that do not depend on the bodies, where they were not computed before."""
     robot, known = bodies.robot, samples.columns
-    new = [t for drive in terms if not drive.loaded and not drive.memory for t in drive.terms]
+    new = [t for x in terms if not (x.loaded or x.along_motion) for t in x.terms]
     new = [t for t in (*new, *others) if _key(t, robot) not in known]
     for term, column in zip(new, _filtered(samples, new, robot), strict=True):
         known[_key(term, robot)] = column

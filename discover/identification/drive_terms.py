@@ -37,6 +37,7 @@ _NEIGHBOURS = 161  # frequencies, four a resolved one
 _LEAST_ROWS = 100
 _BAND = 64
 _STANDARD = ("viscous friction", "Coulomb friction", "offset", "rotor inertia")
+ELASTIC = "elastic joint"
 STRIBECK = (0.05, 0.1, 0.2, 0.5)  # of a joint's root mean square speed: where it has decayed
 
 
@@ -52,6 +53,8 @@ class DriveTerm:
     memory       the length δ [rad | m] over which friction builds up (see presliding.py); 0: none.
                  Its shape names a state, so a law that is a function of (q, v, tau) leaves it out
     rests        the longest rest [s] in which logs showed that what is left of friction stays
+    compliance   of an elastic joint [rad/(N·m) | m/N], as far as it is known: at it loads are taken
+                 (see elastic_joints.py); None: no elastic joint. A law leaves it out likewise
     """
 
     kind: str
@@ -61,6 +64,12 @@ class DriveTerm:
     only_one: str = ""
     memory: float = 0.0
     rests: float = 0.0
+    compliance: float | None = None
+
+    @property
+    def along_motion(self) -> bool:
+        """Whether its force is no function of the state: it is computed along the motions."""
+        return bool(self.memory) or self.compliance is not None
 
     @property
     def name(self) -> str:
@@ -103,6 +112,13 @@ def presliding(robot: Robot, j: int, length: float, rests: float = 0.0) -> Drive
         f"presliding over {length:.3g}, joint {j + 1}", robot.nv, {j: state - _sign(v, robot)}
     )
     return DriveTerm(kind="presliding", terms=(term,), nonnegative=True, memory=length, rests=rests)
+
+
+def elastic(robot: Robot, j: int, compliance: float = 0.0) -> DriveTerm:
+    """Joint j gives way between its motor, where the encoder is, and its link; the coefficient is
+    its compliance [rad/(N·m) | m/N], first guessed to be `compliance`."""
+    term = _term(f"{ELASTIC} {j + 1}", robot.nv, {j: sympy.Symbol(f"d{j + 1}", real=True)})
+    return DriveTerm(kind=ELASTIC, terms=(term,), nonnegative=True, compliance=compliance)
 
 
 def ripples(robot: Robot, q: Array, residual: Array, moving: NDArray[np.bool_]) -> list[DriveTerm]:

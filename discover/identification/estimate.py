@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from discover.identification.design import Bodies, Design, assemble
 from discover.identification.drive_terms import (
     DriveTerm,
+    elastic,
     every_drive_has,
     presliding,
     ripples,
@@ -29,6 +30,8 @@ _ROUNDS = whole("identification.rounds")
 _TURNS = whole("identification.presliding_turns")
 _LEAST = threshold("identification.presliding_least")
 _MOST = threshold("identification.presliding_most")
+_SURE = threshold("identification.elastic_sure")
+_SETTLING = whole("identification.elastic_turns")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +92,10 @@ def estimate(
     for _ in range(_ROUNDS):
         now = _chosen(samples, now, candidates)
     memory = _memory(samples, now)
-    return _chosen(samples, now, [*candidates, *memory], memory) if memory else now
+    if memory:
+        candidates = [*candidates, *memory]
+        now = _chosen(samples, now, candidates, memory)
+    return _elastic(samples, now, candidates)
 
 
 def _chosen(
@@ -170,6 +176,55 @@ def _memory(samples: Samples, now: Estimate) -> list[DriveTerm]:
         if any(clear) and min(gain.mean() for gain in gains_of[length]) > 0:
             out.append(presliding(robot, j, length, float(rests[j])))
     return out
+
+
+def _elastic(samples: Samples, now: Estimate, candidates: Sequence[DriveTerm]) -> Estimate:
+    """The fit with those joints elastic that held-out time clearly asks to be, the clearest first.
+
+    A joint that gives way is no matter of a few lines of a law more or less: whoever reads of it
+    looks at the gear. So each is chosen against the best fit without it, terms chosen anew.
+    """
+    robot, fold = now.bodies.robot, samples.fold_of_block
+    joints = scalar_coordinates(robot)
+    for _ in joints:
+        known = [x.joints[0] for x in now.terms if x.compliance is not None]
+        tried = [elastic(robot, j) for j in joints if j not in known]
+        design = assemble(samples, now.bodies, [*now.terms, *tried], now.robot)
+        moments = moments_of(samples, now.bodies, design, now.noise, used=_used(samples, now.terms))
+        columns, groups = list(now.columns), design.groups[len(now.terms) :]
+        cost = moments.held_out(columns, fold)
+        costs = moments.additions(columns, groups, fold)
+        possible = [
+            k
+            for k, group in enumerate(groups)
+            if better(cost, costs[:, k], _SURE) and moments.solve([*columns, *group])[-1] > 0
+        ]
+        if not possible:
+            break
+        entering = tried[min(possible, key=lambda k: float(costs[:, k].mean()))]
+        wider = [*candidates, *(x for x in now.terms if x.compliance is not None), entering]
+        then = _settled(samples, _chosen(samples, now, wider, [entering]))
+        if entering.name not in {x.name for x in then.terms}:
+            break
+        now = then
+    return now
+
+
+def _settled(samples: Samples, now: Estimate) -> Estimate:
+    """The same terms with loads at the compliances found."""
+    for _ in range(_SETTLING):
+        terms = [
+            x if x.compliance is None else elastic(now.bodies.robot, x.joints[0], max(c, 0.0))
+            for x, c in zip(now.terms, _first_coefficients(now), strict=True)
+        ]
+        now = _fit(samples, now.bodies, terms, now.robot, now.noise, range(len(terms)))
+    return now
+
+
+def _first_coefficients(fit: Estimate) -> list[float]:
+    """Of each term, the first."""
+    at = list(fit.columns)
+    return [float(fit.theta[at.index(group[0])]) for group in fit.design.groups]
 
 
 def _static(fit: Estimate, theta: Array, j: int) -> float:

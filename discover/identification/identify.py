@@ -27,13 +27,14 @@ from discover.data.smoothing_choice import SmoothingChoice, choose_smoothing
 from discover.errors import DatasetError
 from discover.identification.design import Bodies, assemble, load_columns
 from discover.identification.drive_terms import drive_terms, standard
-from discover.identification.errors import JointErrors, joint_errors
 from discover.identification.estimate import Estimate, estimate, held, instrumented
 from discover.identification.exciting.information import of_logs
 from discover.identification.motions import (
+    TorqueScale,
     in_newtons,
     measured_twice,
     split,
+    torque_scale,
     without_delay,
 )
 from discover.identification.payloads.carried import (
@@ -46,9 +47,14 @@ from discover.identification.payloads.carried import (
 from discover.identification.payloads.found import found_payloads, known_mass, settled_by_mass
 from discover.identification.payloads.untold import untold_payloads
 from discover.identification.possible_bodies import PossibleBodies, as_fitted, possible_bodies
-from discover.identification.result import DriveParameter, Identification, Parameter
+from discover.identification.result import (
+    DriveParameter,
+    Identification,
+    JointErrors,
+    Parameter,
+    joint_errors,
+)
 from discover.identification.samples import Samples, gather, rest_speed
-from discover.identification.torque_scale import TorqueScale, torque_scale
 from discover.identification.uncertainty import errors_of_delay, excitation, standard_errors
 from discover.identification.unexplained import dependences
 from discover.judgement.thresholds import threshold
@@ -382,7 +388,7 @@ def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLa
         for term in drive.terms:
             value = float(possible.coefficients[n])
             n += 1
-            if drive.memory:  # its limit, Coulomb friction, is in the law by itself
+            if drive.along_motion:  # the law has its limit: Coulomb friction, a rigid joint
                 continue
             if term.joint_term is None:
                 extensions.append(term.with_coefficient(value))

@@ -1,7 +1,11 @@
-"""`Identification`: the law of recorded motions with all that it rests on; saved and read back."""
+"""`Identification`: the law of recorded motions with all that it rests on; saved and read back.
+
+With it how far off joint forces are, by log and joint, beside the yardsticks for that.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +17,11 @@ from numpy.typing import NDArray
 from discover.artifacts import made, write_json
 from discover.data.delay import Delay
 from discover.errors import OutputError
-from discover.identification.errors import JointErrors, pooled
+from discover.identification.drive_terms import ELASTIC
 from discover.identification.exciting.information import LogInformation
+from discover.identification.motions import TorqueScale
 from discover.identification.payloads.found import FoundPayload
-from discover.identification.torque_scale import TorqueScale
+from discover.identification.samples import Samples
 from discover.identification.uncertainty import Excitation
 from discover.identification.unexplained import Dependence
 from discover.laws.rigid_body.law import RigidBodyLaw
@@ -55,6 +60,25 @@ class DriveParameter(Stored):
     formula: str
     value: float
     error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointErrors(Stored):
+    """Root mean square errors of the joint force of one joint in one log [N·m | N].
+
+    held_out   whether the log, or this part of it, was kept from every fit and every choice
+    moving     share of the samples in which the joint moves
+    errors     by yardstick: "zero" (predict nothing: the size of the torque itself), "description",
+               "least squares" (bodies, viscous and Coulomb friction, offset, rotor), "identified"
+    when_moving  the same over the samples in which the joint moves
+    """
+
+    log: str
+    joint: str
+    held_out: bool
+    moving: float
+    errors: dict[str, float]
+    when_moving: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +130,7 @@ class Identification(Stored):
     @cached_property
     def law(self) -> RigidBodyLaw:
         """Bodies and drives as an executable law, law(q, v, tau) -> a. Of friction with memory
-        (presliding) it has the limit, Coulomb friction."""
+        (presliding) and elastic joints it has the limits, Coulomb friction and rigid joints."""
         return RigidBodyLaw.from_dict(self.law_record)
 
     @cached_property
@@ -122,6 +146,16 @@ class Identification(Stored):
         from kinematics import Robot
 
         return Robot.from_dict(self.robot_record)
+
+    @property
+    def joint_stiffness(self) -> dict[str, tuple[float, float]]:
+        """Of joints that give way between motor and link: stiffness and its standard error
+        [N·m/rad | N/m], by joint; one over the compliance among the drives' terms."""
+        return {
+            p.joints[0]: (1 / p.value, p.error / p.value**2)
+            for p in self.friction
+            if p.kind == ELASTIC and p.value > 0
+        }
 
     def error(self, *, held_out: bool = True, moving: bool = False) -> dict[str, float]:
         """Errors over all joints and logs as shares of the torque's root mean square, by yardstick:
@@ -177,3 +211,50 @@ def _write_robots(robot: Robot, directory: Path) -> None:
             write_text(directory / name, writer(robot))
         except kinematics.RobotError:
             (directory / name).unlink(missing_ok=True)
+
+
+def joint_errors(
+    samples: Samples,
+    joints: Sequence[str],
+    predictions: Mapping[str, Array],
+    held_out: Sequence[bool],
+) -> list[JointErrors]:
+    """Errors of some predicted joint forces (N, nv) by log and joint; `held_out` one a log."""
+    tau = samples.tau.numpy()
+    out = []
+    for k, name in enumerate(samples.names):
+        rows = samples.log == k
+        for j, joint in enumerate(joints):
+            moving = rows & samples.moving[:, j]
+            off = {label: tau[:, j] - x[:, j] for label, x in predictions.items()}
+            out.append(
+                JointErrors(
+                    log=name,
+                    joint=joint,
+                    held_out=held_out[k],
+                    moving=float(moving.sum() / max(rows.sum(), 1)),
+                    errors={label: _rms(x[rows]) for label, x in off.items()},
+                    when_moving={label: _rms(x[moving]) for label, x in off.items()},
+                )
+            )
+    return out
+
+
+def pooled(
+    errors: Sequence[JointErrors], held_out: bool, *, moving: bool = False
+) -> dict[str, float]:
+    """Each yardstick's error over all joints and logs of a kind, as a share of the torque's own
+    root mean square; empty where there are none."""
+    chosen = [e for e in errors if e.held_out == held_out]
+    part = [e.when_moving if moving else e.errors for e in chosen]
+    if not part:
+        return {}
+    size = np.sqrt(np.nansum([p["zero"] ** 2 for p in part]))
+    return {
+        label: float(np.sqrt(np.nansum([p[label] ** 2 for p in part])) / max(size, 1e-300))
+        for label in part[0]
+    }
+
+
+def _rms(x: Array) -> float:
+    return float(np.sqrt(np.mean(x**2))) if len(x) else float("nan")

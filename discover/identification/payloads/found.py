@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from discover.errors import DatasetError
 from discover.identification.design import Bodies, load_columns
 from discover.identification.moments import Moments
+from discover.identification.motions import TorqueScale
 from discover.identification.payloads.carried import Carried, LoadedBodies, in_logs
 from discover.identification.possible_bodies import PossibleBodies
 from discover.identification.samples import Samples
-from discover.identification.torque_scale import TorqueScale
 from discover.judgement.thresholds import threshold, whole
 from discover.records import Stored
 from kinematics.robot.tree import PARAMETERS

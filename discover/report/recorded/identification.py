@@ -23,6 +23,7 @@ from kinematics.robot.tree import PARAMETERS
 PAGE = "report.md"
 YARDSTICKS = ("zero", "description", "least squares", "identified")
 _LISTED = 60  # base parameters on the page; all are in the record
+_ELASTIC = "elastic joint"
 _PANELS = 7  # joints in a figure
 _SHOWN = threshold("identification.unexplained_least")
 _SURE = threshold("identification.unexplained_sure")
@@ -84,7 +85,7 @@ def page(record: Record) -> str:
         "Friction, offset and rotor of every joint, and the terms that held-out logs asked for "
         "besides; a force is coefficient times formula, on the left side of *H a + bias + forces "
         "= τ*. The *load* h + g + c is what the bodies ask of a joint. ± is the standard error by "
-        "leaving out pieces of time." + _memory(record),
+        "leaving out pieces of time." + _along_motion(record),
         "![What the drives take, against velocity](figures/drives.png)",
         "## What is left",
         _left(record),
@@ -105,14 +106,34 @@ def page(record: Record) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _memory(record: Record) -> str:
-    """What presliding means, where a joint has it."""
-    if not any(p["kind"] == "presliding" for p in record["friction"]):
-        return ""
-    return (
+def _along_motion(record: Record) -> str:
+    """What presliding and elastic joints mean, where a joint has them."""
+    kinds = {p["kind"] for p in record["friction"]}
+    out = ""
+    if _ELASTIC in kinds:
+        out += (
+            " *elastic joint*: d is what a unit of compliance changes in the joint forces, since "
+            "the link stands behind the motor, and its encoder, by load over stiffness; the "
+            "coefficient is the compliance, one over the stiffness [rad/(N·m) or m/N]. The "
+            "predictions here have it; the law's joints are rigid."
+        )
+    if "presliding" not in kinds:
+        return out
+    return out + (
         " *presliding over δ*: after a reversal friction builds up over a way of about δ [rad or "
         "m], dz/dq = (1 - z sign(dq)) / δ (Dahl 1976). The predictions here have it; the law, a "
         "function of (q, v, τ), keeps its limit, Coulomb friction."
+    )
+
+
+def _elastic(term: Record) -> str:
+    """The stiffness of a joint that gives way, in a sentence."""
+    compliance, error = float(term["value"]), float(term["error"])
+    if not compliance > 0:
+        return f"between motor and link {term['joints'][0]} is as good as rigid"
+    return (
+        f"between motor and link {term['joints'][0]} gives way: its stiffness is "
+        f"{number(1 / compliance)} ± {number(error / compliance**2, 2)} N·m/rad (N/m for sliders)"
     )
 
 
@@ -121,6 +142,7 @@ def remarks(record: Record) -> list[str]:
     out = [_capital(_delay(record))]
     if record["torque_scale"]["applied"]:
         out.append(_capital(_scale(record)))
+    out += [_capital(_elastic(p)) for p in record["friction"] if p["kind"] == _ELASTIC]
     out += [_capital(_payload(p)) for p in record.get("payloads", ())]
     out += [_capital(note) for note in record["notes"] if "payload" in note or "left out" in note]
     left = _clear(record)
