@@ -37,6 +37,9 @@ _FAR_ERRORS = (
     Name.EXTENDED_ERROR_FAR,
     Name.BEST_ERROR_FAR,
 )
+_FAR_ERRORS_OF_ANY_LAW = (Name.EXTENDED_ERROR_FAR, Name.BEST_ERROR_FAR)
+_LAWFUL = ("physics", "alternative law")
+_RIGID_BODY = "rigid body"
 _ROUNDING = 1e-6  # relative: ratios of smaller errors are no growth
 _ERRORS = (Name.BEST_ERROR_INSIDE, Name.LAW_ERROR_INSIDE)
 
@@ -131,19 +134,27 @@ class Examination:
         """{"q": {"verdict", "reach", "error"}, "v": …, "tau": …}: how far the law goes along each
         axis alone [half-widths], its relative error at the end of the curve, and the verdict that
         follows if only this axis was left: what the law misses far out along others counts no more
-        than what it misses along this one."""
+        than what it misses along this one.
+
+        *Physics* and *alternative law* are about the model on all axes, each of which was tested:
+        they stand on every one, and reach and error say how far. The curves are those of the law:
+        only where it is a rigid body do they say anything of rigid bodies."""
         values: dict[Any, float] = {e.name: e.value for e in self.evidence}
+        everywhere = self.verdict if self.verdict in _LAWFUL else None
+        rigid = self.law is not None and self.law.family == _RIGID_BODY
         out: dict[str, dict[str, Any]] = {}
         for curve in self.curves:
             if curve.axis not in AXES or curve.subject != "law against model":
                 continue
             error = curve.error[-1]
-            alone = {n: min(values[n], error) for n in _FAR_ERRORS if n in values}
-            growth = max(1.0, error / max(curve.error[0], _ROUNDING))
-            for name in (Name.RESIDUAL_GROWTH, Name.GAIN):
-                alone[name] = min(values.get(name, 1.0), growth)
+            names = _FAR_ERRORS if rigid else _FAR_ERRORS_OF_ANY_LAW
+            alone = {n: min(values[n], error) for n in names if n in values}
+            if rigid:
+                growth = max(1.0, error / max(curve.error[0], _ROUNDING))
+                for name in (Name.RESIDUAL_GROWTH, Name.GAIN):
+                    alone[name] = min(values.get(name, 1.0), growth)
             out[curve.axis] = {
-                "verdict": judge(values | alone).answer,
+                "verdict": everywhere or judge(values | alone).answer,
                 "reach": self.reach.get(curve.axis),
                 "error": error,
             }
