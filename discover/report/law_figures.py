@@ -154,7 +154,7 @@ def _force(axes: Axes, places: Sequence[Mapping[str, Any]], where: Sequence[str]
     first = places[0]
     unit = _UNITS.get(first["along"].rstrip("0123456789"))
     axes.set_xlabel(first["along"] + (f" [{unit}]" if unit else ""))
-    axes.set_ylabel(f"force on joint {first['joint']} [N·m or N]")
+    axes.set_ylabel(f"part of τ on joint {first['joint']} [N·m or N]")
     name = PARTS.get(first["name"], first["name"])
     title = name if len(name) <= _LONG_TITLE else name[: _LONG_TITLE - 1] + "…"
     axes.set_title(title, color=INK, fontsize=8)
