@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -187,7 +188,7 @@ def examine(
 ) -> None:
     """Find out what a model of your own has learned."""
     import discover
-    from discover.errors import DatasetError, RegionError
+    from discover.errors import DatasetError, ModelError, RegionError
     from discover.study import stages
 
     _must_be_free(out)
@@ -208,6 +209,11 @@ def examine(
     loaded = stages.load_model(
         model, body, box, outputs=declared, dt=dt, root=root, observation=observation
     )
+    if dt is not None and loaded.outputs == "acceleration":
+        raise ModelError(
+            "expected --dt with a model of next states, found one that answers accelerations, "
+            f"--dt {dt:g}; add --outputs next_state, or leave --dt out"
+        )
     exam = discover.examine(
         loaded,
         body,
@@ -222,7 +228,7 @@ def examine(
         seed=seed,
         data=data,
         within=within.value,
-        name=Path(model.partition(":")[0]).stem,
+        name=_called(model),
     )
     report = discover.write_report(exam, out)
     say(str(exam))
@@ -402,6 +408,12 @@ def bench(
     measure(subject, out=out, say=say, **given)
 
 
+def _called(model: str) -> str:
+    """The name of a model in a report: its factory's, or its file's."""
+    path, _, factory = model.rpartition(".py:")
+    return factory if path else Path(model).stem
+
+
 def _numbers(text: str | None, option: str) -> list[int] | None:
     """ "0,1,2" as a list."""
     if text is None:
@@ -418,6 +430,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    shown, warnings.showwarning = warnings.showwarning, _tell
     try:
         status = app(args=[a for a in given if a != "--debug"], standalone_mode=False)
         if status == INTERRUPTED:
@@ -442,6 +455,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(
             f"a failure of ours, {reason}; run again with --debug for the traceback", 1, debug
         )
+    finally:
+        warnings.showwarning = shown
 
 
 def _outlive_the_signal() -> None:
@@ -452,6 +467,14 @@ def _outlive_the_signal() -> None:
     another string clears the mark.
     """
     exec("")
+
+
+def _tell(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """A warning on a line of ours; those of other kinds than ours as Python shows them."""
+    if category is UserWarning:
+        _complain(str(message))
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
 
 
 def _fail(message: str, status: int, debug: bool) -> int:

@@ -21,7 +21,7 @@ from discover.blackbox.session import QuerySession
 from discover.errors import OutputError
 from discover.examination.transitions.errors import HeldOut
 from discover.judgement.evidence import Evidence, Name
-from discover.judgement.verdict import Verdict, judge
+from discover.judgement.verdict import Verdict, in_words, judge
 from discover.laws import Law, RigidBodyLaw, from_dict
 from discover.laws.export.header import words_of
 from discover.laws.provenance import Provenance
@@ -66,7 +66,8 @@ class Resolution(float):
 class Examination:
     """What was found out about one model.
 
-    verdict, confidence   the answer and its probability (`probabilities` has all four)
+    verdict, confidence   the answer and its probability (`probabilities` has all four); of
+                          "undetermined" that the evidence settles none of the other three
     reach                 half-widths along q, v, tau and all together ("joint") up to which the
                           law describes the model; searched to `reach_limit`
     resolution            see Resolution
@@ -224,7 +225,7 @@ class Examination:
             for axis, r in self.reach.items()
         )
         return (
-            f"**{self.model}**: {self.verdict} (confidence {self.confidence:.2f}); "
+            f"**{self.model}**: {in_words(self.verdict, self.confidence, self.evidence)}; "
             f"reach {reach}; resolution {self.resolution!r}; {self.queries} queries in "
             f"{self.seconds:.1f} s"
         )

@@ -99,8 +99,8 @@ def _introduced(law: Any, with_terms: bool) -> str:
         more = ", with the functions below" if with_terms else ""
         return f"{family}: H(q) a + bias(q, v) = τ{more}."
     return (
-        f"{family}: H(q) a + bias(q, v) + terms = τ. A term is what the joint force τ has to supply: "
-        "friction is positive along the motion."
+        f"{family}: H(q) a + bias(q, v) + terms = τ. A term is what the joint force τ has to "
+        "supply: friction is positive along the motion."
     )
 
 

@@ -165,7 +165,7 @@ def _force(axes: Axes, places: Sequence[Mapping[str, Any]], where: Sequence[str]
 
 
 def _matrix(rows: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
-    """Stored numbers as an array; those that are not finite, or that JSON could not hold, are NaN."""
+    """Stored numbers as an array; NaN where they are not finite, or JSON could not hold them."""
     values = np.array(
         [[x if isinstance(x, float | int) else np.nan for x in row] for row in rows], dtype=float
     )

@@ -147,8 +147,8 @@ def end_labels(
 ) -> None:
     """Write (x, y, text, colour) beside the ends of lines, moved apart where they would collide.
 
-    A line that ends in no finite number has its label at the top. `gap` and `offset` are shares of the axes; labels stand at the right edge of the axes, between
-    its lower and its upper end.
+    A line that ends in no finite number has its label at the top. `gap` and `offset` are shares of
+    the axes; labels stand at the right edge of the axes, between its lower and its upper end.
     """
     to_share = axes.transData + axes.transAxes.inverted()
     low, high = axes.get_ylim()

@@ -76,8 +76,8 @@ def run(
 
     Without `out` the folder is runs/<study>. With `resume` only what is missing or was cut is done;
     without it a folder of the same recipe is done again, and a folder with anything else in it,
-    results of another recipe included, is refused. `overrides` are settings such as "train.epochs=50". Raises a WorldlawError, one line,
-    for bad input.
+    results of another recipe included, is refused. `overrides` are settings such as
+    "train.epochs=50". Raises a WorldlawError, one line, for bad input.
     """
     overrides = list(overrides)
     if not isinstance(recipe, Recipe):

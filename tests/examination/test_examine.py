@@ -58,6 +58,8 @@ def test_the_verdict_by_axis_never_contradicts_the_verdict(pendulum, exact):
     # The curves are those of a law with terms: they say nothing for rigid bodies on any axis.
     open_ = dataclasses.replace(exam, verdict="undetermined")
     assert "physics" not in {row["verdict"] for row in open_.by_axis.values()}
+    # The repr of an undetermined examination has the runner-up, and no confidence.
+    assert "undetermined (closest: alternative law, held back by " in repr(open_)
 
 
 def test_exact_panda_within_two_minutes_to_1e_8():

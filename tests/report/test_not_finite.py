@@ -1,4 +1,4 @@
-"""Figures of numbers that are not finite: drawn as far as there is anything to draw, never an error."""
+"""Figures of numbers that are not finite: what there is to draw is drawn, without an error."""
 
 from __future__ import annotations
 
