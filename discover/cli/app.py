@@ -13,7 +13,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-# Nothing else of the project is imported up here, so that `discover --help` answers at once.
+from discover.cli.arguments import called, must_be_free, numbers
+
+# No more of the project is imported up here, so that `discover --help` answers at once.
 
 
 class _Commands(TyperGroup):
@@ -191,7 +193,7 @@ def examine(
     from discover.errors import DatasetError, ModelError, RegionError
     from discover.study import stages
 
-    _must_be_free(out)
+    must_be_free(out)
     body = None if robot is None else discover.load_robot(robot, root=root)
     box = None if region is None else discover.Region.from_toml(region)
     if box is None and data is None:
@@ -228,7 +230,7 @@ def examine(
         seed=seed,
         data=data,
         within=within.value,
-        name=_called(model),
+        name=called(model),
     )
     report = discover.write_report(exam, out)
     say(str(exam))
@@ -272,7 +274,7 @@ def track(
         checkpoints[0] if len(checkpoints) == 1 else checkpoints,
         body,
         discover.Region.from_toml(region),
-        steps=_numbers(steps, "--steps"),
+        steps=numbers(steps, "--steps"),
         observation=observation,
         out=out,
         budget=budget.value,
@@ -400,30 +402,12 @@ def bench(
     options = {
         "part": part,
         "workers": workers,
-        "seeds": _numbers(seeds, "--seeds"),
+        "seeds": numbers(seeds, "--seeds"),
         "budget": budget,
         "device": None if device is None else device.value,
     }
     given = {name: value for name, value in options.items() if value is not None}
     measure(subject, out=out, say=say, **given)
-
-
-def _called(model: str) -> str:
-    """The name of a model in a report: its factory's, or its file's."""
-    path, _, factory = model.rpartition(".py:")
-    return factory if path else Path(model).stem
-
-
-def _numbers(text: str | None, option: str) -> list[int] | None:
-    """ "0,1,2" as a list."""
-    if text is None:
-        return None
-    from discover.errors import RecipeError
-
-    words = text.split(",")
-    if not all(w.strip().isdecimal() for w in words):
-        raise RecipeError(f"expected whole numbers as 0,1,2 for {option}, found {text!r}")
-    return [int(w) for w in words]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -497,15 +481,3 @@ def say(line: str) -> None:
 def _command() -> str:
     """The command as it was given, for the manifest and for resuming."""
     return shlex.join(["discover", *(a for a in sys.argv[1:] if a != "--debug")])
-
-
-def _must_be_free(out: Path) -> None:
-    """Refuse a folder that holds anything but an examination. Raises OutputError."""
-    from discover.errors import OutputError
-    from discover.report.stored import VERDICT
-
-    if out.is_dir() and any(out.iterdir()) and not (out / VERDICT).exists():
-        raise OutputError(
-            f"expected an empty folder or an examination of ours in {out}, found other files; "
-            "choose another --out"
-        )
