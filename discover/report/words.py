@@ -185,6 +185,8 @@ def _smallest(x: float, place: str) -> str:
     answers, that none smaller would."""
     if x < COARSE:
         return f"{relative(x)} {place}"
+    if not math.isfinite(x):
+        return f"{place} none, for not all answers are finite"
     return f"{place} no law smaller than the model itself would have shown ({relative(x)})"
 
 
@@ -302,10 +304,11 @@ def _fit(stored: StoredExam) -> str:
     if inside is None or far is None:
         return f"{text}."
     together = f"q, v and {'u' if stored.controlled else 'τ'}"
+    where = f"where {together} leave it together, at {distance(stored.furthest)} half-widths"
+    outside = f"by {relative(far)} {where}" if math.isfinite(far) else f"not all is finite {where}"
     return (
-        f"{text}: the law fitted in the region is off from the model by {relative(inside)} there "
-        f"and by {relative(far)} where {together} leave it together, at "
-        f"{distance(stored.furthest)} half-widths."
+        f"{text}: the law fitted in the region is off from the model by {relative(inside)} there, "
+        f"and {outside}."
     )
 
 

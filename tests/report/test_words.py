@@ -159,6 +159,8 @@ def test_a_resolution_as_large_as_the_answers_is_told_in_words():
     assert text == (
         "0.20 % in the region, far out no law smaller than the model itself would have shown (63 %)"
     )
+    text = words.resolution({"region": 0.002, "far": float("inf")})
+    assert text == "0.20 % in the region, far out none, for not all answers are finite"
 
 
 def test_a_law_that_is_left_calls_for_a_narrower_region(tmp_path):
