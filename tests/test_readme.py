@@ -50,3 +50,16 @@ def test_your_own_world_model(tmp_path, monkeypatch, capsys):
     seen, action = world.observation.observe(q, v), torch.rand(20, 1).double()
     law = torch.as_tensor(names["law"](seen, action))
     assert float((law - net(seen, action)).abs().max()) < 1e-6
+
+
+def test_the_verdicts_shown_are_those_of_the_report():
+    from discover.judgement.verdict import in_words
+
+    text = README.read_text(encoding="utf-8")
+    shown = re.findall(
+        r"^(\w+) +((?:physics|lookup table|alternative law|undetermined) \(.*\))$", text, re.M
+    )
+    assert [name for name, _ in shown] == ["simulator", "table", "mlp", "delan"]
+    for name, words in shown:
+        exam = discover.load(README.parent / "reports" / "double_pendulum" / name)
+        assert words == in_words(exam.verdict, exam.confidence, exam.evidence)

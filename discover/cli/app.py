@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-# Nothing else of the project is imported up here, so that `discover --help` answers at once.
+from discover.cli.arguments import called, must_be_free, numbers
+
+# No more of the project is imported up here, so that `discover --help` answers at once.
 
 
 class _Commands(TyperGroup):
@@ -187,10 +190,10 @@ def examine(
 ) -> None:
     """Find out what a model of your own has learned."""
     import discover
-    from discover.errors import DatasetError, RegionError
+    from discover.errors import DatasetError, ModelError, RegionError
     from discover.study import stages
 
-    _must_be_free(out)
+    must_be_free(out)
     body = None if robot is None else discover.load_robot(robot, root=root)
     box = None if region is None else discover.Region.from_toml(region)
     if box is None and data is None:
@@ -208,6 +211,11 @@ def examine(
     loaded = stages.load_model(
         model, body, box, outputs=declared, dt=dt, root=root, observation=observation
     )
+    if dt is not None and loaded.outputs == "acceleration":
+        raise ModelError(
+            "expected --dt with a model of next states, found one that answers accelerations, "
+            f"--dt {dt:g}; add --outputs next_state, or leave --dt out"
+        )
     exam = discover.examine(
         loaded,
         body,
@@ -222,7 +230,7 @@ def examine(
         seed=seed,
         data=data,
         within=within.value,
-        name=Path(model.partition(":")[0]).stem,
+        name=called(model),
     )
     report = discover.write_report(exam, out)
     say(str(exam))
@@ -266,7 +274,7 @@ def track(
         checkpoints[0] if len(checkpoints) == 1 else checkpoints,
         body,
         discover.Region.from_toml(region),
-        steps=_numbers(steps, "--steps"),
+        steps=numbers(steps, "--steps"),
         observation=observation,
         out=out,
         budget=budget.value,
@@ -394,7 +402,7 @@ def bench(
     options = {
         "part": part,
         "workers": workers,
-        "seeds": _numbers(seeds, "--seeds"),
+        "seeds": numbers(seeds, "--seeds"),
         "budget": budget,
         "device": None if device is None else device.value,
     }
@@ -402,22 +410,11 @@ def bench(
     measure(subject, out=out, say=say, **given)
 
 
-def _numbers(text: str | None, option: str) -> list[int] | None:
-    """ "0,1,2" as a list."""
-    if text is None:
-        return None
-    from discover.errors import RecipeError
-
-    words = text.split(",")
-    if not all(w.strip().isdecimal() for w in words):
-        raise RecipeError(f"expected whole numbers as 0,1,2 for {option}, found {text!r}")
-    return [int(w) for w in words]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    shown, warnings.showwarning = warnings.showwarning, _tell
     try:
         status = app(args=[a for a in given if a != "--debug"], standalone_mode=False)
         if status == INTERRUPTED:
@@ -442,6 +439,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(
             f"a failure of ours, {reason}; run again with --debug for the traceback", 1, debug
         )
+    finally:
+        warnings.showwarning = shown
 
 
 def _outlive_the_signal() -> None:
@@ -452,6 +451,14 @@ def _outlive_the_signal() -> None:
     another string clears the mark.
     """
     exec("")
+
+
+def _tell(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """A warning on a line of ours; those of other kinds than ours as Python shows them."""
+    if category is UserWarning:
+        _complain(str(message))
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
 
 
 def _fail(message: str, status: int, debug: bool) -> int:
@@ -474,15 +481,3 @@ def say(line: str) -> None:
 def _command() -> str:
     """The command as it was given, for the manifest and for resuming."""
     return shlex.join(["discover", *(a for a in sys.argv[1:] if a != "--debug")])
-
-
-def _must_be_free(out: Path) -> None:
-    """Refuse a folder that holds anything but an examination. Raises OutputError."""
-    from discover.errors import OutputError
-    from discover.report.stored import VERDICT
-
-    if out.is_dir() and any(out.iterdir()) and not (out / VERDICT).exists():
-        raise OutputError(
-            f"expected an empty folder or an examination of ours in {out}, found other files; "
-            "choose another --out"
-        )

@@ -21,7 +21,7 @@ from discover.blackbox.session import QuerySession
 from discover.errors import OutputError
 from discover.examination.transitions.errors import HeldOut
 from discover.judgement.evidence import Evidence, Name
-from discover.judgement.verdict import Verdict, judge
+from discover.judgement.verdict import Verdict, in_words, judge
 from discover.laws import Law, RigidBodyLaw, from_dict
 from discover.laws.export.header import words_of
 from discover.laws.provenance import Provenance
@@ -37,6 +37,9 @@ _FAR_ERRORS = (
     Name.EXTENDED_ERROR_FAR,
     Name.BEST_ERROR_FAR,
 )
+_FAR_ERRORS_OF_ANY_LAW = (Name.EXTENDED_ERROR_FAR, Name.BEST_ERROR_FAR)
+_LAWFUL = ("physics", "alternative law")
+_RIGID_BODY = "rigid body"
 _ROUNDING = 1e-6  # relative: ratios of smaller errors are no growth
 _ERRORS = (Name.BEST_ERROR_INSIDE, Name.LAW_ERROR_INSIDE)
 
@@ -63,7 +66,8 @@ class Resolution(float):
 class Examination:
     """What was found out about one model.
 
-    verdict, confidence   the answer and its probability (`probabilities` has all four)
+    verdict, confidence   the answer and its probability (`probabilities` has all four); of
+                          "undetermined" that the evidence settles none of the other three
     reach                 half-widths along q, v, tau and all together ("joint") up to which the
                           law describes the model; searched to `reach_limit`
     resolution            see Resolution
@@ -131,19 +135,27 @@ class Examination:
         """{"q": {"verdict", "reach", "error"}, "v": …, "tau": …}: how far the law goes along each
         axis alone [half-widths], its relative error at the end of the curve, and the verdict that
         follows if only this axis was left: what the law misses far out along others counts no more
-        than what it misses along this one."""
+        than what it misses along this one.
+
+        *Physics* and *alternative law* are about the model on all axes, each of which was tested:
+        they stand on every one, and reach and error say how far. The curves are those of the law:
+        only where it is a rigid body do they say anything of rigid bodies."""
         values: dict[Any, float] = {e.name: e.value for e in self.evidence}
+        everywhere = self.verdict if self.verdict in _LAWFUL else None
+        rigid = self.law is not None and self.law.family == _RIGID_BODY
         out: dict[str, dict[str, Any]] = {}
         for curve in self.curves:
             if curve.axis not in AXES or curve.subject != "law against model":
                 continue
             error = curve.error[-1]
-            alone = {n: min(values[n], error) for n in _FAR_ERRORS if n in values}
-            growth = max(1.0, error / max(curve.error[0], _ROUNDING))
-            for name in (Name.RESIDUAL_GROWTH, Name.GAIN):
-                alone[name] = min(values.get(name, 1.0), growth)
+            names = _FAR_ERRORS if rigid else _FAR_ERRORS_OF_ANY_LAW
+            alone = {n: min(values[n], error) for n in names if n in values}
+            if rigid:
+                growth = max(1.0, error / max(curve.error[0], _ROUNDING))
+                for name in (Name.RESIDUAL_GROWTH, Name.GAIN):
+                    alone[name] = min(values.get(name, 1.0), growth)
             out[curve.axis] = {
-                "verdict": judge(values | alone).answer,
+                "verdict": everywhere or judge(values | alone).answer,
                 "reach": self.reach.get(curve.axis),
                 "error": error,
             }
@@ -213,7 +225,7 @@ class Examination:
             for axis, r in self.reach.items()
         )
         return (
-            f"**{self.model}**: {self.verdict} (confidence {self.confidence:.2f}); "
+            f"**{self.model}**: {in_words(self.verdict, self.confidence, self.evidence)}; "
             f"reach {reach}; resolution {self.resolution!r}; {self.queries} queries in "
             f"{self.seconds:.1f} s"
         )

@@ -120,7 +120,9 @@ def in_words(answer: str, confidence: float, evidence: Iterable[Evidence] | Valu
     if answer != "undetermined":
         return f"{answer} (confidence {confidence:.2f})"
     margins = _margins(_values(evidence), fitted_bounds())
-    closest = max(CASES, key=lambda case: _soft_least(margins[case]))
+    closest, second = sorted(CASES, key=lambda case: -_soft_least(margins[case]))[:2]
+    if math.isclose(_soft_least(margins[closest]), _soft_least(margins[second]), rel_tol=1e-6):
+        return f"{answer} ({closest} and {second} equally far)"
     weakest = min(margins[closest], key=lambda name: margins[closest][name])
     return f"{answer} (closest: {closest}, held back by {weakest})"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from discover.judgement.evidence import MEANING, Evidence, Name
 from discover.judgement.thresholds import Rule, rules
-from discover.judgement.verdict import CASES, Calibration, judge
+from discover.judgement.verdict import CASES, Calibration, judge, strengths
 from discover.report.numbers import distance, listing, number, relative
 from discover.report.stored import StoredExam
 from discover.report.words import departures, symbols_of
@@ -43,8 +43,8 @@ WORDS: Mapping[str, Words] = {
         "relative",
         f"{_REGION}, or a corrected robot description",
     ),
-    Name.REFIT_ERROR_FAR: Words("far error of the refitted rigid-body law", "relative"),
-    Name.SELF_EXTRAPOLATION: Words("far error of the rigid-body law", "relative"),
+    Name.REFIT_ERROR_FAR: Words("far error of the refitted rigid-body law, worst axis", "relative"),
+    Name.SELF_EXTRAPOLATION: Words("far error of the rigid-body law, worst axis", "relative"),
     Name.RESIDUAL_GROWTH: Words("growth of the residual", "ratio"),
     Name.PREDICTABILITY: Words("predictability of the residual", "R²", _SEARCH),
     Name.GAIN: Words("gain of extra terms", "ratio", _SEARCH),
@@ -53,9 +53,9 @@ WORDS: Mapping[str, Words] = {
         "ratio",
         "less noise, for the nearest consistent bodies to become distinguishable",
     ),
-    Name.EXTENDED_ERROR_FAR: Words("far error of the law with extra terms", "relative"),
+    Name.EXTENDED_ERROR_FAR: Words("far error of the law with extra terms, worst axis", "relative"),
     Name.BEST_ERROR_FAR: Words(
-        "far error of the best law",
+        "far error of the best law, worst axis",
         "relative",
         "questions further out: a law still describes the model there",
     ),
@@ -106,13 +106,14 @@ def requirements(stored: StoredExam) -> list[dict[str, str]]:
     verdict = judge(evidence)
     probabilities = stored.verdict.get("probabilities") or verdict.probabilities
     rows = []
-    for case in sorted(CASES, key=lambda c: -float(probabilities.get(c, 0.0))):
+    strong = strengths(evidence)  # where probabilities are told alike, the strengths decide
+    for case in sorted(CASES, key=lambda c: (-_told(probabilities, c), -strong[c])):
         rule = next(r for r in rules() if r.case == case and r.evidence == verdict.weakest[case])
         entry = words(rule.evidence)
         rows.append(
             {
                 "answer": case,
-                "probability": relative(float(probabilities.get(case, math.nan))),
+                "probability": relative(_told(probabilities, case)),
                 "requirement": entry.label,
                 "alternatives": _alternatives(rule),
                 "measured": _measured(known.get(rule.evidence), entry.unit),
@@ -128,11 +129,24 @@ def runner_up(rows: list[dict[str, str]]) -> str:
     if not rows:
         return ""
     first = rows[0]
+    if len(rows) > 1 and rows[1]["probability"] == first["probability"]:
+        alike = [f"*{r['answer']}*" for r in rows if r["probability"] == first["probability"]]
+        return (
+            f"By probability none of {listing(alike)} comes before another ({first['probability']} "
+            f"each). *{first['answer']}* misses its requirements by least: the "
+            f"*{first['requirement']}* was measured {first['measured']}, needed {first['needed']}."
+        )
     return (
         f"Of the three answers, *{first['answer']}* comes closest (probability "
         f"{first['probability']}). What held it back most: its requirement on the "
         f"*{first['requirement']}*, measured {first['measured']}, needed {first['needed']}."
     )
+
+
+def _told(probabilities: Mapping[str, float], case: str) -> float:
+    """A probability to the two digits that are told of it."""
+    share = float(probabilities.get(case, 0.0))
+    return float(f"{share:.1e}") if math.isfinite(share) else 0.0
 
 
 def _bound(rule: Rule) -> float:

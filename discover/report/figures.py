@@ -27,6 +27,7 @@ from discover.report.style import (
     SERIES,
     SIMULATOR,
     end_labels,
+    finite,
     house_style,
     label_region,
     log_errors,
@@ -141,22 +142,23 @@ def forecasts(
         energy.plot(t, drawn["reference_energy"], color=SIMULATOR, linewidth=4.5, alpha=0.65)
         for name in subjects:
             energy.plot(t, drawn[f"{name}_energy"], color=colours[name], linewidth=1.4)
-        middle = float(drawn["reference_energy"][0])
+        course = _known(drawn["reference_energy"])
         scale = float(table["energy_scale"])
-        low = min(float(drawn["reference_energy"].min()), middle - 0.5 * scale)
-        high = max(float(drawn["reference_energy"].max()), middle + 0.5 * scale)
+        scale = scale if 0 < scale < math.inf else 1.0
+        low = min(float(course.min()), float(course[0]) - 0.5 * scale)
+        high = max(float(course.max()), float(course[0]) + 0.5 * scale)
         energy.set_xlim(t[0], t[-1])
         energy.set_ylim(low - 0.1 * scale, high + 0.1 * scale)
         energy.set_title("its energy [J]")
         end_labels(
             energy,
-            [(t[-1], drawn["reference_energy"][-1], "simulator", MUTED)]
+            [(t[-1], float(course[-1]), "simulator", MUTED)]
             + [(t[-1], _held(drawn[f"{name}_energy"]), name, colours[name]) for name in subjects],
             gap=0.1,
         )
         quartiles = {name: _floored(drawn[f"{name}_away"]) for name in subjects}
         lowest = min((float(q[1, 1:].min()) for q in quartiles.values()), default=1e-3)
-        log_errors(away, max(lowest, 1e-12), 10.0)
+        log_errors(away, max(min(lowest, float(table["threshold"])), 1e-12), 10.0)
         for name, (lower, median, upper) in quartiles.items():
             away.fill_between(t, lower, upper, color=colours[name], alpha=0.18, linewidth=0)
             away.plot(t, median, color=colours[name], linewidth=1.6)
@@ -188,7 +190,8 @@ def training(history: Sequence[Mapping[str, float]]) -> Figure:
             ("train", "training", MUTED),
             ("validation", "validation", MODEL),
         ):
-            points = [(row["epoch"], row[key]) for row in history if row.get(key)]
+            known = [row for row in history if row.get(key) and math.isfinite(float(row[key]))]
+            points = [(row["epoch"], float(row[key])) for row in known]
             if points:
                 x, y = zip(*points, strict=True)
                 panel.plot(x, y, color=colour, linewidth=1.4)
@@ -203,8 +206,8 @@ def training(history: Sequence[Mapping[str, float]]) -> Figure:
 def _frame(panel: Axes, title: str, curves: Sequence[Curve]) -> None:
     shade_region(panel)
     panel.set_title(title)
-    finite = [e for c in curves for e in c["error"] if e is not None and e > 0]
-    log_errors(panel, _bottom(finite), max([*finite, 1.0]))
+    drawn = [e for c in curves for e in finite(c["error"]) if e > 0]
+    log_errors(panel, _bottom(drawn), max([*drawn, 1.0]))
     furthest = max((c["distance"][-1] for c in curves), default=3.0)
     panel.set_xlim(0, furthest)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
@@ -219,12 +222,13 @@ def _bottom(errors: Sequence[float]) -> float:
 
 
 def _places(curve: Curve) -> tuple[Array, Array, Array, Array]:
-    """x in the middle of each shell; the region itself as a flat piece from 0 to 1."""
+    """x in the middle of each shell; the region itself as a flat piece from 0 to 1. Errors that are
+    not finite are NaN: the line has a gap there."""
     x = np.concatenate([[0.0], midpoints(curve)])
     columns = []
     for name in ("error", "low", "high"):
         y = np.array([np.nan if e is None else e for e in curve[name]], dtype=float)
-        y = np.maximum(y, FLOOR)
+        y = np.maximum(np.where(np.isfinite(y), y, np.nan), FLOOR)
         columns.append(np.concatenate([y[:1], y]))
     return x, columns[0], columns[1], columns[2]
 
@@ -246,8 +250,11 @@ def _end(curve: Curve) -> tuple[float, float]:
 
 
 def _end_label(panel: Axes, curve: Curve, text: str, colour: str) -> tuple[float, float, str, str]:
-    """A label for the end of a line; with its value where the line runs below the axis."""
+    """A label for the end of a line; with its value where the line runs below the axis, and at the
+    top where the answers are not finite any more."""
     x, y = _end(curve)
+    if not finite(curve["error"][-1:]):
+        return x, math.inf, f"{text}: not finite ↑", colour
     if y < panel.get_ylim()[0]:
         text = f"{text}: {number(y, 1)} ↓"
     return x, y, text, colour
@@ -283,20 +290,25 @@ def _leave_mark(panel: Axes, t: Array, inside: Array) -> None:
 
 def _most_moving(paths: Array, most: int) -> list[int]:
     """The coordinates with the largest excursions, in the robot's order."""
-    excursion = np.ptp(paths, axis=0)
+    excursion = np.array([np.ptp(_known(path)) for path in paths.T])
     return sorted(int(k) for k in np.argsort(-excursion, kind="stable")[:most])
 
 
 def _limits(panel: Axes, values: Array) -> None:
     """Frame the reference's motion; a forecast that diverges leaves the panel."""
-    low, high = float(values.min()), float(values.max())
+    low, high = float(_known(values).min()), float(_known(values).max())
     room = 0.35 * max(high - low, 1e-3)
     panel.set_ylim(low - room, high + room)
 
 
+def _known(values: Array) -> Array:
+    """The finite ones; 0 where there are none."""
+    kept = values[np.isfinite(values)]
+    return kept if len(kept) else np.zeros(1)
+
+
 def _held(values: Array) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite[-1]) if len(finite) else 0.0
+    return float(_known(values)[-1])
 
 
 def _floored(values: Array) -> Array:

@@ -95,8 +95,13 @@ def _introduced(law: Any, with_terms: bool) -> str:
     family = f"{law.family[:1].upper()}{law.family[1:]}"
     if getattr(law, "robot", None) is None:
         return f"{family}."
-    more = ", with the terms below" if with_terms else ""
-    return f"{family}: H(q) a + bias(q, v) = τ{more}."
+    if not getattr(law, "extra", ()):
+        more = ", with the functions below" if with_terms else ""
+        return f"{family}: H(q) a + bias(q, v) = τ{more}."
+    return (
+        f"{family}: H(q) a + bias(q, v) + terms = τ. A term is what the joint force τ has to "
+        "supply: friction is positive along the motion."
+    )
 
 
 def _member(member: Any) -> dict[str, Any]:

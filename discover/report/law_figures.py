@@ -30,7 +30,7 @@ def laws(front: Sequence[Mapping[str, Any]], account: Sequence[Mapping[str, Any]
     front    rows of formula, size and errors, as formulas.json keeps them
     account  the law's parts as law.json keeps them; None is returned where there are none
     """
-    parts = [p for p in account if p["contribution"]]
+    parts = [p for p in account if 0 < number_from_json(p["contribution"] or 0.0) < np.inf]
     if not parts:
         return None
     parts = sorted(parts, key=lambda p: -float(p["contribution"]))[:_MOST_PARTS]
@@ -127,10 +127,12 @@ def _contributions(axes: Axes, parts: Sequence[Mapping[str, Any]]) -> None:
 def _parity(axes: Axes, place: Mapping[str, Any]) -> None:
     """Every joint's acceleration over the root mean square of the model's, law against model."""
     model, law = (_matrix(place[who]) for who in ("model", "law"))
-    scale = np.sqrt(np.nanmean(model**2, axis=0))
+    square = np.where(np.isfinite(model), model, 0.0) ** 2
+    scale = np.sqrt(square.sum(0) / np.maximum(np.isfinite(model).sum(0), 1))
     scale = np.where(scale > 0, scale, 1.0)
     model, law = model / scale, law / scale
-    ends = [np.nanmin(model), np.nanmax(model)]
+    known = model[np.isfinite(model)]
+    ends = [known.min(initial=0.0), known.max(initial=0.0)]
     axes.plot(ends, ends, color=FAINT, linewidth=1.0, zorder=0)
     joints = model.shape[1]
     for j in range(joints):
@@ -150,11 +152,12 @@ def _force(axes: Axes, places: Sequence[Mapping[str, Any]], where: Sequence[str]
     """One term's force against the coordinate that it acts along, in each place."""
     rows = list(zip(places, where, (LAW, MUTED), strict=False))
     for term, label, colour in reversed(rows):
-        axes.plot(term["values"], term["force"], "o", markersize=2.6, color=colour, label=label)
+        x, y = _matrix([term["values"], term["force"]])
+        axes.plot(x, y, "o", markersize=2.6, color=colour, label=label)
     first = places[0]
     unit = _UNITS.get(first["along"].rstrip("0123456789"))
     axes.set_xlabel(first["along"] + (f" [{unit}]" if unit else ""))
-    axes.set_ylabel(f"force on joint {first['joint']} [N·m or N]")
+    axes.set_ylabel(f"part of τ on joint {first['joint']} [N·m or N]")
     name = PARTS.get(first["name"], first["name"])
     title = name if len(name) <= _LONG_TITLE else name[: _LONG_TITLE - 1] + "…"
     axes.set_title(title, color=INK, fontsize=8)
@@ -162,5 +165,8 @@ def _force(axes: Axes, places: Sequence[Mapping[str, Any]], where: Sequence[str]
 
 
 def _matrix(rows: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
-    """Stored numbers as an array; what JSON could not hold is NaN."""
-    return np.array([[x if isinstance(x, float | int) else np.nan for x in row] for row in rows])
+    """Stored numbers as an array; NaN where they are not finite, or JSON could not hold them."""
+    values = np.array(
+        [[x if isinstance(x, float | int) else np.nan for x in row] for row in rows], dtype=float
+    )
+    return np.where(np.isfinite(values), values, np.nan)

@@ -35,8 +35,12 @@ def zeros(record: Record, names: Sequence[str]) -> Figure:
         label = 0.075 * max(len(n) for n in short)
         figure = new_figure(2 * (cell * nv + label) + 2.0, cell * nv + label + 1.0)
         left, right = figure.subplots(1, 2)
-        _matrix(left, np.asarray(record["H"]), allowed, short, "mass matrix H of the model")
-        image = _matrix(right, np.asarray(record["L"]), allowed, short, "its factor L,  H = LᵀDL")
+        _matrix(
+            left, np.asarray(record["H"], dtype=float), allowed, short, "mass matrix H of the model"
+        )
+        image = _matrix(
+            right, np.asarray(record["L"], dtype=float), allowed, short, "its factor L,  H = LᵀDL"
+        )
         bar = figure.colorbar(image, ax=[left, right], shrink=0.85, pad=0.02)
         bar.set_ticks([-6, -4, -2, 0], labels=["10⁻⁶", "10⁻⁴", "1 %", "1"])
         bar.set_label("size, over the diagonal", fontsize=8)
@@ -55,7 +59,7 @@ def matrices(items: Sequence[tuple[str, Record]], names: Sequence[str]) -> Figur
         panels = np.atleast_1d(figure.subplots(1, len(items)))
         for panel, (title, record) in zip(panels, items, strict=True):
             allowed = np.asarray(record["allowed"], dtype=bool)
-            image = _matrix(panel, np.asarray(record["H"]), allowed, names, title)
+            image = _matrix(panel, np.asarray(record["H"], dtype=float), allowed, names, title)
             panel.title.set_fontsize(8.5)
             panel.tick_params(axis="x", rotation=0)
         bar = figure.colorbar(image, ax=list(panels), shrink=0.85, pad=0.01)

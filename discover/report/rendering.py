@@ -279,7 +279,8 @@ def _opening(study: dict[str, Any], exams: list[StoredExam]) -> str:
 
 def _caption(simulated: bool) -> str:
     text = (
-        "Confidence: probability of that verdict. Reach: distance from the centre of the region, "
+        "Confidence: probability of that verdict; of *undetermined*, that the evidence settles no "
+        "answer. Reach: distance from the centre of the region, "
         "in half-widths, up to which the best law fitted in the region describes the *model*. A "
         "half-width is the distance from the centre of the region to its face: 1 is the edge of "
         "the region."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,10 @@ def shade_region(axes: Axes) -> None:
 
 def label_region(axes: Axes, levels: Sequence[float]) -> None:
     """Write "region" into its shade, at the height farthest from the lines, which run through it
-    at the given levels [data]. Call it when the limits of the axes are final."""
+    at the given levels [data]; levels that are not finite are not drawn. Call it when the limits of
+    the axes are final."""
     to_share = axes.transData + axes.transAxes.inverted()
-    shares = [float(to_share.transform((0.5, level))[1]) for level in levels]
+    shares = [float(to_share.transform((0.5, level))[1]) for level in finite(levels)]
     heights = [0.04 + 0.02 * k for k in range(46)]
     best = max(heights, key=lambda h: min((abs(h - s) for s in shares), default=1.0) - 0.05 * h)
     axes.annotate(
@@ -100,9 +101,16 @@ def label_region(axes: Axes, levels: Sequence[float]) -> None:
     )
 
 
+def finite(values: Iterable[float | None]) -> list[float]:
+    """Those that can be drawn: a figure leaves out what is missing, NaN or infinite."""
+    return [float(x) for x in values if x is not None and math.isfinite(x)]
+
+
 def log_errors(axes: Axes, low: float, high: float) -> None:
-    """A logarithmic axis of relative errors, labelled in percent where percent is natural."""
-    low, high = max(low, 1e-16), min(high, 1e6)
+    """A logarithmic axis of relative errors, labelled in percent where percent is natural; ends
+    that are not finite are taken for 0.1 % and 100 %."""
+    low = max(low, 1e-16) if math.isfinite(low) else 1e-3
+    high = max(min(high, 1e6), low) if math.isfinite(high) else max(1.0, low)
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     if last - first < 2:
         last = first + 2
@@ -139,13 +147,13 @@ def end_labels(
 ) -> None:
     """Write (x, y, text, colour) beside the ends of lines, moved apart where they would collide.
 
-    `gap` and `offset` are shares of the axes; labels stand at the right edge of the axes, between
-    its lower and its upper end.
+    A line that ends in no finite number has its label at the top. `gap` and `offset` are shares of
+    the axes; labels stand at the right edge of the axes, between its lower and its upper end.
     """
     to_share = axes.transData + axes.transAxes.inverted()
     low, high = axes.get_ylim()
     places = sorted(
-        (float(to_share.transform((x, min(max(y, low), high)))[1]), text, colour)
+        (float(to_share.transform((x, _held_within(y, low, high)))[1]), text, colour)
         for x, y, text, colour in labels
     )
     laid = _within(spread([p[0] for p in places], gap), gap)
@@ -160,6 +168,10 @@ def end_labels(
             ha="left",
             annotation_clip=False,
         )
+
+
+def _held_within(y: float, low: float, high: float) -> float:
+    return high if math.isnan(y) else min(max(y, low), high)
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:

@@ -141,7 +141,7 @@ def as_text(track: Mapping[str, Any]) -> str:
 def _parameters(row: Mapping[str, Any]) -> str:
     lines = ["| parameter | law | ± | description |", "|---|--:|--:|--:|"]
     for p in row["parameters"]:
-        values = (number(p[key]) for key in ("value", "standard_error", "description"))
+        values = (number(_number(p[k])) for k in ("value", "standard_error", "description"))
         lines.append(f"| {p['name']} | {' | '.join(values)} |")
     return "\n".join(lines)
 
@@ -260,8 +260,8 @@ def _parameter_lines(panel: Axes, rows: Rows, described: Rows) -> None:
         panel.set_yticks([])
         return
     last = described[-1]["parameters"]
-    largest = max(abs(p["description"] or 0.0) for p in last)
-    beside = [p for p in last if abs(p["description"] or 0.0) > ROUNDING * largest]
+    largest = max(abs(float(p["description"] or 0.0)) for p in last)
+    beside = [p for p in last if abs(float(p["description"] or 0.0)) > ROUNDING * largest]
     chosen = _surest(beside or [p for p in last if p["value"]])
     words = "description" if beside else "last value"
     panel.set_title(f"parameters of the law / {words}")
@@ -269,7 +269,7 @@ def _parameter_lines(panel: Axes, rows: Rows, described: Rows) -> None:
     ends, every = [], []
     for parameter, colour in zip(chosen, SERIES[1:], strict=False):
         name = parameter["name"]
-        scale = parameter["description"] if beside else parameter["value"]
+        scale = float(parameter["description"] if beside else parameter["value"]) or 1.0
         values = [_ratio(row, name, scale) for row in rows]
         _line(panel, rows, values, colour, linewidth=1.4)
         end = _last(values)
@@ -286,7 +286,8 @@ def _surest(parameters: Rows) -> list[Mapping[str, Any]]:
     """The parameters that are known best, in the law's order."""
 
     def sureness(p: Mapping[str, Any]) -> float:
-        return abs(p["value"]) / max(p["standard_error"] or 0.0, 1e-300)
+        known = abs(float(p["value"])) / max(float(p["standard_error"] or 0.0), 1e-300)
+        return known if math.isfinite(known) else -1.0
 
     best = sorted(parameters, key=sureness, reverse=True)[:PARAMETERS]
     return [p for p in parameters if p in best]
@@ -294,7 +295,7 @@ def _surest(parameters: Rows) -> list[Mapping[str, Any]]:
 
 def _ratio(row: Mapping[str, Any], name: str, scale: float) -> float | None:
     found = next((p["value"] for p in row["parameters"] if p["name"] == name), None)
-    return None if found is None else found / scale
+    return None if found is None else float(found) / scale
 
 
 def _short(name: str) -> str:

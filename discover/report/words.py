@@ -89,6 +89,7 @@ LIMITS = (
 EXACT = 1e-6  # a model with a smaller error needs no law to replace it
 USEFUL = 0.1  # a law with a larger error is recommended over no model
 DESCRIBES = 0.1  # relative error in the region of a law that the model follows there
+COARSE = 0.5  # a resolution above it is about the size of the answers themselves
 _EDGE = 0.05  # half-widths: a law that is left so near the region's edge is left at the edge
 _APART = 1.1  # a reach this many times beyond the crossing of the error curve drawn contradicts it
 
@@ -124,7 +125,7 @@ def headline(stored: StoredExam) -> str:
     left = {axis: end for axis, end in ends.items() if end is not None}
     if not left:
         worst = max(stored.error("law against model", axis, far=True) or 0.0 for axis in ends)
-        return f"{follows} and to {relative(worst)} outside, {limit}."
+        return f"{follows} and to {relative(worst)} outside along its worst axis, {limit}."
     places: dict[str, list[str]] = {}
     for axis, end in left.items():
         places.setdefault(_place(end), []).append(symbols_of(stored)[axis])
@@ -171,13 +172,22 @@ def resolution(value: Any) -> str:
     if isinstance(value, Mapping):
         named = {"region": "in the region", "inside": "in the region", "far": "far out"}
         return ", ".join(
-            f"{relative(_float(x))} {named.get(key, key.replace('_', ' '))}"
-            for key, x in value.items()
+            _smallest(_float(x), named.get(key, key.replace("_", " "))) for key, x in value.items()
         )
     if isinstance(value, Sequence) and not isinstance(value, str):
         places = ("in the region", "far out")
-        return ", ".join(f"{relative(_float(x))} {p}" for x, p in zip(value, places, strict=False))
+        return ", ".join(_smallest(_float(x), p) for x, p in zip(value, places, strict=False))
     return relative(_float(value))
+
+
+def _smallest(x: float, place: str) -> str:
+    """The smallest departure that would have shown in a place; where it is about as large as the
+    answers, that none smaller would."""
+    if x < COARSE:
+        return f"{relative(x)} {place}"
+    if not math.isfinite(x):
+        return f"{place} none, for not all answers are finite"
+    return f"{place} no law smaller than the model itself would have shown ({relative(x)})"
 
 
 def reach_words(reach: Mapping[str, Any], limit: float | None) -> list[str]:
@@ -293,9 +303,12 @@ def _fit(stored: StoredExam) -> str:
     }.get(verdict, f"{questions} did not settle what {name} has learned")
     if inside is None or far is None:
         return f"{text}."
+    together = f"q, v and {'u' if stored.controlled else 'τ'}"
+    where = f"where {together} leave it together, at {distance(stored.furthest)} half-widths"
+    outside = f"by {relative(far)} {where}" if math.isfinite(far) else f"not all is finite {where}"
     return (
-        f"{text}: the law fitted in the region is off from the model by {relative(inside)} there "
-        f"and by {relative(far)} at {distance(stored.furthest)} half-widths."
+        f"{text}: the law fitted in the region is off from the model by {relative(inside)} there, "
+        f"and {outside}."
     )
 
 

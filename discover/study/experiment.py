@@ -16,6 +16,7 @@ from discover import models
 from discover.artifacts import (
     disk_errors,
     file_hash,
+    plain,
     sweep_parts,
     value_hash,
     write_json,
@@ -74,9 +75,9 @@ def run(
     """Load, sample, train, examine, report; everything ends up in `out`.
 
     Without `out` the folder is runs/<study>. With `resume` only what is missing or was cut is done;
-    without it a folder of the same study is done again, and a folder with anything else in it is
-    refused. `overrides` are settings such as "train.epochs=50". Raises a WorldlawError, one line,
-    for bad input.
+    without it a folder of the same recipe is done again, and a folder with anything else in it,
+    results of another recipe included, is refused. `overrides` are settings such as
+    "train.epochs=50". Raises a WorldlawError, one line, for bad input.
     """
     overrides = list(overrides)
     if not isinstance(recipe, Recipe):
@@ -119,6 +120,8 @@ class _Study:
                 f"expected the study {self.recipe.study.name!r} in {self.out}, found "
                 f"{stored.study!r}; choose another --out"
             )
+        if stored is not None and stored.stages and not resume:
+            self._replaces(stored)
         self.resume = resume
         self.manifest.recipe = self.recipe.to_dict()
         self.manifest.seed = self.seed
@@ -134,6 +137,18 @@ class _Study:
                 self.say("the program has changed since; stages that are finished are kept")
         self.manifest.write()
         write_text(self.out / RECIPE, self.recipe.to_toml())
+
+    def _replaces(self, stored: Manifest) -> None:
+        """Say that results of the same recipe are made again in their place. Raises OutputError
+        for those of another one: cut short, a folder would hold stages of both."""
+        differs = _differences(stored.recipe, self.recipe)
+        if differs:
+            raise OutputError(
+                f"expected no results, or those of this recipe, in {self.out}, found those of "
+                f"another ({'; '.join(differs)}); choose another --out, or add --resume to do "
+                "again what that changes"
+            )
+        self.say(f"the results in {self.out}, of the same recipe, are made again in their place")
 
     def run(self) -> Outcome:
         robot = self._robot()
@@ -379,6 +394,41 @@ class _Study:
         if entry.kind == stages.CONTROL:
             return entry.kind
         return self.manifest.outputs(f"train {entry.name}")
+
+
+_MOST_DIFFERENCES = 3  # that a message names
+
+
+def _differences(tables: dict[str, Any], recipe: Recipe) -> list[str]:
+    """In which settings stored tables differ from a recipe, some of them in words; where logs lie
+    on this machine is none of them."""
+    try:
+        there = Recipe.from_dict(tables).to_dict()
+    except RecipeError:  # of another version, with other settings
+        there = tables
+    flat = [_flattened(plain(x)) for x in (there, recipe.to_dict())]
+    for settings in flat:
+        settings.pop("recording.folder", None)
+    names = [n for n in dict.fromkeys([*flat[1], *flat[0]]) if flat[0].get(n) != flat[1].get(n)]
+    words = [
+        f"{n}: {flat[0].get(n, 'none')} there, {flat[1].get(n, 'none')} here"
+        for n in names[:_MOST_DIFFERENCES]
+    ]
+    more = len(names) - len(words)
+    return [*words, f"and {more} more settings"] if more else words
+
+
+def _flattened(tables: Any, under: str = "") -> dict[str, Any]:
+    """{"data.samples": 300, "model.mlp.width": 8, …} of nested tables; models by their names."""
+    if isinstance(tables, list) and tables and all(isinstance(x, dict) for x in tables):
+        tables = {str(x.get("name", k)): x for k, x in enumerate(tables)}
+    if not isinstance(tables, dict):
+        return {under: tables}
+    parts = (
+        _flattened(value, f"{under}.{name}" if under else str(name))
+        for name, value in tables.items()
+    )
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def _recording_identity(recipe: Recipe) -> Any:

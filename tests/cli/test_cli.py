@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +104,8 @@ def test_a_model_without_a_robot(
     assert cli.main([*alone, "--nv", "2"]) == 0
     assert "physics" in capsys.readouterr().out
     assert "leave --nv out" in complaint(*with_robot, "--nv", "2")
+    assert "add --outputs next_state" in complaint(*with_robot, "--dt", "0.01")
+    assert discover.load(tmp_path / "exam").model == "pendulum"  # the factory's name
 
 
 def test_transitions_say_where_to_ask_and_what_the_errors_are(
@@ -311,6 +314,24 @@ def test_a_failure_of_ours_is_one_line_and_debug_shows_more(
     assert "--debug" in complaint("run", recipe, status=1)
     assert cli.main(["run", str(recipe), "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_warnings_are_told_on_a_line_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from discover.study import listings
+
+    def warned() -> list[tuple[str, str]]:
+        warnings.warn("left out:\n  armature", stacklevel=1)
+        return []
+
+    shown = warnings.showwarning
+    monkeypatch.setitem(listings.LISTINGS, "robots", warned)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert cli.main(["list", "robots"]) == 0
+    assert warnings.showwarning is shown
+    assert capsys.readouterr().err == "discover: left out: armature\n"
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

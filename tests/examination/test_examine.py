@@ -1,5 +1,7 @@
 """`examine` on models whose mechanism is known, and on models that misbehave."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,22 @@ def test_exact_pendulum_is_physics_and_its_law_holds_far_out(pendulum, exact):
     error = relative_error(exact.law(q, v, tau), kinematics.aba(pendulum, q, v, tau))
     assert error < 1e-8
     assert exact.law.terms == []
+
+
+def test_the_verdict_by_axis_never_contradicts_the_verdict(pendulum, exact):
+    assert {row["verdict"] for row in exact.by_axis.values()} == {"physics"}
+
+    def dragged(q, v, tau):
+        return kinematics.aba(pendulum, q, v, tau - 0.3 * v.abs() * v)
+
+    exam = discover.examine(dragged, pendulum, REGION, budget="quick")
+    assert exam.verdict == "alternative law"
+    assert {row["verdict"] for row in exam.by_axis.values()} == {"alternative law"}
+    # The curves are those of a law with terms: they say nothing for rigid bodies on any axis.
+    open_ = dataclasses.replace(exam, verdict="undetermined")
+    assert "physics" not in {row["verdict"] for row in open_.by_axis.values()}
+    # The repr of an undetermined examination has the runner-up, and no confidence.
+    assert "undetermined (closest: alternative law, held back by " in repr(open_)
 
 
 def test_exact_panda_within_two_minutes_to_1e_8():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 
@@ -138,10 +139,20 @@ def test_a_law_shows_itself_in_one_short_line():
     assert repr(plain) == "RigidBodyLaw('double_pendulum', rigid body, 7 parameters)"
     law = RigidBodyLaw(robot=ROBOT, extensions=(drag,), size=8)
     assert repr(law) == (
-        "RigidBodyLaw('double_pendulum', rigid body + terms, 8 parameters: tau1 += -0.31*v1*|v1|)"
+        "RigidBodyLaw('double_pendulum', rigid body + terms, 8 parameters: "
+        "tau1 = bodies + 0.31*v1*|v1|)"
     )
-    many = RigidBodyLaw(robot=ROBOT, extensions=(drag,) * 40, size=47)
+    powers = [sympy.Matrix([symbols(2)["v"][0] ** k, 0]) for k in range(3, 43)]
+    more = tuple(dataclasses.replace(drag, shape=shape) for shape in powers)
+    many = RigidBodyLaw(robot=ROBOT, extensions=more, size=47)
     assert len(repr(many)) <= REPR_WIDTH
     assert repr(many).endswith(" …)")
     assert "\n" not in repr(many)
+    # One sign everywhere, that of `terms`; joint terms are shown, behind joints that have more.
+    assert law.terms[0].evalf(3).as_coeff_Mul()[0] > 0
+    sticky = RigidBodyLaw(robot=ROBOT.replace(friction=[0.4, 0.0], damping=[0.0, 0.2]), size=9)
+    assert "tau1 = bodies + 0.4*tanh(100.0*v1); tau2 = bodies + 0.2*v2)" in repr(sticky)
+    opposed = dataclasses.replace(drag, coefficient=-0.5)
+    both = dataclasses.replace(sticky, extensions=(opposed,))
+    assert "tau1 = bodies - 0.5*v1*|v1| + 0.4*tanh(100.0*v1); tau2" in repr(both)
     assert repr(ConstantLaw(values=(0.5, -2.0))) == "ConstantLaw(a = (0.5, -2))"

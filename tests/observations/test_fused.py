@@ -100,6 +100,26 @@ def test_kinds_of_numbers_and_gradients():
     assert float((slope[:, 4] - difference).abs().max()) < 1e-4
 
 
+@pytest.mark.parametrize("observation", [["cos", "sin", "v"], ["q", "v"], ["wrapped", "v"]])
+def test_gradients_flow_through_observation_and_action(observation):
+    network = wrapped(PENDULUM, observation)
+    model = stepped(PENDULUM, "semi_implicit_euler", 2).as_model(network)
+    q, v, tau = kinematics.random_state(PENDULUM, 3)
+    seen = network.observation.observe(q, v)
+    for which in ((True, False), (False, True), (True, True)):
+        given = [x.clone().requires_grad_(on) for x, on in zip((seen, tau), which, strict=True)]
+        assert torch.autograd.gradcheck(model, given)
+        with torch.no_grad():
+            assert torch.allclose(model(*given), model(seen, tau))
+    action = tau.clone().requires_grad_()
+    one = model(seen.float(), action)  # a planner's actions, in a network's precision
+    two = model(one, action)
+    slopes = torch.autograd.grad(two.sum(), (one, action))
+    assert one.dtype == two.dtype == torch.float32
+    assert all(bool(x.isfinite().all()) and float(x.abs().sum()) > 0 for x in slopes)
+    assert torch.allclose(model(seen.numpy(), action), model(seen, tau))
+
+
 def test_observations_that_are_not_so_simple_go_the_long_way():
     for robot, observation in (
         (SLIDING, ["q", "v", "cos(joint1)"]),

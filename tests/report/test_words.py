@@ -62,7 +62,7 @@ def test_a_headline_is_one_sentence_with_the_error_in_the_region(errors, reach):
 @pytest.mark.parametrize(
     ("errors", "reach", "text"),
     [
-        ([1e-9] * 6, 3.0, "and to 1·10⁻⁹ outside, as far as it was asked (3 half-widths)."),
+        ([1e-9] * 6, 3.0, "outside along its worst axis, as far as it was asked (3 half-widths)."),
         ([0.002] * 3 + [0.5] * 3, 1.5, "departs from that law at 1.5 half-widths in q, v, τ and"),
         ([0.002] + [0.5] * 5, 1.01, "at the edge of the region in q, v, τ and all three"),
         ([0.3] * 6, 0.0, "not even in the region: the best is off by 30 % there."),
@@ -112,6 +112,7 @@ def an_open_exam(directory: Path, values: dict[str, float]) -> StoredExam:
     return read_exam(directory)
 
 
+PHYSICS_OR_NOT = ("physics", "lookup table", "alternative law")
 PHYSICS = {
     "refit error far out": 1e-3,
     "law error in the region": 1e-3,
@@ -137,6 +138,29 @@ def test_an_open_verdict_names_the_runner_up_and_what_would_settle_it(tmp_path):
     text = render(tmp_path).read_text()
     assert "## What would settle it" in text
     assert "*physics* comes closest (probability 30 %)" in text
+
+
+def test_answers_that_are_equally_improbable_are_not_ranked_by_it(tmp_path):
+    stored = an_open_exam(tmp_path, {**PHYSICS, "residual growth": 9.0})
+    shares = {**dict.fromkeys(PHYSICS_OR_NOT, 0.0040251), "undetermined": 0.988}
+    shares["lookup table"] = 0.0040249  # told alike
+    verdict = {**read_json(tmp_path / "verdict.json"), "probabilities": shares}
+    write_json(tmp_path / "verdict.json", verdict)
+    rows = evidence_words.requirements(read_exam(tmp_path))
+    assert stored.verdict["verdict"] == "undetermined"
+    assert rows[0]["answer"] == "physics"  # as `in_words` and the repr of an examination say
+    text = evidence_words.runner_up(rows)
+    assert "comes closest" not in text
+    assert "none of *physics*, *alternative law* and *lookup table*" in text
+
+
+def test_a_resolution_as_large_as_the_answers_is_told_in_words():
+    text = words.resolution({"region": 0.002, "far": 0.63})
+    assert text == (
+        "0.20 % in the region, far out no law smaller than the model itself would have shown (63 %)"
+    )
+    text = words.resolution({"region": 0.002, "far": float("inf")})
+    assert text == "0.20 % in the region, far out none, for not all answers are finite"
 
 
 def test_a_law_that_is_left_calls_for_a_narrower_region(tmp_path):

@@ -115,6 +115,32 @@ def test_without_resume_all_is_done_again(tmp_path: Path, counted: dict[str, Cou
     assert len(counted["examine_model"].calls) == 2
 
 
+def test_without_resume_results_of_another_recipe_are_kept(
+    tmp_path: Path, counted: dict[str, Counter]
+) -> None:
+    recipe, out = studies.write_recipe(tmp_path, studies.TABLE, studies.SIMULATOR), tmp_path / "out"
+    run(recipe, out)
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    for change, words in (
+        ("data.samples=200", "data.samples: 300 there, 200 here"),
+        ("study.seed=4", "study.seed: 3 there, 4 here"),
+        ("model.table.neighbours=2", "model.table"),
+    ):
+        with pytest.raises(OutputError, match=rf"{words}.*--resume") as refused:
+            run(recipe, out, overrides=[change])
+        assert "\n" not in str(refused.value)
+    studies.write_recipe(tmp_path, studies.SIMULATOR)
+    with pytest.raises(OutputError, match=r"model\.table"):
+        run(recipe, out)
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    studies.write_recipe(tmp_path, studies.TABLE, studies.SIMULATOR)
+    run(recipe, out, resume=True, overrides=["study.seed=4"])  # nothing of seed 3 is used again
+    assert [len(counted[name].calls) for name in counted] == [2, 4, 4]
+    lines: list[str] = []
+    experiment.run(recipe, out, overrides=["study.seed=4"], say=lines.append, progress=False)
+    assert "made again" in lines[0]
+
+
 def test_another_study_is_not_overwritten(tmp_path: Path) -> None:
     recipe, out = studies.write_recipe(tmp_path), tmp_path / "out"
     run(recipe, out)

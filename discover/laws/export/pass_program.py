@@ -80,7 +80,9 @@ def passes(robot: Robot, extensions: Sequence[LawExtension] = ()) -> str:
     ]
     terms = of_kind(extensions, Term)
     if terms:
-        lines.append("terms, added to tau:")
+        lines.append(
+            "terms, added to tau_i as the joint terms are (the joint force has to supply them):"
+        )
         lines += [f"  {t.description}" for t in terms]
     lines += [f"{x.label}: {x.description}" for x in extensions if not x.additive]
     return "\n".join(lines)

@@ -28,9 +28,10 @@ class Observer(Protocol):
 class LawModel:
     """model(observation, action) -> next observation, batched, of a law's steps.
 
-    Arrays and tensors, answers in the observation's kind and dtype. In a roll-out, where the
-    observation is the one that was answered last, the state behind it is known and not read from
-    it again, if the observation shows all of the state.
+    Arrays and tensors, answers in the observation's kind and dtype. Compiled for numbers; where
+    torch follows observation or action (gradients, vmap), the answer is in its graph. In a
+    roll-out, where the observation is the one that was answered last, the state behind it is known
+    and not read from it again, if the observation shows all of the state.
     """
 
     def __init__(self, law: Any, observer: Observer) -> None:
@@ -44,31 +45,51 @@ class LawModel:
         return f"LawModel({self.law!r})"
 
     def __call__(self, observation: Any, action: Any) -> Any:
+        plain = isinstance(observation, np.ndarray)
+        if plain and self._program is not None and not isinstance(action, Tensor):
+            answer = self._program(observation, np.asarray(action))
+            single = observation.dtype.kind == "f" and observation.dtype != answer.dtype
+            return answer.astype(observation.dtype) if single else answer
+        seen, action = _tensor(observation), _tensor(action)
+        if stepping.followed(seen, action):
+            return self._differentiable(seen, action)
+        seen, action = seen.detach(), action.detach()
         if self._program is not None:
-            return self._fused(self._program, observation, action)
-        given = torch.as_tensor(observation)
+            answer = self._fused(self._program, seen, action)
+        else:
+            answer = self._eager(seen, action)
+        return answer.numpy() if plain else answer
+
+    def _differentiable(self, observation: Tensor, action: Tensor) -> Tensor:
+        """The answer in torch's graph. The state is read from the observation each time, for a
+        gradient may be asked at any of them."""
+        dtype = observation.dtype if observation.is_floating_point() else torch.float64
+        if self._program is not None:
+            x, u = observation.to(torch.float64), action.to(observation.device, torch.float64)
+            return self._program(x, u).to(dtype)
+        self._last = None
+        q, v = self.observer.states(observation)
+        q, v = self.law.step(q, v, self.observer.controls(action).to(q))
+        return self.observer.predicts.observe(q, v).to(dtype)
+
+    def _eager(self, given: Tensor, action: Tensor) -> Tensor:
         q, v = self._state(given)
         with torch.no_grad():
             q, v = self.law.step(q, v, self.observer.controls(action).to(q))
-            answer = self.observer.predicts.observe(q, v)
+            answer: Tensor = self.observer.predicts.observe(q, v)
         if given.is_floating_point():
             answer = answer.to(given.dtype)
         if self._whole:
             self._last = answer.clone(), q, v
-        return answer.numpy() if isinstance(observation, np.ndarray) else answer
+        return answer
 
-    def _fused(self, program: CompiledProgram, observation: Any, action: Any) -> Any:
-        if isinstance(observation, np.ndarray):
-            answer = program(observation, np.asarray(action))
-            single = observation.dtype.kind == "f" and observation.dtype != answer.dtype
-            return answer.astype(observation.dtype) if single else answer
-        if not isinstance(observation, Tensor):
-            observation = torch.as_tensor(observation, dtype=torch.float64)
-        if stepping.for_machine_code(observation):
-            numbers = np.asarray(action) if not isinstance(action, Tensor) else action.numpy()
-            answer = torch.from_numpy(program(observation.numpy(), numbers))
-            return answer if observation.dtype == answer.dtype else answer.to(observation.dtype)
-        return program(observation, torch.as_tensor(action))
+    def _fused(self, program: CompiledProgram, observation: Tensor, action: Tensor) -> Tensor:
+        if not observation.is_floating_point():
+            observation = observation.to(torch.float64)
+        if not stepping.for_machine_code(observation):
+            return program(observation, action)
+        answer = torch.from_numpy(program(observation.numpy(), action.cpu().numpy()))
+        return answer.to(observation.dtype)
 
     def _state(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         if self._last is not None:
@@ -77,6 +98,12 @@ class LawModel:
                 return q, v
         q, v = self.observer.states(observation)
         return q, v
+
+
+def _tensor(x: Any) -> Tensor:
+    """What is given as a tensor; lists of numbers in double precision."""
+    numbers = isinstance(x, Tensor | np.ndarray)
+    return torch.as_tensor(x) if numbers else torch.as_tensor(x, dtype=torch.float64)
 
 
 def _shows_all(observer: Observer) -> bool:

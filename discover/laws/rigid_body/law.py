@@ -399,19 +399,18 @@ class RigidBodyLaw(PortableLaw):
         )
 
     def __repr__(self) -> str:
-        """One line: robot, family, number of parameters, and what acts beside the bodies.
+        """One line: robot, family, number of parameters, and what stands beside the bodies.
 
-        Terms are shown as forces that act on the joints, so with the opposite sign of `terms`.
+        Joint by joint what the joint force has to supply, joint terms and `terms` with their signs
+        on the left side, as everywhere: friction is positive along the motion.
         """
-        acting = [
-            f"tau{i + 1} += {_BarPrinter().doprint((-row).evalf(3))}"
-            for term in self.extra
-            for i, row in enumerate(term.expression)
-            if row != 0
-        ]
-        acting += [x.description for x in self.extensions if not isinstance(x, Term)]
+        with_terms = {i for t in self.extra for i, row in enumerate(t.shape) if row != 0}
+        rows = [(i, row) for i, row in enumerate(self.additive_forces) if row != 0]
+        rows.sort(key=lambda r: r[0] not in with_terms)  # before those a description can state
+        beside = [f"tau{i + 1} = bodies {_BarPrinter().added(row.evalf(3))}" for i, row in rows]
+        beside += [x.description for x in self.extensions if not isinstance(x, Term)]
         content = f"{self.robot.name!r}, {self.family}, {self.size} parameters"
-        return shortened("RigidBodyLaw", content + (f": {'; '.join(acting)}" if acting else ""))
+        return shortened("RigidBodyLaw", content + (f": {'; '.join(beside)}" if beside else ""))
 
     def _repr_markdown_(self) -> str:
         lines = [f"**{self.family}** on *{self.robot.name}*, {self.complexity}"]
@@ -430,6 +429,11 @@ class RigidBodyLaw(PortableLaw):
 
 class _BarPrinter(StrPrinter):
     """SymPy's text with |x| for absolute values."""
+
+    def added(self, expr: sympy.Expr) -> str:
+        """An expression as it goes on after another one: "+ x" or "- x"."""
+        text = self.doprint(expr)
+        return f"- {text[1:]}" if text.startswith("-") else f"+ {text}"
 
     def _print_Abs(self, expr: sympy.Expr) -> str:
         return f"|{self._print(expr.args[0])}|"

@@ -175,12 +175,16 @@ def _common(*arrays: Any) -> tuple[int, ...]:
 
 def for_machine_code(*tensors: Tensor) -> bool:
     """Numbers on the processor in a precision that is compiled, through which no gradient flows."""
-    if torch._C._functorch.peek_interpreter_stack() is not None or torch.compiler.is_compiling():
-        return False
-    recorded = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
-    return not recorded and all(
+    return not followed(*tensors) and all(
         x.device.type == "cpu" and x.dtype in (torch.float64, torch.float32) for x in tensors
     )
+
+
+def followed(*tensors: Tensor) -> bool:
+    """Whether torch follows what is computed from these: for gradients, vmap or compilation."""
+    if torch._C._functorch.peek_interpreter_stack() is not None or torch.compiler.is_compiling():
+        return True
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
 _MUJOCO = {

@@ -398,8 +398,8 @@ def courses(record: Record) -> Figure:
     figure = new_figure(9.5, 1.5 + 1.15 * len(joints))
     panels = figure.subplots(len(joints), 1, sharex=True, squeeze=False)[:, 0]
     for j, (panel, joint) in enumerate(zip(panels, joints, strict=True)):
-        time = np.array(trace["time"])
-        tau, law = np.array(trace["tau"][j]), np.array(trace["identified"][j])
+        time = np.array(trace["time"], dtype=float)
+        tau, law = (np.array(trace[k][j], dtype=float) for k in ("tau", "identified"))
         panel.plot(time, tau, color=MUTED, linewidth=2.2, alpha=0.55)
         panel.plot(time, law, color=LAW, linewidth=1.0)
         panel.fill_between(time, tau - law, color=MODEL, alpha=0.5, linewidth=0)
