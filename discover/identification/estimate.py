@@ -210,10 +210,38 @@ def held(fit: Estimate, samples: Samples) -> Estimate:
 
 def instrumented(fit: Estimate, samples: Samples, twins: tuple[Samples, Samples]) -> Estimate:
     """The same columns fitted with moments across two measurements of the motion."""
-    loaded_by = fit.robot
-    designs = [assemble(s, fit.bodies, fit.terms, loaded_by).X for s in twins]
+    return _measured(fit, samples, twins, fit.robot)
+
+
+def reloaded(
+    fit: Estimate, samples: Samples, twins: tuple[Samples, Samples] | None, loaded_by: Robot
+) -> Estimate:
+    """The same terms, weights and hold on the description, with loads of the bodies `loaded_by`."""
+    design = assemble(samples, fit.bodies, fit.terms, loaded_by)
+    fit = _measured(replace(fit, design=design), samples, twins, loaded_by)
+    moments = fit.moments.with_prior(fit.prior, design.body_columns)
+    return replace(fit, moments=moments, theta=moments.solve(list(fit.columns)))
+
+
+def misfit(fit: Estimate, samples: Samples, loaded_by: Robot, theta: Array) -> float:
+    """The weighted mean square residual of coefficients theta, with loads of the bodies
+    `loaded_by`: over the samples that count."""
+    design = assemble(samples, fit.bodies, fit.terms, loaded_by)
+    residual = (design.y - design.predicted(fit.columns, theta)) / fit.noise
     used = _used(samples, fit.terms)
-    moments = moments_of(samples, fit.bodies, fit.design, fit.noise, (designs[0], designs[1]), used)
+    return float((residual**2 * used).sum() / max(used.sum(), 1))
+
+
+def _measured(
+    fit: Estimate, samples: Samples, twins: tuple[Samples, Samples] | None, loaded_by: Robot
+) -> Estimate:
+    """The fit's columns solved for, across two measurements of the motion where there are."""
+    across = None
+    if twins is not None:
+        even, odd = (assemble(s, fit.bodies, fit.terms, loaded_by).X for s in twins)
+        across = (even, odd)
+    used = _used(samples, fit.terms)
+    moments = moments_of(samples, fit.bodies, fit.design, fit.noise, across, used)
     return replace(fit, moments=moments, theta=moments.solve(list(fit.columns)))
 
 

@@ -45,7 +45,7 @@ from discover.identification.payloads.carried import (
 )
 from discover.identification.payloads.found import found_payloads, known_mass, settled_by_mass
 from discover.identification.payloads.untold import untold_payloads
-from discover.identification.possible_bodies import PossibleBodies, as_fitted, possible_bodies
+from discover.identification.possible_bodies import PossibleBodies, as_fitted, possible_bodies, with_their_loads
 from discover.identification.result import DriveParameter, Identification, Parameter
 from discover.identification.samples import Samples, gather, rest_speed
 from discover.identification.torque_scale import TorqueScale, torque_scale
@@ -139,13 +139,15 @@ def identify(
     plain = estimate(samples, bodies, standard(terms), select=False)
     found = estimate(samples, bodies, terms) if select else plain
     twice = measured_twice(train, fitted, chosen, robot) if instruments else None
+    twins = None
     if twice is not None:
         even, odd = (gather(part, rest, *through) for part in twice)
-        found = instrumented(found, samples, (even, odd))
+        twins = (even, odd)
+        found = instrumented(found, samples, twins)
     found = held(found, samples)
     stage("the bodies")
     stated = possible_bodies(held(plain, samples))
-    possible = possible_bodies(found)
+    found, possible = with_their_loads(found, samples, twins)
     stage("the standard errors")
     errors = standard_errors(found, samples)
     if late.delay:

@@ -14,14 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.identification.estimate import Estimate
-from discover.judgement.thresholds import threshold
+from discover.identification.estimate import Estimate, misfit, reloaded
+from discover.identification.samples import Samples
+from discover.judgement.thresholds import threshold, whole
 from discover.laws.rigid_body.consistency import minimiser, pseudo_inertias
 from kinematics import Robot
 
 Array = NDArray[np.float64]
 
 _HOLD = threshold("identification.hold")
+_MOST_ROUNDS = whole("identification.most_load_rounds")
+_SETTLED = threshold("identification.loads_settled")
 _MARGIN = 1e-7  # least eigenvalue of a pseudo-inertia, in units of a typical body
 
 
@@ -86,6 +89,33 @@ def possible_bodies(fit: Estimate) -> PossibleBodies:
         cost=cost / max(float(np.mean(residual**2)), 1e-300),
         solved=True,
     )
+
+
+def with_their_loads(
+    fit: Estimate, samples: Samples, twins: tuple[Samples, Samples] | None
+) -> tuple[Estimate, PossibleBodies]:
+    """The nearest possible bodies to a fit whose load-dependent terms have the loads of these very
+    bodies, and that fit.
+
+    Where data do not tell a body from a drive (a slider's weight from an offset or from a gain of
+    its force) possible bodies lie far from the fit's own, and so do their loads: coefficients that
+    were fitted to other loads would miss by the difference. So the fit is repeated with their loads
+    until it misses by no less; of the rounds the one that misses least is kept.
+    """
+    best: tuple[float, Estimate, PossibleBodies] | None = None
+    for _ in range(_MOST_ROUNDS):
+        possible = possible_bodies(fit)
+        if not any(term.loaded for term in fit.terms):
+            return fit, possible
+        beta = fit.bodies.matrix @ possible.pi.flatten() - fit.bodies.described
+        theta = np.concatenate([beta, possible.coefficients])
+        missed = misfit(fit, samples, possible.robot, theta)
+        if best is not None and missed > (1 - _SETTLED) * best[0]:
+            break
+        best = missed, fit, possible
+        fit = reloaded(fit, samples, twins, possible.robot)
+    assert best is not None
+    return best[1:]
 
 
 def as_fitted(fit: Estimate) -> PossibleBodies:
