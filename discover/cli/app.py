@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -419,7 +420,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
-        status = app(args=[a for a in given if a != "--debug"], standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status = app(args=[a for a in given if a != "--debug"], standalone_mode=False)
         if status == INTERRUPTED:
             _outlive_the_signal()
         return int(status) if isinstance(status, int) else 0
@@ -461,6 +464,15 @@ def _fail(message: str, status: int, debug: bool) -> int:
         traceback.print_exc()
     _complain(message)
     return status
+
+
+def _warn(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+) -> None:
+    """A warning of ours in one line, without the line of our code that gave it; others as ever."""
+    if issubclass(category, UserWarning):
+        return _complain(f"warning: {message}")
+    sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
 def _complain(message: str) -> None:
