@@ -416,7 +416,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     shown, warnings.showwarning = warnings.showwarning, _tell
     try:
-        status = app(args=[a for a in given if a != "--debug"], standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status = app(args=[a for a in given if a != "--debug"], standalone_mode=False)
         if status == INTERRUPTED:
             _outlive_the_signal()
         return int(status) if isinstance(status, int) else 0
@@ -468,6 +470,15 @@ def _fail(message: str, status: int, debug: bool) -> int:
         traceback.print_exc()
     _complain(message)
     return status
+
+
+def _warn(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+) -> None:
+    """A warning of ours in one line, without the line of our code that gave it; others as ever."""
+    if issubclass(category, UserWarning):
+        return _complain(f"warning: {message}")
+    sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
 def _complain(message: str) -> None:

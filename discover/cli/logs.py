@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,19 +37,22 @@ def data(
     ] = None,
 ) -> None:
     """Say what is in logs: rates, gaps, noise, saturation, delays, coverage."""
-    from discover.data.reading import read_logs
+    from discover.data.reading import read_logs, with_logged_joints
     from discover.data.survey import survey
     from discover.errors import RecipeError
     from discover.report.recorded import logs as pages
 
     body = None
+    held: tuple[str, ...] = ()
     if robot is None and (lock or root):
         raise RecipeError("expected --robot beside --lock and --root, found none; name the robot")
     if robot is not None:
         import kinematics
 
         body = kinematics.load(robot, root=root, lock=locked(lock or ()))
+        body, held = with_logged_joints(logs, body, columns)
     found = read_logs(logs, body, columns)
+    found[0] = replace(found[0], notes=(*held, *found[0].notes))
     surveyed, motions = survey(found, body)
     say(pages.as_text(surveyed))
     if out is not None:

@@ -67,9 +67,7 @@ def read_log(name: str, recording: Recording, robot: Robot | None = None) -> Log
     Dates are read as seconds from the first one. Without a robot, coordinates are in the order of
     the columns.
     """
-    folder = Path(recording.folder)
-    if recording.format not in ("minari", "lerobot"):
-        folder = folder.expanduser()
+    folder = Path(recording.place)
     window = recording.smoothing.window
     fewest = window if isinstance(window, int) else FEWEST
     return log_of(folder / name, recording, robot, name=name, fewest=fewest)

@@ -55,12 +55,14 @@ def read_logs(
         guessed: tuple[str, ...] = ()
         chosen = found
         if chosen is None:
-            chosen, guessed = guess(path, robot)
+            chosen, guessed = _guessed(path, robot)
         log = log_of(path, chosen, robot)
         logs.append(replace(log, notes=(*guessed, *log.notes)))
     if not logs:
+        mend = "; say which column is which in a file for --columns" if found is None else ""
         raise DatasetError(
-            f"recording: expected a log, found only files that are none: {'; '.join(left_out)}"
+            "recording: expected a log, found only files that are none: "
+            f"{'; '.join(left_out)}{mend}"
         )
     if left_out:
         note = f"left out, as no logs: {'; '.join(left_out)}"
@@ -178,15 +180,73 @@ def expanded(paths: Paths, layout: LogLayout | None = None) -> list[tuple[Path, 
 
 def _together(path: Path, layout: LogLayout | None, robot: Robot | None) -> Log:
     """One log in several files; each part is called by its file's name without ending."""
-    files = [Path(x) for x in str(path).split(TOGETHER)]
+    files = _files(path)
+    notes: tuple[str, ...] = ()
     if layout is None:
-        raise DatasetError(
-            f"recording {path}: expected a file for --columns, which says what the columns of "
-            f'several files mean, such as q = ["{files[0].stem}:q1"]; found none'
-        )
+        layout, notes = _guessed(path, robot)
+    parts = {file.stem: str(file.resolve()) for file in files}
+    whole = layout.model_copy(update={"files": parts})
+    log = log_of(files[0], whole, robot, name=TOGETHER.join(file.name for file in files))
+    return replace(log, notes=(*notes, *log.notes))
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of "pos.csv+torque.csv". Raises DatasetError where one is missing."""
+    files = [Path(x) for x in str(path).split(TOGETHER)]
     lost = [file for file in files if not file.exists()]
     if lost:
         raise DatasetError(f"recording {lost[0]}: no such file or folder; check the path")
-    parts = {file.stem: str(file.resolve()) for file in files}
-    whole = layout.model_copy(update={"files": parts})
-    return log_of(files[0], whole, robot, name=TOGETHER.join(file.name for file in files))
+    return files
+
+
+def _guessed(path: Path, robot: Robot | None) -> tuple[LogLayout, tuple[str, ...]]:
+    """What the columns of a file, or of several, mean by their names. Raises DatasetError."""
+    if path.exists() or TOGETHER not in str(path):
+        return guess(path, robot)
+    files = _files(path)
+    try:
+        return guess(path, robot, {file.stem: file for file in files})
+    except DatasetError as error:
+        raise DatasetError(
+            f"recording {path}: expected columns whose names tell what they are, or a file for "
+            f'--columns that says it, such as q = ["{files[0].stem}:q1"]; found neither'
+        ) from error
+
+
+def with_logged_joints(
+    paths: Paths,
+    robot: Robot,
+    layout: LogLayout | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+) -> tuple[Robot, tuple[str, ...]]:
+    """The robot with the joints held of which the logs say nothing, and a note that says so.
+
+    That is where a layout names `joints`, or columns have names, and only some of the robot's: a
+    mobile manipulator whose arm was logged. They are held at zero, or at the limit next to it.
+    """
+    import kinematics
+
+    found = as_layout(layout)
+    logged = None if found is None else found.joints
+    if found is None:
+        for path, _ in expanded(paths):
+            try:
+                logged = _guessed(path, robot)[0].joints
+            except DatasetError:  # it is told when the log is read
+                continue
+            break
+    pairs = list(zip(robot.independent_names, robot.independent_kinds, strict=True))
+    names = [name for name, kind in pairs if kind != "free"]
+    if logged is None or not set(logged) < set(names):
+        return robot, ()
+    low, high = (
+        dict(zip(robot.independent_names, x.tolist(), strict=True)) if len(x) == len(pairs) else {}
+        for x in (robot.lower, robot.upper)
+    )
+    held = {
+        name: min(max(0.0, low.get(name, -np.inf)), high.get(name, np.inf))
+        for name, kind in pairs
+        if name not in logged and kind in ("revolute", "continuous", "prismatic")
+    }
+    words = ", ".join(f"{name} at {value:g}" for name, value in held.items())
+    note = f"held, since the logs say nothing of them: {words}; --lock holds them elsewhere"
+    return kinematics.lock(robot, held), (note,)

@@ -34,9 +34,10 @@ def read(recording: Recording, robot: Robot, **more: Any) -> Dataset:
     whole one between training and validation, so that no recorded sample is behind both. Raises
     DatasetError, in one line, where a log or its columns do not fit.
     """
-    if not recording.folder:
+    if not recording.place:
         raise DatasetError(
-            "recording.folder: expected the folder with the logs, found nothing; "
+            "recording.folder: expected the folder with the logs, found "
+            f"{recording.folder or 'nothing'}{' (not set)' if recording.folder else ''}; "
             "name it with --set recording.folder=PATH"
         )
     if recording.smoothing.acceleration == "v" and recording.columns.v is None:

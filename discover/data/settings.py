@@ -6,6 +6,7 @@ not here is refused.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
@@ -210,7 +211,8 @@ class LogLayout(Section):
 
 
 class Recording(LogLayout):
-    """Logs of a real machine, one a trajectory; relative folders start at the working folder.
+    """Logs of a real machine, one a trajectory; relative folders start at the working folder, and
+    may begin with an environment variable, $NAME, or with ~.
 
     train and test name files in the folder; for the formats "minari" and "lerobot" the folder is
     the data set's name, and they name its episodes by number. validation is the fraction of each
@@ -225,6 +227,16 @@ class Recording(LogLayout):
     validation: float = Field(default=0.15, ge=0.0, lt=1.0)
     every: PositiveInt = 1
     smoothing: Smoothing = Smoothing()
+
+    @property
+    def place(self) -> str:
+        """The folder with variables of the environment filled in; "" where one of them is not set,
+        or none was named."""
+        found = os.path.expandvars(self.folder)
+        if "$" in found and found == self.folder:
+            return ""
+        named = self.format in ("minari", "lerobot")
+        return found if named else os.path.expanduser(found)
 
     @model_validator(mode="after")
     def _is_split(self) -> Recording:

@@ -20,8 +20,8 @@ shape only (both follow the motion, say): no share above the factor is counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +51,8 @@ _STILL = threshold("held.still")
 class Rows:
     """Held-out rows: q (N, nq), v, a, tau (N, nv); log (N,) indexes `names`; block (N,) numbers
     pieces of about a second; noise (nv,) of the accelerations; unseen is false where no log was
-    kept aside, and the ends of the training logs that stopped the training serve."""
+    kept aside, and the ends of the training logs that stopped the training serve; within (N,) says
+    which of them lie in the box that the training rows span, all of them where it is None."""
 
     q: Tensor
     v: Tensor
@@ -62,6 +63,7 @@ class Rows:
     names: tuple[str, ...]
     noise: Array
     unseen: bool
+    within: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> Rows | None:
@@ -89,20 +91,33 @@ class Rows:
             names=tuple(names.get(int(n), f"trajectory {n}") for n in numbers),
             noise=np.asarray(dataset.metadata["noise"]["a"], dtype=np.float64),
             unseen=unseen,
+            within=_within_box(dataset.part("train"), part),
         )
+
+
+def _within_box(train: Dataset, rows: Dataset) -> NDArray[np.bool_]:
+    """Which rows (N,) lie between the least and the greatest that the training rows have of every
+    position, velocity and joint force."""
+    seen, asked = (torch.cat([x.q, x.v, x.tau], dim=1).numpy() for x in (train, rows))
+    inside = (asked >= seen.min(0)) & (asked <= seen.max(0))
+    return np.asarray(inside.all(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictor(Stored):
     """Root mean square errors of one predictor, (logs, nv): of joint forces [N·m | N] and of
     accelerations [rad/s² | m/s²]. kind: "yardstick", "network" or "law of a network"; relative
-    (nv,): error of accelerations over their own root mean square, nan where a joint rests."""
+    (nv,): error of accelerations over their own root mean square, nan where a joint rests;
+    force_within, force_outside (nv,): of the joint forces over the rows in the box that the
+    training rows span, and over the others, nan where there are none."""
 
     name: str
     kind: str
     force: Array
     acceleration: Array
     relative: Array
+    force_within: Array = field(default_factory=lambda: np.zeros(0))
+    force_outside: Array = field(default_factory=lambda: np.zeros(0))
 
     @property
     def off(self) -> float:
@@ -129,7 +144,9 @@ class Knowledge(Stored):
 @dataclass(frozen=True, kw_only=True)
 class HeldAgainst(Stored):
     """The comparison: joints, logs and samples, whether these logs were unseen, the predictors in
-    order, what each network knows beyond the law, and what could not be done."""
+    order, what each network knows beyond the law, and what could not be done; within (logs,) is the
+    share of each log's rows that lies in the box that the training rows span, knowledge_within what
+    each knows over these rows alone; empty where they are all or none."""
 
     joints: tuple[str, ...]
     logs: tuple[str, ...]
@@ -138,6 +155,8 @@ class HeldAgainst(Stored):
     predictors: tuple[Predictor, ...]
     knowledge: tuple[Knowledge, ...]
     notes: tuple[str, ...] = ()
+    within: Array = field(default_factory=lambda: np.zeros(0))
+    knowledge_within: tuple[Knowledge, ...] = ()
 
 
 def hold_against(
@@ -171,7 +190,7 @@ def hold_against(
             predictors.append(
                 _predictor(name, "yardstick", rows, off, rows.a - fitted(rows.q, rows.v, rows.tau))
             )
-        knowledge = []
+        knowledge, inside = [], []
         for name, network in networks.items():
             left = rows.a - network(rows.q, rows.v, rows.tau).to(rows.a)
             predictors.append(_predictor(name, "network", rows, _turned(H, left), left))
@@ -182,7 +201,10 @@ def hold_against(
                 predictors.append(
                     _predictor(f"law of {name}", "law of a network", rows, _turned(own, gap), gap)
                 )
-            knowledge.append(_knowledge(name, network, identified, rows, H, tau_law, left))
+            knows = _knowledge(name, network, identified, rows, H, tau_law, left)
+            knowledge.append(knows())
+            if 0 < _inside(rows).sum() < len(rows.log):
+                inside.append(knows(_inside(rows)))
     return HeldAgainst(
         joints=described.independent_names,
         logs=rows.names,
@@ -190,7 +212,9 @@ def hold_against(
         unseen=rows.unseen,
         predictors=tuple(predictors),
         knowledge=tuple(knowledge),
+        knowledge_within=tuple(inside),
         notes=notes,
+        within=np.array([_inside(rows)[rows.log == k].mean() for k in range(len(rows.names))]),
     )
 
 
@@ -233,20 +257,29 @@ def _knowledge(
     H: Tensor,
     tau_law: Tensor,
     left: Tensor,
-) -> Knowledge:
+) -> Callable[..., Knowledge]:
+    """What a network knows beyond the law and the law beyond the network, over all rows or over
+    those chosen (N,)."""
     departs = rows.a - network(rows.q, rows.v, tau_law).to(rows.a)
-    of_law = explained((rows.tau - tau_law).numpy(), _turned(H, departs).numpy(), rows.block)
     better = left - (rows.a - law(rows.q, rows.v, rows.tau))
-    of_network = explained(_turned(H, left).numpy(), _turned(H, better).numpy(), rows.block)
-    return Knowledge(
-        network=name,
-        of_law=of_law[0],
-        of_network=of_network[0],
-        law_all=of_law[1],
-        law_error=of_law[2],
-        network_all=of_network[1],
-        network_error=of_network[2],
-    )
+    target, reason = (rows.tau - tau_law).numpy(), _turned(H, departs).numpy()
+    own, turned = _turned(H, left).numpy(), _turned(H, better).numpy()
+
+    def over(chosen: NDArray[np.bool_] | slice = slice(None)) -> Knowledge:
+        block = np.unique(rows.block[chosen], return_inverse=True)[1]
+        of_law = explained(target[chosen], reason[chosen], block)
+        of_network = explained(own[chosen], turned[chosen], block)
+        return Knowledge(
+            network=name,
+            of_law=of_law[0],
+            of_network=of_network[0],
+            law_all=of_law[1],
+            law_error=of_law[2],
+            network_all=of_network[1],
+            network_error=of_network[2],
+        )
+
+    return over
 
 
 def _turned(H: Tensor, a: Tensor) -> Tensor:
@@ -264,7 +297,20 @@ def _predictor(name: str, kind: str, rows: Rows, force: Tensor, a: Tensor) -> Pr
         force=_by_log(force, rows),
         acceleration=_by_log(a, rows),
         relative=np.where(moves, error / np.where(moves, size, 1.0), math.nan),
+        force_within=_rms(force, _inside(rows)),
+        force_outside=_rms(force, ~_inside(rows)),
     )
+
+
+def _inside(rows: Rows) -> NDArray[np.bool_]:
+    return np.ones(len(rows.log), dtype=bool) if rows.within is None else rows.within
+
+
+def _rms(off: Tensor, chosen: NDArray[np.bool_]) -> Array:
+    """Over the chosen rows, joint by joint; nan where there are none."""
+    if not chosen.any():
+        return np.full(off.shape[1], math.nan)
+    return np.asarray(np.sqrt(np.mean(off.numpy()[chosen] ** 2, axis=0)))
 
 
 def _by_log(off: Tensor, rows: Rows) -> Array:

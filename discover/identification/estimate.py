@@ -27,6 +27,7 @@ from kinematics import Robot
 
 Array = NDArray[np.float64]
 _ROUNDS = whole("identification.rounds")
+GAIN = "gain of the torque"
 _TURNS = whole("identification.presliding_turns")
 _LEAST = threshold("identification.presliding_least")
 _MOST = threshold("identification.presliding_most")
@@ -265,10 +266,51 @@ def held(fit: Estimate, samples: Samples) -> Estimate:
 
 def instrumented(fit: Estimate, samples: Samples, twins: tuple[Samples, Samples]) -> Estimate:
     """The same columns fitted with moments across two measurements of the motion."""
-    loaded_by = fit.robot
-    designs = [assemble(s, fit.bodies, fit.terms, loaded_by).X for s in twins]
+    return _measured(fit, samples, twins, fit.robot)
+
+
+def reloaded(
+    fit: Estimate, samples: Samples, twins: tuple[Samples, Samples] | None, loaded_by: Robot
+) -> Estimate:
+    """The same terms, weights and hold on the description, with loads of the bodies `loaded_by`."""
+    design = assemble(samples, fit.bodies, fit.terms, loaded_by)
+    fit = _measured(replace(fit, design=design), samples, twins, loaded_by)
+    moments = fit.moments.with_prior(fit.prior, design.body_columns)
+    return replace(fit, moments=moments, theta=moments.solve(list(fit.columns)))
+
+
+def refitted(
+    fit: Estimate,
+    samples: Samples,
+    twins: tuple[Samples, Samples] | None,
+    terms: Sequence[DriveTerm],
+) -> Estimate:
+    """The same with some of its terms, from the start."""
+    now = _fit(samples, fit.bodies, terms, fit.robot, fit.noise, range(len(terms)))
+    return held(now if twins is None else instrumented(now, samples, twins), samples)
+
+
+def misfit(fit: Estimate, samples: Samples, loaded_by: Robot | None, theta: Array) -> float:
+    """The weighted mean square residual of coefficients theta, with loads of the bodies `loaded_by`
+    or, None, those of the fit: over the samples that count."""
+    design = fit.design
+    if loaded_by is not None:
+        design = assemble(samples, fit.bodies, fit.terms, loaded_by)
+    residual = (design.y - design.predicted(fit.columns, theta)) / fit.noise
     used = _used(samples, fit.terms)
-    moments = moments_of(samples, fit.bodies, fit.design, fit.noise, (designs[0], designs[1]), used)
+    return float((residual**2 * used).sum() / max(used.sum(), 1))
+
+
+def _measured(
+    fit: Estimate, samples: Samples, twins: tuple[Samples, Samples] | None, loaded_by: Robot
+) -> Estimate:
+    """The fit's columns solved for, across two measurements of the motion where there are."""
+    across = None
+    if twins is not None:
+        even, odd = (assemble(s, fit.bodies, fit.terms, loaded_by).X for s in twins)
+        across = (even, odd)
+    used = _used(samples, fit.terms)
+    moments = moments_of(samples, fit.bodies, fit.design, fit.noise, across, used)
     return replace(fit, moments=moments, theta=moments.solve(list(fit.columns)))
 
 
@@ -326,6 +368,7 @@ def _fit(
         residual = design.y - design.predicted(columns, theta)
         sigma = np.sqrt((residual**2 * used).sum(axis=0) / count)
         sigma = np.maximum(sigma, 1e-6 * max(float(sigma.max()), 1e-300))
+        sigma = np.maximum(sigma, _undriven(samples, design))
     return Estimate(
         bodies=bodies, design=design, moments=moments, terms=tuple(terms), columns=tuple(columns),
         theta=theta, noise=sigma, prior=1.0,
@@ -333,8 +376,24 @@ def _fit(
     )  # fmt: skip
 
 
+def _undriven(samples: Samples, design: Design) -> Array:
+    """The least noise (nv,) of joints that nothing drives, 0 of others: what the description leaves
+    of their force. Bodies without mass explain a force that is always zero, so the residual of such
+    a joint says nothing of its noise, and a weight that followed it would take the mass away."""
+    return np.asarray(np.where(_idle(samples), design.y.std(axis=0), 0.0))
+
+
+def _idle(samples: Samples) -> NDArray[np.bool_]:
+    """Which joints (nv,) nothing drives: their force never changes."""
+    tau = samples.tau.numpy()
+    return np.asarray(np.ptp(tau, axis=0) <= 1e-9 * max(float(np.abs(tau).max()), 1e-300))
+
+
 def _apart(samples: Samples, bodies: Bodies, terms: Sequence[DriveTerm]) -> list[DriveTerm]:
-    """The terms whose force no bodies have: the rotor of a joint on the base has, for one."""
+    """The terms whose force no bodies have: the rotor of a joint on the base has, for one. A gain
+    of a force that is always zero is none either: it would take the bodies away."""
+    idle = _idle(samples)
+    terms = [x for x in terms if x.kind != GAIN or not idle[list(x.joints)].any()]
     rotors = [x for x in terms if x.kind == "rotor inertia"]
     few = samples.rows(np.arange(0, len(samples), max(1, len(samples) // 500)))
     design = assemble(few, bodies, rotors, bodies.robot)

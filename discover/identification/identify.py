@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from discover.data.delay import find_delay, given_delay
 from discover.data.logs import Log
 from discover.data.motions import Motion, smooth
-from discover.data.reading import Paths, as_layout, read_logs
+from discover.data.reading import Paths, as_layout, read_logs, with_logged_joints
 from discover.data.smoothing_choice import SmoothingChoice, choose_smoothing
 from discover.errors import DatasetError
 from discover.identification.design import Bodies, assemble, load_columns
@@ -46,7 +46,12 @@ from discover.identification.payloads.carried import (
 )
 from discover.identification.payloads.found import found_payloads, known_mass, settled_by_mass
 from discover.identification.payloads.untold import untold_payloads
-from discover.identification.possible_bodies import PossibleBodies, as_fitted, possible_bodies
+from discover.identification.possible_bodies import (
+    PossibleBodies,
+    as_fitted,
+    possible_bodies,
+    with_their_loads,
+)
 from discover.identification.result import (
     DriveParameter,
     Identification,
@@ -118,7 +123,9 @@ def identify(
     _check(robot)
     stage("the logs")
     mapping = as_layout(layout)
+    robot, still = _logged(recordings, robot, mapping)
     train, kept = _logs(recordings, robot, mapping), _logs(test, robot, mapping)
+    train, both = _apart(train, kept)
     loads = carried_by(payload or (mapping.payload if mapping else None), train, kept, robot)
     chosen = smoothing or _of_higher_order(choose_smoothing(train, robot))
     stage("the delay of the torques")
@@ -145,13 +152,15 @@ def identify(
     plain = estimate(samples, bodies, standard(terms), select=False)
     found = estimate(samples, bodies, terms) if select else plain
     twice = measured_twice(train, fitted, chosen, robot) if instruments else None
+    twins = None
     if twice is not None:
         even, odd = (gather(part, rest, *through) for part in twice)
-        found = instrumented(found, samples, (even, odd))
+        twins = (even, odd)
+        found = instrumented(found, samples, twins)
     found = held(found, samples)
     stage("the bodies")
     stated = possible_bodies(held(plain, samples))
-    possible = possible_bodies(found)
+    found, possible = with_their_loads(found, samples, twins)
     stage("the standard errors")
     errors = standard_errors(found, samples)
     if late.delay:
@@ -186,6 +195,8 @@ def identify(
         possible=_in_words(possible),
         payloads=found_payloads(bodies, possible, errors[:k], unseen, predictions[1]["identified"]),
         notes=(
+            *still,
+            *both,
             *differ,
             *_outside_limits(samples, robot),
             *dict.fromkeys(note for log in (*train, *kept) for note in log.notes),
@@ -252,6 +263,31 @@ def _logs(recordings: Any, robot: Robot, layout: Any) -> list[Log]:
                 f"{log.tau.shape[1]}; lock joints that were not logged (lock = {{joint = value}})"
             )
     return logs
+
+
+def _logged(recordings: Any, robot: Robot, layout: Any) -> tuple[Robot, tuple[str, ...]]:
+    """The robot with the joints held that paths of logs say nothing of, and a note."""
+    alone = isinstance(recordings, Log | str | os.PathLike)
+    given: list[Any] = [recordings] if alone else list(recordings)
+    if any(isinstance(x, Log) for x in given):
+        return robot, ()
+    return with_logged_joints(given, robot, layout)
+
+
+def _apart(train: list[Log], kept: list[Log]) -> tuple[list[Log], tuple[str, ...]]:
+    """The logs to fit less those that are held out as well (`logs/*` and one of them as a test),
+    and a note. Raises DatasetError where none is left."""
+    held = {log.sha256 for log in kept if log.sha256}
+    left = [log for log in train if log.sha256 not in held]
+    both = [log.name for log in train if log.sha256 in held]
+    if not left:
+        raise DatasetError(
+            "recordings: expected a log that is not held out as well, found none: "
+            f"{', '.join(both)}; name others to fit, or leave --test out"
+        )
+    many = "were" if len(both) > 1 else "was"
+    note = f"held out, and so not fitted though among the logs, {many} {', '.join(both)}"
+    return left, (note,) if both else ()
 
 
 def _of_higher_order(chosen: SmoothingChoice) -> SmoothingChoice:

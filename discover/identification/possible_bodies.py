@@ -14,14 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from discover.identification.estimate import Estimate
-from discover.judgement.thresholds import threshold
+from discover.identification.estimate import GAIN, Estimate, misfit, refitted, reloaded
+from discover.identification.samples import Samples
+from discover.judgement.thresholds import threshold, whole
 from discover.laws.rigid_body.consistency import minimiser, pseudo_inertias
 from kinematics import Robot
 
 Array = NDArray[np.float64]
 
 _HOLD = threshold("identification.hold")
+_MOST_ROUNDS = whole("identification.most_load_rounds")
+_SETTLED = threshold("identification.loads_settled")
+_AGREE = threshold("identification.loads_agree")
 _MARGIN = 1e-7  # least eigenvalue of a pseudo-inertia, in units of a typical body
 
 
@@ -86,6 +90,51 @@ def possible_bodies(fit: Estimate) -> PossibleBodies:
         cost=cost / max(float(np.mean(residual**2)), 1e-300),
         solved=True,
     )
+
+
+def with_their_loads(
+    fit: Estimate, samples: Samples, twins: tuple[Samples, Samples] | None
+) -> tuple[Estimate, PossibleBodies]:
+    """The nearest possible bodies to a fit whose load-dependent terms have the loads of these very
+    bodies, and that fit.
+
+    Where data do not tell a body from a drive (a slider's weight from an offset or from a gain of
+    its force) possible bodies lie far from the fit's own, and so do their loads: coefficients that
+    were fitted to other loads would miss by the difference. So the fit is repeated with their loads
+    until it misses by no less; of the rounds the one that misses least is kept. Where none comes
+    near to what the linear problem promised, the terms cannot be told from bodies: gains of the
+    force are left out, and if that is not enough all terms with loads.
+    """
+    settled, possible, agrees = _settled(fit, samples, twins)
+    kinds = {term.kind for term in fit.terms if term.loaded}
+    for left_out in ({GAIN}, kinds):
+        if not agrees and left_out & kinds:
+            terms = [x for x in fit.terms if x.kind not in left_out]
+            fit = refitted(fit, samples, twins, terms)
+            settled, possible, agrees = _settled(fit, samples, twins)
+    return settled, possible
+
+
+def _settled(
+    fit: Estimate, samples: Samples, twins: tuple[Samples, Samples] | None
+) -> tuple[Estimate, PossibleBodies, bool]:
+    """The fit and its bodies of the best round, and whether they miss by what was promised."""
+    best: tuple[float, Estimate, PossibleBodies] | None = None
+    promised = np.inf
+    for _ in range(_MOST_ROUNDS):
+        possible = possible_bodies(fit)
+        if not any(term.loaded for term in fit.terms):
+            return fit, possible, True
+        beta = fit.bodies.matrix @ possible.pi.flatten() - fit.bodies.described
+        theta = np.concatenate([beta, possible.coefficients])
+        missed = misfit(fit, samples, possible.robot, theta)
+        promised = min(promised, misfit(fit, samples, None, theta))
+        if best is not None and missed > (1 - _SETTLED) * best[0]:
+            break
+        best = missed, fit, possible
+        fit = reloaded(fit, samples, twins, possible.robot)
+    assert best is not None
+    return best[1], best[2], best[0] <= (1 + _AGREE) * promised
 
 
 def as_fitted(fit: Estimate) -> PossibleBodies:

@@ -436,7 +436,7 @@ def _recording_identity(recipe: Recipe) -> Any:
     recording = recipe.recording
     if recording is None:
         return None
-    folder = Path(recording.folder).expanduser()
+    folder = Path(recording.place)
     names: Sequence[str] = (*recording.train, *recording.test)
     hashes = {name: file_hash(folder / name) for name in names if (folder / name).is_file()}
     return {"table": recording.model_dump(mode="json", exclude={"folder"}), "files": hashes}

@@ -174,6 +174,53 @@ def test_torques_that_have_nothing_to_do_with_the_motion_give_no_law(pendulum, l
     assert any("hardly a law" in x for x in _remarks(found))
 
 
+def test_a_log_that_is_held_out_is_not_fitted_though_it_is_among_the_logs(pendulum, logs):
+    from dataclasses import replace
+
+    named = [replace(log, sha256=str(k)) for k, log in enumerate(logs)]
+    found = discover.identify(named, pendulum[0], test=named[3:], select=False, delay=0.0)
+    assert found.logs == ("log 0", "log 1", "log 2")
+    assert found.held_out == ("log 3",)
+    assert any("held out" in note and "log 3" in note for note in found.notes)
+    with pytest.raises(DatasetError, match="not held out as well"):
+        discover.identify(named[3:], pendulum[0], test=named[3:], delay=0.0)
+
+
+def test_a_joint_that_nothing_drives_keeps_its_mass(pendulum, record):
+    """A passive elbow: bodies without mass would explain that its force is always zero."""
+    described = pendulum[0]
+    true = described.replace(
+        pi=described.pi * torch.tensor([[1.2], [0.8]]), damping=torch.tensor([0.1, 0.02])
+    )
+    sampled = []
+    for seed in range(3):
+        generator = np.random.default_rng(seed)
+        q, v = torch.tensor(generator.normal(0, 0.5, (1, 2))), torch.zeros(1, 2)
+        states, forces = [], []
+        for k in range(4000):
+            push = torch.tensor([[3.0 * np.sin(2.1 * k * 0.004 + seed), 0.0]])
+            states.append(q[0].numpy())
+            forces.append(push[0].numpy())
+            for _ in range(4):
+                v = v + 0.001 * kinematics.aba(true, q, v, push)
+                q = q + 0.001 * v
+        sampled.append(
+            Log(
+                name=f"{seed}",
+                sha256="",
+                time=0.004 * np.arange(4000),
+                q=np.array(states) + generator.normal(0, 1e-4, (4000, 2)),
+                v=None,
+                tau=np.array(forces) + generator.normal(0, 0.03, (4000, 2)) * [1.0, 0.0],
+            )
+        )
+    found = discover.identify(sampled[:2], described, test=sampled[2:], delay=0.0)
+    assert found.error()["identified"] < 1.1 * found.error()["least squares"]
+    assert not any("gain" in x.kind and "elbow" in x.joints for x in found.friction)
+    (lower,) = (x for x in found.parameters if x.name == "mz[lower]")
+    assert lower.value == pytest.approx(-0.8, rel=0.05)
+
+
 class TestUnits:
     @pytest.mark.slow
     def test_another_unit_is_warned_of_and_the_bodies_settle_it(self, pendulum, logs):

@@ -236,3 +236,22 @@ def test_a_recorded_study_identifies_and_holds_its_networks_against_the_law(tmp_
     experiment.run(recipe, out, say=again.append, progress=False, resume=True)
     assert any("of the logs, kept" in line for line in again)
     assert (out / "report.md").read_text().count("Held against") == 1
+
+
+def test_rows_inside_the_box_of_the_training_rows_are_told_apart():
+    """A network that is the machine where it was trained, and silent elsewhere."""
+    there = rows(noise=0.01)
+    within = (there.q[:, 0] > 0).numpy()
+
+    def network(q, v, tau):
+        return machine(q, v, tau) * (q[:, :1] > 0)
+
+    apart = Rows(**{**vars(there), "within": within})
+    found = hold_against(apart, DESCRIBED, LAW, LAW, {"net": network}, {})
+    net = found.predictors[-1]
+    assert found.within[0] == pytest.approx(within.mean())
+    assert net.force_within.max() < 0.02 < net.force_outside.min()
+    assert found.knowledge_within[0].of_law[0] > 0.95
+    text = page.in_words(json.loads(json.dumps(found.to_dict())))
+    assert "outside it the law leaves" in text
+    assert f"{DESCRIBED.independent_names[0]}, inside" in text

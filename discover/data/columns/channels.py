@@ -21,6 +21,8 @@ from discover.errors import DatasetError
 from discover.judgement.thresholds import threshold
 
 Array = NDArray[np.float64]
+_AROUND = 51  # rows around one: of so few a handful of strays are no majority
+_MOST_STRAY = threshold("logs.most_stray")
 LONGEST_STEP = 1.0  # s; a log with longer ones counts in another unit
 _MISSING = ("", "nan", "na", "n/a", "null", "none", "inf", "infinity", "-")
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "min": 60.0}
@@ -226,7 +228,14 @@ def _on_one_clock(
     time, notes = time[kept], [*notes, *told]
     values = {c: x[kept] if c in shared else x for c, x in values.items()}
     if reference is not None:
-        _check_order(parts[reference], str(_time_column(reference, layout)), time, layout)
+        stray = _strays(time)
+        if stray.any() and layout.repeated == "mean":
+            notes.append(_of_strays(label, stray))
+            time, time_kept = time[~stray], ~stray
+            values = {c: x[time_kept] if c in shared else x for c, x in values.items()}
+            origin, time = origin + _seconds(origin, time[0]), time - time[0]
+        clock_of = str(_time_column(reference, layout))
+        _check_order(parts[reference], clock_of, time, layout, origin)
     time, values, merged = _merged(time, values, shared)
     notes += merged
     if not separate or reference is None:
@@ -250,7 +259,7 @@ def _on_one_clock(
         notes += told
         recorded &= ~_in_holes(time, there, there_kept)
         there = there[there_kept]
-        _check_order(parts[part], str(_time_column(part, layout)), there, layout)
+        _check_order(parts[part], str(_time_column(part, layout)), there, layout, origin)
         low, high = max(low, there[0]), min(high, there[-1])
         for column in here:
             values[column] = np.interp(time, there, values[column][there_kept])
@@ -308,14 +317,48 @@ def _between(label: Path, origin: Any, other: Any) -> float:
     return gap.total_seconds() if isinstance(gap, pd.Timedelta) else float(gap)
 
 
-def _check_order(path: Path, column: str, time: Array, layout: LogLayout) -> None:
+def _strays(time: Array) -> NDArray[np.bool_]:
+    """Rows (N,) whose time is far from that of the rows around them, where times do not increase: a
+    few that a broken transmission left. None where they are more than a few."""
+    steps = np.diff(time)
+    none = np.zeros(len(time), dtype=bool)
+    if len(time) < _AROUND or (steps >= 0).all():
+        return none
+    step = float(np.median(steps))
+    middle = pd.Series(time).rolling(_AROUND, center=True, min_periods=1).median().to_numpy()
+    stray = np.abs(time - middle) > _AROUND * max(step, 0.0)
+    few = stray.mean() <= _MOST_STRAY and step > 0
+    return np.asarray(stray) if few else none
+
+
+def _of_strays(label: Path, stray: NDArray[np.bool_]) -> str:
+    many = int(stray.sum())
+    rows = "1 row was" if many == 1 else f"{many} rows were"
+    return (
+        f"{label.name}: {rows} left out (of {len(stray)}): a time far from those around it, first "
+        f"in row {int(np.flatnonzero(stray)[0]) + 1}"
+    )
+
+
+def _seconds(origin: Any, seconds: float) -> Any:
+    """Seconds to add to the first time of a clock, a number or a date."""
+    return pd.Timedelta(seconds=seconds) if isinstance(origin, pd.Timestamp) else seconds
+
+
+def _check_order(path: Path, column: str, time: Array, layout: LogLayout, origin: Any) -> None:
+    """Raises DatasetError where times do not increase; numbers are told as the file has them."""
     steps = np.diff(time)
     back = np.flatnonzero(steps < 0 if layout.repeated == "mean" else steps <= 0)
     if back.size:
         row = int(back[0]) + 1
+        factor = layout.scale.time * TIME_UNITS.get(layout.units.time, 1.0)
+        dates = isinstance(origin, pd.Timestamp | pd.Timedelta)
+        now, before = (
+            f"{x:g} s" if dates else f"{(x + origin) / factor:.9g}" for x in time[[row, row - 1]]
+        )
         raise DatasetError(
-            f"recording {path}: column {column!r} must increase, found {time[row]:g} after "
-            f"{time[row - 1]:g} in row {row + 1}; sort the rows or drop the repeated one"
+            f"recording {path}: column {column!r} must increase, found {now} after {before} in row "
+            f"{row + 1}; sort the rows or drop the repeated one"
         )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from discover.data.columns.coordinates import UNITS
 from discover.data.formats.registry import open_table
-from discover.data.settings import Columns, LogLayout, Units
+from discover.data.settings import Column, Columns, LogLayout, Units
 from discover.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -52,21 +52,32 @@ TIME_UNITS = ("s", "ms", "us", "ns")
 _SHOWN = 12  # columns that the refusal names
 
 
-def guess(path: Path, robot: Robot | None = None) -> tuple[LogLayout, tuple[str, ...]]:
-    """The layout of a file by the names of its columns, and a note that says so.
+def guess(
+    path: Path, robot: Robot | None = None, parts: Mapping[str, Path] | None = None
+) -> tuple[LogLayout, tuple[str, ...]]:
+    """The layout of a file by the names of its columns, or of a log in several files by theirs,
+    and a note that says so. Where columns name only some of the robot's joints, the layout does.
 
     Raises DatasetError where the names do not tell time, positions and joint forces of the same
-    joints, and of all the robot's joints if there is a robot.
+    joints, named ones if there are fewer than the robot has.
     """
-    table, _ = open_table(path, "auto")
-    names = list(table.columns)
+    files = parts or {"": path}
+    columns_of = {part: list(open_table(file, "auto")[0].columns) for part, file in files.items()}
+    split = {
+        f"{part}:{name}" if part else name: _with_unit(name)
+        for part, names in columns_of.items()
+        for name in names
+    }
+    names = list(split)
     joints = [] if robot is None else list(robot.independent_names)
-    split = {name: _with_unit(name) for name in names}
     groups = {what: _labelled(split, what, joints) for what in STEMS}
-    time, unit = _time(names)
+    time, unit = _times(columns_of)
     for by_label in groups["q"]:
         for forces in groups["tau"]:
-            if set(forces) != set(by_label) or (joints and len(by_label) != len(joints)):
+            some = bool(joints) and set(by_label) < set(joints)
+            if set(forces) != set(by_label) or not (
+                some or not joints or len(by_label) == len(joints)
+            ):
                 continue
             labels = _ordered(list(by_label), joints)
             speeds = next((x for x in groups["v"] if set(x) == set(by_label)), None)
@@ -81,19 +92,40 @@ def guess(path: Path, robot: Robot | None = None) -> tuple[LogLayout, tuple[str,
                     f"recording {path}: expected a column of times, found none among "
                     f"{_listed(names)}; give a rate [Hz] in a file for --columns"
                 )
+            kinds = None
+            if robot is not None:
+                by_name = dict(zip(joints, robot.independent_kinds, strict=True))
+                kinds = [by_name[x] for x in labels] if some else list(robot.independent_kinds)
             units = Units(
                 time=unit,
-                q=_units("q", columns.q, split, robot),
-                v=None if columns.v is None else _units("v", columns.v, split, robot),
-                tau=_units("tau", columns.tau, split, robot),
+                q=_units("q", columns.q, split, kinds),
+                v=None if columns.v is None else _units("v", columns.v, split, kinds),
+                tau=_units("tau", columns.tau, split, kinds),
             )
-            return LogLayout(columns=columns, units=units), (_note(columns, units),)
+            named = tuple(labels) if some else None
+            return LogLayout(columns=columns, units=units, joints=named), (_note(columns, units),)
     raise DatasetError(
         f"recording {path}: expected columns whose names tell positions and joint forces"
         + (f" of {', '.join(joints)}" if joints else "")
         + f", found {_listed(names)}; say which is which in a file for --columns, such as "
         'columns = {time = "t", q = ["a"], tau = ["b"]}'
     )
+
+
+def _times(
+    columns_of: Mapping[str, Sequence[str]],
+) -> tuple[Column | dict[str, Column] | None, str]:
+    """The column of times and its unit; of several files one a file, or one for all. Files without
+    one share the first one's; one in another unit tells nothing."""
+    found = {part: _time(names) for part, names in columns_of.items()}
+    told = {part: (name, unit) for part, (name, unit) in found.items() if name is not None}
+    units = {unit for _, unit in told.values()}
+    if not told or len(units) > 1:
+        return None, "s"
+    names = {name for name, _ in told.values()}
+    if len(names) == 1:
+        return names.pop(), units.pop()
+    return {part: name for part, (name, _) in told.items()}, units.pop()
 
 
 def speaks(names: Sequence[str], robot: Robot | None = None) -> bool:
@@ -125,13 +157,14 @@ def _units(
     what: str,
     columns: Sequence[str | int],
     split: Mapping[str, tuple[str, str | None]],
-    robot: Robot | None,
+    joints: Sequence[str] | None,
 ) -> tuple[str, ...] | None:
-    """The units that stand in the names, one a column; SI where a column among them has none."""
+    """The units that stand in the names, one a column; SI where a column among them has none.
+    joints are their kinds, hinges where they are not known."""
     units = [split[str(c)][1] for c in columns]
     if not any(units):
         return None
-    kinds = ["revolute"] * len(units) if robot is None else list(robot.independent_kinds)
+    kinds = ["revolute"] * len(units) if joints is None else joints
     si = {"q": ("m", "rad"), "v": ("m/s", "rad/s"), "tau": ("N", "N*m")}[what]
     return tuple(unit or si[kind != "prismatic"] for unit, kind in zip(units, kinds, strict=True))
 

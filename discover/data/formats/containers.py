@@ -13,8 +13,9 @@ import pandas as pd
 
 from discover.data.formats.table import Dialect, Scalar, Table, of_arrays, scalar
 
+_SHOWN = 3  # objects that a message names
 _OBJECT = (
-    "expected arrays and structs, found the MATLAB {kind} {name!r}, which only MATLAB can open; "
+    "expected arrays and structs, found the MATLAB {found}, which only MATLAB can open; "
     "save it there as a struct: s = struct('Time', x.Time, 'Data', x.Data)"
 )
 
@@ -31,6 +32,7 @@ def read_hdf5(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
     Attributes of the file and single numbers are its scalars.
     """
     arrays: dict[str, Any] = {}
+    objects: dict[str, str] = {}
     with h5py.File(path, "r") as file:
         scalars = {key: scalar(value) for key, value in file.attrs.items()}
 
@@ -38,9 +40,8 @@ def read_hdf5(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
             if not isinstance(item, h5py.Dataset) or name.startswith("#"):
                 return
             if "MATLAB_object_decode" in item.attrs:
-                kind = scalar(item.attrs.get("MATLAB_class", b"object"))
-                raise ValueError(_OBJECT.format(kind=kind, name=name))
-            if item.dtype.names and item.ndim == 1:
+                objects[name] = str(scalar(item.attrs.get("MATLAB_class", b"object")))
+            elif item.dtype.names and item.ndim == 1:
                 arrays.update({f"{name}/{field}": item[field] for field in item.dtype.names})
             elif item.size == 1:
                 scalars[name] = scalar(item[()])
@@ -48,8 +49,7 @@ def read_hdf5(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
                 arrays[name] = item[()]
 
         file.visititems(note)
-    arrays, notes = _timed(arrays)
-    return of_arrays(arrays, wanted, _held(scalars), notes)
+    return _without_objects(arrays, objects, wanted, scalars)
 
 
 def read_npz(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
@@ -76,13 +76,71 @@ def read_mat(path: Path, wanted: Sequence[str], dialect: Dialect) -> Table:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of objects, which are refused below
         held = loadmat(str(path), simplify_cells=True)
-    for name, value in held.items():
+    objects = {}
+    for name, value in list(held.items()):
         if type(value).__name__ == "MatlabOpaque":
-            raise ValueError(_OBJECT.format(kind="object", name=name))
-    return _of_tree({k: x for k, x in held.items() if not k.startswith("__")}, wanted)
+            own, kind = _of_object(value)
+            objects[own or name] = kind
+            del held[name]
+    return _of_tree({k: x for k, x in held.items() if not k.startswith("__")}, wanted, objects)
 
 
-def _of_tree(tree: Mapping[str, Any], wanted: Sequence[str]) -> Table:
+def _of_object(value: Any) -> tuple[str, str]:
+    """Name and class of an object in a file of version 7, as far as SciPy tells them."""
+    fields = value.dtype.names or ()
+    words = [scalar(value.ravel()[0][x]) for x in ("s0", "s2") if x in fields]
+    own, kind = (*words, "", "")[:2]
+    return str(own or ""), str(kind or "object")
+
+
+def _without_objects(
+    arrays: Mapping[str, Any],
+    objects: Mapping[str, str],
+    wanted: Sequence[str],
+    scalars: Mapping[str, Scalar | None],
+) -> Table:
+    """The table of a file's arrays. MATLAB's objects (strings, tables, timeseries) beside them are
+    left out, and told; ValueError where the log lies in them."""
+    told = ", ".join(f"{kind} {name!r}" for name, kind in list(objects.items())[:_SHOWN])
+    told += f" and {len(objects) - _SHOWN} more" if len(objects) > _SHOWN else ""
+    paths = [name.strip("/").partition("[")[0] + "/" for name in wanted]
+    if objects and (
+        not any(np.size(x) > 1 for x in arrays.values())
+        or any(path.startswith(f"{name}/") for path in paths for name in objects)
+    ):
+        raise ValueError(_OBJECT.format(found=told))
+    found, notes = _timed(dict(arrays))
+    if objects:
+        notes = (*notes, f"left out, as only MATLAB can open them: {told}")
+    try:
+        return of_arrays(_named(found), wanted, _held(scalars), notes)
+    except ValueError as error:
+        if not objects:
+            raise
+        raise ValueError(f"{error}; {_OBJECT.format(found=told)}") from error
+
+
+def _named(arrays: dict[str, Any]) -> dict[str, Any]:
+    """The arrays, with the columns of a matrix also by name where a list of as many different
+    names lies beside it, and no other matrix has as many columns."""
+    found = dict(arrays)
+    for words in arrays.values():
+        names = np.ravel(np.asarray(words))
+        if names.dtype.kind not in "UO" or not all(isinstance(x, str) and x for x in names):
+            continue
+        fit = [
+            x for x in arrays.values()
+            if np.ndim(x) == 2 and np.asarray(x).dtype.kind in "fiub" and len(names) in np.shape(x)
+        ]  # fmt: skip
+        if len(fit) == 1 and len(set(names)) == len(names) > 1:
+            upright = fit[0] if fit[0].shape[1] == len(names) else fit[0].T
+            found |= {name: upright[:, k] for k, name in enumerate(names) if name not in arrays}
+    return found
+
+
+def _of_tree(
+    tree: Mapping[str, Any], wanted: Sequence[str], objects: Mapping[str, str] | None = None
+) -> Table:
     arrays: dict[str, Any] = {}
     scalars: dict[str, Scalar | None] = {}
 
@@ -100,8 +158,7 @@ def _of_tree(tree: Mapping[str, Any], wanted: Sequence[str]) -> Table:
             arrays[name] = array
 
     note("", tree)
-    arrays, notes = _timed(arrays)
-    return of_arrays(arrays, wanted, _held(scalars), notes)
+    return _without_objects(arrays, objects or {}, wanted, scalars)
 
 
 def _timed(arrays: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -40,6 +40,7 @@ def in_words(record: Record) -> str:
         "and the *identified law* were fitted to the training logs "
         "([their report](law_of_the_logs/report.md)). A model's error of acceleration is turned "
         f"into force by the identified law's mass matrix, so that all have one unit.{where}",
+        *_within(record),
         _accelerations(record),
         "Errors of accelerations on the same rows, relative to the joint's own root mean square "
         "acceleration: 1 is no better than predicting none, – a joint at rest. Measured joint "
@@ -61,15 +62,17 @@ def in_words(record: Record) -> str:
 
 def sentences(record: Record) -> list[str]:
     """What a reader should know first."""
-    out = [_best(record)]
+    out = [_best(record), *_in_the_box(record)]
     for entry in record["predictors"]:
         if entry["kind"] == "network" and not off(entry) < _OFF:
             out.append(
                 f"**{entry['name']} is off by {relative(off(entry))} of the motion**: on held-out "
                 "logs its accelerations are no better than predicting none."
             )
-    out += [sentence for k in record["knowledge"] for sentence in _known(k)]
-    return out
+    inside = record.get("knowledge_within") or ()
+    if inside:  # outside of it a network's errors hide what it knows
+        return out + [x for k in inside for x in _known(k, "In that box ")]
+    return out + [x for k in record["knowledge"] for x in _known(k)]
 
 
 def off(entry: Record) -> float:
@@ -97,8 +100,9 @@ def _best(record: Record) -> str:
     return f"{text}; {which}, {relative(shares[best])}."
 
 
-def _known(entry: Record) -> list[str]:
-    """What a network knows that the law does not, and the other way round."""
+def _known(entry: Record, where: str = "") -> list[str]:
+    """What a network knows that the law does not, and the other way round; `where` stands before,
+    such as "In that box "."""
     out = []
     name = entry["network"]
     for knower, other, key in (
@@ -109,25 +113,76 @@ def _known(entry: Record) -> list[str]:
         if not math.isfinite(share):
             out.append(f"What {knower} knows beyond {other} cannot be told: no finite answers.")
         elif share > max(_SURE * error, _LEAST):
-            who = name if knower == name else "The law of the logs"
+            who = name if knower == name else ("the" if where else "The") + " law of the logs"
             out.append(
                 f"{who} knows something that {other} does not: it explains {100 * share:.0f} ± "
                 f"{100 * error:.0f} % of what {other} leaves."
             )
         elif key == "law":
             out.append(f"{name} knows nothing of what {other} leaves that these logs would show.")
-    return out
+    return [where + (x[0].lower() + x[1:] if x.startswith("What") and where else x) for x in out]
 
 
-def _share(record: Record, entry: Record) -> float:
-    """Over all joints and logs, of the force's own size, each joint counting alike."""
+def _share(record: Record, entry: Record, rows: str = "force") -> float:
+    """Over all joints and logs, of the force's own size, each joint counting alike; over the rows
+    of "force_within" or "force_outside" alone."""
     zero = next(e for e in record["predictors"] if e["name"] == "zero")
+    sizes, errors = ([e[rows]] if rows != "force" else e[rows] for e in (zero, entry))
     ratios = []
     for j in range(len(record["joints"])):
-        size = sum(float(row[j]) ** 2 for row in zero["force"])
+        size = sum(float(row[j]) ** 2 for row in sizes)
         if size > 0:
-            ratios.append(sum(float(row[j]) ** 2 for row in entry["force"]) / size)
+            ratios.append(sum(float(row[j]) ** 2 for row in errors) / size)
     return math.sqrt(sum(ratios) / len(ratios)) if ratios else math.nan
+
+
+def _has_a_box(record: Record) -> bool:
+    """Whether some held-out rows lie in the box of the training rows and some do not."""
+    inside = [float(x) for x in record.get("within", ())]
+    return bool(inside) and any(x > 0 for x in inside) and any(x < 1 for x in inside)
+
+
+def _in_the_box(record: Record) -> list[str]:
+    """How the best network and the law compare where the training rows were, and elsewhere."""
+    networks = [e for e in record["predictors"] if e["kind"] == "network"]
+    if not (_has_a_box(record) and networks):
+        return []
+    law = next(e for e in record["predictors"] if e["name"] == "identified law")
+    words = []
+    for rows, where in (
+        ("force_within", "in the box that the training rows span"),
+        ("force_outside", "outside it"),
+    ):
+        best = min(networks, key=lambda e: _share(record, e, rows))
+        words.append(
+            f"{where} the law leaves {relative(_share(record, law, rows))} of the joint forces, "
+            f"the best model, {best['name']}, {relative(_share(record, best, rows))}"
+        )
+    text = "; ".join(words)
+    return [f"{text[:1].upper()}{text[1:]}."]
+
+
+def _within(record: Record) -> list[str]:
+    """The same errors by joint, apart in the box of the training rows and outside it."""
+    if not _has_a_box(record):
+        return []
+    joints: Sequence[str] = record["joints"]
+    head = [f"{joint}, {where}" for where in ("inside", "outside") for joint in joints]
+    lines = ["| predictor | " + " | ".join(head) + " |", "|---|" + "--:|" * len(head)]
+    for entry in record["predictors"]:
+        values = [float(x) for rows in ("force_within", "force_outside") for x in entry[rows]]
+        cells = ["–" if math.isnan(x) else number(x, 3) for x in values]
+        lines.append(f"| {entry['name']} | {' | '.join(cells)} |")
+    shares = ", ".join(
+        f"{log} {100 * float(x):.0f} %"
+        for log, x in zip(record["logs"], record["within"], strict=True)
+    )
+    return [
+        "\n".join(lines),
+        "The same errors over the rows *inside* and *outside* the box between the least and the "
+        "greatest that the training rows have of each position, velocity and joint force. Inside: "
+        f"{shares}. A network can be asked only there for what it was taught; a law should go on.",
+    ]
 
 
 def _forces(record: Record) -> str:
@@ -155,10 +210,12 @@ def _knowledge(record: Record) -> str:
     joints: Sequence[str] = record["joints"]
     head = ["model", "whose residual", *joints, "all", "±"]
     lines = ["| " + " | ".join(head) + " |", "|---|---|" + "--:|" * (len(head) - 2)]
-    for entry in record["knowledge"]:
+    inside = record.get("knowledge_within") or ()
+    entries = [(entry, "") for entry in record["knowledge"]]
+    for entry, where in [*entries, *((entry, ", inside") for entry in inside)]:
         for words, key in (
-            ("the law's, by the model", "law"),
-            ("its own, by the law", "network"),
+            (f"the law's, by the model{where}", "law"),
+            (f"its own, by the law{where}", "network"),
         ):
             values = [*entry[f"of_{key}"], entry[f"{key}_all"], entry[f"{key}_error"]]
             cells = [_percent(float(x)) for x in values]

@@ -137,6 +137,11 @@ def _elastic(term: Record) -> str:
     )
 
 
+def _matters(note: str) -> bool:
+    """Whether a note on how logs were read changes what the figures mean."""
+    return any(word in note for word in ("payload", "left out", "held"))
+
+
 def remarks(record: Record) -> list[str]:
     """What a reader should know first, in sentences."""
     out = [_capital(_delay(record))]
@@ -144,7 +149,7 @@ def remarks(record: Record) -> list[str]:
         out.append(_capital(_scale(record)))
     out += [_capital(_elastic(p)) for p in record["friction"] if p["kind"] == _ELASTIC]
     out += [_capital(_payload(p)) for p in record.get("payloads", ())]
-    out += [_capital(note) for note in record["notes"] if "payload" in note or "left out" in note]
+    out += [_capital(note) for note in record["notes"] if _matters(note)]
     left = _clear(record)
     if left:
         what = listing([f"{d['quantity']} of {d['joint']}" for d in left[:3]], "and")

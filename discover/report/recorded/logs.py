@@ -112,7 +112,7 @@ def findings(survey: Survey) -> list[str]:
     said += [survey.alignment] if survey.alignment else []
     for log in survey.logs:
         clock = log.clock
-        said += [note for note in log.notes if "left out" in note]
+        said += [note for note in log.notes if "left out" in note or "held" in note]
         if clock.uneven:
             said.append(
                 f"{log.name}: uneven steps, {1e3 * clock.least:.3g} to "
