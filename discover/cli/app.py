@@ -414,7 +414,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    shown, warnings.showwarning = warnings.showwarning, _tell
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
@@ -441,8 +440,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(
             f"a failure of ours, {reason}; run again with --debug for the traceback", 1, debug
         )
-    finally:
-        warnings.showwarning = shown
 
 
 def _outlive_the_signal() -> None:
@@ -453,14 +450,6 @@ def _outlive_the_signal() -> None:
     another string clears the mark.
     """
     exec("")
-
-
-def _tell(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    """A warning on a line of ours; those of other kinds than ours as Python shows them."""
-    if category is UserWarning:
-        _complain(str(message))
-    else:
-        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
 
 
 def _fail(message: str, status: int, debug: bool) -> int:

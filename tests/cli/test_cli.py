@@ -331,7 +331,7 @@ def test_warnings_are_told_on_a_line_of_ours(
         warnings.simplefilter("always")
         assert cli.main(["list", "robots"]) == 0
     assert warnings.showwarning is shown
-    assert capsys.readouterr().err == "discover: left out: armature\n"
+    assert capsys.readouterr().err == "discover: warning: left out: armature\n"
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
