@@ -30,6 +30,7 @@ from discover.laws.search.residual_search import best_listed_or_searched
 from discover.laws.search.selection import refit
 from discover.progress import stage
 
+_BEGUN = whole("search.joint_functions_begun")
 _DISPUTED = whole("examination.disputed_states")
 
 
@@ -123,7 +124,14 @@ class JointFunctions(AroundBodies):
         tested, best = laws.sets.tested, laws.extended
         for kinds in io_kinds.JOINT_FUNCTIONS:
             result = io_search.search_io_nonlinearity(
-                laws.physics, best, laws.wide, tested, floor=level, kinds=kinds
+                laws.physics,
+                best,
+                laws.wide,
+                tested,
+                floor=level,
+                kinds=kinds,
+                begun=_BEGUN,
+                strict=True,
             )
             best = best if result is None else result.fit
         return None if best is laws.extended else best
@@ -145,9 +153,8 @@ AROUND_BODIES: tuple[Hypothesis, ...] = (
     DriveFunctions(),
     StaticNonlinearities(),
     SurrogateTrigonometry(),
-    JointFunctions(),
 )
-HYPOTHESES: tuple[Hypothesis, ...] = (UnlistedTerms(), *AROUND_BODIES)
+HYPOTHESES: tuple[Hypothesis, ...] = (UnlistedTerms(), *AROUND_BODIES, JointFunctions())
 
 
 def extended(

@@ -80,6 +80,8 @@ def search_io_nonlinearity(
     *,
     floor: float,
     kinds: Sequence[NonlinearityKind] = KINDS,
+    begun: int = len(KINDS),
+    strict: bool = False,
 ) -> Selection | None:
     """The law with an input/output nonlinearity that describes held-out answers more shortly than
     `best`, or None.
@@ -92,7 +94,13 @@ def search_io_nonlinearity(
     answers = answers[torch.isfinite(answers.a).all(-1)].evenly(_FITTED)
     held = held[torch.isfinite(held.a).all(-1)].evenly(_TESTED)
     family = IONonlinearities(
-        answers=answers, held=held, floor=floor, base=base, kinds=tuple(kinds)
+        answers=answers,
+        held=held,
+        floor=floor,
+        base=base,
+        kinds=tuple(kinds),
+        begun=begun,
+        strict=strict,
     )
     if explained(best.standardised_error(held), floor):
         return None
@@ -106,6 +114,8 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
 
     base: Fit
     kinds: tuple[NonlinearityKind, ...] = field(default=KINDS)
+    begun: int = len(KINDS)
+    strict: bool = False
 
     @property
     def _joints(self) -> list[tuple[int, ...]]:
@@ -118,16 +128,23 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
         return max(_PROMISING * error, _EXPLAINED * self.base.standardised_error(self.held))
 
     def propose(self, current: Fit, error: float) -> list[Begun]:
-        """The kinds whose first step, with few knots, promises to leave clearly less."""
+        """The kinds whose first step, with few knots, promises to leave clearly less; of many, the
+        `begun` most promising."""
         few, worth = self.answers.evenly(_SCREENED), self._worth(error)
-        out = []
+        if self.strict and _PROMISING * error <= self.floor:  # noise alone is not clearly less
+            return []
+        hopeful: list[tuple[float, Begun]] = []
         for kind in (k for k in self.kinds if not k.whole or len(self._joints) > 1):
             starts = [_centred(self.base, few, kind)]
             starts += [self.base.theta] if kind.place in _LAID_OUT_ONCE else []
             problems = [_problem(self.base, s, few, kind, self._joints, _ROUGH) for s in starts]
-            if min(problem.promises(x) for problem, x in problems) <= _HOPELESS * worth:
-                out.append((kind, starts, problems))
-        return out
+            left = min(problem.promises(x) for problem, x in problems)
+            if left <= _HOPELESS * worth:
+                hopeful.append((left, (kind, starts, problems)))
+        if len(hopeful) <= self.begun:
+            return [each for _, each in hopeful]
+        hopeful.sort(key=lambda each: each[0])
+        return [each for _, each in hopeful[: self.begun]]
 
     def fit_flexible(
         self, current: Fit, candidates: Sequence[Begun], error: float
