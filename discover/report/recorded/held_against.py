@@ -96,7 +96,9 @@ def _best(record: Record) -> str:
     if not networks:
         return text + "."
     best = min(networks, key=lambda n: shares[n] if math.isfinite(shares[n]) else math.inf)
-    which = f"the best of {len(networks)} models, {best}" if len(networks) > 1 else best
+    # The best on the logs that it is reported on: flattered a little, and told so.
+    several = f"the best of {len(networks)} models on these very logs, {best}"
+    which = several if len(networks) > 1 else best
     return f"{text}; {which}, {relative(shares[best])}."
 
 
@@ -156,7 +158,7 @@ def _in_the_box(record: Record) -> list[str]:
         best = min(networks, key=lambda e: _share(record, e, rows))
         words.append(
             f"{where} the law leaves {relative(_share(record, law, rows))} of the joint forces, "
-            f"the best model, {best['name']}, {relative(_share(record, best, rows))}"
+            f"the best model there, {best['name']}, {relative(_share(record, best, rows))}"
         )
     text = "; ".join(words)
     return [f"{text[:1].upper()}{text[1:]}."]
