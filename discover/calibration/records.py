@@ -6,6 +6,7 @@ without queries. A model is examined again when the code that measures has chang
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -134,14 +135,26 @@ def _departure(case: PlantedCase) -> float | None:
 def instrument() -> str:
     """A hash of the code that measures evidence, and of the sections of numbers that it reads.
 
-    The bounds of the verdict are no part of it: they judge evidence and measure none.
+    Comments, docstrings and layout are no part of it, for they measure nothing; nor are the bounds
+    of the verdict, which judge evidence.
     """
     root = Path(discover.__file__).parent
     paths = [p for room in _INSTRUMENT for p in sorted((root / room).rglob("*.py"))]
-    code = b"".join(p.read_bytes() for p in paths)
-    numbers = {k: v for k, v in stored()["numbers"].items() if f'"{k}.'.encode() in code}
-    digest = hashlib.sha256(code + json.dumps(numbers, sort_keys=True).encode())
-    return digest.hexdigest()[:16]
+    sources = [p.read_text() for p in paths]
+    read = "".join(sources)
+    numbers = {k: v for k, v in stored()["numbers"].items() if f'"{k}.' in read}
+    code = "".join(map(_statements, sources)) + json.dumps(numbers, sort_keys=True)
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def _statements(source: str) -> str:
+    """What a source says to the interpreter: its syntax tree without docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            words = ast.get_docstring(node, clean=False)
+            node.body = node.body if words is None else node.body[1:]
+    return ast.dump(tree)
 
 
 def slug(name: str) -> str:

@@ -271,7 +271,7 @@ def test_limits_of_recordings_are_set_apart_where_a_noisy_model_has_learned_them
         states = tuple(x[free] for x in states)
         truth = kinematics.aba(ROBOT, *states)
         error, own = ((y(*states) - truth).square().mean().sqrt() for y in (exam.law, model))
-        assert error < 0.3 * own
+        assert error < 0.4 * own  # without the stops set apart: 1.5
 
 
 def _wild_above(threshold):

@@ -1,10 +1,8 @@
 """Search for static input/output nonlinearities (Hammerstein–Wiener) around the bodies.
 
-Where the rigid body with any force terms leaves something over, every input and output is given a
-flexible function: of itself, or a factor that is a function of another coordinate of its joint, or
-of the norm of a whole vector, as where motion ends at a total speed. The kind that predicts
-held-out answers best goes on: which joints have a function of their own, which share one; then the
-formula of each function is searched for; where none is found it stays a table.
+Where rigid bodies with any force terms leave something over, every input and output is given a
+flexible function of each kind (io_kinds.py). The kind that predicts held-out answers best goes on:
+which joints share a function; then its formula is searched for; without one it stays a table.
 """
 
 from __future__ import annotations
@@ -83,12 +81,8 @@ def search_io_nonlinearity(
     begun: int = len(KINDS),
     strict: bool = False,
 ) -> Selection | None:
-    """The law with an input/output nonlinearity that describes held-out answers more shortly than
-    `best`, or None.
-
-    base  the rigid body with its joint terms, fitted to `answers`
-    best  the best law found without such nonlinearities
-    """
+    """The law with an input/output nonlinearity around the rigid body `base` with its joint terms,
+    fitted to `answers`, that describes held-out answers more shortly than `best`, or None."""
     if not has_points(base.family.robot) or base.step is not None:
         return None
     answers = answers[torch.isfinite(answers.a).all(-1)].evenly(_FITTED)
@@ -123,8 +117,7 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
         return [(j,) for j in range(self.base.family.robot.nv)]
 
     def _worth(self, error: float) -> float:
-        """What a kind may leave: clearly less than the best law, or hardly anything of what the
-        bodies alone leave."""
+        """What a kind may leave: clearly less than the best law, or little of what bodies leave."""
         return max(_PROMISING * error, _EXPLAINED * self.base.standardised_error(self.held))
 
     def propose(self, current: Fit, error: float) -> list[Begun]:
@@ -189,10 +182,8 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
 
 
 def _centred(base: Fit, answers: Answers, kind: NonlinearityKind) -> Tensor:
-    """Bodies fitted to answers where the function's variable is near the middle of its sample.
-
-    There a function that bends far out is nearly straight.
-    """
+    """Bodies fitted where the function's variable is near the middle of its sample: there a
+    function that bends far out is nearly straight."""
     x = NonlinearityProblem(base, answers, kind, ()).feature(answers.a)
     x = x if kind.second is None else x[..., 0]
     if kind.whole:
@@ -283,8 +274,7 @@ def _unscaled(
     joints: Sequence[tuple[int, ...]],
     knots: int,
 ) -> tuple[NonlinearityProblem, Tensor]:
-    """Functions of the input or output alone, with a corner each, fitted: a scale acts on them only
-    where they bend."""
+    """Functions of the input or output alone, with corners: a scale acts where they bend."""
     plain = NonlinearityKind(kind.place, kind.place)
     problem, x = _problem(base, theta, answers, plain, joints, knots)
     for _ in range(_CORNERS):
@@ -300,8 +290,7 @@ def _error(
 
 
 def _of_most(base: Fit, held: Answers, fitted: FlexibleNonlinearity) -> float:
-    """Root mean square of held-out residuals, the largest tenth as large as the others at most: a
-    corner may be a little off, but what holds for half of the answers alone is no law of all."""
+    """Root mean square of held-out residuals, the largest tenth cut: half of them are no law."""
     problem = NonlinearityProblem(base, held, fitted.kind, fitted.problem.groups)
     r = problem.residual(fitted.x).abs().flatten()
     if not bool(torch.isfinite(r).all()):
