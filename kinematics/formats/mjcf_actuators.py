@@ -182,7 +182,7 @@ def of_independent(actuation: Actuation, robot: Robot) -> tuple[Actuation | None
     return reduced, []
 
 
-def stepping_of(model: Any) -> Stepping:
+def stepping_of(model: Any) -> Stepping | None:
     """The step of the model's options; its Euler treats joint damping implicitly, unless a flag
     says otherwise, and its "implicitfast" that of servos too."""
     import mujoco
@@ -200,4 +200,6 @@ def stepping_of(model: Any) -> Stepping:
         int(scheme.mjINT_IMPLICIT): "implicit_velocity",
         int(scheme.mjINT_IMPLICITFAST): "implicit_damping" if slowed else "semi_implicit_euler",
     }
-    return Stepping(timestep=float(model.opt.timestep), integrator=names[int(model.opt.integrator)])
+    # An integrator of a later MuJoCo is a step that we do not know; its forces are the same.
+    name = names.get(int(model.opt.integrator))
+    return None if name is None else Stepping(timestep=float(model.opt.timestep), integrator=name)

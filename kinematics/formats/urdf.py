@@ -16,7 +16,7 @@ from kinematics.errors import RobotError
 from kinematics.formats.builder import RobotBuilder
 from kinematics.formats.mimics import independent_mimics
 from kinematics.formats.plausibility import LinkInertia, unit_doubts
-from kinematics.formats.urdf_checks import KINDS, validate
+from kinematics.formats.urdf_checks import KINDS, left_out, validate
 from kinematics.formats.urdf_elements import (
     UrdfInertial,
     UrdfJoint,
@@ -56,6 +56,9 @@ def robot_from_urdf(root: Element, label: str, *, free: bool, joint_terms: bool)
             tree.size = max(tree.size, float(np.linalg.norm(at.offset)))
             turn, shift = r @ at.rotation, r @ at.offset + p
             stack.append((child, child.child, carrier, turn, shift))
+    for what in left_out(root):
+        tree.notes.append(what)
+        warnings.warn(f"{what} ({label})", stacklevel=3)
     rotors = rotor_inertias(root)
     if rotors:
         tree.notes.append(

@@ -15,6 +15,12 @@ _FORMULA = re.compile(r"\$[({]")
 _READ = ("link", "joint", "parent", "child", "origin", "axis", "limit", "dynamics", "mimic", "mass",
          "inertia")  # fmt: skip
 
+# what stands in URDFs beside links and joints and changes no dynamics, or is told of elsewhere
+_KNOWN = {"link", "joint", "material", "gazebo", "transmission", "sensor", "ros2_control",
+          "plugin", "group", "group_state", "end_effector", "disable_collisions",
+          "virtual_joint", "mujoco"}  # fmt: skip
+_FORCES = {"damping", "friction"}  # of <dynamics>
+
 KINDS = {
     "revolute": "revolute",
     "continuous": "continuous",
@@ -68,7 +74,13 @@ def validate(root: Element, label: str) -> None:
                     f"expected a non-zero axis of joint {name!r}, found {x}; give its direction"
                 )
         _check_mimic(joint, kinds)
-        _check_origin(joint, f"joint {name!r}")
+        _check_origin(joint, f"joint {name!r}", root)
+        for stated in joint:
+            if stated.tag in _READ and len(stated):
+                raise RobotError(
+                    f"expected numbers of <{stated.tag}> of joint {name!r} as attributes, found an "
+                    f'element <{stated[0].tag[:60]}> in it; write {stated[0].tag[:60]}="…"'
+                )
         for tag, keys in (
             ("limit", ("lower", "upper", "velocity", "effort")),
             ("dynamics", ("damping", "friction")),
@@ -83,7 +95,7 @@ def validate(root: Element, label: str) -> None:
     for body in root.findall("link"):
         inertial = body.find("inertial")
         if inertial is not None:
-            _check_inertial(inertial, f"link {body.get('name')!r}")
+            _check_inertial(inertial, f"link {body.get('name')!r}", root)
 
 
 def _check_expanded(root: Element, label: str) -> None:
@@ -124,8 +136,8 @@ def _check_words(root: Element, label: str) -> None:
                     )
 
 
-def _check_inertial(inertial: Element, where: str) -> None:
-    _check_origin(inertial, where)
+def _check_inertial(inertial: Element, where: str, root: Element) -> None:
+    _check_origin(inertial, where, root)
     mass, inertia = inertial.find("mass"), inertial.find("inertia")
     if mass is None:
         raise RobotError(
@@ -139,12 +151,39 @@ def _check_inertial(inertial: Element, where: str) -> None:
             _numbers(inertia.get(key, "0"), 1, f"{key} of {where}")
 
 
-def _check_origin(element: Element, where: str) -> None:
+def _check_origin(element: Element, where: str, root: Element) -> None:
     origin = element.find("origin")
-    if origin is not None:
-        for key in ("xyz", "rpy"):
-            if origin.get(key) is not None:
-                _numbers(origin.get(key, ""), 3, f"origin {key} of {where}")
+    if origin is None:
+        return
+    for key, count in (("xyz", 3), ("rpy", 3), ("quat_xyzw", 4)):
+        if origin.get(key) is not None:
+            x = _numbers(origin.get(key, ""), count, f"origin {key} of {where}")
+            if count == 4 and not 0.9 < math.hypot(*x) < 1.1:
+                raise RobotError(
+                    f"expected a quaternion of length one as origin quat_xyzw of {where}, found "
+                    f"{math.hypot(*x):.3g}; mend the description"
+                )
+    if origin.get("quat_xyzw") is None:
+        return
+    (version,) = _numbers(root.get("version", "1.0"), 1, "version of the URDF")
+    if version < 1.1 or origin.get("rpy") is not None:
+        other = "rpy beside it" if version >= 1.1 else f"it in a URDF of version {version:g}"
+        raise RobotError(
+            f"expected quat_xyzw of {where} alone and from version 1.1 on, found {other}, where "
+            'readers differ; keep rpy, or quat_xyzw with <robot version="1.1">'
+        )
+
+
+def left_out(root: Element) -> list[str]:
+    """What a URDF says of loops, springs or forces that no tree can hold, in sentences."""
+    unknown = {x.tag for x in root if isinstance(x.tag, str) and x.tag not in _KNOWN}
+    unknown -= {tag for tag in unknown if tag.startswith("xacro:")}
+    out = [f"<{tag[:60]}>" for tag in sorted(unknown)]
+    for part in root.iterfind("joint/dynamics"):
+        out += [f"{key} of <dynamics>" for key in part.attrib if key not in _FORCES]
+    return [
+        f"left out: {x}, which is no part of a tree's dynamics here" for x in dict.fromkeys(out)
+    ]
 
 
 def _numbers(text: str, count: int, where: str, finite: bool = True) -> list[float]:

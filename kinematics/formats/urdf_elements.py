@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from kinematics.robot.joints import Mimic
-from kinematics.spatial.rotations import clean, matrix_of_angles
+from kinematics.spatial.rotations import clean, matrix_of_angles, matrix_of_quaternion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,12 @@ def _inertial(element: Element | None) -> UrdfInertial | None:
 def _placement(element: Element | None) -> Placement:
     if element is None:
         return Placement()
-    rotation = matrix_of_angles(*_vector(element.get("rpy"), "0 0 0"))
+    if element.get("quat_xyzw") is not None:
+        x, y, z, w = _vector(element.get("quat_xyzw"), "0 0 0 1")
+        quaternion = np.array([[w, x, y, z]])
+        rotation = matrix_of_quaternion(quaternion / np.linalg.norm(quaternion))[0]
+    else:
+        rotation = matrix_of_angles(*_vector(element.get("rpy"), "0 0 0"))
     return Placement(rotation=clean(rotation), offset=_vector(element.get("xyz"), "0 0 0"))
 
 

@@ -60,6 +60,9 @@ def _onnx_reason(error: Exception) -> str:
     return " ".join(text.split())[:_SHOWN]
 
 
+_LARGEST_BATCH = 65536  # of a range: a larger one is as good as open
+
+
 @dataclass(frozen=True, kw_only=True)
 class Opened:
     """A model from its file. names, dtype, batch: None where the file does not state them."""
@@ -69,7 +72,8 @@ class Opened:
     names: tuple[str, ...] | None = None
     dtype: torch.dtype | None = None
     batch: int | None = None
-    """The only batch size it takes, where it was exported with a fixed one."""
+    """The only batch size it takes, where it was exported with a fixed one; of a range the largest:
+    questions are filled up to it."""
     shapes: tuple[tuple[Any, ...], ...] | None = None
     """The shapes of its inputs as the file states them, numbers where they are fixed."""
     modules: tuple[nn.Module, ...] = ()
@@ -107,9 +111,18 @@ def open_pt2(path: Path) -> Opened:
         source=path.name,
         names=tuple(node.name for node in inputs),
         dtype=values[0].dtype if values else None,
-        batch=first if isinstance(first, int) else None,
+        batch=_batch(program, first),
         shapes=tuple(tuple(value.shape) for value in values),
     )
+
+
+def _batch(program: torch.export.ExportedProgram, first: int | torch.SymInt | None) -> int | None:
+    """The batch that a program is asked in: the only one it takes, or the largest of a range."""
+    if first is None or isinstance(first, int):
+        return first
+    allowed = program.range_constraints.get(first.node.expr)
+    most = str(getattr(allowed, "upper", ""))
+    return int(most) if most.isdigit() and int(most) <= _LARGEST_BATCH else None
 
 
 def open_torchscript(path: Path) -> Opened:
