@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -358,7 +357,7 @@ def main() -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
-    command = " ".join(["python -m tests.bench.error_treatments", *sys.argv[1:]])
+    command = f"python -m tests.bench.error_treatments --data PATH --seeds {chosen.seeds}"
     warnings.simplefilter("ignore")
     real: dict[str, dict[str, Scores]] = {}
     twins: dict[str, dict[str, Scores]] = {}
