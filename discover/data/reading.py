@@ -16,7 +16,8 @@ from discover.artifacts import read_toml, refuse_pointer
 from discover.data.columns.channels import columns_of
 from discover.data.columns.formula import is_formula
 from discover.data.columns.guessing import guess, speaks
-from discover.data.formats.registry import ENDINGS, is_bag, open_table
+from discover.data.formats.registry import is_bag, open_table
+from discover.data.formats.table import ENDINGS
 from discover.data.formats.text import has_numbers
 from discover.data.logs import Log, log_of
 from discover.data.settings import LogLayout

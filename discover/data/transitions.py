@@ -1,7 +1,7 @@
 """Recorded transitions of a robot: states, controls, and what followed.
 
-As arrays by name, in a tuple, or in a file (.npz, .h5, .hdf5, .parquet): q, v, u or tau, and a, or
-q_next and v_next; or what a wrapped network sees: obs, action, next_obs.
+As arrays by name, in a tuple, or in a file (NumPy's .npz, HDF5, Parquet): q, v, u or tau, and a,
+or q_next and v_next; or what a wrapped network sees: obs, action, next_obs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers, unwrapped
+from discover.data.formats.table import ENDINGS
 from discover.errors import DatasetError
 from kinematics import Actuation, Robot
 
@@ -27,7 +28,12 @@ _OBSERVED = {
 }
 _STATES = ("q", "v", "u", "tau", "a", "q_next", "v_next")
 _KEYS = "q, v, u or tau, and a or q_next, v_next (or obs, action, next_obs)"
-_ENDINGS = (".npz", ".h5", ".hdf5", ".parquet")
+# Which format the ending of a file says, of those that hold arrays by name.
+_FORMATS = {
+    ending: format_
+    for ending, format_ in ENDINGS.items()
+    if format_ in ("npz", "hdf5", "parquet") and ending != ".npy"
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,25 +127,26 @@ def _named(given: Any, controlled: bool) -> dict[str, Any]:
     found = f"{len(given)} arrays" if isinstance(given, tuple | list) else type(given).__name__
     raise DatasetError(
         f"data: expected a mapping with {_KEYS}, a tuple (q, v, u, a) or (q, v, u, q_next, "
-        f"v_next), or a file of {', '.join(_ENDINGS)}, found {found}"
+        f"v_next), or a file of {', '.join(_FORMATS)}, found {found}"
     )
 
 
 def _file(path: Path) -> dict[str, Any]:
     ending = path.suffix.lower()
-    if ending not in _ENDINGS:
+    format_ = _FORMATS.get(ending)
+    if format_ is None:
         raise DatasetError(
-            f"data {path}: expected a file of {', '.join(_ENDINGS)}, found one of "
+            f"data {path}: expected a file of {', '.join(_FORMATS)}, found one of "
             f"{ending or 'no ending'!r}"
         )
     if not path.is_file():
         raise DatasetError(f"data {path}: expected a file, found none; check the path")
     try:
-        if ending == ".npz":
+        if format_ == "npz":
             with np.load(path, allow_pickle=False) as stored:
                 return {k: stored[k] for k in stored.files}
         # Both readers are imported late: most examinations are given no file.
-        if ending == ".parquet":
+        if format_ == "parquet":
             import pandas as pd
 
             return _columns(pd.read_parquet(path))

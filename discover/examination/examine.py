@@ -22,6 +22,7 @@ from discover.examination.opening.as_answered import (
     with_limits_as_answered,
 )
 from discover.examination.opening.covered import covered_outcome, covered_region
+from discover.examination.opening.described_limits import without_described_limits
 from discover.examination.opening.limits import with_limits
 from discover.examination.opening.regimes import (
     evidence_of_regimes,
@@ -157,6 +158,7 @@ def examine(
         session, screen = with_friction_as_answered(session, screen)
         session, screen, outcome = _exact(session, screen, integrator, substeps)
         if outcome is None:
+            session, screen = without_described_limits(session, screen, integrator, substeps)
             covered = covered_region(session, screen, integrator, substeps)
             outcome = (
                 _compete(session, screen)

@@ -274,6 +274,18 @@ def test_limits_of_recordings_are_set_apart_where_a_noisy_model_has_learned_them
         assert error < 0.3 * own
 
 
+@pytest.mark.parametrize(("model", "learned"), [(rippled, True), (ignorant, False)])
+def test_described_limits_are_set_apart_where_a_noisy_model_has_learned_them(model, learned):
+    """Without recordings: the description says where joints end."""
+    end = torch.tensor([torch.inf, 0.7], dtype=torch.float64)
+    robot = ROBOT.replace(lower=torch.tensor([-torch.inf, -0.8], dtype=torch.float64), upper=end)
+    exam = discover.examine(model, robot, REGION, mechanism=False, budget="quick")
+    assert [(r.side, r.described) for r in sorted(exam.regimes, key=lambda r: r.threshold)] == (
+        [("below", -0.8), ("above", 0.7)] if learned else []
+    )
+    assert exam.verdict != "lookup table"
+
+
 def _wild_above(threshold):
     """A law but where a wave through positions and speeds is high: wild answers there."""
 

@@ -101,6 +101,44 @@ def test_a_step_of_another_length_is_noticed():
         )  # fmt: skip
 
 
+def _rippled_step(steps):
+    """Steps of `steps` times .01 s, off by what a trained network leaves."""
+    robot = kinematics.load("double_pendulum")
+
+    def model(q, v, tau):
+        path = kinematics.simulate(robot, q, v, tau, 0.01, steps)
+        ripple = torch.sin(23 * q + 11 * v.flip(-1) + 1.7 * tau)
+        return path.q[-1] + 0.002 * ripple, path.v[-1] + 0.05 * ripple
+
+    return robot, model
+
+
+def test_a_frame_skip_that_nobody_declared_is_noticed_in_a_network_too():
+    robot, model = _rippled_step(2)
+    region = Region(q=1.0, v=2.0, tau=5.0)
+    with pytest.raises(ModelError, match=r"looks like 0\.0199"):
+        discover.examine(model, robot, region, outputs="next_state", dt=0.01, budget="quick")
+
+
+def test_the_right_step_of_a_network_or_a_table_is_not_doubted():
+    robot, model = _rippled_step(1)
+    region = Region(q=1.0, v=2.0, tau=5.0)
+    stored = sample(region.resolve(2), robot, 500, 3)
+    after = model(*stored)
+
+    def nearest(q, v, tau):
+        asked = torch.cat([q, v / 2, tau / 5], -1)
+        known = torch.cat([stored.q, stored.v / 2, stored.tau / 5], -1)
+        row = torch.cdist(asked, known).argmin(-1)
+        return after[0][row], after[1][row]
+
+    for answered in (model, nearest):
+        exam = discover.examine(
+            answered, robot, region, outputs="next_state", dt=0.01, budget="quick", mechanism=False
+        )
+        assert exam.dt == 0.01
+
+
 def test_fewer_controls_than_joints_need_no_invented_torques():
     robot = kinematics.load("planar_3r")
     motors = Actuation.of([[20.0, 0.0, 0.0], [0.0, 5.0, -5.0]], low=-1.0, high=1.0)

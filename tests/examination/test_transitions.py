@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -49,7 +51,10 @@ def test_arrays_and_files_say_the_same(tmp_path):
     pd.DataFrame({k: list(x) for k, x in arrays.items()}).to_parquet(tmp_path / "lists.parquet")
     columns = {f"{k}[{j}]": x[:, j] for k, x in arrays.items() for j in range(2)}
     pd.DataFrame(columns).to_parquet(tmp_path / "columns.parquet")
-    files = [tmp_path / x for x in ("x.npz", "x.h5", "lists.parquet", "columns.parquet")]
+    shutil.copy(tmp_path / "x.h5", tmp_path / "x.hdf")
+    shutil.copy(tmp_path / "lists.parquet", tmp_path / "lists.pq")
+    names = ("x.npz", "x.h5", "x.hdf", "lists.parquet", "lists.pq", "columns.parquet")
+    files = [tmp_path / x for x in names]
     for given in (RECORDED, tuple(RECORDED.values()), *files):
         read = read_transitions(given, ROBOT)
         assert not read.controls

@@ -9,7 +9,7 @@ from discover.artifacts import file_hash, refuse_pointer
 from discover.data.formats.bags import read_bag
 from discover.data.formats.containers import read_hdf5, read_mat, read_npz, read_parquet
 from discover.data.formats.records import read_json
-from discover.data.formats.table import Dialect, Table
+from discover.data.formats.table import ENDINGS, Dialect, Table
 from discover.data.formats.text import read_csv
 from discover.errors import DatasetError
 
@@ -22,15 +22,6 @@ READERS: dict[str, Callable[[Path, Sequence[str], Dialect], Table]] = {
     "mat": read_mat,
     "rosbag": read_bag,
 }
-ENDINGS = {
-    ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".dat": "csv", ".log": "csv", ".asc": "csv",
-    ".parquet": "parquet", ".pq": "parquet",
-    ".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5",
-    ".npz": "npz", ".npy": "npz",
-    ".json": "json", ".jsonl": "json", ".ndjson": "json",
-    ".mat": "mat",
-    ".bag": "rosbag", ".db3": "rosbag", ".mcap": "rosbag",
-}  # fmt: skip
 
 
 def is_bag(path: Path) -> bool:

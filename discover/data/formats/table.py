@@ -11,6 +11,16 @@ from typing import Any
 import numpy as np
 
 _PLACE = re.compile(r"(?P<path>.+)\[(?P<column>\d+)\]\Z")
+# The format that the ending of a file says.
+ENDINGS = {
+    ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".dat": "csv", ".log": "csv", ".asc": "csv",
+    ".parquet": "parquet", ".pq": "parquet",
+    ".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5",
+    ".npz": "npz", ".npy": "npz",
+    ".json": "json", ".jsonl": "json", ".ndjson": "json",
+    ".mat": "mat",
+    ".bag": "rosbag", ".db3": "rosbag", ".mcap": "rosbag",
+}  # fmt: skip
 _LISTED = 40  # columns that an error names
 Scalar = float | str
 
