@@ -3,7 +3,8 @@
 What a network leaves of every law hides where its answers leap, so that no threshold can be found
 in them. Where the description says that a joint ends, none need be found: bodies are fitted to
 answers before all described limits, and a limit has been learned if right beyond it they leave very
-much more than right before it.
+much more than right before it, and what they leave pushes that joint back. A force that grows
+smoothly leaves little more right beyond than right before.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+import kinematics
 from discover.blackbox.contract import Answers
 from discover.blackbox.regimes import Regime, SmoothPart, coordinates
 from discover.blackbox.session import QuerySession
@@ -29,8 +31,9 @@ _STATES = whole("regimes.states")
 _FEWEST = whole("regimes.fewest")
 _MOST = threshold("regimes.most")
 _LEAP = threshold("regimes.described_leap")
+_ONE_SIDED = threshold("regimes.one_sided")
 _FLOOR = 1e-9  # standardised: residuals below it are rounding
-_BAND = 0.25  # of the answers before a limit: those next to it
+_BAND = 0.25  # of the answers before a limit, and beyond it: those next to it
 _GUARD = 0.02  # of a joint's interval: kept from a limit, which a network blurs
 _ROWS_A_NUMBER = 2  # answers for each parameter of the fit
 
@@ -114,15 +117,40 @@ def _learned(session: QuerySession, x: Answers, level: float) -> tuple[Regime, .
     left = sizes(bodies, seen)
     before = torch.zeros_like(free)
     before[rows[1::2]] = True
-    return tuple(y.regime for y in limits if _leaps(y, left, before, limits))
+    push = bodies.residual(seen) * bodies.scale
+    push = torch.einsum("nij,nj->ni", kinematics.crba(session.robot, x.q), push)
+    return tuple(y.regime for y in limits if _leaps(session, y, left, push, before, limits))
 
 
-def _leaps(limit: _Limit, left: Tensor, before: Tensor, limits: list[_Limit]) -> bool:
-    """Whether the residual beyond the limit alone is very much larger than next before it."""
+def _leaps(
+    session: QuerySession,
+    limit: _Limit,
+    left: Tensor,
+    push: Tensor,
+    before: Tensor,
+    limits: list[_Limit],
+) -> bool:
+    """Whether the residual right beyond the limit, and no other, is very much larger than right
+    before it, and the joint forces `push` (n, nv) that make it push back."""
     others = [y.beyond for y in limits if y is not limit]
     alone = limit.beyond & ~torch.stack([*others, torch.zeros_like(limit.beyond)]).any(0)
-    if int(alone.sum()) < _FEWEST:
-        return False
-    near = limit.values[before].argsort(descending=True)
+    rows, near = alone.nonzero().flatten(), before.nonzero().flatten()
+    rows = rows[limit.values[rows].argsort()][: max(_FEWEST, round(_BAND * len(rows)))]
+    near = near[limit.values[near].argsort(descending=True)]
     near = near[: max(_FEWEST, round(_BAND * len(near)))]
-    return float(left[alone].median()) > _LEAP * float(left[before][near].median())
+    if len(rows) < _FEWEST or len(near) < _FEWEST:
+        return False
+    entry = _velocity_entry(session, limit.regime)
+    back = (limit.regime.side * push[rows, entry] < 0).double().mean()
+    leap = float(left[rows].median()) / float(left[near].median())
+    return leap > _LEAP and float(back) >= _ONE_SIDED
+
+
+def _velocity_entry(session: QuerySession, regime: Regime) -> int:
+    """The entry of v that belongs to a regime's entry of q."""
+    robot = session.robot
+    for name in robot.independent_names:
+        at = robot.q_slice(name)
+        if regime.scalar.entry in range(at.start, at.stop):
+            return robot.v_slice(name).start + regime.scalar.entry - at.start
+    raise AssertionError(regime.scalar.name)
