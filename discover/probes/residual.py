@@ -47,7 +47,8 @@ def low_dimensional_predictability(fitted: Fit, answers: Answers) -> tuple[float
         "tau": answers.tau.numpy(),
     }
     size = np.square(residual - residual.mean(0)).mean(0)
-    weight = size / np.maximum(np.square(answers.tau.numpy()).mean(0), 1e-300)
+    # a joint without a force has none to be compared with: any residual weighs the most
+    weight = size / np.maximum(np.square(answers.tau.numpy()).mean(0), 1e-100)
     heaviest = np.argsort(-weight)[:_ROWS]
     rows = [r for r in heaviest if 0 < weight[r] >= 1e-2 * weight[heaviest[0]]]
     if not rows:
