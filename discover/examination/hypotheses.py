@@ -114,10 +114,29 @@ class StaticNonlinearities(AroundBodies):
         return None if result is None else result.fit
 
 
+class JointLimits(AroundBodies):
+    """Rigid bodies whose joint forces or answers stay between limits that another quantity of the
+    joint sets: a torque whose limit falls with speed."""
+
+    def search(self, laws: Laws, level: float) -> Fit | None:
+        """Limits of any joints, by speed, position or joint force."""
+        tested = laws.sets.tested
+        result = io_search.search_io_nonlinearity(
+            laws.physics,
+            laws.extended,
+            laws.wide,
+            tested,
+            floor=level,
+            kinds=io_kinds.LIMITS,
+            begun=_BEGUN,
+            strict=True,
+        )
+        return None if result is None else result.fit
+
+
 class JointFunctions(AroundBodies):
     """Rigid bodies whose inputs or output are altered by a function of any one or two quantities of
-    the same joint: it yields under its force, its friction grows with the load, its torque is
-    limited by a limit that falls with speed."""
+    the same joint: it yields under its force, its friction grows with the load."""
 
     def search(self, laws: Laws, level: float) -> Fit | None:
         """Functions of one variable; as long as they leave something over, of two."""
@@ -153,6 +172,7 @@ AROUND_BODIES: tuple[Hypothesis, ...] = (
     DriveFunctions(),
     StaticNonlinearities(),
     SurrogateTrigonometry(),
+    JointLimits(),
 )
 HYPOTHESES: tuple[Hypothesis, ...] = (UnlistedTerms(), *AROUND_BODIES, JointFunctions())
 
