@@ -173,15 +173,15 @@ def ends_at_edge(extensions: Sequence[LawExtension], inside: Answers) -> bool:
         x = given[nonlinearity.place]
         middle, width = 0.5 * (x.amax(0) + x.amin(0)), 0.5 * (x.amax(0) - x.amin(0))
         rest = {n: y.mean(0, keepdim=True) for n, y in given.items()}
-        off = (nonlinearity.values(**given) - x).abs()
-        off = torch.where((x - middle).abs() <= _NEAR * width, off, 0.0).amax(0)
         for sign in (1.0, -1.0):
-            points = [(middle + sign * s * width)[None] for s in (_NEAR, 1.0, _BEYOND)]
-            near, edge, far = [
+            points = [(middle + sign * s * width)[None] for s in (1.0, _BEYOND)]
+            edge, far = [
                 nonlinearity.values(**{**rest, nonlinearity.place: x})[0] for x in points
             ]
-            identity = (near - middle - sign * _NEAR * width).abs() < _IDENTITY * width
-            identity = identity & (off < _IDENTITY * width)
+            # Wherever the other inputs lie in the region.
+            inner = (middle + sign * _NEAR * width).expand_as(x)
+            off = (nonlinearity.values(**{**given, nonlinearity.place: inner}) - inner).abs()
+            identity = off.amax(0) < _IDENTITY * width
             flat = (far - edge).abs() < _FLAT * (_BEYOND - 1.0) * width
             if bool((identity & flat)[nonlinearity.altered].any()):
                 return True
