@@ -24,6 +24,7 @@ from discover.laws.search.nonlinearities import (
     drive_functions,
     io_kinds,
     io_search,
+    several,
     trigonometry_search,
 )
 from discover.laws.search.residual_search import best_listed_or_searched
@@ -156,6 +157,24 @@ class JointFunctions(AroundBodies):
         return None if best is laws.extended else best
 
 
+class SeveralAlterations(AroundBodies):
+    """A function around the bodies and unlisted forces beside them, neither of which is seen while
+    the other is missing: elastic joints with drag, a factor on the answer with friction."""
+
+    def search(self, laws: Laws, level: float) -> Fit | None:
+        """Functions beside generous forces, then the forces anew, and all numbers together."""
+        tested = laws.sets.tested
+        result = several.search_several(
+            laws.physics,
+            laws.extended,
+            laws.wide,
+            tested,
+            floor=level,
+            kinds=io_kinds.AROUND_AND_BESIDE,
+        )
+        return None if result is None else result.fit
+
+
 class SurrogateTrigonometry(AroundBodies):
     """Rigid bodies turned by other functions than sine and cosine."""
 
@@ -174,7 +193,12 @@ AROUND_BODIES: tuple[Hypothesis, ...] = (
     SurrogateTrigonometry(),
     JointLimits(),
 )
-HYPOTHESES: tuple[Hypothesis, ...] = (UnlistedTerms(), *AROUND_BODIES, JointFunctions())
+HYPOTHESES: tuple[Hypothesis, ...] = (
+    UnlistedTerms(),
+    *AROUND_BODIES,
+    JointFunctions(),
+    SeveralAlterations(),
+)
 
 
 def extended(

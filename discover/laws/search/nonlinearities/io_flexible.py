@@ -17,6 +17,7 @@ from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.tabulated import Basis
 from discover.laws.rigid_body.fit import Fit
+from discover.laws.search.greedy_search import explained
 from discover.laws.search.nonlinearities.io_fit import (
     Group,
     NonlinearityKind,
@@ -40,6 +41,7 @@ _SEPARABLE = threshold("search.pair_separable")
 _CORNERS, _SHARPER = whole("search.corners"), threshold("search.corner_gain")
 _SHARED = threshold("search.shared_function")
 _MOST = threshold("search.most_held_out")
+_NEAR = threshold("search.joint_needed")
 
 
 def centred(base: Fit, answers: Answers, kind: NonlinearityKind) -> Tensor:
@@ -189,19 +191,30 @@ def grouped(
         ]
         return min(tried, key=lambda f: f.held_out)
 
-    best = fitted([(j,) for j in joints], start)
+    exact = explained(rough.held_out, floor) and not kind.limited
+    best = rough if exact else fitted([(j,) for j in joints], start)
     theta = best.x[: base.family.size]
     enough = _SHARED * max(best.held_out, floor)
     if len(joints) > 1:
         shared = fitted([tuple(joints)], theta)
         if shared.held_out <= enough:
             return shared
-    groups = [(j,) for j in joints]
     for j in joints:
-        fewer = [g for g in groups if g != (j,)]
-        if fewer and (one := fitted(fewer, theta)).held_out <= enough:
-            best, groups = one, fewer
+        fewer, x = _without(best, j)
+        hopeless = _SHARED * max(enough, _NEAR * best.held_out)
+        if not fewer or best.problem.with_groups(fewer).promises(x) > hopeless:
+            continue
+        one = fitted([g.joints for g in fewer], theta)
+        if one.held_out <= enough:
+            best = one
     return best
+
+
+def _without(now: FlexibleNonlinearity, j: int) -> tuple[list[Group], Tensor]:
+    """The groups of functions without that of joint j alone, and their parameters."""
+    theta, *c = now.x.split(now.problem.split)
+    kept = [(g, k) for g, k in zip(now.problem.groups, c, strict=True) if g.joints != (j,)]
+    return [g for g, _ in kept], torch.cat([theta, *(k for _, k in kept)])
 
 
 def _limited(

@@ -65,3 +65,5 @@ JOINT_FUNCTIONS = tuple(
     tuple(kind for place in PLACES for kind in kinds(place))
     for kinds in (_of_one, _of_two, _on_a_scale)
 )
+# Beside forces: functions of one variable, then of two.
+AROUND_AND_BESIDE = ((*KINDS, *JOINT_FUNCTIONS[0]), JOINT_FUNCTIONS[1])

@@ -44,7 +44,7 @@ from discover.laws.search.variables import has_points
 
 _LAID_OUT_ONCE = ("a", "tau")  # places whose bodies are laid out once: a second start is cheap
 _SCREENED = whole("search.io_screened_answers")
-_FITTED, _TESTED = whole("search.fitted_answers"), whole("search.held_out_answers")
+FITTED, TESTED = whole("search.fitted_answers"), whole("search.held_out_answers")
 _PROMISING = threshold("search.flexible_gain")
 _EXPLAINED = threshold("search.io_explained")
 _CLOSE = threshold("search.close_kind")
@@ -71,8 +71,8 @@ def search_io_nonlinearity(
     fitted to `answers`, that describes held-out answers more shortly than `best`, or None."""
     if not has_points(base.family.robot) or base.step is not None:
         return None
-    answers = answers[torch.isfinite(answers.a).all(-1)].evenly(_FITTED)
-    held = held[torch.isfinite(held.a).all(-1)].evenly(_TESTED)
+    answers = answers[torch.isfinite(answers.a).all(-1)].evenly(FITTED)
+    held = held[torch.isfinite(held.a).all(-1)].evenly(TESTED)
     family = IONonlinearities(
         answers=answers,
         held=held,
@@ -161,7 +161,12 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
 
     def accepted(self, laws: list[CandidateLaw]) -> list[CandidateLaw]:
         """Of each kind the shortest, if it leaves little enough."""
-        limit = max(_HOLDS, _LEFT * self.floor)
+        limit = held_limit(self.floor)
         kinds = dict.fromkeys(law.origin for law in laws)
         best = [min((x for x in laws if x.origin == k), key=lambda x: x.length) for k in kinds]
         return [law for law in best if law.fit.standardised_error(self.held) <= limit]
+
+
+def held_limit(floor: float) -> float:
+    """What a law with a nonlinearity may leave of held-out answers."""
+    return max(_HOLDS, _LEFT * floor)
