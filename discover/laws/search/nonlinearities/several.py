@@ -99,7 +99,7 @@ def _around(
     kinds: Sequence[Sequence[NonlinearityKind]],
 ) -> Iterator[Fit]:
     """Laws with a function around the bodies, the best first: that of `best`, or those found beside
-    generous forces, of the later kinds where none of the earlier ones is left."""
+    generous forces; of later kinds only such as leave clearly less than all earlier ones."""
     if best.family.nonlinearities:
         yield best
         return
@@ -107,6 +107,7 @@ def _around(
     error = base.standardised_error(held)
     if not math.isfinite(error) or explained(error, floor):
         return
+    least = error
     for some in kinds:
         family = IONonlinearities(
             answers=answers,
@@ -118,13 +119,12 @@ def _around(
             strict=True,
         )
         flexible = family.fit_flexible(base, family.propose(base, error), error)
-        hopeful = [f for f in flexible if f.held_out <= _PROMISING * error]
+        hopeful = [f for f in flexible if f.held_out <= _PROMISING * least]
+        least = min([least, *(f.held_out for f in hopeful)])
         for place, each in enumerate(hopeful):
             laws = family.laws(base, each, error, place)
             if laws:
                 yield min(laws, key=lambda law: law.length).fit
-        if hopeful:
-            return
 
 
 def generous(physics: Fit, best: Fit, answers: Answers) -> Fit:
