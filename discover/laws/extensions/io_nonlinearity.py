@@ -175,9 +175,7 @@ def ends_at_edge(extensions: Sequence[LawExtension], inside: Answers) -> bool:
         rest = {n: y.mean(0, keepdim=True) for n, y in given.items()}
         for sign in (1.0, -1.0):
             points = [(middle + sign * s * width)[None] for s in (1.0, _BEYOND)]
-            edge, far = [
-                nonlinearity.values(**{**rest, nonlinearity.place: x})[0] for x in points
-            ]
+            edge, far = [nonlinearity.values(**{**rest, nonlinearity.place: x})[0] for x in points]
             # Wherever the other inputs lie in the region.
             inner = (middle + sign * _NEAR * width).expand_as(x)
             off = (nonlinearity.values(**{**given, nonlinearity.place: inner}) - inner).abs()

@@ -30,6 +30,7 @@ from discover.laws.search.nonlinearities.io_search import (
     TESTED,
     IONonlinearities,
     held_limit,
+    search_io_nonlinearity,
 )
 from discover.laws.search.residual_search import best_listed_or_searched
 from discover.laws.search.selection import (
@@ -71,23 +72,46 @@ def search_several(
     if explained(error, floor):
         return None
     length = partial(candidate_length, held_out=held, floor=floor)
+
+    def improved(law: Fit, than: Selection) -> Selection:
+        """The law without terms that do not pay, all its numbers fitted; or what it is no better
+        than."""
+        start = Selection(fit=law, length=length(law))
+        price = partial(price_of, choices=CHOICES)
+        fewer = prune(start, answers, length, price, floor, repair=True).fit
+        fitted = law if fewer is law else fitted_together(fewer, answers)
+        now = Selection(fit=fitted, length=length(fitted))
+        left = fitted.standardised_error(held)
+        taken = left <= held_limit(floor) and possible(fitted) and now.length < than.length
+        return now if taken else than
+
     found = Selection(fit=best, length=length(best))
     for around in _around(physics, best, answers, held, floor, kinds):
         law = _completed(around, physics, answers, held, floor)
-        if law is None:
-            continue
-        start = Selection(fit=law, length=length(law))
-        price = partial(price_of, choices=CHOICES)
-        pruned = prune(start, answers, length, price, floor, repair=True)
-        if pruned.fit is not law:
-            again = fitted_together(pruned.fit, answers)
-            pruned = Selection(fit=again, length=length(again))
-        left = pruned.fit.standardised_error(held)
-        if left <= held_limit(floor) and possible(pruned.fit) and pruned.length < found.length:
-            found = pruned
-        if explained(left, floor):
+        if law is not None:
+            found = improved(law, found)
+        if explained(found.fit.standardised_error(held), floor):
             break
+    for some in kinds:
+        if explained(found.fit.standardised_error(held), floor) or found.fit is best:
+            break
+        law = _around_anew(found.fit, answers, held, floor, some)
+        if law is not None:
+            found = improved(law, found)
     return None if found.fit is best else found
+
+
+def _around_anew(
+    law: Fit, answers: Answers, held: Answers, floor: float, kinds: Sequence[NonlinearityKind]
+) -> Fit | None:
+    """Another function around the bodies, found beside the forces of `law` alone: beside generous
+    ones, or without these, another may have come first."""
+    terms = law.family.terms
+    base = refit(replace(law, family=law.family.bare), answers, terms)
+    again = search_io_nonlinearity(
+        base, law, answers, held, floor=floor, kinds=kinds, begun=_BEGUN, strict=True
+    )
+    return None if again is None else fitted_together(again.fit, answers)
 
 
 def _around(
