@@ -98,9 +98,7 @@ class _Together:
         self.beside = [t for t, m in zip(family.terms, self.moved, strict=True) if m]
         others = [t for t, m in zip(family.terms, self.moved, strict=True) if not m]
         self.family = family.bare.with_terms(others)
-        self.rows = [
-            _Rows.of(x.rows, x.tables, f"k{i}", nv) for i, x in enumerate([*self.functions])
-        ]
+        self.rows = [_Rows.of(x.rows, x.tables, f"k{i}", nv) for i, x in enumerate(self.functions)]
         self.term_rows = [
             _Rows.of(t.shape, t.tables, f"c{i}", nv) for i, t in enumerate(self.beside)
         ]
