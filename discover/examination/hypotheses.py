@@ -24,6 +24,7 @@ from discover.laws.search.nonlinearities import (
     drive_functions,
     io_kinds,
     io_search,
+    several,
     trigonometry_search,
 )
 from discover.laws.search.residual_search import best_listed_or_searched
@@ -114,10 +115,29 @@ class StaticNonlinearities(AroundBodies):
         return None if result is None else result.fit
 
 
+class JointLimits(AroundBodies):
+    """Rigid bodies whose joint forces or answers stay between limits that another quantity of the
+    joint sets: a torque whose limit falls with speed."""
+
+    def search(self, laws: Laws, level: float) -> Fit | None:
+        """Limits of any joints, by speed, position or joint force."""
+        tested = laws.sets.tested
+        result = io_search.search_io_nonlinearity(
+            laws.physics,
+            laws.extended,
+            laws.wide,
+            tested,
+            floor=level,
+            kinds=io_kinds.LIMITS,
+            begun=_BEGUN,
+            strict=True,
+        )
+        return None if result is None else result.fit
+
+
 class JointFunctions(AroundBodies):
     """Rigid bodies whose inputs or output are altered by a function of any one or two quantities of
-    the same joint: it yields under its force, its friction grows with the load, its torque is
-    limited by a limit that falls with speed."""
+    the same joint: it yields under its force, its friction grows with the load."""
 
     def search(self, laws: Laws, level: float) -> Fit | None:
         """Functions of one variable; as long as they leave something over, of two."""
@@ -137,6 +157,24 @@ class JointFunctions(AroundBodies):
         return None if best is laws.extended else best
 
 
+class SeveralAlterations(AroundBodies):
+    """A function around the bodies and unlisted forces beside them, neither of which is seen while
+    the other is missing: elastic joints with drag, a factor on the answer with friction."""
+
+    def search(self, laws: Laws, level: float) -> Fit | None:
+        """Functions beside generous forces, then the forces anew, and all numbers together."""
+        tested = laws.sets.tested
+        result = several.search_several(
+            laws.physics,
+            laws.extended,
+            laws.wide,
+            tested,
+            floor=level,
+            kinds=io_kinds.AROUND_AND_BESIDE,
+        )
+        return None if result is None else result.fit
+
+
 class SurrogateTrigonometry(AroundBodies):
     """Rigid bodies turned by other functions than sine and cosine."""
 
@@ -153,8 +191,14 @@ AROUND_BODIES: tuple[Hypothesis, ...] = (
     DriveFunctions(),
     StaticNonlinearities(),
     SurrogateTrigonometry(),
+    JointLimits(),
 )
-HYPOTHESES: tuple[Hypothesis, ...] = (UnlistedTerms(), *AROUND_BODIES, JointFunctions())
+HYPOTHESES: tuple[Hypothesis, ...] = (
+    UnlistedTerms(),
+    *AROUND_BODIES,
+    JointFunctions(),
+    SeveralAlterations(),
+)
 
 
 def extended(

@@ -19,7 +19,12 @@ from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import Term, symbols
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
-from discover.laws.search.nonlinearities import drive_functions, io_functions, io_search
+from discover.laws.search.nonlinearities import (
+    drive_functions,
+    io_flexible,
+    io_functions,
+    io_search,
+)
 from discover.laws.search.nonlinearities.io_fit import Group, NonlinearityKind, NonlinearityProblem
 from discover.laws.search.nonlinearities.io_functions import FlexibleNonlinearity, Splined
 from discover.laws.search.selection import refit
@@ -263,9 +268,9 @@ def test_a_corner_is_placed_where_the_function_bends(pendulum, corner):
         for n in (1, 7)
     )
     base, kind = fit(Family.of(pendulum), answers), NonlinearityKind("tau", "tau")
-    problem, x = io_search._problem(base, base.theta, answers, kind, [(0, 1)], 10)
-    smooth = io_search._error(base, held, kind, problem.groups, problem.solve(x, 30))
-    sharp = io_search._fitted(base, base.theta, answers, held, kind, [(0, 1)], 10, 30)
+    problem, x = io_flexible.begun_problem(base, base.theta, answers, kind, [(0, 1)], 10)
+    smooth = io_flexible.held_out_error(base, held, kind, problem.groups, problem.solve(x, 30))
+    sharp = io_flexible.fitted_kind(base, base.theta, answers, held, kind, [(0, 1)], 10, 30)
     assert sharp.held_out < 1e-4 < 1e-3 < smooth
     assert sharp.problem.groups[0].function.corners == 1
     assert float(sharp.x[-1]) == pytest.approx(corner, abs=1e-3)
@@ -282,9 +287,9 @@ def test_no_corner_is_put_where_nothing_bends(pendulum):
         for n in (1, 7)
     )
     base, kind = fit(Family.of(pendulum), answers), NonlinearityKind("tau", "tau")
-    smooth = io_search._fitted(base, base.theta, answers, held, kind, [(0, 1)], 18, 15)
+    smooth = io_flexible.fitted_kind(base, base.theta, answers, held, kind, [(0, 1)], 18, 15)
     assert smooth.held_out < 0.02
-    sharp = io_search._sharpened(smooth, base, held)
+    sharp = io_flexible.sharpened(smooth, base, held)
     assert sharp.problem.groups[0].function.corners == 0
 
 

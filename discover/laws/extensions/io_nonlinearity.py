@@ -164,7 +164,8 @@ def ends_at_edge(extensions: Sequence[LawExtension], inside: Answers) -> bool:
     """Whether an input function is the identity in the region and becomes flat at its edge.
 
     That is what a lookup table over the region looks like, whose queries are clipped to it: no law,
-    but a trace of where its samples came from.
+    but a trace of where its samples came from. A limit that falls with speed and acts in the region
+    at high speed is no such trace, wherever it lies at rest.
     """
     given = {"q": inside.q, "v": inside.v, "tau": inside.tau}
     functions = [x for x in extensions if isinstance(x, StaticNonlinearity)]
@@ -173,11 +174,12 @@ def ends_at_edge(extensions: Sequence[LawExtension], inside: Answers) -> bool:
         middle, width = 0.5 * (x.amax(0) + x.amin(0)), 0.5 * (x.amax(0) - x.amin(0))
         rest = {n: y.mean(0, keepdim=True) for n, y in given.items()}
         for sign in (1.0, -1.0):
-            points = [(middle + sign * s * width)[None] for s in (_NEAR, 1.0, _BEYOND)]
-            near, edge, far = [
-                nonlinearity.values(**{**rest, nonlinearity.place: x})[0] for x in points
-            ]
-            identity = (near - middle - sign * _NEAR * width).abs() < _IDENTITY * width
+            points = [(middle + sign * s * width)[None] for s in (1.0, _BEYOND)]
+            edge, far = [nonlinearity.values(**{**rest, nonlinearity.place: x})[0] for x in points]
+            # Wherever the other inputs lie in the region.
+            inner = (middle + sign * _NEAR * width).expand_as(x)
+            off = (nonlinearity.values(**{**given, nonlinearity.place: inner}) - inner).abs()
+            identity = off.amax(0) < _IDENTITY * width
             flat = (far - edge).abs() < _FLAT * (_BEYOND - 1.0) * width
             if bool((identity & flat)[nonlinearity.altered].any()):
                 return True

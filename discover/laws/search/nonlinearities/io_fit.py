@@ -43,14 +43,16 @@ class NonlinearityKind:
     root of the sum of squares over all joints), as where motion ends at a total speed. Or it is
     `added` to it: a function of another coordinate, as a joint that yields under its force, or of
     that and a `second` one, as friction that grows with the load. With a second one and not added,
-    the input or output is replaced by a function whose scale the second one sets, as a torque limit
-    that falls with speed. "tau*v" is the product of two coordinates of a joint: its power.
+    the input or output is replaced by a function whose scale the second one sets, or, `limited`, it
+    is itself between limits that are functions of the second one, as a torque whose limit falls
+    with speed. "tau*v" is the product of two coordinates of a joint: its power.
     """
 
     place: str
     feature: str
     second: str | None = None
     added: bool = False
+    limited: bool = False
 
     @property
     def factor(self) -> bool:
@@ -65,7 +67,7 @@ class NonlinearityKind:
     @property
     def scaled(self) -> bool:
         """Whether a second coordinate sets the scale of the function."""
-        return self.second is not None and not self.added
+        return self.second is not None and not self.added and not self.limited
 
     @property
     def of_answer(self) -> bool:
@@ -97,6 +99,8 @@ class NonlinearityKind:
     @property
     def name(self) -> str:
         """In words."""
+        if self.limited:
+            return f"{self.place} between limits that are functions of {self.second}"
         if self.scaled:
             return f"a function of {self.place} on the scale of {self.second}"
         if self.added:

@@ -292,7 +292,8 @@ def _in_scale(flexible: FlexibleNonlinearity) -> tuple[Tensor, ...]:
     problem, kind = flexible.problem, flexible.problem.kind
     theta, *c = flexible.x.split(problem.split)
     altered = sum(len(group.joints) for group in problem.groups)
-    if kind.place != "tau" or kind.added or altered < problem.family.robot.nv:
+    unit_given = kind.added or kind.limited or altered < problem.family.robot.nv
+    if kind.place != "tau" or unit_given:
         return theta, *c
     gains = []
     for group, x in zip(problem.groups, c, strict=True):

@@ -52,8 +52,18 @@ def _on_a_scale(place: str) -> list[NonlinearityKind]:
     return [NonlinearityKind(place, place, x) for x in _quantities(place) if x != place]
 
 
+def _between_limits(place: str) -> list[NonlinearityKind]:
+    """The input or output itself between limits that another quantity of the joint sets."""
+    others = [x for x in ("v", "q", "tau") if x != place]
+    limited = others if place in ("tau", "a") else []
+    return [NonlinearityKind(place, place, x, limited=True) for x in limited]
+
+
+LIMITS = tuple(kind for place in PLACES for kind in _between_limits(place))
 # Any function of one joint's quantities, plain ones first: the later ones follow the earlier, too.
 JOINT_FUNCTIONS = tuple(
     tuple(kind for place in PLACES for kind in kinds(place))
     for kinds in (_of_one, _of_two, _on_a_scale)
 )
+# Beside forces: functions of one variable, then of two.
+AROUND_AND_BESIDE = ((*KINDS, *JOINT_FUNCTIONS[0]), JOINT_FUNCTIONS[1])

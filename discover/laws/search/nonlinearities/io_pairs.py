@@ -81,31 +81,27 @@ class Tensored:
         return total, tuple(table for _, tables in parts for table in tables)
 
 
-@dataclass(frozen=True)
 class Composed(ABC):
-    """A function of z1 and z2 made of two functions of one variable: parameters are those of the
-    first, then those of the second."""
+    """A function of z1 and z2 made of functions of one variable: parameters are those of one after
+    the other."""
 
-    first: Function
-    second: Function
+    @property
+    @abstractmethod
+    def factors(self) -> tuple[Function, ...]:
+        """The functions of one variable, in order."""
+
+    @abstractmethod
+    def with_factor(self, which: int, function: Function) -> Self:
+        """The same with another function in one place."""
 
     @property
     def size(self) -> int:
         """Number of parameters."""
-        return self.first.size + self.second.size
-
-    @property
-    def factors(self) -> tuple[Function, Function]:
-        """Both, in order."""
-        return self.first, self.second
+        return sum(f.size for f in self.factors)
 
     def split(self, c: Tensor) -> tuple[Tensor, ...]:
         """The parameters of each."""
-        return c.split([self.first.size, self.second.size])
-
-    def with_factor(self, which: int, function: Function) -> Self:
-        """The same with another first (0) or second (1) function."""
-        return type(self)(*(function if i == which else f for i, f in enumerate(self.factors)))
+        return c.split([f.size for f in self.factors])
 
     @abstractmethod
     def __call__(self, z: Tensor, c: Tensor) -> Tensor:
@@ -149,7 +145,29 @@ class Composed(ABC):
         return expression, tuple(tables.values())
 
 
-class Product(Composed):
+@dataclass(frozen=True)
+class Pair(Composed):
+    """Two functions, of z1 and z2, of which the first sets the size of the whole."""
+
+    first: Function
+    second: Function
+
+    @property
+    def factors(self) -> tuple[Function, ...]:
+        """Both, in order."""
+        return self.first, self.second
+
+    def with_factor(self, which: int, function: Function) -> Self:
+        """The same with another first (0) or second (1) function."""
+        return type(self)(*(function if i == which else f for i, f in enumerate(self.factors)))
+
+    def scaled(self, c: Tensor, factor: float) -> Tensor:
+        """The parameters of `factor` times the function."""
+        first, second = self.split(c)
+        return torch.cat([self.first.scaled(first, factor), second])
+
+
+class Product(Pair):
     """first(z1) second(z2)."""
 
     def __call__(self, z: Tensor, c: Tensor) -> Tensor:
@@ -162,11 +180,6 @@ class Product(Composed):
         other = 1 - which
         return z[..., which], self.factors[other](z[..., other], self.split(c)[other])
 
-    def scaled(self, c: Tensor, factor: float) -> Tensor:
-        """The parameters of `factor` times the function."""
-        first, second = self.split(c)
-        return torch.cat([self.first.scaled(first, factor), second])
-
     def combined(
         self, z: tuple[sympy.Expr, sympy.Expr], write: Callable[[int, sympy.Expr], sympy.Expr]
     ) -> sympy.Expr:
@@ -174,7 +187,7 @@ class Product(Composed):
         return write(0, z[0]) * write(1, z[1])
 
 
-class Scaled(Composed):
+class Scaled(Pair):
     """s first(z1 / s) with s = second(z2): a function whose scale another variable sets, such as a
     limit of the torque that falls with speed."""
 
@@ -196,11 +209,6 @@ class Scaled(Composed):
         h = 1e-5 * u.abs().amax().clamp_min(1e-9)
         slope = (self.first(u + h, k) - self.first(u - h, k)) / (2 * h)
         return z[..., 1], self.first(u, k) - u * slope
-
-    def scaled(self, c: Tensor, factor: float) -> Tensor:
-        """The parameters of `factor` times the function."""
-        first, second = self.split(c)
-        return torch.cat([self.first.scaled(first, factor), second])
 
     def combined(
         self, z: tuple[sympy.Expr, sympy.Expr], write: Callable[[int, sympy.Expr], sympy.Expr]
