@@ -24,7 +24,7 @@ from discover.laws.search.basis_functions import BasisFunction
 from discover.laws.search.basis_search import BasisExpansion
 from discover.laws.search.pair_fit import FlexiblePair
 from discover.laws.search.selection import refit
-from discover.laws.search.variables import Mechanics, needs_mechanics
+from discover.laws.search.variables import Mechanics, moved_points, needs_mechanics
 
 Length = Callable[[Fit], float]
 
@@ -34,21 +34,21 @@ _FRACTION, _DIGITS = threshold("search.round_fraction"), threshold("search.round
 def optimise_constants(
     base: Fit, answers: Answers, smooth: FlexiblePair, expansion: BasisExpansion, size: float
 ) -> Fit | None:
-    """The bodies, coefficients, constants (and the point, where there is one) fitted together."""
+    """The bodies, coefficients, constants (and the points, where there are any) fitted together."""
     pair, family = smooth.pair, base.family
-    points = pair.direction.points or pair.feature.points
+    points = pair.points
     templates: list[Term] = []
     names: list[str] = []
     start: list[float] = []
     for shape, first in zip(expansion.functions, expansion.constants, strict=True):
         symbols = [f"k{len(names) + i + 1}" for i in range(len(first))]
         k = [sympy.Symbol(n, real=True) for n in symbols]
-        phi = pair.feature.through(_scaled(shape, size, k))
-        term = pair.direction.term(phi)
+        function = _scaled(shape, size, k)
+        phi, term = pair.feature.through(function), pair.term(function)
         words = set().union(*(x.free_symbols for x in (phi if isinstance(phi, list) else [phi])))
         constant = not words & pair.feature.free_symbols
         name = pair.direction.name if constant else pair.name
-        templates.append(replace(term, name=name, points=points))
+        templates.append(replace(term, name=name))
         names += symbols
         start += list(first)
     kappa = torch.tensor([*start, *(x for p in points for x in p.numbers)], dtype=torch.float64)
@@ -59,7 +59,7 @@ def optimise_constants(
         constants = dict(zip(names, values.tolist(), strict=False))
         if not points:
             return templates, constants
-        moved = (points[0].moved(values[len(names) :].tolist()),)
+        moved = moved_points(points, values[len(names) :].tolist())
         return [replace(t, points=moved) for t in templates], constants
 
     x = smooth.problem.answers
@@ -142,12 +142,7 @@ def with_tabulated_function(base: Fit, answers: Answers, smooth: FlexiblePair) -
         beside = sympy.Float(jump, 17) * sympy.sign(z) + sympy.Float(kink, 17) * sympy.Abs(z)
         return table.function(z) + beside
 
-    term = replace(
-        pair.direction.term(pair.feature.through(phi)),
-        name=pair.name,
-        tables=(table,),
-        points=pair.direction.points or pair.feature.points,
-    )
+    term = replace(pair.term(phi), name=pair.name, tables=(table,))
     words = term.names
     reference = family.member(smooth.joined.theta) if needs_mechanics(words) else None
     whole = family.with_terms([*family.terms, term], reference)

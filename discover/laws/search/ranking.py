@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import sympy
 import torch
 from torch import Tensor
 
@@ -33,6 +34,7 @@ from discover.laws.search.force_directions import (
     single_joint_candidates,
 )
 from discover.laws.search.point_forces import points_in_frames
+from discover.laws.search.variables import Point, moved_points
 from kinematics import Robot
 
 _KNOTS = whole("search.ranking_knots")
@@ -52,6 +54,8 @@ class Pair:
 
     start     the parameters of the law beside which it was seen
     replaces  the term of the law that it takes the place of, being that term times φ
+    slope     a direction that is multiplied by φ', and added
+    knots     of the flexible φ, where a feature asks for its own number
     """
 
     direction: ForceDirection
@@ -59,11 +63,48 @@ class Pair:
     explained: float
     start: Tensor | None = field(default=None, compare=False, repr=False)
     replaces: Term | None = field(default=None, compare=False, repr=False)
+    slope: ForceDirection | None = None
+    knots: int | None = None
 
     @functools.cached_property
     def cost(self) -> int:
         """Symbols in direction and feature."""
-        return self.direction.term(self.feature.through(lambda z: z)).symbol_count
+        return self.term(lambda z: z).symbol_count
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The points that direction and feature name."""
+        return self.direction.points or self.feature.points
+
+    @property
+    def parts(self) -> list[Term]:
+        """Direction and feature, and the slope's direction where there is one, to be evaluated."""
+        directions = [self.direction] if self.slope is None else [self.direction, self.slope]
+        terms = [d.term() for d in directions]
+        terms.insert(1, self.feature.term(len(self.direction.rows)))
+        return terms
+
+    def moved(self, numbers: Sequence[float]) -> Pair:
+        """The pair with its points elsewhere."""
+        points = moved_points(self.points, numbers)
+        return replace(
+            self,
+            direction=replace(self.direction, points=points),
+            feature=replace(self.feature, points=points),
+            slope=None if self.slope is None else replace(self.slope, points=points),
+        )
+
+    def term(self, function: Callable[[sympy.Expr], sympy.Expr]) -> Term:
+        """The force for a function φ."""
+        phi = self.feature.through(function)
+        term = self.direction.term(phi)
+        if self.slope is not None:
+            assert not isinstance(phi, list)
+            z = sympy.Dummy("z", real=True)
+            slope = sympy.diff(function(z), z).subs(z, self.feature.expression)
+            rows = zip(term.shape, self.slope.term(slope).shape, strict=True)
+            term = replace(term, shape=tuple(a + b for a, b in rows))
+        return replace(term, points=self.points)
 
     @property
     def implicit(self) -> bool:

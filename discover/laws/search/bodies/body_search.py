@@ -1,0 +1,65 @@
+"""Search for forces of bodies: candidates of the grammar, their places fitted, φ made a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from discover.blackbox.contract import Answers
+from discover.judgement.thresholds import threshold, whole
+from discover.laws.rigid_body.fit import Fit
+from discover.laws.search.bodies.places import Screen, distances
+from discover.laws.search.greedy_search import (
+    SearchBudget,
+    answers_within_budget,
+    explained,
+    greedy_search,
+)
+from discover.laws.search.pair_fit import PAIR_COLUMNS
+from discover.laws.search.ranking import Pair
+from discover.laws.search.residual_search import ForceTerms
+from discover.laws.search.selection import Selection, refit, well_started
+from discover.laws.search.variables import has_points
+
+_FITTED, _TESTED = whole("search.fitted_answers"), whole("search.held_out_answers")
+_SHARE = threshold("search.explained_share")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyForces(ForceTerms):
+    """Force terms of the grammar of bodies, added to a law."""
+
+    def propose(self, current: Fit, error: float) -> list[Pair]:
+        """Pairs whose places are settled, best first."""
+        screen = Screen.of(current, self.answers)
+        pairs = distances(screen, current.theta)
+        pairs.sort(key=lambda p: -p.explained)
+        return pairs[: self.budget.pairs]
+
+
+def search_body_forces(
+    physics: Fit, best: Fit, answers: Answers, held: Answers, *, floor: float, limit: int
+) -> Fit | None:
+    """Bodies and forces of the grammar, where they describe held-out answers shorter than `best`."""
+    robot = physics.family.robot
+    if explained(best.standardised_error(held), floor) or not has_points(physics.family.bodies):
+        return None
+    columns = physics.family.size + PAIR_COLUMNS
+    fewer = answers.evenly(answers_within_budget(robot.nv, columns, _FITTED))
+    tested = held.evenly(answers_within_budget(robot.nv, columns, _TESTED))
+    family = BodyForces(
+        answers=fewer,
+        held=tested,
+        floor=floor,
+        budget=SearchBudget.of(fewer.v.numel(), columns, limit),
+        share=_SHARE,
+    )
+    base = well_started(physics, answers)
+    start = Selection(fit=base, length=family.price(base))
+    found = greedy_search(family, start).best.fit
+    if found is base:
+        return None
+    fitted = refit(found, answers, found.family.terms)
+    whole_family = replace(family, held=held)
+    shorter = whole_family.price(fitted) < whole_family.price(best)
+    return fitted if shorter else None
