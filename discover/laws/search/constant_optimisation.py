@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import sympy
 import torch
 from torch import Tensor
@@ -32,9 +34,20 @@ _FRACTION, _DIGITS = threshold("search.round_fraction"), threshold("search.round
 
 
 def optimise_constants(
-    base: Fit, answers: Answers, smooth: FlexiblePair, expansion: BasisExpansion, size: float
+    base: Fit,
+    answers: Answers,
+    smooth: FlexiblePair,
+    expansion: BasisExpansion,
+    size: float,
+    merged: bool = False,
 ) -> Fit | None:
-    """The bodies, coefficients, constants (and the points, where there are any) fitted together."""
+    """The bodies, coefficients, constants (and the points, where there are any) fitted together.
+
+    merged  whether a sum of basis functions is one term, the sum being its factor: where a
+            direction is long it is cheaper to write it down once
+    """
+    if merged and len(expansion.functions) > 1:
+        expansion = _as_one(expansion)
     pair, family = smooth.pair, base.family
     points = pair.points
     templates: list[Term] = []
@@ -83,7 +96,8 @@ def optimise_constants(
     none = kappa.new_zeros(0)
     joined = JointProblem(base, answers, still).solve(smooth.joined.theta, c, none, 4)
     if len(kappa):
-        joined = problem.solve(joined.theta, joined.coefficients, kappa, 25)
+        least = pair.least_damping
+        joined = problem.solve(joined.theta, joined.coefficients, kappa, 25, least=least)
     if not len(kappa):
         joined = replace(joined, constants=kappa)
     if not math.isfinite(joined.error):
@@ -101,6 +115,34 @@ def optimise_constants(
     reference = family.member(joined.theta) if added.of_bodies else family.reference
     whole = family.with_terms([*family.terms, *frozen], reference)
     return _settled(base, whole, theta, answers)
+
+
+def _as_one(expansion: BasisExpansion) -> BasisExpansion:
+    """The sum as one function, in units of its largest summand."""
+    sizes = [abs(c) for c in expansion.coefficients]
+    lead = sizes.index(max(sizes))
+    order = [lead, *(i for i in range(len(sizes)) if i != lead)]
+    functions = [expansion.functions[i] for i in order]
+    starts = [expansion.constants[i] for i in order]
+    ends = np.cumsum([len(s) + 1 for s in starts]).tolist()
+
+    def summed(m: Any, u: Any, *k: Any) -> Any:
+        groups = [k[i:j] for i, j in zip([0, *ends], ends, strict=False)]
+        first = functions[0].function(m, u, *groups[0][1:]) * 1
+        rest = zip(functions[1:], groups[1:], strict=True)
+        return first + sum(group[0] * f.function(m, u, *group[1:]) for f, group in rest)
+
+    whole = expansion.coefficients[lead] or 1.0
+    constants = [
+        x for i, s in zip(order, starts, strict=True) for x in (expansion.coefficients[i] / whole, *s)
+    ]
+    # The first number is the unit of the sum itself: it is the coefficient of the term.
+    one = BasisFunction(
+        expansion.name, lambda m, u, *k: summed(m, u, 1, *k), (), sum(f.cost for f in functions)
+    )
+    return BasisExpansion(
+        (one,), (tuple(constants[1:]),), expansion.error, expansion.length, (whole,)
+    )
 
 
 def _scaled(

@@ -110,7 +110,8 @@ def fit_pair(
             fixed = replace(added, columns=_held_at(added, place))
             start = JointProblem(fitted, answers, fixed).solve(theta, c, none, 3)
             theta, c = start.theta, start.coefficients
-        start = problem.solve(theta, c, place, iterations + 4 * (len(place) // 3))
+        steps, least = iterations + 4 * (len(place) // 3), pair.least_damping
+        start = problem.solve(theta, c, place, steps, least=least)
         if len(place):
             theta, place = start.theta, start.constants
             pair = pair.moved(place.tolist())

@@ -45,6 +45,7 @@ _SYMBOL_SHARE = threshold("search.ranking_symbol_share")
 _AT_ONCE = 32  # directions in one product: what fits into a cache
 _EIGEN = 1e-9  # of the largest column: smaller ones are rounding
 _SPANNED = 1e-13  # share of a column that rounding leaves of one that is known
+_GAUGE = 1e-10  # damping, in units of the columns, that holds what the answers do not show
 _STILL = 1e-9  # of the largest spread: a feature that varies less is rounding
 
 
@@ -75,6 +76,12 @@ class Pair:
     def points(self) -> tuple[Point, ...]:
         """The points that direction and feature name."""
         return self.direction.points or self.feature.points
+
+    @property
+    def least_damping(self) -> float:
+        """Of a fit of its places: what moves with both ends of a distance may change nothing."""
+        both = len(self.points) > 1 or any(p.origin for p in self.points)
+        return _GAUGE if both else 0.0
 
     @property
     def parts(self) -> list[Term]:

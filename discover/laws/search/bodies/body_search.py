@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.rigid_body.fit import Fit
-from discover.laws.search.bodies.places import Screen, distances
+from discover.laws.search.basis_search import Target
+from discover.laws.search.bodies.places import Screen, at_points, distances
+from discover.laws.search.bodies.slope_targets import slope_targets
 from discover.laws.search.greedy_search import (
     SearchBudget,
     answers_within_budget,
     explained,
     greedy_search,
 )
-from discover.laws.search.pair_fit import PAIR_COLUMNS
-from discover.laws.search.ranking import Pair
+from discover.laws.search.pair_fit import PAIR_COLUMNS, FlexiblePair
+from discover.laws.search.ranking import Pair, ranked_pairs
 from discover.laws.search.residual_search import ForceTerms
 from discover.laws.search.selection import Selection, refit, well_started
 from discover.laws.search.variables import has_points
@@ -29,12 +32,20 @@ _SHARE = threshold("search.explained_share")
 class BodyForces(ForceTerms):
     """Force terms of the grammar of bodies, added to a law."""
 
+    merged: ClassVar[bool] = True
+
     def propose(self, current: Fit, error: float) -> list[Pair]:
         """Pairs whose places are settled, best first."""
         screen = Screen.of(current, self.answers)
-        pairs = distances(screen, current.theta)
-        pairs.sort(key=lambda p: -p.explained)
-        return pairs[: self.budget.pairs]
+        pairs = [*distances(screen, current.theta), *at_points(screen, current.theta)]
+        return ranked_pairs(pairs)[: self.budget.pairs]
+
+
+    def targets(self, flexible: FlexiblePair) -> tuple[Target, Target]:
+        """Those of a function that acts with its slope, where it does."""
+        if flexible.pair.slope is None:
+            return super().targets(flexible)
+        return slope_targets(flexible, self.floor)
 
 
 def search_body_forces(

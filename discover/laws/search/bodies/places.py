@@ -16,13 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from discover import numerics
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold, whole
-from discover.laws.extensions.terms import forces, frames_at
+from discover.laws.extensions.terms import forces, frames_at, scalar_coordinates
 from discover.laws.rigid_body.fit import Fit, Whitened, whiten
-from discover.laws.search.bodies.grammar import Candidate, along_distance
-from discover.laws.search.ranking import Pair
+from discover.laws.search.bodies.grammar import (
+    Candidate,
+    along_distance,
+    at_point,
+    moving_masses,
+)
+from discover.laws.search.force_directions import candidate_points
+from discover.laws.search.ranking import Pair, explained_pairs, ranked_pairs
 from discover.laws.search.variables import Point, frames_of
 from kinematics import Robot
 
@@ -79,7 +84,7 @@ class Screen:
         """The share of the residual that the pair explains, less what chance would."""
         w, (left, used) = self.whitened, self.left(pair, frames, smooth)
         rows = w.rest.numel() - w.known.shape[-1]
-        used += len(pair.feature.points and [n for p in pair.points for n in p.numbers])
+        used += sum(len(p.numbers) for p in pair.points)
         return 1.0 - float(left @ left) / max(w.beyond_known, 1e-300) * rows / max(rows - used, 1)
 
 
@@ -139,6 +144,38 @@ def distances(screen: Screen, theta: Tensor) -> list[Pair]:
     return sorted(out, key=lambda p: -p.explained)
 
 
+def at_points(screen: Screen, theta: Tensor) -> list[Pair]:
+    """Forces, torques and moving masses at one point of a body, the most promising with their
+    places settled.
+
+    All are ranked at the places where bodies end, each with a flexible function of every scalar.
+    """
+    robot, w = screen.robot, screen.whitened
+    pairs: list[Pair] = []
+    for r, point in enumerate(candidate_points(robot)):
+        name = f"a point of body {point.body + 1} ({r + 1})"
+        pairs += explained_pairs(w, robot, at_point(robot, point, name), w.beyond_known)
+        for j in scalar_coordinates(robot):
+            for mass in moving_masses(robot, point, name, j):
+                pairs.append(_ranked(screen, made(mass, theta)))
+    return _settled_best(screen, pairs)
+
+
+def _ranked(screen: Screen, pair: Pair) -> Pair:
+    frames = frames_at(screen.robot, pair.points, screen.whitened.q)
+    return replace(pair, explained=screen.explained(pair, frames, polynomial(_DEGREE)))
+
+
+def _settled_best(screen: Screen, pairs: list[Pair]) -> list[Pair]:
+    """The best of each kind of force on each body, those with their places settled, best first."""
+    kinds: dict[tuple[str, int], Pair] = {}
+    for p in ranked_pairs(pairs):
+        kinds.setdefault((p.direction.name.split(" at ")[0], p.points[0].body), p)
+    first = sorted(kinds.values(), key=lambda p: -p.explained)[: 4 * _GOING_ON]
+    begun = ranked_pairs([settled(screen, p, 6) for p in first])
+    return ranked_pairs([settled(screen, p) for p in begun[:_GOING_ON]])
+
+
 def made(candidate: Candidate, theta: Tensor, explained: float = 0.0) -> Pair:
     """A candidate as a pair, seen beside the bodies theta."""
     return Pair(
@@ -186,6 +223,3 @@ def _middle(screen: Screen, body: int) -> list[float]:
     frames = frames_of(screen.robot, {body}, q, torch.sin, torch.cos)
     origin = frames[body][1]
     return [float(torch.as_tensor(x, dtype=torch.float64).mean()) for x in origin]
-
-
-__all__ = ["Screen", "distances", "made", "numerics", "polynomial", "settled"]
