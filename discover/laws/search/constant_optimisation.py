@@ -118,31 +118,24 @@ def optimise_constants(
 
 
 def _as_one(expansion: BasisExpansion) -> BasisExpansion:
-    """The sum as one function, in units of its largest summand."""
-    sizes = [abs(c) for c in expansion.coefficients]
-    lead = sizes.index(max(sizes))
-    order = [lead, *(i for i in range(len(sizes)) if i != lead)]
-    functions = [expansion.functions[i] for i in order]
-    starts = [expansion.constants[i] for i in order]
-    ends = np.cumsum([len(s) + 1 for s in starts]).tolist()
+    """The sum as one function, in units of its largest summand, whose coefficient is that of it."""
+    summands = list(
+        zip(expansion.coefficients, expansion.functions, expansion.constants, strict=True)
+    )
+    summands.sort(key=lambda x: -abs(x[0]))
+    unit = summands[0][0] or 1.0
+    ends = np.cumsum([len(k) + 1 for _, _, k in summands]).tolist()
 
     def summed(m: Any, u: Any, *k: Any) -> Any:
-        groups = [k[i:j] for i, j in zip([0, *ends], ends, strict=False)]
-        first = functions[0].function(m, u, *groups[0][1:]) * 1
-        rest = zip(functions[1:], groups[1:], strict=True)
-        return first + sum(group[0] * f.function(m, u, *group[1:]) for f, group in rest)
+        numbers, total = (1, *k), 0
+        for (_, f, _), i, j in zip(summands, [0, *ends[:-1]], ends, strict=True):
+            total = total + numbers[i] * f.function(m, u, *numbers[i + 1 : j])
+        return total
 
-    whole = expansion.coefficients[lead] or 1.0
-    constants = [
-        x for i, s in zip(order, starts, strict=True) for x in (expansion.coefficients[i] / whole, *s)
-    ]
-    # The first number is the unit of the sum itself: it is the coefficient of the term.
-    one = BasisFunction(
-        expansion.name, lambda m, u, *k: summed(m, u, 1, *k), (), sum(f.cost for f in functions)
-    )
-    return BasisExpansion(
-        (one,), (tuple(constants[1:]),), expansion.error, expansion.length, (whole,)
-    )
+    numbers = [x for c, _, k in summands for x in (c / unit, *k)][1:]
+    cost = sum(f.cost for f in expansion.functions)
+    one = BasisFunction(expansion.name, summed, cost=cost)
+    return replace(expansion, functions=(one,), constants=(tuple(numbers),), coefficients=(unit,))
 
 
 def _scaled(

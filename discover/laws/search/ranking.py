@@ -38,6 +38,8 @@ from discover.laws.search.variables import Point, moved_points
 from kinematics import Robot
 
 _KNOTS = whole("search.ranking_knots")
+_MANY = whole("search.many_knots")
+_BENDS = threshold("search.many_knots_gain")
 _COUNTED = whole("search.counted_pairs")
 _ROWS = whole("search.ranking_rows")
 _CLEAR = threshold("search.clear_pair")
@@ -124,19 +126,29 @@ class Pair:
 
 
 def explained_pairs(
-    whitened: Whitened, robot: Robot, candidates: ForceCandidates, total: float
+    whitened: Whitened,
+    robot: Robot,
+    candidates: ForceCandidates,
+    total: float,
+    knots: int = _KNOTS,
 ) -> list[Pair]:
-    """Every direction with every feature, and the share of `total` that φ explains."""
-    if total == 0.0:
+    """Every direction with every feature, and the share of `total` that φ explains, which has so
+    many knots."""
+    if total == 0.0 or not candidates.features:
         return []
     rows = torch.nan_to_num(whitened.evaluate([c.term() for c in candidates.directions], robot))
-    return _of_scalars(whitened, robot, candidates, total, rows) + _of_joints(
+    return _of_scalars(whitened, robot, candidates, total, rows, knots) + _of_joints(
         whitened, robot, candidates, total, rows
     )
 
 
 def _of_scalars(
-    whitened: Whitened, robot: Robot, candidates: ForceCandidates, total: float, rows: Tensor
+    whitened: Whitened,
+    robot: Robot,
+    candidates: ForceCandidates,
+    total: float,
+    rows: Tensor,
+    knots: int,
 ) -> list[Pair]:
     """Pairs whose feature is one scalar for all joints; rows (n, nv, m) are the m directions."""
     U, y = whitened.known, whitened.rest
@@ -145,7 +157,7 @@ def _of_scalars(
     # What does not vary, as the height of a point that moves in a plane, is rounding.
     varies = z.std(0) > _STILL * z.std(0).max()
     features = [f for f, v in zip(features, varies.tolist(), strict=True) if v]
-    B = _flexible(z[:, varies])
+    B = _flexible(z[:, varies], knots)
     flat, (count, width) = B.flatten(1), B.shape[1:]
     i, j = torch.triu_indices(width, width)
     products = (B[..., i] * B[..., j]).flatten(1)
@@ -212,11 +224,11 @@ def _shares(
     return 1.0 - left * n_rows / (n_rows - used).clamp_min(1)
 
 
-def _flexible(z: Tensor) -> Tensor:
+def _flexible(z: Tensor, knots: int) -> Tensor:
     """A flexible function of each column of z (n, features), as columns: (n, features, width)."""
-    B = z.new_zeros(*z.shape, _KNOTS + 2)
+    B = z.new_zeros(*z.shape, knots + 2)
     for f in range(z.shape[1]):
-        basis = Basis.over(z[:, f], _KNOTS)
+        basis = Basis.over(z[:, f], knots)
         B[:, f, : basis.size] = basis(z[:, f])
     return B
 
@@ -271,7 +283,23 @@ def rank_pairs(
         candidates = point_candidates(robot.nv, framed.point, framed.name)
         around = whiten(replace(fitted, theta=framed.theta), few)
         pairs += explained_pairs(around, robot, candidates, total)
-    return ranked_pairs(pairs)
+    return ranked_pairs([*pairs, *_of_many_waves(whitened, robot, pairs, total)])
+
+
+def _of_many_waves(
+    whitened: Whitened, robot: Robot, pairs: Sequence[Pair], total: float
+) -> list[Pair]:
+    """Forces on a joint as functions of one coordinate that bend too often for the usual knots:
+    those that leave clearly less with many."""
+    candidates, _ = single_joint_candidates(robot.nv, tuple(scalar_coordinates(robot)))
+    positions = tuple(f for f in candidates.features if f.name[0] == "q")
+    few = ForceCandidates(candidates.directions, positions)
+    usual = {p.name: p.explained for p in pairs}
+    return [
+        replace(p, knots=_MANY)
+        for p in explained_pairs(whitened, robot, few, total, _MANY)
+        if 1.0 - p.explained < _BENDS * (1.0 - usual.get(p.name, 0.0))
+    ]
 
 
 def ranked_pairs(pairs: Sequence[Pair]) -> list[Pair]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -40,7 +39,6 @@ class BodyForces(ForceTerms):
         pairs = [*distances(screen, current.theta), *at_points(screen, current.theta)]
         return ranked_pairs(pairs)[: self.budget.pairs]
 
-
     def targets(self, flexible: FlexiblePair) -> tuple[Target, Target]:
         """Those of a function that acts with its slope, where it does."""
         if flexible.pair.slope is None:
@@ -51,7 +49,10 @@ class BodyForces(ForceTerms):
 def search_body_forces(
     physics: Fit, best: Fit, answers: Answers, held: Answers, *, floor: float, limit: int
 ) -> Fit | None:
-    """Bodies and forces of the grammar, where they describe held-out answers shorter than `best`."""
+    """Bodies and forces of the grammar, where they describe held-out answers shorter than `best`.
+
+    They are added to the bodies alone; where that leaves something, to the terms of `best`, too.
+    """
     robot = physics.family.robot
     if explained(best.standardised_error(held), floor) or not has_points(physics.family.bodies):
         return None
@@ -65,12 +66,17 @@ def search_body_forces(
         budget=SearchBudget.of(fewer.v.numel(), columns, limit),
         share=_SHARE,
     )
-    base = well_started(physics, answers)
-    start = Selection(fit=base, length=family.price(base))
-    found = greedy_search(family, start).best.fit
-    if found is base:
-        return None
-    fitted = refit(found, answers, found.family.terms)
-    whole_family = replace(family, held=held)
-    shorter = whole_family.price(fitted) < whole_family.price(best)
-    return fitted if shorter else None
+    shortest, price = best, replace(family, held=held).price
+    for base in (well_started(physics, answers), best):
+        if explained(shortest.standardised_error(held), floor) or base.family.non_additive:
+            break
+        if base is best and len(best.family.terms) <= len(physics.family.terms):
+            break
+        start = Selection(fit=base, length=family.price(base))
+        found = greedy_search(family, start).best.fit
+        if found is base:
+            continue
+        fitted = refit(found, answers, found.family.terms)
+        if price(fitted) < price(shortest):
+            shortest = fitted
+    return None if shortest is best else shortest

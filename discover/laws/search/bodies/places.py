@@ -202,24 +202,23 @@ def _starts(screen: Screen, bodies: Sequence[int]) -> list[tuple[Point, ...]]:
     """Places to start from: low-discrepancy draws about the bodies, and about where they are."""
     from scipy.stats import qmc
 
-    robot, length = screen.robot, _length(screen.robot)
+    length = _length(screen.robot)
     draws = qmc.Sobol(6, scramble=False).random(_STARTS)
     draws = 2.0 * length * (draws - 0.5)
     if len(bodies) == 2:
         return [
-            (Point(bodies[0], tuple(d[:3])), Point(bodies[1], tuple(d[3:])))
-            for d in draws.tolist()
+            (Point(bodies[0], tuple(d[:3])), Point(bodies[1], tuple(d[3:]))) for d in draws.tolist()
         ]
     middle = _middle(screen, bodies[0])
+    anchors = middle + draws[:, 3:]
     return [
-        (Point(bodies[0], tuple(d[:3]), origin=tuple(m + 1.5 * x for m, x in zip(middle, d[3:], strict=True))),)
-        for d in draws.tolist()
-    ]  # fmt: skip
+        (Point(bodies[0], tuple(place), origin=tuple(anchor)),)
+        for place, anchor in zip(draws[:, :3].tolist(), anchors.tolist(), strict=True)
+    ]
 
 
-def _middle(screen: Screen, body: int) -> list[float]:
-    """Where a body's origin is on average [m]."""
+def _middle(screen: Screen, body: int) -> np.ndarray:
+    """Where a body's origin is on average [m]: (3,)."""
     q = screen.whitened.q.unbind(-1)
-    frames = frames_of(screen.robot, {body}, q, torch.sin, torch.cos)
-    origin = frames[body][1]
-    return [float(torch.as_tensor(x, dtype=torch.float64).mean()) for x in origin]
+    origin = frames_of(screen.robot, {body}, q, torch.sin, torch.cos)[body][1]
+    return np.array([float(torch.as_tensor(x, dtype=torch.float64).mean()) for x in origin])

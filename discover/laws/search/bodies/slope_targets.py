@@ -28,9 +28,7 @@ def slope_targets(smooth: FlexiblePair, floor: float) -> tuple[Target, Target]:
     robot, x = problem.family.bodies, problem.answers
     mechanics = problem.design.mechanics(joined.theta)
     a = torch.nan_to_num(joined.a)
-    parts = torch.nan_to_num(
-        forces(smooth.pair.parts, x.q, x.v, a, x.tau, robot, mechanics)
-    )
+    parts = torch.nan_to_num(forces(smooth.pair.parts, x.q, x.v, a, x.tau, robot, mechanics))
     _, J = problem.accelerations(joined.theta, joined.coefficients, joined.constants)
     inverse = numerics.pinv(J) / problem.scale[:, None]
     z = parts[:, 0, 1].numpy()
@@ -62,5 +60,3 @@ def slope_targets(smooth: FlexiblePair, floor: float) -> tuple[Target, Target]:
         )
 
     return target(_GRID, 3e-5), target(_FINER * _GRID, _LEAST)
-
-
