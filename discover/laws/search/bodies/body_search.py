@@ -9,7 +9,7 @@ from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.basis_search import Target
-from discover.laws.search.bodies.places import Screen, at_points, distances
+from discover.laws.search.bodies.places import Screen, at_points, distances, settled
 from discover.laws.search.bodies.slope_targets import slope_targets
 from discover.laws.search.greedy_search import (
     SearchBudget,
@@ -24,6 +24,8 @@ from discover.laws.search.selection import Selection, refit, well_started
 from discover.laws.search.variables import has_points
 
 _FITTED, _TESTED = whole("search.fitted_answers"), whole("search.held_out_answers")
+_TURNS = whole("search.places_again")
+_NEAR, _CLOSER = threshold("search.places_near"), threshold("search.places_closer")
 _SHARE = threshold("search.explained_share")
 
 
@@ -38,6 +40,26 @@ class BodyForces(ForceTerms):
         screen = Screen.of(current, self.answers)
         pairs = [*distances(screen, current.theta), *at_points(screen, current.theta)]
         return ranked_pairs(pairs)[: self.budget.pairs]
+
+    def _fit(self, current: Fit, pair: Pair, steps: int) -> FlexiblePair:
+        """The flexible fit; its places settled again beside the bodies that it has found.
+
+        A force that pulls the bodies away pulls the places with them, along a narrow valley that a
+        descent of all together follows slowly.
+        """
+        best = super()._fit(current, pair, steps)
+        error = current.standardised_error(self.held)
+        for _ in range(_TURNS):
+            if not self.floor < best.held_out < _NEAR * error:
+                break
+            theta = best.joined.theta
+            screen = Screen.of(replace(current, theta=theta), self.answers)
+            again = replace(settled(screen, best.pair), start=theta)
+            trial = super()._fit(current, again, steps)
+            if not trial.held_out < _CLOSER * best.held_out:
+                break
+            best = trial
+        return best
 
     def targets(self, flexible: FlexiblePair) -> tuple[Target, Target]:
         """Those of a function that acts with its slope, where it does."""
@@ -67,10 +89,11 @@ def search_body_forces(
         share=_SHARE,
     )
     shortest, price = best, replace(family, held=held).price
-    for base in (well_started(physics, answers), best):
-        if explained(shortest.standardised_error(held), floor) or base.family.non_additive:
-            break
-        if base is best and len(best.family.terms) <= len(physics.family.terms):
+    bases = [well_started(physics, answers)]
+    if len(best.family.terms) > len(physics.family.terms) and not best.family.non_additive:
+        bases.append(best)
+    for base in bases:
+        if explained(shortest.standardised_error(held), floor):
             break
         start = Selection(fit=base, length=family.price(base))
         found = greedy_search(family, start).best.fit
