@@ -131,7 +131,10 @@ class ForceTerms(CandidateFamily[Pair, FlexiblePair]):
         # Below a share of the residual a flexible function is limited by its knots: no evidence.
         level = max(self.floor, _SPLINE_ERROR * error)
         flexible.sort(key=lambda s: math.log(max(s.held_out, level)) + _SYMBOL_SHARE * s.pair.cost)
-        return flexible[: self.budget.finalists]
+        count = self.budget.finalists
+        # A function that bends often is no smooth one: its spline leaves more than others do.
+        bending = [s for s in flexible[count:] if s.pair.knots is not None]
+        return flexible[:count] + bending[:1]
 
     def _fit(self, current: Fit, pair: Pair, steps: int) -> FlexiblePair:
         base = _without_replaced(current, pair)
