@@ -215,9 +215,9 @@ def place_points(
             if point.turn is not None:
                 vectors = [_seen_turned(point.turn, c) for c in vectors]
             for k, c in enumerate(vectors, 1):
-                for i, axis in enumerate(AXES):
+                for i, letter in enumerate(AXES):
                     suffix = "" if kind in "bw" else f"_{k}"
-                    held[f"{kind}{axis}{r}{suffix}"] = c[i] + zero
+                    held[f"{kind}{letter}{r}{suffix}"] = c[i] + zero
         if point.origin is not None:
             x = [x[i] - point.origin[i] for i in range(3)]
         if point.flow is not None:

@@ -214,7 +214,7 @@ def test_a_spring_between_any_two_points_is_found_with_its_rest_length(robot, a,
     assert far_error(found, model, robot) < 1e-5
     (term,) = found.family.terms
     assert term.name.startswith("force along the distance")
-    if robot is not PLANAR:  # in a plane, what is along its normal moves nothing
+    if robot is SPATIAL:  # along an axis that is common to both bodies an end may be anywhere
         assert term.points[0].place == pytest.approx(a[1], abs=1e-3)
 
     again = Term.from_dict(term.to_dict())
@@ -299,3 +299,35 @@ def test_words_of_two_points_differ():
     words = vocabulary(2, 2)
     rows = Seen.at(2, 2).x.parts
     assert rows[0] == words["x1"] - words["x2"]
+
+
+def joint_law(name, j, function, nv):
+    unit = torch.nn.functional.one_hot(torch.tensor(j), nv).double()
+    return PlantedLaw(name, "force", lambda q, v, H: function(q[:, j])[:, None] * unit)
+
+
+def velocity_force(robot, j):
+    unit = torch.nn.functional.one_hot(torch.tensor(j), robot.nv).double()
+
+    def shape(q, v, H):
+        return unit * (kinematics.bias(robot, q, v) - kinematics.bias(robot, q, 0 * v))
+
+    return PlantedLaw("velocity force", "force", shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("robot", "law"),
+    [
+        (PLANAR, joint_law("waves", 2, lambda q: torch.sin(9.3 * q - 1.1), 3)),
+        (SPATIAL, joint_law("stops", 1, lambda q: (q - 0.43).relu() - (-0.71 - q).relu(), 3)),
+        (PLANAR, velocity_force(PLANAR, 0)),
+    ],
+    ids=["waves", "stops", "velocity force"],
+)
+def test_waves_stops_and_one_joints_velocity_force_are_found(robot, law):
+    model = plant(robot, law, REGION, 0.15)
+    answers, held = asked(model, robot, 250, 1), asked(model, robot, 125, 2)
+    base = fit(Family.of(robot), answers)
+    found = search_residual_forces(base, answers, held, floor=1e-6, engine="sparse").best.fit
+    assert far_error(found, model, robot) < 1e-5
