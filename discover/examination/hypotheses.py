@@ -20,6 +20,7 @@ from discover.examination.fits import FIT_RANGE, MAX_TERMS, Laws
 from discover.judgement.thresholds import whole
 from discover.laws.extensions import io_nonlinearity, surrogate_trigonometry
 from discover.laws.rigid_body.fit import Fit
+from discover.laws.search.bodies.body_search import search_body_forces
 from discover.laws.search.nonlinearities import (
     drive_functions,
     io_kinds,
@@ -187,6 +188,19 @@ class SurrogateTrigonometry(AroundBodies):
         return None if result is None else result.fit
 
 
+class BodyForces(Hypothesis):
+    """Forces of bodies that no list names: along the distance of two points, at a point or a torque
+    as a function of what bodies show, masses that a joint moves."""
+
+    def extend(self, session: QuerySession, laws: Laws, level: float) -> Laws:
+        """The shorter of the law so far and of one with forces of the grammar of bodies."""
+        tested = laws.sets.tested
+        law = search_body_forces(
+            laws.physics, laws.extended, laws.wide, tested, floor=level, limit=MAX_TERMS
+        )
+        return laws if law is None else laws.with_extended(law)
+
+
 AROUND_BODIES: tuple[Hypothesis, ...] = (
     DriveFunctions(),
     StaticNonlinearities(),
@@ -197,6 +211,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     UnlistedTerms(),
     *AROUND_BODIES,
     JointFunctions(),
+    BodyForces(),
     SeveralAlterations(),
 )
 

@@ -199,7 +199,7 @@ def _quantities(
     if term.points:
         held |= place_points(
             robot, term.points, list(q), list(v),
-            lambda x: graph.call("sin", x), lambda x: graph.call("cos", x),
+            lambda x: graph.call("sin", x), lambda x: graph.call("cos", x), names=words,
         )  # fmt: skip
         held = {n: x if hasattr(x, "graph") else graph.const(float(x)) for n, x in held.items()}
     if not needs_mechanics(words):

@@ -153,6 +153,18 @@ class Basis:
             values = torch.cat([values, z.sign().unsqueeze(-1), z.abs().unsqueeze(-1)], -1)
         return values
 
+    def slopes(self, z: Tensor) -> Tensor:
+        """Their derivatives, (n,) to (n, size)."""
+        z = torch.nan_to_num(z)
+        at = torch.from_numpy(self.knots)
+        piece = torch.searchsorted(at, z.contiguous())
+        x = (z - torch.cat([at[:1], at])[piece]).unsqueeze(-1)
+        c = self.pieces[piece]
+        slopes = (3.0 * c[:, 0] * x + 2.0 * c[:, 1]) * x + c[:, 2]
+        if self.kinks:
+            slopes = torch.cat([slopes, 0 * z.unsqueeze(-1), z.sign().unsqueeze(-1)], -1)
+        return slopes
+
     def table(self, name: str, coefficients: Tensor) -> tuple[Table, float, float]:
         """The function as a table, and the heights of sign(z) and of |z| beside it."""
         k = len(self.knots)

@@ -125,6 +125,11 @@ class Term(LawExtension):
         for r, point in enumerate(self.points, 1):
             place = f"in *{self.name}*, x{r}, y{r}, z{r} are the place of {point.in_words}"
             notes.append(f"{place}; dx{r} … its velocity, jx{r}_1 … its Jacobian")
+            if any(n[0] in "bwku" and n.split("_")[0].endswith(str(r)) for n in self.names):
+                notes.append(
+                    f"bx{r} … is its acceleration while no joint accelerates, wx{r} … its body's "
+                    f"angular velocity, kx{r}_1 … the Jacobian of that, ux{r}_1 … its body's axes"
+                )
         return notes
 
     @property
@@ -252,7 +257,7 @@ def entries(
         if group[0][1].points:
             points = group[0][1].points
             placed |= place_points(
-                robot, points, at.unbind(-1), v.unbind(-1), torch.sin, torch.cos, frames
+                robot, points, at.unbind(-1), v.unbind(-1), torch.sin, torch.cos, frames, rows.names
             )
         given = values(rows.names, at, v, a, tau, mechanics, placed)
         for (index, row), value in zip(rows.places, rows(given, like), strict=True):

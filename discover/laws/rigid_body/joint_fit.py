@@ -140,9 +140,15 @@ class JointProblem:
         return Joined(theta=theta, coefficients=c, constants=kappa, a=a, J=J, residual=r)
 
     def solve(
-        self, theta: Tensor, c: Tensor, kappa: Tensor, steps: int = 12, damping: float = 0.0
+        self,
+        theta: Tensor,
+        c: Tensor,
+        kappa: Tensor,
+        steps: int = 12,
+        damping: float = 0.0,
+        least: float = 0.0,
     ) -> Joined:
-        """The minimum of the robust cost near (θ, c, κ)."""
+        """The minimum of the robust cost near (θ, c, κ); `damping` and `least` as of `Descent`."""
         sizes = [len(theta), len(c), len(kappa)]
 
         def linearise(now: Joined) -> Callable[[float], Joined]:
@@ -157,7 +163,7 @@ class JointProblem:
 
             return trial
 
-        options = Descent(steps=steps, trials=7, damping=damping)
+        options = Descent(steps=steps, trials=7, damping=max(damping, least), least=least)
         return descend(self.at(theta, c, kappa), linearise, options)
 
 

@@ -189,7 +189,7 @@ def _candidates(term: Term, nv: int) -> list[sympy.Expr]:
     rows = [sympy.sympify(row) for row in term.shape]
     if term.names <= {x.name for x in q}:
         return _potential(rows, q)
-    if term.points and not any(w[0] in "dvatHThgcp" for w in term.names):
+    if len(term.points) == 1 and not any(w[0] in "dvatHThgcpbwku" for w in term.names):
         return _at_point(rows, nv, len(term.points))
     moving = sympy.Matrix(rows).jacobian(a)
     if not any(moving.free_symbols - set(q)) and any(moving):

@@ -15,6 +15,7 @@ import sympy
 
 POSITIVE = tuple(np.geomspace(0.15, 20.0, 48))
 WAVES = tuple(np.linspace(0.2, 16.0, 64))
+MANY_WAVES = tuple(np.linspace(0.2, 32.0, 65))
 SIGNED = tuple(np.concatenate([-np.geomspace(8.0, 0.2, 16), np.geomspace(0.2, 8.0, 16)]))
 POWERS = tuple(np.linspace(0.25, 4.0, 16))
 PLACES = tuple(np.linspace(-0.9, 0.9, 37))
@@ -206,7 +207,7 @@ def _phased() -> list[BasisFunction]:
     coarse, places = POSITIVE[::3], PLACES[::2]
     phases = tuple(np.linspace(0, np.pi, 9)[:-1])
     rows: tuple[Row, ...] = (
-        ("sin(bu+d)", lambda m, u, b, d: m.sin(b * u + d), (WAVES[::2], phases), 6),
+        ("sin(bu+d)", lambda m, u, b, d: m.sin(b * u + d), (MANY_WAVES, phases), 6),
         ("sin²(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 2, (WAVES[::2], phases), 8),
         ("sin³(bu+d)", lambda m, u, b, d: m.sin(b * u + d) ** 3, (WAVES[::2], phases), 8),
         ("|sin(bu+d)|", lambda m, u, b, d: m.abs(m.sin(b * u + d)), (WAVES[::2], phases), 7),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import sympy
 import torch
 from torch import Tensor
@@ -24,7 +26,7 @@ from discover.laws.search.basis_functions import BasisFunction
 from discover.laws.search.basis_search import BasisExpansion
 from discover.laws.search.pair_fit import FlexiblePair
 from discover.laws.search.selection import refit
-from discover.laws.search.variables import Mechanics, needs_mechanics
+from discover.laws.search.variables import Mechanics, moved_points, needs_mechanics
 
 Length = Callable[[Fit], float]
 
@@ -32,23 +34,34 @@ _FRACTION, _DIGITS = threshold("search.round_fraction"), threshold("search.round
 
 
 def optimise_constants(
-    base: Fit, answers: Answers, smooth: FlexiblePair, expansion: BasisExpansion, size: float
+    base: Fit,
+    answers: Answers,
+    smooth: FlexiblePair,
+    expansion: BasisExpansion,
+    size: float,
+    merged: bool = False,
 ) -> Fit | None:
-    """The bodies, coefficients, constants (and the point, where there is one) fitted together."""
+    """The bodies, coefficients, constants (and the points, where there are any) fitted together.
+
+    merged  whether a sum of basis functions is one term, the sum being its factor: where a
+            direction is long it is cheaper to write it down once
+    """
+    if merged and len(expansion.functions) > 1:
+        expansion = _as_one(expansion)
     pair, family = smooth.pair, base.family
-    points = pair.direction.points or pair.feature.points
+    points = pair.points
     templates: list[Term] = []
     names: list[str] = []
     start: list[float] = []
     for shape, first in zip(expansion.functions, expansion.constants, strict=True):
         symbols = [f"k{len(names) + i + 1}" for i in range(len(first))]
         k = [sympy.Symbol(n, real=True) for n in symbols]
-        phi = pair.feature.through(_scaled(shape, size, k))
-        term = pair.direction.term(phi)
+        function = _scaled(shape, size, k)
+        phi, term = pair.feature.through(function), pair.term(function)
         words = set().union(*(x.free_symbols for x in (phi if isinstance(phi, list) else [phi])))
         constant = not words & pair.feature.free_symbols
         name = pair.direction.name if constant else pair.name
-        templates.append(replace(term, name=name, points=points))
+        templates.append(replace(term, name=name))
         names += symbols
         start += list(first)
     kappa = torch.tensor([*start, *(x for p in points for x in p.numbers)], dtype=torch.float64)
@@ -59,7 +72,7 @@ def optimise_constants(
         constants = dict(zip(names, values.tolist(), strict=False))
         if not points:
             return templates, constants
-        moved = (points[0].moved(values[len(names) :].tolist()),)
+        moved = moved_points(points, values[len(names) :].tolist())
         return [replace(t, points=moved) for t in templates], constants
 
     x = smooth.problem.answers
@@ -83,7 +96,8 @@ def optimise_constants(
     none = kappa.new_zeros(0)
     joined = JointProblem(base, answers, still).solve(smooth.joined.theta, c, none, 4)
     if len(kappa):
-        joined = problem.solve(joined.theta, joined.coefficients, kappa, 25)
+        least = pair.least_damping
+        joined = problem.solve(joined.theta, joined.coefficients, kappa, 25, least=least)
     if not len(kappa):
         joined = replace(joined, constants=kappa)
     if not math.isfinite(joined.error):
@@ -101,6 +115,27 @@ def optimise_constants(
     reference = family.member(joined.theta) if added.of_bodies else family.reference
     whole = family.with_terms([*family.terms, *frozen], reference)
     return _settled(base, whole, theta, answers)
+
+
+def _as_one(expansion: BasisExpansion) -> BasisExpansion:
+    """The sum as one function, in units of its largest summand, whose coefficient is that of it."""
+    summands = list(
+        zip(expansion.coefficients, expansion.functions, expansion.constants, strict=True)
+    )
+    summands.sort(key=lambda x: -abs(x[0]))
+    unit = summands[0][0] or 1.0
+    ends = np.cumsum([len(k) + 1 for _, _, k in summands]).tolist()
+
+    def summed(m: Any, u: Any, *k: Any) -> Any:
+        numbers, total = (1, *k), 0
+        for (_, f, _), i, j in zip(summands, [0, *ends[:-1]], ends, strict=True):
+            total = total + numbers[i] * f.function(m, u, *numbers[i + 1 : j])
+        return total
+
+    numbers = [x for c, _, k in summands for x in (c / unit, *k)][1:]
+    cost = sum(f.cost for f in expansion.functions)
+    one = BasisFunction(expansion.name, summed, cost=cost)
+    return replace(expansion, functions=(one,), constants=(tuple(numbers),), coefficients=(unit,))
 
 
 def _scaled(
@@ -142,12 +177,7 @@ def with_tabulated_function(base: Fit, answers: Answers, smooth: FlexiblePair) -
         beside = sympy.Float(jump, 17) * sympy.sign(z) + sympy.Float(kink, 17) * sympy.Abs(z)
         return table.function(z) + beside
 
-    term = replace(
-        pair.direction.term(pair.feature.through(phi)),
-        name=pair.name,
-        tables=(table,),
-        points=pair.direction.points or pair.feature.points,
-    )
+    term = replace(pair.term(phi), name=pair.name, tables=(table,))
     words = term.names
     reference = family.member(smooth.joined.theta) if needs_mechanics(words) else None
     whole = family.with_terms([*family.terms, term], reference)

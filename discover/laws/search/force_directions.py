@@ -133,6 +133,8 @@ def _joint_candidates(
         add(f"inertia of {on}", {j: a[j]})
         add(f"share of the force on {on}", {j: tau[j]})
         add(f"inertia force on {on}", {j: h[j]})
+        add(f"gravity on {on}", {j: g[j]})
+        add(f"velocity force on {on}", {j: c[j]})
         column = {i: w[f"H{i + 1}_{j + 1}"] for i in range(nv)}
         add(f"acceleration of {on}", column)
         add(f"share of the acceleration of {on}", {i: x * a[j] for i, x in column.items()})

@@ -14,7 +14,7 @@ from discover.laws.extensions.terms import forces, frames_at
 from discover.laws.rigid_body.fit import Fit, evaluation_point, whiten
 from discover.laws.rigid_body.joint_fit import Added, Columns, Joined, JointProblem
 from discover.laws.search.ranking import Pair
-from discover.laws.search.variables import Mechanics, Point, needs_mechanics
+from discover.laws.search.variables import Mechanics, needs_mechanics
 
 STEPS = whole("search.pair_steps")
 _FINE = whole("search.pair_knots")
@@ -33,33 +33,19 @@ class FlexiblePair:
     problem: JointProblem
 
 
-def _moved(pair: Pair, place: Tensor) -> Pair:
-    """The pair with its point elsewhere on the body."""
-    moved = (_points(pair)[0].moved(place.tolist()),)
-    return replace(
-        pair,
-        direction=replace(pair.direction, points=moved),
-        feature=replace(pair.feature, points=moved),
-    )
-
-
-def _points(pair: Pair) -> tuple[Point, ...]:
-    return pair.direction.points or pair.feature.points
-
-
 def _place(pair: Pair) -> Tensor:
-    return torch.tensor([x for p in _points(pair) for x in p.numbers], dtype=torch.float64)
+    return torch.tensor([x for p in pair.points for x in p.numbers], dtype=torch.float64)
 
 
 def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
-    """The pair's flexible function as columns; its point, where it has one, as constants."""
+    """The pair's flexible function as columns; its points, where it has any, as constants."""
     robot = fitted.family.bodies
-    terms = [pair.direction.term(), pair.feature.term(robot.nv)]
-    names = terms[0].names | terms[1].names
+    terms = pair.parts
+    names = set().union(*(t.names for t in terms))
     q, v = evaluation_point(answers, fitted.family.robot, fitted.step)
     moving = any(n[0] in "ah" for n in names)
     of_bodies = needs_mechanics(names)
-    frames = frames_at(robot, _points(pair), q)
+    frames = frames_at(robot, pair.points, q)
     kept: list[Tensor] = []
 
     def columns(mechanics: Mechanics, a: Tensor, place: Tensor) -> Tensor:
@@ -67,11 +53,12 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
             return kept[0]
         pair_terms = terms
         if len(place):
-            there = _moved(pair, place)
-            pair_terms = [there.direction.term(), there.feature.term(robot.nv)]
+            pair_terms = pair.moved(place.tolist()).parts
         x = forces(pair_terms, q, v, a, answers.tau, robot, mechanics, frames=frames)
         z = x[..., : pair.feature.slots, 1]
         out = x[..., :1] * basis(z.flatten()).reshape(*z.shape, -1)
+        if pair.slope is not None:
+            out = out + x[..., 2:] * basis.slopes(z.flatten()).reshape(*z.shape, -1)
         if not moving and not of_bodies and not len(place):
             kept.append(out)
         return out
@@ -114,6 +101,7 @@ def fit_pair(
     theta = fitted.theta if pair.start is None else pair.start
     fitted = replace(fitted, theta=theta)
     place, none = _place(pair), theta.new_zeros(0)
+    knots = pair.knots or knots
     for count in (_ROUGH, knots) if len(place) else (knots,):
         basis = _basis(fitted, answers, pair, count)
         added = _added(fitted, answers, pair, basis)
@@ -122,10 +110,11 @@ def fit_pair(
             fixed = replace(added, columns=_held_at(added, place))
             start = JointProblem(fitted, answers, fixed).solve(theta, c, none, 3)
             theta, c = start.theta, start.coefficients
-        start = problem.solve(theta, c, place, iterations + 4 * (len(place) // 3))
+        steps, least = iterations + 4 * (len(place) // 3), pair.least_damping
+        start = problem.solve(theta, c, place, steps, least=least)
         if len(place):
             theta, place = start.theta, start.constants
-            pair = _moved(pair, place)
+            pair = pair.moved(place.tolist())
     tested = JointProblem(fitted, held, _added(fitted, held, pair, basis))
     kappa = start.constants if len(start.constants) else place
     result = tested.at(start.theta, start.coefficients, kappa)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import sympy
 import torch
 from torch import Tensor
 
@@ -33,9 +34,12 @@ from discover.laws.search.force_directions import (
     single_joint_candidates,
 )
 from discover.laws.search.point_forces import points_in_frames
+from discover.laws.search.variables import Point, moved_points
 from kinematics import Robot
 
 _KNOTS = whole("search.ranking_knots")
+_MANY = whole("search.many_knots")
+_BENDS = threshold("search.many_knots_gain")
 _COUNTED = whole("search.counted_pairs")
 _ROWS = whole("search.ranking_rows")
 _CLEAR = threshold("search.clear_pair")
@@ -43,6 +47,7 @@ _SYMBOL_SHARE = threshold("search.ranking_symbol_share")
 _AT_ONCE = 32  # directions in one product: what fits into a cache
 _EIGEN = 1e-9  # of the largest column: smaller ones are rounding
 _SPANNED = 1e-13  # share of a column that rounding leaves of one that is known
+_GAUGE = 1e-10  # damping, in units of the columns, that holds what the answers do not show
 _STILL = 1e-9  # of the largest spread: a feature that varies less is rounding
 
 
@@ -52,6 +57,8 @@ class Pair:
 
     start     the parameters of the law beside which it was seen
     replaces  the term of the law that it takes the place of, being that term times φ
+    slope     a direction that is multiplied by φ', and added
+    knots     of the flexible φ, where a feature asks for its own number
     """
 
     direction: ForceDirection
@@ -59,11 +66,54 @@ class Pair:
     explained: float
     start: Tensor | None = field(default=None, compare=False, repr=False)
     replaces: Term | None = field(default=None, compare=False, repr=False)
+    slope: ForceDirection | None = None
+    knots: int | None = None
 
     @functools.cached_property
     def cost(self) -> int:
         """Symbols in direction and feature."""
-        return self.direction.term(self.feature.through(lambda z: z)).symbol_count
+        return self.term(lambda z: z).symbol_count
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The points that direction and feature name."""
+        return self.direction.points or self.feature.points
+
+    @property
+    def least_damping(self) -> float:
+        """Of a fit of its places: what moves with both ends of a distance may change nothing."""
+        both = len(self.points) > 1 or any(p.origin for p in self.points)
+        return _GAUGE if both else 0.0
+
+    @property
+    def parts(self) -> list[Term]:
+        """Direction and feature, and the slope's direction where there is one, to be evaluated."""
+        directions = [self.direction] if self.slope is None else [self.direction, self.slope]
+        terms = [d.term() for d in directions]
+        terms.insert(1, self.feature.term(len(self.direction.rows)))
+        return terms
+
+    def moved(self, numbers: Sequence[float]) -> Pair:
+        """The pair with its points elsewhere."""
+        points = moved_points(self.points, numbers)
+        return replace(
+            self,
+            direction=replace(self.direction, points=points),
+            feature=replace(self.feature, points=points),
+            slope=None if self.slope is None else replace(self.slope, points=points),
+        )
+
+    def term(self, function: Callable[[sympy.Expr], sympy.Expr]) -> Term:
+        """The force for a function φ."""
+        phi = self.feature.through(function)
+        term = self.direction.term(phi)
+        if self.slope is not None:
+            assert not isinstance(phi, list)
+            z = sympy.Dummy("z", real=True)
+            slope = sympy.diff(function(z), z).subs(z, self.feature.expression)
+            rows = zip(term.shape, self.slope.term(slope).shape, strict=True)
+            term = replace(term, shape=tuple(a + b for a, b in rows))
+        return replace(term, points=self.points)
 
     @property
     def implicit(self) -> bool:
@@ -76,19 +126,29 @@ class Pair:
 
 
 def explained_pairs(
-    whitened: Whitened, robot: Robot, candidates: ForceCandidates, total: float
+    whitened: Whitened,
+    robot: Robot,
+    candidates: ForceCandidates,
+    total: float,
+    knots: int = _KNOTS,
 ) -> list[Pair]:
-    """Every direction with every feature, and the share of `total` that φ explains."""
-    if total == 0.0:
+    """Every direction with every feature, and the share of `total` that φ explains, which has so
+    many knots."""
+    if total == 0.0 or not candidates.features:
         return []
     rows = torch.nan_to_num(whitened.evaluate([c.term() for c in candidates.directions], robot))
-    return _of_scalars(whitened, robot, candidates, total, rows) + _of_joints(
+    return _of_scalars(whitened, robot, candidates, total, rows, knots) + _of_joints(
         whitened, robot, candidates, total, rows
     )
 
 
 def _of_scalars(
-    whitened: Whitened, robot: Robot, candidates: ForceCandidates, total: float, rows: Tensor
+    whitened: Whitened,
+    robot: Robot,
+    candidates: ForceCandidates,
+    total: float,
+    rows: Tensor,
+    knots: int,
 ) -> list[Pair]:
     """Pairs whose feature is one scalar for all joints; rows (n, nv, m) are the m directions."""
     U, y = whitened.known, whitened.rest
@@ -97,7 +157,7 @@ def _of_scalars(
     # What does not vary, as the height of a point that moves in a plane, is rounding.
     varies = z.std(0) > _STILL * z.std(0).max()
     features = [f for f, v in zip(features, varies.tolist(), strict=True) if v]
-    B = _flexible(z[:, varies])
+    B = _flexible(z[:, varies], knots)
     flat, (count, width) = B.flatten(1), B.shape[1:]
     i, j = torch.triu_indices(width, width)
     products = (B[..., i] * B[..., j]).flatten(1)
@@ -164,11 +224,11 @@ def _shares(
     return 1.0 - left * n_rows / (n_rows - used).clamp_min(1)
 
 
-def _flexible(z: Tensor) -> Tensor:
+def _flexible(z: Tensor, knots: int) -> Tensor:
     """A flexible function of each column of z (n, features), as columns: (n, features, width)."""
-    B = z.new_zeros(*z.shape, _KNOTS + 2)
+    B = z.new_zeros(*z.shape, knots + 2)
     for f in range(z.shape[1]):
-        basis = Basis.over(z[:, f], _KNOTS)
+        basis = Basis.over(z[:, f], knots)
         B[:, f, : basis.size] = basis(z[:, f])
     return B
 
@@ -223,7 +283,23 @@ def rank_pairs(
         candidates = point_candidates(robot.nv, framed.point, framed.name)
         around = whiten(replace(fitted, theta=framed.theta), few)
         pairs += explained_pairs(around, robot, candidates, total)
-    return ranked_pairs(pairs)
+    return ranked_pairs([*pairs, *_of_many_waves(whitened, robot, pairs, total)])
+
+
+def _of_many_waves(
+    whitened: Whitened, robot: Robot, pairs: Sequence[Pair], total: float
+) -> list[Pair]:
+    """Forces on a joint as functions of one coordinate that bend too often for the usual knots:
+    those that leave clearly less with many."""
+    candidates, _ = single_joint_candidates(robot.nv, tuple(scalar_coordinates(robot)))
+    positions = tuple(f for f in candidates.features if f.name[0] == "q")
+    few = ForceCandidates(candidates.directions, positions)
+    usual = {p.name: p.explained for p in pairs}
+    return [
+        replace(p, knots=_MANY)
+        for p in explained_pairs(whitened, robot, few, total, _MANY)
+        if 1.0 - p.explained < _BENDS * (1.0 - usual.get(p.name, 0.0))
+    ]
 
 
 def ranked_pairs(pairs: Sequence[Pair]) -> list[Pair]:

@@ -30,7 +30,7 @@ from discover.laws.pareto import (
 from discover.laws.regression.engines import Engine
 from discover.laws.regression.engines.contract import formula_length
 from discover.laws.rigid_body.fit import Fit
-from discover.laws.search.basis_search import BasisExpansion, search
+from discover.laws.search.basis_search import BasisExpansion, Target, search
 from discover.laws.search.basis_targets import pair_targets
 from discover.laws.search.constant_optimisation import (
     optimise_constants,
@@ -83,10 +83,12 @@ class ForceTerms(CandidateFamily[Pair, FlexiblePair]):
 
     share   of the residual beyond noise that the best pair must explain for a round to begin
     engine  asked for formulas where the basis functions have none as good as a table; None: nobody
+    merged  whether a sum of basis functions makes one term
     """
 
     share: float = _SHARE
     engine: Engine | None = None
+    merged: ClassVar[bool] = False
     pruned_laws: ClassVar[float] = whole("search.pruned_laws")
     prune_margin: ClassVar[float] = threshold("search.prune_margin")
 
@@ -129,7 +131,10 @@ class ForceTerms(CandidateFamily[Pair, FlexiblePair]):
         # Below a share of the residual a flexible function is limited by its knots: no evidence.
         level = max(self.floor, _SPLINE_ERROR * error)
         flexible.sort(key=lambda s: math.log(max(s.held_out, level)) + _SYMBOL_SHARE * s.pair.cost)
-        return flexible[: self.budget.finalists]
+        count = self.budget.finalists
+        # A function that bends often is no smooth one: its spline leaves more than others do.
+        bending = [s for s in flexible[count:] if s.pair.knots is not None]
+        return flexible[:count] + bending[:1]
 
     def _fit(self, current: Fit, pair: Pair, steps: int) -> FlexiblePair:
         base = _without_replaced(current, pair)
@@ -141,7 +146,7 @@ class ForceTerms(CandidateFamily[Pair, FlexiblePair]):
         """Formulas of the function, constants optimised with the bodies; of the best, its table."""
         base = _without_replaced(current, flexible.pair)
         laws = self._formulas(base, flexible, self.engine if place == 0 else None)
-        if place == 0:
+        if place == 0 and flexible.pair.slope is None:  # the slope of a table has no name
             table = with_tabulated_function(base, self.answers, flexible)
             if math.isfinite(table.standardised_error(self.held)):
                 length, pair = self.price(table), flexible.pair
@@ -161,18 +166,25 @@ class ForceTerms(CandidateFamily[Pair, FlexiblePair]):
     def _least_error(self, laws: Sequence[CandidateLaw]) -> float:
         return min((law.fit.standardised_error(self.held) for law in laws), default=math.inf)
 
+    def targets(self, flexible: FlexiblePair) -> tuple[Target, Target]:
+        """What formulas of the flexible function are compared with, on a grid and in earnest."""
+        return pair_targets(flexible, self.floor)
+
     def _formulas(
         self, base: Fit, flexible: FlexiblePair, engine: Engine | None
     ) -> list[CandidateLaw]:
-        coarse, fine = pair_targets(flexible, self.floor)
+        coarse, fine = self.targets(flexible)
         length = partial(formula_length, floor=fine.floor)
         laws: list[CandidateLaw] = []
 
         def optimise(expansions: Sequence[BasisExpansion]) -> None:
             for expansion in expansions:
-                fitted = optimise_constants(base, self.answers, flexible, expansion, fine.size)
+                fitted = optimise_constants(
+                    base, self.answers, flexible, expansion, fine.size, self.merged
+                )
                 if fitted is not None:
-                    price, fresh = self.price(fitted), len(expansion.functions)
+                    price = self.price(fitted)
+                    fresh = 1 if self.merged else len(expansion.functions)
                     origin = flexible.pair
                     laws.append(CandidateLaw(fit=fitted, length=price, origin=origin, fresh=fresh))
 

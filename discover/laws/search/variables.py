@@ -4,6 +4,8 @@
     H1_2     (entries of the mass matrix)     T, V  (kinetic and potential energy)
     x1, y1, z1   position of point 1 in the base frame,    dx1, dy1, dz1   its velocity,
     jx1_2, ...   its Jacobian: d(x of point 1) / d(coordinate 2)
+    bx1, ...     its acceleration where no joint accelerates,    wx1, ...   its body's angular
+    velocity,    kx1_2, ...   the Jacobian of that,    ux1_3, ...   the third axis of its body
 
 All are of the *bodies alone*, without armature, springs or friction. The same functions run over
 torch tensors and over the nodes of an expression graph: a law that names them can be evaluated,
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,8 +105,9 @@ def vocabulary(nv: int, points: int = 0) -> dict[str, sympy.Symbol]:
     names += ["T", "V"]
     for r in range(1, points + 1):
         for axis in AXES:
-            names += [f"{axis}{r}", f"d{axis}{r}"]
-            names += [f"j{axis}{r}_{i + 1}" for i in range(nv)]
+            names += [f"{kind}{axis}{r}" for kind in ("", "d", "b", "w")]
+            names += [f"{kind}{axis}{r}_{i + 1}" for kind in "jk" for i in range(nv)]
+            names += [f"u{axis}{r}_{i + 1}" for i in range(3)]
     return {name: sympy.Symbol(name, real=True) for name in names}
 
 
@@ -181,12 +184,15 @@ def place_points(
     sin: Callable,
     cos: Callable,
     frames: Frames | None = None,
+    names: Iterable[str] | None = None,
 ) -> dict[str, Any]:
     """Positions, velocities and Jacobians of points, by name; scalars of any algebra.
 
     q, v: one scalar a coordinate. Only trees of hinges and sliders have them. `frames` are those
-    of the bodies that carry the points, where they are known.
+    of the bodies that carry the points, where they are known; what turns and accelerates with a
+    point is computed where one of the `names` asks for it, or none are given.
     """
+    asked = {(n[0], n.split("_")[0][-1]) for n in names} if names is not None else None
     if frames is None:
         frames = frames_of(robot, {p.body for p in points}, q, sin, cos)
     held: dict[str, Any] = {}
@@ -205,6 +211,13 @@ def place_points(
             body = robot.parents[body]
         zero = 0 * v[0]
         dx = [sum((c[i] * v[j] for j, c in columns.items()), zero) for i in range(3)]
+        for kind, vectors in _turning(robot, frames, point.body, columns, v, zero, asked, r):
+            if point.turn is not None:
+                vectors = [_seen_turned(point.turn, c) for c in vectors]
+            for k, c in enumerate(vectors, 1):
+                for i, letter in enumerate(AXES):
+                    suffix = "" if kind in "bw" else f"_{k}"
+                    held[f"{kind}{letter}{r}{suffix}"] = c[i] + zero
         if point.origin is not None:
             x = [x[i] - point.origin[i] for i in range(3)]
         if point.flow is not None:
@@ -218,6 +231,46 @@ def place_points(
             for j in range(robot.nv):
                 held[f"j{name}{r}_{j + 1}"] = columns[j][i] + zero if j in columns else zero
     return held
+
+
+def _turning(
+    robot: Robot,
+    frames: Frames,
+    body: int,
+    columns: dict[int, list],
+    v: Sequence[Any],
+    zero: Any,
+    asked: set[tuple[str, str]] | None,
+    r: int,
+) -> Iterator[tuple[str, list[list]]]:
+    """What turns and accelerates with point r: (kind of word, its vectors in the base).
+
+    columns  those of the point's Jacobian, by coordinate
+    """
+
+    def wanted(kind: str) -> bool:
+        return asked is None or (kind, str(r)) in asked
+
+    hinges = {j: frames[j][2] for j in columns if robot.kinds[j] != "prismatic"}
+    if wanted("w"):
+        yield "w", [[sum((z[i] * v[j] for j, z in hinges.items()), zero) for i in range(3)]]
+    if wanted("k"):
+        yield "k", [hinges.get(j, [0.0, 0.0, 0.0]) for j in range(robot.nv)]
+    if wanted("u"):
+        turn = frames[body][0]
+        yield "u", [[turn[i][k] for i in range(3)] for k in range(3)]
+    if wanted("b"):
+        # J̇ v: every hinge turns its own share of the velocity, and twice that of those after it.
+        b, after = [zero] * 3, [zero] * 3
+        for j in sorted(columns, reverse=True):
+            own = [columns[j][i] * v[j] for i in range(3)]
+            if j in hinges:
+                turned = _cross(
+                    [x * v[j] for x in hinges[j]], [own[i] + 2 * after[i] for i in range(3)]
+                )
+                b = [b[i] + turned[i] for i in range(3)]
+            after = [after[i] + own[i] for i in range(3)]
+        yield "b", [b]
 
 
 def _seen_turned(turn: Triple, x: Sequence[Any]) -> list:
@@ -299,6 +352,16 @@ def _cross(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
         a[2] * b[0] - a[0] * b[2],
         a[0] * b[1] - a[1] * b[0],
     ]
+
+
+def moved_points(points: Sequence[Point], numbers: Sequence[float]) -> tuple[Point, ...]:
+    """The points with other `numbers`, those of the first one first."""
+    out, start = [], 0
+    for point in points:
+        end = start + len(point.numbers)
+        out.append(point.moved(numbers[start:end]))
+        start = end
+    return tuple(out)
 
 
 def has_points(robot: Robot) -> bool:
