@@ -1,1 +1,1 @@
-"""`python -m tests.bench.laws.counterfactual`: altered laws of physics for the robot-free engine."""
+"""`python -m tests.bench.laws.counterfactual`: altered laws of physics, without a robot."""

@@ -41,16 +41,30 @@ class Score:
 
     def predicts(self, noise: float) -> bool:
         """Whether the error is below what the noise excuses."""
-        return self.error < max(1e-4, noise / 2)
+        return self.error < limit(noise)
+
+
+def limit(noise: float) -> float:
+    """The error over wider ranges that the noise excuses."""
+    return max(1e-4, noise / 2)
 
 
 def score(formula: sympy.Expr | None, law: CounterfactualLaw, seed: int) -> Score:
     """Score a formula in the law's symbols (None: there is none)."""
     if formula is None:
         return Score(error=math.inf, moved=math.inf)
-    x = law.wider(_STATES, np.random.default_rng([seed, 90210]))
-    y = law(x)
+    x, y = _wider(law, seed)
     return Score(error=_error(formula, law.symbols, x, y), moved=_moved(formula, law.symbols, x, y))
+
+
+def error(formula: sympy.Expr, law: CounterfactualLaw, seed: int) -> float:
+    """The relative error alone."""
+    return _error(formula, law.symbols, *_wider(law, seed))
+
+
+def _wider(law: CounterfactualLaw, seed: int) -> tuple[Array, Array]:
+    x = law.wider(_STATES, np.random.default_rng([seed, 90210]))
+    return x, law(x)
 
 
 def _error(formula: sympy.Expr, symbols: Sequence[sympy.Symbol], x: Array, y: Array) -> float:
