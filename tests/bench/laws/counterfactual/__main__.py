@@ -113,12 +113,13 @@ def report(records: Sequence[Record], name: str) -> list[str]:
         f"{ALONE.generations} generations of {ALONE.population}; of its front the shortest "
         "description, its numbers fitted in double precision and made round as the engine's are. "
         "Intervals are Wilson's, 95 %. Rows compare both ways on the same pairs.",
-        "",
-        "| | pairs | recovered: engine | Operon | predicts: engine | Operon "
-        "| seconds: engine (median, worst) | Operon |",
-        "|---|--:|---|---|---|---|--:|--:|",
     ]
     both = _both(records)
+    if both:
+        lines += ["",
+                  "| | pairs | recovered: engine | Operon | predicts: engine | Operon "
+                  "| seconds: engine (median, worst) | Operon |",
+                  "|---|--:|---|---|---|---|--:|--:|"]  # fmt: skip
     groups: list[tuple[str, Callable[[Record], bool]]] = [("all", lambda r: True)]
     groups += [(f"noise {n:g}", lambda r, n=n: r["noise"] == n) for n in NOISES]
     groups += [(f"depth {d}", lambda r, d=d: r["depth"] == d) for d in (1, 2, 3)]

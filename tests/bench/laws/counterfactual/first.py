@@ -1,8 +1,8 @@
 """The first list: 42 laws of twelve domains, written on 2026-12-01 before the bench was first run.
 
 The author had read the engine's library of expressions. Powers and forms are those that a physicist
-would try in place of the real ones, whether or not the library holds them. The scores of round one in
-reports/laws/counterfactual are of the engine before anything was mended (commit c296f213). Seen
+would try in place of the real ones, whether or not the library holds them. Round one in
+reports/laws/counterfactual is of the engine before anything was mended (commit c296f213). Seen
 since then: what its misses showed was mended, and no later score on it is held out.
 """
 
