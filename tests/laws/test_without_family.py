@@ -28,6 +28,8 @@ def test_a_family_is_taken_away_and_given_back(name):
     whole, search = words(), io_search.search_io_nonlinearity
     with bench.switched_off(bench.FAMILIES[name]):
         fewer = words()
+        kinds = bool(bench.FAMILIES[name].kinds)
+        assert (io_search.search_io_nonlinearity is not search) == kinds
         assert fewer < whole
         assert len(fewer) > len(whole) / 3
         if bench.FAMILIES[name].points:
@@ -37,11 +39,10 @@ def test_a_family_is_taken_away_and_given_back(name):
 
 
 def test_kinds_of_inputs_are_taken_away(monkeypatch):
-    family = bench.WordFamily(laws=(), kinds=("tau", "q", "v"))
-    other = dict(bench._without(family))[io_search.search_io_nonlinearity]
     asked = {}
     monkeypatch.setattr(io_search, "search_io_nonlinearity", lambda *a, **k: asked.update(k))
-    other("base", "best", "answers", "held", floor=0.0)
+    with bench.switched_off(bench.WordFamily(laws=(), kinds=("tau", "q", "v"))):
+        io_search.search_io_nonlinearity("base", "best", "answers", "held", floor=0.0)
     assert list(asked["kinds"]) == [k for k in io_search.KINDS if k.place == "a"]
     assert asked["begun"] == len(asked["kinds"]) > 0
 

@@ -153,12 +153,8 @@ def switched_off(family: WordFamily | None) -> Iterator[None]:
         for module in _modules():
             for name, value in list(vars(module).items()):
                 for original, other in wrapped:
-                    # What builds the lists, and what reads single words of them, goes on.
-                    own = module.__name__ in (
-                        original.__module__,
-                        "discover.laws.search.point_forces",
-                    )
-                    if value is original and not own:
+                    # What reads single words of the lists goes on.
+                    if value is original and module.__name__ != _FIELDS:
                         changed.append((module, name, value))
                         setattr(module, name, other)
         yield
@@ -195,11 +191,12 @@ def _without(family: WordFamily) -> list[tuple[Callable, Callable]]:
 
         return fewer
 
+    original = io_search.search_io_nonlinearity
+
     def io_search_with_fewer(*args: Any, **kwargs: Any) -> Any:
         kinds = kwargs.pop("kinds", io_search.KINDS)
         kept = tuple(k for k in kinds if k.place not in family.kinds)
         begun = kwargs.pop("begun", len(kept))
-        original = io_search.search_io_nonlinearity
         return original(*args, kinds=kept, begun=begun, **kwargs) if kept else None
 
     out: list[tuple[Callable, Callable]] = [
@@ -215,7 +212,7 @@ def _without(family: WordFamily) -> list[tuple[Callable, Callable]]:
             (ranking.points_in_frames, lambda *args, **kwargs: []),
         ]
     if family.kinds:
-        out.append((io_search.search_io_nonlinearity, io_search_with_fewer))
+        out.append((original, io_search_with_fewer))
     return out
 
 
