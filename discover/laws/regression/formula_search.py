@@ -17,6 +17,7 @@ import numpy as np
 import sympy
 
 from discover.judgement.thresholds import threshold, whole
+from discover.laws.contract import ALPHABET_SIZE
 from discover.laws.regression.dimensional_analysis import Unit
 from discover.laws.regression.engines import ENGINES, Engine, Front, Operon, Sparse
 from discover.laws.regression.engines.contract import description, symbols_used
@@ -37,6 +38,7 @@ _FRONT_REFITTED = whole("regression.front_refitted")
 _LISTED, _FINALISTS = whole("regression.listed"), whole("regression.finalists")
 _BEYOND = threshold("regression.beyond")
 _MORE = threshold("regression.ending_gain")
+_SHORTER = threshold("regression.ending_symbols")
 _FLOOR = threshold("regression.evidence_floor")
 _FEW = whole("regression.searched_samples")
 _SPEED = threshold("regression.evaluations_a_second")
@@ -135,10 +137,19 @@ class _Search:
             return bool(np.isfinite(values).all())
 
     def sorted(self) -> list[tuple[sympy.Expr, float]]:
-        """Shortest descriptions first; those that end at the samples only if they say more."""
+        """Shortest descriptions first; those that end at the samples only if they say more, or the
+        same clearly more shortly: a root or an arcsine may well have an end there."""
         least = min((e for _, e in self.found), default=math.inf)
-        say = [f for f in self.ending if max(f[1], EXACT * self.scale) < least / _MORE]
-        return sorted([*self.found, *say], key=lambda f: _length(f[0], f[1] / self.scale))
+        shortest = min((self._length(f) for f in self.found), default=math.inf)
+        shorter = shortest - _SHORTER * math.log(ALPHABET_SIZE)
+        say = [
+            f for f in self.ending
+            if max(f[1], EXACT * self.scale) < least / _MORE or self._length(f) < shorter
+        ]  # fmt: skip
+        return sorted([*self.found, *say], key=self._length)
+
+    def _length(self, found: tuple[sympy.Expr, float]) -> float:
+        return _length(found[0], found[1] / self.scale)
 
     @property
     def exact(self) -> bool:

@@ -57,7 +57,7 @@ TARGET_TRANSFORMS = (
     _usual("square", np.square, lambda y: 2 * y, np.sqrt, sympy.sqrt, _positive),
     _usual("reciprocal", lambda y: 1 / y, lambda y: y**-2.0, lambda f: 1 / f, lambda f: 1 / f,
            lambda y: y != 0),
-    _usual("logarithm", np.log, lambda y: 1 / y, np.exp, sympy.exp, _positive),
+    _usual("logarithm", np.log, lambda y: 1 / y, np.exp, sympy.exp, _positive, rational=True),
     _rare("reciprocal of the square", lambda y: y**-2.0, lambda y: y**-3.0, lambda f: f**-0.5,
           lambda f: 1 / sympy.sqrt(f), _positive),
     _rare("root", np.sqrt, lambda y: y**-0.5, np.square, lambda f: f**2, _positive),

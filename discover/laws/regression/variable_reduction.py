@@ -25,6 +25,7 @@ _BETTER, _PREDICTED = threshold("regression.better"), threshold("regression.pred
 _REDUCTIONS = whole("regression.compared_reductions")
 _KEPT = whole("regression.kept_reductions")
 _UNITS_ALONE = whole("regression.units_alone")
+_APART = whole("regression.few_variables")
 _POWERS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 0.5, -0.5, 1.5, -1.5)
 _SCALES = (0.8, 2.0, 5.0)
 _NUGGETS = (1e-9, 1e-5, 1e-3)
@@ -113,15 +114,16 @@ def sums_and_differences(
             del held[j]
 
 
-def without_powers(made: ReducedProblem, y: np.ndarray) -> ReducedProblem:
+def without_powers(made: ReducedProblem, y: np.ndarray, join: bool = True) -> ReducedProblem:
     """Powers of single variables divided out where the rest is then predicted better without.
 
-    The variable itself goes, or enters in quotients with (or products by) another only.
+    The variable itself goes, or, where variables may `join`, enters in quotients with (or products
+    by) another only.
     """
     while True:
         now = float(predictability(made.variables, y, [made.factor])[0])
         best: tuple[float, ReducedProblem] | None = None
-        for rest, i in _without(made):
+        for rest, i in _without(made, join):
             column = made.variables[:, i]
             powers = [p for p in (0, *_POWERS) if p == int(p) or (column > 0).all()]
             with np.errstate(all="ignore"):
@@ -143,7 +145,7 @@ def without_powers(made: ReducedProblem, y: np.ndarray) -> ReducedProblem:
         made = best[1]
 
 
-def _without(made: ReducedProblem) -> list[tuple[ReducedProblem, int]]:
+def _without(made: ReducedProblem, join: bool) -> list[tuple[ReducedProblem, int]]:
     """The same with one variable fewer, and which: left out, or joined to another."""
     x, names = made.variables, made.expressions
     out = []
@@ -151,7 +153,7 @@ def _without(made: ReducedProblem) -> list[tuple[ReducedProblem, int]]:
         others = [k for k in range(x.shape[1]) if k != i]
         fewer = replace(made, variables=x[:, others], expressions=tuple(names[k] for k in others))
         out.append((fewer, i))
-        if len(others) >= _PAIRED or not (x[:, i] > 0).all():
+        if not join or len(others) >= _PAIRED or not (x[:, i] > 0).all():
             continue
         for position, j in enumerate(others):
             for power in (-1, 1):
@@ -200,6 +202,11 @@ def reduce(
     if units is not None and target is not None:
         alone = [_grouped(start, option) for option in reductions(given, target)[:1]]
         alternatives += [one for one in alone if one.variables.shape[1] <= _UNITS_ALONE]
+    # Where a join misleads, as where waves are predicted badly: the variables themselves, if few.
+    if any(e not in symbols for one in alternatives for e in one.expressions):
+        apart = without_powers(start, y, join=False)
+        if len(apart.expressions) <= _APART:
+            alternatives.append(apart)
     return list({reduced.expressions: reduced for reduced in reversed(alternatives)}.values())[::-1]
 
 
