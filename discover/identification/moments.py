@@ -81,6 +81,19 @@ class Moments:
         """The mean weighted square of the residual in each fold (F,), left out of the fit."""
         return np.array([f.cost for f in self._fits(columns, fold)])
 
+    def by_block(self, columns: Sequence[int], fold: Numbers) -> Array:
+        """The same in each block (B,), as shares of a block's mean count: their mean over blocks is
+        the mean weighted square."""
+        kept = list(columns)
+        out = np.zeros(len(self.yy))
+        for k, fit in enumerate(self._fits(kept, fold)):
+            at = np.flatnonzero(fold == k)
+            square = np.einsum(
+                "i,bij,j->b", fit.theta, self.G[np.ix_(at, kept, kept)], fit.theta, optimize=True
+            )
+            out[at] = self.yy[at] - 2 * self.c[np.ix_(at, kept)] @ fit.theta + square
+        return out / max(float(self.count.mean()), 1.0)
+
     def additions(
         self, columns: Sequence[int], groups: Sequence[Sequence[int]], fold: Numbers
     ) -> Array:
