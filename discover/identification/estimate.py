@@ -135,9 +135,7 @@ def _lasting(samples: Samples, now: Estimate) -> Estimate:
     kept = [k for k, x in enumerate(terms) if every_drive_has(x) or x.along_motion]
     design = now.design
     fold = samples.fold_of_block
-    groups = lasting(
-        now.moments, design.body_columns, design.groups, fold, range(len(terms)), kept
-    )
+    groups = lasting(now.moments, design.body_columns, design.groups, fold, range(len(terms)), kept)
     if len(groups) == len(terms):
         return now
     left = [terms[g] for g in groups]

@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 _FEATURES = whole("identification.features")
 _SURE = threshold("identification.unexplained_sure")
 _LEAST = threshold("identification.unexplained_least")
+_RIDGES = tuple(1e-3 * 10.0**k for k in range(5))  # of the features' mean square
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +95,18 @@ def _held_out(
     samples: Samples,
     generator: np.random.Generator,
 ) -> Array:
-    """Mean square in each fold (F,) of what a function of `values` and the direction leaves."""
+    """Mean square in each fold (F,) of what a function of `values` and the direction leaves, as
+    smooth as the other folds ask for."""
     ranks = np.argsort(np.argsort(values, axis=0), axis=0) / max(len(values) - 1, 1)
     waves = generator.normal(size=(values.shape[1], _FEATURES)) * 4.0
     phases = generator.uniform(0, 2 * np.pi, _FEATURES)
     smooth = np.cos(ranks @ waves + phases)
     X = np.hstack([np.ones_like(direction), direction, smooth, smooth[:, ::2] * direction])
-    prior = 1e-3 * rows.sum() * np.eye(X.shape[1]) * float(np.mean(np.square(X)))
+    unit = rows.sum() * np.eye(X.shape[1]) * float(np.mean(np.square(X)))
     moments = Moments.of(
-        X[:, None, :], y[:, None], rows[:, None].astype(np.float64), samples.block, prior
+        X[:, None, :], y[:, None], rows[:, None].astype(np.float64), samples.block, unit
     )
-    return moments.held_out(range(X.shape[1]), samples.fold_of_block)
+    columns, fold = range(X.shape[1]), samples.fold_of_block
+    left = np.array([moments.with_prior(x, columns).held_out(columns, fold) for x in _RIDGES])
+    others = left.sum(axis=1, keepdims=True) - left
+    return np.asarray(left[others.argmin(axis=0), np.arange(left.shape[1])])

@@ -129,6 +129,33 @@ def test_without_it_in_the_list_the_residual_says_load(pendulum, loaded, monkeyp
     assert any("depends on the load" in x for x in _remarks(found))
 
 
+def test_few_seconds_are_enough_for_the_residual_to_say_load(pendulum):
+    """Four logs of six seconds, as of a servo: a residual that a sixth of is friction by load."""
+    from discover.data.motions import Motion
+    from discover.identification.samples import gather
+    from discover.identification.unexplained import dependences
+    from tests.identification.conftest import periodic
+
+    generator = np.random.default_rng(3)
+    motions = []
+    for k in range(4):
+        time = np.arange(0, 6, 0.02)
+        q, v, a = periodic(generator, 2, time)
+        motions.append(Motion(time=time, q=q, v=v, a=a, tau=0 * q, name=f"{k}"))
+    samples = gather(motions, np.full(2, 0.01))
+    load = kinematics.rnea(pendulum[1], *(getattr(samples, x) for x in "qva")).numpy()
+    shape = np.abs(load) * np.sign(samples.v.numpy())
+    noise = np.repeat(generator.normal(size=(len(samples) // 10 + 1, 2)), 10, axis=0)[
+        : len(samples)
+    ]
+    residual = noise + 0.45 * shape / shape.std(axis=0)
+    quantities = lambda y: {  # noqa: E731
+        d.quantity for d in dependences(samples, ("a", "b"), y, load) if d.clear
+    }
+    assert "load" in quantities(residual)
+    assert "load" not in quantities(noise)
+
+
 def test_without_such_friction_nothing_is_said_of_load(found):
     assert not [d for d in found.unexplained if d.clear and d.quantity == "load"]
     assert not [p for p in found.friction if "load" in p.kind]
@@ -234,6 +261,21 @@ class TestUnits:
         # the description is off by a fifth either way, and so is what it settles
         assert found.torque_scale.factor == pytest.approx([0.02, 0.05], rel=0.35)
         assert found.error()["identified"] < 0.05
+
+    def test_a_refusal_says_the_three_ways_out(self, pendulum, logs):
+        """The description's bodies weigh nothing to speak of: nothing settles the factor."""
+        light = pendulum[0].replace(pi=1e-9 * pendulum[0].pi, gravity=0 * pendulum[0].gravity)
+        noise = np.random.default_rng(0)
+        amperes = [
+            Log(name=x.name, sha256="", time=x.time, q=x.q, v=None,
+                tau=noise.normal(size=x.tau.shape))
+            for x in logs[:2]
+        ]  # fmt: skip
+        with pytest.raises(DatasetError) as refused:
+            discover.identify(amperes, light, torque_unit="unknown", delay=0.0)
+        said = str(refused.value)
+        assert all(x in said for x in ("scale.tau", "--payload LABEL=LOG,KG", "--lock"))
+        assert "\n" not in said
 
     def test_newton_metres_are_not_warned_of(self, pendulum, logs):
         with warnings.catch_warnings():
