@@ -84,14 +84,13 @@ class Moments:
     def by_block(self, columns: Sequence[int], fold: Numbers) -> Array:
         """The same in each block (B,), as shares of a block's mean count: their mean over blocks is
         the mean weighted square."""
-        kept = list(columns)
+        kept = np.asarray(columns, dtype=np.int64)
         out = np.zeros(len(self.yy))
-        for k, fit in enumerate(self._fits(kept, fold)):
+        for k, fit in enumerate(self._fits(list(columns), fold)):
             at = np.flatnonzero(fold == k)
-            square = np.einsum(
-                "i,bij,j->b", fit.theta, self.G[np.ix_(at, kept, kept)], fit.theta, optimize=True
-            )
-            out[at] = self.yy[at] - 2 * self.c[np.ix_(at, kept)] @ fit.theta + square
+            G = self.G[at][:, kept][:, :, kept]
+            slope = G @ fit.theta - 2 * self.c[at][:, kept]
+            out[at] = self.yy[at] + slope @ fit.theta
         return out / max(float(self.count.mean()), 1.0)
 
     def additions(

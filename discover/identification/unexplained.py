@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm, t
 
 from discover.identification.moments import Moments
 from discover.identification.samples import Samples
@@ -84,7 +85,12 @@ def dependences(
 
 
 def _error(x: Array) -> float:
-    return float(x.std(ddof=1) / len(x) ** 0.5) if len(x) > 1 else float("inf")
+    """The standard error of the mean over folds (F,); of so few, twice of it covers as much as two
+    standard errors of many do (Student's t)."""
+    if len(x) < 2:
+        return float("inf")
+    few = t.ppf(norm.cdf(2.0), len(x) - 1) / 2.0
+    return float(few * x.std(ddof=1) / len(x) ** 0.5)
 
 
 def _held_out(
