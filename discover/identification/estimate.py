@@ -20,7 +20,7 @@ from discover.identification.drive_terms import (
 from discover.identification.moments import JointMoments, Moments
 from discover.identification.presliding import between, lengths_to_try, longest_rests
 from discover.identification.samples import Samples
-from discover.identification.selection import better, choose, prior_strength
+from discover.identification.selection import better, choose, lasting, prior_strength
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.terms import scalar_coordinates
 from kinematics import Robot
@@ -96,7 +96,7 @@ def estimate(
     if memory:
         candidates = [*candidates, *memory]
         now = _chosen(samples, now, candidates, memory)
-    return _elastic(samples, now, candidates)
+    return _lasting(samples, _elastic(samples, now, candidates))
 
 
 def _chosen(
@@ -125,6 +125,21 @@ def _chosen(
     left_in = _possible_signs(moments, design, choice.groups)
     chosen = [terms[g] for g in left_in]
     return _fit(samples, bodies, chosen, now.robot, now.noise, range(len(chosen)))
+
+
+def _lasting(samples: Samples, now: Estimate) -> Estimate:
+    """The fit without the terms that blocks of time do not ask for. What is computed along the
+    motions, friction with memory and elastic joints, was chosen by tests of its own, and acts at
+    reversals or rests, which few blocks may hold."""
+    terms = now.terms
+    kept = [k for k, x in enumerate(terms) if every_drive_has(x) or x.along_motion]
+    design = now.design
+    fold = samples.fold_of_block
+    groups = lasting(now.moments, design.body_columns, design.groups, fold, range(len(terms)), kept)
+    if len(groups) == len(terms):
+        return now
+    left = [terms[g] for g in groups]
+    return _fit(samples, now.bodies, left, now.robot, now.noise, range(len(left)))
 
 
 def _memory(samples: Samples, now: Estimate) -> list[DriveTerm]:

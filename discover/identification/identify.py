@@ -60,7 +60,12 @@ from discover.identification.result import (
     joint_errors,
 )
 from discover.identification.samples import Samples, gather, rest_speed
-from discover.identification.uncertainty import errors_of_delay, excitation, standard_errors
+from discover.identification.uncertainty import (
+    errors_of_delay,
+    errors_of_hold,
+    excitation,
+    standard_errors,
+)
 from discover.identification.unexplained import dependences
 from discover.judgement.thresholds import threshold
 from discover.laws.extensions.terms import Term
@@ -162,7 +167,7 @@ def identify(
     stated = possible_bodies(held(plain, samples))
     found, possible = with_their_loads(found, samples, twins)
     stage("the standard errors")
-    errors = standard_errors(found, samples)
+    errors = np.hypot(standard_errors(found, samples), errors_of_hold(found, samples))
     if late.delay:
         errors = np.hypot(errors, errors_of_delay(found, samples, late.error))
     stage("what is left unexplained")

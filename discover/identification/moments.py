@@ -81,6 +81,18 @@ class Moments:
         """The mean weighted square of the residual in each fold (F,), left out of the fit."""
         return np.array([f.cost for f in self._fits(columns, fold)])
 
+    def by_block(self, columns: Sequence[int], fold: Numbers) -> Array:
+        """The same in each block (B,), as shares of a block's mean count: their mean over blocks is
+        the mean weighted square."""
+        kept = np.asarray(columns, dtype=np.int64)
+        out = np.zeros(len(self.yy))
+        for k, fit in enumerate(self._fits(list(columns), fold)):
+            at = np.flatnonzero(fold == k)
+            G = self.G[at][:, kept][:, :, kept]
+            slope = G @ fit.theta - 2 * self.c[at][:, kept]
+            out[at] = self.yy[at] + slope @ fit.theta
+        return out / max(float(self.count.mean()), 1.0)
+
     def additions(
         self, columns: Sequence[int], groups: Sequence[Sequence[int]], fold: Numbers
     ) -> Array:

@@ -91,7 +91,8 @@ def torque_scale(samples: Samples, bodies: Bodies, *, apply: bool) -> TorqueScal
         raise DatasetError(
             "recordings: expected motion that shows what the description's bodies ask of each "
             f"joint, found none for {', '.join(names)}; give the factors from their unit to N·m "
-            "(scale.tau in the columns' file)"
+            "(scale.tau in the columns' file), or log some motions with a payload of known mass "
+            "as well (--payload LABEL=LOG,KG), or hold a joint that does not move (--lock)"
         )
     return scale
 

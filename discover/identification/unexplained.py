@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm, t
 
 from discover.identification.moments import Moments
 from discover.identification.samples import Samples
@@ -25,6 +26,7 @@ Array = NDArray[np.float64]
 _FEATURES = whole("identification.features")
 _SURE = threshold("identification.unexplained_sure")
 _LEAST = threshold("identification.unexplained_least")
+_RIDGES = tuple(1e-3 * 10.0**k for k in range(5))  # of the features' mean square
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,12 @@ def dependences(
 
 
 def _error(x: Array) -> float:
-    return float(x.std(ddof=1) / len(x) ** 0.5) if len(x) > 1 else float("inf")
+    """The standard error of the mean over folds (F,); of so few, twice of it covers as much as two
+    standard errors of many do (Student's t)."""
+    if len(x) < 2:
+        return float("inf")
+    few = t.ppf(norm.cdf(2.0), len(x) - 1) / 2.0
+    return float(few * x.std(ddof=1) / len(x) ** 0.5)
 
 
 def _held_out(
@@ -94,14 +101,18 @@ def _held_out(
     samples: Samples,
     generator: np.random.Generator,
 ) -> Array:
-    """Mean square in each fold (F,) of what a function of `values` and the direction leaves."""
+    """Mean square in each fold (F,) of what a function of `values` and the direction leaves, as
+    smooth as the other folds ask for."""
     ranks = np.argsort(np.argsort(values, axis=0), axis=0) / max(len(values) - 1, 1)
     waves = generator.normal(size=(values.shape[1], _FEATURES)) * 4.0
     phases = generator.uniform(0, 2 * np.pi, _FEATURES)
     smooth = np.cos(ranks @ waves + phases)
     X = np.hstack([np.ones_like(direction), direction, smooth, smooth[:, ::2] * direction])
-    prior = 1e-3 * rows.sum() * np.eye(X.shape[1]) * float(np.mean(np.square(X)))
+    unit = rows.sum() * np.eye(X.shape[1]) * float(np.mean(np.square(X)))
     moments = Moments.of(
-        X[:, None, :], y[:, None], rows[:, None].astype(np.float64), samples.block, prior
+        X[:, None, :], y[:, None], rows[:, None].astype(np.float64), samples.block, unit
     )
-    return moments.held_out(range(X.shape[1]), samples.fold_of_block)
+    columns, fold = range(X.shape[1]), samples.fold_of_block
+    left = np.array([moments.with_prior(x, columns).held_out(columns, fold) for x in _RIDGES])
+    others = left.sum(axis=1, keepdims=True) - left
+    return np.asarray(left[others.argmin(axis=0), np.arange(left.shape[1])])

@@ -9,8 +9,12 @@ import torch
 import discover
 import kinematics
 from discover.data.logs import Log
+from discover.data.motions import Motion
 from discover.errors import DatasetError
 from discover.identification import identify as page
+from discover.identification.samples import gather
+from discover.identification.unexplained import dependences
+from tests.identification.conftest import periodic
 
 
 def friction_by_load(robot, q, v, a):
@@ -129,6 +133,26 @@ def test_without_it_in_the_list_the_residual_says_load(pendulum, loaded, monkeyp
     assert any("depends on the load" in x for x in _remarks(found))
 
 
+def test_of_few_seconds_the_residual_says_load_or_nothing(pendulum):
+    """Four logs of six seconds, as of a servo, with and without friction by load in what is left:
+    a function of the load helps, or leaves no more than none does."""
+    generator = np.random.default_rng(4)
+    motions = []
+    for k in range(4):
+        time = np.arange(0, 6, 0.02)
+        q, v, a = periodic(generator, 2, time)
+        motions.append(Motion(time=time, q=q, v=v, a=a, tau=0 * q, name=f"{k}"))
+    samples = gather(motions, np.full(2, 0.01))
+    load = kinematics.rnea(pendulum[0], samples.q, samples.v, samples.a).numpy()
+    shape = np.abs(load) * np.sign(samples.v.numpy())
+    noise = np.repeat(generator.normal(size=(len(samples) // 4, 2)), 4, axis=0)
+    for residual, there in ((noise + shape / shape.std(axis=0), True), (noise, False)):
+        found = dependences(samples, ("a", "b"), residual, load)
+        of_load = [x for x in found if x.quantity == "load"]
+        assert any(x.clear for x in of_load) == there
+        assert min(x.share for x in of_load) > -0.1
+
+
 def test_without_such_friction_nothing_is_said_of_load(found):
     assert not [d for d in found.unexplained if d.clear and d.quantity == "load"]
     assert not [p for p in found.friction if "load" in p.kind]
@@ -234,6 +258,21 @@ class TestUnits:
         # the description is off by a fifth either way, and so is what it settles
         assert found.torque_scale.factor == pytest.approx([0.02, 0.05], rel=0.35)
         assert found.error()["identified"] < 0.05
+
+    def test_a_refusal_says_the_three_ways_out(self, pendulum, logs):
+        """The description's bodies weigh nothing to speak of: nothing settles the factor."""
+        light = pendulum[0].replace(pi=1e-9 * pendulum[0].pi, gravity=0 * pendulum[0].gravity)
+        noise = np.random.default_rng(0)
+        amperes = [
+            Log(name=x.name, sha256="", time=x.time, q=x.q, v=None,
+                tau=noise.normal(size=x.tau.shape))
+            for x in logs[:2]
+        ]  # fmt: skip
+        with pytest.raises(DatasetError) as refused:
+            discover.identify(amperes, light, torque_unit="unknown", delay=0.0)
+        said = str(refused.value)
+        assert all(x in said for x in ("scale.tau", "--payload LABEL=LOG,KG", "--lock"))
+        assert "\n" not in said
 
     def test_newton_metres_are_not_warned_of(self, pendulum, logs):
         with warnings.catch_warnings():
