@@ -34,6 +34,7 @@ from discover.examination.metrics import (
 )
 from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Outcome
+from discover.examination.places.two_laws import two_laws
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import bound, threshold
 from discover.judgement.verdict import Verdict
@@ -175,6 +176,25 @@ def beyond_the_region(
     return values
 
 
+def with_two_laws(
+    session: QuerySession, screen: Screen, measurements: Measurements, inner: Fit
+) -> Measurements:
+    """The measurements, with two laws where no law holds far out but each of two does on its side
+    of a surface."""
+    if measurements.raw_table or measurements.law_far_out:
+        return measurements
+    two = two_laws(session, screen, (measurements.laws.local, inner))
+    if two is None:
+        return measurements
+    values = measurements.values | {Name.TWO_LAWS: two.error}
+    if two.error > bound("lookup table", Name.TWO_LAWS):
+        return replace(measurements, values=values)
+    # What is nothing but two laws, to rounding, has no samples.
+    values[Name.BEST_ERROR_INSIDE] = min(values[Name.BEST_ERROR_INSIDE], two.blended)
+    notes = [str(two.places), *measurements.notes]
+    return replace(measurements, values=values, notes=notes, two=two)
+
+
 def training_memory(
     session: QuerySession, screen: Screen, measurements: Measurements
 ) -> dict[Name, float]:
@@ -224,6 +244,7 @@ def outcome(
         edges=edges,
         tried=laws.tried,
         near_ties=laws.near_ties if law is laws.extended else (),
+        places=None if measurements.two is None else measurements.two.places,
         notes=notes,
     )
 

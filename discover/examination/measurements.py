@@ -17,6 +17,7 @@ from discover.examination.metrics import (
     worst_error,
 )
 from discover.examination.opening.screen import Screen
+from discover.examination.places.two_laws import TwoLaws
 from discover.examination.resolution import resolution
 from discover.examination.result import Resolution
 from discover.judgement.evidence import Name
@@ -50,6 +51,7 @@ class Measurements:
     resolution  the smallest departure from the rigid-body law that would have shown
     blur        the uncertainty of a far error that noise and rounding leave (relative)
     notes       sentences for the reader
+    two         two laws, each on its side of a surface, where there are two
     """
 
     laws: Laws
@@ -58,6 +60,7 @@ class Measurements:
     resolution: Resolution
     blur: float
     notes: list[str]
+    two: TwoLaws | None = None
 
     @property
     def raw_table(self) -> bool:

@@ -19,6 +19,7 @@ from discover.blackbox.regimes import RegimeSummary
 from discover.blackbox.region import Region
 from discover.blackbox.session import QuerySession
 from discover.errors import OutputError
+from discover.examination.places.record import Places
 from discover.examination.transitions.errors import HeldOut
 from discover.judgement.evidence import Evidence, Name
 from discover.judgement.verdict import Verdict, in_words, judge
@@ -82,6 +83,7 @@ class Examination:
     regimes               joint limits, contacts and resets: where they are, how often; left out of
                           the law and of all other numbers
     held_out              errors of model, law and simulator on the transitions of `data`
+    places                two laws, each on its side of a surface, where the model follows two
     """
 
     verdict: str
@@ -110,6 +112,7 @@ class Examination:
     law_from: str = ""
     regimes: list[RegimeSummary] = field(default_factory=list)
     held_out: HeldOut | None = None
+    places: Places | None = None
 
     def save(self, directory: str | Path, *, report: bool = True) -> Path:
         """Write verdict.json, law.json, evidence.json, exam.json and, with `report`, report.md and
@@ -139,7 +142,10 @@ class Examination:
 
         *Physics* and *alternative law* are about the model on all axes, each of which was tested:
         they stand on every one, and reach and error say how far. The curves are those of the law:
-        only where it is a rigid body do they say anything of rigid bodies."""
+        only where it is a rigid body do they say anything of rigid bodies.
+
+        Where the model follows two laws, those axes along which it passes from one to the other
+        have "inside", what the first one is, and "outside", the other in words, as well."""
         values: dict[Any, float] = {e.name: e.value for e in self.evidence}
         everywhere = self.verdict if self.verdict in _LAWFUL else None
         rigid = self.law is not None and self.law.family == _RIGID_BODY
@@ -159,6 +165,8 @@ class Examination:
                 "reach": self.reach.get(curve.axis),
                 "error": error,
             }
+            if self.places is not None and curve.axis in self.places.groups:
+                out[curve.axis] |= {"inside": self.places.inside, "outside": self.places.told}
         return out
 
     def verdict_record(self) -> dict[str, Any]:
@@ -216,6 +224,7 @@ class Examination:
             "account": None if self.account is None else self.account.to_dict(),
             "notes": self.notes,
             "law_from": self.law_from,
+            "places": None if self.places is None else self.places.to_dict(),
         }
 
     @functools.cached_property
@@ -224,8 +233,9 @@ class Examination:
             f"{axis} {'≥ ' if r >= self.reach_limit else ''}{r:.2g}×"
             for axis, r in self.reach.items()
         )
+        places = "" if self.places is None else f": {self.places.headline}"
         return (
-            f"**{self.model}**: {in_words(self.verdict, self.confidence, self.evidence)}; "
+            f"**{self.model}**: {in_words(self.verdict, self.confidence, self.evidence)}{places}; "
             f"reach {reach}; resolution {self.resolution!r}; {self.queries} queries in "
             f"{self.seconds:.1f} s"
         )
@@ -309,6 +319,7 @@ def load(directory: str | Path) -> Examination:
             law_from=exam["law_from"],
             regimes=from_json(list[RegimeSummary], verdict.get("regimes", [])),
             held_out=from_json(HeldOut, verdict.get("held_out")),
+            places=from_json(Places, exam.get("places")),
         )
     except (KeyError, TypeError) as error:
         raise OutputError(
