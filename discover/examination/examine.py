@@ -218,6 +218,7 @@ def examine(
         regimes=[x.summary for x in (*session.regimes, *session.limits)],
         held_out=on_data,
         places=outcome.places,
+        apart=outcome.apart,
         notes=[
             *(str(x.summary) for x in (*session.regimes, *session.limits)),
             *getattr(model, "notes", ()),

@@ -75,7 +75,7 @@ WORDS: Mapping[str, Words] = {
     ),
     Name.INNER_LAW_END: Words("regime switch", "half-widths"),
     Name.INNER_LAW_END_IN_NOISE: Words("regime switch within noise", "half-widths"),
-    Name.TWO_LAWS: Words("error of two laws, each on its side of a surface", "relative"),
+    Name.LAWS_OF_PARTS: Words("error of the laws of parts", "relative"),
     Name.ROUGHNESS: Words(
         "local roughness", "fraction", "less noise, or a law that leaves a smaller residual"
     ),

@@ -1,4 +1,5 @@
-"""What is stored and told of two laws, each on its side of a surface."""
+"""What is stored and told of laws of parts: on one side of a surface, of all joints but one, or
+along v and tau but not along q."""
 
 from __future__ import annotations
 
@@ -54,8 +55,46 @@ class Places(Stored):
         soft = f", over about ±{2 * self.width:.1g}" if self.width > 0 else ", sharply"
         inner = "rigid bodies hold" if self.inside == "physics" else "one law holds"
         return (
-            f"Two laws, and no table: {inner} to {self.error_inside:.1g} on fresh answers on this "
+            f"Two laws, and no table: {inner} {_to(self.error_inside)} on fresh answers on this "
             f"side of a surface, past the region's edge as well; another law, {self.where}{soft}: "
-            f"{self.outside}, to {self.error_outside:.1g}. {self.agreement:.0%} of fresh answers "
+            f"{self.outside}, {_to(self.error_outside)}. {self.agreement:.0%} of fresh answers "
             "follow the law of their side."
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointApart(Stored):
+    """One joint whose answers follow no law, while those of all others do.
+
+    joint       its place, from 0
+    others      what the others follow: "physics" (rigid bodies with joint terms) or "a law"
+    error, error_far   of their law on held-out answers in the region (standardised), and far out
+                (relative, beyond noise, on the worst axis)
+    """
+
+    joint: int
+    others: str
+    error: float
+    error_far: float
+
+    @property
+    def headline(self) -> str:
+        """In half a line."""
+        return f"{self.others} in all joints but {self.joint + 1}, which follows no law"
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What each part follows."""
+        return {"other joints": self.others, f"joint {self.joint + 1}": "no law"}
+
+    def __str__(self) -> str:
+        alone = f"joint {self.joint + 1}"
+        return (
+            f"All joints but {alone} follow one law in the region, to {self.error:.1g}, and far "
+            f"out, {_to(self.error_far)}; the answers of {alone} follow none."
+        )
+
+
+def _to(error: float) -> str:
+    """How closely, in words: an error beyond noise that is zero is noise."""
+    return f"to {error:.1g}" if error > 0 else "to its noise"

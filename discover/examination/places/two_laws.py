@@ -63,6 +63,7 @@ class TwoLaws:
              of the first one past the region's edge too
     blended  relative error in the region and further out of both together, through the surface's
              width: as small as rounding where the model is nothing but these two
+    law_from which answers the first law was fitted to, in words
     """
 
     inner: Fit
@@ -71,6 +72,7 @@ class TwoLaws:
     error: float
     blended: float
     places: Places
+    law_from: str
 
 
 def two_laws(session: QuerySession, screen: Screen, laws: Sequence[Fit]) -> TwoLaws | None:
@@ -288,8 +290,15 @@ def _tested(
         error_outside=outside,
         agreement=agreement,
     )
+    count = int((surface.excess(pool) < 0).sum())
     return TwoLaws(
-        inner=inner, outer=outer, surface=surface, error=error, blended=blended, places=places
+        inner=inner,
+        outer=outer,
+        surface=surface,
+        error=error,
+        blended=blended,
+        places=places,
+        law_from=f"{count} answers on its side of a surface, without what they have of another law",
     )
 
 
