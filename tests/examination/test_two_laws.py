@@ -137,7 +137,10 @@ class LinearTail:
     [
         (LinearTail("gaussian", epsilon=0.4, smoothing=1e-6), 800),
         (LinearTail("thin_plate_spline"), 800),
-        (MLPRegressor(hidden_layer_sizes=(16,), activation="relu", max_iter=200, random_state=0), 1000),
+        (
+            MLPRegressor(hidden_layer_sizes=(16,), activation="relu", max_iter=200, random_state=0),
+            1000,
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore")

@@ -28,6 +28,7 @@ _PLAINER = threshold("places.plainer")
 _ROUNDS = 4  # of trimming
 _ROWS_A_NUMBER = 2.0  # answers for each number of a candidate
 _LEVELS = [0.9 + 0.1 * i for i in range(17)]  # half-widths, at which a coordinate may stop
+_SCANNED = 80  # answers on which that level is looked for
 _FINER = (0.03, 0.01, 0.003, 0.001)  # steps about the best of them
 
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -41,12 +42,14 @@ class OuterLaw:
     predict   (q, v, tau) -> a
     error     on held-out answers beyond, the best of them (relative, see `row_errors`)
     constant  whether it answers the same to everything
+    stopped   whether it is the law before it at states that stop somewhere
     """
 
     words: str
     predict: Predict
     error: float = torch.inf
     constant: bool = False
+    stopped: bool = False
 
 
 def row_errors(predict: Predict, x: Answers, scale: Tensor) -> Tensor:
@@ -71,15 +74,19 @@ def outer_law(
     unit: Tensor,
     floor: float,
     enough: float,
+    stopped: bool = True,
 ) -> OuterLaw:
     """The plainest law that describes the answers x beyond a surface about as well as any, or to
     `floor`; listed forces are looked for where none errs by less than `enough` on `held_out`. Both
-    are in units (nv,) of `unit`, the spread of such answers."""
+    are in units (nv,) of `unit`, the spread of such answers.
+
+    stopped  whether states that stop somewhere are tried, which takes as long as all the rest
+    """
 
     def tested(law: OuterLaw) -> OuterLaw:
         return replace(law, error=best_rms(row_errors(law.predict, held_out, unit), _KEPT))
 
-    found = [tested(law) for law in _candidates(session, inner, x)]
+    found = [tested(law) for law in _candidates(session, inner, x, stopped)]
     if min(f.error for f in found) > enough:
         listed = _with_listed_terms(session, inner, x, held_out)
         found += [] if listed is None else [tested(listed)]
@@ -87,12 +94,13 @@ def outer_law(
     return next(f for f in found if f.error <= max(_PLAINER * least, floor))
 
 
-def _candidates(session: QuerySession, inner: Fit, x: Answers) -> Iterator[OuterLaw]:
+def _candidates(session: QuerySession, inner: Fit, x: Answers, stopped: bool) -> Iterator[OuterLaw]:
     """The candidates, the plainest first."""
     enough = len(x) / _ROWS_A_NUMBER
     yield _polynomial(session, x, inner.scale, 0)
     yield _factor(inner, x)
-    yield from _stopped(session, inner, x)
+    if stopped:
+        yield from _stopped(session, inner, x.evenly(_SCANNED))
     width = 3 * x.v.shape[-1]
     if enough >= width + 1:
         yield _polynomial(session, x, inner.scale, 1)
@@ -183,7 +191,8 @@ def _stopped(session: QuerySession, inner: Fit, x: Answers) -> Iterator[OuterLaw
         where = group if joint is None else f"{group}[{joint}]"
         yield OuterLaw(
             words=f"the law before it, with {where} stopped at {best:.3g} half-widths",
-                predict=stopped.at(best),
+            predict=stopped.at(best),
+            stopped=True,
         )
 
 
@@ -234,14 +243,10 @@ def _with_listed_terms(
 ) -> OuterLaw | None:
     """Bodies and listed forces, on the answers that bodies describe best."""
     start = _trimmed_fit(inner.family, inner, x)
-    near, tested = (
-        s[_trimmed(row_errors(start.predict, s, inner.scale))] for s in (x, held_out)
-    )
+    near, tested = (s[_trimmed(row_errors(start.predict, s, inner.scale))] for s in (x, held_out))
     if len(near) * x.v.shape[-1] < _ROWS_A_NUMBER * start.family.size or not len(tested):
         return None
-    law = select(
-        start, near, tested, library(session.robot), floor=_FLOOR, limit=MAX_TERMS
-    ).fit
+    law = select(start, near, tested, library(session.robot), floor=_FLOOR, limit=MAX_TERMS).fit
     names = ", ".join(t.name for t in law.family.terms)
     return _of_bodies(law, f" with {names}" if names else "")
 

@@ -184,8 +184,8 @@ def placed(session: QuerySession, z: Tensor) -> Batch:
 def surface_of(
     candidates: list[Quantity], at: Answers, x: Answers, other: Tensor
 ) -> Surface | None:
-    """The level of one quantity that is the same at all crossings `at`, and beyond which the answers
-    x follow the other law where `other` (n,) says so; None without one."""
+    """The level of one quantity that is the same at all crossings `at`, and beyond which lie those
+    of the answers x that follow the other law (`other` (n,)); None without one."""
     if len(at) < _FEWEST or not bool(other.any()) or bool(other.all()):
         return None
     found = []

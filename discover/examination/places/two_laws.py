@@ -154,9 +154,7 @@ def _with_surface(
     at, on_the_way = crossings(
         session, pool[own], pool[other], lambda x: _share(inner, outer, x) > 0.5
     )
-    surface = surface_of(
-        quantities(session, inner), at, pool[own | other], other[own | other]
-    )
+    surface = surface_of(quantities(session, inner), at, pool[own | other], other[own | other])
     if surface is None:
         return None
     fresh = _fresh(session)
@@ -193,7 +191,14 @@ def _parted(
     blur = _NOISE * screen.noise.level * float((inner.scale / unit).max())
     enough = max(_HOLDS, blur)
     again = outer_law(
-        session, closer, other[::2], other[1::2], unit, max(_FLOOR, blur), enough
+        session,
+        closer,
+        other[::2],
+        other[1::2],
+        unit,
+        max(_FLOOR, blur),
+        enough,
+        stopped=outer.stopped,
     )
     error = best_rms(row_errors(outer.predict, other[1::2], unit), _KEPT)
     return closer, again if again.error <= error and not again.constant else outer
@@ -228,7 +233,9 @@ def _fresh(session: QuerySession) -> Answers:
     """Answers in the region and about it that nothing was fitted to."""
     seed = session.seed + 223
     batches = [session.draw("places", _INSIDE)]
-    batches += [session.support.shell(axis, *_SHELL, _TESTED, seed + i) for i, axis in enumerate(AXES)]
+    batches += [
+        session.support.shell(axis, *_SHELL, _TESTED, seed + i) for i, axis in enumerate(AXES)
+    ]
     # Close to the region's edge as well: there a table's samples end.
     batches += [session.support.shell("joint", 1.0, 1.5, _TESTED, seed + 9)]
     x = Answers.concat([session.ask(*b) for b in batches])
