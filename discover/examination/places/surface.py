@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -72,48 +75,30 @@ class Surface:
 
 
 def quantities(session: QuerySession, law: Fit) -> list[Quantity]:
-    """All quantities that are tried, the plainest first."""
-    names = session.robot.independent_names
-    nv = session.robot.nv
-
-    def part(group: str) -> Callable[[Answers], Tensor]:
-        return lambda x: offsets(session, x)[group]
-
+    """All quantities that are tried, the plainest first. Of a model with controls they are those of
+    q and v: its laws are of joint forces."""
+    names, nv = session.robot.independent_names, session.robot.nv
+    groups = GROUPS[:2] if session.controlled else GROUPS
     found = []
-    for group in GROUPS:
-        of = part(group)
+
+    def add(name: str, some: tuple[str, ...], measure: Callable[[Tensor], Tensor]) -> None:
+        def values(x: Answers) -> Tensor:
+            return measure(torch.cat(list(offsets(session, x, some).values()), -1))
+
+        found.append(Quantity(name=name, groups=some, unit="half-widths", values=values))
+
+    for group in groups:
         several = session.half_widths(group).numel()
         joints = several == len(names) == nv
         for j in range(several):
             called = f"{group}[{j}]" + (f" ({names[j]})" if joints else "")
-            found += [
-                Quantity(
-                    name=called,
-                    groups=(group,),
-                    unit="half-widths",
-                    values=lambda x, of=of, j=j: of(x)[:, j],
-                ),
-                Quantity(
-                    name=f"|{called}|",
-                    groups=(group,),
-                    unit="half-widths",
-                    values=lambda x, of=of, j=j: of(x)[:, j].abs(),
-                ),
-            ]
-    sets = [(g,) for g in GROUPS] + [("q", "v"), ("q", "tau"), ("v", "tau"), GROUPS]
+            add(called, (group,), itemgetter((slice(None), j)))
+            add(f"|{called}|", (group,), partial(_size_of_one, j))
+    sets = [some for n in (1, 2, 3) for some in combinations(groups, n)]
     for some in sets:
         words = " and ".join(", ".join(some).rsplit(", ", 1))
         for label, measure in _SIZES.items():
-            found.append(
-                Quantity(
-                    name=f"{label} of {words}",
-                    groups=some,
-                    unit="half-widths",
-                    values=lambda x, some=some, measure=measure: measure(
-                        torch.cat([offsets(session, x)[g] for g in some], -1)
-                    ),
-                )
-            )
+            add(f"{label} of {words}", some, measure)
 
     def energy(x: Answers) -> Tensor:
         H, _ = law.family.inertia_and_bias(law.theta, x.q, 0 * x.v, 0 * x.tau)
@@ -123,8 +108,13 @@ def quantities(session: QuerySession, law: Fit) -> list[Quantity]:
         return (x.tau * x.v).sum(-1)
 
     found.append(Quantity(name="kinetic energy", groups=("q", "v"), unit="J", values=energy))
-    found.append(Quantity(name="power", groups=("v", "tau"), unit="W", values=power))
+    if not session.controlled:
+        found.append(Quantity(name="power", groups=("v", "tau"), unit="W", values=power))
     return found
+
+
+def _size_of_one(j: int, z: Tensor) -> Tensor:
+    return z[:, j].abs()
 
 
 _SIZES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -134,13 +124,14 @@ _SIZES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def offsets(session: QuerySession, x: Answers | Batch) -> dict[str, Tensor]:
+def offsets(
+    session: QuerySession, x: Answers, groups: tuple[str, ...] = GROUPS
+) -> dict[str, Tensor]:
     """Where states lie about the region's centre, by group, in half-widths."""
-    commands = x.commands if isinstance(x, Answers) else x.tau
     neutral = session.robot.neutral().to(x.q).expand(len(x.q), -1)
-    moved = {"q": kinematics.difference(session.robot, neutral, x.q), "v": x.v, "tau": commands}
-    sides = {g: getattr(session.support.region, g) for g in GROUPS}
-    return {g: (moved[g] - sides[g].centre) / sides[g].half_width for g in GROUPS}
+    moved = {"q": kinematics.difference(session.robot, neutral, x.q), "v": x.v, "tau": x.commands}
+    sides = {g: getattr(session.support.region, g) for g in groups}
+    return {g: (moved[g] - sides[g].centre) / sides[g].half_width for g in groups}
 
 
 def crossings(

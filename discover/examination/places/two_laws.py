@@ -104,7 +104,8 @@ def _answers(session: QuerySession) -> tuple[Answers, Answers]:
     inside = [session.answers[k] for k in ("inside", "held out") if k in session.answers]
     shells = [x for k, x in session.answers.items() if k.split(" ")[0] in AXES and "-" in k]
     region, pool = Answers.concat(inside), Answers.concat([*inside, *shells])
-    return tuple(x[torch.isfinite(x.a).all(-1)] for x in (region, pool))
+    finite = [x[torch.isfinite(x.a).all(-1)] for x in (region, pool)]
+    return finite[0], finite[1]
 
 
 def _inner(
