@@ -185,19 +185,3 @@ def test_an_examination_tells_the_place_and_keeps_it(tmp_path):
     # The law is that of the bodies, without what the answers have of the other one.
     q, v, tau = SETTING.samples(50)
     assert torch.allclose(exam.law(q, v, tau), aba(q, v, tau), rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("noise", [0.0, 0.01])
-def test_a_joint_that_follows_no_law_is_told_from_the_others(noise):
-    robot = kinematics.load("planar_3r")
-    region = discover.Region(q=0.8, v=2.0, tau=5.0).resolve(3)
-    setting = Setting(robot=robot, region=region)
-    planted = next(p for p in hybrids.planted_models(setting) if p.kind == "table of one joint")
-    model = Noisy.in_setting(planted.model, setting, noise) if noise else planted.model
-    exam = discover.examine(model, robot, region)
-    assert exam.verdict == "undetermined"
-    assert exam.apart is not None
-    assert exam.apart.joint == setting.scalar_joints()[-1]
-    assert "physics in all joints but 3" in str(exam)
-    assert exam.by_axis["q"]["joint 3"] == "no law"
