@@ -34,6 +34,7 @@ from discover.examination.metrics import (
 )
 from discover.examination.opening.screen import Screen
 from discover.examination.outcome import Outcome
+from discover.examination.places.two_laws import two_laws
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import bound, threshold
 from discover.judgement.verdict import Verdict
@@ -175,6 +176,26 @@ def beyond_the_region(
     return values
 
 
+def with_two_laws(
+    session: QuerySession, screen: Screen, measurements: Measurements, inner: Fit
+) -> Measurements:
+    """The measurements, with two laws where no law holds far out but each of two does on its side
+    of a surface."""
+    parted = measurements.apart is not None
+    if measurements.raw_table or measurements.law_far_out or parted:
+        return measurements
+    two = two_laws(session, screen, (measurements.laws.local, inner))
+    if two is None:
+        return measurements
+    values = measurements.values | {Name.LAWS_OF_PARTS: two.error}
+    if two.error > bound("lookup table", Name.LAWS_OF_PARTS):
+        return replace(measurements, values=values)
+    # What is nothing but two laws, to rounding, has no samples.
+    values[Name.BEST_ERROR_INSIDE] = min(values[Name.BEST_ERROR_INSIDE], two.blended)
+    notes = [str(two.places), *measurements.notes]
+    return replace(measurements, values=values, notes=notes, two=two)
+
+
 def training_memory(
     session: QuerySession, screen: Screen, measurements: Measurements
 ) -> dict[Name, float]:
@@ -195,9 +216,12 @@ def outcome(
 ) -> Outcome:
     """The law that the verdict speaks of, where it ends, and what is said of it."""
     laws, answer, noise = measurements.laws, verdict.answer, screen.noise
-    held_out = laws.sets.inside
+    held_out, two = laws.sets.inside, measurements.two
     law = {"physics": laws.physics, "alternative law": laws.extended}.get(answer, inner)
-    law = with_possible_signs(law, session.answers["inside"] if law is inner else laws.wide)
+    if two is not None and law is inner:
+        law = inner = two.inner
+    else:
+        law = with_possible_signs(law, session.answers["inside"] if law is inner else laws.wide)
     completion, visible = measurements.completion, measurements.resolution
     if law is not laws.physics:
         completion = complete(*law.bare(laws.inside), session.robot.pi)
@@ -208,7 +232,7 @@ def outcome(
         notes += _laws_that_go_on(measurements)
         if relative(law, held_out) < _DESCRIBED + 2 * noise.random:
             edges = law_ends(session, law, held_out, laws.sets.far, noise)
-        if edges:
+        if edges and two is None:
             where = ", ".join(f"{at:.2f} half-widths ({axis})" for axis, at in edges.items())
             notes.append(f"One law inside; something else outside, from {where} on.")
     drawn = curves(session, law, held_out)
@@ -218,12 +242,14 @@ def outcome(
         law=law,
         values=measurements.values,
         curves=drawn,
-        law_from=_origin(session, laws, law is inner),
+        law_from=_origin(session, laws, law is inner) if two is None else two.law_from,
         resolution=visible,
         completion=completion,
         edges=edges,
         tried=laws.tried,
         near_ties=laws.near_ties if law is laws.extended else (),
+        places=None if two is None else two.places,
+        apart=measurements.apart,
         notes=notes,
     )
 

@@ -82,7 +82,8 @@ def describe(
         for axis in (*ends, *outcome.edges)
     }
     domain = _domain(drawn, tolerance(noise), edges)
-    keeps = inside <= max(_DESCRIBES, 3 * noise.random)
+    # A surface may cut the region: the law is then that of its side.
+    keeps = inside <= max(_DESCRIBES, 3 * noise.random) or outcome.places is not None
     slim, completion, dropped = _with_zeros(fit, completion, session)
     possible = completion.exact or completion.cost <= _CHEAP * fit.error
     pi = completion.pi if possible and completion.armature is None else None

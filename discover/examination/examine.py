@@ -219,6 +219,8 @@ def examine(
         law_from=description.law_from,
         regimes=[x.summary for x in (*session.regimes, *session.limits)],
         held_out=on_data,
+        places=outcome.places,
+        apart=outcome.apart,
         notes=[
             *(str(x.summary) for x in (*session.regimes, *session.limits)),
             *getattr(model, "notes", ()),
@@ -287,6 +289,8 @@ def _compete(session: QuerySession, screen: Screen) -> Outcome:
         )
         values = competition.beyond_the_region(effort, screen, measurements, inner)
         measurements = replace(measurements, values=measurements.values | values)
+        stage("another law outside")
+        measurements = competition.with_two_laws(effort, screen, measurements, inner)
     stage("memory of the training data")
     memory = competition.training_memory(effort, screen, measurements)
     measurements = replace(measurements, values=measurements.values | memory)

@@ -17,6 +17,8 @@ from discover.examination.metrics import (
     worst_error,
 )
 from discover.examination.opening.screen import Screen
+from discover.examination.places.record import JointApart
+from discover.examination.places.two_laws import TwoLaws
 from discover.examination.resolution import resolution
 from discover.examination.result import Resolution
 from discover.judgement.evidence import Name
@@ -25,12 +27,14 @@ from discover.judgement.verdict import Verdict, positive_evidence
 from discover.laws.rigid_body.consistency import Completion, complete
 from discover.laws.rigid_body.fit import Fit
 from discover.probes import ROUGHNESS, TABLE_EVIDENCE, Subject, measured, regime_switch, residual
-from discover.probes.leave_one_joint_out import law_of_the_others
+from discover.probes.leave_one_joint_out import LawOfOthers, law_of_the_others
+from discover.probes.noise import NoiseFloor
 from discover.probes.reach import relative
 
 SAME = threshold("examination.same")
 _CONFIDENT = threshold("examination.confident")
 _ROUNDING_RATIO = threshold("examination.rounding_ratio")
+_LITTLE = threshold("examination.nothing_but_noise")
 _NOISE_TOLD = threshold("examination.noise_told")
 _LEAST_COST_LEVEL = 1e-6  # standardised: bodies are not priced in units of rounding
 _TABLE_NAMES = tuple(name for probe in TABLE_EVIDENCE for name in probe.measures)
@@ -50,6 +54,8 @@ class Measurements:
     resolution  the smallest departure from the rigid-body law that would have shown
     blur        the uncertainty of a far error that noise and rounding leave (relative)
     notes       sentences for the reader
+    two         two laws, each on its side of a surface, where there are two
+    apart       the joint that alone follows no law, where there is one
     """
 
     laws: Laws
@@ -58,6 +64,8 @@ class Measurements:
     resolution: Resolution
     blur: float
     notes: list[str]
+    two: TwoLaws | None = None
+    apart: JointApart | None = None
 
     @property
     def raw_table(self) -> bool:
@@ -126,7 +134,8 @@ def measure(
         Name.RESOLUTION: visible.region,
         Name.REPEATABILITY: noise.random,
     }
-    notes = []
+    notes: list[str] = []
+    apart: JointApart | None = None
     if values[Name.EXTENDED_ERROR_FAR] < no_law_far_out() and values[Name.GAIN] > _gain_bound():
         subject = Subject(session=session, noise=noise, law=extended, held_out=held_out)
         values |= measured(ROUGHNESS, subject)
@@ -162,13 +171,36 @@ def measure(
         )
         values |= known or measured(TABLE_EVIDENCE, subject, decisive="lookup table")
         frozen = values.get(Name.FROZEN_STEPS, 0.0) > bound("lookup table", Name.FROZEN_STEPS)
-        if noise.random == 0.0 and not frozen:
-            others = law_of_the_others(local, laws.inside, held_out)
-            if others is not None and others.error < SAME:
+        others = None if frozen else law_of_the_others(local, laws.inside, held_out)
+        if others is not None and others.error < max(SAME, _LITTLE * noise.level):
+            apart = _joint_apart(others, far_sets, noise)
+            further = apart.error_far <= bound("lookup table", Name.LAWS_OF_PARTS)
+            if others.error < SAME:
                 values[Name.BEST_ERROR_INSIDE] = others.error
-                notes.append(others.sentence)
+            if further:
+                values[Name.LAWS_OF_PARTS] = apart.error_far
+            # Within noise, what holds in the region alone may be a table's.
+            apart = apart if further or others.error < SAME else None
+            notes += [] if apart is None else [str(apart)]
     return Measurements(
-        laws=laws, values=values, completion=completion, resolution=visible, blur=blur, notes=notes
+        laws=laws,
+        values=values,
+        completion=completion,
+        resolution=visible,
+        blur=blur,
+        notes=notes,
+        apart=apart,
+    )
+
+
+def _joint_apart(others: LawOfOthers, far: list[Answers], noise: NoiseFloor) -> JointApart:
+    """The law of all joints but one, tested far out on those joints."""
+    plain = not others.law.family.non_additive
+    return JointApart(
+        joint=others.joint,
+        others="physics" if plain else "a law",
+        error=others.error,
+        error_far=max(excess(others.relative(x), relative_noise(noise, x)) for x in far),
     )
 
 

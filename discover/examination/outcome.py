@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from discover.blackbox.session import QuerySession
+from discover.examination.places.record import JointApart, Places
 from discover.examination.result import Resolution
 from discover.judgement.evidence import Evidence, Name
 from discover.laws import Law
@@ -33,6 +34,8 @@ class Outcome:
     tried       the laws that it was compared with; `near_ties` are about as good
     covered     the share of the region that other regimes cover, where that is so much that nothing
                 is left to judge: the law is then the description's, and is not the region's
+    places      two laws, each on its side of a surface, where there are two
+    apart       the joint that alone follows no law, where there is one
     notes       sentences for the reader
     """
 
@@ -47,6 +50,8 @@ class Outcome:
     tried: Sequence[Fit] = ()
     near_ties: Sequence[Candidate] = ()
     covered: float | None = None
+    places: Places | None = None
+    apart: JointApart | None = None
     notes: list[str] = field(default_factory=list)
 
 

@@ -7,6 +7,7 @@ model, the simulator or the training data.
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,8 +20,10 @@ from discover.blackbox.regimes import RegimeSummary
 from discover.blackbox.region import Region
 from discover.blackbox.session import QuerySession
 from discover.errors import OutputError
+from discover.examination.places.record import JointApart, Places
 from discover.examination.transitions.errors import HeldOut
 from discover.judgement.evidence import Evidence, Name
+from discover.judgement.thresholds import threshold
 from discover.judgement.verdict import Verdict, in_words, judge
 from discover.laws import Law, RigidBodyLaw, from_dict
 from discover.laws.export.header import words_of
@@ -40,6 +43,12 @@ _FAR_ERRORS = (
 _FAR_ERRORS_OF_ANY_LAW = (Name.EXTENDED_ERROR_FAR, Name.BEST_ERROR_FAR)
 _LAWFUL = ("physics", "alternative law")
 _RIGID_BODY = "rigid body"
+_PHYSICS = "physics"
+_STRUCTURE = threshold("examination.structure_holds")
+_STRUCTURE_OF = {
+    "v": ("quadratic_bias", "power"),
+    "tau": ("tau_affinity", "symmetry", "v_independence"),
+}
 _ROUNDING = 1e-6  # relative: ratios of smaller errors are no growth
 _ERRORS = (Name.BEST_ERROR_INSIDE, Name.LAW_ERROR_INSIDE)
 
@@ -82,6 +91,8 @@ class Examination:
     regimes               joint limits, contacts and resets: where they are, how often; left out of
                           the law and of all other numbers
     held_out              errors of model, law and simulator on the transitions of `data`
+    places                two laws, each on its side of a surface, where the model follows two
+    apart                 the joint that alone follows no law, where all others follow one
     """
 
     verdict: str
@@ -110,6 +121,8 @@ class Examination:
     law_from: str = ""
     regimes: list[RegimeSummary] = field(default_factory=list)
     held_out: HeldOut | None = None
+    places: Places | None = None
+    apart: JointApart | None = None
 
     def save(self, directory: str | Path, *, report: bool = True) -> Path:
         """Write verdict.json, law.json, evidence.json, exam.json and, with `report`, report.md and
@@ -139,7 +152,11 @@ class Examination:
 
         *Physics* and *alternative law* are about the model on all axes, each of which was tested:
         they stand on every one, and reach and error say how far. The curves are those of the law:
-        only where it is a rigid body do they say anything of rigid bodies."""
+        only where it is a rigid body do they say anything of rigid bodies.
+
+        Where the model follows two laws, those axes along which it passes from one to the other
+        have "inside", what the first one is, and "outside", the other in words, as well. Where one
+        joint alone follows no law, each axis says so of it and of the others."""
         values: dict[Any, float] = {e.name: e.value for e in self.evidence}
         everywhere = self.verdict if self.verdict in _LAWFUL else None
         rigid = self.law is not None and self.law.family == _RIGID_BODY
@@ -154,12 +171,37 @@ class Examination:
                 growth = max(1.0, error / max(curve.error[0], _ROUNDING))
                 for name in (Name.RESIDUAL_GROWTH, Name.GAIN):
                     alone[name] = min(values.get(name, 1.0), growth)
+            along = _PHYSICS if curve.axis in self.lawful_axes else judge(values | alone).answer
             out[curve.axis] = {
-                "verdict": everywhere or judge(values | alone).answer,
+                "verdict": everywhere or along,
                 "reach": self.reach.get(curve.axis),
                 "error": error,
             }
+            if self.places is not None and curve.axis in self.places.groups:
+                out[curve.axis] |= {"inside": self.places.inside, "outside": self.places.told}
+            if self.apart is not None:
+                out[curve.axis] |= self.apart.told
         return out
+
+    @property
+    def lawful_axes(self) -> list[str]:
+        """The axes along which a model that is no law everywhere is physics nevertheless: a rigid
+        body goes on describing it to the farthest shell, or the answers have the structure of
+        mechanics there at every configuration, whatever they are along q. None of models that are
+        a law."""
+        if self.verdict in _LAWFUL:
+            return []
+        rigid = self.law is not None and self.law.family == _RIGID_BODY
+        table = self.verdict not in (*_LAWFUL, "undetermined")
+        held = {
+            axis: table and all(self.structure.get(name, math.inf) <= _STRUCTURE for name in names)
+            for axis, names in _STRUCTURE_OF.items()
+        }
+        return [
+            axis
+            for axis in AXES
+            if (rigid and self.reach.get(axis, 0.0) >= self.reach_limit) or held.get(axis, False)
+        ]
 
     def verdict_record(self) -> dict[str, Any]:
         """The content of verdict.json."""
@@ -216,6 +258,8 @@ class Examination:
             "account": None if self.account is None else self.account.to_dict(),
             "notes": self.notes,
             "law_from": self.law_from,
+            "places": None if self.places is None else self.places.to_dict(),
+            "apart": None if self.apart is None else self.apart.to_dict(),
         }
 
     @functools.cached_property
@@ -224,8 +268,15 @@ class Examination:
             f"{axis} {'≥ ' if r >= self.reach_limit else ''}{r:.2g}×"
             for axis, r in self.reach.items()
         )
+        answer = in_words(self.verdict, self.confidence, self.evidence)
+        part = self.places or self.apart
+        if part is not None:
+            answer = f"{self.verdict} as a whole: {part.headline}"
+        elif self.verdict == "lookup table" and (along := self.lawful_axes):
+            answer += f": of {' and '.join(a for a in AXES if a not in along)}"
+            answer += f", physics in {' and '.join(along)}"
         return (
-            f"**{self.model}**: {in_words(self.verdict, self.confidence, self.evidence)}; "
+            f"**{self.model}**: {answer}; "
             f"reach {reach}; resolution {self.resolution!r}; {self.queries} queries in "
             f"{self.seconds:.1f} s"
         )
@@ -309,6 +360,8 @@ def load(directory: str | Path) -> Examination:
             law_from=exam["law_from"],
             regimes=from_json(list[RegimeSummary], verdict.get("regimes", [])),
             held_out=from_json(HeldOut, verdict.get("held_out")),
+            places=from_json(Places, exam.get("places")),
+            apart=from_json(JointApart, exam.get("apart")),
         )
     except (KeyError, TypeError) as error:
         raise OutputError(

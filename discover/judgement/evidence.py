@@ -33,6 +33,7 @@ class Name(StrEnum):
     ROUGHNESS = "local roughness of the residual"
     INNER_LAW_END = "end of the law inside"
     INNER_LAW_END_IN_NOISE = "end of the law up to noise"
+    LAWS_OF_PARTS = "error of laws of parts"
     FAR_CURVATURE = "far curvature"
     INERTIA_MISFIT = "growth of the inertia's misfit"
     FROZEN_STEPS = "frozen steps"
@@ -67,6 +68,9 @@ MEANING = {
     "region holds, on the one of q, v and tau on which it ends first",
     Name.INNER_LAW_END_IN_NOISE: "the same of a model that is a law up to noise in the region: "
     "where the law's error beyond noise crosses 5 %",
+    Name.LAWS_OF_PARTS: "relative error beyond noise, on fresh answers, of two laws, each on its "
+    "side of a surface, of the first one past the region's edge as well; or of a law of all joints "
+    "but one, far out",
     Name.FAR_CURVATURE: "second difference at 9–11 half-widths over that in the region, the lesser "
     "of q and v; 0 where that in v is unrelated to the one at twice the distance",
     Name.INERTIA_MISFIT: "misfit of the response to tau, outside over inside",

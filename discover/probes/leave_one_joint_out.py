@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from discover.blackbox.contract import Answers
+from discover.blackbox.contract import Answers, relative_error
 from discover.laws.rigid_body.fit import Fit, fit
 
 _SUSPECTS = 2  # joints whose answers are left out in turn, those that are furthest from the law
@@ -25,14 +25,10 @@ class LawOfOthers:
     joint: int
     error: float
 
-    @property
-    def sentence(self) -> str:
-        """In words."""
-        alone = f"joint {self.joint + 1}"
-        return (
-            f"All joints but {alone} follow one law in the region, to {self.error:.1g}; "
-            f"the answers of {alone} follow none."
-        )
+    def relative(self, x: Answers) -> float:
+        """The law's relative error on the answers of those joints."""
+        kept = [j for j in range(x.a.shape[-1]) if j != self.joint]
+        return relative_error(self.law.predict(x.q, x.v, x.tau)[:, kept], x.a[:, kept])
 
 
 def law_of_the_others(law: Fit, answers: Answers, held: Answers) -> LawOfOthers | None:

@@ -75,6 +75,7 @@ WORDS: Mapping[str, Words] = {
     ),
     Name.INNER_LAW_END: Words("regime switch", "half-widths"),
     Name.INNER_LAW_END_IN_NOISE: Words("regime switch within noise", "half-widths"),
+    Name.LAWS_OF_PARTS: Words("error of the laws of parts", "relative"),
     Name.ROUGHNESS: Words(
         "local roughness", "fraction", "less noise, or a law that leaves a smaller residual"
     ),
