@@ -212,7 +212,9 @@ def _as_exact(robot: Robot, made: _StraightLine) -> bool:
 
 
 def _fixed(robot: Robot) -> bool:
-    """Whether the robot is numbers that nothing is differentiated by."""
+    """Whether the robot is numbers that nothing is differentiated by, one set for all states."""
+    if robot.pi.ndim != 2:
+        return False
     tensors = [robot.pi, *(getattr(robot, name) for name in _FIELDS)]
     return not any(isinstance(x, np.ndarray) or x.requires_grad for x in tensors)
 
