@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
+import sympy
 import torch
 
 import kinematics
+from tests.bench import sealed_mechanisms, sealed_report
 from tests.bench.sealed_laws import HIDDEN, MECHANISMS, NOISE, PLAIN, Mechanism
 from tests.bench.sealed_models import BlackBox
 from tests.bench.sealed_places import places, point
@@ -83,3 +88,55 @@ def test_points_and_jacobians_are_those_of_the_robot(place: str) -> None:
         energy = energy - pi[0] * centre @ at.robot.gravity
     difference = energy - kinematics.potential_energy(at.robot, q)
     assert float(difference.std()) < 1e-10
+
+
+def test_scores_and_shares_by_hand() -> None:
+    truth = torch.tensor([[0.0], [2.0], [4.0]], dtype=torch.float64)  # spread 2
+    median, rms = sealed_mechanisms.scores(truth + torch.tensor([[0.0], [0.2], [0.4]]), truth)
+    assert median == pytest.approx(0.1)
+    assert rms == pytest.approx((0.05 / 3) ** 0.5)
+    assert sealed_mechanisms.scores(torch.full_like(truth, torch.nan), truth) == (None, None)
+    assert sealed_report.wilson(0, 10)[0] == 0
+    assert sealed_report.wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+
+
+def test_a_report_has_both_columns_and_counts_what_is_wrong(tmp_path: Path) -> None:
+    common = {
+        "kind": "drive", "robot": "double", "wanted": ["alternative law"], "hidden": False,
+        "noisy": False, "budget": "quick", "date": "d", "code": "c", "list": "l", "seconds": 1.0,
+    }  # fmt: skip
+    wrong = {"verdict": "physics", "confidence": 0.9, "acceptable": False, "queries": 3}
+    right = {"verdict": "alternative law", "confidence": 0.9, "acceptable": True, "median": 1e-3}
+    for side, found in (("before", wrong), ("after", right | {"closed": True, "queries": 3})):
+        folder = tmp_path / side / "records"
+        folder.mkdir(parents=True)
+        record = {"name": "stribeck", **common, **found}
+        (folder / "stribeck.json").write_text(json.dumps(record))
+    text = sealed_report.write(tmp_path / "after").read_text()
+    assert "| verdict acceptable | 0 of 1 (0–79 %) | 1 of 1 (21–100 %) |" in text
+    assert "confidence of 0.85 or more | 1 of 1 (21–100 %) | 0 of 1 (0–79 %) |" in text
+
+
+def test_closed_forms_are_told_from_tables() -> None:
+    class Law:
+        terms: ClassVar = [sympy.Symbol("v1") ** 3]
+        written = "# region: [1, 2, 3, 4, 5, 6, 7, 8]\na = (tau - v**3) / 2"
+
+        def export(self, target: str) -> str:
+            return self.written
+
+    class Table(Law):
+        written = "y = numpy.interp(v, [1, 2.5, -3e-1, 4, 5, 6, 7, 8], y)"
+
+    class Unknown(Law):
+        terms: ClassVar = [sympy.Function("f")(sympy.Symbol("v1"))]
+
+    class Bodies(Law):
+        terms: ClassVar = []
+
+    drive = MECHANISMS[0]
+    assert sealed_mechanisms.closed_form(Law(), drive)
+    assert not sealed_mechanisms.closed_form(Table(), drive)
+    assert not sealed_mechanisms.closed_form(Unknown(), drive)
+    assert not sealed_mechanisms.closed_form(Bodies(), drive)
+    assert sealed_mechanisms.closed_form(Bodies(), DISGUISED[0])
