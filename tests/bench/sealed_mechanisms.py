@@ -33,8 +33,8 @@ from discover.threads import one_thread
 from tests.bench import sealed_laws, sealed_models, sealed_places, sealed_report
 from tests.bench.sealed_laws import MECHANISMS, Mechanism
 from tests.bench.sealed_models import BlackBox
+from tests.bench.sealed_report import LIMIT
 
-LIMIT = 300  # processor seconds a mechanism, without making the model
 FAR = 500  # fresh states between 1 and 2 half-widths
 _LONGEST = 8  # numbers in a row, from which on a written law is taken to hold a table
 _PIECES = 4  # more pieces of one function are taken for a table as well
