@@ -223,6 +223,6 @@ verdict only: *alternative law*, *physics* for what is disguised, *lookup table*
 Far errors are on 500 fresh states between 1 and 2 half-widths, against the planted function without
 noise, in spreads of its answers there; a law predicts far whose error is 2e-3 or less. Closed form:
 terms are SymPy of known functions in at most four pieces, the exported program holds no row of
-eight numbers, and where an alternative was planted, the law has terms. It says nothing about whether the
-formula is the planted one; far errors do. Intervals are Wilson's, 95 %.
+eight numbers, and where an alternative was planted, the law has terms. It says nothing about
+whether the formula is the planted one; far errors do. Intervals are Wilson's, 95 %.
 """.splitlines()
