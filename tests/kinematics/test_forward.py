@@ -107,3 +107,11 @@ def test_vmap_and_jacrev_after_warming():
     jacobian = torch.func.jacrev(lambda x: kinematics.aba(robot, q[0], v[0], x))(tau[0])
     H = kinematics.crba(robot, q[0])
     torch.testing.assert_close(jacobian @ H, torch.eye(2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("states", [1, 5, 600])
+def test_one_set_of_parameters_with_a_batch_axis_is_that_set(states):
+    robot = kinematics.load("double_pendulum")
+    several = robot.replace(pi=robot.pi[None].clone())
+    x = [torch.linspace(-1.0, 1.0, 2 * states, dtype=torch.float64).reshape(-1, 2)] * 3
+    assert torch.allclose(kinematics.aba(several, *x), kinematics.aba(robot, *x))
