@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
@@ -10,10 +12,14 @@ import torch
 import discover
 import kinematics
 from discover import Region
+from discover.blackbox.contract import BlackBox
 from discover.blackbox.sampling import sample, shell
 from discover.errors import ModelError, RegionError
+from discover.examination.opening.screen import screening
+from discover.examination.opening.stepping import with_step
 from discover.laws import from_dict
 from kinematics import Actuation
+from tests.examination.query_sessions import session
 
 LEG = """<mujoco>
   <option timestep="0.005" integrator="{integrator}"><flag contact="disable"/></option>
@@ -133,10 +139,10 @@ def test_the_right_step_of_a_network_or_a_table_is_not_doubted():
         return after[0][row], after[1][row]
 
     for answered in (model, nearest):
-        exam = discover.examine(
-            answered, robot, region, outputs="next_state", dt=0.01, budget="quick", mechanism=False
-        )
-        assert exam.dt == 0.01
+        asked = session(answered, robot, region.resolve(2))
+        box = BlackBox(answered, 2, 2, outputs="next_state", dt=0.01)
+        asked, screen = screening(replace(asked, blackbox=box))
+        assert with_step(asked, screen, None, None)[1].step is not None
 
 
 def test_fewer_controls_than_joints_need_no_invented_torques():
