@@ -226,10 +226,18 @@ def test_a_spring_between_any_two_points_is_found_with_its_rest_length(robot, a,
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="failed in its one run on this sibling; the cause was not read", strict=False
+@pytest.mark.parametrize(
+    "robot",
+    [
+        pytest.param(
+            SPATIAL,
+            marks=pytest.mark.xfail(
+                reason="not found at this place of this robot: the search leaves 5 %", strict=True
+            ),
+        ),
+        SIX,
+    ],
 )
-@pytest.mark.parametrize("robot", [SPATIAL, SIX])
 def test_lift_is_found_at_its_point(robot):
     place = (0.12, 0.2, -0.1)
     model = plant(robot, lift(robot, robot.nv - 1, place), REGION, 0.15)
