@@ -7,9 +7,6 @@ import sympy
 import torch
 from sklearn.neighbors import KNeighborsRegressor
 
-import discover
-import kinematics
-from discover.blackbox.contract import Answers
 from discover.blackbox.sampling import sample
 from discover.laws.expressions import to_torch
 from discover.laws.extensions.tabulated import Basis
@@ -19,24 +16,12 @@ from discover.laws.search.nonlinearities.io_functions import Splined
 from discover.laws.search.nonlinearities.io_kinds import JOINT_FUNCTIONS
 from discover.laws.search.nonlinearities.io_pairs import Product, Scaled, Tensored
 from discover.laws.search.nonlinearities.io_search import search_io_nonlinearity
-
-ROBOT = kinematics.load("double_pendulum")
-REGION = discover.Region(q=1.0, v=3.0, tau=6.0).resolve(2)
-
-
-def bodies(q, v, tau):
-    return kinematics.aba(ROBOT, q, v, tau)
-
-
-def answered(model, scale, n, seed):
-    states = sample(REGION.scaled(scale), ROBOT, n, seed)
-    return Answers(**dict(zip(("q", "v", "tau"), states, strict=True)), a=model(*states))
+from tests.laws.pendulum_answers import REGION, ROBOT, answered, bodies, fitted_and_held
 
 
 def searched(model, kinds=JOINT_FUNCTIONS):
     """(the law found, what it leaves far out); None where nothing is found."""
-    fitted = Answers.concat([answered(model, 1.0, 180, 1), answered(model, 2.0, 80, 2)])
-    held = Answers.concat([answered(model, 1.0, 90, 3), answered(model, 2.0, 80, 4)])
+    fitted, held = fitted_and_held(model)
     base = best = fit(Family.of(ROBOT), fitted)
     for some in kinds:
         found = search_io_nonlinearity(base, best, fitted, held, floor=1e-6, kinds=some)

@@ -7,9 +7,6 @@ import sympy
 import torch
 from sklearn.neighbors import KNeighborsRegressor
 
-import discover
-import kinematics
-from discover.blackbox.contract import Answers
 from discover.blackbox.sampling import sample
 from discover.laws.expressions import to_torch
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity, ends_at_edge
@@ -21,18 +18,7 @@ from discover.laws.search.nonlinearities.io_kinds import LIMITS
 from discover.laws.search.nonlinearities.io_limits import SIDES, Limited
 from discover.laws.search.nonlinearities.io_search import search_io_nonlinearity
 from discover.laws.search.variables import vocabulary
-
-ROBOT = kinematics.load("double_pendulum")
-REGION = discover.Region(q=1.0, v=3.0, tau=6.0).resolve(2)
-
-
-def bodies(q, v, tau):
-    return kinematics.aba(ROBOT, q, v, tau)
-
-
-def answered(model, scale, n, seed):
-    states = sample(REGION.scaled(scale), ROBOT, n, seed)
-    return Answers(**dict(zip(("q", "v", "tau"), states, strict=True)), a=model(*states))
+from tests.laws.pendulum_answers import REGION, ROBOT, answered, bodies, fitted_and_held
 
 
 def by_position(q, v, tau):
@@ -47,8 +33,7 @@ def of_one_joint_by_speed(q, v, tau):
 
 def searched(model, floor=1e-9):
     """(the law found, what it leaves far out); None where nothing is found."""
-    fitted = Answers.concat([answered(model, 1.0, 180, 1), answered(model, 2.0, 80, 2)])
-    held = Answers.concat([answered(model, 1.0, 90, 3), answered(model, 2.0, 80, 4)])
+    fitted, held = fitted_and_held(model)
     base = fit(Family.of(ROBOT), fitted)
     found = search_io_nonlinearity(base, base, fitted, held, floor=floor, kinds=LIMITS, strict=True)
     far = answered(model, 3.0, 200, 5)

@@ -9,9 +9,6 @@ import sympy
 import torch
 from sklearn.neighbors import KNeighborsRegressor
 
-import discover
-import kinematics
-from discover.blackbox.contract import Answers
 from discover.blackbox.sampling import sample
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.terms import Term, joint_terms, library
@@ -22,24 +19,12 @@ from discover.laws.search.nonlinearities.io_refit import fitted_together
 from discover.laws.search.nonlinearities.several import as_bodies_see, search_several
 from discover.laws.search.selection import refit, select
 from discover.laws.search.variables import vocabulary
-
-ROBOT = kinematics.load("double_pendulum")
-REGION = discover.Region(q=1.0, v=3.0, tau=6.0).resolve(2)
-
-
-def bodies(q, v, tau):
-    return kinematics.aba(ROBOT, q, v, tau)
-
-
-def answered(model, scale, n, seed):
-    states = sample(REGION.scaled(scale), ROBOT, n, seed)
-    return Answers(**dict(zip(("q", "v", "tau"), states, strict=True)), a=model(*states))
+from tests.laws.pendulum_answers import REGION, ROBOT, answered, bodies, fitted_and_held
 
 
 def searched(model, floor=1e-9):
     """(the law found, what it leaves far out); None where nothing is found."""
-    fitted = Answers.concat([answered(model, 1.0, 180, 1), answered(model, 2.0, 80, 2)])
-    held = Answers.concat([answered(model, 1.0, 90, 3), answered(model, 2.0, 80, 4)])
+    fitted, held = fitted_and_held(model)
     base = fit(Family.of(ROBOT), fitted)
     physics = select(base, fitted, held, joint_terms(ROBOT), floor=floor, limit=8).fit
     listed = select(physics, fitted, held, library(ROBOT), floor=floor, limit=4).fit
