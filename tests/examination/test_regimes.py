@@ -257,7 +257,10 @@ def ignorant(q, v, tau):
     return kinematics.aba(ROBOT, q, v, tau) + 0.4 * torch.sin(23 * q + 11 * v.flip(-1) + 1.7 * tau)
 
 
-@pytest.mark.parametrize(("model", "learned"), [(rippled, True), (ignorant, False)])
+@pytest.mark.parametrize(
+    ("model", "learned"),
+    [(rippled, True), pytest.param(ignorant, False, marks=pytest.mark.slow)],
+)
 def test_limits_of_recordings_are_set_apart_where_a_noisy_model_has_learned_them(model, learned):
     q, v, tau = sample(REGION.resolve(2), ROBOT, 600, 3)
     data = {"q": q, "v": v, "tau": tau, "a": stopped(q, v, tau)}

@@ -94,6 +94,7 @@ def test_joint_limits_and_friction_that_holds_are_told_apart(xml, skip, joints):
     assert friction["friction, joint 2"] == pytest.approx(0.2, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_spring_about_rest_beside_a_joint_limit_is_no_friction():
     robot = kinematics.load("double_pendulum")
     region = discover.Region(q=1.0, v=2.0, tau=5.0)

@@ -65,6 +65,7 @@ def test_an_altered_signal_is_found_with_its_function(model, place, left):
         assert nonlinearity.altered == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "table", [KNeighborsRegressor(1), KNeighborsRegressor(5, weights="distance")]
 )

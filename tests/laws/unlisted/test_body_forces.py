@@ -175,6 +175,7 @@ def test_a_moving_mass_obeys_lagranges_equations():
     torch.testing.assert_close(force, wanted)
 
 
+@pytest.mark.slow
 def test_the_bodies_of_a_spring_are_told():
     law = spring(SPATIAL, (0, (-0.1, 0.2, 0.15)), (2, (0.25, 0.05, -0.2)), 0.4)
     model = plant(SPATIAL, law, REGION, 0.15)
