@@ -450,13 +450,15 @@ def residuals(record: Record) -> Figure:
     for panel, title in zip(
         grid[0],
         (
-            "residual [N·m | N] against velocity [rad/s | m/s]",
+            "against velocity [rad/s | m/s]",
             "against position [rad | m]",
             "against load [N·m | N]",
         ),
         strict=True,
     ):
         panel.set_title(title)
+    figure.align_ylabels(grid[:, 0])
+    figure.suptitle("What the law leaves [N·m | N]", x=0.01, ha="left", fontsize=10)
     return figure
 
 
