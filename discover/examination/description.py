@@ -29,6 +29,7 @@ from discover.judgement.evidence import Evidence, Name, Values
 from discover.judgement.thresholds import bound, threshold
 from discover.judgement.verdict import Verdict, evidence_of
 from discover.laws import ConstantLaw, Domain, RigidBodyLaw
+from discover.laws.extensions.terms import REST
 from discover.laws.near_ties import front_laws, near_ties_of
 from discover.laws.pareto import Candidate
 from discover.laws.parts import front_of_fits, part_evidence, plain_rigid_body
@@ -404,7 +405,11 @@ def _as_the_family_states_it(fitted: Fit, described: Robot) -> tuple[Tensor, lis
     family = fitted.family
     bodies = described.pi.to(torch.float64).flatten()
     stated = [
-        None if t.joint_term is None else float(getattr(described, t.joint_term)[t.joint])
+        None
+        if t.joint_term is None
+        else 0.0  # the family's springs are at rest where the description's are
+        if t.joint_term == REST
+        else float(getattr(described, t.joint_term)[t.joint])
         for t in family.terms
     ]
     rotors = {t.joint: i for i, t in enumerate(family.terms) if t.joint_term == "armature"}

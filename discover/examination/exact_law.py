@@ -22,10 +22,10 @@ from discover.examination.outcome import Outcome
 from discover.judgement.evidence import Name
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
-from discover.laws.extensions.terms import forces, joint_terms, library
+from discover.laws.extensions.terms import Term, forces, joint_terms, library
 from discover.laws.rigid_body.consistency import complete, with_possible_bodies
 from discover.laws.rigid_body.fit import Fit
-from discover.laws.search.selection import possible, rank, refit, select
+from discover.laws.search.selection import possible, rank, refit, select, with_spring_rests
 from discover.laws.search.variables import vocabulary
 from discover.probes import TRAINING_MEMORY, Subject, measured
 from discover.probes.far_curvature import curvature
@@ -88,14 +88,21 @@ def _fitted(screen: Screen, exact: float) -> tuple[Fit | None, Fit | None]:
         # All joint terms at once: with one at a time, the last of many would have to wait.
         robot = bodies.family.robot
         several = refit(bodies, answers, rank(bodies, answers, joint_terms(robot)))
-    sizes = several.theta[several.family.basis.shape[1] :].abs() * _term_sizes(several, answers)
-    needed = [t for t, x in zip(several.family.terms, sizes.tolist(), strict=True) if x > _IDLE]
-    rigid = with_possible_bodies(refit(bodies, answers, needed), answers, screen.session.robot.pi)
-    if rigid.standardised_error(held_out) <= exact:
-        return (rigid, None) if possible(rigid) else (None, None)
+    for tried in (several, with_spring_rests(several, answers, held_out, exact)):
+        needed = _needed(tried, answers)
+        rigid = refit(bodies, answers, needed)
+        rigid = with_possible_bodies(rigid, answers, screen.session.robot.pi)
+        if rigid.standardised_error(held_out) <= exact:
+            return (rigid, None) if possible(rigid) else (None, None)
     rigid = several if several.error < bodies.error and possible(several) else bodies
     extended = _with_listed_terms(rigid, answers, held_out, exact)
     return (None, None) if extended is None else (extended, rigid)
+
+
+def _needed(fitted: Fit, answers: Answers) -> list[Term]:
+    """Its terms that are more than rounding."""
+    sizes = fitted.theta[fitted.family.basis.shape[1] :].abs() * _term_sizes(fitted, answers)
+    return [t for t, x in zip(fitted.family.terms, sizes.tolist(), strict=True) if x > _IDLE]
 
 
 def _with_listed_terms(rigid: Fit, answers: Answers, held_out: Answers, exact: float) -> Fit | None:

@@ -29,6 +29,7 @@ from discover.laws.search.selection import (
     select,
     well_started,
     with_possible_signs,
+    with_spring_rests,
 )
 from discover.probes.reach import EDGES
 from discover.probes.regime_switch import RegimeSwitch
@@ -150,7 +151,8 @@ def _with_joint_terms(
     if len(joints) <= _ONE_BY_ONE:
         limit = len(joints)
         chosen = select(start, answers, held_out, joints, floor=gate, limit=limit, noise=noise).fit
-        return with_possible_signs(chosen, answers)
+        chosen = with_possible_signs(chosen, answers)
+        return with_spring_rests(chosen, answers, held_out, gate)
     whole_fit, k = refit(start, answers, joints), start.family.basis.shape[1]
     errors = whole_fit.covariance.diagonal()[k:].clamp_min(0).sqrt()
     coefficients = whole_fit.theta[k:]
@@ -161,7 +163,9 @@ def _with_joint_terms(
         for f in (start, fewer)
         if possible(f)
     }
-    return fewer if lengths.get(id(fewer), math.inf) < lengths.get(id(start), math.inf) else start
+    if lengths.get(id(fewer), math.inf) >= lengths.get(id(start), math.inf):
+        return start
+    return with_spring_rests(fewer, answers, held_out, gate)
 
 
 def _answers_outside(

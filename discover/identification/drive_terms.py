@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from discover.judgement.thresholds import threshold, whole
-from discover.laws.extensions.terms import Term, scalar_coordinates, symbols
+from discover.laws.extensions.terms import Term, scalar_coordinates, stretch, symbols
 from discover.laws.search.variables import vocabulary
 from kinematics import Robot
 
@@ -188,7 +188,7 @@ def load(nv: int, j: int) -> sympy.Expr:
 
 def _of_joint(robot: Robot, j: int, speed: float, least: float) -> list[DriveTerm]:
     s = symbols(robot.nv)
-    q, v, a = s["q"][j], s["v"][j], s["a"][j]
+    v, a = s["v"][j], s["a"][j]
     sign, L = _sign(v, robot), load(robot.nv, j)
     slow = [(share * speed, sympy.exp(-sympy.Abs(v) / sympy.Float(share * speed, 6)))
             for share in STRIBECK if share * speed > least]  # fmt: skip
@@ -202,7 +202,7 @@ def _of_joint(robot: Robot, j: int, speed: float, least: float) -> list[DriveTer
         one("Coulomb friction", sign, "friction", nonnegative=True),
         one("offset", sympy.Integer(1)),
         one("rotor inertia", a, "armature", nonnegative=True),
-        one("spring", q, "stiffness", nonnegative=True),
+        one("spring", stretch(robot, j), "stiffness", nonnegative=True),
         one("viscous friction by direction", sympy.Abs(v)),
         one("quadratic drag", v * sympy.Abs(v)),
         one("friction of power 1/2", sign * sympy.sqrt(sympy.Abs(v))),

@@ -68,7 +68,7 @@ from discover.identification.uncertainty import (
 )
 from discover.identification.unexplained import dependences
 from discover.judgement.thresholds import threshold
-from discover.laws.extensions.terms import Term
+from discover.laws.extensions.terms import Term, stated
 from discover.laws.rigid_body.law import RigidBodyLaw
 from discover.progress import Show, reported, stage
 
@@ -424,20 +424,17 @@ def _law(found: Estimate, possible: PossibleBodies, robot: Robot) -> RigidBodyLa
             for key in ("armature", "damping", "friction", "stiffness")
         },
     )
-    extensions, n = [], 0
+    terms: list[Term] = []
+    n = 0
     for drive in found.terms:
         for term in drive.terms:
             value = float(possible.coefficients[n])
             n += 1
-            if drive.along_motion:  # the law has its limit: Coulomb friction, a rigid joint
-                continue
-            if term.joint_term is None:
-                extensions.append(term.with_coefficient(value))
-            else:
-                values = getattr(body, term.joint_term).clone()
-                values[term.joint] += value
-                body = body.replace(**{term.joint_term: values})
-    return RigidBodyLaw(robot=body, extensions=tuple(extensions), size=found.bodies.size + n)
+            if not drive.along_motion:  # the law has its limit: Coulomb friction, a rigid joint
+                terms.append(term.with_coefficient(value))
+    body = stated(body, terms, [term.coefficient for term in terms])
+    extensions = tuple(term for term in terms if not term.physical)
+    return RigidBodyLaw(robot=body, extensions=extensions, size=found.bodies.size + n)
 
 
 def _in_words(possible: PossibleBodies) -> str:

@@ -3,8 +3,8 @@
 A term adds `coefficient * shape` to the left side of  H a + bias + Σ terms = tau.  Its shape is a
 SymPy vector in q1…, v1…, a1…, tau1… (one symbol a velocity coordinate, in the robot's order) and in
 the symbols of `discover.laws.search.variables`: momentum, energies, points on bodies. Terms that a
-robot description can state (armature, damping, friction, a spring) are *physical*; the rest of the
-library belongs to alternative laws.
+robot description can state (armature, damping, friction, a spring and where it is at rest) are
+*physical*; the rest of the library belongs to alternative laws.
 """
 
 from __future__ import annotations
@@ -336,41 +336,71 @@ def joint_terms(robot: Robot) -> list[Term]:
     """The physical terms of every joint with one coordinate.
 
     Armature a_j, viscous damping v_j, Coulomb friction tanh(v_j / friction_speed), or sign(v_j)
-    where that speed is that of a jump, linear spring q_j. They are physically possible only with
-    coefficients that are not negative.
+    where that speed is that of a jump, linear spring q_j - spring_reference_j. They are physically
+    possible only with coefficients that are not negative.
     """
-    s = symbols(robot.nv)
-    terms = []
-    for j in scalar_coordinates(robot):
-        shapes = {
-            "armature": s["a"][j],
-            "damping": s["v"][j],
-            "friction": _coulomb(s["v"][j], robot),
-            "stiffness": s["q"][j],
-        }
-        for field, shape in shapes.items():
-            terms.append(_single(f"{field}, joint {j + 1}", j, shape, robot.nv, field))
-    return terms
+    return [
+        _single(f"{field}, joint {j + 1}", j, shape, robot.nv, field)
+        for j, field, shape in _of_joints(robot)
+    ]
 
 
 def joint_shapes(robot: Robot) -> list[tuple[int, sympy.Expr]]:
     """(coordinate, force on the left side) of every joint term that the robot states."""
+    return [
+        (j, sympy.Float(value) * shape)
+        for j, field, shape in _of_joints(robot)
+        if (value := float(getattr(robot, field)[j]))
+    ]
+
+
+def _of_joints(robot: Robot) -> Iterator[tuple[int, str, sympy.Expr]]:
+    """(coordinate, field of the robot, shape) of every joint term of joints of one coordinate."""
     s = symbols(robot.nv)
-    out = []
     for j in scalar_coordinates(robot):
-        q, v, a = s["q"][j], s["v"][j], s["a"][j]
-        stretch = q - sympy.Float(float(robot.spring_reference[j]))
-        shapes = {
-            "armature": a,
-            "damping": v,
-            "friction": _coulomb(v, robot),
-            "stiffness": stretch if robot.spring_reference[j] else q,
-        }
-        for field, shape in shapes.items():
-            value = float(getattr(robot, field)[j])
-            if value:
-                out.append((j, sympy.Float(value) * shape))
-    return out
+        v = s["v"][j]
+        yield j, "armature", s["a"][j]
+        yield j, "damping", v
+        yield j, "friction", _coulomb(v, robot)
+        yield j, "stiffness", stretch(robot, j)
+
+
+def stretch(robot: Robot, j: int) -> sympy.Expr:
+    """How far the spring of joint j is from rest [rad | m]."""
+    q, rest = symbols(robot.nv)["q"][j], float(robot.spring_reference[j])
+    return q - sympy.Float(rest) if rest else q
+
+
+REST = "spring_reference"  # the field of a robot that says where a joint's spring is at rest
+
+
+def spring_rests(terms: Sequence[Term]) -> list[Term]:
+    """Constant forces beside the springs among `terms`: each says that its spring is at rest
+    elsewhere than the description states."""
+    return [
+        _single(f"rest of the spring, joint {t.joint + 1}", t.joint, sympy.Integer(1), n, REST)
+        for t in terms
+        if t.joint_term == "stiffness"
+        for n in (len(t.shape),)
+    ]
+
+
+def stated(robot: Robot, terms: Sequence[Term], coefficients: Sequence[float | Tensor]) -> Robot:
+    """The robot with the joint terms that a description can state added to its own; other terms are
+    passed over."""
+    fields = {
+        name: getattr(robot, name).clone()
+        for name in ("armature", "damping", "friction", "stiffness", REST)
+    }
+    offsets: list[tuple[int, float | Tensor]] = []
+    for term, c in zip(terms, coefficients, strict=True):
+        if term.joint_term == REST:
+            offsets.append((term.joint, c))
+        elif term.joint_term is not None:
+            fields[term.joint_term][term.joint] += c
+    for j, c in offsets:  # k (q - rest) + c
+        fields[REST][j] -= c / fields["stiffness"][j]
+    return robot.replace(**fields)
 
 
 def library(robot: Robot) -> list[Term]:

@@ -22,7 +22,7 @@ from discover.laws.extensions import LawExtension
 from discover.laws.extensions.io_nonlinearity import bodies_input, law_output
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.surrogate_trigonometry import columns as surrogate_columns
-from discover.laws.extensions.terms import RobotKey, Term, forces, without_joint_terms
+from discover.laws.extensions.terms import RobotKey, Term, forces, stated, without_joint_terms
 from discover.laws.rigid_body.step_map import IMPLICIT, StepMap, advance
 from discover.laws.search.variables import Mechanics, needs_mechanics
 from discover.numerics import newton, solve_or_nan
@@ -345,15 +345,10 @@ class Family:
         by_velocity = self.implicit is not None and self.implicit[0] == "implicit_velocity"
         if not plain or by_velocity or self.nonlinearities or self.trigonometry is not None:
             return None
-        member = self.member(theta)
-        fields = {n: getattr(member, n).clone() for n in ("armature", "damping", "friction")}
-        fields["stiffness"] = member.stiffness.clone()
-        for term, c in zip(self.terms, theta[self.basis.shape[1] :], strict=True):
-            assert term.joint_term is not None
-            fields[term.joint_term][term.joint] += c
+        robot = stated(self.member(theta), self.terms, list(theta[self.basis.shape[1] :]))
         if self.implicit is not None:
-            fields["armature"] = fields["armature"] + self.implicit[1] * fields["damping"]
-        return member.replace(**fields)
+            robot = robot.replace(armature=robot.armature + self.implicit[1] * robot.damping)
+        return robot
 
 
 def step_response(family: Family, theta: Tensor, answers: Answers, step: StepMap) -> Tensor:

@@ -35,7 +35,13 @@ from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.memory import MemoryLaw, Query
 from discover.laws.extensions.surrogate_trigonometry import SurrogateTrigonometry
 from discover.laws.extensions.tabulated import Table
-from discover.laws.extensions.terms import Term, coordinates, joint_shapes, without_joint_terms
+from discover.laws.extensions.terms import (
+    Term,
+    coordinates,
+    joint_shapes,
+    stated,
+    without_joint_terms,
+)
 from discover.laws.near_ties import FrontLaw, NearTie
 from discover.laws.parts import Part, find_part
 from discover.laws.provenance import Provenance
@@ -96,20 +102,19 @@ class RigidBodyLaw(PortableLaw):
         robot = family.member(fitted.theta)
         if pi is not None:
             robot = robot.replace(pi=pi)
-        terms: list[Term] = []
-        for term, c in zip(family.terms, fitted.theta[k:].tolist(), strict=True):
-            if term.joint_term is not None:
-                values = getattr(robot, term.joint_term).clone()
-                values[term.joint] += c
-                robot = robot.replace(**{term.joint_term: values})
-            else:
-                terms.append(term.with_coefficient(c))
+        coefficients = fitted.theta[k:].tolist()
+        robot = stated(robot, family.terms, coefficients)
+        beside = [
+            term.with_coefficient(c)
+            for term, c in zip(family.terms, coefficients, strict=True)
+            if not term.physical
+        ]
         inertia = kinematics.crba(robot, robot.neutral().to(torch.float64)).diagonal().abs()
         force = float((inertia * fitted.scale).max())
         share = max(formulas.ROUNDING, _UNSEEN * fitted.error)
         return cls(
             robot=robot,
-            extensions=(*terms, *family.non_additive),
+            extensions=(*beside, *family.non_additive),
             size=family.size,
             smallest_force=share * force if math.isfinite(share * force) else 0.0,
             step_map=fitted.step,

@@ -20,7 +20,7 @@ from discover import numerics
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.contract import ALPHABET_SIZE, EFFECTIVE_SAMPLES
-from discover.laws.extensions.terms import Term, forces
+from discover.laws.extensions.terms import REST, Term, forces, joint_terms, spring_rests
 from discover.laws.rigid_body.family import evaluation_point
 from discover.laws.rigid_body.fit import Fit, design_of, fit
 from discover.laws.rigid_body.joint_fit import fit_implicit
@@ -279,20 +279,59 @@ def well_started(fitted: Fit, answers: Answers) -> Fit:
 
 
 def possible(fitted: Fit) -> bool:
-    """Physical terms must have coefficients that are not negative beyond their uncertainty."""
-    return not any(c + allowed < 0 or math.isnan(c) for _, _, c, allowed in _physical(fitted))
+    """Physical terms must have coefficients that are not negative beyond their uncertainty, and
+    what says where a spring is at rest must have a spring."""
+    rows = _one_sided(fitted)
+    pulling = {t.joint for _, t, c, _ in rows if t.joint_term == "stiffness" and c > 0}
+    rests = {t.joint for t in fitted.family.terms if t.joint_term == REST}
+    return rests <= pulling and not any(c + allowed < 0 or math.isnan(c) for *_, c, allowed in rows)
+
+
+def with_spring_rests(fitted: Fit, answers: Answers, held_out: Answers, floor: float) -> Fit:
+    """The fit with springs that are at rest elsewhere than described, where that shortens the
+    description.
+
+    Springs and rests of all joints at once: without its rest, a spring may come out negative.
+    """
+    terms = fitted.family.terms
+    names = {t.name for t in terms}
+    springs = [t for t in joint_terms(fitted.family.robot) if t.joint_term == "stiffness"]
+    candidates = [t for t in (*springs, *spring_rests(springs)) if t.name not in names]
+    if not candidates:
+        return fitted
+    whole_fit = refit(fitted, answers, [*terms, *candidates])
+    error = whole_fit.covariance.diagonal()[-len(whole_fit.family.terms) :].clamp_min(0).sqrt()
+    values = _coefficients(whole_fit)
+    clear = {
+        t.name: c
+        for t, c, e in zip(whole_fit.family.terms, values, error.tolist(), strict=True)
+        if abs(c) > _CERTAIN * e + _NOTHING
+    }
+    pairs = [
+        pair
+        for pair in zip(springs, spring_rests(springs), strict=True)
+        if clear.get(pair[0].name, 0.0) > 0 and pair[1].name in clear
+    ]
+    added = [t for pair in pairs for t in pair if t.name not in names]
+    if not added:
+        return fitted
+    some = refit(fitted, answers, [*terms, *added])
+    lengths = [description_length(f, held_out, floor, len(terms)) for f in (some, fitted)]
+    return some if possible(some) and lengths[0] < lengths[1] else fitted
 
 
 def with_possible_signs(fitted: Fit, answers: Answers) -> Fit:
     """The fit without the joint terms that are negative within their uncertainty: the best that
     bodies with dampers, springs, friction and rotors can do has them at zero."""
     while True:
-        held = [(c / allowed, i) for i, _, c, allowed in _physical(fitted) if -allowed <= c < 0]
+        held = [(c / allowed, i) for i, _, c, allowed in _one_sided(fitted) if -allowed <= c < 0]
         if not held:
             return fitted
-        least = max(held)[1]
         terms = fitted.family.terms
-        fitted = refit(fitted, answers, [*terms[:least], *terms[least + 1 :]])
+        least = terms[max(held)[1]]
+        gone = [least, *(spring_rests([least]) if least.joint_term == "stiffness" else ())]
+        names = {t.name for t in gone}
+        fitted = refit(fitted, answers, [t for t in terms if t.name not in names])
 
 
 def impossible_signs(fitted: Fit) -> list[tuple[Term, float, float]]:
@@ -301,7 +340,7 @@ def impossible_signs(fitted: Fit) -> list[tuple[Term, float, float]]:
     terms = fitted.family.terms
     return [
         (terms[i], c, (allowed - _NOTHING) / _CERTAIN)
-        for i, _, c, allowed in _physical(fitted)
+        for i, _, c, allowed in _one_sided(fitted)
         if c + allowed < 0
     ]
 
@@ -310,9 +349,19 @@ _CERTAIN = 3.0  # standard errors
 _NOTHING = 1e-9  # of a coefficient
 
 
-def _physical(fitted: Fit) -> list[tuple[int, Term, float, float]]:
-    """(number, term, coefficient, by how much it may be below zero) of the physical terms."""
+def _coefficients(fitted: Fit) -> list[float]:
+    """Those of its terms."""
+    return fitted.theta[fitted.family.basis.shape[1] :].tolist()
+
+
+def _one_sided(fitted: Fit) -> list[tuple[int, Term, float, float]]:
+    """(number, term, coefficient, by how much it may be below zero) of the physical terms that
+    cannot be negative."""
     k = fitted.family.basis.shape[1]
-    error = fitted.covariance.diagonal()[k:].clamp_min(0).sqrt()
-    rows = zip(fitted.family.terms, fitted.theta[k:].tolist(), error.tolist(), strict=True)
-    return [(i, t, c, _CERTAIN * e + _NOTHING) for i, (t, c, e) in enumerate(rows) if t.physical]
+    error = fitted.covariance.diagonal()[k:].clamp_min(0).sqrt().tolist()
+    rows = zip(fitted.family.terms, _coefficients(fitted), error, strict=True)
+    return [
+        (i, t, c, _CERTAIN * e + _NOTHING)
+        for i, (t, c, e) in enumerate(rows)
+        if t.physical and t.joint_term != REST
+    ]

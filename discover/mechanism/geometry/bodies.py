@@ -14,7 +14,7 @@ import torch
 
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold
-from discover.laws.extensions.terms import Term, forces, joint_terms
+from discover.laws.extensions.terms import Term, forces, joint_terms, stated
 from discover.laws.rigid_body.consistency import complete
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, fit
@@ -133,9 +133,5 @@ def _as_fitted(fitted: Fit, answers: Answers) -> Robot:
     size = shapes.flatten(0, 1).norm(dim=0) * fitted.theta[k:].abs()
     deviation = torch.diagonal(fitted.covariance)[k:].clamp_min(0).sqrt()
     kept = (size > _ROUNDING * size.max()) & (fitted.theta[k:].abs() > _CLEAR * deviation)
-    for i, term in enumerate(family.terms):
-        if term.joint_term is not None and kept[i]:
-            values = getattr(robot, term.joint_term).clone()
-            values[term.joint] = fitted.theta[k + i]
-            robot = robot.replace(**{term.joint_term: values})
-    return robot
+    clear = [i for i in range(len(family.terms)) if kept[i]]
+    return stated(robot, [family.terms[i] for i in clear], [fitted.theta[k + i] for i in clear])
