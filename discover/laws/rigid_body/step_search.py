@@ -22,7 +22,7 @@ from discover import numerics
 from discover.blackbox.contract import Answers
 from discover.errors import ModelError
 from discover.judgement.thresholds import threshold, whole
-from discover.laws.extensions.terms import joint_terms
+from discover.laws.extensions.terms import REST, joint_terms, spring_rests
 from discover.laws.rigid_body.family import Family, step_response
 from discover.laws.rigid_body.fit import Fit, design_of, fit
 from discover.laws.rigid_body.step_map import IMPLICIT, ORDER, SCHEMES, StepMap, scheme_named
@@ -177,8 +177,13 @@ class _Task:
 
     @functools.cached_property
     def family(self) -> Family:
-        """Bodies and joint terms."""
-        return Family.of(self.robot, joint_terms(self.robot))
+        """Bodies and joint terms, and where springs are at rest that servos pull elsewhere."""
+        robot, terms = self.robot, joint_terms(self.robot)
+        if robot.actuation is None:
+            return Family.of(robot, terms)
+        elsewhere = robot.actuation.stiffness.diagonal().mul(robot.spring_reference).nonzero()
+        springs = [t for t in terms if t.joint_term == "stiffness" and t.joint in elsewhere]
+        return Family.of(robot, [*terms, *spring_rests(springs)])
 
     @property
     def frames(self) -> tuple[str, ...]:
@@ -192,14 +197,18 @@ class _Task:
         them."""
         theta, actuation = described_parameters(self.family, self.robot), self.robot.actuation
         k = self.family.basis.shape[1]
-        for i, term in enumerate(self.family.terms):
-            if actuation is not None and term.joint_term in ("stiffness", "damping"):
-                theta[k + i] += getattr(actuation, term.joint_term)[term.joint, term.joint]
+        for i, term in enumerate(self.family.terms if actuation is not None else ()):
+            j = term.joint
+            if term.joint_term in ("stiffness", "damping"):
+                theta[k + i] += getattr(actuation, term.joint_term)[j, j]
+            elif term.joint_term == REST:  # a servo's spring is at rest at zero
+                theta[k + i] = actuation.stiffness[j, j] * self.robot.spring_reference[j]
         return theta
 
     def can_exist(self, trial: _Trial) -> bool:
         """Whether no joint term is below zero by more than rounding."""
-        c = trial.theta[self.family.basis.shape[1] :]
+        signed = [t.joint_term != REST for t in self.family.terms]
+        c = trial.theta[self.family.basis.shape[1] :][signed]
         return not len(c) or bool(c.min() >= -_ROUNDING * float(c.abs().max()))
 
     def fit_of(self, trial: _Trial) -> Fit:
@@ -257,7 +266,7 @@ def described_parameters(family: Family, robot: Robot) -> Tensor:
     theta = family.described
     k = family.basis.shape[1]
     for i, term in enumerate(family.terms):
-        if term.joint_term is not None:
+        if term.joint_term not in (None, REST):  # springs are at rest where they are described
             theta[k + i] = getattr(robot, term.joint_term)[term.joint]
     return theta
 
