@@ -30,8 +30,11 @@ from discover.numerics import (
     solve_or_zero,
 )
 
+_STEP = 1e-5  # of a quantity's size, for its slope
 _EVALUATIONS = 20  # of the slopes in a fit with a known nonlinearity
 _EVEN = threshold("search.outlier_share")
+_STILL = threshold("search.still_quantity")
+OF_BODIES = ("g",)  # words of `variables.vocabulary` that a function of a joint may be one of
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,9 @@ class NonlinearityKind:
     that and a `second` one, as friction that grows with the load. With a second one and not added,
     the input or output is replaced by a function whose scale the second one sets, or, `limited`, it
     is itself between limits that are functions of the second one, as a torque whose limit falls
-    with speed. "tau*v" is the product of two coordinates of a joint: its power.
+    with speed. "tau*v" is the product of two coordinates of a joint: its power. "g" is the gravity
+    torque of the fitted bodies at the joint, which moves with their parameters; the function is
+    then a force beside the bodies, and is written down as a term.
     """
 
     place: str
@@ -73,6 +78,11 @@ class NonlinearityKind:
     def of_answer(self) -> bool:
         """Whether that includes the bodies' own answer."""
         return any(w == "a" for f in self.features for w in coordinates_in(f))
+
+    @property
+    def of_bodies(self) -> bool:
+        """Whether the function is one of what the fitted bodies show."""
+        return any(w in OF_BODIES for f in self.features for w in coordinates_in(f))
 
     @property
     def quantity(self) -> str:
@@ -191,24 +201,39 @@ class NonlinearityProblem:
                 out[j] = signal[:, j] + value if self.kind.added else value
         return torch.stack(out, -1)
 
-    def feature(self, a: Tensor | None = None) -> Tensor:
-        """What the functions are of, (n, nv) or (n, nv, 2), where the bodies answer `a`."""
-        columns = [self._product(f, a) for f in self.kind.features]
+    def feature(self, a: Tensor | None = None, theta: Tensor | None = None) -> Tensor:
+        """What the functions are of, (n, nv) or (n, nv, 2), where the bodies `theta` [those it was
+        begun with] answer `a`."""
+        shown = {}
+        if self.kind.of_bodies:
+            bodies = self.fitted.theta if theta is None else theta
+            shown["g"] = self._gravity_columns @ bodies[: self._gravity_columns.shape[-1]]
+        columns = [self._product(f, a, shown) for f in self.kind.features]
         if len(columns) > 1:
             return torch.stack(columns, -1)
         z = columns[0]
         return z.norm(dim=-1, keepdim=True).expand_as(z) if self.kind.whole else z
 
-    def _product(self, feature: str, a: Tensor | None) -> Tensor:
-        found = [self.given.get(w, a) for w in coordinates_in(feature)]
+    @functools.cached_property
+    def _gravity_columns(self) -> Tensor:
+        """d(gravity torque of each joint) / d(parameters of the bodies) (n, nv, k); zero where the
+        joint feels none but rounding."""
+        columns = design_of(self.family, self.answers).rest_columns
+        size = columns.abs().amax((0, 2))
+        felt = size > _STILL * size.max()
+        return torch.where(felt[:, None], columns, 0.0)
+
+    def _product(self, feature: str, a: Tensor | None, shown: dict[str, Tensor]) -> Tensor:
+        given = {**self.given, **shown}
+        found = [given.get(w, a) for w in coordinates_in(feature)]
         columns = [z for z in found if z is not None]
         assert len(columns) == len(found), "a function of the answer needs the answer"
         return functools.reduce(torch.mul, columns)
 
-    def _felt(self, c: Sequence[Tensor]) -> dict[str, Tensor]:
+    def _felt(self, theta: Tensor, c: Sequence[Tensor]) -> dict[str, Tensor]:
         place, felt_ = self.kind.place, dict(self.given)
         if place in felt_:
-            felt_[place] = self.values(felt_[place], self.feature(), c)
+            felt_[place] = self.values(felt_[place], self.feature(None, theta), c)
         return felt_
 
     def _design(self, inputs: dict[str, Tensor]) -> Design:
@@ -220,12 +245,14 @@ class NonlinearityProblem:
     def bodies(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(the bodies' answer, the features of the functions, the altered answer), each (n, nv)."""
         theta, *c = x.split(self.split)
-        inputs = self._felt(c)
+        inputs = self._felt(theta, c)
         a = self._design(inputs).acceleration(theta, inputs["tau"])
-        return a, *self._answered(a, c)
+        return a, *self._answered(a, theta, c)
 
-    def _answered(self, a: Tensor, c: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        z = self.feature(a)
+    def _answered(
+        self, a: Tensor, theta: Tensor, c: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        z = self.feature(a, theta)
         return z, self.values(a, z, c) if self.kind.place == "a" else a
 
     def residual(self, x: Tensor) -> Tensor:
@@ -235,19 +262,22 @@ class NonlinearityProblem:
     def at(self, x: Tensor) -> Linearisation:
         """The problem linearised at x."""
         theta, *c = x.split(self.split)
-        inputs = self._felt(c)
+        inputs = self._felt(theta, c)
         design = self._design(inputs)
         a = design.acceleration(theta, inputs["tau"])
-        z, out = self._answered(a, c)
+        z, out = self._answered(a, theta, c)
         a, z = torch.nan_to_num(a), torch.nan_to_num(z)
         slopes = -solve_or_zero(design.inertia(theta), design.columns(a))
         if self.kind.place == "a":
-            slopes = self._gain(a, z, c) @ slopes
+            slopes = self._gain(a, z, theta, c) @ slopes
             pushed = torch.diag_embed(a if self.kind.factor else torch.ones_like(a))
         else:
             pushed = self._sensitivity(theta, inputs, design)
             if self.kind.factor:
                 pushed = pushed * self.given[self.kind.place].unsqueeze(-2)
+        if self.kind.of_bodies:
+            k = self._gravity_columns.shape[-1]
+            slopes[..., :k] += pushed @ self._through_bodies(z, c)
         return Linearisation(
             residual=(self.answers.a - out) / self.scale,
             a=a,
@@ -256,12 +286,30 @@ class NonlinearityProblem:
             pushed=pushed / self.scale[:, None],
         )
 
-    def _gain(self, a: Tensor, z: Tensor, c: Sequence[Tensor]) -> Tensor:
+    def _gain(self, a: Tensor, z: Tensor, theta: Tensor, c: Sequence[Tensor]) -> Tensor:
         """d(altered answer) / d(the bodies' own) (n, nv, nv)."""
         if not self.kind.of_answer:
             ones = torch.ones_like(a)
             return torch.diag_embed(ones if self.kind.added else self.values(ones, z, c))
-        return torch.nan_to_num(batched_jacobian(lambda x: self._answered(x, c)[1], a))
+        return torch.nan_to_num(batched_jacobian(lambda x: self._answered(x, theta, c)[1], a))
+
+    def _through_bodies(self, z: Tensor, c: Sequence[Tensor]) -> Tensor:
+        """d(value of the function of each joint) / d(parameters of the bodies) (n, nv, k), by what
+        these show of themselves."""
+        out = torch.zeros_like(self._gravity_columns)
+        for i, feature in enumerate(self.kind.features):
+            if feature not in OF_BODIES:
+                continue
+            step = torch.zeros(z.shape[2:], dtype=z.dtype)
+            step[(i,) if step.ndim else ()] = 1.0
+            for group, x in zip(self.groups, c, strict=True):
+                for j in group.joints:
+                    own = z[:, j]
+                    h = _STEP * float(own.abs().max().clamp_min(_STEP)) * step
+                    slope = group.function(own + h, x) - group.function(own - h, x)
+                    slope = slope / (2 * h.sum())
+                    out[:, j] += slope[:, None] * self._gravity_columns[:, j]
+        return torch.nan_to_num(out)
 
     def _sensitivity(self, theta: Tensor, inputs: dict[str, Tensor], design: Design) -> Tensor:
         """d(the bodies' answer) / d(what they feel of joint j) (n, nv, nv)."""

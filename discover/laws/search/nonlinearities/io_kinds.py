@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from discover.laws.extensions.io_nonlinearity import PLACES
-from discover.laws.search.nonlinearities.io_fit import NonlinearityKind
+from discover.laws.search.nonlinearities.io_fit import OF_BODIES, NonlinearityKind
 
 KINDS = (
     NonlinearityKind("a", "a"),
@@ -59,11 +59,21 @@ def _between_limits(place: str) -> list[NonlinearityKind]:
     return [NonlinearityKind(place, place, x, limited=True) for x in limited]
 
 
+def _of_bodies(place: str) -> list[NonlinearityKind]:
+    """A force that is a function of what the fitted bodies show at the joint, alone or with another
+    quantity of it: friction that grows with the gravity torque that a bearing carries."""
+    if place != "tau":
+        return []
+    shown = [NonlinearityKind(place, x, added=True) for x in OF_BODIES]
+    others = [x for x in _quantities(place) if x != "q"]  # gravity is a function of positions
+    return shown + [NonlinearityKind(place, x, y, added=True) for x in others for y in OF_BODIES]
+
+
 LIMITS = tuple(kind for place in PLACES for kind in _between_limits(place))
 # Any function of one joint's quantities, plain ones first: the later ones follow the earlier, too.
 JOINT_FUNCTIONS = tuple(
     tuple(kind for place in PLACES for kind in kinds(place))
-    for kinds in (_of_one, _of_two, _on_a_scale)
+    for kinds in (_of_one, lambda place: [*_of_two(place), *_of_bodies(place)], _on_a_scale)
 )
 # Beside forces: functions of one variable, then of two.
 AROUND_AND_BESIDE = ((*KINDS, *JOINT_FUNCTIONS[0]), JOINT_FUNCTIONS[1])
