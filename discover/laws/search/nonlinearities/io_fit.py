@@ -214,13 +214,19 @@ class NonlinearityProblem:
         z = columns[0]
         return z.norm(dim=-1, keepdim=True).expand_as(z) if self.kind.whole else z
 
+    @property
+    def has_features(self) -> bool:
+        """Whether everything that the functions are of is there: without gravity, no torque of it
+        is."""
+        return not self.kind.of_bodies or bool(self._gravity_columns.any())
+
     @functools.cached_property
     def _gravity_columns(self) -> Tensor:
         """d(gravity torque of each joint) / d(parameters of the bodies) (n, nv, k); zero where the
         joint feels none but rounding."""
-        columns = design_of(self.family, self.answers).rest_columns
-        size = columns.abs().amax((0, 2))
-        felt = size > _STILL * size.max()
+        design = design_of(self.family, self.answers)
+        columns = design.rest_columns
+        felt = columns.abs().amax((0, 2)) > _STILL * design.inertia_columns.abs().max()
         return torch.where(felt[:, None], columns, 0.0)
 
     def _product(self, feature: str, a: Tensor | None, shown: dict[str, Tensor]) -> Tensor:

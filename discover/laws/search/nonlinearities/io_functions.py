@@ -293,13 +293,13 @@ def _beside(
     H a + b = tau + φ     is     H a + b - φ = tau
     """
     words = vocabulary(len(rows))
-    shape = tuple(
-        sympy.expand_mul(row - words[f"{kind.place}{j + 1}"]) for j, row in enumerate(rows)
-    )
-    term = Term(name=f"a function of {' and '.join(kind.features)}", shape=shape, tables=tuple(tables))
+    given = [words[f"{kind.place}{j + 1}"] for j in range(len(rows))]
+    shape = tuple(sympy.expand_mul(x - row) for x, row in zip(given, rows, strict=True))
+    name = f"force as a function of {' and '.join(kind.features)}"
+    term = Term(name=name, shape=shape, tables=tuple(tables))
     family, k = base.family, base.family.basis.shape[1]
     family = family.with_terms([*family.terms, term], family.member(theta[:k]))
-    return replace(base, family=family, theta=torch.cat([theta, theta.new_tensor([-1.0])]))
+    return replace(base, family=family, theta=torch.cat([theta, theta.new_ones(1)]))
 
 
 def _in_scale(flexible: FlexibleNonlinearity) -> tuple[Tensor, ...]:

@@ -44,7 +44,16 @@ def _of_one(place: str) -> list[NonlinearityKind]:
 def _of_two(place: str) -> list[NonlinearityKind]:
     """Something added that is a function of any two quantities of the joint."""
     pairs = itertools.combinations(_quantities(place), 2)
-    return [NonlinearityKind(place, x, y, added=True) for x, y in pairs]
+    of_pairs = [NonlinearityKind(place, x, y, added=True) for x, y in pairs]
+    return of_pairs + (_of_bodies() if place == "tau" else [])
+
+
+def _of_bodies() -> list[NonlinearityKind]:
+    """A force that is a function of what the fitted bodies show at the joint, alone or with another
+    quantity of it: friction that grows with the gravity torque that a bearing carries."""
+    alone = [NonlinearityKind("tau", x, added=True) for x in OF_BODIES]
+    pairs = itertools.product(("v", "tau"), OF_BODIES)  # gravity is a function of positions itself
+    return alone + [NonlinearityKind("tau", x, y, added=True) for x, y in pairs]
 
 
 def _on_a_scale(place: str) -> list[NonlinearityKind]:
@@ -59,21 +68,14 @@ def _between_limits(place: str) -> list[NonlinearityKind]:
     return [NonlinearityKind(place, place, x, limited=True) for x in limited]
 
 
-def _of_bodies(place: str) -> list[NonlinearityKind]:
-    """A force that is a function of what the fitted bodies show at the joint, alone or with another
-    quantity of it: friction that grows with the gravity torque that a bearing carries."""
-    if place != "tau":
-        return []
-    shown = [NonlinearityKind(place, x, added=True) for x in OF_BODIES]
-    others = [x for x in _quantities(place) if x != "q"]  # gravity is a function of positions
-    return shown + [NonlinearityKind(place, x, y, added=True) for x in others for y in OF_BODIES]
-
-
 LIMITS = tuple(kind for place in PLACES for kind in _between_limits(place))
 # Any function of one joint's quantities, plain ones first: the later ones follow the earlier, too.
 JOINT_FUNCTIONS = tuple(
     tuple(kind for place in PLACES for kind in kinds(place))
-    for kinds in (_of_one, lambda place: [*_of_two(place), *_of_bodies(place)], _on_a_scale)
+    for kinds in (_of_one, _of_two, _on_a_scale)
 )
-# Beside forces: functions of one variable, then of two.
-AROUND_AND_BESIDE = ((*KINDS, *JOINT_FUNCTIONS[0]), JOINT_FUNCTIONS[1])
+# Beside forces: functions of one variable, then of two; those of what bodies show are forces, too.
+AROUND_AND_BESIDE = (
+    (*KINDS, *JOINT_FUNCTIONS[0]),
+    tuple(kind for kind in JOINT_FUNCTIONS[1] if not kind.of_bodies),
+)
