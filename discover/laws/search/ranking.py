@@ -49,7 +49,7 @@ _ROWS = whole("search.ranking_rows")
 _CLEAR = threshold("search.clear_pair")
 _SYMBOL_SHARE = threshold("search.ranking_symbol_share")
 _RATIOS = whole("search.ridge_ratios")
-_NARROWED = whole("search.ridge_narrowed")
+_NARROWED, _STEPS = whole("search.ridges_narrowed"), whole("search.ridge_steps")
 _PROMISES = threshold("search.ridge_promise")
 _SUM_KNOTS = whole("search.pair_knots")
 _AT_ONCE = 32  # directions in one product: what fits into a cache
@@ -342,61 +342,59 @@ def ridges(
     most, that leave clearly less than all `pairs`."""
     if total == 0.0:
         return []
-    best, nv = max((p.explained for p in pairs), default=0.0), robot.nv
+    best = max((p.explained for p in pairs), default=0.0)
     grid = torch.linspace(-0.5, 0.5, _RATIOS + 2, dtype=torch.float64)[1:-1] * math.pi
-    step = float(grid[1] - grid[0])
-    found = []
+    hopeful: list[tuple[float, float, Ridge]] = []
     for (i, j), group in itertools.product(coordinates_near(robot, first), "qv"):
         x = {"q": whitened.q, "v": whitened.v}[group][:, [i, j]]
-        unit = x[:, 0].std() / x[:, 1].std().clamp_min(1e-300)
+        unit = float(x[:, 0].std() / x[:, 1].std().clamp_min(1e-300))
+        B = _flexible(x[:, :1] + grid.tan() * unit * x[:, 1:], _SUM_KNOTS)
         for weights in (None, (1, 0), (0, 1), (1, -1)):
+            explained = _of_sums(whitened, i, j, B, grid.tan() * unit, weights, total)
+            share, angle = float(explained.max()), float(grid[explained.argmax()])
+            if 1.0 - share < _PROMISES * (1.0 - best):
+                ridge = Ridge(group, i, j, robot.nv, unit, weights)
+                hopeful.append((share, angle, ridge))
+    hopeful.sort(key=lambda each: -each[0])
+    found = [_narrowed(whitened, a, float(grid[1] - grid[0]), r, total) for _, a, r in hopeful[:_NARROWED]]
+    return [pair for pair in found if 1.0 - pair.explained < _BENDS * (1.0 - best)]
 
-            def shares(angles: Tensor, weights: tuple | None = weights, at: tuple = (i, j, x, unit)):
-                return _of_sums(whitened, *at, angles.tan(), weights, total)
 
-            explained = shares(grid)
-            if 1.0 - float(explained.max()) > _PROMISES * (1.0 - best):
-                continue
-            middle, width = float(grid[explained.argmax()]), step
-            for _ in range(_NARROWED):
-                angles = middle + width * torch.linspace(-1, 1, 5, dtype=grid.dtype)
-                explained = shares(angles)
-                middle, width = float(angles[explained.argmax()]), 0.5 * width
-            share = float(explained.max())
-            if 1.0 - share < _BENDS * (1.0 - best):
-                ridge = Ridge(group, i, j, nv, math.tan(middle) * float(unit), weights)
-                direction, feature = ridge.candidate()
-                found.append(
-                    Pair(
-                        direction=direction,
-                        feature=feature,
-                        explained=share,
-                        start=whitened.theta,
-                        ridge=ridge,
-                    )
-                )
-    return found
+def _narrowed(whitened: Whitened, middle: float, width: float, like: Ridge, total: float) -> Pair:
+    """The pair of the sum in the ratio near tan(middle), in units of that of `like`, that explains
+    the most."""
+    x = {"q": whitened.q, "v": whitened.v}[like.group][:, [like.i, like.j]]
+    share = 0.0
+    for _ in range(_STEPS):
+        angles = middle + width * torch.linspace(-1, 1, 5, dtype=x.dtype)
+        ratios = angles.tan() * like.ratio
+        B = _flexible(x[:, :1] + ratios * x[:, 1:], _SUM_KNOTS)
+        explained = _of_sums(whitened, like.i, like.j, B, ratios, like.weights, total)
+        share, middle = float(explained.max()), float(angles[explained.argmax()])
+        width = 0.5 * width
+    ridge = replace(like, ratio=math.tan(middle) * like.ratio)
+    direction, feature = ridge.candidate()
+    return Pair(
+        direction=direction, feature=feature, explained=share, start=whitened.theta, ridge=ridge
+    )
 
 
 def _of_sums(
     whitened: Whitened,
     i: int,
     j: int,
-    x: Tensor,
-    unit: Tensor,
-    ratios: Tensor,
+    B: Tensor,
+    r: Tensor,
     weights: tuple[int, int] | None,
     total: float,
 ) -> Tensor:
-    """What functions of x_i + r x_j explain (m,), for ratios r (m,) in units of the spreads."""
-    r = ratios * unit
-    B = _flexible(x[:, :1] + r * x[:, 1:], _SUM_KNOTS)  # (n, m, width)
-    one, other = (torch.ones_like(r), r) if weights is None else (torch.full_like(r, w) for w in weights)
+    """What functions of x_i + r x_j, as columns B (n, m, width), explain for m ratios r: (m,)."""
+    ones = torch.ones_like(r)
+    one, other = (ones, r) if weights is None else (w * ones for w in weights)
     pushed = whitened.inverse[:, :, i, None] * one + whitened.inverse[:, :, j, None] * other
     columns = (pushed.unsqueeze(-1) * B.unsqueeze(1)).flatten(0, 1).transpose(0, 1)  # (m, rows, w)
     U, y = whitened.known.flatten(0, 1), whitened.rest.flatten()
-    gram, spanned = columns.mT @ columns, U.T @ columns
-    return _shares(whitened, total, gram, spanned, (columns.mT @ y))
+    return _shares(whitened, total, columns.mT @ columns, U.T @ columns, columns.mT @ y)
 
 
 def ranked_pairs(pairs: Sequence[Pair]) -> list[Pair]:
