@@ -50,7 +50,7 @@ _CLEAR = threshold("search.clear_pair")
 _SYMBOL_SHARE = threshold("search.ranking_symbol_share")
 _RATIOS = whole("search.ridge_ratios")
 _NARROWED, _STEPS = whole("search.ridges_narrowed"), whole("search.ridge_steps")
-_PROMISES = threshold("search.ridge_promise")
+_PROMISES, _CLEARLY = threshold("search.ridge_promise"), threshold("search.ridge_gain")
 _SUM_KNOTS = whole("search.pair_knots")
 _AT_ONCE = 32  # directions in one product: what fits into a cache
 _EIGEN = 1e-9  # of the largest column: smaller ones are rounding
@@ -357,7 +357,7 @@ def ridges(
                 hopeful.append((share, angle, ridge))
     hopeful.sort(key=lambda each: -each[0])
     found = [_narrowed(whitened, a, float(grid[1] - grid[0]), r, total) for _, a, r in hopeful[:_NARROWED]]
-    return [pair for pair in found if 1.0 - pair.explained < _BENDS * (1.0 - best)]
+    return [pair for pair in found if 1.0 - pair.explained < _CLEARLY * (1.0 - best)]
 
 
 def _narrowed(whitened: Whitened, middle: float, width: float, like: Ridge, total: float) -> Pair:
