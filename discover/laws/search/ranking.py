@@ -352,7 +352,7 @@ def ridges(
         for weights in (None, (1, 0), (0, 1), (1, -1)):
             explained = _of_sums(whitened, i, j, B, grid.tan() * unit, weights, total)
             share, angle = float(explained.max()), float(grid[explained.argmax()])
-            if 1.0 - share < _PROMISES * (1.0 - best):
+            if share > _PROMISES:
                 ridge = Ridge(group, i, j, robot.nv, unit, weights)
                 hopeful.append((share, angle, ridge))
     hopeful.sort(key=lambda each: -each[0])
