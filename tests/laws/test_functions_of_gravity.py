@@ -70,14 +70,14 @@ def test_the_slopes_count_that_gravity_moves_with_the_bodies(kind):
     problem, x = begun_problem(base, base.theta, answers, kind, [(0,), (1,)], 8)
     draw = torch.Generator().manual_seed(2)
     x = x + 0.02 * torch.randn(len(x), generator=draw, dtype=x.dtype)
-    # Without the jump at zero, which has no slope.
     problem_slopes, steps = problem.jacobian(x), 1e-6 * torch.eye(len(x), dtype=x.dtype)
     numeric = [(problem.residual(x + s) - problem.residual(x - s)) / 2e-6 for s in steps]
     k = base.family.size
     torch.testing.assert_close(problem_slopes, torch.stack(numeric, -1), rtol=1e-3, atol=1e-4)
     held = NonlinearityProblem(base, answers, kind, ())
     assert problem.function_slopes(problem.at(x), x.split(problem.split)[1:])[0].abs().max() > 0
-    assert held.has_features and bool(problem_slopes[..., :k].any())
+    assert held.has_features
+    assert bool(problem_slopes[..., :k].any())
 
 
 def test_without_gravity_there_is_no_such_function():
@@ -107,6 +107,52 @@ def test_a_table_has_no_function_of_gravity(neighbours):
     base = fit(Family.of(ROBOT), fitted)
     given = {"floor": 1e-6, "kinds": OF_BODIES, "begun": 3, "strict": True}
     assert search_io_nonlinearity(base, base, fitted, held, **given) is None
+
+
+def borne_by_load(q, v, tau):
+    """load + 0.25 |load| tanh(v / 0.6) = tau, solved for what the bodies feel."""
+    return bodies(q, v, tau / (1.0 + 0.25 * tau.sign() * torch.tanh(v / 0.6)))
+
+
+@pytest.mark.slow
+def test_friction_that_grows_with_the_load_is_one_of_what_bodies_make_of_the_joint():
+    fitted, held = fitted_and_held(borne_by_load)
+    base = fit(Family.of(ROBOT), fitted)
+    kinds = [NonlinearityKind("tau", "v", "tau", added=True)]
+    law = search_io_nonlinearity(base, base, fitted, held, floor=1e-6, kinds=kinds).fit
+    (term,) = law.family.terms
+    assert {"h1", "g1", "c1", "v1"} <= term.names
+    states = sample(REGION.scaled(2.0), ROBOT, 40, 4)
+    made = RigidBodyLaw.from_fit(law)
+    torch.testing.assert_close(made(*states), borne_by_load(*states), rtol=1e-6, atol=1e-6)
+    again = from_dict(json.loads(json.dumps(made.to_dict())))
+    assert torch.equal(again(*states), made(*states))
+    compiled = torch.as_tensor(made.compile()(*(x.numpy() for x in states)))
+    torch.testing.assert_close(compiled, made(*states), rtol=1e-8, atol=1e-8)
+    for target in ("sympy", "python", "torch", "c", "latex"):
+        assert made.export(target).strip()
+
+
+LOADED = NonlinearityKind("tau", "v", "load", added=True)
+
+
+def test_a_load_is_what_its_own_force_leaves_of_the_joint_force():
+    answers = answered(borne_by_load, 1.0, 40, 6)
+    base = fit(Family.of(ROBOT), answers)
+    problem, x = begun_problem(base, base.theta, answers, LOADED, [(0,), (1,)], 8)
+    draw = torch.Generator().manual_seed(2)
+    x = x + 0.01 * torch.randn(len(x), generator=draw, dtype=x.dtype)
+    theta, *c = x.split(problem.split)
+    load = problem.feature(None, theta, c)[..., 1]
+    for group, k in zip(problem.groups, c, strict=True):
+        (j,) = group.joints
+        force = group.function(torch.stack([answers.v[:, j], load[:, j]], -1), k)
+        torch.testing.assert_close(load[:, j], answers.tau[:, j] + force, rtol=0, atol=1e-9)
+    some = torch.randperm(len(x), generator=draw)[:12]
+    steps = 1e-6 * torch.eye(len(x), dtype=x.dtype)[some]
+    numeric = [(problem.residual(x + s) - problem.residual(x - s)) / 2e-6 for s in steps]
+    slopes = problem.jacobian(x)[..., some]
+    torch.testing.assert_close(slopes, torch.stack(numeric, -1), rtol=1e-3, atol=1e-4)
 
 
 def arm(q, v, tau):

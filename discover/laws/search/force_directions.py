@@ -108,7 +108,8 @@ class Ridge:
         acting = [f"joint {k + 1}" for k, row in rows.items() if row != 0]
         ending = ", in the ratio of the sum" if self.weights is None else ""
         direction = ForceDirection(
-            f"force on {' and '.join(acting)}{ending}", tuple(rows.get(k, zero) for k in range(self.nv))
+            f"force on {' and '.join(acting)}{ending}",
+            tuple(rows.get(k, zero) for k in range(self.nv)),
         )
         return direction, Feature(f"{x} {self.ratio:+.4g} {y}", x + r * y)
 

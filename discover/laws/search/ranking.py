@@ -25,11 +25,11 @@ from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import Term, scalar_coordinates
 from discover.laws.rigid_body.fit import Fit, Whitened, whiten
 from discover.laws.search.force_directions import (
+    RATIO,
     Feature,
     ForceCandidates,
     ForceDirection,
     Ridge,
-    RATIO,
     all_pairs_fit,
     candidate_points,
     coordinates_near,
@@ -356,7 +356,10 @@ def ridges(
                 ridge = Ridge(group, i, j, robot.nv, unit, weights)
                 hopeful.append((share, angle, ridge))
     hopeful.sort(key=lambda each: -each[0])
-    found = [_narrowed(whitened, a, float(grid[1] - grid[0]), r, total) for _, a, r in hopeful[:_NARROWED]]
+    found = [
+        _narrowed(whitened, a, float(grid[1] - grid[0]), r, total)
+        for _, a, r in hopeful[:_NARROWED]
+    ]
     return [pair for pair in found if 1.0 - pair.explained < _CLEARLY * (1.0 - best)]
 
 

@@ -96,9 +96,7 @@ def test_a_pair_is_the_same_with_its_ratio_as_a_symbol():
 def test_rigid_bodies_under_noise_and_tables_have_no_such_sum():
     q, v, tau = sample(REGIONS[2], PENDULUM, 2000, 7)
     table = KNeighborsRegressor(4, weights="distance")
-    table.fit(
-        torch.cat([q, v, tau], -1).numpy(), kinematics.aba(PENDULUM, q, v, tau).numpy()
-    )
+    table.fit(torch.cat([q, v, tau], -1).numpy(), kinematics.aba(PENDULUM, q, v, tau).numpy())
 
     def tabulated(*states):
         return torch.from_numpy(table.predict(torch.cat(states, -1).numpy()))

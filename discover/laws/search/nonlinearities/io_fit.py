@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.judgement.thresholds import threshold
+from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.io_nonlinearity import bodies_input, has_output_function, law_output
 from discover.laws.rigid_body.family import Design, Family
 from discover.laws.rigid_body.fit import Fit, design_of, fit
+from discover.laws.search.variables import vocabulary
 from discover.numerics import (
     batched_jacobian,
     finite,
@@ -34,7 +35,10 @@ _STEP = 1e-5  # of a quantity's size, for its slope
 _EVALUATIONS = 20  # of the slopes in a fit with a known nonlinearity
 _EVEN = threshold("search.outlier_share")
 _STILL = threshold("search.still_quantity")
-OF_BODIES = ("g",)  # words of `variables.vocabulary` that a function of a joint may be one of
+_FED_BACK = whole("search.load_rounds")
+_WILD = 10.0  # times the largest joint force: no load
+_SAME = 1e-13  # of the largest load: a smaller change ends the rounds
+OF_BODIES = ("g", "load")  # what bodies show of a joint, beside its coordinates
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class NonlinearityKind:
     the input or output is replaced by a function whose scale the second one sets, or, `limited`, it
     is itself between limits that are functions of the second one, as a torque whose limit falls
     with speed. "tau*v" is the product of two coordinates of a joint: its power. "g" is the gravity
-    torque of the fitted bodies at the joint, which moves with their parameters; the function is
+    torque of the fitted bodies at the joint, which moves with their parameters, and "load" all that
+    the joint force makes of the bodies, h + g + c, which the force itself alters; the function is
     then a force beside the bodies, and is written down as a term.
     """
 
@@ -98,9 +103,11 @@ class NonlinearityKind:
     def variables(
         self, j: int, words: dict[str, sympy.Symbol], nv: int
     ) -> sympy.Expr | tuple[sympy.Expr, ...]:
-        """What the function of joint j is one of: one expression, or two."""
+        """What the function of joint j is one of: one expression, or two; a load by itself, which
+        `loads` writes out."""
         if self.whole:
             return sympy.sqrt(sum(words[f"{self.quantity}{i + 1}"] ** 2 for i in range(nv)))
+        words = words | {x.name: x for x in loads(nv)}
         named = tuple(
             sympy.prod(words[f"{w}{j + 1}"] for w in coordinates_in(f)) for f in self.features
         )
@@ -123,6 +130,15 @@ class NonlinearityKind:
 def coordinates_in(feature: str) -> list[str]:
     """The coordinates that a feature is the product, or the size of the whole vector, of."""
     return feature.strip("|").split("*")
+
+
+def loads(nv: int) -> dict[sympy.Symbol, sympy.Expr]:
+    """What the bodies make of every joint, h + g + c, by a symbol of its own: "load1", …"""
+    words = vocabulary(nv)
+    return {
+        sympy.Symbol(f"load{j}", real=True): words[f"h{j}"] + words[f"g{j}"] + words[f"c{j}"]
+        for j in range(1, nv + 1)
+    }
 
 
 class Function(Protocol):
@@ -201,13 +217,17 @@ class NonlinearityProblem:
                 out[j] = signal[:, j] + value if self.kind.added else value
         return torch.stack(out, -1)
 
-    def feature(self, a: Tensor | None = None, theta: Tensor | None = None) -> Tensor:
+    def feature(
+        self, a: Tensor | None = None, theta: Tensor | None = None, c: Sequence[Tensor] = ()
+    ) -> Tensor:
         """What the functions are of, (n, nv) or (n, nv, 2), where the bodies `theta` [those it was
-        begun with] answer `a`."""
+        begun with] answer `a` behind functions of parameters `c` [nothing altered]."""
         shown = {}
-        if self.kind.of_bodies:
+        if "g" in self.kind.features:
             bodies = self.fitted.theta if theta is None else theta
             shown["g"] = self._gravity_columns @ bodies[: self._gravity_columns.shape[-1]]
+        if "load" in self.kind.features:
+            shown["load"] = self._loads(c)
         columns = [self._product(f, a, shown) for f in self.kind.features]
         if len(columns) > 1:
             return torch.stack(columns, -1)
@@ -218,7 +238,29 @@ class NonlinearityProblem:
     def has_features(self) -> bool:
         """Whether everything that the functions are of is there: without gravity, no torque of it
         is."""
-        return not self.kind.of_bodies or bool(self._gravity_columns.any())
+        return "g" not in self.kind.features or bool(self._gravity_columns.any())
+
+    def _loads(self, c: Sequence[Tensor]) -> Tensor:
+        """What the bodies feel of each joint, (n, nv): load = tau + function(…, load), in rounds.
+
+        Friction is less than what it is a share of, so that the rounds contract; where they do not,
+        the load is held, and the residual is large.
+        """
+        most = _WILD * float(self.given["tau"].abs().max())
+        tau, which = self.given["tau"], self.kind.features.index("load")
+        others = [self.given[f] for f in self.kind.features if f != "load"]
+        out = list(tau.unbind(-1))
+        for group, x in zip(self.groups, c, strict=bool(c)):
+            for j in group.joints:
+                for _ in range(_FED_BACK):
+                    parts = [y[:, j] for y in others]
+                    parts.insert(which, out[j])
+                    z = parts[0] if len(parts) == 1 else torch.stack(parts, -1)
+                    before, force = out[j], torch.nan_to_num(group.function(z, x))
+                    out[j] = (tau[:, j] + force).clamp(-most, most)
+                    if float((out[j] - before).abs().max()) <= _SAME * float(tau[:, j].abs().max()):
+                        break
+        return torch.stack(out, -1)
 
     @functools.cached_property
     def _gravity_columns(self) -> Tensor:
@@ -239,7 +281,7 @@ class NonlinearityProblem:
     def _felt(self, theta: Tensor, c: Sequence[Tensor]) -> dict[str, Tensor]:
         place, felt_ = self.kind.place, dict(self.given)
         if place in felt_:
-            felt_[place] = self.values(felt_[place], self.feature(None, theta), c)
+            felt_[place] = self.values(felt_[place], self.feature(None, theta, c), c)
         return felt_
 
     def _design(self, inputs: dict[str, Tensor]) -> Design:
@@ -255,10 +297,8 @@ class NonlinearityProblem:
         a = self._design(inputs).acceleration(theta, inputs["tau"])
         return a, *self._answered(a, theta, c)
 
-    def _answered(
-        self, a: Tensor, theta: Tensor, c: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        z = self.feature(a, theta)
+    def _answered(self, a: Tensor, theta: Tensor, c: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        z = self.feature(a, theta, c)
         return z, self.values(a, z, c) if self.kind.place == "a" else a
 
     def residual(self, x: Tensor) -> Tensor:
@@ -281,9 +321,13 @@ class NonlinearityProblem:
             pushed = self._sensitivity(theta, inputs, design)
             if self.kind.factor:
                 pushed = pushed * self.given[self.kind.place].unsqueeze(-2)
-        if self.kind.of_bodies:
+        if "load" in self.kind.features:  # the force alters what it is a function of
+            fed_back = self._slopes_in(self.kind.features.index("load"), z, c)
+            pushed = torch.nan_to_num(pushed / (1.0 - fed_back).unsqueeze(-2))
+        if "g" in self.kind.features:
             k = self._gravity_columns.shape[-1]
-            slopes[..., :k] += pushed @ self._through_bodies(z, c)
+            slope = self._slopes_in(self.kind.features.index("g"), z, c)
+            slopes[..., :k] += pushed @ (slope.unsqueeze(-1) * self._gravity_columns)
         return Linearisation(
             residual=(self.answers.a - out) / self.scale,
             a=a,
@@ -299,22 +343,17 @@ class NonlinearityProblem:
             return torch.diag_embed(ones if self.kind.added else self.values(ones, z, c))
         return torch.nan_to_num(batched_jacobian(lambda x: self._answered(x, theta, c)[1], a))
 
-    def _through_bodies(self, z: Tensor, c: Sequence[Tensor]) -> Tensor:
-        """d(value of the function of each joint) / d(parameters of the bodies) (n, nv, k), by what
-        these show of themselves."""
-        out = torch.zeros_like(self._gravity_columns)
-        for i, feature in enumerate(self.kind.features):
-            if feature not in OF_BODIES:
-                continue
-            step = torch.zeros(z.shape[2:], dtype=z.dtype)
-            step[(i,) if step.ndim else ()] = 1.0
-            for group, x in zip(self.groups, c, strict=True):
-                for j in group.joints:
-                    own = z[:, j]
-                    h = _STEP * float(own.abs().max().clamp_min(_STEP)) * step
-                    slope = group.function(own + h, x) - group.function(own - h, x)
-                    slope = slope / (2 * h.sum())
-                    out[:, j] += slope[:, None] * self._gravity_columns[:, j]
+    def _slopes_in(self, which: int, z: Tensor, c: Sequence[Tensor]) -> Tensor:
+        """d(value of the function of each joint) / d(one of its variables) (n, nv)."""
+        out = z.new_zeros(z.shape[:2])
+        step = torch.zeros(z.shape[2:], dtype=z.dtype)
+        step[(which,) if step.ndim else ()] = 1.0
+        for group, x in zip(self.groups, c, strict=True):
+            for j in group.joints:
+                own = z[:, j]
+                h = _STEP * float(own.abs().max().clamp_min(_STEP)) * step
+                ahead, behind = group.function(own + h, x), group.function(own - h, x)
+                out[:, j] = (ahead - behind) / (2 * h.sum())
         return torch.nan_to_num(out)
 
     def _sensitivity(self, theta: Tensor, inputs: dict[str, Tensor], design: Design) -> Tensor:

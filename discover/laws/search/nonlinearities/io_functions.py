@@ -26,7 +26,12 @@ from discover.laws.extensions.terms import Term
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.basis_functions import BasisFunction
 from discover.laws.search.basis_search import BasisExpansion
-from discover.laws.search.nonlinearities.io_fit import Group, NonlinearityKind, NonlinearityProblem
+from discover.laws.search.nonlinearities.io_fit import (
+    Group,
+    NonlinearityKind,
+    NonlinearityProblem,
+    loads,
+)
 from discover.laws.search.variables import vocabulary
 
 _OWN = 1e-4  # of a corner's length: less beside splines and bodies is rounding
@@ -294,7 +299,8 @@ def _beside(
     """
     words = vocabulary(len(rows))
     given = [words[f"{kind.place}{j + 1}"] for j in range(len(rows))]
-    shape = tuple(sympy.expand_mul(x - row) for x, row in zip(given, rows, strict=True))
+    forces = (sympy.expand_mul(x - row) for x, row in zip(given, rows, strict=True))
+    shape = tuple(force.xreplace(loads(len(rows))) for force in forces)
     name = f"force as a function of {' and '.join(kind.features)}"
     term = Term(name=name, shape=shape, tables=tuple(tables))
     family, k = base.family, base.family.basis.shape[1]

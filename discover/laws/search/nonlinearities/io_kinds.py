@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from discover.laws.extensions.io_nonlinearity import PLACES
-from discover.laws.search.nonlinearities.io_fit import OF_BODIES, NonlinearityKind
+from discover.laws.search.nonlinearities.io_fit import NonlinearityKind
 
 KINDS = (
     NonlinearityKind("a", "a"),
@@ -51,9 +51,9 @@ def _of_two(place: str) -> list[NonlinearityKind]:
 def _of_bodies() -> list[NonlinearityKind]:
     """A force that is a function of what the fitted bodies show at the joint, alone or with another
     quantity of it: friction that grows with the gravity torque that a bearing carries."""
-    alone = [NonlinearityKind("tau", x, added=True) for x in OF_BODIES]
-    pairs = itertools.product(("v", "tau"), OF_BODIES)  # gravity is a function of positions itself
-    return alone + [NonlinearityKind("tau", x, y, added=True) for x, y in pairs]
+    # Gravity is a function of positions itself. Loads are tried in the place of tau: `fed_back`.
+    features: list[tuple[str, str | None]] = [("g", None), ("v", "g"), ("tau", "g")]
+    return [NonlinearityKind("tau", x, y, added=True) for x, y in features]
 
 
 def _on_a_scale(place: str) -> list[NonlinearityKind]:

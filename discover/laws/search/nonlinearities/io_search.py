@@ -28,6 +28,7 @@ from discover.laws.search.nonlinearities.io_flexible import (
     ROUGH,
     begun_problem,
     centred,
+    fed_back,
     fitted_kind,
     grouped,
     of_most,
@@ -157,6 +158,7 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
     ) -> list[CandidateLaw]:
         """The law of one kind with tables, and with formulas."""
         tables = grouped(self.base, flexible, self.answers, self.held, self.floor)
+        tables = fed_back(tables, self.base, self.held)
         laws = []
         for each in (tables, with_formulas(self.base, tables, self.held, self.floor)):
             law = as_fit(self.base, each)
