@@ -266,8 +266,8 @@ def fed_back(fitted: FlexibleNonlinearity, base: Fit, held: Answers) -> Flexible
     kind = fitted.kind
     if not (kind.place == "tau" and kind.added and "tau" in kind.features):
         return fitted
-    features = ("load" if f == "tau" else f for f in kind.features)
-    loaded = NonlinearityKind("tau", *features, added=True)
+    first, *rest = ("load" if f == "tau" else f for f in kind.features)
+    loaded = replace(kind, feature=first, second=rest[0] if rest else None)
     problem = NonlinearityProblem(base, fitted.problem.answers, loaded, fitted.problem.groups)
     x = problem.solve(fitted.x, 25)
     error = held_out_error(base, held, loaded, problem.groups, x)
