@@ -24,6 +24,7 @@ from discover.laws.rigid_body.fit import Fit
 from discover.laws.rigid_body.joint_fit import Added, JointProblem
 from discover.laws.search.basis_functions import BasisFunction
 from discover.laws.search.basis_search import BasisExpansion
+from discover.laws.search.force_directions import RATIO
 from discover.laws.search.pair_fit import FlexiblePair
 from discover.laws.search.selection import refit
 from discover.laws.search.variables import Mechanics, moved_points, needs_mechanics
@@ -49,7 +50,7 @@ def optimise_constants(
     if merged and len(expansion.functions) > 1:
         expansion = _as_one(expansion)
     pair, family = smooth.pair, base.family
-    points = pair.points
+    points, opened = pair.points, pair.with_symbols
     templates: list[Term] = []
     names: list[str] = []
     start: list[float] = []
@@ -57,13 +58,15 @@ def optimise_constants(
         symbols = [f"k{len(names) + i + 1}" for i in range(len(first))]
         k = [sympy.Symbol(n, real=True) for n in symbols]
         function = _scaled(shape, size, k)
-        phi, term = pair.feature.through(function), pair.term(function)
+        phi, term = pair.feature.through(function), opened.term(function)
         words = set().union(*(x.free_symbols for x in (phi if isinstance(phi, list) else [phi])))
         constant = not words & pair.feature.free_symbols
         name = pair.direction.name if constant else pair.name
         templates.append(replace(term, name=name))
         names += symbols
         start += list(first)
+    if pair.ridge is not None:
+        names, start = [*names, RATIO.name], [*start, *pair.numbers]
     kappa = torch.tensor([*start, *(x for p in points for x in p.numbers)], dtype=torch.float64)
     words = set().union(*(t.names for t in templates))
     robot = family.bodies

@@ -80,6 +80,51 @@ class ForceCandidates:
     features: tuple[Feature, ...]
 
 
+RATIO = sympy.Symbol("ratio", real=True)
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A sum x_i + ratio x_j of two coordinates ("q") or speeds ("v") in any ratio, as a belt or a
+    gear between joints shows it, and the force direction that goes with it.
+
+    weights   of the direction's forces on i and on j; None: as of a potential of the sum
+    """
+
+    group: str
+    i: int
+    j: int
+    nv: int
+    ratio: float
+    weights: tuple[int, int] | None = None
+
+    def candidate(self, ratio: sympy.Expr | None = None) -> tuple[ForceDirection, Feature]:
+        """Direction and feature; with the symbol `ratio`, to be fitted, in the place of its own."""
+        r = sympy.Float(self.ratio, 17) if ratio is None else ratio
+        words, zero = vocabulary(self.nv), sympy.Integer(0)
+        x, y = (words[f"{self.group}{k + 1}"] for k in (self.i, self.j))
+        first, second = (sympy.Integer(1), r) if self.weights is None else self.weights
+        rows = {self.i: sympy.sympify(first), self.j: sympy.sympify(second)}
+        acting = [f"joint {k + 1}" for k, row in rows.items() if row != 0]
+        ending = ", in the ratio of the sum" if self.weights is None else ""
+        direction = ForceDirection(
+            f"force on {' and '.join(acting)}{ending}",
+            tuple(rows.get(k, zero) for k in range(self.nv)),
+        )
+        return direction, Feature(f"{x} {self.ratio:+.4g} {y}", x + r * y)
+
+
+def coordinates_near(robot: Robot, first: Sequence[int] = ()) -> list[tuple[int, int]]:
+    """The pairs of coordinates that candidates are made of: see `joint_candidates`."""
+    order = tuple(first) or tuple(range(robot.nv))
+    chosen = order[:_COORDINATES]
+    ranked = bool(first) or all_pairs_fit(robot.nv)
+    pairs = set(combinations(sorted(order[:_COUPLED] if ranked else ()), 2))
+    plain = set(scalar_coordinates(robot))
+    near = pairs | {(i, i + 1) for i in chosen if i + 1 in chosen}
+    return sorted(p for p in near if set(p) <= plain)
+
+
 def all_pairs_fit(nv: int) -> bool:
     """Whether all pairs of nv coordinates are within the budget of pairs."""
     return math.comb(nv, 2) <= _COUPLED_PAIRS

@@ -13,6 +13,7 @@ from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import forces, frames_at
 from discover.laws.rigid_body.fit import Fit, evaluation_point, whiten
 from discover.laws.rigid_body.joint_fit import Added, Columns, Joined, JointProblem
+from discover.laws.search.force_directions import RATIO
 from discover.laws.search.ranking import Pair
 from discover.laws.search.variables import Mechanics, needs_mechanics
 
@@ -34,13 +35,13 @@ class FlexiblePair:
 
 
 def _place(pair: Pair) -> Tensor:
-    return torch.tensor([x for p in pair.points for x in p.numbers], dtype=torch.float64)
+    return torch.tensor(pair.numbers, dtype=torch.float64)
 
 
 def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
     """The pair's flexible function as columns; its points, where it has any, as constants."""
     robot = fitted.family.bodies
-    terms = pair.parts
+    terms, open_terms = pair.parts, pair.with_symbols.parts
     names = set().union(*(t.names for t in terms))
     q, v = evaluation_point(answers, fitted.family.robot, fitted.step)
     moving = any(n[0] in "ah" for n in names)
@@ -51,10 +52,13 @@ def _added(fitted: Fit, answers: Answers, pair: Pair, basis: Basis) -> Added:
     def columns(mechanics: Mechanics, a: Tensor, place: Tensor) -> Tensor:
         if kept:
             return kept[0]
-        pair_terms = terms
-        if len(place):
+        pair_terms, constants = terms, {}
+        if len(place) and pair.ridge is not None:
+            pair_terms, constants = open_terms, {RATIO.name: float(place[0])}
+        elif len(place):
             pair_terms = pair.moved(place.tolist()).parts
-        x = forces(pair_terms, q, v, a, answers.tau, robot, mechanics, frames=frames)
+        given = (q, v, a, answers.tau, robot, mechanics, constants, frames)
+        x = forces(pair_terms, *given)
         z = x[..., : pair.feature.slots, 1]
         out = x[..., :1] * basis(z.flatten()).reshape(*z.shape, -1)
         if pair.slope is not None:
@@ -96,13 +100,14 @@ def fit_pair(
 ) -> FlexiblePair:
     """The pair's flexible function and the bodies, fitted; and its error on held-out answers.
 
-    A point on a body is moved to where it fits best; the function is then laid anew.
+    A point on a body is moved to where it fits best; the function is then laid anew. The ratio of a
+    sum is fitted along.
     """
     theta = fitted.theta if pair.start is None else pair.start
     fitted = replace(fitted, theta=theta)
     place, none = _place(pair), theta.new_zeros(0)
     knots = pair.knots or knots
-    for count in (_ROUGH, knots) if len(place) else (knots,):
+    for count in (_ROUGH, knots) if pair.points else (knots,):
         basis = _basis(fitted, answers, pair, count)
         added = _added(fitted, answers, pair, basis)
         problem, c = JointProblem(fitted, answers, added), theta.new_zeros(basis.size)

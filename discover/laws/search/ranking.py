@@ -10,6 +10,7 @@ are ever made. The best pairs are then fitted together with the bodies (`pair_fi
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,11 +25,14 @@ from discover.laws.extensions.tabulated import Basis
 from discover.laws.extensions.terms import Term, scalar_coordinates
 from discover.laws.rigid_body.fit import Fit, Whitened, whiten
 from discover.laws.search.force_directions import (
+    RATIO,
     Feature,
     ForceCandidates,
     ForceDirection,
+    Ridge,
     all_pairs_fit,
     candidate_points,
+    coordinates_near,
     joint_candidates,
     point_candidates,
     single_joint_candidates,
@@ -44,6 +48,10 @@ _COUNTED = whole("search.counted_pairs")
 _ROWS = whole("search.ranking_rows")
 _CLEAR = threshold("search.clear_pair")
 _SYMBOL_SHARE = threshold("search.ranking_symbol_share")
+_RATIOS = whole("search.ridge_ratios")
+_NARROWED, _STEPS = whole("search.ridges_narrowed"), whole("search.ridge_steps")
+_PROMISES, _CLEARLY = threshold("search.ridge_promise"), threshold("search.ridge_gain")
+_SUM_KNOTS = whole("search.pair_knots")
 _AT_ONCE = 32  # directions in one product: what fits into a cache
 _EIGEN = 1e-9  # of the largest column: smaller ones are rounding
 _SPANNED = 1e-13  # share of a column that rounding leaves of one that is known
@@ -59,6 +67,7 @@ class Pair:
     replaces  the term of the law that it takes the place of, being that term times φ
     slope     a direction that is multiplied by φ', and added
     knots     of the flexible φ, where a feature asks for its own number
+    ridge     the sum of two coordinates, in a ratio to be fitted, that direction and feature are of
     """
 
     direction: ForceDirection
@@ -68,6 +77,7 @@ class Pair:
     replaces: Term | None = field(default=None, compare=False, repr=False)
     slope: ForceDirection | None = None
     knots: int | None = None
+    ridge: Ridge | None = None
 
     @functools.cached_property
     def cost(self) -> int:
@@ -78,6 +88,20 @@ class Pair:
     def points(self) -> tuple[Point, ...]:
         """The points that direction and feature name."""
         return self.direction.points or self.feature.points
+
+    @property
+    def numbers(self) -> list[float]:
+        """What is fitted with its function: the places of its points, or its ratio."""
+        placed = [x for p in self.points for x in p.numbers]
+        return placed if self.ridge is None else [self.ridge.ratio]
+
+    @property
+    def with_symbols(self) -> Pair:
+        """The same with the symbol `RATIO` in the place of its ratio, where it has one."""
+        if self.ridge is None:
+            return self
+        direction, feature = self.ridge.candidate(RATIO)
+        return replace(self, direction=direction, feature=feature)
 
     @property
     def least_damping(self) -> float:
@@ -94,7 +118,11 @@ class Pair:
         return terms
 
     def moved(self, numbers: Sequence[float]) -> Pair:
-        """The pair with its points elsewhere."""
+        """The pair with its points elsewhere, or with another ratio."""
+        if self.ridge is not None:
+            ridge = replace(self.ridge, ratio=float(numbers[0]))
+            direction, feature = ridge.candidate()
+            return replace(self, ridge=ridge, direction=direction, feature=feature)
         points = moved_points(self.points, numbers)
         return replace(
             self,
@@ -283,7 +311,8 @@ def rank_pairs(
         candidates = point_candidates(robot.nv, framed.point, framed.name)
         around = whiten(replace(fitted, theta=framed.theta), few)
         pairs += explained_pairs(around, robot, candidates, total)
-    return ranked_pairs([*pairs, *_of_many_waves(whitened, robot, pairs, total)])
+    pairs += _of_many_waves(whitened, robot, pairs, total)
+    return ranked_pairs([*pairs, *ridges(whitened, robot, pairs, total, first)])
 
 
 def _of_many_waves(
@@ -300,6 +329,75 @@ def _of_many_waves(
         for p in explained_pairs(whitened, robot, few, total, _MANY)
         if 1.0 - p.explained < _BENDS * (1.0 - usual.get(p.name, 0.0))
     ]
+
+
+def ridges(
+    whitened: Whitened,
+    robot: Robot,
+    pairs: Sequence[Pair],
+    total: float,
+    first: Sequence[int] = (),
+) -> list[Pair]:
+    """Forces as functions of the sum of two coordinates, or speeds, in whatever ratio explains the
+    most, that leave clearly less than all `pairs`."""
+    if total == 0.0:
+        return []
+    best = max((p.explained for p in pairs), default=0.0)
+    grid = torch.linspace(-0.5, 0.5, _RATIOS + 2, dtype=torch.float64)[1:-1] * math.pi
+    hopeful: list[tuple[float, float, Ridge]] = []
+    for (i, j), group in itertools.product(coordinates_near(robot, first), "qv"):
+        x = {"q": whitened.q, "v": whitened.v}[group][:, [i, j]]
+        unit = float(x[:, 0].std() / x[:, 1].std().clamp_min(1e-300))
+        B = _flexible(x[:, :1] + grid.tan() * unit * x[:, 1:], _SUM_KNOTS)
+        for weights in (None, (1, 0), (0, 1), (1, -1)):
+            explained = _of_sums(whitened, i, j, B, grid.tan() * unit, weights, total)
+            share, angle = float(explained.max()), float(grid[explained.argmax()])
+            if share > _PROMISES:
+                ridge = Ridge(group, i, j, robot.nv, unit, weights)
+                hopeful.append((share, angle, ridge))
+    hopeful.sort(key=lambda each: -each[0])
+    found = [
+        _narrowed(whitened, a, float(grid[1] - grid[0]), r, total)
+        for _, a, r in hopeful[:_NARROWED]
+    ]
+    return [pair for pair in found if 1.0 - pair.explained < _CLEARLY * (1.0 - best)]
+
+
+def _narrowed(whitened: Whitened, middle: float, width: float, like: Ridge, total: float) -> Pair:
+    """The pair of the sum in the ratio near tan(middle), in units of that of `like`, that explains
+    the most."""
+    x = {"q": whitened.q, "v": whitened.v}[like.group][:, [like.i, like.j]]
+    share = 0.0
+    for _ in range(_STEPS):
+        angles = middle + width * torch.linspace(-1, 1, 5, dtype=x.dtype)
+        ratios = angles.tan() * like.ratio
+        B = _flexible(x[:, :1] + ratios * x[:, 1:], _SUM_KNOTS)
+        explained = _of_sums(whitened, like.i, like.j, B, ratios, like.weights, total)
+        share, middle = float(explained.max()), float(angles[explained.argmax()])
+        width = 0.5 * width
+    ridge = replace(like, ratio=math.tan(middle) * like.ratio)
+    direction, feature = ridge.candidate()
+    return Pair(
+        direction=direction, feature=feature, explained=share, start=whitened.theta, ridge=ridge
+    )
+
+
+def _of_sums(
+    whitened: Whitened,
+    i: int,
+    j: int,
+    B: Tensor,
+    r: Tensor,
+    weights: tuple[int, int] | None,
+    total: float,
+) -> Tensor:
+    """What functions of x_i + r x_j, as columns B (n, m, width), explain for m ratios r: (m,)."""
+    ones = torch.ones_like(r)
+    one, other = (ones, r) if weights is None else (w * ones for w in weights)
+    pushed = whitened.inverse[:, :, i, None] * one + whitened.inverse[:, :, j, None] * other
+    columns = (pushed.unsqueeze(-1) * B.unsqueeze(1)).flatten(0, 1).transpose(0, 1)  # (m, rows, w)
+    U, y = whitened.known.flatten(0, 1), whitened.rest.flatten()
+    return _shares(whitened, total, columns.mT @ columns, U.T @ columns, columns.mT @ y)
 
 
 def ranked_pairs(pairs: Sequence[Pair]) -> list[Pair]:

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.contract import Answers
-from discover.judgement.thresholds import threshold
+from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.io_nonlinearity import bodies_input, has_output_function, law_output
 from discover.laws.rigid_body.family import Design, Family
 from discover.laws.rigid_body.fit import Fit, design_of, fit
+from discover.laws.search.variables import vocabulary
 from discover.numerics import (
     batched_jacobian,
     finite,
@@ -30,8 +31,14 @@ from discover.numerics import (
     solve_or_zero,
 )
 
+_STEP = 1e-5  # of a quantity's size, for its slope
 _EVALUATIONS = 20  # of the slopes in a fit with a known nonlinearity
 _EVEN = threshold("search.outlier_share")
+_STILL = threshold("search.still_quantity")
+_FED_BACK = whole("search.load_rounds")
+_WILD = 10.0  # times the largest joint force: no load
+_SAME = 1e-13  # of the largest load: a smaller change ends the rounds
+OF_BODIES = ("g", "load")  # what bodies show of a joint, beside its coordinates
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,10 @@ class NonlinearityKind:
     that and a `second` one, as friction that grows with the load. With a second one and not added,
     the input or output is replaced by a function whose scale the second one sets, or, `limited`, it
     is itself between limits that are functions of the second one, as a torque whose limit falls
-    with speed. "tau*v" is the product of two coordinates of a joint: its power.
+    with speed. "tau*v" is the product of two coordinates of a joint: its power. "g" is the gravity
+    torque of the fitted bodies at the joint, which moves with their parameters, and "load" all that
+    the joint force makes of the bodies, h + g + c, which the force itself alters; the function is
+    then a force beside the bodies, and is written down as a term.
     """
 
     place: str
@@ -75,6 +85,11 @@ class NonlinearityKind:
         return any(w == "a" for f in self.features for w in coordinates_in(f))
 
     @property
+    def of_bodies(self) -> bool:
+        """Whether the function is one of what the fitted bodies show."""
+        return any(w in OF_BODIES for f in self.features for w in coordinates_in(f))
+
+    @property
     def quantity(self) -> str:
         """The coordinates that the function is (first) one of: "q", "v", "tau" or "a", or a
         product of two."""
@@ -88,9 +103,11 @@ class NonlinearityKind:
     def variables(
         self, j: int, words: dict[str, sympy.Symbol], nv: int
     ) -> sympy.Expr | tuple[sympy.Expr, ...]:
-        """What the function of joint j is one of: one expression, or two."""
+        """What the function of joint j is one of: one expression, or two; a load by itself, which
+        `loads` writes out."""
         if self.whole:
             return sympy.sqrt(sum(words[f"{self.quantity}{i + 1}"] ** 2 for i in range(nv)))
+        words = words | {x.name: x for x in loads(nv)}
         named = tuple(
             sympy.prod(words[f"{w}{j + 1}"] for w in coordinates_in(f)) for f in self.features
         )
@@ -113,6 +130,15 @@ class NonlinearityKind:
 def coordinates_in(feature: str) -> list[str]:
     """The coordinates that a feature is the product, or the size of the whole vector, of."""
     return feature.strip("|").split("*")
+
+
+def loads(nv: int) -> dict[sympy.Symbol, sympy.Expr]:
+    """What the bodies make of every joint, h + g + c, by a symbol of its own: "load1", …"""
+    words = vocabulary(nv)
+    return {
+        sympy.Symbol(f"load{j}", real=True): words[f"h{j}"] + words[f"g{j}"] + words[f"c{j}"]
+        for j in range(1, nv + 1)
+    }
 
 
 class Function(Protocol):
@@ -191,24 +217,71 @@ class NonlinearityProblem:
                 out[j] = signal[:, j] + value if self.kind.added else value
         return torch.stack(out, -1)
 
-    def feature(self, a: Tensor | None = None) -> Tensor:
-        """What the functions are of, (n, nv) or (n, nv, 2), where the bodies answer `a`."""
-        columns = [self._product(f, a) for f in self.kind.features]
+    def feature(
+        self, a: Tensor | None = None, theta: Tensor | None = None, c: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """What the functions are of, (n, nv) or (n, nv, 2), where the bodies `theta` [those it was
+        begun with] answer `a` behind functions of parameters `c` [nothing altered]."""
+        shown = {}
+        if "g" in self.kind.features:
+            bodies = self.fitted.theta if theta is None else theta
+            shown["g"] = self._gravity_columns @ bodies[: self._gravity_columns.shape[-1]]
+        if "load" in self.kind.features:
+            shown["load"] = self._loads(c)
+        columns = [self._product(f, a, shown) for f in self.kind.features]
         if len(columns) > 1:
             return torch.stack(columns, -1)
         z = columns[0]
         return z.norm(dim=-1, keepdim=True).expand_as(z) if self.kind.whole else z
 
-    def _product(self, feature: str, a: Tensor | None) -> Tensor:
-        found = [self.given.get(w, a) for w in coordinates_in(feature)]
+    @property
+    def has_features(self) -> bool:
+        """Whether everything that the functions are of is there: without gravity, no torque of it
+        is."""
+        return "g" not in self.kind.features or bool(self._gravity_columns.any())
+
+    def _loads(self, c: Sequence[Tensor]) -> Tensor:
+        """What the bodies feel of each joint, (n, nv): load = tau + function(…, load), in rounds.
+
+        Friction is less than what it is a share of, so that the rounds contract; where they do not,
+        the load is held, and the residual is large.
+        """
+        most = _WILD * float(self.given["tau"].abs().max())
+        tau, which = self.given["tau"], self.kind.features.index("load")
+        others = [self.given[f] for f in self.kind.features if f != "load"]
+        out = list(tau.unbind(-1))
+        for group, x in zip(self.groups, c, strict=bool(c)):
+            for j in group.joints:
+                for _ in range(_FED_BACK):
+                    parts = [y[:, j] for y in others]
+                    parts.insert(which, out[j])
+                    z = parts[0] if len(parts) == 1 else torch.stack(parts, -1)
+                    before, force = out[j], torch.nan_to_num(group.function(z, x))
+                    out[j] = (tau[:, j] + force).clamp(-most, most)
+                    if float((out[j] - before).abs().max()) <= _SAME * float(tau[:, j].abs().max()):
+                        break
+        return torch.stack(out, -1)
+
+    @functools.cached_property
+    def _gravity_columns(self) -> Tensor:
+        """d(gravity torque of each joint) / d(parameters of the bodies) (n, nv, k); zero where the
+        joint feels none but rounding."""
+        design = design_of(self.family, self.answers)
+        columns = design.rest_columns
+        felt = columns.abs().amax((0, 2)) > _STILL * design.inertia_columns.abs().max()
+        return torch.where(felt[:, None], columns, 0.0)
+
+    def _product(self, feature: str, a: Tensor | None, shown: dict[str, Tensor]) -> Tensor:
+        given = {**self.given, **shown}
+        found = [given.get(w, a) for w in coordinates_in(feature)]
         columns = [z for z in found if z is not None]
         assert len(columns) == len(found), "a function of the answer needs the answer"
         return functools.reduce(torch.mul, columns)
 
-    def _felt(self, c: Sequence[Tensor]) -> dict[str, Tensor]:
+    def _felt(self, theta: Tensor, c: Sequence[Tensor]) -> dict[str, Tensor]:
         place, felt_ = self.kind.place, dict(self.given)
         if place in felt_:
-            felt_[place] = self.values(felt_[place], self.feature(), c)
+            felt_[place] = self.values(felt_[place], self.feature(None, theta, c), c)
         return felt_
 
     def _design(self, inputs: dict[str, Tensor]) -> Design:
@@ -220,12 +293,12 @@ class NonlinearityProblem:
     def bodies(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(the bodies' answer, the features of the functions, the altered answer), each (n, nv)."""
         theta, *c = x.split(self.split)
-        inputs = self._felt(c)
+        inputs = self._felt(theta, c)
         a = self._design(inputs).acceleration(theta, inputs["tau"])
-        return a, *self._answered(a, c)
+        return a, *self._answered(a, theta, c)
 
-    def _answered(self, a: Tensor, c: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        z = self.feature(a)
+    def _answered(self, a: Tensor, theta: Tensor, c: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        z = self.feature(a, theta, c)
         return z, self.values(a, z, c) if self.kind.place == "a" else a
 
     def residual(self, x: Tensor) -> Tensor:
@@ -235,19 +308,26 @@ class NonlinearityProblem:
     def at(self, x: Tensor) -> Linearisation:
         """The problem linearised at x."""
         theta, *c = x.split(self.split)
-        inputs = self._felt(c)
+        inputs = self._felt(theta, c)
         design = self._design(inputs)
         a = design.acceleration(theta, inputs["tau"])
-        z, out = self._answered(a, c)
+        z, out = self._answered(a, theta, c)
         a, z = torch.nan_to_num(a), torch.nan_to_num(z)
         slopes = -solve_or_zero(design.inertia(theta), design.columns(a))
         if self.kind.place == "a":
-            slopes = self._gain(a, z, c) @ slopes
+            slopes = self._gain(a, z, theta, c) @ slopes
             pushed = torch.diag_embed(a if self.kind.factor else torch.ones_like(a))
         else:
             pushed = self._sensitivity(theta, inputs, design)
             if self.kind.factor:
                 pushed = pushed * self.given[self.kind.place].unsqueeze(-2)
+        if "load" in self.kind.features:  # the force alters what it is a function of
+            fed_back = self._slopes_in(self.kind.features.index("load"), z, c)
+            pushed = torch.nan_to_num(pushed / (1.0 - fed_back).unsqueeze(-2))
+        if "g" in self.kind.features:
+            k = self._gravity_columns.shape[-1]
+            slope = self._slopes_in(self.kind.features.index("g"), z, c)
+            slopes[..., :k] += pushed @ (slope.unsqueeze(-1) * self._gravity_columns)
         return Linearisation(
             residual=(self.answers.a - out) / self.scale,
             a=a,
@@ -256,12 +336,25 @@ class NonlinearityProblem:
             pushed=pushed / self.scale[:, None],
         )
 
-    def _gain(self, a: Tensor, z: Tensor, c: Sequence[Tensor]) -> Tensor:
+    def _gain(self, a: Tensor, z: Tensor, theta: Tensor, c: Sequence[Tensor]) -> Tensor:
         """d(altered answer) / d(the bodies' own) (n, nv, nv)."""
         if not self.kind.of_answer:
             ones = torch.ones_like(a)
             return torch.diag_embed(ones if self.kind.added else self.values(ones, z, c))
-        return torch.nan_to_num(batched_jacobian(lambda x: self._answered(x, c)[1], a))
+        return torch.nan_to_num(batched_jacobian(lambda x: self._answered(x, theta, c)[1], a))
+
+    def _slopes_in(self, which: int, z: Tensor, c: Sequence[Tensor]) -> Tensor:
+        """d(value of the function of each joint) / d(one of its variables) (n, nv)."""
+        out = z.new_zeros(z.shape[:2])
+        step = torch.zeros(z.shape[2:], dtype=z.dtype)
+        step[(which,) if step.ndim else ()] = 1.0
+        for group, x in zip(self.groups, c, strict=True):
+            for j in group.joints:
+                own = z[:, j]
+                h = _STEP * float(own.abs().max().clamp_min(_STEP)) * step
+                ahead, behind = group.function(own + h, x), group.function(own - h, x)
+                out[:, j] = (ahead - behind) / (2 * h.sum())
+        return torch.nan_to_num(out)
 
     def _sensitivity(self, theta: Tensor, inputs: dict[str, Tensor], design: Design) -> Tensor:
         """d(the bodies' answer) / d(what they feel of joint j) (n, nv, nv)."""

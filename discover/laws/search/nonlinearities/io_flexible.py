@@ -42,6 +42,7 @@ _CORNERS, _SHARPER = whole("search.corners"), threshold("search.corner_gain")
 _SHARED = threshold("search.shared_function")
 _MOST = threshold("search.most_held_out")
 _NEAR = threshold("search.joint_needed")
+_CLEARLY = threshold("search.flexible_gain")
 
 
 def centred(base: Fit, answers: Answers, kind: NonlinearityKind) -> Tensor:
@@ -257,6 +258,23 @@ def separated(
         if now.held_out <= _SEPARABLE * max(best.held_out, floor):
             best = now
     return best
+
+
+def fed_back(fitted: FlexibleNonlinearity, base: Fit, held: Answers) -> FlexibleNonlinearity:
+    """A force that is a function of the joint force as the same function of the load, which is less
+    by the force itself, where that leaves clearly less."""
+    kind = fitted.kind
+    if not (kind.place == "tau" and kind.added and "tau" in kind.features):
+        return fitted
+    first, *rest = ("load" if f == "tau" else f for f in kind.features)
+    loaded = replace(kind, feature=first, second=rest[0] if rest else None)
+    problem = NonlinearityProblem(base, fitted.problem.answers, loaded, fitted.problem.groups)
+    x = problem.solve(fitted.x, 25)
+    error = held_out_error(base, held, loaded, problem.groups, x)
+    better = error < _CLEARLY * fitted.held_out
+    if not better:
+        return fitted
+    return FlexibleNonlinearity(kind=loaded, problem=problem, x=x, held_out=error)
 
 
 def _on_knots(

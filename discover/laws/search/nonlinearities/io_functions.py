@@ -22,10 +22,16 @@ from discover import numerics
 from discover.judgement.thresholds import threshold, whole
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity
 from discover.laws.extensions.tabulated import Basis, Table
+from discover.laws.extensions.terms import Term
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.basis_functions import BasisFunction
 from discover.laws.search.basis_search import BasisExpansion
-from discover.laws.search.nonlinearities.io_fit import Group, NonlinearityKind, NonlinearityProblem
+from discover.laws.search.nonlinearities.io_fit import (
+    Group,
+    NonlinearityKind,
+    NonlinearityProblem,
+    loads,
+)
 from discover.laws.search.variables import vocabulary
 
 _OWN = 1e-4  # of a corner's length: less beside splines and bodies is rounding
@@ -277,9 +283,29 @@ def as_fit(base: Fit, flexible: FlexibleNonlinearity) -> Fit:
                 written = rows[j] * written
             rows[j] = rows[j] + written if kind.added else written
         tables += named
+    if kind.of_bodies:
+        return _beside(base, theta, kind, rows, tables)
     nonlinearity = StaticNonlinearity(place=kind.place, rows=tuple(rows), tables=tuple(tables))
     family = replace(base.family, nonlinearities=(nonlinearity,))
     return replace(base, family=family, theta=theta)
+
+
+def _beside(
+    base: Fit, theta: Tensor, kind: NonlinearityKind, rows: list[sympy.Expr], tables: list
+) -> Fit:
+    """The fit of the bodies with the force as a term, whose bodies' quantities are theirs.
+
+    H a + b = tau + φ     is     H a + b - φ = tau
+    """
+    words = vocabulary(len(rows))
+    given = [words[f"{kind.place}{j + 1}"] for j in range(len(rows))]
+    forces = (sympy.expand_mul(x - row) for x, row in zip(given, rows, strict=True))
+    shape = tuple(force.xreplace(loads(len(rows))) for force in forces)
+    name = f"force as a function of {' and '.join(kind.features)}"
+    term = Term(name=name, shape=shape, tables=tuple(tables))
+    family, k = base.family, base.family.basis.shape[1]
+    family = family.with_terms([*family.terms, term], family.member(theta[:k]))
+    return replace(base, family=family, theta=torch.cat([theta, theta.new_ones(1)]))
 
 
 def _in_scale(flexible: FlexibleNonlinearity) -> tuple[Tensor, ...]:

@@ -44,7 +44,16 @@ def _of_one(place: str) -> list[NonlinearityKind]:
 def _of_two(place: str) -> list[NonlinearityKind]:
     """Something added that is a function of any two quantities of the joint."""
     pairs = itertools.combinations(_quantities(place), 2)
-    return [NonlinearityKind(place, x, y, added=True) for x, y in pairs]
+    of_pairs = [NonlinearityKind(place, x, y, added=True) for x, y in pairs]
+    return of_pairs + (_of_bodies() if place == "tau" else [])
+
+
+def _of_bodies() -> list[NonlinearityKind]:
+    """A force that is a function of what the fitted bodies show at the joint, alone or with another
+    quantity of it: friction that grows with the gravity torque that a bearing carries."""
+    # Gravity is a function of positions itself. Loads are tried in the place of tau: `fed_back`.
+    features: list[tuple[str, str | None]] = [("g", None), ("v", "g"), ("tau", "g")]
+    return [NonlinearityKind("tau", x, y, added=True) for x, y in features]
 
 
 def _on_a_scale(place: str) -> list[NonlinearityKind]:
@@ -65,5 +74,8 @@ JOINT_FUNCTIONS = tuple(
     tuple(kind for place in PLACES for kind in kinds(place))
     for kinds in (_of_one, _of_two, _on_a_scale)
 )
-# Beside forces: functions of one variable, then of two.
-AROUND_AND_BESIDE = ((*KINDS, *JOINT_FUNCTIONS[0]), JOINT_FUNCTIONS[1])
+# Beside forces: functions of one variable, then of two; those of what bodies show are forces, too.
+AROUND_AND_BESIDE = (
+    (*KINDS, *JOINT_FUNCTIONS[0]),
+    tuple(kind for kind in JOINT_FUNCTIONS[1] if not kind.of_bodies),
+)

@@ -28,6 +28,7 @@ from discover.laws.search.nonlinearities.io_flexible import (
     ROUGH,
     begun_problem,
     centred,
+    fed_back,
     fitted_kind,
     grouped,
     of_most,
@@ -113,7 +114,7 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
         if self.strict and _PROMISING * error <= self.floor:  # noise alone is not clearly less
             return []
         hopeful: list[tuple[float, Begun]] = []
-        for kind in (k for k in self.kinds if not k.whole or len(self._joints) > 1):
+        for kind in (k for k in self.kinds if self._applies(k, few)):
             starts = [centred(self.base, few, kind)]
             starts += [self.base.theta] if kind.place in _LAID_OUT_ONCE else []
             problems = [begun_problem(self.base, s, few, kind, self._joints, ROUGH) for s in starts]
@@ -124,6 +125,12 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
             return [each for _, each in hopeful]
         hopeful.sort(key=lambda each: each[0])
         return [each for _, each in hopeful[: self.begun]]
+
+    def _applies(self, kind: NonlinearityKind, few: Answers) -> bool:
+        """Whether the robot has what the functions of the kind are of."""
+        if kind.whole:
+            return len(self._joints) > 1
+        return NonlinearityProblem(self.base, few, kind, ()).has_features
 
     def fit_flexible(
         self, current: Fit, candidates: Sequence[Begun], error: float
@@ -151,6 +158,7 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
     ) -> list[CandidateLaw]:
         """The law of one kind with tables, and with formulas."""
         tables = grouped(self.base, flexible, self.answers, self.held, self.floor)
+        tables = fed_back(tables, self.base, self.held)
         laws = []
         for each in (tables, with_formulas(self.base, tables, self.held, self.floor)):
             law = as_fit(self.base, each)
