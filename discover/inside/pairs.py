@@ -66,7 +66,8 @@ def drawn(network: Network, robot: Robot, region: Region, seed: int) -> Pairs:
     """Pairs from the region, with the network's values at them. Raises ModelError where its
     answers are not finite."""
     rows = network.rows
-    counts = [whole(f"inside.{n}_batches") for n in ("train", "held", "test")]
+    names = ("inside.train_batches", "inside.held_batches", "inside.test_batches")
+    counts = [whole(name) for name in names]
     total = rows * sum(counts)
     base, source = (sample(region, robot, total, 2 * seed + k) for k in (0, 1))
     batches = []
