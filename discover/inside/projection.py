@@ -22,7 +22,7 @@ from discover.inside.network.capture import Network, Site, read, written
 from discover.inside.pairs import Pair, Pairs, at
 from discover.judgement.thresholds import threshold, whole
 
-WIDTHS = (1, 2, 4, 8)
+WIDTHS = (1, 2, 3, 4, 8)  # an exact circuit needs exactly its own: 3 of a planar 3R's H
 Answer = Callable[[Pair, Tensor], Tensor]  # (pair, values at the site) -> answer (rows, nv)
 
 
