@@ -7,6 +7,7 @@ which joints share a function; then its formula is searched for; without one it 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from discover.blackbox.contract import Answers
 from discover.judgement.thresholds import threshold, whole
+from discover.laws.extensions.terms import joint_terms
 from discover.laws.rigid_body.fit import Fit
 from discover.laws.search.greedy_search import (
     CandidateFamily,
@@ -40,7 +42,7 @@ from discover.laws.search.nonlinearities.io_functions import (
     as_fit,
 )
 from discover.laws.search.nonlinearities.io_kinds import KINDS
-from discover.laws.search.selection import Selection, refit
+from discover.laws.search.selection import CHOICES, Selection, price_of, prune, refit
 from discover.laws.search.variables import has_points
 
 _LAID_OUT_ONCE = ("a", "tau")  # places whose bodies are laid out once: a second start is cheap
@@ -157,15 +159,35 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
         self, current: Fit, flexible: FlexibleNonlinearity, error: float, place: int
     ) -> list[CandidateLaw]:
         """The law of one kind with tables, and with formulas."""
-        tables = grouped(self.base, flexible, self.answers, self.held, self.floor)
-        tables = fed_back(tables, self.base, self.held)
+        base, tables = self._tables(flexible)
         laws = []
-        for each in (tables, with_formulas(self.base, tables, self.held, self.floor)):
-            law = as_fit(self.base, each)
+        for each in (tables, with_formulas(base, tables, self.held, self.floor)):
+            law = as_fit(base, each)
             law = refit(law, self.answers, law.family.terms)
             if math.isfinite(law.standardised_error(self.held)):
-                laws.append(CandidateLaw(fit=law, length=self.price(law), origin=flexible.kind))
+                found = Selection(fit=law, length=self.price(law))
+                if base is not self.base:
+                    price = functools.partial(price_of, choices=CHOICES)
+                    args = (self.answers, self.price, price, self.floor)
+                    found = prune(found, *args, repair=True)
+                laws.append(CandidateLaw(fit=found.fit, length=found.length, origin=flexible.kind))
         return laws
+
+    def _tables(self, flexible: FlexibleNonlinearity) -> tuple[Fit, FlexibleNonlinearity]:
+        """(bodies with joint terms, functions as tables). Joint terms were chosen while the
+        function was missing: where they leave too much, all are there, to be pruned later."""
+        kind, limit = flexible.kind, held_limit(self.floor)
+        tables = grouped(self.base, flexible, self.answers, self.held, self.floor)
+        tables = fed_back(tables, self.base, self.held)
+        had = {t.name for t in self.base.family.terms}
+        more = [t for t in joint_terms(self.base.family.robot) if t.name not in had]
+        if tables.held_out <= limit or not more or kind.limited:
+            return self.base, tables
+        base = refit(self.base, self.answers, [*self.base.family.terms, *more])
+        start, knots = centred(base, self.answers, kind), ROUGH
+        args = (base, start, self.answers, self.held, kind, self._joints, knots, 8)
+        fuller = grouped(base, fitted_kind(*args), self.answers, self.held, self.floor)
+        return (base, fuller) if fuller.held_out <= limit else (self.base, tables)
 
     def accepted(self, laws: list[CandidateLaw]) -> list[CandidateLaw]:
         """Of each kind the shortest, if it leaves little enough."""
