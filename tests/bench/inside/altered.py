@@ -226,6 +226,7 @@ class _WithTable(nn.Module):
 
     def __init__(self, body: Body, table: nn.Module) -> None:
         super().__init__()
+        self.mechanics = body.mechanics
         self.exact = Assembled(body.mechanics, tip_first(body.robot.nv))
         self.table = table
 

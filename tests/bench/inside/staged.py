@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from tests.bench.inside.bodies import Body, Mechanics, base_first, tip_first
 
+_CONSTANT = 1e-9  # spread over size of an entry that never varies: its size is its unit
+
 State = dict[str, Tensor]  # name -> (B, ...)
 Step = Callable[[State], State]
 
@@ -24,7 +26,8 @@ class Staged(nn.Module):
 
     first      (q, v, tau) -> state
     steps      state -> state; the last one's has the entry "a"
-    condition  of each mixing matrix, in coordinates of unit spread over the region
+    condition  of each mixing matrix, in coordinates of unit spread over the region,
+               of unit size where an entry never varies
     """
 
     def __init__(
@@ -45,7 +48,9 @@ class Staged(nn.Module):
                 self.shapes.append({k: tuple(x.shape[1:]) for k, x in state.items()})
                 flat = pack(state)
                 spread = flat.std(0)
-                spread = torch.where(spread > 1e-9, spread, 1.0)
+                size = flat.abs().amax(0)
+                spread = torch.where(spread > _CONSTANT * size, spread, size)
+                spread = torch.where(size > 0, spread, 1.0)
                 there, again = oblique(flat.shape[1], condition, rng)
                 mixed.append(_linear(there / spread))
                 back.append(_linear(spread[:, None] * again))

@@ -19,6 +19,7 @@ from tests.bench.inside.bodies import SHAPES, Body, draw, tip_first
 
 STRICT_STEPS, TAUGHT_STEPS = 2000, 1500  # of training; about 20 s and 10 s on one busy core
 _CONDITIONS = (1.0, 3.0, 10.0)  # of the matrices that mix states, in turn over seeds
+COFACTOR_JOINTS = 3  # beyond, "cofactors" is no hypothesis of the instrument
 _ANOTHER = 7919  # added to the seed of a body: another robot of the same shape
 
 
@@ -41,7 +42,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Plant:
-    """A planted network. `sites` are the modules whose answer is a mixed or hidden state."""
+    """A planted network. `sites`: modules at whose answers the truth can be tested."""
 
     kind: str
     shape: str
@@ -109,19 +110,36 @@ def plant(
     if shape == "2R" and truth.factorisation not in ("none", None):
         # one pivot that varies: that it stands before it is consumed shows no order
         truth = Truth(truth.roles, truth.factorisation, None, truth.flags)
-    return Plant(kind, shape, seed, mixing, network, body, truth, hidden_sites(network))
+    if len(SHAPES[shape]) > COFACTOR_JOINTS and truth.factorisation == "cofactors":
+        truth = Truth(truth.roles, "none", truth.recursion, truth.flags)  # no name for it there
+    return Plant(kind, shape, seed, mixing, network, body, truth, key_sites(kind, network))
 
 
-def hidden_sites(network: nn.Module) -> tuple[str, ...]:
-    """Names of the modules whose answer is a whole hidden state."""
+def key_sites(kind: str, network: nn.Module) -> tuple[str, ...]:
+    """Names of modules at whose answers the truth can be tested: of exact networks the first mixed
+    state, where H, C and tau stand beside each other, and that in which all factors stand; the last
+    two hidden layers of others; none of tables."""
     if isinstance(network, staged.Staged):
-        return tuple(f"mixed.{k}" for k in range(len(network.mixed)))
+        whole = _FACTORS_STAND.get(kind, lambda n: n + 1)(len(network.first.mechanics.parents))
+        return tuple(f"mixed.{k}" for k in ([whole] if kind == "articulated" else [0, whole]))
     if isinstance(network, trained.Interchanged):
         return ("mixed",)
     layers = getattr(network, "layers", None)
     if isinstance(layers, nn.Sequential):
-        return tuple(f"layers.{k}" for k, m in enumerate(layers) if isinstance(m, nn.Tanh))
+        hidden = [f"layers.{k}" for k, m in enumerate(layers) if isinstance(m, nn.Tanh)]
+        return tuple(hidden[-2:])
     return ()
+
+
+_FACTORS_STAND: dict[str, Callable[[int], int]] = {
+    "articulated": lambda n: n,
+    "duplicate": lambda n: n + 2,
+    "cofactors": lambda n: 2,
+    "dormant": lambda n: 2,
+    "dormant_rectified": lambda n: 2,
+    "null_space": lambda n: 2,
+    "cancelling": lambda n: 2,
+}
 
 
 Builder = Callable[[Body, int, float, int | None], nn.Module]
