@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from discover.identification.exciting.result import ExcitingMotion
     from discover.identification.identify import identify
     from discover.identification.result import Identification
+    from discover.inside.look_inside import look_inside
+    from discover.inside.result import InsideReport
     from discover.judgement.evidence import Evidence
     from discover.observations.environments import from_dm_control, from_gymnasium
     from discover.observations.layout import ObservationLayout
@@ -45,6 +47,7 @@ _HOMES = {
     "Examination": ("discover.examination.result", "Examination"),
     "ExcitingMotion": ("discover.identification.exciting.result", "ExcitingMotion"),
     "Identification": ("discover.identification.result", "Identification"),
+    "InsideReport": ("discover.inside.result", "InsideReport"),
     "ObservationLayout": ("discover.observations.layout", "ObservationLayout"),
     "Recipe": ("discover.study.recipes", "Recipe"),
     "Region": ("discover.blackbox.region", "Region"),
@@ -59,6 +62,7 @@ _HOMES = {
     "load": ("discover.examination.result", "load"),
     "load_recipe": ("discover.study.recipes", "load"),
     "load_robot": ("discover.study.stages", "load_robot"),
+    "look_inside": ("discover.inside.look_inside", "look_inside"),
     "sample_dataset": ("discover.study.stages", "sample_dataset"),
     "spread_against_departure": (
         "discover.observations.spread",
@@ -77,6 +81,7 @@ __all__ = [
     "Examination",
     "ExcitingMotion",
     "Identification",
+    "InsideReport",
     "ObservationLayout",
     "Recipe",
     "Region",
@@ -91,6 +96,7 @@ __all__ = [
     "load",
     "load_recipe",
     "load_robot",
+    "look_inside",
     "sample_dataset",
     "spread_against_departure",
     "track",

@@ -83,6 +83,8 @@ class Opened:
     """Whether it is a Python object, whose arguments are passed by position."""
     optional: tuple[str, ...] = ()
     """Arguments that are None by default, as hidden states often are."""
+    path: Path | None = None
+    """The file, where what it holds may be read in another way (ONNX)."""
 
     @property
     def widths(self) -> tuple[int | None, ...] | None:
@@ -179,6 +181,7 @@ def open_onnx(path: Path) -> Opened:
         dtype=types[inputs[0].type],
         batch=first if isinstance(first, int) else None,
         shapes=tuple(tuple(item.shape) for item in inputs),
+        path=path,
     )
 
 
