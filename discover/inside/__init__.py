@@ -1,1 +1,1 @@
-"""Inside the network: which variables of the equation of motion it holds, uses, and in what order."""
+"""Inside the network: what of the equation of motion it holds, uses, and in what order."""

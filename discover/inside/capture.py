@@ -64,6 +64,24 @@ class Site:
     width: int = field(default=0)
 
 
+_ATEN = torch.ops.aten
+# What is linear in one of its operands, the others being constant.
+LINEAR = {
+    *(getattr(_ATEN, n).default for n in ("linear", "addmm", "mm", "matmul", "bmm", "neg")),
+    *(getattr(_ATEN, n).Tensor for n in ("add", "sub", "mul")),
+    *(getattr(_ATEN, n).default for n in ("view", "reshape", "permute", "clone", "unsqueeze")),
+    *(_ATEN.expand.default, _ATEN._to_copy.default, _ATEN.t.default, _ATEN._unsafe_view.default),
+    *(_ATEN.slice.Tensor, _ATEN.select.int, _ATEN.transpose.int, _ATEN.squeeze.dim),
+}
+
+
+def _operands(node: fx.Node) -> list[fx.Node]:
+    """The nodes that an operation is given, as often as it is given them."""
+    found: list[fx.Node] = []
+    fx.map_arg((node.args, node.kwargs), found.append)
+    return found
+
+
 class Traced:
     """A network of (q, v, tau), each (rows, nv), that answers (rows, nv), as a graph.
 
@@ -148,7 +166,8 @@ class Traced:
         """All places between inputs and output, from the first to the last.
 
         After each operation that depends on the state, the values are collected that later ones
-        still read. Operations that only look at a value in another shape make no new place.
+        still read. A linear operation on the only value that it replaces makes no new place: what
+        can be exchanged behind it can be exchanged before it.
         """
         parts = self._parts()
         position = {n: k for k, n in enumerate(self.nodes)}
@@ -157,10 +176,13 @@ class Traced:
         }
         found: list[Site] = []
         seen: set[frozenset[str]] = set()
-        pending = {n for n in self.inputs}
+        pending = set(self.inputs)
         for k, node in enumerate(self.nodes):
             if node not in parts or node is self.answer:
                 continue
+            before = [n for n in _operands(node) if n in parts]
+            if len(before) == 1 and last[before[0]] == k and node.target in LINEAR:
+                continue  # the same as the site before it
             alive = [n for n in parts if position[n] <= k < last[n] and n is not self.answer]
             key = frozenset(n.name for n in alive)
             if not alive or key in seen:
@@ -386,6 +408,14 @@ def captured(network: nn.Module, rows: int, nv: int, dtype: torch.dtype) -> tupl
     where it could not be traced. Raises ModelError where its sites cannot be addressed."""
     own = copy.deepcopy(network).eval()
     reason = ""
+    with torch.no_grad():  # what is computed once and kept would end a trace
+        try:
+            own(*_probing(rows, nv, dtype, 0))
+        except Exception as error:  # somebody else's code
+            raise ModelError(
+                f"the network raised {type(error).__name__} on three inputs of shape "
+                f"({rows}, {nv}): {(str(error).strip().splitlines() or [''])[0][:120]}"
+            ) from error
     for export in (True, False):
         try:
             return Traced(own, rows, nv, dtype, export=export), ""

@@ -63,8 +63,9 @@ def _uses(variable: str, rows: Sequence[Row]) -> Claim:
     dormant = (row.S_all or LOWEST) >= threshold("inside.uses") > row.S
     if threshold("inside.uses") > row.S:
         text = (
-            f"An exchange at {row.site} acts only if directions are used that never vary on data "
-            f"(S {row.S_all:.2f} with, {row.S:.2f} without): a dormant or a duplicate path; no claim."
+            f"An exchange at {row.site} acts only if directions are used that never vary on "
+            f"data (S {row.S_all:.2f} with, {row.S:.2f} without): a dormant or a duplicate path; "
+            "no claim."
             if dormant
             else f"No exchange moves the output as {words} would ({said} at {row.site}, the best)."
         )
@@ -72,15 +73,15 @@ def _uses(variable: str, rows: Sequence[Row]) -> Claim:
     if (row.ceiling or 0.0) > threshold("inside.vacuous"):
         text = (
             f"{words.capitalize()} can be exchanged ({said} at {row.site}), but it is only added: "
-            f"its values alone foretell {row.ceiling:.2f} of the change, so a table can do the same; "
-            "no claim."
+            f"its values alone foretell {row.ceiling:.2f} of the change, so a table can do the "
+            "same; no claim."
         )
         return _claim("uses", variable, OPEN, row.site, numbers, text)
-    failing = [
-        n
-        for n in ("placebo", "untrained")
-        if numbers[n] is not None and numbers[n] > threshold(f"inside.{n}")
-    ]
+    bounds = {
+        "placebo": threshold("inside.placebo"),
+        "untrained": 1 - threshold("inside.untrained") * (1 - row.S),
+    }
+    failing = [n for n, most in bounds.items() if (numbers[n] or 0.0) > most]
     if failing:
         text = (
             f"{words.capitalize()} can be exchanged ({said} at {row.site}), but the "

@@ -84,7 +84,7 @@ def random_subspace(problem: Problem, k: int, seed: int) -> float:
 
 
 def whole_layer(problem: Problem) -> float:
-    """S of everything at the site that is read: where all passes there, the answer at the source."""
+    """S of all that is read at the site: where all passes there, the answer at the source."""
     eye = torch.eye(problem.r, dtype=problem.network.dtype)
     return problem.score(problem.pairs.test, eye, eye)
 

@@ -1,9 +1,10 @@
-"""Variables of the equation of motion, and what would follow if one of them came from another state.
+"""Variables of the equation of motion, and what would follow if one came from another state.
 
 Two roles: the mass matrix H and the bias C, the joint forces of zero acceleration. And the
-factors of H along an order in which joints are eliminated, H = L D Lᵀ: from the tips (Featherstone's
-articulated inertias and the multipliers of ABA), from the base, or from the base with the branches
-of a tree in another order. With 1 to 3 coordinates a division by the determinant is a rival, too.
+factors of H along an order in which joints are eliminated, H = L D Lᵀ: from the tips
+(Featherstone's articulated inertias and the multipliers of ABA), from the base, or from the base
+with the branches of a tree in another order. With 1 to 3 coordinates a division by the determinant
+is a rival, too.
 
 A counterfactual a(b, V ← s) is the acceleration at the state b that an algorithm gives whose
 variable V holds its value at the state s. Blocks of V are exchanged as a whole: a mass matrix with

@@ -103,8 +103,9 @@ def _checked(
     """The region with a side a coordinate. Raises ModelError and RegionError."""
     if robot.nq != robot.nv or robot.mimic:
         raise ModelError(
-            f"expected a robot with one coordinate a joint, found {robot.name} with nq = {robot.nq} "
-            f"and nv = {robot.nv}{' and mimic joints' if robot.mimic else ''}; lock or replace them"
+            f"expected a robot with one coordinate a joint, found {robot.name} with nq = "
+            f"{robot.nq}, nv = {robot.nv}{' and mimic joints' if robot.mimic else ''}; lock or "
+            "replace them"
         )
     wrong = [v for v in variables if v not in VARIABLES]
     if wrong or not variables:
@@ -178,7 +179,7 @@ class _Look:
                 )
 
     def _exchange(self, variables: Sequence[Variable], factors: Sequence[Variable]) -> None:
-        """S of each variable at each site, sites from the output backwards: there, most is decided."""
+        """S of each variable at each site, from the output backwards: there, most is decided."""
         for site in reversed(self.sites):
             for variable in variables:
                 if self._late(f"{variable.name} at {site.name}"):

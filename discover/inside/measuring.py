@@ -110,7 +110,7 @@ class Bench:
         return inside, max(beside)
 
     def controlled(self, row: Row, variable: Variable, site: Site) -> Row:
-        """The row with its controls: placebo, random subspace, whole layer, another robot, ceiling."""
+        """The row with placebo, random subspace, whole layer, another robot and ceiling."""
         problem = self.problem(variable, site)
         placebo = self._problem(site, self._targets(variable, placebo=True))
         against = self.fitted(placebo, variable)

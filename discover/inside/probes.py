@@ -60,8 +60,8 @@ def at_site(network: Network, site: Site, pairs: Pairs) -> list[Tensor]:
 
 
 def input_controls(pairs: Pairs, seed: int) -> dict[str, list[Tensor]]:
-    """Features of the inputs alone: themselves, their products, random tanh units, and random radial
-    functions, for each of the three sets."""
+    """Features of the inputs alone: themselves, their products, random tanh units, and random
+    radial functions, for each of the three sets."""
     sets = (pairs.train, pairs.held, pairs.test)
     raw = [torch.cat([torch.cat(p.base, dim=-1) for p in batches]).double() for batches in sets]
     mean, spread = raw[0].mean(0), raw[0].std(0).clamp_min(1e-12)

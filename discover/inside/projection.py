@@ -1,10 +1,11 @@
-"""Exchange of a linear subspace between two states: S, the share of the predicted change that is met.
+"""Exchange of a linear subspace between two states: S, the share of the predicted change met.
 
 At a site with values h the patch is h_b + D Eᵀ(h_s − h_b), EᵀD = 1: an oblique projection, for
 nothing says that a network holds its variables at right angles. It is sought among the directions
-that the output reads and, where so asked, that vary on data; what a dormant path would do is no use.
-Fitted are D = R, orthonormal, and E = R + (1 − RRᵀ)M, by Adam on the Huber-like loss √(1 + e²) − 1,
-from the directions of a linear probe and from random ones. Width and start are chosen on held pairs.
+that the output reads and, where so asked, that vary on data: what a dormant path would do is no
+use. Fitted are D = R, orthonormal, and E = R + (1 − RRᵀ)M, in coordinates of unit covariance, by
+Adam on the loss √(1 + e²) − 1, from the directions of a linear probe and from random ones. Width
+and start are chosen on held pairs.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ Answer = Callable[[Pair, Tensor], Tensor]  # (pair, values at the site) -> answe
 
 
 class Basis(NamedTuple):
-    """Coordinates in which a site is patched: z = h @ read, and h changes by z @ write, each (width,
-    r). They have unit covariance on data: an oblique projection is one in any coordinates, and in
-    these Adam sees them all. never_vary: how many directions the data do not show."""
+    """Coordinates in which a site is patched: z = h @ read, and h changes by z @ write, each
+    (width, r). They have unit covariance on data: an oblique projection is one in any coordinates,
+    and in these Adam sees them all. never_vary: how many directions the data do not show."""
 
     read: Tensor
     write: Tensor

@@ -1,4 +1,4 @@
-"""What a look inside gives: claims with their numbers, the table behind them, windows over depth."""
+"""What a look inside gives: claims with their numbers, the table behind them, windows."""
 
 from __future__ import annotations
 

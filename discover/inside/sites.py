@@ -42,8 +42,8 @@ def chosen(network: Network, pairs: Pairs, wanted: Sequence[str] | None) -> list
         sites = [s for s in sites if s.alone]
     if not sites:
         raise ModelError(
-            "sites cannot be addressed: between inputs and output there is nothing but linear maps; "
-            "name some (sites=…) or export the network to .pt2"
+            "sites cannot be addressed: between inputs and output there is nothing but linear "
+            "maps; name some (sites=…) or export the network to .pt2"
         )
     return thinned(sites, whole("inside.sites"))
 

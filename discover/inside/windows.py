@@ -1,8 +1,8 @@
 """Windows over depth: between which sites each step of an elimination can be exchanged, and whether
 they open and close in the order of the recursion.
 
-A pivot or a right-hand side can be exchanged from the layer that computes it to the one that uses it
-last. An elimination opens them joint by joint, and substitution back closes them in the opposite
+A pivot or a right-hand side can be exchanged from the layer that computes it to the one that uses
+it last. An elimination opens them joint by joint, and substitution back closes them in the opposite
 order, while the accelerations open. A table, and a network that has everything at once, opens and
 closes them in one layer: no order.
 """
@@ -52,16 +52,14 @@ def kendall(windows: Sequence[Window]) -> tuple[float | None, int]:
     ranked = [w for w in windows if w.rank is not None]
     if any(w.first is None for w in ranked):
         return None, 0
+    opened = [(w.rank, w.first) for w in ranked if w.rank is not None and w.first is not None]
     agree = pairs = 0
-    for one, other in combinations(ranked, 2):
-        assert one.rank is not None and other.rank is not None  # chosen so
-        assert one.first is not None and other.first is not None
-        if one.rank == other.rank:
+    for one, other in combinations(opened, 2):
+        if one[0] == other[0]:
             continue
         pairs += 1
-        predicted = one.rank < other.rank
-        if one.first != other.first:
-            agree += 1 if (one.first < other.first) == predicted else -1
+        if one[1] != other[1]:
+            agree += 1 if (one[0] < other[0]) == (one[1] < other[1]) else -1
     if pairs < threshold("inside.ordered_pairs"):
         return None, pairs
     return agree / pairs, pairs

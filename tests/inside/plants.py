@@ -1,4 +1,4 @@
-"""Planted networks for these tests: an exact elimination mixed obliquely, and two that use nothing."""
+"""Planted networks: an exact elimination mixed obliquely, and two that use nothing."""
 
 from __future__ import annotations
 
