@@ -1,9 +1,9 @@
 """A second, small implementation of interchange by a linear patch, beside the instrument's own.
 
-It patches the whole state at a site h_b + D Eᵀ(h_s − h_b) with D = R orthonormal; orthogonal: E = R,
-oblique: E = R + (1 − R Rᵀ) M (the note `inside.md`, section 2). It knows nothing of readers, controls
-or automatic sites: it shows what a patch of either kind can and cannot find in a plant, and is an
-outside number to hold the instrument's against.
+It patches the whole state at a site, h_b + D Eᵀ(h_s − h_b) with D = R orthonormal; orthogonal:
+E = R, oblique: E = R + (1 − R Rᵀ) M. It knows nothing of readers, controls or automatic sites: it
+shows what a patch of either kind can and cannot find in a plant, and is an outside number to hold
+the instrument's against.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tests.bench.inside.trained import order_of
 
 _RATE = 0.02  # of Adam, falling to zero linearly
 _ON_DATA = 1e-9  # of the largest variance: directions with less are left out
+_LOOKS = 50  # steps between two looks at how well all training pairs are met; the best is kept
 _RANK = 1e-7  # of the largest singular value: less is rounding
 
 
@@ -59,13 +60,15 @@ def interchange(
     """S of the best fitted patch on `test`: the share of the predicted change that is met.
 
     after  states at the site (N, n) -> answers (N, nv)
-    The subspace is as wide as the variable, and starts where a linear probe says. Coordinates are scaled to unit spread, not whitened: that would undo the mixing that is tested.
+    The subspace is as wide as the variable, and starts where a linear probe says. Coordinates are
+    scaled to unit spread, not whitened: that would undo the mixing that is tested.
     """
     spread = train.base.std(0)
     scale = torch.where(spread**2 > _ON_DATA * spread.max() ** 2, spread, torch.inf)
     generator = torch.Generator().manual_seed(seed)
     raw, lean = _probed(train, scale, oblique)
     optimiser = torch.optim.Adam([raw, lean] if oblique else [raw], lr=_RATE)
+    best, kept = float("inf"), (raw, lean)
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = _RATE * (1 - step / steps)
         at = torch.randint(len(train.base), (256,), generator=generator)
@@ -74,8 +77,13 @@ def interchange(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        if (step + 1) % _LOOKS == 0:
+            with torch.no_grad():
+                found = float(_missed(after, train, raw, lean, scale).mean())
+                if found < best:
+                    best, kept = found, (raw.detach().clone(), lean.detach().clone())
     with torch.no_grad():
-        return 1 - float(_missed(after, test, raw, lean, scale).mean())
+        return 1 - float(_missed(after, test, *kept, scale).mean())
 
 
 def _probed(pairs: Pairs, scale: Tensor, oblique: bool) -> tuple[Tensor, Tensor]:

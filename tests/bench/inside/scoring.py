@@ -1,13 +1,14 @@
 """Scores of what was claimed about planted networks, and bounds fitted with kinds left out.
 
-A record holds a plant's truth and what `look_inside` said and measured. Scored is what construction
-decides: roles, factorisation, recursion over depth, dormant paths. A bound is fitted on all kinds but
-one and applied to that one; what it gets wrong there is listed, every single one.
+A record holds a plant's truth and what `look_inside` said and measured. Scored is what
+construction decides: roles, factorisation, recursion over depth, dormant paths. A bound is fitted
+on all kinds but one and applied to that one; what it gets wrong there is listed, every one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +55,15 @@ def false_alarm(question: str, truth: Any, claim: Any) -> bool:
 
 
 def bound(values: Sequence[float], truths: Sequence[bool]) -> float:
-    """The lower bound on a number that tells these apart at the least cost: a false alarm costs five
-    misses. Among equals the middle of the widest gap; where nothing is gained, infinite."""
+    """The lower bound on a number that tells these apart at the least cost: a false alarm costs
+    five misses. Among equals the middle of the widest gap; where nothing is gained, infinite."""
     order = np.sort(np.unique(np.asarray(values, dtype=float)))
     v, t = np.asarray(values, dtype=float), np.asarray(truths, dtype=bool)
     ends = (
         np.concatenate(([order[0] - 1], order, [np.inf])) if len(order) else np.array([0, np.inf])
     )
     best: tuple[float, float, float] | None = None
-    for low, high in zip(ends[:-1], ends[1:], strict=True):
+    for low, high in pairwise(ends):
         at = float((low + high) / 2) if np.isfinite(high) else np.inf
         said = v >= at
         cost = _FALSE_ALARM * float((said & ~t).sum()) + float((~said & t).sum())
@@ -245,9 +246,9 @@ def _measured(records: Sequence[Record]) -> list[str]:
         S_r = " / ".join(
             _short(of_factorisation(r, n, "S_r")) for n in ("tip-first", "base-first", "cofactors")
         )
+        S = " | ".join(_short(best(r, *x)) for x in (("H", "S"), ("H", "placebo"), ("C", "S")))
         lines.append(
-            f"| {r['id']} (condition {r['condition']:g}) | {r['error']:.3f} | {_short(best(r, 'H', 'S'))} "
-            f"| {_short(best(r, 'H', 'placebo'))} | {_short(best(r, 'C', 'S'))} | {S_r} | {said} "
+            f"| {r['id']} (condition {r['condition']:g}) | {r['error']:.3f} | {S} | {S_r} | {said} "
             f"| {r['seconds']:.0f} |"
         )
     return lines
