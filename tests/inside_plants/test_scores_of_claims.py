@@ -12,7 +12,7 @@ from tests.bench.inside import patching, scoring, staged, zoo
 def record(kind, *, S=0.5, used=True, truth=True, said="none", there="none", flags=(), found=()):
     return {
         "id": kind, "kind": kind, "shape": "3R", "seed": 0, "condition": 1.0, "error": 0.0,
-        "seconds": 1.0, "variables": ["roles", "factors"],
+        "seconds": 1.0, "words": ["uses H: yes. As H does."], "variables": ["roles", "factors"],
         "truth": {"roles": {"H": truth, "C": None}, "factorisation": there, "recursion": None,
                   "flags": list(flags)},
         "claims": {"uses": {"H": used, "C": True}, "factorisation": said, "recursion": False,
@@ -72,11 +72,20 @@ def test_the_report_lists_every_miss(tmp_path):
         record("broken") | {"failed": "no sites", "claims": {}, "table": []},
     ]
     text = scoring.report(rows, tmp_path, "command").read_text()
-    assert "- loud: uses H: built in no, said yes" in text
+    assert "- loud: uses H: built in no, said yes. *uses H: yes. As H does.*" in text
     assert "- loud: factorisation: built in none, said tip-first" in text
     assert "- quiet:" not in text
     assert "- broken: no sites" in text
     assert "| uses H | 2 | 1 (50%) | 1 | 0 |" in text
+
+
+def test_what_the_budget_did_not_reach_claims_nothing():
+    assert bench.recursion(["not shown", "undetermined"]) == "undetermined"
+    assert bench.recursion(["undetermined", "yes"]) is True
+    assert bench.recursion([]) is False
+    assert scoring.right("recursion", False, "undetermined")
+    assert not scoring.right("recursion", True, "undetermined")
+    assert not scoring.false_alarm("recursion", True, "undetermined")
 
 
 def test_every_kind_meets_every_shape_in_turn():

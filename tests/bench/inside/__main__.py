@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def measured(report: Any) -> dict[str, Any]:
         "claims": {
             "uses": {c.subject: c.answer == "yes" for c in report.claims if c.kind == "uses"},
             "factorisation": " and ".join(followed) or ("undetermined" if open_ else "none"),
-            "recursion": any(c.kind == "implements" and c.answer == "yes" for c in report.claims),
+            "recursion": recursion(c.answer for c in report.claims if c.kind == "implements"),
             "flags": sorted({"dormant" for row in report.table if row.flags}),
         },
         "words": [f"{c.kind} {c.subject}: {c.answer}. {c.words}" for c in report.claims],
@@ -120,6 +120,12 @@ def measured(report: Any) -> dict[str, Any]:
         "steps": report.steps,
         "pairs": report.pairs,
     }
+
+
+def recursion(answers: Iterable[str]) -> bool | str:
+    """One claim from those about each elimination: yes if any is, else undetermined if any is."""
+    told = set(answers)
+    return "yes" in told or ("undetermined" if "undetermined" in told else False)
 
 
 def _part(options: argparse.Namespace) -> str:

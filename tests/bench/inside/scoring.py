@@ -40,18 +40,18 @@ def answers(record: Record) -> dict[str, tuple[Any, Any]]:
 
 
 def right(question: str, truth: Any, claim: Any) -> bool:
-    """Whether a claim is right. Where no factorisation is followed, "undetermined" is right too:
-    it claims none."""
+    """Whether a claim is right. Where there is nothing, "undetermined" is right too: it claims
+    nothing."""
     if question == "factorisation" and truth == "none":
         return claim in ("none", "undetermined")
-    return bool(claim == truth)
+    return bool(claim == truth) or (truth is False and claim == "undetermined")
 
 
 def false_alarm(question: str, truth: Any, claim: Any) -> bool:
     """Whether something was claimed that is not there."""
     if right(question, truth, claim):
         return False
-    return claim not in ("none", "undetermined") if question == "factorisation" else bool(claim)
+    return claim not in ("none", "undetermined", False)
 
 
 def bound(values: Sequence[float], truths: Sequence[bool]) -> float:
@@ -171,10 +171,21 @@ def _misses(records: Sequence[Record]) -> list[str]:
     for r in records:
         for question, (truth, claim) in answers(r).items():
             if not right(question, truth, claim):
-                found.append(
-                    f"- {r['id']}: {question}: built in {_word(truth)}, said {_word(claim)}"
-                )
+                said = f"{question}: built in {_word(truth)}, said {_word(claim)}"
+                found.append(f"- {r['id']}: {said}.{_sentence(r, question, truth)}")
     return found or ["None."]
+
+
+def _sentence(record: Record, question: str, truth: Any) -> str:
+    """What the instrument said to it, in its own words."""
+    begins = {
+        "factorisation": f"follows {truth}:",
+        "recursion": "implements ",
+        "uses H": "uses H:",
+        "uses C": "uses C:",
+    }
+    words = [w for w in record["words"] if w.startswith(begins.get(question, "-"))]
+    return f" *{words[0]}*" if words else ""
 
 
 def _word(x: Any) -> str:
