@@ -57,6 +57,18 @@ def _ridge(features: Tensor, answers: Tensor) -> Tensor:
     return torch.linalg.solve(gram + level * torch.eye(len(gram)).double(), features.T @ answers)
 
 
+class Apart(nn.Module):
+    """Squared distances (B, n) of features from fixed places (n, d)."""
+
+    def __init__(self, places: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("places", places.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        square = (x**2).sum(1, keepdim=True) + (self.places**2).sum(1)
+        return square - 2 * x @ self.places.T
+
+
 class Table(nn.Module):
     """Rows of samples, answered by the nearest, or by a softmax over squared distances."""
 
@@ -66,14 +78,14 @@ class Table(nn.Module):
         self.scale = Scaled(body, a)
         self.nearest = nearest
         rows = self.scale.features(*states)
-        self.register_buffer("rows", rows)
+        self.apart = Apart(rows)
         self.register_buffer("answers", self.scale.scaled(a))
         apart = torch.cdist(rows, rows).fill_diagonal_(torch.inf).amin(1).median()
         self.register_buffer("sharpness", 2.0 / apart**2)
 
     def forward(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         x = self.scale.features(q, v, tau)
-        apart = ((x[:, None] - self.rows) ** 2).sum(2)
+        apart = self.apart(x)
         if self.nearest:
             return self.scale.answered(self.answers[torch.argmin(apart, 1)])
         weights = torch.softmax(-self.sharpness * apart, 1)
@@ -88,12 +100,12 @@ class Kernel(nn.Module):
         states, a = samples(body, _FITTED, seed)
         self.scale = Scaled(body, a)
         x = self.scale.features(*states)
-        self.register_buffer("centres", x[:_SAMPLES])
+        self.apart = Apart(x[:_SAMPLES])
         self.register_buffer("sharpness", 0.5 / torch.cdist(x[:200], x[:200]).median() ** 2)
         self.readout = _readout(_ridge(self._bumps(x), self.scale.scaled(a)))
 
     def _bumps(self, x: Tensor) -> Tensor:
-        return torch.exp(-self.sharpness * ((x[:, None] - self.centres) ** 2).sum(2))
+        return torch.exp(-self.sharpness * self.apart(x))
 
     def forward(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         return self.scale.answered(self.readout(self._bumps(self.scale.features(q, v, tau))))
@@ -112,8 +124,9 @@ class Experts(nn.Module):
         self.scale = Scaled(body, a)
         self.nv = body.robot.nv
         x = self.scale.features(*states)
-        self.register_buffer("centres", x[:_EXPERTS, : self.nv].clone())
-        between = torch.cdist(self.centres, self.centres).fill_diagonal_(torch.inf)
+        centres = x[:_EXPERTS, : self.nv]
+        self.apart = Apart(centres)
+        between = torch.cdist(centres, centres).fill_diagonal_(torch.inf)
         self.register_buffer("sharpness", 1.0 / between.amin(1).mean() ** 2)
         gate = self._gate(x)
         ones = torch.cat((x, torch.ones_like(x[:, :1])), 1)
@@ -122,8 +135,7 @@ class Experts(nn.Module):
         self.experts = _readout(per_expert.permute(1, 0, 2).flatten(1))
 
     def _gate(self, x: Tensor) -> Tensor:
-        apart = ((x[:, None, : self.nv] - self.centres) ** 2).sum(2)
-        return torch.softmax(-self.sharpness * apart, 1)
+        return torch.softmax(-self.sharpness * self.apart(x[:, : self.nv]), 1)
 
     def forward(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
         x = self.scale.features(q, v, tau)

@@ -118,7 +118,7 @@ def plant(
 def key_sites(kind: str, network: nn.Module) -> tuple[str, ...]:
     """Names of modules at whose answers the truth can be tested: of exact networks the first mixed
     state, where H, C and tau stand beside each other, and that in which all factors stand; the last
-    two hidden layers of others; none of tables."""
+    two hidden layers of perceptrons; the distances of tables, the experts' answers."""
     if isinstance(network, staged.Staged):
         whole = _FACTORS_STAND.get(kind, lambda n: n + 1)(len(network.first.mechanics.parents))
         return tuple(f"mixed.{k}" for k in ([whole] if kind == "articulated" else [0, whole]))
@@ -128,7 +128,7 @@ def key_sites(kind: str, network: nn.Module) -> tuple[str, ...]:
     if isinstance(layers, nn.Sequential):
         hidden = [f"layers.{k}" for k, m in enumerate(layers) if isinstance(m, nn.Tanh)]
         return tuple(hidden[-2:])
-    return ()
+    return ("experts",) if isinstance(network, tables.Experts) else ("apart",)
 
 
 _FACTORS_STAND: dict[str, Callable[[int], int]] = {
