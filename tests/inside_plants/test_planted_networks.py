@@ -65,6 +65,23 @@ def test_mixed_states_have_the_stated_condition():
         assert 7 < float(torch.linalg.cond(scaled)) < 14
 
 
+@pytest.mark.parametrize("kind", [k for k in EXACT if k != "articulated"])
+def test_both_roles_can_be_exchanged_where_they_stand_beside_each_other(kind):
+    plant = zoo.plant(kind, "3R", 3)
+    assert plant.truth.roles == zoo.USED
+    body, network = plant.body, plant.network
+    b, s = body.states(60, 1), body.states(60, 2)
+    state, other = network.states(*b)[0], network.states(*s)[0]
+    H = kinematics.crba(body.robot, b[0])
+    foreign = kinematics.crba(body.robot, s[0])
+    C, C_s = (kinematics.bias(body.robot, x[0], x[1]) for x in (b, s))
+    for name, wanted in (
+        ("H", torch.linalg.solve(foreign, b[2] - C)),
+        ("C", torch.linalg.solve(H, b[2] - C_s)),
+    ):
+        assert relative(network.after(0, state | {name: other[name]}), wanted) < 1e-8
+
+
 @pytest.mark.parametrize(("kind", "order"), [("tip_first", tip_first), ("base_first", base_first)])
 def test_a_foreign_pivot_has_the_effect_that_the_factorisation_says(kind, order):
     plant = zoo.plant(kind, "3R", 3)
