@@ -71,7 +71,8 @@ def test_the_report_lists_every_miss(tmp_path):
         record("loud", truth=False, used=True, said="tip-first"),
         record("broken") | {"failed": "no sites", "claims": {}, "table": []},
     ]
-    text = scoring.report(rows, tmp_path, "command").read_text()
+    text = scoring.report(rows, tmp_path, "command", ["loud", "unseen"]).read_text()
+    assert "3 plants measure no rate.** Kinds that were not run: unseen." in text
     assert "- loud: uses H: built in no, said yes. *uses H: yes. As H does.*" in text
     assert "- loud: factorisation: built in none, said tip-first" in text
     assert "- quiet:" not in text

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_json(path, examined(kind, shape, seed, options))
             print(path.stem, flush=True)
     records = [read_json(p, "a record of the zoo") for p in sorted(folder.glob("*.json"))]
-    print(f"report: {scoring.report(records, options.out, _COMMAND)}")
+    print(f"report: {scoring.report(records, options.out, _COMMAND, zoo.KINDS)}")
 
 
 def listed(kinds: str, shapes: str, seeds: str) -> list[tuple[str, str, int]]:

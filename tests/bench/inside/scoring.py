@@ -19,6 +19,7 @@ from discover.artifacts import write_text
 Record = dict[str, Any]
 
 QUESTIONS = ("uses H", "uses C", "factorisation", "recursion", "dormant")
+_FEW = 30  # plants, below which the report says that shares mean nothing
 _FALSE_ALARM = 5.0  # a false "uses" or "follows" costs as many misses
 
 
@@ -107,9 +108,11 @@ def of_factorisation(record: Record, name: str, number: str) -> float | None:
     return max(values) if values else None
 
 
-def report(records: Sequence[Record], folder: Path, command: str) -> Path:
+def report(
+    records: Sequence[Record], folder: Path, command: str, kinds: Sequence[str] = ()
+) -> Path:
     """Write `folder`/report.md: scores as claimed, misses one by one, bounds by kinds left out, and
-    the measured numbers of every plant."""
+    the measured numbers of every plant; of `kinds`, which were not run."""
     records = sorted(records, key=lambda r: (r["kind"], r["shape"], r["seed"]))
     failed = [r for r in records if r.get("failed")]
     good = [r for r in records if not r.get("failed")]
@@ -121,6 +124,7 @@ def report(records: Sequence[Record], folder: Path, command: str) -> Path:
         "built in. The kinds were made beside the instrument, so none is held out; what is fitted "
         "below is fitted with kinds left out, on the seeds that stand in the table.",
         "",
+        *_not_run(records, kinds),
         "## As claimed, with the bounds in force",
         "",
         *_claimed(good),
@@ -141,6 +145,14 @@ def report(records: Sequence[Record], folder: Path, command: str) -> Path:
         lines += ["", "## Not measured", ""]
         lines += [f"- {r['id']}: {r['failed']}" for r in failed]
     return write_text(folder / "report.md", "\n".join(lines) + "\n")
+
+
+def _not_run(records: Sequence[Record], kinds: Sequence[str]) -> list[str]:
+    missing = [k for k in kinds if k not in {r["kind"] for r in records}]
+    few = f"**{len(records)} plants measure no rate.** " if len(records) < _FEW else ""
+    if not missing:
+        return [few, ""] if few else []
+    return [f"{few}Kinds that were not run: {', '.join(missing)}.", ""]
 
 
 def _claimed(records: Sequence[Record]) -> list[str]:
