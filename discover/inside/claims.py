@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from discover.inside.counterfactuals import COFACTORS
-from discover.inside.result import NO, OPEN, YES, Claim, Row, Window
+from discover.inside.records import NO, OPEN, YES, Claim, Row, Window
 from discover.inside.windows import kendall
 from discover.judgement.thresholds import threshold
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from discover.blackbox.sampling import Batch
-from discover.inside.capture import Network, Site, read, written
 from discover.inside.counterfactuals import Mechanics, Variable, mechanics
+from discover.inside.network.capture import Network, Site, read, written
 from discover.inside.pairs import Pair, Pairs, changes
 from discover.inside.projection import Answer, Problem, random_start
 from discover.judgement.thresholds import threshold

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from discover.inside.result import YES, InsideReport, Row, Window
+from discover.inside.records import YES, Findings, Row, Window
 from discover.judgement.thresholds import threshold
 from discover.report.style import FAINT, INK, LAW, MODEL, MUTED, SIMULATOR, house_style, new_figure
 
@@ -18,7 +19,8 @@ def short(name: str) -> str:
     return name if len(name) <= SITE_NAME else f"…{name[1 - SITE_NAME :]}"
 
 
-def _bare(figure: Figure, left: list[str], below: list[str]) -> tuple[Figure, object]:
+def _bare(figure: Figure, left: list[str], below: list[str]) -> Axes:
+    """Axes with a name for every row and column, and nothing else."""
     axes = figure.add_subplot()
     axes.set_yticks(range(len(left)), left)
     axes.set_xticks(range(len(below)), [short(n) for n in below], rotation=30, ha="right")
@@ -27,17 +29,17 @@ def _bare(figure: Figure, left: list[str], below: list[str]) -> tuple[Figure, ob
     axes.set_ylim(len(left) - 0.5, -0.5)
     for side in axes.spines.values():
         side.set_visible(False)
-    return figure, axes
+    return axes
 
 
-def heat_map(report: InsideReport) -> Figure:
+def heat_map(report: Findings) -> Figure:
     """S of roles and S_r of factors at every site; a dot: decodable beyond every control; a ring:
     used; hatched: a dormant or duplicate path."""
     names = list(dict.fromkeys(r.variable for r in report.table))
     cells = {(r.variable, r.site): r for r in report.table}
     with house_style():
         figure = new_figure(2.9 + 0.95 * len(report.sites), 1.5 + 0.42 * len(names))
-        _, axes = _bare(figure, names, list(report.sites))
+        axes = _bare(figure, names, list(report.sites))
         grid = np.full((len(names), len(report.sites)), np.nan)
         for i, name in enumerate(names):
             for j, site in enumerate(report.sites):
@@ -54,10 +56,10 @@ def heat_map(report: InsideReport) -> Figure:
         bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
         bar.outline.set_visible(False)
         bar.set_label("S of roles, S_r of factors", fontsize=8)
-        axes.set_title("What can be exchanged, and where", pad=18)
+        axes.set_title("What can be exchanged, and where", pad=28)
         axes.annotate(
-            "number: S or S_r (below 0: −)   dot: decodable   ring: used or followed   "
-            "hatched: dormant or duplicate",
+            "number: S or S_r (below 0: −)   dot: decodable\n"
+            "ring: used or followed   hatched: dormant or duplicate",
             (0, 1.0),
             xycoords="axes fraction",
             xytext=(0, 5),
@@ -68,7 +70,7 @@ def heat_map(report: InsideReport) -> Figure:
     return figure
 
 
-def _marks(axes, i: int, j: int, row: Row, report: InsideReport) -> None:
+def _marks(axes: Axes, i: int, j: int, row: Row, report: Findings) -> None:
     score = row.S if row.kind == "role" else row.S_r
     if score is not None:
         text = "−" if score < 0 else f"{score:.2f}"
@@ -93,14 +95,14 @@ def _marks(axes, i: int, j: int, row: Row, report: InsideReport) -> None:
         axes.add_patch(box)
 
 
-def window_bars(report: InsideReport) -> Figure:
+def window_bars(report: Findings) -> Figure:
     """Where over depth each role, and each step of what is followed, can be exchanged; steps in the
     recursion's order, with the place that it would give them in grey."""
     windows = sorted(report.windows, key=_place)
     labels = [w.variable if w.rank is None else f"{w.variable}, {w.factorisation}" for w in windows]
     with house_style():
         figure = new_figure(2.9 + 0.95 * len(report.sites), 1.5 + 0.32 * len(windows))
-        _, axes = _bare(figure, labels, list(report.sites))
+        axes = _bare(figure, labels, list(report.sites))
         ranks = [w.rank for w in windows if w.rank is not None]
         for i, w in enumerate(windows):
             axes.axhline(i, color=FAINT, lw=0.6, zorder=0)

@@ -13,12 +13,13 @@ from discover.blackbox.region import Region
 from discover.errors import ModelError
 from discover.inside import claims as claiming
 from discover.inside import counterfactuals as physics
-from discover.inside.capture import Network, Site, captured
 from discover.inside.counterfactuals import Variable
 from discover.inside.measuring import Bench
-from discover.inside.opening import opened
+from discover.inside.network.capture import Network, Site, captured
+from discover.inside.network.opening import opened
 from discover.inside.pairs import Pairs, drawn
-from discover.inside.result import InsideReport, Row, Window
+from discover.inside.records import Row, Window
+from discover.inside.result import InsideReport
 from discover.inside.sites import chosen, thinned
 from discover.inside.windows import kendall, window
 from discover.judgement.thresholds import threshold, whole

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from discover.inside import controls, probes
-from discover.inside.capture import Network, Site
 from discover.inside.counterfactuals import Variable
+from discover.inside.network.capture import Network, Site
 from discover.inside.pairs import Pair, Pairs, apart, changes
 from discover.inside.projection import (
     WIDTHS,
@@ -23,7 +23,7 @@ from discover.inside.projection import (
     fit,
     patched_answer,
 )
-from discover.inside.result import Row
+from discover.inside.records import Row
 from discover.judgement.thresholds import threshold
 from kinematics import Robot
 

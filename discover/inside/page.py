@@ -7,7 +7,7 @@ from pathlib import Path
 
 from discover.artifacts import write_text
 from discover.inside import figures
-from discover.inside.result import InsideReport, Row
+from discover.inside.records import Findings, Row
 from discover.judgement.thresholds import threshold
 from discover.report.numbers import count, relative
 from discover.report.style import save
@@ -16,7 +16,7 @@ PAGE, HEAT_MAP, WINDOWS = "inside.md", "inside_map.png", "inside_windows.png"
 MINUS = "−"
 
 
-def write(report: InsideReport, directory: Path) -> Path:
+def write(report: Findings, directory: Path) -> Path:
     """Write the page and its figures; returns the page's path. Raises OutputError."""
     save(figures.heat_map(report), directory / HEAT_MAP)
     if report.windows:
@@ -24,7 +24,7 @@ def write(report: InsideReport, directory: Path) -> Path:
     return write_text(directory / PAGE, page(report))
 
 
-def page(report: InsideReport) -> str:
+def page(report: Findings) -> str:
     """The page as Markdown."""
     parts = [
         f"# Inside {report.network}",
@@ -39,7 +39,7 @@ def page(report: InsideReport) -> str:
     return "\n".join(parts) + "\n"
 
 
-def section(report: InsideReport) -> list[str]:
+def section(report: Findings) -> list[str]:
     """Claims and figures, without a heading: what another report shows after its verdict."""
     lines = [
         f"Robot {report.robot}, {count(report.joints, 'joint')}; the network's error in the region "
@@ -77,7 +77,7 @@ COLUMNS = {
 }
 
 
-def _table(report: InsideReport) -> Iterable[str]:
+def _table(report: Findings) -> Iterable[str]:
     yield "| variable | site | " + " | ".join(COLUMNS.values()) + " | flags |"
     yield "|---|---|" + "---|" * (len(COLUMNS) + 1)
     for row in report.table:
@@ -95,7 +95,7 @@ def _cell(row: Row, name: str) -> str:
     return text.replace("-", MINUS)
 
 
-def _method(report: InsideReport) -> Iterable[str]:
+def _method(report: Findings) -> Iterable[str]:
     yield (
         f"{report.pairs:,} pairs of states to fit on, others to choose width and start by and to "
         f"measure on; {report.steps} steps of Adam a fit after a trial, from "

@@ -16,8 +16,8 @@ from torch import Tensor
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import Batch, sample
 from discover.errors import ModelError
-from discover.inside.capture import Network, Site, Values, read
 from discover.inside.counterfactuals import Mechanics, Variable, mechanics
+from discover.inside.network.capture import Network, Site, Values, read
 from discover.judgement.thresholds import whole
 from kinematics import Robot
 

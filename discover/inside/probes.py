@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from discover.inside.capture import Network, Site, read
 from discover.inside.counterfactuals import Variable
+from discover.inside.network.capture import Network, Site, read
 from discover.inside.pairs import Pair, Pairs
 
 RIDGES = (1e-9, 1e-6, 1e-3)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from discover.inside.capture import Network, Site, read, written
+from discover.inside.network.capture import Network, Site, read, written
 from discover.inside.pairs import Pair, Pairs, at
 from discover.judgement.thresholds import threshold, whole
 

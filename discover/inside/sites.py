@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from discover.errors import ModelError
-from discover.inside.capture import Network, Site, read
+from discover.inside.network.capture import Network, Site, read
 from discover.inside.pairs import Pairs
 from discover.judgement.thresholds import threshold, whole
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from discover.inside.result import Window
+from discover.inside.records import Window
 from discover.judgement.thresholds import threshold
 
 

@@ -9,9 +9,9 @@ from discover import models
 from discover.blackbox.region import Region
 from discover.blackbox.sampling import sample
 from discover.errors import ModelError
-from discover.inside.capture import Hooked, Traced, captured, read, written
 from discover.inside.look_inside import look_inside
-from discover.inside.opening import opened
+from discover.inside.network.capture import Hooked, Traced, captured, read, written
+from discover.inside.network.opening import opened
 from discover.inside.pairs import drawn
 from discover.inside.sites import chosen
 from discover.models.registry import build_for

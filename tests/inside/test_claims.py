@@ -3,7 +3,7 @@
 import pytest
 
 from discover.inside.claims import claims
-from discover.inside.result import NO, OPEN, YES, Row
+from discover.inside.records import NO, OPEN, YES, Row
 from discover.inside.windows import kendall, window
 
 GOOD = {"S": 0.97, "S_all": 0.97, "placebo": 0.4, "untrained": 0.6, "ceiling": 0.1}

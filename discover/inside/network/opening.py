@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from discover import models
 from discover.errors import ModelError
-from discover.inside.onnx_replay import replayed
+from discover.inside.network.onnx_replay import replayed
 from discover.judgement.thresholds import whole
 from discover.models.contract import WorldModel
 from discover.models.external.adapters import Adapted
@@ -44,7 +44,7 @@ def opened(network: Any, robot: Robot, outputs: str | None, dt: float | None) ->
         declared = {k: x for k, x in declared.items() if x is not None}
         if Path(network).suffix != ".safetensors":
             declared |= {"nq": robot.nq, "nv": robot.nv, "kinds": robot.independent_kinds}
-        network = models.load(network, **declared)
+        network = models.load(os.fspath(network), **declared)
     if isinstance(network, Adapted):
         return _adapted(network)
     if isinstance(network, WorldModel):

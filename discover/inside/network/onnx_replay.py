@@ -99,37 +99,36 @@ def _plain(function: Callable[..., Tensor]) -> Operation:
     return lambda x, _given: function(*x)
 
 
+_PLAIN: dict[str, Callable[..., Tensor]] = {
+    "Abs": torch.abs,
+    "Add": torch.add,
+    "Atan": torch.atan,
+    "Cos": torch.cos,
+    "Div": torch.div,
+    "Erf": torch.erf,
+    "Exp": torch.exp,
+    "Identity": lambda x: x,
+    "Log": torch.log,
+    "MatMul": torch.matmul,
+    "Max": torch.maximum,
+    "Min": torch.minimum,
+    "Mul": torch.mul,
+    "Neg": torch.neg,
+    "Pow": torch.pow,
+    "Reciprocal": torch.reciprocal,
+    "Relu": torch.relu,
+    "Sigmoid": torch.sigmoid,
+    "Sign": torch.sign,
+    "Sin": torch.sin,
+    "Softplus": nn.functional.softplus,
+    "Sqrt": torch.sqrt,
+    "Sub": torch.sub,
+    "Tanh": torch.tanh,
+    "Where": lambda c, a, b: torch.where(c.bool(), a, b),
+}
+
 OPERATIONS: dict[str, Operation] = {
-    **{
-        name: _plain(function)
-        for name, function in {
-            "Abs": torch.abs,
-            "Add": torch.add,
-            "Atan": torch.atan,
-            "Cos": torch.cos,
-            "Div": torch.div,
-            "Erf": torch.erf,
-            "Exp": torch.exp,
-            "Identity": lambda x: x,
-            "Log": torch.log,
-            "MatMul": torch.matmul,
-            "Max": torch.maximum,
-            "Min": torch.minimum,
-            "Mul": torch.mul,
-            "Neg": torch.neg,
-            "Pow": torch.pow,
-            "Reciprocal": torch.reciprocal,
-            "Relu": torch.relu,
-            "Sigmoid": torch.sigmoid,
-            "Sign": torch.sign,
-            "Sin": torch.sin,
-            "Softplus": nn.functional.softplus,
-            "Sqrt": torch.sqrt,
-            "Sub": torch.sub,
-            "Tanh": torch.tanh,
-            "Where": lambda c, a, b: torch.where(c.bool(), a, b),
-        }.items()
-    },
+    **{name: _plain(function) for name, function in _PLAIN.items()},
     "Concat": lambda x, given: torch.cat(list(x), dim=given["axis"]),
     "Elu": lambda x, given: nn.functional.elu(x[0], given.get("alpha", 1.0)),
     "Expand": lambda x, _: x[0] * torch.ones(_whole(x[1]), dtype=x[0].dtype),
@@ -190,7 +189,7 @@ def replayed(path: Path | None) -> Replay:
     for node in graph.node:
         given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         if node.op_type == "Constant":
-            value = given.get("value", next(iter(given.values()), None))
+            value: Any = next(iter(given.values()))
             array = numpy_helper.to_array(value) if hasattr(value, "dims") else value
             tensors[node.output[0]] = torch.as_tensor(array).clone()
             continue

@@ -1,0 +1,1 @@
+"""A network as something that can be opened, read, and run again from the middle."""
