@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--starts", type=int, default=2, help="of each fit")
     parser.add_argument("--sites", default="found", choices=("found", "named"))
     parser.add_argument("--variables", default="roles,factors")
+    parser.add_argument("--note", default="", help="kept in the records, and in the report")
     parser.add_argument("--minutes", type=float, default=1e9, help="no plant is begun after them")
     options = parser.parse_args(arguments)
     folder = options.out / "records"
@@ -74,6 +75,7 @@ def examined(kind: str, shape: str, seed: int, options: argparse.Namespace) -> d
         "shape": shape,
         "seed": seed,
         "condition": plant.condition,
+        "note": options.note,
         "budget_s": options.budget,
         "starts": options.starts,
         "truth": {

@@ -124,6 +124,7 @@ def report(
         "built in. The kinds were made beside the instrument, so none is held out; what is fitted "
         "below is fitted with kinds left out, on the seeds that stand in the table.",
         "",
+        *[x for note in sorted({r.get("note", "") for r in records} - {""}) for x in (note, "")],
         *_not_run(records, kinds),
         "## As claimed, with the bounds in force",
         "",
@@ -262,7 +263,7 @@ def _measured(records: Sequence[Record]) -> list[str]:
             (
                 used,
                 c["factorisation"],
-                "yes" if c["recursion"] else "no",
+                _word(c["recursion"]),
                 "+".join(c["flags"]) or "–",
             )
         )
