@@ -1,0 +1,1 @@
+"""Planted networks for `discover.look_inside`, and the calibration of its claims."""
