@@ -482,6 +482,10 @@ def predicted_error(
     """The root mean square that one Gauss–Newton step from x is predicted to leave, degrees of
     freedom subtracted: a first look at a problem that may not be worth solving."""
     r, J = finite(residual(x)).flatten(), jacobian(x).flatten(0, 1)
-    U = orthonormal(torch.nan_to_num(J, posinf=0.0, neginf=0.0))
-    rest = r - U @ (U.T @ r)
-    return math.sqrt(float(rest.square().sum()) / max(len(r) - U.shape[1], 1))
+    J = torch.nan_to_num(J, posinf=0.0, neginf=0.0)
+    # The triangle of a QR decomposition has the same singular values and is small.
+    R, d = qr_reduced(J / column_norms(J), r)
+    U, s, _ = svd(R)
+    U = U[:, s > TRUNCATION * s[:1]]
+    rest = float(r.square().sum()) - float((U.T @ d).square().sum())
+    return math.sqrt(max(rest, 0.0) / max(len(r) - U.shape[1], 1))

@@ -38,7 +38,9 @@ class BodyForces(ForceTerms):
     def propose(self, current: Fit, error: float) -> list[Pair]:
         """Pairs whose places are settled, best first."""
         screen = Screen.of(current, self.answers)
-        pairs = [*distances(screen, current.theta), *at_points(screen, current.theta)]
+        needed = self.share * self._explainable(error)
+        pairs = distances(screen, current.theta, needed)
+        pairs += at_points(screen, current.theta, needed)
         return ranked_pairs(pairs)[: self.budget.pairs]
 
     def _fit(self, current: Fit, pair: Pair, steps: int) -> FlexiblePair:

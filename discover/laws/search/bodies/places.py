@@ -8,6 +8,8 @@ out; what is left is a function of the places alone, minimised by least squares 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -28,7 +30,7 @@ from discover.laws.search.bodies.grammar import (
 )
 from discover.laws.search.force_directions import candidate_points
 from discover.laws.search.ranking import Pair, explained_pairs, ranked_pairs
-from discover.laws.search.variables import Point, frames_of
+from discover.laws.search.variables import Frames, Point, frames_of
 from kinematics import Robot
 
 _ROWS = whole("search.place_rows")
@@ -37,6 +39,8 @@ _GOING_ON = whole("search.places_begun")
 _EVALUATIONS = whole("search.place_evaluations")
 _DEGREE = whole("search.place_degree")
 _FAR = threshold("search.place_reach")
+# of what is needed: what a pair explains where it starts, and after a few steps
+_HOPEFUL = (threshold("search.place_begins"), threshold("search.place_goes_on"))
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,19 @@ class Screen:
         few = answers.evenly(max(80, _ROWS // robot.nv))
         return cls(whiten(fitted, few), robot)
 
-    def columns(self, pair: Pair, frames: object, smooth: Callable) -> np.ndarray:
+    @functools.cached_property
+    def frames(self) -> Frames:
+        """Those of all bodies: they do not move with the places."""
+        everywhere = [Point(k, (0.0, 0.0, 0.0)) for k in range(self.robot.nb)]
+        return frames_at(self.robot, everywhere, self.whitened.q)
+
+    def columns(self, pair: Pair, smooth: Callable) -> np.ndarray:
         """What a pair's flexible function may add to the residual, (rows, m), beyond the bodies.
 
         smooth  z (n,) -> its functions and their slopes, each (n, m)
         """
         w = self.whitened
-        x = forces(pair.parts, w.q, w.v, w.a, w.tau, self.robot, w.mechanics, frames=frames)  # type: ignore[arg-type]
+        x = forces(pair.parts, w.q, w.v, w.a, w.tau, self.robot, w.mechanics, frames=self.frames)
         values, slopes = smooth(x[:, 0, 1])
         made = x[..., :1] * values[:, None]
         if pair.slope is not None:
@@ -68,10 +78,10 @@ class Screen:
         U = w.known.flatten(0, 1)
         return (rows - U @ (U.T @ rows)).numpy()
 
-    def left(self, pair: Pair, frames: object, smooth: Callable) -> tuple[np.ndarray, int]:
+    def left(self, pair: Pair, smooth: Callable) -> tuple[np.ndarray, int]:
         """The residual that the pair leaves (rows,), and how many columns count."""
         y = self.whitened.rest.flatten().numpy()
-        A = self.columns(pair, frames, smooth)
+        A = self.columns(pair, smooth)
         size = np.linalg.norm(A, axis=0)
         good = size > 1e-12 * max(float(size.max(initial=0.0)), 1e-300)
         if not good.any():
@@ -80,9 +90,9 @@ class Screen:
         Q = Q[:, np.abs(np.diag(R)) > 1e-6]
         return y - Q @ (Q.T @ y), Q.shape[1]
 
-    def explained(self, pair: Pair, frames: object, smooth: Callable) -> float:
+    def explained(self, pair: Pair, smooth: Callable) -> float:
         """The share of the residual that the pair explains, less what chance would."""
-        w, (left, used) = self.whitened, self.left(pair, frames, smooth)
+        w, (left, used) = self.whitened, self.left(pair, smooth)
         rows = w.rest.numel() - w.known.shape[-1]
         used += sum(len(p.numbers) for p in pair.points)
         return 1.0 - float(left @ left) / max(w.beyond_known, 1e-300) * rows / max(rows - used, 1)
@@ -105,46 +115,38 @@ def settled(screen: Screen, pair: Pair, evaluations: int = _EVALUATIONS) -> Pair
     """The pair with its places where they fit best near where they are."""
     from scipy.optimize import least_squares  # imported late: half a second
 
-    frames = frames_at(screen.robot, pair.points, screen.whitened.q)
     smooth = polynomial(_DEGREE)
     start = np.array([x for p in pair.points for x in p.numbers])
     reach = _FAR * _length(screen.robot)
     bound = np.maximum(np.abs(start) + 1e-9, reach)
 
     def left(numbers: np.ndarray) -> np.ndarray:
-        return screen.left(pair.moved(numbers.tolist()), frames, smooth)[0]
+        return screen.left(pair.moved(numbers.tolist()), smooth)[0]
 
     found = least_squares(left, start, bounds=(-bound, bound), max_nfev=evaluations, x_scale=0.3)
     moved = pair.moved(found.x.tolist())
-    return replace(moved, explained=screen.explained(moved, frames, smooth))
+    return replace(moved, explained=screen.explained(moved, smooth))
 
 
-def distances(screen: Screen, theta: Tensor) -> list[Pair]:
+def distances(screen: Screen, theta: Tensor, needed: float = -math.inf) -> list[Pair]:
     """Forces along the distance of two points, of any two bodies or of a body and the base, their
     places settled; the best first.
 
-    Every pair of bodies is tried from several starts; the best go on.
+    Every pair of bodies is tried from several starts; the best go on, as far as they may come to
+    explain the share `needed` of the residual.
     """
     robot, smooth = screen.robot, polynomial(_DEGREE)
-    begun: list[tuple[float, Pair, tuple[int, ...]]] = []
+    begun: list[Pair] = []
     for bodies in [*((k,) for k in range(robot.nb)), *combinations(range(robot.nb), 2)]:
         tried = []
         for points in _starts(screen, bodies):
             pair = made(along_distance(robot, points, _name(bodies)), theta)
-            frames = frames_at(robot, pair.points, screen.whitened.q)
-            tried.append((screen.explained(pair, frames, smooth), pair, bodies))
-        tried.sort(key=lambda x: -x[0])
-        begun += tried[:2]
-    begun.sort(key=lambda x: -x[0])
-    out = []
-    for _, pair, _ in begun[: 2 * _GOING_ON]:
-        out.append(settled(screen, pair, 6))
-    out.sort(key=lambda p: -p.explained)
-    out = [settled(screen, p) for p in out[:_GOING_ON]]
-    return sorted(out, key=lambda p: -p.explained)
+            tried.append(replace(pair, explained=screen.explained(pair, smooth)))
+        begun += _best_of(tried, 2)
+    return _best_of(_settled(screen, begun, 2 * _GOING_ON, needed))
 
 
-def at_points(screen: Screen, theta: Tensor) -> list[Pair]:
+def at_points(screen: Screen, theta: Tensor, needed: float = -math.inf) -> list[Pair]:
     """Forces, torques and moving masses at one point of a body, the most promising with their
     places settled.
 
@@ -158,22 +160,32 @@ def at_points(screen: Screen, theta: Tensor) -> list[Pair]:
         for j in scalar_coordinates(robot):
             for mass in moving_masses(robot, point, name, j):
                 pairs.append(_ranked(screen, made(mass, theta)))
-    return _settled_best(screen, pairs)
+    # The best of each kind of force on each body.
+    kinds: dict[tuple[str, int], Pair] = {}
+    for p in ranked_pairs([p for p in pairs if p.explained >= _HOPEFUL[0] * needed]):
+        kinds.setdefault((p.direction.name.split(" at ")[0], p.points[0].body), p)
+    return ranked_pairs(_settled(screen, list(kinds.values()), 4 * _GOING_ON, needed))
 
 
 def _ranked(screen: Screen, pair: Pair) -> Pair:
-    frames = frames_at(screen.robot, pair.points, screen.whitened.q)
-    return replace(pair, explained=screen.explained(pair, frames, polynomial(_DEGREE)))
+    return replace(pair, explained=screen.explained(pair, polynomial(_DEGREE)))
 
 
-def _settled_best(screen: Screen, pairs: list[Pair]) -> list[Pair]:
-    """The best of each kind of force on each body, those with their places settled, best first."""
-    kinds: dict[tuple[str, int], Pair] = {}
-    for p in ranked_pairs(pairs):
-        kinds.setdefault((p.direction.name.split(" at ")[0], p.points[0].body), p)
-    first = sorted(kinds.values(), key=lambda p: -p.explained)[: 4 * _GOING_ON]
-    begun = ranked_pairs([settled(screen, p, 6) for p in first])
-    return ranked_pairs([settled(screen, p) for p in begun[:_GOING_ON]])
+def _best_of(pairs: Sequence[Pair], count: int | None = None) -> list[Pair]:
+    return sorted(pairs, key=lambda p: -p.explained)[:count]
+
+
+def _settled(screen: Screen, pairs: Sequence[Pair], count: int, needed: float) -> list[Pair]:
+    """The best `count` pairs with their places moved a little, the best of these to the end.
+
+    A pair that explains so little, where it starts or after a few steps, that its best place will
+    not make it explain the share `needed` goes no further.
+    """
+    steps = ((count, 6), (_GOING_ON, _EVALUATIONS))
+    for (most, evaluations), share in zip(steps, _HOPEFUL, strict=True):
+        hopeful = [p for p in pairs if p.explained >= share * needed]
+        pairs = [settled(screen, p, evaluations) for p in _best_of(hopeful, most)]
+    return list(pairs)
 
 
 def made(candidate: Candidate, theta: Tensor, explained: float = 0.0) -> Pair:
@@ -200,10 +212,8 @@ def _length(robot: Robot) -> float:
 
 def _starts(screen: Screen, bodies: Sequence[int]) -> list[tuple[Point, ...]]:
     """Places to start from: low-discrepancy draws about the bodies, and about where they are."""
-    from scipy.stats import qmc
-
     length = _length(screen.robot)
-    draws = qmc.Sobol(6, scramble=False).random(_STARTS)
+    draws = torch.quasirandom.SobolEngine(6).draw(_STARTS, dtype=torch.float64).numpy()
     draws = 2.0 * length * (draws - 0.5)
     if len(bodies) == 2:
         return [

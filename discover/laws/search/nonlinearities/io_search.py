@@ -52,6 +52,7 @@ _PROMISING = threshold("search.flexible_gain")
 _EXPLAINED = threshold("search.io_explained")
 _CLOSE = threshold("search.close_kind")
 _HOPELESS = threshold("search.hopeless_kind")
+_NEAR = threshold("search.bodies_near")
 _KINDS_FITTED = whole("search.io_kinds")
 _HOLDS, _LEFT = threshold("search.io_error"), threshold("search.io_error_over_floor")
 
@@ -99,6 +100,7 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
     kinds: tuple[NonlinearityKind, ...] = field(default=KINDS)
     begun: int = len(KINDS)
     strict: bool = False
+    gain: float = _PROMISING
 
     @property
     def _joints(self) -> list[tuple[int, ...]]:
@@ -107,18 +109,20 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
 
     def _worth(self, error: float) -> float:
         """What a kind may leave: clearly less than the best law, or little of what bodies leave."""
-        return max(_PROMISING * error, _EXPLAINED * self.base.standardised_error(self.held))
+        return max(self.gain * error, _EXPLAINED * self.base.standardised_error(self.held))
 
     def propose(self, current: Fit, error: float) -> list[Begun]:
         """The kinds whose first step, with few knots, promises to leave clearly less; of many, the
         `begun` most promising."""
         few, worth = self.answers.evenly(_SCREENED), self._worth(error)
-        if self.strict and _PROMISING * error <= self.floor:  # noise alone is not clearly less
+        if self.strict and self.gain * error <= self.floor:  # noise alone is not clearly less
             return []
+        # What leaves little has led the bodies nowhere: a step from others promises no less.
+        near = self.strict and self.base.standardised_error(self.held) < _NEAR
         hopeful: list[tuple[float, Begun]] = []
         for kind in (k for k in self.kinds if self._applies(k, few)):
-            starts = [centred(self.base, few, kind)]
-            starts += [self.base.theta] if kind.place in _LAID_OUT_ONCE else []
+            starts = [self.base.theta] if near or kind.place in _LAID_OUT_ONCE else []
+            starts = starts if near else [centred(self.base, few, kind), *starts]
             problems = [begun_problem(self.base, s, few, kind, self._joints, ROUGH) for s in starts]
             left = min(problem.promises(x) for problem, x in problems)
             if left <= _HOPELESS * worth:

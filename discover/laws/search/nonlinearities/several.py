@@ -128,10 +128,11 @@ def _around(
         yield best
         return
     base = generous(physics, best, answers)
-    error = base.standardised_error(held)
-    if not math.isfinite(error) or explained(error, floor):
+    left = base.standardised_error(held)
+    if not math.isfinite(left) or explained(left, floor):
         return
-    least = error
+    # Where many forces only fit what is new in every answer, `best` leaves less than they.
+    least = min(left, best.standardised_error(held))
     for some in kinds:
         family = IONonlinearities(
             answers=answers,
@@ -141,12 +142,16 @@ def _around(
             kinds=tuple(some),
             begun=_BEGUN,
             strict=True,
+            gain=_PROMISING,
         )
-        flexible = family.fit_flexible(base, family.propose(base, error), error)
-        hopeful = [f for f in flexible if f.held_out <= _PROMISING * least]
+        hopeful = [
+            f
+            for f in family.fit_flexible(base, family.propose(base, least), least)
+            if f.held_out <= _PROMISING * least
+        ]
         least = min([least, *(f.held_out for f in hopeful)])
         for place, each in enumerate(hopeful):
-            laws = family.laws(base, each, error, place)
+            laws = family.laws(base, each, least, place)
             if laws:
                 yield min(laws, key=lambda law: law.length).fit
 
