@@ -197,7 +197,9 @@ class _Task:
         them."""
         theta, actuation = described_parameters(self.family, self.robot), self.robot.actuation
         k = self.family.basis.shape[1]
-        for i, term in enumerate(self.family.terms if actuation is not None else ()):
+        if actuation is None:
+            return theta
+        for i, term in enumerate(self.family.terms):
             j = term.joint
             if term.joint_term in ("stiffness", "damping"):
                 theta[k + i] += getattr(actuation, term.joint_term)[j, j]
