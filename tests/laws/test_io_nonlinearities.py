@@ -16,7 +16,7 @@ from discover.calibration.planted.tables import planted_models as tables_of
 from discover.laws import RigidBodyLaw, from_dict
 from discover.laws.extensions.io_nonlinearity import StaticNonlinearity, ends_at_edge
 from discover.laws.extensions.tabulated import Basis
-from discover.laws.extensions.terms import Term, symbols
+from discover.laws.extensions.terms import Term, joint_terms, symbols
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import fit
 from discover.laws.search.nonlinearities import (
@@ -27,7 +27,7 @@ from discover.laws.search.nonlinearities import (
 )
 from discover.laws.search.nonlinearities.io_fit import Group, NonlinearityKind, NonlinearityProblem
 from discover.laws.search.nonlinearities.io_functions import FlexibleNonlinearity, Splined
-from discover.laws.search.selection import refit
+from discover.laws.search.selection import refit, select
 
 REGION = discover.Region(q=1.0, v=2.0, tau=5.0)
 NOISE = 1e-3
@@ -118,6 +118,28 @@ def test_the_altered_signal_and_its_function_are_found(pendulum, place, alter, e
     assert law is not None
     assert [c.place for c in law.family.nonlinearities] == [place]
     assert far < error
+
+
+def test_a_function_is_found_beside_joint_terms_that_were_chosen_without_it(pendulum):
+    """Dampers act on speeds as they are read; where that function is missing, other joint terms
+    than the robot's seem to help."""
+    robot = pendulum.replace(damping=[0.8, 0.3], armature=[0.0, 0.1])
+
+    def model(q, v, tau):
+        return kinematics.aba(robot, q, v / (1 + (v / 3) ** 2), tau)
+
+    wide, held = out_to_twice(model, robot, 160, 1), out_to_twice(model, robot, 90, 7)
+    bodies = fit(Family.of(pendulum), wide)
+    chosen = select(bodies, wide, held, joint_terms(pendulum), floor=1e-9, limit=8).fit
+    assert {t.name for t in chosen.family.terms} != {
+        "damping, joint 1", "damping, joint 2", "armature, joint 2"
+    }  # fmt: skip
+    found = io_search.search_io_nonlinearity(chosen, chosen, wide, held, floor=1e-9)
+    assert found is not None
+    assert [c.place for c in found.fit.family.nonlinearities] == ["v"]
+    far = asked(model, sampling.shell(REGION, robot, 200, 2.0, 3.0, axis="joint", seed=9))
+    assert relative_error(found.fit.predict(far.q, far.v, far.tau), far.a) < 1e-6
+    assert len(found.fit.family.terms) <= 4
 
 
 def test_nothing_is_found_in_rigid_bodies(pendulum):
