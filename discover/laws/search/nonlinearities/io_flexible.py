@@ -98,21 +98,24 @@ def begun_problem(
     joints: Sequence[tuple[int, ...]],
     knots: int,
     before: tuple[NonlinearityProblem, Tensor] | None = None,
+    alone: tuple[NonlinearityProblem, Tensor] | None = None,
 ) -> tuple[NonlinearityProblem, Tensor]:
     """That of splines for the groups `joints`, and its start: bodies `theta`, and nothing altered
-    or the functions of a problem `before`."""
+    or the functions of a problem `before`; `alone` is what `unscaled` gives, where that is known.
+    """
     if kind.limited:
         bodies = replace(base, theta=theta)
         return begun_limits(bodies, answers, kind, joints, min(knots, _SCALE_KNOTS), SIDES[-1])
     z = torch.nan_to_num(NonlinearityProblem(base, answers, kind, ()).bodies(theta)[1])
     groups, start = [], []
     if kind.scaled:
-        alone = _unscaled(base, theta, answers, kind, joints, knots)
+        alone = alone or unscaled(base, theta, answers, kind, joints, knots)
         theta = alone[1][: len(theta)]
     for n, group in enumerate(joints):
         own = z[:, list(group)]
         if kind.scaled:
             scale = Splined(Basis.over(own[..., 1], min(knots, _SCALE_KNOTS)))
+            assert alone is not None
             groups.append(Group(group, Scaled(alone[0].groups[n].function, scale)))
             ones = scale.like(torch.ones(len(scale.basis.knots)).numpy())
             start.append(torch.cat([alone[1].split(alone[0].split)[1 + n], ones]))
@@ -135,7 +138,7 @@ def begun_problem(
     return NonlinearityProblem(base, answers, kind, groups), torch.cat([theta, *start])
 
 
-def _unscaled(
+def unscaled(
     base: Fit,
     theta: Tensor,
     answers: Answers,

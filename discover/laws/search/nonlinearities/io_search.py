@@ -35,6 +35,7 @@ from discover.laws.search.nonlinearities.io_flexible import (
     grouped,
     of_most,
     separated,
+    unscaled,
 )
 from discover.laws.search.nonlinearities.io_formulas import with_formulas
 from discover.laws.search.nonlinearities.io_functions import (
@@ -120,10 +121,19 @@ class IONonlinearities(CandidateFamily[Begun, FlexibleNonlinearity]):
         # What leaves little has led the bodies nowhere: a step from others promises no less.
         near = self.strict and self.base.standardised_error(self.held) < _NEAR
         hopeful: list[tuple[float, Begun]] = []
+        alone: dict[str, list] = {}  # what a scale acts on is the same for all that may set it
         for kind in (k for k in self.kinds if self._applies(k, few)):
             starts = [self.base.theta] if near or kind.place in _LAID_OUT_ONCE else []
             starts = starts if near else [centred(self.base, few, kind), *starts]
-            problems = [begun_problem(self.base, s, few, kind, self._joints, ROUGH) for s in starts]
+            if kind.scaled and kind.place not in alone:
+                alone[kind.place] = [
+                    unscaled(self.base, s, few, kind, self._joints, ROUGH) for s in starts
+                ]
+            known = alone[kind.place] if kind.scaled else [None] * len(starts)
+            problems = [
+                begun_problem(self.base, s, few, kind, self._joints, ROUGH, alone=x)
+                for s, x in zip(starts, known, strict=True)
+            ]
             left = min(problem.promises(x) for problem, x in problems)
             if left <= _HOPELESS * worth:
                 hopeful.append((left, (kind, starts, problems)))
