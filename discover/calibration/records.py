@@ -7,6 +7,7 @@ without queries. A model is examined again when the code that measures has chang
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 import re
@@ -132,6 +133,7 @@ def _departure(case: PlantedCase) -> float | None:
     return fit(family, answers[:cut]).standardised_error(answers[cut:])
 
 
+@functools.cache
 def instrument() -> str:
     """A hash of the code that measures evidence, and of the sections of numbers that it reads.
 

@@ -52,6 +52,7 @@ def test_what_changes_is_named(entries, named):
     assert line.startswith(named)
 
 
+@pytest.mark.slow
 def test_the_table_holds_planted_trained_and_unknown_models_of_1_to_18_coordinates():
     listed = same_instrument.jobs()
     assert len(set(listed)) == len(listed) >= 60

@@ -30,6 +30,7 @@ def on_a_full_disk(recipe: Path, out: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_full_disk(recipe: Path, tmp_path: Path) -> None:
     """One line says what did not fit, and what was written before stays whole."""
     out = tmp_path / "out"

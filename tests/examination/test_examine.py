@@ -119,6 +119,7 @@ def test_alternative_laws_are_found_and_written_down(pendulum, kind):
     assert relative_error(exam.law(q, v, tau), planted.model(q, v, tau)) < 1e-6
 
 
+@pytest.mark.slow
 def test_a_law_that_no_library_lists_is_not_called_physics(pendulum):
     planted = next(
         p for p in alternatives.planted_models(setting(pendulum)) if p.name == "saturated drag"

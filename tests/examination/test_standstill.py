@@ -78,8 +78,13 @@ LIMITED = 'limited="true" range="-40 40"'
     ("xml", "skip", "joints"),
     [
         (arm(first=LIMITED), 1, {"v[1] (b)"}),
-        (arm(first=LIMITED + ' frictionloss=".5"'), 2, {"v[0] (a)", "v[1] (b)"}),
-        (arm("RK4", first=LIMITED), 2, {"v[1] (b)"}),
+        pytest.param(
+            arm(first=LIMITED + ' frictionloss=".5"'),
+            2,
+            {"v[0] (a)", "v[1] (b)"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(arm("RK4", first=LIMITED), 2, {"v[1] (b)"}, marks=pytest.mark.slow),
     ],
 )
 def test_joint_limits_and_friction_that_holds_are_told_apart(xml, skip, joints):

@@ -48,6 +48,7 @@ def test_the_law_is_rigid_and_says_so(found):
     assert "the law's joints are rigid" in page(found.to_dict())
 
 
+@pytest.mark.slow
 def test_both_joints_may_give_way(pendulum):
     logs = logged(pendulum[1], range(10, 14), [1 / STIFFNESS, 1 / 1500])
     found = discover.identify(logs, pendulum[0])

@@ -210,6 +210,7 @@ def test_a_log_that_is_held_out_is_not_fitted_though_it_is_among_the_logs(pendul
         discover.identify(named[3:], pendulum[0], test=named[3:], delay=0.0)
 
 
+@pytest.mark.slow
 def test_a_joint_that_nothing_drives_keeps_its_mass(pendulum, record):
     """A passive elbow: bodies without mass would explain that its force is always zero."""
     described = pendulum[0]

@@ -180,6 +180,7 @@ def test_another_robots_recursion_is_not_this_robots():
     assert zoo.error(plant.network, plant.body, 0) > 0.1
 
 
+@pytest.mark.slow
 def test_a_short_interchange_training_already_separates_blocks():
     plant = zoo.plant("strict_tip", "2R", 3, steps=150)
     body, network = plant.body, plant.network
@@ -229,6 +230,7 @@ def test_plants_can_be_exported(kind):
     assert torch.equal(exported.module()(*fresh), plant.network(*fresh))
 
 
+@pytest.mark.slow
 def test_a_table_with_beside_paths_can_be_exported():
     plant = zoo.plant("cancelling", "2R", 3)
     states = plant.body.states(8, 1)

@@ -49,7 +49,7 @@ def worn_by_power(q, v, tau):
 @pytest.mark.parametrize(
     ("model", "place", "left"),
     [
-        (elastic, "q", 1e-6),
+        pytest.param(elastic, "q", 1e-6, marks=pytest.mark.slow),
         (one_yields, "q", 1e-6),
         pytest.param(friction_of_load, "tau", 1e-3, marks=pytest.mark.slow),
         pytest.param(worn_by_power, "tau", 1e-3, marks=pytest.mark.slow),

@@ -17,7 +17,10 @@ ROBOTS = {
     "free": kinematics.random_tree(1, seed=3, kinds=("revolute",), root="free"),
 }
 # The others are run by `make test-all`.
-QUICK = {("table", "fixed"), ("table", "free"), ("MLP", "fixed")}
+QUICK = {
+    ("table", "fixed"),
+    ("table", "free"),
+}
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ def train_long(out):
     train(pendulum_mlp(), dataset(pendulum, 1, 512), out=out, config=LONG, resume=True)
 
 
+@pytest.mark.slow
 def test_killed_run_resumes_to_the_same_weights(tmp_path):
     script = textwrap.dedent(CHILD).format(
         root=str(Path(__file__).parents[2]),

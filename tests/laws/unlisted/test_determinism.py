@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -27,6 +28,7 @@ def law_on(threads: int) -> str:
     return json.dumps(law.to_dict())
 
 
+@pytest.mark.slow
 def test_one_thread_or_two_the_law_has_the_same_bytes():
     one, two = law_on(1), law_on(2)
     assert json.loads(one)["extra"]

@@ -22,7 +22,7 @@ SOME = {
     "wall at a point": {"x1", "jx1_2"},
     "inertia with energy": {"T", "h1"},
 }
-SLOW = ("log² drag", "cos³ 2q", "wall at a point", "inertia with energy")
+SLOW = ("log² drag", "cos³ 2q", "product of angles", "wall at a point", "inertia with energy")
 
 
 @pytest.fixture(scope="module")
