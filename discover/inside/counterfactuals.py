@@ -156,6 +156,13 @@ class Variable:
     additive: bool = False
     other: Numbers | None = None
 
+    @property
+    def wide(self) -> bool:
+        """Whether what a site holds of it may be read although the output reads it in a sum only.
+        Of the bias force alone: whatever holds C and tau reads tau − C. A factor that is used is
+        multiplied, so it must be read by itself; of steps a dead copy would stretch the window."""
+        return self.additive and self.kind == "role"
+
     def forms(self, at: Sequence[Mechanics]) -> list[Tensor]:
         """Its numbers at states, each (n, d), and the same in other numbers."""
         given = (self.value, self.other)

@@ -1,9 +1,12 @@
 """Coordinates in which a site is patched: what the output reads of it, and what else it holds.
 
 What is written must be written where the output reads: what a dormant path would do is no use. What
-is read in the source state may be anything that the site holds. A network that computes tau − C of
-both reads nothing but the difference, and yet holds each: an exchange of C that could see the
-difference alone would find nothing, though C is exchanged exactly by directions that see both.
+is read in the source state may, of a variable that is only ever added, be anything that the site
+holds (wide): a network that holds C and tau and computes tau − C reads nothing but the difference,
+so an exchange that sees the difference alone finds no C, though C can be exchanged exactly. Up to
+a linear map that network is the same as one that holds tau − C and, unused beside it, C: no
+exchange at this site tells the two apart. Factors are read narrowly, or a pivot that lies unused
+beside a used mass matrix, to which it is added, would pass for used.
 """
 
 from __future__ import annotations
@@ -32,6 +35,11 @@ class Basis(NamedTuple):
     write: Tensor
     read_by_output: int
     never_vary: int
+
+    def narrow(self) -> Basis:
+        """Without what the output does not read."""
+        r = self.read_by_output
+        return self._replace(read=self.read[:, :r], write=self.write[:, :r])
 
 
 def basis(

@@ -17,7 +17,7 @@ from discover.inside.network.capture import captured
 from discover.inside.network.opening import opened
 from discover.inside.pairs import drawn
 from discover.inside.result import InsideReport
-from discover.inside.sites import chosen
+from discover.inside.sites import chosen, thinned
 from discover.judgement.thresholds import whole
 from discover.progress import Show, reported, stage
 from kinematics import Robot
@@ -50,7 +50,8 @@ def look_inside(
     robot      whose equation of motion is meant: a Robot, a path or a bundled name; one coordinate
                a joint
     region     where the network was trained
-    sites      names of modules or of operations; by default found
+    sites      names of modules or of operations; by default found; what linear maps make of one of
+               them is the same site, which the notes say
     variables  "roles" (mass matrix, bias), "factors" (pivots of every elimination)
     seeds      starts of each fit: a linear probe's, and random ones
     budget_s   seconds of processor time; what it does not reach is told
@@ -68,9 +69,12 @@ def look_inside(
     graph, remark = captured(found.module, rows, body.nv, found.dtype)
     stage("pairs of states")
     pairs = drawn(graph, body, box, seed)
-    places, same = chosen(graph, pairs, sites)
-    look = Look(graph, body, pairs, places, seeds, seed, started + budget_s)
+    deep, same = chosen(graph, pairs, sites)
+    places = thinned(deep, whole("inside.sites")) if sites is None else deep
+    look = Look(graph, body, pairs, places, deep, seeds, seed, started + budget_s)
     table, windows, order = look.all(tuple(variables))
+    shown = {s.name for s in places}.union(*(w.sites for w in windows))
+    every = [s for s in deep if s.name in shown]
     factorisations = [*physics.orders(body), physics.COFACTORS] if body.nv > 1 else []
     measured = {r.factorisation for r in table}
     return InsideReport(
@@ -79,8 +83,8 @@ def look_inside(
         region=box.to_dict(),
         joints=body.nb,
         error=pairs.error,
-        sites=tuple(s.name for s in places),
-        depths=tuple(s.depth for s in places),
+        sites=tuple(s.name for s in every),
+        depths=tuple(s.depth for s in every),
         claims=tuple(claiming.claims(table, windows, [f for f in factorisations if f in measured])),
         table=tuple(table),
         windows=tuple(windows),

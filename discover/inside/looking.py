@@ -35,12 +35,15 @@ class Look:
         robot: Robot,
         pairs: Pairs,
         sites: Sequence[Site],
+        deep: Sequence[Site],
         seeds: int,
         seed: int,
         until: float,
     ) -> None:
+        """`deep`: sites for the windows of a recursion, which may take more than are looked at."""
         self.bench = Bench(network, robot, pairs, sites, seeds, seed)
         self.robot, self.pairs, self.sites, self.until = robot, pairs, list(sites), until
+        self.deep = thinned(deep, whole("inside.window_sites"))
         self.notes: list[str] = []
         self.rows: dict[tuple[str, str], Row] = {}
         self.windows: list[Window] = []
@@ -63,8 +66,8 @@ class Look:
             self._control([role])
         self._try(factors, factors)
         self._end(factors, factors)
-        self._control(self._leading(factors))
         order = self._order()
+        self._control(self._leading(factors))
         self._compare([*roles, *self._leading(factors)])
         return list(self.rows.values()), [*self._of_roles(roles), *self.windows], order
 
@@ -206,15 +209,15 @@ class Look:
         planned = physics.steps(self.robot, factorisation)
         kept, _ = physics.distinct([v for v, _ in planned], first.at_base, first.at_source)
         ranks = {v.name: rank for v, rank in planned}
-        sites = thinned(self.sites, whole("inside.window_sites"))
         measured: list[Window] = []
         for variable in kept:
             S: list[float | None] = []
-            for site in sites:
+            for site in self.deep:
                 if self._late(f"windows of {factorisation}"):
                     return []
                 stage(f"window of {variable.name}, {factorisation}, at {site.name}")
                 S.append(self.bench.step(variable, site))
             rank = ranks[variable.name]
-            measured.append(window(variable.name, factorisation, rank, [s.name for s in sites], S))
+            names = [s.name for s in self.deep]
+            measured.append(window(variable.name, factorisation, rank, names, S))
         return measured

@@ -61,13 +61,16 @@ class Bench:
 
     def problem(self, variable: Variable, site: Site, *, varying: bool = True) -> Problem:
         """The exchange of a variable at a site."""
-        return self._problem(site, self._targets(variable), varying=varying)
+        return self._problem(variable, site, self._targets(variable), varying=varying)
 
-    def _problem(self, site: Site, targets: Targets, *, varying: bool = True) -> Problem:
+    def _problem(
+        self, variable: Variable, site: Site, targets: Targets, *, varying: bool = True
+    ) -> Problem:
+        frame = self.basis(site, varying=varying)
         return Problem(
             patched_answer(self.network, site),
             site,
-            self.basis(site, varying=varying),
+            frame if variable.wide else frame.narrow(),
             self.pairs,
             self.network,
             targets,
@@ -147,7 +150,7 @@ class Bench:
     def controlled(self, row: Row, variable: Variable, site: Site) -> Row:
         """The row with placebo, random subspace, whole layer and ceiling."""
         problem = self.problem(variable, site)
-        placebo = self._problem(site, self._targets(variable, placebo=True))
+        placebo = self._problem(variable, site, self._targets(variable, placebo=True))
         against = self.fitted(placebo, variable)
         test = self.pairs.test
         return replace(
@@ -160,9 +163,8 @@ class Bench:
 
     def of_another_robot(self, row: Row, variable: Variable, site: Site) -> Row:
         """The row with S of the same variable of another robot."""
-        foreign = self._problem(
-            site, controls.of_another_robot(variable, self.robot, self.pairs.scale, self.seed + 1)
-        )
+        targets = controls.of_another_robot(variable, self.robot, self.pairs.scale, self.seed + 1)
+        foreign = self._problem(variable, site, targets)
         other = self.fitted(foreign, variable)
         return replace(row, other_robot=foreign.score(self.pairs.test, other.E, other.D))
 
@@ -198,6 +200,7 @@ class Bench:
 
         answer: Answer = patched
         frame = basis(answer, site, pairs, self.network)
+        frame = frame if variable.wide else frame.narrow()
         problem = Problem(answer, site, frame, pairs, self.network, self._targets(variable), plain)
         found = self.fitted(problem, variable)
         S = problem.score(pairs.test, found.E, found.D)

@@ -10,7 +10,7 @@ from torch import Tensor
 from discover.errors import ModelError
 from discover.inside.network.capture import Network, Site, read
 from discover.inside.pairs import Pair, Pairs
-from discover.judgement.thresholds import threshold, whole
+from discover.judgement.thresholds import threshold
 
 
 def chosen(
@@ -30,7 +30,7 @@ def chosen(
     found = network.candidates()
     inputs = torch.cat([torch.cat(p.base, dim=-1) for p in batches]).double()
     answers = torch.cat([network.output(p.values) for p in batches]).double()
-    images: dict[str, list[str]] = {}
+    images = {s.name: list(s.images) for s in found}
     kept: list[tuple[Site, Tensor]] = []
     for site in found:
         h = torch.cat([read(site, p.values, network.rows) for p in batches]).double()
@@ -38,10 +38,10 @@ def chosen(
             continue
         if kept and linear_in(h, kept[-1][1]) and linear_in(kept[-1][1], h):
             earlier = kept.pop()
-            dropped = earlier[0].name
-            if earlier[0].alone and not site.alone:
-                dropped, (site, h) = site.name, earlier
-            images[site.name] = [*images.pop(earlier[0].name, []), dropped]
+            dropped = earlier[0]
+            if dropped.alone and not site.alone:
+                dropped, (site, h) = site, earlier
+            images[site.name] += [dropped.name, *images[dropped.name]]
         kept.append((site, h))
     sites = [s for s, _ in kept]
     if sum(s.alone for s in sites) >= 2:
@@ -51,8 +51,7 @@ def chosen(
             "sites cannot be addressed: between inputs and output there is nothing but linear "
             "maps; name some (sites=…) or export the network to .pt2"
         )
-    sites = thinned(sites, whole("inside.sites"))
-    return sites, [_one(s.name, images[s.name]) for s in sites if s.name in images]
+    return sites, [_one(s.name, images[s.name]) for s in sites if images[s.name]]
 
 
 def _one(site: str, images: Sequence[str]) -> str:
