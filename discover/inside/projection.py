@@ -285,14 +285,15 @@ def descend(problem: Problem, trial: Trial, steps: int, enough: float | None = N
     """Let Adam run; the trial then stands at its best on held pairs, whose S it keeps.
 
     Counterfactuals with a nearly singular mass matrix make the loss steep in places: where a step
-    makes it much worse, or a look at held pairs finds no gain, it goes back to the best and on in
+    makes it much worse, on the pairs at hand or on held ones, it goes back to the best and on in
     smaller steps.
     """
     enough = threshold("inside.met") if enough is None else enough
     held, train = problem.pairs.held, problem.pairs.train
     with torch.no_grad():
         best, at_best = problem.score(held, *trial.patch()), trial.kept()
-    rate, adam, usual = trial.rate, None, math.inf
+    rate, usual, far = trial.rate, math.inf, threshold("inside.blown")
+    adam: torch.optim.Adam | None = None
     every = max(whole("inside.first_steps") // 2, steps // whole("inside.looks"))
     for step in range(0 if best > enough else steps):
         if adam is None:
@@ -303,7 +304,7 @@ def descend(problem: Problem, trial: Trial, steps: int, enough: float | None = N
         loss = ((1 + missed.square().sum(-1)).sqrt() - 1).mean()
         trial.steps += 1
         value = float(loss.detach())
-        worse = not value <= threshold("inside.blown") * usual
+        worse = not value <= far * usual
         if not worse:
             usual = min(usual, value)
             adam.zero_grad()
@@ -315,7 +316,7 @@ def descend(problem: Problem, trial: Trial, steps: int, enough: float | None = N
             found = problem.score(held, *trial.patch())
         if found > best:
             best, at_best = found, trial.kept()
-        else:
+        elif worse or 1 - found > far * (1 - best):
             _put(trial, at_best)
             rate, adam = rate * threshold("inside.step_shrinks"), None
         if best > enough:
