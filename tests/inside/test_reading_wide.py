@@ -50,7 +50,7 @@ def test_the_bias_force_is_exchanged_though_only_its_sum_with_tau_is_read(summed
     at = [p.at_base for p in summed.pairs.train]
     kept = torch.cat([ROLES["C"].kept(m) for m in at])
     trial = raced(narrow, ROLES["C"].forms(at), kept, 1, 0, ())[0]
-    assert trial.held < 0.5
+    assert trial.held < 0.9  # what is called used begins there
 
 
 def test_the_mass_matrix_is_read_narrowly_and_met(summed):
