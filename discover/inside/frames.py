@@ -49,10 +49,12 @@ def basis(
     directions that vary on data."""
     h, h_source = at(site, pairs.train, network.rows)
     both = torch.cat((h, h_source))
-    slopes = _slopes(answer, site, pairs, network)
+    least = threshold("inside.varies")
+    unit = both.std(0).maximum(least**0.5 * both.abs().amax(0))  # a site may mix kg·m² and N·m
+    unit = torch.where(unit > 0, unit, 1.0)
+    both, slopes = both / unit, _slopes(answer, site, pairs, network) * unit
     room = _room(both, slopes)
     both, slopes = both @ room, slopes @ room
-    least = threshold("inside.varies")
     values, vectors = torch.linalg.eigh(_covariance(both))
     keeps = values > least * values[-1].clamp_min(1e-300)
     frame = vectors[:, keeps] if varying else torch.eye(len(values), dtype=h.dtype)
@@ -69,8 +71,8 @@ def basis(
         beside, _, seen = _whitened(both, rest - to @ follows, least * values[-1])
         beside = beside[:, seen]
     return Basis(
-        room @ torch.cat((to, beside), -1),
-        room @ torch.cat((back, torch.zeros_like(beside)), -1),
+        room @ torch.cat((to, beside), -1) / unit.unsqueeze(-1),
+        room @ torch.cat((back, torch.zeros_like(beside)), -1) * unit.unsqueeze(-1),
         to.shape[1],
         int((~keeps).sum()) if room.shape[0] == room.shape[1] else 0,
     )
