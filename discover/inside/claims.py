@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from discover.inside.counterfactuals import COFACTORS
+from discover.inside.projection import WIDE
 from discover.inside.records import NO, OPEN, YES, Claim, Row, Window
 from discover.inside.windows import kendall
 from discover.judgement.thresholds import threshold
@@ -70,11 +71,15 @@ def _uses(variable: str, rows: Sequence[Row]) -> Claim:
             else f"No exchange moves the output as {words} would ({said} at {row.site}, the best)."
         )
         return _claim("uses", variable, OPEN if dormant else NO, row.site, numbers, text)
-    if (row.ceiling or 0.0) > threshold("inside.vacuous"):
+    if row.ceiling is not None and row.ceiling > threshold("inside.vacuous"):
+        # most of the change needs no equation of motion: what counts is the rest
+        numbers["beyond"] = 1 - (1 - row.S) / max(1 - row.ceiling, 1e-12)
+    beyond = numbers.get("beyond")
+    if beyond is not None and beyond < threshold("inside.uses"):
         text = (
-            f"{words.capitalize()} can be exchanged ({said} at {row.site}), but it is only added: "
-            f"its values alone foretell {row.ceiling:.2f} of the change, so a table can do the "
-            "same; no claim."
+            f"{words.capitalize()} can be exchanged ({said} at {row.site}), but its values alone "
+            f"foretell {row.ceiling:.2f} of the change, and of the rest it meets {beyond:.2f}: a "
+            "table can do the same; no claim."
         )
         return _claim("uses", variable, OPEN, row.site, numbers, text)
     bounds = {
@@ -96,6 +101,11 @@ def _uses(variable: str, rows: Sequence[Row]) -> Claim:
         )
         return _claim("uses", variable, OPEN, row.site, numbers, text)
     text = f"{words.capitalize()} can be swapped apart from the rest at {row.site} ({said})."
+    if WIDE in row.start:
+        text += (
+            " The output reads it in a sum only: a network that holds the sum, and this unused "
+            "beside it, would show the same."
+        )
     return _claim("uses", variable, YES, row.site, numbers, text)
 
 

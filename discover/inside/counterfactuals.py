@@ -130,6 +130,7 @@ def mechanics(robot: Robot, states: Batch) -> Mechanics:
 
 
 Counterfactual = Callable[[Mechanics, Mechanics], Tensor]
+Numbers = Callable[[Mechanics], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +141,8 @@ class Variable:
                    an elimination: what windows are made of)
     factorisation  the order of elimination, None for roles
     value          (B, d): its numbers at states, for probes
+    other          the same information in other numbers, of which a network may hold fewer
+    kept           (B, e): what the algorithm has beside it, and an exchange leaves as it is
     counterfactual a(b, V ← s) (B, nv)
     additive       whether it is added to other things only: then a table can follow it
     """
@@ -147,9 +150,23 @@ class Variable:
     name: str
     kind: str
     factorisation: str | None
-    value: Callable[[Mechanics], Tensor]
+    value: Numbers
+    kept: Numbers
     counterfactual: Counterfactual
     additive: bool = False
+    other: Numbers | None = None
+
+    @property
+    def wide(self) -> bool:
+        """Whether what a site holds of it may be read although the output reads it in a sum only.
+        Of the bias force alone: whatever holds C and tau reads tau − C. A factor that is used is
+        multiplied, so it must be read by itself; of steps a dead copy would stretch the window."""
+        return self.additive and self.kind == "role"
+
+    def forms(self, at: Sequence[Mechanics]) -> list[Tensor]:
+        """Its numbers at states, each (n, d), and the same in other numbers."""
+        given = (self.value, self.other)
+        return [torch.cat([f(m) for m in at]) for f in given if f is not None]
 
 
 def _triangle(x: Tensor) -> Tensor:
@@ -173,17 +190,38 @@ def roles() -> list[Variable]:
             kind="role",
             factorisation=None,
             value=lambda m: _triangle(torch.linalg.inv(m.H)),
+            kept=lambda m: torch.cat((m.C, m.tau, m.f), -1),
             counterfactual=_by_mass_matrix,
+            other=lambda m: _triangle(m.H),
         ),
         Variable(
             name="C",
             kind="role",
             factorisation=None,
             value=lambda m: m.C,
+            kept=lambda m: torch.cat((_triangle(m.H), m.tau), -1),
             counterfactual=_by_bias,
             additive=True,
         ),
     ]
+
+
+def _rest(order: str, pivots: int | None = None, forces: int | None = None) -> Numbers:
+    """All that an elimination has (B, e): pivots, multipliers, right-hand sides, but for the pivots
+    or the right-hand side of the joint that is eliminated so many-th (−1: the last; of pivots None:
+    all)."""
+
+    def rest(m: Mechanics) -> Tensor:
+        found = m.eliminations[order]
+        w = found.reduced(m.f)
+        parts = [found.L[:, b.stop :, b].flatten(1) for b in found.blocks]
+        parts += [w[:, b] for b in found.blocks if forces is None or b != found.blocks[forces]]
+        if pivots is not None:
+            left = [b for b in found.blocks if b != found.blocks[pivots]]
+            parts += [_triangle(found.D[:, b, b]) for b in left]
+        return torch.cat(parts, dim=-1)
+
+    return rest
 
 
 def _pivots(order: str, only: int | None) -> Variable:
@@ -209,6 +247,7 @@ def _pivots(order: str, only: int | None) -> Variable:
         kind="factor" if only in (None, -1) else "step",
         factorisation=order,
         value=value,
+        kept=_rest(order, only),
         counterfactual=exchanged,
     )
 
@@ -222,6 +261,7 @@ def _determinant() -> Variable:
         kind="factor",
         factorisation=COFACTORS,
         value=lambda m: 1 / torch.linalg.det(m.H).unsqueeze(-1),
+        kept=lambda m: m.a * torch.linalg.det(m.H).unsqueeze(-1),
         counterfactual=exchanged,
     )
 
@@ -255,6 +295,7 @@ def _pivot_step(order: str, k: int) -> Variable:
         kind="step",
         factorisation=order,
         value=whole_factor.value,
+        kept=whole_factor.kept,
         counterfactual=whole_factor.counterfactual,
     )
 
@@ -275,6 +316,7 @@ def _reduced_step(order: str, k: int) -> Variable:
         kind="step",
         factorisation=order,
         value=value,
+        kept=lambda m: torch.cat((m.eliminations[order].D.flatten(1), _rest(order, 0, k)(m)), -1),
         counterfactual=exchanged,
         additive=True,
     )
@@ -298,11 +340,17 @@ def _acceleration_step(order: str, k: int) -> Variable:
         found = m.eliminations[order]
         return m.a[:, found.place][:, found.blocks[k]]
 
+    def later(m: Mechanics) -> Tensor:
+        found = m.eliminations[order]
+        parts = [m.a[:, found.place][:, b] for b in found.blocks[k + 1 :]]
+        return torch.cat((*parts, _rest(order)(m)), dim=-1)
+
     return Variable(
         name=f"a{k + 1}",
         kind="step",
         factorisation=order,
         value=value,
+        kept=later,
         counterfactual=exchanged,
         additive=True,
     )

@@ -37,19 +37,20 @@ def heat_map(report: Findings) -> Figure:
     used; hatched: a dormant or duplicate path."""
     names = list(dict.fromkeys(r.variable for r in report.table))
     cells = {(r.variable, r.site): r for r in report.table}
+    sites = [s for s in report.sites if any(r.site == s for r in report.table)]
     with house_style():
-        figure = new_figure(2.9 + 0.95 * len(report.sites), 1.5 + 0.42 * len(names))
-        axes = _bare(figure, names, list(report.sites))
-        grid = np.full((len(names), len(report.sites)), np.nan)
+        figure = new_figure(2.9 + 0.95 * len(sites), 1.5 + 0.42 * len(names))
+        axes = _bare(figure, names, sites)
+        grid = np.full((len(names), len(sites)), np.nan)
         for i, name in enumerate(names):
-            for j, site in enumerate(report.sites):
+            for j, site in enumerate(sites):
                 row = cells.get((name, site))
                 score = None if row is None else row.S if row.kind == "role" else row.S_r
                 if score is not None:
                     grid[i, j] = max(score, 0.0)
         image = axes.imshow(grid, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for i, name in enumerate(names):
-            for j, site in enumerate(report.sites):
+            for j, site in enumerate(sites):
                 row = cells.get((name, site))
                 if row is not None:
                     _marks(axes, i, j, row, report)

@@ -108,7 +108,10 @@ def _method(report: Findings) -> Iterable[str]:
         "directions between two states meets; S_r the same against the nearest rival "
         f"factorisation. Used: S from {threshold('inside.uses'):g} on, placebo at most "
         f"{threshold('inside.placebo'):g}, and {threshold('inside.untrained'):g} times less missed "
-        "than in the same network with scrambled weights and a fitted readout. Followed: S_r from "
+        "than in the same network with scrambled weights and a fitted readout; where V's values "
+        f"alone foretell more than {threshold('inside.vacuous'):g} of the change, of what is left. "
+        "The bias force may be read in directions that the output does not read apart. At sites "
+        "where a trial was beaten by another site's, S is that of the trial. Followed: S_r from "
         f"{threshold('inside.follows'):g} on, rivals at most {threshold('inside.rival'):g}. These "
         "bounds come from the planted networks that they were tried on, and are not calibrated."
     )

@@ -34,7 +34,8 @@ class Claim(Stored):
 class Row(Stored):
     """One variable at one site; None what was not measured there.
 
-    k, start, steps  directions exchanged, where the fit began, its steps of Adam
+    k, start, steps  directions exchanged, where the fit began ("wide": it reads what the output
+                     does not), its steps of Adam; few where another site looked better
     r2, r2_control   of a linear probe, and of the best control
     S                share of the predicted change that is met, within directions that vary on data
     S_r              1 − MSE / distance to the nearest rival factorisation's counterfactual
@@ -91,7 +92,7 @@ class Findings(Stored):
     windows   see `Window`
     order     Kendall's tau of windows and recursion, by factorisation, where measured
     error     of the network in the region, relative to the accelerations' root mean square
-    sites     names from input to output, with their depth 0 … 1
+    sites     names from input to output, with their depth 0 … 1; those of the table and of windows
     notes     what was left out or not reached, a line each
     seconds   of processor time
     """

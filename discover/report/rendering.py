@@ -99,6 +99,7 @@ def _render_exam(stored: StoredExam) -> Path:
         "structure": structure.section(stored.mechanism),
         "bodies": structure.bodies(stored.mechanism, stored.law),
         "parts": tables.parts(stored),
+        "inside": tables.inside(stored),
         **stored_formulas(stored),
     }
     context["front_rows"] = tables.front(context["front"])

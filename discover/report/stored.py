@@ -19,6 +19,7 @@ from discover.artifacts import AGAIN, read_json
 from discover.errors import OutputError
 
 MANIFEST, STUDY, VERDICT = "manifest.json", "study.json", "verdict.json"
+INSIDE = Path("inside", "inside.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class StoredExam:
     verdict, evidence   the contents of verdict.json and evidence.json
     law, exam           law.json (None where no law was kept) and exam.json
     accuracy, forecast, ledger, recordings, training   what a study measured beside the verdict
+    inside              of a look inside the network, where there was one
     forecast_drawn      the trajectories of one rollout (forecast.npz)
     manifest            how it was made: the study's manifest.json
     """
@@ -43,6 +45,7 @@ class StoredExam:
     ledger: dict[str, Any] | None = None
     recordings: dict[str, Any] | None = None
     training: dict[str, Any] | None = None
+    inside: dict[str, Any] | None = None
     manifest: dict[str, Any] | None = None
 
     @property
@@ -138,6 +141,7 @@ def read_exam(directory: Path) -> StoredExam:
         exam=exam,
         forecast_drawn=_arrays(directory / "forecast.npz"),
         manifest=manifest,
+        inside=_optional(directory / INSIDE),
         **records,
     )
 

@@ -20,7 +20,7 @@ from discover.report.numbers import (
     relative,
     seconds,
 )
-from discover.report.stored import StoredExam
+from discover.report.stored import INSIDE, StoredExam
 from discover.report.words import RECORDED_MEANING, agrees
 
 AXES = {
@@ -42,6 +42,20 @@ PARTS = {"channels": "input/output nonlinearity", "turns": "surrogate trigonomet
 def cell(text: Any) -> str:
     """Text that cannot break a Markdown table."""
     return " ".join(str(text).replace("|", "\\|").split())
+
+
+def inside(stored: StoredExam) -> dict[str, Any] | None:
+    """What was found inside the network, beside the verdict: claims as they were put in words."""
+    found = stored.inside
+    if found is None:
+        return None
+    claims = ("kind", "subject", "answer", "words")
+    return {
+        "rows": [{name: cell(claim[name]) for name in claims} for claim in found["claims"]],
+        "notes": [cell(note) for note in found.get("notes", ())],
+        "seconds": seconds(found.get("seconds")),
+        "folder": INSIDE.parent.as_posix(),
+    }
 
 
 def reach(stored: StoredExam) -> tuple[list[str], list[dict[str, Any]]]:

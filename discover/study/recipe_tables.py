@@ -168,3 +168,14 @@ class Report(Section):
 
     rollout_s: PositiveFloat = 5.0
     ledger: bool = True
+
+
+class Inside(Section):
+    """A look inside every network, beside its verdict: what is asked, starts of a fit, and seconds
+    of processor time a network. Without this table nobody looks."""
+
+    variables: tuple[Literal["roles", "factors"], ...] = Field(
+        default=("roles", "factors"), min_length=1
+    )
+    seeds: PositiveInt = 3
+    budget_s: PositiveFloat = 300.0

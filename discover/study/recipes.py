@@ -22,6 +22,7 @@ from discover.study.overrides import override
 from discover.study.recipe_tables import (
     OBSERVATION,
     Examine,
+    Inside,
     ModelEntry,
     RegionEntry,
     Report,
@@ -44,6 +45,7 @@ class Recipe(Section):
     train: Train = Train()
     examine: Examine = Examine()
     report: Report = Report()
+    inside: Inside | None = None
 
     @field_validator("model")
     @classmethod

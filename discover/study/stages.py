@@ -18,12 +18,13 @@ from torch import Tensor
 from discover.blackbox.region import Region
 from discover.errors import ModelError, RecipeError, RobotError
 from discover.evaluation.simulators.reference import simulator
-from discover.study.recipe_tables import CONTROL, FILE
+from discover.study.recipe_tables import CONTROL, FILE, Inside
 from discover.study.recipes import Recipe, file_of
 
 if TYPE_CHECKING:
     from discover.data.dataset import Dataset
     from discover.examination.result import Examination
+    from discover.inside.result import InsideReport
     from discover.study.recipe_tables import ModelEntry
     from kinematics import Robot
 
@@ -288,6 +289,32 @@ def examine_model(
         budget=recipe.examine.budget,
         # inferring a network's tree takes tens of thousands of queries: only on request
         mechanism=True if entry.kind == CONTROL and recipe.examine.budget != "quick" else None,
+        seed=recipe.study.seed,
+        name=name,
+        progress=progress,
+    )
+
+
+def look_inside_model(
+    recipe: Recipe,
+    name: str,
+    model: Any,
+    robot: Robot,
+    dataset: Dataset,
+    progress: bool | None = None,
+) -> InsideReport:
+    """What the network does with the variables of the equation of motion, where the recipe asks.
+    Raises ModelError where there is nothing to look into."""
+    from discover.inside.look_inside import look_inside
+
+    asked = recipe.inside or Inside()
+    return look_inside(
+        model,
+        robot,
+        region_of(recipe, robot, dataset),
+        variables=asked.variables,
+        seeds=asked.seeds,
+        budget_s=asked.budget_s,
         seed=recipe.study.seed,
         name=name,
         progress=progress,

@@ -129,3 +129,34 @@ class _Shown(nn.Module):
 
     def forward(self, q: Tensor) -> Tensor:
         return torch.linalg.inv(crba(self.robot, q)).flatten(1)
+
+
+class Summed(nn.Module):
+    """H, C and tau side by side, mixed obliquely in the output of `mixed`; then H⁻¹(tau − C)."""
+
+    def __init__(self, robot: Robot, condition: float = 10.0, seed: int = 0) -> None:
+        super().__init__()
+        self.robot, n = robot, robot.nv
+        generator = torch.Generator().manual_seed(seed)
+        self.mix = nn.Parameter(mixing(n * n + 2 * n, condition, generator).double())
+        self.mixed = nn.Identity()
+
+    def forward(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        n, H = self.robot.nv, crba(self.robot, q)
+        C = tau - (H @ aba(self.robot, q, v, tau).unsqueeze(-1)).squeeze(-1)
+        mixed = self.mixed(torch.cat((H.flatten(1), C, tau), dim=-1) @ self.mix)
+        return self.answered(mixed @ torch.linalg.inv(self.mix), n)
+
+    def answered(self, x: Tensor, n: int) -> Tensor:
+        """The accelerations from what was mixed."""
+        H, C, tau = x[:, : n * n].reshape(-1, n, n), x[:, n * n : -n], x[:, -n:]
+        return torch.linalg.solve(H, (tau - C).unsqueeze(-1)).squeeze(-1)
+
+
+class ConstantInertia(Summed):
+    """The same with a mean mass matrix in the end: H is held, and nobody reads it."""
+
+    def answered(self, x: Tensor, n: int) -> Tensor:
+        """The accelerations, whatever H is."""
+        mean = crba(self.robot, torch.zeros(1, n, dtype=x.dtype))[0]
+        return (x[:, -n:] - x[:, n * n : -n]) @ torch.linalg.inv(mean)

@@ -70,7 +70,7 @@ def test_functional_residuals_and_shared_modules_have_sites():
     graph, remark = captured(net, ROWS, 2, torch.float32)
     assert isinstance(graph, Traced)
     assert remark == ""
-    sites = chosen(graph, drawn(graph, ROBOT, REGION, 0), None)
+    sites, _ = chosen(graph, drawn(graph, ROBOT, REGION, 0), None)
     assert [s.width for s in sites] == [16, 16, 16]  # after each residual sum, and before
     assert all(s.alone for s in sites)
     assert_patches(graph, net, graph.candidates())

@@ -27,6 +27,8 @@ def factor(order, S_r, contrast=0.5):
         ({"placebo": 0.7}, OPEN, "placebo control"),
         ({"untrained": 0.95}, OPEN, "untrained control"),
         ({"ceiling": 0.8}, OPEN, "a table can do the same"),
+        ({"ceiling": 0.8, "S": 0.995, "S_all": 0.995}, YES, "can be swapped apart"),
+        ({"start": "probe, wide"}, YES, "unused beside it"),
         ({"placebo": None}, OPEN, "no placebo"),
     ],
 )

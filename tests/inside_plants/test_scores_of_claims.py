@@ -65,6 +65,19 @@ def test_the_kind_left_out_has_no_say_in_its_bound():
     assert by_kind["used"][0] > 0.95  # with "odd" among the others nothing is safe
 
 
+def test_a_bound_is_adopted_on_other_seeds_than_it_was_chosen_on():
+    number = scoring._numbers()[0]
+    rows = [
+        record("used" if k % 4 < 2 else "dead", S=0.9 if k % 4 < 2 else 0.3, truth=k % 4 < 2)
+        | {"seed": k}
+        for k in range(60)
+    ]
+    assert scoring.adoption(rows, number) == "adopt 0.6: 100% of 30 right, 0 false alarms"
+    assert "not calibrated" in scoring.adoption(rows[:40], number)
+    loud = [r | {"table": record("x", S=0.95)["table"]} if r["seed"] == 2 else r for r in rows]
+    assert scoring.adoption(loud, number).startswith("not adopted")
+
+
 def test_the_report_lists_every_miss(tmp_path):
     rows = [
         record("quiet", truth=False, used=False),
@@ -78,6 +91,7 @@ def test_the_report_lists_every_miss(tmp_path):
     assert "- quiet:" not in text
     assert "- broken: no sites" in text
     assert "| uses H | 2 | 1 (50%) | 1 | 0 |" in text
+    assert "- S(H), uses H: not calibrated" in text
 
 
 def test_what_the_budget_did_not_reach_claims_nothing():

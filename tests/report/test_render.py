@@ -40,6 +40,18 @@ def test_no_model_law_or_oracle_is_loaded(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_is_inside_stands_after_the_verdict_and_changes_nothing(tmp_path: Path) -> None:
+    before = render(planted.write_exam(tmp_path)).read_text()
+    assert "## Inside" not in before
+    claim = {"kind": "uses", "subject": "H", "answer": "yes", "words": "Swapped | apart."}
+    write_json(tmp_path / "inside" / "inside.json", {"claims": [claim], "seconds": 61.0})
+    after = render(tmp_path).read_text()
+    assert "| uses | H | yes | Swapped \\| apart. |" in after
+    assert after.index("### UNDETERMINED") < after.index("## Inside")
+    start, end = after.index("## Inside"), after.index("## What this verdict means")
+    assert after[:start] + after[end:] == before
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = planted.write_study(tmp_path_factory.mktemp("study"))

@@ -13,7 +13,7 @@ import copy
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -55,6 +55,7 @@ class Site:
     name   of the module and operation that end there
     depth  its place among all operations, 0 … 1
     alone  whether everything from the inputs to the output passes through this one value
+    images names of what linear operations make of it and nothing else reads: the same site
     """
 
     name: str
@@ -62,6 +63,7 @@ class Site:
     depth: float
     alone: bool
     width: int = field(default=0)
+    images: tuple[str, ...] = ()
 
 
 _ATEN = torch.ops.aten
@@ -175,6 +177,7 @@ class Traced:
             n: max((position.get(u, len(position)) for u in n.users), default=-1) for n in parts
         }
         found: list[Site] = []
+        ends: dict[fx.Node, int] = {}  # values that a site found, or a linear image of it, ends at
         seen: set[frozenset[str]] = set()
         pending = set(self.inputs)
         for k, node in enumerate(self.nodes):
@@ -182,7 +185,12 @@ class Traced:
                 continue
             before = [n for n in _operands(node) if n in parts]
             if len(before) == 1 and last[before[0]] == k and node.target in LINEAR:
-                continue  # the same as the site before it
+                place = ends.get(before[0])  # the same as the site before it
+                if place is not None and found[place].alone:
+                    ends[node] = place
+                    images = (*found[place].images, _name(node))
+                    found[place] = replace(found[place], images=images)
+                continue
             alive = [n for n in parts if position[n] <= k < last[n] and n is not self.answer]
             key = frozenset(n.name for n in alive)
             if not alive or key in seen:
@@ -196,6 +204,7 @@ class Traced:
                 alone=len(alive) == 1 and not late,
                 width=sum(_width(parts[n], self.rows) for n in alive),
             )
+            ends[node] = len(found)
             found.append(site)
         return found
 

@@ -20,6 +20,7 @@ Record = dict[str, Any]
 
 QUESTIONS = ("uses H", "uses C", "factorisation", "recursion", "dormant")
 _FEW = 30  # plants, below which the report says that shares mean nothing
+_ADOPTED = 0.95  # share of plants that are right, from which on a bound is adopted
 _FALSE_ALARM = 5.0  # a false "uses" or "follows" costs as many misses
 
 
@@ -138,6 +139,15 @@ def report(
         "",
         *_refitted(good),
         "",
+        "## Bounds to adopt",
+        "",
+        "Chosen on the plants of odd seeds, scored on those of even seeds; adopted where there are "
+        f"{_FEW} plants of either, {_ADOPTED:.0%} of the scored are right and none is a false "
+        "alarm. Until then the bounds in force are those of the feasibility study, which were read "
+        "off the plants that they were tried on.",
+        "",
+        *(f"- {n[0]}, {n[1]}: {adoption(good, n)}." for n in _numbers()),
+        "",
         "## What was measured",
         "",
         *_measured(good),
@@ -205,15 +215,12 @@ def _word(x: Any) -> str:
     return {True: "yes", False: "no"}.get(x, str(x)) if isinstance(x, bool) else str(x)
 
 
-def _refitted(records: Sequence[Record]) -> list[str]:
-    lines = [
-        "A bound is the one number that tells the truth apart on the other kinds at the least cost "
-        f"(a false alarm costs {_FALSE_ALARM:g} misses), applied to the kind left out.",
-        "",
-        "| number | truth | plants | right | bounds | missed |",
-        "|---|---|--:|--:|---|---|",
-    ]
-    rows: list[tuple[str, str, Callable[[Record], float | None], Callable[[Record], Any]]] = [
+Bounded = tuple[str, str, Callable[[Record], float | None], Callable[[Record], Any]]
+
+
+def _numbers() -> list[Bounded]:
+    """(number, truth, its value in a record, the truth there) of all that a bound is put on."""
+    rows: list[Bounded] = [
         ("S(H)", "uses H", lambda r: best(r, "H", "S"), lambda r: r["truth"]["roles"]["H"]),
         ("S(C)", "uses C", lambda r: best(r, "C", "S"), lambda r: r["truth"]["roles"]["C"]),
     ]
@@ -230,7 +237,40 @@ def _refitted(records: Sequence[Record]) -> list[str]:
                 ),
             )
         )
-    for number, truth, value, true in rows:
+    return rows
+
+
+def adoption(records: Sequence[Record], number: Bounded) -> str:
+    """What becomes of a bound by the rule that was stated before any was measured: chosen on the
+    plants of odd seeds, scored on those of even seeds, adopted if there are enough of both, with no
+    false alarm and nearly all right."""
+    _, _, value, true = number
+    told = [(r["seed"] % 2, value(r), true(r)) for r in records]
+    chosen, scored = (
+        [(x, bool(t)) for half, x, t in told if half == odd and x is not None and t is not None]
+        for odd in (1, 0)
+    )
+    if min(len(chosen), len(scored)) < _FEW:
+        return (
+            f"not calibrated: {len(chosen)} plants to choose by and {len(scored)} to score, "
+            f"{_FEW} of each needed"
+        )
+    at = bound([x for x, _ in chosen], [t for _, t in chosen])
+    alarms = sum(x >= at and not t for x, t in scored)
+    share = sum((x >= at) == t for x, t in scored) / len(scored)
+    verdict = "adopt" if not alarms and share >= _ADOPTED else "not adopted"
+    return f"{verdict} {at:.3g}: {share:.0%} of {len(scored)} right, {alarms} false alarms"
+
+
+def _refitted(records: Sequence[Record]) -> list[str]:
+    lines = [
+        "A bound is the one number that tells the truth apart on the other kinds at the least cost "
+        f"(a false alarm costs {_FALSE_ALARM:g} misses), applied to the kind left out.",
+        "",
+        "| number | truth | plants | right | bounds | missed |",
+        "|---|---|--:|--:|---|---|",
+    ]
+    for number, truth, value, true in _numbers():
         told = left_out(records, value, true)
         if not told:
             continue
