@@ -148,4 +148,4 @@ def test_an_exported_model_gets_the_verdict_and_the_law_of_its_module(
 @pytest.mark.slow
 def test_the_two_modules_are_told_apart(in_python):
     assert in_python("net").verdict != in_python("mechanics").verdict
-    assert in_python["net"].law is not None
+    assert in_python("net").law is not None
