@@ -150,6 +150,7 @@ def test_same_seed_same_law_byte_for_byte(pendulum):
     assert first == second
 
 
+@pytest.mark.slow
 def test_memory_needs_training_data_and_finds_the_noise_that_a_table_keeps(pendulum):
     from sklearn.neighbors import KNeighborsRegressor
 

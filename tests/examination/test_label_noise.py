@@ -21,6 +21,7 @@ def examine(**options):
     return discover.examine(model, robot, REGION, budget="quick", **options)
 
 
+@pytest.mark.slow
 def test_label_noise_is_the_floor_of_the_resolution_and_is_said():
     silent, told = examine(), examine(label_noise=[1.0, 2.0])
     assert not any("training labels carry noise" in note for note in silent.notes)

@@ -176,7 +176,9 @@ def test_feet_on_the_ground_are_told_by_the_height_of_bodies():
     assert any(r.scalar.startswith("height of") and r.force == "positive" for r in exam.regimes)
 
 
-@pytest.mark.parametrize("kind", ["nearest", "network", "forest"])
+@pytest.mark.parametrize(
+    "kind", ["nearest", "network", pytest.param("forest", marks=pytest.mark.slow)]
+)
 def test_tables_of_steps_have_no_regimes(kind):
     """Trimming finds no law in a table, whatever part of its answers is kept."""
     step, dt = mujoco_step(FEET)

@@ -57,8 +57,10 @@ def arm(integrator="Euler", first="", second=0.2, density=1000, motors=MOTORS):
     ("xml", "skip", "joints"),
     [
         (arm(), 1, {"v[1] (b)"}),
-        (arm(first='frictionloss=".5"'), 2, {"v[0] (a)", "v[1] (b)"}),
-        (arm("RK4"), 2, {"v[1] (b)"}),
+        pytest.param(
+            arm(first='frictionloss=".5"'), 2, {"v[0] (a)", "v[1] (b)"}, marks=pytest.mark.slow
+        ),
+        pytest.param(arm("RK4"), 2, {"v[1] (b)"}, marks=pytest.mark.slow),
     ],
 )
 def test_mujocos_frictionloss_is_physics_beside_joints_that_it_holds(xml, skip, joints):
@@ -113,6 +115,7 @@ def test_a_spring_about_rest_beside_a_joint_limit_is_no_friction():
     assert exam.verdict == "undetermined"
 
 
+@pytest.mark.slow
 def test_a_description_of_other_bodies_does_not_hide_the_friction():
     exam = examined(arm(), 1, robot=arm(density=1400, second=0.4))
     assert exam.verdict == "physics"

@@ -238,6 +238,7 @@ def test_a_rotor_on_a_tiny_body_is_physics_where_the_description_has_it():
     assert other.verdict != "physics"  # where bodies were described, there are none
 
 
+@pytest.mark.slow
 def test_a_servos_damping_beside_the_joints_own_is_physics():
     text = LEG.format(integrator="Euler").replace(
         '<motor joint="hip" gear="15" ctrlrange="-1 1"/>', '<position joint="hip" kp="9" kv="4"/>'

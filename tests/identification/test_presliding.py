@@ -58,6 +58,7 @@ def test_a_delay_is_not_taken_for_it(pendulum, record):
     assert not memory_of(discover.identify(late, pendulum[0]))
 
 
+@pytest.mark.slow
 def test_a_joint_that_creeps_at_rest_is_not_taken_for_it(pendulum, record):
     """An elastic joint that is held still: its encoder turns with the force that it carries."""
     logs = []

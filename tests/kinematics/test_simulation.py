@@ -27,6 +27,7 @@ def test_order_of_convergence(integrator, seed):
     assert float(found[-1]) == pytest.approx(ORDERS[integrator], abs=0.35), errors
 
 
+@pytest.mark.slow
 def test_midpoint_keeps_energy_bounded_where_rk4_drifts():
     robot = kinematics.load("double_pendulum")
     q, v = [1.2, 0.6], [0.0, 0.0]

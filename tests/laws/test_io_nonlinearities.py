@@ -147,7 +147,9 @@ def test_nothing_is_found_in_rigid_bodies(pendulum):
     assert law is None
 
 
-@pytest.mark.parametrize("kind", ["nearest neighbour", "table of H and bias"])
+@pytest.mark.parametrize(
+    "kind", ["nearest neighbour", pytest.param("table of H and bias", marks=pytest.mark.slow)]
+)
 def test_no_nonlinearity_is_accepted_in_a_table(pendulum, kind):
     setting = Setting(robot=pendulum, region=REGION.resolve(2))
     table = next(p for p in tables_of(setting) if p.kind == kind).build()

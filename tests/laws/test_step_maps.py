@@ -117,7 +117,8 @@ def stepped(robot, step, n=60, seed=3):
 @pytest.mark.parametrize(
     ("scheme", "substeps"),
     [("semi_implicit_euler", 1), ("explicit_euler", 3), ("semi_implicit_euler", 5), ("heun", 2),
-     ("midpoint", 1), ("verlet", 4), ("rk4", 1), ("rk4", 3), ("semi_implicit_euler", 37),
+     ("midpoint", 1), ("verlet", 4), ("rk4", 1), ("rk4", 3),
+     pytest.param("semi_implicit_euler", 37, marks=pytest.mark.slow),
      pytest.param("explicit_euler", 100, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_the_step_is_found_from_the_answers(scheme, substeps):

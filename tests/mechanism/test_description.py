@@ -72,6 +72,7 @@ def test_the_report_draws_what_was_found(alone, tmp_path):
     assert exam.account.inverse.splitlines()[-1] in banner
 
 
+@pytest.mark.slow
 def test_a_description_is_held_against_the_answers():
     robot = kinematics.load("double_pendulum")
     longer = robot.replace(tree_offset=1.1 * robot.tree_offset)

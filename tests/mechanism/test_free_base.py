@@ -51,6 +51,7 @@ def test_the_floating_tree_is_the_simulator():
     assert np.abs(again[:, keep][:, :, keep] - H).max() < 1e-9 * np.abs(H).max()
 
 
+@pytest.mark.slow
 def test_examine_of_a_free_base_without_a_robot(tmp_path):
     robot = kinematics.random_tree(3, branching=0.0, seed=1, root="free", kinds=("revolute",))
     region = discover.Region(q=[0.8] * robot.nv, v=1.5, tau=5.0)

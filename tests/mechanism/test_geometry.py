@@ -142,6 +142,7 @@ def test_examine_without_a_robot_finds_physics_and_the_law():
     assert relative_error(exam.law(q, v, tau), kinematics.aba(robot, q, v, tau)) < 1e-7
 
 
+@pytest.mark.slow
 def test_examine_without_a_robot_does_not_mistake_a_table():
     robot = kinematics.load("double_pendulum")
     generator = _generator()

@@ -42,6 +42,7 @@ def wrist(shift=(0.0, 0.0, 0.0)) -> kinematics.Robot:
     )
 
 
+@pytest.mark.slow
 def test_two_robots_that_answer_the_same_differ_in_what_is_called_free():
     one, other = wrist(), wrist([0.0, 0.07, 0.05])
     states = [torch.randn(20, 3, generator=torch.Generator().manual_seed(0)).double()] * 3
@@ -96,6 +97,7 @@ def test_law_report_and_session_name_what_is_a_guess(tmp_path):
     assert all(isinstance(m, Measure) for m in again.account.measures)
 
 
+@pytest.mark.slow
 def test_a_free_distance_is_no_difference_from_a_description():
     region = discover.Region(q=[1.5] * 3, v=2.0, tau=5.0)
     exam = discover.examine(black_box(wrist()), wrist([0.0, 0.07, 0.05]), region, mechanism=True)

@@ -46,6 +46,7 @@ def test_millimetres_are_metres_a_thousandfold(arm):
     assert relative_error(kinematics.aba(found.exact, *states), expected) < 1e-7
 
 
+@pytest.mark.slow
 def test_slides_show_another_gravity(arm):
     moon = arm.replace(gravity=arm.gravity / 6)
     found = infer_robot(

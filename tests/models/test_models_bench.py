@@ -122,6 +122,7 @@ def test_the_published_tasks_are_measured_and_told(monkeypatch, tmp_path):
     assert "Coriolis" in report
 
 
+@pytest.mark.slow
 def test_the_energy_error_is_that_of_the_truth():
     robot = pendulum_energy.pendulum()
     start = pendulum_energy.starts(3, seed=0)

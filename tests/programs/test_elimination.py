@@ -98,6 +98,7 @@ def test_all_orders_are_tried_where_they_are_few():
     assert better_order(mechanism(kinematics.load("panda")), budget=24_000).exact == ""
 
 
+@pytest.mark.slow
 def test_a_long_search_holds_no_more_memory_than_a_short_one():
     made = mechanism(tree(4, 1))
     most = []
@@ -109,6 +110,7 @@ def test_a_long_search_holds_no_more_memory_than_a_short_one():
     assert most[1] < 3 * most[0]  # and not in proportion
 
 
+@pytest.mark.slow
 def test_annealing_never_returns_worse():
     made = mechanism(tree(5, 1))
     plain = better_order(made, budget=30_000)

@@ -45,6 +45,7 @@ def test_two_vectors_side_by_side_where_registers_are_few():
     assert replace(narrow, vector_bits=512, wide=True).lanes("float64", 20) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux's memory map")
 def test_any_place_in_memory():
     """Where the free places lie gigabytes apart, code still finds its constants."""

@@ -169,6 +169,7 @@ def test_a_law_that_is_left_calls_for_a_narrower_region(tmp_path):
     assert re.match(r"a region 0\.44 times as wide in q and v: .* 1\.31 ", rows[0]["settle"])
 
 
+@pytest.mark.slow
 def test_every_report_says_what_the_instrument_cannot_do(tmp_path):
     planted.write_study(tmp_path)
     render(tmp_path)

@@ -115,6 +115,7 @@ def test_without_resume_all_is_done_again(tmp_path: Path, counted: dict[str, Cou
     assert len(counted["examine_model"].calls) == 2
 
 
+@pytest.mark.slow
 def test_without_resume_results_of_another_recipe_are_kept(
     tmp_path: Path, counted: dict[str, Counter]
 ) -> None:

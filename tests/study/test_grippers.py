@@ -68,6 +68,7 @@ def test_other_peoples_models_are_declared_by_the_independent_joints(tmp_path: P
     torch.testing.assert_close(model(q, v, tau), tau / 2.5)
 
 
+@pytest.mark.slow
 def test_a_study_of_a_gripper_with_a_model_from_a_factory(tmp_path: Path):
     entry = f'\n[[model]]\nname = "file"\nkind = "file"\npath = "{tmp_path / "zero.py"}:make"\n'
     recipe = write(tmp_path, "fixed", entry)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import studies
 
 import discover
 
 
+@pytest.mark.slow
 def test_the_stages_by_hand_give_the_same_verdict(whole: tuple[Path, Path], tmp_path: Path) -> None:
     path, out = whole
 

@@ -100,6 +100,7 @@ def far_apart():
     return robot, (i, j), answers, fit(Family.of(robot), answers[:180])
 
 
+@pytest.mark.slow
 def test_joints_far_apart_are_paired_where_they_matter(far_apart):
     robot, (i, j), answers, fitted = far_apart
     first = coordinates_by_relevance(whiten(fitted, answers[:150]), robot)
