@@ -58,15 +58,10 @@ def heat_map(report: Findings) -> Figure:
         bar.outline.set_visible(False)
         bar.set_label("S of roles, S_r of factors", fontsize=8)
         axes.set_title("What can be exchanged, and where", pad=28)
-        axes.annotate(
+        _caption(
+            axes,
             "number: S or S_r (below 0: −)   dot: decodable\n"
             "ring: used or followed   hatched: dormant or duplicate",
-            (0, 1.0),
-            xycoords="axes fraction",
-            xytext=(0, 5),
-            textcoords="offset points",
-            fontsize=7,
-            color=MUTED,
         )
     return figure
 
@@ -120,17 +115,25 @@ def window_bars(report: Findings) -> Figure:
                     i, 0.9, left=place - 0.45, height=0.5, color=LAW, alpha=1 if strong else 0.15
                 )
         axes.set_title("Where over depth it can be exchanged", pad=18)
-        axes.annotate(
+        _caption(
+            axes,
             f"full: S ≥ {threshold('inside.window'):g}   pale: less   grey mark: place in the "
             "recursion, evenly spread",
-            (0, 1.0),
-            xycoords="axes fraction",
-            xytext=(0, 5),
-            textcoords="offset points",
-            fontsize=7,
-            color=MUTED,
         )
     return figure
+
+
+def _caption(axes: Axes, text: str) -> None:
+    """What the marks mean, small, between title and panel."""
+    axes.annotate(
+        text,
+        (0, 1.0),
+        xycoords="axes fraction",
+        xytext=(0, 5),
+        textcoords="offset points",
+        fontsize=7,
+        color=MUTED,
+    )
 
 
 def _place(window: Window) -> tuple[str, int]:
