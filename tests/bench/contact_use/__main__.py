@@ -2,9 +2,9 @@
 
     python -m tests.bench.contact_use --out reports/contact_use
 
-One record a task, DIR/records/NAME.json; what is stored is not run again. Networks are trained for
-one step, plain and on smoothed targets; the questions of their training are paid for out of the same
-number of simulated roll-outs.
+One record a task, DIR/records/NAME.json; what is stored is not run again. Networks are trained
+for one step, plain and on smoothed targets; the questions of their training are paid for out of the
+same number of simulated roll-outs.
 """
 
 from __future__ import annotations

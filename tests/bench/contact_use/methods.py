@@ -33,8 +33,8 @@ class Problem:
         self.best = torch.full((len(self.q),), torch.inf, dtype=torch.float64)
 
     def cost(self, u: Tensor, step: Step | None = None) -> Tensor:
-        """(S, N) of controls (S, N, K, nu), by the simulator, which is counted and remembered, or by
-        another step."""
+        """(S, N) of controls (S, N, K, nu), by the simulator, which is counted and remembered, or
+        by another step."""
         s, n, k, nu = u.shape
         force = torch.tensor(self.task.force, dtype=torch.float64)
         controls = (u * force).reshape(s * n, k, nu)

@@ -32,8 +32,8 @@ class Network(nn.Module):
 
 
 def transitions(task: Task, count: int, seed: int) -> tuple[Tensor, ...]:
-    """(q, v, u, q', v') met in roll-outs under random controls, held for a few steps, so that states
-    are those of motion and not of bodies within walls."""
+    """(q, v, u, q', v') met in roll-outs under random controls, held for a few steps: states of
+    motion, not of bodies within walls."""
     step, horizon = task.simulator(), task.horizon
     runs = -(-count // horizon)
     generator = torch.Generator().manual_seed(seed)

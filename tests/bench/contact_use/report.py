@@ -25,15 +25,17 @@ def write(records: Sequence[Record], out: Path) -> Path:
         "",
         "Networks (two layers of 128, SiLU) are trained for one step on "
         f"{records[0]['rows']:,} transitions, *plain*, or *smoothed* with targets averaged over "
-        f"{records[0]['copies']} noisy questions each. Made by `python -m tests.bench.contact_use`.",
+        f"{records[0]['copies']} noisy questions each. Made by "
+        "`python -m tests.bench.contact_use`.",
         "",
         "## Gradients",
         "",
-        "Median cosine with the simulator's smoothed gradient of the task's cost (worst tenth), and "
-        "the longest step that keeps its promise [half-widths of the controls]; the σ with the best "
-        "cosine of each. Ceiling: what the sample allows.",
+        "Median cosine with the simulator's smoothed gradient of the task's cost (worst tenth), at "
+        "the σ where it is best, and the longest step that keeps its promise [half-widths of the "
+        "controls]. Ceiling: what the sample allows.",
         "",
-        "| task | error, one step | model, plain | model, smoothed | exact | first order | ceiling |",
+        "| task | one-step error | model, plain | model, smoothed | exact | first order | "
+        "ceiling |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     lines += [_gradients(r) for r in records]
@@ -42,9 +44,9 @@ def write(records: Sequence[Record], out: Path) -> Path:
         "## Costs",
         "",
         f"Median over {records[0]['starts']} starts of the best cost that the simulator has shown "
-        f"within {records[0]['budget']} simulated roll-outs a start. In brackets: with the questions "
-        "of the training taken out of the same number, all starts sharing one network. A number in "
-        "bold is the best of its row with everything paid for.",
+        f"within {records[0]['budget']} simulated roll-outs a start. In brackets: with the "
+        "questions of the training taken out of the same number, all starts sharing one network. "
+        "Bold: the best of its row with everything paid for.",
         "",
     ]
     named = [n for n in records[0]["costs"] if not n.endswith(", training paid")]
