@@ -111,7 +111,7 @@ def gradients(
     for sigma in lengths:
         stage(f"smoothed gradients, σ = {sigma:g}")
         smooth = est.zeroth_order(objective, true, noise, sigma)
-        if not bool((smooth.gradient.norm(dim=-1) > 0).any()):
+        if sigma == lengths[-1] and not bool((smooth.gradient.norm(dim=-1) > 0).any()):
             raise ModelError(
                 f"expected answers of the simulator that change within σ = {sigma:g} half-widths "
                 "of the starts, found none or NaN; give longer radii or other starts"
@@ -148,7 +148,7 @@ def gradients(
         by_direction=along,
         equivalent_sigma=equivalent,
         differenced=tuple(differenced),
-        notes=_notes(agreements, lengths),
+        notes=_notes(agreements),
         queries={MODEL: asked.queries, "simulator": true.queries}
         | {n: o.queries for n, o in others.items()},
         seconds=time.process_time() - started,
@@ -355,9 +355,14 @@ def _words(cost: Cost | None, horizon: int, outputs: str, dt: float | None) -> s
     return f"random linear functions of {answer}, by state and controls"
 
 
-def _notes(agreements: Sequence[Agreement], lengths: tuple[float, ...]) -> tuple[str, ...]:
-    low = [a.sigma for a in agreements if a.contender == MODEL and a.ceiling < 0.9]
-    if not low:
-        return ()
-    at = ", ".join(f"{s:g}" for s in low)
-    return (f"at σ = {at} the sample is too small for a cosine of 0.9: ask with more pairs",)
+def _notes(agreements: Sequence[Agreement]) -> tuple[str, ...]:
+    """What the reader must know of single σ."""
+    own = [a for a in agreements if a.contender == MODEL]
+    flat = ", ".join(f"{a.sigma:g}" for a in own if math.isnan(a.ceiling))
+    few = ", ".join(f"{a.sigma:g}" for a in own if a.ceiling < 0.9)
+    notes = []
+    if flat:
+        notes.append(f"at σ = {flat} the simulator's smoothed objective is flat at every start")
+    if few:
+        notes.append(f"at σ = {few} the sample is too small for a cosine of 0.9: take more pairs")
+    return tuple(notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from discover.artifacts import made, read_json, write_json, write_text
 from discover.gradient_quality import figures
 from discover.gradient_quality.records import EXACT, MODEL, Measured
 from discover.judgement.thresholds import threshold
-from discover.report.numbers import count, distance, listing
+from discover.report.numbers import MISSING, count, distance, listing, number, relative
 from discover.report.style import save
 
 FILE, PAGE = "gradients.json", "gradients.md"
@@ -93,7 +94,7 @@ class GradientReport(Measured):
         ]
         lines += [
             f"| {a.contender} | {distance(a.sigma)} | {_cos(a.cosine)} | {_cos(a.cosine_p10)} | "
-            f"{_cos(a.ceiling)} | {a.norm:.3g} | {100 * a.dead:.0f} % |"
+            f"{_cos(a.ceiling)} | {number(a.norm)} | {relative(a.dead)} |"
             for a in self.agreements
         ]
         lines += [
@@ -144,7 +145,7 @@ class GradientReport(Measured):
 
 
 def _cos(x: float) -> str:
-    return f"{x:.2f}".replace("-", MINUS)
+    return MISSING if math.isnan(x) else f"{x:.2f}".replace("-", MINUS)
 
 
 def _ratio(x: float | None) -> str:

@@ -214,3 +214,17 @@ def test_the_command_measures_and_refuses(tmp_path, capsys):
     assert main([*command, "--cost", "mine"]) == 2
     assert main([*command[:-4], "--out", str(tmp_path)]) == 2
     assert "expected an empty folder" in capsys.readouterr().err
+
+
+def test_where_the_smoothed_objective_is_flat_nothing_is_said(slider):
+    def far(q, v, tau):
+        return (q > 0.5).to(q)
+
+    starts = tuple(torch.zeros(6, 1, dtype=torch.float64) for _ in range(3))
+    report = discover.gradients(
+        lambda q, v, tau: q, far, REGION, (0.01, 0.5), robot=slider, starts=starts
+    )
+    assert np.isnan(report.cosine[0.01])
+    assert report.cosine[0.5] > 0.9
+    assert "flat at every start" in report.notes[0]
+    assert "–" in report.page()
