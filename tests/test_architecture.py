@@ -25,7 +25,12 @@ FLOORS = [
     ["discover.mechanism", "discover.models", "discover.data"],
     ["discover.observations", "discover.probes", "discover.training"],
     ["discover.report", "discover.evaluation"],
-    ["discover.examination", "discover.identification", "discover.inside"],
+    [
+        "discover.examination",
+        "discover.identification",
+        "discover.inside",
+        "discover.gradient_quality",
+    ],
     ["discover.study"],
     ["discover.calibration", "discover.tracking"],
     ["discover.bench"],

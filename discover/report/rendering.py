@@ -100,6 +100,7 @@ def _render_exam(stored: StoredExam) -> Path:
         "bodies": structure.bodies(stored.mechanism, stored.law),
         "parts": tables.parts(stored),
         "inside": tables.inside(stored),
+        "gradients": tables.gradients(stored),
         **stored_formulas(stored),
     }
     context["front_rows"] = tables.front(context["front"])

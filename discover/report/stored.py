@@ -20,6 +20,7 @@ from discover.errors import OutputError
 
 MANIFEST, STUDY, VERDICT = "manifest.json", "study.json", "verdict.json"
 INSIDE = Path("inside", "inside.json")
+GRADIENTS = Path("gradients", "gradients.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class StoredExam:
     verdict, evidence   the contents of verdict.json and evidence.json
     law, exam           law.json (None where no law was kept) and exam.json
     accuracy, forecast, ledger, recordings, training   what a study measured beside the verdict
-    inside              of a look inside the network, where there was one
+    inside, gradients   of a look inside the network, of its gradients, where there was one
     forecast_drawn      the trajectories of one rollout (forecast.npz)
     manifest            how it was made: the study's manifest.json
     """
@@ -46,6 +47,7 @@ class StoredExam:
     recordings: dict[str, Any] | None = None
     training: dict[str, Any] | None = None
     inside: dict[str, Any] | None = None
+    gradients: dict[str, Any] | None = None
     manifest: dict[str, Any] | None = None
 
     @property
@@ -142,6 +144,7 @@ def read_exam(directory: Path) -> StoredExam:
         forecast_drawn=_arrays(directory / "forecast.npz"),
         manifest=manifest,
         inside=_optional(directory / INSIDE),
+        gradients=_optional(directory / GRADIENTS),
         **records,
     )
 

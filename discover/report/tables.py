@@ -20,7 +20,7 @@ from discover.report.numbers import (
     relative,
     seconds,
 )
-from discover.report.stored import INSIDE, StoredExam
+from discover.report.stored import GRADIENTS, INSIDE, StoredExam
 from discover.report.words import RECORDED_MEANING, agrees
 
 AXES = {
@@ -56,6 +56,15 @@ def inside(stored: StoredExam) -> dict[str, Any] | None:
         "seconds": seconds(found.get("seconds")),
         "folder": INSIDE.parent.as_posix(),
     }
+
+
+def gradients(stored: StoredExam) -> dict[str, Any] | None:
+    """Whether the model's gradients can be followed, beside the verdict: the sentence, and where
+    the numbers are."""
+    found = stored.gradients
+    if found is None:
+        return None
+    return {"sentence": cell(found["sentence"]), "folder": GRADIENTS.parent.as_posix()}
 
 
 def reach(stored: StoredExam) -> tuple[list[str], list[dict[str, Any]]]:

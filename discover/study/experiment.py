@@ -32,7 +32,7 @@ from discover.judgement.verdict import in_words
 from discover.report import render
 from discover.report.formulas import FORMULAS
 from discover.report.recorded.held_against import HELD
-from discover.report.stored import INSIDE
+from discover.report.stored import GRADIENTS, INSIDE
 from discover.study import manifest as manifests
 from discover.study import recorded, stages
 from discover.study.manifest import Manifest, stage_inputs
@@ -166,7 +166,7 @@ class _Study:
             model = ready[entry.name] if kept else self._model(entry, robot, dataset)
             exams[entry.name] = self._exam(entry, model, robot, dataset)
             self._measures(entry, model, exams[entry.name], robot, dataset)
-            self._look_inside(entry, model, robot, dataset)
+            self._beside_the_verdict(entry, model, robot, dataset)
             models[entry.name] = model
         if of_logs is not None:
             self._held_against(of_logs, models, exams, robot, dataset)
@@ -371,38 +371,41 @@ class _Study:
         self.manifest.record(stage, inputs, files, took)
         self.say(f"         errors, forecasts and times measured in {took:.1f} s")
 
-    def _look_inside(
+    def _beside_the_verdict(
         self, entry: ModelEntry, model: Callable[..., Any], robot: Robot, dataset: Dataset
     ) -> None:
-        """What happens inside a network stands beside its verdict, where the recipe asks for it."""
-        folder = self.out / entry.name / INSIDE.parent
-        stage, asked = f"look inside {entry.name}", self.recipe.inside
-        if asked is None or entry.kind == stages.CONTROL:
-            (self.out / entry.name / INSIDE).unlink(missing_ok=True)
-            return
-        inputs = stage_inputs(
-            "inside",
-            inside=asked.model_dump(mode="json"),
-            region=stages.region_of(self.recipe, robot, dataset).to_dict(),
-            robot=self.manifest.outputs("load"),
-            model=self._model_identity(entry),
-            seed=self.seed,
+        """What the recipe asks beside the verdict: the inside of a network, its gradients."""
+        looks = (
+            ("inside", self.recipe.inside, INSIDE, stages.look_inside_model),
+            ("gradients", self.recipe.gradients, GRADIENTS, stages.gradients_of_model),
         )
-        if self.manifest.finished(stage, inputs):
-            return
-        started = time.perf_counter()
-        (self.out / entry.name / INSIDE).unlink(missing_ok=True)
-        try:
-            found = stages.look_inside_model(
-                self.recipe, entry.name, model, robot, dataset, self.progress
+        for what, asked, file, look in looks:
+            kept = self.out / entry.name / file
+            if asked is None or entry.kind == stages.CONTROL:
+                kept.unlink(missing_ok=True)
+                continue
+            stage = f"look inside {entry.name}" if what == "inside" else f"{what} of {entry.name}"
+            inputs = stage_inputs(
+                what,
+                region=stages.region_of(self.recipe, robot, dataset).to_dict(),
+                robot=self.manifest.outputs("load"),
+                model=self._model_identity(entry),
+                seed=self.seed,
+                **{what: asked.model_dump(mode="json")},
             )
-        except ModelError as error:
-            self.say(f"inside   {entry.name}: not looked into: {error}")
-            return
-        page = found.save(folder)
-        took = time.perf_counter() - started
-        self.manifest.record(stage, inputs, [page, self.out / entry.name / INSIDE], took)
-        self.say(f"inside   {entry.name}: {page} in {took:.1f} s")
+            if self.manifest.finished(stage, inputs):
+                continue
+            started = time.perf_counter()
+            kept.unlink(missing_ok=True)
+            try:
+                found = look(self.recipe, entry.name, model, robot, dataset, self.progress)
+            except ModelError as error:
+                self.say(f"{what:<9}{entry.name}: not measured: {error}")
+                continue
+            page = found.save(kept.parent)
+            took = time.perf_counter() - started
+            self.manifest.record(stage, inputs, [page, kept], took)
+            self.say(f"{what:<9}{entry.name}: {page} in {took:.1f} s")
 
     def _report(self, robot: Robot) -> Path:
         started = time.perf_counter()

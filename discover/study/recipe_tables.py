@@ -179,3 +179,13 @@ class Inside(Section):
     )
     seeds: PositiveInt = 3
     budget_s: PositiveFloat = 300.0
+
+
+class Gradients(Section):
+    """The gradients of every model against the simulator's, smoothed, beside its verdict: lengths
+    in half-widths of the region, starts, and antithetic pairs. Without this table nobody measures.
+    """
+
+    radii: tuple[PositiveFloat, ...] = Field(default=(0.01, 0.03, 0.1, 0.3, 1.0), min_length=1)
+    starts: int = Field(default=24, ge=2)
+    pairs: int = Field(default=512, ge=2)

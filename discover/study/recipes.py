@@ -22,6 +22,7 @@ from discover.study.overrides import override
 from discover.study.recipe_tables import (
     OBSERVATION,
     Examine,
+    Gradients,
     Inside,
     ModelEntry,
     RegionEntry,
@@ -46,6 +47,7 @@ class Recipe(Section):
     examine: Examine = Examine()
     report: Report = Report()
     inside: Inside | None = None
+    gradients: Gradients | None = None
 
     @field_validator("model")
     @classmethod

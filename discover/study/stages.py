@@ -18,12 +18,13 @@ from torch import Tensor
 from discover.blackbox.region import Region
 from discover.errors import ModelError, RecipeError, RobotError
 from discover.evaluation.simulators.reference import simulator
-from discover.study.recipe_tables import CONTROL, FILE, Inside
+from discover.study.recipe_tables import CONTROL, FILE, Gradients, Inside
 from discover.study.recipes import Recipe, file_of
 
 if TYPE_CHECKING:
     from discover.data.dataset import Dataset
     from discover.examination.result import Examination
+    from discover.gradient_quality.result import GradientReport
     from discover.inside.result import InsideReport
     from discover.study.recipe_tables import ModelEntry
     from kinematics import Robot
@@ -315,6 +316,34 @@ def look_inside_model(
         variables=asked.variables,
         seeds=asked.seeds,
         budget_s=asked.budget_s,
+        seed=recipe.study.seed,
+        name=name,
+        progress=progress,
+    )
+
+
+def gradients_of_model(
+    recipe: Recipe,
+    name: str,
+    model: Any,
+    robot: Robot,
+    dataset: Dataset,
+    progress: bool | None = None,
+) -> GradientReport:
+    """Where the model's gradients are those of the simulator, smoothed, as the recipe asks."""
+    from discover.gradient_quality.measure import gradients
+
+    asked = recipe.gradients or Gradients()
+    return gradients(
+        model,
+        None,
+        region_of(recipe, robot, dataset),
+        asked.radii,
+        robot=robot,
+        outputs=model.outputs,
+        dt=model.dt,
+        starts=asked.starts,
+        pairs=asked.pairs,
         seed=recipe.study.seed,
         name=name,
         progress=progress,

@@ -1,0 +1,1 @@
+"""Is a learned model worth having for optimisation through contact? Six tasks, measured."""
