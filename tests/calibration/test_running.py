@@ -83,6 +83,7 @@ def test_robots_not_fitted_on_come_from_a_folder_or_not_at_all(tmp_path):
     assert names["finger"]().nv == 3
 
 
+@pytest.mark.slow
 def test_any_first_part_of_the_plan_is_balanced():
     from collections import Counter
 

@@ -62,6 +62,7 @@ def test_answers_are_finite_near_and_far(mechanism: Mechanism) -> None:
 
 
 @pytest.mark.parametrize("mechanism", named(ALTERED))
+@pytest.mark.slow
 def test_departs_by_the_stated_share_and_is_no_rigid_body(mechanism: Mechanism) -> None:
     assert mechanism.share in (PLAIN, HIDDEN)
     assert mechanism.departure(mechanism.strength()) == pytest.approx(mechanism.share, rel=1e-3)

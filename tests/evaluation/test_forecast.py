@@ -89,6 +89,7 @@ def test_a_forecast_that_blows_up_fails_and_says_when(robot: kinematics.Robot) -
     assert drawn["model_away"][1, -1] == math.inf
 
 
+@pytest.mark.slow
 def test_the_horizon_is_cut_where_the_motion_leaves_the_region(robot: kinematics.Robot) -> None:
     away = Region(q=(1.2, 1.6), v=0.2, tau=1.0)  # held nearly level: it falls out at once
     true = simulator(robot)

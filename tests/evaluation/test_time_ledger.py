@@ -26,6 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_every_contender_is_timed_and_held_against_the_truth(folder: Path) -> None:
     held = read_json(folder / "double_pendulum.json")
     timed = {(t["name"], t["batch"]) for t in held["timings"]}

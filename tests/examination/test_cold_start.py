@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = (
     "sklearn", "pandas", "networkx", "matplotlib", "scipy.stats", "scipy.optimize",
     "scipy.interpolate", "scipy.spatial", "scipy.special", "cvxpy", "mujoco",
@@ -21,6 +23,7 @@ print(*sorted(set(sys.argv[1:]) & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_an_exact_model_is_examined_without_what_others_need():
     ran = [sys.executable, "-c", EXAMINE, *HEAVY]
     printed = subprocess.run(ran, check=True, capture_output=True, text=True)

@@ -47,7 +47,7 @@ def region(low, high):
 
 
 @pytest.mark.parametrize("stepped", [False, True])
-@pytest.mark.parametrize("top", [-0.05, 0.15])
+@pytest.mark.parametrize("top", [-0.05, pytest.param(0.15, marks=pytest.mark.slow)])
 def test_a_region_full_of_contacts_is_undetermined_and_told(stepped, top):
     given = {"outputs": "next_state", "dt": 0.004} if stepped else {}
     model = steps if stepped else accelerations

@@ -56,7 +56,7 @@ def test_clipped_accelerations_are_told_and_the_law_ends_at_them(times):
     assert torch.allclose(exam.law(*states), clipped(*states), atol=1e-6)
 
 
-@pytest.mark.parametrize("limit", [1.8, 2.5])
+@pytest.mark.parametrize("limit", [pytest.param(1.8, marks=pytest.mark.slow), 2.5])
 def test_a_limited_speed_is_told_and_the_rest_is_physics(limit, tmp_path):
     exam = discover.examine(
         with_limited_speed(limit), ROBOT, REGION, outputs="next_state", dt=DT, mechanism=False

@@ -263,6 +263,7 @@ def ignorant(q, v, tau):
     ("model", "learned"),
     [(rippled, True), pytest.param(ignorant, False, marks=pytest.mark.slow)],
 )
+@pytest.mark.slow
 def test_limits_of_recordings_are_set_apart_where_a_noisy_model_has_learned_them(model, learned):
     q, v, tau = sample(REGION.resolve(2), ROBOT, 600, 3)
     data = {"q": q, "v": v, "tau": tau, "a": stopped(q, v, tau)}
@@ -305,6 +306,7 @@ def _wild_above(threshold):
 
 
 @pytest.mark.parametrize("threshold", [pytest.param(0.6, marks=pytest.mark.slow), 0.9])
+@pytest.mark.slow
 def test_a_law_in_a_part_that_no_threshold_sets_apart_is_no_table(threshold):
     exam = discover.examine(_wild_above(threshold), ROBOT, REGION, mechanism=False)
     assert exam.verdict == "undetermined"

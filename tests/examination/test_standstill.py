@@ -89,6 +89,7 @@ LIMITED = 'limited="true" range="-40 40"'
         pytest.param(arm("RK4", first=LIMITED), 2, {"v[1] (b)"}, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_joint_limits_and_friction_that_holds_are_told_apart(xml, skip, joints):
     exam = examined(xml, skip)
     assert exam.verdict == "physics"

@@ -80,7 +80,9 @@ def found(model):
     ("quantity", "level", "width", "outer", "name", "groups"),
     [
         (largest, 1.3, 0.05, linear, "largest of q, v and tau", ["q", "v", "tau"]),
-        (lambda q, v, tau: q[:, 0] / Q, 0.4, 0.05, linear, "q[0]", ["q"]),
+        pytest.param(
+            lambda q, v, tau: q[:, 0] / Q, 0.4, 0.05, linear, "q[0]", ["q"], marks=pytest.mark.slow
+        ),
         (lambda q, v, tau: v[:, 1].abs() / V, 1.2, 0.03, heavy, "|v[1]", ["v"]),
         (energy, 12.0, 0.5, linear, "kinetic energy", ["q", "v"]),
     ],
@@ -110,6 +112,7 @@ def test_a_sharp_surface_and_the_same_law_turned_round():
     assert two.places.width == 0.0
 
 
+@pytest.mark.slow
 def test_behind_noise():
     two, _ = found(passing(largest, 1.35, 0.05, linear, noise=0.01))
     assert two is not None
@@ -137,9 +140,10 @@ class LinearTail:
     [
         (LinearTail("gaussian", epsilon=0.4, smoothing=1e-6), 800),
         (LinearTail("thin_plate_spline"), 800),
-        (
+        pytest.param(
             MLPRegressor(hidden_layer_sizes=(16,), activation="relu", max_iter=200, random_state=0),
             1000,
+            marks=pytest.mark.slow,
         ),
     ],
 )

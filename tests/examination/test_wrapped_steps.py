@@ -127,7 +127,7 @@ def test_a_law_behind_raw_angles_answers_within_the_turn_of_the_network():
     assert torch.allclose(told, network(observation, action), atol=1e-8)
 
 
-@pytest.mark.parametrize("model", [clamped, stopped])
+@pytest.mark.parametrize("model", [clamped, pytest.param(stopped, marks=pytest.mark.slow)])
 def test_angles_clamped_at_limits_are_told_and_the_rest_is_physics(model):
     exam = examined(model, 1.0)
     assert exam.verdict == "physics"

@@ -63,6 +63,7 @@ def test_a_rigid_joint_has_none(pendulum, noise):
     assert not discover.identify(logs, pendulum[0]).joint_stiffness
 
 
+@pytest.mark.slow
 def test_neither_has_friction_that_grows_with_the_load(pendulum):
     logs = []
     for log in logged(pendulum[1], range(30, 34), [0.0, 0.0]):

@@ -49,10 +49,12 @@ def test_the_prediction_has_it_and_the_law_keeps_its_limit(found):
     assert float(found.law.robot.friction[0]) == pytest.approx(FORCE, rel=0.15)
 
 
+@pytest.mark.slow
 def test_coulomb_friction_has_none(pendulum, logs):
     assert not memory_of(discover.identify(logs[:3], pendulum[0], test=logs[3:]))
 
 
+@pytest.mark.slow
 def test_a_delay_is_not_taken_for_it(pendulum, record):
     late = [record(pendulum[1], np.random.default_rng(k), f"{k}", delay=0.02) for k in range(4)]
     assert not memory_of(discover.identify(late, pendulum[0]))

@@ -62,6 +62,7 @@ def test_falling_body_falls():
     assert float(path.q[-1, 2]) == pytest.approx(-G / 2, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_spinning_top_precesses():
     """A fast symmetric top precesses steadily where m g l = a (I3 s - I1 a cos θ)."""
     i1, i3, mass, length, spin = 0.1, 0.05, 1.0, 0.2, 60.0
@@ -87,6 +88,7 @@ def test_spinning_top_precesses():
     assert float((path.energy - path.energy[0]).abs().max()) < 1e-8
 
 
+@pytest.mark.slow
 def test_prismatic_spring_oscillates():
     robot = build(
         "spring", kinds=["prismatic"], parents=[-1], tree_rotation=[torch.eye(3).tolist()],

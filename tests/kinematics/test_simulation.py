@@ -10,7 +10,7 @@ ORDERS = {"semi_implicit_euler": 1, "implicit_midpoint": 2, "rk4": 4}
 
 
 @pytest.mark.parametrize("integrator", ORDERS)
-@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("seed", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_order_of_convergence(integrator, seed):
     robot = kinematics.random_tree(3, 0.5, seed, kinds=MIXED, root="free" if seed > 2 else "fixed")
     q, v, _ = (x[0] for x in kinematics.random_state(robot, 1, seed=seed))

@@ -19,8 +19,8 @@ X = np.linspace(-2, 2, 240)[:, None]
     "truth",
     [
         sympy.log(1 + 2 * sympy.Abs(Z)) ** 2,
-        3 * sympy.cos(2 * Z) ** 3,
-        sympy.erf(1.8 * Z),
+        pytest.param(3 * sympy.cos(2 * Z) ** 3, marks=pytest.mark.slow),
+        pytest.param(sympy.erf(1.8 * Z), marks=pytest.mark.slow),
         Z**3 - 0.7 * Z,
     ],
 )
@@ -30,6 +30,7 @@ def test_sparse_finds_compositions_to_the_last_digits(truth):
     assert best.error < 1e-6 * np.abs(y).max()
 
 
+@pytest.mark.slow
 def test_fronts_get_better_as_they_get_longer_and_the_same_seed_gives_the_same():
     y = np.sin(2 * X[:, 0]) * X[:, 0]
     for engine in (Sparse(), Operon(generations=15, population=200)):
@@ -104,7 +105,7 @@ def test_pysr_adapter_reads_the_table_of_equations_and_leaves_no_trace(stand_in)
     assert "pysr" not in sys.modules
 
 
-@pytest.mark.parametrize("where", ["at_import", "in_fit"])
+@pytest.mark.parametrize("where", [pytest.param("at_import", marks=pytest.mark.slow), "in_fit"])
 def test_whatever_pysr_raises_becomes_one_line_with_the_mend(stand_in, where):
     before = stand_in(**{where: "raise Exception('cannot reach the server\\nlong trace')"})
     with pytest.raises(RecipeError, match=r"cannot reach the server.*install Julia") as caught:

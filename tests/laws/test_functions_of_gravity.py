@@ -44,6 +44,7 @@ def found():
     return search_io_nonlinearity(base, base, fitted, held, floor=1e-6, kinds=[FRICTION]).fit
 
 
+@pytest.mark.slow
 def test_friction_that_grows_with_the_gravity_torque_is_found(found):
     (term,) = found.family.terms
     assert term.names == {"v1", "g1", "v2", "g2"}
@@ -95,6 +96,7 @@ def test_beside_other_forces_a_force_is_not_searched_for_around_the_bodies():
 
 
 @pytest.mark.parametrize("neighbours", [pytest.param(1, marks=pytest.mark.slow), 6])
+@pytest.mark.slow
 def test_a_table_has_no_function_of_gravity(neighbours):
     q, v, tau = sample(REGION, ROBOT, 2000, 7)
     table = KNeighborsRegressor(neighbours, weights="distance")

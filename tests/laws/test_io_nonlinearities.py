@@ -120,6 +120,7 @@ def test_the_altered_signal_and_its_function_are_found(pendulum, place, alter, e
     assert far < error
 
 
+@pytest.mark.slow
 def test_a_function_is_found_beside_joint_terms_that_were_chosen_without_it(pendulum):
     """Dampers act on speeds as they are read; where that function is missing, other joint terms
     than the robot's seem to help."""

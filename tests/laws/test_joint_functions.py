@@ -56,6 +56,7 @@ def worn_by_power(q, v, tau):
     ],
     ids=["elastic", "one yields", "load", "power"],
 )
+@pytest.mark.slow
 def test_an_altered_signal_is_found_with_its_function(model, place, left):
     law, far = searched(model)
     (nonlinearity,) = law.family.nonlinearities

@@ -76,7 +76,7 @@ def friction_of_change(q, v, tau):
         pytest.param(
             SmoothedAnswers(), {"a1", "a1_before", "a2", "a2_before"}, marks=pytest.mark.slow
         ),
-        (friction_of_change, {"v2", "v2_before"}),
+        pytest.param(friction_of_change, {"v2", "v2_before"}, marks=pytest.mark.slow),
     ],
     ids=["lag", "noisy lag", "by call", "answers", "a formula"],
 )

@@ -27,7 +27,7 @@ def noisy(robot, size):
     return model
 
 
-@pytest.mark.parametrize("size", [0.01, 0.3])
+@pytest.mark.parametrize("size", [0.01, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_the_law_of_noisy_answers_has_no_terms_that_are_not_there(size):
     robot = PENDULUM
     law = discover.examine(noisy(robot, size), robot, REGION, seed=1).law

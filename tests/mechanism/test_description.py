@@ -57,6 +57,7 @@ def test_all_stages_follow_from_the_black_box_alone(alone):
     assert relative_error(torch.as_tensor(compiled), answered) < 1e-8
 
 
+@pytest.mark.slow
 def test_the_report_draws_what_was_found(alone, tmp_path):
     *_, exam = alone
     exam.save(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from discover.blackbox.region import Region
@@ -10,6 +11,7 @@ from tests.bench.mechanism.distilled import robots, structure_of
 from tests.bench.mechanism.distilled_report import report, sentence
 
 
+@pytest.mark.slow
 def test_what_is_mechanics_and_what_is_not(tmp_path):
     robot = robots()["double pendulum"]
     region = Region(q=[1.0, 1.0], v=[1.0, 1.0], tau=[2.0, 2.0])

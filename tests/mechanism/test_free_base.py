@@ -77,6 +77,7 @@ def test_examine_of_a_free_base_without_a_robot(tmp_path):
     assert program.forward.arithmetic <= kinematics.programs.robot_program(robot, "aba").arithmetic
 
 
+@pytest.mark.slow
 def test_the_recursion_of_a_free_base_runs_and_is_traced():
     robot = kinematics.random_tree(3, branching=0.5, seed=1, root="free", kinds=("revolute",))
     blackbox = BlackBox(_model(robot), robot.nq, robot.nv)

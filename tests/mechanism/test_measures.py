@@ -57,6 +57,7 @@ def test_two_robots_that_answer_the_same_differ_in_what_is_called_free():
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_what_is_called_known_is_right(seed):
     robot = kinematics.random_tree(4, branching=0.4, seed=seed)
     source = sampler(black_box(robot), 4)
@@ -132,6 +133,7 @@ def test_a_plane_of_hinges_may_lean_and_its_tilt_is_told_as_free():
     assert measures[1, "distance"].deviation < 1e-8  # of a plane that stands upright
 
 
+@pytest.mark.slow
 def test_where_a_rotor_could_make_up_for_an_angle_it_says_so():
     """A level arm of two links: askew axes, a heavier second link and no rotor answer the same."""
     arm = kinematics.load("double_pendulum")

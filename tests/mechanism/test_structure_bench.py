@@ -24,6 +24,7 @@ def test_a_random_truth_comes_out_of_noisy_torques():
     ("number", "joints", "noise"),
     [(8, 5, None), pytest.param(13, 4, "tau", marks=pytest.mark.slow)],
 )
+@pytest.mark.slow
 def test_blocks_that_rest_on_parameters_which_nothing_else_shows(number, joints, noise):
     trial = {"truth": "random", "number": number, "joints": joints, "noise": noise}
     assert run_recursion(trial)["right"]

@@ -68,6 +68,7 @@ def test_a_chain_of_slides_elsewhere_is_physics():
 
 
 @pytest.mark.parametrize("width", [0.3, 0.05])
+@pytest.mark.slow
 def test_a_small_region_shows_the_geometry_too(width):
     robot = kinematics.load("panda")
     region = discover.Region(q=[width] * 7, v=2.0, tau=5.0)

@@ -107,6 +107,7 @@ def test_strokes_obey_their_own_derivatives_and_the_parts_make_the_torque():
     torch.testing.assert_close(parts["inertial"], mass, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_published_tasks_are_measured_and_told(monkeypatch, tmp_path):
     monkeypatch.setattr(pendulum_energy, "MOTIONS", 20)
     monkeypatch.setattr(pendulum_energy, "LASTING", 1.0)

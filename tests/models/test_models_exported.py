@@ -118,6 +118,7 @@ def in_python(exported, theirs) -> Callable[[str], discover.Examination]:
 
 @pytest.mark.parametrize("name", [pytest.param("net", marks=pytest.mark.slow), "mechanics"])
 @pytest.mark.parametrize("suffix", ["pt2", pytest.param("onnx", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_an_exported_model_gets_the_verdict_and_the_law_of_its_module(
     exported, in_python, tmp_path, name, suffix
 ):

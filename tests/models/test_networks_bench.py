@@ -70,6 +70,7 @@ def test_the_report_says_who_crosses_to_physics_and_when():
 
 
 @pytest.mark.parametrize("n", [6, 10, 25])
+@pytest.mark.slow
 def test_the_interval_holds_the_median_as_often_as_it_says(n):
     rng = np.random.default_rng(n)
     met = 0

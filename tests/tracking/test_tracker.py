@@ -42,6 +42,7 @@ def trained(steps: int, tracker=None) -> tuple[float, Scaled]:
     return float(net.scale.detach()), net
 
 
+@pytest.mark.slow
 def test_the_training_is_not_disturbed():
     alone, _ = trained(12)
     trackers = []

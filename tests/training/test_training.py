@@ -138,6 +138,7 @@ def test_truncated_and_foreign_checkpoints(tmp_path):
         models.load(path)
 
 
+@pytest.mark.slow
 def test_delan_learns_the_double_pendulum():
     model = models.build("delan", 2, 2)
     result = train(model, dataset(double_pendulum, 2, 4096), epochs=40)

@@ -186,6 +186,7 @@ def test_the_bodies_of_a_spring_are_told():
     assert first.explained > 0.99
 
 
+@pytest.mark.slow
 def test_a_point_is_settled_from_another_place():
     place = (0.15, -0.1, 0.2)
     model = plant(SPATIAL, lift(SPATIAL, 2, place), REGION, 0.15)

@@ -126,6 +126,7 @@ def test_work_not_time_is_counted():
 
 
 @pytest.mark.parametrize("work", [1e2, 1e12])
+@pytest.mark.slow
 def test_a_search_that_gives_up_says_so(monkeypatch, work):
     """Two joints stand in for many, by a smaller budget; one law of two is then out of reach."""
     monkeypatch.setattr(greedy_search, "_WORK", work)

@@ -62,6 +62,7 @@ class Knows(Engine):
 
 
 @pytest.mark.parametrize("known", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
 def test_an_engine_is_asked_where_the_catalogue_fails_and_only_there(monkeypatch, known):
     robot = kinematics.load("double_pendulum")
 

@@ -61,7 +61,7 @@ def points(name, law, robot):
 @pytest.mark.parametrize(
     ("name", "law", "outside"),
     [
-        ("first", "erf spring", False),
+        pytest.param("first", "erf spring", False, marks=pytest.mark.slow),
         ("first", "product of angles", False),
         ("second", "angle q1 + 3 q2", True),
     ],

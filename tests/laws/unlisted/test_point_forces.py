@@ -62,6 +62,7 @@ def asked(model, n, seed):
         ),
     ],
 )
+@pytest.mark.slow
 def test_the_law_is_found_in_its_own_frame(force, ending, frame, wanted):
     model = at_point(force)
     answers, held = asked(model, 250, 1), asked(model, 130, 2)

@@ -40,6 +40,7 @@ def test_the_same_drag_on_three_joints_is_one_term():
     assert "each joint's own v" in term.name
 
 
+@pytest.mark.slow
 def test_a_drive_that_saturates_is_found_though_tau_makes_up_anything():
     robot = kinematics.load("double_pendulum")
     law = PlantedLaw("x", "drive", lambda q, v, tau: 3 * torch.tanh(tau / 3) - tau, fixed=True)
@@ -50,6 +51,7 @@ def test_a_drive_that_saturates_is_found_though_tau_makes_up_anything():
     assert found.family.terms[0].names == {"tau1", "tau2"}
 
 
+@pytest.mark.slow
 def test_an_inertia_that_two_joints_share_is_found():
     """An entry beside the diagonal, as of a rotor that one joint carries and another turns."""
     robot = kinematics.load("planar_3r")
@@ -90,6 +92,7 @@ def _smooth_error(a, q, v, tau):
 
 
 @pytest.mark.parametrize("planted", [True, False])
+@pytest.mark.slow
 def test_inside_only_a_law_is_told_from_an_error_of_the_networks_own(planted):
     robot = kinematics.load("double_pendulum")
     law = PlantedLaw(
@@ -115,6 +118,7 @@ def test_a_network_hands_over_the_law_that_it_was_taught():
         assert record["closed"], trial["law"]
 
 
+@pytest.mark.slow
 def test_a_body_whose_end_stands_still_is_no_obstacle():
     """Arms on turntables: where the second joint is on the axis of the first, nothing varies."""
     robot = kinematics.random_tree(3, branching=0.0, seed=5, kinds=("revolute",))
