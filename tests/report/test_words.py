@@ -184,6 +184,7 @@ def test_a_half_width_is_explained_in_the_box_at_the_top(tmp_path):
     text = render(planted.write_exam(tmp_path)).read_text()
     assert "half-widths: q 1 rad or m; v 2 rad/s or m/s; τ 5 N·m or N" in text
     assert text.index("A *half-width* is") < text.index("| confidence")
+    assert all(limit in text[text.index("## Limits") :] for limit in words.LIMITS)
 
 
 def test_each_figure_is_drawn_once(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 
 from discover import models
 from discover.errors import CheckpointError, DatasetError, ModelError
+from discover.training import loop
 from discover.training.loop import TrainingConfig
 from discover.training.train import train
 from tests.models.small_systems import dataset, double_pendulum, pendulum
@@ -60,6 +62,29 @@ here.train_long({out!r})
 
 def train_long(out):
     train(pendulum_mlp(), dataset(pendulum, 1, 512), out=out, config=LONG, resume=True)
+
+
+def test_a_run_that_is_cut_resumes_to_the_same_weights(tmp_path, monkeypatch):
+    """As a killed one does (below), but cut within the process, in the third of four epochs."""
+    data = dataset(pendulum, 1, 256)
+    short = replace(LONG, epochs=4)
+    whole = train(pendulum_mlp(), data, out=tmp_path / "whole", config=short).model
+    epoch, begun = loop._epoch, []
+
+    def cut(*given, **options):
+        begun.append(len(begun))
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return epoch(*given, **options)
+
+    monkeypatch.setattr(loop, "_epoch", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(pendulum_mlp(), data, out=tmp_path / "cut", config=short)
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    again = train(pendulum_mlp(), data, out=tmp_path / "cut", config=short, resume=True).model
+    assert len(begun) == 5  # two epochs before, the one that was cut, two after
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
 
 
 @pytest.mark.slow
