@@ -1,0 +1,1 @@
+"""Contact: scenes of simple shapes on a robot's bodies, their gaps, and the laws of touching."""
