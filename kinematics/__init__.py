@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kinematics import contact
 from kinematics.algorithms.base_parameters import (
     BaseParameters,
     SymbolicBaseParameters,
@@ -58,6 +59,7 @@ __all__ = [
     "bundled",
     "centre_of_mass",
     "compile",
+    "contact",
     "crba",
     "difference",
     "family",

@@ -39,17 +39,16 @@ class Pair:
     solreffriction: tuple[float, float]
     solimp: tuple[float, float, float, float, float]
     margin: float
-    gap: float
     restitution: float
 
 
 def mixed(first: Geom, second: Geom, a: int, b: int) -> Pair:
     """The pair (a, b) of two shapes, mixed by MuJoCo's rules: the material of higher priority; of
     equal ones the greater condim and friction, reference and impedance averaged with the weights
-    ``solmix`` (references of stiffness and damping by the smaller). The margin and the gap are the
-    greater ones whatever the priority, and so is restitution, which MuJoCo does not know."""
+    ``solmix`` (references of stiffness and damping by the smaller). Margins add up whatever the
+    priority (since MuJoCo 4); of restitutions, which it does not know, the greater counts."""
     one, two = first.material, second.material
-    margin, gap = max(one.margin, two.margin), max(one.gap, two.gap)
+    margin = one.margin + two.margin
     restitution = max(one.restitution, two.restitution)
     if one.priority != two.priority:
         best = one if one.priority > two.priority else two
@@ -67,7 +66,7 @@ def mixed(first: Geom, second: Geom, a: int, b: int) -> Pair:
         solref = (x, y)
     return Pair(
         first=a, second=b, condim=condim, friction=(mu, mu), solref=solref,
-        solreffriction=(0.0, 0.0), solimp=solimp, margin=margin, gap=gap, restitution=restitution,
+        solreffriction=(0.0, 0.0), solimp=solimp, margin=margin, restitution=restitution,
     )  # fmt: skip
 
 
@@ -231,13 +230,13 @@ class Scene:
 
     @lazy
     def margin(self) -> Tensor:
-        """(nc,) distance [m] below which MuJoCo detects a contact."""
+        """(nc,) distance [m] below which a contact acts, and from which its law counts depth."""
         return self._column("margin")
 
-    @lazy
+    @property
     def includemargin(self) -> Tensor:
-        """(nc,) distance [m] below which a contact acts, and from which its law counts depth."""
-        return self.margin - self._column("gap")
+        """``margin`` by MuJoCo's name."""
+        return self.margin
 
     @lazy
     def restitution(self) -> Tensor:

@@ -26,7 +26,7 @@ class Material:
 
     friction     coefficient of the tangent plane
     condim       1: no friction, 3: friction
-    solref, solimp, solmix, priority, margin, gap   of the soft law, as in MJCF, with its defaults
+    solref, solimp, solmix, priority, margin   of the soft law, as in MJCF, with its defaults
     restitution  of the hard law; negative: not stated
     """
 
@@ -37,11 +37,10 @@ class Material:
     solmix: float = 1.0
     priority: int = 0
     margin: float = 0.0
-    gap: float = 0.0
     restitution: float = -1.0
 
     def __post_init__(self) -> None:
-        numbers = (self.friction, *self.solref, *self.solimp, self.solmix, self.margin, self.gap)
+        numbers = (self.friction, *self.solref, *self.solimp, self.solmix, self.margin)
         ok = len(self.solref) == 2 and len(self.solimp) == 5 and self.condim in (1, 3)
         if not ok or not all(map(math.isfinite, numbers)) or self.friction < 0 or self.solmix < 0:
             raise RobotError(
