@@ -36,7 +36,8 @@ class Contacts:
     jacobian  (…, nc, 3, nv): times v, the velocity of the second shape's point relative to the
               first's, in the frame's rows: separation, then sliding [m/s]. Its transpose takes
               contact forces on the second shape to joint forces
-    present   (…, nc) whether the pose has the candidate; its gap is far where not
+    present   (…, nc) whether the pose has the candidate, and the robot can move its shapes against
+              each other; its gap is far (1e6) where not
     """
 
     gap: Tensor
@@ -77,6 +78,7 @@ class _Bound:
     groups: tuple[_Group, ...]
     order: Tensor  # (nc) from the groups' candidates to the scene's
     signs: Tensor  # (nc, nv of the full tree): 1, -1 where a velocity moves the second, the first
+    moving: Tensor  # (nc) whether any velocity moves one against the other
 
 
 def contacts(robot: Robot, scene: Scene, q: Any) -> Contacts:
@@ -101,7 +103,7 @@ def contacts(robot: Robot, scene: Scene, q: Any) -> Contacts:
         (torch.linalg.cross(point[:, None].expand_as(frame), frame, dim=2), frame), 2
     )
     rows = wrench.flatten(0, 1).movedim(-1, 0)  # (B, 3 nc, 6)
-    jacobian = (rows @ place.axes.movedim(-1, 0).mT).reshape(count, scene.nc, 3, -1)
+    jacobian = (rows @ place.axes.movedim(-1, 0).mT).unflatten(1, (scene.nc, 3))
     jacobian = jacobian * bound.signs[:, None]
     if robot.mimic:
         full = jacobian.movedim(-1, 0)
@@ -126,14 +128,14 @@ def _hits(bound: _Bound, place: Places, count: int) -> tuple[Tensor, Tensor, Ten
         first, second = (_placed(side, place) for side in group.sides)
         hits = narrow.TESTS[group.kinds](first, second)
         gap = hits.gap
-        if hits.present is not None:
-            gap = torch.where(hits.present, gap, narrow.FAR)
         gaps.append(gap.flatten(0, 1))
         points.append(hits.point.flatten(0, 1))
         turns.append(narrow.frames(hits.normal, hits.along).flatten(0, 1))
         present = torch.ones_like(gap, dtype=torch.bool) if hits.present is None else hits.present
         there.append(present.flatten(0, 1))
-    return tuple(torch.cat(x)[bound.order] for x in (gaps, points, turns, there))  # type: ignore[return-value]
+    gap, point, turn, here = (torch.cat(x)[bound.order] for x in (gaps, points, turns, there))
+    here = here & bound.moving[:, None]
+    return torch.where(here, gap, narrow.FAR), point, turn, here
 
 
 def _placed(side: _Side, place: Places) -> Shape:
@@ -234,10 +236,12 @@ def _bound(robot: Robot, scene: Scene, like: Tensor) -> _Bound:
     carries = chain_of(robot.unmimicked if robot.mimic else robot, like).carries
     signs = [carries[rows[p.second]] - carries[rows[p.first]] for p in scene.touching]
     device = like.device
+    relative = torch.stack(signs)[scene.pair_of.to(device)] if signs else carries[:0]
     return _Bound(
         groups=tuple(groups),
         order=torch.as_tensor(np.argsort(order), device=device),
-        signs=torch.stack(signs)[scene.pair_of.to(device)] if signs else carries[:0],
+        signs=relative,
+        moving=(relative != 0).any(1),
     )
 
 

@@ -164,7 +164,12 @@ def Capsule(
     body: str, start: Any, end: Any, radius: float, name: str = "", **how: Any
 ) -> Geom:  # fmt: skip
     """All points within ``radius`` of the segment from ``start`` to ``end`` (3,) [m]."""
-    a, b = (np.asarray(x, dtype=float).reshape(3) for x in (start, end))
+    try:
+        a, b = (np.asarray(x, dtype=float).reshape(3) for x in (start, end))
+    except (TypeError, ValueError):
+        raise RobotError(
+            f"expected the ends of a capsule as (3,) each, found {start!r} and {end!r}; mend them"
+        ) from None
     z = _unit("the ends of a capsule apart", b - a)
     size = (radius, float(np.linalg.norm(b - a)) / 2, 0)
     return Geom(
