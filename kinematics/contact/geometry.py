@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kinematics.algorithms.crba import crba
-from kinematics.arrays import TORCH
+from kinematics.arrays import TORCH, untransformed
 from kinematics.contact import narrow
 from kinematics.contact.narrow import Shape
 from kinematics.contact.placing import Places, chain_of, places
@@ -23,6 +23,8 @@ from kinematics.errors import RobotError
 from kinematics.recursion.inputs import enter
 from kinematics.robot.tree import Robot
 from kinematics.spatial import algebra as spatial
+
+_KEPT = 4  # scenes that a robot remembers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +104,10 @@ def contacts(robot: Robot, scene: Scene, q: Any) -> Contacts:
     wrench = torch.cat(
         (torch.linalg.cross(point[:, None].expand_as(frame), frame, dim=2), frame), 2
     )
-    rows = wrench.flatten(0, 1).movedim(-1, 0)  # (B, 3 nc, 6)
-    jacobian = (rows @ place.axes.movedim(-1, 0).mT).unflatten(1, (scene.nc, 3))
-    jacobian = jacobian * bound.signs[:, None]
+    # (B, 3 nc, 6) times (B, 6, nv); what is not contiguous would be copied state by state
+    rows, axes = (x.movedim(-1, 0).contiguous() for x in (wrench.flatten(0, 1), place.axes))
+    jacobian = (rows @ axes.mT).unflatten(1, (scene.nc, 3))
+    jacobian *= bound.signs[:, None]  # in place: by far the largest array
     if robot.mimic:
         full = jacobian.movedim(-1, 0)
         jacobian = robot.coupling.reduce(TORCH, full).movedim(0, -1)
@@ -204,14 +207,16 @@ def body_row(robot: Robot, geom: Geom) -> int:
 
 
 def bind(robot: Robot, scene: Scene, like: Tensor) -> _Bound:
-    """The scene's constants on a robot, as tensors like ``like``; kept with the robot."""
-    key = ("scene", id(scene), like.dtype, like.device)
-    kept = robot._cache.get(key)
-    if kept is not None and kept[0] is scene:
-        return kept[1]
-    bound = _bound(robot, scene, like)
-    robot._cache[key] = (scene, bound)
-    return bound
+    """The scene's constants on a robot, as tensors like ``like``; the last few stay with it."""
+    key = ("scene", like.dtype, like.device)
+    kept = robot._cache.get(key, ())
+    for known, bound in kept:
+        if known is scene:
+            return bound
+    with untransformed():
+        made = _bound(robot, scene, like)
+    robot._cache[key] = ((scene, made), *kept[: _KEPT - 1])
+    return made
 
 
 def _bound(robot: Robot, scene: Scene, like: Tensor) -> _Bound:

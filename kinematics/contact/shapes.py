@@ -144,9 +144,8 @@ def _unit(name: str, x: Any) -> np.ndarray:
 
 def Point(body: str, at: Any = (0, 0, 0), radius: float = 0.0, name: str = "", **how: Any) -> Geom:
     """A point (3,) of a body [m], or a sphere about it; ``how`` are fields of its `Material`."""
-    return Geom(
-        kind="sphere", body=body, name=name, at=at, size=(radius, 0, 0), material=Material(**how)
-    )
+    size: Any = (radius, 0, 0)
+    return Geom(kind="sphere", body=body, name=name, at=at, size=size, material=Material(**how))
 
 
 def HalfSpace(
@@ -171,7 +170,7 @@ def Capsule(
             f"expected the ends of a capsule as (3,) each, found {start!r} and {end!r}; mend them"
         ) from None
     z = _unit("the ends of a capsule apart", b - a)
-    size = (radius, float(np.linalg.norm(b - a)) / 2, 0)
+    size: Any = (radius, float(np.linalg.norm(b - a)) / 2, 0)
     return Geom(
         kind="capsule", body=body, name=name, at=(a + b) / 2, rotation=to_z(z).T, size=size,
         material=Material(**how),
@@ -191,7 +190,8 @@ def Box(
 
 def Convex(body: str, vertices: Any, radius: float = 0.0, name: str = "", **how: Any) -> Geom:
     """The convex hull of vertices (n, 3) [m] of a body, rounded by ``radius``: against planes."""
+    size: Any = (radius, 0, 0)
     return Geom(
-        kind="convex", body=body, name=name, vertices=vertices, size=(radius, 0, 0),
+        kind="convex", body=body, name=name, vertices=vertices, size=size,
         material=Material(**how),
     )  # fmt: skip
