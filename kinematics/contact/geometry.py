@@ -89,6 +89,10 @@ def contacts(robot: Robot, scene: Scene, q: Any) -> Contacts:
     Differentiable in q; dtype and device follow it. Raises RobotError where the scene names a body
     that the robot has not, and on wrong shapes.
     """
+    if not isinstance(scene, Scene):
+        raise RobotError(
+            f"expected a kinematics.contact.Scene, found {type(scene).__name__}; make or load one"
+        )
     inputs = enter(robot, q)
     q = torch.as_tensor(inputs.public["q"])
     bound = bind(robot, scene, q)

@@ -40,9 +40,14 @@ class Material:
     restitution: float = -1.0
 
     def __post_init__(self) -> None:
-        numbers = (self.friction, *self.solref, *self.solimp, self.solmix, self.margin)
-        ok = len(self.solref) == 2 and len(self.solimp) == 5 and self.condim in (1, 3)
-        if not ok or not all(map(math.isfinite, numbers)) or self.friction < 0 or self.solmix < 0:
+        try:
+            sized = len(self.solref) == 2 and len(self.solimp) == 5 and self.condim in (1, 3)
+            own = (self.friction, self.solmix, self.margin, self.restitution)
+            finite = all(map(math.isfinite, (*own, *self.solref, *self.solimp)))
+            ok = sized and finite and self.friction >= 0 and self.solmix >= 0
+        except TypeError:
+            ok = False
+        if not ok:
             raise RobotError(
                 f"expected a material of finite numbers, friction and solmix at least 0, condim 1 "
                 f"or 3, solref of 2 and solimp of 5 numbers, found {self!r}; mend it"
@@ -153,6 +158,10 @@ def HalfSpace(
 ) -> Geom:
     """All x with normal · x below ``offset`` [m]; the normal points out of what is solid."""
     z = _unit("the normal", normal)
+    if not isinstance(offset, int | float) or not math.isfinite(offset):
+        raise RobotError(
+            f"expected an offset of a half-space in metres, found {offset!r}; give one"
+        )
     return Geom(
         kind="plane", body=body, name=name, at=offset * z, rotation=to_z(z).T,
         material=Material(**how),

@@ -287,3 +287,22 @@ def test_bad_descriptions_are_refused_in_one_line(source, says):
     with pytest.raises(RobotError, match=says) as refused:
         contact.load(source)
     assert "\n" not in str(refused.value)
+
+
+def test_mujocos_contacts_of_a_mesh_are_among_ours():
+    points = np.random.default_rng(1).normal(size=(30, 3)) * 0.3
+    text = f"""<mujoco><asset><mesh name="m" vertex="{" ".join(map(str, points.ravel()))}"/></asset>
+    <worldbody><geom type="plane" size="1 1 1"/><body><freejoint/><geom type="mesh" mesh="m"/>
+    </body></worldbody></mujoco>"""
+    model, robot, scene = read(text)
+    assert scene.nc == len(scene.shapes[1].vertices) < 17  # the hull's alone
+    assert any("MuJoCo keeps" in note for note in scene.notes)
+    data, many = mujoco.MjData(model), poses(model, 20, 0)
+    gaps = contact.contacts(robot, scene, torch.tensor(many)).gap
+    for k, pose in enumerate(many):
+        data.qpos[:] = pose
+        mujoco.mj_forward(model, data)
+        assert data.ncon
+        theirs = sorted(met.dist for met in data.contact)
+        assert float(gaps[k].min()) == pytest.approx(theirs[0], abs=1e-12)
+        assert all((gaps[k] - depth).abs().min() < 1e-12 for depth in theirs)

@@ -230,6 +230,7 @@ def test_what_cannot_be_used_is_refused_in_one_line():
     robot = kinematics.random_tree(2, seed=0)
     for scene, q, says in (
         (Scene([Point("nobody")], [HalfSpace()]), [0.0, 0.0], "a body of random_tree"),
+        ("floor", [0.0, 0.0], "expected a kinematics.contact.Scene"),
         (Scene([Point("world", radius=1)], [HalfSpace(body="body1")]), [0.0], r"of shape \(..., 2"),
     ):
         with pytest.raises(RobotError, match=says) as refused:

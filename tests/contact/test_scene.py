@@ -103,6 +103,8 @@ def test_replace_keeps_what_is_not_changed():
         (lambda: Point("a", at=(0, 0, math.nan)), "finite numbers"),
         (lambda: Point("a", friction=-1), "a material"),
         (lambda: Material(solref=(1,)), "a material"),
+        (lambda: Point("a", friction="rough"), "a material"),
+        (lambda: HalfSpace(offset="low"), "an offset"),
         (lambda: HalfSpace((0, 0, 0)), "with a direction"),
         (lambda: HalfSpace("up"), "with a direction"),
         (lambda: Capsule("a", (0, 0, 0), (0, 0, 0), 1), "with a direction"),
