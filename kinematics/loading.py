@@ -48,7 +48,7 @@ def load(
     """
     if root not in (None, "fixed", "free"):
         raise RobotError(f'expected root="free" or "fixed", found {root!r}; choose one')
-    text, label, path = _text(source)
+    text, label, path = text_of(source)
     element = xml_safety.parse(text, label)
     free = root == "free"
     if element.tag == "robot":
@@ -145,7 +145,7 @@ def robots_folder() -> Path | None:
     return checkout if checkout.is_dir() and (top / "pyproject.toml").is_file() else None
 
 
-def _text(source: Any) -> tuple[bytes, str, Path | None]:
+def text_of(source: Any) -> tuple[bytes, str, Path | None]:
     if isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("<"):
         return (
             source.lstrip("\ufeff \t\r\n").encode(errors="surrogatepass"),

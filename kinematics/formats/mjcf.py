@@ -119,6 +119,29 @@ def robot_from_compiled(
     return robot.replace(actuation=actuation, notes=(*notes, *unread))
 
 
+def compiled_bodies(
+    root: Element, text: bytes, path: Path | None, label: str
+) -> tuple[Any, list[tuple[str, np.ndarray, np.ndarray]], list[int]]:
+    """The compiled model; for each of its bodies the body of our robot that carries it ("world":
+    the base) with the place (R, p) of its frame there; for each of our velocities its own.
+    RobotError, in one line, where it cannot be used."""
+    validate(root, label)
+    model, _ = _compile(text, path, label)
+    tree = _Tree(model, False, {})
+    for body in range(1, model.nbody):
+        tree.add(body)
+    names = tree.out.body_names
+    carriers = [(names[b] if b >= 0 else "world", r, p) for b, r, p in tree.carrier]
+    order = []
+    for joint in range(model.njnt):
+        at = int(model.jnt_dofadr[joint])
+        kind = KINDS[int(model.jnt_type[joint])]
+        if joint not in tree.followers:
+            own = [3, 4, 5, 0, 1, 2] if kind == "free" else range(joints.NV[kind])
+            order += [at + k for k in own]
+    return model, carriers, order
+
+
 def _compile(text: bytes, path: Path | None, label: str) -> tuple[Any, list[str]]:
     """The compiled model, and what MuJoCo warned of."""
     try:

@@ -68,13 +68,13 @@ def validate(root: Element, label: str) -> None:
                 )
         axis = joint.find("axis")
         if axis is not None and kind in ("revolute", "continuous", "prismatic", "planar"):
-            x = _numbers(axis.get("xyz", "1 0 0"), 3, f"axis of joint {name!r}")
+            x = numbers(axis.get("xyz", "1 0 0"), 3, f"axis of joint {name!r}")
             if math.hypot(*x) < 1e-9:
                 raise RobotError(
                     f"expected a non-zero axis of joint {name!r}, found {x}; give its direction"
                 )
         _check_mimic(joint, kinds)
-        _check_origin(joint, f"joint {name!r}", root)
+        check_origin(joint, f"joint {name!r}", root)
         for stated in joint:
             if stated.tag in _READ and len(stated):
                 raise RobotError(
@@ -89,9 +89,7 @@ def validate(root: Element, label: str) -> None:
             part = joint.find(tag)
             for key in keys:
                 if part is not None and part.get(key) is not None:
-                    _numbers(
-                        part.get(key, ""), 1, f"{key} of joint {name!r}", finite=tag != "limit"
-                    )
+                    numbers(part.get(key, ""), 1, f"{key} of joint {name!r}", finite=tag != "limit")
     for body in root.findall("link"):
         inertial = body.find("inertial")
         if inertial is not None:
@@ -137,27 +135,27 @@ def _check_words(root: Element, label: str) -> None:
 
 
 def _check_inertial(inertial: Element, where: str, root: Element) -> None:
-    _check_origin(inertial, where, root)
+    check_origin(inertial, where, root)
     mass, inertia = inertial.find("mass"), inertial.find("inertia")
     if mass is None:
         raise RobotError(
             f"expected a <mass> in the inertial of {where}, found none; add it or drop the inertial"
         )
-    (value,) = _numbers(mass.get("value", ""), 1, f"mass of {where}")
+    (value,) = numbers(mass.get("value", ""), 1, f"mass of {where}")
     if value < 0:
         raise RobotError(f"expected a mass >= 0 of {where}, found {value}; mend the mass")
     if inertia is not None:
         for key in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz"):
-            _numbers(inertia.get(key, "0"), 1, f"{key} of {where}")
+            numbers(inertia.get(key, "0"), 1, f"{key} of {where}")
 
 
-def _check_origin(element: Element, where: str, root: Element) -> None:
+def check_origin(element: Element, where: str, root: Element) -> None:
     origin = element.find("origin")
     if origin is None:
         return
     for key, count in (("xyz", 3), ("rpy", 3), ("quat_xyzw", 4)):
         if origin.get(key) is not None:
-            x = _numbers(origin.get(key, ""), count, f"origin {key} of {where}")
+            x = numbers(origin.get(key, ""), count, f"origin {key} of {where}")
             if count == 4 and not 0.9 < math.hypot(*x) < 1.1:
                 raise RobotError(
                     f"expected a quaternion of length one as origin quat_xyzw of {where}, found "
@@ -165,7 +163,7 @@ def _check_origin(element: Element, where: str, root: Element) -> None:
                 )
     if origin.get("quat_xyzw") is None:
         return
-    (version,) = _numbers(root.get("version", "1.0"), 1, "version of the URDF")
+    (version,) = numbers(root.get("version", "1.0"), 1, "version of the URDF")
     if version < 1.1 or origin.get("rpy") is not None:
         other = "rpy beside it" if version >= 1.1 else f"it in a URDF of version {version:g}"
         raise RobotError(
@@ -186,7 +184,7 @@ def left_out(root: Element) -> list[str]:
     ]
 
 
-def _numbers(text: str, count: int, where: str, finite: bool = True) -> list[float]:
+def numbers(text: str, count: int, where: str, finite: bool = True) -> list[float]:
     try:
         values = [float(x) for x in text.split() if "_" not in x]  # Python's own numbers have them
     except ValueError:

@@ -70,7 +70,7 @@ def _joint(element: Element) -> UrdfJoint:
         type=element.get("type", ""),
         parent=_attribute(element, "parent", "link"),
         child=_attribute(element, "child", "link"),
-        placement=_placement(element.find("origin")),
+        placement=placement_of(element.find("origin")),
         axis=_vector(None if axis is None else axis.get("xyz"), "1 0 0"),
         limit=_present(element.find("limit"), "lower", "upper", "velocity", "effort"),
         dynamics=_present(element.find("dynamics"), "damping", "friction"),
@@ -95,10 +95,10 @@ def _inertial(element: Element | None) -> UrdfInertial | None:
         for key in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")
     )
     inertia = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    return UrdfInertial(mass=mass, inertia=inertia, placement=_placement(element.find("origin")))
+    return UrdfInertial(mass=mass, inertia=inertia, placement=placement_of(element.find("origin")))
 
 
-def _placement(element: Element | None) -> Placement:
+def placement_of(element: Element | None) -> Placement:
     if element is None:
         return Placement()
     if element.get("quat_xyzw") is not None:
