@@ -63,7 +63,7 @@ class FirstOrderActivation:
     """OpenSim's for the Millard and Thelen muscles: it switches between both constants at u = a.
 
     rise, fall  (nm,) time constants [s]
-    least       (nm,) the smallest activation, to which activation and excitation are clipped
+    least       (nm,) the smallest activation; activations below are taken as this
 
     Sources: Thelen (2003), equation 1; Millard et al. (2013), equation 2.
     """
@@ -83,8 +83,7 @@ class FirstOrderActivation:
     def rate(self, u: Any, activation: Any) -> Tensor:
         """ȧ (…, nm) [1/s]."""
         u, a = by_muscle(len(self.rise), u=u, activation=activation)
-        least = self.least.to(a)
-        u, a = (torch.minimum(torch.maximum(x, least), torch.ones_like(x)) for x in (u, a))
+        a = torch.maximum(a, self.least.to(a)).clamp(max=1)
         slowing = 0.5 + 1.5 * a
         tau = torch.where(u > a, self.rise.to(a) * slowing, self.fall.to(a) / slowing)
         return (u - a) / tau

@@ -24,8 +24,7 @@ from kinematics.errors import RobotError
 class Curves(Protocol):
     """The curves of the fibres of nm muscles of one family, with the slopes Newton steps need.
 
-    velocity    force–velocity multiplier. In Thelen's family it depends on the activation and on
-                the active force–length multiplier; the others ignore them
+    velocity    force–velocity multiplier. In Thelen's family it depends on the activation too
     """
 
     family: str
@@ -39,15 +38,23 @@ class Curves(Protocol):
     def passive_slope(self, length: Tensor) -> Tensor:
         """dfp/dl."""
 
-    def velocity(self, rate: Tensor, activation: Tensor, active: Tensor) -> Tensor:
+    def velocity(self, rate: Tensor, activation: Tensor) -> Tensor:
         """fv(v), 1 at rest."""
 
-    def velocity_slope(self, rate: Tensor, activation: Tensor, active: Tensor) -> Tensor:
+    def velocity_slope(self, rate: Tensor, activation: Tensor) -> Tensor:
         """dfv/dv."""
 
 
 class TendonCurves(Curves, Protocol):
-    """The curves of muscles whose tendons may stretch."""
+    """The curves of muscles whose tendons may stretch.
+
+    tension_only    whether a fibre on a rigid tendon never pushes
+    """
+
+    tension_only: bool
+
+    def rate(self, multiplier: Tensor, activation: Tensor) -> Tensor:
+        """v(fv), the inverse of `velocity`, for fibres without damping."""
 
     def tendon(self, length: Tensor) -> Tensor:
         """ft(s), the force of the tendon in units of F0."""
@@ -59,8 +66,7 @@ class TendonCurves(Curves, Protocol):
 class Forces(Protocol):
     """The force law of nm muscles, of whatever family.
 
-    elastic     whether the length of the fibre is a state of its own; such a law also offers
-                `equilibrium` and `fibre_rate`
+    Where tendons stretch, the lengths of their fibres are states of their own: nf of them.
     """
 
     @property
@@ -68,14 +74,21 @@ class Forces(Protocol):
         """Number of muscles."""
 
     @property
-    def elastic(self) -> bool:
-        """Whether some tendon stretches."""
+    def nf(self) -> int:
+        """Number of fibres whose length is a state: 0 if all tendons are rigid."""
 
     def force(self, length: Any, rate: Any, activation: Any, fibre: Tensor | None = None) -> Tensor:
         """Tension (…, nm) [N], positive where the muscle pulls.
 
-        length (…, nm) [m] and rate (…, nm) [m/s] of the whole path, activation (…, nm) in [0, 1].
+        length (…, nm) [m] and rate (…, nm) [m/s] of the whole path, activation (…, nm) in [0, 1],
+        fibre (…, nf) [m]; without it elastic tendons are in equilibrium with fibres at rest.
         """
+
+    def equilibrium(self, length: Any, activation: Any) -> Tensor:
+        """Fibre lengths (…, nf) [m] at which fibres at rest balance their tendons."""
+
+    def fibre_rate(self, length: Any, rate: Any, activation: Any, fibre: Any) -> Tensor:
+        """Rates (…, nf) [m/s] of the fibre lengths."""
 
     def activation_rate(self, u: Any, activation: Any) -> Tensor:
         """ȧ (…, nm) [1/s] of excitations u (…, nm)."""
@@ -99,9 +112,10 @@ def by_muscle(nm: int, **given: Any) -> tuple[Tensor, ...]:
 
 
 def as_tensor(x: Any, name: str) -> Tensor:
-    """Numbers as a floating tensor. RobotError where they are none."""
+    """Numbers as a floating tensor, of double precision where they say none. RobotError."""
     try:
-        x = torch.as_tensor(x)
+        # torch would take Python's numbers for single precision
+        x = torch.as_tensor(x, dtype=None if hasattr(x, "dtype") else torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise RobotError(
             f"expected {name} as numbers, found {str(x)[:60]!r}; give one number a muscle"

@@ -81,7 +81,7 @@ class MujocoCurves:
         half = (0.5 * (self.longest.to(length) - 1)).clamp(min=_LEAST)
         return self.passive_at_longest.to(length) * self._stretch(length).clamp(max=1) / half
 
-    def velocity(self, rate: Tensor, activation: Tensor, active: Tensor) -> Tensor:
+    def velocity(self, rate: Tensor, activation: Tensor) -> Tensor:
         """fv(v): 0 up to -1, (1 + v)² up to 0, a parabola up to its maximum beyond."""
         top = self.lengthening.to(rate)
         reach = top - 1
@@ -89,7 +89,7 @@ class MujocoCurves:
         fast = top - (reach - torch.minimum(rate, reach)) ** 2 / reach.clamp(min=_LEAST)
         return torch.where(rate <= 0, slow, fast)
 
-    def velocity_slope(self, rate: Tensor, activation: Tensor, active: Tensor) -> Tensor:
+    def velocity_slope(self, rate: Tensor, activation: Tensor) -> Tensor:
         """dfv/dv."""
         reach = self.lengthening.to(rate) - 1
         fast = 2 * (reach - torch.minimum(rate, reach)) / reach.clamp(min=_LEAST)
@@ -119,8 +119,6 @@ class MujocoForces:
     start: Tensor
     low: Tensor
     quickest: Tensor
-
-    elastic = False
 
     @classmethod
     def of(
@@ -164,6 +162,11 @@ class MujocoForces:
         """Number of muscles."""
         return len(self.strength)
 
+    @property
+    def nf(self) -> int:
+        """Number of fibres whose length is a state: none."""
+        return 0
+
     def force(self, length: Any, rate: Any, activation: Any, fibre: Tensor | None = None) -> Tensor:
         """Tension (…, nm) [N] at path lengths [m], rates [m/s] and activations, (…, nm) each."""
         length, rate, activation = by_muscle(
@@ -175,9 +178,17 @@ class MujocoForces:
         n = low + (length - start) / optimal.clamp(min=_LEAST)
         v = rate / (optimal * quickest).clamp(min=_LEAST)
         active = self.curves.active(n)
-        moving = self.curves.velocity(v, activation, active)
+        moving = self.curves.velocity(v, activation)
         return strength * (activation * active * moving + self.curves.passive(n))
 
     def activation_rate(self, u: Any, activation: Any) -> Tensor:
         """ȧ (…, nm) [1/s] of excitations u (…, nm)."""
         return self.dynamics.rate(u, activation)
+
+    def equilibrium(self, length: Any, activation: Any) -> Tensor:
+        """No fibre lengths, (…, 0)."""
+        return as_tensor(length, "length")[..., :0]
+
+    def fibre_rate(self, length: Any, rate: Any, activation: Any, fibre: Any) -> Tensor:
+        """No rates, (…, 0)."""
+        return self.equilibrium(length, activation)

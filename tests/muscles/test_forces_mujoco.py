@@ -57,8 +57,8 @@ def test_slopes_are_those_of_the_curves() -> None:
     (slope,) = torch.autograd.grad(curves.passive(x).sum(), x)
     torch.testing.assert_close(slope, curves.passive_slope(x).detach())
     none = torch.zeros_like(x)
-    (slope,) = torch.autograd.grad(curves.velocity(x, none, none).sum(), x)
-    torch.testing.assert_close(slope, curves.velocity_slope(x, none, none).detach())
+    (slope,) = torch.autograd.grad(curves.velocity(x, none).sum(), x)
+    torch.testing.assert_close(slope, curves.velocity_slope(x, none).detach())
 
 
 def test_gradients_are_finite_at_the_corners() -> None:
