@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from kinematics.muscles.curves import Forces
 from kinematics.muscles.mujoco import MujocoForces
-from kinematics.muscles.muscles import Muscles
+from kinematics.muscles.muscles import Muscles, SeparatePassive
 from kinematics.muscles.paths import Path, Paths, Point, Pulley, Wrap
 
-_PARAMETERS = 9  # of a muscle's gain, which its bias shares
+_PARAMETERS = 9  # of a muscle's gain, and of its bias
 _PASSIVE = 7  # which of them scales the passive force
 
 # where an MJCF body is: the moving body that carries it, its frame's rotation and offset there
@@ -47,14 +48,7 @@ def muscles_of(
         return None, notes
     chart = _Chart(model, carriers, joints, locked)
     paths = Paths.of([chart.path(k) for k in read], rule=rule_of(mujoco.__version__))
-    gain = np.array(model.actuator_gainprm[read])
-    gain[model.actuator_biastype[read] == int(mujoco.mjtBias.mjBIAS_NONE), _PASSIVE] = 0.0
-    forces = MujocoForces.of(
-        gain,
-        np.array(model.actuator_lengthrange[read]),
-        np.array(model.actuator_acc0[read]),
-        np.array(model.actuator_dynprm[read, :3]),
-    )
+    forces = _forces(model, read)
     low, high = _limits(model.actuator_ctrllimited[read], model.actuator_ctrlrange[read])
     if model.opt.disableflags & int(mujoco.mjtDisableBit.mjDSBL_CLAMPCTRL):
         low, high = np.full(len(read), -np.inf), np.full(len(read), np.inf)
@@ -70,6 +64,31 @@ def muscles_of(
         most=-down,
         excited=model.actuator_dyntype[read] == int(mujoco.mjtDyn.mjDYN_MUSCLE),
     ), notes
+
+
+def _forces(model: Any, read: list[int]) -> Forces:
+    """Their law of force; where gain and bias differ, the bias is the passive force."""
+    import mujoco
+
+    gain = np.array(model.actuator_gainprm[read, :_PARAMETERS])
+    bias = np.array(model.actuator_biasprm[read, :_PARAMETERS])
+    none = np.array(model.actuator_biastype[read]) == int(mujoco.mjtBias.mjBIAS_NONE)
+    bias[none] = gain[none]
+    bias[none, _PASSIVE] = 0.0
+    gain[none, _PASSIVE] = 0.0
+
+    def law(parameters: np.ndarray) -> MujocoForces:
+        return MujocoForces.of(
+            parameters,
+            np.array(model.actuator_lengthrange[read]),
+            np.array(model.actuator_acc0[read]),
+            np.array(model.actuator_dynprm[read, :3]),
+        )
+
+    if np.array_equal(gain, bias):
+        return law(gain)
+    gain[:, _PASSIVE] = 0.0
+    return SeparatePassive(active=law(gain), passive=law(bias))
 
 
 def muscle_numbers(model: Any) -> tuple[list[int], list[int]]:
@@ -104,11 +123,7 @@ def _readable(model: Any, k: int) -> bool:
     import mujoco
 
     bias, dyn, trn = mujoco.mjtBias, mujoco.mjtDyn, mujoco.mjtTrn
-    same = np.array_equal(
-        model.actuator_gainprm[k, :_PARAMETERS], model.actuator_biasprm[k, :_PARAMETERS]
-    )
-    passive = int(model.actuator_biastype[k])
-    if passive != int(bias.mjBIAS_NONE) and not (passive == int(bias.mjBIAS_MUSCLE) and same):
+    if int(model.actuator_biastype[k]) not in (int(bias.mjBIAS_NONE), int(bias.mjBIAS_MUSCLE)):
         return False
     if int(model.actuator_dyntype[k]) not in (int(dyn.mjDYN_NONE), int(dyn.mjDYN_MUSCLE)):
         return False

@@ -143,6 +143,42 @@ class Muscles:
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeparatePassive:
+    """A law whose passive force has parameters of its own, as MuJoCo's gain and bias may: that of
+    ``active`` (which has no passive force), plus that of ``passive`` at rest activation."""
+
+    active: Any
+    passive: Any
+
+    @property
+    def nm(self) -> int:
+        """Number of muscles."""
+        return self.active.nm
+
+    @property
+    def nf(self) -> int:
+        """No fibre lengths."""
+        return 0
+
+    def force(self, length: Any, rate: Any, activation: Any, fibre: Tensor | None = None) -> Tensor:
+        """Tension (..., nm) [N]."""
+        pull = self.active.force(length, rate, activation)
+        return pull + self.passive.force(length, rate, torch.zeros_like(pull))
+
+    def activation_rate(self, u: Any, activation: Any) -> Tensor:
+        """ȧ (..., nm) [1/s]."""
+        return self.active.activation_rate(u, activation)
+
+    def equilibrium(self, length: Any, activation: Any) -> Tensor:
+        """No fibre lengths, (..., 0)."""
+        return self.active.equilibrium(length, activation)
+
+    def fibre_rate(self, length: Any, rate: Any, activation: Any, fibre: Any) -> Tensor:
+        """No rates, (..., 0)."""
+        return self.active.fibre_rate(length, rate, activation, fibre)
+
+
 def _encode(x: Any) -> Any:
     """A value as lists and words: dataclasses by name and fields, infinities as text."""
     if isinstance(x, Tensor):
@@ -167,6 +203,7 @@ def _decode(x: Any) -> Any:
             for key, value in vars(chapter).items()
             if is_dataclass(value) and isinstance(value, type)
         }
+        known["SeparatePassive"] = SeparatePassive
         if name not in known:
             raise RobotError(
                 f"expected a law of force among {', '.join(sorted(known))}, found {name[:60]!r}; "
