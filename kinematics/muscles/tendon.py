@@ -10,7 +10,7 @@ of the fibre is a state, and its rate v balances both forces:
     (a fl(l) fv(v) + fp(l) + β v) cos α = ft(s)
 
 With damping β > 0 the left side rises with v everywhere, and a fixed number of Newton steps from
-rest solves it, without a branch on the state; without damping fv has to be inverted, which has no answer where a·fl vanishes.
+rest solves it; without, fv has to be inverted, which has no answer where a·fl vanishes.
 
 Source: Millard et al. (2013), equations 1 to 9.
 """
@@ -180,6 +180,11 @@ class HillForces:
     def activation_rate(self, u: Any, activation: Any) -> Tensor:
         """ȧ (…, nm) [1/s] of excitations u (…, nm)."""
         return self.dynamics.rate(u, activation)
+
+    @property
+    def _steps(self) -> int:
+        damped = self.damping[self.damping > 0]
+        return min([n for least, n in _STEPS.items() if bool((damped >= least).all())] or [12])
 
     def _pull(self, length: Tensor, a: Tensor, fibre: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """How much more the fibre pulls than its tendon, in F0, and the slope of that in v."""
