@@ -9,6 +9,7 @@ from kinematics.errors import RobotError
 from kinematics.muscles.activation import FirstOrderActivation
 from kinematics.muscles.exponentials import DeGrooteFreglyCurves, ThelenCurves
 from kinematics.muscles.millard import MillardCurves
+from kinematics.muscles.mixed import MixedForces
 from kinematics.muscles.tendon import HillForces
 
 FAMILIES = [MillardCurves, ThelenCurves, DeGrooteFreglyCurves]
@@ -186,3 +187,32 @@ def test_bad_muscles_are_refused_in_one_line() -> None:
         MillardCurves.of(steepness=1)
     with pytest.raises(RobotError, match="expected finite"):
         ThelenCurves.of(width=float("nan"))
+
+
+def test_mixed_families_are_their_parts() -> None:
+    rigid = muscles(ThelenCurves, compliant=False)
+    elastic = HillForces.of(
+        MillardCurves.of(2), FirstOrderActivation.of([0.01, 0.02]), strength=[100, 300],
+        optimal=0.1, slack=0.2, compliant=True,
+    )  # fmt: skip
+    mixed = MixedForces.of([((1,), rigid), ((2, 0), elastic)])
+    assert (mixed.nm, mixed.nf) == (3, 2)
+    noise = torch.rand(7, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    length, rate, a = 0.28 + 0.04 * noise, 0.2 * noise - 0.1, 0.1 + 0.8 * noise.flip(-1)
+    fibre = mixed.equilibrium(length, a)
+    order = [2, 0]
+    own = elastic.equilibrium(length[:, order], a[:, order])
+    assert torch.equal(fibre, own[:, [1, 0]])  # muscle 0 first
+    force = mixed.force(length, rate, a, fibre)
+    assert torch.equal(
+        force[:, order], elastic.force(length[:, order], rate[:, order], a[:, order], own)
+    )
+    assert torch.equal(force[:, [1]], rigid.force(length[:, [1]], rate[:, [1]], a[:, [1]]))
+    speed = mixed.fibre_rate(length, rate, a, 1.01 * fibre)
+    assert torch.equal(
+        speed[:, [1, 0]],
+        elastic.fibre_rate(length[:, order], rate[:, order], a[:, order], 1.01 * own),
+    )
+    assert mixed.activation_rate(a, a).abs().max() == 0
+    with pytest.raises(RobotError, match="every muscle in one law"):
+        MixedForces(laws=(rigid,), members=((1,),))
