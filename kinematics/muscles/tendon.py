@@ -162,9 +162,9 @@ class HillForces:
 
     def fibre_rate(self, length: Any, rate: Any, activation: Any, fibre: Any) -> Tensor:
         """Rates (…, nf) [m/s] of the fibre lengths; the rate of the path does not enter."""
-        length, a, fibre = by_muscle(self.nm, length=length, activation=activation, fibre=fibre)
         if not self.compliant:
-            return length[..., :0]
+            return self.equilibrium(length, activation)
+        length, a, fibre = by_muscle(self.nm, length=length, activation=activation, fibre=fibre)
         a, shortest = self._acting(a), self.shortest.to(length)
         held = torch.maximum(fibre, shortest)
         v = torch.zeros_like(length)
