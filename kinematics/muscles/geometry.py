@@ -105,7 +105,9 @@ def enter(robot: Any, **given: Any) -> State:
     batch = common_batch([*arrays], [tuple(x.shape[:-1]) for x in arrays.values()])
     count = math.prod(batch)
     flat = {
-        name: x.to(dtype=dtype, device=device).expand(*batch, x.shape[-1]).reshape(count, -1)
+        name: x.to(dtype=dtype, device=device)
+        .expand(*batch, x.shape[-1])
+        .reshape(count, x.shape[-1])
         for name, x in arrays.items()
     }
     if robot.quaternion_slices:
