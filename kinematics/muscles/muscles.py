@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from kinematics.errors import RobotError
-from kinematics.muscles import activation, mujoco
+from kinematics.muscles import activation, exponentials, millard, mixed, mujoco, tendon
 from kinematics.muscles.curves import Forces
 from kinematics.muscles.paths import Paths
 
 # where the classes of force laws lie that a description may name
-_CHAPTERS = (activation, mujoco)
+_CHAPTERS = (activation, exponentials, millard, mixed, mujoco, tendon)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -289,6 +289,11 @@ def test_a_description_keeps_muscles_exactly(arm) -> None:
     broken["muscles"]["forces"]["class"] = "os.system"
     with pytest.raises(RobotError, match="law of force"):
         Robot.from_dict(broken)
+    for name, value in (("spans", [[0, 0, 999, -1, -1]]), ("points", [[1.0, 2.0]]), ("rule", "x")):
+        broken = robot.to_dict()
+        broken["muscles"]["paths"][name] = value
+        with pytest.raises(RobotError):
+            Robot.from_dict(broken)
 
 
 def test_axes_types_and_batches(arm) -> None:
