@@ -139,7 +139,13 @@ def bundled() -> tuple[str, ...]:
     folder = robots_folder()
     if folder is None:
         return ()
-    return tuple(sorted(p.name for p in folder.iterdir() if (p / f"{p.name}.urdf").is_file()))
+    return tuple(sorted(p.name for p in folder.iterdir() if _description(p) is not None))
+
+
+def _description(folder: Path) -> Path | None:
+    """The description in a bundled robot's folder."""
+    named = (folder / f"{folder.name}.{ending}" for ending in ("urdf", "osim"))
+    return next((path for path in named if path.is_file()), None)
 
 
 def robots_folder() -> Path | None:
@@ -167,10 +173,8 @@ def _text(source: Any) -> tuple[bytes, str, Path | None]:
         )
     name = os.fspath(source)
     folder = robots_folder()
-    if folder is not None and name in bundled():
-        path = folder / name / f"{name}.urdf"
-    else:
-        path = Path(name)
+    described = _description(folder / name) if folder is not None and name in bundled() else None
+    path = described or Path(name)
     try:
         if not path.is_file():
             raise RobotError(

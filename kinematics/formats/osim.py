@@ -64,7 +64,9 @@ def robot_from_osim(root: Element, label: str, *, free: bool, tree_only: bool) -
     reader = _Reader(model, label, tree_only)
     reader.constraints()
     reader.tree()
-    mimic, notes = independent_mimics(reader.mimics, reader.out.joint_names, label)
+    # a coupled coordinate whose axes are all held is no joint
+    moving = [m for m in reader.mimics if m.joint in reader.out.joint_names]
+    mimic, notes = independent_mimics(moving, reader.out.joint_names, label)
     muscles, told = muscles_of(model, reader.frames, reader.places, label, tree_only)
     notes = [*reader.notes, *notes, *told]
     for what in notes:

@@ -203,6 +203,10 @@ def value_of(function: Element | None, at: float) -> float:
     if line is not None:
         return line.slope * at + line.offset
     assert function is not None  # None is a line
+    if function.tag == "MultiplierFunction":
+        inner = function.find("function")
+        within = inner[0] if inner is not None and len(inner) else None
+        return number(function, "scale", 1.0) * value_of(within, at)
     if function.find("x") is None:
         raise RobotError(
             f"expected a function with knots, found {named(function)}, which cannot be held; "

@@ -178,7 +178,8 @@ class _Paths:
         for i in spans:
             if i in over:
                 what = f"{named(surface)}, beside another surface between the same two points,"
-                self.missing.setdefault(what, []).append(name)
+                if name not in self.missing.setdefault(what, []):
+                    self.missing[what].append(name)
             else:
                 over[i] = made
 
