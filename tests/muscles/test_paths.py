@@ -7,6 +7,7 @@ import torch
 
 import kinematics
 from kinematics.errors import RobotError
+from kinematics.formats.mjcf_muscles import rule_of
 from kinematics.muscles.paths import Path, Paths, Point, Pulley, Wrap
 from kinematics.muscles.wraps import touch
 from kinematics.robot.tree import Robot
@@ -119,7 +120,9 @@ def apart(a: torch.Tensor, b: torch.Tensor) -> float:
 def test_an_arm_is_read_whole(arm) -> None:
     robot, model = arm
     assert robot.muscles.names == tuple(model.actuator(k).name for k in range(model.nu))
-    assert robot.muscles.wrap_rule == f"mujoco{mujoco.__version__[0]}"
+    assert robot.muscles.wrap_rule == rule_of(mujoco.__version__)
+    assert rule_of("3.17.0") == "mujoco3"
+    assert rule_of("4.0.0") == "mujoco4"
     assert not any("muscles" in note or "tendons" in note for note in robot.notes)
     assert robot.muscles.excited == (True,) * 9 + (False,)
 
@@ -224,6 +227,37 @@ def test_a_geodesic_is_the_shortest_of_many_strings(sphere: bool) -> None:
         tried += int(open_.sum())
         assert bool((other > length - 1e-12)[open_].all())
     assert tried > 300
+
+
+@pytest.mark.parametrize("kind", ["sphere", "cylinder"])
+@pytest.mark.parametrize("side", ["none", "outside", "inside"])
+def test_every_way_round_is_mujocos(kind: str, side: str) -> None:
+    """One surface, both ends and the side point at random: no way chosen otherwise."""
+    near = 'sidesite="s"' if side != "none" else ""
+    model = mujoco.MjModel.from_xml_string(f"""<mujoco><worldbody>
+    <geom name="g" type="{kind}" size=".1 .3"/>
+    <body name="a" mocap="true"><site name="a"/></body>
+    <body name="b" mocap="true"><site name="b"/></body>
+    <body name="s" mocap="true"><site name="s"/></body></worldbody><tendon><spatial>
+    <site site="a"/><geom geom="g" {near}/><site site="b"/></spatial></tendon></mujoco>""")
+    data, rng = mujoco.MjData(model), np.random.default_rng(7)
+    places = 0.15 * rng.normal(size=(1000, 3, 3))
+    places[:, 2] *= {"none": 1.0, "outside": 1.5, "inside": 0.2}[side]
+    lengths = []
+    for place in places:
+        data.mocap_pos[:] = place
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_tendon(model, data)
+        lengths.append(data.ten_length[0])
+    a, b, s = torch.tensor(places)[:, :, None].unbind(1)
+    flags = {"sphere": torch.tensor([kind == "sphere"]), "sided": torch.tensor([side != "none"])}
+    rule = rule_of(mujoco.__version__)
+    met = touch(a, b, s, torch.tensor([0.1], dtype=torch.float64), rule=rule, **flags)
+    over = (a - met.first).norm(dim=-1) + met.arc + (b - met.last).norm(dim=-1)
+    length = torch.where(met.wrapped, over, (a - b).norm(dim=-1))[:, 0]
+    assert 100 < int(met.wrapped.sum()) < 900
+    assert apart(length, torch.tensor(lengths)) < 1e-12
 
 
 def test_a_hinge_pulled_over_a_drum_has_its_radius_as_moment_arm() -> None:
@@ -365,6 +399,14 @@ def test_what_cannot_be_used_is_refused_in_a_line(arm) -> None:
     ends = (Point(0, (0, 0, 0)), Wrap(kind="sphere", body=0, radius=0.1))
     with pytest.raises(RobotError, match="a surface at its end"):
         Paths.of([Path(name="x", elements=ends)], rule="mujoco4")
+    with pytest.raises(RobotError, match="expected u as a tensor"):
+        kinematics.forward(robot, torch.zeros(4), torch.zeros(4), None)
+    with pytest.raises(RobotError, match="one a muscle"):
+        kinematics.Muscles.of(robot.muscles.paths, low=[1, 2])
+    with pytest.raises(RobotError, match=r"a kinematics\.Muscles"):
+        robot.replace(muscles="strong")
+    with pytest.raises(RobotError, match="expected q"):
+        kinematics.moment_arms(robot, "here")
     with pytest.raises(RobotError, match="wrap rule"):
         Paths.of([], rule="mujoco5")
     far = Paths.of([Path(name="x", elements=(ends[0], Point(9, (0, 0, 1))))], rule="mujoco4")
