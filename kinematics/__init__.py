@@ -36,6 +36,19 @@ from kinematics.errors import RobotError, WorldlawError
 from kinematics.formats.mjcf_writer import to_mjcf
 from kinematics.formats.urdf_writer import to_urdf
 from kinematics.loading import bundled, load
+from kinematics.muscles.forward import (
+    MuscleTrajectory,
+    forward,
+    muscle_tensions,
+    simulate_muscles,
+)
+from kinematics.muscles.geometry import (
+    moment_arms,
+    muscle_joint_forces,
+    muscle_lengths,
+    muscle_rates,
+)
+from kinematics.muscles.muscles import Muscles
 from kinematics.programs.compile import compile_robot
 from kinematics.robot.actuation import Actuation, Stepping
 from kinematics.robot.inertial_parameters import from_log_cholesky, to_log_cholesky
@@ -48,6 +61,8 @@ __all__ = [
     "Actuation",
     "BaseParameters",
     "Mimic",
+    "MuscleTrajectory",
+    "Muscles",
     "Robot",
     "RobotError",
     "Stepping",
@@ -64,6 +79,7 @@ __all__ = [
     "crba",
     "difference",
     "family",
+    "forward",
     "from_log_cholesky",
     "integrate",
     "joint_forces",
@@ -71,14 +87,20 @@ __all__ = [
     "kinetic_energy",
     "load",
     "lock",
+    "moment_arms",
     "momentum",
     "momentum_rate",
+    "muscle_joint_forces",
+    "muscle_lengths",
+    "muscle_rates",
+    "muscle_tensions",
     "potential_energy",
     "random_state",
     "random_tree",
     "regressor",
     "rnea",
     "simulate",
+    "simulate_muscles",
     "step",
     "symbolic_base_parameters",
     "to_log_cholesky",

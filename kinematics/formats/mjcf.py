@@ -26,6 +26,7 @@ from kinematics.errors import RobotError
 from kinematics.formats.builder import RobotBuilder
 from kinematics.formats.mimics import independent_mimics
 from kinematics.formats.mjcf_actuators import actuation_of, of_independent, stepping_of
+from kinematics.formats.mjcf_muscles import muscles_of, tendons_of
 from kinematics.formats.plausibility import LinkInertia, unit_doubts
 from kinematics.robot import inertial_parameters, joints
 from kinematics.robot.joints import Mimic
@@ -108,7 +109,8 @@ def robot_from_compiled(
         mimic=mimic,
         stepping=stepping_of(model),
     )
-    actuation, unread = (None, []) if tree.added_base else actuation_of(model)
+    muscles, missing = muscles_of(model, tree.carrier, tree.number, locked or {})
+    actuation, unread = (None, []) if tree.added_base else actuation_of(model, muscles)
     if actuation is not None and locked:
         actuation = actuation.on(
             [dof for dof in range(model.nv) if int(model.dof_jntid[dof]) not in locked]
@@ -116,7 +118,7 @@ def robot_from_compiled(
     if mimic and actuation is not None:
         actuation, more = of_independent(actuation, robot)
         unread += more
-    return robot.replace(actuation=actuation, notes=(*notes, *unread))
+    return robot.replace(actuation=actuation, muscles=muscles, notes=(*notes, *missing, *unread))
 
 
 def compiled_bodies(
@@ -199,10 +201,15 @@ def _left_out(model: Any, label: str, tree_only: bool, joint_terms: bool) -> lis
         serious.append(f"{others} equality constraints (closed loops, couplings)")
     if model.neq > active:
         harmless.append(f"{model.neq - active} equality constraints that are switched off")
-    if model.ntendon:
-        pulls = _any(model, "tendon", "stiffness", "stiffnesspoly", "damping", "dampingpoly",
-                     "armature", "frictionloss")  # fmt: skip
-        (serious if pulls else harmless).append(f"{model.ntendon} tendons")
+    left = model.ntendon - len(tendons_of(model))
+    if _any(model, "tendon", "stiffness", "stiffnesspoly", "damping", "dampingpoly",
+            "armature", "frictionloss"):  # fmt: skip
+        what = "tendons" if left == model.ntendon else "tendons' springs, dampers or inertia"
+        serious.append(f"{model.ntendon} {what}")
+    elif left:
+        harmless.append(f"{left} tendons")
+    if left < model.ntendon and np.any(model.tendon_limited):
+        harmless.append(f"limits of {np.count_nonzero(model.tendon_limited)} tendons")
     if _any(model, "jnt", "stiffnesspoly") or _any(model, "dof", "dampingpoly"):
         serious.append("springs or dampers that are not linear (their linear part stays)")
     if _any(model, "actuator", "armature", "damping", "dampingpoly"):

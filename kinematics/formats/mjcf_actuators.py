@@ -2,7 +2,8 @@
 
 The map from controls to joint forces is measured: MuJoCo is asked for ``qfrc_actuator`` at random
 states and controls, and what does not agree with constant lever arms, a gain, an offset and linear
-servo terms (muscles, sites, tendons that wrap, filters) is named as not read.
+servo terms (sites, tendons that wrap, filters) is named as not read. Muscles are read elsewhere
+(mjcf_muscles.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kinematics.muscles.muscles import Muscles
 from kinematics.robot.actuation import Actuation, Stepping
 from kinematics.robot.tree import Robot
 
@@ -20,12 +22,17 @@ _STATES = 6
 _AGREES = 1e-9  # of the largest joint force: what the last digits of its sums leave
 
 
-def actuation_of(model: Any) -> tuple[Actuation | None, list[str]]:
-    """What the model's controls do to its joints; None, with a note, where it cannot be said."""
+def actuation_of(model: Any, muscles: Muscles | None = None) -> tuple[Actuation | None, list[str]]:
+    """What the model's controls do to its joints; None, with a note, where it cannot be said, and
+    where they are ``muscles``."""
     import mujoco
 
     if not model.nu:
         return None, []
+    if muscles is not None:
+        others = len(model.actuator_trntype) - muscles.nm
+        why = f"left out: {others} actuators beside {muscles.nm} muscles"
+        return None, [why] if others else []
     reason = _unreadable(model)
     if reason is not None:
         return None, [f"left out: {model.nu} actuators ({reason}); forces act on the joints"]

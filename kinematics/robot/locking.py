@@ -83,6 +83,7 @@ def lock(robot: Robot, positions: Mapping[str, float | Sequence[float]]) -> Robo
         friction_speed=robot.friction_speed,
         notes=(*robot.notes, f"locked: {words}"),
         actuation=_actuation(robot, held, rows_v),
+        muscles=_muscles(robot, held, anchors, rotations, offsets, number),
         stepping=robot.stepping,
         **{name: getattr(robot, name)[at_v] for name in _VELOCITY},
     )
@@ -212,3 +213,19 @@ def _span(at: slice) -> range:
 
 def _words(value: tuple[float, ...]) -> str:
     return ", ".join(f"{x:g}" for x in value)
+
+
+def _muscles(
+    robot: Robot,
+    held: Mapping[str, tuple[float, ...]],
+    anchors: Sequence[int],
+    rotations: Sequence[Tensor],
+    offsets: Sequence[Tensor],
+    number: Mapping[int, int],
+) -> Any:
+    """The same muscles on the bodies that are left."""
+    if robot.muscles is None:
+        return None
+    still = {i: held[name][0] for i, name in enumerate(robot.joint_names) if name in held}
+    paths = robot.muscles.paths.held(still).moved(anchors, rotations, offsets)
+    return robot.muscles.on(paths.renumbered(number))

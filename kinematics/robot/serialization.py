@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kinematics.errors import RobotError
+from kinematics.muscles.muscles import Muscles
 from kinematics.robot.actuation import Actuation, Stepping
 from kinematics.robot.joints import Mimic
 
@@ -23,9 +24,9 @@ def describe(robot: Any) -> dict[str, Any]:
         value = getattr(robot, f.name)
         if isinstance(value, Tensor):
             value = _encode(value.detach().cpu().to(torch.float64).tolist())
-        if f.name in ("actuation", "stepping") and value is None:
+        if f.name in ("actuation", "muscles", "stepping") and value is None:
             continue  # as in descriptions that were written before robots had them
-        if isinstance(value, Actuation):
+        if isinstance(value, Actuation | Muscles):
             value = value.to_dict()
         if isinstance(value, Stepping):
             value = asdict(value)
@@ -75,10 +76,12 @@ def _field(name: str, value: Any, is_array: bool) -> Any:
             return tuple(Mimic(**m) for m in value)
         if name == "actuation":
             return Actuation.from_dict(value)
+        if name == "muscles":
+            return Muscles.from_dict(value)
         if name == "stepping":
             return Stepping(**value)
         return float(value) if name == "friction_speed" else str(value)
-    except (TypeError, ValueError, KeyError, RecursionError) as error:
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise RobotError(
             f"expected {name} as Robot.to_dict writes it, found one that cannot be read "
             f"({' '.join(str(error).split())[:120]}); write it again"

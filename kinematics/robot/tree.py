@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kinematics.arrays import lazy
 from kinematics.errors import RobotError
+from kinematics.muscles.muscles import Muscles
 from kinematics.robot import joints, serialization
 from kinematics.robot.actuation import Actuation, Stepping
 from kinematics.robot.joints import Coupling, Mimic
@@ -28,7 +29,8 @@ _PER_VELOCITY = (
 )  # fmt: skip
 _PER_POSITION = ("lower", "upper")
 _NOT_GEOMETRY = {
-    "pi", "name", "notes", "friction_speed", "actuation", "stepping", *_PER_VELOCITY, *_PER_POSITION
+    "pi", "name", "notes", "friction_speed", "actuation", "muscles", "stepping",
+    *_PER_VELOCITY, *_PER_POSITION,
 }  # fmt: skip
 _ARRAYS = (*_PER_BODY, "pi", "gravity", *_PER_VELOCITY, *_PER_POSITION)
 _LISTED = 10  # joints that a robot's representation names
@@ -49,8 +51,9 @@ class Robot:
     `kinematics.algorithms.joint_terms`). Limits are infinite where the description is silent.
     ``friction_speed`` [rad/s | m/s] is the width of the smoothed Coulomb step tanh(v / speed).
 
-    ``actuation`` maps controls to joint forces and ``stepping`` is the simulator's step, where the
-    description (an MJCF) has them; the algorithms take joint forces and use neither.
+    ``actuation`` maps controls to joint forces, ``muscles`` pull along paths between bodies, and
+    ``stepping`` is the simulator's step, where the description (an MJCF) has them; the algorithms
+    take joint forces and use none of them, `kinematics.forward` apart.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Robot:
     friction_speed: float = 1e-2
     notes: tuple[str, ...] = ()
     actuation: Actuation | None = None
+    muscles: Muscles | None = None
     stepping: Stepping | None = None
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
 
@@ -397,6 +401,20 @@ def _check(robot: Robot) -> None:
             f"expected an actuation of {robot.nv} joint coordinates for {robot.name}, found "
             f"{robot.actuation.nv}; give each actuator one lever arm a coordinate"
         )
+    if robot.muscles is not None:
+        if not isinstance(robot.muscles, Muscles):
+            raise RobotError(
+                f"expected muscles as a kinematics.Muscles, found {type(robot.muscles).__name__}; "
+                "make them by kinematics.Muscles.of"
+            )
+        paths = robot.muscles.paths
+        joined = {joint for _, joint in paths.joints}
+        single = all(0 <= j < nb and joints.NV[robot.kinds[j]] == 1 for j in joined)
+        if not single or not all(-1 <= body < nb for body in paths.bodies()):
+            raise RobotError(
+                f"expected muscles on the {nb} bodies of {robot.name} and along its joints of one "
+                "velocity, found others; number them as robot.body_names and robot.joint_names do"
+            )
     if tuple(robot.pi.shape[-2:]) != (nb, 10):
         raise RobotError(
             f"expected pi of shape (..., {nb}, 10) for {robot.name}, "
