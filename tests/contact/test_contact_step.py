@@ -145,3 +145,47 @@ def test_what_cannot_be_stepped_is_refused_in_one_line(change, words):
 def test_laws_refuse_numbers_without_meaning(make):
     with pytest.raises(kinematics.RobotError, match="expected"):
         make()
+
+
+def random_tree(seed: int) -> str:
+    """An MJCF of a random tree of spheres and capsules over a floor, of all kinds of joints."""
+    rng = np.random.default_rng(seed)
+
+    def text(x):
+        return " ".join(f"{y:.4f}" for y in np.atleast_1d(x))
+
+    def body(depth: int, first: bool) -> str:
+        kind = rng.choice(["hinge", "slide", "ball"])
+        joint = f'<joint type="{kind}" damping="{rng.uniform(0, 0.3):.3f}"'
+        if kind != "ball":
+            joint += f' axis="{text(rng.normal(size=3))}" frictionloss="{rng.uniform(0, 0.2):.3f}"'
+            joint += ' range="-0.5 0.5" limited="true"'
+        joint = "<freejoint/>" if first and rng.random() < 0.7 else joint + "/>"
+        end, radius = rng.normal(size=3) * 0.15, rng.uniform(0.03, 0.08)
+        shape = (
+            f'<geom type="capsule" fromto="0 0 0 {text(end)}" size="{radius:.3f}"/>'
+            if rng.random() < 0.6
+            else f'<geom type="sphere" size="{rng.uniform(0.05, 0.12):.3f}"/>'
+        )
+        inner = "".join(body(depth - 1, False) for _ in range(rng.integers(1, 3)) if depth)
+        at = [0, 0, 0.3] if first else end
+        return f'<body pos="{text(at)}">{joint}{shape}{inner}</body>'
+
+    cone, scheme = rng.choice(["elliptic", "pyramidal"]), rng.choice(["Euler", "RK4"])
+    return (
+        f'<mujoco><compiler angle="radian"/><option timestep="0.002" cone="{cone}" '
+        f'integrator="{scheme}" impratio="{rng.choice([1, 3])}"/><worldbody>'
+        f'<geom type="plane" size="5 5 1" condim="{rng.choice([1, 3])}"/>{body(2, True)}'
+        "</worldbody></mujoco>"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_random_trees_step_as_in_mujoco(seed):
+    source = random_tree(seed)
+    error, touching = against_mujoco(
+        source, states=60, push=0.5, start=lambda *_: None, every=5, seed=seed
+    )
+    assert error < 1e-8
+    assert touching > 5
