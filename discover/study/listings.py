@@ -6,6 +6,7 @@ Each function gives (name, one line about it) in order.
 from __future__ import annotations
 
 import pkgutil
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 
@@ -19,7 +20,9 @@ Listing = list[tuple[str, str]]
 
 def robots() -> Listing:
     """Bundled robots."""
-    found = [(name, kinematics.load(name)) for name in kinematics.bundled()]
+    with warnings.catch_warnings():  # what a robot leaves out is told where it is loaded
+        warnings.simplefilter("ignore")
+        found = [(name, kinematics.load(name)) for name in kinematics.bundled()]
     return [(name, f"{x.nb} joints, {x.nv} degrees of freedom") for name, x in found]
 
 

@@ -5,6 +5,7 @@ scene = kinematics.contact.Scene([Point("foot", radius=0.02)], [HalfSpace()])
 c = kinematics.contact.contacts(robot, scene, q)
 """
 
+from kinematics.contact.events import advance
 from kinematics.contact.geometry import Contacts, contacts, invweight
 from kinematics.contact.law import Hard, Soft
 from kinematics.contact.reading import load
@@ -27,6 +28,7 @@ __all__ = [
     "Scene",
     "Soft",
     "Touching",
+    "advance",
     "contacts",
     "invweight",
     "load",
