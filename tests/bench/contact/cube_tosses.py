@@ -1,6 +1,6 @@
 """Real tosses of a cube, simulated by the hard law: chosen on 48 tosses, scored on the others.
 
-python -m tests.bench.cube_tosses TOSSES.npz [--out FILE.md]
+python -m tests.bench.contact.cube_tosses TOSSES.npz [--out FILE.md]
 
 TOSSES.npz: arrays (T, 13) of unit quaternion (w first), position [m], angular velocity in the
 body's frame and linear velocity, at 148 Hz (DAIRLab/dair_pll, ContactNets, arXiv 2009.11193). Each

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tests.bench.contact_use.tasks import Task
+from tests.bench.contact.tasks import Task
 
 RATE, SIGMA, PAIRS = 0.1, 0.1, 8
 Step = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]

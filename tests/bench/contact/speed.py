@@ -1,6 +1,6 @@
 """What a step with contact costs: CPU time a state, ours at several batch sizes beside MuJoCo's.
 
-python -m tests.bench.contact_speed [--batches 1 1024] [MODEL.xml ...]
+python -m tests.bench.contact.speed [--batches 1 1024] [MODEL.xml ...]
 
 States are MuJoCo's own along a motion with random forces, so that a natural share touches. The time
 is that of this process (one thread), least of three; MuJoCo's is that of its compiled step, called

@@ -1,6 +1,6 @@
-"""`python -m tests.bench.contact_use`: learned models against simulators, for optimisation.
+"""`python -m tests.bench.contact.use`: learned models against simulators, for optimisation.
 
-    python -m tests.bench.contact_use --out reports/contact_use
+    python -m tests.bench.contact.use --out reports/contact_use
 
 One record a task, DIR/records/NAME.json; what is stored is not run again. Networks are trained
 for one step, plain and on smoothed targets; the questions of their training are paid for out of the
@@ -20,8 +20,9 @@ import torch
 import discover
 from discover.artifacts import read_json, write_json
 from discover.threads import one_thread
-from tests.bench.contact_use import methods, models, report
-from tests.bench.contact_use.tasks import TASKS, Task
+from tests.bench.contact import methods, models
+from tests.bench.contact import use_report as report
+from tests.bench.contact.tasks import TASKS, Task
 
 ROWS, COPIES, STARTS = 20_000, 4, 12
 RADII = (0.03, 0.1, 0.3, 1.0)
@@ -29,7 +30,7 @@ RADII = (0.03, 0.1, 0.3, 1.0)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the tasks that are missing, and write DIR/report.md from all that are stored."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.contact_use", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.contact.use", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("reports/contact_use"))
     parser.add_argument("--budget", type=int, default=150, help="simulated roll-outs a start")
     parser.add_argument("--pairs", type=int, default=64, help="of each smoothed gradient")

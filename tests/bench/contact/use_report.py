@@ -26,7 +26,7 @@ def write(records: Sequence[Record], out: Path) -> Path:
         "Networks (two layers of 128, SiLU) are trained for one step on "
         f"{records[0]['rows']:,} transitions, *plain*, or *smoothed* with targets averaged over "
         f"{records[0]['copies']} noisy questions each. Made by "
-        "`python -m tests.bench.contact_use`.",
+        "`python -m tests.bench.contact.use`.",
         "",
         "## Gradients",
         "",

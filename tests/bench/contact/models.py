@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tests.bench.contact_use.tasks import Task
+from tests.bench.contact.tasks import Task
 
 WIDTH, STEPS, BATCH = 128, 4000, 512
 

@@ -1,1 +1,0 @@
-"""Is a learned model worth having for optimisation through contact? Six tasks, measured."""

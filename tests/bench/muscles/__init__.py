@@ -1,0 +1,1 @@
+"""Muscles: simulators and learned models of an arm, time beside error."""
