@@ -2,11 +2,11 @@
 
     python -m tests.bench.muscles.ledger --out reports/muscles [--mjcf arm26.xml]
 
-arm26 (two joints, six muscles) answers accelerations of states, activations and fibres: by OpenSim
-(where it is installed: `pip install opensim`), by MuJoCo (an MJCF of the arm, such as that of
-MyoHub/myoconverter), by this project's simulator, and by networks trained on the simulator's answers.
-Times are processor time of one thread, the least of several interleaved rounds; Python that only
-sets states is not counted.
+arm26 (two joints, six muscles, elastic tendons) answers accelerations: by OpenSim (where it is
+installed: `pip install opensim`), by MuJoCo (an MJCF of the arm, such as MyoHub/myoconverter's), by
+this project's simulator, and by networks of (q, v, activations) that were trained on its answers
+with fibres in equilibrium. Times are processor time of one thread, the least of several interleaved
+rounds; Python that only sets states is not counted.
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ class Row:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write DIR/time.md."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.bench.muscles.ledger", description=__doc__
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("reports/muscles"))
     parser.add_argument("--mjcf", type=Path, default=None, help="arm26 as MuJoCo reads it")
     options = parser.parse_args(arguments)
@@ -73,7 +71,7 @@ def measured(mjcf: Path | None) -> list[Row]:
     rows: dict[str, dict[str, Any]] = {n: {} for n in timed}
     for label, width, depth in (("network 2 × 64", 64, 2), ("network 3 × 256", 256, 3)):
         net, error, took = learned(robot, width, depth)
-        inputs = torch.cat(states, -1).float()
+        inputs = torch.cat(states[:3], -1).float()
         for given, kind in ((inputs[:1], 0), (inputs, 1)):
             pair = list(timed.get(f"{label} (float32)", (None, None)))
             pair[kind] = lambda x=given, n=net: n(x)
@@ -108,16 +106,16 @@ def drawn(robot: Robot, count: int, seed: int) -> tuple[Tensor, Tensor, Tensor, 
 
 
 def learned(robot: Robot, width: int, depth: int) -> tuple[nn.Module, float, float]:
-    """A network of (q, v, u, z) -> accelerations, its error on fresh states, and what it took [s]:
-    the samples and the training."""
+    """A network of (q, v, activations) -> accelerations, its error on fresh states, what samples
+    and training took [s]."""
     started = time.process_time()
     torch.manual_seed(0)
     train, fresh = drawn(robot, SAMPLES, seed=1), drawn(robot, 2000, seed=2)
 
     def answers(states: tuple[Tensor, ...]) -> Tensor:
-        return kinematics.forward(robot, *states)[0]
+        return kinematics.forward(robot, *states[:3])  # fibres in equilibrium
 
-    x, y = torch.cat(train, -1).float(), answers(train).float()
+    x, y = torch.cat(train[:3], -1).float(), answers(train).float()
     middle, spread, unit = x.mean(0), x.std(0).clamp(min=1e-9), y.std(0)
     layers: list[nn.Module] = []
     for k in range(depth):
@@ -147,7 +145,7 @@ def learned(robot: Robot, width: int, depth: int) -> tuple[nn.Module, float, flo
     net = Net().eval()
     true = answers(fresh)
     with torch.no_grad():
-        told = net(torch.cat(fresh, -1).float()).double()
+        told = net(torch.cat(fresh[:3], -1).float()).double()
     error = float(((told - true).square().mean(0) / true.square().mean(0)).mean().sqrt())
     return net, error, took
 
@@ -252,11 +250,10 @@ def page(rows: Sequence[Row]) -> str:
     ]
     lines += [
         "",
-        "Errors are relative to the worldlaw simulator, on fresh states of the distribution that the "
-        f"networks were trained on ({SAMPLES:,} samples, {TRAINED_S:.0f} s). OpenSim's time is that "
-        "of `realizeAcceleration` alone. MuJoCo's muscles have no tendon that stretches, so its "
-        "arm is another model of the same muscles; how far the simulators agree is tested in "
-        "`tests/muscles`. Our time is that of batched torch, not of a compiled program.",
+        f"Errors are relative to the worldlaw simulator, on fresh states ({SAMPLES:,} training "
+        f"samples, {TRAINED_S:.0f} s). OpenSim's time is that of `realizeAcceleration` alone. "
+        "MuJoCo's tendons do not stretch: its arm is another model of the same muscles. How far "
+        "the simulators agree is tested in `tests/muscles`.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -264,26 +261,22 @@ def page(rows: Sequence[Row]) -> str:
 def answer(rows: Sequence[Row]) -> str:
     """The first paragraph, from the numbers."""
     nets = [r for r in rows if r.error is not None]
-    ours = next(r for r in rows if r.name.startswith("worldlaw"))
-    others = [r for r in rows if r.error is None and r is not ours and r.one is not None]
+    ours = [r for r in rows if r.name.startswith("worldlaw")]
+    exact = min(ours, key=lambda r: r.batch or np.inf)
+    slow = next((r for r in rows if r.name.startswith("OpenSim")), None)
     parts = []
-    if others:
-        slow = max(others, key=lambda r: r.one or 0)
-        quickest = min(nets, key=lambda r: r.batch or np.inf)
+    if slow is not None and slow.one:
+        gains = ", ".join(f"{r.name.split(' (')[0]} {slow.one / (r.batch or 1):,.0f}" for r in nets)
         parts.append(
-            f"Beside OpenSim ({slow.name.split(', ', 1)[1]}: {_us(slow.one)} µs a state) a network "
-            f"is {(slow.one or 0) / (quickest.batch or 1):,.0f} times faster in batches, and so is "
-            f"the same arm simulated exactly in batches: {(slow.one or 0) / (ours.batch or 1):,.0f} "
-            "times."
+            f"Beside OpenSim ({_us(slow.one)} µs a state), states in batches are answered so many "
+            f"times faster: {gains}, exact simulation {slow.one / (exact.batch or 1):,.0f}."
         )
     for r in nets:
-        ratio = (ours.batch or 0) / (r.batch or 1)
-        what = (
-            f"{ratio:.1f} times as fast as" if ratio > 1 else f"{1 / ratio:.1f} times slower than"
-        )
+        ratio = (exact.batch or 0) / (r.batch or 1)
+        what = f"{ratio:.1f} times faster" if ratio > 1 else f"{1 / ratio:.1f} times slower"
         parts.append(
-            f"The {r.name.split(' (')[0]} is {what} the exact simulator in batches, and its "
-            f"accelerations are off by {_percent(r.error)}."
+            f"The {r.name.split(' (')[0]} is {what} than the exact simulator ({exact.name}), and "
+            f"its accelerations are off by {_percent(r.error)}."
         )
     return "**" + " ".join(parts) + "**"
 
