@@ -100,10 +100,17 @@ def test_a_bound_is_confirmed_adopted_or_refuted_by_the_rule():
     loud[0]["table"][0]["S_all"] = 0.99  # left out, the others' bound lets it pass
     refuted = bounds.outcome(loud, flag)
     assert (refuted.word, refuted.bound) == ("refuted", 0.1)
-    quiet = zoo_of(true=0.05, false=0.01)
-    for row in quiet[2:4]:
-        row["table"][0]["S_all"] = 0.001  # overlooked at any bound that the others allow
-    assert bounds.outcome(quiet[:20], flag).word in ("cautious", "adopted")
+    quiet = zoo_of(false=0.01)
+    for row in quiet[2:6:3]:
+        row["table"][0]["S_all"] = (
+            0.005  # below what others without a path lose: in no bound's reach
+        )
+    cautious = bounds.outcome(quiet, flag)
+    assert (cautious.word, cautious.before.overlooked) == ("confirmed", 1)
+    for row in quiet[6:8]:
+        row["table"][0]["S_all"] = 0.005
+    cautious = bounds.outcome(quiet, flag)
+    assert (cautious.word, cautious.before.false) == ("cautious", 0)
 
 
 def test_plants_that_were_seen_or_are_few_calibrate_nothing():
