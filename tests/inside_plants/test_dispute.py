@@ -76,8 +76,10 @@ def test_the_page_says_which_way_of_asking_tells_used_from_dead():
 
 def test_the_page_of_order_shows_windows_and_says_what_has_none():
     step = {"name": "w1", "rank": 0, "S": [0.97, -0.5], "first": 0, "last": 0}
-    made = {"id": "tip_first_2R_3", "kind": "tip_first", "sites": ["mixed.1", "mixed.2"],
-            "steps": [step], "tau": None, "pairs": 0, "opening_seconds": 2.0, "seconds": 9.0}  # fmt: skip
+    made = {
+        "id": "tip_first_2R_3", "kind": "tip_first", "sites": ["mixed.1", "mixed.2"],
+        "steps": [step], "tau": None, "pairs": 0, "opening_seconds": 2.0, "seconds": 9.0,
+    }  # fmt: skip
     text = order.page([made, made | {"tau": -0.6, "pairs": 5}])
     assert "| w1 (0) | **0.97** | −0.50 |" in text
     assert "not told: a step has no window" in text
