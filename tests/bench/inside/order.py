@@ -63,6 +63,24 @@ def measured(kind: str, shape: str, seed: int) -> dict[str, Any]:
     }
 
 
+# Of tip_first_2R_3, the first that was measured; and what follows from the definition of ranks.
+READING = """## What stands in the way
+
+- Steps that are only added, w and a, are met nearly as well where they do not stand yet: on an
+  exact recursion of two joints w2 reaches S 0.98 and a2 0.93 at mixed.0, which holds H, C and tau
+  alone, and both are above or near the bound of a window at every depth. D2, which is multiplied,
+  shows the built-in place: 0.17 and 0.13 before it stands, 1.00 where it does, 0.61 where it is
+  half used up. Windows of w and a are therefore no evidence until their S is told beyond what V
+  alone foretells (the context-free ceiling), as for "uses C".
+- A fit of a step ends at S 0.975, "no further than a window needs": too early for that.
+- The last joint's pivot and right-hand side stand as soon as the joint before it is eliminated, so
+  they open together; ranked one later, an exact recursion reaches no more than τ 0.60 with two
+  joints and 0.79 with three (ties count as neither). With the rank of the joint before, both would
+  reach 1. A bound of 0.9 cannot be met as ranks are.
+- So "implements the recursion" is not claimed of any plant, and an order that is not shown is no
+  evidence against one."""
+
+
 def page(records: Sequence[dict[str, Any]]) -> str:
     """The report, from records alone."""
     bound, least = threshold("inside.order"), threshold("inside.window")
@@ -92,7 +110,7 @@ def page(records: Sequence[dict[str, Any]]) -> str:
             cells = [f"**{x:.2f}**" if x >= least else f"{max(x, -9.99):.2f}" for x in step["S"]]
             said = " | ".join(cells).replace("-", "−")
             lines.append(f"| {step['name']} ({step['rank']}) | {said} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", READING]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
