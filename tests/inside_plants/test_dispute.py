@@ -72,6 +72,8 @@ def test_the_page_says_which_way_of_asking_tells_used_from_dead():
     assert "- the exchange, S: 0.97, −0.25: gap 1.22." in text
     assert "1 seed;" in text
     assert "4 s of processor time" in text
+    alone = dispute.page([record("used", 0.95, 0.97)], "command")
+    assert "The pair is not complete: measured were used alone." in alone
 
 
 def test_the_page_of_order_shows_windows_and_says_what_has_none():

@@ -156,6 +156,7 @@ def test_the_report_lists_every_miss(tmp_path):
     assert "- broken: no sites" in text
     assert "| uses H | 2 | 1 (50%) | 1 | 0 |" in text
     assert "| uses H | 0 | 0 | | | | | not calibrated | |" in text  # seeds that were seen
+    assert "No plant of a seed from 3 on has been run" in text
 
 
 def test_what_the_budget_did_not_reach_claims_nothing():

@@ -266,6 +266,8 @@ def section(records: Sequence[Record]) -> list[str]:
         )
         misses += [f"- {bounded.claim}, bound in force: {m}" for m in o.before.missed]
         misses += [f"- {bounded.claim}, kind left out: {m}" for m in o.held_out.missed]
+    if not any(trials(records, b) for b in claims()):
+        misses = [f"No plant of a seed from {FRESH} on has been run: nothing is tried yet."]
     return [*lines, "", *(misses or ["No miss."])]
 
 

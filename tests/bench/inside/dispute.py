@@ -184,8 +184,9 @@ def measured(name: str, seed: int, steps: int = STEPS) -> dict[str, Any]:
 
 HEAD = """# Frozen probe, fine-tuned probe, exchange: the same networks
 
-Made by `{command}`. Arms of three joints, {seeds}; one architecture. *used*: strict interchange
-training, the state holds the pivots of elimination from the tips (articulated inertias) and the
+Made by `{command}`.
+
+Arms of three joints, {seeds}; one architecture. *used*: strict interchange training, the state holds the pivots of elimination from the tips (articulated inertias) and the
 answer is made of them. *dead*: trained to hold the same pivots, and its answer cannot read them, by
 its weights. *plain*: trained on accelerations alone. *scratch*: not trained. {steps} steps of
 training each; fine-tuning of all weights, {tuned} steps on {few} samples; exchange at the mixed
@@ -197,7 +198,6 @@ state, one start. {seconds:.0f} s of processor time.
   and on a placebo (the pivot at configurations whose joints are permuted).
 - **new robot**: R² of accelerations of another robot after fine-tuning (the inductive-bias probe).
 - **S, S_r**: exchange of all pivots; S_r against the nearest rival factorisation; controls beside.
-
 """
 
 COLUMNS = (
@@ -242,13 +242,15 @@ def reading(records: Sequence[dict[str, Any]]) -> list[str]:
         "the exchange, S": lambda r: r["exchange"]["S"],
         "the exchange, S_r": lambda r: r["exchange"]["S_r"],
     }
+    names = {r["network"] for r in records}
+    if not {"used", "dead"} <= names:
+        return [f"The pair is not complete: measured were {', '.join(sorted(names))} alone."]
     lines = ["Least of the used networks, most of the dead ones, and the gap between them:", ""]
     for name, way in ways.items():
         used, dead = ([way(r) for r in records if r["network"] == n] for n in ("used", "dead"))
-        if used and dead:
-            gap = min(used) - max(dead)
-            said = f"{min(used):.2f}, {max(dead):.2f}: gap {gap:.2f}".replace("-", "−")
-            lines.append(f"- {name}: {said}.")
+        gap = min(used) - max(dead)
+        said = f"{min(used):.2f}, {max(dead):.2f}: gap {gap:.2f}".replace("-", "−")
+        lines.append(f"- {name}: {said}.")
     return lines
 
 
@@ -267,7 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     write_json(path, measured(name, seed))
                     print(path.stem, flush=True)
     records = [read_json(p, "a record of the dispute") for p in sorted(folder.glob("*.json"))]
-    command = f"python -m tests.bench.inside.dispute --seeds {options.seeds}"
+    seeds = ",".join(str(s) for s in sorted({r["seed"] for r in records}))
+    command = f"python -m tests.bench.inside.dispute --seeds {seeds}"
     print(write_text(options.out / "dispute.md", page(records, command)))
 
 

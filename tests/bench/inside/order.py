@@ -77,7 +77,7 @@ READING = """## What stands in the way
   they open together; ranked one later, an exact recursion reaches no more than τ 0.60 with two
   joints and 0.79 with three (ties count as neither). With the rank of the joint before, both would
   reach 1. A bound of 0.9 cannot be met as ranks are.
-- So "implements the recursion" is not claimed of any plant, and an order that is not shown is no
+- So "implements the recursion" cannot be claimed yet, and an order that is not shown is no
   evidence against one."""
 
 
