@@ -66,7 +66,8 @@ class Site:
     images: tuple[str, ...] = ()
 
 
-Plan = tuple[list[fx.Node], Callable[..., tuple[Tensor, ...]]]  # values given, and a function of them
+# Nodes whose values are given, and a function of these values.
+Plan = tuple[list[fx.Node], Callable[..., tuple[Tensor, ...]]]
 
 _ATEN = torch.ops.aten
 # What is linear in one of its operands, the others being constant.

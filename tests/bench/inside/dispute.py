@@ -186,11 +186,12 @@ HEAD = """# Frozen probe, fine-tuned probe, exchange: the same networks
 
 Made by `{command}`.
 
-Arms of three joints, {seeds}; one architecture. *used*: strict interchange training, the state holds the pivots of elimination from the tips (articulated inertias) and the
-answer is made of them. *dead*: trained to hold the same pivots, and its answer cannot read them, by
-its weights. *plain*: trained on accelerations alone. *scratch*: not trained. {steps} steps of
-training each; fine-tuning of all weights, {tuned} steps on {few} samples; exchange at the mixed
-state, one start. {seconds:.0f} s of processor time.
+Arms of three joints, {seeds}; one architecture. *used*: strict interchange training, the state
+holds the pivots of elimination from the tips (articulated inertias) and the answer is made of them.
+*dead*: trained to hold the same pivots, and its answer cannot read them, by its weights. *plain*:
+trained on accelerations alone. *scratch*: not trained. {steps} steps of training each; fine-tuning
+of all weights, {tuned} steps on {few} samples; exchange at the mixed state, one start.
+{seconds:.0f} s of processor time.
 
 - **frozen**: R² of a linear probe of the root joint's pivot at the state (the best control that
   sees the inputs alone: {inputs}).

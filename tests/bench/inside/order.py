@@ -76,7 +76,8 @@ READING = """## What stands in the way
 - The last joint's pivot and right-hand side stand as soon as the joint before it is eliminated, so
   they open together; ranked one later, an exact recursion reaches no more than τ 0.60 with two
   joints and 0.79 with three (ties count as neither). With the rank of the joint before, both would
-  reach 1. A bound of 0.9 cannot be met as ranks are.
+  reach 1. So a bound of 0.9 cannot be met as ranks are. Both are derived from where the steps are
+  built in, not measured.
 - So "implements the recursion" cannot be claimed yet, and an order that is not shown is no
   evidence against one."""
 
