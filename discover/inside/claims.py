@@ -153,7 +153,7 @@ def _implements(follows: Claim, windows: Sequence[Window]) -> Claim:
         text = f"Follows the factorisation; the order over depth is open ({gap})."
         return _claim("implements", subject, OPEN, None, numbers, text)
     if tau < threshold("inside.order"):
-        text = f"Follows the factorisation, but not step by step over depth (τ {tau:.2f})."
+        text = f"Follows the factorisation; an order over depth is not shown (τ {tau:.2f})."
         return _claim("implements", subject, NO, None, numbers, text)
     text = f"Its steps can be exchanged over depth in the order of the recursion (τ {tau:.2f})."
     return _claim("implements", subject, YES, None, numbers, text)

@@ -2,11 +2,15 @@
 of either kind can tell: on made-up records and on small exact plants."""
 
 import math
+import random
 
 import pytest
 
+from discover.inside.claims import claims
+from discover.inside.records import Row
+from discover.judgement.thresholds import threshold
 from tests.bench.inside import __main__ as bench
-from tests.bench.inside import patching, scoring, staged, zoo
+from tests.bench.inside import bounds, patching, scoring, staged, zoo
 
 
 def record(kind, *, S=0.5, used=True, truth=True, said="none", there="none", flags=(), found=()):
@@ -17,7 +21,8 @@ def record(kind, *, S=0.5, used=True, truth=True, said="none", there="none", fla
                   "flags": list(flags)},
         "claims": {"uses": {"H": used, "C": True}, "factorisation": said, "recursion": False,
                    "flags": list(found)},
-        "table": [{"variable": "H", "factorisation": None, "S": S, "placebo": None, "S_r": None}],
+        "table": [{"variable": "H", "factorisation": None, "S": S, "placebo": None, "S_r": None,
+                   "untrained": None}],
     }  # fmt: skip
 
 
@@ -47,35 +52,94 @@ def test_a_factorisation_is_named_missed_or_falsely_named(truth, claim, right, a
     assert scoring.false_alarm("factorisation", truth, claim) == alarm
 
 
-def test_a_bound_separates_and_prefers_misses_to_false_alarms():
-    assert scoring.bound([0.1, 0.3, 0.8, 0.9], [False, False, True, True]) == pytest.approx(0.55)
-    # one false value above two true ones: five misses would be as dear as the false alarm
-    assert scoring.bound([0.6, 0.7, 0.8, 0.95], [True, True, False, True]) == pytest.approx(0.875)
-    assert scoring.bound([0.9, 0.1], [False, False]) == math.inf
+def told(kind, strength, truth, seed=5):
+    made = record(kind) | {"seed": seed}
+    return bounds.Trial(made, "H", strength, truth)
+
+
+def test_a_bound_separates_and_prefers_misses_to_false_claims():
+    apart = [told("a", x, x > 0.5) for x in (0.1, 0.3, 0.8, 0.9)]
+    assert bounds.fitted(apart) == pytest.approx(0.55)
+    # one false value above two true ones: five misses would be as dear as the false claim
+    mixed = [told("a", x, x != 0.8) for x in (0.6, 0.7, 0.8, 0.95)]
+    assert bounds.fitted(mixed) == pytest.approx(0.875)
+    assert bounds.fitted([told("a", x, False) for x in (0.9, 0.1)]) == math.inf
+    # what a guard forbids is claimed at no bound
+    assert bounds.fitted([told("a", bounds.NEVER, False), told("a", 0.9, True)]) == pytest.approx(
+        0.4
+    )
 
 
 def test_the_kind_left_out_has_no_say_in_its_bound():
-    rows = [record("used", S=0.9), record("dead", S=0.2, truth=False)]
-    rows += [record("odd", S=0.95, truth=False), record("other", S=0.92)]
-    told = scoring.left_out(
-        rows, lambda r: scoring.best(r, "H", "S"), lambda r: r["truth"]["roles"]["H"]
-    )
-    by_kind = {r["kind"]: (bound, said) for r, bound, said, _ in told}
-    assert by_kind["odd"] == (pytest.approx(0.55), True)  # the false alarm that others foretell
-    assert by_kind["used"][0] > 0.95  # with "odd" among the others nothing is safe
+    rows = [told("used", 0.9, True), told("dead", 0.2, False)]
+    rows += [told("odd", 0.95, False), told("other", 0.92, True)]
+    by_kind = {t.record["kind"]: at for t, at in bounds.left_out(rows)}
+    assert by_kind["odd"] == pytest.approx(0.55)  # the false claim that others foretell
+    assert by_kind["used"] > 0.95  # with "odd" among the others nothing is safe
 
 
-def test_a_bound_is_adopted_on_other_seeds_than_it_was_chosen_on():
-    number = scoring._numbers()[0]
-    rows = [
-        record("used" if k % 4 < 2 else "dead", S=0.9 if k % 4 < 2 else 0.3, truth=k % 4 < 2)
-        | {"seed": k}
-        for k in range(60)
-    ]
-    assert scoring.adoption(rows, number) == "adopt 0.6: 100% of 30 right, 0 false alarms"
-    assert "not calibrated" in scoring.adoption(rows[:40], number)
-    loud = [r | {"table": record("x", S=0.95)["table"]} if r["seed"] == 2 else r for r in rows]
-    assert scoring.adoption(loud, number).startswith("not adopted")
+def zoo_of(true=0.97, false=0.4, kinds=10, seeds=(5, 6)):
+    """Records whose dormant paths lose so much S, half of the kinds with one."""
+    rows = []
+    for k in range(kinds):
+        for seed in seeds:
+            dormant = bool(k % 2)
+            made = record(f"kind {k}", flags=["dormant"] if dormant else [])
+            made["table"][0] |= {"S": 0.0, "S_all": true if dormant else false}
+            rows.append(made | {"seed": seed, "id": f"{k} {seed}"})
+    return rows
+
+
+def test_a_bound_is_confirmed_adopted_or_refuted_by_the_rule():
+    flag = next(b for b in bounds.claims() if b.bound == "flagged")  # in force: 0.1
+    assert bounds.outcome(zoo_of(false=0.05), flag).word == "confirmed"
+    adopted = bounds.outcome(zoo_of(), flag)
+    assert (adopted.word, adopted.bound) == ("adopted", pytest.approx(0.685))
+    assert adopted.before.false == 10
+    loud = zoo_of()
+    loud[0]["table"][0]["S_all"] = 0.99  # left out, the others' bound lets it pass
+    refuted = bounds.outcome(loud, flag)
+    assert (refuted.word, refuted.bound) == ("refuted", 0.1)
+    quiet = zoo_of(false=0.01)
+    for row in quiet[2:6:3]:
+        row["table"][0]["S_all"] = (
+            0.005  # below what others without a path lose: in no bound's reach
+        )
+    cautious = bounds.outcome(quiet, flag)
+    assert (cautious.word, cautious.before.overlooked) == ("confirmed", 1)
+    for row in quiet[6:8]:
+        row["table"][0]["S_all"] = 0.005
+    cautious = bounds.outcome(quiet, flag)
+    assert (cautious.word, cautious.before.false) == ("cautious", 0)
+
+
+def test_plants_that_were_seen_or_are_few_calibrate_nothing():
+    flag = next(b for b in bounds.claims() if b.bound == "flagged")
+    assert bounds.outcome(zoo_of(seeds=(1, 2)), flag).before.trials == 0
+    assert bounds.outcome(zoo_of(seeds=(1, 2)), flag).word == "not calibrated"
+    assert bounds.outcome(zoo_of(kinds=6, seeds=(5, 6, 7)), flag).word == "not calibrated"
+    assert bounds.outcome(zoo_of(seeds=(5,)), flag).word == "not calibrated"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_strength_of_a_claim_says_what_the_instrument_says(seed):
+    draw = random.Random(seed)
+    numbers = {
+        "S": draw.uniform(0.85, 1.0), "placebo": draw.choice([None, 0.3, 0.7]),
+        "untrained": draw.choice([None, 0.2, 0.9]), "ceiling": draw.choice([None, 0.1, 0.8]),
+    }  # fmt: skip
+    rows = [Row(site="s", variable="H", kind="role", factorisation=None, **numbers)]
+    names = ("tip-first", "base-first", "cofactors")
+    rows += [
+        Row(site="s", variable=f"pivots, {n}", kind="factor", factorisation=n, S=0.9,
+            S_r=draw.choice([0.5, 0.92, 0.97]), contrast=draw.choice([0.01, 0.5]))
+        for n in names
+    ]  # fmt: skip
+    said = {(c.kind, c.subject): c.answer == "yes" for c in claims(rows, [], names)}
+    made = record("a") | {"table": [r.to_dict() for r in rows]}
+    assert said["uses", "H"] == (bounds.uses(made, "H") >= threshold("inside.uses"))
+    for n in names:
+        assert said["follows", n] == (bounds.follows(made, n) >= threshold("inside.follows"))
 
 
 def test_the_report_lists_every_miss(tmp_path):
@@ -91,7 +155,8 @@ def test_the_report_lists_every_miss(tmp_path):
     assert "- quiet:" not in text
     assert "- broken: no sites" in text
     assert "| uses H | 2 | 1 (50%) | 1 | 0 |" in text
-    assert "- S(H), uses H: not calibrated" in text
+    assert "| uses H | 0 | 0 | | | | | not calibrated | |" in text  # seeds that were seen
+    assert "No plant of a seed from 3 on has been run" in text
 
 
 def test_what_the_budget_did_not_reach_claims_nothing():

@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             path = folder / f"{kind}_{shape}_{seed}_{_part(options)}.json"
             if path.exists() or time.monotonic() > until:
                 continue
+            if not decided(kind, options.variables):
+                continue
             write_json(path, examined(kind, shape, seed, options))
             print(path.stem, flush=True)
     records = [read_json(p, "a record of the zoo") for p in sorted(folder.glob("*.json"))]
@@ -62,6 +64,13 @@ def listed(kinds: str, shapes: str, seeds: str) -> list[tuple[str, str, int]]:
             turn = list(SHAPES)[(zoo.KINDS.index(kind) + seed) % len(SHAPES)]
             found += [(kind, s, seed) for s in ([turn] if shapes == "turn" else shapes.split(","))]
     return found
+
+
+def decided(kind: str, variables: str) -> bool:
+    """Whether construction decides anything that these variables are asked for."""
+    truth = zoo.TRUTHS[kind]
+    roles = any(x is not None for x in truth.roles.values()) and "roles" in variables
+    return roles or (truth.factorisation is not None and "factors" in variables)
 
 
 def examined(kind: str, shape: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:

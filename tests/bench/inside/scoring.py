@@ -1,27 +1,25 @@
-"""Scores of what was claimed about planted networks, and bounds fitted with kinds left out.
+"""Scores of what was claimed about planted networks, and the report.
 
 A record holds a plant's truth and what `look_inside` said and measured. Scored is what
-construction decides: roles, factorisation, recursion over depth, dormant paths. A bound is fitted
-on all kinds but one and applied to that one; what it gets wrong there is listed, every one.
+construction decides: roles, factorisation, recursion over depth, dormant paths. What is wrong is
+listed, every one; what becomes of the bounds is in bounds.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from discover.artifacts import write_text
+from tests.bench.inside import bounds
 
 Record = dict[str, Any]
 
 QUESTIONS = ("uses H", "uses C", "factorisation", "recursion", "dormant")
 _FEW = 30  # plants, below which the report says that shares mean nothing
-_ADOPTED = 0.95  # share of plants that are right, from which on a bound is adopted
-_FALSE_ALARM = 5.0  # a false "uses" or "follows" costs as many misses
 
 
 def answers(record: Record) -> dict[str, tuple[Any, Any]]:
@@ -56,45 +54,6 @@ def false_alarm(question: str, truth: Any, claim: Any) -> bool:
     return claim not in ("none", "undetermined", False)
 
 
-def bound(values: Sequence[float], truths: Sequence[bool]) -> float:
-    """The lower bound on a number that tells these apart at the least cost: a false alarm costs
-    five misses. Among equals the middle of the widest gap; where nothing is gained, infinite."""
-    order = np.sort(np.unique(np.asarray(values, dtype=float)))
-    v, t = np.asarray(values, dtype=float), np.asarray(truths, dtype=bool)
-    ends = (
-        np.concatenate(([order[0] - 1], order, [np.inf])) if len(order) else np.array([0, np.inf])
-    )
-    best: tuple[float, float, float] | None = None
-    for low, high in pairwise(ends):
-        at = float((low + high) / 2) if np.isfinite(high) else np.inf
-        said = v >= at
-        cost = _FALSE_ALARM * float((said & ~t).sum()) + float((~said & t).sum())
-        gap = float(high - low) if np.isfinite(high) else 0.0
-        if best is None or (cost, -gap) < (best[0], -best[1]):
-            best = (cost, gap, at)
-    assert best is not None
-    return best[2]
-
-
-def left_out(
-    records: Sequence[Record],
-    value: Callable[[Record], float | None],
-    true: Callable[[Record], Any],
-) -> list[tuple[Record, float, bool, bool]]:
-    """(record, bound, claim, truth) of every record for which both numbers are there: the bound is
-    that of all other kinds."""
-    rows = [(r, value(r), true(r)) for r in records]
-    rows = [(r, x, t) for r, x, t in rows if x is not None and t is not None]
-    found = []
-    for kind in sorted({r["kind"] for r, _, _ in rows}):
-        others = [(x, t) for r, x, t in rows if r["kind"] != kind]
-        if not others:
-            continue
-        at = bound([x for x, _ in others], [bool(t) for _, t in others])
-        found += [(r, at, x >= at, bool(t)) for r, x, t in rows if r["kind"] == kind]
-    return found
-
-
 def best(record: Record, variable: str, number: str) -> float | None:
     """The largest value of a number over sites, or None where it was not measured."""
     values = [row[number] for row in record["table"] if row["variable"] == variable]
@@ -122,8 +81,7 @@ def report(
         "",
         f"Made by `{command}`. {len(records)} plants of {len({r['kind'] for r in records})} kinds, "
         f"{sum(r['seconds'] for r in records):.0f} s of processor time in all. Truths are what was "
-        "built in. The kinds were made beside the instrument, so none is held out; what is fitted "
-        "below is fitted with kinds left out, on the seeds that stand in the table.",
+        "built in. The kinds were made beside the instrument, so no kind is held out.",
         "",
         *[x for note in sorted({r.get("note", "") for r in records} - {""}) for x in (note, "")],
         *_not_run(records, kinds),
@@ -135,18 +93,9 @@ def report(
         "",
         *_misses(good),
         "",
-        "## Bounds fitted with kinds left out",
+        "## The rule of bounds, and what follows",
         "",
-        *_refitted(good),
-        "",
-        "## Bounds to adopt",
-        "",
-        "Chosen on the plants of odd seeds, scored on those of even seeds; adopted where there are "
-        f"{_FEW} plants of either, {_ADOPTED:.0%} of the scored are right and none is a false "
-        "alarm. Until then the bounds in force are those of the feasibility study, which were read "
-        "off the plants that they were tried on.",
-        "",
-        *(f"- {n[0]}, {n[1]}: {adoption(good, n)}." for n in _numbers()),
+        *bounds.section(good),
         "",
         "## What was measured",
         "",
@@ -213,79 +162,6 @@ def _sentence(record: Record, question: str, truth: Any) -> str:
 
 def _word(x: Any) -> str:
     return {True: "yes", False: "no"}.get(x, str(x)) if isinstance(x, bool) else str(x)
-
-
-Bounded = tuple[str, str, Callable[[Record], float | None], Callable[[Record], Any]]
-
-
-def _numbers() -> list[Bounded]:
-    """(number, truth, its value in a record, the truth there) of all that a bound is put on."""
-    rows: list[Bounded] = [
-        ("S(H)", "uses H", lambda r: best(r, "H", "S"), lambda r: r["truth"]["roles"]["H"]),
-        ("S(C)", "uses C", lambda r: best(r, "C", "S"), lambda r: r["truth"]["roles"]["C"]),
-    ]
-    for name in ("tip-first", "base-first", "cofactors"):
-        rows.append(
-            (
-                f"S_r({name})",
-                f"follows {name}",
-                lambda r, n=name: of_factorisation(r, n, "S_r"),
-                lambda r, n=name: (
-                    None
-                    if r["truth"]["factorisation"] is None
-                    else r["truth"]["factorisation"] == n
-                ),
-            )
-        )
-    return rows
-
-
-def adoption(records: Sequence[Record], number: Bounded) -> str:
-    """What becomes of a bound by the rule that was stated before any was measured: chosen on the
-    plants of odd seeds, scored on those of even seeds, adopted if there are enough of both, with no
-    false alarm and nearly all right."""
-    _, _, value, true = number
-    told = [(r["seed"] % 2, value(r), true(r)) for r in records]
-    chosen, scored = (
-        [(x, bool(t)) for half, x, t in told if half == odd and x is not None and t is not None]
-        for odd in (1, 0)
-    )
-    if min(len(chosen), len(scored)) < _FEW:
-        return (
-            f"not calibrated: {len(chosen)} plants to choose by and {len(scored)} to score, "
-            f"{_FEW} of each needed"
-        )
-    at = bound([x for x, _ in chosen], [t for _, t in chosen])
-    alarms = sum(x >= at and not t for x, t in scored)
-    share = sum((x >= at) == t for x, t in scored) / len(scored)
-    verdict = "adopt" if not alarms and share >= _ADOPTED else "not adopted"
-    return f"{verdict} {at:.3g}: {share:.0%} of {len(scored)} right, {alarms} false alarms"
-
-
-def _refitted(records: Sequence[Record]) -> list[str]:
-    lines = [
-        "A bound is the one number that tells the truth apart on the other kinds at the least cost "
-        f"(a false alarm costs {_FALSE_ALARM:g} misses), applied to the kind left out.",
-        "",
-        "| number | truth | plants | right | bounds | missed |",
-        "|---|---|--:|--:|---|---|",
-    ]
-    for number, truth, value, true in _numbers():
-        told = left_out(records, value, true)
-        if not told:
-            continue
-        wrong = [
-            f"{r['id']} ({'false alarm' if said else 'overlooked'})"
-            for r, _, said, t in told
-            if said != t
-        ]
-        bounds = sorted({round(at, 3) for _, at, _, _ in told})
-        hits = sum(said == t for _, _, said, t in told)
-        lines.append(
-            f"| {number} | {truth} | {len(told)} | {hits} ({hits / len(told):.0%}) "
-            f"| {bounds[0]:g} … {bounds[-1]:g} | {', '.join(wrong) or 'none'} |"
-        )
-    return lines
 
 
 def _measured(records: Sequence[Record]) -> list[str]:

@@ -78,7 +78,7 @@ def strict(
     body: Body, order: Sequence[int], seed: int, *, steps: int, condition: float
 ) -> Interchanged:
     """A network that holds pivots D, rows L, bias C and tau of an elimination, each in a block."""
-    states, a = samples(body, _pool(steps), seed + 101)
+    states, a = samples(body, pool(steps), seed + 101)
     q, v, tau = states
     D, L = factors(kinematics.crba(body.robot, q), order)
     C = kinematics.bias(body.robot, q, v)
@@ -101,13 +101,13 @@ def strict(
         ]
         return _relative(network.decoded(torch.cat(parts, 1)), wanted)
 
-    _descend(network, loss, steps)
+    descend(network, loss, steps)
     return network.double().requires_grad_(False)
 
 
 def taught(body: Body, seed: int, *, steps: int, teacher: nn.Module | None = None) -> Perceptron:
     """A perceptron trained on the dynamics, or on a teacher's answers."""
-    states, a = samples(body, _pool(steps), seed + 101)
+    states, a = samples(body, pool(steps), seed + 101)
     if teacher is not None:
         with torch.no_grad():
             pieces = zip(*(s.split(1024) for s in states), strict=True)
@@ -121,11 +121,12 @@ def taught(body: Body, seed: int, *, steps: int, teacher: nn.Module | None = Non
         at = torch.randint(len(a), (_BATCH,), generator=generator)
         return ((network.layers(x[at]) - y[at]) ** 2).mean()
 
-    _descend(network, loss, steps)
+    descend(network, loss, steps)
     return network.double().requires_grad_(False)
 
 
-def _pool(steps: int) -> int:
+def pool(steps: int) -> int:
+    """How many states are drawn for so many steps of training."""
     return min(_POOL, _BATCH + _POOL_STEP * steps)
 
 
@@ -135,7 +136,8 @@ def _relative(found: Tensor, wanted: Tensor) -> Tensor:
     return (((found - wanted) ** 2).sum(1) / (1 + (wanted**2).mean(1))).mean()
 
 
-def _descend(network: nn.Module, loss: Callable[[], Tensor], steps: int) -> None:
+def descend(network: nn.Module, loss: Callable[[], Tensor], steps: int) -> None:
+    """Train all weights that take gradients, by Adam."""
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=_RATE)
     for step in range(steps):
