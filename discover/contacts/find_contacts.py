@@ -26,7 +26,7 @@ from discover.contacts.moving import Motion
 from discover.contacts.result import ContactExamination
 from discover.contacts.surfaces import Search, Surface, find_surfaces
 from discover.contacts.touch_laws import TouchLaw
-from discover.contacts.touching import Touches, designed
+from discover.contacts.touching import Touches, designed, with_levers
 from discover.errors import ModelError
 from kinematics import Robot
 from kinematics.contact.geometry import invweight
@@ -93,6 +93,7 @@ def find_contacts(
     search = _search(asked, region, effort, seed)
     found, left = find_surfaces(search)
     if found:
+        found = with_levers(search, found, seed + 3)
         widths = [by_mode.transition(search, found, k, seed + 5) for k in range(len(found))]
         found = [replace(s, width=w) for s, w in zip(found, widths, strict=True)]
     touch, rivals = _touch(search, found, effort, seed) if found else (None, {})

@@ -29,6 +29,8 @@ class Gap:
     kind     "plane": a point of one body over a plane of another; "limit" of a joint's coordinate
     body, other   numbers of the bodies (nb: the base); point (3,) in the body's frame; normal (3,) and
              offset in the other's; of a limit: dof, its sign, and offset, its place
+    radius   [m] of the body about its point: friction acts there; the offset counts to the point
+    between  where the force acts between both surfaces of an overlap: 0 at the body's, 1 at the other's
     timing   when the model measures it, one of `moving.TIMINGS`
     """
 
@@ -41,6 +43,8 @@ class Gap:
     offset: float = 0.0
     dof: int = 0
     sign: float = 1.0
+    radius: float = 0.0
+    between: float = 0.5
 
     def value(self, motion: Motion, timing: str | None = None) -> Tensor:
         """(n,) [m | rad]"""
@@ -63,6 +67,9 @@ class Gap:
         assert self.point is not None and self.normal is not None
         now = motion.now
         at = now.place[:, self.body] + now.turn[:, self.body] @ self.point
+        out = now.turn[:, self.other] @ self.normal
+        lever = self.radius + self.between * self.value(motion, "now")
+        at = at - lever[:, None] * out
         both = now.jacobian(self.body, at) - now.jacobian(self.other, at)
         frame = now.turn[:, self.other] @ frame_of(self.normal).T
         return frame.mT @ both

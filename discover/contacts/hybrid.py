@@ -181,13 +181,14 @@ class HybridLaw:
             if s.gap.kind == "limit":
                 continue
             assert s.gap.point is not None and s.gap.normal is not None
-            key = (s.surface, *(round(x, 6) for x in s.gap.normal.tolist()), round(s.offset, 6))
+            offset = s.offset - s.gap.radius
+            key = (s.surface, *(round(x, 6) for x in s.gap.normal.tolist()), round(offset, 6))
             if key not in planes:
                 planes[key] = f"plane{len(planes)}"
                 normal = s.gap.normal.numpy()
-                geoms.append(HalfSpace(normal, s.offset, s.surface, planes[key], **how))
+                geoms.append(HalfSpace(normal, offset, s.surface, planes[key], **how))
             at = s.gap.point.numpy()
-            geoms.append(Point(s.body, at, 0.0, f"point{number}", **how))
+            geoms.append(Point(s.body, at, s.gap.radius, f"point{number}", **how))
             pairs.append((planes[key], f"point{number}"))
         return Scene(geoms=geoms, pairs=pairs, law=law)
 
@@ -249,7 +250,7 @@ class HybridLaw:
                 place = float(n @ g.at)
                 lines.append(f"    HalfSpace({n.tolist()!r}, {place!r}, {g.body!r}, {g.name!r}, {how}),")
             else:
-                lines.append(f"    Point({g.body!r}, {g.at.tolist()!r}, 0.0, {g.name!r}, {how}),")
+                lines.append(f"    Point({g.body!r}, {g.at.tolist()!r}, {float(g.size[0])!r}, {g.name!r}, {how}),")
         pairs = [(self.scene.shapes[p.first].name, self.scene.shapes[p.second].name) for p in self.scene.touching]
         lines += [
             "]",

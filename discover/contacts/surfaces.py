@@ -23,7 +23,7 @@ from discover.contacts.moving import TIMINGS, Motion
 
 MOST = 32  # surfaces that are sought
 _FAILURES = 4  # touches that no gap explains, after which the search ends
-_PATHS = 4  # boundary states sought at a time
+_PATHS = 6  # boundary states sought at a time
 _SPARE = 5  # states beyond what a gap needs
 _NEAR = 0.04  # half-widths: neighbours of a boundary state
 _ACCEPTED = 0.03  # relative residual of a gap, over which it is none
@@ -32,6 +32,8 @@ _LEAST = 1e-11  # relative residual: rounding
 _MOVING = 0.25  # of the region's velocities, of states that tell the timing
 _MOVERS = 8
 _CLOSER = 3.0  # times: what a timing must leave less than another to be told from it
+_GROWING = 1e-3  # of a gap's rms over the region: how far a fit to neighbours may err elsewhere
+_ROUNDED = 1e-11
 _SLACK = 6.0  # residuals within which a gap explains a touch
 
 
@@ -77,7 +79,8 @@ class Surface:
             return f"{self.body} {side} {self.offset:.6g}"
         numbers = ", ".join(f"{x:.6g}" for x in self.point or ())
         normal = ", ".join(f"{x:.6g}" for x in self.normal or ())
-        return f"point ({numbers}) of {self.body} over ({normal}) · x = {self.offset:.6g} of {self.surface}"
+        ball = f"ball of {self.gap.radius:.6g} about" if self.gap.radius else "point"
+        return f"{ball} ({numbers}) of {self.body} over ({normal}) · x = {self.offset:.6g} of {self.surface}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,18 +238,27 @@ def _best_gap(search: Search, near: Boundary) -> GapFit | None:
 
 
 def _grown(search: Search, best: GapFit, near: Boundary) -> GapFit:
-    """The gap fitted to its neighbours and to all other boundary states that it explains."""
+    """The gap fitted to its neighbours and to all other boundary states that it explains: those far
+    away hold directions that neighbours hardly show."""
     gap, residual = best.gap, best.residual
     if not search.pool:
         return best
-    pool = Boundary.concat(search.pool)
-    far = Motion.of(search.asked.law, *pool.batch)
-    good = gap.value(far).abs() < 20 * residual + 1e-9
-    if not bool(good.any()):
-        return best
-    motion = Motion.of(search.asked.law, *Boundary.concat([near, pool[good]]).batch)
-    gap = polished(gap, motion)
-    return replace(best, gap=gap, residual=float(gap.value(motion).square().mean().sqrt()))
+    everything = Boundary.concat([near, *search.pool])
+    motion = Motion.of(search.asked.law, *everything.batch)
+    size = residual / max(best.relative, 1e-300)
+    close = _GROWING * size
+    for _ in range(5):
+        good = gap.value(motion).abs() < max(close, 20 * residual + _ROUNDED)
+        good[: len(near)] = True
+        at = Motion.of(search.asked.law, *everything[good].batch)
+        fresh = polished(gap, at)
+        left = fresh.value(at).abs()
+        if float(left.median()) > 3 * residual + _ROUNDED and close > 20 * residual + _ROUNDED:
+            close = max(0.1 * close, 20 * residual + _ROUNDED)
+            continue
+        gap, residual = fresh, max(float(left.square().mean().sqrt()), 1e-300)
+        close = 10 * float(left.median()) + _ROUNDED
+    return replace(best, gap=gap, residual=residual)
 
 
 def _timed(

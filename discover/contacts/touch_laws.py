@@ -93,12 +93,21 @@ def friction(touches: Touches) -> tuple[float, float, str]:
     """(coefficient, its relative spread, family) from tangential over normal impulse where
     something slides; where nothing does, the largest ratio, which the coefficient is at least."""
     ratio = touches.friction / touches.normal.clamp_min(1e-300)
+    # a joint limit has no tangents
     pushed = touches.normal > 1e-3 * touches.normal.median()
+    pushed &= touches.delassus.diagonal(dim1=1, dim2=2)[:, 1:].sum(-1) > 0
     typical = float(touches.before.norm(dim=-1).median()) + 1e-300
     # 1e-2 of the speed: where a law is soft, what sticks creeps
     sliding = pushed & (touches.slip > 1e-2 * typical)
     if not bool(pushed.any()):
         return 0.0, 0.0, "none"
+    # what slides in a soft law still slows towards rest where it sticks: there the cone's edge shows
+    # as many ratios at the largest one
+    top = float(ratio[pushed].quantile(0.98))
+    edge = pushed & ((ratio - top).abs() < 1e-3 * top)
+    if top > 1e-6 and int(edge.sum()) >= 6:
+        mu = float(ratio[edge].median())
+        return mu, float((ratio[edge] - mu).abs().median()) / mu, "coulomb"
     if int(sliding.sum()) < 6:
         largest = float(ratio[pushed].max())
         return largest, 0.0, "at least" if largest > 1e-6 else "none"

@@ -8,7 +8,7 @@ regressions on numbers that were measured, none of which needs a simulator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,12 +17,14 @@ import kinematics
 from discover import numerics
 from discover.blackbox.sampling import Batch
 from discover.contacts.free_law import Asked
+from discover.contacts.gaps import Gap
 from discover.contacts.moving import Motion
 from discover.contacts.surfaces import Search, Surface
 
 _PROJECTIONS = 8  # Newton steps to a wanted gap
 _CLEAR = 1.5  # steps of approach that the other surfaces are away
 _RANK = 1e-7
+_EXPLAINED = 1e-7  # share of an impulse that one force leaves: rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +158,63 @@ def _states(
             good &= near > _CLEAR * u.abs() * dt
     rows = good.nonzero()[:count, 0]
     return Batch(q[rows], v[rows], tau[rows]) if len(rows) else None
+
+
+def with_levers(search: Search, surfaces: list[Surface], seed: int) -> list[Surface]:
+    """The surfaces with the place where forces act: the radius of each body about its point, the
+    lever of friction, which gaps to one plane do not show, and where within an overlap. Left as they
+    are where the impulses explain themselves."""
+    out = []
+    for number, surface in enumerate(surfaces):
+        found = surface
+        if surface.gap.kind == "plane":
+            for kind in ("impact", "depth"):
+                batch = _states(search, surfaces, number, kind, 24, seed + number, 1.0)
+                gap = None if batch is None else _lever(search.asked, surface.gap, batch)
+                if gap is not None:
+                    found = replace(surface, gap=gap)
+                    break
+        out.append(found)
+    return out
+
+
+def _lever(asked: Asked, gap: Gap, batch: Batch) -> Gap | None:
+    """The gap whose one force explains the answers; None where none does much better than it."""
+    met = asked(batch)
+    rows = met.touching.nonzero()[:, 0]
+    if len(rows) < 8:
+        return None
+    motion = Motion.of(asked.law, *(x[rows] for x in batch))
+    half = torch.linalg.cholesky(asked.law.mass(motion.q))
+    jump = half.mT @ met.jump[rows][..., None]
+
+    def left(at: Gap) -> float:
+        across = torch.linalg.solve_triangular(half, at.jacobian(motion).mT, upper=False)
+        square = across.mT @ across
+        square = square + 1e-13 * torch.eye(3, dtype=square.dtype) * square.abs().amax()
+        rest = jump - across @ torch.linalg.solve(square, across.mT @ jump)
+        return float((rest.square().sum(1) / jump.square().sum(1)).mean().sqrt())
+
+    plain = left(gap)
+    if plain < _EXPLAINED:
+        return None
+    found = []
+    for between in (0.5, 0.0, 1.0):
+        sizes = [0.0, *(10.0 ** (-3.5 + 0.2 * k) for k in range(20))]
+        best = min(sizes, key=lambda r: left(replace(gap, radius=r, between=between)))
+        low, high = best / 1.6, best * 1.6
+        for _ in range(45 if best else 0):
+            one, two = high - 0.618034 * (high - low), low + 0.618034 * (high - low)
+            nearer = left(replace(gap, radius=one, between=between)) < left(
+                replace(gap, radius=two, between=between)
+            )
+            low, high = (low, two) if nearer else (one, high)
+        at = replace(gap, radius=(low + high) / 2 if best else 0.0, between=between)
+        found.append((left(at), at))
+        if found[-1][0] < _EXPLAINED:
+            break
+    error, at = min(found, key=lambda x: x[0])
+    return at if error < 0.2 * plain else None
 
 
 def measured(asked: Asked, surfaces: list[Surface], number: int, batch: Batch) -> Touches:
