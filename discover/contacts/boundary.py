@@ -111,7 +111,13 @@ def find(asked: Asked, free: Batch, touching: Batch, rounds: int = ROUNDS) -> Bo
 
 
 def beside(
-    asked: Asked, found: Boundary, radius: Tensor, count: int, seed: int, *, moving: Tensor | None = None
+    asked: Asked,
+    found: Boundary,
+    radius: Tensor,
+    count: int,
+    seed: int,
+    *,
+    moving: Tensor | None = None,
 ) -> Boundary:
     """Boundary states near one (found has one row): displaced by up to `radius` (nv,), with
     velocities up to `moving` (nv,), each sought along the direction of the first one's path."""
@@ -122,7 +128,9 @@ def beside(
     way = way / (way / radius).norm().clamp_min(1e-300)
 
     def draw(width: Tensor) -> Tensor:
-        return width * (2 * torch.rand(count, robot.nv, generator=generator, dtype=torch.float64) - 1)
+        return width * (
+            2 * torch.rand(count, robot.nv, generator=generator, dtype=torch.float64) - 1
+        )
 
     q = kinematics.integrate(robot, found.batch.q.expand(count, -1), draw(radius), 1.0)
     v = found.batch.v.expand(count, -1) + (0.0 if moving is None else draw(moving))

@@ -184,7 +184,5 @@ def _weights(search: Search, surfaces: list[Surface], touches: Touches) -> Tenso
     scene = HybridLaw(free=search.asked.law, surfaces=tuple(surfaces), touch=None).scene
     planes = iter(invweight(robot, scene).tolist()) if scene.nc else iter(())
     own = torch.linalg.inv(search.asked.law.mass(robot.neutral()[None].double()))[0].diagonal()
-    each = [
-        float(own[s.gap.dof]) if s.gap.kind == "limit" else next(planes) for s in surfaces
-    ]
+    each = [float(own[s.gap.dof]) if s.gap.kind == "limit" else next(planes) for s in surfaces]
     return torch.tensor(each, dtype=torch.float64)[touches.surface]

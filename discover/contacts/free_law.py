@@ -27,7 +27,7 @@ from discover.laws.extensions.terms import Term, joint_terms
 from discover.laws.rigid_body.family import Family
 from discover.laws.rigid_body.fit import Fit, design_of, fit
 from discover.laws.rigid_body.law import RigidBodyLaw
-from discover.laws.rigid_body.step_map import StepMap
+from discover.laws.rigid_body.step_map import StepMap, advance
 from discover.laws.rigid_body.step_search import find_step
 from kinematics import Robot
 from kinematics.contact.step import fixed, turned, turning
@@ -77,8 +77,14 @@ class FreeLaw:
 
     def next(self, q: Tensor, v: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
         """(q', v') in free motion."""
-        q_next, rate = self.fit.family.step(self.fit.theta, q, v, tau, self.step)
+        if self.law.extensions:
+            q_next, rate = self.fit.family.step(self.fit.theta, q, v, tau, self.step)
+        else:
+            q_next, rate = advance(self.step, self.robot, self._acceleration, q, v, tau)
         return q_next, v + self.dt * rate
+
+    def _acceleration(self, q: Tensor, v: Tensor, tau: Tensor) -> Tensor:
+        return kinematics.aba(self.robot, q, v, tau)
 
     def carried(self, q: Tensor, q_next: Tensor, v_next: Tensor) -> Tensor:
         """v' (n, nv) in the axes of the step's start, as constraints act on it."""

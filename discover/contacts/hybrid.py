@@ -153,7 +153,9 @@ class HybridLaw:
     def _robot(self) -> Any:
         """The robot with found limits in the place of those described."""
         robot = self.free.robot
-        low, high = (torch.full_like(x, s) for x, s in ((robot.lower, -torch.inf), (robot.upper, torch.inf)))
+        low, high = (
+            torch.full_like(x, s) for x, s in ((robot.lower, -torch.inf), (robot.upper, torch.inf))
+        )
         for s in self.surfaces:
             if s.gap.kind == "limit":
                 at = coordinate_of(robot, s.gap.dof) if len(low) == robot.nq else s.gap.dof
@@ -192,9 +194,7 @@ class HybridLaw:
             pairs.append((planes[key], f"point{number}"))
         return Scene(geoms=geoms, pairs=pairs, law=law)
 
-    def _modes(
-        self, q: Tensor, v: Tensor, tau: Tensor, q_next: Tensor, v_next: Tensor
-    ) -> Tensor:
+    def _modes(self, q: Tensor, v: Tensor, tau: Tensor, q_next: Tensor, v_next: Tensor) -> Tensor:
         """Of touched states (n,): free where the impulse is nil."""
         motion = Motion.of(self.free, q, v, tau)
         after = self.free.carried(q, q_next, v_next)
@@ -219,7 +219,9 @@ class HybridLaw:
                 q = sympy.Symbol(f"q{s.gap.dof + 1}", real=True)
                 out.append(sympy.Float(s.gap.sign) * (q - sympy.Float(s.offset)))
                 continue
-            terms = [sympy.Float(n) * c for n, c in zip(s.normal or (), x, strict=True) if abs(n) > 1e-12]
+            terms = [
+                sympy.Float(n) * c for n, c in zip(s.normal or (), x, strict=True) if abs(n) > 1e-12
+            ]
             out.append(sum(terms, sympy.Float(-s.offset)))
         return out
 
@@ -248,10 +250,17 @@ class HybridLaw:
             if g.kind == "plane":
                 n = g.rotation[:, 2]
                 place = float(n @ g.at)
-                lines.append(f"    HalfSpace({n.tolist()!r}, {place!r}, {g.body!r}, {g.name!r}, {how}),")
+                lines.append(
+                    f"    HalfSpace({n.tolist()!r}, {place!r}, {g.body!r}, {g.name!r}, {how}),"
+                )
             else:
-                lines.append(f"    Point({g.body!r}, {g.at.tolist()!r}, {float(g.size[0])!r}, {g.name!r}, {how}),")
-        pairs = [(self.scene.shapes[p.first].name, self.scene.shapes[p.second].name) for p in self.scene.touching]
+                lines.append(
+                    f"    Point({g.body!r}, {g.at.tolist()!r}, {float(g.size[0])!r}, {g.name!r}, {how}),"
+                )
+        pairs = [
+            (self.scene.shapes[p.first].name, self.scene.shapes[p.second].name)
+            for p in self.scene.touching
+        ]
         lines += [
             "]",
             f"scene = Scene(geoms=geoms, pairs={pairs!r}, law={self.scene.law!r})",

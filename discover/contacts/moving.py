@@ -96,6 +96,12 @@ class Motion:
             now=poses(robot, q), after=poses(robot, q_next),
         )  # fmt: skip
 
+    @classmethod
+    def standing(cls, law: FreeLaw, q: Tensor, v: Tensor) -> Motion:
+        """States whose free motion is not asked for: gaps now, and jacobians."""
+        at = poses(law.robot, q)
+        return cls(q=q, q_next=q, free=v, dt=law.dt, robot=law.robot, now=at, after=at)
+
     def seen(self, body: int, by: int, timing: str) -> Seen:
         """Body `body` in the frame of body `by`, at a timing of TIMINGS."""
         at = self.after if timing == "next" else self.now

@@ -42,7 +42,7 @@ class ContactExamination:
 
     @property
     def verdict(self) -> str:
-        """"physics": the law holds in every mode that matters, to three times the speed; "lookup
+        """ "physics": the law holds in every mode that matters, to three times the speed; "lookup
         table": neither free motion nor touch is a law; else "undetermined"."""
         known = [m for m in self.modes if m.share >= _TOUCHED or m.name == "free"]
         words = [m.verdict for m in known]
@@ -73,7 +73,9 @@ class ContactExamination:
             said += f" {self.unexplained:.0%} of the touches are explained by none of them."
         wide = [s.width for s in self.surfaces if s.width]
         if wide and (self.law.touch is None or self.law.touch.kind == "hard"):
-            said += f" Impacts set in over {1e3 * max(wide):.2g} mm: smooth where a simulator jumps."
+            said += (
+                f" Impacts set in over {1e3 * max(wide):.2g} mm: smooth where a simulator jumps."
+            )
         return said
 
     def mode(self, name: str) -> Mode:
@@ -127,7 +129,10 @@ class ContactExamination:
     def page(self) -> str:
         """The examination as Markdown."""
         lines = [f"# Contact: {self.verdict}", "", self.sentence, "", "## Modes", ""]
-        lines += ["| mode | share | verdict | error | at 3× speed | reach |", "|---|---|---|---|---|---|"]
+        lines += [
+            "| mode | share | verdict | error | at 3× speed | reach |",
+            "|---|---|---|---|---|---|",
+        ]
         for m in self.modes:
             lines.append(
                 f"| {m.name} | {m.share:.1%} | {m.verdict} | {m.error:.2g} | {m.far:.2g} | {m.reach:g}× |"

@@ -140,9 +140,7 @@ def unexplained(search: Search, found: list[Surface]) -> Tensor:
     return open_
 
 
-def _edges(
-    search: Search, open_: Tensor, found: list[Surface]
-) -> tuple[Boundary | None, Tensor]:
+def _edges(search: Search, open_: Tensor, found: list[Surface]) -> tuple[Boundary | None, Tensor]:
     """Boundary states that no known surface explains, and the touching states they were sought
     from, those nearest to free ones."""
     law, robot = search.asked.law, search.asked.law.robot
@@ -261,9 +259,7 @@ def _grown(search: Search, best: GapFit, near: Boundary) -> GapFit:
     return replace(best, gap=gap, residual=residual)
 
 
-def _timed(
-    search: Search, best: GapFit, near: Boundary, edge: Boundary, seed: int
-) -> Surface:
+def _timed(search: Search, best: GapFit, near: Boundary, edge: Boundary, seed: int) -> Surface:
     """The surface, measured at the timing that moving states show."""
     asked = search.asked
     movers = boundary.beside(

@@ -117,6 +117,8 @@ def friction(touches: Touches) -> tuple[float, float, str]:
     spread = float((values[fast] - mu).abs().median()) / max(mu, 1e-300)
     if mu < 1e-7:
         return 0.0, 0.0, "none"
+    if spread > 0.1:  # what moves is still slowed by as much as it asks for
+        return float(ratio[pushed].max()), spread, "at least"
     return mu, spread, "coulomb"
 
 
@@ -168,7 +170,12 @@ def soft(inside: Touches, weight: Tensor) -> TouchLaw:
         return (a + b * u + k * d * depth + (1 - d) / d * R) / unit
 
     best: tuple[float, Tensor] | None = None
-    for constant, low, high in ((0.02, 2.2, 2.94), (0.02, 0.0, 2.94), (0.005, 2.2, 2.94), (0.1, 2.2, 4.6)):
+    for constant, low, high in (
+        (0.02, 2.2, 2.94),
+        (0.02, 0.0, 2.94),
+        (0.005, 2.2, 2.94),
+        (0.1, 2.2, 4.6),
+    ):
         b0, k0 = 2 / constant, 1 / constant**2
         x = torch.tensor([math.log(k0), math.log(b0), low, high, math.log(1e-3)], dtype=a.dtype)
         x = _minimised(residual, x)
@@ -198,7 +205,9 @@ def _minimised(residual, x: Tensor) -> Tensor:
         w = numerics.huber_weights(r)
         A = J.T @ (w[:, None] * J)
         g = J.T @ (w * r)
-        step = torch.linalg.lstsq(A + damping * torch.diag(A.diagonal() + 1e-12), -g[:, None]).solution[:, 0]
+        step = torch.linalg.lstsq(
+            A + damping * torch.diag(A.diagonal() + 1e-12), -g[:, None]
+        ).solution[:, 0]
         trial = x + step.clamp(-1.5, 1.5)
         cost = numerics.robust_cost(residual(trial))
         if cost < now:

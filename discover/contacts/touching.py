@@ -122,7 +122,7 @@ def _states(
     q, tau = search.batch.q[rows], search.batch.tau[rows]
     n = len(q)
     v = speed * search.half_v * (2 * unit(n, robot.nv) - 1)
-    motion = Motion.of(law, q, v, tau)
+    motion = Motion.standing(law, q, v)
     rates = (gap.jacobian(motion)[:, 0] * v).sum(-1).abs()
     typical = float(rates.median()) + 1e-12
     deep = float(-gap.value(search.motion, "now").min())
@@ -134,15 +134,15 @@ def _states(
         want = -deep * (10.0 ** (-2.0 * unit(n)))
         u = typical * torch.where(unit(n) < 0.3, 0.0, 2 * unit(n) - 0.7)
     for _ in range(_PROJECTIONS):
-        motion = Motion.of(law, q, v, tau)
+        motion = Motion.standing(law, q, v)
         g = gap.jacobian(motion)[:, 0] * search.half_q
         step = (want - gap.value(motion, "now"))[:, None] * g
         step = step / g.square().sum(-1, keepdim=True).clamp_min(1e-300) * search.half_q
         limit = (step / search.half_q).abs().amax(-1, keepdim=True).clamp_min(0.3) / 0.3
         q = kinematics.integrate(robot, q, step / limit, 1.0)
-    motion = Motion.of(law, q, v, tau)
+    motion = Motion.standing(law, q, v)
     J = gap.jacobian(motion)
-    slow = 10.0 ** (-2.5 * unit(n, 1)) * (unit(n, 1) > 0.2)
+    slow = torch.where(unit(n, 1) < 0.5, 1.0, 10.0 ** (-2.5 * unit(n, 1))) * (unit(n, 1) > 0.15)
     now = (J @ v[..., None])[..., 0]
     aim = torch.cat((-u[:, None], slow * now[:, 1:]), 1)
     change = torch.linalg.pinv(J * search.half_v, rtol=_RANK) @ (aim - now)[..., None]
