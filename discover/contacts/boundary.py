@@ -1,8 +1,8 @@
 """States where contact begins, to the last digit, between free and touching ones.
 
 Where the impulse grows from zero (hard contact, springs) the secant through two touching answers
-meets the boundary almost exactly, and two questions close to it cut the bracket a thousandfold; where
-it jumps, as of a damper that acts from the first touch, brackets are cut in three.
+meets the boundary almost exactly, and two questions close to it cut the bracket a thousandfold;
+where it jumps, as of a damper that acts from the first touch, brackets are cut in three.
 """
 
 from __future__ import annotations
@@ -139,8 +139,13 @@ def beside(
     left = torch.arange(count)
     for reach in (2.0, 6.0):
         sides = [
-            Batch(kinematics.integrate(robot, q[left], sign * reach * way.expand(len(left), -1), 1.0),
-                  v[left], tau[left])
+            Batch(
+                kinematics.integrate(
+                    robot, q[left], sign * reach * way.expand(len(left), -1), 1.0
+                ),
+                v[left],
+                tau[left],
+            )
             for sign in (-1.0, 1.0)
         ]  # fmt: skip
         touching = asked(joined(sides)).touching.reshape(2, -1)

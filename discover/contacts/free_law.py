@@ -1,8 +1,8 @@
 """The smooth law of a model that also meets contact, fitted to its free answers alone.
 
-Answers in contact are outliers of the rigid-body regression, and there may be more of them than free
-ones. The fit that leaves the smallest residual on the best third of all states is sought from many
-starts (random minimal subsets, Fischler and Bolles 1981) by concentration steps (least trimmed
+Answers in contact are outliers of the rigid-body regression, and there may be more of them than
+free ones. The fit that leaves the smallest residual on the best third of all states is sought from
+many starts (random minimal subsets, Fischler and Bolles 1981) by concentration steps (least trimmed
 squares, Rousseeuw and Van Driessen 1999); the free answers are then those at its noise.
 
 Impulses are p = H(q) (x' - x_free), with velocities after the step in the axes of its start: a free
@@ -128,7 +128,8 @@ class Asked:
     def __call__(self, batch: Batch) -> Met:
         """The answers to states; where the model answers with nan, nothing was met."""
         answers = self.box.ask(*batch, strict=False)
-        assert answers.q_next is not None and answers.v_next is not None
+        assert answers.q_next is not None
+        assert answers.v_next is not None
         free = self.law.free(batch.q, batch.v, batch.tau)
         jump = self.law.carried(batch.q, answers.q_next, answers.v_next) - free
         jump = torch.where(jump.isfinite().all(-1, keepdim=True), jump, 0.0)
@@ -140,14 +141,13 @@ class Asked:
         return (self.law.mass(met.answers.q) @ met.jump[..., None])[..., 0]
 
 
-def find_free_law(
-    robot: Robot, answers: Answers, dt: float, seed: int, *, held: FreeLaw | None = None
-) -> FreeLaw:
+def find_free_law(robot: Robot, answers: Answers, dt: float, seed: int) -> FreeLaw:
     """The law that free answers follow, from answers of which some met contact.
 
     answers: of next states over the region. Raises ModelError where too few answers are finite.
     """
-    rows = torch.isfinite(answers.a).all(-1) & torch.isfinite(answers.q_next).all(-1)  # type: ignore[arg-type]
+    assert answers.q_next is not None
+    rows = torch.isfinite(answers.a).all(-1) & torch.isfinite(answers.q_next).all(-1)
     answers = answers[rows]
     family = Family.of(robot, _terms(robot))
     if len(answers) < max(20, 3 * family.size // robot.nv):
@@ -181,7 +181,8 @@ def _trimmed(
     step = StepMap(scheme="semi_implicit_euler", dt=dt, frame=frame)
     a = answers.a
     if frame == "world":
-        assert answers.q_next is not None and answers.v_next is not None
+        assert answers.q_next is not None
+        assert answers.v_next is not None
         after = turned(robot, answers.q, fixed(robot, answers.q_next, answers.v_next))
         a = (after - answers.v) / dt - turning(robot, answers.v)
     columns = design_of(family, answers, step).columns(a)

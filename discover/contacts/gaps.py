@@ -1,10 +1,11 @@
 """Gaps between bodies, fitted to states where contact begins.
 
-A point c of one body over a plane n · x = d of another has the gap n · (place + turn c) - d, which is
-linear in (n, n ⊗ c, d). Where contact begins it is zero; as it must not be zero everywhere, as that
-of a point on a joint's axis is, its mean square over the region is held at one: a small singular
-value problem, whose answer is then brought to the form of a point and a plane by Gauss-Newton. What
-the motions cannot tell (a point along a hinge's axis, one that only slides) stays at zero.
+A point c of one body over a plane n · x = d of another has the gap n · (place + turn c) - d, which
+is linear in (n, n ⊗ c, d). Where contact begins it is zero; as it must not be zero everywhere, as
+that of a point on a joint's axis is, its mean square over the region is held at one: a small
+singular value problem, whose answer is then brought to the form of a point and a plane by
+Gauss-Newton. What the motions cannot tell (a point along a hinge's axis, one that only slides)
+stays at zero.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ class Gap:
     """The signed distance of a possible contact, positive where free.
 
     kind     "plane": a point of one body over a plane of another; "limit" of a joint's coordinate
-    body, other   numbers of the bodies (nb: the base); point (3,) in the body's frame; normal (3,) and
+    body, other   numbers of the bodies (nb: the base); point (3,) in the body's frame; normal (3,)
+             and
              offset in the other's; of a limit: dof, its sign, and offset, its place
     radius   [m] of the body about its point: friction acts there; the offset counts to the point
-    between  where the force acts between both surfaces of an overlap: 0 at the body's, 1 at the other's
+    between  where the force acts between both surfaces of an overlap: 0 at the body's, 1 at the
+    other's
     timing   when the model measures it, one of `moving.TIMINGS`
     """
 
@@ -52,7 +55,8 @@ class Gap:
         if self.kind == "limit":
             at = coordinate_of(motion.robot, self.dof)
             return self.sign * (motion.coordinate(self.dof, at, timing) - self.offset)
-        assert self.point is not None and self.normal is not None
+        assert self.point is not None
+        assert self.normal is not None
         seen = motion.seen(self.body, self.other, timing)
         return seen.at(self.point) @ self.normal - self.offset
 
@@ -64,7 +68,8 @@ class Gap:
             rows = torch.zeros(n, 3, nv, dtype=torch.float64)
             rows[:, 0, self.dof] = self.sign
             return rows
-        assert self.point is not None and self.normal is not None
+        assert self.point is not None
+        assert self.normal is not None
         now = motion.now
         at = now.place[:, self.body] + now.turn[:, self.body] @ self.point
         out = now.turn[:, self.other] @ self.normal
@@ -84,11 +89,12 @@ def frame_of(normal: Tensor) -> Tensor:
 @dataclass(frozen=True, kw_only=True)
 class GapFit:
     """A gap, what it leaves at states where contact begins (rms) [m | rad], and relative to the rms
-    of the gap over the region."""
+    of the gap over the region. rival: another kind with the same boundary."""
 
     gap: Gap
     residual: float
     relative: float
+    rival: Gap | None = None
 
 
 def coordinate_of(robot: Robot, dof: int) -> int:
@@ -138,7 +144,7 @@ def fit_plane(
     if int(kept.sum()) < 2 or len(F) < int(kept.sum()):
         return None
     W = Vh[kept].T / s[kept]
-    _, left, right = numerics.svd(F @ W)
+    _, _, right = numerics.svd(F @ W)
     w = W @ right[-1]
     y = (G @ w) * len(G) ** 0.5
     found = _as_point_and_plane(wide, y)
@@ -216,7 +222,8 @@ def polished(gap: Gap, edge: Motion) -> Gap:
         return replace(gap, offset=float(x.median()))
     seen = edge.seen(gap.body, gap.other, gap.timing)
     normal, point, offset = gap.normal, gap.point, gap.offset
-    assert normal is not None and point is not None
+    assert normal is not None
+    assert point is not None
     for _ in range(12):
         x = seen.at(point)
         tangents = frame_of(normal)[1:]

@@ -1,8 +1,8 @@
 """The hybrid law: free motion, surfaces, and a law of touch, as one executable step.
 
-law(q, v, tau) -> (q', v'). A single hard contact has a closed solution, found by a short fixed-point
-iteration over the direction of sliding; several at once and MuJoCo's soft law are solved by
-`kinematics.contact`; springs are explicit forces.
+law(q, v, tau) -> (q', v'). A single hard contact has a closed solution, found by a short
+fixed-point iteration over the direction of sliding; several at once and MuJoCo's soft law are
+solved by `kinematics.contact`; springs are explicit forces.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import sympy
 import torch
 from torch import Tensor
 
+import kinematics
 from discover.contacts.free_law import FreeLaw
 from discover.contacts.gaps import coordinate_of
 from discover.contacts.moving import Motion
 from discover.contacts.surfaces import Surface
 from discover.contacts.touch_laws import TouchLaw
 from discover.errors import ModelError
-import kinematics
 from kinematics.contact.law import Hard, Soft
 from kinematics.contact.scene import Scene
 from kinematics.contact.shapes import Geom, HalfSpace, Point
@@ -182,7 +182,8 @@ class HybridLaw:
         for number, s in enumerate(self.surfaces):
             if s.gap.kind == "limit":
                 continue
-            assert s.gap.point is not None and s.gap.normal is not None
+            assert s.gap.point is not None
+            assert s.gap.normal is not None
             offset = s.offset - s.gap.radius
             key = (s.surface, *(round(x, 6) for x in s.gap.normal.tolist()), round(offset, 6))
             if key not in planes:
@@ -235,7 +236,7 @@ class HybridLaw:
         if target != "scene":
             raise ModelError(f"expected a target of text or scene, found {target!r}; choose one")
         lines = [
-            "# Hybrid law: free motion of an identified robot in a scene. Needs worldlaw's kinematics.",
+            "# Hybrid law: free motion of an identified robot in a scene. Needs kinematics.",
             "import kinematics",
             "from kinematics.contact.law import Hard, Soft",
             "from kinematics.contact.scene import Scene",
@@ -246,7 +247,8 @@ class HybridLaw:
         ]
         for g in self.scene.shapes:
             m = g.material
-            how = f"friction={m.friction!r}, condim={m.condim}, solref={m.solref!r}, solimp={m.solimp!r}"
+            how = f"friction={m.friction!r}, condim={m.condim}, solref={m.solref!r}"
+            how += f", solimp={m.solimp!r}"
             if g.kind == "plane":
                 n = g.rotation[:, 2]
                 place = float(n @ g.at)
@@ -255,7 +257,8 @@ class HybridLaw:
                 )
             else:
                 lines.append(
-                    f"    Point({g.body!r}, {g.at.tolist()!r}, {float(g.size[0])!r}, {g.name!r}, {how}),"
+                    f"    Point({g.body!r}, {g.at.tolist()!r}, {float(g.size[0])!r}, "
+                    f"{g.name!r}, {how}),"
                 )
         pairs = [
             (self.scene.shapes[p.first].name, self.scene.shapes[p.second].name)
@@ -284,8 +287,10 @@ class HybridLaw:
 
 
 def one_contact(A: Tensor, u: Tensor, aim: Tensor, mu: float, convex: bool) -> Tensor:
-    """Impulse λ (n, 3) of one hard contact with Delassus matrix A (n, 3, 3): normal velocity u_n + A λ
-    at least `aim` (n,), friction within mu λ_n and against what slides (Coulomb); where `convex`, the
+    """Impulse λ (n, 3) of one hard contact with Delassus matrix A (n, 3, 3): normal velocity u_n +
+    A λ
+    at least `aim` (n,), friction within mu λ_n and against what slides (Coulomb); where `convex`,
+    the
     aim grows by mu times the sliding speed. u (n, 3) without the contact."""
     n = len(u)
     down = torch.zeros(n, 3, dtype=u.dtype)
@@ -305,8 +310,9 @@ def one_contact(A: Tensor, u: Tensor, aim: Tensor, mu: float, convex: bool) -> T
         impulse = normal[:, None] * ray
         slide = u[:, 1:] + normal[:, None] * gain[:, 1:]
         fresh = slide / slide.norm(dim=-1, keepdim=True).clamp_min(1e-300)
-        # a slide that would turn round stays on its line
-        turned = (fresh * way).sum(-1, keepdim=True) < -0.9
-        way = torch.where(turned, way, fresh)
+        # half the way there: full steps may swing about the direction
+        both = way + fresh
+        size = both.norm(dim=-1, keepdim=True)
+        way = torch.where(size > 1e-6, both / size.clamp_min(1e-300), way)
     impulse = torch.where(sticks[:, None], held, impulse)
     return torch.where((u[:, 0] < aim)[:, None], impulse, 0.0)

@@ -1,8 +1,8 @@
 """Where bodies are and how they move over a step: what a gap can be measured from.
 
-The gap of a contact may be taken at the start of a step ("now"), extrapolated over the step with the
-velocity of free motion ("linearised"), or where free motion ends ("next"). In each case it is the
-same function of a rotation and a place, so that a surface is fitted to all three alike.
+The gap of a contact may be taken at the start of a step ("now"), extrapolated over the step with
+the velocity of free motion ("linearised"), or where free motion ends ("next"). In each case it is
+the same function of a rotation and a place, so that a surface is fitted to all three alike.
 """
 
 from __future__ import annotations

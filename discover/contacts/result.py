@@ -64,8 +64,8 @@ class ContactExamination:
                     "region where something is touched elsewhere."
                 )
             return (
-                f"{self.touching:.0%} of the states at rest are none of free motion, and no point and "
-                "plane, nor joint limit, explains where that begins: undetermined."
+                f"{self.touching:.0%} of the states at rest are none of free motion, and no point "
+                "and plane, nor joint limit, explains where that begins: undetermined."
             )
         said = f"{len(self.surfaces)} contact{'s' if len(self.surfaces) > 1 else ''} found; "
         said += f"touch: {self.law.touch}." if self.law.touch else "no law of touch explains them."
@@ -135,7 +135,8 @@ class ContactExamination:
         ]
         for m in self.modes:
             lines.append(
-                f"| {m.name} | {m.share:.1%} | {m.verdict} | {m.error:.2g} | {m.far:.2g} | {m.reach:g}× |"
+                f"| {m.name} | {m.share:.1%} | {m.verdict} | {m.error:.2g} | {m.far:.2g} "
+                f"| {m.reach:g}× |"
             )
         lines += ["", "![errors by mode](figures/modes.png)", "", "## Surfaces", ""]
         lines += ["| what | gap | residual | states | transition |", "|---|---|---|---|---|"]

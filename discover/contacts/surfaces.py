@@ -1,9 +1,9 @@
 """Surfaces found from questions at rest, one after the other, until every touch is explained.
 
 A touching state that no known surface explains is joined to the nearest free one; where contact
-begins between them, states close by belong to the same pair of point and surface, and a gap is fitted
-to them. Kinds of gap compete by what they leave; then the moments of a step at which the gap may be
-measured compete, on states that move.
+begins between them, states close by belong to the same pair of point and surface, and a gap is
+fitted to them. Kinds of gap compete by what they leave; then the moments of a step at which the
+gap may be measured compete, on states that move.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Surface:
     gap            its signed distance; residual [m | rad] and relative, what it leaves at `states`
                    where contact was seen to begin
     timing         "linearised", "next" or "now", and what each leaves on moving states [m | rad]
+    rival          of a limit: the point and plane with the same boundary, where there is one
     width          [m | rad] over which an impact's impulse rises from 10 to 90 %; 0 below what
                    could be told; None where none was asked
     """
@@ -57,6 +58,14 @@ class Surface:
     states: int
     timings: dict[str, float]
     width: float | None = None
+    rival: Gap | None = None
+
+    def as_plane(self, names: tuple[str, ...]) -> Surface:
+        """The same boundary as a point over a plane, where a limit cannot be told from one by its
+        place: a slider's end and a floor. names: of the bodies, the base's last."""
+        assert self.rival is not None
+        gap = replace(self.rival, timing=self.gap.timing)
+        return replace(self, gap=gap, body=names[gap.body], surface=names[gap.other], rival=None)
 
     @property
     def point(self) -> list[float] | None:
@@ -80,7 +89,8 @@ class Surface:
         numbers = ", ".join(f"{x:.6g}" for x in self.point or ())
         normal = ", ".join(f"{x:.6g}" for x in self.normal or ())
         ball = f"ball of {self.gap.radius:.6g} about" if self.gap.radius else "point"
-        return f"{ball} ({numbers}) of {self.body} over ({normal}) · x = {self.offset:.6g} of {self.surface}"
+        over = f"({normal}) · x = {self.offset:.6g} of {self.surface}"
+        return f"{ball} ({numbers}) of {self.body} over {over}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +241,14 @@ def _best_gap(search: Search, near: Boundary) -> GapFit | None:
         if good:
             bodies = sorted({(x.gap.body, x.gap.dof) for x in good})
             first = [x for x in good if (x.gap.body, x.gap.dof) == bodies[0]]
-            return min(first, key=lambda x: x.relative)
+            best = min(first, key=lambda x: x.relative)
+            same = [x for x in planes if x.relative <= max(_AS_GOOD * least, _LEAST)]
+            if group is limits and same:
+                # the outermost body: sliders carry what touches
+                same = [x for x in same if x.gap.body == max(y.gap.body for y in same)]
+                rival = min(same, key=lambda x: x.relative).gap
+                best = replace(best, rival=rival)
+            return best
     return None
 
 
@@ -301,6 +318,7 @@ def _timed(search: Search, best: GapFit, near: Boundary, edge: Boundary, seed: i
         relative=residual / max(float(wide.std()), 1e-300),
         states=int(close.sum()),
         timings=left,
+        rival=best.rival,
     )
 
 

@@ -2,7 +2,8 @@
 
 hard      u_n' = e |u_n| + κ |u_t'|, or a gap that just closes; κ = μ where friction is convex
           (dissipation over the whole contact velocity, which lifts what slides), 0 for Coulomb's
-penalty   f = k δ - c u_n, or (k + c' u_n) δ (Hunt and Crossley 1975), δ ** 1.5; whatever moves freely
+penalty   f = k δ - c u_n, or (k + c' u_n) δ (Hunt and Crossley 1975), δ ** 1.5; whatever moves
+         freely
 soft      a_n = -b u_n - k d(δ) gap - R(δ) f: force by depth, speed and what motion would be without
 """
 
@@ -28,7 +29,7 @@ class TouchLaw:
 
     kind        "hard", "penalty" or "soft"
     error       what it leaves of the quantity it was fitted to, relative
-    restitution, friction (mu), family ("coulomb", "convex", "none", or "at least" where nothing slid)
+    restitution, friction (mu), family ("coulomb", "convex", "none"; "at least": nothing slid)
     dilatancy   [1] normal speed per sliding speed after the touch
     closes      whether a hard impact just closes the gap (restitution 0)
     stiffness [N/m^power], damping, power, crossed: of a penalty; damping times depth where crossed
@@ -70,8 +71,8 @@ def hard(impacts: Touches) -> TouchLaw:
     mu, spread, family = friction(impacts)
     with_slip = bool((slip > 1e-3 * came.median()).any())
     columns = [slip] if with_slip else []
-    bouncing, left = regression([came, *columns], after)
-    closing, closed = regression([-impacts.gap / impacts.dt, *columns], after)
+    bouncing, _ = regression([came, *columns], after)
+    closing, _ = regression([-impacts.gap / impacts.dt, *columns], after)
     unit = float(came.square().mean().sqrt())
     errors = []
     for found, first in ((bouncing, came), (closing, -impacts.gap / impacts.dt)):
@@ -101,7 +102,8 @@ def friction(touches: Touches) -> tuple[float, float, str]:
     sliding = pushed & (touches.slip > 1e-2 * typical)
     if not bool(pushed.any()):
         return 0.0, 0.0, "none"
-    # what slides in a soft law still slows towards rest where it sticks: there the cone's edge shows
+    # what slides in a soft law still slows towards rest where it sticks: there the cone's edge
+    # shows
     # as many ratios at the largest one
     top = float(ratio[pushed].quantile(0.98))
     edge = pushed & ((ratio - top).abs() < 1e-3 * top)

@@ -1,9 +1,9 @@
 """Designed touches of one surface at a time, and what they show of the law of touch.
 
 States are moved to a wanted gap of one surface, all others clear, with a wanted approach. From the
-answers follow the contact impulse λ (normal, two tangents; least squares in p = Jᵀ λ) and velocities
-at the contact before, after, and after free motion. Restitution, friction and stiffness are then
-regressions on numbers that were measured, none of which needs a simulator.
+answers follow the contact impulse λ (normal, two tangents; least squares in p = Jᵀ λ) and
+velocities at the contact before, after, and after free motion. Restitution, friction and stiffness
+are then regressions on numbers that were measured, none of which needs a simulator.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from discover.contacts.surfaces import Search, Surface
 _PROJECTIONS = 8  # Newton steps to a wanted gap
 _CLEAR = 1.5  # steps of approach that the other surfaces are away
 _RANK = 1e-7
+_FRICTION = 1e-3  # share of an impulse that no limit gives: it rubs, and is a floor
 _EXPLAINED = 1e-7  # share of an impulse that one force leaves: rounding
 
 
@@ -98,7 +99,7 @@ def designed(
     """Touches of each surface: kind "impact" (just outside, fast enough to close the gap within the
     step) or "depth" (inside, slow and fast, coming and going); None where no state came out."""
     parts = []
-    for number, surface in enumerate(surfaces):
+    for number in range(len(surfaces)):
         batch = _states(search, surfaces, number, kind, count, seed + 17 * number, speed)
         if batch is not None:
             touches = measured(search.asked, surfaces, number, batch)
@@ -162,10 +163,19 @@ def _states(
 
 def with_levers(search: Search, surfaces: list[Surface], seed: int) -> list[Surface]:
     """The surfaces with the place where forces act: the radius of each body about its point, the
-    lever of friction, which gaps to one plane do not show, and where within an overlap. Left as they
+    lever of friction, which gaps to one plane do not show, and where within an overlap. Left as
+    they
     are where the impulses explain themselves."""
     out = []
     for number, surface in enumerate(surfaces):
+        if surface.rival is not None:
+            batch = _states(search, surfaces, number, "impact", 24, seed + number, 1.0)
+            if batch is not None:
+                seen = measured(search.asked, surfaces, number, batch)
+                if len(seen) and float(seen.unexplained.max()) > _FRICTION:
+                    robot = search.asked.law.robot
+                    surface = surface.as_plane((*robot.body_names, "world"))
+                    surfaces = [*surfaces[:number], surface, *surfaces[number + 1 :]]
         found = surface
         if surface.gap.kind == "plane":
             for kind in ("impact", "depth"):

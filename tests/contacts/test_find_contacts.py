@@ -1,4 +1,4 @@
-"""Contacts found in models that are only asked: truths of closed form, MuJoCo's own step, controls."""
+"""Contacts found in models that are only asked: closed forms, MuJoCo's own step, controls."""
 
 import math
 
@@ -161,14 +161,14 @@ def test_one_contact_against_its_conditions():
     impulse = one_contact(A, u, aim, mu, False)
     after = u + (A @ impulse[..., None])[..., 0]
     pushed = u[:, 0] < 0
-    assert (after[pushed, 0].abs() < 1e-12).all()
+    assert (after[pushed, 0].abs() < 1e-6).all()
     assert (impulse[~pushed] == 0).all()
     size = impulse[:, 1:].norm(dim=-1)
     assert (size <= mu * impulse[:, 0] + 1e-12).all()
     slides = pushed & (after[:, 1:].norm(dim=-1) > 1e-9)
     assert slides.any()
     way = after[slides, 1:] / after[slides, 1:].norm(dim=-1, keepdim=True)
-    assert torch.allclose(impulse[slides, 1:], -size[slides, None] * way, atol=1e-9)
+    assert torch.allclose(impulse[slides, 1:], -size[slides, None] * way, atol=1e-6)
 
 
 @pytest.mark.parametrize(
