@@ -31,6 +31,7 @@ from kinematics.algorithms.manifold import difference, integrate
 from kinematics.algorithms.regressor import regressor
 from kinematics.algorithms.rnea import bias, rnea
 from kinematics.algorithms.simulate import Trajectory, simulate
+from kinematics.contact.step import step
 from kinematics.errors import RobotError, WorldlawError
 from kinematics.formats.mjcf_writer import to_mjcf
 from kinematics.formats.urdf_writer import to_urdf
@@ -78,6 +79,7 @@ __all__ = [
     "regressor",
     "rnea",
     "simulate",
+    "step",
     "symbolic_base_parameters",
     "to_log_cholesky",
     "to_mjcf",

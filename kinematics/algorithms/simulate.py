@@ -19,6 +19,8 @@ from kinematics.algorithms.energy import (
 )
 from kinematics.algorithms.forward import aba
 from kinematics.algorithms.manifold import integrate
+from kinematics.contact.step import Touching
+from kinematics.contact.step import step as contact_step
 from kinematics.errors import RobotError
 from kinematics.recursion.inputs import as_array, check_width, common_batch
 from kinematics.robot.tree import Robot, check_robot
@@ -31,7 +33,8 @@ class Trajectory:
     """States at steps + 1 instants; ``a`` and ``tau`` at the same ones.
 
     q (steps+1, ..., nq), v, a and tau (steps+1, ..., nv), t (steps+1,) [s], energy (steps+1, ...)
-    [J].
+    [J]. With a scene ``a`` is the mean acceleration over the step that follows, and there are
+    gap, force and mode of its contacts at the same instants (see `kinematics.contact.step`).
     """
 
     q: Tensor
@@ -40,6 +43,9 @@ class Trajectory:
     tau: Tensor
     t: Tensor
     energy: Tensor
+    gap: Tensor | None = None
+    force: Tensor | None = None
+    mode: Tensor | None = None
 
 
 def simulate(
@@ -50,17 +56,24 @@ def simulate(
     dt: float,
     steps: int,
     integrator: str = "rk4",
+    scene: Any = None,
 ) -> Trajectory:
     """Simulate ``steps`` steps of ``dt`` [s] from q0 (..., nq), v0 (..., nv).
 
     ``tau`` is None (no torque), a constant (..., nv), an array (steps, ..., nv) held over each
     step, or a policy (q, v, t) -> tau evaluated once a step and held over it. ``integrator``:
     "semi_implicit_euler" (order 1), "rk4" (order 4) or "implicit_midpoint" (order 2, energy
-    bounded over long times).
+    bounded over long times). ``scene``: a `kinematics.contact.Scene` whose law then makes the
+    steps, as `kinematics.step` does, whatever the default integrator.
     """
     if not isinstance(integrator, str) or integrator not in STEPS:
         raise RobotError(
             f"expected an integrator among {', '.join(STEPS)}, found {integrator!r}; choose one"
+        )
+    if scene is not None and integrator == "implicit_midpoint":
+        raise RobotError(
+            "expected no integrator beside a scene, found 'implicit_midpoint'; contact has its own "
+            "step, leave the integrator out"
         )
     check_robot(robot)
     dt, steps = _grid(dt, steps)
@@ -79,16 +92,24 @@ def simulate(
 
     step = STEPS[integrator]
     qs, vs, accelerations, taus = [q], [v], [], []
-    for n in range(steps):
-        held = torque(q, v, n, n * dt).expand(*batch, robot.nv)
-        accelerations.append(aba(robot, q, v, held))
+    met: list[Touching] = []
+    for n in range(steps + 1):
+        # after the last step the last force goes on being held
+        held = torque(q, v, n if n < steps else max(steps - 1, 0), n * dt)
+        held = held.expand(*batch, robot.nv)
         taus.append(held)
-        q, v = step(robot, q, v, held, dt)
-        qs.append(q)
-        vs.append(v)
-    last = torque(q, v, max(steps - 1, 0), steps * dt).expand(*batch, robot.nv)
-    accelerations.append(aba(robot, q, v, last))
-    taus.append(last)
+        if scene is not None:
+            end_q, end_v, touched = contact_step(robot, scene, q, v, held, dt, details=True)
+            met.append(touched)
+            accelerations.append((end_v - v) / dt)
+        else:
+            accelerations.append(aba(robot, q, v, held))
+            if n < steps:
+                end_q, end_v = step(robot, q, v, held, dt)
+        if n < steps:
+            q, v = end_q, end_v
+            qs.append(q)
+            vs.append(v)
     all_q, all_v = torch.stack(qs), torch.stack(vs)
     return Trajectory(
         q=all_q,
@@ -97,6 +118,11 @@ def simulate(
         tau=torch.stack(taus),
         t=torch.arange(steps + 1, dtype=dtype, device=q.device) * dt,
         energy=kinetic_energy(robot, all_q, all_v) + potential_energy(robot, all_q),
+        **{
+            name: torch.stack([getattr(x, name) for x in met])
+            for name in ("gap", "force", "mode")
+            if met
+        },
     )
 
 

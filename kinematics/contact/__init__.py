@@ -10,8 +10,10 @@ from kinematics.contact.law import Hard, Soft
 from kinematics.contact.reading import load
 from kinematics.contact.scene import Pair, Scene
 from kinematics.contact.shapes import Box, Capsule, Convex, Geom, HalfSpace, Material, Point
+from kinematics.contact.step import MODES, Touching
 
 __all__ = [
+    "MODES",
     "Box",
     "Capsule",
     "Contacts",
@@ -24,6 +26,7 @@ __all__ = [
     "Point",
     "Scene",
     "Soft",
+    "Touching",
     "contacts",
     "invweight",
     "load",

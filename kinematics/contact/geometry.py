@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kinematics.algorithms.crba import crba
-from kinematics.arrays import TORCH
+from kinematics.arrays import TORCH, untransformed
 from kinematics.contact import narrow
 from kinematics.contact.narrow import Shape
 from kinematics.contact.placing import Places, chain_of, places
@@ -23,6 +23,8 @@ from kinematics.errors import RobotError
 from kinematics.recursion.inputs import enter
 from kinematics.robot.tree import Robot
 from kinematics.spatial import algebra as spatial
+
+_KEPT = 4  # scenes that a robot remembers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,8 @@ class Contacts:
     jacobian  (…, nc, 3, nv): times v, the velocity of the second shape's point relative to the
               first's, in the frame's rows: separation, then sliding [m/s]. Its transpose takes
               contact forces on the second shape to joint forces
-    present   (…, nc) whether the pose has the candidate; its gap is far where not
+    present   (…, nc) whether the pose has the candidate, and the robot can move its shapes against
+              each other; its gap is far (1e6) where not
     """
 
     gap: Tensor
@@ -77,6 +80,7 @@ class _Bound:
     groups: tuple[_Group, ...]
     order: Tensor  # (nc) from the groups' candidates to the scene's
     signs: Tensor  # (nc, nv of the full tree): 1, -1 where a velocity moves the second, the first
+    moving: Tensor  # (nc) whether any velocity moves one against the other
 
 
 def contacts(robot: Robot, scene: Scene, q: Any) -> Contacts:
@@ -85,6 +89,10 @@ def contacts(robot: Robot, scene: Scene, q: Any) -> Contacts:
     Differentiable in q; dtype and device follow it. Raises RobotError where the scene names a body
     that the robot has not, and on wrong shapes.
     """
+    if not isinstance(scene, Scene):
+        raise RobotError(
+            f"expected a kinematics.contact.Scene, found {type(scene).__name__}; make or load one"
+        )
     inputs = enter(robot, q)
     q = torch.as_tensor(inputs.public["q"])
     bound = bind(robot, scene, q)
@@ -100,9 +108,10 @@ def contacts(robot: Robot, scene: Scene, q: Any) -> Contacts:
     wrench = torch.cat(
         (torch.linalg.cross(point[:, None].expand_as(frame), frame, dim=2), frame), 2
     )
-    rows = wrench.flatten(0, 1).movedim(-1, 0)  # (B, 3 nc, 6)
-    jacobian = (rows @ place.axes.movedim(-1, 0).mT).reshape(count, scene.nc, 3, -1)
-    jacobian = jacobian * bound.signs[:, None]
+    # (B, 3 nc, 6) times (B, 6, nv); what is not contiguous would be copied state by state
+    rows, axes = (x.movedim(-1, 0).contiguous() for x in (wrench.flatten(0, 1), place.axes))
+    jacobian = (rows @ axes.mT).unflatten(1, (scene.nc, 3))
+    jacobian *= bound.signs[:, None]  # in place: by far the largest array
     if robot.mimic:
         full = jacobian.movedim(-1, 0)
         jacobian = robot.coupling.reduce(TORCH, full).movedim(0, -1)
@@ -126,14 +135,14 @@ def _hits(bound: _Bound, place: Places, count: int) -> tuple[Tensor, Tensor, Ten
         first, second = (_placed(side, place) for side in group.sides)
         hits = narrow.TESTS[group.kinds](first, second)
         gap = hits.gap
-        if hits.present is not None:
-            gap = torch.where(hits.present, gap, narrow.FAR)
         gaps.append(gap.flatten(0, 1))
         points.append(hits.point.flatten(0, 1))
         turns.append(narrow.frames(hits.normal, hits.along).flatten(0, 1))
         present = torch.ones_like(gap, dtype=torch.bool) if hits.present is None else hits.present
         there.append(present.flatten(0, 1))
-    return tuple(torch.cat(x)[bound.order] for x in (gaps, points, turns, there))  # type: ignore[return-value]
+    gap, point, turn, here = (torch.cat(x)[bound.order] for x in (gaps, points, turns, there))
+    here = here & bound.moving[:, None]
+    return torch.where(here, gap, narrow.FAR), point, turn, here
 
 
 def _placed(side: _Side, place: Places) -> Shape:
@@ -202,14 +211,16 @@ def body_row(robot: Robot, geom: Geom) -> int:
 
 
 def bind(robot: Robot, scene: Scene, like: Tensor) -> _Bound:
-    """The scene's constants on a robot, as tensors like ``like``; kept with the robot."""
-    key = ("scene", id(scene), like.dtype, like.device)
-    kept = robot._cache.get(key)
-    if kept is not None and kept[0] is scene:
-        return kept[1]
-    bound = _bound(robot, scene, like)
-    robot._cache[key] = (scene, bound)
-    return bound
+    """The scene's constants on a robot, as tensors like ``like``; the last few stay with it."""
+    key = ("scene", like.dtype, like.device)
+    kept = robot._cache.get(key, ())
+    for known, bound in kept:
+        if known is scene:
+            return bound
+    with untransformed():
+        made = _bound(robot, scene, like)
+    robot._cache[key] = ((scene, made), *kept[: _KEPT - 1])
+    return made
 
 
 def _bound(robot: Robot, scene: Scene, like: Tensor) -> _Bound:
@@ -234,10 +245,12 @@ def _bound(robot: Robot, scene: Scene, like: Tensor) -> _Bound:
     carries = chain_of(robot.unmimicked if robot.mimic else robot, like).carries
     signs = [carries[rows[p.second]] - carries[rows[p.first]] for p in scene.touching]
     device = like.device
+    relative = torch.stack(signs)[scene.pair_of.to(device)] if signs else carries[:0]
     return _Bound(
         groups=tuple(groups),
         order=torch.as_tensor(np.argsort(order), device=device),
-        signs=torch.stack(signs)[scene.pair_of.to(device)] if signs else carries[:0],
+        signs=relative,
+        moving=(relative != 0).any(1),
     )
 
 

@@ -1,8 +1,8 @@
 """The laws of touching: MuJoCo's soft one and the hard one, and the numbers of a soft constraint.
 
-Both end in the same convex problem a step (`kinematics.contact.problem`). A soft contact is a spring
-and damper that asks for an acceleration of its gap, and gives way by a compliance R; a hard one asks
-for a velocity and gives way by nothing but a small regularisation.
+Both end in the same convex problem a step (`kinematics.contact.problem`). A soft contact is a
+spring and damper that asks for an acceleration of its gap, and gives way by a compliance R; a hard
+one asks for a velocity and gives way by nothing but a small regularisation.
 """
 
 from __future__ import annotations

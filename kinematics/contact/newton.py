@@ -22,7 +22,9 @@ ITERATIONS = 80  # of one problem; seen: 1 to 9, at most 30 on stiff ones
 SEARCH = 30  # evaluations of a line search
 EASING = 10.0  # ratio of successive compliances
 EASED = 12  # iterations on the softer problems, whose solutions only start the next
-ROUNDS = 12  # fixed-point rounds of Coulomb's lift, before Newton on the whole condition
+ROUNDS = 12  # fixed-point rounds of Coulomb's lift, where Newton does not end
+SHARES = (1.0, 0.5, 0.2, 0.05)  # of a Newton step on the unsymmetric condition
+_NEAR = 1e4  # decrements over what ends the iteration, below which a full step is taken unsearched
 _SHARE = 1e-2  # of the slope at the start, at which a line search ends
 _TOLERANCE = {torch.float64: 1e-13, torch.float32: 2e-6}  # of the norms of the solution
 
@@ -83,19 +85,21 @@ def _eased(problem: Problem, eased: float) -> tuple[Tensor, Tensor]:
     if not len(where):
         return x, count
     own = problem if len(where) == len(x) else problem.at(where)
-    plain = replace(own, lift=torch.zeros_like(own.lift))
-    found, taken = own.free, count[where]
-    factor = eased
-    while factor > 1.5:
-        found, more = _newton(plain.softened(factor), found, EASED, 1e-3)
-        taken = taken + more
-        factor /= EASING
-    found, more = _newton(plain, found, ITERATIONS, 1.0)
-    taken = taken + more
-    if bool((own.lift > 0).any()):
-        found, more = _coulomb(own, plain, found)
-        taken = taken + more
+    through = _coulomb if bool((own.lift > 0).any()) else _convex
+    found, taken = through(own, eased)
     return x.index_copy(0, where, found), count.index_copy(0, where, taken)
+
+
+def _convex(problem: Problem, eased: float) -> tuple[Tensor, Tensor]:
+    """The least cost without Coulomb's lift, through softer problems."""
+    plain = replace(problem, lift=torch.zeros_like(problem.lift))
+    x, factor = plain.free, eased
+    count = torch.zeros(len(x), dtype=torch.long, device=x.device)
+    while factor > 1.5:
+        x, more = _newton(plain.softened(factor), x, EASED, 1e-3)
+        count, factor = count + more, factor / EASING
+    x, more = _newton(plain, x, ITERATIONS, 1.0)
+    return x, count + more
 
 
 def _newton(problem: Problem, x: Tensor, limit: int, slack: float) -> tuple[Tensor, Tensor]:
@@ -110,18 +114,28 @@ def _newton(problem: Problem, x: Tensor, limit: int, slack: float) -> tuple[Tens
         gradient, system = _system(own, x, y)
         step = -_solved(system, gradient)
         decrement = -(gradient * step).sum(-1)
-        length = _searched(own, x, y, step)
+        enough = torch.maximum(tolerance**2 * torch.maximum(size, _size(own, x)), _noise(own, y))
+        length = _searched(own, x, y, step, decrement > _NEAR * enough)
         x = x + length[:, None] * step
-        scale = torch.maximum(size, _size(own, x))
         count[where] += 1
         answer[where] = x
-        going = ~(decrement * length.square() <= tolerance**2 * scale) & (length > 0)
+        going = ~(decrement * length.square() <= enough) & (length > 0)
         left = int(going.sum())
         if not left:
             break
         if left < len(x):
             where, x, size, own = where[going], x[going], size[going], own.at(going.nonzero()[:, 0])
     return answer, count
+
+
+def _noise(problem: Problem, y: Tensor) -> Tensor:
+    """What rounding of the slack y leaves of the decrement (B): eps² Σ D (J x)²."""
+    rate = (y + problem.target).square() + problem.target.square()
+    m = problem.cones
+    head = rate[:, : 3 * m].unflatten(1, (m, 3)).sum(-1) if m else rate[:, :0]
+    weights = torch.cat((problem.cone_weight, problem.one_sided_weight, problem.bounded_weight), 1)
+    total = (weights * torch.cat((head, rate[:, 3 * m :]), 1)).sum(-1)
+    return 4 * torch.finfo(y.dtype).eps ** 2 * total
 
 
 def _size(problem: Problem, x: Tensor) -> Tensor:
@@ -174,9 +188,11 @@ def _solved(system: Tensor, right: Tensor) -> Tensor:
     return torch.cholesky_solve(right[..., None], factor)[..., 0]
 
 
-def _searched(problem: Problem, x: Tensor, y: Tensor, step: Tensor) -> Tensor:
+def _searched(problem: Problem, x: Tensor, y: Tensor, step: Tensor, worth: Tensor) -> Tensor:
     """The length (B) at which the cost is least along the step: Newton within a bracket on the
-    slope, which never decreases along a line."""
+    slope, which never decreases along a line. One where it is not ``worth`` (B) a search."""
+    if not bool(worth.any()):
+        return worth.new_ones(len(worth), dtype=x.dtype)
     rate = torch.matmul(problem.jacobian, step[..., None])[..., 0]
     pushed = torch.matmul(problem.mass, step[..., None])[..., 0]
     start, bend = (pushed * (x - problem.free)).sum(-1), (pushed * step).sum(-1)
@@ -186,7 +202,7 @@ def _searched(problem: Problem, x: Tensor, y: Tensor, step: Tensor) -> Tensor:
     for _ in range(SEARCH):
         z = y + length[:, None] * rate
         slope = start + length * bend - (problem.forces(z) * rate).sum(-1)
-        open_ = slope.abs() > _SHARE * first.abs()
+        open_ = worth & (slope.abs() > _SHARE * first.abs())
         if not bool(open_.any()):
             break
         low, high = torch.where(slope < 0, length, low), torch.where(slope < 0, high, length)
@@ -195,7 +211,7 @@ def _searched(problem: Problem, x: Tensor, y: Tensor, step: Tensor) -> Tensor:
         middle = torch.where(high.isinf(), 2 * length, (low + high) / 2)
         tried = torch.where((tried > low) & (tried < high), tried, middle)
         length = torch.where(open_, tried, length)
-    return torch.where(first < 0, length, 0.0)
+    return torch.where(worth, torch.where(first < 0, length, 0.0), 1.0)
 
 
 def _curvature(problem: Problem, y: Tensor, rate: Tensor) -> Tensor:
@@ -208,35 +224,61 @@ def _curvature(problem: Problem, y: Tensor, rate: Tensor) -> Tensor:
     return total
 
 
-def _coulomb(own: Problem, plain: Problem, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Coulomb friction: convex problems with the lift of the last solution, then Newton's method
-    on the whole condition where it converges."""
-    count = torch.zeros(len(x), dtype=torch.long, device=x.device)
+def _coulomb(own: Problem, eased: float) -> tuple[Tensor, Tensor]:
+    """Coulomb friction: Newton's method on the whole, unsymmetric condition, through softer ones;
+    where that ends nowhere, convex problems with the lift of the last solution."""
+    factor, found = eased, own.free
+    count = torch.zeros(len(found), dtype=torch.long, device=found.device)
+    while factor > 1.5:
+        found, _, more = _unsymmetric(own.softened(factor), found, EASED)
+        count, factor = count + more, factor / EASING
+    found, met, more = _unsymmetric(own, found, 2 * EASED)
+    count, answer = count + more, found.clone()
+    where = (~met).nonzero()[:, 0]
+    if len(where):
+        answer[where], more = _convex(own.at(where), eased)
+        count[where] += more
     for _ in range(ROUNDS):
-        rate = torch.matmul(own.jacobian, x[..., None])[..., 0]
-        lift = own.lifted(torch.zeros_like(rate), rate)
-        last = x
-        x, more = _newton(replace(plain, target=plain.target - lift), x, ITERATIONS, 1e-2)
-        count = count + more
-        x, polished = _polished(own, x)
-        change = _size(own, x - last)
-        if bool((polished | (change <= _TOLERANCE[x.dtype] ** 2 * _size(own, x))).all()):
+        if not len(where):
             break
-    return x, count
+        here, x = own.at(where), answer[where]
+        smooth = replace(here, lift=torch.zeros_like(here.lift))
+        rate = torch.matmul(here.jacobian, x[..., None])[..., 0]
+        lift = here.lifted(torch.zeros_like(rate), rate)
+        x, more = _newton(replace(smooth, target=here.target - lift), x, ITERATIONS, 1e-2)
+        found, met, _ = _unsymmetric(here, x, EASED)
+        count[where] += more
+        answer[where] = torch.where(met[:, None], found, x)
+        where = where[~met]
+    return answer, count
 
 
-def _polished(own: Problem, x: Tensor) -> tuple[Tensor, Tensor]:
-    """A few Newton steps on the unsymmetric condition, kept where they met it."""
-    best, origin = x, _misfit(own, x)
-    for _ in range(4):
+def _unsymmetric(own: Problem, x: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Newton's method on the whole condition, each step as long as the misfit allows; whether it
+    ended in a short step, whose square is what it still errs by; and the iterations."""
+    scale = _size(own, own.free)
+    met = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    count = torch.zeros(len(x), dtype=torch.long, device=x.device)
+    misfit = _misfit(own, x)
+    for _ in range(limit):
         gradient, system = _system(own, x, own.slack(x), lifted=True)
-        step, _ = torch.linalg.solve_ex(system, gradient[..., None])
-        x = x - step[..., 0]
-    after = _misfit(own, x)
-    scale = _size(own, own.free) + _size(own, x)
-    met = after <= (10 * _TOLERANCE[x.dtype]) ** 2 * scale
-    kept = met | (after <= 1e-6 * origin)
-    return torch.where(kept[:, None], x, best), met
+        step = torch.linalg.solve_ex(system, gradient[..., None])[0][..., 0]
+        best, least = x, misfit
+        for share in SHARES:
+            tried = x - share * step
+            after = _misfit(own, tried)
+            better = after < least
+            best = torch.where(better[:, None], tried, best)
+            least = torch.where(better, after, least)
+            if bool((met | (least < misfit)).all()):
+                break
+        count += ~met
+        short = _size(own, step) <= 1e-3 * _TOLERANCE[x.dtype] * (scale + _size(own, x))
+        met = met | short
+        x, misfit = best, least
+        if bool(met.all()):
+            break
+    return x, met, count
 
 
 def _misfit(own: Problem, x: Tensor) -> Tensor:

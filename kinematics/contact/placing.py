@@ -83,10 +83,11 @@ def _in_parents(chain: Chain, columns: Tensor) -> tuple[Tensor, Tensor]:
     turned = torch.addcmul(chain.still, chain.turned, angle.cos())
     rotation = torch.addcmul(turned, chain.crossed, angle.sin())
     shift = chain.slide * x
-    if len(chain.quaternion_q):
-        unit = matrix_of_quaternion(columns[chain.quaternion_q].reshape(-1, 4, batch))
+    count = len(chain.rotation)
+    if count:
+        unit = matrix_of_quaternion(columns[chain.quaternion_q].reshape(count, 4, batch))
         padded = torch.cat((columns, columns.new_zeros(1, batch)))
-        moved = padded[chain.position_q].reshape(-1, 3, batch)
+        moved = padded[chain.position_q].reshape(count, 3, batch)
         rotation = torch.cat((rotation, spatial.multiply(chain.rotation, unit)))
         shift = torch.cat((shift, spatial.rotate(chain.rotation, moved)))
     return rotation[chain.rows], (chain.offset + shift)[chain.rows]

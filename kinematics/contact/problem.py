@@ -4,10 +4,10 @@
 
 x is an acceleration (soft law) or the next velocity (hard law). Rows of J come in three kinds:
 
-- cones, three rows each (normal, two tangents): s = ½ D · squared distance to the dual friction cone
-  in scaled coordinates, so that the force -∇s always lies in the friction cone. Three zones in closed
-  form: parting (no force), sticking (quadratic), sliding (on the cone's mantle). It is the cost of
-  MuJoCo's elliptic cones and of Castro et al., arXiv 2110.10107;
+- cones, three rows each (normal, two tangents): s = ½ D · squared distance to the dual friction
+  cone in scaled coordinates, so that the force -∇s always lies in the friction cone. Three zones in
+  closed form: parting (no force), sticking (quadratic), sliding (on the cone's mantle). It is the
+  cost of MuJoCo's elliptic cones and of Castro et al., arXiv 2110.10107;
 - one-sided rows: s = ½ D min(y, 0)², of joint limits and of the edges of pyramids;
 - bounded rows: quadratic up to a force ``bound``, linear beyond (Huber): dry friction of joints.
 

@@ -236,7 +236,10 @@ class _Model:
             listed = ", ".join(map(str, sorted(self.condims)))
             out.append(f"left out: torsional and rolling friction (condim {listed} read as 3)")
         if any(shape.kind == "convex" for shape in self.shapes):
-            out.append("of a mesh on a plane the deepest vertices count; MuJoCo may keep others")
+            out.append(
+                "of a mesh on a plane all vertices count (of many the four deepest); MuJoCo keeps "
+                "the deepest and two more, so its forces differ"
+            )
         if self.model.opt.enableflags & int(self.mujoco.mjtEnableBit.mjENBL_OVERRIDE):
             out.append("left out: the override of all contacts' margin, solref and solimp")
         return out

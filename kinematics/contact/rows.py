@@ -215,7 +215,7 @@ def _soft(s: Situation) -> Rows:
     solref, solimp = number.solref[picked], number.solimp[picked]
     d = impedance(solimp, depth)
     k, b = spring(solref, solimp, s.dt, refsafe=law.refsafe)
-    friction = _friction(number, picked)
+    friction = pair_friction(number, picked)
     weight, pull = number.weight[picked], -b * rate[..., 0] - k * d * depth
     sides, side_target, side_weight = _soft_limits(s, law)
     loss, loss_target, loss_weight = _soft_losses(s, law)
@@ -263,7 +263,7 @@ def _soft(s: Situation) -> Rows:
 
 def _soft_limits(s: Situation, law: Soft) -> tuple[Tensor, Tensor, Tensor]:
     number = s.number
-    distance = number.limit_sign * (s.q[:, number.limit_q] - number.limit_at)
+    distance, _ = one_sided(number, s.q)
     touched = distance < number.limit_margin
     columns = touched.any(0).nonzero()[:, 0]
     dof, sign = number.limit_dof[columns], number.limit_sign[columns]
@@ -298,7 +298,7 @@ def _hard(s: Situation) -> Rows:
     )
     picked, kept = _pick(s.present & (s.gap < _AHEAD * s.dt * speed))
     J, gap = _taken(s.jacobian, picked), s.gap.gather(1, picked)
-    friction = _friction(number, picked)
+    friction = pair_friction(number, picked)
     mu, ratio = _cone_shape(friction, 1.0)
     approach = rate[..., 0].gather(1, picked).clamp_max(0.0)
     closing = coming[..., 0].gather(1, picked)
@@ -310,9 +310,9 @@ def _hard(s: Situation) -> Rows:
     loss = _units(s, number.loss_dof, torch.ones_like(number.loss))
     jacobian = torch.cat((J.flatten(1, 2), sides, loss), 1)
     least = law.regularisation if s.q.dtype == torch.float64 else max(law.regularisation, 1e-4)
-    own = _own_inertia(s.mass, jacobian) * least
+    own = own_inertia(s.mass, jacobian) * least
     m, r = picked.shape[1], sides.shape[1]
-    cone = own[:, : 3 * m].reshape(-1, m, 3).mean(-1)
+    cone = own[:, : 3 * m].unflatten(1, (m, 3)).mean(-1)
     cone = torch.where(kept & (cone > 0), 1 / cone, 0.0)
     problem = Problem(
         mass=s.mass,
@@ -342,7 +342,7 @@ def _aim(gap: Tensor, closing: Tensor, rebound: Tensor, law: Hard, dt: float) ->
 def _hard_limits(s: Situation, law: Hard, unhindered: Tensor) -> tuple[Tensor, Tensor]:
     number = s.number
     dof, sign = number.limit_dof, number.limit_sign
-    distance = sign * (s.q[:, number.limit_q] - number.limit_at)
+    distance, _ = one_sided(number, s.q)
     speed = torch.maximum(s.v[:, dof].abs(), unhindered[:, dof].abs())
     columns = (distance < _AHEAD * s.dt * speed).any(0).nonzero()[:, 0]
     distance = distance[:, columns]
@@ -350,13 +350,25 @@ def _hard_limits(s: Situation, law: Hard, unhindered: Tensor) -> tuple[Tensor, T
     return _units(s, dof[columns], sign[columns]), target
 
 
-def _own_inertia(mass: Tensor, jacobian: Tensor) -> Tensor:
+def one_sided(number: _Numbers, q: Tensor) -> tuple[Tensor, Tensor]:
+    """How far (..., k) the limited sides are away at q (..., nq), and their rows (k, nv)."""
+    distance = number.limit_sign * (q[..., number.limit_q] - number.limit_at)
+    return distance, unit_rows(number.limit_dof, number.limit_sign, len(number.dof_weight))
+
+
+def unit_rows(dof: Tensor, sign: Tensor, nv: int) -> Tensor:
+    """Rows (k, nv) that pick single velocities with a sign."""
+    rows = sign.new_zeros(len(dof), nv)
+    return rows.index_put((torch.arange(len(dof), device=dof.device), dof), sign)
+
+
+def own_inertia(mass: Tensor, jacobian: Tensor) -> Tensor:
     """The diagonal of J M⁻¹ Jᵀ (B, rows)."""
     half = torch.linalg.solve_triangular(torch.linalg.cholesky(mass), jacobian.mT, upper=False)
     return half.square().sum(1)
 
 
-def _friction(number: _Numbers, picked: Tensor) -> Tensor:
+def pair_friction(number: _Numbers, picked: Tensor) -> Tensor:
     """Friction (B, m, 2) of the contacts in the problem: zero where they have none."""
     friction = number.friction.clamp_min(_LEAST_FRICTION)[picked]
     return torch.where((number.condim[picked] >= 3)[..., None], friction, 0.0)
@@ -388,7 +400,4 @@ def _taken(jacobian: Tensor, picked: Tensor) -> Tensor:
 
 
 def _units(s: Situation, dof: Tensor, sign: Tensor) -> Tensor:
-    """Rows (B, k, nv) that pick single velocities."""
-    rows = s.v.new_zeros(len(dof), s.v.shape[1])
-    rows = rows.index_put((torch.arange(len(dof), device=dof.device), dof), sign)
-    return rows.expand(len(s.v), -1, -1)
+    return unit_rows(dof, sign, s.v.shape[1]).expand(len(s.v), -1, -1)

@@ -40,9 +40,14 @@ class Material:
     restitution: float = -1.0
 
     def __post_init__(self) -> None:
-        numbers = (self.friction, *self.solref, *self.solimp, self.solmix, self.margin)
-        ok = len(self.solref) == 2 and len(self.solimp) == 5 and self.condim in (1, 3)
-        if not ok or not all(map(math.isfinite, numbers)) or self.friction < 0 or self.solmix < 0:
+        try:
+            sized = len(self.solref) == 2 and len(self.solimp) == 5 and self.condim in (1, 3)
+            own = (self.friction, self.solmix, self.margin, self.restitution)
+            finite = all(map(math.isfinite, (*own, *self.solref, *self.solimp)))
+            ok = sized and finite and self.friction >= 0 and self.solmix >= 0
+        except TypeError:
+            ok = False
+        if not ok:
             raise RobotError(
                 f"expected a material of finite numbers, friction and solmix at least 0, condim 1 "
                 f"or 3, solref of 2 and solimp of 5 numbers, found {self!r}; mend it"
@@ -144,9 +149,8 @@ def _unit(name: str, x: Any) -> np.ndarray:
 
 def Point(body: str, at: Any = (0, 0, 0), radius: float = 0.0, name: str = "", **how: Any) -> Geom:
     """A point (3,) of a body [m], or a sphere about it; ``how`` are fields of its `Material`."""
-    return Geom(
-        kind="sphere", body=body, name=name, at=at, size=(radius, 0, 0), material=Material(**how)
-    )
+    size: Any = (radius, 0, 0)
+    return Geom(kind="sphere", body=body, name=name, at=at, size=size, material=Material(**how))
 
 
 def HalfSpace(
@@ -154,6 +158,10 @@ def HalfSpace(
 ) -> Geom:
     """All x with normal · x below ``offset`` [m]; the normal points out of what is solid."""
     z = _unit("the normal", normal)
+    if not isinstance(offset, int | float) or not math.isfinite(offset):
+        raise RobotError(
+            f"expected an offset of a half-space in metres, found {offset!r}; give one"
+        )
     return Geom(
         kind="plane", body=body, name=name, at=offset * z, rotation=to_z(z).T,
         material=Material(**how),
@@ -164,9 +172,14 @@ def Capsule(
     body: str, start: Any, end: Any, radius: float, name: str = "", **how: Any
 ) -> Geom:  # fmt: skip
     """All points within ``radius`` of the segment from ``start`` to ``end`` (3,) [m]."""
-    a, b = (np.asarray(x, dtype=float).reshape(3) for x in (start, end))
+    try:
+        a, b = (np.asarray(x, dtype=float).reshape(3) for x in (start, end))
+    except (TypeError, ValueError):
+        raise RobotError(
+            f"expected the ends of a capsule as (3,) each, found {start!r} and {end!r}; mend them"
+        ) from None
     z = _unit("the ends of a capsule apart", b - a)
-    size = (radius, float(np.linalg.norm(b - a)) / 2, 0)
+    size: Any = (radius, float(np.linalg.norm(b - a)) / 2, 0)
     return Geom(
         kind="capsule", body=body, name=name, at=(a + b) / 2, rotation=to_z(z).T, size=size,
         material=Material(**how),
@@ -186,7 +199,8 @@ def Box(
 
 def Convex(body: str, vertices: Any, radius: float = 0.0, name: str = "", **how: Any) -> Geom:
     """The convex hull of vertices (n, 3) [m] of a body, rounded by ``radius``: against planes."""
+    size: Any = (radius, 0, 0)
     return Geom(
-        kind="convex", body=body, name=name, vertices=vertices, size=(radius, 0, 0),
+        kind="convex", body=body, name=name, vertices=vertices, size=size,
         material=Material(**how),
     )  # fmt: skip

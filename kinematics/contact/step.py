@@ -1,8 +1,8 @@
 """One step of a robot in a scene: motion, contact, joint limits and dry friction at once.
 
-Steps follow MuJoCo's semi-implicit Euler: constrained acceleration at (q, v), then v, then q with the
-new v. The linear velocity of a free body is advanced along fixed axes; along the body's own, which
-turn, it would be another scheme.
+Steps follow MuJoCo's semi-implicit Euler: constrained acceleration at (q, v), then v, then q with
+the new v. The linear velocity of a free body is advanced along fixed axes; along the body's own,
+which turn, it would be another scheme.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def step(
 def step(
     robot: Robot, scene: Any, q: Any, v: Any, tau: Any, dt: float, *, details: bool = False
 ) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Touching]:
-    """The state (q, v) after ``dt`` [s] under joint forces ``tau``, with contact by the scene's law.
+    """The state (q, v) after ``dt`` [s] under joint forces ``tau``, touching by the scene's law.
 
     q (..., nq) [rad | m], v (..., nv), tau (..., nv) [N·m | N] or None. Joint damping acts at the
     end of the step, and soft contact is stepped by RK4, where robot.stepping says so. With
@@ -67,7 +67,7 @@ def step(
     parameters: gaps, jacobians and the solution of the problem, not the choice of contacts.
     Raises RobotError on wrong shapes, on numbers that are not finite, and on dt <= 0.
     """
-    q, v, tau, dt = _entered(robot, scene, q, v, tau, dt)
+    q, v, tau, dt = entered(robot, scene, q, v, tau, dt)
     batch = q.shape[:-1]
     law = scene.law if scene.law is not None else Soft()
     scheme = robot.stepping.integrator if robot.stepping is not None else "semi_implicit_euler"
@@ -82,7 +82,7 @@ def step(
     return q, v, Touching(**shaped)
 
 
-def _entered(
+def entered(
     robot: Robot, scene: Any, q: Any, v: Any, tau: Any, dt: Any
 ) -> tuple[Tensor, Tensor, Tensor, float]:
     """Checked, of one dtype and device, expanded over all batch axes."""
@@ -107,7 +107,7 @@ def _entered(
     dtype = torch.promote_types(torch.promote_types(q.dtype, v.dtype), tau.dtype)
     if dtype not in (torch.float32, torch.float64):
         raise RobotError(f"expected states in float32 or float64, found {dtype}; convert them")
-    shapes = tuple(tuple(x.shape[:-1]) for x in (q, v, tau)) + (tuple(robot.pi.shape[:-2]),)
+    shapes = [tuple(x.shape[:-1]) for x in (q, v, tau)] + [tuple(robot.pi.shape[:-2])]
     batch = common_batch(("q", "v", "tau", "robot.pi"), shapes)
     q, v, tau = (
         x.to(dtype=dtype, device=q.device).expand(*batch, x.shape[-1]) for x in (q, v, tau)
@@ -169,7 +169,7 @@ def _euler(
 
 def _damped(robot: Robot, mass: Tensor, dt: float, implicit: int) -> Tensor | None:
     """Mass plus dt times what acts against velocity at the end of the step; None if nothing."""
-    total = torch.zeros_like(mass[0])
+    total = mass.new_zeros(mass.shape[1:])
     if implicit:
         total = total + torch.diag(robot.damping.to(mass))
     if implicit > 1 and robot.actuation is not None:

@@ -258,8 +258,8 @@ class Robot:
                 changes[name] = self._tensor(name, value)
         changed = replace(self, **changes)
         if set(changes) <= _NOT_GEOMETRY:
-            # layouts depend on tree and gravity alone: identification loops replace pi only
-            kept = ("topology", "layout")
+            # these depend on tree and gravity alone: identification loops replace pi only
+            kept = ("topology", "layout", "chain", "scene")
             changed._cache.update({k: x for k, x in self._cache.items() if k[0] in kept})
         return changed
 
