@@ -27,13 +27,11 @@ _STEPS = 40
 class Gap:
     """The signed distance of a possible contact, positive where free.
 
-    kind     "plane": a point of one body over a plane of another; "limit" of a joint's coordinate
+    kind     "plane": a point of one body over a plane of another; "limit" of a coordinate
     body, other   numbers of the bodies (nb: the base); point (3,) in the body's frame; normal (3,)
-             and
-             offset in the other's; of a limit: dof, its sign, and offset, its place
-    radius   [m] of the body about its point: friction acts there; the offset counts to the point
-    between  where the force acts between both surfaces of an overlap: 0 at the body's, 1 at the
-    other's
+             and offset in the other's; of a limit: dof, its sign, and offset, its place
+    radius   [m] of the body about its point: friction acts there; offsets count to the point
+    between  where the force acts within an overlap: 0 at the body's surface, 1 at the other's
     timing   when the model measures it, one of `moving.TIMINGS`
     """
 
@@ -177,14 +175,14 @@ def _as_point_and_plane(seen: Seen, y: Tensor) -> tuple[Tensor, Tensor, float] |
     linear = numerics.least_squares(_features(seen), y, 1e-9)
     m, M = linear[:3], linear[3:12].reshape(3, 3)
     guess = M.T @ m / m.square().sum().clamp_min(1e-300)
-    best = None
+    best: tuple[float, Tensor, Tensor, float] | None = None
     for start in (torch.zeros(3, dtype=y.dtype), guess):
         c = start
         m = _plane_of(seen, c, y)[:3]
-        error = torch.inf
+        error, d = float("inf"), 0.0
         for _ in range(_STEPS):
             mc = _plane_of(seen, c, y)
-            m, d = mc[:3], mc[3]
+            m, d = mc[:3], float(mc[3])
             r = y - (seen.at(c) @ m - d)
             error = float(r.square().mean().sqrt())
             J = torch.cat((seen.at(c), (seen.turn.mT @ m), -torch.ones_like(y)[:, None]), 1)
@@ -193,7 +191,7 @@ def _as_point_and_plane(seen: Seen, y: Tensor) -> tuple[Tensor, Tensor, float] |
                 break
             c = c + step[3:6] * min(1.0, 1.0 / max(1e-300, float(step[3:6].norm())))
         if best is None or error < 0.5 * best[0]:
-            best = (error, m, c, float(d))
+            best = (error, m, c, d)
     assert best is not None
     _, m, c, d = best
     size = float(m.norm())

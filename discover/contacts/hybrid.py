@@ -1,12 +1,13 @@
 """The hybrid law: free motion, surfaces, and a law of touch, as one executable step.
 
 law(q, v, tau) -> (q', v'). A single hard contact has a closed solution, found by a short
-fixed-point iteration over the direction of sliding; several at once and MuJoCo's soft law are
+bisection of the direction of sliding; several at once and MuJoCo's soft law are
 solved by `kinematics.contact`; springs are explicit forces.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,7 +30,8 @@ from kinematics.contact.step import advance, step
 
 FREE, IMPACT, SLIDING, STICKING = range(4)
 MODES = ("free", "impact", "sliding", "sticking")
-_DIRECTIONS = 60  # rounds for the direction of sliding
+_DIRECTIONS = 32  # of sliding that are tried
+_HALVINGS = 52
 _APPROACH = 2.0  # speeds that free motion gains in a step, beyond which a touch is an impact
 _SLIP = 1e-2  # of the speed before: slower after a touch is sticking
 
@@ -287,32 +289,47 @@ class HybridLaw:
 
 
 def one_contact(A: Tensor, u: Tensor, aim: Tensor, mu: float, convex: bool) -> Tensor:
-    """Impulse λ (n, 3) of one hard contact with Delassus matrix A (n, 3, 3): normal velocity u_n +
-    A λ
-    at least `aim` (n,), friction within mu λ_n and against what slides (Coulomb); where `convex`,
-    the
-    aim grows by mu times the sliding speed. u (n, 3) without the contact."""
+    """Impulse λ (n, 3) of one hard contact with Delassus matrix A (n, 3, 3).
+
+    u (n, 3) without the contact; the normal velocity u_n + (A λ)_n becomes at least `aim` (n,),
+    friction stays within mu λ_n and acts against what slides (Coulomb). Where `convex`, the aim
+    grows by mu times the sliding speed.
+    """
     n = len(u)
     down = torch.zeros(n, 3, dtype=u.dtype)
     down[:, 0] = aim
     held = (torch.linalg.pinv(A, rtol=1e-10) @ (down - u)[..., None])[..., 0]
     sticks = held[:, 1:].norm(dim=-1) <= mu * held[:, 0]
-    slide = u[:, 1:]
-    way = slide / slide.norm(dim=-1, keepdim=True).clamp_min(1e-300)
-    impulse = held
-    for _ in range(_DIRECTIONS):
+
+    def slid(angle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Impulse (..., n, 3) of sliding along an angle (..., n), and how the slip then lies to it:
+        across and along."""
+        way = torch.stack((angle.cos(), angle.sin()), -1)
         # λ = λn (1, -mu way); with convex friction the aim has mu |u_t'| in it, as way · u_t'
-        ray = torch.cat((torch.ones(n, 1, dtype=u.dtype), -mu * way), 1)
+        ray = torch.cat((torch.ones_like(way[..., :1]), -mu * way), -1)
         gain = (A @ ray[..., None])[..., 0]
-        along = gain[:, 0] - (mu * (gain[:, 1:] * way).sum(-1) if convex else 0.0)
-        need = aim - u[:, 0] + (mu * (u[:, 1:] * way).sum(-1) if convex else 0.0)
+        along = gain[..., 0]
+        need = (aim - u[:, 0]).expand_as(along)
+        if convex:
+            along = along - mu * (gain[..., 1:] * way).sum(-1)
+            need = need + mu * (u[:, 1:] * way).sum(-1)
         normal = (need / along).clamp_min(0.0)
-        impulse = normal[:, None] * ray
-        slide = u[:, 1:] + normal[:, None] * gain[:, 1:]
-        fresh = slide / slide.norm(dim=-1, keepdim=True).clamp_min(1e-300)
-        # half the way there: full steps may swing about the direction
-        both = way + fresh
-        size = both.norm(dim=-1, keepdim=True)
-        way = torch.where(size > 1e-6, both / size.clamp_min(1e-300), way)
+        slip = u[:, 1:] + normal[..., None] * gain[..., 1:]
+        across = way[..., 0] * slip[..., 1] - way[..., 1] * slip[..., 0]
+        return normal[..., None] * ray, across, (slip * way).sum(-1)
+
+    # where the slip turns from one side of its assumed direction to the other, that one is right
+    turn = torch.arange(_DIRECTIONS + 1, dtype=u.dtype) + 0.37
+    grid = (turn * (2 * math.pi / _DIRECTIONS))[:, None].expand(-1, n)
+    _, across, along = slid(grid)
+    crosses = (across[:-1] >= 0) & (across[1:] <= 0) & (along[:-1] + along[1:] > 0)
+    first = crosses.double().argmax(0)
+    at = torch.arange(n)
+    low, high = grid[first, at], grid[first + 1, at]
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        before = slid(middle)[1] >= 0
+        low, high = torch.where(before, middle, low), torch.where(before, high, middle)
+    impulse = slid((low + high) / 2)[0]
     impulse = torch.where(sticks[:, None], held, impulse)
     return torch.where((u[:, 0] < aim)[:, None], impulse, 0.0)

@@ -36,8 +36,7 @@ class Mode:
 
     share    of the region's states that are in it; states, of it that were tested
     verdict  "physics", "lookup table" or "undetermined"
-    error    median relative error inside the region, nan where untested; far, at three times the
-             speed
+    error    median, relative, in the region; nan where untested; far: at three times the speed
     reach    the greatest of 1, 2, 3 times the region's speeds up to which the law holds; 0: nowhere
     """
 
@@ -130,10 +129,11 @@ def _errors(
 
 
 def transition(search: Search, surfaces: list[Surface], number: int, seed: int) -> float | None:
-    """[m | rad] over which an impact's jump rises from 10 to 90 % as the closing gap passes zero,
-    at
-    one state's velocity; None where no impact came out. What rises within a millionth of the way
-    moved in a step is told as 0."""
+    """The way [m | rad] over which an impact's jump rises from 10 to 90 %.
+
+    At one state's velocity, as the closing gap passes zero; 0 for what rises within a millionth of
+    the way moved in a step, None where no impact came out.
+    """
     found = designed(search, surfaces[number : number + 1], "impact", 6, seed)
     if found is None or surfaces[number].gap.kind == "limit":
         return None

@@ -318,7 +318,7 @@ def _timed(search: Search, best: GapFit, near: Boundary, edge: Boundary, seed: i
         relative=residual / max(float(wide.std()), 1e-300),
         states=int(close.sum()),
         timings=left,
-        rival=best.rival,
+        rival=polished(replace(best.rival, timing=timing), motion) if best.rival else None,
     )
 
 

@@ -193,7 +193,7 @@ def soft(inside: Touches, weight: Tensor) -> TouchLaw:
     error = float(residual(x).abs().median()) / 0.6745
     return TouchLaw(
         kind="soft", error=error, friction=mu, friction_spread=spread, family=family,
-        solref=(constant, ratio_), solimp=tuple(found.tolist()),  # type: ignore[arg-type]
+        solref=(constant, ratio_), solimp=tuple(found.tolist()),
     )  # fmt: skip
 
 
