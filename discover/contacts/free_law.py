@@ -251,5 +251,5 @@ def _settled(family: Family, answers: Answers, good: Tensor, step: StepMap) -> F
         fitted = fit(family, answers[good], scale=scale, step=fitted.step, start=fitted.theta)
     size = fitted.residual(answers[good]).norm(dim=-1)
     noise = float(size.square().mean().sqrt())
-    cut = max(_ROUNDING, _CUT * float(size.median()) / 0.6745, 1.5 * float(size.quantile(0.995)))
+    cut = max(_ROUNDING, _CUT * float(size.median()) / 0.6745)
     return FreeLaw(fit=replace(fitted), share=len(good) / len(answers), noise=noise, cut=cut)

@@ -119,6 +119,7 @@ def test_page_is_written(hard, tmp_path):
     assert torch.allclose(scope["law"](q, v, 0 * v)[1], mine, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_spring_is_soft_contact(ball):
     exam = discover.find_contacts(spring, ball, REGION, dt=DT, budget="quick")
     touch = exam.law.touch
@@ -135,6 +136,7 @@ def test_free_robot_touches_nothing(ball):
     assert "No contact was found" in exam.sentence
 
 
+@pytest.mark.slow
 def test_table_of_contact_data_is_no_physics(ball):
     generator = torch.Generator().manual_seed(0)
     width = torch.tensor([0.5, 0.5, 2, 2, 8, 8], dtype=torch.float64)
