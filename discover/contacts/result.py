@@ -50,6 +50,8 @@ class ContactExamination:
         if free.verdict == "lookup table":
             return "lookup table"
         explained = self.unexplained <= _EXPLAINED
+        if (self.surfaces or self.touching > 0) and self.law.touch is None:
+            return "undetermined"  # something is touched, and no law says how
         if explained and all(w == "physics" for w in words):
             return "physics"
         return "undetermined"
