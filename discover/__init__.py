@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from discover.blackbox.region import Region
+    from discover.contacts.find_contacts import find_contacts
+    from discover.contacts.result import ContactExamination
     from discover.data.dataset import Dataset
     from discover.examination.examine import examine
     from discover.examination.result import Examination, load
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 # Where each name lives. Read on first use, so that `import discover` starts nothing.
 _HOMES = {
+    "ContactExamination": ("discover.contacts.result", "ContactExamination"),
     "Dataset": ("discover.data.dataset", "Dataset"),
     "Ensemble": ("discover.observations.spread", "Ensemble"),
     "Evidence": ("discover.judgement.evidence", "Evidence"),
@@ -57,6 +60,7 @@ _HOMES = {
     "design_motion": ("discover.identification.exciting.design_motion", "design_motion"),
     "examine": ("discover.examination.examine", "examine"),
     "examine_model": ("discover.study.stages", "examine_model"),
+    "find_contacts": ("discover.contacts.find_contacts", "find_contacts"),
     "from_dm_control": ("discover.observations.environments", "from_dm_control"),
     "from_gymnasium": ("discover.observations.environments", "from_gymnasium"),
     "gradients": ("discover.gradient_quality.measure", "gradients"),
@@ -77,6 +81,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ContactExamination",
     "Dataset",
     "Ensemble",
     "Evidence",
@@ -93,6 +98,7 @@ __all__ = [
     "design_motion",
     "examine",
     "examine_model",
+    "find_contacts",
     "from_dm_control",
     "from_gymnasium",
     "gradients",

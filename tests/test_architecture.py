@@ -30,6 +30,7 @@ FLOORS = [
         "discover.identification",
         "discover.inside",
         "discover.gradient_quality",
+        "discover.contacts",
     ],
     ["discover.study"],
     ["discover.calibration", "discover.tracking"],
