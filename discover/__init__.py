@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from discover.inside.look_inside import look_inside
     from discover.inside.result import InsideReport
     from discover.judgement.evidence import Evidence
+    from discover.muscles.asking import MuscleRegion
+    from discover.muscles.examine_muscle import examine_muscle
+    from discover.muscles.muscle_result import MuscleExamination, load_muscle
     from discover.observations.environments import from_dm_control, from_gymnasium
     from discover.observations.layout import ObservationLayout
     from discover.observations.spread import Ensemble, spread_against_departure
@@ -48,6 +51,8 @@ _HOMES = {
     "ExcitingMotion": ("discover.identification.exciting.result", "ExcitingMotion"),
     "Identification": ("discover.identification.result", "Identification"),
     "InsideReport": ("discover.inside.result", "InsideReport"),
+    "MuscleExamination": ("discover.muscles.muscle_result", "MuscleExamination"),
+    "MuscleRegion": ("discover.muscles.asking", "MuscleRegion"),
     "ObservationLayout": ("discover.observations.layout", "ObservationLayout"),
     "Recipe": ("discover.study.recipes", "Recipe"),
     "Region": ("discover.blackbox.region", "Region"),
@@ -56,10 +61,12 @@ _HOMES = {
     "design_motion": ("discover.identification.exciting.design_motion", "design_motion"),
     "examine": ("discover.examination.examine", "examine"),
     "examine_model": ("discover.study.stages", "examine_model"),
+    "examine_muscle": ("discover.muscles.examine_muscle", "examine_muscle"),
     "from_dm_control": ("discover.observations.environments", "from_dm_control"),
     "from_gymnasium": ("discover.observations.environments", "from_gymnasium"),
     "identify": ("discover.identification.identify", "identify"),
     "load": ("discover.examination.result", "load"),
+    "load_muscle": ("discover.muscles.muscle_result", "load_muscle"),
     "load_recipe": ("discover.study.recipes", "load"),
     "load_robot": ("discover.study.stages", "load_robot"),
     "look_inside": ("discover.inside.look_inside", "look_inside"),
@@ -82,6 +89,8 @@ __all__ = [
     "ExcitingMotion",
     "Identification",
     "InsideReport",
+    "MuscleExamination",
+    "MuscleRegion",
     "ObservationLayout",
     "Recipe",
     "Region",
@@ -90,10 +99,12 @@ __all__ = [
     "design_motion",
     "examine",
     "examine_model",
+    "examine_muscle",
     "from_dm_control",
     "from_gymnasium",
     "identify",
     "load",
+    "load_muscle",
     "load_recipe",
     "load_robot",
     "look_inside",

@@ -25,7 +25,7 @@ FLOORS = [
     ["discover.mechanism", "discover.models", "discover.data"],
     ["discover.observations", "discover.probes", "discover.training"],
     ["discover.report", "discover.evaluation"],
-    ["discover.examination", "discover.identification", "discover.inside"],
+    ["discover.examination", "discover.identification", "discover.inside", "discover.muscles"],
     ["discover.study"],
     ["discover.calibration", "discover.tracking"],
     ["discover.bench"],
