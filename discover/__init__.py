@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from discover.inside.result import InsideReport
     from discover.judgement.evidence import Evidence
     from discover.muscles.asking import MuscleRegion
+    from discover.muscles.examine_geometry import examine_geometry
     from discover.muscles.examine_muscle import examine_muscle
+    from discover.muscles.geometry_result import GeometryExamination, load_geometry
     from discover.muscles.muscle_result import MuscleExamination, load_muscle
     from discover.observations.environments import from_dm_control, from_gymnasium
     from discover.observations.layout import ObservationLayout
@@ -49,6 +51,7 @@ _HOMES = {
     "Evidence": ("discover.judgement.evidence", "Evidence"),
     "Examination": ("discover.examination.result", "Examination"),
     "ExcitingMotion": ("discover.identification.exciting.result", "ExcitingMotion"),
+    "GeometryExamination": ("discover.muscles.geometry_result", "GeometryExamination"),
     "Identification": ("discover.identification.result", "Identification"),
     "InsideReport": ("discover.inside.result", "InsideReport"),
     "MuscleExamination": ("discover.muscles.muscle_result", "MuscleExamination"),
@@ -60,12 +63,14 @@ _HOMES = {
     "Tracker": ("discover.tracking.tracker", "Tracker"),
     "design_motion": ("discover.identification.exciting.design_motion", "design_motion"),
     "examine": ("discover.examination.examine", "examine"),
+    "examine_geometry": ("discover.muscles.examine_geometry", "examine_geometry"),
     "examine_model": ("discover.study.stages", "examine_model"),
     "examine_muscle": ("discover.muscles.examine_muscle", "examine_muscle"),
     "from_dm_control": ("discover.observations.environments", "from_dm_control"),
     "from_gymnasium": ("discover.observations.environments", "from_gymnasium"),
     "identify": ("discover.identification.identify", "identify"),
     "load": ("discover.examination.result", "load"),
+    "load_geometry": ("discover.muscles.geometry_result", "load_geometry"),
     "load_muscle": ("discover.muscles.muscle_result", "load_muscle"),
     "load_recipe": ("discover.study.recipes", "load"),
     "load_robot": ("discover.study.stages", "load_robot"),
@@ -87,6 +92,7 @@ __all__ = [
     "Evidence",
     "Examination",
     "ExcitingMotion",
+    "GeometryExamination",
     "Identification",
     "InsideReport",
     "MuscleExamination",
@@ -98,12 +104,14 @@ __all__ = [
     "Tracker",
     "design_motion",
     "examine",
+    "examine_geometry",
     "examine_model",
     "examine_muscle",
     "from_dm_control",
     "from_gymnasium",
     "identify",
     "load",
+    "load_geometry",
     "load_muscle",
     "load_recipe",
     "load_robot",
