@@ -41,10 +41,10 @@ def examine_geometry(
 
     model   q (n, nq) [rad | m] -> lengths (n, nm) [m], or (lengths, moment arms (n, nm, nv)),
             batches of double precision; r = -∂L/∂q
-    robot   whose joints these are, of one coordinate each; its own muscles, if it has any, say which
-            joints each should cross
-    region  a `Region`, of which q is read, or what its q may be: where the model was trained. It is
-            asked up to two half-widths out
+    robot   whose joints these are, of one coordinate each; its own muscles, if it has any, say
+            which joints each should cross
+    region  a `Region`, of which q is read, or what its q may be: where the model was trained. It
+            is asked up to two half-widths out
     names   of the muscles; the robot's or numbers where they are not given
 
     Raises RegionError, RobotError and ModelError, in one line.
@@ -56,9 +56,8 @@ def examine_geometry(
             f"expected joints with one coordinate each, found nq = {robot.nq} and nv = {robot.nv}; "
             "lock free and spherical joints"
         )
-    box = region if isinstance(region, Region) else Region(q=region, v=1.0, tau=1.0)
-    box = box.resolve(robot.nv) if box.u is None else Region(q=(box.q.low, box.q.high), v=1.0,
-                                                            tau=1.0).resolve(robot.nv)  # fmt: skip
+    side = region.q if isinstance(region, Region) else region
+    box = Region(q=side, v=1.0, tau=1.0).resolve(robot.nv)
     asked = _Counted(model)
     geometry = Geometry(asked, box.q.low.numpy(), box.q.high.numpy())
     noise, flat = geometry.noise()
@@ -154,7 +153,7 @@ def _muscle(
     together: Array, hinges: list[bool], expected: Array | None, seed: int,
 ) -> MusclePath:  # fmt: skip
     effect = found.effect[i]
-    zero = 1e-9 * effect.max() + 1e-10 + 30 * noise[i] / 1e-4 * (noise[i] > 1e-13)
+    zero = 1e-9 * effect.max() + 1e-10 + 30 * noise[i] / geometry.share(noise)
     most = max(float(effect.max()), 1e-300)
     crosses = tuple(int(j) for j in np.flatnonzero((effect > zero) & (effect > _CROSSES * most)))
     slight = tuple(int(j) for j in np.flatnonzero((effect > zero) & (effect <= _CROSSES * most)))

@@ -3,8 +3,8 @@
 1. Is it repeatable, and how noisy is it (asking.py)?
 2. Is it affine in activation, is the rest a product, what does the free form leave (structure.py)?
 3. The families side by side (fitting.py); how far out the closest one goes on describing the model.
-4. The same questions as in 2 in twice the region: a form that holds there without having been fitted
-   there is the model's own, and a form that holds only where the model was trained is not.
+4. The questions of 2 again in twice the region: a form that holds there, where nobody trained the
+   model, is its own; one that holds in the region alone is that of its data.
 5. The verdict, from these numbers alone.
 """
 
@@ -19,7 +19,7 @@ from discover.errors import ModelError
 from discover.muscles.asking import Floor, Muscle, MuscleRegion, floor
 from discover.muscles.fitting import FamilyFit, Samples, fit_families
 from discover.muscles.muscle_result import Curve, MuscleExamination
-from discover.muscles.structure import SplineLaw, Structure, structure
+from discover.muscles.structure import Structure, structure
 from discover.report.numbers import listing, number, relative
 
 Array = np.ndarray
@@ -38,9 +38,7 @@ _PLATEAUS = 0.5  # share of neighbouring questions with one answer that makes a 
 _APART = 1.5  # how much more the next family leaves where one is named
 
 
-def examine_muscle(
-    model: Any, region: Any, *, muscle: int = 0, seed: int = 0
-) -> MuscleExamination:
+def examine_muscle(model: Any, region: Any, *, muscle: int = 0, seed: int = 0) -> MuscleExamination:
     """Examine a model of one muscle's force.
 
     model    (length [m], rate [m/s], activation) -> tension [N], batches (n,) of double precision;
@@ -102,10 +100,11 @@ class _Counted:
 def _reach(muscle: Muscle, fit: FamilyFit, region: MuscleRegion, trust: Floor) -> dict[str, float]:
     """Half-widths along length and rate up to which the closest family holds.
 
-    It holds where it misses by three times what it misses inside, or by three times the noise or
-    1 % of the force, whatever is most; the force is that of the region, or the law's own there.
+    It holds where it misses by three times what it misses inside (of a family that may be named),
+    or by three times the noise or 1 % of the force, whatever is most; the force is that of the
+    region, or the law's own there.
     """
-    allowed = max(3 * fit.residual, 3 * trust.noise, 0.01)
+    allowed = max(3 * min(fit.residual, _NAMED), 3 * trust.noise, 0.01)
     out = {}
     rng = np.random.default_rng(3)
     for axis, name in enumerate(("length", "rate")):
@@ -135,7 +134,7 @@ def _judge(
     close = [f for f in fits if f.residual <= max(_APART * best.residual, 1e-9)]
     named = best.residual <= allowed
     reaches = min(reach.values()) >= _REACH
-    notes = _notes(best, inside, trust, close)
+    notes = _notes(best, inside, trust, close if named else [])
     if trust.flat > _PLATEAUS:
         share = relative(trust.flat)
         return "lookup table", None, f"{share} of neighbouring questions have one answer", notes
@@ -174,9 +173,7 @@ def _judge(
     return "undetermined", None, reason, notes
 
 
-def _notes(
-    best: FamilyFit, inside: Structure, trust: Floor, close: list[FamilyFit]
-) -> list[str]:
+def _notes(best: FamilyFit, inside: Structure, trust: Floor, close: list[FamilyFit]) -> list[str]:
     notes = []
     if len(close) > 1:
         names = listing([f.family for f in close])
@@ -186,9 +183,9 @@ def _notes(
     if trust.unrepeatable > 1e-12 and trust.noise == 0:
         notes.append(f"answers depend on their batch, by up to {relative(trust.unrepeatable)}")
     unknown = [e.name for e in best.estimates if not e.identified]
-    if unknown:
+    if unknown and close:
         notes.append(f"not identified in this region: {', '.join(unknown)}")
-    notes += [f"unseen: {words}" for words in best.unseen]
+    notes += [f"unseen: {words}" for words in best.unseen if close]
     notes.append(
         "lengths and forces are given in m and N; known through joints only, a muscle has a length "
         "scale of its own, and F0·l_opt and v_max alone remain"

@@ -203,9 +203,7 @@ def law_at(family: str, parameters: Sequence[Parameter], x: Array) -> FamilyLaw:
 def tensions(family: str, parameters: Sequence[Parameter], X: Array, points: Array) -> Array:
     """Tensions (n, k) at points (n, 3) of k fitted vectors (k, parameters), all at once. Raises
     RobotError where one of them makes no muscle."""
-    columns = {
-        p.name: np.exp(X[:, i]) if p.log else X[:, i] for i, p in enumerate(parameters)
-    }
+    columns = {p.name: np.exp(X[:, i]) if p.log else X[:, i] for i, p in enumerate(parameters)}
     law = forces(family, columns)
     given = torch.tensor(points)[:, None, :].expand(-1, len(X), -1)
     return np.asarray(law.force(*given.unbind(-1)).numpy())

@@ -303,9 +303,7 @@ def _words(direction: Array, parameters: Sequence[Parameter]) -> str:
     )
 
 
-def _estimate(
-    p: Parameter, x: float, covariance: Array, k: int | None, size: float
-) -> Estimate:
+def _estimate(p: Parameter, x: float, covariance: Array, k: int | None, size: float) -> Estimate:
     assert k is not None
     half = _QUANTILE * math.sqrt(max(float(covariance[k, k]), 0.0)) * size
     ends = [min(max(y, p.inside(p.low)), p.inside(p.high)) for y in (x - half, x + half)]
@@ -342,8 +340,12 @@ def _combinations(
         half = min(half, 50.0)
         out.append(
             Estimate(
-                name=name, unit=unit, value=value, low=value * math.exp(-half),
-                high=value * math.exp(half), identified=half <= _TOLD,
-            )  # fmt: skip
+                name=name,
+                unit=unit,
+                value=value,
+                low=value * math.exp(-half),
+                high=value * math.exp(half),
+                identified=half <= _TOLD,
+            )
         )
     return out

@@ -108,10 +108,17 @@ class Geometry:
         flat = (three[0] == three[1]).mean(0)
         return 1.4826 * np.median(np.abs(bend), 0) / math.sqrt(6), flat
 
+    def share(self, noise: Array) -> float:
+        """The step of differences in half-widths: wider where answers are noisy, so that noise and
+        curvature spoil them alike."""
+        size = float(np.ptp(self.lengths(self.points(64, 3)), axis=0).max())
+        if noise.max() < 1e-13 or size == 0:
+            return _STEP
+        return float(np.clip(np.cbrt(noise.max() / size), _STEP, 0.05))
+
     def gradient(self, q: Array, noise: Array) -> Array:
         """-∂L/∂q (n, nm, nv) by central differences, wider where answers are noisy."""
-        share = np.cbrt(max(float(noise.max()), 0.0) / max(float(np.ptp(self.lengths(q))), 1e-9))
-        share = _STEP if noise.max() < 1e-13 else float(np.clip(share, _STEP, 0.05))
+        share = self.share(noise)
         n, nv = q.shape
         steps = np.diag(share * self.half)
         asked = np.concatenate((q[:, None] + steps, q[:, None] - steps)).reshape(-1, nv)
@@ -150,7 +157,7 @@ class Integrability(Stored):
 def integrability(model: Geometry, noise: Array, samples: int = 128) -> Integrability:
     """Measure it."""
     q = model.points(samples, 5)
-    lengths, arms = model.ask(q)
+    _, arms = model.ask(q)
     slopes = model.gradient(q, noise)
     nm, nv = slopes.shape[1:]
     effect = np.abs(slopes).max(0) * model.half

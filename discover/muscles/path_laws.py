@@ -143,7 +143,7 @@ def fit_block(
 def _whole(q: Array, y: Array, hinges: tuple[bool, ...], tolerance: float) -> Piece | None:
     """The simplest law that meets all samples."""
     for kind in KINDS:
-        for piece in _fits(kind, q, y, hinges, quick=False):
+        for piece in _fits(kind, q, y, hinges):
             if float(_miss(piece, q, y, hinges).max()) <= tolerance:
                 return piece
     return None
@@ -157,14 +157,17 @@ def _consensus(
     scaled = q / np.maximum(q.std(0), 1e-12)
     size = min(len(q), max(24, 3 * 3 ** len(hinges)))
     for kind in KINDS[:3]:
-        seeds = _SEEDS if kind != "wrap" else 4
-        for s in rng.choice(len(q), min(seeds, len(q)), replace=False):
-            met = np.zeros(len(q), bool)
-            met[np.argsort(((scaled - scaled[s]) ** 2).sum(1))[:size]] = True
+        # a cylinder's numbers are too many for a few neighbours: it begins with all
+        seeds = rng.choice(len(q), min(_SEEDS, len(q)), replace=False) if kind != "wrap" else (-1,)
+        for s in seeds:
+            met = np.ones(len(q), bool)
+            if s >= 0:
+                met[:] = False
+                met[np.argsort(((scaled - scaled[s]) ** 2).sum(1))[:size]] = True
             for _ in range(4):
                 found = [
                     (p, _miss(p, q, y, hinges) <= tolerance)
-                    for p in _fits(kind, q[met], y[met], hinges, quick=True)
+                    for p in _fits(kind, q[met], y[met], hinges)
                 ]
                 if not found:
                     break
@@ -182,14 +185,14 @@ def _miss(piece: Piece, q: Array, y: Array, hinges: tuple[bool, ...]) -> Array:
         return np.asarray(np.nan_to_num(np.abs(piece.value(q, hinges) - y), nan=np.inf))
 
 
-def _fits(kind: str, q: Array, y: Array, hinges: tuple[bool, ...], *, quick: bool) -> list[Piece]:
+def _fits(kind: str, q: Array, y: Array, hinges: tuple[bool, ...]) -> list[Piece]:
     if kind == "linear":
         A = np.column_stack((np.ones(len(q)), q))
         return [Piece(kind=kind, numbers=np.linalg.lstsq(A, y, rcond=None)[0])]
     if kind == "straight":
         return [_straight(q, y, hinges)] if len(hinges) <= 3 else []
     if kind == "wrap":
-        return _wraps(q[:, 0], y, quick) if hinges == (True,) else []
+        return _wraps(q[:, 0], y) if hinges == (True,) else []
     out = []
     for degree in range(2, _DEGREE + 1):
         A = np.stack(_monomials(q, degree, np), 1)
@@ -244,26 +247,34 @@ def _wrapped(q: Any, c: Array, xp: Any) -> Any:
     return offset + xp.sqrt(D * D - R * R) + R * (side * angle - xp.arccos(R / D))
 
 
-def _wraps(q: Array, y: Array, quick: bool) -> list[Piece]:
+def _wraps(q: Array, y: Array) -> list[Piece]:
     """Cylinders from several starts, by least squares; the closest two."""
-    size = float(np.ptp(y)) / max(float(np.ptp(q)), 1e-9)  # about the moment arm
+    size = max(float(np.ptp(y)) / max(float(np.ptp(q)), 1e-9), 1e-9)  # about the moment arm
+    low = np.array([-np.inf, 0.0, 1e-3 * size, -np.inf, 1e-3 * size])
+    unit = np.array([size, size, size, 1.0, size])
+
+    def descend(start: Array, side: float, effort: int) -> tuple[float, Array, float]:
+        def residual(x: Array) -> Array:
+            return np.nan_to_num((_wrapped(q, np.r_[x, side], np) - y) / size, nan=1e3)
+
+        with np.errstate(all="ignore"):
+            fit = least_squares(
+                residual, start, bounds=(low, np.inf), max_nfev=effort, ftol=1e-15, xtol=1e-15,
+                gtol=1e-15, x_scale=unit,
+            )  # fmt: skip
+        return float(fit.cost), fit.x, side
+
     found = []
     for side in (-1.0, 1.0):
-        for delta in _STARTS[:: 2 if quick else 1]:
-            for far in (3.0,) if quick else (2.0, 6.0):
-                start = np.array([0.0, 0.3 * size, far * size, delta, 0.7 * size])
+        for delta in _STARTS:
+            for far in (2.0, 5.0):
+                start = size * np.array([0.0, 0.3, far, delta / size, 0.7])
                 start[0] = float(np.mean(y - _wrapped(q, np.r_[start, side], np)))
-                low = [-np.inf, 0.0, 1e-3 * size, -np.inf, 1e-3 * size]
-                with np.errstate(all="ignore"):
-                    fit = least_squares(
-                        lambda x, side=side: np.nan_to_num(
-                            (_wrapped(q, np.r_[x, side], np) - y) / size, nan=1e3
-                        ),
-                        start, bounds=(low, np.inf), max_nfev=60, ftol=1e-15, xtol=1e-15,
-                        gtol=1e-15, x_scale=np.array([size, size, size, 1.0, size]),
-                    )  # fmt: skip
-                found.append((fit.cost, np.r_[fit.x, side]))
-                if fit.cost < 1e-18 * len(q):
-                    return [Piece(kind="wrap", numbers=found[-1][1])]
-    found.sort(key=lambda f: f[0])
-    return [Piece(kind="wrap", numbers=x) for _, x in found[:2]]
+                found.append(descend(start, side, 15))
+    out = []
+    for _, x, side in sorted(found, key=lambda f: f[0])[:3]:
+        cost, x, _ = descend(x, side, 300)
+        out.append((cost, Piece(kind="wrap", numbers=np.r_[x, side])))
+        if cost < 1e-17 * len(q):
+            break
+    return [piece for _, piece in sorted(out, key=lambda f: f[0])[:2]]

@@ -106,9 +106,7 @@ class _Bases:
         )
 
 
-def _basis(
-    x: Array, ends: tuple[float, float], pieces: int, corner: float | None = None
-) -> Array:
+def _basis(x: Array, ends: tuple[float, float], pieces: int, corner: float | None = None) -> Array:
     """B-splines (n, ·) of evenly laid knots, with a threefold one where the slope may jump."""
     inner = np.linspace(*ends, pieces + 1)[1:-1]
     if corner is not None:
