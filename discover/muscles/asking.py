@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from discover.errors import ModelError, RegionError
 from discover.records import Stored
 
 AXES = ("length", "rate", "activation")
-Array = np.ndarray
+Array = NDArray[Any]
 _NEAR = 1e-6  # half-widths between neighbouring questions
 _QUESTIONS = 256  # pairs of them
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from discover.blackbox.region import Region
 from discover.errors import ModelError
@@ -23,7 +24,7 @@ from discover.report.numbers import count, number, relative
 from kinematics.muscles.geometry import moment_arms
 from kinematics.robot.tree import Robot, check_robot
 
-Array = np.ndarray
+Array = NDArray[Any]
 _SAMPLES = {1: 120, 2: 400, 3: 900}  # of a block, by its joints; larger ones are not fitted
 _SHELLS = (1.0, 1.25, 1.5, 2.0)
 _A_SHELL = 64

@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discover.errors import ModelError
 from discover.muscles.asking import Floor, Muscle, MuscleRegion, floor
@@ -22,7 +23,7 @@ from discover.muscles.muscle_result import Curve, MuscleExamination
 from discover.muscles.structure import Structure, structure
 from discover.report.numbers import listing, number, relative
 
-Array = np.ndarray
+Array = NDArray[Any]
 _TO_FIT = 512
 _TO_SPLINE = 1500
 _SHELLS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)

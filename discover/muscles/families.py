@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from discover.errors import LawError
@@ -26,7 +27,7 @@ from kinematics.muscles.millard import MillardCurves
 from kinematics.muscles.mujoco import MujocoCurves, MujocoForces
 from kinematics.muscles.tendon import HillForces
 
-Array = np.ndarray
+Array = NDArray[Any]
 _STEEPEST = math.sin(math.radians(60)) ** 2  # of pennation, as sin² α0
 
 

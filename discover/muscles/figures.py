@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from discover.muscles.geometry_result import GeometryExamination
 from discover.muscles.muscle_result import MuscleExamination
@@ -99,7 +102,7 @@ def integrability_map(exam: GeometryExamination) -> Figure:
 
 
 def _matrix(
-    exam: GeometryExamination, values: np.ndarray, colours: str, top: float | None,
+    exam: GeometryExamination, values: NDArray[Any], colours: str, top: float | None,
     extra: list[str] | None = None,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     names = [m.name for m in exam.muscles[:_ROWS]]

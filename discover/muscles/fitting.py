@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from discover.muscles.asking import Floor, Muscle, MuscleRegion
@@ -28,7 +30,7 @@ from discover.muscles.families import (
 from discover.records import Stored
 from kinematics.errors import RobotError
 
-Array = np.ndarray
+Array = NDArray[Any]
 _QUANTILE = 1.96
 _TOLD = 0.2  # of itself, beyond which half an interval leaves a parameter unknown
 _CELLS = 3  # a side, of the clusters

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from discover.artifacts import made, read_json, write_json
@@ -88,12 +88,12 @@ class GeometryExamination(Stored):
 
     robot: str
     joints: tuple[str, ...]
-    low: np.ndarray
-    high: np.ndarray
+    low: NDArray[Any]
+    high: NDArray[Any]
     muscles: tuple[MusclePath, ...]
     integrability: Integrability
-    noise: np.ndarray
-    expected: np.ndarray | None
+    noise: NDArray[Any]
+    expected: NDArray[Any] | None
     limit: float
     notes: tuple[str, ...]
     questions: int

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from discover.errors import ModelError
 from discover.records import Stored
 
-Array = np.ndarray
+Array = NDArray[Any]
 _STEP = 1e-4  # half-widths, of differences of exact answers
 _LINES = 24
 _ON_A_LINE = 97
@@ -139,13 +140,13 @@ class Integrability(Stored):
     jump_at     (nm, nv) where
     """
 
-    effect: np.ndarray
+    effect: NDArray[Any]
     given: bool
-    apart: np.ndarray
-    curl: np.ndarray
-    loops: np.ndarray
-    jumps: np.ndarray
-    jump_at: np.ndarray
+    apart: NDArray[Any]
+    curl: NDArray[Any]
+    loops: NDArray[Any]
+    jumps: NDArray[Any]
+    jump_at: NDArray[Any]
 
     def broken(self, noise: Array) -> Array:
         """(nm,) whether moment arms that the model gives are no derivative of its lengths."""

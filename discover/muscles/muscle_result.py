@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from discover.artifacts import made, read_json, write_json
 from discover.muscles.asking import AXES, Floor, MuscleRegion
@@ -29,9 +29,9 @@ class Curve(Stored):
 
     axis: str
     at: float
-    x: np.ndarray
-    measured: np.ndarray
-    fitted: np.ndarray | None
+    x: NDArray[Any]
+    measured: NDArray[Any]
+    fitted: NDArray[Any] | None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)

@@ -25,12 +25,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from torch import Tensor
 
 from discover.records import Stored
 
-Array = np.ndarray
+Array = NDArray[Any]
 KINDS = ("linear", "straight", "wrap", "polynomial")
 _DEGREE = 6
 _BRANCHES = 4
@@ -44,7 +45,7 @@ class Piece(Stored):
     """One branch of a block: its kind and numbers, in the order of `value`."""
 
     kind: str
-    numbers: np.ndarray
+    numbers: NDArray[Any]
 
     def value(self, q: Any, hinges: tuple[bool, ...], xp: Any = np) -> Any:
         """The block's length y (n,) [m], from that at the centre, at its joints (n, k)."""
@@ -83,8 +84,8 @@ class Block(Stored):
     joints: tuple[int, ...]
     hinges: tuple[bool, ...]
     pieces: tuple[Piece, ...]
-    at: np.ndarray
-    branch: np.ndarray
+    at: NDArray[Any]
+    branch: NDArray[Any]
     explained: float
     residual: float
 

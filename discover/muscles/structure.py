@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 from torch import Tensor
 
 from discover.muscles.asking import Floor, Muscle, MuscleRegion
 from discover.records import Stored
 
-Array = np.ndarray
+Array = NDArray[Any]
 _DEGREE = 3
 _PIECES = {"length": 12, "rate": 12, "activation": 4}
 _SWEEPS = 12
