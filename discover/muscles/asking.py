@@ -88,7 +88,7 @@ class MuscleRegion(Stored):
             middle, half = (low + high) / 2, (high - low) / 2 * (factor if name in axes else 1)
             sides[name] = (middle - half, middle + half)
         sides["length"] = (max(sides["length"][0], 0.02 * self.length[1]), sides["length"][1])
-        sides["activation"] = tuple(min(max(a, 0.0), 1.0) for a in sides["activation"])  # type: ignore[assignment]
+        sides["activation"] = tuple(min(max(a, 0.0), 1.0) for a in sides["activation"])
         return MuscleRegion(**sides)
 
 

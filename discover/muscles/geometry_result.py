@@ -77,8 +77,13 @@ class PathLaw:
         out = [path(flat) if path.explained > 0 else lost for path in self.paths]
         return torch.stack(out, -1).reshape(*q.shape[:-1], len(self.paths))
 
+    @property
+    def muscles(self) -> dict[str, MusclePath]:
+        """By name."""
+        return {path.name: path for path in self.paths}
+
     def __getitem__(self, name: str) -> MusclePath:
-        return {path.name: path for path in self.paths}[name]
+        return self.muscles[name]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
