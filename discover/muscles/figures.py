@@ -104,7 +104,7 @@ def integrability_map(exam: GeometryExamination) -> Figure:
 def _matrix(
     exam: GeometryExamination, values: NDArray[Any], colours: str, top: float | None,
     extra: list[str] | None = None,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     names = [m.name for m in exam.muscles[:_ROWS]]
     below = [*exam.joints, *(extra or [])]
     figure = new_figure(2.6 + 0.62 * len(below), 1.4 + 0.27 * len(names))
