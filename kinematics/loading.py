@@ -15,6 +15,7 @@ from kinematics.algorithms.crba import joints_without_inertia
 from kinematics.errors import RobotError
 from kinematics.formats import xml_safety
 from kinematics.formats.mjcf import robot_from_mjcf
+from kinematics.formats.osim import robot_from_osim
 from kinematics.formats.urdf import robot_from_urdf
 from kinematics.robot import locking
 from kinematics.robot.tree import Robot
@@ -37,12 +38,13 @@ def load(
     lock: Mapping[str, float | Sequence[float]] | None = None,
     gravity: Sequence[float] | None = None,
 ) -> Robot:
-    """The robot of a URDF or MJCF file, of XML text, or of a bundled robot's name.
+    """The robot of a URDF, MJCF or OpenSim file, of XML text, or of a bundled robot's name.
 
     ``root="free"`` puts the root body on a free joint (URDF alone says: fixed). ``joint_terms``
     applies the armature, damping, friction and springs of the description: by default those of an
     MJCF are applied and those of a URDF are not, as MuJoCo and Pinocchio do. ``tree_only`` leaves
-    out of an MJCF what is no tree of rigid bodies (loops, springy tendons) instead of refusing it.
+    out of an MJCF what is no tree of rigid bodies (loops, springy tendons) instead of refusing it;
+    of an OpenSim model it holds joints along curves still and leaves out their muscles.
     ``lock`` welds joints at a position [rad | m], see `kinematics.lock`. ``gravity`` (3,) [m/s²] in
     the base's frame is that of a robot on a wall or a ceiling. Raises RobotError.
     """
@@ -65,9 +67,14 @@ def load(
             tree_only=tree_only,
         )
         return _with_note(_mounted(robot, lock, gravity), free)
+    if element.tag == "OpenSimDocument":
+        # what it says stands between its tags
+        element = xml_safety.parse(text, label, words=True)
+        robot = robot_from_osim(element, label, free=free, tree_only=tree_only)
+        return _with_note(_mounted(robot, lock, gravity), free)
     raise RobotError(
-        f"expected a URDF (<robot>) or an MJCF (<mujoco>), found <{element.tag}> in {label}; "
-        "convert it"
+        f"expected a URDF (<robot>), an MJCF (<mujoco>) or an OpenSim model, found "
+        f"<{element.tag}> in {label}; convert it"
     )
 
 
@@ -132,7 +139,13 @@ def bundled() -> tuple[str, ...]:
     folder = robots_folder()
     if folder is None:
         return ()
-    return tuple(sorted(p.name for p in folder.iterdir() if (p / f"{p.name}.urdf").is_file()))
+    return tuple(sorted(p.name for p in folder.iterdir() if _description(p) is not None))
+
+
+def _description(folder: Path) -> Path | None:
+    """The description in a bundled robot's folder."""
+    named = (folder / f"{folder.name}.{ending}" for ending in ("urdf", "osim"))
+    return next((path for path in named if path.is_file()), None)
 
 
 def robots_folder() -> Path | None:
@@ -160,10 +173,8 @@ def _text(source: Any) -> tuple[bytes, str, Path | None]:
         )
     name = os.fspath(source)
     folder = robots_folder()
-    if folder is not None and name in bundled():
-        path = folder / name / f"{name}.urdf"
-    else:
-        path = Path(name)
+    described = _description(folder / name) if folder is not None and name in bundled() else None
+    path = described or Path(name)
     try:
         if not path.is_file():
             raise RobotError(

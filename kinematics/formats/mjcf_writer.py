@@ -72,6 +72,8 @@ def to_mjcf(robot: Robot, remarks: Sequence[str] = (), **options: Any) -> str:
             "constraints for MuJoCo"
         )
     _actuators(written, root)
+    if robot.muscles is not None:
+        written.left_out.append(f"{robot.muscles.nm} muscles")
     if robot.friction.any():
         written.remarks.append(
             "frictionloss is Coulomb friction; the law it is from smooths it: "

@@ -66,7 +66,7 @@ def to_urdf(robot: Robot, remarks: Sequence[str] = ()) -> str:
             "friction is Coulomb friction, here smoothed: friction tanh(v / speed) with speed "
             f"{robot.friction_speed!r}"
         )
-    if robot.actuation is not None:
+    if robot.actuation is not None or robot.muscles is not None:
         written.remarks.append("actuators have no place in a URDF: forces act on the joints")
     if robot.damping.any() or robot.friction.any():
         written.remarks.append(

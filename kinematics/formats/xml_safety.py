@@ -16,8 +16,9 @@ MAX_DEPTH = 100
 MAX_ELEMENTS = 100_000
 
 
-def parse(text: bytes, label: str) -> Element:
-    """The root element of an XML document, with elements and attributes only.
+def parse(text: bytes, label: str, *, words: bool = False) -> Element:
+    """The root element of an XML document, with elements and attributes only, or also with the
+    ``words`` between them.
 
     RobotError, in one line, on anything unsafe: one streaming pass stops at the first excess.
     """
@@ -54,6 +55,9 @@ def parse(text: bytes, label: str) -> Element:
     parser = expat.ParserCreate()
     parser.StartElementHandler = begin
     parser.EndElementHandler = end
+    if words:
+        parser.buffer_text = True
+        parser.CharacterDataHandler = tree.data
     # entities need a document type; the last three would be reached only without its refusal
     parser.StartDoctypeDeclHandler = refuse
     parser.EntityDeclHandler = refuse

@@ -17,6 +17,7 @@ from kinematics.algorithms.forward import aba
 from kinematics.algorithms.manifold import integrate
 from kinematics.errors import RobotError
 from kinematics.muscles.geometry import State, Strings, enter
+from kinematics.recursion.inputs import as_array
 from kinematics.robot.tree import Robot, check_robot
 
 
@@ -108,7 +109,7 @@ def simulate_muscles(
     is semi-implicit Euler: z' = z + ż dt, v' = v + a dt, q' = q ⊕ v' dt, with a and ż of the step's
     beginning. Order 1; MuJoCo's own, but for joint damping, which is explicit here.
     """
-    q, v, z = (torch.as_tensor(x) for x in (q0, v0, z0))
+    q, v, z = (as_array(name, x) for name, x in (("q0", q0), ("v0", v0), ("z0", z0)))
     if not (isinstance(steps, int) and steps >= 0 and 0 < float(dt) < torch.inf):
         raise RobotError(
             f"expected a whole number of steps >= 0 and a finite dt > 0, found {steps!r} and "

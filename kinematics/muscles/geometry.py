@@ -75,7 +75,7 @@ class State:
 
 def enter(robot: Any, **given: Any) -> State:
     """Check q, v, tensions, u and z against a robot with muscles, agree on dtype and flatten the
-    batch. What is None is left out."""
+    batch. z may be None, and is left out then."""
     check_robot(robot)
     muscles = robot.muscles
     if muscles is None:
@@ -83,8 +83,11 @@ def enter(robot: Any, **given: Any) -> State:
             f"expected a robot with muscles, found none in {robot.name}; load a description that "
             "has some, or give them by robot.replace(muscles=...)"
         )
-    if given["q"] is None:
-        raise RobotError("expected q as a tensor or an array of numbers, found None; give it")
+    for name in given:
+        if given[name] is None and name != "z":
+            raise RobotError(
+                f"expected {name} as a tensor or an array of numbers, found None; give it"
+            )
     widths = {"q": robot.nq, "v": robot.nv, "tensions": muscles.nm, "u": muscles.nm}
     widths["z"] = muscles.nz
     arrays: dict[str, Tensor] = {}
@@ -105,7 +108,9 @@ def enter(robot: Any, **given: Any) -> State:
     batch = common_batch([*arrays], [tuple(x.shape[:-1]) for x in arrays.values()])
     count = math.prod(batch)
     flat = {
-        name: x.to(dtype=dtype, device=device).expand(*batch, x.shape[-1]).reshape(count, -1)
+        name: x.to(dtype=dtype, device=device)
+        .expand(*batch, x.shape[-1])
+        .reshape(count, x.shape[-1])
         for name, x in arrays.items()
     }
     if robot.quaternion_slices:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from kinematics.errors import RobotError
-from kinematics.muscles import activation, mujoco
+from kinematics.muscles import activation, exponentials, millard, mixed, mujoco, tendon
 from kinematics.muscles.curves import Forces
 from kinematics.muscles.paths import Paths
 
 # where the classes of force laws lie that a description may name
-_CHAPTERS = (activation, mujoco)
+_CHAPTERS = (activation, exponentials, millard, mixed, mujoco, tendon)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +66,13 @@ class Muscles:
         """Muscles of paths and a law of force; limits are numbers or one number a muscle."""
 
         def each(x: Any) -> Tensor:
-            return torch.as_tensor(x, dtype=torch.float64).expand(paths.nm).clone()
+            try:
+                return torch.as_tensor(x, dtype=torch.float64).expand(paths.nm).clone()
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise RobotError(
+                    f"expected limits as numbers, one or one a muscle ({paths.nm}), found "
+                    f"{str(x)[:60]!r}; give one a muscle"
+                ) from error
 
         return cls(
             paths=paths,

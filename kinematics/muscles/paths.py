@@ -122,6 +122,18 @@ class Paths:
                     f"expected {name} of shape {shape} in the paths, found {found}; "
                     "build them with Paths.of"
                 )
+        ends = (self.nm, len(self.points), len(self.points), len(self.wrap_kinds), len(self.points))
+        lows = (0, 0, 0, _STRAIGHT, _STRAIGHT)
+        known = all(
+            len(row) == 5 and all(a <= x < b for a, x, b in zip(lows, row, ends, strict=True))
+            for row in self.spans
+        )
+        known = known and all(len(row) == 2 and 0 <= row[0] < self.nm for row in self.joints)
+        if not known or set(self.wrap_kinds) - set(KINDS):
+            raise RobotError(
+                "expected pieces of paths between known points over known surfaces, found others; "
+                "build them with Paths.of"
+            )
 
     @classmethod
     def of(cls, paths: Sequence[Path], *, rule: str) -> Paths:

@@ -81,7 +81,7 @@ def _field(name: str, value: Any, is_array: bool) -> Any:
         if name == "stepping":
             return Stepping(**value)
         return float(value) if name == "friction_speed" else str(value)
-    except (TypeError, ValueError, KeyError, RecursionError) as error:
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise RobotError(
             f"expected {name} as Robot.to_dict writes it, found one that cannot be read "
             f"({' '.join(str(error).split())[:120]}); write it again"

@@ -402,6 +402,11 @@ def _check(robot: Robot) -> None:
             f"{robot.actuation.nv}; give each actuator one lever arm a coordinate"
         )
     if robot.muscles is not None:
+        if not isinstance(robot.muscles, Muscles):
+            raise RobotError(
+                f"expected muscles as a kinematics.Muscles, found {type(robot.muscles).__name__}; "
+                "make them by kinematics.Muscles.of"
+            )
         paths = robot.muscles.paths
         joined = {joint for _, joint in paths.joints}
         single = all(0 <= j < nb and joints.NV[robot.kinds[j]] == 1 for j in joined)

@@ -52,9 +52,9 @@ def test_joint_forces_are_mujocos(name):
 
 
 def test_what_is_no_map_from_controls_is_named():
-    muscles = model_of('<muscle joint="a" lengthrange="-1 1"/>')
-    filtered = model_of('<general joint="a" dyntype="filter" dynprm=".1"/>')
-    for text in (muscles, filtered):
+    muscle = '<muscle joint="a" lengthrange="-1 1"/>'
+    filtered = '<general joint="a" dyntype="filter" dynprm=".1"/>'
+    for text in (model_of(filtered), model_of(muscle + filtered)):
         robot = kinematics.load(text)
         assert robot.actuation is None
         assert any("actuators" in note for note in robot.notes)

@@ -194,7 +194,9 @@ def test_bundled_robots_have_a_card_and_a_licence(name):
     folder = robots_folder() / name
     assert len((folder / "LICENSE").read_text()) > 500
     assert "Licence" in (folder / "card.md").read_text()
-    assert "mesh filename" not in (folder / f"{name}.urdf").read_text()
+    (description,) = [*folder.glob("*.urdf"), *folder.glob("*.osim")]
+    assert "mesh filename" not in description.read_text()
+    assert "mesh_file" not in description.read_text()
     assert kinematics.load(name).nv > 0
 
 
