@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from discover.muscles.asking import MuscleRegion
     from discover.muscles.examine_geometry import examine_geometry
     from discover.muscles.examine_muscle import examine_muscle
-    from discover.muscles.geometry_result import GeometryExamination, load_geometry
-    from discover.muscles.muscle_result import MuscleExamination, load_muscle
+    from discover.muscles.result import (
+        GeometryExamination,
+        MuscleExamination,
+        load_geometry,
+        load_muscle,
+    )
     from discover.observations.environments import from_dm_control, from_gymnasium
     from discover.observations.layout import ObservationLayout
     from discover.observations.spread import Ensemble, spread_against_departure
@@ -51,10 +55,10 @@ _HOMES = {
     "Evidence": ("discover.judgement.evidence", "Evidence"),
     "Examination": ("discover.examination.result", "Examination"),
     "ExcitingMotion": ("discover.identification.exciting.result", "ExcitingMotion"),
-    "GeometryExamination": ("discover.muscles.geometry_result", "GeometryExamination"),
+    "GeometryExamination": ("discover.muscles.result", "GeometryExamination"),
     "Identification": ("discover.identification.result", "Identification"),
     "InsideReport": ("discover.inside.result", "InsideReport"),
-    "MuscleExamination": ("discover.muscles.muscle_result", "MuscleExamination"),
+    "MuscleExamination": ("discover.muscles.result", "MuscleExamination"),
     "MuscleRegion": ("discover.muscles.asking", "MuscleRegion"),
     "ObservationLayout": ("discover.observations.layout", "ObservationLayout"),
     "Recipe": ("discover.study.recipes", "Recipe"),
@@ -70,8 +74,8 @@ _HOMES = {
     "from_gymnasium": ("discover.observations.environments", "from_gymnasium"),
     "identify": ("discover.identification.identify", "identify"),
     "load": ("discover.examination.result", "load"),
-    "load_geometry": ("discover.muscles.geometry_result", "load_geometry"),
-    "load_muscle": ("discover.muscles.muscle_result", "load_muscle"),
+    "load_geometry": ("discover.muscles.result", "load_geometry"),
+    "load_muscle": ("discover.muscles.result", "load_muscle"),
     "load_recipe": ("discover.study.recipes", "load"),
     "load_robot": ("discover.study.stages", "load_robot"),
     "look_inside": ("discover.inside.look_inside", "look_inside"),

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from discover.blackbox.region import Region
 from discover.errors import ModelError
-from discover.muscles.geometry_result import GeometryExamination, MusclePath
+from discover.muscles.geometry_findings import MusclePath
 from discover.muscles.integrability import Geometry, Integrability, integrability
 from discover.muscles.path_laws import Block, fit_block
+from discover.muscles.result import GeometryExamination
 from discover.report.numbers import count, number, relative
 from kinematics.muscles.geometry import moment_arms
 from kinematics.robot.tree import Robot, check_robot

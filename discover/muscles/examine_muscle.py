@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from discover.errors import ModelError
 from discover.muscles.asking import Floor, Muscle, MuscleRegion, floor
 from discover.muscles.fitting import FamilyFit, Samples, fit_families
-from discover.muscles.muscle_result import Curve, MuscleExamination
+from discover.muscles.muscle_findings import Curve
+from discover.muscles.result import MuscleExamination
 from discover.muscles.structure import Structure, structure
 from discover.report.numbers import listing, number, relative
 

@@ -9,15 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from discover.muscles.geometry_result import GeometryExamination
-from discover.muscles.muscle_result import MuscleExamination
+from discover.muscles.geometry_findings import GeometryFindings
+from discover.muscles.muscle_findings import MuscleFindings
 from discover.report.style import INK, LAW, MODEL, MUTED, house_style, new_figure
 
 _UNITS = {"length": "length of the path [m]", "rate": "rate of length [m/s]"}
 _ROWS = 80  # muscles that a matrix has room for
 
 
-def force_sheet(exam: MuscleExamination) -> Figure:
+def force_sheet(exam: MuscleFindings) -> Figure:
     """Force over length at rest and over rate at the middle length, at three activations: the
     model's answers as points, the law's as lines; beside them what each family leaves."""
     with house_style():
@@ -42,7 +42,7 @@ def force_sheet(exam: MuscleExamination) -> Figure:
     return figure
 
 
-def _residuals(axes: Axes, exam: MuscleExamination) -> None:
+def _residuals(axes: Axes, exam: MuscleFindings) -> None:
     rows = [(f.family, f.residual) for f in exam.fits]
     rows += [("free splines", exam.structure.free), ("free, twice as far", exam.far.free)]
     names, values = zip(*rows[::-1], strict=True)
@@ -59,7 +59,7 @@ def _residuals(axes: Axes, exam: MuscleExamination) -> None:
     axes.set_title("what each leaves")
 
 
-def moment_arms(exam: GeometryExamination) -> Figure:
+def moment_arms(exam: GeometryFindings) -> Figure:
     """Muscle × joint: the largest effect of each joint, in shares of the muscle's largest; empty
     where it is exactly none, a ring where it is slight."""
     effect = exam.integrability.effect[:_ROWS]
@@ -84,7 +84,7 @@ def moment_arms(exam: GeometryExamination) -> Figure:
     return figure
 
 
-def integrability_map(exam: GeometryExamination) -> Figure:
+def integrability_map(exam: GeometryFindings) -> Figure:
     """Muscle × joint: how far the model's moment arms are from the slopes of its lengths, and the
     jumps of the lengths in a column of their own."""
     found = exam.integrability
@@ -102,7 +102,7 @@ def integrability_map(exam: GeometryExamination) -> Figure:
 
 
 def _matrix(
-    exam: GeometryExamination, values: NDArray[Any], colours: str, top: float | None,
+    exam: GeometryFindings, values: NDArray[Any], colours: str, top: float | None,
     extra: list[str] | None = None,
 ):  # fmt: skip
     names = [m.name for m in exam.muscles[:_ROWS]]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from discover.artifacts import write_text
 from discover.muscles import figures
-from discover.muscles.geometry_result import GeometryExamination
-from discover.muscles.muscle_result import MuscleExamination
+from discover.muscles.geometry_findings import GeometryFindings
+from discover.muscles.muscle_findings import MuscleFindings
 from discover.report.numbers import count, half_widths, number, relative
 from discover.report.style import save
 
@@ -15,13 +15,13 @@ MUSCLE, GEOMETRY = "muscle.md", "geometry.md"
 SHEET, ARMS, MAP = "force_sheet.png", "moment_arms.png", "integrability.png"
 
 
-def write_muscle(exam: MuscleExamination, directory: Path) -> Path:
+def write_muscle(exam: MuscleFindings, directory: Path) -> Path:
     """The page of a force law and its figure; returns the page's path. Raises OutputError."""
     save(figures.force_sheet(exam), directory / SHEET)
     return write_text(directory / MUSCLE, muscle_page(exam))
 
 
-def muscle_page(exam: MuscleExamination) -> str:
+def muscle_page(exam: MuscleFindings) -> str:
     """The page of a force law."""
     lines = [f"# Force of a muscle: {exam.verdict}", "", f"{_capital(exam.reason)}.", ""]
     if exam.law is not None:
@@ -61,14 +61,14 @@ def muscle_page(exam: MuscleExamination) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_geometry(exam: GeometryExamination, directory: Path) -> Path:
+def write_geometry(exam: GeometryFindings, directory: Path) -> Path:
     """The page of muscle paths and its figures; returns the page's path. Raises OutputError."""
     save(figures.moment_arms(exam), directory / ARMS)
     save(figures.integrability_map(exam), directory / MAP)
     return write_text(directory / GEOMETRY, geometry_page(exam))
 
 
-def geometry_page(exam: GeometryExamination) -> str:
+def geometry_page(exam: GeometryFindings) -> str:
     """The page of muscle paths."""
     lines = [f"# Muscle geometry of {exam.robot}", ""]
     lines += [

@@ -1,25 +1,19 @@
-"""What `discover.examine_geometry` gives: findings, a verdict and a law by muscle; shown, saved and
-loaded."""
+"""The findings about muscle geometry: a verdict and a law by muscle, and what they rest on."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from discover.artifacts import made, read_json, write_json
 from discover.errors import ModelError
 from discover.muscles.integrability import Integrability
 from discover.muscles.path_laws import Block
 from discover.records import Stored
-from discover.report.numbers import count, half_widths, number, relative
 
-FILE = "geometry.json"
 ZERO, SLIGHT, CROSSES = "0", "slight", "crosses"
 
 
@@ -87,8 +81,8 @@ class PathLaw:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class GeometryExamination(Stored):
-    """The answer of `discover.examine_geometry`: `.muscles[i]`, `.verdict` (that of most muscles),
+class GeometryFindings(Stored):
+    """What an examination of geometry found: `.muscles[i]`, `.verdict` (that of most muscles),
     `.law`, `.integrability`, `.crossing` (nm, nv) of "0", "slight" and "crosses"."""
 
     robot: str
@@ -140,34 +134,3 @@ class GeometryExamination(Stored):
             f"expected a muscle among {', '.join(m.name for m in self.muscles)[:120]}, found "
             f"{name!r}; choose one"
         )
-
-    def __repr__(self) -> str:
-        tally = ", ".join(f"{k} {n}" for k, n in Counter(self.verdicts.values()).most_common())
-        lines = [f"geometry of {count(len(self.muscles), 'muscle')} of {self.robot}: {tally}"]
-        for m in self.muscles[:40]:
-            jump = float(self.integrability.jumps[self.muscles.index(m)])
-            told = f", jumps {number(1e3 * jump)} mm" if jump > 0 else ""
-            lines.append(
-                f"  {m.name:<16} {m.verdict}: {m.reason}{told}; reach "
-                f"{half_widths(m.reach, self.limit)}"
-            )
-        if self.integrability.given:
-            worst = float(self.integrability.apart.max())
-            lines.append(f"  moment arms apart from -∂L/∂q by up to {relative(worst)}")
-        lines += [f"  note: {n}" for n in self.notes]
-        lines.append(f"  {self.questions:,} questions, {self.seconds:.1f} s of processor time")
-        return "\n".join(lines)
-
-    def save(self, directory: Path | str) -> Path:
-        """Write geometry.json, geometry.md and its figures; returns the page. OutputError."""
-        from discover.muscles import page
-
-        directory = made(directory)
-        write_json(directory / FILE, self.to_dict())
-        return page.write_geometry(self, directory)
-
-
-def load_geometry(directory: Path | str) -> GeometryExamination:
-    """What `save` wrote. Raises OutputError."""
-    record = read_json(Path(directory) / FILE, "an examination of muscle geometry")
-    return GeometryExamination.from_dict(record)
