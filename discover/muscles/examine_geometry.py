@@ -159,10 +159,10 @@ def _muscle(
     most = max(float(effect.max()), 1e-300)
     crosses = tuple(int(j) for j in np.flatnonzero((effect > zero) & (effect > _CROSSES * most)))
     slight = tuple(int(j) for j in np.flatnonzero((effect > zero) & (effect <= _CROSSES * most)))
-    if expected is not None:  # a path that the robot has may have any small arm
-        real = tuple(j for j in slight if expected[i, j])
-        crosses = tuple(sorted((*crosses, *real)))
-        slight = tuple(j for j in slight if j not in real)
+    if expected is not None:  # the robot's own paths say which joints a muscle may act on
+        acts = effect > zero
+        crosses = tuple(int(j) for j in np.flatnonzero(acts & expected[i]))
+        slight = tuple(int(j) for j in np.flatnonzero(acts & ~expected[i]))
     centre = float(geometry.lengths(geometry.centre[None])[0, i])
     blocks = []
     for joints in _components(crosses, together):
@@ -173,7 +173,10 @@ def _muscle(
         blocks=tuple(blocks), explained=explained, residual=residual, reach=reach,
     )  # fmt: skip
     broken = bool(found.broken(noise)[i])
-    verdict, reason = _judge(path, broken, float(flat[i]), float(found.jumps[i]), found, i)
+    # a table's differences vanish where its lengths do not stay
+    lengths = geometry.lengths(geometry.points(64, 3))[:, i]
+    varies = float(np.ptp(lengths)) > 1e-9 + 30 * noise[i]
+    verdict, reason = _judge(path, varies, broken, float(flat[i]), float(found.jumps[i]), found, i)
     return MusclePath(**{**path.__dict__, "verdict": verdict, "reason": reason})
 
 
@@ -241,14 +244,20 @@ def _held(
 
 
 def _judge(
-    path: MusclePath, broken: bool, flat: float, jump: float, found: Integrability, i: int
+    path: MusclePath,
+    varies: bool,
+    broken: bool,
+    flat: float,
+    jump: float,
+    found: Integrability,
+    i: int,
 ) -> tuple[str, str]:
     kinds = {p.kind for b in path.blocks for p in b.pieces}
     law = path.explained >= _EXPLAINED and path.reach >= _REACH
     apart = max(float(found.apart[i].max()), float(found.curl[i]), float(found.loops[i]))
-    if path.crosses and flat > _PLATEAUS:
+    if flat > _PLATEAUS and (path.crosses or path.slight or varies):
         return "lookup table", f"{relative(flat)} of neighbouring configurations have one length"
-    if not path.crosses and not path.slight:
+    if not path.crosses and not path.slight and not varies:
         return "physics", "crosses no joint, constant"
     if law and "polynomial" in kinds:
         return "alternative law", f"{path.words}, exactly"

@@ -275,7 +275,7 @@ def _wraps(q: Array, y: Array) -> list[Piece]:
     out = []
     for _, x, side in sorted(found, key=lambda f: f[0])[:3]:
         cost, x, _ = descend(x, side, 40)
-        if cost < 1e-7 * len(q):  # on its way: a cylinder's last digits take long
+        if not out or cost < 1e-6 * len(q):  # on its way: a cylinder's last digits take long
             cost, x, _ = descend(x, side, 300)
         out.append((cost, Piece(kind="wrap", numbers=np.r_[x, side])))
         if cost < 1e-17 * len(q):
