@@ -272,7 +272,7 @@ def _wraps(q: Array, y: Array) -> list[Piece]:
                 start = size * np.array([0.0, 0.3, far, delta / size, 0.7])
                 start[0] = float(np.mean(y - _wrapped(q, np.r_[start, side], np)))
                 found.append(descend(start, side, 15))
-    out = []
+    out: list[tuple[float, Piece]] = []
     for _, x, side in sorted(found, key=lambda f: f[0])[:3]:
         cost, x, _ = descend(x, side, 40)
         if not out or cost < 1e-6 * len(q):  # on its way: a cylinder's last digits take long
