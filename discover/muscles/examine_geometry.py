@@ -32,7 +32,7 @@ _A_SHELL = 64
 _CROSSES = 0.02  # share of a muscle's largest effect from which a joint counts as crossed
 _EXPLAINED = 0.95  # share of the region on a law's branches that makes it the muscle's law
 _REACH = 1.5
-_MET = 1e-7  # tolerance of a path law, in shares of its range
+_MET = 1e-6  # tolerance of a path law, in shares of its range
 _PLATEAUS = 0.5
 
 

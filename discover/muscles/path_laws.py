@@ -254,14 +254,16 @@ def _wraps(q: Array, y: Array) -> list[Piece]:
     low = np.array([-np.inf, 0.0, 1e-3 * size, -np.inf, 1e-3 * size])
     unit = np.array([size, size, size, 1.0, size])
 
-    def descend(start: Array, side: float, effort: int) -> tuple[float, Array, float]:
+    def descend(
+        start: Array, side: float, effort: int, jac: str = "2-point"
+    ) -> tuple[float, Array, float]:
         def residual(x: Array) -> Array:
             return np.nan_to_num((_wrapped(q, np.r_[x, side], np) - y) / size, nan=1e3)
 
         with np.errstate(all="ignore"):
             fit = least_squares(
                 residual, start, bounds=(low, np.inf), max_nfev=effort, ftol=1e-15, xtol=1e-15,
-                gtol=1e-15, x_scale=unit,
+                gtol=1e-15, x_scale=unit, jac=jac,
             )  # fmt: skip
         return float(fit.cost), fit.x, side
 
@@ -276,7 +278,7 @@ def _wraps(q: Array, y: Array) -> list[Piece]:
     for _, x, side in sorted(found, key=lambda f: f[0])[:3]:
         cost, x, _ = descend(x, side, 40)
         if not out or cost < 1e-6 * len(q):  # on its way: a cylinder's last digits take long
-            cost, x, _ = descend(x, side, 300)
+            cost, x, _ = descend(x, side, 100, "3-point")
         out.append((cost, Piece(kind="wrap", numbers=np.r_[x, side])))
         if cost < 1e-17 * len(q):
             break

@@ -118,7 +118,8 @@ def test_wraps_are_found_by_branch() -> None:
     exam = discover.examine_geometry(lambda q: muscle_lengths(robot, q), robot, HALF)
     assert exam.verdict == "physics"
     wrap = next(p for p in exam.muscle("lever").blocks[0].pieces if p.kind == "wrap")
-    assert wrap.numbers[4] == pytest.approx(0.02, rel=1e-4)
+    # lengths tell the radius worse than themselves: its numbers trade along a valley
+    assert wrap.numbers[4] == pytest.approx(0.02, rel=0.02)
 
 
 @pytest.mark.slow
