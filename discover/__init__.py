@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from discover.inside.look_inside import look_inside
     from discover.inside.result import InsideReport
     from discover.judgement.evidence import Evidence
+    from discover.muscles.asking import MuscleRegion
+    from discover.muscles.examine_geometry import examine_geometry
+    from discover.muscles.examine_muscle import examine_muscle
+    from discover.muscles.result import (
+        GeometryExamination,
+        MuscleExamination,
+        load_geometry,
+        load_muscle,
+    )
     from discover.observations.environments import from_dm_control, from_gymnasium
     from discover.observations.layout import ObservationLayout
     from discover.observations.spread import Ensemble, spread_against_departure
@@ -49,9 +58,12 @@ _HOMES = {
     "Evidence": ("discover.judgement.evidence", "Evidence"),
     "Examination": ("discover.examination.result", "Examination"),
     "ExcitingMotion": ("discover.identification.exciting.result", "ExcitingMotion"),
+    "GeometryExamination": ("discover.muscles.result", "GeometryExamination"),
     "GradientReport": ("discover.gradient_quality.result", "GradientReport"),
     "Identification": ("discover.identification.result", "Identification"),
     "InsideReport": ("discover.inside.result", "InsideReport"),
+    "MuscleExamination": ("discover.muscles.result", "MuscleExamination"),
+    "MuscleRegion": ("discover.muscles.asking", "MuscleRegion"),
     "ObservationLayout": ("discover.observations.layout", "ObservationLayout"),
     "Recipe": ("discover.study.recipes", "Recipe"),
     "Region": ("discover.blackbox.region", "Region"),
@@ -59,13 +71,17 @@ _HOMES = {
     "Tracker": ("discover.tracking.tracker", "Tracker"),
     "design_motion": ("discover.identification.exciting.design_motion", "design_motion"),
     "examine": ("discover.examination.examine", "examine"),
+    "examine_geometry": ("discover.muscles.examine_geometry", "examine_geometry"),
     "examine_model": ("discover.study.stages", "examine_model"),
+    "examine_muscle": ("discover.muscles.examine_muscle", "examine_muscle"),
     "find_contacts": ("discover.contacts.find_contacts", "find_contacts"),
     "from_dm_control": ("discover.observations.environments", "from_dm_control"),
     "from_gymnasium": ("discover.observations.environments", "from_gymnasium"),
     "gradients": ("discover.gradient_quality.measure", "gradients"),
     "identify": ("discover.identification.identify", "identify"),
     "load": ("discover.examination.result", "load"),
+    "load_geometry": ("discover.muscles.result", "load_geometry"),
+    "load_muscle": ("discover.muscles.result", "load_muscle"),
     "load_recipe": ("discover.study.recipes", "load"),
     "load_robot": ("discover.study.stages", "load_robot"),
     "look_inside": ("discover.inside.look_inside", "look_inside"),
@@ -87,9 +103,12 @@ __all__ = [
     "Evidence",
     "Examination",
     "ExcitingMotion",
+    "GeometryExamination",
     "GradientReport",
     "Identification",
     "InsideReport",
+    "MuscleExamination",
+    "MuscleRegion",
     "ObservationLayout",
     "Recipe",
     "Region",
@@ -97,13 +116,17 @@ __all__ = [
     "Tracker",
     "design_motion",
     "examine",
+    "examine_geometry",
     "examine_model",
+    "examine_muscle",
     "find_contacts",
     "from_dm_control",
     "from_gymnasium",
     "gradients",
     "identify",
     "load",
+    "load_geometry",
+    "load_muscle",
     "load_recipe",
     "load_robot",
     "look_inside",

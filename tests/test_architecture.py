@@ -31,6 +31,7 @@ FLOORS = [
         "discover.inside",
         "discover.gradient_quality",
         "discover.contacts",
+        "discover.muscles",
     ],
     ["discover.study"],
     ["discover.calibration", "discover.tracking"],

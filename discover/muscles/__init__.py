@@ -1,0 +1,1 @@
+"""Muscle models as black boxes: their force law and their geometry, each by part."""
