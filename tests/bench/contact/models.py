@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tests.bench.contact.tasks import Task
 
-WIDTH, STEPS, BATCH = 128, 4000, 512
+WIDTH, STEPS, BATCH = 128, 2500, 512
 
 
 class Network(nn.Module):

@@ -24,7 +24,7 @@ from tests.bench.contact import methods, models
 from tests.bench.contact import use_report as report
 from tests.bench.contact.tasks import TASKS, Task
 
-ROWS, COPIES, STARTS = 20_000, 4, 12
+ROWS, COPIES, STARTS = 6_000, 1, 12
 RADII = (0.03, 0.1, 0.3, 1.0)
 
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the tasks that are missing, and write DIR/report.md from all that are stored."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.contact.use", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("reports/contact_use"))
-    parser.add_argument("--budget", type=int, default=150, help="simulated roll-outs a start")
+    parser.add_argument("--budget", type=int, default=80, help="simulated roll-outs a start")
     parser.add_argument("--pairs", type=int, default=64, help="of each smoothed gradient")
     parser.add_argument("--only", default="", help="names of tasks, by commas")
     options = parser.parse_args(arguments)
