@@ -53,12 +53,18 @@ def muscle_tensions(robot: Robot, q: Any, v: Any, u: Any, z: Any = None) -> Tens
 
 def _forward(state: State) -> tuple[Tensor, Tensor]:
     """Accelerations (B, nv) and rates (B, nz) of a checked state."""
+    tau, rate = drive(state)
+    return aba(state.robot, state.given["q"], state.given["v"], tau), rate
+
+
+def drive(state: State) -> tuple[Tensor, Tensor]:
+    """Joint forces (B, nv) of the muscles and rates (B, nz) of their internal state; no rates where
+    the state has no z."""
     strings, given, forces = Strings(state), state.given, state.muscles.forces
     speed = strings.rates(given["v"])
     tau = strings.joint_forces(_tension(state, strings, speed))
-    a = aba(state.robot, given["q"], given["v"], tau)
     if "z" not in given or forces is None:
-        return a, tau[:, :0]
+        return tau, tau[:, :0]
     muscles = state.muscles
     activation, fibre = given["z"][:, : muscles.nm], given["z"][:, muscles.nm :]
     rate = forces.activation_rate(muscles.excitation(given["u"]), activation)
@@ -67,7 +73,7 @@ def _forward(state: State) -> tuple[Tensor, Tensor]:
     if forces.nf:
         active = _activation(state)
         rates.append(forces.fibre_rate(strings.lengths, speed, active, fibre))
-    return a, torch.cat(rates, -1)
+    return tau, torch.cat(rates, -1)
 
 
 def _activation(state: State) -> Tensor:
