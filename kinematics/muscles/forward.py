@@ -16,6 +16,7 @@ from torch import Tensor
 from kinematics.algorithms.forward import aba
 from kinematics.algorithms.manifold import integrate
 from kinematics.errors import RobotError
+from kinematics.muscles.drive import drive, tension
 from kinematics.muscles.geometry import State, Strings, enter
 from kinematics.recursion.inputs import as_array
 from kinematics.robot.tree import Robot, check_robot
@@ -48,51 +49,13 @@ def muscle_tensions(robot: Robot, q: Any, v: Any, u: Any, z: Any = None) -> Tens
     """Tensions (..., nm) [N], positive where muscles pull, of the same arguments as `forward`."""
     state = enter(robot, q=q, v=v, u=u, z=z)
     strings = Strings(state)
-    return state.out(_tension(state, strings, strings.rates(state.given["v"])))
+    return state.out(tension(state, strings, strings.rates(state.given["v"])))
 
 
 def _forward(state: State) -> tuple[Tensor, Tensor]:
     """Accelerations (B, nv) and rates (B, nz) of a checked state."""
     tau, rate = drive(state)
     return aba(state.robot, state.given["q"], state.given["v"], tau), rate
-
-
-def drive(state: State) -> tuple[Tensor, Tensor]:
-    """Joint forces (B, nv) of the muscles and rates (B, nz) of their internal state; no rates where
-    the state has no z."""
-    strings, given, forces = Strings(state), state.given, state.muscles.forces
-    speed = strings.rates(given["v"])
-    tau = strings.joint_forces(_tension(state, strings, speed))
-    if "z" not in given or forces is None:
-        return tau, tau[:, :0]
-    muscles = state.muscles
-    activation, fibre = given["z"][:, : muscles.nm], given["z"][:, muscles.nm :]
-    rate = forces.activation_rate(muscles.excitation(given["u"]), activation)
-    excited = torch.tensor(muscles.excited, device=rate.device)
-    rates = [torch.where(excited, rate, torch.zeros_like(rate))]
-    if forces.nf:
-        active = _activation(state)
-        rates.append(forces.fibre_rate(strings.lengths, speed, active, fibre))
-    return tau, torch.cat(rates, -1)
-
-
-def _activation(state: State) -> Tensor:
-    """Activations (B, nm): the state's, or the excitation where no dynamics lie between."""
-    muscles, u = state.muscles, state.muscles.excitation(state.given["u"])
-    if "z" not in state.given:
-        return u
-    excited = torch.tensor(muscles.excited, device=u.device)
-    return torch.where(excited, state.given["z"][:, : muscles.nm], u)
-
-
-def _tension(state: State, strings: Strings, speed: Tensor) -> Tensor:
-    muscles = state.muscles
-    fibre = (
-        [state.given["z"][:, muscles.nm :]]
-        if "z" in state.given and muscles.nz > muscles.nm
-        else []
-    )
-    return muscles.tension(strings.lengths, speed, _activation(state), *fibre)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,15 @@ nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from kinematics.muscles.forward import drive
+from kinematics.muscles.drive import drive
 from kinematics.muscles.geometry import State
 from kinematics.muscles.paths import Paths
-from kinematics.muscles.tendon import HillForces
+from kinematics.muscles.muscles import Muscles
 from kinematics.programs.graph import Graph
 from kinematics.programs.program import Program, ProgramError, make_program
 from kinematics.programs.traced_tensors import TracedTensor, tracing
@@ -35,6 +34,24 @@ def without_rigid_spans(paths: Paths) -> Paths:
             kept.append(k)
     spans = tuple(paths.spans[k] for k in kept)
     return paths.replace(spans=spans, span_weights=paths.span_weights[kept], offsets=offsets)
+
+
+def check_muscles(muscles: Muscles) -> None:
+    """ProgramError that names the first muscle that no straight-line program can stand for."""
+    if muscles.forces is None:
+        raise ProgramError(
+            f"expected muscles with a law of force, found the path of {muscles.names[0]} alone; "
+            "give forces to Muscles.of"
+        )
+    paths = muscles.paths
+    for muscle, _, _, wrap, side in paths.spans:
+        if wrap < 0 or side < 0 or paths.rule == "geodesic":
+            continue
+        if paths.point_bodies[side] != paths.wrap_bodies[wrap]:
+            raise ProgramError(
+                f"expected side points on the body of their surface, found another body's in the "
+                f"path of {paths.names[muscle]}; use kinematics.forward"
+            )
 
 
 def trace_forward(robot: Any, dynamics: Program, *, internal: bool) -> Program:
@@ -68,13 +85,8 @@ def trace_forward(robot: Any, dynamics: Program, *, internal: bool) -> Program:
 
 
 def _driven(robot: Any, given: dict[str, TracedTensor]) -> tuple[Any, Any]:
-    muscles = robot.muscles
-    if muscles.forces is None:
-        raise ProgramError(
-            f"{robot.name}: expected muscles with a law of force, found paths alone; give forces "
-            "to Muscles.of"
-        )
-    muscles = muscles.on(without_rigid_spans(muscles.paths))
+    check_muscles(robot.muscles)
+    muscles = robot.muscles.on(without_rigid_spans(robot.muscles.paths))
     # a copy of its own: the robot keeps what it has laid out, and this is laid out in nodes
     robot = robot.replace(muscles=muscles)
     state = State(robot=robot, muscles=muscles, given=given, batch=(1,))  # type: ignore[arg-type]
