@@ -70,6 +70,11 @@ class TracedTensor:
     def T(self) -> TracedTensor:  # noqa: N802
         return TracedTensor(self.graph, self.nodes.T)
 
+    def __eq__(self, other: object) -> Any:
+        return _HANDLERS["eq"](self, other)
+
+    __hash__ = object.__hash__
+
     def __len__(self) -> int:
         return len(self.nodes)
 
@@ -214,7 +219,7 @@ def _same(x: Any, *rest: Any, **_: Any) -> Any:
     graph = _graph_of((x, rest))
     assert graph is not None
     x = TracedTensor.of(graph, x)
-    return TracedTensor(graph, _counted(x)) if torch.float64 in rest else x
+    return TracedTensor(graph, _counted(x)) if builtins.any(r is torch.float64 for r in rest) else x
 
 
 @_handles("is_floating_point")
@@ -323,7 +328,7 @@ def _looked_up(graph: Graph, rows: np.ndarray, index: np.ndarray) -> np.ndarray:
     out = np.empty((*index.shape, len(tables)), dtype=object)
     for at in np.ndindex(index.shape):
         out[at] = [graph.entry(table, index[at]) for table in tables]
-    return out.reshape(*index.shape, *rows.shape[1:])
+    return out.reshape((*index.shape, *rows.shape[1:]))
 
 
 @_handles("gather")
