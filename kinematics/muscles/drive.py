@@ -6,10 +6,20 @@ traces it over expression nodes), and which it must not import therefore.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from kinematics.muscles.geometry import State, Strings
+from kinematics.muscles.geometry import State, Strings, enter
+from kinematics.robot.tree import Robot
+
+
+def muscle_tensions(robot: Robot, q: Any, v: Any, u: Any, z: Any = None) -> Tensor:
+    """Tensions (..., nm) [N], positive where muscles pull, of the same arguments as `forward`."""
+    state = enter(robot, q=q, v=v, u=u, z=z)
+    strings = Strings(state)
+    return state.out(tension(state, strings, strings.rates(state.given["v"])))
 
 
 def drive(state: State) -> tuple[Tensor, Tensor]:

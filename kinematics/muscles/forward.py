@@ -16,8 +16,8 @@ from torch import Tensor
 from kinematics.algorithms.forward import aba
 from kinematics.algorithms.manifold import integrate
 from kinematics.errors import RobotError
-from kinematics.muscles.drive import drive, tension
-from kinematics.muscles.geometry import State, Strings, enter
+from kinematics.muscles.drive import drive
+from kinematics.muscles.geometry import State, enter
 from kinematics.recursion.inputs import as_array
 from kinematics.robot.tree import Robot, check_robot
 
@@ -43,13 +43,6 @@ def forward(robot: Robot, q: Any, v: Any, u: Any, z: Any = None) -> Tensor | tup
     state = enter(robot, q=q, v=v, u=u, z=z)
     a, rate = _forward(state)
     return state.out(a) if z is None else (state.out(a), state.out(rate))
-
-
-def muscle_tensions(robot: Robot, q: Any, v: Any, u: Any, z: Any = None) -> Tensor:
-    """Tensions (..., nm) [N], positive where muscles pull, of the same arguments as `forward`."""
-    state = enter(robot, q=q, v=v, u=u, z=z)
-    strings = Strings(state)
-    return state.out(tension(state, strings, strings.rates(state.given["v"])))
 
 
 def _forward(state: State) -> tuple[Tensor, Tensor]:

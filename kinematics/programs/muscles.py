@@ -16,8 +16,8 @@ import torch
 
 from kinematics.muscles.drive import drive
 from kinematics.muscles.geometry import State
-from kinematics.muscles.paths import Paths
 from kinematics.muscles.muscles import Muscles
+from kinematics.muscles.paths import Paths
 from kinematics.programs.graph import Graph
 from kinematics.programs.program import Program, ProgramError, make_program
 from kinematics.programs.traced_tensors import TracedTensor, tracing

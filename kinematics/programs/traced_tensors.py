@@ -67,7 +67,7 @@ class TracedTensor:
         return self.nodes.ndim
 
     @property
-    def T(self) -> TracedTensor:  # noqa: N802
+    def T(self) -> TracedTensor:
         return TracedTensor(self.graph, self.nodes.T)
 
     def __eq__(self, other: object) -> Any:
@@ -101,9 +101,7 @@ for _name in ("neg", "invert", "lt", "le", "gt", "ge", "abs"):
 
 
 class _Mode(TorchFunctionMode):
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _run(func, args, kwargs or {})
 
 
@@ -213,7 +211,7 @@ for _key in ("sin", "cos", "tan", "asin", "acos", "atan", "exp", "log", "sqrt", 
     _HANDLERS[_key] = _one(_key)
 
 
-@_handles("to", "as_tensor", "detach", "double", "clone", "contiguous", "nan_to_num", "long")  # fmt: skip
+@_handles("to", "as_tensor", "detach", "double", "clone", "contiguous", "nan_to_num", "long")
 def _same(x: Any, *rest: Any, **_: Any) -> Any:
     """Conversions: nodes have one type. Whole numbers are as good as any."""
     graph = _graph_of((x, rest))
@@ -327,7 +325,8 @@ def _looked_up(graph: Graph, rows: np.ndarray, index: np.ndarray) -> np.ndarray:
     tables = [tuple(float(n) for n in column) for column in columns]
     out = np.empty((*index.shape, len(tables)), dtype=object)
     for at in np.ndindex(index.shape):
-        out[at] = [graph.entry(table, index[at]) for table in tables]
+        place: Any = index[at]
+        out[at] = [graph.entry(table, place) for table in tables]
     return out.reshape((*index.shape, *rows.shape[1:]))
 
 
@@ -365,7 +364,8 @@ def _scatter(x: TracedTensor, dim: int, index: Any, value: float) -> TracedTenso
     for at in np.ndindex(nodes.shape):
         for place in places[at[:-1]]:
             here = g.condition("eq", place, g.const(at[-1]))
-            nodes[at] = g.select(here, g.const(value), nodes[at])
+            old: Any = nodes[at]
+            nodes[at] = g.select(here, g.const(value), old)
     return TracedTensor(g, np.moveaxis(nodes, -1, dim))
 
 
@@ -381,6 +381,17 @@ def _index_add(x: Any, dim: int, index: Tensor, source: Any = None) -> TracedTen
     for place, row in zip(places, np.moveaxis(_plain(source, graph), dim, 0), strict=True):
         nodes[place] = nodes[place] + row
     return TracedTensor(graph, np.moveaxis(nodes, 0, dim))
+
+
+@_handles("index_put")
+def _index_put(x: Any, at: tuple[Tensor, ...], values: Any, accumulate: bool) -> TracedTensor:
+    graph = _graph_of((x, values))
+    assert graph is not None
+    nodes = _plain(x, graph).copy()
+    for place, value in zip(zip(*(i.tolist() for i in at), strict=True),
+                            _plain(values, graph), strict=True):  # fmt: skip
+        nodes[place] = nodes[place] + value if accumulate else value
+    return TracedTensor(graph, nodes)
 
 
 @_handles("index_copy")

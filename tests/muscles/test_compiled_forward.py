@@ -101,10 +101,13 @@ def test_the_compiled_arm_is_the_simulators(arm, compiled) -> None:
     expected = kinematics.forward(arm, *map(torch.as_tensor, (q, v, u, z)))
     assert apart(a, expected[0]) < 1e-10
     assert apart(rate, expected[1]) < 1e-10
-    assert apart(compiled(q, v, u), kinematics.forward(arm, *map(torch.as_tensor, (q, v, u)))) < 1e-10
+    assert (
+        apart(compiled(q, v, u), kinematics.forward(arm, *map(torch.as_tensor, (q, v, u)))) < 1e-10
+    )
     one = compiled(q[0], v[0], u[0], z[0])
     assert np.allclose(one[0], a[0], rtol=1e-12)
-    assert compiled.operations["mul"] > 100 and compiled.instructions > 100
+    assert compiled.operations["mul"] > 100
+    assert compiled.instructions > 100
 
 
 def test_the_compiled_arm_is_mujocos(arm, compiled) -> None:
@@ -163,7 +166,9 @@ def test_other_elastic_tendons(arm, curves, dynamics) -> None:
     robot = hill(arm, curves, dynamics, True)
     q, v, u, z = states(robot)
     expected = kinematics.forward(robot, *map(torch.as_tensor, (q, v, u, z)))
-    for found, exact in zip(kinematics.compile(robot, "forward")(q, v, u, z), expected, strict=True):
+    for found, exact in zip(
+        kinematics.compile(robot, "forward")(q, v, u, z), expected, strict=True
+    ):
         assert apart(found, exact) < 1e-9
 
 

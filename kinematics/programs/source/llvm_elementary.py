@@ -15,6 +15,8 @@ log x: m 2ᵏ with m within √2 of 1, and twice the inverse hyperbolic tangent 
 from __future__ import annotations
 
 import math
+import struct
+from collections.abc import Callable
 
 from kinematics.programs.source.llvm_functions import LN2_HIGH, LN2_LOW
 from kinematics.programs.source.llvm_text import Lines, VectorType
@@ -48,7 +50,8 @@ def elementary_function(t: VectorType, name: str) -> tuple[str, dict[str, str]]:
     """LLVM text of ``@vector_<name>``, and the declarations it needs."""
     body = Lines(t)
     arguments = ["%y", "%x"][-OWN[name] :]
-    result = {"atan2": _atan2, "exp": _exp, "log": _log}[name](body, *arguments)
+    functions: dict[str, Callable[..., str]] = {"atan2": _atan2, "exp": _exp, "log": _log}
+    result = functions[name](body, *arguments)
     given = ", ".join(f"{t.type} {a}" for a in arguments)
     head = f"define internal {t.type} @vector_{name}({given}) #1 {{"
     return "\n".join([head, *body.lines, f"  ret {t.type} {result}", "}"]), body.used
@@ -132,12 +135,12 @@ def _log(lines: Lines, x: str) -> str:
     tiny = w.op("fcmp olt", x, SMALLEST)
     normal = w.select(tiny, w.op("fmul", x, 2.0**54), x)
     # the exponent of x/√½, so that the mantissa lies within √2 of 1
-    root = int.from_bytes(_double(math.sqrt(0.5)), "little")
+    root = _bits(math.sqrt(0.5))
     ahead = w.whole("sub", w.bits(normal), root)
     exponent = w.whole("ashr", ahead, 52)
     m = w.number(w.whole("sub", w.bits(normal), w.whole("shl", exponent, 52)))
     # a small whole number as a double: its bits under those of MAGIC
-    under = w.whole("add", exponent, int.from_bytes(_double(MAGIC), "little"))
+    under = w.whole("add", exponent, _bits(MAGIC))
     k = w.op("fsub", w.number(under), MAGIC)
     k = w.op("fsub", k, w.select(tiny, 54.0, 0.0))
     less = w.op("fsub", m, 1.0)
@@ -155,7 +158,6 @@ def _is_nan(w: _Words, x: str) -> str:
     return w.lines.emit(f"fcmp uno {w.v} {x}, {x}")
 
 
-def _double(x: float) -> bytes:
-    import struct
-
-    return struct.pack("<d", x)
+def _bits(x: float) -> int:
+    """The bits of a positive double, as a whole number."""
+    return int(struct.unpack("<q", struct.pack("<d", x))[0])
