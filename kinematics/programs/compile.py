@@ -50,7 +50,7 @@ def compile_robot(
         if extra_force is not None:
             raise ProgramError("expected no extra_force with forward, found one; use aba")
         return compile_forward(robot, dtype=dtype, threads=threads, order=order)
-    check_what(what)
+    check_what(what, "forward")
     content = {
         "robot": robot.to_dict(),
         "what": what,

@@ -172,6 +172,45 @@ def test_other_elastic_tendons(arm, curves, dynamics) -> None:
         assert apart(found, exact) < 1e-9
 
 
+SHOULDER = '<joint name="shoulder" axis="0 1 .1" damping=".1"/>'
+COUPLED = (
+    '</actuator><equality><joint joint1="elbow" joint2="shoulder" polycoef=".1 .5 0 0 0"/>'
+    "</equality>"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ARM.replace(SHOULDER, '<joint name="shoulder" type="ball"/>'),
+        ARM.replace("</actuator>", COUPLED),
+    ],
+    ids=["ball", "coupled"],
+)
+def test_ball_joints_and_coupled_ones(text) -> None:
+    robot = kinematics.load(text)
+    q, v, u, z = states(robot)
+    for at in robot.quaternion_slices:
+        q[:, at] /= np.linalg.norm(q[:, at], axis=1, keepdims=True)
+    expected = kinematics.forward(robot, *map(torch.as_tensor, (q, v, u, z)))
+    for found, exact in zip(
+        kinematics.compile(robot, "forward")(q, v, u, z), expected, strict=True
+    ):
+        assert apart(found, exact) < 1e-10
+
+
+def test_motors() -> None:
+    head = ARM[: ARM.index("<tendon>")]
+    robot = kinematics.load(
+        f'{head}<actuator><motor joint="elbow" gear="3" ctrllimited="true" ctrlrange="-1 1"/>'
+        '<position joint="shoulder" kp="5"/></actuator></mujoco>'
+    )
+    rng = np.random.default_rng(0)
+    q, v, u = rng.normal(size=(3, 20, 2))
+    expected = kinematics.forward(robot, *map(torch.as_tensor, (q, v, u)))
+    assert apart(kinematics.compile(robot, "forward")(q, v, u), expected) < 1e-10
+
+
 def test_a_robot_without_muscles() -> None:
     robot = kinematics.load("double_pendulum")
     rng = np.random.default_rng(0)
