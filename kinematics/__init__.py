@@ -36,10 +36,10 @@ from kinematics.errors import RobotError, WorldlawError
 from kinematics.formats.mjcf_writer import to_mjcf
 from kinematics.formats.urdf_writer import to_urdf
 from kinematics.loading import bundled, load
+from kinematics.muscles.drive import muscle_tensions
 from kinematics.muscles.forward import (
     MuscleTrajectory,
     forward,
-    muscle_tensions,
     simulate_muscles,
 )
 from kinematics.muscles.geometry import (

@@ -275,7 +275,7 @@ NUMPY = NumpyArrays()
 
 def namespace(x: Array) -> Any:
     """The operations that belong to the type of ``x``."""
-    return TORCH if isinstance(x, torch.Tensor) else NUMPY
+    return NUMPY if isinstance(x, np.ndarray) else TORCH
 
 
 T = TypeVar("T")

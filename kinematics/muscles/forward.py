@@ -16,7 +16,8 @@ from torch import Tensor
 from kinematics.algorithms.forward import aba
 from kinematics.algorithms.manifold import integrate
 from kinematics.errors import RobotError
-from kinematics.muscles.geometry import State, Strings, enter
+from kinematics.muscles.drive import drive
+from kinematics.muscles.geometry import State, enter
 from kinematics.recursion.inputs import as_array
 from kinematics.robot.tree import Robot, check_robot
 
@@ -44,49 +45,10 @@ def forward(robot: Robot, q: Any, v: Any, u: Any, z: Any = None) -> Tensor | tup
     return state.out(a) if z is None else (state.out(a), state.out(rate))
 
 
-def muscle_tensions(robot: Robot, q: Any, v: Any, u: Any, z: Any = None) -> Tensor:
-    """Tensions (..., nm) [N], positive where muscles pull, of the same arguments as `forward`."""
-    state = enter(robot, q=q, v=v, u=u, z=z)
-    strings = Strings(state)
-    return state.out(_tension(state, strings, strings.rates(state.given["v"])))
-
-
 def _forward(state: State) -> tuple[Tensor, Tensor]:
     """Accelerations (B, nv) and rates (B, nz) of a checked state."""
-    strings, given, forces = Strings(state), state.given, state.muscles.forces
-    speed = strings.rates(given["v"])
-    tau = strings.joint_forces(_tension(state, strings, speed))
-    a = aba(state.robot, given["q"], given["v"], tau)
-    if "z" not in given or forces is None:
-        return a, tau[:, :0]
-    muscles = state.muscles
-    activation, fibre = given["z"][:, : muscles.nm], given["z"][:, muscles.nm :]
-    rate = forces.activation_rate(muscles.excitation(given["u"]), activation)
-    excited = torch.tensor(muscles.excited, device=rate.device)
-    rates = [torch.where(excited, rate, torch.zeros_like(rate))]
-    if forces.nf:
-        active = _activation(state)
-        rates.append(forces.fibre_rate(strings.lengths, speed, active, fibre))
-    return a, torch.cat(rates, -1)
-
-
-def _activation(state: State) -> Tensor:
-    """Activations (B, nm): the state's, or the excitation where no dynamics lie between."""
-    muscles, u = state.muscles, state.muscles.excitation(state.given["u"])
-    if "z" not in state.given:
-        return u
-    excited = torch.tensor(muscles.excited, device=u.device)
-    return torch.where(excited, state.given["z"][:, : muscles.nm], u)
-
-
-def _tension(state: State, strings: Strings, speed: Tensor) -> Tensor:
-    muscles = state.muscles
-    fibre = (
-        [state.given["z"][:, muscles.nm :]]
-        if "z" in state.given and muscles.nz > muscles.nm
-        else []
-    )
-    return muscles.tension(strings.lengths, speed, _activation(state), *fibre)
+    tau, rate = drive(state)
+    return aba(state.robot, state.given["q"], state.given["v"], tau), rate
 
 
 @dataclass(frozen=True, kw_only=True)

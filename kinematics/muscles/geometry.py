@@ -138,6 +138,8 @@ class _Laid:
     wrap: Tensor  # their surfaces
     side: Tensor  # their side points, 0 where there is none
     sided: Tensor
+    side_at: Tensor  # where it stands in the surface's frame
+    steady: Tensor  # if both are on one body
     joint_q: Tensor  # (nm, nq of the full tree)
     joint_v: Tensor  # (nm, nv of the full tree)
     offsets: Tensor
@@ -147,6 +149,8 @@ class _Laid:
         tree = robot.unmimicked if robot.mimic else robot
         spans = np.array(paths.spans, dtype=np.int64).reshape(-1, 5)
         over = np.flatnonzero(spans[:, 3] >= 0)
+        wrap, side = spans[over, 3], np.maximum(spans[over, 4], 0)
+        turns, away = paths.wrap_rotations[wrap], paths.points[side] - paths.wrap_centres[wrap]
 
         def index(x: Any) -> Tensor:
             return torch.as_tensor(np.asarray(x, dtype=np.int64), device=like.device)
@@ -178,9 +182,11 @@ class _Laid:
             last=index(spans[:, 2]),
             weights=paths.span_weights.to(like),
             over=index(over),
-            wrap=index(spans[over, 3]),
-            side=index(np.maximum(spans[over, 4], 0)),
+            wrap=index(wrap),
+            side=index(side),
             sided=torch.as_tensor(spans[over, 4] >= 0, device=like.device),
+            side_at=(turns.transpose(-1, -2) @ away[..., None])[..., 0].to(like),
+            steady=index(paths.point_bodies)[side] == index(paths.wrap_bodies)[wrap],
             joint_q=belt(max((s.stop for s in tree.q_slices), default=0), tree.q_slices),
             joint_v=belt(max((s.stop for s in tree.v_slices), default=0), tree.v_slices),
             offsets=paths.offsets.to(like),
@@ -231,7 +237,7 @@ class Strings:
             met = touch(
                 local(start),
                 local(end),
-                local(points[:, laid.side]),
+                torch.where(laid.steady[:, None], laid.side_at, local(points[:, laid.side])),
                 laid.wrap_radii[laid.wrap],
                 sphere=laid.spheres[laid.wrap],
                 sided=laid.sided,

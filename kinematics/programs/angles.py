@@ -79,5 +79,5 @@ class _Rewriting:
                 stack += missing
             else:
                 args = tuple(self.new[a.id] for a in top.args)
-                self.new[top.id] = self.graph.apply(top.op, args) if args else top
+                self.new[top.id] = self.graph.apply(top.op, args, top.value) if args else top
         return self.new[node.id]

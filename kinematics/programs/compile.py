@@ -9,7 +9,9 @@ from kinematics.algorithms.crba import joints_without_inertia
 from kinematics.programs.compiler.compiled import CompiledProgram, compile_program
 from kinematics.programs.elimination.search import cheapest_program
 from kinematics.programs.fastest import fastest_order
+from kinematics.programs.forward import CompiledForward
 from kinematics.programs.graph import Graph
+from kinematics.programs.muscles import check_muscles, trace_forward
 from kinematics.programs.program import Program, ProgramError, make_program
 from kinematics.programs.tracing import PORTS, check_what, trace, trace_coupled
 from kinematics.robot.tree import check_robot
@@ -25,8 +27,12 @@ def compile_robot(
     *,
     extra_force: Sequence[Any] | None = None,
     order: str = "auto",
-) -> CompiledProgram:
-    """Machine code of "aba", "rnea", "crba", "bias", "potential" or "kinetic" for ``robot``.
+) -> CompiledProgram | CompiledForward:
+    """Machine code of "aba", "rnea", "crba", "bias", "potential", "kinetic" or "forward" for
+    ``robot``.
+
+    "forward" is `kinematics.forward`: of a robot with muscles, ``program(q, v, u) -> a`` and
+    ``program(q, v, u, z) -> (a, dz/dt)``, see `CompiledForward`.
 
     The result is called with numpy arrays or torch tensors, (B, n) each or (n,) for one state:
     ``program(q, v, tau) -> a``. Quaternions must be of unit length. ``threads`` share a batch.
@@ -40,7 +46,11 @@ def compile_robot(
     force: with "aba" they act beside tau; with "rnea" and "bias" they are subtracted from it.
     """
     check_robot(robot)
-    check_what(what)
+    if what == "forward":
+        if extra_force is not None:
+            raise ProgramError("expected no extra_force with forward, found one; use aba")
+        return compile_forward(robot, dtype=dtype, threads=threads, order=order)
+    check_what(what, "forward")
     content = {
         "robot": robot.to_dict(),
         "what": what,
@@ -60,6 +70,34 @@ def compile_robot(
     if what != "aba" or robot.mimic:  # there is but one order
         return made("auto")
     return made(fastest_order(made, {**content, "dtype": dtype})[0])
+
+
+def compile_forward(
+    robot: Any, *, dtype: str = "float64", threads: int = 1, order: str = "auto"
+) -> CompiledForward:
+    """Machine code of `kinematics.forward`. Raises ProgramError where a muscle cannot be traced."""
+    if order == "fastest":
+        raise ProgramError(
+            f"expected an order among {', '.join(ORDERS)} with forward, found fastest; choose one"
+        )
+    content = {"robot": robot.to_dict(), "what": "forward", "order": order}
+    muscles = robot.muscles
+    if muscles is not None:
+        check_muscles(muscles)
+
+    def made(internal: bool) -> CompiledProgram:
+        return compile_program(
+            lambda: trace_forward(
+                robot, robot_program(robot, "aba", order=order), internal=internal
+            ),
+            content={**content, "internal": internal},
+            dtype=dtype,
+            threads=threads,
+        )
+
+    nm = 0 if muscles is None else muscles.nm
+    nz = 0 if muscles is None else muscles.nz
+    return CompiledForward(made, name=robot.name, nv=robot.nv, nz=nz, nf=nz - nm)
 
 
 def robot_program(

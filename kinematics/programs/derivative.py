@@ -73,8 +73,13 @@ def _partials(graph: Graph, node: Node, bar: Node) -> tuple[Node, ...]:
             return (bar * 0.5 / node,)
         case "abs":
             return (bar * graph.call("sign", a),)
-        case "sign":
+        case "sign" | "floor" | "entry" | "not":
             return (graph.zero,)
+        case "lt" | "le" | "eq" | "and" | "or":
+            return graph.zero, graph.zero
+        case "select":
+            other = (graph.select(a, bar, graph.zero), graph.select(a, graph.zero, bar))
+            return graph.zero, *other
         case "sinh":
             return (bar * graph.call("cosh", a),)
         case "cosh":

@@ -5,7 +5,8 @@ node, so common subexpressions are shared by construction. Only *exact* zeros an
 folded: a computed 1e-17 stays, because snapping it would change the answer.
 
 Nodes may stand inside numpy object arrays: ``+ - * / ** @`` work elementwise, and ``np.sin`` and
-its kin call the method of the same name, as numpy does for objects.
+its kin call the method of the same name, as numpy does for objects. A comparison of nodes is a
+*condition*, a node too, which `Graph.select` chooses by; `&`, `|` and `~` join conditions.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ UNARY: dict[str, Callable[[float], float]] = {
     "sqrt": math.sqrt,
     "abs": abs,
     "sign": lambda x: math.copysign(1.0, x) if x else 0.0,
+    "floor": math.floor,
 }
 """Functions of one argument, each with its meaning on a Python float."""
 
@@ -42,6 +44,17 @@ BINARY: dict[str, Callable[[float, float], float]] = {
     "min": min,
     "max": max,
 }
+
+
+CONDITIONS: dict[str, Callable[..., bool]] = {
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "eq": lambda a, b: a == b,
+    "and": lambda a, b: bool(a and b),
+    "or": lambda a, b: bool(a or b),
+    "not": lambda a: not a,
+}
+"""Operations that are true or false: comparisons of numbers, then what joins conditions."""
 
 
 class Node:
@@ -103,10 +116,33 @@ class Node:
     def __abs__(self) -> Node:
         return self.graph.call("abs", self)
 
+    def __lt__(self, other: Any) -> Node:
+        return self.graph.condition("lt", self, self.graph.lifted(other))
+
+    def __le__(self, other: Any) -> Node:
+        return self.graph.condition("le", self, self.graph.lifted(other))
+
+    def __gt__(self, other: Any) -> Node:
+        return self.graph.condition("lt", self.graph.lifted(other), self)
+
+    def __ge__(self, other: Any) -> Node:
+        return self.graph.condition("le", self.graph.lifted(other), self)
+
+    def __and__(self, other: Any) -> Node:
+        return self.graph.condition("and", self, self.graph.lifted(other))
+
+    def __or__(self, other: Any) -> Node:
+        return self.graph.condition("or", self, self.graph.lifted(other))
+
+    def __invert__(self) -> Node:
+        return self.graph.condition("not", self)
+
     def __bool__(self) -> bool:
+        if self.op == "const":
+            return bool(self.value)
         raise TypeError(
             "an expression has no truth value: a traced recursion may not branch on its inputs; "
-            "use a smooth or min/max form"
+            "use Graph.select, or a smooth or min/max form"
         )
 
     def __float__(self) -> float:
@@ -201,6 +237,52 @@ class Graph:
             return self.lift(value.item())
         return None
 
+    def lifted(self, value: Any) -> Node:
+        """A node for a number or a node; TypeError for anything else."""
+        node = self.lift(value)
+        if node is None:
+            raise TypeError(f"expected a number or an expression, found {type(value).__name__}")
+        return node
+
+    def condition(self, op: str, *args: Node) -> Node:
+        """A comparison ("lt", "le", "eq") of two numbers, or what joins conditions ("and", "or",
+        "not"); with NaN every comparison is false."""
+        if all(a.op == "const" for a in args):
+            return self.const(CONDITIONS[op](*(a.value for a in args)))
+        if op == "not":
+            inner = args[0]
+            return inner.args[0] if inner.op == "not" else self._node(op, args)
+        a, b = args
+        if op in ("and", "or"):
+            if a is b:
+                return a
+            for one, other in ((a, b), (b, a)):
+                if one.op == "const":
+                    return other if bool(one.value) == (op == "and") else one
+        if op in ("and", "or", "eq") and a.id > b.id:
+            a, b = b, a
+        return self._pair(op, a, b)
+
+    def select(self, condition: Node, a: Node, b: Node) -> Node:
+        """``a`` where the condition holds, ``b`` elsewhere; of numbers, or of conditions."""
+        if condition.op == "const":
+            return a if condition.value else b
+        if a is b:
+            return a
+        if condition.op == "not":
+            return self.select(condition.args[0], b, a)
+        if a.op in CONDITIONS or b.op in CONDITIONS:
+            return (condition & a) | (~condition & b)
+        return self._node("select", (condition, a, b))
+
+    def entry(self, table: tuple[float, ...], index: Node) -> Node:
+        """The number at a place of a table; ``index`` is a whole number inside it."""
+        if index.op == "const":
+            return self.const(table[int(index.value)])
+        if len(set(table)) == 1:
+            return self.const(table[0])
+        return self._node("entry", (index,), table)
+
     def add(self, a: Node, b: Node) -> Node:
         if a.op == "const":
             if a.value == 0.0:
@@ -269,6 +351,9 @@ class Graph:
             return self.neg(self.mul(a.args[0], b))
         if b.op == "neg":
             return self.neg(self.mul(a, b.args[0]))
+        for x, y in ((a, b), (b, a)):  # a condition as a number
+            if x.op == "select" and x.args[1] is self.one and x.args[2] is self.zero:
+                return self.select(x.args[0], y, self.zero)
         if a.id > b.id:
             a, b = b, a
         return self._pair("mul", a, b)
@@ -322,23 +407,36 @@ class Graph:
                 return self.neg(self.call(name, a.args[0]))
             if name in ("cos", "cosh", "abs"):
                 return self.call(name, a.args[0])
+        if name == "abs" and a.op in ("abs", "sqrt", "exp"):
+            return a
         return self._node(name, (a,))
 
     def call2(self, name: str, a: Node, b: Node) -> Node:
         """A function of two arguments."""
         if a.op == "const" and b.op == "const":
             return self.const(BINARY[name](a.value, b.value))
+        if name in ("min", "max"):
+            open_ = math.inf if name == "min" else -math.inf
+            if a is b or (b.op == "const" and b.value == open_):
+                return a
+            if a.op == "const" and a.value == open_:
+                return b
         return self._node(name, (a, b))
 
-    def apply(self, op: str, args: tuple[Node, ...]) -> Node:
-        """The node of ``op`` on ``args``, folded as the arithmetic operators fold."""
+    def apply(self, op: str, args: tuple[Node, ...], value: Any = None) -> Node:
+        """The node of ``op`` on ``args``, folded as the arithmetic operators fold; ``value`` is
+        what the operation holds beside them, a table."""
         if op in ("add", "sub", "mul", "div", "neg"):
             return getattr(self, op)(*args)
         if op in UNARY:
             return self.call(op, args[0])
         if op in BINARY:
             return self.power(*args) if op == "pow" else self.call2(op, *args)
-        return self._node(op, args)
+        if op in CONDITIONS:
+            return self.condition(op, *args)
+        if op == "select":
+            return self.select(*args)
+        return self.entry(value, args[0]) if op == "entry" else self._node(op, args)
 
 
 @contextlib.contextmanager

@@ -95,7 +95,8 @@ class Program:
             if node.op == "const":
                 found[node.id] = graph.const(node.value)
             elif node.op != "input":
-                found[node.id] = graph.apply(node.op, tuple(found[a.id] for a in node.args))
+                args = tuple(found[a.id] for a in node.args)
+                found[node.id] = graph.apply(node.op, args, node.value)
         out = np.empty(self.outputs.size, dtype=object)
         out[:] = [found[node.id] for node in self.outputs.ravel().tolist()]
         return out.reshape(self.outputs.shape)
@@ -165,7 +166,10 @@ def evaluate(
         if node.op == "const":
             values[node.id] = node.value
         elif node.op != "input":
-            values[node.id] = known[node.op](*[values[a.id] for a in node.args])
+            args = [values[a.id] for a in node.args]
+            if node.op == "entry":
+                args.append(node.value)
+            values[node.id] = known[node.op](*args)
     outputs = program.outputs.ravel()
     batch = np.broadcast_shapes(*(np.shape(a)[:-1] for a in arrays))
     flat = np.empty((len(outputs), *batch))
@@ -188,6 +192,16 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "atan2": np.arctan2,
     "min": np.minimum,
     "max": np.maximum,
+    "lt": np.less,
+    "le": np.less_equal,
+    "eq": np.equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "not": np.logical_not,
+    "select": np.where,
+    "entry": lambda index, table: np.take(
+        table, np.clip(np.nan_to_num(index), 0, len(table) - 1).astype(int)
+    ),
     **{key: getattr(np, _NAMES.get(key, key)) for key in UNARY},
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kinematics.programs.graph import UNARY, Graph, Node
+from kinematics.programs.graph import CONDITIONS, UNARY, Graph, Node
 from kinematics.programs.program import TRIG, Program, ProgramError
 
 FLAT_PRODUCTS = 250_000  # seconds of SymPy
@@ -172,6 +172,12 @@ def sympy_form(program: Program) -> SympyForm:
         "min": sympy.Min,
         "max": sympy.Max,
         "atan2": sympy.atan2,
+        "lt": sympy.Lt,
+        "le": sympy.Le,
+        "eq": sympy.Eq,
+        "and": sympy.And,
+        "or": sympy.Or,
+        "not": sympy.Not,
     }
     symbols = {
         str(n.value): sympy.Symbol(str(n.value), real=True) for p in program.ports for n in p.nodes
@@ -205,6 +211,11 @@ def sympy_form(program: Program) -> SympyForm:
                 return -args[0]
             case "pow":
                 return args[0] ** args[1]
+            case "select":
+                return sympy.Piecewise((args[1], args[0]), (args[2], True))
+            case "entry":
+                whole = enumerate(node.value)
+                return sympy.Piecewise(*((sympy.Float(x), sympy.Eq(args[0], k)) for k, x in whole))
         function = functions.get(node.op) or getattr(sympy, node.op)
         return function(*args)
 
@@ -213,6 +224,7 @@ def sympy_form(program: Program) -> SympyForm:
         plain = node.op in ("const", "input", "neg") or (
             node.op in TRIG and node.args[0].op == "input"
         )
+        plain = plain or node.op in CONDITIONS  # a symbol is a number
         if uses[node.id] > 1 and not plain:
             symbol = sympy.Symbol(f"x{len(intermediates) + 1}", real=True)
             intermediates.append((symbol, expression))

@@ -28,11 +28,12 @@ PORTS: dict[str, tuple[str, ...]] = {
 """What can be traced, and the arrays each takes."""
 
 
-def check_what(what: str) -> None:
-    """Raise a one-line `ProgramError` unless ``what`` can be traced."""
-    if what not in PORTS:
+def check_what(what: str, *more: str) -> None:
+    """Raise a one-line `ProgramError` unless ``what`` can be traced, or is one of ``more``."""
+    known = (*PORTS, *more)
+    if what not in known:
         raise ProgramError(
-            f"expected a function among {', '.join(PORTS)}, found {what!r}; choose one"
+            f"expected a function among {', '.join(known)}, found {what!r}; choose one"
         )
 
 

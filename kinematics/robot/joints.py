@@ -102,10 +102,10 @@ def coupling(
 
 
 def _like(x: np.ndarray, like: Array) -> Array:
-    if isinstance(like, torch.Tensor):
-        return torch.as_tensor(x).to(dtype=like.dtype, device=like.device)
-    return x
+    if isinstance(like, np.ndarray):
+        return x
+    return torch.as_tensor(x).to(dtype=like.dtype, device=like.device)
 
 
 def _rows(x: np.ndarray, like: Array) -> Array:
-    return torch.as_tensor(x, device=like.device) if isinstance(like, torch.Tensor) else x
+    return x if isinstance(like, np.ndarray) else torch.as_tensor(x, device=like.device)

@@ -8,6 +8,7 @@ from kinematics.programs.graph import Node
 from kinematics.programs.program import Program
 from kinematics.programs.source import INFIX, assignments
 
+COMPARED = {"lt": "<", "le": "<=", "eq": "==", "and": "&&", "or": "||"}
 RENAMED = {"abs": "fabs", "min": "fmin", "max": "fmax"}
 
 
@@ -91,6 +92,17 @@ def c_expression(dtype: str) -> Callable[[Node, list[str]], str]:
             return f"-{args[0]}"
         if node.op == "sign":
             return f"({args[0]} > 0) - ({args[0]} < 0)"
+        if node.op in COMPARED:
+            return f"{args[0]} {COMPARED[node.op]} {args[1]}"
+        if node.op == "not":
+            return f"!({args[0]})"
+        if node.op == "select":
+            return f"{args[0]} ? {args[1]} : {args[2]}"
+        if node.op == "entry":
+            numbers = ", ".join(map(c_number(dtype), node.value))
+            real = real_type(dtype)
+            place = f"(int)fmin{suffix}(fmax{suffix}({args[0]}, 0), {len(node.value) - 1})"
+            return f"((const {real}[{len(node.value)}]){{{numbers}}})[{place}]"
         if node.op == "fms":
             return f"fma{suffix}({args[0]}, {args[1]}, -{args[2]})"
         if node.op == "fnma":

@@ -11,6 +11,7 @@ from __future__ import annotations
 from kinematics.programs.graph import Node, reachable
 from kinematics.programs.program import TRIG, Program
 from kinematics.programs.source.llvm_angles import TOGETHER, AnglesOfOneState, all_at_once
+from kinematics.programs.source.llvm_elementary import OWN, elementary_function
 from kinematics.programs.source.llvm_functions import (
     declarations,
     sincos_function,
@@ -18,7 +19,7 @@ from kinematics.programs.source.llvm_functions import (
     tanh_function,
 )
 from kinematics.programs.source.llvm_rows import Rows
-from kinematics.programs.source.llvm_text import Constants, Lines, VectorType
+from kinematics.programs.source.llvm_text import Constants, Lines, VectorType, literal
 from kinematics.programs.source.lowering import Instructions, lower
 
 SIDE_BY_SIDE = 3  # angles whose sines are computed at once where registers are few
@@ -40,7 +41,10 @@ INTRINSIC = {
     "atan2": "atan2",
     "min": "minimum",
     "max": "maximum",
+    "floor": "floor",
 }
+COMPARED = {"lt": "olt", "le": "ole", "eq": "oeq"}
+ARCS = ("asin", "acos", "atan")
 
 
 def llvm_source(
@@ -83,6 +87,8 @@ class _Writer(Lines):
         self.steps = steps
         self.name = name
         self.tanh = False
+        self.own: dict[str, str] = {}  # functions of llvm_elementary, by name
+        self.tables: dict[tuple[float, ...], str] = {}
         self.pairs: dict[str, str] = {}
         self.pack = pack
         self.apart: AnglesOfOneState | None = None
@@ -136,6 +142,12 @@ class _Writer(Lines):
         if self.tanh:
             functions.append(tanh_function(t))
             needed.update(dict.fromkeys(tanh_declarations(t)))
+        functions += self.own.values()
+        functions += [
+            f"{name} = internal constant [{len(numbers)} x {t.scalar}] "
+            f"[{', '.join(f'{t.scalar} {literal(x, t.dtype)}' for x in numbers)}], align 64"
+            for numbers, name in self.tables.items()
+        ]
         bits = widest * t.bits
         width = f'"min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}"'
         attributes = [
@@ -246,10 +258,62 @@ class _Writer(Lines):
             unit = self.call("copysign", [one, args[0]])
             null = self.emit(f"fcmp oeq {v} {args[0]}, {zero}")
             return self.emit(f"select {self.t.mask} {null}, {v} {zero}, {v} {unit}")
+        if op in COMPARED:
+            return self.emit(f"fcmp {COMPARED[op]} {v} {args[0]}, {args[1]}")
+        if op in ("and", "or"):
+            return self.emit(f"{op} {self.t.mask} {args[0]}, {args[1]}")
+        if op == "not":
+            return self.emit(f"xor {self.t.mask} {args[0]}, {self.t.truth}")
+        if op == "select":
+            return self.emit(f"select {self.t.mask} {args[0]}, {v} {args[1]}, {v} {args[2]}")
+        if op == "entry":
+            return self._entry(node.value, args[0])
+        if op in ("min", "max") and "const" in (node.args[0].op, node.args[1].op):
+            # one instruction; written so that NaN passes
+            c, x = args if node.args[0].op == "const" else args[::-1]
+            beyond = self.emit(f"fcmp {'olt' if op == 'min' else 'ogt'} {v} {c}, {x}")
+            return self.emit(f"select {self.t.mask} {beyond}, {v} {c}, {v} {x}")
+        if op in (*OWN, *ARCS) and self.t.dtype == "float64":
+            return self._elementary(op, args)
         if op == "tanh" and self.t.dtype == "float64":
             self.tanh = True
             return self.emit(f"call {v} @vector_tanh({v} {args[0]})")
         return self.call(INTRINSIC[op], args)
+
+    def _elementary(self, op: str, args: list[str]) -> str:
+        """A call of a function of our own; the arcs by that of two arguments."""
+        v, one = self.t.type, self.t.const(1.0)
+        if op in ARCS:
+            other = one
+            if op != "atan":
+                less = self.emit(f"fsub {v} {one}, {args[0]}")
+                more = self.emit(f"fadd {v} {one}, {args[0]}")
+                other = self.call("sqrt", [self.emit(f"fmul {v} {less}, {more}")])
+            op, args = "atan2", [other, args[0]] if op == "acos" else [args[0], other]
+        if op not in self.own:
+            self.own[op], used = elementary_function(self.t, op)
+            self.used.update(used)
+        return self.emit(f"call {v} @vector_{op}({', '.join(f'{v} {a}' for a in args)})")
+
+    def _entry(self, numbers: tuple[float, ...], index: str) -> str:
+        """A number of a table, lane by lane; NaN and what is outside count as the ends."""
+        t = self.t
+        for compare, end in (("oge", 0.0), ("ole", float(len(numbers) - 1))):
+            fits = self.emit(f"fcmp {compare} {t.type} {index}, {t.const(end)}")
+            index = self.emit(f"select {t.mask} {fits}, {t.type} {index}, {t.type} {t.const(end)}")
+        table = self.tables.setdefault(numbers, f"@table{len(self.tables)}")
+        small = t.integer.replace(f"i{t.bits}", "i32")
+        whole = self.emit(f"fptosi {t.type} {index} to {small}")
+        if t.lanes == 1:
+            place = self.emit(f"getelementptr {t.scalar}, ptr {table}, {small} {whole}")
+            return self.emit(f"load {t.scalar}, ptr {place}")
+        found = "undef"
+        for k in range(t.lanes):
+            at = self.emit(f"extractelement {small} {whole}, i32 {k}")
+            place = self.emit(f"getelementptr {t.scalar}, ptr {table}, i32 {at}")
+            one = self.emit(f"load {t.scalar}, ptr {place}")
+            found = self.emit(f"insertelement {t.type} {found}, {t.scalar} {one}, i32 {k}")
+        return found
 
     def _reciprocal(self, x: str) -> str:
         """1/x: estimate y with e = 1 - x y below 2⁻¹⁴, then y (1 + e) (1 + e²)."""

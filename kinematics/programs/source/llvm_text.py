@@ -31,6 +31,7 @@ class VectorType:
         self.type = f"<{lanes} x {self.scalar}>" if vector else self.scalar
         self.integer = f"<{lanes} x i{self.bits}>" if vector else f"i{self.bits}"
         self.mask = f"<{lanes} x i1>" if vector else "i1"
+        self.truth = "splat (i1 true)" if vector else "true"
         self.suffix = (f"v{lanes}" if vector else "") + f"f{self.bits}"
 
     def const(self, value: float) -> str:

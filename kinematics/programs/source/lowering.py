@@ -88,7 +88,8 @@ def _fuse(program: Program, graph: Graph, reach: int) -> list[Node]:
         elif node.op in ("add", "sub") or (node.op == "mul" and node.id not in formed):
             continue  # part of the sums that use it
         else:
-            new[node.id] = graph.apply(node.op, tuple(new[a.id] for a in node.args))
+            args = tuple(new[a.id] for a in node.args)
+            new[node.id] = graph.apply(node.op, args, node.value)
     return [new[n.id] for n in outputs]
 
 

@@ -13,6 +13,8 @@ from kinematics.programs.graph import Node
 from kinematics.programs.program import Program, check_arguments
 from kinematics.programs.source import INFIX, assignments
 
+COMPARED = {"lt": "<", "le": "<=", "eq": "=="}
+JOINED = ("and", "or", "not")
 RENAMED = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
 
 
@@ -24,6 +26,15 @@ def expression(node: Node, args: list[str], module: str) -> str:
         return f"-{args[0]}"
     if node.op == "pow":
         return f"{args[0]} ** {args[1]}"
+    if node.op in COMPARED:
+        return f"{args[0]} {COMPARED[node.op]} {args[1]}"
+    if node.op in JOINED:
+        return f"{module}.logical_{node.op}({', '.join(args)})"
+    if node.op == "select":
+        chosen = [_choice(n, a, module) for n, a in zip(node.args[1:], args[1:], strict=True)]
+        return f"{module}.where({args[0]}, {', '.join(chosen)})"
+    if node.op == "entry":
+        return _entry(node, args[0], module)
     function, operands = RENAMED.get(node.op, node.op), list(node.args)
     if node.op in ("min", "max"):
         function = f"{node.op}imum"
@@ -33,6 +44,26 @@ def expression(node: Node, args: list[str], module: str) -> str:
     if module == "torch" and all(a.op == "const" for a in operands[1:]) and len(operands) > 1:
         args[1:] = [f"torch.as_tensor({a}).to({args[0]})" for a in args[1:]]
     return f"{module}.{function}({', '.join(args)})"
+
+
+def _choice(node: Node, text: str, module: str) -> str:
+    """What is chosen: torch takes two numbers for single precision, so others than those which
+    that holds say theirs."""
+    if module != "torch" or node.op != "const" or float(np.float32(node.value)) == node.value:
+        return text
+    return f"torch.tensor({text}, dtype=torch.float64)"
+
+
+def _entry(node: Node, index: str, module: str) -> str:
+    """A number from a table; NaN and what is outside count as the ends."""
+    last = len(node.value) - 1
+    if module == "torch":
+        place = f"torch.nan_to_num({index}).clamp(0, {last}).long()"
+        return f"{index}.new_tensor({node.value!r})[{place}]"
+    if module == "math":
+        return f"{node.value!r}[int(min(max(0.0, {index}), {last}.0))]"
+    place = f"{module}.clip({module}.nan_to_num({index}), 0, {last}).astype(int)"
+    return f"{module}.asarray({node.value!r})[{place}]"
 
 
 def number(value: float) -> str:
