@@ -67,7 +67,13 @@ def measured(mjcf: Path | None) -> list[Row]:
         q, v, a, z = given
         return lambda: kinematics.forward(robot, q, v, a, z)
 
-    timed["worldlaw, elastic tendons (float64)"] = (ours(one), ours(states))
+    program = kinematics.compile(robot, "forward")
+    arrays = [tuple(x.numpy() for x in given) for given in (one, states)]
+    timed["worldlaw, compiled (float64)"] = (
+        lambda: program(*arrays[0]),
+        lambda: program(*arrays[1]),
+    )
+    timed["worldlaw, batched torch (float64)"] = (ours(one), ours(states))
     rows: dict[str, dict[str, Any]] = {n: {} for n in timed}
     for label, width, depth in (("network 2 × 64", 64, 2), ("network 3 × 256", 256, 3)):
         net, error, took = learned(robot, width, depth)
