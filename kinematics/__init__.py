@@ -111,5 +111,5 @@ __all__ = [
 
 
 def compile(robot: Robot, what: str, dtype: str = "float64", **options: Any) -> Any:
-    """A compiled program of ``what`` ("aba", "rnea", "crba"), numpy in and numpy out."""
+    """A compiled program of ``what`` ("aba", "rnea", "crba", "forward"), numpy in and out."""
     return compile_robot(robot, what, dtype=dtype, **options)

@@ -99,7 +99,7 @@ def _contenders(robot: Any, orders: Sequence[str]) -> list[tuple[Contender, int]
     """Contenders with the operations of one evaluation, 0 where these are not known."""
     contenders = []
     for order in orders:
-        program = compile_robot(robot, "aba", order=order)
+        program: Any = compile_robot(robot, "aba", order=order)
         one_by_one = from_program(f"compiled {order}, one by one", program, program.run_one_by_one)
         for contender in (from_program(f"compiled {order}", program), one_by_one):
             contenders.append((contender, program.arithmetic))

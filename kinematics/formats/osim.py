@@ -67,7 +67,9 @@ def robot_from_osim(root: Element, label: str, *, free: bool, tree_only: bool) -
     # a coupled coordinate whose axes are all held is no joint
     moving = [m for m in reader.mimics if m.joint in reader.out.joint_names]
     mimic, notes = independent_mimics(moving, reader.out.joint_names, label)
-    muscles, told = muscles_of(model, reader.frames, reader.places, label, tree_only)
+    muscles, told = muscles_of(
+        model, reader.frames, reader.places, reader.coordinates(), label, tree_only
+    )
     notes = [*reader.notes, *notes, *told]
     for what in notes:
         warnings.warn(f"{what} ({label})", stacklevel=3)
@@ -331,6 +333,18 @@ class _Reader:
         elif c.name not in self.coupled:
             self.out.coordinates(kind, lower=c.low, upper=c.high)
         return _Place(at, np.eye(3), np.zeros(3))
+
+    def coordinates(self) -> dict[str, int | float]:
+        """Of each coordinate the joint that moves by it, or where it stands still. Those of free
+        and ball joints, which are no angles here, are not among them."""
+        found = {
+            c.name: c.start
+            for joint in self.joints
+            if joint.tag not in _WHOLE
+            for c in coordinates_of(joint)
+        }
+        at = {name: i for i, name in enumerate(self.out.joint_names)}
+        return {name: at.get(name, start) for name, start in found.items()}
 
     def mass(self, body: Element) -> None:
         """The inertia of a body where it is carried."""

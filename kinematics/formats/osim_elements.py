@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from kinematics.errors import RobotError
+from kinematics.muscles.strings.piecewise import Curve, cubic, polynomial, straight
 
 _DEEP = 20  # frames fixed in frames
 
@@ -213,3 +214,25 @@ def value_of(function: Element | None, at: float) -> float:
             "replace it"
         )
     return float(np.interp(at, *knots(function)))
+
+
+def curve_of(function: Element | None) -> Curve:
+    """A function of one coordinate, whole. RobotError where it is of a kind that we do not know."""
+    if function is None:
+        return polynomial([0.0])
+    kind = function.tag
+    if kind == "Constant":
+        return polynomial([number(function, "value", 0.0)])
+    if kind in ("LinearFunction", "PolynomialFunction"):
+        return polynomial([float(c) for c in numbers(function, "coefficients")[::-1]])
+    if kind == "MultiplierFunction":
+        inner = function.find("function")
+        within = inner[0] if inner is not None and len(inner) else None
+        return curve_of(within).times(number(function, "scale", 1.0))
+    if kind == "PiecewiseLinearFunction":
+        return straight(*knots(function))
+    if kind in ("SimmSpline", "NaturalCubicSpline"):  # OpenSim reads the second as the first
+        return cubic(*knots(function), ends="third")
+    raise RobotError(
+        f"expected a polynomial, straight lines or a cubic spline, found a {kind}; replace it"
+    )

@@ -3,14 +3,15 @@
 The wrap rule is "geodesic": a string over a sphere or a cylinder is as short as it can be, on the
 side that the file's quadrant says. OpenSim's own paths are approximate there (its moment arms are
 not the slopes of its lengths), so lengths differ by tenths of millimetres where a path wraps. A
-cylinder has no ends here. What a path cannot express is told: surfaces are left out of it, and a
-muscle with conditional or moving points is refused, or left out with ``tree_only``.
+cylinder has no ends here. What a path cannot express is told: surfaces are left out of it. Points
+that move with coordinates, or are there in a range of one, are followed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -18,7 +19,9 @@ import numpy as np
 
 from kinematics.errors import RobotError
 from kinematics.formats.osim_elements import (
+    Frame,
     Frames,
+    curve_of,
     flag,
     named,
     number,
@@ -33,21 +36,29 @@ from kinematics.muscles.millard import MillardCurves
 from kinematics.muscles.mixed import MixedForces
 from kinematics.muscles.muscles import Muscles
 from kinematics.muscles.paths import Path, Paths, Point, Wrap
+from kinematics.muscles.strings.varying import Motion, Range
 from kinematics.muscles.tendon import HillForces
 
 _LEAST_DAMPING = 0.001  # Millard's fibres with less have none, in OpenSim
 _STEEPEST = math.acos(0.1)  # OpenSim's largest pennation angle
 _AXES = {"x": 0, "y": 1, "z": 2}
+_SLACK = 1e-5  # a conditional point is there so far beyond its range [rad | m], in OpenSim
 
 
 def muscles_of(
-    model: Element, frames: Frames, places: Mapping[str, Any], label: str, tree_only: bool
+    model: Element,
+    frames: Frames,
+    places: Mapping[str, Any],
+    coordinates: Mapping[str, int | float],
+    label: str,
+    tree_only: bool,
 ) -> tuple[Muscles | None, list[str]]:
     """The muscles of a model whose bodies are carried at ``places``, and what is told about them.
 
-    RobotError where a muscle cannot be read and ``tree_only`` does not ask to leave it out.
+    ``coordinates`` are those whose joints have a number, or that stand still (a float). RobotError
+    where a muscle cannot be read and ``tree_only`` does not ask to leave it out.
     """
-    reader = _Paths(model, frames, places, label)
+    reader = _Paths(model, frames, places, coordinates, label)
     notes = []
     others = [x for x in objects(model, "ForceSet") if x.tag not in _FAMILIES]
     if others:
@@ -96,9 +107,15 @@ class _Paths:
     """Paths over points and surfaces, and what they cannot express."""
 
     def __init__(
-        self, model: Element, frames: Frames, places: Mapping[str, Any], label: str
+        self,
+        model: Element,
+        frames: Frames,
+        places: Mapping[str, Any],
+        coordinates: Mapping[str, int | float],
+        label: str,
     ) -> None:
         self.frames, self.places, self.label = frames, places, label
+        self.coordinates = coordinates
         self.surfaces: dict[str, tuple[str, Element]] = {}
         grounds = model.findall("Ground")
         for body in [*grounds, *objects(model, "BodySet")]:
@@ -118,17 +135,11 @@ class _Paths:
     def path(self, muscle: Element) -> Path:
         """The path of a muscle. RobotError where it has points that we do not know."""
         name = str(muscle.get("name"))
-        points: list[Point] = []
+        points: list[Point | None] = []
         bodies: list[str] = []
         for point in objects(muscle, "GeometryPath/PathPointSet"):
-            if point.tag != "PathPoint":
-                raise RobotError(
-                    f"expected the path of muscle {name!r} over fixed points, found a {point.tag} "
-                    f"in {self.label}; load(..., tree_only=True) leaves the muscle out"
-                )
             frame = self.frames.of(word(point, "socket_parent_frame"))
-            at = frame.rotation @ numbers(point, "location", count=3) + frame.offset
-            points.append(self.placed(frame.body, at))
+            points.append(self.point(point, frame, name))
             bodies.append(frame.body)
         if len(points) < 2:
             raise RobotError(
@@ -140,8 +151,70 @@ class _Paths:
             self.lay(wrap, name, points, bodies, over)
         elements: list[Any] = []
         for i, here in enumerate(points):
-            elements += [here, over[i]] if i in over else [here]
+            if here is not None:
+                elements.append(here)
+            # a surface behind a point that is never there follows the point before that
+            if i in over and elements and elements[-1] is not over[i]:
+                elements.append(over[i])
+        while elements and isinstance(elements[-1], Wrap):
+            elements.pop()
         return Path(name=name, elements=elements)
+
+    def point(self, point: Element, frame: Frame, muscle: str) -> Point | None:
+        """A fixed, conditional or moving point; None for one that is never there. RobotError where
+        we do not know its kind."""
+        if point.tag == "MovingPathPoint":
+            return self.moving(point, frame, muscle)
+        if point.tag not in ("PathPoint", "ConditionalPathPoint"):
+            raise RobotError(
+                f"expected the path of muscle {muscle!r} over fixed, conditional and moving "
+                f"points, found a {point.tag} in {self.label}; load(..., tree_only=True) leaves "
+                "the muscle out"
+            )
+        at = frame.rotation @ numbers(point, "location", count=3) + frame.offset
+        made = self.placed(frame.body, at)
+        if point.tag == "PathPoint":
+            return made
+        low, high = numbers(point, "range", (0, 0), count=2)
+        joint = self.coordinate(word(point, "socket_coordinate"), point, muscle)
+        if isinstance(joint, int):
+            kept = Range(joint, float(low) - _SLACK, float(high) + _SLACK)
+            return replace(made, present=kept)
+        # its coordinate stands still: it is always there, or never
+        return made if low - _SLACK <= joint <= high + _SLACK else None
+
+    def moving(self, point: Element, frame: Frame, muscle: str) -> Point:
+        """A point whose x, y and z are functions of coordinates."""
+        at, motions = frame.offset, []
+        for axis, direction in zip("xyz", frame.rotation.T, strict=True):
+            holder = point.find(f"{axis}_location")
+            try:
+                curve = curve_of(holder[0] if holder is not None and len(holder) else None)
+            except RobotError as error:
+                raise RobotError(
+                    f"{str(error).removesuffix('; replace it')} in {named(point)} of muscle "
+                    f"{muscle!r} of {self.label}; replace it"
+                ) from error
+            joint: int | float = 0.0
+            if not curve.constant:
+                joint = self.coordinate(word(point, f"socket_{axis}_coordinate"), point, muscle)
+            if isinstance(joint, int):
+                body = self.places[frame.body]
+                motions.append(Motion(joint, tuple(body.rotation @ direction), curve))
+            else:
+                at = at + direction * curve(joint)
+        return replace(self.placed(frame.body, at), motions=tuple(motions))
+
+    def coordinate(self, socket: str, point: Element, muscle: str) -> int | float:
+        """The joint that moves by a coordinate, or where that stands still."""
+        name = socket.rsplit("/", 1)[-1]
+        if name not in self.coordinates:
+            raise RobotError(
+                f"expected a coordinate of a joint whose coordinates are angles or lengths here, "
+                f"found {socket[:80]!r} in {named(point)} of muscle {muscle!r} of {self.label}; "
+                "mend the socket"
+            )
+        return self.coordinates[name]
 
     def placed(self, body: str, at: np.ndarray) -> Point:
         """A point of a body of the file on the body of the robot that carries it."""
@@ -149,7 +222,7 @@ class _Paths:
         return Point(place.body, tuple(place.rotation @ at + place.offset))
 
     def lay(
-        self, wrap: Element, name: str, points: list[Point], bodies: list[str],
+        self, wrap: Element, name: str, points: list[Point | None], bodies: list[str],
         over: dict[int, Wrap],
     ) -> None:  # fmt: skip
         """Lay a surface over the spans that may touch it, or note that it is left out."""

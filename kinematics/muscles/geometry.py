@@ -5,6 +5,8 @@ the bodies' twists. Moment arms are made for reports and never used in dynamics.
 at every state, since a string's length is stationary in the points where it touches a surface:
 
     tau · v = - Σ tension · dL/dt,      r = - ∂L/∂q
+
+Where points move on their bodies, the joints that move them feel the length change by that, too.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from kinematics.errors import RobotError
 from kinematics.muscles.frames import Frames, Tree
 from kinematics.muscles.muscles import Muscles
 from kinematics.muscles.paths import Paths
+from kinematics.muscles.strings import varying
 from kinematics.muscles.wraps import touch
 from kinematics.recursion.inputs import as_array, check_width, common_batch, normalise
 from kinematics.robot.tree import Robot, check_robot
@@ -143,6 +146,7 @@ class _Laid:
     joint_q: Tensor  # (nm, nq of the full tree)
     joint_v: Tensor  # (nm, nv of the full tree)
     offsets: Tensor
+    varying: varying.Laid | None
 
     @classmethod
     def of(cls, robot: Robot, paths: Paths, like: Tensor) -> _Laid:
@@ -166,9 +170,16 @@ class _Laid:
                 out = out.index_put((index(muscle), at), paths.joint_weights.to(like), True)
             return out
 
+        point_bodies = rows(paths.point_bodies)
+        moves = None
+        if paths.varying.joints():
+            moves = varying.Laid.of(
+                paths.varying, spans, point_bodies, tree.q_slices, tree.v_slices, like
+            )
         return cls(
             tree=Tree.of(robot, like.dtype, like.device),
-            point_bodies=rows(paths.point_bodies),
+            varying=moves,
+            point_bodies=point_bodies,
             points=paths.points.to(like),
             wrap_bodies=rows(paths.wrap_bodies),
             wrap_centres=paths.wrap_centres.to(like),
@@ -201,7 +212,7 @@ def _laid(state: State) -> _Laid:
         return robot._cache[key]
     made = _Laid.of(robot, paths, like)
     varied = (paths.points, paths.wrap_centres, paths.wrap_rotations, paths.wrap_radii,
-              paths.span_weights, paths.joint_weights, paths.offsets,
+              paths.span_weights, paths.joint_weights, paths.offsets, paths.varying.directions,
               robot.tree_rotation, robot.tree_offset, robot.axes)  # fmt: skip
     if not any(x.requires_grad for x in varied):
         robot._cache[key] = made
@@ -221,7 +232,11 @@ class Strings:
         """Where the strings run: of each span its length, and the unit vectors with which it leaves
         its first point and reaches its last one."""
         laid, frames = self.laid, self.frames
-        points = frames.points(laid.point_bodies, laid.points)
+        at, self.weights = laid.points, laid.weights
+        if laid.varying is not None:
+            at = laid.varying.moved(at, frames.q)
+            self.weights = laid.varying.counted(laid.weights, frames.q)
+        points = frames.points(laid.point_bodies, at)
         self.first, self.last = points[:, laid.first], points[:, laid.last]
         line = self.last - self.first
         self.wrapped = None
@@ -267,18 +282,27 @@ class Strings:
     @lazy
     def lengths(self) -> Tensor:
         """(B, nm) [m]."""
-        whole = self._by_muscle(self.span * self.laid.weights) + self.laid.offsets
+        whole = self._by_muscle(self.span * self.weights) + self.laid.offsets
         return whole + self.frames.q @ self.laid.joint_q.T
 
     @lazy
     def pulls(self) -> tuple[Tensor, Tensor]:
         """The wrenches (B, ns, 6) of a unit of each muscle's tension on the bodies of its spans'
         first points; and of last points, which are to be subtracted."""
-        w = self.laid.weights[:, None]
+        w = self.weights[..., None]
         return (
             torch.cat((torch.linalg.cross(self.first, self.leaving), self.leaving), -1) * w,
             torch.cat((torch.linalg.cross(self.last, self.arriving), self.arriving), -1) * w,
         )
+
+    @lazy
+    def _ends(self) -> Tensor:
+        """Of each moving end (B, ne) what its muscle lengthens by a unit of its joint's coordinate;
+        asked where points vary."""
+        moves, frames = self.laid.varying, self.frames
+        assert moves is not None
+        first, last = (x[..., 3:] for x in self.pulls)
+        return moves.slopes(first, last, frames.rotation, frames.q)
 
     @lazy
     def _surface(self) -> Tensor:
@@ -299,7 +323,11 @@ class Strings:
         if self.wrapped is not None:
             on = twists[:, laid.wrap_bodies[laid.wrap]]
             rate = rate.index_add(1, laid.over, -(self._surface * on).sum(-1))
-        return self._by_muscle(rate) + full @ laid.joint_v.T
+        whole = self._by_muscle(rate) + full @ laid.joint_v.T
+        if laid.varying is not None:
+            moves = laid.varying
+            whole = whole.index_add(1, moves.end_muscle, self._ends * full[:, moves.end_v])
+        return whole
 
     def joint_forces(self, tensions: Tensor) -> Tensor:
         """Joint forces (B, nv) of tensions (B, nm)."""
@@ -313,7 +341,12 @@ class Strings:
         if self.wrapped is not None:
             pull = self._surface * each[:, laid.over]
             wrenches = wrenches.index_add(1, laid.wrap_bodies[laid.wrap], pull)
-        return frames.joint_forces(wrenches) - frames.reduced(tensions @ laid.joint_v)
+        belts = tensions @ laid.joint_v
+        if laid.varying is not None:
+            moves = laid.varying
+            pull = self._ends * tensions[:, moves.end_muscle]
+            belts = belts.index_add(1, moves.end_v, pull)
+        return frames.joint_forces(wrenches) - frames.reduced(belts)
 
     def arms(self) -> Tensor:
         """Moment arms (B, nm, nv)."""
@@ -327,7 +360,12 @@ class Strings:
         if self.wrapped is not None:
             on = (self._surface @ motions) * below[laid.wrap_bodies[laid.wrap]]
             own = own.index_add(1, laid.over, on)
-        return frames.reduced(self._by_muscle(own) - laid.joint_v)
+        arms = self._by_muscle(own) - laid.joint_v
+        if laid.varying is not None:
+            moves = laid.varying
+            at = moves.end_muscle * arms.shape[-1] + moves.end_v
+            arms = arms.flatten(1).index_add(1, at, -self._ends).reshape(arms.shape)
+        return frames.reduced(arms)
 
 
 def _length_and_unit(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,9 +2,10 @@
 
 A path is a chain of points. Between two of them it is straight, or passes over one sphere or
 cylinder (see `kinematics.muscles.wraps`). A pulley starts a new branch, which counts by the inverse
-of its divisor, and has no length from the point before it. A path may also run along joints, as a
-belt does: each unit of their coordinate adds a coefficient to its length (MuJoCo's fixed tendons
-and joint transmissions).
+of its divisor, and has no length from the point before it. Points may move on their bodies as
+joints move, or be there in a range of a coordinate only (`kinematics.muscles.strings.varying`). A
+path may also run along joints, as a belt does: each unit of their coordinate adds a coefficient to
+its length (MuJoCo's fixed tendons and joint transmissions).
 
 `Path` is how one is written down, `Paths` all of a robot's, laid out for arrays.
 """
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from kinematics.errors import RobotError
+from kinematics.muscles.strings.varying import Motion, Range, Varying
 from kinematics.muscles.wraps import RULES
 
 KINDS = ("sphere", "cylinder")
@@ -28,11 +30,13 @@ _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 @dataclass(frozen=True)
 class Point:
-    """A point on a body (its number in the robot, -1 for the base), ``at`` (3,) [m] in its
-    frame."""
+    """A point on a body (its number in the robot, -1 for the base), ``at`` (3,) [m] in its frame,
+    from where ``motions`` carry it; on its path while ``present``, always where there is none."""
 
     body: int
     at: Any
+    motions: tuple[Motion, ...] = ()
+    present: Range | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,8 @@ class Paths:
     ``wrap_bodies``, ``wrap_rotations`` (nw, 3, 3), ``wrap_centres`` (nw, 3) [m], ``wrap_radii``
     (nw,) [m]. ``spans`` are pieces between two points: (muscle, first point, last point, wrap or
     -1, side point or -1), of ``span_weights`` (ns,). ``joints`` are (muscle, joint), with
-    ``joint_weights`` (nj,). ``offsets`` (nm,) [m] is length that nothing changes.
+    ``joint_weights`` (nj,). ``offsets`` (nm,) [m] is length that nothing changes. ``varying`` says
+    which points move, and which spans count when.
     """
 
     names: tuple[str, ...]
@@ -100,6 +105,7 @@ class Paths:
     joints: tuple[tuple[int, int], ...]
     joint_weights: Tensor
     offsets: Tensor
+    varying: Varying = field(default_factory=Varying)
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -134,6 +140,7 @@ class Paths:
                 "expected pieces of paths between known points over known surfaces, found others; "
                 "build them with Paths.of"
             )
+        self.varying.check(len(self.points), len(self.spans))
 
     @classmethod
     def of(cls, paths: Sequence[Path], *, rule: str) -> Paths:
@@ -162,6 +169,7 @@ class Paths:
             joints=tuple(made.joints),
             joint_weights=tensor(made.joint_weights),
             offsets=tensor([path.scale * path.constant for path in paths]),
+            varying=Varying.of(made.motions, made.ranges, made.demands),
         )
 
     @property
@@ -176,6 +184,10 @@ class Paths:
     def bodies(self) -> set[int]:
         """The bodies that any path touches."""
         return {*self.point_bodies, *self.wrap_bodies}
+
+    def along(self) -> set[int]:
+        """The joints that any path runs along, or whose coordinates its points follow."""
+        return {joint for _, joint in self.joints} | self.varying.joints()
 
     def moved(
         self, anchors: Sequence[int], rotations: Sequence[Tensor], offsets: Sequence[Tensor]
@@ -211,6 +223,7 @@ class Paths:
             points=stack(points, self.points),
             wrap_centres=stack(centres, self.wrap_centres),
             wrap_rotations=stack(frames, self.wrap_rotations),
+            varying=self.varying.turned([turn(b) for b in self.point_bodies]),
             point_bodies=tuple(map(anchor, self.point_bodies)),
             wrap_bodies=tuple(map(anchor, self.wrap_bodies)),
         )
@@ -223,10 +236,13 @@ class Paths:
             point_bodies=tuple(number[b] for b in self.point_bodies),
             wrap_bodies=tuple(number[b] for b in self.wrap_bodies),
             joints=tuple((muscle, number[joint]) for muscle, joint in self.joints),
+            varying=self.varying.renumbered(number),
         )
 
     def held(self, coordinates: Mapping[int, float]) -> Paths:
-        """The same paths where some joints stand still: what they add is constant."""
+        """The same paths where some joints stand still: what they add is constant, points that
+        they move stand, and points in a range of theirs are there or not."""
+        varying, points, spans = self.varying.held(coordinates, self.points, len(self.spans))
         offsets = self.offsets.clone()
         kept = []
         for k, (muscle, joint) in enumerate(self.joints):
@@ -239,6 +255,10 @@ class Paths:
             offsets=offsets,
             joints=tuple(self.joints[k] for k in kept),
             joint_weights=self.joint_weights[kept],
+            varying=varying,
+            points=points,
+            spans=tuple(self.spans[k] for k in spans),
+            span_weights=self.span_weights[spans],
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -248,6 +268,8 @@ class Paths:
             value = getattr(self, f.name)
             if isinstance(value, Tensor):
                 value = value.detach().cpu().double().tolist()
+            elif isinstance(value, Varying):
+                value = value.to_dict()
             elif isinstance(value, tuple):
                 value = [list(x) if isinstance(x, tuple) else x for x in value]
             out[f.name] = value
@@ -259,6 +281,7 @@ class Paths:
         tails = {"points": (3,), "wrap_centres": (3,), "wrap_rotations": (3, 3)}
         tensors = (*tails, "wrap_radii", "span_weights", "joint_weights", "offsets")
         held: dict[str, Any] = {"rule": str(record["rule"])}
+        held["varying"] = Varying.from_dict(record.get("varying"))
         for name in tensors:
             x = torch.tensor(record[name], dtype=torch.float64)
             held[name] = x.reshape(-1, *tails.get(name, ()))
@@ -283,25 +306,27 @@ class _Layout:
         self.joints: list[tuple[int, int]] = []
         self.joint_weights: list[float] = []
         self.known: dict[Any, int] = {}
+        self.motions: list[tuple[int, Motion]] = []
+        self.ranges: list[tuple[int, Range]] = []
+        self.demands: list[tuple[int, int, int]] = []
 
     def add(self, number: int, path: Path) -> None:
         """Add one path. RobotError where it is no chain of points."""
-        weight, last, wrap = path.scale, None, None
+        weight, wrap = path.scale, None
         spans = len(self.spans)
+        # the points from which a string may come: those after the last one that is always there,
+        # each with its range, if any, and the surface behind it
+        behind: list[tuple[int, int | None, Wrap | None]] = []
         for element in path.elements:
             if isinstance(element, Point):
-                here = self._point(element)
-                if last is not None:
-                    over, side = _STRAIGHT, _STRAIGHT
-                    if wrap is not None:
-                        over = len(self.wraps)
-                        self.wraps.append(wrap)
-                        side = _STRAIGHT if wrap.side is None else self._point(wrap.side)
-                    self.spans.append((number, last, here, over, side))
-                    self.span_weights.append(weight)
-                last, wrap = here, None
+                here, kept = self._point(element), self._range(element)
+                if behind:
+                    behind[-1] = (*behind[-1][:2], wrap)
+                    self._spans(number, path, weight, behind, (here, kept))
+                behind = [*behind, (here, kept, None)] if kept is not None else [(here, None, None)]
+                wrap = None
             elif isinstance(element, Wrap):
-                if last is None or wrap is not None:
+                if not behind or wrap is not None:
                     _refuse(path, "a surface that does not follow a point")
                 if element.kind not in KINDS or not float(element.radius) > 0:
                     _refuse(path, f"a {element.kind} of radius {float(element.radius):g}")
@@ -309,7 +334,7 @@ class _Layout:
             else:
                 if wrap is not None or not element.divisor > 0:
                     _refuse(path, "a pulley after a surface, or a divisor that is not positive")
-                weight, last = path.scale / element.divisor, None
+                weight, behind = path.scale / element.divisor, []
         if wrap is not None:
             _refuse(path, "a surface at its end")
         if path.elements and len(self.spans) == spans:
@@ -318,11 +343,51 @@ class _Layout:
             self.joints.append((number, joint))
             self.joint_weights.append(path.scale * coefficient)
 
+    def _spans(
+        self,
+        number: int,
+        path: Path,
+        weight: float,
+        behind: list[tuple[int, int | None, Wrap | None]],
+        here: tuple[int, int | None],
+    ) -> None:
+        """The spans to a point from all points behind it, and which ranges each of them needs kept
+        or left."""
+        bridged: list[int] = []
+        over: list[Wrap] = []
+        for point, kept, wrap in reversed(behind):
+            if wrap is not None and not any(wrap is other for other in over):
+                over.append(wrap)
+            if len(over) > 1:
+                _refuse(path, "two surfaces where a point between them may be absent")
+            self.demands += [(len(self.spans), k, 0) for k in bridged]
+            ends = {k for k in (kept, here[1]) if k is not None}
+            self.demands += [(len(self.spans), k, 1) for k in sorted(ends)]
+            at, side = _STRAIGHT, _STRAIGHT
+            if over:
+                at = len(self.wraps)
+                self.wraps.append(over[0])
+                side = _STRAIGHT if over[0].side is None else self._point(over[0].side)
+            self.spans.append((number, point, here[0], at, side))
+            self.span_weights.append(weight)
+            if kept is not None:
+                bridged.append(kept)
+
+    def _range(self, point: Point) -> int | None:
+        """The number of the range in which a point that was just added is there."""
+        if point.present is None:
+            return None
+        self.ranges.append((len(self.points) - 1, point.present))
+        return len(self.ranges) - 1
+
     def _point(self, point: Point) -> int:
         """The number of a point; the same place on the same body is the same point."""
         at = point.at
-        if isinstance(at, Tensor) and at.requires_grad:
-            key: Any = id(at)
+        if point.motions or point.present is not None:  # no other point is the same
+            key: Any = len(self.points)
+            self.motions += [(len(self.points), m) for m in point.motions]
+        elif isinstance(at, Tensor) and at.requires_grad:
+            key = id(at)
         else:
             key = (point.body, tuple(float(x) for x in at))
         if key not in self.known:

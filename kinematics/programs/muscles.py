@@ -44,6 +44,11 @@ def check_muscles(muscles: Muscles) -> None:
             "give forces to Muscles.of"
         )
     paths = muscles.paths
+    if paths.varying.joints():
+        raise ProgramError(
+            "expected points that stand still on their bodies, found paths whose points move with "
+            "coordinates or are there in a range of one; use kinematics.forward"
+        )
     for muscle, _, _, wrap, side in paths.spans:
         if wrap < 0 or side < 0 or paths.rule == "geodesic":
             continue

@@ -408,7 +408,7 @@ def _check(robot: Robot) -> None:
                 "make them by kinematics.Muscles.of"
             )
         paths = robot.muscles.paths
-        joined = {joint for _, joint in paths.joints}
+        joined = paths.along()
         single = all(0 <= j < nb and joints.NV[robot.kinds[j]] == 1 for j in joined)
         if not single or not all(-1 <= body < nb for body in paths.bodies()):
             raise RobotError(

@@ -156,8 +156,8 @@ CURVED = joint(
     f"""<SpatialTransform>{axis("rotation1", "0 0 1", line(1), "bend")}
     {axis("translation1", "1 0 0", SPLINE, "bend")}</SpatialTransform>""",
 )  # fmt: skip
-MOVING = muscle(ENDS).replace("PathPoint name", "MovingPathPoint name", 1)
-MOVING = MOVING.replace("</PathPoint>", "</MovingPathPoint>", 1)
+STATION = muscle(ENDS).replace("PathPoint name", "StationPoint name", 1)
+STATION = STATION.replace("</PathPoint>", "</StationPoint>", 1)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ MOVING = MOVING.replace("</PathPoint>", "</MovingPathPoint>", 1)
     [
         (model(body("arm"), TURN, version=30516), "open and save it in OpenSim 4"),
         (model(body("arm"), CURVED), "found a SimmSpline of bend"),
-        (model(body("arm"), TURN, MOVING), "found a MovingPathPoint"),
+        (model(body("arm"), TURN, STATION), "found a StationPoint"),
         (model(body("arm") + body("lost"), TURN), "found lost apart"),
         (model(body("arm"), TURN + TURN.replace("hinge", "other")), "a second joint that carries"),
         (model(body("arm"), TURN.replace("PinJoint", "EllipsoidJoint")), "found EllipsoidJoint"),
@@ -192,7 +192,7 @@ def test_entities_are_refused() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_what_is_asked_to_be_held_is_held_and_told() -> None:
-    robot = kinematics.load(model(body("arm"), CURVED, MOVING), tree_only=True)
+    robot = kinematics.load(model(body("arm"), CURVED, STATION), tree_only=True)
     assert (robot.nv, robot.muscles) == (1, None)
     assert any("held still: a SimmSpline of bend" in note for note in robot.notes)
     assert any("muscles left out: flexor" in note for note in robot.notes)

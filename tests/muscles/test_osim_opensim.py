@@ -1,6 +1,7 @@
 """OpenSim files against OpenSim itself: mass matrices, lengths, accelerations of arm26."""
 
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -100,3 +101,59 @@ def test_accelerations_with_elastic_tendons(arm) -> None:
     assert wrong.max() < 1e-7 * np.abs(theirs)[same].max()
     drift = np.abs(rates.numpy()[:, 6:][:, at] - fibre_rates)[same]
     assert drift.max() < 1e-7
+
+
+def varied(text: str) -> str:
+    """arm26 whose TRIlat's first point moves with the elbow, and whose BRA has its first point in
+    a range only; nothing else pulls."""
+    knots = "<x>-0.5 0.3 0.9 1.4 2.0</x><y>-0.02 -0.01 0.005 0.0 0.03</y>"
+    still = "<Constant><value>-0.1</value></Constant>"
+    elbow = "/jointset/r_elbow/r_elbow_flex"
+    root = ElementTree.fromstring(text)
+    for muscle in root.iter("Thelen2003Muscle"):
+        wraps = muscle.find("GeometryPath/PathWrapSet/objects")
+        for wrap in list(wraps):
+            wraps.remove(wrap)
+        points = muscle.find("GeometryPath/PathPointSet/objects")
+        if muscle.get("name") == "TRIlat":
+            points[0].tag = "MovingPathPoint"
+            points[0].remove(points[0].find("location"))
+            for axis, function in (
+                ("x", f"<SimmSpline>{knots}</SimmSpline>"),
+                ("y", still),
+                ("z", f"<NaturalCubicSpline>{knots}</NaturalCubicSpline>"),
+            ):
+                said = f"<{axis}_location>{function}</{axis}_location>"
+                points[0].append(ElementTree.fromstring(said))
+                socket = f"<socket_{axis}_coordinate>{elbow}</socket_{axis}_coordinate>"
+                points[0].append(ElementTree.fromstring(socket))  # fmt: skip
+        if muscle.get("name") == "BRA":
+            points[0].tag = "ConditionalPathPoint"
+            points.insert(0, ElementTree.fromstring(ElementTree.tostring(points[1])))
+            points[1].append(ElementTree.fromstring("<range>0.4 1.5</range>"))
+            points[1].append(
+                ElementTree.fromstring(f"<socket_coordinate>{elbow}</socket_coordinate>")
+            )
+            points[0].set("name", "first")
+            points[0].find("location").text = "0.03 -0.1 0.02"
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def test_points_that_vary(tmp_path) -> None:
+    osim = pytest.importorskip("opensim", reason="needs the opensim wheel")
+    osim.Logger.setLevelString("Off")
+    file = tmp_path / "arm.osim"
+    file.write_text(varied((robots_folder() / "arm26" / "arm26.osim").read_text()))
+    robot, model = kinematics.load(str(file)), osim.Model(str(file))
+    state = model.initSystem()
+    assert len(robot.muscles.paths.varying.motions) == 2
+    q, v, _ = samples(robot, 100)
+    lengths, rates = [], []
+    for qi, vi in zip(q, v, strict=True):
+        pose(model, state, robot, qi, vi)
+        model.realizeVelocity(state)
+        theirs = [model.getMuscles().get(name) for name in robot.muscles.names]
+        lengths.append([m.getLength(state) for m in theirs])
+        rates.append([m.getLengtheningSpeed(state) for m in theirs])
+    assert np.abs(kinematics.muscle_lengths(robot, q).numpy() - lengths).max() < 1e-12
+    assert np.abs(kinematics.muscle_rates(robot, q, v).numpy() - rates).max() < 1e-12
