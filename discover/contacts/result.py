@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from discover.contacts import figures
 from discover.contacts.hybrid import HybridLaw
 from discover.contacts.modes import Mode
 from discover.contacts.surfaces import Surface
+from discover.report.style import save
 
 _EXPLAINED = 0.05  # share of touches that may be left over
 _TOUCHED = 0.01  # share of a mode in the region, under which it does not decide
@@ -124,7 +126,8 @@ class ContactExamination:
         (folder / "law.txt").write_text(self.law.export("text") + "\n")
         if self.law.touch is not None and self.law.touch.kind != "penalty" and self.surfaces:
             (folder / "law.py").write_text(self.law.export("scene"))
-        self._draw(folder / "figures")
+        save(figures.by_mode(self.modes), folder / "figures" / "modes.png")
+        save(figures.side_view(self.surfaces), folder / "figures" / "surfaces.png")
         (folder / "contact.md").write_text(self.page())
         return folder
 
@@ -154,51 +157,6 @@ class ContactExamination:
             )  # fmt: skip
         lines.append(f"\n{self.queries} questions, {self.seconds:.1f} s of process time.\n")
         return "\n".join(lines)
-
-    def _draw(self, folder: Path) -> None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(5, 3))
-        FigureCanvasAgg(figure)
-        axes = figure.subplots()
-        known = [m for m in self.modes if m.error == m.error]
-        at = np.arange(len(known))
-        for shift, values, label in ((-0.2, [m.error for m in known], "in the region"),
-                                     (0.2, [m.far for m in known], "at 3× speed")):  # fmt: skip
-            axes.bar(at + shift, np.maximum(values, 1e-12), 0.4, label=label)
-        axes.set_yscale("log")
-        axes.set_xticks(at, [m.name for m in known])
-        axes.set_ylabel("relative error")
-        axes.legend(frameon=False)
-        figure.tight_layout()
-        figure.savefig(folder / "modes.png", dpi=120)
-        figure = Figure(figsize=(5, 4))
-        FigureCanvasAgg(figure)
-        _side_view(figure.subplots(), self.surfaces)
-        figure.tight_layout()
-        figure.savefig(folder / "surfaces.png", dpi=120)
-
-
-def _side_view(axes: Any, surfaces: tuple[Surface, ...]) -> None:
-    """Planes as lines with a normal, and points of bodies in their own frames, in x and z."""
-    for s in surfaces:
-        if s.gap.kind != "plane":
-            continue
-        n = np.array(s.normal)
-        foot, along = s.offset * n, np.array([n[2], 0.0, -n[0]])
-        if np.linalg.norm(along) > 1e-6:
-            along = along / np.linalg.norm(along)
-            ends = np.stack([foot - along, foot + along])
-            axes.plot(ends[:, 0], ends[:, 2], color="0.3")
-        axes.annotate("", (foot + 0.15 * n)[[0, 2]], foot[[0, 2]], arrowprops={"arrowstyle": "->"})
-        point = np.array(s.point)
-        axes.plot(point[0], point[2], "o", color="C1")
-        axes.annotate(s.body, point[[0, 2]], xytext=(3, 3), textcoords="offset points", fontsize=7)
-    axes.set_aspect("equal")
-    axes.set_xlabel("x [m]")
-    axes.set_ylabel("z [m]")
-    axes.set_title("surfaces (lines), points in their bodies' frames (dots)", fontsize=8)
 
 
 def _plain(x: Any) -> Any:

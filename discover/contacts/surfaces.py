@@ -86,11 +86,16 @@ class Surface:
         if self.gap.kind == "limit":
             side = ">=" if self.gap.sign > 0 else "<="
             return f"{self.body} {side} {self.offset:.6g}"
-        numbers = ", ".join(f"{x:.6g}" for x in self.point or ())
-        normal = ", ".join(f"{x:.6g}" for x in self.normal or ())
+        numbers = ", ".join(map(_short, self.point or ()))
+        normal = ", ".join(map(_short, self.normal or ()))
         ball = f"ball of {self.gap.radius:.6g} about" if self.gap.radius else "point"
         over = f"({normal}) · x = {self.offset:.6g} of {self.surface}"
         return f"{ball} ({numbers}) of {self.body} over {over}"
+
+
+def _short(x: float) -> str:
+    """Six digits, and nothing below a nanometre, which is rounding."""
+    return f"{round(x, 9) + 0.0:.6g}"
 
 
 @dataclass(frozen=True, kw_only=True)
