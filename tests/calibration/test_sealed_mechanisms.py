@@ -52,6 +52,7 @@ def test_forty_with_different_names_and_controls() -> None:
 
 
 @pytest.mark.parametrize("mechanism", named(FAST))
+@pytest.mark.slow
 def test_answers_are_finite_near_and_far(mechanism: Mechanism) -> None:
     box = BlackBox(mechanism)
     far = mechanism.at().states(200, 3, inner=1.0, outer=2.0)

@@ -136,6 +136,7 @@ KILLED = """
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
+@pytest.mark.slow
 def test_a_write_that_is_killed_leaves_the_old_file(moment, dataset, tmp_path):
     path = dataset.save(tmp_path / "data.h5")
     ended = subprocess.run(

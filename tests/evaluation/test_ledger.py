@@ -213,6 +213,7 @@ def test_a_model_that_exports_for_one_batch_only_is_left_out_of_onnx() -> None:
             assert session.run(None, few)[0].shape == (size, 2)
 
 
+@pytest.mark.slow
 def test_a_runtime_without_a_fused_kernel_runs_the_plain_operators(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

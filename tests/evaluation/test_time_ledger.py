@@ -40,6 +40,7 @@ def test_every_contender_is_timed_and_held_against_the_truth(folder: Path) -> No
     assert {"anew", "cached"} == set(held["compile"])
 
 
+@pytest.mark.slow
 def test_the_report_answers_first_and_shows_the_figure(folder: Path) -> None:
     text = (folder / "report.md").read_text()
     first = text.split("\n\n")[1]

@@ -39,6 +39,7 @@ def with_limited_speed(limit):
 
 
 @pytest.mark.parametrize("times", [1.5, 3.0])
+@pytest.mark.slow
 def test_clipped_accelerations_are_told_and_the_law_ends_at_them(times):
     high, low = times * spread(), -1.2 * times * spread()
 
@@ -71,6 +72,7 @@ def test_a_limited_speed_is_told_and_the_rest_is_physics(limit, tmp_path):
     assert "Clipped answers: v_next[0]" in (tmp_path / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_gymnasiums_pendulum_is_physics_with_limited_speed_and_torque():
     env = gymnasium.make("Pendulum-v1").unwrapped
     env.reset(seed=0)
@@ -103,6 +105,7 @@ def test_gymnasiums_pendulum_is_physics_with_limited_speed_and_torque():
 
 
 @pytest.mark.parametrize("limit", [3.0, 6.0])
+@pytest.mark.slow
 def test_joint_forces_clipped_inside_the_model_are_told(limit):
     def saturated(q, v, tau):
         return law(q, v, torch.cat([tau[:, :1], tau[:, 1:].clamp(-limit, limit)], -1))

@@ -125,6 +125,7 @@ def test_mujocos_joint_limits_are_told_by_name_and_the_rest_is_physics():
 
 @pytest.mark.parametrize("budget", ["quick", "standard"])
 @pytest.mark.parametrize("side", [0.85, 0.7])
+@pytest.mark.slow
 def test_an_environment_that_resets_is_physics_elsewhere(budget, side):
     def step(q, v, tau, dt=0.01):
         v_next = v + dt * kinematics.aba(ROBOT, q, v, tau)

@@ -160,6 +160,7 @@ def test_fewer_controls_than_joints_need_no_invented_torques():
         assert row["value"] == pytest.approx(row["description"] / 1.3, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_table_of_controls_is_a_table():
     robot = kinematics.load("planar_3r")
     motors = Actuation.of([[20.0, 0.0, 0.0], [0.0, 5.0, -5.0]])

@@ -109,6 +109,7 @@ def test_logs_of_one_load_are_not_suspected(arm, record):
     assert not [x for x in blind.notes if "payload" in x]
 
 
+@pytest.mark.slow
 def test_a_known_mass_settles_the_unit_where_the_description_is_wrong(arm, mixed):
     volts = np.array([0.5, 0.2, 0.1])  # N·m a unit
     logs = [

@@ -66,6 +66,7 @@ def test_widths_and_motion_are_those_of_the_independent_joints(case):
 
 @pytest.mark.parametrize("integrator", ["semi_implicit_euler", "rk4", "implicit_midpoint"])
 @pytest.mark.parametrize("case", DRIVERS)
+@pytest.mark.slow
 def test_every_integrator_keeps_the_widths_and_the_energy(case, integrator):
     _, robot = full_and_coupled(case)
     q, v, _ = kinematics.random_state(robot, 2, q=0.5, v=0.3)

@@ -127,6 +127,7 @@ def test_gradcheck_first_and_second_order():
     [("double_pendulum", "eager"), ("double_pendulum", "compiled"), ("mimic", "compiled"),
      ("floating", "compiled")],
 )  # fmt: skip
+@pytest.mark.slow
 def test_compiled_graph_is_whole_and_right(name, first):
     """Also for a robot that nothing was asked before: its constants are no part of the graph."""
 

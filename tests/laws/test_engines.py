@@ -106,6 +106,7 @@ def test_pysr_adapter_reads_the_table_of_equations_and_leaves_no_trace(stand_in)
 
 
 @pytest.mark.parametrize("where", [pytest.param("at_import", marks=pytest.mark.slow), "in_fit"])
+@pytest.mark.slow
 def test_whatever_pysr_raises_becomes_one_line_with_the_mend(stand_in, where):
     before = stand_in(**{where: "raise Exception('cannot reach the server\\nlong trace')"})
     with pytest.raises(RecipeError, match=r"cannot reach the server.*install Julia") as caught:

@@ -51,6 +51,7 @@ def test_friction_that_grows_with_the_gravity_torque_is_found(found):
     assert found.standardised_error(answered(borne_by_gravity, 3.0, 200, 5)) < 1e-3
 
 
+@pytest.mark.slow
 def test_such_a_law_is_stored_and_exported(found):
     law = RigidBodyLaw.from_fit(found)
     states = sample(REGION.scaled(2.0), ROBOT, 30, 4)

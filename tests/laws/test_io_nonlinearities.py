@@ -113,6 +113,7 @@ def clipped(a):
         "stops at a speed",
     ],
 )
+@pytest.mark.slow
 def test_the_altered_signal_and_its_function_are_found(pendulum, place, alter, error):
     law, far = searched(lambda q, v, tau: alter(pendulum, q, v, tau), pendulum)
     assert law is not None

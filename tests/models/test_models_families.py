@@ -138,6 +138,7 @@ def test_rollout_training_beats_one_step_training_on_rollouts():
     assert errors[6] < 0.9 * errors[1], errors
 
 
+@pytest.mark.slow
 def test_recurrent_model_reads_its_past_instead_of_velocities():
     data = trajectories(pendulum, 1, 60, 30, dt=0.1)
     model = models.build(

@@ -42,6 +42,7 @@ def spoiled(curve: dict[str, Any], wrong: float, places: slice) -> dict[str, Any
 
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("places", [slice(2, None), slice(0, 1), slice(1, 2), slice(None)])
+@pytest.mark.slow
 def test_error_curves(tmp_path: Path, wrong: float, places: slice) -> None:
     curves = [spoiled(c, wrong, places) for c in planted.curves()]
     reach = {"q": wrong, "v": 1.5, "tau": None, "joint": 3.0}
