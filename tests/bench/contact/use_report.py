@@ -11,6 +11,8 @@ import numpy as np
 from discover.artifacts import write_text
 from discover.gradient_quality.records import EXACT, FIRST_ORDER, MODEL
 from discover.gradient_quality.result import GradientReport
+from tests.bench.contact.methods import SIGMA
+from tests.bench.contact.tasks import TASKS
 
 Record = dict[str, Any]
 KINDS = ("plain", "smoothed")
@@ -25,7 +27,7 @@ def write(records: Sequence[Record], out: Path) -> Path:
         "",
         "Networks (two layers of 128, SiLU) are trained for one step on "
         f"{records[0]['rows']:,} transitions, *plain*, or *smoothed* with targets averaged over "
-        f"{records[0]['copies']} noisy questions each. Made by "
+        f"{records[0]['copies']} noisy question(s) each. Made by "
         "`python -m tests.bench.contact.use`.",
         "",
         "## Gradients",
@@ -60,6 +62,8 @@ def write(records: Sequence[Record], out: Path) -> Path:
         "rates and budgets may order close methods otherwise.",
         "- Contact is MuJoCo's soft law, stepped by `kinematics.step`; the goal has no price on "
         "controls, which would hide dead gradients.",
+        f"- {len(records)} of {len(TASKS)} tasks have been measured; simulators' methods smooth with "
+        f"σ = {SIGMA:g}, and no other σ was tried.",
         "- One network a kind and task, one seed: differences of less than a third say little.",
     ]
     return write_text(out / "report.md", "\n".join(lines) + "\n")
@@ -89,7 +93,7 @@ def _gradients(record: Record) -> str:
     reports = {k: GradientReport.from_dict(record["gradients"][k]) for k in KINDS}
     cells = [_best(reports[k], MODEL) for k in KINDS]
     cells += [_best(reports["plain"], c) for c in (EXACT, FIRST_ORDER)]
-    top = min(reports["plain"].ceiling.values())
+    top = np.nanmin(list(reports["plain"].ceiling.values()))
     errors = " / ".join(f"{100 * record['error'][k]:.1f} %" for k in KINDS)
     return f"| {record['task']} | {errors} | {' | '.join(cells)} | {top:.2f} |"
 
