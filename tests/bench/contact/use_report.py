@@ -62,8 +62,8 @@ def write(records: Sequence[Record], out: Path) -> Path:
         "rates and budgets may order close methods otherwise.",
         "- Contact is MuJoCo's soft law, stepped by `kinematics.step`; the goal has no price on "
         "controls, which would hide dead gradients.",
-        f"- {len(records)} of {len(TASKS)} tasks have been measured; simulators' methods smooth with "
-        f"σ = {SIGMA:g}, and no other σ was tried.",
+        f"- {len(records)} of {len(TASKS)} tasks have been measured; simulators' methods smooth "
+        f"with σ = {SIGMA:g}, and no other σ was tried.",
         "- One network a kind and task, one seed: differences of less than a third say little.",
     ]
     return write_text(out / "report.md", "\n".join(lines) + "\n")
