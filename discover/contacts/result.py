@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from discover.artifacts import made, write_json, write_text
 from discover.contacts import figures
 from discover.contacts.hybrid import HybridLaw
 from discover.contacts.modes import Mode
@@ -119,16 +117,18 @@ class ContactExamination:
         }  # fmt: skip
 
     def save(self, directory: str | Path) -> Path:
-        """Write contact.md, contact.json, the law as text and as a script, and two figures."""
-        folder = Path(directory)
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
-        (folder / "contact.json").write_text(json.dumps(_plain(self.to_dict()), indent=1) + "\n")
-        (folder / "law.txt").write_text(self.law.export("text") + "\n")
+        """Write contact.md, contact.json, the law as text and as a script, and two figures; returns
+        the directory. Raises OutputError."""
+        folder = made(directory)
+        drawn, script = made(folder / "figures"), folder / "law.py"
+        write_json(folder / "contact.json", self.to_dict())
+        write_text(folder / "law.txt", self.law.export("text") + "\n")
+        script.unlink(missing_ok=True)  # that of an earlier law
         if self.law.touch is not None and self.law.touch.kind != "penalty" and self.surfaces:
-            (folder / "law.py").write_text(self.law.export("scene"))
-        save(figures.by_mode(self.modes), folder / "figures" / "modes.png")
-        save(figures.side_view(self.surfaces), folder / "figures" / "surfaces.png")
-        (folder / "contact.md").write_text(self.page())
+            write_text(script, self.law.export("scene"))
+        save(figures.by_mode(self.modes), drawn / "modes.png")
+        save(figures.side_view(self.surfaces), drawn / "surfaces.png")
+        write_text(folder / "contact.md", self.page())
         return folder
 
     def page(self) -> str:
@@ -157,14 +157,3 @@ class ContactExamination:
             )  # fmt: skip
         lines.append(f"\n{self.queries} questions, {self.seconds:.1f} s of process time.\n")
         return "\n".join(lines)
-
-
-def _plain(x: Any) -> Any:
-    """JSON without nan and infinity."""
-    if isinstance(x, dict):
-        return {k: _plain(v) for k, v in x.items()}
-    if isinstance(x, list | tuple):
-        return [_plain(v) for v in x]
-    if isinstance(x, float) and not np.isfinite(x):
-        return None
-    return x
